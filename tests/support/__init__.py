@@ -1,0 +1,1 @@
+"""What tests share. The only place that may sleep, and only in `waiting`."""

@@ -1,0 +1,45 @@
+"""A test that leaves a task or a thread behind fails."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.support.waiting import eventually_sync
+
+
+@pytest.fixture
+async def _task_watch() -> AsyncIterator[None]:
+    yield
+    leaked = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in leaked:
+        task.cancel()
+    if leaked:
+        await asyncio.wait(leaked, timeout=2)
+        pytest.fail("leaked tasks: " + ", ".join(sorted(f"{t.get_name()} {t.get_coro()!r}" for t in leaked)))
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_tasks(_no_leaked_threads: None, request: pytest.FixtureRequest) -> None:
+    """Set up first, so torn down after the fixtures of the test: what they own may live until then."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_task_watch")
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_threads() -> Iterator[None]:
+    """Every thread that a test starts has ended a moment after it; daemon threads count too."""
+    before = set(threading.enumerate())
+    yield
+
+    def alive() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+
+    try:
+        eventually_sync(lambda: not alive(), 1)
+    except AssertionError:
+        pytest.fail(f"leaked threads: {', '.join(sorted(alive()))}")
