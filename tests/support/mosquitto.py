@@ -90,7 +90,7 @@ class Mosquitto:
         return path
 
     def start(self) -> None:
-        """Start (anew) and wait until it accepts connections; another port is tried if this one has been taken meanwhile."""
+        """Start and wait until it accepts connections; on another port if this one has been taken meanwhile."""
         self.kill()
         for attempt in range(3):
             with (self.folder / "mosquitto.log").open("ab") as log:

@@ -1,0 +1,60 @@
+# make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check check-code check-deploy bench soak lock clean
+SHELL := /bin/sh
+
+PYTHON ?=
+SECONDS ?=
+MINUTES ?= 60
+ARGS ?=
+export PYTHON
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+$(VENV)/.demo.stamp: deploy/lock/demo.txt pyproject.toml .ci/setup
+	@[ -e $(VENV)/.test.stamp ] || .ci/setup demo
+	@[ ! -e $(VENV)/.test.stamp ] || $(MAKE) --no-print-directory $(VENV)/.test.stamp
+	@touch $@
+
+$(VENV)/.test.stamp: deploy/lock/test.txt pyproject.toml .ci/setup
+	@.ci/setup test
+	@touch $@
+
+setup: $(VENV)/.test.stamp ## .venv with all that tests and checks need
+
+demo: $(VENV)/.demo.stamp ## broker, simulated plant, agent and a live view; SECONDS=20 ends by itself
+	@$(BIN)/edge-agent demo $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+test: $(VENV)/.test.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
+	@.ci/tools mosquitto=mosquitto mbpoll=mbpoll socat=socat
+	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
+
+check: check-code check-deploy ## lint, types, floors, deployment files
+
+check-code: $(VENV)/.test.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+check-deploy: $(VENV)/.test.stamp
+	@.ci/tools systemd-analyze=systemd
+	@.ci/check-deploy
+
+bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="modbus" chooses
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: $(VENV)/.demo.stamp ## the demo for MINUTES=60, with its audit at the end
+	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 60 )) $(ARGS)
+
+lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versions
+	@PYTHON=$$(.ci/python) .ci/lock
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find agent tests -name __pycache__ -prune -exec rm -rf {} +
