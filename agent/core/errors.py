@@ -1,0 +1,91 @@
+"""Errors, named by what the caller does about them (docs/decisions and DESIGN: ports).
+
+A foreign exception is translated into one of these once, in the one file that touches its library. A tag that cannot be
+read is no error: it is a reading with quality bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+class AgentError(Exception):
+    """Base of every error the agent raises on purpose. ``str()`` is fit for an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in a configuration: where it stands, what is wrong, what to write instead."""
+
+    path: str  #: file, as the user named it
+    line: int | None  #: 1-based; None where a file has no lines (it is missing, say)
+    reason: str  #: what was found
+    hint: str = ""  #: what to write instead; may be empty
+
+    def __str__(self) -> str:
+        where = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{where}: {self.reason}" + (f" -> {self.hint}" if self.hint else "")
+
+
+class ConfigError(AgentError):
+    """The configuration cannot be used. At start: exit code 2; on reload: the old configuration stays.
+
+    Carries every mistake found, so that one run of `check` shows them all.
+    """
+
+    def __init__(self, path: str, line: int | None, reason: str, hint: str = "") -> None:
+        self.mistakes: Sequence[Mistake] = (Mistake(path, line, reason, hint),)
+        super().__init__(str(self.mistakes[0]))
+
+    @classmethod
+    def of(cls, mistakes: Sequence[Mistake]) -> ConfigError:
+        """Several mistakes as one error. `mistakes` is not empty."""
+        first = mistakes[0]
+        error = cls(first.path, first.line, first.reason, first.hint)
+        error.mistakes = tuple(mistakes)
+        error.args = ("\n".join(str(m) for m in mistakes),)
+        return error
+
+
+class TransientError(AgentError):
+    """It may work later: the supervisor backs off and reopens; a route tries the record again.
+
+    `retry_after` (seconds), if given, is waited at least.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class ConnectionLost(TransientError):
+    """The peer is gone or never was there: back off and reopen."""
+
+
+class Rejected(AgentError):
+    """The broker will never take this record: the route quarantines it, counts it, goes on."""
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code  #: MQTT reason code, where there is one
+
+
+class PermanentError(AgentError):
+    """This one component cannot work as it is configured: said once, tried again every 5 min and on reload."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason if not hint else f"{reason} -> {hint}")
+        self.reason = reason
+        self.hint = hint
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions inside (nested) groups, or the exception itself: groups are unwrapped before they are judged."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

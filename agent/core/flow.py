@@ -1,0 +1,190 @@
+"""What flows: sample → batch of readings → record → messages.
+
+    collector ──Sample──▶ normalizer ──Batch──▶ outbox ──Record──▶ dialogue ──Message──▶ session
+
+Everything here is a plain msgspec struct: no validation, made by the thousand. Batches are the unit of work everywhere.
+Times are epoch milliseconds UTC unless a name says otherwise. Treat every object as frozen once handed on: the image,
+several outboxes and an encoder hold the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+Quality = Literal["good", "uncertain", "bad"]
+Why = Literal["initial", "recovered", "heartbeat", "offline", "disabled"]
+GapKind = Literal["dropped", "expired", "quarantined", "overflow", "missed", "down", "lost"]
+
+MAX_BATCH_READINGS = 1000
+"""A batch is cut at this many readings (and at the route's message limit in bytes)."""
+
+
+class Answer(Struct, gc=False):
+    """The columns of one response of a device: one block, one chunk of a Read, one notification.
+
+    `tags[i]`, `values[i]` (and `status[i]`, `src[i]` where they are sequences) belong together. Collectors
+    hand the *same* tuple object as `tags` on every scan of the same block: the normalizer compiles once per tuple and
+    finds its work by identity.
+    """
+
+    tags: tuple[int, ...]  #: positions in the device's tag table (the order of its `tags:`)
+    values: Sequence[object]  #: raw: bool, int, float, str, bytes, None, or (arrays) list; None where status is bad
+    ts: int  #: agent's clock when the answer arrived
+    status: Sequence[int] | int = 0  #: OPC UA status codes (32 bit); one int stands for all
+    src: Sequence[int | None] | None = None  #: source timestamps, where the protocol carries them
+    reason: Mapping[int, str] | str | None = None  #: words for bad ones: one for all, or by position in `tags`
+
+
+class Sample(Struct, gc=False):
+    """What a collector read, raw, column-wise: all answers of one tick, or of one turn of a subscription.
+
+    A sample without answers and without `outage` says "unchanged at ts": heartbeats (`max_silence`) of a quiet
+    subscription live on it.
+    """
+
+    ts: int  #: when the sample closed
+    answers: Sequence[Answer] = ()
+    outage: str | None = None  #: why the whole device is lost; then `answers` is empty. Made by :meth:`lost`
+    skipped: int = 0  #: cycles skipped since the last sample because the device was too slow
+    achieved_ms: int | None = None  #: period reached, where it is worse than asked for
+    types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
+
+    @classmethod
+    def lost(cls, reason: str, ts: int) -> Sample:
+        """The device is lost since `ts`: every enabled tag becomes bad (``why: offline``), once."""
+        return cls(ts=ts, outage=reason)
+
+
+class Reading(Struct, gc=False, omit_defaults=True):
+    """Value + quality + time of one tag in the common schema. Field names are the message's (docs/messages.md)."""
+
+    tag: str
+    value: object  #: JSON-able scalar or list; None where quality is bad
+    ts: int  #: instant for which value and quality are asserted
+    quality: Quality
+    src: int | None = None  #: source timestamp where it differs from `ts`
+    unit: str | None = None
+    label: str | None = None  #: text of an `enum:` value
+    code: str | None = None  #: OPC UA status code name where the status is not plain Good
+    status: int | None = None  #: the same as a number
+    reason: str | None = None
+    why: Why | None = None
+
+
+class Batch(Struct, gc=False):
+    """Readings of one device from one scan or one notification: the unit of work everywhere."""
+
+    device: str
+    ts: int  #: when the batch closed
+    readings: list[Reading]
+    cat: int = 1  #: version of the device's tag catalogue
+    snapshot: bool = False  #: all tags of the device, newest value and quality (may take several batches)
+    clock: Literal["unsynced"] | None = None
+    bad: int = 0  #: how many of the readings are bad
+    uncertain: int = 0  #: how many are uncertain
+
+
+class Gap(Struct, gc=False, kw_only=True):
+    """A declared loss. `epoch`/`from_seq`/`to_seq` are None where the loss has no sequence numbers."""
+
+    id: str  #: ULID
+    kind: GapKind
+    device: str
+    from_ts: int
+    to_ts: int
+    reason: str
+    epoch: str | None = None
+    from_seq: int | None = None
+    to_seq: int | None = None
+    tags: list[str] | None = None
+    records: int | None = None
+    readings: int | None = None
+
+
+class Stream(Struct):
+    """What sequence numbers count in: (agent, epoch, device). Owned and moved by the outbox; others only read it."""
+
+    epoch: str
+    device: str
+    next: int = 1  #: the number the next record will get
+    low: int = 1  #: lowest seq neither acknowledged nor declared lost (a declaration counts once it is acknowledged)
+
+
+class Record(Struct, gc=False):
+    """One batch (or gap) in the outbox. It has its stream and its sequence number for ever."""
+
+    row: int  #: the outbox's own handle
+    stream: Stream
+    seq: int  #: 0 for a gap: gaps take no number from the readings' stream
+    ts: int  #: when it was appended for commit
+    content: Batch | Gap
+    historical: bool = False  #: committed before this broker session began, or fell out of the live lane
+    size: int = 0  #: packed bytes
+
+
+class Message(Struct, gc=False, kw_only=True):
+    """One MQTT PUBLISH, as the dialogue wants it."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    content_type: str | None = None
+    properties: Sequence[tuple[str, str]] = ()  #: MQTT 5 user properties; left out on 3.1.1
+    expiry: int | None = None  #: MQTT 5 message expiry, seconds
+
+
+class Incoming(Struct, gc=False, kw_only=True):
+    """A message the broker sent us because a dialogue listens for it."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    properties: Sequence[tuple[str, str]] = ()
+
+
+class Limits(Struct, kw_only=True):
+    """What the broker announced at CONNACK. None = no limit stated."""
+
+    mqtt: Literal["5", "3.1.1"]
+    window: int  #: unacknowledged messages: min(configured, Receive Maximum)
+    max_packet_bytes: int | None = None
+    max_qos: int = 2
+    retain_available: bool = True
+    keep_alive: float = 30.0  #: seconds, the server's word where it gave one
+    client_id: str = ""
+
+
+class Online(Struct, kw_only=True):
+    """Dialogue event: the session stands. The answer is said before any record."""
+
+    ts: int
+    limits: Limits
+    streams: Sequence[Stream]
+
+
+class Tick(Struct, kw_only=True):
+    """Dialogue event: `Encoder.tick` seconds have passed (the 30 s repetition of the agent's status)."""
+
+    ts: int
+    streams: Sequence[Stream]
+
+
+class DeviceChanged(Struct, kw_only=True):
+    """Dialogue event: state, catalogue or existence of a device changed in the image."""
+
+    device: str
+    ts: int
+
+
+class Offline(Struct, kw_only=True):
+    """Dialogue event: the session is about to be closed on purpose; the answer is the last thing said."""
+
+    ts: int
+    streams: Sequence[Stream]
+
+
+DialogueEvent = Online | Tick | DeviceChanged | Record | Incoming | Offline

@@ -1,0 +1,157 @@
+"""The process image: newest state, catalogue, readings and notes of every device.
+
+Southbound writes it, northbound and web read it. Everything happens on the event loop and nothing here awaits, so a
+look at the image is consistent by construction: a snapshot and the cut of an outbox belong together when no await
+stands between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct, structs
+
+from agent.core.flow import MAX_BATCH_READINGS, Batch, Reading
+from agent.core.quality import BAD_WAITING_FOR_INITIAL_DATA, name_of
+
+DeviceState = Literal["online", "degraded", "offline"]
+
+
+class TagInfo(Struct, frozen=True, omit_defaults=True):
+    """What the catalogue says about one tag."""
+
+    tag: str
+    type: str | None = None
+    unit: str | None = None
+    description: str | None = None
+    interval: int | str | None = None  #: milliseconds, or "once"
+
+
+class AgentInfo(Struct, frozen=True):
+    """Who speaks."""
+
+    id: str
+    version: str
+    config: str  #: hash of the configuration in force
+
+
+class DeviceImage(Struct):
+    """One device as of now. Written only through :class:`Image`."""
+
+    name: str
+    location: tuple[str, ...]
+    tags: tuple[TagInfo, ...]
+    cat: int
+    state: DeviceState = "offline"
+    reason: str | None = "not connected yet"
+    since: int = 0  #: when the state began
+    last_good: int | None = None  #: newest ts of a good reading
+    achieved_ms: int | None = None
+    newest: dict[str, Reading] = {}
+    bad: int = 0  #: tags whose newest reading is bad
+    notes: dict[str, object] = {}  #: what its collector has to say, for status and people: JSON-able
+
+
+class Image:
+    """All devices. `listen` callbacks run at once, on the loop, after a state, catalogue or existence changed."""
+
+    def __init__(self, agent: AgentInfo) -> None:
+        self.agent = agent
+        self.devices: dict[str, DeviceImage] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(device)` on every change; the returned function ends that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def _changed(self, device: str) -> None:
+        for callback in tuple(self._listeners):
+            callback(device)
+
+    def add(self, name: str, *, location: Sequence[str], tags: Iterable[TagInfo], cat: int, now: int) -> DeviceImage:
+        """A device exists from now on (again, with another catalogue, after a reload)."""
+        device = DeviceImage(name=name, location=tuple(location), tags=tuple(tags), cat=cat, since=now)
+        self.devices[name] = device
+        self._changed(name)
+        return device
+
+    def remove(self, name: str) -> None:
+        """The device is no longer configured."""
+        if self.devices.pop(name, None) is not None:
+            self._changed(name)
+
+    def update(self, batch: Batch) -> None:
+        """Take over the newest readings. Called for every batch, so it says nothing to the listeners."""
+        device = self.devices[batch.device]
+        newest = device.newest
+        for reading in batch.readings:
+            newest[reading.tag] = reading
+        if batch.bad or device.bad:
+            device.bad = sum(reading.quality == "bad" for reading in newest.values())
+        if len(batch.readings) > batch.bad:
+            device.last_good = batch.ts
+
+    def set_state(
+        self, name: str, state: DeviceState, *, now: int, reason: str | None = None, achieved_ms: int | None = None
+    ) -> bool:
+        """Move a device to `state`; True where anything changed. `since` moves only with the state."""
+        device = self.devices[name]
+        if (device.state, device.reason, device.achieved_ms) == (state, reason, achieved_ms):
+            return False
+        if device.state != state:
+            device.since = now
+        device.state, device.reason, device.achieved_ms = state, reason, achieved_ms
+        self._changed(name)
+        return True
+
+    def describe(self, name: str, types: Mapping[int, str]) -> bool:
+        """Types learned from the device (position → name); True, and a new catalogue version, where that is new."""
+        device = self.devices[name]
+        tags = list(device.tags)
+        for position, type_name in types.items():
+            tags[position] = structs.replace(tags[position], type=type_name)
+        if tuple(tags) == device.tags:
+            return False
+        device.tags = tuple(tags)
+        device.cat += 1
+        self._changed(name)
+        return True
+
+    def note(self, name: str, key: str, value: object) -> None:
+        """Keep what a collector has to say; None takes it back. Shown in /api/v1/status."""
+        notes = self.devices[name].notes
+        if value is None:
+            notes.pop(key, None)
+        else:
+            notes[key] = value
+
+    def snapshot(self, name: str, now: int, *, clock: Literal["unsynced"] | None = None) -> list[Batch]:
+        """All tags of the device, newest value and quality, in batches; a tag not yet read waits for initial data."""
+        device = self.devices[name]
+        readings = [device.newest.get(info.tag) or _waiting(info, now) for info in device.tags]
+        cuts = range(0, len(readings), MAX_BATCH_READINGS)
+        batches = [
+            Batch(device=name, ts=now, readings=readings[cut : cut + MAX_BATCH_READINGS], cat=device.cat)
+            for cut in cuts
+        ]
+        for batch in batches:
+            batch.snapshot = True
+            batch.clock = clock
+            batch.bad = sum(reading.quality == "bad" for reading in batch.readings)
+            batch.uncertain = sum(reading.quality == "uncertain" for reading in batch.readings)
+        return batches
+
+
+def _waiting(info: TagInfo, now: int) -> Reading:
+    return Reading(
+        tag=info.tag,
+        value=None,
+        ts=now,
+        quality="bad",
+        unit=info.unit,
+        code=name_of(BAD_WAITING_FOR_INITIAL_DATA),
+        status=BAD_WAITING_FOR_INITIAL_DATA,
+        why="initial",
+    )

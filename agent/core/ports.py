@@ -1,0 +1,221 @@
+"""The ports: what rooms ask of each other. Contracts in the docstrings; `agent.testing` holds suites that check them.
+
+A context manager instead of start/stop, so that "closed on cancel" cannot be forgotten; iterators hold no resource,
+``open()`` does.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from agent.core.clock import Clock
+from agent.core.flow import Batch, DialogueEvent, Gap, Incoming, Limits, Message, Record, Sample, Stream
+from agent.core.image import Image
+
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+
+
+# --- southbound -------------------------------------------------------------------------------------------------------
+
+
+class Collector(Protocol):
+    """Reads one device."""
+
+    def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:
+        """Entering connects; iterating reads; leaving disconnects, also on cancel, and never hangs.
+
+        Raises ConnectionLost / TransientError (the supervisor backs off and opens again) or PermanentError, on entering
+        or while iterating. Retries and back-off are the supervisor's. Each call is a fresh connection.
+        """
+
+
+class Line(Protocol[RequestT_contra, ResponseT_co]):
+    """A connection or bus that several collectors share; sole owner of its socket."""
+
+    async def run(self) -> None:
+        """Own the connection until cancelled; always finishes (or abandons with the connection) the one in flight.
+
+        Never raises for a lost peer: it reconnects by itself while somebody asks.
+        """
+
+    async def ask(self, unit: int, request: RequestT_contra, /) -> ResponseT_co:
+        """One transaction, fair between units. Cancelling the caller only abandons its answer.
+
+        Raises ConnectionLost when the connection is down, TransientError when this unit did not answer.
+        """
+
+
+class Normalizer(Protocol):
+    """Samples → batches. Knows the tags of one device, compiled once."""
+
+    def __call__(self, sample: Sample, /) -> Batch | None:
+        """None where nothing is to be said. Never raises for a bad value: it marks quality.
+
+        `Sample.lost(reason, ts)` passes through it too, so that on_change says the value again after recovery; an empty
+        sample says "confirmed unchanged at ts".
+        """
+
+
+class Site(Protocol):
+    """What a configuration model may use when it builds its part."""
+
+    agent: str
+    data_dir: Path
+    clock: Clock
+
+    def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
+        """The line known as `key`, made by `make` and put under supervision if it is new."""
+
+    def note(self, device: str, key: str, value: object, /) -> None:
+        """Put something for people into the image (None takes it back)."""
+
+
+# --- the wall ---------------------------------------------------------------------------------------------------------
+
+
+class Memo(Protocol):
+    """Small durable notes of a route (retained topics, bdSeq): they live in the outbox's file."""
+
+    def get(self, key: str, /) -> bytes | None:
+        """The newest value put, committed or not."""
+
+    def put(self, key: str, value: bytes | None, /) -> None:
+        """At once, never waits; durable with the next commit (`Outbox.flush` to be sure). None deletes."""
+
+
+class OutboxStats(Struct, kw_only=True):
+    """Figures of one outbox, cheap to ask for."""
+
+    records: int = 0  #: kept and not acknowledged (memory included)
+    bytes: int = 0  #: of those
+    oldest_ts: int | None = None
+    backlog: int = 0  #: of those, what no longer goes live in the present session (all of them without a session)
+    quarantined: int = 0
+    dropped_records: int = 0  #: since start, whatever the reason
+    written_bytes: int = 0  #: payload bytes handed to the disk since start
+    committing: bool = True  #: False while the disk refuses (the ring in memory holds on)
+
+
+class Outbox(Protocol):
+    """The durable store-and-forward queue in front of one publisher."""
+
+    memo: Memo
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Entering opens the file, a new epoch, and declares what happened before; leaving commits and closes."""
+
+    def append(self, content: Batch | Gap, /) -> None:
+        """At once, never waits, never raises. Stream and seq are given here; batches over the route's size are cut.
+
+        The ring in memory is bounded; what overflows it is a declared gap.
+        """
+
+    async def flush(self) -> None:
+        """Return when all appended so far is committed (or the disk refuses: then what is in the ring stays there)."""
+
+    def reader(self) -> AbstractContextManager[Reader]:
+        """The cut: everything appended before is backlog, everything after is live. One per broker session."""
+
+    def streams(self) -> Sequence[Stream]:
+        """Streams of this run, and older ones that still have something unacknowledged."""
+
+    @property
+    def stats(self) -> OutboxStats:
+        """Figures as of now."""
+
+
+class Reader(Protocol):
+    """Hands out committed records, each once per reader."""
+
+    async def live(self, limit: int, /) -> Sequence[Record]:
+        """Wait for records appended after the cut; 1 to `limit`, in order of append."""
+
+    async def backlog(self, limit: int, /) -> Sequence[Record]:
+        """Wait for records from before the cut, or that fell out of the live lane; oldest first, `historical`."""
+
+    @property
+    def backlog_left(self) -> int:
+        """Records :meth:`backlog` has yet to hand out."""
+
+    def ack(self, record: Record, /) -> None:
+        """The broker has it. Any order; the row goes with the next commit, within 1 s."""
+
+    def reject(self, record: Record, reason: str, /) -> None:
+        """The broker will never have it: to quarantine, declared as a gap."""
+
+    def retry(self, record: Record, /) -> None:
+        """Refused for now: it goes to the end of the backlog of this reader, `historical`."""
+
+
+# --- northbound -------------------------------------------------------------------------------------------------------
+
+
+class RouteInfo(Struct, frozen=True, kw_only=True):
+    """What a route's encoder must know of its publisher."""
+
+    name: str
+    agent: str
+    root: str = "edge"
+    topic: str = "{root}/{location}/{device}"
+    qos: int = 1
+    max_message_bytes: int = 96 * 1024
+    wants: Callable[[str], bool] = lambda _device: True  #: the route's `devices:` globs
+
+
+class Encoder(Protocol):
+    """Readings → payloads and topics. Holds configuration only; what is said in a session is the dialogue's."""
+
+    snapshots: bool  #: True: the route appends a snapshot of every device to the outbox at each cut
+    tick: float | None  #: seconds between Tick events; None: none wanted
+
+    def begin(self, image: Image, memo: Memo, /) -> Dialogue:
+        """A dialogue for the next CONNECT. `memo` is committed before the CONNECT is sent."""
+
+
+class Dialogue(Protocol):
+    """What one encoder says during one broker session. Pure but for what its standard makes stateful."""
+
+    will: Message | None
+    listens: Sequence[str]
+
+    def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
+        """Messages to send because of `event`, in order. Those of a Record acknowledge it when all are acknowledged.
+
+        For everything else they go into a newest-wins mailbox per topic and are sent before data.
+        """
+
+
+class Publisher(Protocol):
+    """Hands messages to one broker."""
+
+    def open(self, will: Message | None, listens: Sequence[str], /) -> AbstractAsyncContextManager[Session]:
+        """Entering connects, subscribes and returns after SUBACK; leaving disconnects. Each time a fresh client.
+
+        Raises ConnectionLost / TransientError / PermanentError. While open, a lost connection surfaces from `send` and
+        `closed`.
+        """
+
+
+class Session(Protocol):
+    """One connection to a broker."""
+
+    limits: Limits
+
+    async def send(self, messages: Sequence[Message], /) -> Future[None]:
+        """Return once all are written inside the window; the future completes at the last PUBACK < 0x80.
+
+        The future fails with Rejected (never again), TransientError (`retry_after`: this one later) or ConnectionLost.
+        """
+
+    def incoming(self) -> AsyncIterator[Incoming]:
+        """Messages on the topics listened to; ends with the session."""
+
+    async def closed(self) -> None:
+        """Wait until the connection is gone, then raise why (ConnectionLost, TransientError with retry_after, ...)."""

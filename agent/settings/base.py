@@ -1,0 +1,242 @@
+"""Base models of what can be configured. A subclass lives in its component's folder and builds the component.
+
+All models are frozen and know no unknown keys. They are read once, compiled into plans and dropped: nothing on the
+path of a reading looks at them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+from agent.core.image import TagInfo
+from agent.core.ports import Collector, Encoder, Publisher, RouteInfo, Site
+from agent.settings.values import ByteSize, Duration, FilePath, Interval, Rate
+
+
+class Model(BaseModel):
+    """Frozen, no unknown keys; field docstrings become the reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False)
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+class Range(Model):
+    """Engineering limits after scaling."""
+
+    min: float | None = None
+    """Lowest plausible value, in the tag's unit."""
+    max: float | None = None
+    """Highest plausible value, in the tag's unit."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            msg = f"min {self.min:g} is above max {self.max:g}; swap them"
+            raise ValueError(msg)
+        return self
+
+
+class PercentDeadband(Model):
+    """A deadband relative to the last reported value."""
+
+    percent: float = Field(gt=0, le=100)
+    """Percent of the last reported value."""
+
+
+def _check_text(value: str) -> str:
+    if not value or len(value) > 256 or any(ord(char) < 32 or ord(char) == 127 for char in value):
+        msg = "a tag name has 1 to 256 characters and no control characters"
+        raise ValueError(msg)
+    return value
+
+
+TagName = Annotated[str, AfterValidator(_check_text)]
+
+
+class TagBase(Model):
+    """Keys every tag may have, whatever the protocol."""
+
+    unit: str | None = None
+    """Engineering unit, UCUM notation (`Cel`, `bar`, `1/min`)."""
+    description: str | None = None
+    """Free text in any language."""
+    enabled: bool = True
+    """false: not read; said once as bad, BadOutOfService."""
+    scale: float | int | None = None
+    """Raw value times this …"""
+    offset: float | int | None = None
+    """… plus this."""
+    range: Range | None = None
+    """Outside: uncertain, UncertainEngineeringUnitsExceeded."""
+    null_values: list[float | int | str] | dict[float | int | str, str] | None = None
+    """Raw values that mean "no value"; a mapping names the status code of each (`{32768: BadSensorFailure}`)."""
+    enum: dict[int, str] | None = None
+    """Text for numbers; the number stays in `value`, the text goes into `label`."""
+    round: int | None = Field(default=None, ge=0, le=15)
+    """Decimal places kept after scaling."""
+    interval: Interval | Literal["once"] | None = None
+    """Overrides the device's; `once`: read once per connection."""
+    report: Literal["every", "on_change"] | None = None
+    """Every reading, or only changes (see deadband, max_silence). Default: every when polled."""
+    deadband: Annotated[float, Field(gt=0)] | PercentDeadband | None = None
+    """Smaller changes are not reported. Implies `report: on_change`."""
+    max_silence: Interval | None = None
+    """An unchanged value is said again (`why: heartbeat`) after this long."""
+
+    def catalogue_type(self) -> str | None:
+        """Data type for the catalogue, where the configuration knows it."""
+        return None
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+class BatchSettings(Model):
+    """How readings are gathered into batches."""
+
+    max_delay: Duration = 0.0
+    """A batch may wait this long to become larger."""
+
+
+class DeviceConfig(Model, ABC):
+    """One entry under `devices:`. `type` names the protocol."""
+
+    type: str
+    """Protocol of the device."""
+    location: list[str] | None = None
+    """ISA-95 path; overrides the agent's."""
+    enabled: bool = True
+    """false: not read; its tags are said once as bad, BadOutOfService."""
+    interval: Interval = 1.0
+    """Polling (or publishing) interval of tags without their own."""
+    timeout: Interval = 1.0
+    """How long to wait for an answer."""
+    batch: BatchSettings = BatchSettings()
+    """How readings are gathered into batches."""
+    tags_file: FilePath | None = None
+    """CSV with the same keys as columns; its tags are added to `tags`."""
+
+    @property
+    @abstractmethod
+    def tag_table(self) -> dict[str, TagBase]:
+        """The tags by name, in order: positions in samples count in this order."""
+
+    @abstractmethod
+    def build(self, name: str, site: Site) -> Collector:
+        """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
+
+    def catalogue(self) -> list[TagInfo]:
+        """What the tag catalogue says."""
+        return [
+            TagInfo(
+                tag=name,
+                type=tag.catalogue_type(),
+                unit=tag.unit,
+                description=tag.description,
+                interval="once" if tag.interval == "once" else round((tag.interval or self.interval) * 1000),
+            )
+            for name, tag in self.tag_table.items()
+        ]
+
+
+# --- publishers and encoders ------------------------------------------------------------------------------------------
+
+
+class EncoderConfig(Model, ABC):
+    """`encoder:` of a publisher. `type` names the payload."""
+
+    type: str
+    """Payload format."""
+
+    @abstractmethod
+    def build(self, route: RouteInfo) -> Encoder:
+        """The encoder of one route."""
+
+
+class Replay(Model):
+    """How the backlog of an outage is sent."""
+
+    order: Literal["live_first", "in_order"] = "live_first"
+    """live_first: new data goes out at once, the backlog beside it; in_order: the backlog first, live behind it."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """The backlog's share of the window (live_first)."""
+    max_rate: Rate = 50.0
+    """Backlog messages per second (live_first)."""
+
+
+class KeepAcked(Model):
+    """How much of what the broker has accepted is kept."""
+
+    age: Interval = 600.0
+    """How long."""
+    max_bytes: ByteSize = 64 << 20
+    """How much."""
+
+
+class OutboxSettings(Model):
+    """Defaults for every publisher's own outbox."""
+
+    durability: Literal["memory", "commit", "fsync"] = "commit"
+    """memory: lost with the process; commit: survives kill -9; fsync: survives power loss."""
+    max_bytes: ByteSize = 1 << 30
+    """Bound per publisher."""
+    max_age: Interval = 30 * 86400.0
+    """Older records expire (declared)."""
+    min_free_disk: ByteSize = 200 << 20
+    """Below this much free disk space the outbox stops growing."""
+    when_full: Literal["drop_oldest", "drop_newest"] = "drop_oldest"
+    """What goes when a bound is met; every drop is declared."""
+    keep_acked: KeepAcked | None = None
+    """Keep acknowledged records for `edge-agent outbox resend`."""
+
+
+class PublisherConfig(Model, ABC):
+    """One entry under `publishers:`: a publisher with its encoder and its outbox, a route."""
+
+    type: str
+    """Kind of publisher."""
+    encoder: SerializeAsAny[EncoderConfig] | None = None
+    """Payload format; default `{type: json}`."""
+    devices: list[str] = ["*"]
+    """Globs: which devices this route carries."""
+    topic: str = "{root}/{location}/{device}"
+    """Prefix of every topic about a device."""
+    root: str = "edge"
+    """First level of every topic."""
+    qos: Literal[0, 1] = 1
+    """Quality of service of readings. With 0 nothing is ever known to have arrived."""
+    max_message_bytes: ByteSize = 96 << 10
+    """Batches are cut to this before they get their sequence number."""
+    replay: Replay = Replay()
+    """How the backlog of an outage is sent."""
+    outbox: OutboxSettings | None = None
+    """Overrides of the top-level `outbox:` for this publisher (the loader merges the two)."""
+
+    @abstractmethod
+    def build(self, name: str, site: Site) -> Publisher:
+        """The publisher. Imports its library no earlier than `Publisher.open()`."""
+
+
+class TLSSettings(Model):
+    """TLS towards a server. Verified always; there is no switch to turn that off."""
+
+    ca_file: FilePath | None = None
+    """Certificate authorities to trust; default: the system's."""
+    cert_file: FilePath | None = None
+    """Own certificate (mutual TLS), PEM."""
+    key_file: FilePath | None = None
+    """Its private key, PEM."""
+    server_name: str | None = None
+    """Name expected in the server's certificate, where it differs from the URL's host."""
+
+    @model_validator(mode="after")
+    def _pair(self) -> TLSSettings:
+        if (self.cert_file is None) != (self.key_file is None):
+            msg = "cert_file and key_file belong together; give both or none"
+            raise ValueError(msg)
+        return self

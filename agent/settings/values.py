@@ -1,0 +1,135 @@
+"""Values in configurations: durations, sizes, secrets, names. Each error message says what to write instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_SIZE_UNITS = {
+    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|h)")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of `250ms`, `1s`, `1.5s`, `10m`, `2h`, `30d`. A bare number is refused: nobody knows its unit."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _DURATION_UNITS[match[2]]
+    msg = f"{value!r} is not a duration; write a number with a unit: 250ms, 1s, 10m, 2h, 30d"
+    raise ValueError(msg)
+
+
+def parse_size(value: object) -> int:
+    """Bytes of `96KiB`, `1GiB`, `500MB`, `100B`."""
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(float(match[1]) * _SIZE_UNITS[match[2]])
+    msg = f"{value!r} is not a size; write a number with a unit: 96KiB, 64MiB, 1GiB"
+    raise ValueError(msg)
+
+
+def parse_rate(value: object) -> float:
+    """Per second, of `50/s`, `10/min`."""
+    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
+        return float(match[1]) / _DURATION_UNITS[match[2]]
+    msg = f"{value!r} is not a rate; write a number per unit of time: 50/s, 600/min"
+    raise ValueError(msg)
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest of the notations parse_duration reads."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _DURATION_UNITS[unit] and (seconds / _DURATION_UNITS[unit]).is_integer():
+            return f"{int(seconds / _DURATION_UNITS[unit])}{unit}"
+    return f"{round(seconds * 1000)}ms"
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        msg = "must be longer than zero, for example 1s"
+        raise ValueError(msg)
+    return value
+
+
+_DURATION_SCHEMA = WithJsonSchema(
+    {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|min|m|h|d)$", "examples": ["500ms", "10s"]}
+)
+
+#: Seconds, written `500ms`, `1s`, `10m`, `2h`, `30d`; zero allowed (`0ms`).
+Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(format_duration), _DURATION_SCHEMA]
+#: A duration longer than zero.
+Interval = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    AfterValidator(_positive),
+    PlainSerializer(format_duration),
+    _DURATION_SCHEMA,
+]
+#: Bytes, written `96KiB`, `1GiB`, `500MB`.
+ByteSize = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(B|[kKMGT]B|[KMGT]iB)$", "examples": ["96KiB", "1GiB"]}
+    ),
+]
+#: Per second, written `50/s`.
+Rate = Annotated[
+    float, BeforeValidator(parse_rate), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|h)$"})
+]
+
+
+def _check_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+        msg = f"{value!r} is not a name; use 1 to 64 of A-Z a-z 0-9 _ - (other names belong into `description`)"
+        raise ValueError(msg)
+    return value
+
+
+#: Agent, device and publisher names: `[A-Za-z0-9_-]{1,64}`.
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class FromEnvironment(str):
+    """Text that came out of a `${NAME}`: the loader makes it, and only such text may be a secret."""
+
+    __slots__ = ()
+
+
+def _check_secret(value: object) -> object:
+    if isinstance(value, SecretStr | FromEnvironment):
+        return value if isinstance(value, SecretStr) else str(value)
+    msg = (
+        "a literal secret in a configuration is refused; put it into a file and name that (`password_file:`), "
+        "or write ${NAME} and set the environment variable"
+    )
+    raise ValueError(msg)
+
+
+#: A secret out of the environment (`${NAME}`); a literal one is refused.
+Secret = Annotated[
+    SecretStr,
+    BeforeValidator(_check_secret),
+    WithJsonSchema({"type": "string", "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"}),
+]
+
+
+def _against_base(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str) and isinstance(info.context, dict) and "base" in info.context:
+        return Path(info.context["base"]) / value
+    return value
+
+
+#: A path; relative ones start at the folder of the file they are written in (validation context `base`).
+FilePath = Annotated[Path, BeforeValidator(_against_base), WithJsonSchema({"type": "string"})]
+
+
+def read_secret(path: Path) -> str:
+    """The secret in a file, its last line break taken off. Read at every connection, so that it may be rotated."""
+    return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")

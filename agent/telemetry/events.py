@@ -1,0 +1,106 @@
+"""The catalogue of log events: name → level and meaning. Names are low-cardinality; what differs goes into fields.
+
+State changes are said once; repeats are counted and said at most once a minute, later every ten (see `Repeats`).
+A test holds every event named in the code against this table, and docs/events.md is made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Event(NamedTuple):
+    """What an operator must know about one event."""
+
+    level: Level
+    meaning: str
+
+
+EVENTS: dict[str, Event] = {
+    # the process
+    "agent.starting": Event("info", "Configuration accepted; parts are being opened."),
+    "agent.started": Event("info", "Every part is open and supervised."),
+    "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
+    "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
+    "agent.clock_unsynced": Event("warning", "The wall clock was never set; readings carry `clock: unsynced`."),
+    "agent.loop_blocked": Event(
+        "warning", "The event loop did not run for `seconds`: the machine is overloaded or a part is wrong."
+    ),
+    # configuration
+    "config.loaded": Event("info", "A configuration was read: hash, counts."),
+    "config.rejected": Event("error", "The configuration has mistakes; `mistakes` lists them with file and line."),
+    # supervised components
+    "component.failed": Event("error", "A component cannot work as configured; the others go on. Retried every 5 min."),
+    "component.retry": Event(
+        "warning", "A component lost its peer; retried after `delay` s. Repeats are counted in `repeats`."
+    ),
+    "component.bug": Event(
+        "error", "An error nobody translated: a bug in the agent. Traceback once; then as transient."
+    ),
+    "component.stop_slow": Event("warning", "A component needs long to stop."),
+    # devices
+    "device.online": Event("info", "A device answers (again); `down_for` s, `attempts` failed meanwhile."),
+    "device.offline": Event("warning", "A device is lost: `reason`. Its tags were published once as bad."),
+    "device.degraded": Event("warning", "A device is read, but not as configured: `reason`."),
+    "device.recovered": Event("info", "A degraded device is read as configured again."),
+    "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
+    "device.slow": Event("warning", "Cycles are skipped: the device needs longer than its interval."),
+    "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
+    # modbus
+    "modbus.connected": Event("info", "A Modbus connection or bus is open."),
+    "modbus.disconnected": Event("warning", "A Modbus connection or bus is lost: `reason`."),
+    "modbus.block_refused": Event(
+        "warning", "A device refused a block with an exception; it is split to find the bad registers."
+    ),
+    "modbus.tags_quarantined": Event("warning", "Tags whose registers the device refuses; the others flow."),
+    "modbus.tags_recovered": Event("info", "Tags the device refused earlier are readable again."),
+    "modbus.bad_reply": Event("warning", "A reply that does not fit its request was thrown away: `reason`."),
+    "modbus.unit_silent": Event("warning", "A unit does not answer; it is probed with back-off."),
+    # opc ua
+    "opcua.connected": Event("info", "A session with an OPC UA server stands; its limits."),
+    "opcua.disconnected": Event("warning", "The session is gone: `reason`."),
+    "opcua.subscribed": Event("info", "Monitored items are created: `active` of `configured`."),
+    "opcua.items_rejected": Event("warning", "The server refuses nodes; they are bad until it accepts them."),
+    "opcua.items_recovered": Event("info", "Nodes the server refused earlier are monitored now."),
+    "opcua.limit_lowered": Event("info", "The server refused the size of a request; smaller ones from now on."),
+    "opcua.overflow": Event("warning", "The server's queue overflowed: values were lost there, declared as a gap."),
+    "opcua.keepalive_missed": Event("warning", "Publishing stopped without a word; the session is opened anew."),
+    "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
+    # outbox
+    "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),
+    "outbox.dropped": Event("warning", "Records were dropped to stay within a bound; the gap is declared."),
+    "outbox.expired": Event("warning", "Records were older than max_age; the gap is declared."),
+    "outbox.overflow": Event("error", "The ring in memory overflowed while the disk refused; the gap is declared."),
+    "outbox.disk_refused": Event(
+        "error", "The disk refuses to write (`reason`); readings are kept in memory, retried."
+    ),
+    "outbox.disk_ok": Event("info", "The disk takes writes again."),
+    "outbox.salvaged": Event(
+        "error", "The outbox file was damaged; what could be read was saved, the rest is declared lost."
+    ),
+    "outbox.restored": Event("warning", "The data directory is an older copy; a new epoch keeps keys unique."),
+    "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
+    # routes
+    "route.online": Event("info", "A broker took us: MQTT version, window, limits, backlog to work off."),
+    "route.offline": Event("warning", "The way to a broker is lost: `reason`. Data is kept on disk."),
+    "route.quarantined": Event("error", "A record the broker will never take went to quarantine; declared as a gap."),
+    "route.refused": Event("warning", "The broker refused a message for now: `reason`."),
+    "route.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
+    "route.conflict": Event("error", "Another agent writes our status topic: two agents share an id."),
+    "route.drained": Event("info", "The outbox drained before the end."),
+    "mqtt.version_fallback": Event(
+        "warning", "The broker does not speak MQTT 5; 3.1.1 cannot tell when it refuses a message."
+    ),
+    "mqtt.no_subscriber": Event("info", "The broker took messages nobody subscribes to (PUBACK 0x10)."),
+    # the web
+    "http.listening": Event("info", "Health, metrics and status are served."),
+    "http.unavailable": Event("error", "The port for health and metrics cannot be opened: `reason`."),
+    # bridged libraries
+    "library.message": Event("info", "A line of a library's own logger."),
+    # simulated plant, demo
+    "simulator.listening": Event("info", "A simulated device listens."),
+    "simulator.fault": Event("info", "A simulated device misbehaves on command."),
+    "broker.listening": Event("info", "The embedded broker listens."),
+}

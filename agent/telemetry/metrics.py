@@ -1,0 +1,64 @@
+"""Every metric of the agent, one table. Labelled by device, publisher or reason, never by tag.
+
+Prefix `edge_agent_`, base units, `_total` for counters, instants instead of ages. One process is one agent, so the
+registry is the module's.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+
+
+_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+BUILD_INFO = _gauge("build_info", "Always 1; the version is in the label.", "version")
+CONFIG_INFO = _gauge("config_info", "Always 1; the hash of the configuration in force is in the label.", "hash")
+START_TIME = _gauge("start_timestamp_seconds", "When the agent started.")
+CLOCK_SYNCED = _gauge("clock_synced", "1 where the wall clock is set.")
+BUGS = _counter("bugs_total", "Errors nobody translated.", "component")
+RESTARTS = _counter("component_restarts_total", "How often a supervised component was opened again.", "component")
+LOOP_LAG = _gauge("loop_lag_seconds", "Longest time the event loop did not run, over the last interval.")
+
+DEVICE_UP = _gauge("device_up", "1 while the device answers.", "device")
+DEVICE_LAST_GOOD = _gauge("device_last_good_timestamp_seconds", "When a good reading last arrived.", "device")
+READINGS = _counter("readings_total", "Readings made, by quality.", "device", "quality")
+READ_ERRORS = _counter("read_errors_total", "Answers that were errors, by code.", "device", "code")
+SCAN_SECONDS = Histogram(
+    "edge_agent_scan_seconds", "Duration of a scan.", ("device",), buckets=_SECONDS, registry=REGISTRY
+)
+SCANS_SKIPPED = _counter("scans_skipped_total", "Cycles skipped because the device was too slow.", "device")
+TAGS_CONFIGURED = _gauge("tags_configured", "Tags in the configuration.", "device")
+TAGS_BAD = _gauge("tags_bad", "Tags whose newest reading is bad.", "device")
+REQUESTS = _counter("requests_total", "Requests sent to the device.", "device")
+CLOCK_SKEW = _gauge("device_clock_skew_seconds", "Device clock minus ours.", "device")
+
+OUTBOX_RECORDS = _gauge("outbox_records", "Records kept and not acknowledged.", "publisher")
+OUTBOX_BYTES = _gauge("outbox_bytes", "Bytes of those records.", "publisher")
+OUTBOX_OLDEST = _gauge("outbox_oldest_timestamp_seconds", "Age mark of the oldest one; 0 when empty.", "publisher")
+OUTBOX_WRITTEN = _counter("outbox_written_bytes_total", "Bytes handed to the disk (flash wear).", "publisher")
+OUTBOX_DROPPED = _counter("outbox_dropped_total", "Records dropped and declared, by reason.", "publisher", "reason")
+QUARANTINED = _counter("quarantined_total", "Records the broker will never take.", "publisher")
+
+PUBLISHER_UP = _gauge("publisher_up", "1 while a broker session stands.", "publisher")
+PUBLISHED = _counter(
+    "published_total", "Messages by outcome: ok, no_subscriber, rejected, retried.", "publisher", "result"
+)
+PUBLISHED_BYTES = _counter("published_bytes_total", "Payload bytes sent.", "publisher")
+ACK_SECONDS = Histogram(
+    "edge_agent_ack_seconds",
+    "From sending a message to its acknowledgement.",
+    ("publisher",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+CONNECTS = _counter("connects_total", "Connections made to the broker.", "publisher")
