@@ -15,10 +15,12 @@ RUN python3 -m venv /opt/build \
     && /opt/edge-agent/bin/pip install --only-binary=:all: --require-hashes -r deploy/lock/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent
-# the build backend stays behind, and so does pip: the image has no use for either
+# What the image has no use for stays behind: the build backend, pip, and the libraries' own commands,
+# one of which writes to OPC UA servers.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheels . \
     && /opt/edge-agent/bin/pip install --no-deps --no-index /tmp/wheels/*.whl \
-    && /opt/edge-agent/bin/pip uninstall -y pip setuptools
+    && /opt/edge-agent/bin/pip uninstall -y pip setuptools \
+    && find /opt/edge-agent/bin -type f ! -name edge-agent -delete
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0
