@@ -1,0 +1,138 @@
+"""Polling without drift: poll groups, the grid of their ticks, and the loop that waits for them.
+
+Ticks lie on a grid, `start + k * interval`. A cycle that could not begin in time is skipped and counted, never
+overlapped, never queued: the next one begins on the grid again. All groups due at one tick are handed out together and
+make one sample. Times are monotonic seconds; everything but :func:`ticks` is pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+from agent.core.clock import Clock
+from agent.settings.base import TagBase
+
+SCAN_YIELD_SECONDS = 0.1
+"""A scan longer than this hands on what it has, so that good values never wait for a dead block."""
+
+_LATE_SHARE = 0.1  #: a cycle may begin this share of its interval late; later it is skipped
+_EARLY_SECONDS = 0.002  #: loops wake up to a millisecond early (uvloop rounds), and ticks this close are one
+_PHASE_SPAN = 1.0  #: devices spread over at most this much, so that none waits long for its first values
+
+
+class PollGroup(NamedTuple):
+    """The tags of a device that share an interval."""
+
+    interval: float | None  #: seconds; None: once per connection
+    positions: tuple[int, ...]  #: in the device's tag table
+
+
+def poll_groups(tags: Iterable[TagBase], default: float) -> list[PollGroup]:
+    """The enabled tags by interval, shortest first, `once` last. `default` is the device's interval."""
+    found: dict[float | None, list[int]] = {}
+    for position, tag in enumerate(tags):
+        if tag.enabled:
+            interval = None if tag.interval == "once" else tag.interval or default
+            found.setdefault(interval, []).append(position)
+    order = sorted(found, key=lambda interval: math.inf if interval is None else interval)
+    return [PollGroup(interval, tuple(found[interval])) for interval in order]
+
+
+def phase_of(device: str, intervals: Iterable[float | None]) -> float:
+    """How far the ticks of a device are moved, seconds: the same on every start, spread over all devices."""
+    shortest = min((interval for interval in intervals if interval is not None), default=_PHASE_SPAN)
+    return crc32(device.encode()) / 2**32 * min(shortest, _PHASE_SPAN)
+
+
+class Due(NamedTuple):
+    """What a tick asks for."""
+
+    groups: tuple[int, ...]  #: indexes into the schedule's intervals; empty: nothing but a look at the peer
+    at: float  #: the instant on the grid
+    skipped: int = 0  #: cycles skipped since the last tick handed out, over all groups
+    achieved_ms: int | None = None  #: period reached by the group that fell behind most, where one did
+
+
+class Schedule:
+    """Which groups are due when. `intervals` in seconds, None for `once`; all are due at `start`, the first tick.
+
+    Without any periodic group it ticks every `idle` seconds with nothing due, so that a lost peer is still seen.
+    """
+
+    def __init__(self, intervals: Sequence[float | None], *, start: float, idle: float = 1.0) -> None:
+        self._start = start
+        self._once = {group for group, interval in enumerate(intervals) if interval is None}
+        self._intervals = {group: interval for group, interval in enumerate(intervals) if interval is not None}
+        if not self._intervals:
+            self._intervals[-1] = idle
+        self._next_k = dict.fromkeys(self._intervals, 0)
+        self._skipped = 0
+        self._achieved: tuple[float, float] | None = None  # (asked for, reached)
+
+    @property
+    def next(self) -> float:
+        """The instant of the next tick."""
+        return min(self._start + k * self._intervals[group] for group, k in self._next_k.items())
+
+    def again(self, groups: Iterable[int]) -> None:
+        """These `once` groups got no answer: due again at the next tick. Others are left alone."""
+        self._once.update(group for group in groups if group not in self._intervals)
+
+    def due(self, now: float) -> Due | None:
+        """The groups whose cycle begins now, or None: ask again at :attr:`next`. Late cycles are skipped here."""
+        groups: list[int] = []
+        at = now
+        for group, interval in self._intervals.items():
+            early = min(_EARLY_SECONDS, interval * _LATE_SHARE)
+            newest = math.floor((now + early - self._start) / interval)
+            expected = self._next_k[group]
+            if newest < expected:
+                continue
+            instant = self._start + newest * interval
+            missed = newest - expected
+            if now - instant <= interval * _LATE_SHARE:
+                groups.append(group)
+                at = min(at, instant)
+            else:
+                missed += 1
+            self._next_k[group] = newest + 1
+            if group >= 0:
+                self._count(missed, interval)
+        if not groups:
+            return None
+        due = Due(
+            groups=tuple(sorted([group for group in groups if group >= 0] + [*self._once])),
+            at=at,
+            skipped=self._skipped,
+            achieved_ms=None if self._achieved is None else round(self._achieved[1] * 1000),
+        )
+        self._once.clear()
+        self._skipped, self._achieved = 0, None
+        return due
+
+    def _count(self, missed: int, interval: float) -> None:
+        if not missed:
+            return
+        self._skipped += missed
+        reached = (missed + 1) * interval
+        if self._achieved is None or reached / interval > self._achieved[1] / self._achieved[0]:
+            self._achieved = (interval, reached)
+
+
+async def ticks(schedule: Schedule, clock: Clock) -> AsyncIterator[Due]:
+    """The ticks of a schedule, each as it comes; never ends. What the consumer does between them may take long."""
+    while True:
+        now = clock.monotonic()
+        due = schedule.due(now)
+        if due is None:
+            await clock.sleep(schedule.next - now)
+        else:
+            yield due
+
+
+def positions_of(groups: Sequence[PollGroup], due: Due) -> tuple[int, ...]:
+    """The tag positions a tick asks for, in the order of the tag table."""
+    return tuple(sorted(position for group in due.groups for position in groups[group].positions))

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.collectors.polling import Due, PollGroup, Schedule, phase_of, poll_groups, positions_of, ticks
+from agent.settings.base import TagBase
+from agent.testing.clock import ManualClock
+
+
+def tag(**keys: object) -> TagBase:
+    return TagBase.model_validate(keys)
+
+
+def test_tags_are_grouped_by_interval() -> None:
+    """Tags share a group where they share an interval; disabled ones are in none, `once` comes last."""
+    tags = [tag(interval="once"), tag(), tag(interval="100ms"), tag(enabled=False), tag(interval="1s")]
+    assert poll_groups(tags, 1.0) == [PollGroup(0.1, (2,)), PollGroup(1.0, (1, 4)), PollGroup(None, (0,))]
+
+
+def test_groups_due_together_make_one_tick() -> None:
+    """Where grids meet, one tick asks for all groups at once."""
+    schedule = Schedule([1.0, 3.0, None], start=100.0)
+    assert schedule.due(99.5) is None
+    assert schedule.due(100.0) == Due((0, 1, 2), 100.0)
+    assert [schedule.due(at) for at in (101.0, 102.0, 103.0)] == [
+        Due((0,), 101.0),
+        Due((0,), 102.0),
+        Due((0, 1), 103.0),
+    ]
+
+
+def test_nothing_is_due_twice() -> None:
+    """A group whose cycle has begun is not due again before its next tick."""
+    schedule = Schedule([1.0], start=0.0)
+    assert schedule.due(0.0) == Due((0,), 0.0)
+    assert schedule.due(0.0) is None
+    assert schedule.due(0.9) is None
+    assert schedule.next == 1.0
+
+
+def test_late_cycles_are_skipped_and_counted() -> None:
+    """After a scan of 2.5 intervals the next cycle is the next tick on the grid; the two missed ones are counted."""
+    schedule = Schedule([1.0], start=0.0)
+    schedule.due(0.0)
+    assert schedule.due(2.5) is None
+    assert schedule.next == 3.0
+    assert schedule.due(3.0) == Due((0,), 3.0, skipped=2, achieved_ms=3000)
+    assert schedule.due(4.0) == Due((0,), 4.0)
+
+
+def test_a_little_late_is_still_that_cycle() -> None:
+    """A cycle may begin a tenth of its interval late, and the next tick is on the grid all the same."""
+    schedule = Schedule([1.0], start=0.0)
+    schedule.due(0.0)
+    assert schedule.due(1.08) == Due((0,), 1.0)
+    assert schedule.next == 2.0
+
+
+def test_the_group_furthest_behind_gives_the_achieved_period() -> None:
+    """Of several late groups the one with the worst ratio is reported."""
+    schedule = Schedule([1.0, 5.0], start=0.0)
+    schedule.due(0.0)
+    assert schedule.due(7.5) is None
+    due = schedule.due(8.0)
+    assert due is not None
+    assert (due.groups, due.skipped, due.achieved_ms) == ((0,), 8, 8000)
+
+
+def test_once_is_once_until_it_had_no_answer() -> None:
+    """A `once` group is due at the first tick only, and again where it is asked for."""
+    schedule = Schedule([1.0, None], start=0.0)
+    assert schedule.due(0.0) == Due((0, 1), 0.0)
+    assert schedule.due(1.0) == Due((0,), 1.0)
+    schedule.again([0, 1])
+    assert schedule.due(2.0) == Due((0, 1), 2.0)
+    assert schedule.due(3.0) == Due((0,), 3.0)
+
+
+def test_without_periodic_groups_it_ticks_idly() -> None:
+    """A device with nothing but `once` tags is looked at every `idle` seconds, with nothing due and nothing late."""
+    schedule = Schedule([None], start=0.0, idle=2.0)
+    assert schedule.due(0.0) == Due((0,), 0.0)
+    assert schedule.due(2.0) == Due((), 2.0)
+    assert schedule.due(7.9) is None
+    assert schedule.due(8.0) == Due((), 8.0)
+
+
+@given(
+    intervals=st.lists(st.sampled_from([0.05, 0.1, 0.25, 1.0, 7.0]), min_size=1, max_size=4, unique=True),
+    busy=st.lists(st.floats(0, 3), min_size=1, max_size=60),
+)
+def test_ticks_stay_on_the_grid(intervals: list[float], busy: list[float]) -> None:
+    """However long scans take: begun and skipped cycles add up to the grid's, and none begins off its tick."""
+    start, now = 17.3, 17.3
+    schedule = Schedule(intervals, start=start)
+    begun = skipped = 0
+    for seconds in busy:
+        due = schedule.due(now)
+        while due is None:
+            assert schedule.next > now
+            now = schedule.next
+            due = schedule.due(now)
+        begun += len(due.groups)
+        skipped += due.skipped
+        for group in due.groups:
+            k = round((now - start) / intervals[group] - 0.05 + 1e-9)
+            assert now - (start + k * intervals[group]) <= 0.1 * intervals[group] + 1e-6
+        total = sum(int((now + min(0.002, interval * 0.1) - start) / interval) + 1 for interval in intervals)
+        assert begun + skipped == total
+        now += seconds
+
+
+def test_phases_are_spread_and_stay() -> None:
+    """The phase depends on the device's name alone, and forty devices do not tick together."""
+    phases = [phase_of(f"meter-{number}", [10.0]) for number in range(40)]
+    assert phases == [phase_of(f"meter-{number}", [10.0]) for number in range(40)]
+    assert all(0 <= phase < 1 for phase in phases)
+    assert len({int(phase * 10) for phase in phases}) >= 7
+    assert phase_of("fast", [0.1, 5.0]) < 0.1
+
+
+def test_positions_come_in_table_order() -> None:
+    """A tick's tags are listed in the order of the tag table, whatever group they are in."""
+    groups = [PollGroup(0.1, (2, 5)), PollGroup(1.0, (0, 3))]
+    assert positions_of(groups, Due((0, 1), 0.0)) == (0, 2, 3, 5)
+
+
+async def test_the_loop_waits_on_the_clock() -> None:
+    """`ticks` hands out each tick at its instant and skips what a slow consumer missed."""
+    clock = ManualClock()
+    origin = clock.monotonic()
+    seen: list[tuple[float, int]] = []
+
+    async def consume() -> None:
+        async for due in ticks(Schedule([1.0], start=origin + 0.5), clock):
+            seen.append((clock.monotonic() - origin, due.skipped))
+            if len(seen) == 2:
+                await clock.sleep(2.2)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(consume())
+        await clock.advance(6.0)
+        task.cancel()
+    assert seen == [(0.5, 0), (1.5, 0), (4.5, 2), (5.5, 0)]
