@@ -175,3 +175,55 @@ def test_nothing_is_left_to_do() -> None:
     words = re.compile(r"\b(" + "TO" + "DO|FIX" + "ME|XXX)\\b|raise NotImplementedError")
     left = [str(path.relative_to(ROOT)) for path in sources("agent") if words.search(path.read_text())]
     assert not left
+
+
+# Which rooms may touch a library: foreign exceptions are translated there and nowhere else.
+TOUCHES = {
+    "asyncua": ("collectors/opcua", "simulator", "workbench", "testing"),
+    "pymodbus": ("collectors/modbus", "simulator", "workbench", "testing"),
+    "paho": ("publishers/mqtt", "consumer", "simulator", "testing"),
+    "iotcore": ("simulator",),
+    "sqlite3": ("outbox", "testing"),
+    "starlette": ("web",),
+    "uvicorn": ("web",),
+    "typer": ("cli",),
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Top names of the modules that a file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_libraries_are_touched_only_in_their_rooms() -> None:
+    """A protocol's library is imported in its own room only, and never by the model of its configuration."""
+    strays = []
+    for path in sources("agent"):
+        place = path.relative_to(ROOT / "agent").as_posix()
+        strays += [
+            f"{place} imports {library}"
+            for library in imported(path) & TOUCHES.keys()
+            if not place.startswith(TOUCHES[library]) or place.endswith("/config.py")
+        ]
+    assert not strays
+
+
+def test_nothing_writes_to_a_device() -> None:
+    """Outside the simulator and the test twins no line names a write service or a write function of a protocol."""
+    writes = re.compile(
+        r"write_(register|registers|coil|coils|value|values|attribute|attribute_value|params|mask_write_register)\b"
+        r"|mask_write_register|readwrite_registers|\bWriteRequest\b|\bWriteValue\b|\bset_value\b|\bcall_method\b"
+        r"|WriteSingle|WriteMultiple"
+    )
+    found = []
+    for path in sources("agent"):
+        place = path.relative_to(ROOT / "agent").as_posix()
+        if not place.startswith(("simulator/", "testing/")) and writes.search(path.read_text()):
+            found.append(place)
+    assert not found
