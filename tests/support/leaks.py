@@ -26,7 +26,9 @@ async def _task_watch() -> AsyncIterator[None]:
 @pytest.fixture(autouse=True)
 def _no_leaked_tasks(_no_leaked_threads: None, request: pytest.FixtureRequest) -> None:
     """Set up first, so torn down after the fixtures of the test: what they own may live until then."""
-    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+    function = getattr(request, "function", None)
+    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)  # @given wraps it
+    if inspect.iscoroutinefunction(function):
         request.getfixturevalue("_task_watch")
 
 

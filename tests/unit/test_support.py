@@ -16,9 +16,14 @@ from tests.support.waiting import eventually
 
 LEAKY = """
 import asyncio, threading
+from hypothesis import given, strategies
 
 async def test_task():
     asyncio.get_running_loop().create_task(asyncio.Event().wait(), name="left-behind")
+
+@given(strategies.integers())
+async def test_property(number):
+    asyncio.get_running_loop().create_task(asyncio.Event().wait(), name="left-by-an-example")
 
 async def test_fine():
     async with asyncio.TaskGroup() as group:
@@ -43,7 +48,8 @@ def test_leaks_fail_the_test(tmp_path: Path) -> None:
     assert result.returncode == 1, result.stdout
     assert "leaked tasks: left-behind" in result.stdout
     assert "leaked threads: still-there" in result.stdout
-    assert "4 passed, 2 errors" in result.stdout
+    assert "left-by-an-example" in result.stdout
+    assert "5 passed, 3 errors" in result.stdout
 
 
 async def test_eventually_waits_and_gives_up() -> None:
