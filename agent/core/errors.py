@@ -64,6 +64,17 @@ class ConnectionLost(TransientError):
     """The peer is gone or never was there: back off and reopen."""
 
 
+class Refused(TransientError):
+    """The broker refuses this message for now, others may pass: its device waits `retry_after`.
+
+    `attempts`: quarantine the record after so many refusals; None: never (a missing permission must not eat data).
+    """
+
+    def __init__(self, reason: str, *, retry_after: float, attempts: int | None = None) -> None:
+        super().__init__(reason, retry_after=retry_after)
+        self.attempts = attempts
+
+
 class Rejected(AgentError):
     """The broker will never take this record: the route quarantines it, counts it, goes on."""
 

@@ -49,7 +49,7 @@ class DeviceImage(Struct):
     last_good: int | None = None  #: newest ts of a good reading
     achieved_ms: int | None = None
     newest: dict[str, Reading] = {}
-    bad: int = 0  #: tags whose newest reading is bad
+    bad: int = 0  #: enabled tags whose newest reading is bad
     notes: dict[str, object] = {}  #: what its collector has to say, for status and people: JSON-able
 
 
@@ -89,7 +89,7 @@ class Image:
         for reading in batch.readings:
             newest[reading.tag] = reading
         if batch.bad or device.bad:
-            device.bad = sum(reading.quality == "bad" for reading in newest.values())
+            device.bad = sum(reading.quality == "bad" and reading.why != "disabled" for reading in newest.values())
         if len(batch.readings) > batch.bad:
             device.last_good = batch.ts
 

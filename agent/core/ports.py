@@ -211,7 +211,7 @@ class Session(Protocol):
     async def send(self, messages: Sequence[Message], /) -> Future[None]:
         """Return once all are written inside the window; the future completes at the last PUBACK < 0x80.
 
-        The future fails with Rejected (never again), TransientError (`retry_after`: this one later) or ConnectionLost.
+        The future fails with Rejected (never again), Refused (later) or ConnectionLost (the session is over).
         """
 
     def incoming(self) -> AsyncIterator[Incoming]:

@@ -165,8 +165,8 @@ class Replay(Model):
     """live_first: new data goes out at once, the backlog beside it; in_order: the backlog first, live behind it."""
     share: float = Field(default=0.5, gt=0, le=1)
     """The backlog's share of the window (live_first)."""
-    max_rate: Rate = 50.0
-    """Backlog messages per second (live_first)."""
+    max_rate: Rate | None = None
+    """Backlog messages per second. Default: 50/s where live goes first, no limit where live waits behind it."""
 
 
 class KeepAcked(Model):

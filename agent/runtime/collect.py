@@ -1,0 +1,217 @@
+"""Southbound: one device from its collector to the outboxes and the image.
+
+    collector ─▶ sample ─▶ normalizer ─▶ batch ─▶ image, outbox of each route
+
+Nothing here waits for anything up north: appending to an outbox returns at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from agent.core.backoff import Backoff
+from agent.core.clock import Clock
+from agent.core.errors import TransientError
+from agent.core.flow import Answer, Batch, Sample
+from agent.core.image import Image
+from agent.core.ports import Collector, Normalizer
+from agent.core.quality import BAD_OUT_OF_SERVICE
+from agent.runtime.condition import Judge
+from agent.runtime.supervisor import Attempt, Failure, Supervisor
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+#: Reopening a device: first and longest delay, seconds. Short, because the break is often a cable or a PLC restart.
+FIRST_RETRY = 0.5
+LONGEST_RETRY = 15.0
+
+log = get_logger("device")
+
+
+class Device:
+    """One configured device at work. `append` are the outboxes of the routes that want it."""
+
+    def __init__(
+        self,
+        name: str,
+        collector: Collector,
+        normalizer: Normalizer,
+        image: Image,
+        append: Sequence[Callable[[Batch], None]],
+        *,
+        clock: Clock,
+        disabled_tags: tuple[int, ...] = (),
+        max_delay: float = 0.0,
+    ) -> None:
+        self.name = name
+        self._collector = collector
+        self._normalize = normalizer
+        self._image = image
+        self._append = append
+        self._clock = clock
+        self._disabled = disabled_tags
+        self._max_delay = max_delay
+        self._held: Batch | None = None
+        self._held_since = asyncio.Event()
+        self._judge = Judge()
+        self._repeats = Repeats()
+        self._failures = 0
+        self._down_since = clock.monotonic()
+        self._readings = {quality: metrics.READINGS.labels(name, quality) for quality in ("good", "uncertain", "bad")}
+        self._up = metrics.DEVICE_UP.labels(name)
+        self._last_good = metrics.DEVICE_LAST_GOOD.labels(name)
+        self._bad = metrics.TAGS_BAD.labels(name)
+        self._skipped = metrics.SCANS_SKIPPED.labels(name)
+        self._tags = len(image.devices[name].tags) - len(disabled_tags)
+        metrics.TAGS_CONFIGURED.labels(name).set(len(image.devices[name].tags))
+
+    async def run(self) -> None:
+        """Read the device until cancelled."""
+        if self._disabled:
+            self.take(Sample(ts=self._clock.now_ms(), answers=[_out_of_service(self._disabled, self._clock.now_ms())]))
+        if not self._tags:
+            self._image.set_state(self.name, "offline", now=self._clock.now_ms(), reason="disabled")
+            return
+        backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
+        supervisor = Supervisor(f"device {self.name}", clock=self._clock, backoff=backoff, report=self._lost)
+        await supervisor.run(self._attempt)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        async with self._holding(), self._collector.open() as samples:
+            async for sample in samples:
+                attempt.healthy()
+                self.take(sample)
+                self._answers(sample)
+        reason = "the collector ended without saying why"
+        raise TransientError(reason)
+
+    # --- readings -----------------------------------------------------------------------------------------------------
+
+    def take(self, sample: Sample) -> None:
+        """Normalize a sample and hand its readings on. Never waits."""
+        if sample.types and self._image.describe(self.name, sample.types):
+            log.info("device.types_learned", device=self.name, tags=len(sample.types))
+        batch = self._normalize(sample)
+        if batch is None:
+            return
+        self._image.update(batch)
+        self._readings["good"].inc(len(batch.readings) - batch.bad - batch.uncertain)
+        if batch.bad:
+            self._readings["bad"].inc(batch.bad)
+        if batch.uncertain:
+            self._readings["uncertain"].inc(batch.uncertain)
+        if self._max_delay and sample.outage is None:
+            self._hold(batch)
+        else:
+            self._release()
+            for append in self._append:
+                append(batch)
+
+    def _hold(self, batch: Batch) -> None:
+        held = self._held
+        if held is None or held.cat != batch.cat or held.clock != batch.clock:
+            self._release()
+            self._held = batch
+            self._held_since.set()
+            return
+        self._held = Batch(
+            device=held.device,
+            ts=batch.ts,
+            readings=held.readings + batch.readings,
+            cat=held.cat,
+            clock=held.clock,
+            bad=held.bad + batch.bad,
+            uncertain=held.uncertain + batch.uncertain,
+        )
+
+    def _release(self) -> None:
+        batch, self._held = self._held, None
+        self._held_since.clear()
+        if batch is not None:
+            for append in self._append:
+                append(batch)
+
+    @asynccontextmanager
+    async def _holding(self) -> AsyncIterator[None]:
+        """Batches wait up to `batch.max_delay` to become larger, and are let go at the end of the attempt."""
+        if not self._max_delay:
+            yield
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                releaser = group.create_task(self._release_late(), name=f"batches of {self.name}")
+                yield
+                releaser.cancel()
+        finally:
+            self._release()
+
+    async def _release_late(self) -> None:
+        while True:
+            await self._held_since.wait()
+            await self._clock.sleep(self._max_delay)
+            self._release()
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def _answers(self, sample: Sample) -> None:
+        device = self._image.devices[self.name]
+        self._bad.set(device.bad)
+        if device.last_good is not None:
+            self._last_good.set(device.last_good / 1000)
+        if sample.skipped:
+            self._skipped.inc(sample.skipped)
+        condition = self._judge.answered(
+            self._clock.monotonic(),
+            skipped=sample.skipped,
+            achieved_ms=sample.achieved_ms,
+            bad=device.bad,
+            tags=self._tags,
+        )
+        before = device.state
+        changed = self._image.set_state(
+            self.name,
+            condition.state,
+            now=sample.ts,
+            reason=condition.reason,
+            achieved_ms=condition.achieved_ms,
+        )
+        if before == "offline":
+            self._up.set(1)
+            self._repeats.over("down")
+            down_for = round(self._clock.monotonic() - self._down_since, 1)
+            log.info("device.online", device=self.name, down_for=down_for, attempts=self._failures)
+            self._failures = 0
+        if condition.state == "degraded" and changed:
+            repeats = self._repeats.due("degraded", self._clock.monotonic())
+            if repeats is not None:
+                log.warning(
+                    "device.degraded",
+                    device=self.name,
+                    reason=condition.reason,
+                    achieved_ms=condition.achieved_ms,
+                    repeats=repeats,
+                )
+        elif before == "degraded" and condition.state == "online":
+            log.info("device.recovered", device=self.name)
+
+    def _lost(self, failure: Failure) -> None:
+        now = self._clock.now_ms()
+        self.take(Sample.lost(failure.reason, now))
+        was_up = self._image.devices[self.name].state != "offline"
+        if was_up or not self._failures:
+            self._down_since = self._clock.monotonic()
+        self._failures += 1
+        self._up.set(0)
+        self._bad.set(self._image.devices[self.name].bad)
+        self._judge = Judge()
+        self._image.set_state(self.name, "offline", now=now, reason=failure.reason)
+        repeats = self._repeats.due("down", self._clock.monotonic())
+        if repeats is not None:
+            log.warning("device.offline", device=self.name, reason=failure.reason, repeats=repeats)
+
+
+def _out_of_service(tags: tuple[int, ...], ts: int) -> Answer:
+    return Answer(tags=tags, values=[None] * len(tags), ts=ts, status=BAD_OUT_OF_SERVICE, reason="disabled")

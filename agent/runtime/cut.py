@@ -1,0 +1,204 @@
+"""Delivering within one broker session: a cut, its live lane and its backlog lane, and what the broker's answers mean.
+
+How a refusal ends is the error's word: a bounded one is tried again a few times while everything else flows; a lasting
+one (no permission, say) parks its device, whose records stay in the file and come again with a new cut; a full broker
+pauses all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, TaskGroup
+from collections.abc import Callable
+from functools import partial
+
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
+from agent.core.flow import Record
+from agent.core.ports import Dialogue, Outbox, Reader, Session
+from agent.runtime.lanes import LanePlan, TokenBucket
+from agent.settings.base import Replay
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+
+#: Records asked of the outbox at a time: a good part of a window, little memory.
+LIVE_TAKE = 64
+BACKLOG_TAKE = 16
+#: A refusal that lasts longer than this parks its device, seconds; a shorter one pauses the lanes.
+PARKING = 30.0
+#: So many records may wait in memory for another try; more of them park their device.
+MAX_WAITING = 50
+
+log = get_logger("route")
+
+
+class _AgainError(Exception):
+    """Parked devices are due: ends the lanes, so that a new cut hands their records out again."""
+
+
+class Cut:
+    """The lanes of one session. `snapshot` appends the newest of every device; called at each cut, nothing between."""
+
+    def __init__(
+        self,
+        name: str,
+        outbox: Outbox,
+        session: Session,
+        dialogue: Dialogue,
+        *,
+        clock: Clock,
+        replay: Replay,
+        snapshot: Callable[[], None],
+        say_refused: Callable[[str, str], None],
+    ) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._session = session
+        self._dialogue = dialogue
+        self._clock = clock
+        self._plan = LanePlan(replay, session.limits.window)
+        self._snapshot = snapshot
+        self._say_refused = say_refused
+        self._parked: dict[str, float] = {}
+        self._paused_until = 0.0
+        self._flying: set[Future[None]] = set()
+        self._refusals: dict[int, int] = {}
+        self._later: list[tuple[float, Record]] = []
+        self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
+        self._result = {word: metrics.PUBLISHED.labels(name, word) for word in ("ok", "rejected", "retried")}
+        self._bytes = metrics.PUBLISHED_BYTES.labels(name)
+
+    async def run(self) -> None:
+        """Deliver until cancelled or the session is lost."""
+        while True:
+            with self._outbox.reader() as reader:
+                self._snapshot()
+                self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
+                try:
+                    async with TaskGroup() as group:
+                        group.create_task(self._second_tries(reader), name="second tries")
+                        if self._plan.order == "live_first":
+                            group.create_task(self._backlog(reader), name="backlog lane")
+                            group.create_task(self._live(reader), name="live lane")
+                        else:
+                            group.create_task(self._in_order(reader), name="lanes in order")
+                except* _AgainError:
+                    # What is in flight belongs to this reader: the next one would hand it out a second time.
+                    if self._flying:
+                        await asyncio.wait(self._flying)
+                self._later.clear()  # not acknowledged, so the next cut hands them out again
+
+    async def _second_tries(self, reader: Reader) -> None:
+        while True:
+            await self._clock.sleep(1.0)
+            now = self._clock.monotonic()
+            due = [record for at, record in self._later if at <= now]
+            self._later = [(at, record) for at, record in self._later if at > now]
+            for record in due:
+                reader.retry(record)
+            if any(until <= now for until in self._parked.values()):
+                self._parked = {device: until for device, until in self._parked.items() if until > now}
+                raise _AgainError
+
+    # --- lanes --------------------------------------------------------------------------------------------------------
+
+    async def _live(self, reader: Reader) -> None:
+        while True:
+            for record in await reader.live(LIVE_TAKE):
+                await self._deliver(record, reader)
+
+    async def _backlog(self, reader: Reader) -> None:
+        bucket = TokenBucket(self._plan.rate, self._clock.monotonic())
+        while True:
+            began, sent = self._clock.monotonic(), 0
+            while sent == 0 or reader.backlog_left:
+                for record in await reader.backlog(BACKLOG_TAKE):
+                    if delay := bucket.take(self._clock.monotonic()):
+                        await self._clock.sleep(delay)
+                    await self._backlog_room.acquire()
+                    outcome = await self._deliver(record, reader)
+                    if outcome is None:
+                        self._backlog_room.release()
+                    else:
+                        outcome.add_done_callback(partial(_release, self._backlog_room))
+                    sent += 1
+            self._backlog_done(sent, began)
+
+    async def _in_order(self, reader: Reader) -> None:
+        bucket = TokenBucket(self._plan.rate, self._clock.monotonic())
+        while True:
+            began, sent = self._clock.monotonic(), 0
+            while reader.backlog_left:
+                for record in await reader.backlog(BACKLOG_TAKE):
+                    if delay := bucket.take(self._clock.monotonic()):
+                        await self._clock.sleep(delay)
+                    await self._deliver(record, reader)
+                    sent += 1
+            if sent:
+                self._backlog_done(sent, began)
+            for record in await reader.live(LIVE_TAKE):
+                await self._deliver(record, reader)
+
+    def _backlog_done(self, sent: int, began: float) -> None:
+        seconds = round(self._clock.monotonic() - began, 1)
+        log.info("route.backlog_done", publisher=self._name, records=sent, seconds=seconds)
+
+    async def _deliver(self, record: Record, reader: Reader) -> Future[None] | None:
+        """Hand one record to the broker; None where its device is parked."""
+        if self._parked and record.stream.device in self._parked:
+            return None
+        if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(pause)
+        messages = self._dialogue(record)
+        outcome = await self._session.send(messages)
+        self._flying.add(outcome)
+        outcome.add_done_callback(partial(self._answered, record, reader))
+        self._bytes.inc(sum(len(message.payload) for message in messages))
+        return outcome
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def _answered(self, record: Record, reader: Reader, outcome: Future[None]) -> None:
+        self._flying.discard(outcome)
+        if outcome.cancelled():
+            return
+        error = outcome.exception()
+        if error is None:
+            self._result["ok"].inc()
+            if self._refusals:
+                self._refusals.pop(record.row, None)
+            reader.ack(record)
+        elif isinstance(error, Rejected):
+            self._quarantine(record, reader, error.reason)
+        elif isinstance(error, TransientError) and not isinstance(error, ConnectionLost):
+            self._refused(record, reader, error)
+
+    def _refused(self, record: Record, reader: Reader, error: TransientError) -> None:
+        device = record.stream.device
+        self._say_refused(error.reason, device)
+        self._result["retried"].inc()
+        retry_after = error.retry_after or 1.0
+        limit = error.attempts if isinstance(error, Refused) else None
+        if limit is None and retry_after < PARKING:
+            self._paused_until = self._clock.monotonic() + retry_after
+            reader.retry(record)
+            return
+        attempts = self._refusals[record.row] = self._refusals.get(record.row, 0) + 1
+        if limit is not None and attempts >= limit:
+            self._quarantine(record, reader, f"{error.reason}, {attempts} times")
+        elif retry_after >= PARKING or len(self._later) >= MAX_WAITING:
+            self._parked[device] = self._clock.monotonic() + retry_after
+        else:
+            self._later.append((self._clock.monotonic() + retry_after, record))
+
+    def _quarantine(self, record: Record, reader: Reader, reason: str) -> None:
+        self._result["rejected"].inc()
+        self._refusals.pop(record.row, None)
+        stream = record.stream
+        where = {"publisher": self._name, "device": stream.device, "epoch": stream.epoch, "seq": record.seq}
+        log.error("route.quarantined", reason=reason, **where)
+        reader.reject(record, reason)
+
+
+def _release(room: asyncio.Semaphore, _outcome: Future[None]) -> None:
+    room.release()

@@ -1,0 +1,38 @@
+"""The pulse of the process: does the loop run on time, is the clock set?"""
+
+from __future__ import annotations
+
+from agent.core.clock import Clock
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+#: Between two beats, seconds.
+BEAT = 1.0
+#: A loop blocked for longer than this is worth a line, seconds.
+WORTH_SAYING = 1.0
+
+log = get_logger("pulse")
+
+
+class Pulse:
+    """Beats once a second for as long as the loop runs."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._repeats = Repeats()
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        if not self._clock.synced:
+            log.warning("agent.clock_unsynced")
+        while True:
+            before = self._clock.monotonic()
+            await self._clock.sleep(BEAT)
+            late = max(0.0, self._clock.monotonic() - before - BEAT)
+            metrics.LOOP_LAG.set(late)
+            metrics.CLOCK_SYNCED.set(self._clock.synced)
+            if late > WORTH_SAYING:
+                repeats = self._repeats.due("blocked", self._clock.monotonic())
+                if repeats is not None:
+                    log.warning("agent.loop_blocked", seconds=round(late, 2), repeats=repeats)

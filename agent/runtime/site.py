@@ -1,0 +1,33 @@
+"""What a running agent offers the parts it builds: clock, data directory, shared lines, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agent.core.clock import Clock
+from agent.core.image import Image
+from agent.core.ports import Line
+
+
+class RunningSite:
+    """The `Site` of production. Lines are collected here while devices are built; the composition root runs them."""
+
+    def __init__(self, image: Image, data_dir: Path, clock: Clock) -> None:
+        self.agent = image.agent.id
+        self.data_dir = data_dir
+        self.clock = clock
+        self.lines: dict[str, Line[Any, Any]] = {}
+        self._image = image
+
+    def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
+        """The line known as `key`; several devices on one connection or bus share it."""
+        if key not in self.lines:
+            self.lines[key] = make()
+        return self.lines[key]
+
+    def note(self, device: str, key: str, value: object, /) -> None:
+        """Into the image; a late note of a device that is gone goes nowhere."""
+        if device in self._image.devices:
+            self._image.note(device, key, value)

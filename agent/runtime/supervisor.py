@@ -1,0 +1,110 @@
+"""Keeps one component running: judges why an attempt ended, waits, tries again. The only place that swallows errors.
+
+An attempt is a coroutine that opens something and works until it fails. What its error means is decided by its class
+(core/errors.py): transient → back off with full jitter; permanent → said once, tried every five minutes; anything else
+is a bug: one traceback, a counter, then as transient.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.core.backoff import Backoff
+from agent.core.clock import Clock
+from agent.core.errors import PermanentError, TransientError, leaves
+from agent.telemetry.logging import get_logger
+from agent.telemetry.metrics import BUGS, RESTARTS
+
+#: A component that cannot work as configured is tried again this often, seconds.
+PERMANENT_RETRY = 300.0
+
+log = get_logger("supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt ended, judged."""
+
+    kind: Literal["transient", "permanent", "bug"]
+    reason: str  #: words for people
+    retry_after: float = 0.0  #: seconds to wait at least
+
+
+class Attempt:
+    """What an attempt tells its supervisor."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._healthy_since: float | None = None
+
+    def healthy(self) -> None:
+        """The component works: from here on counts as a healthy run."""
+        if self._healthy_since is None:
+            self._healthy_since = self._clock.monotonic()
+
+    @property
+    def healthy_for(self) -> float:
+        """Seconds; 0 where it never worked."""
+        return 0.0 if self._healthy_since is None else self._clock.monotonic() - self._healthy_since
+
+
+def judge(error: BaseException) -> Failure:
+    """The failure an error amounts to. In a group a bug outranks a permanent error, and that a transient one."""
+    inner = list(leaves(error))
+    for one in inner:
+        if not isinstance(one, TransientError | PermanentError):
+            return Failure("bug", f"{type(one).__name__}: {one}")
+    for one in inner:
+        if isinstance(one, PermanentError):
+            return Failure("permanent", str(one), PERMANENT_RETRY)
+    transient = [one for one in inner if isinstance(one, TransientError)]
+    return Failure("transient", transient[0].reason, max(one.retry_after or 0.0 for one in transient))
+
+
+class Supervisor:
+    """Runs attempts of one component until cancelled, or until one ends by itself."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Clock,
+        backoff: Backoff,
+        report: Callable[[Failure], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._clock = clock
+        self._backoff = backoff
+        self._report = report
+        self._bugs_said: set[str] = set()
+        self._failed = False
+
+    async def run(self, attempt: Callable[[Attempt], Awaitable[None]]) -> None:
+        """Returns when an attempt returns; never raises but for cancellation."""
+        while True:
+            current = Attempt(self._clock)
+            try:
+                await attempt(current)
+            except Exception as error:  # noqa: BLE001 - this is the one place that swallows
+                failure = judge(error)
+                self._say(failure, error)
+            else:
+                return
+            RESTARTS.labels(self.name).inc()
+            await self._clock.sleep(self._backoff.failed(current.healthy_for, at_least=failure.retry_after))
+
+    def _say(self, failure: Failure, error: Exception) -> None:
+        if failure.kind == "bug":
+            BUGS.labels(self.name).inc()
+            if failure.reason not in self._bugs_said:
+                self._bugs_said.add(failure.reason)
+                trace = "".join(traceback.format_exception(error))
+                log.error("component.bug", component=self.name, reason=failure.reason, traceback=trace)
+        elif failure.kind == "permanent" and not self._failed:
+            log.error("component.failed", component=self.name, reason=failure.reason, retry_s=PERMANENT_RETRY)
+        self._failed = failure.kind == "permanent"
+        if self._report is not None:
+            self._report(failure)

@@ -1,0 +1,106 @@
+"""Pure policies: condition of a device, lanes, mailbox, catalogue versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.flow import Message
+from agent.core.image import AgentInfo, Image, TagInfo
+from agent.runtime.catalogue import Catalogues
+from agent.runtime.condition import CALM, Judge
+from agent.runtime.lanes import LanePlan, TokenBucket
+from agent.runtime.mailbox import Mailbox
+from agent.settings.base import Replay
+
+
+def test_skipped_cycles_degrade_until_it_was_calm() -> None:
+    """One late cycle degrades; the device is online again only after a calm while, so a status does not flap."""
+    judge = Judge()
+    assert judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
+    slow = judge.answered(1, skipped=2, achieved_ms=3000, bad=0, tags=5)
+    assert (slow.state, slow.achieved_ms) == ("degraded", 3000)
+    assert judge.answered(2, skipped=0, achieved_ms=None, bad=0, tags=5).state == "degraded"
+    assert judge.answered(1 + CALM, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
+
+
+def test_a_similar_period_is_no_news() -> None:
+    """The achieved period is said anew only when it moved by a quarter."""
+    judge = Judge()
+    first = judge.answered(0, skipped=1, achieved_ms=2000, bad=0, tags=1)
+    assert judge.answered(1, skipped=1, achieved_ms=2200, bad=0, tags=1) == first
+    assert judge.answered(2, skipped=1, achieved_ms=4000, bad=0, tags=1).achieved_ms == 4000
+
+
+def test_bad_tags_degrade() -> None:
+    """A device with bad tags is degraded and says how many."""
+    condition = Judge().answered(0, skipped=0, achieved_ms=None, bad=3, tags=20)
+    assert (condition.state, condition.reason) == ("degraded", "3 of 20 tags are bad")
+
+
+@pytest.mark.parametrize(
+    ("window", "share", "expected"), [(20, 0.5, 10), (1, 0.5, 1), (2, 1.0, 1), (20, 1.0, 19), (3, 0.1, 1)]
+)
+def test_backlog_leaves_room_for_live(window: int, share: float, expected: int) -> None:
+    """With live_first the backlog never fills the window, but where the window is a single message."""
+    assert LanePlan(Replay(share=share), window).backlog_window == expected
+
+
+def test_in_order_has_the_whole_window_and_no_rate() -> None:
+    """Where live waits behind the backlog, nothing slows it down unless the configuration says so."""
+    plan = LanePlan(Replay(order="in_order"), 20)
+    assert (plan.backlog_window, plan.rate) == (20, None)
+
+
+@given(st.floats(1, 500), st.lists(st.floats(0, 2), min_size=1, max_size=50))
+def test_the_bucket_never_lets_more_than_its_rate_through(rate: float, pauses: list[float]) -> None:
+    """Whatever the pauses: after the burst, no more tokens than rate x time."""
+    now = begin = 0.0
+    bucket = TokenBucket(rate, now)
+    for taken, pause in enumerate(pauses, start=1):
+        now += pause
+        now += bucket.take(now)
+        assert taken <= max(1.0, rate) + (now - begin) * rate + 1e-6
+
+
+async def test_the_newest_message_of_a_topic_wins() -> None:
+    """What one event says on one topic stays in order; a later event replaces it."""
+    mailbox = Mailbox()
+    mailbox.post([Message(topic="a", payload=b"1"), Message(topic="b", payload=b"2")])
+    mailbox.post([Message(topic="a", payload=b"removed"), Message(topic="a", payload=b"")])
+    assert [(m.topic, m.payload) for m in await mailbox.take()] == [("b", b"2"), ("a", b"removed"), ("a", b"")]
+
+
+def _image(*tags: TagInfo, cat: int = 1) -> Image:
+    image = Image(AgentInfo("gw", "0", "h"))
+    image.add("press", location=["x"], tags=tags, cat=cat, now=0)
+    return image
+
+
+def test_a_catalogue_keeps_its_version_over_restarts(tmp_path: Path) -> None:
+    """The same catalogue has the same version; a changed one gets a new one."""
+    tags = [TagInfo("a", type="int16"), TagInfo("b")]
+    first = Catalogues(tmp_path / "c.json")
+    assert first.version("press", tags) == (1, tuple(tags))
+    first.keep(_image(*tags).devices["press"])
+    second = Catalogues(tmp_path / "c.json")
+    assert second.version("press", tags)[0] == 1
+    assert second.version("press", tags[:1])[0] == 2
+
+
+def test_learned_types_survive_a_restart(tmp_path: Path) -> None:
+    """A type the device told us belongs to the version it made: the next start knows it already."""
+    image = _image(TagInfo("a"))
+    assert image.describe("press", {0: "float64"})
+    Catalogues(tmp_path / "c.json").keep(image.devices["press"])
+    cat, tags = Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])
+    assert (cat, tags[0].type) == (2, "float64")
+
+
+def test_a_damaged_file_never_brings_a_version_back(tmp_path: Path) -> None:
+    """Version numbers go on far above what was ever said."""
+    (tmp_path / "c.json").write_bytes(b"{garbage")
+    assert Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])[0] > 1_000_000

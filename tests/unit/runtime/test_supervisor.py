@@ -1,0 +1,110 @@
+"""The supervisor judges by class, waits, and tries again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from agent.core.backoff import Backoff
+from agent.core.errors import ConnectionLost, PermanentError, TransientError
+from agent.runtime.supervisor import PERMANENT_RETRY, Attempt, Failure, Supervisor, judge
+from agent.testing.clock import ManualClock
+
+
+def _longest(_low: float, high: float) -> float:
+    return high
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "retry_after"),
+    [
+        (ConnectionLost("gone"), "transient", 0.0),
+        (TransientError("busy", retry_after=7), "transient", 7.0),
+        (PermanentError("wrong"), "permanent", PERMANENT_RETRY),
+        (ValueError("oops"), "bug", 0.0),
+        (
+            ExceptionGroup("g", [ConnectionLost("a"), ExceptionGroup("h", [TransientError("b", retry_after=3)])]),
+            "transient",
+            3.0,
+        ),
+        (ExceptionGroup("g", [ConnectionLost("a"), PermanentError("b")]), "permanent", PERMANENT_RETRY),
+        (ExceptionGroup("g", [PermanentError("b"), KeyError("c")]), "bug", 0.0),
+    ],
+)
+def test_errors_are_judged_by_their_class(error: Exception, kind: str, retry_after: float) -> None:
+    """Groups are unwrapped before they are judged, and the gravest decides."""
+    failure = judge(error)
+    assert (failure.kind, failure.retry_after) == (kind, retry_after)
+
+
+async def test_a_transient_failure_backs_off_and_tries_again() -> None:
+    """Delays double from attempt to attempt, and a healthy run resets them."""
+    clock = ManualClock()
+    tried: list[float] = []
+
+    async def attempt(_: Attempt) -> None:
+        tried.append(clock.monotonic())
+        reason = "no answer"
+        raise ConnectionLost(reason)
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=4, uniform=_longest))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.run(attempt))
+        await clock.advance(12)
+        task.cancel()
+    assert [later - tried[0] for later in tried] == [0, 1, 3, 7, 11]
+
+
+async def test_a_healthy_run_resets_the_back_off() -> None:
+    """Only staying healthy for longer than the last delay counts as health."""
+    clock = ManualClock()
+    tried: list[float] = []
+
+    async def attempt(current: Attempt) -> None:
+        tried.append(clock.monotonic())
+        current.healthy()
+        await clock.sleep(10 if len(tried) == 3 else 0.1)
+        reason = "dropped"
+        raise ConnectionLost(reason)
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=60, uniform=_longest))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.run(attempt))
+        await clock.advance(16.5)
+        task.cancel()
+    gaps = [round(after - before, 1) for before, after in itertools.pairwise(tried)]
+    assert gaps == [1.1, 2.1, 11.0, 2.1]
+
+
+async def test_a_bug_is_reported_and_survived() -> None:
+    """An error nobody translated does not end the component."""
+    clock = ManualClock()
+    seen: list[Failure] = []
+
+    async def attempt(_: Attempt) -> None:
+        if len(seen) < 3:
+            raise ZeroDivisionError
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, uniform=_longest), report=seen.append)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run(attempt))
+        await clock.advance(20)
+    assert [failure.kind for failure in seen] == ["bug"] * 3
+
+
+async def test_cancellation_is_never_swallowed() -> None:
+    """Cancelling a supervisor ends it at once, in an attempt and in a wait."""
+    clock = ManualClock()
+
+    async def attempt(_: Attempt) -> None:
+        await asyncio.Event().wait()
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff())
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.run(attempt))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
