@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -18,6 +18,10 @@ def _give_up(condition: Callable[..., Any], timeout: float, what: str, last: obj
     return AssertionError(f"not within {timeout:g} s: {name} (last seen: {last!r})")
 
 
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], timeout: float = 5.0, what: str = "") -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], timeout: float = 5.0, what: str = "") -> T: ...
 async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float = 5.0, what: str = "") -> T:
     """Poll `condition` (plain or async) until it is true and return what it gave; AssertionError after `timeout` s.
 

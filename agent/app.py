@@ -1,0 +1,292 @@
+"""The composition root: configuration → parts → two nested task groups.
+
+    outboxes ⊃ northbound (routes, web) ⊃ southbound (lines, devices)
+
+The nesting is the order: northbound opens first and closes last. On stop the devices are left, the outboxes drain until
+a deadline, northbound says offline and closes; what is left stays on disk. All of it within :data:`STOP_WITHIN`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+from asyncio import Task, TaskGroup
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+from agent import __version__
+from agent.config.model import Config
+from agent.core.backoff import Backoff
+from agent.core.clock import Clock, SystemClock
+from agent.core.errors import PermanentError
+from agent.core.flow import Batch, Stream
+from agent.core.image import AgentInfo, Image
+from agent.core.ports import Line, OutboxStats, RouteInfo
+from agent.normalize import compile_normalizer
+from agent.outbox import SqliteOutbox
+from agent.runtime.catalogue import Catalogues
+from agent.runtime.collect import Device
+from agent.runtime.pulse import Pulse
+from agent.runtime.route import Route
+from agent.runtime.site import RunningSite
+from agent.runtime.supervisor import Attempt, Supervisor
+from agent.settings.base import DeviceConfig, PublisherConfig
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+
+#: The whole way from the signal to the end, seconds, and its parts.
+STOP_WITHIN = 8.0
+LEAVE_DEVICES_WITHIN = 2.0
+DRAIN_WITHIN = 4.0
+SAY_GOODBYE_WITHIN = 1.5
+
+log = get_logger("agent")
+
+
+async def run(config: Config, config_hash: str, *, stop: asyncio.Event, clock: Clock | None = None) -> None:
+    """Run the agent until `stop` is set. Raises PermanentError where it cannot start at all."""
+    app = _App(config, config_hash, clock or SystemClock())
+    with _own(app.data_dir):
+        await app.run(stop)
+
+
+class _App:
+    """All parts of one run."""
+
+    def __init__(self, config: Config, config_hash: str, clock: Clock) -> None:
+        self.data_dir = config.agent.data_dir
+        self._config = config
+        self._clock = clock
+        self._started = clock.now_ms()
+        self._ready = False
+        self._tasks: dict[str, Task[None]] = {}
+        self._image = Image(AgentInfo(config.agent.id, __version__, config_hash))
+        metrics.BUILD_INFO.labels(__version__).set(1)
+        metrics.CONFIG_INFO.labels(config_hash).set(1)
+        metrics.START_TIME.set(self._started / 1000)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        log.info("agent.starting", agent=self._image.agent.id, version=__version__, config=self._image.agent.config)
+        site = RunningSite(self._image, self.data_dir, self._clock)
+        catalogues = Catalogues(self.data_dir / "catalogues.json")
+        for name, device in self._config.devices.items():
+            cat, tags = catalogues.version(name, device.catalogue())
+            location = device.location or self._config.agent.location
+            kept = self._image.add(name, location=location, tags=tags, cat=cat, now=self._started)
+            catalogues.keep(kept)
+        self._image.listen(partial(_keep, catalogues, self._image))
+        async with AsyncExitStack() as stores:
+            routes = [await self._open_route(name, one, site, stores) for name, one in self._config.publishers.items()]
+            devices = [self._device(name, one, site, routes) for name, one in self._config.devices.items()]
+            gc.collect()
+            gc.freeze()  # configuration, models and plans live as long as the process
+            await self._live(site.lines, devices, routes, stop)
+            left = sum(route.outbox.stats.records for route in routes)
+        log.info("agent.stopped", left=left)
+
+    # --- building -----------------------------------------------------------------------------------------------------
+
+    async def _open_route(self, name: str, config: PublisherConfig, site: RunningSite, stores: AsyncExitStack) -> Route:
+        wants = _matcher(config.devices)
+        info = RouteInfo(
+            name=name,
+            agent=self._image.agent.id,
+            root=config.root,
+            topic=config.topic,
+            qos=config.qos,
+            max_message_bytes=config.max_message_bytes,
+            wants=wants,
+        )
+        outbox = SqliteOutbox(
+            self.data_dir / f"{name}.outbox",
+            name=name,
+            settings=config.outbox or self._config.outbox,
+            clock=self._clock,
+            max_record_bytes=config.max_message_bytes,
+        )
+        await stores.enter_async_context(outbox.open())
+        if config.encoder is None:
+            reason = f"publisher {name} has no encoder"
+            raise PermanentError(reason, "write `encoder: {type: json}`")
+        encoder = config.encoder.build(info)
+        publisher = config.build(name, site)
+        return Route(
+            name,
+            publisher,
+            encoder,
+            outbox,
+            self._image,
+            clock=self._clock,
+            replay=config.replay,
+            wants=wants,
+        )
+
+    def _device(self, name: str, config: DeviceConfig, site: RunningSite, routes: Iterable[Route]) -> Device:
+        table = config.tag_table
+        if not config.enabled:
+            table = {tag: one.model_copy(update={"enabled": False}) for tag, one in table.items()}
+        image = self._image.devices[name]
+        append: list[Callable[[Batch], None]] = [route.outbox.append for route in routes if route.wants(name)]
+        return Device(
+            name,
+            config.build(name, site),
+            compile_normalizer(name, table, cat=lambda: image.cat, clock=self._clock),
+            self._image,
+            append,
+            clock=self._clock,
+            disabled_tags=tuple(position for position, tag in enumerate(table.values()) if not tag.enabled),
+            max_delay=config.batch.max_delay,
+        )
+
+    # --- living -------------------------------------------------------------------------------------------------------
+
+    async def _live(
+        self,
+        lines: dict[str, Line[object, object]],
+        devices: Sequence[Device],
+        routes: Sequence[Route],
+        stop: asyncio.Event,
+    ) -> None:
+        async with TaskGroup() as north:
+            pulse = north.create_task(Pulse(self._clock).run(), name="pulse")
+            web = north.create_task(self._web(routes), name="web")
+            publishing = [north.create_task(route.run(), name=f"publisher {route.name}") for route in routes]
+            async with TaskGroup() as south:
+                reading = [south.create_task(device.run(), name=f"device {device.name}") for device in devices]
+                driving = [south.create_task(self._line(key, line), name=f"line {key}") for key, line in lines.items()]
+                self._ready = True
+                log.info("agent.started", devices=len(devices), publishers=len(routes))
+                await stop.wait()
+                self._ready = False
+                log.info("agent.stopping", within_s=STOP_WITHIN)
+                await _end(reading, LEAVE_DEVICES_WITHIN)
+                await _end(driving, 1.0)
+            await self._drain(routes)
+            for route in routes:
+                route.leave()
+            await _finish(publishing, SAY_GOODBYE_WITHIN)
+            await _end([web, pulse], 1.0)
+
+    async def _line(self, key: str, line: Line[object, object]) -> None:
+        supervisor = Supervisor(f"line {key}", clock=self._clock, backoff=Backoff())
+
+        async def attempt(_: Attempt) -> None:
+            await line.run()
+
+        await supervisor.run(attempt)
+
+    async def _drain(self, routes: Sequence[Route]) -> None:
+        """Deliver what is left, until the deadline; what no broker takes stays on disk."""
+        async with TaskGroup() as group:
+            draining = [group.create_task(route.drain(), name=f"drain {route.name}") for route in routes]
+            await _finish(draining, DRAIN_WITHIN)
+        if all(route.outbox.stats.records == 0 for route in routes):
+            log.info("route.drained")
+
+    # --- the web ------------------------------------------------------------------------------------------------------
+
+    async def _web(self, routes: Sequence[Route]) -> None:
+        http = self._config.http
+        if http is None:
+            return
+        from agent.web import server, status
+
+        views = [_RouteView(route) for route in routes]
+        pages = server.Pages(
+            healthy=lambda: None,
+            ready=lambda: None if self._ready else "starting or stopping",
+            refresh=partial(_refresh, routes),
+            status=lambda: status.describe(self._image, views, now=self._clock.now_ms(), started=self._started),
+            open_to_all=server.is_loopback(http.host),
+            token_file=http.auth.token_file if http.auth else None,
+        )
+        supervisor = Supervisor("web", clock=self._clock, backoff=Backoff())
+
+        async def attempt(_: Attempt) -> None:
+            await server.serve(pages.app(), http.host, http.port)
+
+        await supervisor.run(attempt)
+
+
+class _RouteView:
+    """A route as the web sees it."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self.name = route.name
+
+    @property
+    def state(self) -> str:
+        return self._route.state
+
+    @property
+    def reason(self) -> str | None:
+        return self._route.reason
+
+    @property
+    def mqtt(self) -> str | None:
+        return self._route.mqtt
+
+    @property
+    def stats(self) -> OutboxStats:
+        return self._route.outbox.stats
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        return self._route.outbox.streams()
+
+
+def _refresh(routes: Sequence[Route]) -> None:
+    for route in routes:
+        stats = route.outbox.stats
+        metrics.OUTBOX_RECORDS.labels(route.name).set(stats.records)
+        metrics.OUTBOX_BYTES.labels(route.name).set(stats.bytes)
+        metrics.OUTBOX_OLDEST.labels(route.name).set((stats.oldest_ts or 0) / 1000)
+
+
+def _keep(catalogues: Catalogues, image: Image, device: str) -> None:
+    if device in image.devices:
+        catalogues.keep(image.devices[device])
+
+
+def _matcher(globs: Sequence[str]) -> Callable[[str], bool]:
+    return lambda device: any(fnmatchcase(device, glob) for glob in globs)
+
+
+async def _end(tasks: Sequence[Task[None]], within: float) -> None:
+    """Cancel and await with `asyncio.wait`, so that one's own cancellation is never swallowed."""
+    for task in tasks:
+        task.cancel()
+    await _finish(tasks, within)
+
+
+async def _finish(tasks: Sequence[Task[None]], within: float) -> None:
+    """Wait for tasks; who is late is named, and cancelled (again)."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=within)
+    for task in late:
+        log.warning("component.stop_slow", component=task.get_name(), waited_s=within)
+        task.cancel()
+
+
+@contextmanager
+def _own(data_dir: Path) -> Iterator[None]:
+    """Make `data_dir` and hold its lock: two agents on one outbox would both be wrong."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w", encoding="ascii")
+    except OSError as error:
+        reason = f"agent.data_dir {data_dir} cannot be written: {error.strerror or error}"
+        raise PermanentError(reason, "make it writable for this user, or set another agent.data_dir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            reason = f"another agent runs on {data_dir}"
+            raise PermanentError(reason, "stop it, or give this one its own agent.data_dir") from error
+        yield
