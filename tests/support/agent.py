@@ -1,0 +1,132 @@
+"""The agent as its user runs it: a process of its own, from a configuration file, with its log to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class AgentProcess:
+    """`edge-agent run` on a configuration. As a context manager: killed at the end if it still lives.
+
+    with AgentProcess(tmp_path, publishers=..., devices=...) as agent:
+        await agent.start()
+        ...
+        assert await agent.stop() == 0
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        publishers: dict[str, Any],
+        devices: dict[str, Any],
+        agent: dict[str, Any] | None = None,
+        outbox: dict[str, Any] | None = None,
+        log: dict[str, Any] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.log_path = folder / "agent.log"
+        self.port = free_port()
+        self.config = folder / "agent.yaml"
+        self._process: subprocess.Popen[bytes] | None = None
+        document = {
+            "agent": {"id": "gw-test", "location": ["plant", "hall"], "data_dir": str(self.data_dir)} | (agent or {}),
+            "http": {"port": self.port},
+            "publishers": publishers,
+            "devices": devices,
+        }
+        if outbox is not None:
+            document["outbox"] = outbox
+        if log is not None:
+            document["log"] = log
+        self.configure(document)
+
+    def configure(self, document: dict[str, Any]) -> None:
+        """Write the configuration (JSON is YAML); takes effect at the next start."""
+        self.document = document
+        self.config.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+    async def start(self, *, ready: bool = True) -> None:
+        """Start; return when it is ready. The loop runs on meanwhile: the servers of a test may live on it."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "agent", "run", "-c", str(self.config)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=REPOSITORY,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        if ready:
+            await eventually(self._is_ready, 20, "the agent is ready")
+
+    async def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the agent ended:\n{self.log_text[-3000:]}"
+        try:
+            return (await self._get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def _get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=5) as client:
+            return await client.get(path)
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def stop(self, within: float = 8.0) -> int:
+        """SIGTERM; the exit code. Fails where stopping takes longer than the contract's 8 s."""
+        assert self._process is not None
+        process = self._process
+        process.send_signal(signal.SIGTERM)
+        await eventually(lambda: process.poll() is not None, within, "the agent ended after SIGTERM")
+        return process.returncode
+
+    def kill(self) -> None:
+        """Kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=5)
+
+    async def status(self) -> dict[str, Any]:
+        """What /api/v1/status says."""
+        answer: dict[str, Any] = (await self._get("/api/v1/status")).json()
+        return answer
+
+    async def metrics(self) -> str:
+        """What /metrics says."""
+        return (await self._get("/metrics")).text
+
+    @property
+    def log_text(self) -> str:
+        """All it has logged, over all runs."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Logged events of that name, over all runs."""
+        lines = [json.loads(line) for line in self.log_text.splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("event") == name]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
