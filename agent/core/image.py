@@ -60,11 +60,21 @@ class Image:
         self.agent = agent
         self.devices: dict[str, DeviceImage] = {}
         self._listeners: list[Callable[[str], None]] = []
+        self._settlers: dict[str, Callable[[], None]] = {}
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call `callback(device)` on every change; the returned function ends that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
+
+    def settles(self, name: str, hand_on: Callable[[], None]) -> None:
+        """`hand_on()` gives what the device's batches still hold back (`batch.max_delay`) to the outboxes, at once."""
+        self._settlers[name] = hand_on
+
+    def settle(self) -> None:
+        """Before a cut: nothing older than the snapshot may follow it."""
+        for hand_on in self._settlers.values():
+            hand_on()
 
     def _changed(self, device: str) -> None:
         for callback in tuple(self._listeners):
@@ -79,6 +89,7 @@ class Image:
 
     def remove(self, name: str) -> None:
         """The device is no longer configured."""
+        self._settlers.pop(name, None)
         if self.devices.pop(name, None) is not None:
             self._changed(name)
 

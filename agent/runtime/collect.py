@@ -66,6 +66,8 @@ class Device:
         self._bad = metrics.TAGS_BAD.labels(name)
         self._skipped = metrics.SCANS_SKIPPED.labels(name)
         self._tags = len(image.devices[name].tags) - len(disabled_tags)
+        if max_delay:
+            image.settles(name, self._release)
         metrics.TAGS_CONFIGURED.labels(name).set(len(image.devices[name].tags))
 
     async def run(self) -> None:

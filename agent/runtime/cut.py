@@ -37,7 +37,7 @@ class _AgainError(Exception):
 
 
 class Cut:
-    """The lanes of one session. `snapshot` appends the newest of every device; called at each cut, nothing between."""
+    """The lanes of one session. At each cut, no await between: `settle` hands on what is held back, `snapshot` follows."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Cut:
         *,
         clock: Clock,
         replay: Replay,
+        settle: Callable[[], None],
         snapshot: Callable[[], None],
         say_refused: Callable[[str, str], None],
     ) -> None:
@@ -57,6 +58,7 @@ class Cut:
         self._dialogue = dialogue
         self._clock = clock
         self._plan = LanePlan(replay, session.limits.window)
+        self._settle = settle
         self._snapshot = snapshot
         self._say_refused = say_refused
         self._parked: dict[str, float] = {}
@@ -71,6 +73,7 @@ class Cut:
     async def run(self) -> None:
         """Deliver until cancelled or the session is lost."""
         while True:
+            self._settle()
             with self._outbox.reader() as reader:
                 self._snapshot()
                 self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)

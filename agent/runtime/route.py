@@ -124,6 +124,7 @@ class Route:
             dialogue,
             clock=self._clock,
             replay=self._replay,
+            settle=self._image.settle,
             snapshot=self._snapshot,
             say_refused=self._say_refused,
         )
