@@ -1,0 +1,122 @@
+"""What no single section can know: names that refer to each other, files that must exist, colliding clients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from agent.config.located import Broken, List, Map, Place, find
+from agent.config.model import check_segment
+from agent.config.shape import alternatives, close
+from agent.config.words import list_keys
+from agent.core.errors import Mistake
+from agent.settings.base import DeviceConfig, PublisherConfig
+
+
+def missing_files(model: type[BaseModel], data: Map, base: Path, section: Sequence[str]) -> Iterator[Mistake]:
+    """Every file a section names must be there and readable."""
+    for key, field in _may_name_files(model).items():
+        value = data.get(key)
+        for kind in alternatives(field.annotation):
+            if not isinstance(kind, type):
+                continue
+            if issubclass(kind, Path) and isinstance(value, str) and not isinstance(value, Broken):
+                reason = _unreadable(base / value)
+                if reason:
+                    hint = "relative paths start at the folder of the file they are written in"
+                    yield Mistake(*data.place(key), f"`{'.'.join((*section, key))}`: {reason}", hint)
+            elif issubclass(kind, BaseModel) and isinstance(value, Map):
+                yield from missing_files(kind, value, base, (*section, key))
+
+
+@cache
+def _may_name_files(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {
+        name: field
+        for name, field in model.model_fields.items()
+        for kind in alternatives(field.annotation)
+        if isinstance(kind, type)
+        if (issubclass(kind, Path) and not name.endswith("_dir"))
+        or (issubclass(kind, BaseModel) and _may_name_files(kind))
+    }
+
+
+def _unreadable(file: Path) -> str | None:
+    try:
+        if file.is_dir():
+            return f"{file} is a directory"
+        if not file.exists():
+            return f"there is no file {file}"
+        if not os.access(file, os.R_OK):
+            return f"{file} may not be read by this user"
+    except (OSError, ValueError) as error:
+        return f"{str(file)!r} is no path: {error}"
+    return None
+
+
+def dangling_globs(name: str, data: Map, devices: Sequence[str]) -> Iterator[Mistake]:
+    """Each glob of a publisher's `devices:` must mean at least one device."""
+    globs = data.get("devices")
+    if not isinstance(globs, List):
+        return
+    if not globs:
+        yield Mistake(
+            *data.place("devices"), f"`publishers.{name}.devices`: an empty list carries nothing", 'write ["*"] for all'
+        )
+    for index, glob in enumerate(globs):
+        if (
+            isinstance(glob, str)
+            and not any(fnmatchcase(device, glob) for device in devices)
+            and (devices or glob != "*")
+        ):
+            guess = close(glob, devices)
+            hint = f"did you mean {guess}?" if guess else f"devices: {', '.join(devices) or 'none'}"
+            yield Mistake(*globs.place(index), f"`publishers.{name}.devices`: no device matches {glob!r}", hint)
+
+
+def colliding_clients(
+    agent: str, publishers: Mapping[str, PublisherConfig], raw: Mapping[str, Map]
+) -> Iterator[Mistake]:
+    """Two publishers with one client id at one broker would throw each other out for ever."""
+    seen: dict[tuple[Any, str], str] = {}
+    for name, publisher in publishers.items():
+        if not hasattr(publisher, "client_id"):
+            continue
+        given = publisher.client_id
+        key = (getattr(publisher, "url", None), given or f"{agent}-{name}")
+        if key in seen:
+            place = raw[name].place("client_id")
+            reason = (
+                f"`publishers.{name}`: the client id {key[1]!r} is that of `publishers.{seen[key]}` at the same broker"
+            )
+            yield Mistake(*place, reason, "give each its own `client_id`, or leave it out")
+        seen.setdefault(key, name)
+
+
+def wrong_locations(name: str, device: DeviceConfig, data: Map) -> Iterator[Mistake]:
+    """A device's location becomes levels of a topic."""
+    if device.location is None:
+        return
+    if not device.location:
+        yield Mistake(
+            *data.place("location"), f"`devices.{name}.location`: an empty list", "leave it out for the agent's"
+        )
+    for index, segment in enumerate(device.location):
+        try:
+            check_segment(segment)
+        except ValueError as error:
+            reason, _, hint = str(error).partition("; ")
+            yield Mistake(*find(data, ("location", index)).place, f"`devices.{name}.location`: {reason}", hint)
+
+
+def misplaced(key: object, place: Place, allowed: Sequence[str]) -> Mistake:
+    """A top-level key that does not exist."""
+    guess = close(key, allowed)
+    return Mistake(*place, f"`{key}` is not a key", f"did you mean `{guess}`?" if guess else list_keys(allowed))

@@ -1,0 +1,115 @@
+"""The files of a configuration: reading them, following `include:`."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.config.located import List, Map, Place
+from agent.config.yaml import parse
+from agent.core.errors import Mistake
+
+INCLUDABLE = ("devices", "publishers", "include")
+
+
+class Source(NamedTuple):
+    """One YAML file of the configuration."""
+
+    data: Map
+    base: Path  #: absolute folder that relative paths in it start from
+    shown: str  #: its name for people: as the user named it
+
+
+def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistake]) -> str | None:
+    """The text of a UTF-8 file, or None after noting why not: at `place`, where the file is named, else at the file."""
+    file, line = place if place is not None else (shown, None)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        hint = "relative names start at the folder of the file they are written in" if place else "name it with -c"
+        mistakes.append(Mistake(file, line, f"there is no file {shown}", hint))
+        return None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        mistakes.append(Mistake(file, line, f"{shown!r} cannot be read: {why}", "name a file that may be read"))
+        return None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        mistakes.append(Mistake(shown, 1, "the file is UTF-16", "save it as UTF-8"))
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        mistakes.append(Mistake(shown, line, f"byte 0x{data[error.start]:02X} is not UTF-8", "save the file as UTF-8"))
+        return None
+
+
+def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]) -> list[Source]:
+    """The main file and all it includes, each once. Unreadable ones are noted and left out."""
+    sources: list[Source] = []
+    seen: set[Path] = set()
+    waiting: list[tuple[Path, str, Place | None]] = [(path, str(path), None)]
+    while waiting:
+        file, shown, named = waiting.pop(0)
+        real = Path(os.path.realpath(file))
+        if real in seen:
+            continue
+        seen.add(real)
+        text = read_text(file, shown, named, mistakes)
+        if text is None:
+            continue
+        before = len(mistakes)
+        data = parse(text, shown, environ, mistakes)
+        if not isinstance(data, Map):
+            if len(mistakes) == before:
+                what = "the file is empty" if data is None else "the file does not hold a mapping"
+                mistakes.append(Mistake(shown, 1, what, "it begins with keys such as `agent:` or `devices:`"))
+            continue
+        source = Source(data, file.absolute().parent, shown)
+        if sources:
+            _refuse_foreign_keys(source, mistakes)
+        sources.append(source)
+        waiting.extend(_included(source, mistakes))
+    return sources
+
+
+def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:
+    for key in [key for key in source.data if key not in INCLUDABLE and not str(key).startswith("x-")]:
+        place = source.data.place(key)
+        hint = f"an included file may hold {', '.join(INCLUDABLE)}; everything else stands in the main file"
+        mistakes.append(Mistake(*place, f"`{key}` cannot stand in an included file", hint))
+
+
+def _included(source: Source, mistakes: list[Mistake]) -> list[tuple[Path, str, Place | None]]:
+    patterns = source.data.get("include")
+    if patterns is None:
+        return []
+    if not isinstance(patterns, List):
+        place = source.data.place("include")
+        mistakes.append(Mistake(*place, "`include` is not a list", "write `include: [devices/*.yaml]`"))
+        return []
+    found: list[tuple[Path, str, Place | None]] = []
+    for index, pattern in enumerate(patterns):
+        place = patterns.place(index)
+        if not isinstance(pattern, str):
+            mistakes.append(Mistake(*place, f"`include.{index}` is not text", "write `include: [devices/*.yaml]`"))
+            continue
+        names = _glob(pattern, source.base)
+        if not names:
+            reason = f"`include`: no file matches {pattern!r}"
+            mistakes.append(Mistake(*place, reason, f"it is looked for from the folder {source.base}"))
+        folder = Path(source.shown).parent
+        found += [(source.base / name, str(folder / name), place) for name in names]
+    return found
+
+
+def _glob(pattern: str, base: Path) -> list[str]:
+    try:
+        names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 -- absolute patterns may be given too
+        return sorted(name for name in names if (base / name).is_file())
+    except (ValueError, OSError):
+        return []

@@ -1,0 +1,85 @@
+"""`load`: files → one frozen configuration, or every mistake in one ConfigError."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import checks
+from agent.config.files import Source, read_sources
+from agent.config.fingerprint import fingerprint
+from agent.config.located import Map
+from agent.config.model import Config
+from agent.config.parts import Parts
+from agent.config.sections import collect
+from agent.config.validate import validate
+from agent.core.errors import ConfigError, Mistake
+from agent.settings.base import OutboxSettings
+
+_EXTENSION = "x-"  #: top-level keys that begin with it are the user's own (a place for anchors)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read."""
+
+    config: Config
+    hash: str  #: of the effective configuration, without secrets; the same for the same meaning
+    files: tuple[Path, ...]  #: every YAML and CSV file it came from, the main file first
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """Read and validate the configuration in `path`.
+
+    Raises ConfigError with all mistakes, in the order of files and lines: it goes on behind a mistake as far as there
+    is sense in it.
+    """
+    mistakes: list[Mistake] = []
+    sources = read_sources(path, environ, mistakes)
+    shown = [source.shown for source in sources]
+    files = [source.base / Path(source.shown).name for source in sources]
+    if not sources or sources[0].shown != str(path):
+        raise ConfigError.of(_in_order(mistakes, shown))
+    head = _head(sources[0], mistakes)
+    parts = Parts(environ, _good_outbox(sources[0]), mistakes)
+    devices = collect(sources, "devices", mistakes)
+    publishers = collect(sources, "publishers", mistakes)
+    built_devices = {name: parts.device(name, entry) for name, entry in devices.items()}
+    built_publishers = {name: parts.publisher(name, entry) for name, entry in publishers.items()}
+    routes = {name: publisher for name, publisher in built_publishers.items() if publisher is not None}
+    raw = {name: entry.data for name, entry in publishers.items()}
+    for name in publishers:
+        mistakes.extend(checks.dangling_globs(name, raw[name], list(devices)))
+    if head is not None:
+        mistakes.extend(checks.colliding_clients(head.agent.id, routes, raw))
+    if mistakes or head is None:
+        raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in parts.tables]))
+    config = head.model_copy(update={"devices": built_devices, "publishers": routes})
+    return Loaded(config, fingerprint(config), tuple(files + [file for file, _ in parts.tables]))
+
+
+def _head(main: Source, mistakes: list[Mistake]) -> Config | None:
+    """Everything but devices and publishers."""
+    data = main.data.copy_as()
+    for key in list(data):
+        if not isinstance(key, str):
+            mistakes.append(checks.misplaced(key, data.place(key), list(Config.model_fields)))
+        if not isinstance(key, str) or key in ("devices", "publishers") or key.startswith(_EXTENSION):
+            del data[key]
+    mistakes.extend(checks.missing_files(Config, data, main.base, ()))
+    return validate(Config, data, base=main.base, mistakes=mistakes)
+
+
+def _good_outbox(main: Source) -> Map | None:
+    """The top-level `outbox:`, unless it has mistakes: they are said once, not again for every publisher."""
+    outbox = main.data.get("outbox")
+    if not isinstance(outbox, Map) or validate(OutboxSettings, outbox, base=main.base, mistakes=[]) is None:
+        return None
+    return outbox
+
+
+def _in_order(mistakes: Sequence[Mistake], shown: Sequence[str]) -> list[Mistake]:
+    rank = {name: index for index, name in reversed(list(enumerate(shown)))}
+    return sorted(dict.fromkeys(mistakes), key=lambda m: (rank.get(m.path, len(rank)), m.path, m.line or 0))

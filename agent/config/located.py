@@ -1,0 +1,109 @@
+"""Raw configuration data that knows where it stands: dicts and lists that carry file and line of their entries.
+
+pydantic validates them as the plain dicts and lists they are; the places are looked at only when something is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from agent.settings.values import FromEnvironment
+
+Key: TypeAlias = Hashable
+Path: TypeAlias = Sequence[Any]
+
+
+class Place(NamedTuple):
+    """Where something stands."""
+
+    file: str  #: as the user named it
+    line: int  #: 1-based
+
+
+class Text(str):
+    """Text whose type the field decides (a CSV cell): where a number is wanted it is read as one."""
+
+    __slots__ = ()
+
+
+class Broken(FromEnvironment):
+    """Stands for a scalar that could not be read; its mistake is noted already, what follows from it is not said."""
+
+    __slots__ = ()
+
+
+class Map(dict[Any, Any]):
+    """A mapping with the line of each key. `places` holds keys that came from elsewhere (merged files, CSV)."""
+
+    __slots__ = ("file", "line", "lines", "places", "raw", "size")
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__()
+        self.file = file
+        self.line = line
+        self.lines: dict[Key, int] = {}
+        self.places: dict[Key, Place] = {}
+        self.raw: dict[Key, str] = {}  #: as written, where `${NAME}` was put in
+        self.size = 1  #: values inside, aliases counted as often as they are used
+
+    def put(self, key: Key, value: object, place: Place) -> None:
+        """Set an entry that stands at `place`."""
+        self[key] = value
+        self.places[key] = place
+
+    def place(self, key: Key) -> Place:
+        """Where `key` stands; the mapping's own place for a key it does not have."""
+        return self.places.get(key) or Place(self.file, self.lines.get(key, self.line))
+
+    def copy_as(self) -> Map:
+        """A shallow copy that may be changed."""
+        copy = Map(self.file, self.line)
+        copy.update(self)
+        copy.lines = dict(self.lines)
+        copy.places = dict(self.places)
+        copy.raw = dict(self.raw)
+        copy.size = self.size
+        return copy
+
+
+class List(list[Any]):
+    """A sequence with the line of each item."""
+
+    __slots__ = ("file", "line", "lines", "raw", "size")
+
+    def __init__(self, file: str, line: int) -> None:
+        super().__init__()
+        self.file = file
+        self.line = line
+        self.lines: list[int] = []
+        self.raw: dict[Key, str] = {}
+        self.size = 1
+
+    def place(self, index: int) -> Place:
+        """Where item `index` stands."""
+        return Place(self.file, self.lines[index] if index < len(self.lines) else self.line)
+
+
+class Found(NamedTuple):
+    """What a path into raw data leads to."""
+
+    path: tuple[Any, ...]  #: the steps that exist in the data
+    value: object
+    place: Place
+    raw: str | None  #: as written, where the value came out of the environment
+
+
+def find(data: Map | List, path: Path) -> Found:
+    """Follow `path` as far as it exists in the data, leaving out steps that are no keys (names of union branches)."""
+    value: Any = data
+    place = Place(data.file, data.line)
+    raw: str | None = None
+    taken: list[Any] = []
+    for step in path:
+        if (isinstance(value, Map) and step in value) or (
+            isinstance(value, List) and isinstance(step, int) and 0 <= step < len(value)
+        ):
+            place, raw, value = value.place(step), value.raw.get(step), value[step]
+            taken.append(step)
+    return Found(tuple(taken), value, place, raw)

@@ -1,0 +1,92 @@
+"""The configuration as a whole. Devices, publishers and encoders are filled in by the loader, each by its `type`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
+
+from agent.settings.base import DeviceConfig, Model, OutboxSettings, PublisherConfig
+from agent.settings.values import FilePath, Name
+
+
+def check_segment(value: str) -> str:
+    """A level of a topic: not empty, none of `+ # /`, no control characters (MQTT 5.0, 4.7)."""
+    if not value or any(char in "+#/" or ord(char) < 32 or ord(char) == 127 for char in value):
+        msg = f"{value!r} cannot be a level of a topic; leave out + # / and control characters"
+        raise ValueError(msg)
+    return value
+
+
+#: One level of an ISA-95 path: it becomes one level of a topic.
+Segment = Annotated[str, AfterValidator(check_segment)]
+
+
+class AgentSettings(Model):
+    """Who this agent is."""
+
+    id: Name
+    """Name of the agent, unique at its brokers: 1 to 64 of `A-Z a-z 0-9 _ -`."""
+    location: list[Segment] = Field(min_length=1)
+    """ISA-95 path of everything this agent reads; default: the agent's id."""
+    data_dir: FilePath = Path("/data")
+    """The only place written to."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_location(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("location") is None and isinstance(data.get("id"), str):
+            return {**data, "location": [data["id"]]}
+        return data
+
+
+class LogSettings(Model):
+    """Logs go to standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important level that is written."""
+    format: Literal["json", "console"] = "json"
+    """json: one object a line; console: for people."""
+
+
+class HttpAuth(Model):
+    """Who may ask for more than health from beyond this machine."""
+
+    token_file: FilePath
+    """File with the token that requests carry as `Authorization: Bearer …`."""
+
+
+class HttpSettings(Model):
+    """Health, metrics and status. From beyond loopback only `/healthz` and `/readyz` answer unless `auth` is given."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` for all."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port; 0 takes a free one."""
+    auth: HttpAuth | None = None
+    """Opens `/metrics` and `/api/v1/status` to those who have the token, also from beyond loopback."""
+
+
+class Config(Model):
+    """The whole configuration."""
+
+    agent: AgentSettings
+    """Who this agent is."""
+    log: LogSettings = LogSettings()
+    """Logs go to standard output."""
+    http: HttpSettings | None = HttpSettings()
+    """Health, metrics and status over HTTP; null turns it off."""
+    outbox: OutboxSettings = OutboxSettings()
+    """Defaults for every publisher's own outbox."""
+    publishers: dict[Name, SerializeAsAny[PublisherConfig]] = Field(default={})
+    """Where readings go, by name."""
+    include: list[str] = Field(default=[])
+    """Globs of files with more `devices:` and `publishers:`, relative to this file."""
+    devices: dict[Name, SerializeAsAny[DeviceConfig]] = Field(default={})
+    """What is read, by name."""
+
+    def location_of(self, device: str) -> list[str]:
+        """The ISA-95 path of a device: its own or the agent's."""
+        return self.devices[device].location or self.agent.location

@@ -1,0 +1,147 @@
+"""One device or one publisher: raw data → its own model, picked by `type:`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from agent.config import checks, registry
+from agent.config.files import read_text
+from agent.config.located import Broken, Map, Place
+from agent.config.sections import Entry
+from agent.config.shape import close, keys_at
+from agent.config.tables import read_table
+from agent.config.validate import validate
+from agent.config.words import Words, show, unknown_key
+from agent.core.errors import Mistake
+from agent.settings.base import DeviceConfig, OutboxSettings, PublisherConfig
+
+
+class Parts:
+    """Makes the models of devices and publishers; notes mistakes, and the tables it read."""
+
+    def __init__(self, environ: Mapping[str, str], outbox: Map | None, mistakes: list[Mistake]) -> None:
+        self.tables: list[tuple[Path, str]] = []  #: tag tables read: file, name for people
+        self._environ = environ
+        self._outbox_default = outbox
+        self._mistakes = mistakes
+
+    def device(self, name: str, entry: Entry) -> DeviceConfig | None:
+        """The device's model, None after noting why not."""
+        section = ("devices", name)
+        model = self._model(registry.COLLECTORS, section, entry.data, entry.place)
+        if model is None:
+            return None
+        data = self._with_table(name, entry, model)
+        self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section))
+        device = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
+        if not isinstance(device, DeviceConfig):
+            return None
+        self._mistakes.extend(checks.wrong_locations(name, device, data))
+        return device
+
+    def publisher(self, name: str, entry: Entry) -> PublisherConfig | None:
+        """The publisher's model with encoder and outbox put in, None after noting why not."""
+        section = ("publishers", name)
+        model = self._model(registry.PUBLISHERS, section, entry.data, entry.place)
+        data = entry.data.copy_as()
+        encoder = self._encoder((*section, "encoder"), data)
+        if model is None:
+            return None
+        data.pop("encoder", None)
+        if encoder is not None:
+            data["encoder"] = encoder
+        self._merge_outbox(data)
+        self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section))
+        publisher = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
+        return publisher if isinstance(publisher, PublisherConfig) else None
+
+    def _model(self, kind: registry.Kind, section: Sequence[str], data: Map, place: Place) -> type[BaseModel] | None:
+        """The model that `type:` picks."""
+        name = ".".join(section)
+        given = data.get("type")
+        known = registry.known(kind)
+        if isinstance(given, Broken):
+            return None
+        if given is None:
+            hint = f"add `type: …`, one of {', '.join(known)}"
+            self._mistakes.append(Mistake(*place, f"`{name}` has no `type`", hint))
+            return None
+        try:
+            return registry.resolve(kind, str(given))
+        except registry.UnknownType:
+            guess = close(given, known)
+            hint = f"did you mean {guess}?" if guess else f"write one of {', '.join(known)}"
+            reason = f"`{name}.type`: no {kind.word} is of type {show(given)}"
+            self._mistakes.append(Mistake(*data.place("type"), reason, hint))
+        except registry.BrokenType as error:
+            self._mistakes.append(Mistake(*data.place("type"), f"`{name}.type`: {error}", "install what it needs"))
+        return None
+
+    def _encoder(self, section: tuple[str, ...], data: Map) -> BaseModel | None:
+        given = data.get("encoder")
+        place = data.place("encoder")
+        if given is None:
+            given = Map(*place)
+            given.put("type", "json", place)
+        if not isinstance(given, Map):
+            if not isinstance(given, Broken):
+                reason = f"`{'.'.join(section)}`: {show(given)} is not a mapping"
+                self._mistakes.append(Mistake(*place, reason, "write {type: json}"))
+            return None
+        model = self._model(registry.ENCODERS, section, given, place)
+        if model is None:
+            return None
+        return validate(model, given, base=Path(), section=section, mistakes=self._mistakes)
+
+    def _merge_outbox(self, data: Map) -> None:
+        """Put the top-level `outbox:` under the publisher's own, key by key."""
+        own = data.get("outbox")
+        if own is not None and not isinstance(own, Map):
+            return  # validation says what is wrong with it
+        merged = own.copy_as() if own is not None else Map(*data.place("outbox"))
+        for key in self._outbox_default or ():
+            if key not in merged and self._outbox_default is not None:
+                merged.put(key, self._outbox_default[key], self._outbox_default.place(key))
+        data["outbox"] = merged or OutboxSettings()
+
+    def _with_table(self, name: str, entry: Entry, model: type[BaseModel]) -> Map:
+        """The device's data with the tags of its `tags_file` added to `tags`."""
+        data = entry.data
+        file = data.get("tags_file")
+        if not isinstance(file, str) or isinstance(file, Broken) or not file:
+            return data
+        shown = str(Path(entry.source.shown).parent / file)
+        text = read_text(entry.source.base / file, shown, data.place("tags_file"), self._mistakes)
+        data = data.copy_as()
+        if text is None:
+            del data["tags_file"]  # said already
+            return data
+        self.tables.append((entry.source.base / file, shown))
+        table = read_table(text, shown, self._environ, lambda path: _unknown_column(model, path), self._mistakes)
+        own = data.get("tags")
+        if own is None or isinstance(own, Map):
+            data["tags"] = self._joined(name, own if own is not None else Map(*data.place("tags_file")), table)
+        return data
+
+    def _joined(self, device: str, own: Map, table: Map) -> Map:
+        tags = own.copy_as()
+        for tag in table:
+            if tag in tags:
+                first = tags.place(tag)
+                where = f"{first.file}:{first.line}"
+                reason = f"`devices.{device}.tags.{tag}` stands here a second time; the first is in {where}"
+                self._mistakes.append(Mistake(*table.place(tag), reason, "keep one of them"))
+            else:
+                tags.put(tag, table[tag], table.place(tag))
+        return tags
+
+
+def _unknown_column(model: type[BaseModel], path: Sequence[str]) -> Words | None:
+    for depth, step in enumerate(path):
+        keys = keys_at(model, ("tags", "any", *path[:depth]))
+        if step not in keys:
+            return unknown_key(".".join(path), step, list(keys))
+    return None

@@ -1,0 +1,75 @@
+"""Which types there are for devices, encoders and publishers: entry points, resolved one by one.
+
+Only the folder of a type that is configured gets imported. Third parties add types by entry points of the same groups.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from agent.settings.base import DeviceConfig, EncoderConfig, PublisherConfig
+
+
+class Kind(NamedTuple):
+    """One family of parts whose `type` picks a model."""
+
+    group: str  #: entry point group
+    word: str
+    base: type[BaseModel]
+
+
+COLLECTORS = Kind("agent.collectors", "device", DeviceConfig)
+ENCODERS = Kind("agent.encoders", "encoder", EncoderConfig)
+PUBLISHERS = Kind("agent.publishers", "publisher", PublisherConfig)
+
+#: What comes with the agent, for a checkout whose metadata is missing or older than its code.
+BUILT_IN: dict[str, dict[str, str]] = {
+    "agent.collectors": {
+        "modbus": "agent.collectors.modbus.config:ModbusConfig",
+        "opcua": "agent.collectors.opcua.config:OpcUaConfig",
+    },
+    "agent.encoders": {"json": "agent.encoders.json:JsonConfig"},
+    "agent.publishers": {"mqtt": "agent.publishers.mqtt.config:MqttConfig"},
+}
+
+
+class UnknownType(LookupError):
+    """No part of this type is installed; `known` are the names there are."""
+
+    def __init__(self, known: list[str]) -> None:
+        super().__init__(", ".join(known))
+        self.known = known
+
+
+class BrokenType(Exception):
+    """The part is registered but cannot be imported; `str()` says why."""
+
+
+@cache
+def _points(group: str) -> dict[str, EntryPoint]:
+    points = {name: EntryPoint(name, value, group) for name, value in BUILT_IN.get(group, {}).items()}
+    points.update({point.name: point for point in entry_points(group=group)})
+    return points
+
+
+def known(kind: Kind) -> list[str]:
+    """The types there are, sorted."""
+    return sorted(_points(kind.group))
+
+
+def resolve(kind: Kind, name: str) -> type[BaseModel]:
+    """The model of one type. Raises UnknownType or BrokenType."""
+    point = _points(kind.group).get(name)
+    if point is None:
+        raise UnknownType(known(kind))
+    try:
+        model = point.load()
+    except (ImportError, AttributeError) as error:
+        raise BrokenType(f"{point.value} cannot be loaded: {error}") from error
+    if not (isinstance(model, type) and issubclass(model, kind.base)):
+        raise BrokenType(f"{point.value} is not a {kind.base.__name__}")
+    return model

@@ -1,0 +1,62 @@
+"""`devices:` and `publishers:` of all files, put together by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from agent.config.files import Source
+from agent.config.located import Broken, Map, Place
+from agent.config.words import show
+from agent.core.errors import Mistake
+from agent.settings.values import Name
+
+_NAME = TypeAdapter(Name)
+
+
+class Entry(NamedTuple):
+    """One device or publisher as it stands in a file."""
+
+    data: Map
+    source: Source
+    place: Place  #: of its name
+
+
+def collect(sources: Sequence[Source], section: str, mistakes: list[Mistake]) -> dict[str, Entry]:
+    """The entries of one section by name; of two with one name the first stays."""
+    entries: dict[str, Entry] = {}
+    for source in sources:
+        found = source.data.get(section)
+        if isinstance(found, Broken) or section not in source.data:
+            continue
+        if not isinstance(found, Map):
+            hint = f"write `NAME:` below it and its keys below that, or leave `{section}:` out"
+            place = source.data.place(section)
+            mistakes.append(Mistake(*place, f"`{section}`: {show(found)} is not a mapping", hint))
+            continue
+        for name, data in found.items():
+            place = found.place(name)
+            wrong = _wrong(section, name, data, entries.get(name))
+            if wrong is None:
+                entries[name] = Entry(data, source, place)
+            elif not isinstance(data, Broken):
+                mistakes.append(Mistake(*place, *wrong))
+    return entries
+
+
+def _wrong(section: str, name: object, data: object, first: Entry | None) -> tuple[str, str] | None:
+    try:
+        _NAME.validate_python(name, strict=True)
+    except ValidationError as error:
+        context = error.errors(include_url=False)[0].get("ctx") or {}
+        text = str(context.get("error") or f'{show(name)} is not text; write it in quotes: "{show(name)}"')
+        reason, _, hint = text.partition("; ")
+        return f"`{section}`: {reason}", hint
+    if first is not None:
+        reason = f"`{section}.{name}` stands here a second time; the first is in {first.place.file}:{first.place.line}"
+        return reason, "give one of them another name"
+    if not isinstance(data, Map):
+        return f"`{section}.{name}`: {show(data)} is not a mapping", "write its keys below it, `type:` first"
+    return None

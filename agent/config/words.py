@@ -1,0 +1,229 @@
+"""pydantic's errors in words that teach: what was found, what to write instead. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic.fields import FieldInfo
+
+from agent.config.located import Found, List, Map
+from agent.config.shape import close
+from agent.settings.values import format_duration
+
+_SECRET = re.compile(r"password|passwd|secret|token|private_key", re.IGNORECASE)
+_USERINFO = re.compile(r"://[^/@\s'\"]*@")
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|(?<![\w.])(-?\d+)(?![\w.])")
+_MAX_SHOWN = 60
+
+
+class Words(NamedTuple):
+    """What was found, and what to write instead."""
+
+    reason: str
+    hint: str
+
+
+class Case(NamedTuple):
+    """One error of pydantic with what the raw data and the models say about its place."""
+
+    error: Mapping[str, Any]
+    found: Found
+    name: str  #: dotted path for people
+    keys: Mapping[str, FieldInfo]  #: keys that may stand in the mapping concerned
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """Figures the error carries."""
+        context: Mapping[str, Any] = self.error.get("ctx") or {}
+        return context
+
+    @property
+    def shown(self) -> str:
+        """The value (or the key) found, fit to be shown."""
+        if self.error["loc"][-1:] == ("[key]",) and self.found.path:
+            return show(self.found.path[-1])
+        return show(self.found.value, self.found.raw, secret=bool(self.found.path and is_secret(self.found.path[-1])))
+
+
+def is_secret(key: object) -> bool:
+    """Whether what stands under this key is not to be repeated."""
+    text = str(key)
+    return bool(_SECRET.search(text)) and not text.endswith("_file")
+
+
+def hide_userinfo(text: str) -> str:
+    """Text without user and password of the URLs in it."""
+    return _USERINFO.sub("://***@", text)
+
+
+def show(value: object, raw: str | None = None, *, secret: bool = False) -> str:
+    """A value as it may stand in a message: short, as written, without secrets."""
+    if isinstance(value, Map):
+        return "a mapping"
+    if isinstance(value, List):
+        return "a list"
+    if value is None:
+        return "nothing"
+    if secret:
+        return "a literal"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = raw if raw is not None else str(value)
+    if len(text) > _MAX_SHOWN:
+        text = text[:_MAX_SHOWN] + "…"
+    return hide_userinfo(repr(text) if isinstance(value, str) else text)
+
+
+def words_for(case: Case) -> Words:
+    """The words for one error."""
+    kind: str = case.error["type"]
+    for table, make in _MAKERS:
+        if kind in table:
+            return make(case)
+    return Words(f"`{case.name}`: {case.shown}: {_lower(str(case.error['msg']))}", "")
+
+
+def describe(key: str, field: FieldInfo | None) -> str:
+    """How a key is meant, from its docstring."""
+    text = (field.description or "") if field is not None else ""
+    first = re.split(r" \(|; |\. |\.$", " ".join(text.split()))[0]
+    return f"add `{key}: …`" + (f" ({first[:1].lower()}{first[1:]})" if first else "")
+
+
+def list_keys(keys: Sequence[str]) -> str:
+    """The keys there are, for a hint."""
+    return "keys here: " + ", ".join(keys)
+
+
+def unknown_key(name: str, key: object, keys: Sequence[str]) -> Words:
+    """A key that does not exist."""
+    if not keys:
+        return Words(f"`{name}` is not a key", "leave it out")
+    guess = close(key, keys)
+    return Words(f"`{name}` is not a key", f"did you mean `{guess}`?" if guess else list_keys(keys))
+
+
+def _missing(case: Case) -> Words:
+    key = str(case.error["loc"][-1])
+    where = f"`{case.name}`" if case.name else "the file"
+    return Words(f"{where} has no `{key}`", describe(key, case.keys.get(key)))
+
+
+def _extra(case: Case) -> Words:
+    return unknown_key(case.name, case.error["loc"][-1], list(case.keys))
+
+
+def _boolean(case: Case) -> Words:
+    value = case.found.value
+    hint = "write true or false"
+    if isinstance(value, str) and value.lower() in ("yes", "on", "y"):
+        hint = "write true"
+    elif isinstance(value, str) and value.lower() in ("no", "off", "n"):
+        hint = "write false"
+    return Words(f"`{case.name}`: {case.shown} is neither true nor false", hint)
+
+
+def _number(case: Case) -> Words:
+    whole = case.error["type"].startswith("int")
+    value = case.found.value
+    hint = "write a whole number" if whole else "write a number"
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+([.,]\d+)?\s*", value) and case.found.raw is None:
+        hint += ", without quotes" if "," not in value else ", with a point"
+    return Words(f"`{case.name}`: {case.shown} is not a {'whole ' if whole else ''}number", hint)
+
+
+def _text(case: Case) -> Words:
+    value = case.found.value
+    if case.error["loc"][-1] == "[key]":
+        return Words(
+            f"`{case.name}`: the name {show(case.found.path[-1])} is not text",
+            f'write it in quotes: "{case.found.path[-1]}"',
+        )
+    if isinstance(value, bool | int | float):
+        return Words(f"`{case.name}`: {case.shown} is not text", f'write it in quotes: "{show(value)}"')
+    return Words(f"`{case.name}`: {case.shown} is not text", "write text")
+
+
+def _list(case: Case) -> Words:
+    scalar = not isinstance(case.found.value, Map | List) and case.found.value is not None
+    hint = (
+        f"write [{show(case.found.value).strip(chr(39))}]" if scalar else "write [a, b] or items that begin with `- `"
+    )
+    return Words(f"`{case.name}`: {case.shown} is not a list", hint)
+
+
+def _mapping(case: Case) -> Words:
+    hint = list_keys(list(case.keys)) if case.keys else "write `key: value` below it"
+    return Words(f"`{case.name}`: {case.shown} is not a mapping", hint)
+
+
+def _literal(case: Case) -> Words:
+    allowed = [text or number for text, number in _QUOTED.findall(str(case.context.get("expected", "")))]
+    value = case.found.value
+    if not isinstance(value, str) and value is not None and str(value).lower() in allowed:
+        return Words(f"`{case.name}`: {case.shown} is not text", f'write it in quotes: "{str(value).lower()}"')
+    guess = close(value, allowed) if isinstance(value, str) else None
+    listed = ", ".join(allowed)
+    hint = f"did you mean {guess}?" if guess else f"write {'one of ' if len(allowed) > 1 else ''}{listed}"
+    return Words(f"`{case.name}`: {case.shown} is not {'one of ' if len(allowed) > 1 else ''}{listed}", hint)
+
+
+def _bound(case: Case) -> Words:
+    bounds = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "multiple_of": "a multiple of"}
+    key = next(key for key in bounds if key in case.context)
+    limit = case.context[key]
+    if isinstance(case.found.value, str) and case.found.value[-1:] in "smhd" and isinstance(limit, int | float):
+        return Words(f"`{case.name}`: {case.shown} is out of bounds", f"write {bounds[key]} {format_duration(limit)}")
+    return Words(f"`{case.name}`: {case.shown} is out of bounds", f"write a number {bounds[key]} {limit}")
+
+
+def _length(case: Case) -> Words:
+    least, most = case.context.get("min_length"), case.context.get("max_length")
+    wanted = f"at least {least}" if least is not None else f"at most {most}"
+    return Words(f"`{case.name}`: {case.shown} has the wrong length", f"write {wanted}")
+
+
+def _custom(case: Case) -> Words:
+    text = str(case.context.get("error") or case.error["msg"])
+    value = case.found.value
+    if case.found.raw is not None and isinstance(value, str) and value:
+        text = text.replace(value, case.found.raw)  # what came out of the environment may be a secret
+    reason, _, hint = hide_userinfo(text).partition("; ")
+    return Words(f"`{case.name}`: {reason}" if case.name else reason, hint)
+
+
+def _tag(case: Case) -> Words:
+    allowed = [text for text, _ in _QUOTED.findall(str(case.context.get("expected_tags", "")))]
+    key = str(case.context.get("discriminator", "type")).strip("'")
+    tag = case.context.get("tag")
+    if tag is None:
+        return Words(
+            f"`{case.name}` has no `{key}`",
+            f"add `{key}: …`, one of {', '.join(allowed)}" if allowed else f"add `{key}: …`",
+        )
+    guess = close(tag, allowed)
+    hint = f"did you mean {guess}?" if guess else f"write one of {', '.join(allowed)}"
+    return Words(f"`{case.name}.{key}`: {tag!r} is not one of {', '.join(allowed)}", hint)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+_MAKERS: tuple[tuple[frozenset[str], Callable[[Case], Words]], ...] = (
+    (frozenset({"missing"}), _missing),
+    (frozenset({"extra_forbidden"}), _extra),
+    (frozenset({"bool_type", "bool_parsing"}), _boolean),
+    (frozenset({"int_type", "int_parsing", "int_from_float", "int_parsing_size"}), _number),
+    (frozenset({"float_type", "float_parsing", "finite_number"}), _number),
+    (frozenset({"string_type", "string_sub_type", "path_type"}), _text),
+    (frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"}), _list),
+    (frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"}), _mapping),
+    (frozenset({"literal_error", "enum"}), _literal),
+    (frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of"}), _bound),
+    (frozenset({"too_short", "too_long", "string_too_short", "string_too_long"}), _length),
+    (frozenset({"value_error", "assertion_error"}), _custom),
+    (frozenset({"union_tag_invalid", "union_tag_not_found"}), _tag),
+)  # fmt: skip
