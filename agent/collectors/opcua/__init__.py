@@ -1,0 +1,1 @@
+"""OPC UA. `session` (with `services` and `translate`) touches asyncua; it is imported when a device is opened."""

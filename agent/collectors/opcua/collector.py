@@ -1,0 +1,27 @@
+"""The port `core.ports.Collector` for OPC UA."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+
+from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.plan import Pace, compile_plan
+from agent.core.flow import Sample
+from agent.core.ports import Site
+
+_PACE = Pace()
+
+
+class OpcUaCollector:
+    """One OPC UA server. `pace`: the rhythms of its connections."""
+
+    def __init__(self, name: str, config: OpcUaConfig, site: Site, pace: Pace = _PACE) -> None:
+        self._plan = compile_plan(name, site.agent, config, pace)
+        self._site = site
+
+    def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:
+        """See the port. The library (41 MB) is imported here and not before."""
+        from agent.collectors.opcua.conversation import conversation
+
+        return conversation(self._plan, self._site)

@@ -1,0 +1,95 @@
+"""The library's DataValues → columns of an Answer. Remembers each tag's type, so that a value costs one comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from agent.collectors.opcua.times import SourceClock
+from agent.collectors.opcua.values import (
+    UNCERTAIN,
+    Convert,
+    MendedTextError,
+    UnsupportedError,
+    converter,
+    type_name,
+)
+from agent.core.flow import Answer
+from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR
+
+_OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
+_BAD = 0x80000000
+
+
+class Decoder:
+    """Of one device on one connection. Not a value's fault ever raises here: it becomes bad with a reason."""
+
+    def __init__(self, tags: int, clock: SourceClock) -> None:
+        self._clock = clock
+        self._kinds: list[Any] = [None] * tags  # the library's type object last seen, compared by identity
+        self._arrays: list[bool] = [False] * tags
+        self._converters: list[Convert | None] = [None] * tags
+        self._names: dict[int, str] = {}
+        self._news: dict[int, str] = {}
+        self.size = tags
+        self.overflows = 0  #: values the server marked: others before them were lost in its queue
+
+    def news(self) -> dict[int, str] | None:
+        """Types learned (position → name) since the last call."""
+        news, self._news = self._news, {}
+        return news or None
+
+    def answer(self, tags: tuple[int, ...], data_values: Sequence[Any], now_ms: int) -> Answer:
+        """`data_values[i]` belongs to the tag at position `tags[i]`."""
+        values: list[object] = []
+        status: list[int] = []
+        sources: list[int | None] = []
+        reasons: dict[int, str] = {}
+        judge = self._clock.judge
+        for at, (position, data) in enumerate(zip(tags, data_values, strict=True)):
+            code: int = 0 if data.StatusCode is None else data.StatusCode.value
+            value: object = None
+            if code:
+                self.overflows += code & _OVERFLOW == _OVERFLOW
+            if code < _BAD:
+                value, code = self._value(position, data.Value, code, at, reasons)
+            values.append(value)
+            status.append(code)
+            sources.append(judge(data.SourceTimestamp, now_ms))
+        return Answer(
+            tags=tags,
+            values=values,
+            ts=now_ms,
+            status=status if any(status) else 0,
+            src=sources if any(source is not None for source in sources) else None,
+            reason=reasons or None,
+        )
+
+    def _value(self, position: int, variant: Any, code: int, at: int, reasons: dict[int, str]) -> tuple[object, int]:
+        if variant is None:
+            return None, code
+        value = variant.Value
+        if variant.VariantType is not self._kinds[position] or bool(variant.is_array) is not self._arrays[position]:
+            self._learn(position, variant)
+        convert = self._converters[position]
+        if convert is None:
+            return value, code
+        try:
+            return convert(value), code
+        except MendedTextError as mended:
+            reasons[at] = str(mended)
+            return mended.text, code or UNCERTAIN
+        except UnsupportedError as unsupported:
+            reasons[at] = str(unsupported)
+            return None, BAD_DATA_ENCODING_UNSUPPORTED
+        except Exception as error:  # noqa: BLE001  # whatever a server sends, it costs this one value only
+            reasons[at] = f"value cannot be understood: {error!r}"[:200]
+            return None, BAD_DECODING_ERROR
+
+    def _learn(self, position: int, variant: Any) -> None:
+        kind, is_array = variant.VariantType.value, bool(variant.is_array)
+        self._kinds[position], self._arrays[position] = variant.VariantType, is_array
+        self._converters[position] = converter(kind, is_array)
+        name = type_name(kind, is_array)
+        if name is not None and self._names.get(position) != name:
+            self._names[position] = self._news[position] = name

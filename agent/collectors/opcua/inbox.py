@@ -1,0 +1,98 @@
+"""Where answers wait until the collector's iterator hands them on as one sample."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from agent.core.clock import Clock
+from agent.core.flow import Answer, Sample
+
+YIELD_EVERY = 0.01  #: at once if idle, else at most this often, seconds
+MOST_VALUES = 20_000  #: above this nothing more is asked for: the server queues, and marks what overflows there
+
+
+class Inbox:
+    """The asynchronous iterator of `Collector.open()`; one consumer.
+
+    Bounded: who asks the server for more waits for :meth:`room` first. A failure is raised after everything that
+    arrived before it was handed on, and again on every further call.
+    """
+
+    def __init__(self, clock: Clock, news: Callable[[], Mapping[int, str] | None], *, most: int = MOST_VALUES) -> None:
+        self._clock = clock
+        self._news = news
+        self._most = most
+        self._answers: list[Answer] = []
+        self._values = 0
+        self._something = False
+        self._skipped = 0
+        self._achieved_ms: int | None = None
+        self._yielded = -YIELD_EVERY
+        self._ready = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.error: Exception | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be asked for just now."""
+        return not self._room.is_set()
+
+    async def room(self) -> None:
+        """Wait until values may come in again."""
+        await self._room.wait()
+
+    def put(self, answer: Answer) -> None:
+        """One answer, after those put before it."""
+        self._answers.append(answer)
+        self._values += len(answer.tags)
+        if self._values >= self._most:
+            self._room.clear()
+        self.confirm()
+
+    def confirm(self) -> None:
+        """The server has just confirmed that nothing else changed."""
+        self._something = True
+        self._ready.set()
+
+    def cycle(self, skipped: int, achieved_ms: int | None) -> None:
+        """What a polling cycle has to say beside its answers."""
+        self._skipped += skipped
+        if achieved_ms is not None:
+            self._achieved_ms = max(achieved_ms, self._achieved_ms or 0)
+        self.confirm()
+
+    def fail(self, error: Exception) -> None:
+        """The connection is of no more use; the first reason counts."""
+        if self.error is None:
+            self.error = error
+            self._ready.set()
+
+    def __aiter__(self) -> Inbox:
+        return self
+
+    async def __anext__(self) -> Sample:
+        await self._ready.wait()
+        since = self._clock.monotonic() - self._yielded
+        if 0 <= since < YIELD_EVERY:
+            await self._clock.sleep(YIELD_EVERY - since)
+        if not self._something and self.error is not None:
+            raise self.error
+        return self._take()
+
+    def _take(self) -> Sample:
+        sample = Sample(
+            ts=self._clock.now_ms(),
+            answers=self._answers,
+            skipped=self._skipped,
+            achieved_ms=self._achieved_ms,
+            types=self._news(),
+        )
+        self._answers, self._values, self._something = [], 0, False
+        self._skipped, self._achieved_ms = 0, None
+        self._yielded = self._clock.monotonic()
+        self._room.set()
+        if self.error is None:
+            self._ready.clear()
+        return sample

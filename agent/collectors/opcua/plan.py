@@ -1,0 +1,118 @@
+"""What is asked of the server, computed once from the configuration. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from agent.collectors.opcua.config import OpcUaConfig, OpcUaTag
+from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
+from agent.collectors.polling import PollGroup, poll_groups
+
+_FASTEST = 0.01  #: what "as fast as the server can" is taken for when a queue is sized, seconds
+_MOST_QUEUED = 1000
+
+
+class Point(NamedTuple):
+    """One tag on the wire."""
+
+    position: int  #: in the device's tag table; also its client handle
+    name: str
+    address: NodeAddress
+    sampling_ms: float
+    queue_size: int
+
+
+class Pace(NamedTuple):
+    """Rhythms of a connection, seconds. The defaults are for servers in plants; tests run faster."""
+
+    silence: float = 10.0  #: a subscription without changes says so at least this often (or every 3 intervals)
+    pulse: float = 10.0  #: how often ServerStatus is read: keeps the session, finds a frozen server, measures its clock
+    again: float = 30.0  #: how often refused nodes are tried again
+    session: float = 60.0  #: the server may forget a session it has not heard of for so long
+    close: float = 2.0  #: how long leaving may take before the socket is simply dropped
+
+
+class Rhythm(NamedTuple):
+    """Parameters of one subscription (OPC 10000-4, 5.14.2)."""
+
+    interval_ms: float
+    keep_alive: int  #: publishing intervals without a change until the server says "still here"
+    lifetime: int  #: publishing intervals without a Publish request until it forgets the subscription
+
+
+def rhythm(interval: float, pace: Pace) -> Rhythm:
+    """The subscription for tags of this interval (seconds)."""
+    keep_alive = max(1, math.ceil(max(pace.silence, 3 * interval) / interval - 1e-9))
+    lifetime = max(3 * keep_alive, math.ceil(pace.session / interval))
+    return Rhythm(interval * 1000, keep_alive, lifetime)
+
+
+def allowed_silence(interval_ms: float, keep_alive: int, margin: float) -> float:
+    """Seconds without any word of a subscription (values as the server revised them) after which it is dead."""
+    return interval_ms / 1000 * keep_alive * 1.5 + margin
+
+
+def sampling_of(tag: OpcUaTag, interval: float) -> tuple[float, int]:
+    """Sampling interval in ms and queue size of a tag published every `interval` seconds.
+
+    The queue holds twice what sampling can bring between two notifications, unless it is given.
+    """
+    sampling = interval if tag.sampling_interval is None else tag.sampling_interval
+    if tag.queue_size is not None:
+        return sampling * 1000, tag.queue_size
+    samples = math.ceil(interval / max(sampling, _FASTEST) - 1e-9)
+    return sampling * 1000, min(max(1, 2 * samples), _MOST_QUEUED)
+
+
+def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, Point]:
+    """The enabled tags by position."""
+    points = {}
+    for position, (name, tag) in enumerate(tags.items()):
+        if tag.enabled:
+            interval = default_interval if tag.interval in {None, "once"} else tag.interval
+            sampling, queue = sampling_of(tag, float(interval or default_interval))
+            points[position] = Point(position, name, parse_node_id(tag.node), sampling, queue)
+    return points
+
+
+class DevicePlan(NamedTuple):
+    """All a connection must know of its device's configuration."""
+
+    device: str
+    agent: str
+    url: str
+    subscribe: bool
+    timeout: float
+    use_source_time: bool
+    utc_offset: float
+    max_skew: float
+    size: int  #: of the tag table, disabled tags included
+    points: dict[int, Point]  #: the enabled tags by position
+    groups: list[PollGroup]  #: their intervals
+    pace: Pace
+
+
+def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> DevicePlan:
+    """The configuration is not looked at again."""
+    return DevicePlan(
+        device=device,
+        agent=agent,
+        url=config.url,
+        subscribe=config.mode == "subscribe",
+        timeout=config.timeout,
+        use_source_time=config.clock.use == "source",
+        utc_offset=config.clock.utc_offset,
+        max_skew=config.clock.max_skew,
+        size=len(config.tags),
+        points=points_of(config.tags, config.interval),
+        groups=poll_groups(config.tags.values(), config.interval),
+        pace=pace,
+    )
+
+
+def names_of(points: Sequence[Point], most: int = 10) -> list[str]:
+    """The first few names, for logs and notes."""
+    names = [point.name for point in points[:most]]
+    return [*names, f"and {len(points) - most} more"] if len(points) > most else names

@@ -1,0 +1,85 @@
+"""What a connection knows about its server: namespaces, limits, state, clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from agent.collectors.opcua.services import (
+    CURRENT_TIME,
+    MAX_ITEMS_PER_CALL,
+    MAX_NODES_PER_READ,
+    NAMESPACE_ARRAY,
+    SERVER_STATE,
+    Services,
+    node_id,
+)
+from agent.collectors.opcua.times import epoch_ms
+from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.core.clock import Clock
+from agent.telemetry import metrics
+
+_STATES = ("running", "failed", "no configuration", "suspended", "shutdown", "test", "communication fault", "unknown")
+
+
+def _value(data: Any) -> Any:
+    """The value of a DataValue, None unless it is good."""
+    if data.StatusCode is not None and data.StatusCode.value >= 0x40000000:
+        return None
+    return None if data.Value is None else data.Value.Value
+
+
+class Server:
+    """Asked on every connection anew: namespaces may stand in another order after a restart."""
+
+    def __init__(self, services: Services, clock: Clock, device: str) -> None:
+        self._services = services
+        self._clock = clock
+        self._skew = metrics.CLOCK_SKEW.labels(device)
+        self.namespaces: list[str] = []
+        self.max_nodes_per_read: int | None = None  #: None: not told; 0: no limit
+        self.max_items_per_call: int | None = None
+        self._state: str | None = None
+
+    async def learn(self) -> None:
+        """Namespaces and limits."""
+        await self.read_namespaces()
+        limits = [node_id(address, 0) for address in (MAX_NODES_PER_READ, MAX_ITEMS_PER_CALL)]
+        try:
+            nodes, items = (_value(data) for data in await self._services.read(limits, "reading the server's limits"))
+        except (Refused, Undecodable):
+            return
+        self.max_nodes_per_read = nodes if isinstance(nodes, int) else None
+        self.max_items_per_call = items if isinstance(items, int) else None
+
+    async def read_namespaces(self) -> None:
+        """The NamespaceArray as of now."""
+        data = await self._services.read([node_id(NAMESPACE_ARRAY, 0)], "reading the namespaces")
+        array = _value(data[0])
+        if isinstance(array, list):
+            self.namespaces = [str(uri) for uri in array]
+
+    async def look(self) -> None:
+        """State and clock. Raises ConnectionLost where the server does not answer; what it answers is its affair."""
+        before = self._clock.now_ms()
+        try:
+            data = await self._services.read(
+                [node_id(SERVER_STATE, 0), node_id(CURRENT_TIME, 0)], "reading the server's state"
+            )
+        except (Refused, Undecodable):
+            return
+        state, time = _value(data[0]), _value(data[1])
+        if isinstance(state, int):
+            self._state = _STATES[state] if 0 <= state < len(_STATES) else str(state)
+        if isinstance(time, dt.datetime):
+            self._skew.set((epoch_ms(time) - (before + self._clock.now_ms()) / 2) / 1000)
+
+    def facts(self) -> dict[str, object]:
+        """For logs and notes; without what is not known."""
+        facts = {
+            "namespaces": len(self.namespaces),
+            "max_nodes_per_read": self.max_nodes_per_read,
+            "max_items_per_call": self.max_items_per_call,
+            "server_state": self._state,
+        }
+        return {key: value for key, value in facts.items() if value is not None}

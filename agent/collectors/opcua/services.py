@@ -1,0 +1,152 @@
+"""The services a collector uses, over one connection: read, subscribe, publish. Nothing here can write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from asyncua import ua
+from asyncua.client.ua_session import UaSession
+from asyncua.ua.attribute_ids import AttributeIds
+
+from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.plan import Point, Rhythm
+from agent.collectors.opcua.translate import Undecodable, translated
+from agent.telemetry import metrics
+
+NAMESPACE_ARRAY = NodeAddress(0, 2255)
+SERVER_STATE = NodeAddress(0, 2259)
+CURRENT_TIME = NodeAddress(0, 2258)
+MAX_NODES_PER_READ = NodeAddress(0, 11705)
+MAX_ITEMS_PER_CALL = NodeAddress(0, 11714)
+
+_MOST_PER_NOTIFICATION = 1000  #: decoded in one go while nothing else runs
+
+
+class Node(NamedTuple):
+    """A point as this connection knows it."""
+
+    point: Point
+    node_id: ua.NodeId
+
+
+class Subscribed(NamedTuple):
+    """A subscription as the server revised it."""
+
+    id: int
+    interval_ms: float
+    keep_alive: int
+    lifetime: int
+
+
+class Notification(NamedTuple):
+    """One answer to a Publish request. Without `handles` and `ended` it is a keep-alive."""
+
+    subscription: int
+    sequence: int
+    handles: tuple[int, ...]  #: client handles: positions of tags
+    values: list[Any]  #: the library's DataValues
+    ended: int | None = None  #: status of a subscription the server gave up
+    empty: bool = True  #: a keep-alive: its sequence number is the next one's
+
+
+def node_id(address: NodeAddress, index: int) -> ua.NodeId:
+    """The library's node id for a namespace index of this connection."""
+    return ua.NodeId(address.identifier, index)  # type: ignore[arg-type]  # plain values are what it takes
+
+
+class Services:
+    """Requests of one device over one session; every error is ours (see `translate`)."""
+
+    def __init__(self, session: UaSession, device: str) -> None:
+        self._session = session
+        self._requests = metrics.REQUESTS.labels(device)
+
+    async def read(self, nodes: Sequence[ua.NodeId], doing: str = "reading") -> list[ua.DataValue]:
+        """Value and source timestamp of each node. Raises TooLarge, Undecodable, Refused or ConnectionLost."""
+        request = ua.ReadParameters()
+        request.MaxAge = 0
+        request.TimestampsToReturn = ua.TimestampsToReturn.Source
+        request.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=AttributeIds.Value) for node in nodes]
+        self._requests.inc()
+        with translated(doing):
+            results = await self._session.read(request)
+            if len(results or ()) != len(nodes):
+                raise Undecodable(f"{doing}: {len(results or ())} answers for {len(nodes)} nodes")
+        return results
+
+    async def subscribe(self, wanted: Rhythm) -> Subscribed:
+        """CreateSubscription."""
+        request = ua.CreateSubscriptionParameters()
+        request.RequestedPublishingInterval = wanted.interval_ms
+        request.RequestedMaxKeepAliveCount = wanted.keep_alive
+        request.RequestedLifetimeCount = wanted.lifetime
+        request.MaxNotificationsPerPublish = _MOST_PER_NOTIFICATION
+        request.PublishingEnabled = True
+        request.Priority = 0
+        self._requests.inc()
+        with translated("creating a subscription"):
+            result = await self._session.create_subscription(request, _nobody)
+        return Subscribed(
+            result.SubscriptionId,
+            float(result.RevisedPublishingInterval),
+            max(1, result.RevisedMaxKeepAliveCount),
+            result.RevisedLifetimeCount,
+        )
+
+    async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[int]:
+        """CreateMonitoredItems: a status code per node. Source timestamps only: the library misreads the others."""
+        request = ua.CreateMonitoredItemsParameters()
+        request.SubscriptionId = subscription
+        request.TimestampsToReturn = ua.TimestampsToReturn.Source
+        request.ItemsToCreate = [_item(node) for node in nodes]
+        self._requests.inc()
+        with translated("creating monitored items"):
+            results = await self._session.create_monitored_items(request)
+            if len(results or ()) != len(nodes):
+                raise Undecodable(f"{len(results or ())} answers for {len(nodes)} monitored items")
+        return [0 if result.StatusCode is None else int(result.StatusCode.value) for result in results]
+
+    async def publish(self, acknowledge: Sequence[tuple[int, int]]) -> Notification:
+        """One Publish request: waits as long as the server has nothing to say."""
+        acks = [ua.SubscriptionAcknowledgement(SubscriptionId=sub, SequenceNumber=seq) for sub, seq in acknowledge]
+        self._requests.inc()
+        with translated("publishing"):
+            response = await self._session.publish(acks)
+            response.ResponseHeader.ServiceResult.check()
+            return _notification(response.Parameters)
+
+
+async def _nobody(_result: ua.PublishResult) -> None:
+    """Callback the library wants; its publish loop never runs."""
+
+
+def _item(node: Node) -> ua.MonitoredItemCreateRequest:
+    parameters = ua.MonitoringParameters()
+    parameters.ClientHandle = node.point.position
+    parameters.SamplingInterval = node.point.sampling_ms
+    parameters.QueueSize = node.point.queue_size
+    parameters.DiscardOldest = True
+    item = ua.MonitoredItemCreateRequest()
+    item.ItemToMonitor = ua.ReadValueId(NodeId=node.node_id, AttributeId=AttributeIds.Value)
+    item.MonitoringMode = ua.MonitoringMode.Reporting
+    item.RequestedParameters = parameters
+    return item
+
+
+def _notification(result: ua.PublishResult) -> Notification:
+    message = result.NotificationMessage
+    data = message.NotificationData or ()
+    handles: list[int] = []
+    values: list[Any] = []
+    ended: int | None = None
+    for part in data:
+        if isinstance(part, ua.DataChangeNotification):
+            for item in part.MonitoredItems or ():
+                handles.append(item.ClientHandle)
+                values.append(item.Value)
+        elif isinstance(part, ua.StatusChangeNotification):
+            ended = part.Status.value
+    return Notification(
+        result.SubscriptionId, message.SequenceNumber, tuple(handles), values, ended=ended, empty=not data
+    )

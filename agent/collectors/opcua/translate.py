@@ -1,0 +1,104 @@
+"""What the library raises, as what the supervisor does about it. Everything from asyncua passes here once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+
+from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
+from agent.core.quality import name_of
+
+_TOO_LARGE = {
+    "BadTooManyOperations",
+    "BadRequestTooLarge",
+    "BadResponseTooLarge",
+    "BadEncodingLimitsExceeded",
+    "BadTooManyMonitoredItems",
+}
+_FULL = {"BadTooManySessions", "BadTcpServerTooBusy", "BadTcpNotEnoughResources", "BadMaxConnectionsReached"}
+_GONE = {
+    "BadConnectionClosed",
+    "BadSecureChannelClosed",
+    "BadSecureChannelIdInvalid",
+    "BadSecureChannelTokenUnknown",
+    "BadTcpSecureChannelUnknown",
+    "BadSessionClosed",
+    "BadSessionIdInvalid",
+    "BadSessionNotActivated",
+    "BadServerHalted",
+    "BadShutdown",
+    "BadSubscriptionIdInvalid",
+    "BadNoSubscription",
+}
+_REFUSED = {
+    "BadIdentityTokenInvalid",
+    "BadIdentityTokenRejected",
+    "BadUserAccessDenied",
+    "BadUserSignatureInvalid",
+    "BadSecurityPolicyRejected",
+    "BadSecurityModeRejected",
+    "BadSecurityModeInsufficient",
+    "BadSecurityChecksFailed",
+    "BadTcpEndpointUrlInvalid",
+    "BadNoValidCertificates",
+    "BadLicenseNotAvailable",
+}
+
+
+class Refused(TransientError):
+    """The server answered a service with a bad status that concerns this request only."""
+
+    def __init__(self, code: int, doing: str) -> None:
+        super().__init__(f"{doing}: the server says {name_of(code)}")
+        self.code = code
+
+
+class TooLarge(Refused):
+    """The server does not take requests (or cannot give answers) of this size: ask for less."""
+
+
+class Undecodable(TransientError):
+    """The server's answer could not be decoded; the connection stands."""
+
+
+def translate(error: BaseException, doing: str, *, retry_after: float | None = None) -> AgentError:
+    """Our error for one of the library's. `retry_after`: how long to stay away from a server that is full, seconds."""
+    if isinstance(error, AgentError):
+        return error
+    if isinstance(error, UaStatusCodeError) and isinstance(error.code, int):
+        return _of_status(error.code, doing, retry_after)
+    if isinstance(error, asyncio.TimeoutError | TimeoutError):
+        return ConnectionLost(f"{doing}: no answer in time")
+    if isinstance(error, OSError):
+        return ConnectionLost(f"{doing}: {error.strerror or str(error) or type(error).__name__}")
+    if isinstance(error, UaError) and str(error).startswith("No matching endpoints"):
+        return PermanentError(
+            "the server offers no endpoint without security", "switch SecurityPolicy None on at the server"
+        )
+    return Undecodable(f"{doing}: the answer cannot be decoded ({type(error).__name__}: {error})"[:300])
+
+
+def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
+    name = name_of(code)
+    said = f"{doing}: the server says {name}"
+    if name in _TOO_LARGE:
+        return TooLarge(code, doing)
+    if name in _FULL:
+        return TransientError(said, retry_after=retry_after)
+    if name in _GONE:
+        return ConnectionLost(said)
+    if name in _REFUSED or name.startswith("BadCertificate"):
+        return PermanentError(said, "see the server's list of rejected clients and its security settings")
+    return Refused(code, doing)
+
+
+@contextmanager
+def translated(doing: str, *, retry_after: float | None = None) -> Iterator[None]:
+    """Around every call into the library. `doing` says what was tried, for people."""
+    try:
+        yield
+    except Exception as error:
+        raise translate(error, doing, retry_after=retry_after) from error
