@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.simulator.proxy import Proxy
+from tests.support.waiting import eventually, never
+
+
+@asynccontextmanager
+async def echo():
+    writers = set()
+
+    async def serve(reader, writer):
+        writers.add(writer)
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+        writers.discard(writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+        await asyncio.sleep(0)
+
+
+async def test_bytes_pass_both_ways_and_the_end_is_passed_on():
+    """What goes in comes out at the other end, a million bytes too; an end of one side reaches the other."""
+    async with echo() as port, Proxy("127.0.0.1", port) as cable:
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        async with asyncio.TaskGroup() as group:
+            back = group.create_task(reader.read(-1))
+            writer.write(b"x" * 1_000_000)
+            await writer.drain()
+            writer.write_eof()
+        assert back.result() == b"x" * 1_000_000
+        writer.close()
+
+
+async def test_cut_drops_connections_and_refuses_new_ones_until_restored():
+    """Cut is a pulled cable with a reset; the port stays the same."""
+    async with echo() as port, Proxy("127.0.0.1", port) as cable:
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        await cable.cut()
+        assert cable.is_cut
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", cable.port)
+        before = cable.port
+        await cable.restore()
+        assert cable.port == before
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        writer.write(b"again")
+        assert await reader.readexactly(5) == b"again"
+        writer.close()
+
+
+async def test_frozen_cable_keeps_connections_and_delivers_after_thaw():
+    """A hanging peer: nothing arrives, nothing is refused, nothing is lost."""
+    async with echo() as port, Proxy("127.0.0.1", port) as cable:
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        cable.freeze()
+        writer.write(b"hello")
+        async with asyncio.TaskGroup() as group:
+            answer = group.create_task(reader.readexactly(5))
+            await never(answer.done, 0.05)
+            cable.thaw()
+        assert answer.result() == b"hello"
+        writer.close()
+
+
+async def test_delay_holds_every_chunk_back():
+    """Each direction waits."""
+    async with echo() as port, Proxy("127.0.0.1", port) as cable:
+        cable.delay = 0.03
+        loop = asyncio.get_running_loop()
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        began = loop.time()
+        writer.write(b"x")
+        await reader.readexactly(1)
+        assert loop.time() - began >= 0.06
+        writer.close()
+
+
+async def test_target_that_is_away_ends_the_connection():
+    """Nobody behind the proxy: the client is dropped, the proxy lives on."""
+    async with echo() as port:
+        pass
+    async with Proxy("127.0.0.1", port) as cable:
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        writer.close()
+        await eventually(lambda: cable.connections == 1)
+        assert not cable.is_cut
