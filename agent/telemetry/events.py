@@ -93,6 +93,9 @@ EVENTS: dict[str, Event] = {
     "mqtt.version_fallback": Event(
         "warning", "The broker does not speak MQTT 5; 3.1.1 cannot tell when it refuses a message."
     ),
+    "mqtt.subscribe_refused": Event(
+        "warning", "The broker does not let us listen on `topics`; what comes there is not heard."
+    ),
     "mqtt.no_subscriber": Event("info", "The broker took messages nobody subscribes to (PUBACK 0x10)."),
     # the web
     "http.listening": Event("info", "Health, metrics and status are served."),

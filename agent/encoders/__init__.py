@@ -1,0 +1,1 @@
+"""Floor 2: readings → payloads and topics."""

@@ -1,0 +1,24 @@
+"""`type: json`: one record, one message (DESIGN 6.2, 6.3; docs/messages.md)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from agent.core.ports import Encoder, RouteInfo
+from agent.settings.base import EncoderConfig
+
+__all__ = ["JsonConfig"]
+
+
+class JsonConfig(EncoderConfig):
+    """Readings as JSON, one message per batch."""
+
+    type: Literal["json"] = "json"
+    """One JSON object per batch of readings."""
+    int64: Literal["number", "string"] = "number"
+    """64-bit integers as JSON numbers (exact), or as strings for consumers whose numbers are doubles."""
+
+    def build(self, route: RouteInfo) -> Encoder:
+        from agent.encoders.json.dialogue import JsonEncoder
+
+        return JsonEncoder(route, int64=self.int64)

@@ -1,0 +1,63 @@
+"""Retained messages around the readings: device status, catalogue, and their end. Pure."""
+
+from __future__ import annotations
+
+from agent.core.flow import Message
+from agent.core.image import DeviceImage
+from agent.encoders.json.messages import CONTENT_TYPE, Catalogue, DeviceStatus
+from agent.encoders.json.records import encode, overhead
+
+
+def message(topic: str, payload: bytes) -> Message:
+    """A retained message; the broker must acknowledge it whatever the QoS of readings."""
+    return Message(topic=topic, payload=payload, retain=True, content_type=CONTENT_TYPE)
+
+
+def empty(topic: str) -> Message:
+    """Takes a retained message back."""
+    return Message(topic=topic, payload=b"", retain=True)
+
+
+def status(prefix: str, device: DeviceImage, session: str) -> Message:
+    """`{topic}/status`."""
+    content = DeviceStatus(
+        state=device.state,
+        session=session,
+        reason=device.reason,
+        since=device.since,
+        last_good=device.last_good,
+        achieved_ms=device.achieved_ms,
+    )
+    return message(f"{prefix}/status", encode(content))
+
+
+def removed(prefix: str, parts: int, session: str, ts: int) -> list[Message]:
+    """`state: removed` for those who listen now, then nothing for those who come later."""
+    content = DeviceStatus(
+        state="removed", session=session, reason="no longer configured", since=ts, last_good=None, achieved_ms=None
+    )
+    return [
+        message(f"{prefix}/status", encode(content)),
+        empty(f"{prefix}/status"),
+        empty(f"{prefix}/tags"),
+        *(empty(f"{prefix}/tags/{i}") for i in range(1, parts + 1)),
+    ]
+
+
+def catalogue(prefix: str, device: DeviceImage, limit: int) -> list[Message]:
+    """`{topic}/tags`, and `/tags/1` … behind it where one message would be too large."""
+    topic = f"{prefix}/tags"
+    tags = list(device.tags)
+    whole = encode(Catalogue(version=device.cat, tags=tags))
+    room = limit - overhead(topic + "/999", ())
+    if len(whole) <= room or len(tags) < 2:
+        return [message(topic, whole)]
+    n = min(len(tags), len(whole) // max(room, 1) + 1)
+    while True:
+        cuts = [tags[len(tags) * i // n : len(tags) * (i + 1) // n] for i in range(n)]
+        payloads = [encode(Catalogue(version=device.cat, part=(i + 1, n), tags=cut)) for i, cut in enumerate(cuts)]
+        if n == len(tags) or all(len(payload) <= room for payload in payloads):
+            break
+        n = min(len(tags), n + max(1, n // 4))
+    head = message(topic, encode(Catalogue(version=device.cat, parts=n)))
+    return [head, *(message(f"{topic}/{i + 1}", payload) for i, payload in enumerate(payloads))]

@@ -1,0 +1,88 @@
+"""Topics of a route, and which retained ones it has left on the broker. Pure but for the memo it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from agent.core.image import Image
+from agent.core.ports import Memo, RouteInfo
+
+_KEY = "json.retained"
+
+
+class Kept(Struct, omit_defaults=True):
+    """What stays retained under one prefix."""
+
+    device: str
+    parts: int = 0  #: of the catalogue; 0: it stands in one piece
+    gone: bool = False  #: cleared; kept so that records still waiting find their topic
+
+
+class Topics:
+    """Prefix of each device (`topic:` of the publisher), remembered beyond the device's own life."""
+
+    def __init__(self, route: RouteInfo, memo: Memo) -> None:
+        self._route = route
+        self._memo = memo
+        self.agent_status = f"{route.root}/agents/{route.agent}/status"
+        self._prefixes: dict[str, str] = {}
+        self.kept = _load(memo)
+        for prefix, kept in self.kept.items():
+            self._prefixes[kept.device] = prefix
+
+    def place(self, image: Image) -> None:
+        """Compute the prefixes of all devices in the image and remember them before anything is published there."""
+        for name in image.devices:
+            if self._route.wants(name):
+                self.place_one(image, name)
+        self.save()
+
+    def place_one(self, image: Image, device: str) -> str:
+        """The device's prefix as of now."""
+        location = "/".join(image.devices[device].location) or self._route.agent
+        prefix = self._render(device, location)
+        self._prefixes[device] = prefix
+        kept = self.kept.setdefault(prefix, Kept(device))
+        kept.device, kept.gone = device, False
+        return prefix
+
+    def prefix(self, device: str) -> str:
+        """The prefix of a device, also of one that is no longer configured."""
+        known = self._prefixes.get(device)
+        if known is None:
+            known = self._prefixes[device] = self._render(device, self._route.agent)
+        return known
+
+    def _render(self, device: str, location: str) -> str:
+        route = self._route
+        return route.topic.format(root=route.root, location=location, device=device, agent=route.agent)
+
+    def orphans(self, image: Image) -> Iterator[str]:
+        """Prefixes with something retained that no device of the route stands for any more."""
+        for prefix, kept in self.kept.items():
+            here = kept.device in image.devices and self._route.wants(kept.device)
+            if not kept.gone and not (here and self._prefixes.get(kept.device) == prefix):
+                yield prefix
+
+    def forget(self, waiting: set[str]) -> None:
+        """Drop what is cleared, but for devices in `waiting`: they have records whose topic it still gives."""
+        done = [prefix for prefix, kept in self.kept.items() if kept.gone and kept.device not in waiting]
+        for prefix in done:
+            del self.kept[prefix]
+        self.save()
+
+    def save(self) -> None:
+        """Into the memo; durable with the outbox's next commit."""
+        encoded = msgspec.json.encode(self.kept)
+        if encoded != self._memo.get(_KEY):
+            self._memo.put(_KEY, encoded)
+
+
+def _load(memo: Memo) -> dict[str, Kept]:
+    try:
+        return msgspec.json.decode(memo.get(_KEY) or b"{}", type=dict[str, Kept])
+    except msgspec.DecodeError:  # an older or damaged note: what it remembered stays retained, nothing else is lost
+        return {}

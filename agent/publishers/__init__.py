@@ -1,0 +1,1 @@
+"""Floor 2: hand messages to one broker."""

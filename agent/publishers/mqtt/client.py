@@ -1,0 +1,385 @@
+"""One MQTT connection on the event loop: the only file that touches paho-mqtt.
+
+paho does packets and keep-alive; we own the socket's making (`dial`), the loop callbacks, the window and what
+a reason code means. A Connection is used once. paho's callbacks all run on the loop; only `connect()` runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, cast
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Incoming, Message
+from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.wire import Packed
+
+Version = Literal["5", "3.1.1"]
+_PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+_MAX_READS = 64
+"""Turns of paho's reader before the loop may do something else."""
+
+
+class Connack(NamedTuple):
+    """What the broker answered to CONNECT."""
+
+    code: int
+    said: str = ""
+    receive_maximum: int = 65535
+    max_packet: int | None = None
+    max_qos: int = 2
+    retain_available: bool = True
+    keep_alive: int | None = None
+    client_id: str | None = None
+
+
+class Loss(NamedTuple):
+    """Why a connection ended: the broker's DISCONNECT (`code`), or something on our side (`code` is None)."""
+
+    text: str
+    code: int | None = None
+
+
+class Handler(Protocol):
+    """Who is told what happens on a connection. Called on the loop; must not raise."""
+
+    def acknowledged(self, mid: int, code: int, /) -> None:
+        """PUBACK arrived; or, at QoS 0, the message is written."""
+
+    def received(self, incoming: Incoming, /) -> None:
+        """A message on a topic we listen to."""
+
+    def lost(self, loss: Loss, /) -> None:
+        """The connection is gone. Said once."""
+
+
+class _Client(paho.Client):
+    """paho with its socket made by our Dial, and PUBACKs read leniently.
+
+    paho drops the connection at a reason code that the standard does not list for PUBACK; mosquitto 2.0 sends one
+    (0x95 for a message over its size limit), and the reason would be lost.
+    """
+
+    def __init__(self, version: Version, client_id: str, dial: Dial) -> None:
+        self.dial = dial
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=_PROTOCOLS[version],
+            reconnect_on_failure=False,  # else it reconnects in the middle of a callback, blocking the loop
+        )
+        self.max_inflight_messages = 0  # the window is ours; with one of its own paho scans its queue at every PUBACK
+        self.acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
+        self.version_refused: Callable[[], None] = lambda: None
+
+    def _create_socket_connection(self) -> socket.socket:
+        return self.dial.tcp()
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
+        return self.dial.tls(tcp_sock)
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if cmd != "PUBACK" or len(packet) < 2:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        mid = packet[0] << 8 | packet[1]
+        if self._out_messages.pop(mid, None) is not None:
+            self._inflight_messages -= 1
+            self.acknowledged(mid, packet[2] if len(packet) > 2 else 0)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_connack(self) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if self._protocol == MQTTProtocolVersion.MQTTv311 and len(packet) == 2 and packet[1] == 1:
+            self.version_refused()  # paho takes the connection down without telling why
+        return super()._handle_connack()
+
+    def pace(self, seconds: float) -> None:
+        """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""
+        self._keepalive = cast("int", seconds)
+
+    def close(self) -> None:
+        """Close the socket without a word: the broker says our will."""
+        self._sock_close()
+
+
+class Connection:
+    """See the module. `connect`, then `attach`, `subscribe`, `publish`; `leave` or `abort` ends it."""
+
+    def __init__(self, version: Version, client_id: str, dial: Dial, *, tls: bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._client = client = _Client(version, client_id, dial)
+        if tls:
+            # only says that it is TLS; the context that counts is the dial's
+            client.tls_set_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self._five = version == "5"
+        self._handler: Handler | None = None
+        self._connack: asyncio.Future[Connack] = self._loop.create_future()
+        self._suback: asyncio.Future[list[int]] | None = None
+        self._gone = asyncio.Event()
+        self._loss: Loss | None = None
+        self._fd = -1
+        self._answered = self._flushing = self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def prepare(self, username: str | None, password: str | None, will: Message | None) -> None:
+        """What CONNECT carries beside the client id."""
+        self._client.username, self._client.password = username, password
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, will.qos, will.retain)
+
+    async def connect(self, host: str, port: int, keep_alive: float) -> Connack:
+        """Dial, send CONNECT, wait for CONNACK. Bound it with a timeout; cancelled, it leaves nothing behind.
+
+        Raises what the dial raises, and ConnectionLost when the link breaks. A refusal is a Connack like any other;
+        `closed_early` tells a broker that hung up instead of answering.
+        """
+        client, announced = self._client, max(1, round(keep_alive))
+        clean: Any = True if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # 3.1.1: clean session, by default
+        thread = _run_in_thread(lambda: client.connect(host, port, announced, clean_start=clean))
+        try:
+            await asyncio.wait({thread})
+            thread.result()
+            sock = client.socket()
+            if sock is None:
+                raise ConnectionLost(f"{host}:{port} hung up at once")
+            self._drive(sock)
+            connack = await self._connack
+        except BaseException:
+            client.dial.abort()
+            await asyncio.wait({thread}, timeout=0.5)  # only a resolver that hangs makes it longer
+            thread.add_done_callback(lambda _: client.close())
+            self.abort("gave up connecting")
+            raise
+        if connack.code == 0:
+            self._watch(connack.keep_alive or keep_alive)
+        return connack
+
+    @property
+    def closed_early(self) -> bool:
+        """The socket was open, and the broker closed it without a CONNACK."""
+        return self._fd >= 0 and self._loss is not None and not self._answered
+
+    def _drive(self, sock: Any) -> None:
+        client, loop = self._client, self._loop
+        self._fd = sock.fileno()
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.on_publish = lambda _client, _data, mid, _reason, _properties: self._acknowledged(mid, 0)  # QoS 0 only
+        client.acknowledged = self._acknowledged
+        client.version_refused = lambda: self._answer(Connack(0x84))
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = lambda *_: self._flush_soon()
+        client.on_socket_unregister_write = lambda *_: self._stop_writing()
+        loop.add_reader(self._fd, self._readable)
+        if client.want_write():
+            self._flush_soon()
+        self._readable()
+
+    def _watch(self, keep_alive: float) -> None:
+        # twice 0.7 and one tick stay below one and a half times the keep-alive
+        self._client.pace(keep_alive * 0.7)
+        self._misc(min(1.0, keep_alive / 20))
+
+    def _misc(self, every: float) -> None:
+        if not self._gone.is_set():
+            self._guard(self._client.loop_misc)
+            self._timer = self._loop.call_later(every, self._misc, every)
+
+    # --- the loop's callbacks -----------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        self._guard(self._read)
+
+    def _read(self) -> None:
+        client = self._client
+        for _ in range(_MAX_READS):
+            client.loop_read()
+            sock: Any = client.socket()
+            # TLS: what is decrypted already never makes the file descriptor readable again
+            if sock is None or not hasattr(sock, "pending") or not sock.pending():
+                return
+        self._loop.call_soon(self._readable)
+
+    def _flush_soon(self) -> None:
+        if not self._flushing and not self._writing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self._guard(self._client.loop_write)
+        if self._client.want_write() and not self._writing and not self._gone.is_set():
+            self._writing = True
+            self._loop.add_writer(self._fd, self._flush)
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+
+    def _guard(self, step: Callable[[], object]) -> None:
+        """A packet nobody can read ends the connection, not the process: paho raises whatever its decoding raises."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - translated once, here
+            self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
+
+    # --- paho's callbacks ---------------------------------------------------------------------------------------------
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, found: Properties | None) -> None:
+        self._answer(
+            Connack(
+                code=reason.value,
+                said=getattr(found, "ReasonString", "") or getattr(found, "ServerReference", ""),
+                receive_maximum=getattr(found, "ReceiveMaximum", 65535),
+                max_packet=getattr(found, "MaximumPacketSize", None),
+                max_qos=getattr(found, "MaximumQoS", 2),
+                retain_available=bool(getattr(found, "RetainAvailable", 1)),
+                keep_alive=getattr(found, "ServerKeepAlive", None),
+                client_id=getattr(found, "AssignedClientIdentifier", None),
+            )
+        )
+
+    def _answer(self, connack: Connack) -> None:
+        self._answered = True
+        if not self._connack.done():
+            self._connack.set_result(connack)
+
+    def _on_disconnect(
+        self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            said = getattr(properties, "ReasonString", "") or getattr(properties, "ServerReference", "")
+            self._end(Loss(said, reason.value), close=False)
+            return
+        # paho dresses its own errors in the same reason codes
+        local = {
+            0x00: "closed by us",
+            0x8D: "the broker does not answer: the link is dead",
+            0x82: "the broker sent a packet that breaks the protocol",
+        }
+        self._end(Loss(local.get(reason.value, "the connection broke")), close=False)
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Sequence[ReasonCode], _found: Any) -> None:
+        if self._suback is not None and not self._suback.done():
+            self._suback.set_result([reason.value for reason in reasons])
+
+    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        if self._handler is not None:
+            pairs = getattr(message.properties, "UserProperty", ()) if message.properties is not None else ()
+            incoming = Incoming(
+                topic=message.topic, payload=bytes(message.payload), retain=message.retain, properties=pairs
+            )
+            self._handler.received(incoming)
+
+    def _acknowledged(self, mid: int, code: int) -> None:
+        if self._handler is not None:
+            self._handler.acknowledged(mid, code)
+
+    def _on_socket_close(self, _client: Any, _data: Any, _sock: Any) -> None:
+        # by number, while it is still open: uvloop refuses a closed one
+        self._loop.remove_reader(self._fd)
+        self._stop_writing()
+
+    def _end(self, loss: Loss, *, close: bool = True) -> None:
+        """The end, said once. Under paho's own callback its lock is held: there paho closes the socket itself."""
+        if self._loss is not None:
+            return
+        self._loss = loss
+        self._gone.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if close:
+            self._client.close()
+        if not self._connack.done():
+            self._connack.set_exception(ConnectionLost(loss.text))
+            self._connack.exception()  # seen, also where connect() was cancelled
+        if self._suback is not None and not self._suback.done():
+            self._suback.set_exception(ConnectionLost(loss.text))
+            self._suback.exception()
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            handler.lost(loss)
+
+    # --- while it stands ----------------------------------------------------------------------------------------------
+
+    def attach(self, handler: Handler) -> None:
+        """From now on `handler` is told; at once, if the connection is gone already."""
+        if self._loss is not None:
+            handler.lost(self._loss)
+        else:
+            self._handler = handler
+
+    async def subscribe(self, topics: Sequence[str]) -> list[int]:
+        """SUBACK codes, one per topic. ConnectionLost when the link breaks."""
+        self._suback = self._loop.create_future()
+        if self._loss is not None:
+            raise ConnectionLost(self._loss.text)
+        self._client.subscribe([(topic, 1) for topic in topics])
+        return await self._suback
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
+        """Queue one PUBLISH for the next turn of the loop; its packet identifier. ValueError for an impossible topic.
+
+        `block` is the packed property block (None on 3.1.1).
+        """
+        properties = cast("Properties", Packed(block)) if block is not None and len(block) > 1 else None
+        return self._client.publish(topic, payload, qos, retain, properties).mid
+
+    async def leave(self, *, with_will: bool, within: float = 1.0) -> None:
+        """Say goodbye. `with_will` (MQTT 5: 0x04, 3.1.1: just hang up): the broker publishes our will."""
+        if self._loss is None and not (with_will and not self._five):
+            code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
+            self._client.disconnect(code)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._gone.wait()
+        self.abort("closed by us")
+
+    def abort(self, why: str = "closed by us") -> None:
+        """Hang up at once."""
+        self._end(Loss(why))
+        self._client.close()
+
+
+def _run_in_thread(function: Callable[[], object]) -> asyncio.Future[None]:
+    """Run it in a thread of its own: a resolver that hangs must neither take a pool's place nor delay the exit."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def settle(error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            function()
+        except BaseException as raised:  # noqa: BLE001 - handed to whoever waits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
+    return future

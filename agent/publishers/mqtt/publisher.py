@@ -1,0 +1,228 @@
+"""Opens sessions: version fallback, secrets read anew, what the broker cannot do left out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, structs
+
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost, TransientError
+from agent.core.flow import Limits, Message
+from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.client import Connack, Connection, Loss, Version
+from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.session import MqttSession
+from agent.settings.base import TLSSettings
+from agent.settings.values import read_secret
+from agent.telemetry.logging import get_logger
+from agent.telemetry.metrics import CONNECTS
+
+log = get_logger("mqtt")
+
+_SILENT_CLOSES = 3
+"""Closes without a CONNACK after which 3.1.1 is tried: old brokers hang up on a version they do not know."""
+_SMALLEST = 1024
+"""A limit learned from refusals never goes below this."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What a configuration says, ready for use."""
+
+    publisher: str
+    host: str
+    port: int
+    tls: TLSSettings | None
+    version: Literal["auto", "5", "3.1.1"]
+    client_id: str
+    username: str | None
+    password: str | None
+    password_file: Path | None
+    keep_alive: float
+    connect_timeout: float
+    window: int
+
+
+class _VersionRefused(TransientError):
+    """CONNACK 0x84 (0x01): the broker does not speak this version."""
+
+
+class _Silent(ConnectionLost):
+    """The broker closed the connection without a CONNACK."""
+
+
+class MqttPublisher:
+    """See `agent.core.ports.Publisher`. Remembers from one session to the next what this broker cannot do."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._silent = 0
+        self._without: set[reasons.Without] = set()
+        self._window = options.window
+        self._max_packet: int | None = None
+        self._deaf_drops = 0
+
+    @asynccontextmanager
+    async def open(self, will: Message | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
+        """See the port. Left by an exception, the session ends in a way that makes the broker say the will."""
+        connection, session = await self._connect(will, listens)
+        broken = True
+        try:
+            yield session
+            broken = False
+        finally:
+            await connection.leave(with_will=broken)
+
+    async def _connect(self, will: Message | None, listens: Sequence[str]) -> tuple[Connection, MqttSession]:
+        options = self._options
+        if options.version == "3.1.1":
+            return await self._attempt("3.1.1", will, listens)
+        try:
+            opened = await self._attempt("5", will, listens)
+        except _VersionRefused as refused:
+            trouble: TransientError = refused
+        except _Silent as silent:
+            self._silent += 1
+            if self._silent < _SILENT_CLOSES:
+                raise
+            trouble = silent
+        else:
+            self._silent = 0
+            return opened
+        if options.version == "5":
+            raise trouble
+        try:
+            opened = await self._attempt("3.1.1", will, listens)
+        except _Silent:
+            raise trouble from None
+        log.warning("mqtt.version_fallback", publisher=options.publisher, reason=str(trouble))
+        return opened
+
+    async def _attempt(
+        self, version: Version, will: Message | None, listens: Sequence[str]
+    ) -> tuple[Connection, MqttSession]:
+        options = self._options
+        dial = Dial(
+            options.host,
+            options.port,
+            timeout=options.connect_timeout,
+            tls=options.tls,
+            synced=lambda: self._clock.synced,
+        )
+        connection = Connection(version, options.client_id, dial, tls=options.tls is not None)
+        connection.prepare(options.username, self._password(), self._will(will))
+        session: MqttSession | None = None
+        try:
+            async with asyncio.timeout(options.connect_timeout):
+                connack = await connection.connect(options.host, options.port, options.keep_alive)
+                self._judge(connack)
+                session = MqttSession(connection, self._limits(version, connack), options.publisher)
+                connection.attach(_Watch(self, session))
+                await self._listen(connection, listens)
+        except TimeoutError:
+            connection.abort()
+            waited = f"{options.connect_timeout:g} s"
+            raise ConnectionLost(f"{options.host}:{options.port} did not answer within {waited}") from None
+        except ConnectionLost as lost:
+            connection.abort()
+            if session is not None:
+                await session.closed()  # raises what the broker said
+            if connection.closed_early:
+                hint = "is it an MQTT listener, does it want TLS or a client certificate?"
+                raise _Silent(f"the broker hung up without an answer ({lost}); {hint}") from None
+            raise
+        except BaseException:
+            connection.abort()
+            raise
+        CONNECTS.labels(options.publisher).inc()
+        return connection, session
+
+    def _password(self) -> str | None:
+        path = self._options.password_file
+        if path is None:
+            return self._options.password
+        try:
+            return read_secret(path)
+        except (OSError, UnicodeError) as error:
+            raise TransientError(f"password_file {path}: {error}", retry_after=30.0) from None
+
+    def _will(self, will: Message | None) -> Message | None:
+        if will is None:
+            return None
+        return structs.replace(
+            will,
+            qos=0 if "qos" in self._without else will.qos,
+            retain=will.retain and "retain" not in self._without,
+        )
+
+    def _judge(self, connack: Connack) -> None:
+        row = reasons.reaction(reasons.CONNACK, connack.code)
+        if row.kind == "accepted":
+            return
+        if row.without is not None:
+            self._without.add(row.without)
+        error = reasons.error(row, connack.code, connack.said)
+        if row.kind == "version":
+            raise _VersionRefused(str(error), retry_after=row.retry_after)
+        raise error
+
+    def _limits(self, version: Version, connack: Connack) -> Limits:
+        sizes = [size for size in (connack.max_packet, self._max_packet) if size is not None]
+        return Limits(
+            mqtt=version,
+            window=max(1, min(self._window, connack.receive_maximum)),
+            max_packet_bytes=min(sizes, default=None),
+            max_qos=0 if "qos" in self._without else connack.max_qos,
+            retain_available=connack.retain_available and "retain" not in self._without,
+            keep_alive=connack.keep_alive or self._options.keep_alive,
+            client_id=connack.client_id or self._options.client_id,
+        )
+
+    async def _listen(self, connection: Connection, listens: Sequence[str]) -> None:
+        """Subscribe. A refusal costs what we would have heard, never the data."""
+        if not listens or self._deaf_drops >= _SILENT_CLOSES:
+            return
+        try:
+            codes = await connection.subscribe(listens)
+        except ConnectionLost:
+            self._deaf_drops += 1
+            if self._deaf_drops >= _SILENT_CLOSES:  # some brokers hang up instead of saying no
+                self._say_deaf(listens, "the broker hangs up when we subscribe")
+            raise
+        self._deaf_drops = 0
+        refused = [topic for topic, code in zip(listens, codes, strict=False) if code >= 0x80]
+        if refused:
+            self._say_deaf(refused, "refused")
+
+    def _say_deaf(self, topics: Sequence[str], reason: str) -> None:
+        log.warning("mqtt.subscribe_refused", publisher=self._options.publisher, topics=list(topics), reason=reason)
+
+    def learn(self, code: int, largest: int) -> None:
+        """The broker ended a session with this DISCONNECT: what the next one does without."""
+        row = reasons.reaction(reasons.DISCONNECT, code)
+        if row.without in ("retain", "qos"):
+            self._without.add(row.without)
+        elif row.without == "window":
+            self._window = max(1, self._window // 2)
+        elif row.without == "size" and largest:
+            self._max_packet = max(_SMALLEST, largest // 2)
+
+
+class _Watch:
+    """Between connection and session: the publisher learns from how a session ended."""
+
+    def __init__(self, publisher: MqttPublisher, session: MqttSession) -> None:
+        self._publisher = publisher
+        self._session = session
+        self.acknowledged = session.acknowledged
+        self.received = session.received
+
+    def lost(self, loss: Loss, /) -> None:
+        if loss.code is not None:
+            self._publisher.learn(loss.code, self._session.largest_flying)
+        self._session.lost(loss)

@@ -1,0 +1,237 @@
+"""One broker session: our own window, a future per bundle of messages, reason codes turned into reactions.
+
+No I/O of its own; it tells a link what to write and is told what came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from agent.core.errors import AgentError, ConnectionLost, Rejected
+from agent.core.flow import Incoming, Limits, Message
+from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.wire import pack_properties, packet_size
+from agent.telemetry.logging import get_logger
+from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED, PUBLISHED_BYTES
+
+log = get_logger("mqtt")
+
+_RESULTS = {"rejected": "rejected", "transient": "retried", "lost": "retried"}
+_MAX_INCOMING = 1000
+
+
+class Link(Protocol):
+    """What a session needs of its connection."""
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
+        """Queue one PUBLISH; its packet identifier."""
+
+    def abort(self, why: str = ...) -> None:
+        """Hang up at once."""
+
+
+class _Loss(Protocol):
+    @property
+    def text(self) -> str: ...
+    @property
+    def code(self) -> int | None: ...
+
+
+class _Bundle:
+    """Messages sent together: the future completes at the last acknowledgement, or at the first refusal."""
+
+    __slots__ = ("future", "left")
+
+    def __init__(self, future: asyncio.Future[None], left: int) -> None:
+        self.future = future
+        self.left = left
+
+
+class _Flying(NamedTuple):
+    bundle: _Bundle
+    sent: float
+    size: int
+    topic: str
+
+
+class _Packet(NamedTuple):
+    message: Message
+    qos: int
+    retain: bool
+    block: bytes | None
+    size: int
+
+
+class MqttSession:
+    """See `agent.core.ports.Session`."""
+
+    def __init__(self, link: Link, limits: Limits, publisher: str) -> None:
+        self.limits = limits
+        self._link = link
+        self._publisher = publisher
+        self._five = limits.mqtt == "5"
+        self._flying: dict[int, _Flying] = {}
+        self._turn = asyncio.Lock()  # bundles are written whole, in the order of the calls
+        self._room: asyncio.Future[None] | None = None
+        self._gone = asyncio.Event()
+        self._why: Callable[[], AgentError] | None = None
+        self._incoming: deque[Incoming] = deque(maxlen=_MAX_INCOMING)
+        self._came = asyncio.Event()
+        self._unheard = False
+        self._ok = PUBLISHED.labels(publisher, "ok")
+        self._bytes = PUBLISHED_BYTES.labels(publisher)
+        self._ack_seconds = ACK_SECONDS.labels(publisher)
+
+    # --- the port -----------------------------------------------------------------------------------------------------
+
+    async def send(self, messages: Sequence[Message], /) -> asyncio.Future[None]:
+        """See the port. Raises why the connection ended, if it has."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
+        try:
+            packets = [self._packet(message) for message in messages]
+        except Rejected as refused:
+            PUBLISHED.labels(self._publisher, "rejected").inc()
+            future.set_exception(refused)
+            return future
+        if not packets:
+            future.set_result(None)
+        bundle = _Bundle(future, len(packets))
+        async with self._turn:
+            for packet in packets:
+                while self._why is None and len(self._flying) >= self.limits.window:
+                    await self._wait_for_room()
+                if self._why is not None:
+                    raise self._why()
+                if future.done():  # a part of it was refused: the rest is of no use
+                    break
+                self._write(packet, bundle)
+        return future
+
+    async def incoming(self) -> AsyncIterator[Incoming]:
+        """See the port. The oldest go where nobody reads."""
+        while True:
+            while self._incoming:
+                yield self._incoming.popleft()
+            if self._gone.is_set():
+                return
+            self._came.clear()
+            await self._came.wait()
+
+    async def closed(self) -> None:
+        """See the port."""
+        await self._gone.wait()
+        raise self._why() if self._why is not None else ConnectionLost("closed by us")
+
+    # --- what the connection tells ------------------------------------------------------------------------------------
+
+    def acknowledged(self, mid: int, code: int, /) -> None:
+        """PUBACK, or a QoS 0 message is written. An identifier nobody waits for is ignored."""
+        flying = self._flying.pop(mid, None)
+        if flying is None:
+            return
+        self._ack_seconds.observe(time.monotonic() - flying.sent)
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        if code < 0x80:
+            self._taken(flying, code)
+            return
+        row = reasons.reaction(reasons.PUBACK, code)
+        PUBLISHED.labels(self._publisher, _RESULTS[row.kind]).inc()
+        _fail(flying.bundle, reasons.error(row, code, flying.topic))
+        if row.kind == "lost":
+            self._link.abort(row.text)
+
+    def received(self, incoming: Incoming, /) -> None:
+        """A message on a topic listened to."""
+        self._incoming.append(incoming)
+        self._came.set()
+
+    def lost(self, loss: _Loss, /) -> None:
+        """The connection is gone: everything in flight fails, everybody who waits is told."""
+        if self._why is not None:
+            return
+        text, code = loss.text, loss.code
+        if code is None:
+            self._why = lambda: ConnectionLost(text)
+        else:
+            row = reasons.reaction(reasons.DISCONNECT, code)
+            self._why = lambda: reasons.error(row, code, text)
+        self._gone.set()
+        self._came.set()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        reason = str(self._why())
+        flying, self._flying = self._flying, {}
+        for one in flying.values():
+            _fail(one.bundle, ConnectionLost(reason))
+
+    @property
+    def largest_flying(self) -> int:
+        """Bytes of the largest packet not yet acknowledged; 0 without any."""
+        return max((one.size for one in self._flying.values()), default=0)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _packet(self, message: Message) -> _Packet:
+        """What goes onto the wire for this broker. Rejected where it can never go."""
+        limits = self.limits
+        if not message.topic or any(char in message.topic for char in "+#\0"):
+            raise Rejected(f"no topic to publish on: {message.topic!r}", code=0x90)
+        qos = min(message.qos, limits.max_qos)
+        try:
+            block = pack_properties(message) if self._five else None
+        except OverflowError:
+            raise Rejected("a user property is longer than 65,535 bytes", code=0x95) from None
+        size = packet_size(message.topic, message.payload, block, qos)
+        if limits.max_packet_bytes is not None and size > limits.max_packet_bytes:
+            reason = f"{size} bytes are more than the broker takes ({limits.max_packet_bytes}): {message.topic}"
+            raise Rejected(reason, code=0x95)
+        return _Packet(message, qos, message.retain and limits.retain_available, block, size)
+
+    def _write(self, packet: _Packet, bundle: _Bundle) -> None:
+        message = packet.message
+        try:
+            mid = self._link.publish(
+                message.topic, message.payload, packet.qos, retain=packet.retain, block=packet.block
+            )
+        except ValueError as error:
+            _fail(bundle, Rejected(f"{message.topic}: {error}"))
+            return
+        self._bytes.inc(len(message.payload))
+        self._flying[mid] = _Flying(bundle, time.monotonic(), packet.size, message.topic)
+
+    async def _wait_for_room(self) -> None:
+        self._room = asyncio.get_running_loop().create_future()
+        try:
+            await self._room
+        finally:
+            self._room = None
+
+    def _taken(self, flying: _Flying, code: int) -> None:
+        if code == 0x10:
+            PUBLISHED.labels(self._publisher, "no_subscriber").inc()
+            if not self._unheard:
+                self._unheard = True
+                log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
+        else:
+            self._ok.inc()
+        bundle = flying.bundle
+        bundle.left -= 1
+        if not bundle.left and not bundle.future.done():
+            bundle.future.set_result(None)
+
+
+def _seen(future: asyncio.Future[None]) -> None:
+    """Nobody need await a bundle's future: its exception counts as retrieved."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _fail(bundle: _Bundle, error: AgentError) -> None:
+    if not bundle.future.done():
+        bundle.future.set_exception(error)
