@@ -122,15 +122,20 @@ class Schedule:
             self._achieved = (interval, reached)
 
 
-async def ticks(schedule: Schedule, clock: Clock) -> AsyncIterator[Due]:
-    """The ticks of a schedule, each as it comes; never ends. What the consumer does between them may take long."""
+async def next_tick(schedule: Schedule, clock: Clock) -> Due:
+    """Wait for the next tick. What its caller does between two of them may take long."""
     while True:
         now = clock.monotonic()
         due = schedule.due(now)
-        if due is None:
-            await clock.sleep(schedule.next - now)
-        else:
-            yield due
+        if due is not None:
+            return due
+        await clock.sleep(schedule.next - now)
+
+
+async def ticks(schedule: Schedule, clock: Clock) -> AsyncIterator[Due]:
+    """:func:`next_tick` for ever, as an iterator. Close it (`aclosing`) where it is left early."""
+    while True:
+        yield await next_tick(schedule, clock)
 
 
 def positions_of(groups: Sequence[PollGroup], due: Due) -> tuple[int, ...]:

@@ -1,0 +1,92 @@
+"""Where a value lies: area, offset counted from zero as on the wire, and the bit of a register. Pure.
+
+Written `holding:0`, `input:10.4`, `coil:3`, `discrete:7`, `holding:0x10`, or as Modicon writes it, counted from one and
+only as a string: `"40021"` (five digits) or `"400021"` (six) are holding register 20.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Area = Literal["coil", "discrete", "input", "holding"]
+
+FUNCTIONS: dict[Area, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+"""The function code that reads an area (Modbus Application Protocol V1.1b3, 6.1 to 6.4). All we ever send."""
+
+LAST = 0xFFFF  #: highest offset of every area
+
+_MODICON: dict[str, Area] = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
+_OFFSET = re.compile(r"(coil|discrete|input|holding):(0[xX][0-9a-fA-F]+|[0-9]+)(?:\.([0-9]+))?")
+_DIGITS = re.compile(r"([0-9])([0-9]{4,5})(?:\.([0-9]+))?")
+_FORMS = 'write area:offset, for example "holding:0", "input:10.4", "coil:3", "discrete:7"'
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One place in a device."""
+
+    area: Area
+    offset: int
+    bit: int | None = None  #: of a register; 0 is the least significant
+
+    @property
+    def of_bits(self) -> bool:
+        """Whether its area consists of bits (coils, discrete inputs) instead of registers."""
+        return self.area in ("coil", "discrete")
+
+    def __str__(self) -> str:
+        return f"{self.area}:{self.offset}" + ("" if self.bit is None else f".{self.bit}")
+
+
+def parse_address(value: object) -> Address:
+    """The address in one of the notations above. ValueError says what to write instead."""
+    if isinstance(value, Address):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is not an address; {_FORMS}")  # noqa: TRY004 - pydantic's word for it
+    if not isinstance(value, str):
+        raise ValueError(_bare_number(value))  # noqa: TRY004
+    text = value.strip()
+    if match := _OFFSET.fullmatch(text):
+        area, offset, bit = match.groups()
+        return _checked(text, area, int(offset, 0 if offset[:2].lower() == "0x" else 10), bit)  # type: ignore[arg-type]
+    if match := _DIGITS.fullmatch(text):
+        leading, number, bit = match.groups()
+        if leading not in _MODICON:
+            raise ValueError(f'"{text}" is no Modicon address: it begins with 0, 1, 3 or 4; {_FORMS}')
+        if int(number) == 0:
+            raise ValueError(f'"{text}" does not exist: Modicon addresses count from one; {_FORMS}')
+        return _checked(text, _MODICON[leading], int(number) - 1, bit)
+    if text.isdecimal():
+        raise ValueError(f'"{text}" names no area; write "holding:{text}" (or input:, coil:, discrete:)')
+    raise ValueError(f'"{text}" is not an address; {_FORMS}')
+
+
+def _checked(text: str, area: Area, offset: int, bit: str | None) -> Address:
+    if offset > LAST:
+        raise ValueError(f'"{text}" lies beyond the last address; offsets go from 0 to {LAST}')
+    if bit is None:
+        return Address(area, offset)
+    if area in ("coil", "discrete"):
+        raise ValueError(f'"{text}": a {area} is one bit and has no bits of its own; write "{area}:{offset}"')
+    if int(bit) > 15:
+        raise ValueError(f'"{text}": a register has the bits 0 (least significant) to 15')
+    return Address(area, offset, int(bit))
+
+
+def _bare_number(value: float) -> str:
+    text = str(value)
+    whole, _, bit = text.partition(".")
+    point = f".{bit}" if bit else ""
+    if match := _DIGITS.fullmatch(text):
+        leading, number, _ = match.groups()
+        if leading in _MODICON and int(number) > 0:
+            area = _MODICON[leading]
+            raw = f', or "holding:{text}" for offset {whole} itself' if int(whole) <= LAST else ""
+            return (
+                f'a bare {text} is ambiguous; write "{text}" in quotes for the Modicon address '
+                f"({area}:{int(number) - 1}{point}){raw}"
+            )
+    return f'a bare {text} names no area; write "holding:{text}" (or input:, coil:, discrete:), in quotes'

@@ -1,0 +1,39 @@
+"""What a collector asks of a line, and what comes back. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from agent.core.errors import TransientError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One read. `function` is 1 to 4: nothing else is ever sent."""
+
+    function: int
+    offset: int
+    count: int
+    timeout: float  #: seconds until its silence counts as no answer
+
+    @property
+    def size(self) -> int:
+        """Data bytes of a complete answer."""
+        return self.count * 2 if self.function > 2 else (self.count + 7) // 8
+
+
+class Reply(NamedTuple):
+    """What a unit answered: the data bytes, their number verified, or an exception code."""
+
+    data: bytes
+    code: int  #: Modbus exception code; 0: none
+    ts: int  #: when it arrived, epoch milliseconds
+
+
+class NoAnswer(TransientError):
+    """The connection stands, the unit kept silent until the timeout."""
+
+
+class BadReply(TransientError):
+    """Something answered that does not fit the request. There is no value in it."""
