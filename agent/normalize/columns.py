@@ -1,0 +1,152 @@
+"""Whole columns at once: the path of nearly every reading of a polled device.
+
+A column is compiled once per `Answer.tags` tuple. Its tags fall into groups whose values are worked off by one
+expression each, and a rest that is worked off value by value. A group only takes what is wholly ordinary (every status
+good, every value finite and of the right type, no time earlier than the last); for anything else it says None and the
+careful path has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from math import isfinite
+from operator import itemgetter, le
+from typing import Any
+
+from agent.core.flow import Reading
+from agent.normalize.rules import Kind, Rule
+from agent.normalize.state import State
+
+_reading: Callable[..., Reading] = Reading
+_NUMBERS = frozenset((int, float))
+_SUMMABLE = frozenset((int, float, bool))
+_SCALARS = frozenset((int, float, bool, str, bytes))
+
+#: Smaller groups are not worth their set-up per answer.
+_SMALLEST = 4
+
+
+class Group:
+    """Tags of one column that one expression serves."""
+
+    def __init__(self, kind: Kind, tags: tuple[int, ...], rules: Sequence[Rule], state: State) -> None:
+        mine = [rules[i] for i in tags]
+        self._kind = kind
+        self._tags = tags
+        self._state = state
+        self._names = [rule.name for rule in mine]
+        self._units = [rule.unit for rule in mine] if any(rule.unit for rule in mine) else None
+        self._scales = [rule.scale for rule in mine]
+        self._offsets = [rule.offset for rule in mine]
+        self._digits = [rule.digits for rule in mine]
+        self._owns = False
+        self._stamp: int | Sequence[int] = 0
+        self._seen = 0
+        self._src: Sequence[int] | None = None
+
+    def readings(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None) -> list[Reading] | None:
+        """The readings of one answer's values, all good; None where any of them needs the careful path."""
+        if not self._owns and not self._take():
+            return None
+        try:
+            made = self._converted(values)
+        except OverflowError:
+            return None
+        if made is None:
+            return None
+        stamp = self._stamp
+        when: Any
+        if srcs is None:
+            if ts < (stamp if isinstance(stamp, int) else max(stamp)):
+                return None
+            self._stamp, self._src = ts, None
+            when = repeat(ts)
+        else:
+            if None in srcs:
+                return None
+            times: Sequence[Any] = srcs
+            if not (min(times) >= stamp if isinstance(stamp, int) else all(map(le, stamp, times))):
+                return None
+            self._stamp = self._src = when = times
+        self._seen = ts
+        if self._units is None:
+            return list(map(_reading, self._names, made, when, repeat("good")))
+        return list(map(_reading, self._names, made, when, repeat("good"), repeat(None), self._units))
+
+    def _converted(self, values: Sequence[Any]) -> Sequence[Any] | None:
+        types = set(map(type, values))
+        if self._kind == "plain":
+            if not types <= _SCALARS:
+                return None
+            if float in types:
+                floats = values if types <= _SUMMABLE else [value for value in values if type(value) is float]
+                if not isfinite(sum(floats)):  # one NaN or infinity makes the sum one; so may an overflow: no harm
+                    return None
+            return values
+        if not types <= _NUMBERS:
+            return None
+        if self._kind == "linear":
+            made = [value * scale + offset for value, scale, offset in zip(values, self._scales, self._offsets)]  # noqa: B905 - checked
+        else:
+            made = [
+                round(value * scale + offset, digits)
+                for value, scale, offset, digits in zip(values, self._scales, self._offsets, self._digits)  # noqa: B905 - checked
+            ]
+        return made if isfinite(sum(made)) else None
+
+    def _take(self) -> bool:
+        """Become the owner of these tags' times; not while one of them has something extraordinary to say."""
+        state, tags = self._state, self._tags
+        if any(state.pending[i] for i in tags):
+            return False
+        for i in tags:
+            owner = state.owner[i]
+            if owner is not None:
+                owner.release()
+        for i in tags:
+            state.owner[i] = self
+        self._stamp = [state.stamp[i] for i in tags]
+        self._owns = True
+        return True
+
+    def release(self) -> None:
+        """Write the times back, so that the careful path finds them."""
+        if not self._owns:
+            return
+        self._owns = False
+        state = self._state
+        for n, i in enumerate(self._tags):
+            state.owner[i] = None
+            state.stamp[i] = self._stamp if isinstance(self._stamp, int) else self._stamp[n]
+            state.src[i] = None if self._src is None else self._src[n]
+            state.seen[i] = self._seen
+
+
+Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
+
+
+class Column:
+    """The tags of one `Answer.tags` tuple, grouped."""
+
+    def __init__(self, tags: tuple[int, ...], rules: Sequence[Rule], state: State) -> None:
+        self.tags = tags  # held, so that its id stays its own
+        self.groups: list[tuple[Pick | None, Group, tuple[int, ...]]] = []
+        rest: list[int] = list(range(len(tags)))
+        if len(set(tags)) == len(tags):
+            for kind in ("plain", "linear", "rounded"):
+                places = [place for place in rest if rules[tags[place]].kind == kind]
+                if len(places) < _SMALLEST:
+                    continue
+                taken = set(places)
+                rest = [place for place in rest if place not in taken]
+                members = tuple(tags[place] for place in places)
+                pick = None if len(places) == len(tags) else itemgetter(*places)
+                self.groups.append((pick, Group(kind, members, rules, state), members))
+        self.rest: list[int] = rest
+        self.rest_tags = tuple(tags[place] for place in rest)
+
+    def release(self) -> None:
+        """Give all tags back."""
+        for _, group, _ in self.groups:
+            group.release()

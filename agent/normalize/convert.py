@@ -1,0 +1,225 @@
+"""Raw value → value, compiled per tag from its keys: sentinels, scale, offset, round, range.
+
+A converter returns the bare value where nothing is wrong (the path that must be fast), else a :class:`Verdict`. It
+never raises. Arithmetic is IEEE double (``raw * scale + offset``) unless raw, scale and offset are all integers: then
+it is exact. NaN, infinities and numbers too large are bad, BadOutOfRange: JSON cannot say them.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+from collections.abc import Callable, Mapping
+
+from agent.core.quality import (
+    BAD_DATA_ENCODING_UNSUPPORTED,
+    BAD_NO_DATA,
+    BAD_OUT_OF_RANGE,
+    UNCERTAIN_ENGINEERING_UNITS_EXCEEDED,
+    is_status_name,
+    number_of,
+    quality_of,
+)
+from agent.settings.base import TagBase
+
+BAD_TYPE_MISMATCH = number_of("BadTypeMismatch")
+
+#: Beyond it lie only the infinities; a NaN is neither below nor above.
+_LARGEST = sys.float_info.max
+
+
+class Verdict:
+    """What a converter says where a value cannot simply be passed on: `status` is bad (value None) or uncertain."""
+
+    __slots__ = ("reason", "status", "value")
+
+    def __init__(self, status: int, reason: str | None, value: object = None) -> None:
+        self.status = status
+        self.reason = reason
+        self.value = value
+
+
+Convert = Callable[[object], object]
+
+_NAN = object()
+_NAMED_NUMBERS = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+
+
+def null_codes(tag: TagBase) -> dict[object, int]:
+    """Raw sentinel → status code. A plain list means BadNoData: the device says "no value", not why.
+
+    A float sentinel also stands for its nearest 32-bit float, which is what a float32 register gives for -9999.9. The
+    texts "nan", "inf" and "-inf" also stand for the numbers of that name; NaN, which equals nothing, has its own key.
+    """
+    given: Mapping[float | int | str, str | None]
+    given = tag.null_values if isinstance(tag.null_values, dict) else dict.fromkeys(tag.null_values or (), None)
+    codes: dict[object, int] = {}
+    for raw, name in given.items():
+        code = number_of(name) if name is not None and is_status_name(name) else BAD_NO_DATA
+        if quality_of(code) != "bad":
+            code = BAD_NO_DATA
+        codes[raw] = code
+        number = _NAMED_NUMBERS.get(raw.lower()) if isinstance(raw, str) else raw
+        if number is not None:
+            codes[_NAN if math.isnan(number) else number] = code
+            if isinstance(number, float) and abs(number) < 3.4e38:
+                codes[struct.unpack("<f", struct.pack("<f", number))[0]] = code
+    return codes
+
+
+def _word_of(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+class _Careful:
+    """All rules of one tag, in order; what the quick converters fall back to."""
+
+    def __init__(self, tag: TagBase) -> None:
+        self.nulls = null_codes(tag)
+        self.scale: float | int = 1 if tag.scale is None else tag.scale
+        self.offset: float | int = 0 if tag.offset is None else tag.offset
+        self.linear = self.scale != 1 or self.offset != 0
+        self.digits = tag.round
+        limits = tag.range
+        self.low = -_LARGEST if limits is None or limits.min is None else limits.min
+        self.high = _LARGEST if limits is None or limits.max is None else limits.max
+        self.ranged = limits is not None
+
+    def __call__(self, raw: object) -> object:
+        if raw is None:
+            return Verdict(BAD_NO_DATA, "no value")
+        kind = type(raw)
+        if kind is list or kind is tuple:
+            return self._array(raw)  # type: ignore[arg-type]
+        if kind is int or kind is float:
+            return self._number(raw)  # type: ignore[arg-type]
+        if kind is bool or kind is str or kind is bytes:
+            if self.nulls and kind is not bool and raw in self.nulls:
+                return self._null(raw, self.nulls[raw])
+            if self.linear or self.ranged:
+                word = {bool: "a boolean", str: "a string", bytes: "a byte string"}[kind]
+                return Verdict(BAD_TYPE_MISMATCH, f"scale, offset and range need a number, the device sent {word}")
+            return raw
+        return Verdict(BAD_DATA_ENCODING_UNSUPPORTED, f"a value of type {kind.__name__} cannot be carried")
+
+    def _null(self, raw: object, code: int) -> Verdict:
+        return Verdict(code, f"the raw value {raw!r} means no value")
+
+    def _number(self, raw: float) -> object:
+        nulls = self.nulls
+        if nulls:
+            key: object = _NAN if type(raw) is float and math.isnan(raw) else raw
+            if key in nulls:
+                return self._null(raw, nulls[key])
+        value = raw
+        try:
+            if self.linear:
+                value = raw * self.scale + self.offset
+            if type(value) is float:
+                if not math.isfinite(value):
+                    return Verdict(BAD_OUT_OF_RANGE, f"{_word_of(value)} is not a number to publish")
+                if self.digits is not None:
+                    value = round(value, self.digits)
+        except OverflowError:
+            return Verdict(BAD_OUT_OF_RANGE, "too large a number")
+        if self.ranged and not self.low <= value <= self.high:
+            return Verdict(UNCERTAIN_ENGINEERING_UNITS_EXCEEDED, None, value)
+        return value
+
+    def _array(self, raw: list[object] | tuple[object, ...]) -> object:
+        values: list[object] = []
+        doubt: Verdict | None = None
+        for element in raw:
+            value = self(element)
+            if type(value) is Verdict:
+                if quality_of(value.status) == "bad":
+                    return Verdict(value.status, value.reason)  # a hole in an array is no value to publish
+                doubt, value = value, value.value
+            values.append(value)
+        return values if doubt is None else Verdict(doubt.status, doubt.reason, values)
+
+
+# --- quick converters: one expression for the ordinary value, everything else is for `careful` ------------------------
+
+
+def _scaled(careful: _Careful) -> Convert:
+    scale, offset, low, high = careful.scale, careful.offset, careful.low, careful.high
+
+    def convert(raw: object) -> object:
+        kind = type(raw)
+        if kind is int or kind is float:
+            try:
+                value = raw * scale + offset  # type: ignore[operator]
+            except OverflowError:
+                return careful(raw)
+            if low <= value <= high:
+                return value
+        return careful(raw)
+
+    return convert
+
+
+def _rounded(careful: _Careful) -> Convert:
+    scale, offset, low, high, digits = careful.scale, careful.offset, careful.low, careful.high, careful.digits
+
+    def convert(raw: object) -> object:
+        kind = type(raw)
+        if kind is int or kind is float:
+            try:
+                value = round(raw * scale + offset, digits)  # type: ignore[operator]
+            except OverflowError:
+                return careful(raw)
+            if low <= value <= high:
+                return value
+        return careful(raw)
+
+    return convert
+
+
+def _bounded(careful: _Careful) -> Convert:
+    low, high = careful.low, careful.high
+
+    def convert(raw: object) -> object:
+        kind = type(raw)
+        if (kind is int or kind is float) and low <= raw <= high:  # type: ignore[operator]
+            return raw
+        return careful(raw)
+
+    return convert
+
+
+def _passed(careful: _Careful) -> Convert:
+    def convert(raw: object) -> object:
+        kind = type(raw)
+        if kind is int or kind is bool or kind is str or (kind is float and -_LARGEST <= raw <= _LARGEST):  # type: ignore[operator]
+            return raw
+        return careful(raw)
+
+    return convert
+
+
+def _unless_null(quick: Convert, careful: _Careful) -> Convert:
+    nulls = careful.nulls
+
+    def convert(raw: object) -> object:
+        kind = type(raw)
+        if (kind is int or kind is float or kind is str) and raw in nulls:
+            return careful(raw)
+        return quick(raw)
+
+    return convert
+
+
+def compile_convert(tag: TagBase) -> Convert:
+    """The converter of one tag."""
+    careful = _Careful(tag)
+    if careful.digits is not None:
+        quick = _rounded(careful) if careful.linear else careful  # strings and 64-bit integers pass unrounded
+    elif careful.linear:
+        quick = _scaled(careful)
+    elif careful.ranged:
+        quick = _bounded(careful)
+    else:
+        quick = _passed(careful)
+    return _unless_null(quick, careful) if careful.nulls and quick is not careful else quick

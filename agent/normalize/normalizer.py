@@ -1,0 +1,270 @@
+"""The normalizer of one device: what is said, when, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agent.core.clock import Clock
+from agent.core.flow import Answer, Batch, Quality, Reading, Sample, Why
+from agent.core.quality import BAD_NO_COMMUNICATION, BAD_OUT_OF_SERVICE, name_of, quality_of
+from agent.normalize.cache import ColumnCache
+from agent.normalize.columns import Column
+from agent.normalize.convert import Verdict
+from agent.normalize.rules import Report, Rule, compile_rule
+from agent.normalize.state import State
+from agent.settings.base import TagBase
+
+_HIGH = 0xFFFF0000
+_BAD = 0x80000000
+_NO_LABELS: Mapping[Any, str] = {}
+_LABELLED = (int, float, bool)
+
+
+def compile_normalizer(
+    device: str,
+    tags: Mapping[str, TagBase],
+    *,
+    cat: Callable[[], int],
+    clock: Clock,
+    default_report: Report = "every",
+    enabled: bool = True,
+) -> Normalizer:
+    """The normalizer of one device, from its tag table (positions in samples count in its order).
+
+    `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none; `enabled` is the
+    device's own: with False every tag counts as disabled.
+    """
+    rules = [compile_rule(name, tag, report=default_report, enabled=enabled) for name, tag in tags.items()]
+    return Normalizer(device, rules, cat=cat, clock=clock)
+
+
+class Normalizer:
+    """The port `core.ports.Normalizer`. One per device, for the life of its configuration.
+
+    Three paths, fastest first: groups of whole columns (columns.py), value by value for good answers (`_good`), and
+    value by value with every rule (`_one`). Each leaves to the next what it does not understand.
+    """
+
+    def __init__(self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock) -> None:
+        self._device = device
+        self._rules = rules
+        self._cat = cat
+        self._clock = clock
+        self._state = State(len(rules))
+        self._columns = ColumnCache(rules, self._state)
+        self._lost = False  # said offline, nothing answered since
+        self._silent = [i for i, rule in enumerate(rules) if rule.silence]
+        self._due = float("inf")  # no heartbeat can be due before (monotonic seconds)
+        self._now = 0.0  # monotonic seconds of the sample at hand; kept only where heartbeats exist
+        self._hot = False  # a heartbeat may be due with the sample at hand
+
+    def __call__(self, sample: Sample, /) -> Batch | None:
+        if self._silent:
+            self._now = self._clock.monotonic()
+            self._hot = self._now >= self._due
+        readings: list[Reading] = []
+        plain = 0  # readings known to be good
+        if sample.outage is not None:
+            self._outage(sample.outage, sample.ts, readings)
+        for answer in sample.answers:
+            self._lost = False
+            plain += self._answer(answer, readings)
+        if self._hot:
+            self._heartbeats(sample.ts, readings)
+        if not readings:
+            return None
+        batch = Batch(device=self._device, ts=sample.ts, readings=readings, cat=self._cat())
+        if not self._clock.synced:
+            batch.clock = "unsynced"
+        if plain != len(readings):
+            qualities = [reading.quality for reading in readings]
+            batch.bad = qualities.count("bad")
+            batch.uncertain = qualities.count("uncertain")
+        return batch
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _answer(self, answer: Answer, out: list[Reading]) -> int:
+        """Append what one answer says; how many of those are good for certain."""
+        tags, values, status, srcs = answer.tags, answer.values, answer.status, answer.src
+        statuses = None if isinstance(status, int) else status
+        columns = (values, statuses, srcs)
+        if any(column is not None and len(column) != len(tags) for column in columns):
+            raise ValueError(f"{self._device}: the columns of an answer differ in length")
+        if status if statuses is None else any(statuses):
+            self._any(answer, out)
+            return 0
+        column = self._columns.get(tags)
+        if column is None:
+            self._good(tags, values, answer.ts, srcs, out)
+            return 0
+        return self._column(column, answer, out)
+
+    def _column(self, column: Column, answer: Answer, out: list[Reading]) -> int:
+        values, srcs = answer.values, answer.src
+        plain = 0
+        for pick, group, members in column.groups:
+            mine = values if pick is None else pick(values)
+            sources = srcs if pick is None or srcs is None else pick(srcs)
+            made = group.readings(mine, answer.ts, sources)
+            if made is None:
+                self._good(members, mine, answer.ts, sources, out)
+            else:
+                plain += len(made)
+                out += made
+        if column.rest:
+            rest = column.rest
+            sources = None if srcs is None else [srcs[place] for place in rest]
+            self._good(column.rest_tags, [values[place] for place in rest], answer.ts, sources, out)
+        return plain
+
+    def _good(
+        self,
+        tags: Sequence[int],
+        values: Sequence[object],
+        ts: int,
+        srcs: Sequence[int | None] | None,
+        out: list[Reading],
+    ) -> None:
+        """Values whose status is plain good: the ordinary ones here, the others by `_one`."""
+        state = self._state
+        rules, owner, pending, status, stamp = self._rules, state.owner, state.pending, state.status, state.stamp
+        newest, now, hot = state.newest, self._now, self._hot
+        if srcs is None:
+            srcs = [None] * len(tags)
+        for i, raw, src in zip(tags, values, srcs):  # noqa: B905 - lengths were checked
+            name, unit, convert, differs, enum, silence, *_ = rules[i]
+            value = convert(raw)
+            if type(value) is Verdict or pending[i] or status[i] or owner[i] or (hot and silence):
+                reading = self._one(i, raw, 0, src, ts, None)
+                if reading is not None:
+                    out.append(reading)
+                continue
+            state.src[i] = src
+            state.seen[i] = ts
+            newest[i] = value
+            if differs is not None:
+                if not differs(value, state.reported[i]):
+                    continue
+                state.reported[i] = value
+            if silence:
+                state.said[i] = now
+            when = ts if src is None else src
+            if when < stamp[i]:  # noqa: PLR1730 - max() costs three times as much
+                when = stamp[i]
+            stamp[i] = when
+            if src == when:
+                src = None  # noqa: PLW2901 - shown only where it differs
+            label = None if enum is None else _label(enum, value)
+            out.append(Reading(name, value, when, "good", src, unit, label))
+
+    def _any(self, answer: Answer, out: list[Reading]) -> None:
+        """Values of which some are not plain good: those one by one, the runs of good ones between them at once."""
+        tags, values, status, srcs, reason = answer.tags, answer.values, answer.status, answer.src, answer.reason
+        start = 0  # of the run of good ones at hand
+        for place in range(len(tags) + 1):
+            code = 1 if place == len(tags) else status if isinstance(status, int) else status[place]
+            if not code:
+                continue
+            if start < place:
+                run = slice(start, place)
+                self._good(tags[run], values[run], answer.ts, None if srcs is None else srcs[run], out)
+            start = place + 1
+            if place < len(tags):
+                words = reason.get(place) if isinstance(reason, Mapping) else reason
+                src = None if srcs is None else srcs[place]
+                reading = self._one(tags[place], values[place], code, src, answer.ts, words)
+                if reading is not None:
+                    out.append(reading)
+
+    def _one(self, i: int, raw: object, status: int, src: int | None, ts: int, reason: str | None) -> Reading | None:
+        """One value with every rule. None where it is unchanged and need not be said."""
+        rule, state = self._rules[i], self._state
+        owner = state.owner[i]
+        if owner is not None:
+            owner.release()
+        unchanged = False
+        value: object = None
+        if status < _BAD:
+            reason = None  # words are for bad ones
+            value = rule.convert(raw)
+            if type(value) is Verdict:
+                if value.status >= _BAD or quality_of(status) == "good":
+                    status, reason = value.status, value.reason
+                value = value.value
+        why = state.pending[i]
+        if not rule.enabled and status & _HIGH == BAD_OUT_OF_SERVICE:
+            why = "disabled"
+        elif why is None and rule.differs is not None and (status ^ state.status[i]) & _HIGH == 0:
+            unchanged = status >= _BAD or not rule.differs(value, state.reported[i])
+            if unchanged and self._hot and self._now - state.said[i] >= rule.silence > 0:
+                why, unchanged = "heartbeat", False
+        state.pending[i] = None
+        state.status[i] = status
+        state.reason[i] = reason
+        state.newest[i] = value
+        state.src[i] = src
+        state.seen[i] = ts
+        if unchanged:
+            return None
+        return self._say(i, src if why is None and src is not None else ts, src, why)
+
+    # --- outages and heartbeats -------------------------------------------------------------------------------------
+
+    def _outage(self, reason: str, ts: int, out: list[Reading]) -> None:
+        """Every enabled tag is bad from now on, said once."""
+        if self._lost:
+            return
+        self._lost = True
+        self._columns.release()
+        state = self._state
+        for i, rule in enumerate(self._rules):
+            if rule.enabled:
+                state.status[i] = BAD_NO_COMMUNICATION
+                state.reason[i] = reason
+                state.newest[i] = None
+                state.seen[i] = ts
+                state.pending[i] = "recovered"
+                out.append(self._say(i, ts, state.src[i], "offline"))
+
+    def _heartbeats(self, ts: int, out: list[Reading]) -> None:
+        """Say again what was not said for its `max_silence`, with the value's own time as `src`."""
+        state, now = self._state, self._now
+        due = float("inf")
+        for i in self._silent:
+            silence = self._rules[i].silence
+            if now - state.said[i] >= silence:
+                src = state.src[i]
+                out.append(self._say(i, ts, state.seen[i] if src is None else src, "heartbeat"))
+            due = min(due, state.said[i] + silence)
+        self._due = due
+
+    def _say(self, i: int, when: int, src: int | None, why: Why | None) -> Reading:
+        """The newest state of a tag as a reading asserted for `when`, or for its last `ts` where that is later."""
+        rule, state = self._rules[i], self._state
+        when = max(when, state.stamp[i])
+        state.stamp[i] = when
+        value = state.reported[i] = state.newest[i]
+        status = state.status[i]
+        if rule.silence:
+            state.said[i] = self._now
+            self._due = min(self._due, self._now + rule.silence)
+        quality: Quality = quality_of(status)
+        return Reading(
+            tag=rule.name,
+            value=value,
+            ts=when,
+            quality=quality,
+            src=src if src != when else None,
+            unit=rule.unit,
+            label=None if rule.enum is None else _label(rule.enum, value),
+            code=name_of(status) if status else None,
+            status=status or None,
+            reason=state.reason[i],
+            why=why,
+        )
+
+
+def _label(enum: Mapping[int, str], value: object) -> str | None:
+    return enum.get(value) if type(value) in _LABELLED else None  # type: ignore[call-overload]

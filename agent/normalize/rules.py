@@ -1,0 +1,97 @@
+"""What the normalizer must know of one tag, compiled once from its keys."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from agent.normalize.convert import Convert, compile_convert
+from agent.settings.base import PercentDeadband, TagBase
+
+Report = Literal["every", "on_change"]
+Differs = Callable[[object, object], bool]
+#: How a column of values of such tags may be worked off at once. `each`: only value by value.
+Kind = Literal["plain", "linear", "rounded", "each"]
+
+
+class Rule(NamedTuple):
+    """One tag, ready to be applied."""
+
+    name: str
+    unit: str | None
+    convert: Convert
+    differs: Differs | None  #: None: every reading is said; else whether a value differs enough from the last reported
+    enum: dict[int, str] | None
+    silence: float  #: seconds after which an unchanged value is said again; 0: never
+    enabled: bool
+    kind: Kind
+    scale: float | int
+    offset: float | int
+    digits: int | None
+
+
+def _beyond(band: float) -> Differs:
+    """A number moved by at least `band`; anything else differs at all."""
+
+    def differs(value: object, last: object) -> bool:
+        if value == last:
+            return False
+        if type(value) in (int, float) and type(last) in (int, float):
+            try:
+                return abs(value - last) >= band  # type: ignore[operator,no-any-return]
+            except OverflowError:
+                return True
+        return True
+
+    return differs
+
+
+def _beyond_percent(percent: float) -> Differs:
+    """A number moved by at least `percent` of the last reported one. From zero, any movement counts."""
+    share = percent / 100
+
+    def differs(value: object, last: object) -> bool:
+        if value == last:
+            return False
+        if type(value) in (int, float) and type(last) in (int, float):
+            try:
+                return abs(value - last) >= share * abs(last)  # type: ignore[operator,arg-type,no-any-return]
+            except OverflowError:
+                return True
+        return True
+
+    return differs
+
+
+def _differs(tag: TagBase, report: Report) -> Differs | None:
+    if isinstance(tag.deadband, PercentDeadband):
+        return _beyond_percent(tag.deadband.percent)
+    if tag.deadband is not None:
+        return _beyond(tag.deadband)
+    return operator.ne if (tag.report or report) == "on_change" else None
+
+
+def compile_rule(name: str, tag: TagBase, *, report: Report, enabled: bool) -> Rule:
+    """The rule of one tag. `report` and `enabled` are the device's."""
+    scale: float | int = 1 if tag.scale is None else tag.scale
+    offset: float | int = 0 if tag.offset is None else tag.offset
+    enabled = enabled and tag.enabled
+    differs = _differs(tag, report)
+    silence = tag.max_silence if enabled and tag.max_silence is not None else 0.0
+    kind: Kind = "each"
+    if enabled and not (differs or silence or tag.null_values or tag.enum or tag.range is not None):
+        kind = "rounded" if tag.round is not None else "linear" if scale != 1 or offset != 0 else "plain"
+    return Rule(
+        name=name,
+        unit=tag.unit,
+        convert=compile_convert(tag),
+        differs=differs,
+        enum=tag.enum or None,
+        silence=silence,
+        enabled=enabled,
+        kind=kind,
+        scale=scale,
+        offset=offset,
+        digits=tag.round,
+    )

@@ -1,0 +1,50 @@
+"""What the normalizer remembers of each tag: flat lists, indexed by position in the device's tag table."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.core.flow import Why
+
+#: Earlier than any time a device can claim (OPC UA's clock begins in 1601).
+NEVER = -(1 << 62)
+
+
+class Owner(Protocol):
+    """A group of tags that keeps their times itself while nobody else needs them."""
+
+    def release(self) -> None:
+        """Write the times back and forget them."""
+
+
+class State:
+    """Newest and last reported state of each tag.
+
+    Times of tags in the column-wise path are written only by the thousand: while `owner[i]` is set, it holds `stamp`,
+    `src` and `seen` of tag i, and must be released before they are read.
+    """
+
+    __slots__ = (
+        "newest",
+        "owner",
+        "pending",
+        "reason",
+        "reported",
+        "said",
+        "seen",
+        "src",
+        "stamp",
+        "status",
+    )
+
+    def __init__(self, size: int) -> None:
+        self.stamp = [NEVER] * size  #: newest `ts` said; it never decreases
+        self.src: list[int | None] = [None] * size  #: source time of the newest value
+        self.seen = [NEVER] * size  #: when the newest value arrived, agent's clock
+        self.pending: list[Why | None] = ["initial"] * size  #: why the next reading is said whatever it is
+        self.status = [0] * size  #: status code of the newest state
+        self.reason: list[str | None] = [None] * size
+        self.newest: list[object] = [None] * size  #: newest value, said or not (kept for `each` tags only)
+        self.reported: list[object] = [None] * size  #: the value a deadband is measured from
+        self.said = [float("inf")] * size  #: monotonic seconds when it was last said; infinite before
+        self.owner: list[Owner | None] = [None] * size

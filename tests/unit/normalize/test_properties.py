@@ -1,0 +1,147 @@
+"""Random tags, samples, outages and statuses: the normalizer says what the slow reference says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from agent.core.flow import Answer, Sample
+from agent.core.quality import number_of
+from agent.normalize import compile_normalizer
+from agent.settings.base import TagBase
+from agent.testing.clock import ManualClock
+from tests.unit.normalize.reference import Reference, by_tag
+
+T0 = 1_763_760_000_000
+
+numbers = st.one_of(
+    st.integers(-5, 5),
+    st.sampled_from([32768, -(2**63), 2**64 - 1, 10**400]),
+    st.floats(-10, 10, width=16),
+    st.sampled_from([math.nan, math.inf, -math.inf, -9999.900390625, 1e308, 0.25, 100.0]),
+)
+raws = st.one_of(
+    numbers,
+    numbers,
+    st.booleans(),
+    st.sampled_from(["", "text", "nan", "N/A"]),
+    st.none(),
+    st.just(b"\0\1"),
+    st.just(1j),
+    st.lists(numbers, max_size=3),
+)
+ordinary = st.one_of(st.integers(0, 4), st.floats(0, 4, width=16))
+statuses = st.sampled_from(
+    [0, 0, 0, 0x480]
+    + [
+        number_of(name)
+        for name in (
+            "GoodClamped",
+            "UncertainLastUsableValue",
+            "BadSensorFailure",
+            "BadOutOfService",
+            "BadNoCommunication",
+        )
+    ]
+)
+factors = st.sampled_from([1, 1.0, 10, 0.1, -2, 0, 1e300])
+
+# keys that need a value by value path are rare, so that the column-wise paths get their share
+rare: dict[str, st.SearchStrategy[Any]] = {
+    "range": st.sampled_from([{"min": -1}, {"max": 3.5}, {"min": 0, "max": 2}, {}]),
+    "null_values": st.sampled_from([[32768, -9999.9], {3: "BadSensorFailure"}, ["nan"], ["N/A", "inf"]]),
+    "enum": st.just({0: "stopped", 1: "running"}),
+    "report": st.sampled_from(["every", "on_change"]),
+    "deadband": st.sampled_from([0.5, 1.0, {"percent": 50}]),
+    "max_silence": st.sampled_from(["1s", "2500ms"]),
+    "enabled": st.just(False),
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> dict[str, TagBase]:
+    """A device's tag table."""
+    table = {}
+    for n in range(draw(st.integers(1, 12))):
+        keys: dict[str, Any] = {}
+        if draw(st.booleans()):
+            keys["unit"] = "Cel"
+        shape = draw(st.integers(0, 3))
+        if shape in (1, 2):
+            keys["scale"] = draw(factors)
+            keys["offset"] = draw(factors)
+        if shape == 2:
+            keys["round"] = draw(st.integers(0, 3))
+        if shape == 3:
+            for key in draw(st.sets(st.sampled_from(sorted(rare)))):
+                keys[key] = draw(rare[key])
+        table[f"t{n}"] = TagBase.model_validate(keys)
+    return table
+
+
+@st.composite
+def answers(draw: st.DrawFn, columns: list[tuple[int, ...]], size: int, now: int) -> Answer:
+    """One answer over a known column (the same tuple object) or over a fresh one, maybe with repetitions."""
+    if draw(st.integers(0, 3)):
+        tags = draw(st.sampled_from(columns))
+    else:
+        tags = tuple(draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=6)))
+    count = len(tags)
+    exact: Any = {"min_size": count, "max_size": count}
+    wild = draw(st.integers(0, 3)) == 0
+    times = st.integers(now - 3000, now + 500)
+    src = None
+    if draw(st.booleans()):
+        src = draw(st.lists(st.one_of(times, st.none()) if wild else times, **exact))
+    status: Any = 0
+    if draw(st.integers(0, 3)) == 0:
+        status = draw(st.one_of(statuses, st.lists(statuses, **exact)))
+    return Answer(
+        tags=tags,
+        values=draw(st.lists(raws if wild else ordinary, **exact)),
+        ts=now - draw(st.integers(0, 50)),
+        status=status,
+        src=src,
+        reason=draw(st.sampled_from([None, "refused", {0: "first"}])),
+    )
+
+
+def move(clock: ManualClock, seconds: float) -> None:
+    """Advance without a loop: nobody sleeps on this clock."""
+    clock._move_to(clock.monotonic() + seconds)
+
+
+@settings(max_examples=120, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+@given(data=st.data())
+def test_agrees_with_the_reference(data: st.DataObject) -> None:
+    """Whatever arrives in whatever order, every reading is the reference's, field by field."""
+    table = data.draw(tables())
+    size = len(table)
+    report: Any = data.draw(st.sampled_from(["every", "every", "on_change"]))
+    cut = data.draw(st.integers(1, size))
+    columns = [tuple(range(size)), tuple(range(cut)), tuple(range(size - 1, cut - 1, -1)) or (0,)]
+    clock = ManualClock(T0)
+    normalize = compile_normalizer("d", table, default_report=report, cat=lambda: 7, clock=clock)
+    reference = Reference(table, report=report)
+    for _ in range(data.draw(st.integers(1, 14))):
+        move(clock, data.draw(st.sampled_from([0.1, 1.0, 3.0])))
+        if data.draw(st.integers(0, 20)) == 0:
+            clock.step_wall(-5)
+        now = clock.now_ms()
+        if data.draw(st.integers(0, 6)) == 0:
+            sample = Sample.lost("no route to host", now)
+        else:
+            some = data.draw(st.lists(answers(columns, size, now), max_size=3))
+            sample = Sample(ts=now, answers=some)
+        before = repr(sample)
+        said, expected = normalize(sample), reference(sample, clock.monotonic())
+        assert repr(sample) == before
+        assert (said is None) == (expected is None)
+        if said is not None and expected is not None:
+            assert by_tag(said.readings) == by_tag(expected.readings)
+            assert repr(by_tag(said.readings)) == repr(by_tag(expected.readings))  # 1, 1.0 and True are different
+            assert structs.replace(said, readings=[]) == structs.replace(expected, readings=[])
