@@ -11,6 +11,7 @@ import asyncio
 from asyncio import Future, TaskGroup
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
@@ -36,8 +37,16 @@ class _AgainError(Exception):
     """Parked devices are due: ends the lanes, so that a new cut hands their records out again."""
 
 
+class Hooks(NamedTuple):
+    """What a cut asks of its route. `settle` and `snapshot` stand around the cut, no await between."""
+
+    settle: Callable[[], None]  #: hand what devices hold back to the outboxes
+    snapshot: Callable[[], None]  #: append the newest of every device
+    say_refused: Callable[[str, str], None]  #: reason, device
+
+
 class Cut:
-    """The lanes of one session. At each cut, no await between: `settle` hands on what is held back, `snapshot` follows."""
+    """The lanes of one session."""
 
     def __init__(
         self,
@@ -48,9 +57,7 @@ class Cut:
         *,
         clock: Clock,
         replay: Replay,
-        settle: Callable[[], None],
-        snapshot: Callable[[], None],
-        say_refused: Callable[[str, str], None],
+        hooks: Hooks,
     ) -> None:
         self._name = name
         self._outbox = outbox
@@ -58,9 +65,7 @@ class Cut:
         self._dialogue = dialogue
         self._clock = clock
         self._plan = LanePlan(replay, session.limits.window)
-        self._settle = settle
-        self._snapshot = snapshot
-        self._say_refused = say_refused
+        self._hooks = hooks
         self._parked: dict[str, float] = {}
         self._paused_until = 0.0
         self._flying: set[Future[None]] = set()
@@ -73,9 +78,9 @@ class Cut:
     async def run(self) -> None:
         """Deliver until cancelled or the session is lost."""
         while True:
-            self._settle()
+            self._hooks.settle()
             with self._outbox.reader() as reader:
-                self._snapshot()
+                self._hooks.snapshot()
                 self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
                 try:
                     async with TaskGroup() as group:
@@ -178,7 +183,7 @@ class Cut:
 
     def _refused(self, record: Record, reader: Reader, error: TransientError) -> None:
         device = record.stream.device
-        self._say_refused(error.reason, device)
+        self._hooks.say_refused(error.reason, device)
         self._result["retried"].inc()
         retry_after = error.retry_after or 1.0
         limit = error.attempts if isinstance(error, Refused) else None

@@ -19,7 +19,7 @@ from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
 from agent.core.ports import Dialogue, Encoder, Outbox, Publisher, Session
-from agent.runtime.cut import Cut
+from agent.runtime.cut import Cut, Hooks
 from agent.runtime.mailbox import Mailbox
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.settings.base import Replay
@@ -124,9 +124,7 @@ class Route:
             dialogue,
             clock=self._clock,
             replay=self._replay,
-            settle=self._image.settle,
-            snapshot=self._snapshot,
-            say_refused=self._say_refused,
+            hooks=Hooks(self._image.settle, self._snapshot, self._say_refused),
         )
         unlisten: Callable[[], None] = lambda: None  # noqa: E731 - replaced as soon as there is something to end
         try:
