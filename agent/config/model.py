@@ -29,8 +29,8 @@ class AgentSettings(Model):
 
     id: Name
     """Name of the agent, unique at its brokers: 1 to 64 of `A-Z a-z 0-9 _ -`."""
-    location: list[Segment] = Field(min_length=1)
-    """ISA-95 path of everything this agent reads; default: the agent's id."""
+    location: list[Segment] = Field(default=[], min_length=1)
+    """ISA-95 path of everything this agent reads; default: the agent's id alone."""
     data_dir: FilePath = Path("/data")
     """The only place written to."""
 

@@ -1,0 +1,59 @@
+"""`edge-agent check`: is the configuration right? With `--live`: do all tags answer?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.cli.mistakes import report
+from agent.config.loader import Loaded, load
+from agent.config.summary import tags_of, warnings
+from agent.core.errors import ConfigError
+from agent.settings.values import format_duration
+
+
+def check(config: Path, *, live: bool = False) -> int:
+    """0: right; 2: mistakes, or (with `live`) a tag that is bad. What is found goes to standard error."""
+    try:
+        loaded = load(config)
+    except ConfigError as error:
+        report(error, sys.stderr)
+        return 2
+    console = Console(highlight=False)
+    console.print(_summary(loaded))
+    agent = loaded.config.agent
+    files = f"{len(loaded.files)} file{'s' if len(loaded.files) > 1 else ''}"
+    console.print(
+        f"{config}: ok. Agent {agent.id}, configuration {loaded.hash}, {files}.", markup=False, soft_wrap=True
+    )
+    for warning in warnings(loaded.config):
+        sys.stderr.write(f"warning: {warning}\n")
+    if live:
+        from agent.cli.live import read_once
+
+        return read_once(loaded.config, console)
+    return 0
+
+
+def _summary(loaded: Loaded) -> Table:
+    table = Table("", "name", "type", "where", "what", box=None, pad_edge=False)
+    table.show_header = bool(loaded.config.publishers or loaded.config.devices)
+    for name, publisher in loaded.config.publishers.items():
+        encoder = publisher.encoder.type if publisher.encoder is not None else "-"
+        carries = ", ".join(publisher.devices)
+        table.add_row("publisher", name, publisher.type, Text(_where(publisher)), Text(f"{encoder}, devices {carries}"))
+    for name, device in loaded.config.devices.items():
+        read, total = tags_of(device)
+        count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
+        table.add_row(
+            "device", name, device.type, Text(_where(device)), f"{count}, every {format_duration(device.interval)}"
+        )
+    return table
+
+
+def _where(part: object) -> str:
+    return str(getattr(part, "url", "-"))

@@ -1,0 +1,64 @@
+"""`edge-agent check --live`: what the devices themselves say about the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent import __version__
+from agent.config.model import Config
+from agent.core.clock import SystemClock
+from agent.core.flow import Reading
+from agent.core.image import AgentInfo, Image
+from agent.runtime.site import RunningSite
+from agent.telemetry.logging import configure
+from agent.workbench.live import Visit, visit_all
+
+_MOST = 50  #: lines for one device; the numbers below the table count all
+
+
+def read_once(config: Config, console: Console) -> int:
+    """Connect to every enabled device and read every tag once. 0: none is bad, 2: some are, or a device is silent."""
+    configure(level="error", style="console", stream=sys.stderr)
+    image = Image(AgentInfo(config.agent.id, __version__, ""))
+    site = RunningSite(image, config.agent.data_dir, SystemClock())
+    visits = asyncio.run(visit_all(config, site, site.lines))
+    for visit in visits:
+        console.print(table_of(visit))
+        console.print(line_of(visit), markup=False, soft_wrap=True)
+    return 0 if all(visit.good for visit in visits) else 2
+
+
+def table_of(visit: Visit) -> Table:
+    """Tags with what they said; those in trouble first."""
+    table = Table("tag", "value", "unit", "quality", "why", box=None, pad_edge=False, title=visit.device)
+    table.title_justify = "left"
+    rows: list[Sequence[str]] = [(tag, "", "", "silent", "no answer in time") for tag in visit.silent]
+    rows += [(tag, *_cells(reading)) for tag, reading in sorted(visit.readings.items(), key=_trouble)]
+    for row in rows[:_MOST]:
+        table.add_row(*(Text(cell) for cell in row))
+    if len(rows) > _MOST:
+        table.add_row("…", "", "", "", f"and {len(rows) - _MOST} more")
+    return table
+
+
+def line_of(visit: Visit) -> str:
+    """The device in one line."""
+    bad = sum(reading.quality == "bad" for reading in visit.readings.values())
+    counts = f"{len(visit.readings) - bad} read, {bad} bad, {len(visit.silent)} silent"
+    return f"{visit.device}: {visit.error}" if visit.error else f"{visit.device}: {counts}"
+
+
+def _trouble(item: tuple[str, Reading]) -> int:
+    return ("bad", "uncertain", "good").index(item[1].quality)
+
+
+def _cells(reading: Reading) -> Sequence[str]:
+    value = "" if reading.value is None else str(reading.value)
+    why = " ".join(part for part in (reading.code, reading.reason) if part)
+    return value, reading.unit or "", reading.quality, why

@@ -1,0 +1,94 @@
+"""What a valid configuration amounts to, and what is odd about it. For people; pure but for the look at file modes."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from agent.config.model import Config
+from agent.settings.base import DeviceConfig, PublisherConfig
+
+_SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")
+
+
+def warnings(config: Config) -> list[str]:
+    """What is allowed, but probably not meant."""
+    return [*_empty(config), *_secrets(config), *_open_http(config), *_uncarried(config), *_plain_text(config)]
+
+
+def tags_of(device: DeviceConfig) -> tuple[int, int]:
+    """Tags of a device that are read, and all of them."""
+    table = device.tag_table.values()
+    return (sum(tag.enabled for tag in table) if device.enabled else 0), len(table)
+
+
+def _empty(config: Config) -> Iterator[str]:
+    if not config.publishers:
+        yield "publishers: there are none; nothing is sent"
+    if not config.devices:
+        yield "devices: there are none; nothing is read"
+    for name, device in config.devices.items():
+        if not device.tag_table:
+            yield f"devices.{name}: has no tags"
+
+
+def _secrets(config: Config) -> Iterator[str]:
+    parts: list[tuple[str, BaseModel | None]] = [("http", config.http)]
+    parts += [(f"publishers.{name}", publisher) for name, publisher in config.publishers.items()]
+    parts += [(f"devices.{name}", device) for name, device in config.devices.items()]
+    for section, part in parts:
+        for key, file in _secret_files(part, section):
+            if file.exists() and file.stat().st_mode & (stat.S_IRWXO):
+                yield f"{key}: {file} may be read by every user of this machine; chmod o= it"
+
+
+def _secret_files(part: BaseModel | None, section: str) -> Iterator[tuple[str, Path]]:
+    for name in type(part).model_fields if part is not None else ():
+        value = getattr(part, name)
+        if isinstance(value, Path) and name in _SECRET_FILES:
+            yield f"{section}.{name}", value
+        elif isinstance(value, BaseModel):
+            yield from _secret_files(value, f"{section}.{name}")
+
+
+def _open_http(config: Config) -> Iterator[str]:
+    http = config.http
+    if http is not None and http.auth is None and not is_loopback(http.host):
+        yield "http: without `auth:` only /healthz and /readyz answer from beyond this machine"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reachable from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _uncarried(config: Config) -> Iterator[str]:
+    globs = [glob for publisher in config.publishers.values() for glob in publisher.devices]
+    for name in config.devices:
+        if globs and not any(fnmatchcase(name, glob) for glob in globs):
+            yield f"devices.{name}: no publisher carries it"
+
+
+def _plain_text(config: Config) -> Iterator[str]:
+    for name, publisher in config.publishers.items():
+        url = str(getattr(publisher, "url", ""))
+        if url.startswith("mqtt://") and _has_password(publisher) and not _is_local(url):
+            yield f"publishers.{name}: the password crosses the network readable; mqtts:// encrypts"
+        if publisher.qos == 0:
+            yield f"publishers.{name}: with qos 0 nothing is ever known to have arrived"
+
+
+def _has_password(publisher: PublisherConfig) -> bool:
+    return any(getattr(publisher, key, None) is not None for key in ("password", "password_file"))
+
+
+def _is_local(url: str) -> bool:
+    return is_loopback(url.split("://", 1)[1].rsplit(":", 1)[0].strip("[]/"))
