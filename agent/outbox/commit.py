@@ -1,0 +1,221 @@
+"""What goes into the next transaction, and what follows from its success or failure. Pure; belongs to the event loop.
+
+`plan` empties the queues of the state into a job; `applied` tells everybody what is on disk now and fills the lanes;
+`undone` puts everything back. Between them the thread writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.core.flow import Gap, GapKind, Record
+from agent.outbox.bounds import excess
+from agent.outbox.gaps import hold_of, key_of, merged
+from agent.outbox.job import Committed, Job, Row
+from agent.outbox.lanes import Lanes
+from agent.outbox.pack import pack_gap
+from agent.outbox.ring import Waiting
+from agent.outbox.state import OpenGap, State
+from agent.outbox.streams import Low, Track
+
+#: What one transaction takes at most: packed bytes, and records.
+JOB_BYTES = 4 << 20
+JOB_RECORDS = 2_000
+
+
+class Growth(msgspec.Struct):
+    """A gap on disk that grows by one that waited."""
+
+    known: OpenGap
+    gap: Gap
+    size: int
+    waiting: Waiting
+    live: list[Record]  #: its record, where it was in the live lane
+
+
+class Plan(msgspec.Struct):
+    """A job and what it was made of."""
+
+    job: Job
+    gaps: list[Waiting]
+    batches: list[Waiting]
+    inserted: list[Waiting]
+    growths: list[Growth]
+    lanes: Lanes | None
+    first_row: int
+
+
+def needs_room(state: State) -> bool:
+    """Whether records on disk may have to go, by what is known without looking."""
+    if state.settings.when_full == "drop_oldest" and state.bytes > state.limit:
+        return True
+    return state.oldest is not None and state.age.expired(*state.oldest, state.clock.monotonic())
+
+
+def make_room(state: State, oldest: Sequence[Row]) -> None:
+    """Give up what is too old, and the oldest where there is too much. `oldest` is the head of the file."""
+    now = state.clock.monotonic()
+    drops = state.settings.when_full == "drop_oldest"
+    need = excess(state.bytes, state.limit) if drops else 0
+    for row in oldest:
+        kind: GapKind | None = None
+        if state.age.expired(row.row, row.ts, now):
+            kind = "expired"
+        elif need > 0:
+            kind = "dropped"
+        if kind is not None and state.may_drop(row.row):
+            state.drop(row, kind)
+            need -= row.size
+
+
+def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_RECORDS) -> Plan:
+    """The next transaction."""
+    gaps, batches = state.ring.take(max_bytes, max_records)
+    first_row = state.last_row
+    job = Job(
+        acked=list(state.acked),
+        dropped=list(state.doomed),
+        quarantined=[(reason, state.clock.now_ms(), row) for row, (reason, _) in state.refused.items()],
+        memo=state.memo.take(),
+        touched={*state.acked.values(), *state.doomed.values(), *(stream for _, stream in state.refused.values())},
+        keep_acked=state.settings.keep_acked is not None,
+        now_ms=state.clock.now_ms(),
+    )
+    made = Plan(job, gaps, batches, [], [], state.lanes, first_row)
+    tracks: dict[int, Track] = {}
+    for waiting in gaps:
+        if not _grow(state, made, waiting):
+            _insert(state, made, waiting, tracks)
+    for waiting in batches:
+        _insert(state, made, waiting, tracks)
+    job.streams = [(track.next, track.ts, number) for number, track in tracks.items()]
+    state.committing = len(gaps) + len(batches)
+    return made
+
+
+def _grow(state: State, made: Plan, waiting: Waiting) -> bool:
+    gap = waiting.content
+    if not isinstance(gap, Gap):
+        return False
+    known = state.open_gaps.get(key_of(gap))
+    one = merged(known.gap, gap) if known is not None else None
+    if known is None or one is None or any(growth.known is known for growth in made.growths):
+        return False
+    packed = pack_gap(one)
+    live = []
+    if state.lanes is not None and known.row in state.lanes.live:
+        live = state.lanes.withdraw([known.row])
+    made.growths.append(Growth(known, one, len(packed), waiting, live))
+    made.job.updates.append((packed, len(packed), known.row))
+    return True
+
+
+def _insert(state: State, made: Plan, waiting: Waiting, tracks: dict[int, Track]) -> None:
+    track, job, gap = waiting.track, made.job, waiting.content
+    if not state.book.in_file(track):
+        job.new_streams.append((track.id, track.stream.epoch, track.stream.device))
+    hold: int | None = waiting.seq
+    last = waiting.seq
+    if waiting.seq == 0 and isinstance(gap, Gap):
+        waiting.packed = pack_gap(gap)
+        hold = hold_of(gap)
+        last = (gap.to_seq or 0) if hold is not None and gap.kind != "lost" else 0
+    state.last_row += 1
+    waiting.row = state.last_row
+    job.inserts.append(
+        (waiting.row, track.id, hold, waiting.seq, waiting.ts, len(waiting.packed), waiting.readings, waiting.packed)
+    )
+    track.next = max(track.next, last + 1)
+    track.ts = max(track.ts, waiting.ts) if waiting.seq or not track.ts else track.ts
+    tracks[track.id] = track
+    made.inserted.append(waiting)
+
+
+def undone(state: State, made: Plan) -> None:
+    """Nothing of it is on disk."""
+    state.committing = 0
+    for waiting in made.gaps:
+        waiting.packed = b""
+    for number, _, _ in made.job.new_streams:
+        state.book.withdraw(number)
+    state.ring.put_back(made.gaps, made.batches)
+    state.memo.put_back(made.job.memo)
+    state.last_row = made.first_row
+    for growth in made.growths:
+        _back_to_live(state, made, growth)
+
+
+def applied(state: State, made: Plan, committed: Committed) -> None:
+    """All of it is on disk."""
+    job = made.job
+    state.committing = 0
+    for row in job.acked:
+        state.acked.pop(row, None)
+    for row in job.dropped:
+        state.doomed.pop(row, None)
+    for _, _, row in job.quarantined:
+        state.refused.pop(row, None)
+    for growth in made.growths:
+        _grown(state, made, growth)
+    lows = {low.id: low for low in committed.lows}
+    for waiting in made.inserted:
+        _inserted(state, waiting, lows)
+    for low in lows.values():
+        state.book.settle(low)
+    state.oldest, state.allocated = committed.oldest, committed.allocated
+    state.last_committed = state.last_row
+
+
+def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:
+    track, content = waiting.track, waiting.content
+    size = len(waiting.packed)
+    state.written += size
+    state.book.committed(track, waiting.seq, content if isinstance(content, Gap) else None)
+    hold: int | None = waiting.seq
+    if isinstance(content, Gap):
+        state.bytes += size
+        hold = hold_of(content)
+        state.open_gaps[key_of(content)] = OpenGap(waiting.row, content, size, track)
+    known = lows.get(track.id)
+    before = track.hold if known is None else known.hold
+    lows[track.id] = Low(track.id, min((n for n in (before, hold) if n is not None), default=None), rows=True)
+    _deliver(state, waiting, size)
+
+
+def _deliver(state: State, waiting: Waiting, size: int) -> None:
+    lanes = state.lanes
+    if lanes is None:
+        return
+    late = waiting.session != lanes.session
+    if late:
+        state.late -= 1
+    if late or waiting.content is None:
+        lanes.to_backlog(waiting.row)
+    else:
+        lanes.arrived(
+            Record(
+                waiting.row, waiting.track.stream, waiting.seq, waiting.ts, waiting.content, historical=False, size=size
+            )
+        )
+
+
+def _grown(state: State, made: Plan, growth: Growth) -> None:
+    known, waiting = growth.known, growth.waiting
+    state.bytes += growth.size - known.size
+    state.written += growth.size
+    state.records -= 1
+    if state.lanes is not None and waiting.session != state.lanes.session:
+        state.late -= 1
+    waiting.track.pending -= 1
+    known.gap, known.size = growth.gap, growth.size
+    for record in growth.live:
+        record.content, record.size = growth.gap, growth.size
+    waiting.track.settle()
+    _back_to_live(state, made, growth)
+
+
+def _back_to_live(state: State, made: Plan, growth: Growth) -> None:
+    if growth.live and state.lanes is not None and state.lanes is made.lanes:
+        state.lanes.restore([growth.known.row], growth.live)

@@ -1,0 +1,142 @@
+"""Batches cut to what one message may carry, before they get their sequence number; packed once for all routes.
+
+The estimate is an upper bound of the JSON the reference encoder makes, from the columns packing needs anyway. It is
+cheap, not tight: an encoder with a fatter form still splits (`part`) what turns out too large.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.core.flow import MAX_BATCH_READINGS, Batch
+from agent.outbox.pack import OPTIONAL, Columns, columns, make_storable, pack_columns
+
+#: Envelope of a message, topic included, bytes.
+ENVELOPE = 768
+#: {"tag":"","value":,"ts":1763760000120,"quality":"uncertain"}, and the longest number.
+_PLAIN = 60 + 25
+#: ,"reason":"" is the longest key around an optional value.
+_KEY = 12
+_NUMBERS = frozenset((float, int, bool, type(None)))
+
+#: A batch and its bytes.
+Piece = tuple[Batch, bytes]
+
+
+def _text(value: str) -> int:
+    # Plain ASCII is one byte a character; a control character or a quote takes up to six, anything else at most four.
+    plain = value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
+    return len(value) if plain else 6 * len(value)
+
+
+def _value(value: object) -> int:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return sum(26 + _value(item) for item in value)
+    return 0  # a number is in _PLAIN
+
+
+def _is_text(number: int) -> bool:
+    return OPTIONAL[number] not in {"src", "status"}
+
+
+def total(c: Columns) -> int:
+    """Upper bound of the JSON bytes of all readings, without looking at each."""
+    n = len(c.tag)
+    result = n * _PLAIN + _text("".join(c.tag))
+    if not _NUMBERS.issuperset(map(type, c.value)):
+        result += sum(map(_value, c.value))
+    for number, column in enumerate(c.optional):
+        if column is not None:
+            result += n * _KEY + (_text("".join(filter(None, column))) if _is_text(number) else n * 14)
+    return result
+
+
+def sizes(c: Columns) -> list[int]:
+    """Upper bound of the JSON bytes of each reading."""
+    result = [_PLAIN + _text(tag) + _value(value) for tag, value in zip(c.tag, c.value, strict=True)]
+    for number, column in enumerate(c.optional):
+        if column is not None:
+            text = _is_text(number)
+            for position, value in enumerate(column):
+                if value is not None:
+                    result[position] += _KEY + (_text(value) if text else 14)
+    return result
+
+
+def plan(weights: Sequence[int], limit: int, most: int = MAX_BATCH_READINGS) -> list[tuple[int, int]]:
+    """Where to cut: ranges in order, each at most `limit` bytes and `most` readings, of about equal weight.
+
+    A reading larger than the limit stands alone.
+    """
+    n = len(weights)
+    total = sum(weights)
+    parts = max(-(-total // max(1, limit)), -(-n // most), 1)
+    aim = -(-total // parts)
+    ranges = []
+    start = weight = 0
+    for position, size in enumerate(weights):
+        count = position - start
+        if count and (weight >= aim or weight + size > limit or count >= most):
+            ranges.append((start, position))
+            start, weight = position, 0
+        weight += size
+    if start < n:
+        ranges.append((start, n))
+    return ranges
+
+
+def pieces(batch: Batch, max_bytes: int) -> list[Piece]:
+    """The batch, or what it is cut into, each with its bytes. The batch itself is never changed; raises nothing."""
+    try:
+        return _pieces(batch, max_bytes)
+    except (OverflowError, TypeError, ValueError, UnicodeError, RecursionError, msgspec.MsgspecError):
+        return _pieces(make_storable(batch), max_bytes)
+
+
+def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
+    c = columns(batch.readings)
+    n = len(c.tag)
+    limit = max(1, max_bytes - ENVELOPE)
+    if n <= 1 or (n <= MAX_BATCH_READINGS and total(c) <= limit):
+        return [(batch, pack_columns(batch, c))]
+    ranges = plan(sizes(c), limit)
+    if len(ranges) <= 1:
+        return [(batch, pack_columns(batch, c))]
+    result = []
+    for start, end in ranges:
+        part = c.part(start, end)
+        piece = Batch(
+            batch.device,
+            batch.ts,
+            batch.readings[start:end],
+            batch.cat,
+            batch.snapshot,
+            batch.clock,
+            part.quality.count("bad"),
+            part.quality.count("uncertain"),
+        )
+        result.append((piece, pack_columns(piece, part)))
+    return result
+
+
+class Packer:
+    """Packs a batch once, however many routes append it.
+
+    Remembers the last few by identity: routes append one after the other, without an await in between.
+    """
+
+    def __init__(self, remembered: int = 4) -> None:
+        self._last: deque[tuple[Batch, int, list[Piece]]] = deque(maxlen=remembered)
+
+    def __call__(self, batch: Batch, max_bytes: int, /) -> list[Piece]:
+        for known, limit, result in self._last:
+            if known is batch and limit == max_bytes:
+                return result
+        result = pieces(batch, max_bytes)
+        self._last.append((batch, max_bytes, result))
+        return result

@@ -1,0 +1,53 @@
+"""Where sqlite3 and the operating system end: their errors become ours, and a file gets one owner."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.core.errors import PermanentError
+from agent.outbox.job import Damaged, DiskRefused
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """sqlite3's errors as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise Damaged(str(error)) from error
+        raise DiskRefused(str(error)) from error
+    except OSError as error:
+        raise DiskRefused(error.strerror or str(error)) from error
+
+
+def boot_id() -> str:
+    """A name of the machine's present uptime; empty where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def own(path: Path) -> int:
+    """Lock the file against a second agent; the lock ends with the process. Raises PermanentError, DiskRefused."""
+    with translated():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except PermissionError as error:
+            raise PermanentError(
+                f"cannot write to {path.parent}: {error.strerror}", "let the agent's user own data_dir"
+            ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise PermanentError(f"{path} is in use by another process", "give every agent its own data_dir") from error
+    return lock

@@ -1,0 +1,83 @@
+"""What passes between the loop and the thread of the disk: plain data, nothing shared while it is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.core.errors import TransientError
+from agent.core.flow import Batch, Gap
+from agent.outbox.streams import Low, StoredStream
+
+
+class DiskRefused(TransientError):
+    """The disk does not take writes now (full, read-only, I/O error). What is in memory stays there; try again."""
+
+
+class Damaged(TransientError):
+    """The file is not what was written. It has to be moved aside and salvaged."""
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """One transaction. Everything in it happens, or nothing."""
+
+    new_streams: list[tuple[int, str, str]] = []  #: id, epoch, device
+    acked: list[int] = []  #: rows the broker has
+    dropped: list[int] = []  #: rows that go, declared by gaps among `inserts` and `updates`
+    quarantined: list[tuple[str, int, int]] = []  #: reason, when (ms), row
+    updates: list[tuple[bytes, int, int]] = []  #: gaps that grew: packed, size, row
+    inserts: list[tuple[int, int, int | None, int, int, int, int, bytes]] = []
+    #: row, stream, hold, seq, ts, size, readings, packed
+    streams: list[tuple[int, int, int]] = []  #: next, ts, id
+    memo: dict[str, bytes | None] = {}
+    touched: set[int] = set()  #: streams whose lowest row may have gone
+    keep_acked: bool = False
+    now_ms: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            self.acked or self.dropped or self.quarantined or self.updates or self.inserts or self.memo or self.streams
+        )
+
+
+class Committed(msgspec.Struct):
+    """What the loop has to know after a transaction."""
+
+    lows: list[Low]
+    oldest: tuple[int, int] | None  #: row and ts
+    allocated: int  #: bytes of the file, used or not
+
+
+class Row(msgspec.Struct):
+    """A row read back. `content` is None where its bytes can no longer be decoded."""
+
+    row: int
+    stream: int
+    seq: int
+    ts: int
+    size: int
+    readings: int
+    content: Batch | Gap | None = None
+
+
+class Opened(msgspec.Struct, kw_only=True):
+    """What the file knew when it was opened."""
+
+    previous_epoch: str | None
+    clean: bool  #: the last run closed it
+    same_boot: bool  #: the machine has not started since; True also where that cannot be known
+    streams: Sequence[StoredStream]
+    lows: Sequence[Low]
+    records: int
+    size: int  #: of those, bytes
+    last_row: int
+    oldest: tuple[int, int] | None
+    allocated: int
+    quarantined: int
+    memo: dict[str, bytes]
+    damage: str | None = None  #: what was wrong, where the file had to be salvaged
+    moved_to: str | None = None
+    saved: int = 0  #: rows salvaged

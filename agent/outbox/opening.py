@@ -1,0 +1,61 @@
+"""What an outbox takes over from its file when it is opened, and what it declares then. Pure."""
+
+from __future__ import annotations
+
+from agent.core.flow import Gap
+from agent.core.ids import ulid
+from agent.outbox.bounds import Age
+from agent.outbox.job import Opened
+from agent.outbox.start import declarations, over
+from agent.outbox.state import State
+
+
+def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list[int]:
+    """Take over what the file knows and declare what happened; `again` after damage met in mid-run.
+
+    Returns the streams nothing is left of, for the file to forget.
+    """
+    book = state.book
+    if again:
+        book.forget_file()
+        state.acked.clear()
+        state.doomed.clear()
+        state.refused.clear()
+        state.open_gaps.clear()
+    previous = None if opened.previous_epoch == book.epoch else opened.previous_epoch
+    book.load(opened.streams, opened.lows, {previous, book.epoch})
+    state.last_row = max(state.last_row, opened.last_row)
+    state.last_committed = max(state.last_committed, opened.last_row)
+    state.records = opened.records + len(state.ring)
+    state.bytes = opened.size + state.ring.bytes
+    state.oldest, state.allocated = opened.oldest, opened.allocated
+    state.quarantined = opened.quarantined
+    state.memo.load(opened.memo)
+    if not state.adopted:
+        state.adopted = True
+        state.age = Age(state.settings.max_age, opened.last_row + 1)
+        if state.lanes is not None:
+            state.lanes.file_appeared(opened.last_row, opened.records)
+        for stream, gap in declarations(opened, state.settings.durability, started_ms):
+            state.declare(book.of(stream.device, stream.epoch), gap)
+    if opened.damage is not None:
+        _damaged(state, opened, started_ms, again=again)
+    rows = {low.id for low in opened.lows}
+    return over(opened.streams, rows, previous if not again else book.epoch)
+
+
+def _damaged(state: State, opened: Opened, started_ms: int, *, again: bool) -> None:
+    reason = f"outbox file damaged: {opened.damage}"
+    if again:
+        # The numbers of this run are known, and which of them were still owed.
+        for track in list(state.book):
+            if track.committed >= track.stream.low:
+                gap = Gap(
+                    id=ulid(started_ms), kind="lost", reason=reason,
+                    device=track.stream.device, epoch=track.stream.epoch,
+                    from_seq=track.stream.low, to_seq=track.committed, from_ts=track.ts, to_ts=state.clock.now_ms(),
+                )  # fmt: skip
+                state.declare(track, gap)
+    elif not opened.streams:
+        # Not even the streams can be read: each device is told when it first says something again.
+        state.unknown_loss = (reason, started_ms)

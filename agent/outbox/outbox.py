@@ -1,0 +1,148 @@
+"""The port `Outbox` on one SQLite file: the loop's side decides, one thread writes.
+
+Durability `commit` survives the end of the process, `fsync` that of the power, `memory` neither (the same code on a
+database in memory, bounded by the same `max_bytes`: give it one that fits the machine).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from agent.core.clock import Clock
+from agent.core.flow import Batch, Gap, Stream
+from agent.core.ports import Memo, OutboxStats, Reader
+from agent.outbox.cut import Packer
+from agent.outbox.pack import unpack
+from agent.outbox.reader import LaneReader
+from agent.outbox.state import State
+from agent.outbox.store import Store
+from agent.outbox.worker import Worker
+from agent.outbox.writer import Writer
+from agent.settings.base import OutboxSettings
+from agent.telemetry.logging import get_logger
+
+log = get_logger("outbox")
+
+#: Routes append the same batch one after the other: it is packed once for all of them.
+_packed = Packer()
+
+
+class SqliteOutbox:
+    """One file, one thread, one writer task. Open once at a time."""
+
+    def __init__(
+        self, path: Path | None, *, name: str, settings: OutboxSettings, clock: Clock, max_record_bytes: int = 96 << 10
+    ) -> None:
+        self._name = name
+        self._path = None if settings.durability == "memory" else path
+        self._settings = settings
+        self._clock = clock
+        self._max_record_bytes = max_record_bytes
+        self._state = State(settings, clock)
+        self.memo: Memo = self._state.memo  #: the same object for ever
+        self._writer: Writer | None = None
+        self._reader: LaneReader | None = None
+        self._opened = False
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        if self._opened:
+            self._begin_again()
+        self._opened = True
+        worker = Worker(f"outbox-{self._name}")
+        writer = Writer(
+            self._state, Store(self._path, self._settings.durability), worker, name=self._name, notify=self._notify
+        )
+        error: Exception | None = None
+        try:
+            await writer.open()
+            self._writer = writer
+            async with asyncio.TaskGroup() as group:
+                group.create_task(writer.run(), name=f"outbox-{self._name}")
+                try:
+                    yield
+                except Exception as raised:  # noqa: BLE001 - raised again below, not wrapped in a group of one
+                    error = raised
+                writer.stop()
+        finally:
+            self._writer = None
+            writer.close()
+        if error is not None:
+            raise error
+
+    def _begin_again(self) -> None:
+        """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
+        last, self._state = self._state, State(self._settings, self._clock)
+        self._state.memo = last.memo
+        for waiting in last.ring.gaps:
+            if isinstance(waiting.content, Gap):
+                self._state.append_gap(waiting.content)
+        for waiting in last.ring.batches:
+            content = unpack(waiting.packed)
+            if isinstance(content, Batch):
+                self._state.append_batch(content, waiting.packed)
+
+    def _notify(self) -> None:
+        if self._reader is not None:
+            self._reader.notify()
+
+    def append(self, content: Batch | Gap, /) -> None:
+        if isinstance(content, Gap):
+            self._state.append_gap(content)
+        elif content.readings:
+            for batch, packed in _packed(content, self._max_record_bytes):
+                self._state.append_batch(batch, packed)
+        if self._writer is not None:
+            self._writer.wake()
+
+    async def flush(self) -> None:
+        if self._writer is not None:
+            await self._writer.flush()
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        if self._writer is None:
+            msg = "the outbox is not open"
+            raise RuntimeError(msg)
+        lanes = self._state.cut()
+        reader = LaneReader(self._state, lanes, self._writer.lock, self._writer.fetch, self._writer.damaged)
+        self._reader = reader
+        reader.notify()
+        try:
+            yield reader
+        finally:
+            if self._state.lanes is lanes:
+                self._state.lanes = None
+                self._reader = None
+
+    def streams(self) -> Sequence[Stream]:
+        return self._state.book.streams()
+
+    @property
+    def stats(self) -> OutboxStats:
+        state = self._state
+        oldest = state.oldest[1] if state.oldest is not None else state.ring.oldest_ts
+        backlog = state.records
+        if state.lanes is not None:
+            backlog = state.lanes.left + state.late + state.lanes.historical_in_flight
+        return OutboxStats(
+            records=state.records,
+            bytes=state.bytes,
+            oldest_ts=oldest if state.records else None,
+            backlog=backlog,
+            quarantined=state.quarantined,
+            dropped_records=state.dropped,
+            written_bytes=state.written,
+            committing=self._writer is None or not self._writer.refused,
+        )
+
+
+def open_outbox(
+    data_dir: Path, *, name: str, settings: OutboxSettings, clock: Clock, max_record_bytes: int = 96 << 10
+) -> SqliteOutbox:
+    """The outbox of the route `name`, in its own file under `data_dir`."""
+    path = data_dir / "outbox" / f"{name}.sqlite"
+    return SqliteOutbox(path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes)

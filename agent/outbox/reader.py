@@ -1,0 +1,111 @@
+"""One broker session's view of an outbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from agent.core.flow import Record
+from agent.outbox.job import Damaged, DiskRefused, Row
+from agent.outbox.lanes import Lanes
+from agent.outbox.state import State
+
+#: Rows are read back in portions of at most this many packed bytes.
+FETCH_BYTES = 2 << 20
+
+Fetch = Callable[[int, int, int, int], Awaitable[list[Row]]]
+
+
+class LaneReader:
+    """The port `Reader`. Belongs to the event loop; one consumer per lane."""
+
+    def __init__(
+        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, damaged: Callable[[], None]
+    ) -> None:
+        self._state = state
+        self._lanes = lanes
+        self._lock = lock
+        self._fetch = fetch
+        self._damaged = damaged
+        self._live_ready = asyncio.Event()
+        self._backlog_ready = asyncio.Event()
+
+    def notify(self) -> None:
+        """The lanes have changed."""
+        if self._lanes.live:
+            self._live_ready.set()
+        if self._lanes.next_range is not None:
+            self._backlog_ready.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether another session has begun, or none is on."""
+        return self._state.lanes is not self._lanes
+
+    async def live(self, limit: int, /) -> Sequence[Record]:
+        while True:
+            records = [] if self.closed else self._lanes.take_live(limit)
+            if records:
+                for record in records:
+                    self._state.told(record)
+                return records
+            self._live_ready.clear()
+            await self._live_ready.wait()
+
+    async def backlog(self, limit: int, /) -> Sequence[Record]:
+        while True:
+            if self.closed or self._lanes.next_range is None:
+                self._backlog_ready.clear()
+                await self._backlog_ready.wait()
+                continue
+            try:
+                # No transaction is under way while rows are read: what is handed out is neither dropped nor rewritten.
+                async with self._lock:
+                    records = await self._read(limit)
+            except Damaged:
+                self._damaged()
+            except DiskRefused:
+                await self._state.clock.sleep(1.0)
+            else:
+                if records:
+                    return records
+
+    async def _read(self, limit: int) -> list[Record]:
+        span = self._lanes.next_range
+        if span is None:
+            return []
+        rows = await self._fetch(span[0], span[1], limit, FETCH_BYTES)
+        if self.closed:
+            return []
+        records = []
+        for row in rows:
+            track = self._state.book.by_id(row.stream)
+            if track is None or self._state.is_gone(row.row):
+                self._lanes.skipped()
+            elif row.content is None:
+                self._lanes.skipped()
+                self._state.unreadable(row)
+            else:
+                record = Record(row.row, track.stream, row.seq, row.ts, row.content, historical=True, size=row.size)
+                self._lanes.hand_out(record)
+                self._state.told(record)
+                records.append(record)
+        self._lanes.passed(rows[-1].row if rows else None)
+        return records
+
+    @property
+    def backlog_left(self) -> int:
+        return self._lanes.left + (0 if self.closed else self._state.late)
+
+    def ack(self, record: Record, /) -> None:
+        if not self.closed and self._lanes.landed(record):
+            self._state.ack(record)
+
+    def reject(self, record: Record, reason: str, /) -> None:
+        if not self.closed and self._lanes.landed(record):
+            self._state.refuse(record, reason)
+
+    def retry(self, record: Record, /) -> None:
+        if not self.closed and self._lanes.landed(record):
+            self._lanes.to_backlog(record.row)
+            self.notify()

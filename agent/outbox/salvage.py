@@ -1,0 +1,86 @@
+"""A damaged file is moved aside and what can be read of it is saved, record by record, into a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from agent.core.ids import ulid
+from agent.outbox.pack import Undecodable, unpack
+from agent.outbox.schema import Durability, connect
+
+#: How far past an unreadable page row numbers are tried one by one before the search gives up on what follows.
+_SEARCH = 20_000
+_TABLES = {"meta": 2, "streams": 5, "memo": 2, "records": 8, "acked": 8, "quarantine": 9}
+_BY_ROW = ("streams", "records", "acked", "quarantine")
+
+
+def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]:
+    """Move `path` (with its log) to NAME.damaged-ULID and save its rows. Returns the new name and the records saved.
+
+    Raises sqlite3.Error or OSError when the new file cannot be written.
+    """
+    moved = path.with_name(f"{path.name}.damaged-{ulid(now_ms)}")
+    path.rename(moved)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(moved.with_name(moved.name + suffix))
+    saved = 0
+    with closing(connect(path, durability)) as new:
+        old = _read(moved)
+        if old is None:
+            return moved, 0
+        with closing(old):
+            new.execute("BEGIN IMMEDIATE")
+            for table, width in _TABLES.items():
+                statement = f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * width)})"  # noqa: S608 - our names
+                for row in _rows_by_number(old, table) if table in _BY_ROW else _rows(old, table):
+                    if table != "records" or _whole(row):
+                        new.execute(statement, row)
+                        saved += table == "records"
+            new.execute("COMMIT")
+    return moved, saved
+
+
+def _read(path: Path) -> sqlite3.Connection | None:
+    """A connection to the damaged file; None where it is no database at all."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError:
+        db.close()
+        return None
+    return db
+
+
+def _whole(row: tuple[object, ...]) -> bool:
+    try:
+        unpack(row[-1] if isinstance(row[-1], bytes) else b"")
+    except Undecodable:
+        return False
+    return True
+
+
+def _rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    with suppress(sqlite3.DatabaseError):
+        yield from db.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our own names
+
+
+def _rows_by_number(db: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    """Rows in order of their number; past an unreadable page the search goes on one by one."""
+    position, missed = -1, 0
+    while missed < _SEARCH:
+        try:
+            cursor = db.execute(f"SELECT * FROM {table} WHERE id > ? ORDER BY id", (position,))  # noqa: S608
+            row = cursor.fetchone()
+            while row is not None:
+                position, missed = row[0], 0
+                yield row
+                row = cursor.fetchone()
+        except sqlite3.DatabaseError:
+            position += 1
+            missed += 1
+        else:
+            return

@@ -1,0 +1,96 @@
+"""The file: its tables, its version, and how a connection to it is set up.
+
+One connection in one thread: SQLite's WAL-reset defect (3.7.0 to 3.51.2) needs a second one that writes. Others may
+open the file read-only to look at it. The format version is `user_version`; a newer one is refused, an older one is
+upgraded (there is none yet).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from agent.core.errors import PermanentError
+from agent.outbox.job import Damaged
+
+VERSION = 1
+APPLICATION_ID = 0x45644F62  # "EdOb"
+#: The write-ahead log is cut back to this after a burst, bytes.
+_WAL_KEPT = 16 << 20
+#: Files up to this size are checked whole at start; larger ones show damage when it is met.
+_CHECKED_WHOLE = 64 << 20
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+-- next: one more than the highest number committed: what a start declares comes from here, rows or no rows.
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, device TEXT NOT NULL, next INTEGER NOT NULL, ts INTEGER NOT NULL,
+    UNIQUE (epoch, device)
+);
+-- seq 0: a gap. hold: the number the row holds `low` at. content comes last, so that the rest is read without it.
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, hold INTEGER, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
+    size INTEGER NOT NULL, readings INTEGER NOT NULL, content BLOB NOT NULL
+);
+CREATE INDEX records_low ON records (stream, hold, size);
+-- at: when it was acknowledged, or quarantined, epoch milliseconds.
+CREATE TABLE acked (
+    id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
+    size INTEGER NOT NULL, readings INTEGER NOT NULL, at INTEGER NOT NULL, content BLOB NOT NULL
+);
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
+    size INTEGER NOT NULL, readings INTEGER NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, content BLOB NOT NULL
+);
+CREATE TABLE memo (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+Durability = Literal["memory", "commit", "fsync"]
+
+
+def connect(path: Path | None, durability: Durability) -> sqlite3.Connection:
+    """A connection ready for use, the tables made. Without a path: in memory. Raises sqlite3.Error and ours."""
+    if path is not None and path.exists() and 0 < path.stat().st_size < 512:
+        raise Damaged("the file is shorter than its header")
+    db = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=5.0)
+    try:
+        _set_up(db, path, durability)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability) -> None:
+    _check_version(db, path)
+    if path is not None:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
+    db.execute(f"PRAGMA synchronous = {'FULL' if durability == 'fsync' else 'NORMAL'}")
+    # Distributions build SQLite with secure_delete on: every acknowledged page would be written once more, as zeros.
+    db.execute("PRAGMA secure_delete = OFF")
+    if db.execute("PRAGMA secure_delete").fetchone()[0] != 0:
+        raise PermanentError("this build of SQLite cannot switch secure_delete off", "use another build of SQLite")
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        db.execute("BEGIN IMMEDIATE")
+        for table in TABLES.split(";")[:-1]:
+            db.execute(table)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    elif path is not None and path.stat().st_size <= _CHECKED_WHOLE:
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise Damaged(str(verdict).replace("\n", " ")[:200])
+
+
+def _check_version(db: sqlite3.Connection, path: Path | None) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise PermanentError(
+            f"{path} has outbox format {version}; this version knows formats up to {VERSION}",
+            "run the version that wrote it, or move the file away (what waits in it stays unsent)",
+        )
+    if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise Damaged("a database without a format version")

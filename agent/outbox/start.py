@@ -1,0 +1,62 @@
+"""What a start declares about the time before it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.core.flow import Gap
+from agent.core.ids import ulid
+from agent.outbox.job import Opened
+from agent.outbox.schema import Durability
+from agent.outbox.streams import StoredStream
+
+
+def declarations(opened: Opened, durability: Durability, started_ms: int) -> list[tuple[StoredStream, Gap]]:
+    """The gaps to be said, each with the stream it is about.
+
+    Every stream of the previous run was down from its last commit until now. Where that run did not end itself and the
+    machine has started since, commits that were still on their way to the disk are lost with it (unless durability is
+    `fsync`); where the file was damaged, so may be anything. A clock that went back makes no gap end before it began.
+    """
+    result = []
+    for stream in opened.streams:
+        if stream.epoch != opened.previous_epoch:
+            continue
+        until = max(started_ms, stream.ts)
+        since = stream.ts or until
+        last = stream.next - 1
+        common = {"device": stream.device, "epoch": stream.epoch, "from_ts": since, "to_ts": until}
+        result.append(
+            (
+                stream,
+                Gap(
+                    id=ulid(started_ms),
+                    kind="down",
+                    reason="agent stopped" if opened.clean else "agent ended without saying so",
+                    to_seq=last or None,
+                    **common,  # type: ignore[arg-type]
+                ),
+            )
+        )
+        power = not opened.clean and not opened.same_boot and durability == "commit"
+        if power or opened.damage is not None:
+            result.append(
+                (
+                    stream,
+                    Gap(
+                        id=ulid(started_ms),
+                        kind="lost",
+                        reason="power lost" if opened.damage is None else f"outbox file damaged: {opened.damage}",
+                        # Damage may have hit any number; power only what came after the last one on disk.
+                        from_seq=stream.next if opened.damage is None else 1,
+                        to_seq=None if opened.damage is None else last or None,
+                        **common,  # type: ignore[arg-type]
+                    ),
+                )
+            )
+    return result
+
+
+def over(streams: Sequence[StoredStream], lows: set[int], previous_epoch: str | None) -> list[int]:
+    """Streams nothing is left of: neither rows, nor anything to declare."""
+    return [stream.id for stream in streams if stream.id not in lows and stream.epoch != previous_epoch]

@@ -1,0 +1,185 @@
+"""What an outbox knows in memory, and every way it changes but through a commit. Pure; belongs to the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import msgspec
+
+from agent.core.clock import Clock
+from agent.core.flow import Batch, Gap, GapKind, Record
+from agent.core.ids import ulid
+from agent.outbox.bounds import Age, allowed
+from agent.outbox.gaps import gap_of, key_of
+from agent.outbox.job import Row
+from agent.outbox.lanes import Lanes
+from agent.outbox.memo import CachedMemo
+from agent.outbox.ring import Ring, Waiting
+from agent.outbox.streams import StreamBook, Track
+from agent.settings.base import OutboxSettings
+
+
+class OpenGap(msgspec.Struct):
+    """A gap on disk that nobody has been told yet: it may still grow."""
+
+    row: int
+    gap: Gap
+    size: int
+    track: Track
+
+
+class State:
+    """All figures and queues of one outbox."""
+
+    def __init__(self, settings: OutboxSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.memo = CachedMemo()
+        self.ring = Ring()
+        self.book = StreamBook(ulid(clock.now_ms()))
+        self.lanes: Lanes | None = None
+        self.session = 0
+        self.late = 0  #: waiting for their commit, appended before the present cut
+        self.committing = 0  #: gaps and batches in the transaction under way
+        self.acked: dict[int, int] = {}  #: row → stream; they go with the next commit
+        self.doomed: dict[int, int] = {}  #: the same for rows to be dropped; their gaps are in the ring
+        self.refused: dict[int, tuple[str, int]] = {}  #: row → reason, stream: to quarantine
+        self.open_gaps: dict[Hashable, OpenGap] = {}
+        self.records = 0
+        self.bytes = 0
+        self.last_row = 0  #: highest row number ever given away
+        self.last_committed = 0  #: highest row number on disk
+        self.oldest: tuple[int, int] | None = None
+        self.allocated = 0
+        self.free_disk: int | None = None
+        self.quarantined = 0
+        self.dropped = 0
+        self.written = 0
+        self.age = Age(settings.max_age, 0)
+        self.dropped_now: dict[GapKind, int] = {}  #: since it was last said
+        self.adopted = False  #: what the file knew is taken over, and the time before this run declared
+        self.unknown_loss: tuple[str, int] | None = None  #: reason and time, where a file could not be read at all
+
+    # --- appending ----------------------------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """Bytes the outbox may hold now."""
+        return allowed(self.settings.max_bytes, self.settings.min_free_disk, self.free_disk, self.allocated)
+
+    def append_batch(self, batch: Batch, packed: bytes) -> None:
+        """A number is used up whatever happens; then the batch waits, or is dropped and declared."""
+        track = self.book.of(batch.device)
+        seq = track.stream.next
+        track.stream.next += 1
+        now = self.clock.now_ms()
+        if seq == 1 and self.unknown_loss is not None:
+            reason, until = self.unknown_loss
+            unknown = Gap(id=ulid(now), kind="lost", device=batch.device, from_ts=0, to_ts=until, reason=reason)
+            self.declare(track, unknown)
+        readings = len(batch.readings)
+        if self.settings.when_full == "drop_newest" and self.bytes + len(packed) > self.limit:
+            self._lose("dropped", track, seq, now, readings)
+            return
+        self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings))
+        self.records += 1
+        self.bytes += len(packed)
+        while self.ring.full and self.ring.batches:
+            lost = self.ring.pop(newest=self.settings.when_full == "drop_newest")
+            self.records -= 1
+            self.bytes -= len(lost.packed)
+            self._no_longer_late(lost)
+            self._lose("overflow", lost.track, lost.seq, lost.ts, lost.readings)
+
+    def append_gap(self, gap: Gap) -> None:
+        """A loss somebody else has noticed."""
+        self.declare(self.book.of(gap.device, gap.epoch), gap)
+
+    def declare(self, track: Track, gap: Gap) -> None:
+        """Put a gap of a stream in line for the next transaction."""
+        if self.ring.declare(track, gap, self.clock.now_ms(), self.session):
+            self.records += 1
+
+    def _lose(self, kind: GapKind, track: Track, seq: int, ts: int, readings: int, reason: str | None = None) -> None:
+        gap = gap_of(kind, track.stream, seq, ts, readings, now_ms=self.clock.now_ms(), reason=reason)
+        self.declare(track, gap)
+        self.dropped += 1
+        self.dropped_now[kind] = self.dropped_now.get(kind, 0) + 1
+
+    def _no_longer_late(self, waiting: Waiting) -> bool:
+        if self.lanes is None or waiting.session == self.lanes.session:
+            return False
+        self.late -= 1
+        return True
+
+    # --- a reader's doings --------------------------------------------------------------------------------------------
+
+    def cut(self) -> Lanes:
+        """A new session: what is on disk is its backlog, and what waits for its commit will be."""
+        self.session += 1
+        self.late = len(self.ring) + self.committing
+        self.lanes = Lanes(last_row=self.last_committed, left=max(0, self.records - self.late), session=self.session)
+        return self.lanes
+
+    def is_gone(self, row: int) -> bool:
+        """Whether a row on disk is as good as deleted."""
+        return row in self.acked or row in self.doomed or row in self.refused
+
+    def told(self, record: Record) -> None:
+        """A record is handed out: a gap cannot grow any more."""
+        if isinstance(record.content, Gap):
+            key = key_of(record.content)
+            known = self.open_gaps.get(key)
+            if known is not None and known.row == record.row:
+                del self.open_gaps[key]
+
+    def ack(self, record: Record) -> None:
+        """The broker has it."""
+        self.acked[record.row] = self._stream_id(record)
+        self.records -= 1
+        self.bytes -= record.size
+
+    def refuse(self, record: Record, reason: str) -> None:
+        """The broker will never have it. A gap is not given up: it stays, for the next session."""
+        if record.seq:
+            self._to_quarantine(record.row, record.size, self._track(record), reason)
+            readings = len(record.content.readings) if isinstance(record.content, Batch) else 0
+            self._lose("quarantined", self._track(record), record.seq, record.ts, readings, reason)
+
+    def unreadable(self, row: Row) -> None:
+        """A row on disk is not what was written."""
+        track = self.book.by_id(row.stream)
+        reason = "record damaged on disk"
+        if track is not None:
+            self._to_quarantine(row.row, row.size, track, reason)
+            self._lose("lost", track, row.seq, row.ts, row.readings, reason)
+
+    def _to_quarantine(self, row: int, size: int, track: Track, reason: str) -> None:
+        self.refused[row] = (reason, track.id)
+        self.quarantined += 1
+        self.records -= 1
+        self.bytes -= size
+
+    def _track(self, record: Record) -> Track:
+        return self.book.of(record.stream.device, record.stream.epoch)
+
+    def _stream_id(self, record: Record) -> int:
+        return self._track(record).id
+
+    # --- bounds -------------------------------------------------------------------------------------------------------
+
+    def may_drop(self, row: int) -> bool:
+        """What is in flight is never dropped: it may be with the broker already."""
+        return not self.is_gone(row) and (self.lanes is None or row not in self.lanes.flight)
+
+    def drop(self, row: Row, kind: GapKind) -> None:
+        """Give up a row on disk. It goes, and its gap is written, in the next transaction."""
+        track = self.book.by_id(row.stream)
+        if track is None:
+            return
+        if self.lanes is not None:
+            self.lanes.withdraw([row.row])
+        self.doomed[row.row] = row.stream
+        self.records -= 1
+        self.bytes -= row.size
+        self._lose(kind, track, row.seq, row.ts, row.readings)

@@ -1,0 +1,268 @@
+"""The thin part that touches SQLite: one connection, used by one thread. Foreign errors are translated here.
+
+Every method runs in the outbox's worker thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from agent.core.flow import Batch, Gap
+from agent.outbox.guard import boot_id, own, translated
+from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row
+from agent.outbox.pack import Undecodable, unpack
+from agent.outbox.salvage import salvage
+from agent.outbox.schema import Durability, connect
+from agent.outbox.streams import Low, StoredStream
+
+#: The quarantine keeps this many records; what goes from it has long been declared.
+QUARANTINE_KEPT = 1000
+
+_LOW = (
+    "SELECT (SELECT hold FROM records WHERE stream = ?1 AND hold IS NOT NULL ORDER BY hold LIMIT 1),"
+    " EXISTS (SELECT 1 FROM records WHERE stream = ?1)"
+)
+_COLUMNS = "id, stream, seq, ts, size, readings"
+
+
+def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Row numbers as ranges without holes: deleting by range costs a fraction."""
+    result = []
+    for _, group in groupby(enumerate(sorted(rows)), lambda pair: pair[1] - pair[0]):
+        members = [row for _, row in group]
+        result.append((members[0], members[-1]))
+    return result
+
+
+class Store:
+    """One file (or, without a path, memory)."""
+
+    def __init__(self, path: Path | None, durability: Durability, *, boot: Callable[[], str] = boot_id) -> None:
+        self._path = path
+        self._durability = durability
+        self._boot = boot
+        self._db: sqlite3.Connection | None = None
+        self._lock: int | None = None
+        self._page_size = 4096
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open connection."""
+        if self._db is None:
+            raise DiskRefused("the outbox file is not open")
+        return self._db
+
+    # --- opening and closing ------------------------------------------------------------------------------------------
+
+    def open(self, now_ms: int, gone: Sequence[int] = ()) -> Opened:
+        """Open the file, salvaging it if need be; rows in `gone` are deleted. Raises DiskRefused or PermanentError."""
+        damage: Damaged | None = None
+        try:
+            return self._open(gone)
+        except Damaged as error:
+            damage = error
+        self._drop_connection()
+        if self._path is None:
+            raise DiskRefused(damage.reason)
+        with translated():
+            moved, saved = salvage(self._path, self._durability, now_ms)
+            opened = self._open(gone)
+        opened.damage, opened.moved_to, opened.saved = damage.reason, str(moved), saved
+        return opened
+
+    def _open(self, gone: Sequence[int]) -> Opened:
+        self._drop_connection()
+        if self._path is not None and self._lock is None:
+            self._lock = own(self._path)
+        with translated():
+            self._db = connect(self._path, self._durability)
+            self._page_size = self._db.execute("PRAGMA page_size").fetchone()[0]
+            self._db.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in gone])
+            return self._look()
+
+    def _look(self) -> Opened:
+        db = self.db
+        meta = dict(db.execute("SELECT key, value FROM meta"))
+        records, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM records").fetchone()
+        boot = self._boot()
+        return Opened(
+            previous_epoch=meta.get("epoch"),
+            clean=meta.get("clean") == "1",
+            same_boot=not boot or meta.get("boot") in {None, "", boot},
+            streams=[StoredStream(*row) for row in db.execute("SELECT id, epoch, device, next, ts FROM streams")],
+            lows=self._lows(row for (row,) in db.execute("SELECT DISTINCT stream FROM records").fetchall()),
+            records=records,
+            size=size,
+            last_row=max(
+                db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
+                for table in ("records", "acked", "quarantine")
+            ),
+            oldest=self._oldest(),
+            allocated=self._allocated(),
+            quarantined=db.execute("SELECT count(*) FROM quarantine").fetchone()[0],
+            memo=dict(db.execute("SELECT key, value FROM memo")),
+        )
+
+    def begin_run(self, epoch: str, job: Job, forget: Sequence[int]) -> Committed:
+        """Write down that a run with this epoch has begun, with what it declares; streams in `forget` are over."""
+        return self._write(
+            job,
+            [
+                (
+                    "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                    [("epoch", epoch), ("boot", self._boot()), ("clean", "0")],
+                ),
+                ("DELETE FROM streams WHERE id = ?", [(number,) for number in forget]),
+            ],
+        )
+
+    def close(self, *, clean: bool) -> None:
+        """Close the file; `clean` says that everything appended is in it."""
+        try:
+            if self._db is not None and clean:
+                with translated():
+                    self._db.execute("UPDATE meta SET value = '1' WHERE key = 'clean'")
+        finally:
+            self._drop_connection()
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+
+    def _drop_connection(self) -> None:
+        if self._db is not None:
+            db, self._db = self._db, None
+            with translated():
+                db.close()
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def commit(self, job: Job) -> Committed:
+        """Write one transaction. Raises DiskRefused or Damaged; then nothing of it is there."""
+        return self._write(job, [])
+
+    def _write(self, job: Job, first: Sequence[tuple[str, list[tuple[object, ...]]]]) -> Committed:
+        with translated():
+            db = self.db
+            if db.in_transaction:  # an earlier failure that could not be rolled back then
+                db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for statement, rows in first:
+                    db.executemany(statement, rows)
+                self._apply(db, job)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            return Committed(self._lows(job.touched), self._oldest(), self._allocated())
+
+    def _apply(self, db: sqlite3.Connection, job: Job) -> None:
+        if job.new_streams:
+            db.executemany("INSERT INTO streams VALUES (?, ?, ?, 1, 0)", job.new_streams)
+        if job.acked:
+            ranges = runs(job.acked)
+            if job.keep_acked:
+                db.executemany(
+                    f"INSERT OR REPLACE INTO acked SELECT {_COLUMNS}, {job.now_ms:d}, content"  # noqa: S608 - a number
+                    " FROM records WHERE id BETWEEN ? AND ? AND seq > 0",
+                    ranges,
+                )
+            db.executemany("DELETE FROM records WHERE id BETWEEN ? AND ?", ranges)
+        if job.dropped:
+            db.executemany("DELETE FROM records WHERE id BETWEEN ? AND ?", runs(job.dropped))
+        if job.quarantined:
+            db.executemany(
+                f"INSERT OR REPLACE INTO quarantine SELECT {_COLUMNS}, ?2, ?1, content"  # noqa: S608 - our own names
+                " FROM records WHERE id = ?3",
+                job.quarantined,
+            )
+            db.executemany("DELETE FROM records WHERE id = ?", [(row,) for _, _, row in job.quarantined])
+            db.execute(
+                "DELETE FROM quarantine WHERE id <="
+                " (SELECT id FROM quarantine ORDER BY id DESC LIMIT 1 OFFSET ?)", (QUARANTINE_KEPT,)
+            )  # fmt: skip
+        if job.updates:
+            db.executemany("UPDATE records SET content = ?, size = ? WHERE id = ?", job.updates)
+        if job.inserts:
+            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job.inserts)
+        if job.streams:
+            db.executemany("UPDATE streams SET next = ?, ts = ? WHERE id = ?", job.streams)
+        for key, value in job.memo.items():
+            if value is None:
+                db.execute("DELETE FROM memo WHERE key = ?", (key,))
+            else:
+                db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (key, value))
+
+    def relieve(self) -> None:
+        """Give the write-ahead log's space back, so that acknowledgements find room on a full disk."""
+        with translated():
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def prune_acked(self, before_ms: int, max_bytes: int) -> None:
+        """Keep of the acknowledged records what is younger and fits."""
+        with translated():
+            self.db.execute("DELETE FROM acked WHERE at < ?", (before_ms,))
+            self.db.execute(
+                "DELETE FROM acked WHERE id <= (SELECT max(id) FROM"
+                " (SELECT id, sum(size) OVER (ORDER BY id DESC) AS above FROM acked) WHERE above > ?)",
+                (max_bytes,),
+            )
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def fetch(self, low: int, high: int, limit: int, max_bytes: int) -> list[Row]:
+        """Rows from `low` to `high`, in order, decoded: `limit` of them, fewer when they are large."""
+        result: list[Row] = []
+        with translated():
+            size = 0
+            for row, stream, seq, ts, packed_size, readings, packed in self.db.execute(
+                f"SELECT {_COLUMNS}, content FROM records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",  # noqa: S608
+                (low, high, limit),
+            ):
+                try:
+                    content: Batch | Gap | None = unpack(packed)
+                except Undecodable:
+                    content = None
+                result.append(Row(row, stream, seq, ts, packed_size, readings, content))
+                size += len(packed)
+                if size >= max_bytes:
+                    break
+        return result
+
+    def oldest(self, limit: int) -> list[Row]:
+        """The oldest batches, without their contents. Gaps are never dropped, so they are not among them."""
+        with translated():
+            return [
+                Row(*row)
+                for row in self.db.execute(
+                    f"SELECT {_COLUMNS} FROM records WHERE seq > 0 ORDER BY id LIMIT ?",  # noqa: S608 - our own names
+                    (limit,),
+                )
+            ]
+
+    def free_disk(self) -> int | None:
+        """Bytes free to us on the file system; None where that means nothing."""
+        if self._path is None:
+            return None
+        with translated():
+            disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize
+
+    def _lows(self, streams: Iterator[int] | set[int]) -> list[Low]:
+        result = []
+        for number in streams:
+            hold, rows = self.db.execute(_LOW, (number,)).fetchone()
+            result.append(Low(number, hold, bool(rows)))
+        return result
+
+    def _oldest(self) -> tuple[int, int] | None:
+        row: tuple[int, int] | None = self.db.execute("SELECT id, ts FROM records ORDER BY id LIMIT 1").fetchone()
+        return row
+
+    def _allocated(self) -> int:
+        return int(self.db.execute("PRAGMA page_count").fetchone()[0]) * self._page_size

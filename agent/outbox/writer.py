@@ -1,0 +1,238 @@
+"""The writer: one task that commits at once, then not again for a moment; in memory while the disk refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+
+from agent.core.errors import AgentError
+from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, undone
+from agent.outbox.job import Committed, Damaged, DiskRefused, Row
+from agent.outbox.opening import adopt
+from agent.outbox.report import Report
+from agent.outbox.state import State
+from agent.outbox.store import Store
+from agent.outbox.worker import Worker
+
+#: Group commit: after a commit the next one waits this long (seconds), by durability.
+PACE = {"memory": 0.005, "commit": 0.005, "fsync": 0.1}
+#: Acknowledgements and notes travel with the next commit; without one they wait this long at most.
+TICK = 0.5
+#: How long a refusing disk is left alone, and how long the answer about free space is believed.
+RETRY = 3.0
+LOOK = 5.0
+#: Portions while the disk refuses: a little may fit where much does not.
+SMALL = 256 << 10
+
+
+class Writer:
+    """Owns the lock that keeps transactions and reading apart."""
+
+    def __init__(self, state: State, store: Store, worker: Worker, *, name: str, notify: Callable[[], None]) -> None:
+        self._state = state
+        self._store = store
+        self._worker = worker
+        self._notify = notify
+        self._report = Report(name)
+        self.lock = asyncio.Lock()
+        self.refused = False
+        self._is_open = False
+        self._was_open = False
+        self._retry_at = 0.0
+        self._look_at = 0.0
+        self._stopping = False
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._flushing: list[asyncio.Future[None]] = []
+        self._started_ms = state.clock.now_ms()
+
+    # --- for the loop -------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """There is something to commit."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Commit what is there and end `run`."""
+        self._stopping = True
+        self._wake.set()
+        self._urgent.set()
+
+    def damaged(self) -> None:
+        """A reader met a damaged page."""
+        self._is_open = False
+        self._wake.set()
+        self._urgent.set()
+
+    async def flush(self) -> None:
+        """Return when everything appended so far is committed, or the disk refuses."""
+        future = asyncio.get_running_loop().create_future()
+        self._flushing.append(future)
+        self._wake.set()
+        self._urgent.set()
+        await future
+
+    async def fetch(self, low: int, high: int, limit: int, max_bytes: int) -> list[Row]:
+        """Rows read back. Call with the lock held."""
+        if not self._is_open:
+            raise DiskRefused("the outbox file is not open")
+        return await self._worker.call(partial(self._store.fetch, low, high, limit, max_bytes))
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the file. A disk that refuses is no reason not to start; PermanentError is."""
+        try:
+            async with self.lock:
+                await self._open()
+                self._report.opened(self._state)
+        except (DiskRefused, Damaged) as error:
+            self._refuse(error)
+
+    async def run(self) -> None:
+        """Commit until stopped."""
+        pace = PACE[self._state.settings.durability]
+        while True:
+            stopping = self._stopping
+            await self._cycle()
+            if stopping:
+                return
+            await self._wait(self._urgent, pace)
+            self._urgent.clear()
+            await self._wait(self._wake, TICK)
+            self._wake.clear()
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        if not event.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await event.wait()
+
+    def close(self) -> None:
+        """Commit what a cancelled `run` left, and close the file. Blocks for that long."""
+        clean = False
+        try:
+            while self._is_open and self._pending:
+                made = plan(self._state)
+                self._concluded(made, self._worker.submit(partial(self._store.commit, made.job)))
+            clean = self._is_open
+        except (DiskRefused, Damaged) as error:
+            self._refuse(error)
+        finally:
+            closing = self._worker.submit(partial(self._store.close, clean=clean))
+            self._worker.close()
+            self._answer()
+            self._report.closed(self._state, closing.exception())
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _pending(self) -> bool:
+        state = self._state
+        return bool(state.ring or state.acked or state.doomed or state.refused or state.memo.dirty)
+
+    async def _cycle(self) -> None:
+        flushing, self._flushing = self._flushing, []
+        try:
+            async with self.lock:
+                await self._commit_all()
+        finally:
+            for future in flushing:
+                if not future.done():
+                    future.set_result(None)
+        self._report.figures(self._state)
+
+    async def _commit_all(self) -> None:
+        state, now = self._state, self._state.clock.monotonic()
+        if self.refused and now < self._retry_at and not self._stopping:
+            return
+        try:
+            if not self._is_open:
+                await self._open()
+            await self._look(now)
+            if self.refused:
+                await self._worker.call(self._store.relieve)
+            # What is appended meanwhile is the next turn's: a commit takes everybody who came before it.
+            left = len(state.ring)
+            while True:
+                if needs_room(state):
+                    count = 256 + len(state.acked) + (len(state.lanes.flight) if state.lanes else 0)
+                    make_room(state, await self._worker.call(partial(self._store.oldest, count)))
+                if not self._pending:
+                    break
+                left -= await self._commit()
+                if left <= 0 and not needs_room(state):
+                    break
+        except DiskRefused as error:
+            self._refuse(error)
+        except Damaged as error:
+            self._is_open = False
+            self._refuse(error, again_at=now)
+
+    async def _commit(self) -> int:
+        made = plan(self._state, max_bytes=SMALL if self.refused else JOB_BYTES)
+        future = self._worker.submit(partial(self._store.commit, made.job))
+        try:
+            await self._worker.finished(future)
+        finally:  # also when cancelled: the thread finishes what it began, and its outcome has to be known
+            self._concluded(made, future)
+        return len(made.gaps) + len(made.batches)
+
+    def _concluded(self, made: Plan, future: Future[Committed]) -> None:
+        try:
+            committed = future.result()
+        except BaseException:
+            undone(self._state, made)
+            raise
+        applied(self._state, made, committed)
+        self._report.committed(self._state)
+        if self.refused:
+            self.refused = False
+            self._report.disk_ok()
+        self._notify()
+
+    async def _open(self) -> None:
+        state = self._state
+        gone = [*state.acked, *state.doomed, *state.refused]
+        opened = await self._worker.call(partial(self._store.open, state.clock.now_ms(), gone))
+        if opened.damage is not None:
+            self._report.salvaged(opened)
+        forget = adopt(state, opened, started_ms=self._started_ms, again=self._was_open)
+        if not self._was_open:
+            self._report.declared(len(state.ring.gaps))
+        made = plan(state)
+        future = self._worker.submit(partial(self._store.begin_run, state.book.epoch, made.job, forget))
+        try:
+            await self._worker.finished(future)
+        finally:
+            self._concluded(made, future)
+        self._is_open = self._was_open = True
+
+    async def _look(self, now: float) -> None:
+        state = self._state
+        state.age.mark(now, state.last_row + 1)
+        if state.clock.synced:
+            state.age.set_clock(state.clock.now_ms(), now)
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            state.free_disk = await self._worker.call(self._store.free_disk)
+            keep = state.settings.keep_acked
+            if keep is not None:
+                before = state.clock.now_ms() - int(keep.age * 1000)
+                await self._worker.call(partial(self._store.prune_acked, before, keep.max_bytes))
+
+    def _refuse(self, error: AgentError, *, again_at: float | None = None) -> None:
+        now = self._state.clock.monotonic()
+        self._retry_at = now + RETRY if again_at is None else again_at
+        if not self.refused:
+            self.refused = True
+            self._report.disk_refused(str(error))
+
+    def _answer(self) -> None:
+        for future in self._flushing:
+            if not future.done():
+                future.set_result(None)
+        self._flushing.clear()
