@@ -89,7 +89,7 @@ class DeviceStatus(Struct):
 
 
 class Catalogue(Struct, omit_defaults=True):
-    """`{topic}/tags`, retained; too large for one message: `parts` here and the tags in `{topic}/tags/1`, `/2` and so on."""
+    """`{topic}/tags`, retained. Too large for one message: `parts` here, the tags in `{topic}/tags/1`, `/2` and on."""
 
     version: int
     part: tuple[int, int] | None = None

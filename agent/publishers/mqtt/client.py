@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, cast
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -23,45 +23,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.link import LOCAL, Connack, Handler, Loss, said
+from agent.publishers.mqtt.thread import run_in_thread
 from agent.publishers.mqtt.wire import Packed
 
 Version = Literal["5", "3.1.1"]
 _PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 _MAX_READS = 64
 """Turns of paho's reader before the loop may do something else."""
-
-
-class Connack(NamedTuple):
-    """What the broker answered to CONNECT."""
-
-    code: int
-    said: str = ""
-    receive_maximum: int = 65535
-    max_packet: int | None = None
-    max_qos: int = 2
-    retain_available: bool = True
-    keep_alive: int | None = None
-    client_id: str | None = None
-
-
-class Loss(NamedTuple):
-    """Why a connection ended: the broker's DISCONNECT (`code`), or something on our side (`code` is None)."""
-
-    text: str
-    code: int | None = None
-
-
-class Handler(Protocol):
-    """Who is told what happens on a connection. Called on the loop; must not raise."""
-
-    def acknowledged(self, mid: int, code: int, /) -> None:
-        """PUBACK arrived; or, at QoS 0, the message is written."""
-
-    def received(self, incoming: Incoming, /) -> None:
-        """A message on a topic we listen to."""
-
-    def lost(self, loss: Loss, /) -> None:
-        """The connection is gone. Said once."""
 
 
 class _Client(paho.Client):
@@ -81,7 +50,7 @@ class _Client(paho.Client):
         )
         self.max_inflight_messages = 0  # the window is ours; with one of its own paho scans its queue at every PUBACK
         self.acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
-        self.version_refused: Callable[[], None] = lambda: None
+        self.refused: Callable[[int], None] = lambda _code: None
 
     def _create_socket_connection(self) -> socket.socket:
         return self.dial.tcp()
@@ -100,10 +69,15 @@ class _Client(paho.Client):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_connack(self) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        if self._protocol == MQTTProtocolVersion.MQTTv311 and len(packet) == 2 and packet[1] == 1:
-            self.version_refused()  # paho takes the connection down without telling why
-        return super()._handle_connack()
+        code = self._in_packet["packet"][1] if len(self._in_packet["packet"]) > 1 else 0
+        if code == 1 and self._protocol == MQTTProtocolVersion.MQTTv311:
+            self.refused(0x84)  # paho takes the connection down without telling why
+        try:
+            return super()._handle_connack()
+        except MalformedPacket:
+            if code >= 0x80:
+                self.refused(code)  # a code paho does not know here, 0x99 for one
+            raise
 
     def pace(self, seconds: float) -> None:
         """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""
@@ -133,8 +107,6 @@ class Connection:
         self._answered = self._flushing = self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
-    # --- opening ------------------------------------------------------------------------------------------------------
-
     def prepare(self, username: str | None, password: str | None, will: Message | None) -> None:
         """What CONNECT carries beside the client id."""
         self._client.username, self._client.password = username, password
@@ -149,7 +121,7 @@ class Connection:
         """
         client, announced = self._client, max(1, round(keep_alive))
         clean: Any = True if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # 3.1.1: clean session, by default
-        thread = _run_in_thread(lambda: client.connect(host, port, announced, clean_start=clean))
+        thread = run_in_thread(lambda: client.connect(host, port, announced, clean_start=clean))
         try:
             await asyncio.wait({thread})
             thread.result()
@@ -182,7 +154,7 @@ class Connection:
         client.on_message = self._on_message
         client.on_publish = lambda _client, _data, mid, _reason, _properties: self._acknowledged(mid, 0)  # QoS 0 only
         client.acknowledged = self._acknowledged
-        client.version_refused = lambda: self._answer(Connack(0x84))
+        client.refused = lambda code: self._answer(Connack(code))
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = lambda *_: self._flush_soon()
         client.on_socket_unregister_write = lambda *_: self._stop_writing()
@@ -200,8 +172,6 @@ class Connection:
         if not self._gone.is_set():
             self._guard(self._client.loop_misc)
             self._timer = self._loop.call_later(every, self._misc, every)
-
-    # --- the loop's callbacks -----------------------------------------------------------------------------------------
 
     def _readable(self) -> None:
         self._guard(self._read)
@@ -240,21 +210,10 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - translated once, here
             self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
 
-    # --- paho's callbacks ---------------------------------------------------------------------------------------------
+    # paho's callbacks
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, found: Properties | None) -> None:
-        self._answer(
-            Connack(
-                code=reason.value,
-                said=getattr(found, "ReasonString", "") or getattr(found, "ServerReference", ""),
-                receive_maximum=getattr(found, "ReceiveMaximum", 65535),
-                max_packet=getattr(found, "MaximumPacketSize", None),
-                max_qos=getattr(found, "MaximumQoS", 2),
-                retain_available=bool(getattr(found, "RetainAvailable", 1)),
-                keep_alive=getattr(found, "ServerKeepAlive", None),
-                client_id=getattr(found, "AssignedClientIdentifier", None),
-            )
-        )
+        self._answer(Connack.of(reason.value, found))
 
     def _answer(self, connack: Connack) -> None:
         self._answered = True
@@ -264,17 +223,12 @@ class Connection:
     def _on_disconnect(
         self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
+        code = reason.value
         if flags.is_disconnect_packet_from_server:
-            said = getattr(properties, "ReasonString", "") or getattr(properties, "ServerReference", "")
-            self._end(Loss(said, reason.value), close=False)
-            return
-        # paho dresses its own errors in the same reason codes
-        local = {
-            0x00: "closed by us",
-            0x8D: "the broker does not answer: the link is dead",
-            0x82: "the broker sent a packet that breaks the protocol",
-        }
-        self._end(Loss(local.get(reason.value, "the connection broke")), close=False)
+            loss = Loss(said(properties), code)
+        else:  # paho dresses its own errors in the same reason codes
+            loss = Loss(LOCAL.get(code, "the connection broke"))
+        self._end(loss, close=False)
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Sequence[ReasonCode], _found: Any) -> None:
         if self._suback is not None and not self._suback.done():
@@ -307,17 +261,13 @@ class Connection:
             self._timer.cancel()
         if close:
             self._client.close()
-        if not self._connack.done():
-            self._connack.set_exception(ConnectionLost(loss.text))
-            self._connack.exception()  # seen, also where connect() was cancelled
-        if self._suback is not None and not self._suback.done():
-            self._suback.set_exception(ConnectionLost(loss.text))
-            self._suback.exception()
+        for answer in (self._connack, self._suback):
+            if answer is not None and not answer.done():
+                answer.set_exception(ConnectionLost(loss.text))
+                answer.exception()  # seen, also where nobody waits any more
         handler, self._handler = self._handler, None
         if handler is not None:
             handler.lost(loss)
-
-    # --- while it stands ----------------------------------------------------------------------------------------------
 
     def attach(self, handler: Handler) -> None:
         """From now on `handler` is told; at once, if the connection is gone already."""
@@ -356,30 +306,3 @@ class Connection:
         """Hang up at once."""
         self._end(Loss(why))
         self._client.close()
-
-
-def _run_in_thread(function: Callable[[], object]) -> asyncio.Future[None]:
-    """Run it in a thread of its own: a resolver that hangs must neither take a pool's place nor delay the exit."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    def settle(error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-    def run() -> None:
-        error: BaseException | None = None
-        try:
-            function()
-        except BaseException as raised:  # noqa: BLE001 - handed to whoever waits
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, error)
-
-    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
-    return future

@@ -14,13 +14,13 @@ from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Limits, Message
 from agent.publishers.mqtt import reasons
-from agent.publishers.mqtt.client import Connack, Connection, Loss, Version
+from agent.publishers.mqtt.client import Connection, Version
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.link import Connack, Loss
 from agent.publishers.mqtt.session import MqttSession
 from agent.settings.base import TLSSettings
 from agent.settings.values import read_secret
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import CONNECTS
 
 log = get_logger("mqtt")
 
@@ -139,7 +139,6 @@ class MqttPublisher:
         except BaseException:
             connection.abort()
             raise
-        CONNECTS.labels(options.publisher).inc()
         return connection, session
 
     def _password(self) -> str | None:

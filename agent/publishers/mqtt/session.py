@@ -9,36 +9,19 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from agent.core.errors import AgentError, ConnectionLost, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.link import Link, Loss
 from agent.publishers.mqtt.wire import pack_properties, packet_size
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED, PUBLISHED_BYTES
+from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
 
 log = get_logger("mqtt")
 
-_RESULTS = {"rejected": "rejected", "transient": "retried", "lost": "retried"}
 _MAX_INCOMING = 1000
-
-
-class Link(Protocol):
-    """What a session needs of its connection."""
-
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
-        """Queue one PUBLISH; its packet identifier."""
-
-    def abort(self, why: str = ...) -> None:
-        """Hang up at once."""
-
-
-class _Loss(Protocol):
-    @property
-    def text(self) -> str: ...
-    @property
-    def code(self) -> int | None: ...
 
 
 class _Bundle:
@@ -82,8 +65,8 @@ class MqttSession:
         self._incoming: deque[Incoming] = deque(maxlen=_MAX_INCOMING)
         self._came = asyncio.Event()
         self._unheard = False
-        self._ok = PUBLISHED.labels(publisher, "ok")
-        self._bytes = PUBLISHED_BYTES.labels(publisher)
+        # what only we can see; records and bytes are counted by the route
+        self._no_subscriber = PUBLISHED.labels(publisher, "no_subscriber")
         self._ack_seconds = ACK_SECONDS.labels(publisher)
 
     # --- the port -----------------------------------------------------------------------------------------------------
@@ -95,7 +78,6 @@ class MqttSession:
         try:
             packets = [self._packet(message) for message in messages]
         except Rejected as refused:
-            PUBLISHED.labels(self._publisher, "rejected").inc()
             future.set_exception(refused)
             return future
         if not packets:
@@ -141,7 +123,6 @@ class MqttSession:
             self._taken(flying, code)
             return
         row = reasons.reaction(reasons.PUBACK, code)
-        PUBLISHED.labels(self._publisher, _RESULTS[row.kind]).inc()
         _fail(flying.bundle, reasons.error(row, code, flying.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
@@ -151,7 +132,7 @@ class MqttSession:
         self._incoming.append(incoming)
         self._came.set()
 
-    def lost(self, loss: _Loss, /) -> None:
+    def lost(self, loss: Loss, /) -> None:
         """The connection is gone: everything in flight fails, everybody who waits is told."""
         if self._why is not None:
             return
@@ -202,7 +183,6 @@ class MqttSession:
         except ValueError as error:
             _fail(bundle, Rejected(f"{message.topic}: {error}"))
             return
-        self._bytes.inc(len(message.payload))
         self._flying[mid] = _Flying(bundle, time.monotonic(), packet.size, message.topic)
 
     async def _wait_for_room(self) -> None:
@@ -214,12 +194,10 @@ class MqttSession:
 
     def _taken(self, flying: _Flying, code: int) -> None:
         if code == 0x10:
-            PUBLISHED.labels(self._publisher, "no_subscriber").inc()
+            self._no_subscriber.inc()
             if not self._unheard:
                 self._unheard = True
                 log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
-        else:
-            self._ok.inc()
         bundle = flying.bundle
         bundle.left -= 1
         if not bundle.left and not bundle.future.done():

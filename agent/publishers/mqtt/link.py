@@ -1,0 +1,76 @@
+"""What a connection and a session say to each other. No I/O, no library."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from agent.core.flow import Incoming
+
+#: What paho means when it is not the broker that ended a connection.
+LOCAL: dict[int, str] = {
+    0x00: "closed by us",
+    0x82: "the broker sent a packet that breaks the protocol",
+    0x8D: "the broker does not answer: the link is dead",
+}
+
+
+def said(found: object) -> str:
+    """The broker's own words in the properties of a packet: why, or which server to use instead."""
+    return str(getattr(found, "ReasonString", "") or getattr(found, "ServerReference", ""))
+
+
+class Connack(NamedTuple):
+    """What the broker answered to CONNECT."""
+
+    code: int
+    said: str = ""
+    receive_maximum: int = 65535
+    max_packet: int | None = None
+    max_qos: int = 2
+    retain_available: bool = True
+    keep_alive: int | None = None
+    client_id: str | None = None
+
+    @classmethod
+    def of(cls, code: int, found: object) -> Connack:
+        """From the properties the library decoded; attributes are there where the broker sent them."""
+        return cls(
+            code=code,
+            said=said(found),
+            receive_maximum=getattr(found, "ReceiveMaximum", 65535),
+            max_packet=getattr(found, "MaximumPacketSize", None),
+            max_qos=getattr(found, "MaximumQoS", 2),
+            retain_available=bool(getattr(found, "RetainAvailable", 1)),
+            keep_alive=getattr(found, "ServerKeepAlive", None),
+            client_id=getattr(found, "AssignedClientIdentifier", None),
+        )
+
+
+class Loss(NamedTuple):
+    """Why a connection ended: the broker's DISCONNECT (`code`), or something on our side (`code` is None)."""
+
+    text: str
+    code: int | None = None
+
+
+class Handler(Protocol):
+    """Who is told what happens on a connection. Called on the loop; must not raise."""
+
+    def acknowledged(self, mid: int, code: int, /) -> None:
+        """PUBACK arrived; or, at QoS 0, the message is written."""
+
+    def received(self, incoming: Incoming, /) -> None:
+        """A message on a topic we listen to."""
+
+    def lost(self, loss: Loss, /) -> None:
+        """The connection is gone. Said once."""
+
+
+class Link(Protocol):
+    """What a session needs of its connection."""
+
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
+        """Queue one PUBLISH; its packet identifier."""
+
+    def abort(self, why: str = ...) -> None:
+        """Hang up at once."""
