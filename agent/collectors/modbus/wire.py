@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from struct import Struct
 from typing import Any
 
@@ -176,7 +177,8 @@ async def connect_tcp(host: str, port: int, timeout: float) -> Wire:
         try:
             return await create()
         except OSError as error:  # the library logs it and says False
-            reason = error.strerror or str(error)
+            number = error.errno or 0  # below zero: a resolver's
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
             raise
 
     inner.call_create = noted

@@ -1,0 +1,42 @@
+"""Every collector keeps the contract of its port. A new protocol adds its bench to BENCHES."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from agent.core.ports import Collector, Site
+from agent.testing.collector_contract import CHECKS, Bench
+from tests.integration.modbus.servers import Plant, device
+
+
+class ModbusBench(Plant):
+    """The library's own server."""
+
+    tags = 4
+
+    def build(self, name: str, site: Site) -> Collector:
+        tags: dict[str, object] = {
+            "count": {"address": "holding:0", "type": "uint32"},
+            "running": "coil:3",
+            "overload": "input:10.4",
+            "once": {"address": "holding:9", "interval": "once"},
+        }
+        return device(self.url, tags).build(name, site)
+
+
+BENCHES: dict[str, Callable[[], Bench]] = {"modbus": ModbusBench}
+
+
+@pytest.fixture(params=BENCHES)
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    found = BENCHES[request.param]()
+    yield found
+    await found.down()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_contract(check: Callable[[Bench], Awaitable[None]], bench: Bench) -> None:
+    """The collector passes the check."""
+    await check(bench)

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from pymodbus.constants import ExcCodes
+
+from agent.collectors.modbus.quarantine import PROBE_SECONDS
+from agent.core.clock import SystemClock
+from agent.core.errors import ConnectionLost, TransientError
+from agent.core.flow import Sample
+from agent.telemetry.metrics import READ_ERRORS, REQUESTS
+from agent.testing.site import SimpleSite
+from tests.integration.modbus.reading import Said, cycle, said, take
+from tests.integration.modbus.servers import Ask, device, plant, scripted
+from tests.support.waiting import eventually
+
+ILLEGAL = "BadConfigurationError"
+
+
+class Hasty(SystemClock):
+    """The machine's clock; `skip` makes minutes pass."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def skip(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+def requests(name: str) -> float:
+    return float(REQUESTS.labels(name)._value.get())
+
+
+async def test_one_illegal_register_costs_one_tag() -> None:
+    """In a merged block with an illegal register exactly the tags on it are bad, with code and reason, at once."""
+    async with plant() as running, SimpleSite() as site:
+        running.memory.illegal = {("holding", 13), ("holding", 14), ("input", 0)}
+        tags: dict[str, object] = {f"h{offset}": f"holding:{offset}" for offset in range(40)}
+        tags |= {"i0": "input:0", "i1": "input:1"}
+        tags["wide"] = {"address": "holding:40", "type": "uint64"}
+        config = device(running.url, tags)
+        async with config.build("press", site).open() as samples:
+            first = await cycle(samples, config)
+            asked = len(running.memory.asked)
+            second = await cycle(samples, config)
+            assert len(running.memory.asked) - asked == 3  # 0..12, 15..43, input 1: nothing is tried again
+            assert site.notes["press", "modbus"]["quarantined"] == {  # type: ignore[index]
+                "h13": "illegal data address", "h14": "illegal data address", "i0": "illegal data address",
+            }  # fmt: skip
+    for found in (first, second):
+        bad = {name: what for name, what in found.items() if what.code != "Good"}
+        assert bad == dict.fromkeys(["h13", "h14", "i0"], Said(None, ILLEGAL, "illegal data address"))
+        assert all(found[f"h{n}"].value == running.values[1]["holding"][n] for n in range(40) if n not in (13, 14))
+
+
+async def test_an_address_beyond_the_end_is_refused_by_a_real_server() -> None:
+    """A register the server does not have at all is treated the same."""
+    async with plant() as running, SimpleSite() as site:
+        config = device(running.url, {"last": "holding:1999", "none": "holding:2000"})
+        async with config.build("press", site).open() as samples:
+            found = await cycle(samples, config)
+    assert found["last"].code == "Good"
+    assert found["none"] == Said(None, ILLEGAL, "illegal data address")
+
+
+async def test_a_device_that_takes_less_than_it_should() -> None:
+    """A block refused as too large (03) is split until it fits, and no tag stays bad."""
+    async with plant() as running, SimpleSite() as site:
+        running.memory.largest = 20
+        config = device(running.url, {f"h{offset}": f"holding:{offset}" for offset in range(60)})
+        async with config.build("press", site).open() as samples:
+            found = await cycle(samples, config)
+    assert {what.code for what in found.values()} == {"Good"}
+
+
+async def test_quarantined_tags_are_probed_and_come_back() -> None:
+    """A minute later a refused tag is asked for alone; once the device has it, it is read with its neighbours again."""
+    clock = Hasty()
+    async with plant() as running, SimpleSite(clock=clock) as site:
+        running.memory.illegal = {("holding", 1)}
+        config = device(running.url, {"a": "holding:0", "b": "holding:1", "c": "holding:2"})
+        async with config.build("press", site).open() as samples:
+            assert (await cycle(samples, config))["b"].code == ILLEGAL
+            clock.skip(PROBE_SECONDS)
+            running.memory.asked.clear()
+            assert (await cycle(samples, config))["b"].code == ILLEGAL
+            assert (1, 3, 1, 1) in running.memory.asked
+            running.memory.illegal.clear()
+            clock.skip(PROBE_SECONDS)
+
+            async def recovered() -> bool:
+                return (await cycle(samples, config))["b"].code == "Good"
+
+            await eventually(recovered)
+            running.memory.asked.clear()
+            found = await cycle(samples, config)
+            assert running.memory.asked == [(1, 3, 0, 3)]
+            assert found["b"] == Said(running.values[1]["holding"][1], "Good")
+
+
+async def test_a_device_that_refuses_everything_is_not_learned_from() -> None:
+    """While it boots all tags are bad; afterwards all are read at once, none is in quarantine."""
+    async with plant() as running, SimpleSite() as site:
+        running.memory.refuse_all = ExcCodes.ILLEGAL_ADDRESS
+        config = device(running.url, {f"h{offset}": f"holding:{offset}" for offset in range(8)})
+        async with config.build("press", site).open() as samples:
+            for _ in range(3):
+                assert {what.code for what in (await cycle(samples, config)).values()} == {ILLEGAL}
+            assert len(running.memory.asked) <= 15 + 3  # split once, then only looked at
+            running.memory.refuse_all = None
+            found = await cycle(samples, config)
+            assert {what.code for what in found.values()} == {"Good"}
+            assert site.notes["press", "modbus"]["quarantined"] == {}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"),
+    [
+        (1, "BadNotSupported", "illegal function"),
+        (2, "BadConfigurationError", "illegal data address"),
+        (3, "BadConfigurationError", "illegal data value"),
+        (4, "BadDeviceFailure", "server device failure"),
+        (8, "BadDeviceFailure", "memory parity error"),
+        (0x0A, "BadNoCommunication", "gateway path unavailable"),
+        (0x0B, "BadNoCommunication", "gateway target device failed to respond"),
+        (0x41, "BadCommunicationError", "exception code 0x41"),
+    ],
+)
+async def test_exceptions_become_quality(code: int, status: str, reason: str) -> None:
+    """Each exception code makes the tags it hits bad, with its own status and words; the others flow."""
+
+    def script(ask: Ask) -> bytes:
+        return ask.exception(code) if ask.function == 4 else ask.truth()
+
+    before = READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}")._value.get()
+    async with scripted(script) as server, SimpleSite() as site:
+        config = device(server.url, {"good": "holding:7", "bad": "input:7"})
+        async with config.build(f"d{code}", site).open() as samples:
+            found = await cycle(samples, config)
+    assert found == {"good": Said(7, "Good"), "bad": Said(None, status, reason)}
+    assert READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}")._value.get() > before
+
+
+async def test_an_unsupported_function_is_not_tried_again() -> None:
+    """After exception 01 the block is left alone on this connection, and its tags stay bad."""
+
+    def script(ask: Ask) -> bytes:
+        return ask.exception(1) if ask.function == 4 else ask.truth()
+
+    async with scripted(script) as server, SimpleSite(clock=(clock := Hasty())) as site:
+        config = device(server.url, {"good": "holding:7", "bad": "input:7"})
+        async with config.build("press", site).open() as samples:
+            for _ in range(3):
+                assert (await cycle(samples, config))["bad"].code == "BadNotSupported"
+                clock.skip(PROBE_SECONDS)
+    assert sum(ask.function == 4 for ask in server.asked) == 1
+
+
+async def test_a_busy_device_is_asked_again() -> None:
+    """Exceptions 05 and 06 are retried within the scan, and the value that comes at last is the one said."""
+    left = {3: 2, 4: 99}
+
+    def script(ask: Ask) -> bytes:
+        if left[ask.function]:
+            left[ask.function] -= 1
+            return ask.exception(6)
+        return ask.truth()
+
+    clock = Impatient()
+    async with scripted(script) as server, SimpleSite(clock=clock) as site:
+        config = device(server.url, {"late": "holding:7", "never": "input:7"})
+        async with config.build("press", site).open() as samples:
+            found = await cycle(samples, config)
+    assert found["late"] == Said(7, "Good")
+    assert found["never"] == Said(None, "BadServerTooBusy", "device busy")
+    assert sum(ask.function == 4 for ask in server.asked) == 5
+
+
+class Impatient(Hasty):
+    """Sleeping takes no time, but it passes."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.skip(max(0.0, seconds))
+        await asyncio.sleep(0)
+
+
+async def drain(samples: AsyncIterator[Sample]) -> None:
+    async for _ in samples:
+        pass
+
+
+async def test_a_dead_unit_is_offline_and_its_neighbour_is_not() -> None:
+    """A unit that does not answer raises after at most two time-outs; the other unit on the line reads on."""
+    async with plant(1) as running, SimpleSite() as site:
+        alive = device(running.url, {"a": "holding:0"}, unit_id=1)
+        dead = device(running.url, {f"t{n}": f"holding:{n * 10}" for n in range(9)}, unit_id=9, timeout="100ms")
+        before = requests("dead")
+        collector = dead.build("dead", site)
+        async with alive.build("alive", site).open() as samples:
+
+            async def attempt() -> None:
+                async with collector.open() as silent:
+                    await drain(silent)
+
+            async with asyncio.timeout(10):
+                with pytest.raises(TransientError, match=r"no answer from unit 9 within 0\.1 s") as caught:
+                    await attempt()
+                assert not isinstance(caught.value, ConnectionLost)
+                assert requests("dead") - before == 2
+                with pytest.raises(TransientError, match="no answer from unit 9"):
+                    await attempt()
+                assert requests("dead") - before == 2  # only probed, once, before it is opened
+            assert (await cycle(samples, alive))["a"].code == "Good"
+
+
+async def test_a_unit_that_comes_back_is_read() -> None:
+    """After silence a unit is probed on opening; when it answers it is read as before."""
+    silent = True
+
+    def script(ask: Ask) -> bytes | None:
+        return None if silent else ask.truth()
+
+    async with scripted(script) as server, SimpleSite() as site:
+        config = device(server.url, {"a": "holding:3", "b": "holding:9"}, timeout="50ms")
+        collector = config.build("press", site)
+
+        async def attempt() -> dict[str, Said]:
+            async with collector.open() as samples:
+                return await cycle(samples, config)
+
+        for _ in range(2):
+            with pytest.raises(TransientError, match="no answer"):
+                await attempt()
+        silent = False
+        assert await attempt() == {"a": Said(3, "Good"), "b": Said(9, "Good")}
+        assert len({ask.offset for ask in server.asked}) == 2
+
+
+async def test_one_silent_block_makes_its_tags_bad() -> None:
+    """Where other blocks answer, a silent one is bad with BadTimeout, and good values do not wait for it."""
+
+    def script(ask: Ask) -> bytes | None:
+        return None if ask.offset == 50 else ask.truth()
+
+    async with scripted(script) as server, SimpleSite() as site:
+        config = device(server.url, {"a": "holding:0", "mute": "holding:50", "z": "holding:99"}, timeout="300ms")
+        async with config.build("press", site).open() as samples:
+            first = await take(samples)
+            assert said(config, first) == {"a": Said(0, "Good")}
+            later = [first]
+            while len(said(config, *later)) < 3:
+                later.append(await take(samples))
+    assert said(config, *later[1:]) == {
+        "mute": Said(None, "BadTimeout", "no answer from unit 1 within 0.3 s"),
+        "z": Said(99, "Good"),
+    }
+    assert first.ts < later[1].ts
+
+
+async def test_a_gateway_that_cannot_reach_the_unit() -> None:
+    """Exception 0B on everything takes the unit offline, and the connection stays."""
+    async with scripted(lambda ask: ask.exception(0x0B)) as server, SimpleSite() as site:
+        config = device(server.url, {"a": "holding:0", "b": "holding:9"})
+        async with config.build("press", site).open() as samples:
+            with pytest.raises(TransientError, match="gateway target"):
+                await take(samples)
+            assert len(server.peers) == 1
+
+
+async def test_a_server_gone_and_back() -> None:
+    """When the server goes away iterating raises ConnectionLost; entering does, too, until it is back."""
+    async with plant() as running, SimpleSite() as site:
+        config = device(running.url, {"a": "holding:0"})
+        collector = config.build("press", site)
+        async with collector.open() as samples:
+            await cycle(samples, config)
+            await running.down()
+            with pytest.raises(ConnectionLost):
+                async with asyncio.timeout(5):
+                    await drain(samples)
+        with pytest.raises(ConnectionLost, match="refused"):
+            async with collector.open():
+                pass
+        await running.up()
+        async with collector.open() as samples:
+            assert (await cycle(samples, config))["a"] == Said(running.values[1]["holding"][0], "Good")
+
+
+async def test_a_connection_closed_while_idle_is_made_again() -> None:
+    """A device that closes idle connections is not offline: the next request opens a new one."""
+    async with scripted() as server, SimpleSite() as site:
+        config = device(server.url, {"a": "holding:4"}, interval="100ms")
+        async with config.build("press", site).open() as samples:
+            await cycle(samples, config)
+            server.peers[0].close()
+            assert await cycle(samples, config) == {"a": Said(4, "Good")}
+    assert server.accepted == 2
+
+
+async def test_a_slow_device_skips_cycles() -> None:
+    """A device slower than its interval: cycles are skipped and counted, times are those of the answers."""
+    async with plant() as running, SimpleSite() as site:
+        release = asyncio.Semaphore(0)
+
+        async def wait() -> None:
+            await release.acquire()
+
+        config = device(running.url, {"a": "holding:0"}, interval="50ms", timeout="5s")
+        async with config.build("press", site).open() as samples:
+            await take(samples)
+            running.memory.gate = wait
+            async with asyncio.TaskGroup() as group:
+                late = group.create_task(take(samples))
+                await eventually(lambda: len(running.memory.asked) == 2)
+                asked_at = SystemClock().now_ms()
+                start = asyncio.get_running_loop().time()
+                await eventually(lambda: asyncio.get_running_loop().time() - start > 0.18)
+                for _ in range(9):
+                    release.release()
+            sample = late.result()
+            assert sample.answers[0].ts >= asked_at + 170
+            after = await take(samples)
+    assert after.skipped >= 2
+    assert after.achieved_ms == (after.skipped + 1) * 50

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+
+from agent.core.errors import ConnectionLost
+from agent.testing.site import SimpleSite
+from tests.integration.modbus.reading import Said, cycle, take
+from tests.integration.modbus.servers import Memory, device, plant
+
+WORDS = {
+    "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q", "float32": "f",
+    "float64": "d",
+}  # fmt: skip
+ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
+
+
+def encode(kind: str, value: float, order: str) -> list[int]:
+    """Registers that hold a value, made the way the definition of the orders says it."""
+    data = struct.pack(">" + WORDS[kind], value)
+    words = [data[at : at + 2] for at in range(0, len(data), 2)]
+    if order in ("CDAB", "DCBA"):
+        words.reverse()
+    if order in ("BADC", "DCBA"):
+        words = [word[::-1] for word in words]
+    return [int.from_bytes(word, "big") for word in words]
+
+
+def value_of(kind: str, rng: random.Random) -> float:
+    if kind.startswith("float"):
+        raw = struct.pack(">f", rng.uniform(-1e6, 1e6))
+        return float(struct.unpack(">f", raw)[0])
+    bits = int(kind.removeprefix("u")[3:])
+    value = rng.getrandbits(bits)
+    return value if kind.startswith("u") else value - (1 << bits - 1)
+
+
+async def test_five_hundred_tags_of_every_kind() -> None:
+    """500 tags of all types, areas and byte orders, with holes, each arrive exact under their own name."""
+    rng = random.Random(7)
+    values: dict[str, list[int]] = {area: [0] * Memory.SIZE for area in ("coil", "discrete", "holding", "input")}
+    tags: dict[str, object] = {}
+    truth: dict[str, object] = {}
+    at = {"coil": 0, "discrete": 0, "holding": 0, "input": 0}
+    for number in range(500):
+        name = f"tag-{number}"
+        area = rng.choice(list(at))
+        offset = at[area] + rng.choice([0, 0, 0, 1, 3])
+        tag: dict[str, object] = {"address": f"{area}:{offset}"}
+        size = 1
+        if area in ("coil", "discrete"):
+            values[area][offset] = rng.getrandbits(1)
+            truth[name] = bool(values[area][offset])
+        else:
+            kind = rng.choice([*WORDS, "bool", "string"])
+            order = rng.choice(ORDERS)
+            tag |= {"byte_order": order, "type": kind}
+            if kind == "bool":
+                word = values[area][offset] = rng.getrandbits(16)
+                tag["address"] = f"{area}:{offset}.3"
+                truth[name] = bool((word >> (11 if order in ("BADC", "DCBA") else 3)) & 1)
+            elif kind == "string":
+                text = f"T{number:05d}"
+                raw = text.encode() if order in ("ABCD", "CDAB") else b"".join(
+                    text.encode()[i : i + 2][::-1] for i in range(0, 6, 2)
+                )  # fmt: skip
+                values[area][offset : offset + 3] = struct.unpack(">3H", raw)
+                tag["length"], size, truth[name] = 6, 3, text
+            else:
+                truth[name] = exact = value_of(kind, rng)
+                words = encode(kind, exact, order)
+                values[area][offset : offset + len(words)] = words
+                size = len(words)
+        tags[name] = tag
+        at[area] = offset + size
+    async with plant(values=values) as running, SimpleSite() as site:
+        config = device(running.url, tags, max_registers=50, max_bits=30, max_gap=1)
+        async with config.build("press", site).open() as samples:
+            for _ in range(2):
+                found = await cycle(samples, config)
+                assert {name: said.value for name, said in found.items()} == truth
+                assert {said.code for said in found.values()} == {"Good"}
+    assert all(count <= (30 if function < 3 else 50) for _, function, _, count in running.memory.asked)
+
+
+async def test_tuples_of_tags_stay() -> None:
+    """An answer carries the same tuple of tags on every scan."""
+    async with plant() as running, SimpleSite() as site:
+        config = device(
+            running.url, {"a": "holding:0", "b": "holding:7", "c": {"address": "coil:0", "interval": "40ms"}}
+        )
+        async with config.build("press", site).open() as samples:
+            taken = [await take(samples) for _ in range(6)]
+    tuples = {answer.tags: set[int]() for sample in taken for answer in sample.answers}
+    for sample in taken:
+        for answer in sample.answers:
+            tuples[answer.tags].add(id(answer.tags))
+    assert {tags: len(ids) for tags, ids in tuples.items()} == {(0,): 1, (1,): 1, (2,): 1}
+
+
+async def test_groups_due_together_make_one_sample() -> None:
+    """Each group is read at its own interval; where ticks meet, one sample holds all; `once` is read once."""
+    async with plant() as running, SimpleSite() as site:
+        tags: dict[str, object] = {
+            "fast": "holding:0",
+            "slow": {"address": "holding:1", "interval": "60ms"},
+            "nameplate": {"address": "holding:2", "interval": "once"},
+            "off": {"address": "holding:3", "enabled": False},
+        }
+        config = device(running.url, tags)
+        async with config.build("press", site).open() as samples:
+            taken = [await take(samples) for _ in range(7)]
+    groups = [sorted(position for answer in sample.answers for position in answer.tags) for sample in taken]
+    assert groups[0] == [0, 1, 2]
+    assert [0, 1] in groups[1:]
+    assert [0] in groups
+    assert sum(2 in group for group in groups) == 1
+    assert not any(3 in group for group in groups)
+
+
+async def test_two_units_share_one_connection() -> None:
+    """Devices behind the same host and port use one connection, and each gets its own unit's values."""
+    async with plant(1, 2) as running, SimpleSite() as site:
+        first = device(running.url, {"a": "holding:5"}, unit_id=1)
+        second = device(running.url, {"a": "holding:5"}, unit_id=2)
+        collectors = first.build("one", site), second.build("two", site)
+        async with collectors[0].open() as ones, collectors[1].open() as twos:
+            for _ in range(3):
+                assert (await cycle(ones, first))["a"].value == running.values[1]["holding"][5]
+                assert (await cycle(twos, second))["a"].value == running.values[2]["holding"][5]
+            assert running.connections == 1
+            assert len(site.lines) == 1
+
+
+async def test_a_bad_text_is_uncertain() -> None:
+    """A string that is no UTF-8 is said with replacements and the status for doubtful data."""
+    values = {area: [0xFFFF] * 4 for area in ("holding", "input")} | {"coil": [0] * 16, "discrete": [0] * 16}
+    async with plant(values=values) as running, SimpleSite() as site:
+        config = device(running.url, {"s": {"address": "holding:0", "type": "string", "length": 2}, "n": "holding:1"})
+        async with config.build("press", site).open() as samples:
+            found = await cycle(samples, config)
+    assert found["s"] == Said("\ufffd\ufffd", "UncertainDataSubNormal", "text is not valid UTF-8")
+    assert found["n"] == Said(0xFFFF, "Good")
+
+
+async def test_a_device_without_tags_is_watched() -> None:
+    """With nothing to poll, a lost connection is seen all the same."""
+    async with (
+        plant() as running,
+        SimpleSite() as site,
+        device(running.url, {}).build("empty", site).open() as samples,
+    ):
+        await running.down()
+        with pytest.raises(ConnectionLost):
+            await take(samples)
+
+
+async def test_notes_say_what_is_asked() -> None:
+    """The image learns the blocks a device is asked for, and forgets them when it is left."""
+    async with plant() as running, SimpleSite() as site:
+        config = device(running.url, {"a": "holding:0", "b": "holding:1", "c": "coil:4"})
+        async with config.build("press", site).open() as samples:
+            await take(samples)
+            note = site.notes["press", "modbus"]
+            assert note == {
+                "line": running.url.removeprefix("tcp://"),
+                "unit": 1,
+                "blocks": ["coil:4+1", "holding:0+2"],
+                "quarantined": {},
+            }
+        assert not site.notes

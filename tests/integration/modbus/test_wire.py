@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
+from agent.core.clock import SystemClock
+from agent.core.errors import ConnectionLost, TransientError
+from agent.testing.site import SimpleSite
+from tests.integration.modbus.reading import Said, cycle, take
+from tests.integration.modbus.servers import Ask, Scripted, device, scripted
+from tests.support.waiting import eventually
+
+
+def line(server: Scripted, site: SimpleSite) -> ModbusLine:
+    found: ModbusLine = site.line("line", lambda: ModbusLine.tcp("127.0.0.1", server.port, SystemClock()))
+    return found
+
+
+def read(offset: int, count: int = 2, *, function: int = 3, timeout: float = 0.1) -> Request:
+    return Request(function, offset, count, timeout)
+
+
+WRONG: dict[str, Callable[[Ask], bytes]] = {
+    "another function": lambda ask: ask.frame(bytes([4]) + ask.registers(11, 12)[1:]),
+    "another unit": lambda ask: ask.frame(ask.registers(11, 12), unit=ask.unit + 1),
+    "transaction 0": lambda ask: ask.frame(ask.registers(11, 12), tid=0),
+    "a future transaction": lambda ask: ask.frame(ask.registers(11, 12), tid=ask.tid + 5),
+    "too few registers": lambda ask: ask.frame(ask.registers(11)),
+    "too many registers": lambda ask: ask.frame(ask.registers(11, 12, 13)),
+    "a byte count that lies": lambda ask: ask.frame(bytes([3, 4, 0])),
+    "a byte count of an odd length": lambda ask: ask.frame(bytes([3, 3, 0, 11, 0])),
+    "nothing but a function": lambda ask: ask.frame(bytes([3])),
+    "another protocol": lambda ask: ask.frame(ask.registers(11, 12), protocol=1),
+    "a length beyond the limit": lambda ask: ask.frame(ask.registers(11, 12), length=400),
+    "a length of nothing": lambda ask: ask.frame(ask.registers(11, 12), length=0),
+    "an exception with more in it": lambda ask: ask.frame(bytes([0x83, 2, 2])),
+    "the exception of another function": lambda ask: ask.frame(bytes([0x84, 2])),
+    "garbage": lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "a write's answer": lambda ask: ask.frame(struct.pack(">BHH", 6, 0, 11)),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+async def test_a_wrong_reply_is_never_a_value(kind: str) -> None:
+    """A reply that does not fit its request raises, and the request after it gets its own value."""
+    async with scripted(WRONG[kind]) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            with pytest.raises((BadReply, NoAnswer)):
+                await shared.ask(1, read(20))
+            server.script = Ask.truth
+            reply = await shared.ask(1, read(30))
+    assert (reply.data, reply.code) == (struct.pack(">HH", 30, 31), 0)
+
+
+@pytest.mark.parametrize("kind", WRONG)
+async def test_a_wrong_reply_costs_its_block_only(kind: str) -> None:
+    """With one block answered wrongly its tags are bad, and all others have their values."""
+
+    def script(ask: Ask) -> bytes:
+        return WRONG[kind](ask) if ask.offset == 20 else ask.truth()
+
+    async with scripted(script) as server, SimpleSite() as site:
+        tags: dict[str, object] = {
+            "a": "holding:3",
+            "x": {"address": "holding:20", "type": "uint32"},
+            "z": "holding:40",
+        }
+        config = device(server.url, tags, timeout="100ms")
+        async with config.build("press", site).open() as samples:
+            for _ in range(2):
+                found = await cycle(samples, config)
+                assert (found["a"], found["z"]) == (Said(3, "Good"), Said(40, "Good"))
+                assert found["x"].value is None
+                assert found["x"].code in ("BadCommunicationError", "BadTimeout")
+
+
+async def test_a_late_reply_is_not_the_next_value() -> None:
+    """Replies that come after their time-out are thrown away; later requests get their own values."""
+    held: list[bytes] = []
+
+    def hold(ask: Ask) -> None:
+        held.append(ask.truth())
+
+    async with scripted(hold) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            for offset in (10, 20):
+                with pytest.raises(NoAnswer, match="no answer from unit 1"):
+                    await shared.ask(1, read(offset, 125, timeout=0.05))
+
+            def late(ask: Ask) -> bytes:
+                return b"".join(held) + ask.truth()
+
+            server.script = late
+            reply = await shared.ask(1, read(30, 125))
+            assert struct.unpack(">125H", reply.data)[0] == 30
+            server.script = Ask.truth
+            assert (await shared.ask(1, read(40))).data == struct.pack(">HH", 40, 41)
+    assert server.accepted == 1
+
+
+async def test_half_a_reply_does_not_spoil_the_next() -> None:
+    """When a time-out leaves half a reply behind, the connection is made anew: its rest would come as a header."""
+    async with scripted(lambda ask: ask.truth()[:9]) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            with pytest.raises(NoAnswer):
+                await shared.ask(1, read(20, timeout=0.05))
+            server.script = Ask.truth
+            assert (await shared.ask(1, read(30))).data == struct.pack(">HH", 30, 31)
+    assert server.accepted == 2
+
+
+async def test_a_reply_in_pieces_is_one_reply() -> None:
+    """A reply may arrive byte by byte."""
+
+    def drip(ask: Ask) -> None:
+        for byte in ask.truth():
+            server.say(bytes([byte]))
+
+    async with scripted(drip) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            assert (await shared.ask(1, read(20))).data == struct.pack(">HH", 20, 21)
+
+
+async def test_something_nobody_asked_for_closes_the_connection() -> None:
+    """Bytes between two requests that are no late reply: the stream is not trusted any more."""
+    async with scripted() as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            await shared.ask(1, read(20))
+            server.say(b"\0\0\0\0\0\0\0\0\0\0")
+            await eventually(lambda: not shared.connected)
+            assert (await shared.ask(1, read(30))).data == struct.pack(">HH", 30, 31)
+    assert server.accepted == 2
+
+
+async def test_whoever_gives_up_does_not_disturb_the_next() -> None:
+    """A cancelled caller abandons its answer; the transaction ends, and the next caller gets its own value."""
+    held: list[Ask] = []
+
+    def hold(ask: Ask) -> None:
+        held.append(ask)
+
+    async with scripted(hold) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(shared.ask(1, read(20, timeout=5)))
+                await eventually(lambda: held)
+                first.cancel()
+                second = group.create_task(shared.ask(1, read(30, timeout=5)))
+                queued = group.create_task(shared.ask(1, read(50, timeout=5)))
+                await asyncio.sleep(0)
+                queued.cancel()
+                server.script = Ask.truth
+                server.say(held[0].truth())
+            assert second.result().data == struct.pack(">HH", 30, 31)
+    assert [ask.offset for ask in server.asked] == [20, 30]
+    assert server.accepted == 1
+
+
+async def test_the_line_is_fair_between_units() -> None:
+    """A unit with many requests waiting does not keep another one from its turn."""
+    async with scripted() as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            await shared.ready()
+            async with asyncio.TaskGroup() as group:
+                for offset in range(6):
+                    group.create_task(shared.ask(1, read(offset)))
+                await asyncio.sleep(0)
+                for offset in range(2):
+                    group.create_task(shared.ask(2, read(offset)))
+    order = [ask.unit for ask in server.asked]
+    assert sorted(order) == [1] * 6 + [2] * 2
+    assert order.index(2) <= 2
+    assert [at for at, unit in enumerate(order) if unit == 2][1] <= 4
+
+
+async def test_closing_in_flight_is_a_lost_connection() -> None:
+    """When the peer closes instead of answering, the caller knows at once, not after the time-out."""
+
+    def hang_up(ask: Ask) -> None:
+        server.peers[-1].close()
+
+    async with scripted(hang_up) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            async with asyncio.timeout(5):
+                with pytest.raises(ConnectionLost, match="closed by the peer"):
+                    await shared.ask(1, read(20, timeout=60))
+
+
+async def test_a_line_that_stops_answers_all_who_wait() -> None:
+    """Nobody waits for ever on a line that is stopped in the middle of a transaction."""
+    async with scripted(lambda _: None) as server:
+        async with SimpleSite() as site:
+            shared = line(server, site)
+            waiting = [shared.submit(unit, read(1, timeout=60)) for unit in (1, 2, 1)]
+            await eventually(lambda: server.asked)
+        for answer in waiting:
+            with pytest.raises(ConnectionLost, match="stopped"):
+                await answer
+        await eventually(lambda: not server.peers)
+
+
+async def test_a_connection_that_never_answers_is_made_anew() -> None:
+    """After three silences in a row, of whatever unit, the connection itself is doubted."""
+    async with scripted(lambda _: None) as server, SimpleSite() as site:
+        shared = line(server, site)
+        with shared.used():
+            for unit in (1, 2, 1):
+                with pytest.raises(NoAnswer):
+                    await shared.ask(unit, read(1, timeout=0.02))
+            server.script = Ask.truth
+            assert (await shared.ask(1, read(3))).data == struct.pack(">HH", 3, 4)
+    assert server.accepted == 2
+
+
+async def test_everything_wrong_takes_the_device_offline() -> None:
+    """A peer that answers nothing but garbage is no device: iterating raises, and says why."""
+    async with scripted(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as server, SimpleSite() as site:
+        config = device(server.url, {"a": "holding:3", "b": "holding:30"}, timeout="100ms")
+        async with config.build("press", site).open() as samples:
+            with pytest.raises(TransientError, match="no Modbus header"):
+                await take(samples)
