@@ -5,7 +5,8 @@ import pytest
 from agent.core.clock import SystemClock
 from agent.outbox import SqliteOutbox
 from agent.settings.base import OutboxSettings
-from agent.testing.outbox_contract import OutboxContract
+from agent.testing.outbox import ScriptedOutbox
+from agent.testing.outbox_contract import OutboxContract, batch, live
 
 
 @pytest.fixture(params=["memory", "commit", "fsync"])
@@ -20,8 +21,26 @@ class TestSqliteOutbox(OutboxContract):
             return SqliteOutbox(
                 tmp_path / "route.sqlite",
                 name="route",
-                settings=OutboxSettings(durability=durability, min_free_disk="0B", **settings),
+                settings=OutboxSettings.model_validate({"durability": durability, "min_free_disk": "0B", **settings}),
                 clock=SystemClock(),
             )
 
         return make
+
+
+class TestScriptedOutbox(OutboxContract):
+    @pytest.fixture
+    def make(self):
+        return lambda **settings: ScriptedOutbox(OutboxSettings(**settings))
+
+    async def test_nothing_is_handed_out_while_the_disk_refuses(self, make):
+        """A refusing twin keeps what is appended to itself until it accepts again."""
+        outbox = make()
+        async with outbox.open():
+            outbox.refuse()
+            with outbox.reader() as reader:
+                outbox.append(batch())
+                await outbox.flush()
+                assert not outbox.stats.committing
+                outbox.accept()
+                assert [record.seq for record in await live(reader, 1)] == [1]
