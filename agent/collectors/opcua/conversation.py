@@ -6,7 +6,7 @@ connected ── namespaces, limits ── subscriptions or poller ── settle
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -88,20 +88,20 @@ class Conversation:
         self._reads.told(self._server.max_nodes_per_read)
         self._items.told(self._server.max_items_per_call)
         log.info("opcua.connected", device=self._plan.device, **self._server.facts())
-        self._beside(self._lost(), "connection")
-        self._beside(self._renew(), "channel")
+        self._beside(self._lost, "connection")
+        self._beside(self._renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
             self._subscriptions = [await self._publishing.create(interval) for interval in periodic]
             if periodic:
                 for number in range(self._publishing.wanted):
-                    self._beside(self._publishing.publish(), f"publish {number}")
-                self._beside(self._publishing.watch(), "silence")
+                    self._beside(self._publishing.publish, f"publish {number}")
+                self._beside(self._publishing.watch, "silence")
         await self._settle(list(self._plan.points.values()))
         if not self._plan.subscribe and periodic:
-            self._beside(self._poller.run(), "poll")
-        self._beside(self._pulse(), "pulse")
-        self._beside(self._again(), "again")
+            self._beside(self._poller.run, "poll")
+        self._beside(self._pulse, "pulse")
+        self._beside(self._again, "again")
         if self._plan.subscribe:
             active = len(self._plan.points) - len(self._missing)
             log.info("opcua.subscribed", device=self._plan.device, active=active, configured=len(self._plan.points))
@@ -112,13 +112,13 @@ class Conversation:
             log.warning("opcua.disconnected", device=self._plan.device, reason=str(self.inbox.error))
         self._site.note(self._plan.device, "opcua", None)
 
-    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self._background.start(self._guarded(work), f"opcua {self._plan.device} {name}")
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A failure of any part is the connection's: the iterator raises it."""
         try:
-            await work
+            await work()
         except Exception as error:  # noqa: BLE001  # raised by the iterator; bugs too
             self.inbox.fail(error)
 

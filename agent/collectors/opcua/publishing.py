@@ -33,7 +33,7 @@ class Subscription:
     server: Subscribed
     heard: float  #: monotonic seconds of its last sign of life
     allowed: float  #: seconds without one after which it is dead
-    nodes: list[Node] = field(default_factory=list)  #: monitored
+    nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
     expected: int | None = None  #: sequence number of the next notification
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 
@@ -94,6 +94,8 @@ class Publishing:
         start = 0
         while start < len(nodes):
             piece = nodes[start : start + self._limit.size]
+            for node in piece:  # before the answer: their first notification may overtake it
+                subscription.nodes[node.point.position] = node
             try:
                 codes = await self._services.monitor(subscription.server.id, piece)
             except TooLarge as error:
@@ -106,8 +108,7 @@ class Publishing:
             for node, code in zip(piece, codes, strict=True):
                 if code & 0x80000000:
                     refused.append((node.point, code))
-                else:
-                    subscription.nodes.append(node)
+                    del subscription.nodes[node.point.position]
             start += len(piece)
         return refused
 
@@ -184,7 +185,7 @@ class Publishing:
         for subscription in self.subscriptions.values():
             subscription.slack += 1
         for subscription in self.subscriptions.values():
-            await self._reader.read(self._reader.layout(subscription.nodes), self._inbox.put)
+            await self._reader.read(self._reader.layout(list(subscription.nodes.values())), self._inbox.put)
 
     async def watch(self) -> None:
         """Raise ConnectionLost as soon as a subscription has been silent for too long."""

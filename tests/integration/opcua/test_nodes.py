@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from agent.core.quality import name_of
+from tests.integration.opcua.conftest import collecting
+from tests.integration.opcua.server import URN, Hall, Plant, node_id
+
+
+async def test_a_wrong_node_costs_one_tag_until_it_appears(shared: Plant) -> None:
+    """A node the server does not have makes its tag bad, once; the others flow, and it comes as soon as it is there."""
+    await shared.do(shared.add("early", 1))
+    tags = {"early": f"nsu={URN};s=early", "late": f"nsu={URN};s=late", "later": "nsu=urn:later;s=later"}
+    async with collecting(shared.url, tags) as notebook:
+        await notebook.heard()
+        assert (notebook.newest("early"), notebook.status("early")) == (1, 0)
+        for name in ("late", "later"):
+            assert (notebook.newest(name), name_of(notebook.status(name))) == (None, "BadNodeIdUnknown")
+        assert "urn:later" in (notebook.reasons["later"] or "")
+        assert notebook.note["rejected"] == ["late", "later"]
+        await shared.do(shared.add("late", 2))
+        shared.indexes["urn:later"] = await shared.do(shared.server.register_namespace("urn:later"))
+        await shared.do(shared.add("later", 3, uri="urn:later"))
+        await notebook.until(lambda: notebook.newest("late") == 2 and notebook.newest("later") == 3)
+        assert len(notebook.said["late"]) == 2, "bad is said once"
+        assert (notebook.note["active"], notebook.note["rejected"]) == (3, [])
+
+
+async def test_poll_mode_waits_for_an_unknown_namespace_too(shared: Plant) -> None:
+    """A namespace that the server learns while it is polled is noticed without a new connection."""
+    tags = {"other": "nsu=urn:other;s=other", "once": {"node": "nsu=urn:other;s=once", "interval": "once"}}
+    async with collecting(shared.url, tags, mode="poll") as notebook:
+        await notebook.heard()
+        shared.indexes["urn:other"] = await shared.do(shared.server.register_namespace("urn:other"))
+        await shared.do(shared.add("other", "x", uri="urn:other"))
+        await notebook.until(lambda: notebook.newest("other") == "x")
+        assert name_of(notebook.status("once")) == "BadNodeIdUnknown"
+        await shared.do(shared.add("once", "y", uri="urn:other"))
+        await notebook.until(lambda: notebook.newest("once") == "y")
+        assert len(notebook.said["once"]) == 2
+
+
+async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) -> None:
+    """After a restart with swapped namespaces every tag has its own node's value, found by URI."""
+    tags = {"press": "nsu=urn:press;s=state", "oven": "nsu=urn:oven;s=state"}
+    before = await hall.plant(["urn:press", "urn:oven"])
+    await before.do(before.add("state", "press", uri="urn:press"))
+    await before.do(before.add("state", "oven", uri="urn:oven"))
+    async with collecting(before.url, tags) as notebook:
+        await notebook.heard()
+        assert (notebook.newest("press"), notebook.newest("oven")) == ("press", "oven")
+    port = int(before.url.rsplit(":", 1)[1])
+    await hall.stop(before)
+    after = await hall.plant(["urn:oven", "urn:press"], port)
+    await after.do(after.add("state", "oven", uri="urn:oven"))
+    async with collecting(after.url, tags) as notebook:
+        await notebook.heard()
+        assert notebook.newest("oven") == "oven"
+        assert name_of(notebook.status("press")) == "BadNodeIdUnknown", "the program is still loading"
+        await after.do(after.add("state", "press", uri="urn:press"))
+        await notebook.until(lambda: notebook.newest("press") == "press")
+        assert {row[0] for row in notebook.said["oven"]} == {"oven"}
+    await hall.stop(after)
+
+
+async def test_every_kind_of_node_id_is_found(shared: Plant) -> None:
+    """Numeric, string, GUID and opaque identifiers, by namespace index and by URI, and the standard's own nodes."""
+    index = shared.indexes[URN]
+    ids = {
+        "number": f"ns={index};i=70001",
+        "text": f"ns={index};s=a;b=c",
+        "guid": f"nsu={URN};g=09087e75-8e5e-499b-954f-f2a9603db28a",
+        "opaque": f"ns={index};b=AP8=",
+    }
+    for name, text in ids.items():
+        found = node_id(f"ns={index};" + text.split(";", 1)[1])
+        await shared.do(shared.server.nodes.objects.add_variable(found, f"{index}:{name}", name))
+    tags = {**ids, "state": "i=2259"}
+    async with collecting(shared.url, tags, mode="poll") as notebook:
+        await notebook.heard()
+    assert {name: notebook.newest(name) for name in tags} == {**{name: name for name in ids}, "state": 0}
+
+
+async def test_disabled_tags_are_not_read(shared: Plant) -> None:
+    """Nothing is said about a tag that is switched off."""
+    if "on" not in shared.nodes:
+        await shared.do(shared.add("on", 1))
+    tags = {"off": {"node": f"nsu={URN};s=on", "enabled": False}, "on": f"nsu={URN};s=on"}
+    async with collecting(shared.url, tags) as notebook:
+        await notebook.heard("on")
+    assert not notebook.said["off"]
+    assert notebook.newest("on") == 1

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import datetime as dt
+
+from asyncua import ua
+
+from agent.collectors.opcua.plan import Pace
+from tests.integration.opcua.conftest import collecting
+from tests.integration.opcua.server import URN, Plant, said
+
+
+def stamped(value: int, second: int) -> ua.DataValue:
+    return said(value, at=dt.datetime(2026, 1, 1, 0, 0, second, tzinfo=dt.UTC))
+
+
+async def test_all_changes_between_two_notifications_arrive_in_order(shared: Plant) -> None:
+    """Fifty changes within one publishing interval all come, oldest first, each with its own source time."""
+    await shared.do(shared.add("burst", 0))
+    tag = {"node": f"nsu={URN};s=burst", "queue_size": 100}
+    async with collecting(shared.url, {"burst": tag}, interval="200ms") as notebook:
+        await notebook.heard()
+        await shared.do(shared.put("burst", *[stamped(number, number) for number in range(1, 51)]))
+        await notebook.until(lambda: notebook.newest("burst") == 50)
+    rows = notebook.said["burst"][1:]
+    assert [row[0] for row in rows] == list(range(1, 51))
+    first = 1767225600000
+    assert [row[2] for row in rows] == [first + number * 1000 for number in range(1, 51)]
+
+
+async def test_many_notifications_keep_their_order(shared: Plant) -> None:
+    """With several Publish requests in flight nothing is swapped, lost or repeated."""
+    await shared.do(shared.add("steps", 0))
+    tags = {"steps": {"node": f"nsu={URN};s=steps", "queue_size": 1000, "interval": "10ms"}}
+    async with collecting(shared.url, tags) as notebook:
+        await notebook.heard()
+        for number in range(1, 201):
+            await shared.do(shared.put("steps", stamped(number, 1)))
+        await notebook.until(lambda: notebook.newest("steps") == 200)
+    assert [row[0] for row in notebook.said["steps"]] == list(range(201))
+
+
+async def test_silence_is_confirmed(shared: Plant) -> None:
+    """A quiet subscription yields empty samples: nothing has changed, and the server says so."""
+    await shared.do(shared.add("quiet", 1))
+    async with collecting(shared.url, {"quiet": f"nsu={URN};s=quiet"}) as notebook:
+        await notebook.heard()
+        await notebook.until(lambda: len([s for s in notebook.samples if not s.answers and s.outage is None]) >= 2)
+        assert len(notebook.said["quiet"]) == 1
+
+
+async def test_one_subscription_per_interval(shared: Plant) -> None:
+    """Tags that share an interval share a subscription; `once` needs none, and leaving deletes them all."""
+    before = shared.subscriptions()
+    for name in ("fast", "slow", "plate"):
+        await shared.do(shared.add(name, name))
+    tags = {
+        "fast": {"node": f"nsu={URN};s=fast", "interval": "20ms"},
+        "fast_too": {"node": f"nsu={URN};s=quick", "interval": "20ms"},
+        "slow": {"node": f"nsu={URN};s=slow", "interval": "100ms"},
+        "plate": {"node": f"nsu={URN};s=plate", "interval": "once"},
+    }
+    async with collecting(shared.url, tags) as notebook:
+        await notebook.heard()
+        assert shared.subscriptions() == before + 2
+        assert [notebook.newest(name) for name in ("fast", "slow", "plate")] == ["fast", "slow", "plate"]
+        await shared.do(shared.put("plate", said("new")))
+        await shared.do(shared.put("slow", said("new")))
+        await notebook.until(lambda: notebook.newest("slow") == "new")
+        assert len(notebook.said["plate"]) == 1
+    assert (shared.subscriptions(), shared.sessions()) == (before, 0)
+
+
+async def test_a_server_that_revises_the_rhythm_is_believed(shared: Plant, monkeypatch) -> None:
+    """Keep-alive and interval as the server revised them decide when silence is a failure: no reconnect loop."""
+    service = shared.server.iserver.subscription_service
+    create = service.create_subscription
+
+    async def revising(params, *rest, **more):
+        params.RequestedPublishingInterval = 300
+        params.RequestedMaxKeepAliveCount = 4
+        return await create(params, *rest, **more)
+
+    monkeypatch.setattr(service, "create_subscription", revising)
+    await shared.do(shared.add("patient", 1))
+    impatient = Pace(silence=0.05, pulse=5.0, again=5.0)
+    async with collecting(
+        shared.url, {"patient": f"nsu={URN};s=patient"}, pace=impatient, timeout="50ms", interval="50ms"
+    ) as notebook:
+        await notebook.until(lambda: len([sample for sample in notebook.samples if not sample.answers]) >= 2)
+    assert notebook.said["patient"][0][0] == 1
