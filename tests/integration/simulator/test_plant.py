@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from asyncua import ua
-from asyncua.client import Client
+from asyncua.client.client import Client
 from asyncua.ua.uaerrors import UaError
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException

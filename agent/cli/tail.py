@@ -1,0 +1,99 @@
+"""`edge-agent tail`: readings as they pass on a broker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from agent.cli.listening import Listener, listen, source_of
+from agent.consumer.audit import Audit
+from agent.consumer.contract import AgentStatus, Decoded, DeviceStatus, GapNotice, Reading, Readings
+from agent.core.errors import ConfigError, PermanentError
+
+
+def tail(url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False) -> int:
+    """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1."""
+    try:
+        target, top = source_of(url, root, config)
+        listen(target, _Tail(top, json=json), seconds)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except PermanentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+class _Tail(Listener):
+    """Prints; the audit behind it only knows which messages are repetitions."""
+
+    def __init__(self, root: str, *, json: bool) -> None:
+        self._audit = Audit(root)
+        self._root = root
+        self._json = json
+
+    @property
+    def topics(self) -> list[str]:
+        return [f"{self._root}/#"]
+
+    def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        before = len(self._audit.ledger.findings)
+        message = self._audit.feed(topic, payload, retained=retained)
+        for finding in self._audit.ledger.findings[before:]:
+            sys.stderr.write(f"{finding}\n")
+        if message is not None:
+            sys.stdout.writelines(line + "\n" for line in (_as_json if self._json else _as_text)(message))
+            sys.stdout.flush()
+
+    def interrupted(self) -> None:
+        self._audit.interrupted()
+        sys.stderr.write("connected again; what was published meanwhile was not heard\n")
+
+
+def _as_json(message: Decoded) -> Iterator[str]:
+    if isinstance(message, Readings):
+        for reading in message.readings:
+            fields = {name: value for name, value in msgspec.structs.asdict(reading).items() if value is not None}
+            record = {"agent": message.agent, "device": message.device, "epoch": message.epoch, "seq": message.seq}
+            if message.historical:
+                record["historical"] = True
+            yield msgspec.json.encode(record | {"value": None} | fields).decode()
+    elif isinstance(message, GapNotice):
+        yield msgspec.json.encode({"gap": message}).decode()
+    else:
+        yield msgspec.json.encode({"status": message}).decode()
+
+
+def _as_text(message: Decoded) -> Iterator[str]:
+    match message:
+        case Readings():
+            mark = " historical" if message.historical else " snapshot" if message.snapshot else ""
+            for reading in message.readings:
+                yield f"{_time(reading.ts)} {message.device}/{reading.tag} = {_value(reading)}{mark}"
+        case GapNotice():
+            numbers = "" if message.from_seq is None else f" seq {message.from_seq}-{message.to_seq}"
+            span = f"{_time(message.from_ts)} to {_time(message.to_ts)}"
+            yield f"gap {message.kind} {message.device}{numbers}, {span}: {message.reason}"
+        case AgentStatus():
+            yield f"agent {message.agent} {message.state}"
+        case DeviceStatus():
+            yield f"device {message.device} {message.state}" + (f": {message.reason}" if message.reason else "")
+
+
+def _value(reading: Reading) -> str:
+    value = msgspec.json.encode(reading.value).decode()
+    parts = [value, reading.unit or "", f"({reading.label})" if reading.label else ""]
+    if reading.quality != "good":
+        parts.append(f"[{reading.quality}{f' {reading.code}' if reading.code else ''}]")
+    if reading.why:
+        parts.append(f"why={reading.why}")
+    return " ".join(part for part in parts if part)
+
+
+def _time(ts: int) -> str:
+    return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

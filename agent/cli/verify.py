@@ -1,0 +1,60 @@
+"""`edge-agent verify`: audit a broker from the consumer's side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from agent.cli.listening import Listener, listen, source_of
+from agent.consumer.audit import Audit
+from agent.core.errors import ConfigError, PermanentError
+
+
+def verify(url: str | None, root: str | None, config: Path | None, seconds: float | None) -> int:
+    """Listen until Ctrl-C or for `seconds`, then say what is wrong, one line each, and the result.
+
+    0 where nothing is missing, 1 where something is (or the broker cannot be reached), 2 for a bad configuration.
+    """
+    try:
+        target, top = source_of(url, root, config)
+        auditor = _Auditor(top)
+        listen(target, auditor, seconds)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except PermanentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for line in auditor.report():
+        sys.stdout.write(line + "\n")
+    return 0 if auditor.audit.ok else 1
+
+
+class _Auditor(Listener):
+    def __init__(self, root: str) -> None:
+        self.audit = Audit(root)
+        self._root = root
+        self._interruptions = 0
+
+    @property
+    def topics(self) -> list[str]:
+        return [f"{self._root}/#"]
+
+    def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        self.audit.feed(topic, payload, retained=retained)
+
+    def interrupted(self) -> None:
+        self._interruptions += 1
+        self.audit.interrupted()
+
+    def report(self) -> list[str]:
+        """Findings, what is pending, and the result at last."""
+        lines = [str(finding) for finding in self.audit.findings()]
+        for hole in self.audit.ledger.holes():
+            if hole.state == "pending":
+                key = hole.stream
+                numbers = f"{hole.first}" if hole.first == hole.last else f"{hole.first}-{hole.last}"
+                lines.append(f"pending {key.agent}/{key.device} epoch {key.epoch} seq {numbers}: may still come")
+        if self._interruptions:
+            lines.append(f"note: our own connection broke {self._interruptions} times; holes of that time do not count")
+        return [*lines, self.audit.line()]

@@ -1,0 +1,78 @@
+"""The audit of a broker from the consumer's side: messages in, one line and findings out. Pure but for the clock."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode
+from agent.consumer.ledger import Finding, Ledger
+
+#: What makes an audit fail. The others are findings, too, but nothing is lost by them.
+FAILING = ("missing", "epoch", "conflict")
+
+
+class Audit:
+    """`feed` it every message in the order of arrival. `line` and `findings` may be asked at any time."""
+
+    def __init__(self, root: str = "edge", *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.ledger = Ledger()
+        self.messages = 0  #: records and parts of records, repetitions included
+        self.readings = 0  #: without those of repetitions
+        self.historical = 0  #: messages of the backlog, without repetitions
+        self.gaps = 0
+        self.agents: dict[str, AgentStatus] = {}  #: newest word of each
+        self._root = root
+        self._monotonic = monotonic
+
+    def feed(self, topic: str, payload: bytes, *, retained: bool = False) -> Decoded | None:
+        """Take in one message; what it says, where that is news (None for repetitions and for what cannot be read)."""
+        try:
+            message = decode(topic, payload, self._root)
+        except UndecodableError as error:
+            self.ledger.undecodable(str(error))
+            return None
+        if isinstance(message, Readings):
+            self.messages += 1
+            if self.ledger.readings(message, self._monotonic()) != "new":
+                return None
+            self.readings += len(message.readings)
+            self.historical += message.historical
+        elif isinstance(message, GapNotice):
+            self.gaps += 1
+            self.ledger.gap(message)
+        elif isinstance(message, AgentStatus):
+            self.ledger.agent_status(message, retained=retained)
+            self.agents[message.agent] = message
+        return message
+
+    def interrupted(self) -> None:
+        """Our own connection was away: what was said meanwhile was not heard."""
+        self.ledger.interrupted()
+
+    def findings(self) -> list[Finding]:
+        """Everything wrong as of now."""
+        return list(self.ledger.judged(self._monotonic()))
+
+    def pending(self) -> int:
+        """Numbers that have not come and may still."""
+        return sum(hole.last - hole.first + 1 for hole in self.ledger.holes() if hole.state == "pending")
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is missing, undeclared or contradictory."""
+        return not any(finding.kind in FAILING for finding in self.findings())
+
+    def line(self) -> str:
+        """The result, one line."""
+        findings = self.findings()
+        kinds = Counter(finding.kind for finding in findings)
+        missing = sum((f.last or 0) - (f.first or 0) + 1 for f in findings if f.kind == "missing")
+        return (
+            f"audit: messages={self.messages} readings={self.readings} missing={missing}"
+            f" duplicates={self.ledger.counts['duplicate']} undeclared_gaps={kinds['missing'] + kinds['epoch']}"
+            f" pending={self.pending()} declared_gaps={self.gaps} historical={self.historical}"
+            f" conflicts={kinds['conflict']} disorder={kinds['disorder']} no_snapshot={kinds['no_snapshot']}"
+            f" undecodable={kinds['undecodable']}"
+        )

@@ -1,0 +1,172 @@
+"""Messages as a consumer reads them: the fields it needs, strict where the contract is. Unknown fields are allowed.
+
+Topics: `{root}/agents/{agent}/status`, and per device `…/readings`, `…/gaps`, `…/status`, `…/tags[/n]`.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+SCHEMA = "edge.readings.v1"
+
+
+class UndecodableError(ValueError):
+    """A message on one of our topics that is none of the contract's. `str()` says why."""
+
+
+class Reading(Struct):
+    """One reading."""
+
+    tag: str
+    value: Any
+    ts: int
+    quality: Literal["good", "uncertain", "bad"]
+    src: int | None = None
+    unit: str | None = None
+    label: str | None = None
+    code: str | None = None
+    status: int | None = None
+    reason: str | None = None
+    why: str | None = None
+
+
+class _Envelope(Struct):
+    schema: str
+    agent: str
+    device: str
+    epoch: str
+    seq: int
+    low: int
+    ts: int
+    cat: int
+    readings: msgspec.Raw
+    snapshot: bool = False
+    historical: bool = False
+    part: tuple[int, int] | None = None
+    clock: str | None = None
+
+
+class Readings(Struct):
+    """A record, or part of one."""
+
+    topic: str
+    agent: str
+    device: str
+    epoch: str
+    seq: int
+    low: int
+    ts: int
+    readings: list[Reading]
+    snapshot: bool
+    historical: bool
+    part: tuple[int, int] | None
+    fingerprint: bytes  #: of all that may not differ when a record is sent again (`low` and `historical` may)
+
+
+class GapNotice(Struct):
+    """A declared loss."""
+
+    id: str
+    kind: str
+    from_ts: int
+    to_ts: int
+    reason: str
+    agent: str = ""
+    device: str = ""
+    epoch: str | None = None
+    from_seq: int | None = None
+    to_seq: int | None = None
+    tags: list[str] | None = None
+    records: int | None = None
+    readings: int | None = None
+
+
+class StreamClaim(Struct):
+    """What an agent says of a stream of its own."""
+
+    epoch: str
+    low: int
+    next: int
+
+
+class AgentStatus(Struct):
+    """State of an agent. The will carries state and session only."""
+
+    state: Literal["online", "offline"]
+    session: str
+    agent: str = ""
+    version: str = ""
+    mqtt: str = ""
+    streams: dict[str, StreamClaim] = {}
+    ts: int | None = None
+
+
+class DeviceStatus(Struct):
+    """State of a device, as of an agent's session."""
+
+    state: Literal["online", "degraded", "offline", "removed"]
+    session: str
+    device: str = ""
+    reason: str | None = None
+    since: int | None = None
+    last_good: int | None = None
+    achieved_ms: int | None = None
+
+
+Decoded = Readings | GapNotice | AgentStatus | DeviceStatus
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_readings = msgspec.json.Decoder(list[Reading])
+_gap = msgspec.json.Decoder(GapNotice)
+_agent_status = msgspec.json.Decoder(AgentStatus)
+_device_status = msgspec.json.Decoder(DeviceStatus)
+
+
+def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
+    """What a message says; None where it is none of ours, a catalogue, or the end of a retained one.
+
+    Raises UndecodableError.
+    """
+    if not payload or not topic.startswith(root + "/"):
+        return None
+    prefix, _, kind = topic.rpartition("/")
+    device = prefix.rpartition("/")[2]
+    try:
+        if kind == "readings":
+            return _decode_readings(topic, payload)
+        if kind == "gaps":
+            gap = _gap.decode(payload)
+            gap.device = gap.device or device
+            return gap
+        if kind == "status" and prefix == f"{root}/agents/{device}":
+            agent = _agent_status.decode(payload)
+            agent.agent = device
+            return agent
+        if kind == "status":
+            status = _device_status.decode(payload)
+            status.device = device
+            return status
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableError(f"{topic}: {error}") from error
+    return None
+
+
+def _decode_readings(topic: str, payload: bytes) -> Readings:
+    envelope = _envelope.decode(payload)
+    if envelope.schema != SCHEMA:
+        raise UndecodableError(f"{topic}: schema {envelope.schema!r}, not {SCHEMA!r}")
+    if envelope.part is not None and not 1 <= envelope.part[0] <= envelope.part[1]:
+        raise UndecodableError(f"{topic}: part {list(envelope.part)} is none")
+    if envelope.seq < 1 or envelope.low < 1:
+        raise UndecodableError(f"{topic}: seq {envelope.seq}, low {envelope.low}; both start at 1")
+    fixed = f"{envelope.ts} {envelope.snapshot} {envelope.clock} ".encode()
+    return Readings(
+        topic=topic, agent=envelope.agent, device=envelope.device, epoch=envelope.epoch, seq=envelope.seq,
+        low=envelope.low, ts=envelope.ts, readings=_readings.decode(envelope.readings), snapshot=envelope.snapshot,
+        historical=envelope.historical, part=envelope.part,
+        fingerprint=blake2b(fixed + bytes(envelope.readings), digest_size=8).digest(),
+    )  # fmt: skip

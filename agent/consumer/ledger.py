@@ -1,0 +1,182 @@
+"""The audit's memory: every stream, every session, every rule of the contract a consumer can check. Pure.
+
+Kinds of findings: `missing` (holes below `low` nobody declared), `conflict` (one key, two payloads), `epoch` (a new
+epoch without a word about the one before), `disorder` (a sequence number falls within one lane of one session),
+`no_snapshot` (the first live record of a device after a connection is none), `undecodable`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from agent.consumer.contract import AgentStatus, GapNotice, Readings
+from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
+
+#: A new epoch's word about the one before waits behind the backlog; so long may it be late, seconds.
+EPOCH_GRACE = 10.0
+
+FindingKind = Literal["missing", "conflict", "epoch", "disorder", "no_snapshot", "undecodable"]
+
+
+class Finding(NamedTuple):
+    """Something wrong. `first` and `last` are sequence numbers where there are any."""
+
+    kind: FindingKind
+    agent: str
+    device: str
+    epoch: str
+    first: int | None
+    last: int | None
+    text: str
+
+    def __str__(self) -> str:
+        numbers = "" if self.first is None else f" seq {self.first}"
+        numbers += "" if self.last in (None, self.first) else f"-{self.last}"
+        where = f" {self.agent}/{self.device} epoch {self.epoch}" if self.device else ""
+        return f"{self.kind}{where}{numbers}: {self.text}"
+
+
+class _Change(NamedTuple):
+    """A device's live epoch changed from `old`; waiting for its declaration."""
+
+    old: StreamKey
+    new: str
+
+
+class _Session:
+    """What is known of an agent's present broker session."""
+
+    def __init__(self, name: str, *, from_start: bool) -> None:
+        self.name = name
+        self.from_start = from_start  #: we were there when it began
+        self.greeted: set[str] = set()  # devices that had their snapshot
+
+
+class Ledger:
+    """Feed it everything in the order of arrival; ask it at any time."""
+
+    def __init__(self) -> None:
+        self.streams: dict[StreamKey, HeardStream] = {}
+        self.counts: Counter[Verdict] = Counter()
+        self.declared_gaps = 0
+        self.findings: list[Finding] = []  #: those that are facts at once; holes and epochs are judged when asked
+        self._sessions: dict[str, _Session] = {}
+        self._lanes: dict[tuple[StreamKey, bool], int] = {}
+        self._live_epoch: dict[tuple[str, str], StreamKey] = {}
+        self._declared_epochs: set[StreamKey] = set()
+        self._changes: dict[_Change, float] = {}  # when it was last excused by a backlog on its way
+
+    def readings(self, message: Readings, now: float) -> Verdict:
+        """A record or a part of one."""
+        key = StreamKey(message.agent, message.epoch, message.device)
+        stream = self._stream(key)
+        verdict = stream.hear(message.seq, message.low, message.part, message.fingerprint)
+        self.counts[verdict] += 1
+        if verdict == "conflict":
+            self._find("conflict", key, message.seq, "the same key came with two payloads")
+        elif verdict == "new":
+            self._check_order(key, message)
+            if message.historical:
+                for change in self._changes:
+                    if change.old.agent == key.agent:
+                        self._changes[change] = now
+            else:
+                self._check_live(key, message, now)
+        return verdict
+
+    def gap(self, message: GapNotice) -> None:
+        """A declared loss."""
+        self.declared_gaps += 1
+        if message.epoch is None:
+            return
+        key = StreamKey(message.agent, message.epoch, message.device)
+        if message.kind in ("down", "lost"):
+            self._declared_epochs.add(key)
+            for change in [change for change in self._changes if change.old == key]:
+                del self._changes[change]
+        if message.kind != "down":  # it excuses the time, never a missing number
+            self._stream(key).declare(message.from_seq, message.to_seq)
+
+    def agent_status(self, message: AgentStatus, *, retained: bool) -> None:
+        """An agent's word about itself; `retained`: said before we subscribed."""
+        known = self._sessions.get(message.agent)
+        if retained:  # up to half a minute old: it claims nothing that is not said again
+            self._sessions[message.agent] = _Session(message.session, from_start=False)
+            return
+        fresh = known is None or known.name != message.session
+        if fresh and message.state == "offline":
+            return  # a late will
+        if fresh:
+            # without a retained status there was no session before, unless its records tell another story
+            from_start = known is not None or not any(key.agent == message.agent for key in self.streams)
+            self._sessions[message.agent] = _Session(message.session, from_start=from_start)
+            self._lanes = {lane: seq for lane, seq in self._lanes.items() if lane[0].agent != message.agent}
+        begins = fresh and self._sessions[message.agent].from_start
+        for device, claim in message.streams.items():
+            stream = self._stream(StreamKey(message.agent, claim.epoch, device))
+            stream.claim(claim.low, claim.next, begins=begins)
+
+    def undecodable(self, reason: str) -> None:
+        """A message on one of our topics that cannot be read."""
+        self.findings.append(Finding("undecodable", "", "", "", None, None, reason))
+
+    def interrupted(self) -> None:
+        """The consumer's own connection was away, and its session with it."""
+        for stream in self.streams.values():
+            stream.interrupted()
+        self._lanes.clear()
+        self._sessions.clear()
+        self._live_epoch.clear()
+
+    # --- asked --------------------------------------------------------------------------------------------------------
+
+    def holes(self) -> Iterator[Hole]:
+        """All undeclared holes of all streams."""
+        for stream in self.streams.values():
+            yield from stream.holes()
+
+    def judged(self, now: float) -> Iterator[Finding]:
+        """Everything that is wrong as of now: missing holes, undeclared epochs, and the facts of `findings`."""
+        for hole in self.holes():
+            if hole.state == "missing":
+                key = hole.stream
+                text = "never came, and nobody declared them lost"
+                yield Finding("missing", key.agent, key.device, key.epoch, hole.first, hole.last, text)
+        for change, since in self._changes.items():
+            if now - since > EPOCH_GRACE:
+                old, text = change.old, f"followed by epoch {change.new} without a word"
+                yield Finding("epoch", old.agent, old.device, old.epoch, None, None, text)
+        yield from self.findings
+
+    # --- rules --------------------------------------------------------------------------------------------------------
+
+    def _check_order(self, key: StreamKey, message: Readings) -> None:
+        lane = (key, message.historical)
+        last = self._lanes.get(lane, 0)
+        if message.seq < last:
+            name = "historical" if message.historical else "live"
+            self._find("disorder", key, message.seq, f"came after {last} in the {name} lane of one session")
+        else:
+            self._lanes[lane] = message.seq
+
+    def _check_live(self, key: StreamKey, message: Readings, now: float) -> None:
+        session = self._sessions.get(key.agent)
+        if session is not None and session.from_start and key.device not in session.greeted:
+            session.greeted.add(key.device)
+            if not message.snapshot:
+                self._find("no_snapshot", key, message.seq, "the first live record of the session is no snapshot")
+        before = self._live_epoch.get((key.agent, key.device))
+        self._live_epoch[key.agent, key.device] = key
+        if before is not None and before != key and before not in self._declared_epochs:
+            self._changes[_Change(before, key.epoch)] = now
+
+    def _stream(self, key: StreamKey) -> HeardStream:
+        stream = self.streams.get(key)
+        if stream is None:
+            stream = self.streams[key] = HeardStream(key)
+        return stream
+
+    def _find(self, kind: FindingKind, key: StreamKey, seq: int, text: str) -> None:
+        self.findings.append(Finding(kind, key.agent, key.device, key.epoch, seq, seq, text))
