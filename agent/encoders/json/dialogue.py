@@ -97,7 +97,7 @@ class JsonDialogue:
             case DeviceChanged():
                 return self._device(event.device, event.ts)
             case Tick():
-                self._topics.forget({stream.device for stream in event.streams})
+                self._topics.settle({stream.device for stream in event.streams})
                 return [self._agent("online", event.ts, event.streams)]
             case Online():
                 return self._online(event)
@@ -179,9 +179,8 @@ class JsonDialogue:
         """Say `removed` of what is no longer configured, then empty its retained topics."""
         messages: list[Message] = []
         for prefix in list(self._topics.orphans(self._image)):
-            kept = self._topics.kept[prefix]
+            kept = self._topics.cleared(prefix)
             messages += retained.removed(prefix, kept.parts, self.session, ts)
-            kept.gone = True  # noted at the next tick: until then a new session would clear it again
             self._records.moved(kept.device)
             self._catalogues.pop(kept.device, None)
             if kept.device not in self._image.devices:

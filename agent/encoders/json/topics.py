@@ -29,6 +29,7 @@ class Topics:
         self._memo = memo
         self.agent_status = f"{route.root}/agents/{route.agent}/status"
         self._prefixes: dict[str, str] = {}
+        self._cleared: set[str] = set()  # this session has emptied them; whether that arrived is not known yet
         self.kept = _load(memo)
         for prefix, kept in self.kept.items():
             self._prefixes[kept.device] = prefix
@@ -47,6 +48,7 @@ class Topics:
         self._prefixes[device] = prefix
         kept = self.kept.setdefault(prefix, Kept(device))
         kept.device, kept.gone = device, False
+        self._cleared.discard(prefix)
         return prefix
 
     def prefix(self, device: str) -> str:
@@ -64,11 +66,26 @@ class Topics:
         """Prefixes with something retained that no device of the route stands for any more."""
         for prefix, kept in self.kept.items():
             here = kept.device in image.devices and self._route.wants(kept.device)
-            if not kept.gone and not (here and self._prefixes.get(kept.device) == prefix):
+            if (
+                not kept.gone
+                and prefix not in self._cleared
+                and not (here and self._prefixes.get(kept.device) == prefix)
+            ):
                 yield prefix
 
-    def forget(self, waiting: set[str]) -> None:
-        """Drop what is cleared, but for devices in `waiting`: they have records whose topic it still gives."""
+    def cleared(self, prefix: str) -> Kept:
+        """What stood there is being emptied; a session that begins before :meth:`settle` empties it again."""
+        self._cleared.add(prefix)
+        return self.kept[prefix]
+
+    def settle(self, waiting: set[str]) -> None:
+        """What was cleared has had its time to arrive: forget it.
+
+        Devices in `waiting` have records still; they keep their topic.
+        """
+        for prefix in self._cleared:
+            self.kept[prefix].gone = True
+        self._cleared.clear()
         done = [prefix for prefix, kept in self.kept.items() if kept.gone and kept.device not in waiting]
         for prefix in done:
             del self.kept[prefix]

@@ -1,0 +1,230 @@
+"""The published shape of what the `json` encoder says, as pydantic models: they guard the edge, never the hot path.
+
+A test holds them against what the encoder really emits. Descriptions are the reference of the JSON Schema.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Epoch milliseconds UTC.
+Instant = int
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Reading(_Model):
+    """Value, quality and time of one tag."""
+
+    tag: str
+    """Name of the tag."""
+    value: JsonValue
+    """Number, boolean, text or array of those; null where the quality is bad. 64-bit integers are exact."""
+    ts: Instant
+    """Instant for which value and quality are asserted, epoch milliseconds UTC."""
+    quality: Literal["good", "uncertain", "bad"]
+    """How far the value may be trusted (OPC UA severity)."""
+    src: Instant = 0
+    """Source timestamp, where it differs from `ts`, epoch milliseconds UTC."""
+    unit: str = ""
+    """Engineering unit, UCUM notation."""
+    label: str = ""
+    """Text of an enumerated value."""
+    code: str = ""
+    """OPC UA status code name, where the status is not plain Good."""
+    status: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """The same as a number, with its flags."""
+    reason: str = ""
+    """Words for people."""
+    why: Literal["initial", "recovered", "heartbeat", "offline", "disabled"] = "initial"
+    """Why this is said, where it is no ordinary reading."""
+
+
+class ReadingsMessage(_Model):
+    """One record: readings of one device from one scan or notification. Topic `{topic}/readings`."""
+
+    schema_: Literal["edge.readings.v1"] = Field(alias="schema")
+    """Name and version of this shape."""
+    agent: str
+    """The agent that read."""
+    device: str
+    """The device that was read."""
+    epoch: str
+    """One run of one outbox; sequence numbers count within (agent, epoch, device)."""
+    seq: Annotated[int, Field(ge=1)]
+    """Sequence number of the record."""
+    low: Annotated[int, Field(ge=1)]
+    """Lowest number of the stream neither acknowledged nor declared lost, as of sending."""
+    ts: Instant
+    """When the record was committed, epoch milliseconds UTC."""
+    cat: Annotated[int, Field(ge=1)]
+    """Version of the device's tag catalogue."""
+    snapshot: Literal[True] = True
+    """All tags of the device, newest value and quality."""
+    historical: Literal[True] = True
+    """Committed before this broker session, or fallen behind: never updates a current value."""
+    part: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] = [1, 1]
+    """[i, n]: the record takes n messages, this is number i."""
+    clock: Literal["unsynced"] = "unsynced"
+    """The gateway's clock was not set."""
+    readings: list[Reading]
+    """Readings, oldest first where a tag occurs several times."""
+
+
+class GapMessage(_Model):
+    """A declared loss. Topic `{topic}/gaps`."""
+
+    id: str
+    """ULID: the same gap may arrive more than once."""
+    kind: Literal["dropped", "expired", "quarantined", "overflow", "missed", "down", "lost"]
+    """What happened."""
+    agent: str
+    """The agent that declares."""
+    device: str
+    """The device it is about."""
+    epoch: str | None
+    """Stream the numbers belong to; null where the loss has no numbers."""
+    from_seq: int | None
+    """First number lost, null where unknown."""
+    to_seq: int | None
+    """Last number lost."""
+    from_ts: Instant
+    """Begin of the time concerned."""
+    to_ts: Instant
+    """Its end."""
+    tags: list[str] | None
+    """Tags concerned; null: any."""
+    records: int | None
+    """How many records; null: unknown."""
+    readings: int | None
+    """How many readings; null: unknown."""
+    reason: str
+    """Words for people."""
+
+
+class StreamStatus(_Model):
+    """Where a stream stands."""
+
+    epoch: str
+    """The present epoch."""
+    low: int
+    """As in readings."""
+    next: int
+    """Number of the next record."""
+
+
+class AgentStatus(_Model):
+    """State of the agent. Topic `{root}/agents/{agent}/status`, retained."""
+
+    state: Literal["online", "offline"]
+    """Whether a session stands."""
+    session: str
+    """Names the broker session; a will of another one is out of date."""
+    version: str
+    """Version of the agent."""
+    mqtt: Literal["5", "3.1.1"]
+    """MQTT version of the session."""
+    config: str
+    """Hash of the configuration in force."""
+    streams: dict[str, StreamStatus]
+    """By device."""
+    ts: Instant
+    """When it was said."""
+
+
+class AgentWill(_Model):
+    """What the broker says for an agent whose connection broke: the same topic, without time."""
+
+    state: Literal["offline"]
+    """The session is gone."""
+    session: str
+    """The session it was left by."""
+
+
+class DeviceStatus(_Model):
+    """State of a device. Topic `{topic}/status`, retained."""
+
+    state: Literal["online", "degraded", "offline", "removed"]
+    """degraded: read, but not as configured; removed: no longer configured."""
+    session: str
+    """Counts only while the agent is online under the same session."""
+    reason: str | None
+    """Why it is not online."""
+    since: Instant
+    """When the state began."""
+    last_good: int | None
+    """Newest instant of a good reading."""
+    achieved_ms: int | None
+    """Period reached, where it is worse than the one configured."""
+
+
+class CatalogueTag(_Model):
+    """What the catalogue says about a tag."""
+
+    tag: str
+    """Name."""
+    type: str = ""
+    """Data type, where it is known."""
+    unit: str = ""
+    """Engineering unit, UCUM notation."""
+    description: str = ""
+    """Words for people."""
+    interval: int | Literal["once"] = 0
+    """Milliseconds, or once per connection."""
+
+
+class Catalogue(_Model):
+    """The tags of a device. Topic `{topic}/tags`, retained; `{topic}/tags/1` … where one message is too small."""
+
+    version: int
+    """`cat` in readings refers to it."""
+    part: Annotated[list[int], Field(min_length=2, max_length=2)] = [1, 1]
+    """[i, n] on `{topic}/tags/i`."""
+    parts: int = 0
+    """On `{topic}/tags`, instead of `tags`: how many parts there are."""
+    tags: list[CatalogueTag] = []
+    """In the order of the configuration."""
+
+
+_MODELS: dict[str, type[_Model]] = {
+    "readings": ReadingsMessage,
+    "gap": GapMessage,
+    "agent_status": AgentStatus,
+    "agent_will": AgentWill,
+    "device_status": DeviceStatus,
+    "catalogue": Catalogue,
+}
+
+#: Topics' content by the name :func:`message_schema` knows it under.
+KINDS = tuple(_MODELS)
+
+
+def message_schema(kind: str) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of one kind of message, see KINDS. KeyError for another."""
+    schema = _MODELS[kind].model_json_schema(by_alias=True)
+    _drop_defaults(schema)
+    return {"$schema": _DIALECT, **schema}
+
+
+def readings_schema() -> dict[str, Any]:
+    """JSON Schema of the readings message: what `edge-agent schema readings` prints."""
+    return message_schema("readings")
+
+
+def _drop_defaults(node: object) -> None:
+    """Absent means absent, not some default; titles only repeat names."""
+    if isinstance(node, dict):
+        if "type" in node or "$ref" in node or "const" in node or "enum" in node or "anyOf" in node:
+            node.pop("default", None)
+            if isinstance(node.get("title"), str):
+                node.pop("title")
+        for value in node.values():
+            _drop_defaults(value)
+    elif isinstance(node, list):
+        for value in node:
+            _drop_defaults(value)

@@ -1,0 +1,236 @@
+"""Around the readings: status, catalogue, removal, conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jsonschema
+import pytest
+from structlog.testing import capture_logs
+
+from agent.core.flow import DeviceChanged, Incoming, Message, Offline, Stream, Tick
+from agent.core.image import TagInfo
+from agent.encoders.schema import KINDS, message_schema
+from tests.unit.encoders.conftest import NOW, Stage, good, record, said
+
+STATUS = "edge/agents/gw-01/status"
+PRESS = "edge/acme/suzhou/press-01"
+
+
+def validate(kind: str, message: Message) -> None:
+    jsonschema.validate(said(message), message_schema(kind))
+
+
+def topics(messages: Sequence[Message]) -> list[tuple[str, bool]]:
+    """Topic, and whether it is emptied."""
+    return [(message.topic, not message.payload) for message in messages]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_schemas_are_schemas(kind: str) -> None:
+    """Every published schema is a valid JSON Schema that refuses unknown fields."""
+    schema = message_schema(kind)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+
+
+def test_the_will(stage: Stage) -> None:
+    """The will is retained on the agent's status topic, says offline and the session, and knows no time."""
+    dialogue = stage.begin()
+    assert dialogue.will is not None
+    assert (dialogue.will.topic, dialogue.will.retain, dialogue.will.qos) == (STATUS, True, 1)
+    assert said(dialogue.will) == {"state": "offline", "session": dialogue.session}
+    validate("agent_will", dialogue.will)
+    assert list(dialogue.listens) == [STATUS]
+    assert stage.begin().session != dialogue.session
+
+
+def test_going_online_says_agent_then_devices(stage: Stage) -> None:
+    """First the agent's status with its streams, then status and catalogue of every device, all retained."""
+    stage.add()
+    stage.add("cnc-07", location=["gw-01"], tags=("s1",))
+    stage.streams = [Stream("old", "press-01", 90, 88), Stream("new", "press-01", 5, 2), Stream("new", "cnc-07", 1, 1)]
+    dialogue = stage.begin()
+    messages = stage.online(dialogue, mqtt="3.1.1")
+    assert topics(messages) == [
+        (STATUS, False), (f"{PRESS}/status", False), (f"{PRESS}/tags", False),
+        ("edge/gw-01/cnc-07/status", False), ("edge/gw-01/cnc-07/tags", False),
+    ]  # fmt: skip
+    assert all(message.retain and message.qos == 1 for message in messages)
+    assert said(messages[0]) == {
+        "state": "online", "session": dialogue.session, "version": "0.1.0", "mqtt": "3.1.1", "config": "abc123",
+        "streams": {"press-01": {"epoch": "new", "low": 2, "next": 5}, "cnc-07": {"epoch": "new", "low": 1, "next": 1}},
+        "ts": NOW,
+    }  # fmt: skip
+    assert said(messages[1]) == {
+        "state": "offline", "session": dialogue.session, "reason": "not connected yet", "since": NOW,
+        "last_good": None, "achieved_ms": None,
+    }  # fmt: skip
+    assert said(messages[2]) == {
+        "version": 1,
+        "tags": [{"tag": "t1", "type": "float32", "unit": "Cel"}, {"tag": "t2", "type": "float32", "unit": "Cel"}],
+    }
+    for kind, message in zip(("agent_status", "device_status", "catalogue"), messages, strict=False):
+        validate(kind, message)
+
+
+def test_ticks_and_the_end(stage: Stage) -> None:
+    """The status is repeated with every tick, and says offline at the end, with the time."""
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    stream = Stream("e", "press-01", 9, 8)
+    [tick] = dialogue(Tick(ts=NOW + 30_000, streams=[stream]))
+    assert (said(tick)["state"], said(tick)["ts"], said(tick)["streams"]["press-01"]["next"]) == (
+        "online",
+        NOW + 30_000,
+        9,
+    )
+    [end] = dialogue(Offline(ts=NOW + 31_000, streams=[stream]))
+    assert (said(end)["state"], said(end)["ts"], end.topic, end.retain) == ("offline", NOW + 31_000, STATUS, True)
+    validate("agent_status", end)
+
+
+def test_a_changed_device_says_its_status(stage: Stage) -> None:
+    """A change of state is one message; the catalogue comes again only in a new version."""
+    stage.add()
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    stage.image.set_state("press-01", "degraded", now=NOW + 5, reason="slow", achieved_ms=2500)
+    [status] = dialogue(DeviceChanged(device="press-01", ts=NOW + 5))
+    assert said(status) == {
+        "state": "degraded", "session": dialogue.session, "reason": "slow", "since": NOW + 5, "last_good": None,
+        "achieved_ms": 2500,
+    }  # fmt: skip
+    stage.image.describe("press-01", {0: "uint16"})
+    messages = dialogue(DeviceChanged(device="press-01", ts=NOW + 6))
+    assert topics(messages) == [(f"{PRESS}/status", False), (f"{PRESS}/tags", False)]
+    assert (said(messages[1])["version"], said(messages[1])["tags"][0]["type"]) == (2, "uint16")
+
+
+def test_a_removed_device_is_said_and_cleared(stage: Stage) -> None:
+    """Removal: state removed, then nothing retained on status and catalogue."""
+    stage.add()
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    stage.image.remove("press-01")
+    messages = dialogue(DeviceChanged(device="press-01", ts=NOW + 7))
+    assert topics(messages) == [(f"{PRESS}/status", False), (f"{PRESS}/status", True), (f"{PRESS}/tags", True)]
+    assert (said(messages[0])["state"], said(messages[0])["since"]) == ("removed", NOW + 7)
+    validate("device_status", messages[0])
+    assert all(message.retain for message in messages)
+    assert dialogue(DeviceChanged(device="press-01", ts=NOW + 8)) == []
+
+
+def test_what_was_removed_while_stopped_is_cleared(stage: Stage) -> None:
+    """What an earlier run left retained is cleared by the next session, until a tick has passed."""
+    stage.add()
+    stage.add("cnc-07", location=["line-2"])
+    stage.online(stage.begin())
+    stage.image.remove("press-01")
+    stage.image.remove("cnc-07")
+    stage.add("cnc-07", location=["line-3"])
+    expected = [
+        (f"{PRESS}/status", False), (f"{PRESS}/status", True), (f"{PRESS}/tags", True),
+        ("edge/line-2/cnc-07/status", False), ("edge/line-2/cnc-07/status", True), ("edge/line-2/cnc-07/tags", True),
+    ]  # fmt: skip
+    assert topics(stage.online(stage.begin()))[1:7] == expected  # cut before it was all said: …
+    again = stage.begin()
+    assert topics(stage.online(again))[1:7] == expected  # … said again
+    again(Tick(ts=NOW, streams=[]))
+    assert [topic for topic, _ in topics(stage.online(stage.begin()))] == [
+        STATUS, "edge/line-3/cnc-07/status", "edge/line-3/cnc-07/tags",
+    ]  # fmt: skip
+
+
+def test_a_device_the_route_no_longer_wants_is_cleared(stage: Stage) -> None:
+    """`devices:` of the publisher counts like the configuration."""
+    stage.add()
+    stage.online(stage.begin())
+    messages = stage.online(stage.begin(wants=lambda device: device != "press-01"))
+    assert topics(messages)[1:] == [(f"{PRESS}/status", False), (f"{PRESS}/status", True), (f"{PRESS}/tags", True)]
+
+
+def test_a_device_that_comes_back_is_not_cleared(stage: Stage) -> None:
+    """Removed and configured again under the same topic: it stays."""
+    stage.add()
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    stage.image.remove("press-01")
+    dialogue(DeviceChanged(device="press-01", ts=NOW))
+    stage.add()
+    assert topics(dialogue(DeviceChanged(device="press-01", ts=NOW))) == [
+        (f"{PRESS}/status", False), (f"{PRESS}/tags", False),
+    ]  # fmt: skip
+    assert len(stage.online(stage.begin())) == 3
+
+
+def test_records_of_a_moved_device_go_to_the_new_place(stage: Stage) -> None:
+    """A new location is a new topic: the old one is cleared, readings follow at once."""
+    stage.add()
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    assert dialogue(record([good()]))[0].topic == f"{PRESS}/readings"
+    stage.add(location=["acme", "suzhou", "line-9"])
+    messages = dialogue(DeviceChanged(device="press-01", ts=NOW))
+    assert (f"{PRESS}/status", True) in topics(messages)
+    assert ("edge/acme/suzhou/line-9/press-01/tags", False) in topics(messages)
+    assert dialogue(record([good()]))[0].topic == "edge/acme/suzhou/line-9/press-01/readings"
+
+
+def test_a_large_catalogue_is_cut(stage: Stage) -> None:
+    """Over the limit, the catalogue goes to /tags/1 …, /tags says how many; parts no longer needed are emptied."""
+    many = [TagInfo(tag=f"tag-{n}", description="某个标签" * 5) for n in range(200)]
+    stage.add(tags=many)
+    dialogue = stage.begin(max_message_bytes=4096)
+    messages = stage.online(dialogue)[2:]
+    count = len(messages) - 1
+    assert count > 1
+    assert said(messages[0]) == {"version": 1, "parts": count}
+    names: list[str] = []
+    for number, message in enumerate(messages[1:], 1):
+        assert message.topic == f"{PRESS}/tags/{number}"
+        assert len(message.payload) < 4096
+        assert said(message)["part"] == [number, count]
+        names += [tag["tag"] for tag in said(message)["tags"]]
+        validate("catalogue", message)
+    validate("catalogue", messages[0])
+    assert names == [tag.tag for tag in many]
+    stage.add(tags=("t1",), cat=2)
+    after = dialogue(DeviceChanged(device="press-01", ts=NOW))
+    assert topics(after)[1:] == [(f"{PRESS}/tags", False)] + [(f"{PRESS}/tags/{n}", True) for n in range(1, count + 1)]
+
+
+def test_a_broken_memo_is_survived(stage: Stage) -> None:
+    """A note nobody can read costs the memory of old topics, nothing else."""
+    stage.add()
+    stage.memo["json.retained"] = b"\xff{"
+    assert len(stage.online(stage.begin())) == 3
+
+
+@pytest.mark.parametrize(
+    ("session", "state", "retain", "topic", "conflict"),
+    [
+        ("other", "online", False, STATUS, True),
+        ("other", "online", True, STATUS, False),  # stored before we came
+        ("other", "offline", False, STATUS, False),  # a will of our own past
+        ("own", "online", False, STATUS, False),
+        ("other", "online", False, "edge/agents/gw-02/status", False),
+    ],
+)
+def test_conflicts(stage: Stage, session: str, state: str, retain: bool, topic: str, conflict: bool) -> None:
+    """Another session that says online on our status topic, live, is a conflict: said once, never answered."""
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    name = dialogue.session if session == "own" else session
+    payload = f'{{"state":"{state}","session":"{name}","more":[1]}}'.encode()
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert dialogue(Incoming(topic=topic, payload=payload, retain=retain)) == []
+    assert [line["event"] for line in logs] == (["route.conflict"] if conflict else [])
+    assert dialogue.conflict == ("other" if conflict else None)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"null", b'{"state":1}'])
+def test_junk_on_our_topic_is_ignored(stage: Stage, payload: bytes) -> None:
+    """Whatever somebody writes to our topic, nothing happens."""
+    assert stage.begin()(Incoming(topic=STATUS, payload=payload)) == []
