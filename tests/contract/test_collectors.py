@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
 from agent.core.ports import Collector, Site
 from agent.testing.collector_contract import CHECKS, Bench
 from tests.integration.modbus.servers import Plant, device
+from tests.integration.opcua.bench import OpcUaBench
+from tests.integration.opcua.server import Hall
 
 
 class ModbusBench(Plant):
@@ -26,12 +28,24 @@ class ModbusBench(Plant):
         return device(self.url, tags).build(name, site)
 
 
-BENCHES: dict[str, Callable[[], Bench]] = {"modbus": ModbusBench}
+BENCHES: dict[str, Callable[[Hall], Bench]] = {
+    "modbus": lambda _hall: ModbusBench(),
+    "opcua subscribe": lambda hall: OpcUaBench(hall, "subscribe"),
+    "opcua poll": lambda hall: OpcUaBench(hall, "poll"),
+}
+
+
+@pytest.fixture(scope="module")
+def hall() -> Iterator[Hall]:
+    """Where OPC UA servers run; its thread costs nothing while none is asked for."""
+    opened = Hall()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(params=BENCHES)
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    found = BENCHES[request.param]()
+async def bench(request: pytest.FixtureRequest, hall: Hall) -> AsyncIterator[Bench]:
+    found = BENCHES[request.param](hall)
     yield found
     await found.down()
 

@@ -1,21 +1,12 @@
-"""Servers for the tests of this folder, and a collector that is read into a notebook."""
+"""Servers for the tests of this folder and of the contract of collectors."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from agent.collectors.opcua.collector import OpcUaCollector
-from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import Pace
-from agent.core.flow import Sample
-from agent.testing.site import SimpleSite
 from tests.integration.opcua.server import Hall, Plant
-
-BRISK = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0)
 
 
 @pytest.fixture(scope="session")
@@ -30,69 +21,3 @@ def hall() -> Iterator[Hall]:
 def shared(hall: Hall) -> Plant:
     """One server for all tests that only add nodes: starting one takes more than a second."""
     return hall.plant_sync()
-
-
-class Notebook:
-    """What a collector has said, by tag name: (value, status, src, ts), oldest first."""
-
-    def __init__(self, names: list[str], samples: AsyncIterator[Sample], site: SimpleSite) -> None:
-        self._names = names
-        self._samples = samples
-        self.site = site
-        self.said: dict[str, list[tuple[Any, int, int | None, int]]] = {name: [] for name in names}
-        self.reasons: dict[str, str | None] = {}
-        self.types: dict[str, str] = {}
-        self.samples: list[Sample] = []
-
-    async def turn(self) -> Sample:
-        """The next sample."""
-        sample = await anext(self._samples)
-        self.samples.append(sample)
-        for position, name in (sample.types or {}).items():
-            self.types[self._names[position]] = name
-        for answer in sample.answers:
-            assert len(answer.tags) == len(answer.values)
-            for at, position in enumerate(answer.tags):
-                name = self._names[position]
-                status = answer.status if isinstance(answer.status, int) else answer.status[at]
-                src = None if answer.src is None else answer.src[at]
-                reason = answer.reason if isinstance(answer.reason, str) else (answer.reason or {}).get(at)
-                self.said[name].append((answer.values[at], status, src, answer.ts))
-                self.reasons[name] = reason
-        return sample
-
-    async def until(self, done: Any) -> None:
-        """Read on until `done()`; pytest's timeout is the deadline."""
-        while not done():
-            await self.turn()
-
-    async def heard(self, *names: str) -> None:
-        """Read on until each of these tags (all, if none is named) has said something."""
-        await self.until(lambda: all(self.said[name] for name in names or self._names))
-
-    def newest(self, name: str) -> Any:
-        return self.said[name][-1][0]
-
-    def status(self, name: str) -> int:
-        return self.said[name][-1][1]
-
-    @property
-    def note(self) -> dict[str, Any]:
-        note = self.site.notes["dev", "opcua"]
-        assert isinstance(note, dict)
-        return note
-
-
-def config(url: str, tags: dict[str, Any], **more: Any) -> OpcUaConfig:
-    """A device; a tag given as text is its node."""
-    table = {name: {"node": tag} if isinstance(tag, str) else tag for name, tag in tags.items()}
-    return OpcUaConfig.model_validate({"type": "opcua", "url": url, "interval": "50ms", "tags": table, **more})
-
-
-@asynccontextmanager
-async def collecting(url: str, tags: dict[str, Any], *, pace: Pace = BRISK, **more: Any) -> AsyncIterator[Notebook]:
-    """A collector that is open."""
-    made = config(url, tags, **more)
-    site = SimpleSite()
-    async with OpcUaCollector("dev", made, site, pace).open() as samples:
-        yield Notebook(list(made.tags), samples, site)

@@ -13,11 +13,13 @@ import datetime as dt
 import sys
 import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from asyncua import ua
 from asyncua.common.callback import CallbackType
 from asyncua.common.node import Node
+from asyncua.server.binary_server_asyncio import BinaryServer
 from asyncua.server.server import Server
 
 URN = "urn:test:plant"
@@ -45,6 +47,7 @@ class Plant:
         self.server = server
         self.url = url
         self._loop = loop
+        self.listens = False
         self.nodes: dict[str, Node] = {}
         self.indexes: dict[str, int] = {}
         self.most_reads: int | None = None  #: enforced, told or not
@@ -65,6 +68,7 @@ class Plant:
             self.indexes[uri] = await server.register_namespace(uri)
         server.subscribe_server_callback(CallbackType.PreRead, self._before_read)
         await server.start()
+        self.listens = True
         assert server.bserver is not None
         self.url = f"opc.tcp://127.0.0.1:{server.bserver.port}"
 
@@ -97,6 +101,24 @@ class Plant:
                 value = said(limit, kind=ua.VariantType.UInt32)
                 await self.server.write_attribute_value(node_id(f"i={number}"), value)
 
+    async def close_listener(self) -> None:
+        """Drop all connections and take no new ones; the address space stays."""
+        self.listens = False
+        assert self.server.bserver is not None
+        await self.server.bserver.stop()
+
+    async def open_listener(self) -> None:
+        """Listen again, at the same address."""
+        server = self.server
+        server.bserver = BinaryServer(server.iserver, "127.0.0.1", int(self.url.rsplit(":", 1)[1]), server.limits)
+        server.bserver.set_policies(server._policies)
+        await server.bserver.start()
+        self.listens = True
+
+    def connections(self) -> int:
+        """Connections that stand."""
+        return 0 if self.server.bserver is None else len(self.server.bserver.clients)
+
     def sessions(self) -> int:
         """Sessions clients have open."""
         return len(self.server.iserver._external_sessions)
@@ -111,9 +133,13 @@ class Hall:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        workers = ThreadPoolExecutor(1, "opcua hall worker")
+        workers.submit(len, ()).result()  # its thread belongs to the hall, not to the test that first needs it
+        self._loop.set_default_executor(workers)
         self._thread = threading.Thread(target=self._loop.run_forever, name="opcua hall", daemon=True)
         self._thread.start()
         self._plants: list[Plant] = []
+        self.kept: dict[str, Plant] = {}  #: servers that tests hand on to each other, by name
 
     async def plant(self, namespaces: Sequence[str] = (URN,), port: int = 0) -> Plant:
         """A server that listens."""
@@ -133,11 +159,20 @@ class Hall:
         self._plants.remove(plant)
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(plant.server.stop(), self._loop))
 
+    async def _end(self) -> None:
+        """A server that is stopped forgets the timers of sessions whose connection broke."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=5)
+        await self._loop.shutdown_default_executor()
+
     def close(self) -> None:
         """Stop all and end the thread."""
         for plant in self._plants:
             asyncio.run_coroutine_threadsafe(plant.server.stop(), self._loop).result(30)
-        asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from asyncua import ua
 
-from tests.integration.opcua.conftest import collecting
 from tests.integration.opcua.server import URN, Hall, Plant
+from tests.integration.opcua.support import collecting
 
 MANY = {f"node{number}": number for number in range(300)}
 TAGS: dict[str, Any] = {name: f"nsu={URN};s={name}" for name in MANY}

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from agent.core.quality import name_of
-from tests.integration.opcua.conftest import collecting
 from tests.integration.opcua.server import URN, Hall, Plant, node_id
+from tests.integration.opcua.support import collecting
 
 
 async def test_a_wrong_node_costs_one_tag_until_it_appears(shared: Plant) -> None:

@@ -13,8 +13,8 @@ from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.testing.site import SimpleSite
-from tests.integration.opcua.conftest import BRISK, collecting, config
 from tests.integration.opcua.server import URN, Hall, Plant
+from tests.integration.opcua.support import BRISK, collecting, config
 from tests.support.ports import accepts, free_port
 from tests.support.processes import process
 from tests.support.waiting import eventually

@@ -5,8 +5,8 @@ import datetime as dt
 from asyncua import ua
 
 from agent.collectors.opcua.plan import Pace
-from tests.integration.opcua.conftest import collecting
 from tests.integration.opcua.server import URN, Plant, said
+from tests.integration.opcua.support import collecting
 
 
 def stamped(value: int, second: int) -> ua.DataValue:

@@ -8,8 +8,8 @@ import pytest
 from asyncua import ua
 
 from agent.core.quality import name_of, number_of
-from tests.integration.opcua.conftest import collecting
 from tests.integration.opcua.server import Plant, node_id, said
+from tests.integration.opcua.support import collecting
 
 V = ua.VariantType
 NOON = dt.datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=dt.UTC)
