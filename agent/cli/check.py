@@ -23,7 +23,7 @@ def check(config: Path, *, live: bool = False) -> int:
     except ConfigError as error:
         report(error, sys.stderr)
         return 2
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(_summary(loaded))
     agent = loaded.config.agent
     files = f"{len(loaded.files)} file{'s' if len(loaded.files) > 1 else ''}"

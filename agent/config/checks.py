@@ -77,7 +77,7 @@ def dangling_globs(name: str, data: Map, devices: Sequence[str]) -> Iterator[Mis
             and (devices or glob != "*")
         ):
             guess = close(glob, devices)
-            hint = f"did you mean {guess}?" if guess else f"devices: {', '.join(devices) or 'none'}"
+            hint = f"did you mean {guess}?" if guess else f"there are {', '.join(devices) or 'no devices'}"
             yield Mistake(*globs.place(index), f"`publishers.{name}.devices`: no device matches {glob!r}", hint)
 
 

@@ -48,9 +48,10 @@ def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistak
         return None
 
 
-def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]) -> list[Source]:
-    """The main file and all it includes, each once. Unreadable ones are noted and left out."""
+def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]) -> tuple[list[Source], list[str]]:
+    """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all."""
     sources: list[Source] = []
+    names: list[str] = []
     seen: set[Path] = set()
     waiting: list[tuple[Path, str, Place | None]] = [(path, str(path), None)]
     while waiting:
@@ -59,6 +60,7 @@ def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]
         if real in seen:
             continue
         seen.add(real)
+        names.append(shown)
         text = read_text(file, shown, named, mistakes)
         if text is None:
             continue
@@ -74,7 +76,7 @@ def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]
             _refuse_foreign_keys(source, mistakes)
         sources.append(source)
         waiting.extend(_included(source, mistakes))
-    return sources
+    return sources, names
 
 
 def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 
 from agent.config.model import Config
 from agent.config.words import hide_userinfo
 
+#: Which file something stands in changes no meaning.
+_WHERE_FROM: dict[str, Any] = {"include": True, "devices": {"__all__": {"tags_file"}}}
+
 
 def fingerprint(config: Config) -> str:
-    """12 hexadecimal digits over the effective values, defaults included. Secrets are masked before hashing."""
-    text = msgspec.json.encode(config.model_dump(mode="python"), enc_hook=str, order="sorted").decode()
+    """12 hexadecimal digits over the effective values, defaults included. Secrets are masked before hashing.
+
+    Neither the order of keys nor of files counts, nor how a value is written (`1s`, `1000ms`).
+    """
+    values = msgspec.json.decode(config.model_dump_json(exclude=_WHERE_FROM))
+    text = msgspec.json.encode(values, order="sorted").decode()
     return hashlib.sha256(hide_userinfo(text).encode()).hexdigest()[:12]

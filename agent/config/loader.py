@@ -37,8 +37,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     is sense in it.
     """
     mistakes: list[Mistake] = []
-    sources = read_sources(path, environ, mistakes)
-    shown = [source.shown for source in sources]
+    sources, shown = read_sources(path, environ, mistakes)
     files = [source.base / Path(source.shown).name for source in sources]
     if not sources or sources[0].shown != str(path):
         raise ConfigError.of(_in_order(mistakes, shown))
@@ -68,6 +67,9 @@ def _head(main: Source, mistakes: list[Mistake]) -> Config | None:
             mistakes.append(checks.misplaced(key, data.place(key), list(Config.model_fields)))
         if not isinstance(key, str) or key in ("devices", "publishers") or key.startswith(_EXTENSION):
             del data[key]
+    include = data.get("include", [])
+    if not isinstance(include, list) or not all(isinstance(pattern, str) for pattern in include):
+        del data["include"]  # said when the files were read
     mistakes.extend(checks.missing_files(Config, data, main.base, ()))
     return validate(Config, data, base=main.base, mistakes=mistakes)
 

@@ -12,9 +12,9 @@ from agent.config.files import read_text
 from agent.config.located import Broken, Map, Place
 from agent.config.sections import Entry
 from agent.config.shape import close, keys_at
-from agent.config.tables import read_table
+from agent.config.tables import Column, read_table
 from agent.config.validate import validate
-from agent.config.words import Words, show, unknown_key
+from agent.config.words import show, unknown_key
 from agent.core.errors import Mistake
 from agent.settings.base import DeviceConfig, OutboxSettings, PublisherConfig
 
@@ -120,7 +120,7 @@ class Parts:
             del data["tags_file"]  # said already
             return data
         self.tables.append((entry.source.base / file, shown))
-        table = read_table(text, shown, self._environ, lambda path: _unknown_column(model, path), self._mistakes)
+        table = read_table(text, shown, self._environ, lambda path: _column(model, path), self._mistakes)
         own = data.get("tags")
         if own is None or isinstance(own, Map):
             data["tags"] = self._joined(name, own if own is not None else Map(*data.place("tags_file")), table)
@@ -139,9 +139,11 @@ class Parts:
         return tags
 
 
-def _unknown_column(model: type[BaseModel], path: Sequence[str]) -> Words | None:
+def _column(model: type[BaseModel], path: Sequence[str]) -> Column:
     for depth, step in enumerate(path):
-        keys = keys_at(model, ("tags", "any", *path[:depth]))
+        keys = list(keys_at(model, ("tags", "any", *path[:depth])))
         if step not in keys:
-            return unknown_key(".".join(path), step, list(keys))
-    return None
+            guess = close(step, keys)
+            meant = [*path[:depth], guess, *path[depth + 1 :]] if guess else None
+            return Column(meant, unknown_key(".".join(path), step, keys))
+    return Column(list(path))

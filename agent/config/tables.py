@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from agent.config.environment import EnvironmentMistake, expand
 from agent.config.located import Broken, Map, Place, Text
@@ -14,18 +15,26 @@ from agent.core.errors import Mistake
 
 NAME_COLUMN = "tag"
 _MAX_COLUMNS = 100
+_IGNORED = [""]  #: the path of a column whose cells are passed over, its mistake being noted
+
+
+class Column(NamedTuple):
+    """What a column is."""
+
+    path: list[str] | None  #: the key it stands for, or was probably meant for
+    wrong: Words | None = None
 
 
 def read_table(
     text: str,
     file: str,
     environ: Mapping[str, str],
-    unknown: Callable[[Sequence[str]], Words | None],
+    known: Callable[[Sequence[str]], Column],
     mistakes: list[Mistake],
 ) -> Map:
     """The tags of a table by name. An empty cell is an absent key; `a.b` is key b of mapping a.
 
-    `unknown` says what is wrong with a column (split at its dots), None if nothing is.
+    `known` looks a column up, split at its dots.
     """
     table = Map(file, 1)
     separator = _separator(text)
@@ -47,7 +56,7 @@ def read_table(
         if not any(cell.strip() for cell in row):
             continue
         if not columns:
-            columns = _columns(row, file, line, unknown, mistakes)
+            columns = _columns(row, file, line, known, mistakes)
             if [NAME_COLUMN] not in columns:
                 return table
             continue
@@ -65,31 +74,26 @@ def _separator(text: str) -> str:
 
 
 def _columns(
-    header: Sequence[str],
-    file: str,
-    line: int,
-    unknown: Callable[[Sequence[str]], Words | None],
-    mistakes: list[Mistake],
+    header: Sequence[str], file: str, line: int, known: Callable[[Sequence[str]], Column], mistakes: list[Mistake]
 ) -> list[list[str] | None]:
+    """The key of each column; None for one without a name."""
+    names = [cell.strip() for cell in header[:_MAX_COLUMNS]]
     columns: list[list[str] | None] = []
-    for cell in header[:_MAX_COLUMNS]:
-        path: list[str] | None = cell.strip().split(".")
-        if path == [""]:
-            path = None  # a column without a name must be empty: _row says so
-        elif path in columns:
-            mistakes.append(Mistake(file, line, f"the column `{cell.strip()}` stands here twice", "keep one of them"))
-            path = None
-        elif path is not None and path != [NAME_COLUMN] and (words := unknown(path)) is not None:
-            mistakes.append(Mistake(file, line, words.reason.replace("is not a key", "is not a column"), words.hint))
-            columns.append(["", *path])  # its cells are passed over in silence
-            continue
-        columns.append(path)
-    if [NAME_COLUMN] not in columns:
-        mistakes.append(
-            Mistake(
-                file, line, f"no column `{NAME_COLUMN}`", f"the first line names the columns: {NAME_COLUMN}, address, …"
-            )
-        )
+    if NAME_COLUMN not in names:
+        hint = f"the first line names the columns: {NAME_COLUMN}, address, …"
+        mistakes.append(Mistake(file, line, f"no column `{NAME_COLUMN}`", hint))
+        return columns
+    for name in names:
+        path = name.split(".")
+        column = Column(path) if name in ("", NAME_COLUMN) else known(path)
+        if column.wrong is not None:
+            reason = column.wrong.reason.replace("is not a key", "is not a column")
+            mistakes.append(Mistake(file, line, reason, column.wrong.hint))
+        if name and column.path in columns:
+            mistakes.append(Mistake(file, line, f"the column `{name}` stands here twice", "keep one of them"))
+            columns.append(_IGNORED)
+        else:
+            columns.append(column.path or _IGNORED if name else None)
     return columns
 
 
@@ -106,7 +110,7 @@ def _row(
     for index, cell in enumerate(row):
         text = cell.strip()
         path = columns[index] if index < len(columns) else None
-        if not text or (path is not None and path[0] == ""):
+        if not text or path is _IGNORED:
             continue
         if path is None:
             mistakes.append(

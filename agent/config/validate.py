@@ -101,6 +101,8 @@ def _one_of(group: list[tuple[Case, Place]]) -> list[Mistake]:
         if not inside:
             words = [words_for(case) for case, _ in group]
             hints = list(dict.fromkeys(word.hint.removeprefix("write ") for word in words if word.hint))
+            if any(hint.startswith("a number") for hint in hints):
+                hints = [hint for hint in hints if not hint.startswith("a whole number")]
             return [_mistake(group[0][1], Words(words[0].reason, "write " + ", or ".join(hints) if hints else ""))]
         group = inside
     return [_mistake(place, words_for(case)) for case, place in group]

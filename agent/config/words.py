@@ -154,6 +154,11 @@ def _list(case: Case) -> Words:
     return Words(f"`{case.name}`: {case.shown} is not a list", hint)
 
 
+def _item(value: object) -> str:
+    text = show(value).strip("'")
+    return text if re.fullmatch(r"[\w./-]+", text) and text != "…" else f'"{text}"'
+
+
 def _mapping(case: Case) -> Words:
     hint = list_keys(list(case.keys)) if case.keys else "write `key: value` below it"
     return Words(f"`{case.name}`: {case.shown} is not a mapping", hint)
@@ -164,7 +169,8 @@ def _literal(case: Case) -> Words:
     value = case.found.value
     if not isinstance(value, str) and value is not None and str(value).lower() in allowed:
         return Words(f"`{case.name}`: {case.shown} is not text", f'write it in quotes: "{str(value).lower()}"')
-    guess = close(value, allowed) if isinstance(value, str) else None
+    distinct = len({"".join(sorted(one)) for one in allowed}) == len(allowed)  # ABCD, CDAB: any guess is as good
+    guess = close(value, allowed) if isinstance(value, str) and distinct else None
     listed = ", ".join(allowed)
     hint = f"did you mean {guess}?" if guess else f"write {'one of ' if len(allowed) > 1 else ''}{listed}"
     return Words(f"`{case.name}`: {case.shown} is not {'one of ' if len(allowed) > 1 else ''}{listed}", hint)
@@ -176,7 +182,7 @@ def _bound(case: Case) -> Words:
     limit = case.context[key]
     if isinstance(case.found.value, str) and case.found.value[-1:] in "smhd" and isinstance(limit, int | float):
         return Words(f"`{case.name}`: {case.shown} is out of bounds", f"write {bounds[key]} {format_duration(limit)}")
-    return Words(f"`{case.name}`: {case.shown} is out of bounds", f"write a number {bounds[key]} {limit}")
+    return Words(f"`{case.name}`: {case.shown} is out of bounds", f"write a number {bounds[key]} {limit:g}")
 
 
 def _length(case: Case) -> Words:
@@ -190,8 +196,17 @@ def _custom(case: Case) -> Words:
     value = case.found.value
     if case.found.raw is not None and isinstance(value, str) and value:
         text = text.replace(value, case.found.raw)  # what came out of the environment may be a secret
-    reason, _, hint = hide_userinfo(text).partition("; ")
+    reason, separator, hint = hide_userinfo(text).partition("; ")
+    if not separator:  # only what should be: say what is
+        together = isinstance(value, Map | List)
+        reason, hint = "this does not fit together" if together else f"{case.shown} cannot be used", reason
     return Words(f"`{case.name}`: {reason}" if case.name else reason, hint)
+
+
+def _key(case: Case) -> Words:
+    if case.found.value is None:
+        return Words(f"`{case.name}` is not a key", "decimals are written with a point, not with a comma")
+    return Words(f"`{case.name}` is not a key", list_keys(list(case.keys)) if case.keys else "write text as the key")
 
 
 def _tag(case: Case) -> Words:
@@ -225,5 +240,6 @@ _MAKERS: tuple[tuple[frozenset[str], Callable[[Case], Words]], ...] = (
     (frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of"}), _bound),
     (frozenset({"too_short", "too_long", "string_too_short", "string_too_long"}), _length),
     (frozenset({"value_error", "assertion_error"}), _custom),
+    (frozenset({"invalid_key"}), _key),
     (frozenset({"union_tag_invalid", "union_tag_not_found"}), _tag),
 )  # fmt: skip

@@ -155,6 +155,7 @@ class _Builder:
                 self._key(level, into, value, line)
                 return
             level.waiting = False
+            value = "<<" if value is _MERGE else value
             if level.key is _MERGE:
                 level.merges.append(value)
                 return
@@ -162,6 +163,7 @@ class _Builder:
             key: Any = level.key
         else:
             key = len(into)
+            value = "<<" if value is _MERGE else value
             into.append(value)
             into.lines.append(line)
         if raw is not None:
@@ -173,7 +175,7 @@ class _Builder:
         if isinstance(key, (Map, List)):  # through an alias
             self._refuse(line, "a key that is itself a mapping or a list", _KEY_HINT)
             return
-        if key == "<<":
+        if key is _MERGE:
             level.key = _MERGE
             return
         if key in into.lines:
@@ -193,7 +195,7 @@ class _Builder:
                 self._raw = text
                 return expand(text, self._environ)
             if event.implicit[0]:
-                return scalars.resolve(text)
+                return _MERGE if text == "<<" else scalars.resolve(text)
             if event.tag is None or event.tag == "!":
                 return text
             return scalars.tagged(_short(event.tag).lstrip("!"), text)
@@ -212,7 +214,7 @@ class _Builder:
         self.refused = True
 
 
-_MERGE = object()
+_MERGE: Any = object()  #: a plain `<<`; in quotes it is a key like any other
 
 
 def _short(tag: str) -> str:

@@ -1,0 +1,252 @@
+"""A hundred and more ways to write a configuration wrongly.
+
+`# <-` marks the line a mistake must be reported for; the word must occur in what is said about it. Where a comment
+would change the meaning, the line is given as a number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Broken(NamedTuple):
+    """One broken configuration."""
+
+    text: str
+    word: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.line}-{self.word}"
+
+
+def _case(text: str, word: str, line: int | None = None) -> Broken:
+    found = line or next(number for number, one in enumerate(text.split("\n"), 1) if one.endswith("# <-"))
+    return Broken(text.replace("# <-", ""), word, found)
+
+
+def _device(body: str) -> str:
+    """A Modbus device around one or more keys."""
+    lines = "\n".join(f"    {line}" for line in body.split("\n"))
+    return f'agent: {{id: gw}}\ndevices:\n  press:\n    type: modbus\n    url: "tcp://192.0.2.1:502"\n{lines}\n'
+
+
+def _tag(body: str) -> str:
+    """A Modbus tag of these keys."""
+    return _device(f"tags:\n  oil: {{{body}}}  # <-")
+
+
+def _node(body: str) -> str:
+    """An OPC UA tag of these keys."""
+    head = 'agent: {id: gw}\ndevices:\n  cnc:\n    type: opcua\n    url: "opc.tcp://192.0.2.1"\n    tags:\n'
+    return f"{head}      speed: {{{body}}}  # <-\n"
+
+
+def _server(body: str) -> str:
+    return f'agent: {{id: gw}}\ndevices:\n  cnc:\n    type: opcua\n    url: "opc.tcp://192.0.2.1"\n    {body}  # <-\n'
+
+
+def _publisher(body: str) -> str:
+    return f'agent: {{id: gw}}\npublishers:\n  plant:\n    type: mqtt\n    url: "mqtt://192.0.2.1"\n    {body}  # <-\n'
+
+
+def _top(body: str) -> str:
+    return f"agent: {{id: gw}}\n{body}  # <-\n"
+
+
+GW = "agent: {id: gw}\n"
+
+BROKEN: list[Broken] = [
+    # YAML itself
+    _case(GW + "log:\n\tlevel: info\n", "tab", 3),
+    _case(GW + "log: {level: info\nhttp: null\n", "}", 3),
+    _case(GW + "include: [a.yaml\nhttp: null\n", "]", 3),
+    _case(GW + "log: {level: 'info}\nhttp: null\n", "closed", 2),
+    _case(GW + "log:\n  level: info\n format: json\n", "line up", 4),
+    _case(GW + "log: level: info\n", "colon", 2),
+    _case(GW + "include: - a\n", "list item", 2),
+    _case(GW + "publishers: {p: {devices: [*]}}\n", "quotes", 2),
+    _case(GW + "publishers: {p: {root: @x}}\n", "@", 2),
+    _case(GW + "publishers: {p: {root: `x`}}\n", "`", 2),
+    _case(GW + "publishers: {p: {root: %x}}\n", "%", 2),
+    _case(GW + 'publishers: {p: {root: "\\x"}}\n', "backslash", 2),
+    _case(GW + "---\nlog: {}\n", "second document", 2),
+    _case(GW + "log: *levels\n", "anchor", 2),
+    _case(GW + "x-a: &a [*a]\n", "anchor", 2),
+    _case(GW + "log: {level: !secret x}\n", "tag", 2),
+    _case(GW + "log: !!python/object:os.system {}\n", "tag", 2),
+    _case(GW + "http: {port: !!int eighty}\n", "!!int", 2),
+    _case(GW + "? [a, b]\n: 1\n", "key", 2),
+    _case(GW + "log: {level: in\x01fo}\n", "control character", 2),
+    _case(GW + "log:\n  <<: 5\n", "<<", 3),
+    _case("[agent, log]\n", "mapping", 1),
+    _case("just words\n", "mapping", 1),
+    _case("", "empty", 1),
+    _case("# nothing but this\n", "empty", 1),
+    _case("%YAML 3.0\n---\nagent: {id: gw}\n", "YAML", 1),
+    _case(GW + "x-deep: " + "[" * 60 + "]" * 60 + "\n", "deeper", 2),
+    _case(GW + "http: {port: " + "9" * 5000 + "}\n", "digits", 2),
+    # duplicate keys
+    _case(GW + "log: {level: info}\nlog: {level: info}  # <-\n", "second time"),
+    _case(GW + "log:\n  level: info\n  level: debug  # <-\n", "line 3"),
+    _case(_device('tags:\n  oil: {address: "holding:0"}\n  oil: {address: "holding:1"}  # <-'), "second time"),
+    _case(GW + "devices:\n  a: {type: modbus, url: 'tcp://h'}\n  a: {type: modbus, url: 'tcp://h'}  # <-\n", "`a`"),
+    # the agent
+    _case("log: {level: info}\n", "agent", 1),
+    _case("agent: {}\n", "id", 1),
+    _case("agent:  # <-\n", "mapping"),
+    _case("agent: gw-01\n", "mapping", 1),
+    _case("agent: {id: gateway one}\n", "gateway one", 1),
+    _case("agent: {id: 7}\n", '"7"', 1),
+    _case("agent: {id: true}\n", "quotes", 1),
+    _case("agent: {id: " + "x" * 65 + "}\n", "64", 1),
+    _case("agent: {id: 'Presse Ö'}\n", "name", 1),
+    _case("agent: {id: gw, location: acme}\n", "list", 1),
+    _case("agent: {id: gw, location: []}\n", "at least 1", 1),
+    _case("agent: {id: gw, location: [a/b]}\n", "/", 1),
+    _case("agent: {id: gw, location: ['+']}\n", "+", 1),
+    _case("agent: {id: gw, data_dir: 5}\n", "data_dir", 1),
+    _case("agent: {id: gw, idd: gw}\n", "`id`", 1),
+    # top level
+    _case(_top("publisher: {}"), "publishers"),
+    _case(_top("dvices: {}"), "devices"),
+    _case(_top("5: {}"), "5"),
+    _case(_top("log: {level: verbose}"), "debug, info"),
+    _case(_top("log: {level: Info}"), "info"),
+    _case(_top("log: {format: jsn}"), "json"),
+    _case(_top("log: json"), "mapping"),
+    _case(_top("http: 8080"), "mapping"),
+    _case(_top("http: {port: 70000}"), "65535"),
+    _case(_top('http: {port: "8080"}'), "quotes"),
+    _case(_top("http: {port: 80.5}"), "whole"),
+    _case(_top("http: {port: true}"), "whole"),
+    _case(_top("http: {auth: {token_file: nowhere}}"), "nowhere"),
+    _case(_top("http: {auth: {token: abc}}"), "token"),
+    _case(_top("http: {host: null}"), "host"),
+    _case(_top("outbox: {durability: disk}"), "fsync"),
+    _case(_top("outbox: {max_bytes: 1073741824}"), "unit"),
+    _case(_top("outbox: {max_bytes: 1 GigaByte}"), "GiB"),
+    _case(_top("outbox: {max_age: 30}"), "unit"),
+    _case(_top("outbox: {max_age: 30 days}"), "30d"),
+    _case(_top("outbox: {max_age: 0s}"), "zero"),
+    _case(_top("outbox: {when_full: block}"), "drop_oldest"),
+    _case(_top("outbox: {keep_acked: 10m}"), "mapping"),
+    _case(_top("include: devices/*.yaml"), "[devices/*.yaml]"),
+    _case(_top("include: [nowhere/*.yaml]"), "nowhere"),
+    _case(_top("include: [5]"), "text"),
+    # the environment
+    _case(_top("log: {level: '${EDGE_NOT_SET}'}"), "EDGE_NOT_SET"),
+    _case(_top("log: {level: ${EDGE NOT SET}}"), "environment", 2),
+    _case(_top("log: {level: '${'}"), "${NAME}"),
+    _case(_top("http: {port: '${EDGE_TEXT}'}"), "${EDGE_TEXT}"),
+    # publishers
+    _case(_top("publishers: [plant]"), "mapping"),
+    _case(_top("publishers: {plant: mqtt}"), "type"),
+    _case(_top("publishers: {plant: {}}"), "mqtt"),
+    _case(_top("publishers: {'a b': {type: mqtt}}"), "a b"),
+    _case(_top("publishers: {plant: {type: mqqt}}"), "did you mean mqtt"),
+    _case(_top("publishers: {plant: {type: kafka}}"), "mqtt"),
+    _case(_top("publishers: {plant: {type: [mqtt]}}"), "type"),
+    _case(_top("publishers: {plant: {type: mqtt}}"), "url"),
+    _case(_top("publishers: {plant: {type: mqtt, url: 'tcp://h'}}"), "mqtt://"),
+    _case(_top("publishers: {plant: {type: mqtt, url: broker}}"), "mqtt://"),
+    _case(_top("publishers: {plant: {type: mqtt, url: 'mqtt://me:hunter2@h'}}"), "URL"),
+    _case(_publisher("version: 5"), '"5"'),
+    _case(_publisher("version: 3.1.2"), "3.1.1"),
+    _case(_publisher("password: hunter2"), "${NAME}"),
+    _case(_publisher("password_file: /run/secrets/nowhere"), "nowhere"),
+    _case(_publisher("tls: {ca_file: nowhere.pem}"), "nowhere.pem"),
+    _case(_publisher("tls: {verify: false}"), "verify"),
+    _case(_publisher("tls: true"), "mapping"),
+    _case(_publisher("keep_alive: 30"), "unit"),
+    _case(_publisher("keep_alive: 500ms"), "at least 1s"),
+    _case(_publisher("qos: 2"), "0, 1"),
+    _case(_publisher("window: 0"), "at least 1"),
+    _case(_publisher("max_message_bytes: 96"), "KiB"),
+    _case(_publisher("replay: {share: 1.5}"), "at most 1"),
+    _case(_publisher("replay: {order: newest}"), "live_first"),
+    _case(_publisher("replay: {max_rate: 50}"), "50/s"),
+    _case(_publisher('topic: "{root}/{devise}"'), "devise"),
+    _case(_publisher('topic: "{root}/all"'), "{device}"),
+    _case(_publisher("root: a/#"), "#"),
+    _case(_publisher("encoder: json"), "{type: json}"),
+    _case(_publisher("encoder: {type: protobuf}"), "json"),
+    _case(_publisher("encoder: {type: json, int64: text}"), "string"),
+    _case(_publisher('devices: "*"'), "list"),
+    _case(_publisher("devices: []"), "nothing"),
+    _case(_publisher('devices: ["press-*"]'), "press-*"),
+    _case(_publisher("outbox: {max_byte: 1GiB}"), "max_bytes"),
+    _case(_publisher("clientid: x"), "client_id"),
+    # devices
+    _case(_top("devices: [press]"), "mapping"),
+    _case(_top("devices: {press: null}"), "mapping"),
+    _case(_top("devices: {press/1: {type: modbus}}"), "press/1"),
+    _case(_top("devices: {1: {type: modbus}}"), '"1"'),
+    _case(_top("devices: {press: {url: 'tcp://h'}}"), "modbus, opcua"),
+    _case(_top("devices: {press: {type: s7}}"), "opcua"),
+    _case(_top("devices: {press: {type: Modbus}}"), "did you mean modbus"),
+    _case(_top("devices: {press: {type: modbus}}"), "url"),
+    _case(_top("devices: {press: {type: modbus, url: '192.0.2.1'}}"), "tcp://"),
+    _case(_top("devices: {press: {type: modbus, url: 'http://h'}}"), "tcp://"),
+    _case(_device("unit_id: 256  # <-"), "255"),
+    _case(_device('unit_id: "1"  # <-'), "quotes"),
+    _case(_device("slave_id: 1  # <-"), "unit_id"),
+    _case(_device("enabled: yes  # <-"), "write true"),
+    _case(_device("enabled: off  # <-"), "write false"),
+    _case(_device("enabled: 1  # <-"), "true or false"),
+    _case(_device("interval: 1  # <-"), "unit"),
+    _case(_device("interval: 1sec  # <-"), "250ms"),
+    _case(_device("interval: 0s  # <-"), "zero"),
+    _case(_device("interval: -1s  # <-"), "duration"),
+    _case(_device("timeout: 1,5s  # <-"), "duration"),
+    _case(_device("byte_order: ABDC  # <-"), "ABCD"),
+    _case(_device("max_registers: 126  # <-"), "125"),
+    _case(_device("location: []  # <-"), "empty"),
+    _case(_device("location: [a, b#]  # <-"), "b#"),
+    _case(_device("batch: {delay: 1s}  # <-"), "max_delay"),
+    _case(_device("tags_file: nowhere.csv  # <-"), "nowhere.csv"),
+    _case(_device("tags: [oil]  # <-"), "mapping"),
+    _case(_device("tags:\n  oil: holding:0  # <-"), "mapping"),
+    _case(_device('tags:\n  "": {address: "holding:0"}  # <-'), "tag name"),
+    _case(_device('tags:\n  7: {address: "holding:0"}  # <-'), '"7"'),
+    # Modbus tags
+    _case(_tag("address: 40001"), "quotes"),
+    _case(_tag("address: holding"), "holding"),
+    _case(_tag('address: "register:5"'), "register"),
+    _case(_tag('address: "holding:70000"'), "65535"),
+    _case(_tag('address: "holding:0.16"'), "15"),
+    _case(_tag("type: int16"), "address"),
+    _case(_tag('address: "holding:0", type: word'), "uint16"),
+    _case(_tag('address: "holding:0", type: string'), "length"),
+    _case(_tag('address: "coil:0", type: float32'), "bit"),
+    _case(_tag('address: "holding:0", adress: 5'), "address"),
+    _case(_tag('address: "holding:0", scale: "0.1"'), "quotes"),
+    _case(_tag('address: "holding:0", scale: 0,1'), "point"),
+    _case(_tag('address: "holding:0", scale: ten'), "number"),
+    _case(_tag('address: "holding:0", range: [0, 10]'), "min, max"),
+    _case(_tag('address: "holding:0", range: {min: 10, max: 0}'), "swap"),
+    _case(_tag('address: "holding:0", round: 16'), "15"),
+    _case(_tag('address: "holding:0", enum: {zero: off}'), "whole number"),
+    _case(_tag('address: "holding:0", enum: {0: 1}'), "text"),
+    _case(_tag('address: "holding:0", null_values: 5'), "[5]"),
+    _case(_tag('address: "holding:0", report: changes'), "on_change"),
+    _case(_tag('address: "holding:0", interval: twice'), "once"),
+    _case(_tag('address: "holding:0", deadband: 0'), "above 0"),
+    _case(_tag('address: "holding:0", deadband: 1%'), "percent"),
+    _case(_tag('address: "holding:0", deadband: {percent: 200}'), "100"),
+    _case(_tag('address: "holding:0", unit: 1'), '"1"'),
+    _case(_tag('address: "holding:0", max_silence: forever'), "duration"),
+    # OPC UA
+    _case(_top("devices: {cnc: {type: opcua, url: 'http://h'}}"), "opc.tcp://"),
+    _case(_server("mode: push"), "subscribe"),
+    _case(_server("clock: {use: server}"), "agent"),
+    _case(_server("clock: {utc_offset: 8}"), "utc_offset"),
+    _case(_server("security: {policy: Basic128}"), "Basic256Sha256"),
+    _case(_server("security: {policy: Basic256Sha256, mode: Sign}"), "version"),
+    _case(_server("username: operator"), "password"),
+    _case(_node("node: 2258"), "quotes"),
+    _case(_node('node: "Spindle"'), "nsu="),
+    _case(_node('nodeid: "ns=2;s=A"'), "`node`"),
+    _case(_node('node: "ns=2;s=A", queue_size: 0'), "at least 1"),
+    _case(_node('node: "ns=2;s=A", sampling_interval: fast'), "duration"),
+]

@@ -1,0 +1,45 @@
+"""Every mistake is reported with file, line, what was found and what to write; never a traceback."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from agent.cli.check import check
+from agent.config.loader import load
+from agent.core.errors import ConfigError
+from tests.unit.config.broken import BROKEN, Broken
+
+ENVIRON = {"EDGE_TEXT": "top-secret"}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=str)
+def test_broken(broken: Broken, tmp_path):
+    """A broken configuration is told by its line, a word of what is wrong, and what to write instead."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(broken.text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path, ENVIRON)
+    mistakes = caught.value.mistakes
+    told = [m for m in mistakes if m.path == str(path) and m.line == broken.line and broken.word in str(m)]
+    assert told, f"expected {broken.word!r} in line {broken.line}, got:\n" + "\n".join(map(str, mistakes))
+    assert all(mistake.hint for mistake in mistakes), mistakes
+    assert "hunter2" not in str(caught.value)
+    assert "top-secret" not in str(caught.value)
+
+
+def test_there_are_a_hundred():
+    """The table is as long as was promised."""
+    assert len({(one.text, one.word) for one in BROKEN}) >= 100
+
+
+@pytest.mark.parametrize("broken", BROKEN[::12], ids=str)
+def test_check_exits_with_2(broken: Broken, tmp_path, capsys):
+    """`check` writes each mistake as file:line to standard error, and its exit code is 2."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(broken.text, encoding="utf-8")
+    assert check(path) == 2
+    said = capsys.readouterr().err
+    assert re.search(rf"^{re.escape(str(path))}:{broken.line}: ", said, re.MULTILINE)
+    assert "Traceback" not in said
