@@ -1,0 +1,55 @@
+"""The whole pipeline, device to PUBACK: Modbus poll, OPC UA poll, OPC UA subscription; and what an idle agent needs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.bench.pipeline import measure, modbus_plant, opcua_plant
+
+
+async def _modbus() -> None:
+    async with modbus_plant(4, 1000) as ports:
+        devices = {
+            f"plc-{number}": {
+                "type": "modbus",
+                "url": f"tcp://127.0.0.1:{port}",
+                "interval": "100ms",
+                "tags": {f"register_{at:04}": {"address": f"holding:{at}", "type": "uint16"} for at in range(1000)},
+            }
+            for number, port in enumerate(ports)
+        }
+        print((await measure(devices)).line("modbus poll, 4 x 1000 @ 10 Hz"), flush=True)
+
+
+async def _opcua(mode: str, nodes: int, interval: str, name: str, *, every: float) -> None:
+    async with opcua_plant(nodes, every=every) as port:
+        tags = {f"variable_{at:04}": {"node": f"nsu=urn:bench;s=V{at}"} for at in range(nodes)}
+        url = f"opc.tcp://127.0.0.1:{port}"
+        device = {"type": "opcua", "url": url, "mode": mode, "interval": interval, "tags": tags}
+        print((await measure({"server": device})).line(name), flush=True)
+
+
+async def _idle() -> None:
+    async with modbus_plant(40, 1) as ports:
+        devices = {
+            f"plc-{number:02}": {
+                "type": "modbus",
+                "url": f"tcp://127.0.0.1:{port}",
+                "interval": "10s",
+                "tags": {"level": {"address": "holding:0", "type": "uint16"}},
+            }
+            for number, port in enumerate(ports)
+        }
+        print((await measure(devices, window=21)).line("idle: 40 Modbus x 1 tag @ 10 s"), flush=True)
+
+
+async def main() -> None:
+    """Run all; each prints a line."""
+    await _modbus()
+    await _opcua("poll", 1000, "1s", "opcua poll, 1000 @ 1 Hz", every=0)
+    await _opcua("subscribe", 1000, "500ms", "opcua subscription, 1000 @ 1 Hz", every=1.0)
+    await _idle()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
