@@ -14,11 +14,15 @@ from math import isfinite
 from operator import itemgetter, le
 from typing import Any
 
+import msgspec
+
 from agent.core.flow import Reading
 from agent.normalize.rules import Kind, Rule
 from agent.normalize.state import State
 
 _reading: Callable[..., Reading] = Reading
+#: Raises for an integer beyond 64 bits and for text that is not UTF-8, at a fifth of the price of looking for either.
+_pack = msgspec.msgpack.Encoder().encode
 _NUMBERS = frozenset((int, float))
 _SUMMABLE = frozenset((int, float, bool))
 _SCALARS = frozenset((int, float, bool, str, bytes))
@@ -40,9 +44,9 @@ class Group:
         self._scales = [rule.scale for rule in mine]
         self._offsets = [rule.offset for rule in mine]
         self._digits = [rule.digits for rule in mine]
+        self._integral = any(isinstance(rule.scale, int) and isinstance(rule.offset, int) for rule in mine)
         self._owns = False
         self._stamp: int | Sequence[int] = 0
-        self._seen = 0
         self._src: Sequence[int] | None = None
 
     def readings(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None) -> list[Reading] | None:
@@ -51,7 +55,7 @@ class Group:
             return None
         try:
             made = self._converted(values)
-        except OverflowError:
+        except (OverflowError, UnicodeEncodeError):
             return None
         if made is None:
             return None
@@ -69,7 +73,6 @@ class Group:
             if not (min(times) >= stamp if isinstance(stamp, int) else all(map(le, stamp, times))):
                 return None
             self._stamp = self._src = when = times
-        self._seen = ts
         if self._units is None:
             return list(map(_reading, self._names, made, when, repeat("good")))
         return list(map(_reading, self._names, made, when, repeat("good"), repeat(None), self._units))
@@ -79,6 +82,8 @@ class Group:
         if self._kind == "plain":
             if not types <= _SCALARS:
                 return None
+            if int in types or str in types:
+                _pack(values)
             if float in types:
                 floats = values if types <= _SUMMABLE else [value for value in values if type(value) is float]
                 if not isfinite(sum(floats)):  # one NaN or infinity makes the sum one; so may an overflow: no harm
@@ -93,6 +98,8 @@ class Group:
                 round(value * scale + offset, digits)
                 for value, scale, offset, digits in zip(values, self._scales, self._offsets, self._digits)  # noqa: B905 - checked
             ]
+        if self._integral:
+            _pack(made)
         return made if isfinite(sum(made)) else None
 
     def _take(self) -> bool:
@@ -120,7 +127,6 @@ class Group:
             state.owner[i] = None
             state.stamp[i] = self._stamp if isinstance(self._stamp, int) else self._stamp[n]
             state.src[i] = None if self._src is None else self._src[n]
-            state.seen[i] = self._seen
 
 
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]

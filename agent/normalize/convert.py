@@ -2,7 +2,7 @@
 
 A converter returns the bare value where nothing is wrong (the path that must be fast), else a :class:`Verdict`. It
 never raises. Arithmetic is IEEE double (``raw * scale + offset``) unless raw, scale and offset are all integers: then
-it is exact. NaN, infinities and numbers too large are bad, BadOutOfRange: JSON cannot say them.
+it is exact. NaN, infinities and integers beyond 64 bits are bad, BadOutOfRange: no message can carry them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from agent.core.quality import (
     BAD_DATA_ENCODING_UNSUPPORTED,
+    BAD_DECODING_ERROR,
     BAD_NO_DATA,
     BAD_OUT_OF_RANGE,
     UNCERTAIN_ENGINEERING_UNITS_EXCEEDED,
@@ -27,6 +28,7 @@ BAD_TYPE_MISMATCH = number_of("BadTypeMismatch")
 
 #: Beyond it lie only the infinities; a NaN is neither below nor above.
 _LARGEST = sys.float_info.max
+_LOWEST_INT, _HIGHEST_INT = -(1 << 63), (1 << 64) - 1
 
 
 class Verdict:
@@ -82,9 +84,15 @@ class _Careful:
         self.linear = self.scale != 1 or self.offset != 0
         self.digits = tag.round
         limits = tag.range
-        self.low = -_LARGEST if limits is None or limits.min is None else limits.min
-        self.high = _LARGEST if limits is None or limits.max is None else limits.max
+        self.low = -math.inf if limits is None or limits.min is None else limits.min
+        self.high = math.inf if limits is None or limits.max is None else limits.max
         self.ranged = limits is not None
+
+    def sure(self) -> tuple[float, float]:
+        """A result between these is finite, in range, and fits 64 bits where it may be an integer."""
+        if self.linear and (isinstance(self.scale, float) or isinstance(self.offset, float)):
+            return max(self.low, -_LARGEST), min(self.high, _LARGEST)
+        return max(self.low, _LOWEST_INT), min(self.high, _HIGHEST_INT)
 
     def __call__(self, raw: object) -> object:
         if raw is None:
@@ -100,8 +108,15 @@ class _Careful:
             if self.linear or self.ranged:
                 word = {bool: "a boolean", str: "a string", bytes: "a byte string"}[kind]
                 return Verdict(BAD_TYPE_MISMATCH, f"scale, offset and range need a number, the device sent {word}")
-            return raw
+            return self._text(raw) if isinstance(raw, str) else raw
         return Verdict(BAD_DATA_ENCODING_UNSUPPORTED, f"a value of type {kind.__name__} cannot be carried")
+
+    def _text(self, raw: str) -> object:
+        try:
+            raw.encode()
+        except UnicodeEncodeError:
+            return Verdict(BAD_DECODING_ERROR, "a text with half characters (lone surrogates)")
+        return raw
 
     def _null(self, raw: object, code: int) -> Verdict:
         return Verdict(code, f"the raw value {raw!r} means no value")
@@ -121,6 +136,8 @@ class _Careful:
                     return Verdict(BAD_OUT_OF_RANGE, f"{_word_of(value)} is not a number to publish")
                 if self.digits is not None:
                     value = round(value, self.digits)
+            elif not _LOWEST_INT <= value <= _HIGHEST_INT:
+                return Verdict(BAD_OUT_OF_RANGE, "an integer that does not fit 64 bits")
         except OverflowError:
             return Verdict(BAD_OUT_OF_RANGE, "too large a number")
         if self.ranged and not self.low <= value <= self.high:
@@ -144,7 +161,8 @@ class _Careful:
 
 
 def _scaled(careful: _Careful) -> Convert:
-    scale, offset, low, high = careful.scale, careful.offset, careful.low, careful.high
+    scale, offset = careful.scale, careful.offset
+    low, high = careful.sure()
 
     def convert(raw: object) -> object:
         kind = type(raw)
@@ -161,7 +179,8 @@ def _scaled(careful: _Careful) -> Convert:
 
 
 def _rounded(careful: _Careful) -> Convert:
-    scale, offset, low, high, digits = careful.scale, careful.offset, careful.low, careful.high, careful.digits
+    scale, offset, digits = careful.scale, careful.offset, careful.digits
+    low, high = careful.sure()
 
     def convert(raw: object) -> object:
         kind = type(raw)
@@ -178,7 +197,7 @@ def _rounded(careful: _Careful) -> Convert:
 
 
 def _bounded(careful: _Careful) -> Convert:
-    low, high = careful.low, careful.high
+    low, high = careful.sure()
 
     def convert(raw: object) -> object:
         kind = type(raw)
@@ -192,7 +211,9 @@ def _bounded(careful: _Careful) -> Convert:
 def _passed(careful: _Careful) -> Convert:
     def convert(raw: object) -> object:
         kind = type(raw)
-        if kind is int or kind is bool or kind is str or (kind is float and -_LARGEST <= raw <= _LARGEST):  # type: ignore[operator]
+        if kind is bool or (kind is str and raw.isascii()):  # type: ignore[attr-defined]
+            return raw
+        if (kind is float and -_LARGEST <= raw <= _LARGEST) or (kind is int and _LOWEST_INT <= raw <= _HIGHEST_INT):  # type: ignore[operator]
             return raw
         return careful(raw)
 

@@ -20,8 +20,8 @@ class Owner(Protocol):
 class State:
     """Newest and last reported state of each tag.
 
-    Times of tags in the column-wise path are written only by the thousand: while `owner[i]` is set, it holds `stamp`,
-    `src` and `seen` of tag i, and must be released before they are read.
+    Writing times per reading is what the column-wise path avoids: while `owner[i]` is set, it holds `stamp` and `src`
+    of tag i, and must be released before they are read.
     """
 
     __slots__ = (
@@ -40,7 +40,7 @@ class State:
     def __init__(self, size: int) -> None:
         self.stamp = [NEVER] * size  #: newest `ts` said; it never decreases
         self.src: list[int | None] = [None] * size  #: source time of the newest value
-        self.seen = [NEVER] * size  #: when the newest value arrived, agent's clock
+        self.seen = [NEVER] * size  #: when the newest value arrived, agent's clock (kept for `each` tags only)
         self.pending: list[Why | None] = ["initial"] * size  #: why the next reading is said whatever it is
         self.status = [0] * size  #: status code of the newest state
         self.reason: list[str | None] = [None] * size

@@ -7,12 +7,22 @@ path of a reading looks at them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from agent.core.image import TagInfo
 from agent.core.ports import Collector, Encoder, Publisher, RouteInfo, Site
+from agent.core.quality import is_status_name, number_of, quality_of
 from agent.settings.values import ByteSize, Duration, FilePath, Interval, Rate
 
 
@@ -28,9 +38,9 @@ class Model(BaseModel):
 class Range(Model):
     """Engineering limits after scaling."""
 
-    min: float | None = None
+    min: FiniteFloat | None = None
     """Lowest plausible value, in the tag's unit."""
-    max: float | None = None
+    max: FiniteFloat | None = None
     """Highest plausible value, in the tag's unit."""
 
     @model_validator(mode="after")
@@ -67,9 +77,9 @@ class TagBase(Model):
     """Free text in any language."""
     enabled: bool = True
     """false: not read; said once as bad, BadOutOfService."""
-    scale: float | int | None = None
+    scale: FiniteFloat | int | None = None
     """Raw value times this …"""
-    offset: float | int | None = None
+    offset: FiniteFloat | int | None = None
     """… plus this."""
     range: Range | None = None
     """Outside: uncertain, UncertainEngineeringUnitsExceeded."""
@@ -87,6 +97,22 @@ class TagBase(Model):
     """Smaller changes are not reported. Implies `report: on_change`."""
     max_silence: Interval | None = None
     """An unchanged value is said again (`why: heartbeat`) after this long."""
+
+    @field_validator("null_values")
+    @classmethod
+    def _status_names(cls, value: object) -> object:
+        for name in value.values() if isinstance(value, dict) else ():
+            if not is_status_name(name) or quality_of(number_of(name)) != "bad":
+                msg = f"{name!r} is not a bad OPC UA status code; write for example BadSensorFailure, or a plain list"
+                raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        if self.report == "every" and self.deadband is not None:
+            msg = "a deadband reports only changes; leave out `report: every` or the deadband"
+            raise ValueError(msg)
+        return self
 
     def catalogue_type(self) -> str | None:
         """Data type for the catalogue, where the configuration knows it."""

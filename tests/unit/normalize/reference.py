@@ -174,6 +174,8 @@ def convert(tag: TagBase, raw: Any) -> Converted:
     if scaled or tag.range is not None:
         word = {bool: "a boolean", str: "a string", bytes: "a byte string"}[type(raw)]
         return bad("BadTypeMismatch", f"scale, offset and range need a number, the device sent {word}")
+    if isinstance(raw, str) and any(0xD800 <= ord(char) < 0xE000 for char in raw):
+        return bad("BadDecodingError", "a text with half characters (lone surrogates)")
     return raw, 0, None
 
 
@@ -197,6 +199,8 @@ def number(tag: TagBase, raw: Any, *, scaled: bool) -> Converted:
     if isinstance(value, float) and not math.isfinite(value):
         word = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         return bad("BadOutOfRange", f"{word} is not a number to publish")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return bad("BadOutOfRange", "an integer that does not fit 64 bits")
     if tag.round is not None and isinstance(value, float):
         value = round(value, tag.round)
     low, high = (tag.range.min, tag.range.max) if tag.range is not None else (None, None)
