@@ -14,8 +14,18 @@ from collections.abc import MutableMapping
 from typing import IO, Any, Literal
 
 import msgspec
-import structlog
-from structlog.typing import FilteringBoundLogger
+
+# structlog imports rich where it finds it, for tracebacks in colour that we never ask for: 5 MB of a gateway's memory.
+_rich = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]  # None: "not installed", for as long as this import takes
+try:
+    import structlog
+finally:
+    if _rich is None:
+        del sys.modules["rich"]
+    else:
+        sys.modules["rich"] = _rich
+from structlog.typing import FilteringBoundLogger  # noqa: E402 - after the import above
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 #: Libraries that talk per message at INFO; below these levels they cost microseconds per value.
