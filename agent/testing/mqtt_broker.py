@@ -274,6 +274,12 @@ class FakeBroker:
         """Raw bytes to the newest client."""
         self.links[-1].write(data)
 
+    def freeze(self) -> None:
+        """Stop reading from the newest connection: buffers fill up, nothing is answered."""
+        transport = self.links[-1].transport
+        if transport is not None:
+            transport.pause_reading()
+
     def drop_soon(self) -> None:
         """Close the newest connection once what was written is out."""
         self.links[-1].close()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
 from agent.core.ports import Publisher
 from agent.publishers.mqtt.config import MqttConfig
+from agent.simulator.broker import EmbeddedBroker
 from agent.testing.publisher import ScriptedPublisher
 from agent.testing.publisher_contract import PublisherContract
 from agent.testing.site import SimpleSite
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 
@@ -35,16 +38,14 @@ class ScriptedBench:
 
 
 class MqttBench:
-    def __init__(self, publisher: Publisher, observer: Observer, mosquitto: Mosquitto) -> None:
+    def __init__(self, publisher: Publisher, observer: Observer, cut: Callable[[], None]) -> None:
         self.publisher = publisher
-        self._observer, self._mosquitto = observer, mosquitto
+        self._observer = observer
+        self.cut = cut
 
     async def received(self, count: int) -> Sequence[tuple[str, bytes]]:
         await eventually(lambda: len(self._observer.on("t/")) >= count)
         return [(message.topic, message.payload) for message in self._observer.on("t/")]
-
-    def cut(self) -> None:
-        self._mosquitto.kill()
 
     async def deliver(self, topic: str, payload: bytes) -> None:
         await self._observer.publish(topic, payload)
@@ -56,20 +57,47 @@ class TestScriptedPublisher(PublisherContract):
         return ScriptedBench()
 
 
-class MqttContract(PublisherContract):
-    version: str
+@asynccontextmanager
+async def bench_at(port: int, version: str, cut: Callable[[], None]) -> AsyncIterator[MqttBench]:
+    url = f"mqtt://127.0.0.1:{port}"
+    config = MqttConfig.model_validate({"type": "mqtt", "url": url, "version": version, "window": 5})
+    async with observing(port, "#", version=version) as observer:
+        yield MqttBench(config.build("plant", SimpleSite()), observer, cut)
 
+
+class TestMqtt5(PublisherContract):
     @pytest.fixture
     async def bench(self, mosquitto: Mosquitto) -> AsyncIterator[MqttBench]:
-        config = MqttConfig.model_validate({"type": "mqtt", "url": mosquitto.url, "version": self.version, "window": 5})
-        async with observing(mosquitto.port, "#") as observer:
-            yield MqttBench(config.build("plant", SimpleSite()), observer, mosquitto)
-            await asyncio.sleep(0)
+        async with bench_at(mosquitto.port, "5", mosquitto.kill) as bench:
+            yield bench
 
 
-class TestMqtt5(MqttContract):
-    version = "5"
+class TestMqtt311(PublisherContract):
+    @pytest.fixture
+    async def bench(self, mosquitto: Mosquitto) -> AsyncIterator[MqttBench]:
+        async with bench_at(mosquitto.port, "3.1.1", mosquitto.kill) as bench:
+            yield bench
 
 
-class TestMqtt311(MqttContract):
-    version = "3.1.1"
+class TestEmbeddedBroker5(PublisherContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[MqttBench]:
+        broker = EmbeddedBroker(port=free_port())
+        await asyncio.to_thread(broker.start)
+        try:
+            async with bench_at(broker.port, "5", broker.stop) as bench:
+                yield bench
+        finally:
+            await asyncio.to_thread(broker.stop)
+
+
+class TestEmbeddedBroker311(PublisherContract):
+    @pytest.fixture
+    async def bench(self) -> AsyncIterator[MqttBench]:
+        broker = EmbeddedBroker(port=free_port())
+        await asyncio.to_thread(broker.start)
+        try:
+            async with bench_at(broker.port_311, "3.1.1", broker.stop) as bench:
+                yield bench
+        finally:
+            await asyncio.to_thread(broker.stop)

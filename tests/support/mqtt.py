@@ -14,6 +14,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.support.waiting import eventually
 
+_PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+
 
 @dataclass
 class Seen:
@@ -28,12 +30,15 @@ class Seen:
 
 
 class Observer:
-    """Everything that arrived, in order. Retained flags are as published."""
+    """Everything that arrived, in order. Retained flags are as published (MQTT 5)."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str) -> None:
+        self.five = version == "5"
         self.seen: list[Seen] = []
         self.ready = False
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, "observer", protocol=MQTTProtocolVersion.MQTTv5)
+        self.client = paho.Client(
+            CallbackAPIVersion.VERSION2, "observer", protocol=_PROTOCOLS[version], reconnect_on_failure=False
+        )
         self.client.on_message = self._on_message
         self.client.on_subscribe = self._on_subscribe
 
@@ -60,13 +65,13 @@ class Observer:
 
 
 @asynccontextmanager
-async def observing(port: int, *filters: str) -> AsyncIterator[Observer]:
+async def observing(port: int, *filters: str, version: str = "5") -> AsyncIterator[Observer]:
     """Subscribe before the body runs."""
-    observer = Observer()
+    observer = Observer(version)
     await asyncio.to_thread(observer.client.connect, "127.0.0.1", port)
     observer.client.loop_start()
     try:
-        options = SubscribeOptions(qos=1, retainAsPublished=True)
+        options: Any = SubscribeOptions(qos=1, retainAsPublished=True) if observer.five else 1
         await eventually(observer.client.is_connected)
         observer.client.subscribe([(one, options) for one in filters])
         await eventually(lambda: observer.ready)

@@ -292,3 +292,28 @@ async def test_the_loop_runs_while_a_handshake_hangs(black_hole: int) -> None:
                 pass
         counting.cancel()
     assert turns > 100
+
+
+def test_uvloop_drives_it_too(mosquitto: Mosquitto, black_hole: int) -> None:
+    """On uvloop, which refuses closed file descriptors, sessions open, publish, break and end as on asyncio."""
+    uvloop = pytest.importorskip("uvloop")
+    complaints: list[object] = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        made = publisher(mosquitto.url)
+        for _ in range(2):
+            async with made.open(WILL, ["edge/#"]) as session:
+                futures = [await session.send([message(payload=bytes(50_000))]) for _ in range(50)]
+                await asyncio.wait_for(asyncio.gather(*futures), 5)
+        with pytest.raises(ConnectionLost):
+            async with opened(f"mqtts://127.0.0.1:{black_hole}", connect_timeout="100ms"):
+                pass
+        async with made.open(WILL, []) as session:
+            mosquitto.kill()
+            with pytest.raises(ConnectionLost):
+                await asyncio.wait_for(session.closed(), 5)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+    assert not complaints

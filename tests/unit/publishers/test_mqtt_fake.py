@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -23,8 +25,12 @@ WILL = Message(topic="w/status", payload=b"offline", retain=True)
 
 @pytest.fixture
 async def broker() -> AsyncIterator[FakeBroker]:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     async with FakeBroker().serve() as running:
         yield running
+    gc.collect()  # futures whose exception nobody looked at complain when they go
+    assert not complaints
 
 
 def publisher(broker: FakeBroker, **keys: object) -> Publisher:
@@ -436,6 +442,16 @@ async def test_leaving_fails_what_is_in_flight(broker: FakeBroker) -> None:
         future = await session.send([message()])
     assert future.done()
     assert isinstance(future.exception(), ConnectionLost)
+
+
+async def test_leaving_a_frozen_broker_is_bounded(broker: FakeBroker) -> None:
+    """A broker that reads nothing any more cannot hold us: leaving takes about a second, and all futures end."""
+    async with asyncio.timeout(5):
+        async with publisher(broker).open(WILL, []) as session:
+            broker.freeze()
+            futures = [await session.send([message(payload=bytes(1_000_000))]) for _ in range(10)]
+    assert not broker.goodbyes
+    assert all(isinstance(future.exception(), ConnectionLost) for future in futures)
 
 
 async def test_a_sender_waiting_for_room_is_woken_by_the_end(broker: FakeBroker) -> None:
