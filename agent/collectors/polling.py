@@ -69,8 +69,8 @@ class Schedule:
         if not self._intervals:
             self._intervals[-1] = idle
         self._next_k = dict.fromkeys(self._intervals, 0)
+        self._begun_k = dict.fromkeys(self._intervals, -1)  #: the newest cycle of each group that did begin
         self._skipped = 0
-        self._achieved: tuple[float, float] | None = None  # (asked for, reached)
 
     @property
     def next(self) -> float:
@@ -85,41 +85,37 @@ class Schedule:
         """The groups whose cycle begins now, or None: ask again at :attr:`next`. Late cycles are skipped here."""
         groups: list[int] = []
         at = now
+        worst = 1.0
+        achieved: float | None = None
         for group, interval in self._intervals.items():
             early = min(_EARLY_SECONDS, interval * _LATE_SHARE)
             newest = math.floor((now + early - self._start) / interval)
             expected = self._next_k[group]
             if newest < expected:
                 continue
+            self._next_k[group] = newest + 1
             instant = self._start + newest * interval
-            missed = newest - expected
-            if now - instant <= interval * _LATE_SHARE:
+            begins = now - instant <= interval * _LATE_SHARE
+            if group >= 0:
+                self._skipped += newest - expected + (not begins)
+            if begins:
                 groups.append(group)
                 at = min(at, instant)
-            else:
-                missed += 1
-            self._next_k[group] = newest + 1
-            if group >= 0:
-                self._count(missed, interval)
+                cycles = newest - self._begun_k[group]
+                self._begun_k[group] = newest
+                if cycles > worst and group >= 0:
+                    worst, achieved = cycles, cycles * interval
         if not groups:
             return None
         due = Due(
             groups=tuple(sorted([group for group in groups if group >= 0] + [*self._once])),
             at=at,
             skipped=self._skipped,
-            achieved_ms=None if self._achieved is None else round(self._achieved[1] * 1000),
+            achieved_ms=None if achieved is None else round(achieved * 1000),
         )
         self._once.clear()
-        self._skipped, self._achieved = 0, None
+        self._skipped = 0
         return due
-
-    def _count(self, missed: int, interval: float) -> None:
-        if not missed:
-            return
-        self._skipped += missed
-        reached = (missed + 1) * interval
-        if self._achieved is None or reached / interval > self._achieved[1] / self._achieved[0]:
-            self._achieved = (interval, reached)
 
 
 async def next_tick(schedule: Schedule, clock: Clock) -> Due:

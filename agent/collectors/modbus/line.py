@@ -53,6 +53,7 @@ class ModbusLine:
         self._since = 0.0  #: when the connection was made
         self._backoff = Backoff(first=0.5, cap=5.0)
         self._not_before = 0.0
+        self._attempts = 0  #: to connect, that failed
         self._reason = "not connected yet"
         self._said_down = False
         self._unanswered = 0
@@ -92,7 +93,10 @@ class ModbusLine:
 
     async def ready(self) -> None:
         """Return once the connection stands. Raises ConnectionLost after an attempt failed; all who wait share it."""
+        attempts = self._attempts
         while not self.connected:
+            if self._attempts != attempts:
+                raise ConnectionLost(self._reason)
             wait = self._not_before - self._clock.monotonic()
             if wait <= 0:
                 await self._submit(_Job(-1, None, _future()))
@@ -183,6 +187,7 @@ class ModbusLine:
         try:
             self._wire = await self._connect()
         except ConnectionLost as fault:
+            self._attempts += 1
             self._hold_off(fault.reason)
             if not self._said_down:
                 self._said_down = True

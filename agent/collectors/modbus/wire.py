@@ -64,6 +64,7 @@ class _Transactions(TransactionManager):
         self.max_until_disconnect = 1 << 60  # when to give a connection up is its owner's decision
         self.max_buffer_size = _BUFFER
         self.asked: _Read | None = None  #: the request in flight
+        self._answer: _Read | None = None  #: the answer to it, not handed on yet
         self.lost: str | None = None  #: why the connection is gone
         self.unclean: str | None = None  #: why its byte stream cannot be trusted any more
         self.stale = 0  #: late answers to requests given up earlier
@@ -74,12 +75,14 @@ class _Transactions(TransactionManager):
             tid, protocol, length, unit = _HEADER.unpack_from(data, used)
             if protocol or not 3 <= length <= _MAX_LENGTH:
                 self._distrust(f"no Modbus header: {data[used : used + 8].hex()}")
-                return len(data)
+                used = len(data)
+                break
             end = used + 6 + length
             if len(data) < end:
                 break
             self._frame(tid, unit, data[used + 7 : end])
             used = end
+        self._deliver(rest=len(data) - used)
         return used
 
     def _frame(self, tid: int, unit: int, frame: bytes) -> None:
@@ -96,9 +99,23 @@ class _Transactions(TransactionManager):
             except ValueError as error:
                 self._distrust(str(error))
                 return
-            self.asked = None
-            if not self.response_future.done():
-                self.response_future.set_result(asked)
+            self.asked, self._answer = None, asked
+
+    def _deliver(self, *, rest: int) -> None:
+        """Hand on the answer that has come, unless something hangs behind it.
+
+        A reply cut short and filled up with the head of another has the right form and a wrong value; what gives it
+        away is the tail of the other one.
+        """
+        answer, self._answer = self._answer, None
+        if answer is None or self.response_future.done():
+            return
+        if rest:
+            self.unclean = self.unclean or f"{rest} bytes hang behind the answer"
+        if self.unclean is not None:
+            self.response_future.set_exception(BadReply(self.unclean))
+        else:
+            self.response_future.set_result(answer)
 
     def _distrust(self, reason: str) -> None:
         self.unclean = self.unclean or reason

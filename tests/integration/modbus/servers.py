@@ -230,5 +230,5 @@ def device(url: str, tags: dict[str, object], **keys: object) -> ModbusConfig:
     """A device as a configuration gives it; a tag may be an address alone."""
     table = {name: {"address": tag} if isinstance(tag, str | Address) else tag for name, tag in tags.items()}
     return ModbusConfig.model_validate(
-        {"type": "modbus", "url": url, "interval": "20ms", "timeout": "200ms", "tags": table} | keys
+        {"type": "modbus", "url": url, "interval": "20ms", "timeout": "5s", "tags": table} | keys
     )

@@ -225,7 +225,7 @@ async def test_a_unit_that_comes_back_is_read() -> None:
         return None if silent else ask.truth()
 
     async with scripted(script) as server, SimpleSite() as site:
-        config = device(server.url, {"a": "holding:3", "b": "holding:9"}, timeout="50ms")
+        config = device(server.url, {"a": "holding:3", "b": "holding:9"}, timeout="200ms")
         collector = config.build("press", site)
 
         async def attempt() -> dict[str, Said]:

@@ -69,6 +69,15 @@ def test_the_group_furthest_behind_gives_the_achieved_period() -> None:
     assert (due.groups, due.skipped, due.achieved_ms) == ((0,), 8, 8000)
 
 
+def test_the_achieved_period_spans_all_that_was_missed() -> None:
+    """Looked at twice before a cycle can begin, the period is still that from the last one that did."""
+    schedule = Schedule([1.0], start=0.0)
+    schedule.due(0.0)
+    assert schedule.due(2.5) is None
+    assert schedule.due(3.5) is None
+    assert schedule.due(4.0) == Due((0,), 4.0, skipped=3, achieved_ms=4000)
+
+
 def test_once_is_once_until_it_had_no_answer() -> None:
     """A `once` group is due at the first tick only, and again where it is asked for."""
     schedule = Schedule([1.0, None], start=0.0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from pydantic import ValidationError
 from agent.collectors.modbus.config import ModbusConfig, parse_url
 from agent.collectors.modbus.plan import Limits
 from agent.collectors.modbus.points import Point
+from agent.config.loader import load
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def config(tags: dict[str, Any] | None = None, **keys: Any) -> ModbusConfig:
@@ -143,3 +147,9 @@ def test_the_schema_can_be_written() -> None:
     """The model has a JSON Schema, addresses and durations included."""
     schema = ModbusConfig.model_json_schema()
     assert schema["$defs"]["ModbusTag"]["properties"]["address"]["type"] == "string"
+
+
+def test_the_example_is_a_configuration() -> None:
+    """configs/examples/modbus.yaml is accepted as it stands."""
+    loaded = load(ROOT / "configs" / "examples" / "modbus.yaml").config
+    assert sorted(loaded.devices) == ["meter-01", "meter-02", "press-01"]
