@@ -38,6 +38,7 @@ class Missing:
                 news.append((point.position, code, reason))
         if not news:
             return None
+        news.sort()
         return Answer(
             tags=tuple(position for position, _, _ in news),
             values=[None] * len(news),

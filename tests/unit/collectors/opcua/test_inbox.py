@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.collectors.opcua.inbox import Inbox
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Answer
+from agent.testing.clock import ManualClock
+
+
+def answer(*tags: int) -> Answer:
+    return Answer(tags=tags, values=[0] * len(tags), ts=0)
+
+
+def inbox(most: int = 100) -> tuple[Inbox, ManualClock]:
+    clock = ManualClock()
+    return Inbox(clock, lambda: None, most=most), clock
+
+
+async def test_everything_queued_comes_as_one_sample_in_order() -> None:
+    """At once if idle; types come with it."""
+    clock = ManualClock()
+    box = Inbox(clock, lambda: {1: "bool"})
+    first, second = answer(0), answer(1)
+    box.put(first)
+    box.put(second)
+    box.cycle(2, 300)
+    box.cycle(1, 200)
+    sample = await anext(box)
+    assert list(sample.answers) == [first, second]
+    assert (sample.skipped, sample.achieved_ms, sample.types) == (3, 300, {1: "bool"})
+
+
+async def test_a_busy_inbox_yields_every_ten_milliseconds() -> None:
+    """What comes within 10 ms of the last sample waits for the next."""
+    box, clock = inbox()
+    box.put(answer(0))
+    await anext(box)
+    box.put(answer(1))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(anext(box))
+        await clock.advance(0.009)
+        assert not task.done()
+        box.put(answer(2))
+        await clock.advance(0.002)
+        assert [each.tags for each in (await task).answers] == [(1,), (2,)]
+
+
+async def test_a_confirmation_is_an_empty_sample() -> None:
+    """Nothing changed, and the server says so."""
+    box, _ = inbox()
+    box.confirm()
+    assert list((await anext(box)).answers) == []
+
+
+async def test_a_failure_comes_after_what_arrived_before_it() -> None:
+    """Nothing that was read is lost; the first reason counts, and stays."""
+    box, clock = inbox()
+    box.put(answer(0))
+    box.fail(ConnectionLost("first"))
+    box.fail(ConnectionLost("second"))
+    assert len((await anext(box)).answers) == 1
+    await clock.advance(1)
+    for _ in range(2):
+        with pytest.raises(ConnectionLost, match="first"):
+            await anext(box)
+
+
+async def test_a_full_inbox_asks_for_nothing_more() -> None:
+    """Bounded: whoever asks the server waits until the consumer has taken what is there."""
+    box, _ = inbox(most=3)
+    box.put(answer(0, 1))
+    await box.room()
+    box.put(answer(2))
+    assert box.full
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(box.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await anext(box)
+    assert not box.full

@@ -1,0 +1,346 @@
+"""Reader and publishing against scripted services: the faults no server at hand can be made to show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+from asyncua import ua as library
+
+from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.decode import Decoder
+from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.limits import ChunkLimit
+from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.plan import Pace, Point, Rhythm, compile_plan
+from agent.collectors.opcua.publishing import Publishing
+from agent.collectors.opcua.reader import Reader
+from agent.collectors.opcua.services import Node, Notification, Services, Subscribed
+from agent.collectors.opcua.times import SourceClock
+from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable, translate
+from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
+from agent.core.flow import Answer
+from agent.core.quality import name_of, number_of
+from agent.testing.clock import ManualClock
+
+ua: Any = library
+TAGS = 8
+
+
+def good(value: object) -> Any:
+    return ua.DataValue(ua.Variant(value))
+
+
+class Script:
+    """Services as told: node ids are plain numbers, the value of a node is its number."""
+
+    def __init__(self) -> None:
+        self.most = TAGS
+        self.poison: set[int] = set()
+        self.asked: list[int] = []
+        self.publishes: asyncio.Queue[Notification | Exception] = asyncio.Queue()
+        self.acknowledged: list[tuple[int, int]] = []
+        self.codes: dict[int, int] = {}
+
+    async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
+        self.asked.append(len(nodes))
+        if len(nodes) > self.most:
+            raise TooLarge(number_of("BadTooManyOperations"), "reading")
+        if self.poison & set(nodes):
+            raise Undecodable("rubbish")
+        return [good(node) for node in nodes]
+
+    async def subscribe(self, wanted: Rhythm) -> Subscribed:
+        return Subscribed(7, wanted.interval_ms, wanted.keep_alive, wanted.lifetime)
+
+    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[int]:
+        return [self.codes.get(node.point.position, 0) for node in nodes]
+
+    async def publish(self, acknowledge: Sequence[tuple[int, int]]) -> Notification:
+        self.acknowledged += acknowledge
+        step = await self.publishes.get()
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+class Desk:
+    """The parts of a conversation around the script."""
+
+    def __init__(self) -> None:
+        self.script = Script()
+        self.clock = ManualClock()
+        services = cast("Services", self.script)
+        decoder = Decoder(TAGS, SourceClock())
+        self.limit = ChunkLimit(0)
+        self.inbox = Inbox(self.clock, lambda: None, most=4)
+        self.reader = Reader(services, decoder, self.limit, self.clock, "dev")
+        made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
+        plan = compile_plan("dev", "test", made, Pace())
+        self.publishing = Publishing(services, self.reader, decoder, self.inbox, self.limit, self.clock, plan)
+
+    async def read(self, *positions: int) -> list[Answer]:
+        answers: list[Answer] = []
+        await self.reader.read(self.reader.layout(nodes(*positions)), answers.append)
+        return answers
+
+    async def heard(self) -> list[list[object]]:
+        """Values of the next sample, answer by answer."""
+        return [list(answer.values) for answer in (await anext(self.inbox)).answers]
+
+
+def nodes(*positions: int) -> list[Node]:
+    return [
+        Node(Point(position, f"tag{position}", NodeAddress(0, position), 100.0, 2), cast("Any", position))
+        for position in positions
+    ]
+
+
+def change(sequence: int, *handles: int, subscription: int = 7) -> Notification:
+    return Notification(subscription, sequence, handles, [good(handle) for handle in handles], empty=False)
+
+
+def keep_alive(sequence: int) -> Notification:
+    return Notification(7, sequence, (), [])
+
+
+async def publishing(desk: Desk, check: Callable[[], Awaitable[None]]) -> None:
+    """Run one publisher while `check` looks on; its error passes."""
+
+    async def work() -> None:
+        try:
+            await desk.publishing.publish()
+        except AgentError as error:
+            desk.inbox.fail(error)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work())
+        try:
+            await check()
+        finally:
+            task.cancel()
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+async def test_too_large_reads_are_halved_until_they_fit() -> None:
+    """Every tag is read, in order, and the size that fits is kept for the next cycle."""
+    desk = Desk()
+    desk.script.most = 3
+    answers = await desk.read(*range(8))
+    assert [value for answer in answers for value in answer.values] == list(range(8))
+    assert desk.script.asked == [8, 4, 2, 2, 2, 2]
+    assert desk.limit.size == 2
+
+
+async def test_a_single_node_that_is_too_large_is_bad() -> None:
+    """Halving ends; the others are read."""
+    desk = Desk()
+    desk.script.most = 0
+    answers = await desk.read(0, 1)
+    assert [name_of(cast("int", answer.status)) for answer in answers] == ["BadTooManyOperations"] * 2
+
+
+async def test_the_undecodable_tag_is_found_and_stays_alone() -> None:
+    """Its neighbours are good; the layout is kept, so that the search is not repeated every cycle."""
+    desk = Desk()
+    desk.script.poison = {5}
+    chunks = desk.reader.layout(nodes(*range(8)))
+    for _ in range(2):
+        answers: list[Answer] = []
+        desk.script.asked.clear()
+        await desk.reader.read(chunks, answers.append)
+        bad = [answer for answer in answers if answer.status]
+        assert [(answer.tags, name_of(cast("int", answer.status))) for answer in bad] == [((5,), "BadDecodingError")]
+        found = {value for answer in answers for value in answer.values}
+        assert found == {0, 1, 2, 3, 4, None, 6, 7}
+    assert sum(desk.script.asked) == 8
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+async def test_notifications_arrive_acknowledged_and_with_the_same_tuple() -> None:
+    """A recurring set of tags is the same object; each notification is acknowledged with the next request."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    for sequence in (1, 2):
+        desk.script.publishes.put_nowait(change(sequence, 0, 1))
+
+    async def check() -> None:
+        await desk.inbox._ready.wait()
+        await asyncio.sleep(0)
+        first, second = (await anext(desk.inbox)).answers
+        assert first.tags is second.tags
+        await desk.clock.advance(0)
+        assert desk.script.acknowledged == [(7, 1), (7, 2)]
+
+    await publishing(desk, check)
+
+
+@pytest.mark.parametrize(
+    "sequences",
+    [(1, 2, 3), (5, 6, 7), (0xFFFFFFFE, 0xFFFFFFFF, 1), (3, 3, 4)],
+    ids=["from one", "from anywhere", "around the end", "repeated"],
+)
+async def test_numbers_in_a_row_are_no_gap(sequences: tuple[int, ...]) -> None:
+    """Sequence numbers start anywhere, skip zero, and may be repeated by a republish."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    assert [made.follow(change(sequence, 0)) for sequence in sequences] == [0, 0, 0]
+
+
+async def test_a_lost_notification_ends_the_connection() -> None:
+    """Values the server sent and we never saw are not passed over in silence."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    for sequence in (1, 3):
+        desk.script.publishes.put_nowait(change(sequence, 0))
+
+    async def check() -> None:
+        assert await desk.heard() == [[0]]
+        await desk.clock.advance(1)
+        with pytest.raises(TransientError, match="1 notifications"):
+            await anext(desk.inbox)
+
+    await publishing(desk, check)
+
+
+async def test_keep_alives_may_be_counted_by_odd_servers() -> None:
+    """A keep-alive has the next number and uses none; servers that count it are not taken for losing data."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    assert [made.follow(step) for step in (change(1, 0), keep_alive(2), change(3, 0), change(4, 0))] == [0] * 4
+    assert made.follow(change(6, 0)) == 1
+
+
+async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
+    """What it held is not known: all tags are said anew, and the one that cannot be decoded is bad."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.publishing.monitor(made, nodes(0, 1, 2))
+    desk.script.poison = {1}
+    desk.script.publishes.put_nowait(Undecodable("rubbish"))
+    desk.script.publishes.put_nowait(change(9, 2))
+
+    async def check() -> None:
+        await desk.inbox._ready.wait()
+        await asyncio.sleep(0)
+        values = await desk.heard()
+        assert values[:3] == [[0], [None], [2]]
+
+    await publishing(desk, check)
+
+
+async def test_a_subscription_the_server_gives_up_ends_the_connection() -> None:
+    """StatusChangeNotification: its lifetime ran out, or somebody else took it."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(Notification(7, 1, (), [], ended=number_of("BadTimeout"), empty=False))
+
+    async def check() -> None:
+        with pytest.raises(ConnectionLost, match="BadTimeout"):
+            await anext(desk.inbox)
+
+    await publishing(desk, check)
+
+
+async def test_strange_notifications_are_harmless() -> None:
+    """Unknown subscriptions and client handles are passed over; what belongs to us is taken."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(change(1, 0, subscription=99))
+    desk.script.publishes.put_nowait(change(1, 4_000_000_000, 3))
+
+    async def check() -> None:
+        assert await desk.heard() == [[3]]
+
+    await publishing(desk, check)
+
+
+async def test_a_server_with_few_publish_requests_gets_fewer() -> None:
+    """BadTooManyPublishRequests ends one publisher, never the last; a timeout of the server is tried again."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    too_many = number_of("BadTooManyPublishRequests")
+    async with asyncio.TaskGroup() as group:
+        publishers = [group.create_task(desk.publishing.publish()) for _ in range(2)]
+        await asyncio.sleep(0)
+        desk.script.publishes.put_nowait(Refused(too_many, "publishing"))
+        await asyncio.wait(publishers, return_when=asyncio.FIRST_COMPLETED)
+        assert sum(task.done() for task in publishers) == 1
+        desk.script.publishes.put_nowait(Refused(too_many, "publishing"))
+        desk.script.publishes.put_nowait(change(1, 2))
+        await desk.clock.advance(1.1)
+        assert await desk.heard() == [[2]]
+        for task in publishers:
+            task.cancel()
+
+
+async def test_nothing_is_asked_for_while_the_inbox_is_full() -> None:
+    """Back-pressure reaches the server, which marks what overflows there; silence then is not its fault."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    for sequence in range(1, 9):
+        desk.script.publishes.put_nowait(change(sequence, 0, 1, 2))
+
+    async def check() -> None:
+        await desk.clock.advance(3600)
+        assert desk.script.publishes.qsize() == 6
+        assert desk.inbox.full
+        assert len(await desk.heard()) == 2
+        await desk.clock.advance(0)
+        assert made.heard == desk.clock.monotonic()
+
+    await publishing(desk, check)
+
+
+async def test_silence_is_measured_against_what_the_server_promised() -> None:
+    """Nothing for one and a half keep-alives plus the timeout: publishing stopped."""
+    desk = Desk()
+    made = await desk.publishing.create(2.0)  # keep-alive 10 s
+    assert made.allowed == 16.0
+    async with asyncio.TaskGroup() as group:
+
+        async def watch() -> str:
+            with pytest.raises(ConnectionLost) as caught:
+                await desk.publishing.watch()
+            return str(caught.value)
+
+        task = group.create_task(watch())
+        await desk.clock.advance(10)
+        made.heard = desk.clock.monotonic()
+        await desk.clock.advance(15.9)
+        assert not task.done()
+        await desk.clock.advance(0.2)
+        assert await task == "publishing stopped"
+
+
+# --- errors of the library --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), ConnectionLost, "Connection refused"),
+        (TimeoutError(), ConnectionLost, "no answer in time"),
+        (ConnectionError("connection lost"), ConnectionLost, "connection lost"),
+        (ua.uaerrors.BadSessionIdInvalid(), ConnectionLost, "BadSessionIdInvalid"),
+        (ua.uaerrors.BadTooManyOperations(), TooLarge, "BadTooManyOperations"),
+        (ua.uaerrors.BadEncodingLimitsExceeded(), TooLarge, "BadEncodingLimitsExceeded"),
+        (ua.uaerrors.BadResponseTooLarge(), TooLarge, "BadResponseTooLarge"),
+        (ua.uaerrors.BadTooManySessions(), TransientError, "BadTooManySessions"),
+        (ua.uaerrors.BadCertificateUntrusted(), PermanentError, "BadCertificateUntrusted"),
+        (ua.uaerrors.BadSecurityPolicyRejected(), PermanentError, "BadSecurityPolicyRejected"),
+        (ua.UaError("No matching endpoints: None"), PermanentError, "without security"),
+        (ua.UaStatusCodeError(0x80990000), Refused, "BadConditionDisabled|Bad0x80990000"),
+        (ValueError("bytes"), Undecodable, "cannot be decoded"),
+    ],
+)
+def test_errors_are_named_by_what_to_do(error: Exception, kind: type[AgentError], words: str) -> None:
+    """Each error of the library becomes one of ours, with words for an operator."""
+    with pytest.raises(kind, match=words):
+        raise translate(error, "doing", retry_after=5.0)
