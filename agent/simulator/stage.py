@@ -1,0 +1,204 @@
+"""The stage of a demo: broker, plant, cable, agent and an independent subscriber, each a real one.
+
+   plant ◀──── agent (process) ────▶ cable ────▶ broker (process) ────▶ subscriber → audit, table
+Modbus, OPC UA                      can be cut
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
+from importlib.resources import files
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Self
+
+from agent.consumer.audit import Audit
+from agent.consumer.subscriber import Subscriber
+from agent.consumer.table import Table
+from agent.consumer.target import Target
+from agent.simulator.broker import HOST, EmbeddedBroker
+from agent.simulator.description import plant_of
+from agent.simulator.plant import Plant
+from agent.simulator.proxy import Proxy
+
+AGENT = "demo"
+STOP_WITHIN = 10.0  #: the agent promises 8
+
+#: What the configuration says, device by device; the plant's real ports take the place of these.
+_USUAL = {"press-01": "tcp://127.0.0.1:5020", "meter-01": "tcp://127.0.0.1:5021", "cnc-07": "opc.tcp://127.0.0.1:4840"}
+_PLANT = {"press-01": {"kind": "press"}, "meter-01": {"kind": "meter"}, "cnc-07": {"kind": "cnc"}}
+
+
+def configuration() -> str:
+    """The demo's configuration, as it is shipped."""
+    return (files("agent.simulator") / "demo.yaml").read_text(encoding="utf-8")
+
+
+def configured(urls: dict[str, str]) -> str:
+    """The same with other addresses: `urls` by device, and "broker"; health and metrics on a free port."""
+    replacements = {_USUAL[name]: url for name, url in urls.items() if name in _USUAL}
+    replacements |= {"mqtt://127.0.0.1:1883": urls["broker"], "port: 8080": "port: 0"}
+    text = configuration()
+    for old, new in replacements.items():
+        if text.count(old) != 1:
+            raise ValueError(f"the shipped configuration says {old!r} {text.count(old)} times, not once")
+        text = text.replace(old, new)
+    return text
+
+
+class Stage:
+    """Everything a demo needs, set up on entering and torn down on leaving. `say` is told of every step."""
+
+    devices = tuple(_PLANT)
+
+    def __init__(self, say: Callable[[str, str], None]) -> None:
+        self._say = say
+        self._stack = AsyncExitStack()
+        self._process: asyncio.subprocess.Process | None = None
+        self.folder = Path(mkdtemp(prefix="edge-agent-demo-"))
+        self.audit = Audit()
+        self.table = Table()
+        self.plant: Plant = plant_of({"seed": 7, "devices": _PLANT})
+        self.cable: Proxy | None = None
+
+    @property
+    def agent_log(self) -> Path:
+        """What the agent says."""
+        return self.folder / "agent.log"
+
+    @property
+    def agent_pid(self) -> int | None:
+        """The agent's process; None once it ended."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    @property
+    def agent_online(self) -> bool:
+        """Whether the agent says so, as the subscriber heard it."""
+        status = self.table.agents.get(AGENT)
+        return status is not None and status.state == "online"
+
+    @property
+    def complete(self) -> bool:
+        """Every device has been heard of with something good."""
+        heard = {
+            device.device
+            for device in self.table.devices.values()
+            if any(row.quality == "good" for row in device.rows.values())
+        }
+        return heard >= set(self.devices)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._set_up()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _set_up(self) -> None:
+        broker = EmbeddedBroker()
+        self._stack.callback(broker.stop)
+        await asyncio.to_thread(broker.start)
+        self._say("broker", f"{broker.url} (MQTT 5), {broker.url_311} (3.1.1)")
+        await self._stack.enter_async_context(self.plant)
+        for name, device in self.plant.devices.items():
+            self._say(name, device.url)
+        self.cable = await self._stack.enter_async_context(Proxy(HOST, broker.port))
+        group = await self._stack.enter_async_context(_Background())
+        subscriber = Subscriber(
+            Target.of(broker.url), ["edge/#"], self._heard, on_interrupted=self.audit.interrupted, name="edge-demo"
+        )
+        group.start(subscriber.run())
+        async with asyncio.timeout(10):
+            await subscriber.subscribed.wait()
+        self._say("subscriber", f"edge/# at {broker.url}, on its own connection")
+        urls = {name: device.url for name, device in self.plant.devices.items()}
+        await self._start_agent(configured(urls | {"broker": f"mqtt://{HOST}:{self.cable.port}"}))
+
+    def _heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        self.table.apply(self.audit.feed(topic, payload, retained=retained), topic)
+
+    async def _start_agent(self, text: str) -> None:
+        path = self.folder / "demo.yaml"
+        path.write_text(text, encoding="utf-8")
+        with self.agent_log.open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "agent", "run", "-c", str(path),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,  # Ctrl-C is the demo's: it stops the agent in order
+            )  # fmt: skip
+        self._stack.push_async_callback(self.stop_agent)
+        self._say("agent", f"edge-agent run -c {path}")
+        self._say("its log", str(self.agent_log))
+
+    async def stop_agent(self) -> int:
+        """SIGTERM, and its exit code; killed where it does not end in time."""
+        process = self._process
+        if process is None:
+            return 1
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_WITHIN):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        return process.returncode if process.returncode is not None else 1
+
+    def last_words(self) -> str:
+        """The end of the agent's log."""
+        lines = self.agent_log.read_text(errors="replace").splitlines() if self.agent_log.exists() else []
+        return "\n".join(lines[-5:])
+
+    def remove(self) -> None:
+        """Take the demo's folder away."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _Background:
+    """Tasks that live as long as a stage; the first that fails cancels the stage's own task."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(self._group.create_task(coroutine))
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(None, None, None)
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time a process has used; None where the system does not tell (only Linux does)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Memory a process holds; None where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import re
+import signal
+
+import psutil
+
+from tests.support.processes import agent_command, process
+from tests.support.waiting import eventually
+
+
+def audit_of(text: str) -> dict[str, int]:
+    line = next(line for line in text.splitlines() if line.startswith("audit: "))
+    assert re.match(r"audit: messages=\d+ readings=\d+ missing=\d+ duplicates=\d+ undeclared_gaps=\d+", line)
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
+
+
+async def test_demo_in_a_pipe_shows_both_faults_and_loses_nothing():
+    """A device goes and comes back, the way to the broker is cut and restored, and at the end nothing is missing."""
+    with process(*agent_command("demo", "--seconds", "12")) as demo:
+        code = await demo.wait(75)
+        assert code == 0, demo.tail()
+        said = demo.stdout
+    audit = audit_of(said)
+    assert "\x1b" not in said
+    for part in ("goes offline", "subscriber sees press-01 device offline", "comes back", "is cut", "agent offline"):
+        assert part in said
+    assert audit["messages"] > 20
+    assert audit["historical"] > 0
+    for name in ("missing", "undeclared_gaps", "pending", "conflicts", "disorder", "no_snapshot", "undecodable"):
+        assert audit[name] == 0, audit
+
+
+async def test_ctrl_c_ends_a_demo_in_order():
+    """The agent is stopped first, then audited; no process of it stays behind."""
+    with process(*agent_command("demo")) as demo:
+        await eventually(lambda: "agent=online" in demo.stdout, 30, "first totals")
+        children = psutil.Process(demo.pid).children(recursive=True)
+        assert len(children) == 2
+        demo.signal(signal.SIGINT)
+        code = await demo.wait(60)
+        assert code == 0, demo.tail()
+        assert "exit code 0" in demo.stdout
+        assert audit_of(demo.stdout)["missing"] == 0
+        await eventually(lambda: not any(child.is_running() for child in children))
