@@ -93,11 +93,17 @@ def _simulate(file: Annotated[Path, typer.Argument(help="Description of the devi
 
 
 @_app.command("tail")
-def _tail(url: _Url = None, root: _Root = None, config: _Of = None, seconds: _Seconds = None) -> None:
+def _tail(
+    url: _Url = None,
+    root: _Root = None,
+    config: _Of = None,
+    seconds: _Seconds = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
     """Readings as they pass on a broker."""
     from agent.cli.tail import tail
 
-    raise typer.Exit(tail(url, root, config, seconds))
+    raise typer.Exit(tail(url, root, config, seconds, json=as_json))
 
 
 @_app.command("verify")

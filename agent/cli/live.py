@@ -60,5 +60,7 @@ def _trouble(item: tuple[str, Reading]) -> int:
 
 def _cells(reading: Reading) -> Sequence[str]:
     value = "" if reading.value is None else str(reading.value)
+    if isinstance(reading.value, bool):
+        value = value.lower()
     why = " ".join(part for part in (reading.code, reading.reason) if part)
     return value, reading.unit or "", reading.quality, why

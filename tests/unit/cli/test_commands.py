@@ -1,0 +1,125 @@
+"""The command line: what is imported, what is said, which exit codes."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from rich.console import Console
+
+from agent import cli
+from agent.cli import live
+from agent.cli.check import check
+from agent.cli.mistakes import report
+from agent.cli.schema import schema
+from agent.core.errors import ConfigError, Mistake
+from agent.core.flow import Reading
+from agent.core.quality import BAD_DEVICE_FAILURE
+from agent.workbench.live import Visit
+from tests.support.processes import agent_command, run_process
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = ("run", "demo", "check", "schema", "simulate", "tail", "verify")
+
+
+def test_help_names_every_command_and_imports_none():
+    """`edge-agent --help` lists the commands without importing what they need."""
+    code = """
+import sys
+from agent.cli import main
+try:
+    main()
+except SystemExit as end:
+    loaded = [name for name in sys.modules if name.split(".")[0] in ("pydantic", "pymodbus", "asyncua", "paho", "yaml")]
+    print("LOADED", loaded, end.code)
+"""
+    done = run_process(sys.executable, "-c", code, "--help")
+    assert "LOADED [] 0" in done.stdout, done.stdout + done.stderr
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
+
+
+def test_every_command_has_its_file_and_function():
+    """What the command line imports when a command is called is there."""
+    tree = ast.parse(inspect.getsource(cli))
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    own = [node for node in named if str(node.module).startswith("agent.cli.")]
+    assert {str(node.module).rsplit(".", 1)[1] for node in own} == set(COMMANDS)
+    for node in own:
+        module = __import__(str(node.module), fromlist=["_"])
+        assert callable(getattr(module, node.names[0].name))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("check", "--nonsense"), ("schema", "nothing"), ("tail", "--seconds", "x")]
+)
+def test_a_slip_on_the_command_line(arguments: tuple[str, ...]):
+    """A slip on the command line is exit code 2, in words."""
+    done = run_process(*agent_command(*arguments))
+    assert done.returncode == 2
+    assert "Usage: edge-agent" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version():
+    """`--version` says it and ends."""
+    done = run_process(*agent_command("--version"))
+    assert re.fullmatch(r"edge-agent \d+\.\d+\.\d+\S*\n", done.stdout)
+    assert done.returncode == 0
+
+
+def test_check_of_the_reference(capsys):
+    """A right configuration is summed up: what is read, what is sent, and its hash."""
+    assert check(ROOT / "configs" / "agent.yaml") == 0
+    said = capsys.readouterr()
+    for word in ("press-01", "cnc-07", "plant", "13 of 14 tags enabled", "configs/agent.yaml: ok", "4 files"):
+        assert word in said.out
+    assert said.err == ""
+
+
+def test_check_warns(tmp_path, capsys):
+    """What is odd goes to standard error and does not change the exit code."""
+    (tmp_path / "agent.yaml").write_text("agent: {id: gw}\n")
+    assert check(tmp_path / "agent.yaml") == 0
+    assert "warning: devices: there are none" in capsys.readouterr().err
+
+
+def test_long_reports_are_cut():
+    """Hundreds of mistakes are counted, the first are shown."""
+    out = io.StringIO()
+    report(ConfigError.of([Mistake("a.yaml", line, "wrong", "right") for line in range(1, 502)]), out)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "a.yaml:1: wrong -> right"
+    assert lines[-2:] == ["… and 301 more", "501 mistakes"]
+
+
+@pytest.mark.parametrize("what", ["config", "readings"])
+def test_schemas(what, capsys):
+    """Both schemas are printed as JSON Schema."""
+    assert schema(what) == 0
+    printed = json.loads(capsys.readouterr().out)
+    Draft202012Validator.check_schema(printed)
+
+
+def test_a_visit_as_a_table():
+    """Tags in trouble stand first, with code and reason; values are shown as they are written in JSON."""
+    readings = {
+        "on": Reading("on", True, 1, "good"),
+        "bad": Reading("bad", None, 1, "bad", code="BadDeviceFailure", status=BAD_DEVICE_FAILURE, reason="[odd]"),
+    }
+    visit = Visit("press", readings, ("quiet",))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(live.table_of(visit))
+    said = console.export_text().splitlines()
+    assert [line.split()[0] for line in said[2:5]] == ["quiet", "bad", "on"]
+    assert "BadDeviceFailure [odd]" in said[3]
+    assert said[4].split()[1] == "true"
+    assert live.line_of(visit) == "press: 1 read, 1 bad, 1 silent"
+    assert live.line_of(Visit("press", {}, (), "no route")) == "press: no route"
