@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -59,11 +60,12 @@ async def _listen(target: Target, listener: Listener, seconds: float | None) -> 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     subscriber = Subscriber(target, listener.topics, listener.heard, on_interrupted=listener.interrupted)
+    listening = f"listening to {', '.join(listener.topics)} at {target.host}:{target.port}\n"
     ever = False
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(subscriber.run(), name="subscriber")
-            standing = group.create_task(subscriber.subscribed.wait(), name="subscribed")
+            standing = group.create_task(_say(subscriber.subscribed, listening), name="subscribed")
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await stop.wait()
@@ -74,3 +76,9 @@ async def _listen(target: Target, listener: Listener, seconds: float | None) -> 
         raise next(leaves(errors)) from None
     if not ever:
         raise PermanentError(f"the broker at {target.host}:{target.port} was never there: {subscriber.reason}")
+
+
+async def _say(standing: asyncio.Event, text: str) -> None:
+    """For people only: standard output is for what was heard."""
+    await standing.wait()
+    sys.stderr.write(text)

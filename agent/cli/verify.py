@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.cli.listening import Listener, listen, source_of
 from agent.consumer.audit import Audit
+from agent.consumer.contract import AgentStatus
 from agent.core.errors import ConfigError, PermanentError
 
 
@@ -35,13 +36,17 @@ class _Auditor(Listener):
         self.audit = Audit(root)
         self._root = root
         self._interruptions = 0
+        self._states: dict[str, str] = {}
 
     @property
     def topics(self) -> list[str]:
         return [f"{self._root}/#"]
 
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        self.audit.feed(topic, payload, retained=retained)
+        message = self.audit.feed(topic, payload, retained=retained)
+        if isinstance(message, AgentStatus) and self._states.get(message.agent) != message.state:
+            self._states[message.agent] = message.state
+            sys.stderr.write(f"agent {message.agent} is {message.state}\n")
 
     def interrupted(self) -> None:
         self._interruptions += 1

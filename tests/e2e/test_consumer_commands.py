@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+
+import msgspec
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from pymodbus.client import AsyncModbusTcpClient
+
+from agent.cli.tail import tail
+from agent.cli.verify import verify
+from agent.simulator.broker import EmbeddedBroker
+from tests.support.ports import free_port
+from tests.support.processes import agent_command, process, run_process
+from tests.support.waiting import eventually
+
+LAST = ("edge/agents/gw/status", msgspec.json.encode({"state": "offline", "session": "S"}))
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with EmbeddedBroker() as running:
+        yield running
+
+
+def record(seq, low, value=1, **extra):
+    body = {
+        "schema": "edge.readings.v1", "agent": "gw", "device": "press", "epoch": "E", "seq": seq, "low": low, "ts": 1,
+        "cat": 1, "readings": [{"tag": "t", "value": value, "ts": 0, "quality": "good", "unit": "Cel"}],
+    }  # fmt: skip
+    return "edge/site/press/readings", msgspec.json.encode(body | extra)
+
+
+def publish(broker, *messages):
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    for topic, payload in messages:
+        client.publish(topic, payload, qos=1).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+async def hear(broker, *command, messages):
+    """Exit code and output of a command that hears `messages`, says that it heard the last, and is ended by Ctrl-C."""
+    with process(*agent_command(*command, "--url", broker.url)) as listener:
+        await eventually(lambda: "listening to edge/#" in listener.stderr, 15)
+        await asyncio.to_thread(publish, broker, *messages, LAST)
+        await eventually(lambda: re.search("agent gw (is )?offline", listener.stdout + listener.stderr), 15)
+        listener.signal(signal.SIGINT)
+        code = await listener.wait()
+        return code, listener.stdout
+
+
+async def test_verify_names_device_and_numbers_of_what_is_missing(broker):
+    """Exit 1, one line a finding, the result last."""
+    messages = [record(1, 1), record(2, 2), record(5, 5), record(8, 6)]
+    code, said = await hear(broker, "verify", messages=messages)
+    lines = said.splitlines()
+    assert code == 1
+    assert lines[0].startswith("missing gw/press epoch E seq 3-4:")
+    assert lines[1].startswith("pending gw/press epoch E seq 6-7:")
+    assert lines[-1].startswith("audit: messages=4 readings=4 missing=2 duplicates=0 undeclared_gaps=1")
+
+
+async def test_verify_is_content_with_repetitions(broker):
+    """Exit 0 where everything came, be it twice."""
+    messages = [record(1, 1), record(2, 1), record(1, 1, historical=True), record(2, 2), record(3, 3)]
+    code, said = await hear(broker, "verify", messages=messages)
+    assert code == 0
+    assert said.startswith("audit: messages=5 readings=3 missing=0 duplicates=2 undeclared_gaps=0")
+
+
+async def test_tail_prints_each_reading_once(broker):
+    """A line a reading: time, device, tag, value, unit; repetitions are left out."""
+    code, said = await hear(broker, "tail", messages=[record(1, 1, value=61.5), record(1, 1, value=61.5)])
+    assert code == 0
+    assert [line for line in said.splitlines() if "press/t" in line] == ["1970-01-01T00:00:00.000Z press/t = 61.5 Cel"]
+
+
+def test_commands_refuse_what_names_no_broker(capsys, tmp_path):
+    """No URL, a bad one, a configuration with mistakes: exit 1, 1 and 2, with a word about it."""
+    assert verify(None, None, None, 1) == 1
+    assert "give --url" in capsys.readouterr().err
+    assert tail("broker", None, None, 1) == 1
+    assert "write mqtt://host:1883" in capsys.readouterr().err
+    broken = tmp_path / "agent.yaml"
+    broken.write_text("agent: {idd: x}\n")
+    assert verify(None, None, broken, 1) == 2
+    assert "agent.yaml:1" in capsys.readouterr().err
+
+
+def test_broker_that_is_never_there_is_a_failure(capsys):
+    """An audit that heard nothing because nobody was there is no success."""
+    assert verify(f"mqtt://127.0.0.1:{free_port()}", None, None, 0.3) == 1
+    assert "was never there" in capsys.readouterr().err
+
+
+def test_broker_and_root_come_from_a_configuration(broker, tmp_path):
+    """`-c` takes broker and root from the publisher."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(
+        "agent: {id: gw}\npublishers:\n  plant: {type: mqtt, root: works, url: '%s'}\n"  # noqa: UP031  # braces of YAML
+        % broker.url
+    )
+    result = run_process(*agent_command("verify", "-c", str(path), "--seconds", "0.5"))
+    assert result.returncode == 0, result.stderr
+    assert "listening to works/#" in result.stderr
+    assert result.stdout.startswith("audit: messages=0 ")
+
+
+async def test_simulate_serves_a_plant_until_ctrl_c(tmp_path):
+    """Devices are listed with their addresses and answer; Ctrl-C ends it with 0."""
+    path = tmp_path / "plant.yaml"
+    path.write_text("devices:\n  raw-01: {kind: registers, holding: {0: [7]}}\n")
+    with process(*agent_command("simulate", str(path))) as plant:
+        await eventually(lambda: "raw-01: tcp://" in plant.stdout, 15)
+        port = int(plant.stdout.split("raw-01: tcp://127.0.0.1:")[1].split()[0])
+        client = AsyncModbusTcpClient("127.0.0.1", port=port)
+        assert await client.connect()
+        assert (await client.read_holding_registers(0)).registers == [7]
+        client.close()
+        plant.signal(signal.SIGINT)
+        assert await plant.wait() == 0
+
+
+def test_simulate_says_what_is_wrong(tmp_path):
+    """A bad description is exit 2, with its file."""
+    path = tmp_path / "plant.yaml"
+    path.write_text("devices: {a: {kind: pres}}")
+    result = run_process(*agent_command("simulate", str(path)))
+    assert result.returncode == 2
+    assert "plant.yaml: devices.a" in result.stderr
+    assert "Traceback" not in result.stderr
