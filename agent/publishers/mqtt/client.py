@@ -227,7 +227,7 @@ class Connection:
         if flags.is_disconnect_packet_from_server:
             loss = Loss(said(properties), code)
         else:  # paho dresses its own errors in the same reason codes
-            loss = Loss(LOCAL.get(code, "the connection broke"))
+            loss = Loss(LOCAL.get(code, "the connection was closed from outside"))
         self._end(loss, close=False)
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Sequence[ReasonCode], _found: Any) -> None:

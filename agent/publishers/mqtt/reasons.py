@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from agent.core.errors import AgentError, ConnectionLost, PermanentError, Rejected, TransientError
+from agent.core.errors import AgentError, ConnectionLost, PermanentError, Refused, Rejected, TransientError
 
-Kind = Literal["accepted", "lost", "transient", "rejected", "permanent", "version"]
+Kind = Literal["accepted", "lost", "transient", "refused", "rejected", "permanent", "version"]
 #: What the next connection does without, because this broker cannot.
 Without = Literal["retain", "qos", "window", "size"]
 
@@ -22,6 +22,7 @@ class Reaction(NamedTuple):
     text: str
     retry_after: float | None = None
     without: Without | None = None
+    attempts: int | None = None  #: refused: quarantine the record after so many; None: never
 
 
 def _accepted(text: str) -> Reaction:
@@ -36,6 +37,10 @@ def _later(text: str, retry_after: float) -> Reaction:
     return Reaction("transient", text, retry_after)
 
 
+def _refused(text: str, retry_after: float, attempts: int | None = None) -> Reaction:
+    return Reaction("refused", text, retry_after, attempts=attempts)
+
+
 def _rejected(text: str) -> Reaction:
     return Reaction("rejected", text)
 
@@ -44,6 +49,8 @@ def _permanent(text: str) -> Reaction:
     return Reaction("permanent", text)
 
 
+#: How often a message is offered that the broker refuses without a reason that would end by itself.
+_ATTEMPTS = 5
 _WHO = "check username, password and client_id, and what the broker's access rules grant them"
 
 CONNACK: dict[int, Reaction] = {
@@ -74,13 +81,13 @@ CONNACK: dict[int, Reaction] = {
 PUBACK: dict[int, Reaction] = {
     0x00: _accepted("accepted"),
     0x10: _accepted("accepted; nobody subscribes"),
-    0x80: _later("the broker refuses the message without saying why", 10),
-    0x83: _later("the broker refuses the message for a reason of its own", 10),
-    0x87: _later("not authorised to publish here; check the broker's access rules for this topic", 300),
+    0x80: _refused("the broker refuses the message without saying why", 10, _ATTEMPTS),
+    0x83: _refused("the broker refuses the message for a reason of its own", 10, _ATTEMPTS),
+    0x87: _refused("not authorised to publish here; check the broker's access rules for this topic", 300),
     0x90: _rejected("the broker does not accept the topic"),
     0x91: _lost("the broker has this packet identifier in use"),
     0x95: _rejected("the broker finds the message too large"),  # not a legal code here; mosquitto 2.0 sends it
-    0x97: _later("a quota of the broker is used up", 5),
+    0x97: _refused("a quota of the broker is used up", 5),
     0x99: _rejected("the broker does not accept the payload format"),
 }
 
@@ -131,6 +138,8 @@ def error(row: Reaction, code: int, said: str = "") -> AgentError:
     text = f"{row.text} (0x{code:02X})" + (f": {said}" if said else "")
     if row.kind == "rejected":
         return Rejected(text, code=code)
+    if row.kind == "refused":
+        return Refused(text, retry_after=row.retry_after or 1.0, attempts=row.attempts)
     if row.kind == "permanent":
         return PermanentError(text)
     if row.kind == "lost":

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.errors import ConnectionLost, PermanentError, Rejected, TransientError
+from agent.core.errors import ConnectionLost, PermanentError, Refused, Rejected, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Publisher, Session
 from agent.publishers.mqtt import reasons
@@ -267,6 +267,8 @@ async def test_every_puback_code_has_its_reaction(broker: FakeBroker, code: int)
             with pytest.raises((Rejected, TransientError)) as caught:
                 await asyncio.wait_for(future, 5)
             assert isinstance(caught.value, Rejected) is (row.kind == "rejected")
+            assert getattr(caught.value, "attempts", None) == row.attempts
+            assert isinstance(caught.value, Refused) is (row.kind == "refused")
             assert isinstance(caught.value, ConnectionLost) is (row.kind == "lost")
             assert getattr(caught.value, "retry_after", None) == row.retry_after
         if row.kind == "lost":
