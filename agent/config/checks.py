@@ -30,7 +30,8 @@ def missing_files(model: type[BaseModel], data: Map, base: Path, section: Sequen
             if issubclass(kind, Path) and isinstance(value, str) and not isinstance(value, Broken):
                 reason = _unreadable(base / value)
                 if reason:
-                    hint = "relative paths start at the folder of the file they are written in"
+                    relative = "relative paths start at the folder of the file they are written in"
+                    hint = "put it there, or name another" if Path(value).is_absolute() else relative
                     yield Mistake(*data.place(key), f"`{'.'.join((*section, key))}`: {reason}", hint)
             elif issubclass(kind, BaseModel) and isinstance(value, Map):
                 yield from missing_files(kind, value, base, (*section, key))

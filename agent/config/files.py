@@ -30,7 +30,7 @@ def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistak
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        hint = "relative names start at the folder of the file they are written in" if place else "name it with -c"
+        hint = "relative paths start at the folder of the file they are written in" if place else "name it with -c"
         mistakes.append(Mistake(file, line, f"there is no file {shown}", hint))
         return None
     except (OSError, ValueError) as error:

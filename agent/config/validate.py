@@ -100,10 +100,11 @@ def _one_of(group: list[tuple[Case, Place]]) -> list[Mistake]:
         inside = [(case, place) for case, place in group if _went_in(case, group)]
         if not inside:
             words = [words_for(case) for case, _ in group]
-            hints = list(dict.fromkeys(word.hint.removeprefix("write ") for word in words if word.hint))
-            if any(hint.startswith("a number") for hint in hints):
-                hints = [hint for hint in hints if not hint.startswith("a whole number")]
-            return [_mistake(group[0][1], Words(words[0].reason, "write " + ", or ".join(hints) if hints else ""))]
+            hints = list(dict.fromkeys(word.hint for word in words if word.hint))
+            if any(hint.startswith("write a number") for hint in hints):
+                hints = [hint for hint in hints if not hint.startswith("write a whole number")]
+            hint = ", or ".join([*hints[:1], *(other.removeprefix("write ") for other in hints[1:])])
+            return [_mistake(group[0][1], Words(words[0].reason, hint))]
         group = inside
     return [_mistake(place, words_for(case)) for case, place in group]
 

@@ -118,6 +118,8 @@ def _extra(case: Case) -> Words:
 def _boolean(case: Case) -> Words:
     value = case.found.value
     hint = "write true or false"
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return Words(f"`{case.name}`: {case.shown} is text", f"write {value.lower()}, without quotes")
     if isinstance(value, str) and value.lower() in ("yes", "on", "y"):
         hint = "write true"
     elif isinstance(value, str) and value.lower() in ("no", "off", "n"):

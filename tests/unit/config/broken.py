@@ -193,6 +193,7 @@ BROKEN: list[Broken] = [
     _case(_device("slave_id: 1  # <-"), "unit_id"),
     _case(_device("enabled: yes  # <-"), "write true"),
     _case(_device("enabled: off  # <-"), "write false"),
+    _case(_device('enabled: "true"  # <-'), "without quotes"),
     _case(_device("enabled: 1  # <-"), "true or false"),
     _case(_device("interval: 1  # <-"), "unit"),
     _case(_device("interval: 1sec  # <-"), "250ms"),
