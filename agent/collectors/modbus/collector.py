@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from agent.collectors.modbus.line import ModbusLine
-from agent.collectors.modbus.plan import Limits, block_of, plan
+from agent.collectors.modbus.plan import Limits, block_of, cut, plan
 from agent.collectors.modbus.points import Point
 from agent.collectors.modbus.quarantine import PROBE_SECONDS, Quarantine
 from agent.collectors.modbus.reactions import reaction_to
@@ -57,6 +57,10 @@ class ModbusCollector:
                 yield samples
             finally:
                 self._silent = samples.silent
+                if self._silent:
+                    log.warning(
+                        "modbus.unit_silent", device=self._setup.device, line=self._line.name, unit=self._setup.unit
+                    )
                 samples.close()
 
     async def _probe(self) -> None:
@@ -85,6 +89,7 @@ class _Samples:
         self._site = site
         self._clock = site.clock
         self._quarantine = Quarantine()
+        self._cuts: set[int] = set()  #: tags that blocks are cut before, learned on this connection
         self._compiled: dict[object, Compiled] = {}
         self._blocks: list[list[Compiled]] = []
         self._bisect_again = 0.0
@@ -171,7 +176,7 @@ class _Samples:
             log.warning("modbus.block_refused", device=self._setup.device, block=block, reason=reason)
         if found.good:
             self._bisect_again = 0.0
-            if found.refused or found.probed:
+            if found.refused or found.probed or found.splits:
                 self._learn(scan, now)
         elif found.refused and found.first_refusal is not None:
             # It refuses everything: it is booting, say. Nothing is learned, and nothing is split for a while.
@@ -179,6 +184,8 @@ class _Samples:
         return held
 
     def _learn(self, scan: Scan, now: float) -> None:
+        cuts = scan.findings.cuts - self._cuts
+        self._cuts |= cuts
         news = self._quarantine.learn(scan.findings.refused, now)
         freed = self._quarantine.release(scan.findings.probed)
         for event, positions in (("modbus.tags_quarantined", news), ("modbus.tags_recovered", freed)):
@@ -186,7 +193,7 @@ class _Samples:
                 names = [self._setup.names[position] for position in positions]
                 say = log.warning if positions is news else log.info
                 say(event, device=self._setup.device, count=len(names), tags=names[:20])
-        if news or freed:
+        if news or freed or cuts:
             self._replan()
 
     def _held(self) -> list[Answer]:
@@ -211,19 +218,16 @@ class _Samples:
 
     def _replan(self) -> None:
         """Blocks without the quarantined tags. Those that stay keep their compiled form, and so their tuple of tags."""
-        self._blocks = [
-            [
-                self._compile(*block.points)
-                for block in plan(
-                    (point for point in points if point.position not in self._quarantine), self._setup.limits
-                )
-            ]
-            for _, points in self._setup.groups
-        ]
+        self._blocks = [self._planned(points) for _, points in self._setup.groups]
         in_use = {compiled.block for group in self._blocks for compiled in group}
         single = {compiled.block for compiled in self._compiled.values() if compiled.tags[0] in self._quarantine}
         self._compiled = {block: compiled for block, compiled in self._compiled.items() if block in in_use | single}
         self._note()
+
+    def _planned(self, points: tuple[Point, ...]) -> list[Compiled]:
+        asked = [point for point in points if point.position not in self._quarantine]
+        blocks = plan(asked, self._setup.limits)
+        return [self._compile(*part.points) for block in blocks for part in cut(block, self._cuts)]
 
     def _note(self) -> None:
         names = self._setup.names

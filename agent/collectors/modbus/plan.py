@@ -7,7 +7,7 @@ never split, a disabled tag is in no block.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,3 +80,13 @@ def halves(block: Block) -> tuple[Block, Block] | None:
         return None
     middle = len(block.points) // 2
     return block_of(block.points[:middle]), block_of(block.points[middle:])
+
+
+def cut(block: Block, before: Collection[int]) -> list[Block]:
+    """The block cut before each of these tags (positions in the tag table)."""
+    runs: list[list[Point]] = [[]]
+    for point in block.points:
+        if point.position in before and runs[-1]:
+            runs.append([])
+        runs[-1].append(point)
+    return [block_of(run) for run in runs]

@@ -69,7 +69,19 @@ class Findings:
     refused: dict[int, Reaction] = field(default_factory=dict)  #: tags refused on their own
     probed: list[int] = field(default_factory=list)  #: quarantined tags that could be read
     first_refusal: tuple[str, str] | None = None  #: block and reason of the first one that was split
+    splits: list[tuple[tuple[int, ...], int]] = field(
+        default_factory=list
+    )  #: tags of a block, the one it was cut before
+    read: set[int] = field(default_factory=set)  #: tags read after the first split
     unread_groups: set[int] = field(default_factory=set)  #: with a block that brought no word about its tags
+
+    @property
+    def cuts(self) -> set[int]:
+        """Tags that blocks have to be cut before: what was refused whole and could be read in parts.
+
+        Either the device takes less at a time, or something between the tags is not there.
+        """
+        return {before for tags, before in self.splits if self.read.issuperset(tags)}
 
 
 class Scan:
@@ -188,6 +200,8 @@ class Scan:
         self._answers.append(Answer(compiled.tags, column.values, reply.ts, column.status, None, column.reason))
         if step.probe:
             self.findings.probed.extend(compiled.tags)
+        if self.findings.splits:
+            self.findings.read.update(compiled.tags)
 
     def _silence(self, step: Step, reaction: Reaction, code: str) -> None:
         self._count(code)
@@ -223,6 +237,7 @@ class Scan:
                 self.findings.refused[compiled.tags[0]] = reaction
             elif self._bisect:
                 self.findings.first_refusal = self.findings.first_refusal or (str(compiled.block), reaction.reason)
+                self.findings.splits.append((compiled.tags, parts[1].points[0].position))
                 timeout = compiled.request.timeout
                 self._steps.extendleft(Step(Compiled.of(part, timeout), step.group) for part in reversed(parts))
                 return

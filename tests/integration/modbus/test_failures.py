@@ -74,7 +74,24 @@ async def test_a_device_that_takes_less_than_it_should() -> None:
         config = device(running.url, {f"h{offset}": f"holding:{offset}" for offset in range(60)})
         async with config.build("press", site).open() as samples:
             found = await cycle(samples, config)
+            running.memory.asked.clear()
+            again = await cycle(samples, config)
     assert {what.code for what in found.values()} == {"Good"}
+    assert again == found
+    assert running.memory.asked[:4] == [(1, 3, 0, 15), (1, 3, 15, 15), (1, 3, 30, 15), (1, 3, 45, 15)]
+
+
+async def test_a_hole_that_cannot_be_bridged_is_remembered() -> None:
+    """Where max_gap bridges a register that is not there, all tags are read, and the next scan does not try again."""
+    async with plant() as running, SimpleSite() as site:
+        running.memory.illegal = {("holding", 3)}
+        config = device(running.url, {"a": "holding:0", "b": "holding:5", "c": "holding:6"}, max_gap=10)
+        async with config.build("press", site).open() as samples:
+            assert {what.code for what in (await cycle(samples, config)).values()} == {"Good"}
+            running.memory.asked.clear()
+            assert {what.code for what in (await cycle(samples, config)).values()} == {"Good"}
+            assert running.memory.asked[:2] == [(1, 3, 0, 1), (1, 3, 5, 2)]
+            assert site.notes["press", "modbus"]["quarantined"] == {}  # type: ignore[index]
 
 
 async def test_quarantined_tags_are_probed_and_come_back() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.collectors.modbus.address import Area
 from agent.collectors.modbus.codec import UNCERTAIN_DATA_SUB_NORMAL, compile_block
-from agent.collectors.modbus.plan import Block, Limits, block_of, halves, plan
+from agent.collectors.modbus.plan import Block, Limits, block_of, cut, halves, plan
 from agent.collectors.modbus.points import REGISTERS, ByteOrder, DataType, Point
 
 AREAS: tuple[Area, ...] = get_args(Area)
@@ -132,6 +132,16 @@ def test_halves_keep_tags_whole(layout: list[Point], limit: Limits) -> None:
             assert parts[0].points + parts[1].points == block.points
             todo.extend(parts)
     assert single == len(layout)
+
+
+@given(points(), limits, st.sets(st.integers(0, 39)))
+def test_cuts_lose_nothing(layout: list[Point], limit: Limits, before: set[int]) -> None:
+    """A block cut before some of its tags still holds each of them once, and each of those begins a part."""
+    for block in plan(layout, limit):
+        parts = cut(block, before)
+        assert tuple(point for part in parts for point in part.points) == block.points
+        assert all(point.position not in before for part in parts for point in part.points[1:])
+        assert cut(block, set()) == [block]
 
 
 def test_neighbours_share_a_request() -> None:
