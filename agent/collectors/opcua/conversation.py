@@ -26,7 +26,7 @@ from agent.collectors.opcua.times import SourceClock
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer
 from agent.core.ports import Site
-from agent.core.quality import name_of
+from agent.core.quality import BAD_DECODING_ERROR, name_of
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 
@@ -65,7 +65,12 @@ class Conversation:
         self._connection = connection
         self._background = background
         self._services = Services(connection.session, plan.device)
-        self._times = SourceClock(use=plan.use_source_time, utc_offset=plan.utc_offset, max_skew=plan.max_skew)
+        self._times = SourceClock(
+            use=plan.use_source_time,
+            utc_offset=plan.utc_offset,
+            max_skew=plan.max_skew,
+            synced=lambda: site.clock.synced,
+        )
         self._decoder = Decoder(plan.size, self._times)
         self.inbox = Inbox(site.clock, self._decoder.news)
         self._server = Server(self._services, site.clock, plan.device)
@@ -74,7 +79,7 @@ class Conversation:
         self._items = ChunkLimit(None)
         self._reader = Reader(self._services, self._decoder, self._reads, site.clock, plan.device)
         self._publishing = Publishing(
-            self._services, self._reader, self._decoder, self.inbox, self._items, site.clock, plan
+            self._services, self._reader, self._decoder, self.inbox, self._items, site.clock, plan, self._given_up
         )
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals)
@@ -160,11 +165,28 @@ class Conversation:
             if group.interval is None:
                 refused += await self._read_once(mine)
             elif self._plan.subscribe:
-                rejected = await self._publishing.monitor(self._subscriptions[number], mine)
-                refused += [(point, code, "the server refuses to monitor this node") for point, code in rejected]
+                refused += await self._monitor(number, mine)
             else:
                 self._poller.add(number, mine)
         self._sort(points, refused)
+
+    async def _monitor(self, number: int, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+        """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""
+        doubtful = [node for node in nodes if self._missing.code(node.point) == BAD_DECODING_ERROR]
+        still: set[int] = set()
+        await self._reader.read(
+            self._reader.layout(doubtful),
+            lambda answer: still.update(answer.tags if answer.status == BAD_DECODING_ERROR else ()),
+        )
+        sound = [node for node in nodes if node.point.position not in still]
+        rejected = await self._publishing.monitor(self._subscriptions[number], sound)
+        return [
+            *((point, code, "the server refuses to monitor this node") for point, code in rejected),
+            *((node.point, BAD_DECODING_ERROR, "") for node in nodes if node.point.position in still),
+        ]
+
+    def _given_up(self, broken: Sequence[tuple[Point, int, str]]) -> None:
+        self._sort((), broken)
 
     async def _read_once(self, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
         """Read; the good values are handed on, the bad ones come back."""

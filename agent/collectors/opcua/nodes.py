@@ -28,6 +28,10 @@ class Missing:
         """All of them, in the order of the tag table."""
         return [self._points[position] for position in sorted(self._points)]
 
+    def code(self, point: Point) -> int:
+        """The status this tag is bad with; 0 where it is not missing."""
+        return self._codes.get(point.position, 0)
+
     def add(self, refused: Iterable[tuple[Point, int, str]], now_ms: int) -> Answer | None:
         """These are (still) missing, with status and reason; the readings to say where that is news."""
         news = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.collectors.opcua.decode import Decoder
@@ -15,14 +16,18 @@ from agent.collectors.opcua.services import Node, Notification, Services, Subscr
 from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
-from agent.core.quality import name_of, number_of
+from agent.core.flow import Answer
+from agent.core.quality import BAD_DECODING_ERROR, name_of, number_of
 from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
 
 log = get_logger("opcua")
 
 _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
+_BAD = 0x80000000
 _LAST_SEQUENCE = 0xFFFFFFFF
+_UNDECODABLE = "the value of this node cannot be decoded"
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
 
 
@@ -34,6 +39,7 @@ class Subscription:
     heard: float  #: monotonic seconds of its last sign of life
     allowed: float  #: seconds without one after which it is dead
     nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
+    items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
     expected: int | None = None  #: sequence number of the next notification
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 
@@ -63,6 +69,7 @@ class Publishing:
         limit: ChunkLimit,
         clock: Clock,
         plan: DevicePlan,
+        given_up: Callable[[Sequence[tuple[Point, int, str]]], None],
     ) -> None:
         self._services = services
         self._reader = reader
@@ -74,6 +81,9 @@ class Publishing:
         self._margin = plan.timeout
         self._device = plan.device
         self._tags = decoder.size
+        self._given_up = given_up
+        self._items = asyncio.Lock()
+        self._said = Repeats()
         self._acks: list[tuple[int, int]] = []
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
@@ -90,25 +100,25 @@ class Publishing:
 
     async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
         """Create monitored items; the nodes the server refuses come back with its status."""
-        refused = []
+        refused: list[tuple[Point, int]] = []
         start = 0
         while start < len(nodes):
             piece = nodes[start : start + self._limit.size]
-            for node in piece:  # before the answer: their first notification may overtake it
-                subscription.nodes[node.point.position] = node
             try:
-                codes = await self._services.monitor(subscription.server.id, piece)
+                async with self._items:
+                    results = await self._services.monitor(subscription.server.id, piece)
+                    for node, (code, item) in zip(piece, results, strict=True):
+                        if code < _BAD:
+                            subscription.nodes[node.point.position] = node
+                            subscription.items[node.point.position] = item
             except TooLarge as error:
                 if self._limit.refused(len(piece)):
                     log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
                     continue
-                codes = [error.code]
+                results = [(error.code, 0)]
             except Refused as error:
-                codes = [error.code] * len(piece)
-            for node, code in zip(piece, codes, strict=True):
-                if code & 0x80000000:
-                    refused.append((node.point, code))
-                    del subscription.nodes[node.point.position]
+                results = [(error.code, 0)] * len(piece)
+            refused += [(node.point, code) for node, (code, _) in zip(piece, results, strict=True) if code >= _BAD]
             start += len(piece)
         return refused
 
@@ -179,13 +189,35 @@ class Publishing:
             subscription.heard = now
 
     async def _resynchronize(self, error: Undecodable) -> None:
-        """A notification is lost to us: read every tag, which also finds the one that cannot be decoded."""
-        log.warning("opcua.undecodable", device=self._device, reason=error.reason)
+        """A notification is lost to us: read every tag, which also finds the one that cannot be decoded.
+
+        That one is monitored no longer: it would take its neighbours' values with it again and again.
+        """
+        if (before := self._said.due("undecodable", self._clock.monotonic())) is not None:
+            log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=before)
         self._touch_all()
         for subscription in self.subscriptions.values():
             subscription.slack += 1
-        for subscription in self.subscriptions.values():
-            await self._reader.read(self._reader.layout(list(subscription.nodes.values())), self._inbox.put)
+        async with self._items:  # not while items are being created: their ids are not known yet
+            for subscription in self.subscriptions.values():
+                await self._reread(subscription)
+
+    async def _reread(self, subscription: Subscription) -> None:
+        broken: list[tuple[Point, int, str]] = []
+
+        def sort(answer: Answer) -> None:
+            if answer.status == BAD_DECODING_ERROR:
+                broken.extend((subscription.nodes[at].point, BAD_DECODING_ERROR, _UNDECODABLE) for at in answer.tags)
+            else:
+                self._inbox.put(answer)
+
+        await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
+        if broken:
+            positions = [point.position for point, _, _ in broken]
+            for position in positions:
+                del subscription.nodes[position]
+            await self._services.forget(subscription.server.id, [subscription.items.pop(at) for at in positions])
+            self._given_up(broken)
 
     async def watch(self) -> None:
         """Raise ConnectionLost as soon as a subscription has been silent for too long."""

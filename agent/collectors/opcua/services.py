@@ -94,8 +94,8 @@ class Services:
             result.RevisedLifetimeCount,
         )
 
-    async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[int]:
-        """CreateMonitoredItems: a status code per node. Source timestamps only: the library misreads the others."""
+    async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[tuple[int, int]]:
+        """CreateMonitoredItems: status code and item id per node. Source times only: it misreads the others."""
         request = ua.CreateMonitoredItemsParameters()
         request.SubscriptionId = subscription
         request.TimestampsToReturn = ua.TimestampsToReturn.Source
@@ -105,7 +105,19 @@ class Services:
             results = await self._session.create_monitored_items(request)
             if len(results or ()) != len(nodes):
                 raise Undecodable(f"{len(results or ())} answers for {len(nodes)} monitored items")
-        return [0 if result.StatusCode is None else int(result.StatusCode.value) for result in results]
+        return [
+            (0 if result.StatusCode is None else int(result.StatusCode.value), int(result.MonitoredItemId))
+            for result in results
+        ]
+
+    async def forget(self, subscription: int, items: Sequence[int]) -> None:
+        """DeleteMonitoredItems; those the server does not know are gone already."""
+        request = ua.DeleteMonitoredItemsParameters()
+        request.SubscriptionId = subscription
+        request.MonitoredItemIds = list(items)
+        self._requests.inc()
+        with translated("deleting monitored items"):
+            await self._session.delete_monitored_items(request)
 
     async def publish(self, acknowledge: Sequence[tuple[int, int]]) -> Notification:
         """One Publish request: waits as long as the server has nothing to say."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
 _NOT_BEFORE_MS = 631_152_000_000  #: 1990-01-01: older than any OPC server; catches 1601 and 1970
+_UNBELIEVABLE_MS = 100 * 365 * 86_400_000  #: while our own clock was never set, only the far future is refused
 _OFFSET = re.compile(r"([+-])(\d{1,2}):(\d{2})")
 
 
@@ -39,8 +41,16 @@ class SourceClock:
     `utc_offset`: how far the controller's clock runs ahead of UTC (it runs on local time), seconds.
     """
 
-    def __init__(self, *, use: bool = True, utc_offset: float = 0.0, max_skew: float = 5.0) -> None:
+    def __init__(
+        self,
+        *,
+        use: bool = True,
+        utc_offset: float = 0.0,
+        max_skew: float = 5.0,
+        synced: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._use = use
+        self._synced = synced
         self._shift = round(utc_offset * 1000)
         self._max_skew = round(max_skew * 1000)
         self.refused = 0  #: timestamps not taken because they lie ahead or cannot be true
@@ -53,7 +63,7 @@ class SourceClock:
         stamp = (source - _EPOCH) // _MS - self._shift
         if stamp > now_ms:
             lead = stamp - now_ms
-            if lead > self._max_skew:
+            if lead > (self._max_skew if self._synced() else _UNBELIEVABLE_MS):
                 self.refused += 1
                 self.ahead_ms = max(self.ahead_ms, lead)
                 return None

@@ -21,6 +21,7 @@ from asyncua.common.callback import CallbackType
 from asyncua.common.node import Node
 from asyncua.server.binary_server_asyncio import BinaryServer
 from asyncua.server.server import Server
+from asyncua.ua.attribute_ids import AttributeIds
 
 URN = "urn:test:plant"
 T = TypeVar("T")
@@ -91,7 +92,9 @@ class Plant:
 
     async def put(self, name: str, *values: ua.DataValue) -> None:
         """Whatever a source may say, one after the other: value, status and time."""
+        holder = self.server.iserver.aspace._nodes[self.nodes[name].nodeid].attributes[AttributeIds.Value]
         for value in values:
+            holder.value = None  # else the server minds the type it had
             await self.server.write_attribute_value(self.nodes[name].nodeid, value)
 
     async def tell(self, *, reads: int | None = None, items: int | None = None) -> None:

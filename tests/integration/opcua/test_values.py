@@ -8,7 +8,7 @@ import pytest
 from asyncua import ua
 
 from agent.core.quality import name_of, number_of
-from tests.integration.opcua.server import Plant, node_id, said
+from tests.integration.opcua.server import URN, Plant, node_id, said
 from tests.integration.opcua.support import collecting
 
 V = ua.VariantType
@@ -117,3 +117,25 @@ async def test_what_cannot_be_decoded_costs_one_tag(shared: Plant, mode: str) ->
     assert "Range" in (notebook.reasons["range"] or "")
     assert (notebook.newest("broken_text"), name_of(notebook.status("broken_text"))) == ("a\ufffdb", "Uncertain")
     assert (notebook.newest("poison"), name_of(notebook.status("poison"))) == (None, "BadDecodingError")
+
+
+async def test_a_value_that_becomes_decodable_comes_back(shared: Plant) -> None:
+    """While it is broken its neighbours lose nothing; mended, it is monitored again."""
+    untyped: Any = ua
+    broken = untyped.ExtensionObject(TypeId=node_id("i=886"), Body=b"\x01")
+    for name in ("healing", "neighbour"):
+        await shared.do(shared.add(name, 0))
+    tags = {
+        "healing": f"nsu={URN};s=healing",
+        "neighbour": {"node": f"nsu={URN};s=neighbour", "queue_size": 500},
+    }
+    async with collecting(shared.url, tags) as notebook:
+        await notebook.heard()
+        await shared.do(shared.put("healing", said(broken)))
+        await notebook.until(lambda: name_of(notebook.status("healing")) == "BadDecodingError")
+        first = len(notebook.said["neighbour"])
+        await shared.do(shared.put("neighbour", *[said(number) for number in range(1, 101)]))
+        await notebook.until(lambda: notebook.newest("neighbour") == 100)
+        assert [row[0] for row in notebook.said["neighbour"][first:]] == list(range(1, 101))
+        await shared.do(shared.put("healing", said(7)))
+        await notebook.until(lambda: notebook.newest("healing") == 7)

@@ -126,6 +126,13 @@ def test_the_agents_clock_stands_in_where_it_is_asked_to() -> None:
     assert SourceClock(use=False).judge(at(NOW), NOW) is None
 
 
+def test_a_clock_that_was_never_set_judges_nobody() -> None:
+    """A gateway that believes it is 1970 takes the source's time, but not 9999."""
+    clock = SourceClock(synced=lambda: False)
+    assert clock.judge(at(NOW), 0) == NOW
+    assert clock.judge(dt.datetime(9999, 12, 31, tzinfo=dt.UTC), 0) is None
+
+
 def test_milliseconds_are_exact() -> None:
     """No rounding by floats: the millisecond that the source said, rounded down."""
     clock = SourceClock()

@@ -42,6 +42,7 @@ class Script:
         self.asked: list[int] = []
         self.publishes: asyncio.Queue[Notification | Exception] = asyncio.Queue()
         self.acknowledged: list[tuple[int, int]] = []
+        self.forgotten: list[tuple[int, int]] = []
         self.codes: dict[int, int] = {}
 
     async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
@@ -55,8 +56,11 @@ class Script:
     async def subscribe(self, wanted: Rhythm) -> Subscribed:
         return Subscribed(7, wanted.interval_ms, wanted.keep_alive, wanted.lifetime)
 
-    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[int]:
-        return [self.codes.get(node.point.position, 0) for node in nodes]
+    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[tuple[int, int]]:
+        return [(self.codes.get(node.point.position, 0), 100 + node.point.position) for node in nodes]
+
+    async def forget(self, subscription: int, items: Sequence[int]) -> None:
+        self.forgotten += [(subscription, item) for item in items]
 
     async def publish(self, acknowledge: Sequence[tuple[int, int]]) -> Notification:
         self.acknowledged += acknowledge
@@ -76,10 +80,13 @@ class Desk:
         decoder = Decoder(TAGS, SourceClock())
         self.limit = ChunkLimit(0)
         self.inbox = Inbox(self.clock, lambda: None, most=4)
+        self.broken: list[tuple[Point, int, str]] = []
         self.reader = Reader(services, decoder, self.limit, self.clock, "dev")
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
         plan = compile_plan("dev", "test", made, Pace())
-        self.publishing = Publishing(services, self.reader, decoder, self.inbox, self.limit, self.clock, plan)
+        self.publishing = Publishing(
+            services, self.reader, decoder, self.inbox, self.limit, self.clock, plan, self.broken.extend
+        )
 
     async def read(self, *positions: int) -> list[Answer]:
         answers: list[Answer] = []
@@ -218,7 +225,7 @@ async def test_keep_alives_may_be_counted_by_odd_servers() -> None:
 
 
 async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
-    """What it held is not known: all tags are said anew, and the one that cannot be decoded is bad."""
+    """What it held is not known: all tags are said anew; the one that cannot be decoded is monitored no longer."""
     desk = Desk()
     made = await desk.publishing.create(1.0)
     await desk.publishing.monitor(made, nodes(0, 1, 2))
@@ -230,7 +237,9 @@ async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
         await desk.inbox._ready.wait()
         await asyncio.sleep(0)
         values = await desk.heard()
-        assert values[:3] == [[0], [None], [2]]
+        assert values[:2] == [[0], [2]]
+        assert [(point.position, name_of(code)) for point, code, _ in desk.broken] == [(1, "BadDecodingError")]
+        assert desk.script.forgotten == [(7, 101)], "it would break the next notification too"
 
     await publishing(desk, check)
 
