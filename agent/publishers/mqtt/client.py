@@ -89,7 +89,7 @@ class _Client(paho.Client):
 
 
 class Connection:
-    """See the module. `connect`, then `attach`, `subscribe`, `publish`; `leave` or `abort` ends it."""
+    """`connect`, then `attach`, `subscribe`, `publish`; `leave` or `abort` ends it."""
 
     def __init__(self, version: Version, client_id: str, dial: Dial, *, tls: bool) -> None:
         self._loop = asyncio.get_running_loop()
@@ -116,11 +116,10 @@ class Connection:
     async def connect(self, host: str, port: int, keep_alive: float) -> Connack:
         """Dial, send CONNECT, wait for CONNACK. Bound it with a timeout; cancelled, it leaves nothing behind.
 
-        Raises what the dial raises, and ConnectionLost when the link breaks. A refusal is a Connack like any other;
-        `closed_early` tells a broker that hung up instead of answering.
+        Raises what the dial raises, and ConnectionLost when the link breaks. A refusal is a Connack like any other.
         """
         client, announced = self._client, max(1, round(keep_alive))
-        clean: Any = True if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # 3.1.1: clean session, by default
+        clean = True if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # 3.1.1: clean session, by default
         thread = run_in_thread(lambda: client.connect(host, port, announced, clean_start=clean))
         try:
             await asyncio.wait({thread})
@@ -192,9 +191,9 @@ class Connection:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flushing = False
-        self._guard(self._client.loop_write)
-        if self._client.want_write() and not self._writing and not self._gone.is_set():
+        client, self._flushing = self._client, False
+        self._guard(client.loop_write)
+        if client.want_write() and not self._writing and not self._gone.is_set():
             self._writing = True
             self._loop.add_writer(self._fd, self._flush)
 
@@ -210,8 +209,6 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - translated once, here
             self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
 
-    # paho's callbacks
-
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, found: Properties | None) -> None:
         self._answer(Connack.of(reason.value, found))
 
@@ -223,12 +220,10 @@ class Connection:
     def _on_disconnect(
         self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        code = reason.value
-        if flags.is_disconnect_packet_from_server:
-            loss = Loss(said(properties), code)
-        else:  # paho dresses its own errors in the same reason codes
-            loss = Loss(LOCAL.get(code, "the connection was closed from outside"))
-        self._end(loss, close=False)
+        # paho dresses its own errors in the same reason codes
+        ours = Loss(LOCAL.get(reason.value, "the connection was closed from outside"))
+        theirs = Loss(said(properties), reason.value)
+        self._end(theirs if flags.is_disconnect_packet_from_server else ours, close=False)
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Sequence[ReasonCode], _found: Any) -> None:
         if self._suback is not None and not self._suback.done():
@@ -253,7 +248,7 @@ class Connection:
 
     def _end(self, loss: Loss, *, close: bool = True) -> None:
         """The end, said once. Under paho's own callback its lock is held: there paho closes the socket itself."""
-        if self._loss is not None:
+        if self._gone.is_set():
             return
         self._loss = loss
         self._gone.set()
@@ -265,16 +260,14 @@ class Connection:
             if answer is not None and not answer.done():
                 answer.set_exception(ConnectionLost(loss.text))
                 answer.exception()  # seen, also where nobody waits any more
-        handler, self._handler = self._handler, None
-        if handler is not None:
-            handler.lost(loss)
+        if self._handler is not None:
+            self._handler.lost(loss)
 
     def attach(self, handler: Handler) -> None:
         """From now on `handler` is told; at once, if the connection is gone already."""
+        self._handler = handler
         if self._loss is not None:
             handler.lost(self._loss)
-        else:
-            self._handler = handler
 
     async def subscribe(self, topics: Sequence[str]) -> list[int]:
         """SUBACK codes, one per topic. ConnectionLost when the link breaks."""
@@ -298,8 +291,7 @@ class Connection:
             code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
             self._client.disconnect(code)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within):
-                    await self._gone.wait()
+                await asyncio.wait_for(self._gone.wait(), within)
         self.abort("closed by us")
 
     def abort(self, why: str = "closed by us") -> None:
