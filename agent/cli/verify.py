@@ -55,11 +55,10 @@ class _Auditor(Listener):
     def report(self) -> list[str]:
         """Findings, what is pending, and the result at last."""
         lines = [str(finding) for finding in self.audit.findings()]
-        for hole in self.audit.ledger.holes():
-            if hole.state == "pending":
-                key = hole.stream
-                numbers = f"{hole.first}" if hole.first == hole.last else f"{hole.first}-{hole.last}"
-                lines.append(f"pending {key.agent}/{key.device} epoch {key.epoch} seq {numbers}: may still come")
+        for hole in self.audit.pending_holes():
+            key = hole.stream
+            numbers = f"{hole.first}" if hole.first == hole.last else f"{hole.first}-{hole.last}"
+            lines.append(f"pending {key.agent}/{key.device} epoch {key.epoch} seq {numbers}: may still come")
         if self._interruptions:
             lines.append(f"note: our own connection broke {self._interruptions} times; holes of that time do not count")
         return [*lines, self.audit.line()]

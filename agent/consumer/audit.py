@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode
 from agent.consumer.ledger import Finding, Ledger
+from agent.consumer.streams import Hole
 
 #: What makes an audit fail. The others are findings, too, but nothing is lost by them.
 FAILING = ("missing", "epoch", "conflict")
@@ -43,7 +44,7 @@ class Audit:
             self.gaps += 1
             self.ledger.gap(message)
         elif isinstance(message, AgentStatus):
-            self.ledger.agent_status(message, retained=retained)
+            self.ledger.agent_status(message, self._monotonic(), retained=retained)
             self.agents[message.agent] = message
         return message
 
@@ -55,9 +56,13 @@ class Audit:
         """Everything wrong as of now."""
         return list(self.ledger.judged(self._monotonic()))
 
+    def pending_holes(self) -> list[Hole]:
+        """What has not come and may still."""
+        return [hole for hole in self.ledger.holes(self._monotonic()) if hole.state == "pending"]
+
     def pending(self) -> int:
-        """Numbers that have not come and may still."""
-        return sum(hole.last - hole.first + 1 for hole in self.ledger.holes() if hole.state == "pending")
+        """How many numbers that is."""
+        return sum(hole.last - hole.first + 1 for hole in self.pending_holes())
 
     @property
     def ok(self) -> bool:

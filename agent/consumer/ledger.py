@@ -16,6 +16,9 @@ from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
 
 #: A new epoch's word about the one before waits behind the backlog; so long may it be late, seconds.
 EPOCH_GRACE = 10.0
+#: What an epoch that is over still owes comes as backlog. So long must an agent have been online and silent about
+#: history before a hole there is called missing: nothing claims a `low` for that epoch any more.
+BACKLOG_GRACE = 15.0
 
 FindingKind = Literal["missing", "conflict", "epoch", "disorder", "no_snapshot", "undecodable"]
 
@@ -51,6 +54,7 @@ class _Session:
     def __init__(self, name: str, *, from_start: bool) -> None:
         self.name = name
         self.from_start = from_start  #: we were there when it began
+        self.online = True
         self.greeted: set[str] = set()  # devices that had their snapshot
 
 
@@ -67,6 +71,8 @@ class Ledger:
         self._live_epoch: dict[tuple[str, str], StreamKey] = {}
         self._declared_epochs: set[StreamKey] = set()
         self._changes: dict[_Change, float] = {}  # when it was last excused by a backlog on its way
+        self._over: set[StreamKey] = set()  # streams of epochs that ended
+        self._quiet_since: dict[str, float] = {}  # by agent: when it last sent history, or came online
 
     def readings(self, message: Readings, now: float) -> Verdict:
         """A record or a part of one."""
@@ -79,6 +85,7 @@ class Ledger:
         elif verdict == "new":
             self._check_order(key, message)
             if message.historical:
+                self._quiet_since[key.agent] = now
                 for change in self._changes:
                     if change.old.agent == key.agent:
                         self._changes[change] = now
@@ -96,14 +103,19 @@ class Ledger:
             self._declared_epochs.add(key)
             for change in [change for change in self._changes if change.old == key]:
                 del self._changes[change]
-        if message.kind != "down":  # it excuses the time, never a missing number
+            self._over.add(key)
+        if message.kind == "down":  # it excuses the time, never a missing number; but it tells the last one
+            self._stream(key).ends(message.to_seq)
+        else:
             self._stream(key).declare(message.from_seq, message.to_seq)
 
-    def agent_status(self, message: AgentStatus, *, retained: bool) -> None:
+    def agent_status(self, message: AgentStatus, now: float, *, retained: bool) -> None:
         """An agent's word about itself; `retained`: said before we subscribed."""
         known = self._sessions.get(message.agent)
         if retained:  # up to half a minute old: it claims nothing that is not said again
-            self._sessions[message.agent] = _Session(message.session, from_start=False)
+            self._sessions[message.agent] = session = _Session(message.session, from_start=False)
+            session.online = message.state == "online"
+            self._quiet_since[message.agent] = now
             return
         fresh = known is None or known.name != message.session
         if fresh and message.state == "offline":
@@ -113,7 +125,10 @@ class Ledger:
             from_start = known is not None or not any(key.agent == message.agent for key in self.streams)
             self._sessions[message.agent] = _Session(message.session, from_start=from_start)
             self._lanes = {lane: seq for lane, seq in self._lanes.items() if lane[0].agent != message.agent}
-        begins = fresh and self._sessions[message.agent].from_start
+            self._quiet_since[message.agent] = now
+        session = self._sessions[message.agent]
+        session.online = message.state == "online"
+        begins = fresh and session.from_start
         for device, claim in message.streams.items():
             stream = self._stream(StreamKey(message.agent, claim.epoch, device))
             stream.claim(claim.low, claim.next, begins=begins)
@@ -132,14 +147,22 @@ class Ledger:
 
     # --- asked --------------------------------------------------------------------------------------------------------
 
-    def holes(self) -> Iterator[Hole]:
+    def holes(self, now: float) -> Iterator[Hole]:
         """All undeclared holes of all streams."""
-        for stream in self.streams.values():
-            yield from stream.holes()
+        for key, stream in self.streams.items():
+            session = self._sessions.get(key.agent)
+            given_up = (
+                key in self._over
+                and session is not None
+                and session.online
+                and now - self._quiet_since.get(key.agent, now) > BACKLOG_GRACE
+            )
+            for hole in stream.holes():
+                yield hole._replace(state="missing") if given_up else hole
 
     def judged(self, now: float) -> Iterator[Finding]:
         """Everything that is wrong as of now: missing holes, undeclared epochs, and the facts of `findings`."""
-        for hole in self.holes():
+        for hole in self.holes(now):
             if hole.state == "missing":
                 key = hole.stream
                 text = "never came, and nobody declared them lost"
@@ -169,6 +192,8 @@ class Ledger:
                 self._find("no_snapshot", key, message.seq, "the first live record of the session is no snapshot")
         before = self._live_epoch.get((key.agent, key.device))
         self._live_epoch[key.agent, key.device] = key
+        if before is not None and before != key:
+            self._over.add(before)
         if before is not None and before != key and before not in self._declared_epochs:
             self._changes[_Change(before, key.epoch)] = now
 

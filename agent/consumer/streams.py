@@ -100,6 +100,11 @@ class HeardStream:
         elif first is not None:
             self._declared.add(first, max(self.end, first + 1))
 
+    def ends(self, last: int | None) -> None:
+        """The epoch is over; its last number was `last`, where that is known."""
+        if last is not None:
+            self.end = max(self.end, last + 1)
+
     def interrupted(self) -> None:
         """The consumer itself was away: what it did not hear meanwhile is nobody's fault but its own."""
         for hole in self.holes():

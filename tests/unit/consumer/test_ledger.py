@@ -194,6 +194,26 @@ def test_a_running_backlog_delays_the_word_about_the_old_epoch(side):
     assert side.audit.ok
 
 
+def test_an_epoch_that_is_over_owes_its_numbers_to_the_last(side):
+    """`down` tells the last number; what the backlog did not bring once it is quiet is missing."""
+    side.status("S1", press=("E1", 1, 1))
+    for seq in (1, 2, 4):
+        side.record(seq, snapshot=True)
+    side.status("S1", "offline")
+    side.status("S2", press=("E2", 1, 1))
+    side.record(1, epoch="E2", snapshot=True)
+    side.gap("down", None, 6)
+    assert (side.missing, side.audit.pending()) == ([], 3)
+    side.now += 14
+    side.record(5, historical=True)
+    side.now += 14
+    assert (side.missing, side.audit.pending()) == ([], 2)
+    side.now += 2
+    assert (side.missing, side.audit.pending()) == ([("press", 3, 3), ("press", 6, 6)], 0)
+    side.status("S2", "offline", press=("E2", 2, 2))
+    assert side.missing == []
+
+
 def test_streams_of_devices_are_apart(side):
     """The same numbers of two devices are four records."""
     for device in ("press", "cnc"):
