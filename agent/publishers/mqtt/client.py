@@ -29,8 +29,7 @@ from agent.publishers.mqtt.wire import Packed
 
 Version = Literal["5", "3.1.1"]
 _PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
-_MAX_READS = 64
-"""Turns of paho's reader before the loop may do something else."""
+_MAX_READS = 64  # turns of paho's reader before the loop may do something else
 
 
 class _Client(paho.Client):
@@ -291,7 +290,8 @@ class Connection:
             code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
             self._client.disconnect(code)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), within)
+                async with asyncio.timeout(within):
+                    await self._gone.wait()
         self.abort("closed by us")
 
     def abort(self, why: str = "closed by us") -> None:
