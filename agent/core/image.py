@@ -101,7 +101,7 @@ class Image:
             newest[reading.tag] = reading
         if batch.bad or device.bad:
             device.bad = sum(reading.quality == "bad" and reading.why != "disabled" for reading in newest.values())
-        if len(batch.readings) > batch.bad:
+        if len(batch.readings) > batch.bad + batch.uncertain:
             device.last_good = batch.ts
 
     def set_state(

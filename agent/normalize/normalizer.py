@@ -28,14 +28,13 @@ def compile_normalizer(
     cat: Callable[[], int],
     clock: Clock,
     default_report: Report = "every",
-    enabled: bool = True,
 ) -> Normalizer:
     """The normalizer of one device, from its tag table (positions in samples count in its order).
 
-    `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none; `enabled` is the
-    device's own: with False every tag counts as disabled.
+    `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none. The tags of a
+    disabled device come with `enabled: false` each.
     """
-    rules = [compile_rule(name, tag, report=default_report, enabled=enabled) for name, tag in tags.items()]
+    rules = [compile_rule(name, tag, report=default_report) for name, tag in tags.items()]
     return Normalizer(device, rules, cat=cat, clock=clock)
 
 

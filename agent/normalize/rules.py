@@ -72,15 +72,14 @@ def _differs(tag: TagBase, report: Report) -> Differs | None:
     return operator.ne if (tag.report or report) == "on_change" else None
 
 
-def compile_rule(name: str, tag: TagBase, *, report: Report, enabled: bool) -> Rule:
-    """The rule of one tag. `report` and `enabled` are the device's."""
+def compile_rule(name: str, tag: TagBase, *, report: Report) -> Rule:
+    """The rule of one tag. `report` is for a tag that does not say."""
     scale: float | int = 1 if tag.scale is None else tag.scale
     offset: float | int = 0 if tag.offset is None else tag.offset
-    enabled = enabled and tag.enabled
     differs = _differs(tag, report)
-    silence = tag.max_silence if enabled and tag.max_silence is not None else 0.0
+    silence = tag.max_silence if tag.enabled and tag.max_silence is not None else 0.0
     kind: Kind = "each"
-    if enabled and not (differs or silence or tag.null_values or tag.enum or tag.range is not None):
+    if tag.enabled and not (differs or silence or tag.null_values or tag.enum or tag.range is not None):
         kind = "rounded" if tag.round is not None else "linear" if scale != 1 or offset != 0 else "plain"
     return Rule(
         name=name,
@@ -89,7 +88,7 @@ def compile_rule(name: str, tag: TagBase, *, report: Report, enabled: bool) -> R
         differs=differs,
         enum=tag.enum or None,
         silence=silence,
-        enabled=enabled,
+        enabled=tag.enabled,
         kind=kind,
         scale=scale,
         offset=offset,

@@ -8,9 +8,13 @@ Call the method of the level that the catalogue gives the event (a test holds th
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+import threading
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
 from typing import IO, Any, Literal
 
 import msgspec
@@ -37,6 +41,9 @@ _LIBRARY_LEVELS = {
 }
 _SECRET_KEYS = ("password", "secret", "token", "private_key")
 
+#: `mqtts://user:password@broker`, wherever it stands in a line.
+_CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
+
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -46,16 +53,59 @@ def get_logger(room: str) -> FilteringBoundLogger:
     return logger
 
 
+def _stamp(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["ts"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return event
+
+
+def _is_secret(key: object) -> bool:
+    name = str(key).lower()
+    return any(word in name for word in _SECRET_KEYS) and not name.endswith("_file")
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: "***" if _is_secret(key) else _without_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(inner) for inner in value]
+    return value
+
+
 def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key in event:
-        if any(word in key for word in _SECRET_KEYS) and not key.endswith("_file"):
-            event[key] = "***"
+    for key, value in event.items():
+        event[key] = "***" if _is_secret(key) else _without_secrets(value)
     return event
 
 
 def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     ordered = {"ts": event.pop("ts"), "level": event.pop("level"), "event": event.pop("event"), **event}
-    return _encode(ordered).decode()
+    try:
+        return _encode(ordered).decode()
+    except (TypeError, ValueError, OverflowError):  # a device's half character, a key that is no text: still one line
+        return json.dumps(ordered, default=str, skipkeys=True)
+
+
+class _Lines:
+    """Writes finished lines. A log that cannot be written (a closed pipe, a full disk) hurts nobody who logs."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """One line, whole, credentials in URLs taken out."""
+        text = _CREDENTIALS.sub("://***@", line) + "\n"
+        try:
+            with self._lock:
+                try:
+                    self._out.write(text)
+                except UnicodeEncodeError:
+                    self._out.write(text.encode("ascii", "backslashreplace").decode())
+                self._out.flush()
+        except (OSError, ValueError):
+            pass  # there is nobody left to tell
+
+    debug = info = warning = error = critical = exception = msg
 
 
 class _Bridge(logging.Handler):
@@ -66,7 +116,11 @@ class _Bridge(logging.Handler):
         level = (
             "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         )
-        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage().replace("\n", " | ")[:500]}
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library's wrong format string must not raise where it logs
+            message = str(record.msg)
+        fields: dict[str, Any] = {"logger": record.name, "message": message.replace("\n", " | ")[:500]}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = repr(record.exc_info[1])[:300]
         getattr(log, level)("library.message", **fields)
@@ -80,10 +134,11 @@ def configure(
 ) -> None:
     """Set up logging for the whole process. `stream` defaults to standard output."""
     out = stream if stream is not None else sys.stdout
+    lines = _Lines(out)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        _stamp,
         _redact,
     ]
     if style == "json":
@@ -100,7 +155,7 @@ def configure(
     structlog.configure(
         processors=shared + final,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(out),  # type: ignore[arg-type]  # any text stream will do
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -386,14 +386,6 @@ def test_disabled():
     assert [reading.tag for reading in bench.lost()] == ["t1"]
 
 
-def test_disabled_device():
-    """With the device disabled every tag is."""
-    bench = Bench({}, {}, enabled=False)
-    readings = bench.read(None, None, status=number_of("BadOutOfService"))
-    assert [reading.why for reading in readings] == ["disabled"] * 2
-    assert bench.lost() == []
-
-
 def test_out_of_service_by_the_device():
     """A server's own BadOutOfService is an ordinary bad reading."""
     bench = Bench({})

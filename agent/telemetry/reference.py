@@ -1,0 +1,70 @@
+"""docs/events.md and docs/metrics.md, made from the tables: `python -m agent.telemetry.reference docs`.
+
+A test holds the files against what this would write.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from agent.telemetry.events import EVENTS
+from agent.telemetry.metrics import REGISTRY
+
+_MADE = "<!-- Made by `python -m agent.telemetry.reference docs`; edit the tables in agent/telemetry instead. -->"
+
+
+def events_page() -> str:
+    """The catalogue of log events as Markdown, room by room."""
+    lines = [
+        "# Log events",
+        "",
+        _MADE,
+        "",
+        "Every line of the log is one JSON object on standard output: `ts` (UTC, ISO 8601), `level`, `event` (one of",
+        "the names below), `room`, and the fields of that event. State changes are said once; what repeats is counted",
+        "in `repeats` and said at most once a minute, after ten minutes every ten. Readings are never logged.",
+    ]
+    room = ""
+    for name, event in EVENTS.items():
+        if name.partition(".")[0] != room:
+            room = name.partition(".")[0]
+            lines += ["", f"## {room}", "", "| event | level | meaning |", "|---|---|---|"]
+        lines.append(f"| `{name}` | {event.level} | {event.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def metrics_page(registry: CollectorRegistry = REGISTRY) -> str:
+    """Every metric as Markdown."""
+    lines = [
+        "# Metrics",
+        "",
+        _MADE,
+        "",
+        "Served at `/metrics` in the Prometheus text format. Labelled by device, publisher, component or reason, never",
+        "by tag. Instants instead of ages: alert on `time() - edge_agent_device_last_good_timestamp_seconds`.",
+        "",
+        "| metric | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for collector in registry._collector_to_names:  # noqa: SLF001 - the registry has no public list of its collectors
+        (metric,) = collector.describe()  # type: ignore[attr-defined]  # every metric of the table has it
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in getattr(collector, "_labelnames", ()))
+        lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"events.md": events_page, "metrics.md": metrics_page}
+
+
+def main(folder: str) -> None:
+    """Write both pages into `folder`."""
+    for name, page in PAGES.items():
+        (Path(folder) / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

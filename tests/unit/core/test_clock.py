@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from agent.core.clock import NEVER_SET_BEFORE_MS, SystemClock
+from agent.testing.clock import ManualClock
+
+
+async def test_system_clock():
+    """Wall time in milliseconds, monotonic time in seconds, as the machine has them; sleeping nothing only yields."""
+    clock = SystemClock()
+    assert abs(clock.now_ms() - time.time() * 1000) < 2000
+    assert abs(clock.monotonic() - time.monotonic()) < 2
+    await clock.sleep(0)
+    await clock.sleep(-5)
+
+
+def test_synced_is_judged_by_the_calendar(monkeypatch):
+    """A clock before 2025 was never set: a gateway without RTC boots at its build date."""
+    monkeypatch.setattr(time, "time_ns", lambda: (NEVER_SET_BEFORE_MS - 1) * 1_000_000)
+    assert not SystemClock().synced
+    monkeypatch.setattr(time, "time_ns", lambda: NEVER_SET_BEFORE_MS * 1_000_000)
+    assert SystemClock().synced
+
+
+async def test_sleepers_wake_in_order():
+    """Whoever sleeps wakes at his own instant, in order, and sees the clock stand there."""
+    clock = ManualClock(0)
+    woke: list[tuple[str, int]] = []
+
+    async def sleeper(name: str, *delays: float) -> None:
+        for delay in delays:
+            await clock.sleep(delay)
+            woke.append((name, clock.now_ms()))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sleeper("a", 3, 3))
+        group.create_task(sleeper("b", 1, 1, 1.5))
+        await clock.advance(3.2)
+        assert woke == [("b", 1000), ("b", 2000), ("a", 3000)]
+        assert clock.sleepers == 2
+        await clock.advance(10)
+    assert woke[3:] == [("b", 3500), ("a", 6000)]
+    assert (clock.now_ms(), clock.sleepers) == (13_200, 0)
+
+
+async def test_a_cancelled_sleeper_is_gone():
+    """Cancelling a sleeper leaves nothing that wakes."""
+    clock = ManualClock()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(clock.sleep(5))
+        await clock.advance(1)
+        task.cancel()
+    assert clock.sleepers == 0
+    await clock.advance(10)
+
+
+async def test_sleeping_nothing_returns():
+    """Zero or less only yields."""
+    clock = ManualClock()
+    async with asyncio.timeout(5):
+        await clock.sleep(0)
+        await clock.sleep(-1)
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_wall_clock_steps(step):
+    """The wall clock jumps alone; monotonic time and what waits for it do not."""
+    clock = ManualClock(10_000_000_000)
+    before = clock.monotonic()
+    clock.step_wall(step)
+    assert (clock.now_ms() - 10_000_000_000, clock.monotonic() - before) == (step * 1000, 0)
+    await clock.advance(1)
+    assert (clock.now_ms() - 10_000_000_000, clock.monotonic() - before) == (step * 1000 + 1000, 1)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from agent.core.ports import Collector, Site
+from agent.settings import base
+from agent.settings.base import DeviceConfig, Model, OutboxSettings, Replay, TagBase, TLSSettings
+
+MODELS = [
+    model
+    for model in vars(base).values()
+    if isinstance(model, type) and issubclass(model, Model) and model is not Model
+]
+
+
+def said(model: type[BaseModel], **keys: Any) -> str:
+    """All messages of a refused configuration."""
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(keys)
+    return " | ".join(f"{error['loc']}: {error['msg']}" for error in caught.value.errors())
+
+
+class Meter(DeviceConfig):
+    """A device of a protocol of its own."""
+
+    type: Literal["meter"] = "meter"
+    tags: dict[str, TagBase] = Field(default_factory=dict)
+
+    @property
+    def tag_table(self) -> dict[str, TagBase]:
+        return self.tags
+
+    def build(self, name: str, site: Site) -> Collector:
+        raise AssertionError("not built here")
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_models_are_frozen_and_strict(model):
+    """No model takes a key it does not know, none can be changed, each field explains itself."""
+    assert model.model_config["frozen"]
+    assert model.model_config["extra"] == "forbid"
+    assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+def test_a_tag_needs_nothing():
+    """All keys of a tag are optional, and a bare tag changes nothing."""
+    tag = TagBase()
+    assert tag.enabled
+    assert tag.catalogue_type() is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "word"),
+    [
+        ({"scal": 1}, "scal"),
+        ({"scale": "x"}, "number"),
+        ({"scale": math.nan}, "finite"),
+        ({"offset": math.inf}, "finite"),
+        ({"range": {"min": 2, "max": 1}}, "swap them"),
+        ({"range": {"min": math.nan}}, "finite"),
+        ({"round": -1}, "greater than or equal to 0"),
+        ({"round": 16}, "less than or equal to 15"),
+        ({"deadband": 0}, "greater than 0"),
+        ({"deadband": {"percent": 101}}, "less than or equal to 100"),
+        ({"deadband": 1, "report": "every"}, "leave out `report: every`"),
+        ({"report": "sometimes"}, "'every' or 'on_change'"),
+        ({"interval": 5}, "write a number with a unit"),
+        ({"interval": "twice"}, "'once'"),
+        ({"max_silence": "0s"}, "longer than zero"),
+        ({"null_values": {1: "BadWeather"}}, "BadSensorFailure"),
+        ({"null_values": {1: "GoodClamped"}}, "BadSensorFailure"),
+        ({"enum": {"on": "running"}}, "integer"),
+    ],
+)
+def test_mistakes_of_a_tag(keys, word):
+    """What makes no sense is refused with a word of help."""
+    assert word in said(TagBase, **keys)
+
+
+def test_numbers_of_a_tag_keep_their_type():
+    """Integers stay integers: a 64-bit counter depends on it."""
+    tag = TagBase.model_validate({"scale": 10, "offset": 0.5, "null_values": [32768, -9999.9, "nan"]})
+    assert [type(value) for value in (tag.scale, tag.offset, *(tag.null_values or []))] == [int, float, int, float, str]
+    assert TagBase.model_validate({"null_values": {32768: "BadSensorFailure"}}).null_values == {
+        32768: "BadSensorFailure"
+    }
+
+
+def test_catalogue():
+    """The catalogue says unit, description and interval in milliseconds, the device's where the tag has none."""
+    meter = Meter.model_validate(
+        {
+            "interval": "2s",
+            "tags": {
+                "a": {"unit": "kW", "description": "功率"},
+                "b": {"interval": "250ms"},
+                "c": {"interval": "once"},
+            },
+        }
+    )
+    said = [(info.tag, info.unit, info.description, info.interval) for info in meter.catalogue()]
+    assert said == [("a", "kW", "功率", 2000), ("b", None, None, 250), ("c", None, None, "once")]
+
+
+def test_tls():
+    """Certificate and key come together; there is no switch that turns verification off."""
+    assert "cert_file and key_file belong together" in said(TLSSettings, cert_file="a.pem")
+    assert "cert_file and key_file belong together" in said(TLSSettings, key_file="a.pem")
+    assert not any("verify" in name or "insecure" in name for name in TLSSettings.model_fields)
+
+
+def test_outbox_defaults():
+    """The defaults are those of the documentation."""
+    outbox = OutboxSettings()
+    assert (outbox.durability, outbox.max_bytes, outbox.max_age) == ("commit", 1 << 30, 30 * 86400)
+    assert (outbox.min_free_disk, outbox.when_full, outbox.keep_acked) == (200 << 20, "drop_oldest", None)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1])
+def test_replay_share(share):
+    """The backlog's share is a part of the window, never none and never more than all."""
+    assert "share" in said(Replay, share=share)

@@ -1,0 +1,56 @@
+"""The conventions of Prometheus, held by every metric of the table."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from agent.telemetry import metrics
+
+TABLE = {name: metric for name, metric in vars(metrics).items() if isinstance(metric, MetricWrapperBase)}
+
+
+def said(metric: MetricWrapperBase) -> tuple[str, str, str]:
+    """Name, type and text as served."""
+    (family,) = metric.describe()
+    return family.name, family.type, family.documentation
+
+
+def test_table_is_complete():
+    """Every metric of the registry is a constant of the module, so nothing is registered elsewhere."""
+    registered = set(metrics.REGISTRY._collector_to_names)
+    assert registered == set(TABLE.values())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_names(name):
+    """Prefix, snake case, base units; `_total` is the counters' alone."""
+    full, _, text = said(TABLE[name])
+    assert re.fullmatch(r"edge_agent_[a-z0-9]+(_[a-z0-9]+)*", full)
+    assert not re.search(r"_(ms|milliseconds|minutes|kb|kib|mb|percent|total)$", full)
+    assert text.endswith(".")
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_labels(name):
+    """Few labels, of low cardinality: never a tag, an address or a node."""
+    assert set(TABLE[name]._labelnames) <= {
+        "device", "publisher", "component", "quality", "code", "reason", "result", "version", "hash",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name, metric in TABLE.items() if isinstance(metric, Histogram)])
+def test_histograms_measure_seconds(name):
+    """A histogram is a duration in seconds."""
+    assert said(TABLE[name])[0].endswith("_seconds")
+
+
+@pytest.mark.parametrize("name", [name for name, metric in TABLE.items() if isinstance(metric, Gauge)])
+def test_instants_not_ages(name):
+    """A gauge in seconds is an instant, or a difference that has no instant."""
+    full = said(TABLE[name])[0]
+    if full.endswith("_seconds"):
+        assert full.endswith(("_timestamp_seconds", "_lag_seconds", "_skew_seconds", "_offset_seconds"))

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from agent.telemetry.repeats import Repeats
+
+
+def test_once_a_minute_then_every_ten():
+    """A fact that repeats each second is said at once, each minute for ten minutes, then every ten."""
+    repeats = Repeats()
+    said = [(second, n) for second in range(3600) if (n := repeats.due("fact", float(second))) is not None]
+    assert said[:3] == [(0, 0), (60, 59), (120, 59)]
+    assert [second for second, _ in said] == [*range(0, 600, 60), *range(1140, 3600, 600)]
+    assert sum(n for _, n in said) + len(said) + repeats.over("fact") == 3600
+
+
+def test_facts_do_not_hide_each_other():
+    """Each fact has its own count."""
+    repeats = Repeats()
+    assert repeats.due("a", 0.0) == 0
+    assert repeats.due("b", 1.0) == 0
+    assert repeats.due("a", 2.0) is None
+
+
+def test_over():
+    """A fact that ended gives the repetitions that were kept back, and is news when it comes again."""
+    repeats = Repeats()
+    for second in range(4):
+        repeats.due("a", float(second))
+    assert repeats.over("a") == 3
+    assert repeats.over("a") == 0
+    assert repeats.due("a", 5.0) == 0
