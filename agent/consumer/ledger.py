@@ -96,6 +96,11 @@ class Ledger:
     def gap(self, message: GapNotice) -> None:
         """A declared loss."""
         self.declared_gaps += 1
+        if message.kind == "lost" and message.from_seq is None:
+            # the store itself is gone, and which epoch was in it
+            for change in [c for c in self._changes if (c.old.agent, c.old.device) == (message.agent, message.device)]:
+                del self._changes[change]
+                self._declared_epochs.add(change.old)
         if message.epoch is None:
             return
         key = StreamKey(message.agent, message.epoch, message.device)

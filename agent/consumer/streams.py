@@ -49,6 +49,7 @@ class HeardStream:
         self.end = 1
         self._seen = IntervalSet()
         self._declared = IntervalSet()
+        self._lost_from: int | None = None  # a tail that is declared lost, nobody knows how long it was
         self._missing_for_good = IntervalSet()  # from before the consumer itself was away
         self._fingerprints: dict[tuple[int, tuple[int, int] | None], bytes] = {}
         self._parts: dict[tuple[int, int], set[int]] = {}
@@ -98,7 +99,7 @@ class HeardStream:
         if first is not None and last is not None:
             self._declared.add(first, last + 1)
         elif first is not None:
-            self._declared.add(first, max(self.end, first + 1))
+            self._lost_from = first if self._lost_from is None else min(first, self._lost_from)
 
     def ends(self, last: int | None) -> None:
         """The epoch is over; its last number was `last`, where that is known."""
@@ -117,6 +118,8 @@ class HeardStream:
         accounted = self._seen.copy()
         for first, end in self._declared:
             accounted.add(first, end)
+        if self._lost_from is not None:
+            accounted.add(self._lost_from, self.end)
         missing = IntervalSet()
         for first, end in self._missing_for_good:
             for lost in accounted.holes(first, end):

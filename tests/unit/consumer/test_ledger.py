@@ -214,6 +214,25 @@ def test_an_epoch_that_is_over_owes_its_numbers_to_the_last(side):
     assert side.missing == []
 
 
+def test_a_lost_tail_of_unknown_length_is_declared(side):
+    """After a power cut: from 5 on, nobody knows to where."""
+    for seq in (1, 2, 4):
+        side.record(seq, low=4)
+    side.gap("lost", 5, None)
+    side.record(8, low=9)
+    assert side.missing == [("press", 3, 3)]
+    assert side.audit.pending() == 0
+
+
+def test_a_lost_store_is_a_word_about_the_epoch_before(side):
+    """Where not even the epoch is known any more, saying so is all that can be said."""
+    side.record(1)
+    side.record(1, epoch="E2")
+    side.gap("lost", None, None, epoch=None)
+    side.now += 20
+    assert side.found("epoch") == []
+
+
 def test_streams_of_devices_are_apart(side):
     """The same numbers of two devices are four records."""
     for device in ("press", "cnc"):
