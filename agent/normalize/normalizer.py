@@ -48,6 +48,7 @@ class Normalizer:
     def __init__(self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock) -> None:
         self._device = device
         self._rules = rules
+        self._short = [rule[:6] for rule in rules]  # what `_good` unpacks per value
         self._cat = cat
         self._clock = clock
         self._state = State(len(rules))
@@ -128,20 +129,20 @@ class Normalizer:
     ) -> None:
         """Values whose status is plain good: the ordinary ones here, the others by `_one`."""
         state = self._state
-        rules, owner, pending, status, stamp = self._rules, state.owner, state.pending, state.status, state.stamp
-        newest, now, hot = state.newest, self._now, self._hot
+        rules, owner, pending, status, stamp = self._short, state.owner, state.pending, state.status, state.stamp
+        newest, own, seen, now, hot = state.newest, state.src, state.seen, self._now, self._hot
         if srcs is None:
             srcs = [None] * len(tags)
         for i, raw, src in zip(tags, values, srcs):  # noqa: B905 - lengths were checked
-            name, unit, convert, differs, enum, silence, *_ = rules[i]
+            name, unit, convert, differs, enum, silence = rules[i]
             value = convert(raw)
             if type(value) is Verdict or pending[i] or status[i] or owner[i] or (hot and silence):
                 reading = self._one(i, raw, 0, src, ts, None)
                 if reading is not None:
                     out.append(reading)
                 continue
-            state.src[i] = src
-            state.seen[i] = ts
+            own[i] = src
+            seen[i] = ts
             newest[i] = value
             if differs is not None:
                 if not differs(value, state.reported[i]):

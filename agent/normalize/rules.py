@@ -16,7 +16,7 @@ Kind = Literal["plain", "linear", "rounded", "each"]
 
 
 class Rule(NamedTuple):
-    """One tag, ready to be applied."""
+    """One tag, ready to be applied. The first six fields, in this order, are what an ordinary value needs."""
 
     name: str
     unit: str | None
