@@ -60,7 +60,7 @@ class _Demo:
 
     async def run(self, seconds: float | None) -> bool:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         async with self._stage as stage:
             if not await self._until(lambda: stage.complete, READY_WITHIN):

@@ -132,8 +132,8 @@ class Stage:
         path.write_text(text, encoding="utf-8")
         with self.agent_log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agent", "run", "-c", str(path),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                sys.executable, "-m", "agent.simulator.agent_child", "run", "-c", str(path),
+                stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
                 start_new_session=True,  # Ctrl-C is the demo's: it stops the agent in order
             )  # fmt: skip
         self._stack.push_async_callback(self.stop_agent)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
+from pathlib import Path
 
 import psutil
 
@@ -43,3 +45,17 @@ async def test_ctrl_c_ends_a_demo_in_order():
         assert "exit code 0" in demo.stdout
         assert audit_of(demo.stdout)["missing"] == 0
         await eventually(lambda: not any(child.is_running() for child in children))
+
+
+async def test_a_demo_that_is_killed_leaves_nothing_running():
+    """Broker and agent end with the demo, also when nobody tells them."""
+    with process(*agent_command("demo")) as demo:
+        await eventually(lambda: "its log: " in demo.stdout, 30, "the agent")
+        children = psutil.Process(demo.pid).children(recursive=True)
+        assert len(children) == 2
+        demo.kill()
+        folder = Path(demo.stdout.split("its log: ")[1].split()[0]).parent
+    try:
+        await eventually(lambda: not any(child.is_running() for child in children), 20)
+    finally:
+        shutil.rmtree(folder)
