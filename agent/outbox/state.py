@@ -78,7 +78,9 @@ class State:
             unknown = Gap(id=ulid(now), kind="lost", device=batch.device, from_ts=0, to_ts=until, reason=reason)
             self.declare(track, unknown)
         readings = len(batch.readings)
-        if self.settings.when_full == "drop_newest" and self.bytes + len(packed) > self.limit:
+        # A session begins with snapshots, also where a full outbox drops the newest: a quarter more is for them.
+        limit = self.limit * 5 // 4 if batch.snapshot else self.limit
+        if self.settings.when_full == "drop_newest" and self.bytes + len(packed) > limit:
             self._lose("dropped", track, seq, now, readings)
             return
         self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings))
