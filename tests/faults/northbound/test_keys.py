@@ -1,0 +1,62 @@
+"""No deduplication key ever carries two payloads, whatever becomes of the process and its data directory."""
+
+from __future__ import annotations
+
+import shutil
+
+from agent.simulator.proxy import Proxy
+from tests.faults.northbound.conftest import caught_up
+from tests.support.consumer import consuming
+
+
+def put_back(agent, copy):
+    """An operator restores a backup."""
+    shutil.rmtree(agent.data_dir)
+    shutil.copytree(copy, agent.data_dir)
+
+
+async def test_restored_data_dir_makes_no_key_mean_two_things(mosquitto, start_load, make_agent, tmp_path):
+    """After a drain, a kill and two restores of older copies what comes again is the same, and what is new is new."""
+    load = await start_load()
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
+        agent = make_agent(load, cable.port, replay={"max_rate": "200/s"})
+        await agent.start()
+        await consumer.heard(3, *load.devices)
+        assert await agent.stop() == 0
+
+        await agent.start()  # after a full drain
+        await consumer.heard(3, *load.devices)
+        await cable.cut()
+        await load.goes_on(1)
+        agent.kill()
+        shutil.copytree(agent.data_dir, tmp_path / "killed")
+
+        await agent.start()
+        await cable.restore()
+        await consumer.heard(3, *load.devices)
+        await caught_up(agent)
+        shutil.copytree(agent.data_dir, tmp_path / "running")
+        await consumer.heard(3, *load.devices)
+        agent.kill()
+
+        again = consumer.duplicates
+        put_back(agent, tmp_path / "killed")
+        await agent.start()
+        await consumer.heard(3, *load.devices)
+        await caught_up(agent)
+        assert consumer.duplicates - again >= 30  # what waited in the copy had come meanwhile
+        agent.kill()
+
+        put_back(agent, tmp_path / "running")
+        await agent.start()
+        await consumer.heard(3, *load.devices)
+        await caught_up(agent)
+        assert await agent.stop() == 0
+
+        assert len(consumer.epochs) == 5
+        assert consumer.two_faced == []
+        assert consumer.disorder() == []
+        assert consumer.without_snapshot() == []
+        assert consumer.unaccounted() == []
+        assert "missing=0" in consumer.audit.line()
+        assert "conflicts=0" in consumer.audit.line()
