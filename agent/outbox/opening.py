@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from agent.core.flow import Gap
 from agent.core.ids import ulid
 from agent.outbox.bounds import Age
-from agent.outbox.job import Opened
+from agent.outbox.job import Opened, Row
 from agent.outbox.start import declarations, over
 from agent.outbox.state import State
 
@@ -38,10 +40,27 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
             state.lanes.file_appeared(opened.last_row, opened.records)
         for stream, gap in declarations(opened, state.settings.durability, started_ms):
             state.declare(book.of(stream.device, stream.epoch), gap)
+        for row in opened.downs:
+            _longer(state, row, started_ms)
     if opened.damage is not None:
         _damaged(state, opened, started_ms, again=again)
     rows = {low.id for low in opened.lows}
     return over(opened.streams, rows, previous if not again else book.epoch)
+
+
+def _longer(state: State, row: Row, started_ms: int) -> None:
+    """A device that was down before the last run, said nothing during it, and nobody has been told: one longer gap.
+
+    Under a new id, because a consumer may have had the shorter one without its acknowledgement reaching us. So an agent
+    that dies at every start adds no gap each time.
+    """
+    track, gap = state.book.by_id(row.stream), row.content
+    if track is not None and isinstance(gap, Gap) and gap.kind == "down":
+        state.doomed[row.row] = row.stream
+        state.records -= 1
+        state.bytes -= row.size
+        later = max(gap.to_ts, started_ms)
+        state.declare(track, msgspec.structs.replace(gap, id=ulid(started_ms), to_ts=later))
 
 
 def _damaged(state: State, opened: Opened, started_ms: int, *, again: bool) -> None:

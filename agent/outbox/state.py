@@ -12,7 +12,7 @@ from agent.core.ids import ulid
 from agent.outbox.bounds import Age, allowed
 from agent.outbox.gaps import gap_of, key_of
 from agent.outbox.job import Row
-from agent.outbox.lanes import Lanes
+from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
 from agent.outbox.memo import CachedMemo
 from agent.outbox.ring import Ring, Waiting
 from agent.outbox.streams import StreamBook, Track
@@ -38,6 +38,7 @@ class State:
         self.ring = Ring()
         self.book = StreamBook(ulid(clock.now_ms()))
         self.lanes: Lanes | None = None
+        self.lane_bounds = (LANE_BYTES, LANE_RECORDS)
         self.session = 0
         self.late = 0  #: waiting for their commit, appended before the present cut
         self.committing = 0  #: gaps and batches in the transaction under way
@@ -120,7 +121,14 @@ class State:
         """A new session: what is on disk is its backlog, and what waits for its commit will be."""
         self.session += 1
         self.late = len(self.ring) + self.committing
-        self.lanes = Lanes(last_row=self.last_committed, left=max(0, self.records - self.late), session=self.session)
+        max_bytes, max_records = self.lane_bounds
+        self.lanes = Lanes(
+            last_row=self.last_committed,
+            left=max(0, self.records - self.late),
+            session=self.session,
+            max_bytes=max_bytes,
+            max_records=max_records,
+        )
         return self.lanes
 
     def is_gone(self, row: int) -> bool:

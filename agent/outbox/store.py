@@ -84,6 +84,18 @@ class Store:
             self._db.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in gone])
             return self._look()
 
+    def _old_downs(self, previous: str | None) -> list[Row]:
+        """Declarations of time (they hold no number) that wait from before the last run."""
+        streams = self.db.execute("SELECT id FROM streams WHERE epoch IS NOT ?", (previous,)).fetchall()
+        return [
+            row
+            for (number,) in streams
+            for found in self.db.execute(
+                "SELECT id FROM records WHERE stream = ? AND hold IS NULL", (number,)
+            ).fetchall()
+            for row in self.fetch(found[0], found[0], 1, 1)
+        ]
+
     def _look(self) -> Opened:
         db = self.db
         meta = dict(db.execute("SELECT key, value FROM meta"))
@@ -105,6 +117,7 @@ class Store:
             allocated=self._allocated(),
             quarantined=db.execute("SELECT count(*) FROM quarantine").fetchone()[0],
             memo=dict(db.execute("SELECT key, value FROM memo")),
+            downs=self._old_downs(meta.get("epoch")),
         )
 
     def begin_run(self, epoch: str, job: Job, forget: Sequence[int]) -> Committed:

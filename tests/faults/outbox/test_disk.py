@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+
+import pytest
+
+from agent.core.errors import PermanentError
+from agent.core.flow import Batch, Gap, Reading, Record
+from agent.outbox import SqliteOutbox
+from agent.settings.base import OutboxSettings
+from agent.testing.clock import ManualClock
+from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
+from tests.support.waiting import eventually
+
+TS = 1_763_760_000_000
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        if os.geteuid() == 0 and os.environ.get("CI"):
+            pytest.fail(mounted.stderr)
+        pytest.skip(f"a small file system needs root: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def make(path, clock=None, **settings):
+    policy = OutboxSettings.model_validate({"min_free_disk": "0B", **settings})
+    return SqliteOutbox(path, name="route", settings=policy, clock=clock or ManualClock(TS))
+
+
+def noise(number, readings=200):
+    dice = random.Random(number)
+    return Batch("press-01", TS, [Reading(f"tag_{i:03d}", dice.random(), TS, "good") for i in range(readings)])
+
+
+def fill(folder):
+    """Take every free byte of a file system; the file that does so."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            pass
+    return filler
+
+
+async def test_a_full_disk_costs_nothing_that_fits_memory(small_disk):
+    """While the disk is full nothing is published and nothing lost; when it has room everything is there, in order."""
+    clock = ManualClock(TS)
+    outbox = make(small_disk / "route.sqlite", clock)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            outbox.append(noise(0))
+            assert numbers(await live(reader, 1)) == [("press-01", 1)]
+            filler = fill(small_disk)
+            for number in range(1, 400):
+                outbox.append(noise(number))
+            await outbox.flush()
+            assert not outbox.stats.committing
+            assert outbox.stats.records == 400
+            filler.unlink()
+            await clock.advance(10)
+            outbox.append(noise(400))
+            await eventually(lambda: outbox.stats.committing)
+            await outbox.flush()
+            records = [*await backlog(reader), *await live(reader, 1)]
+            while len(numbers(records)) < 400:
+                records += await live(reader, 1)
+    assert sorted(seq for _, seq in numbers(records)) == list(range(2, 402))
+    assert gaps(records) == []
+    assert all(record.content.readings == noise(record.seq - 1).readings for record in records)
+
+
+async def test_what_memory_cannot_hold_is_declared_exactly(small_disk):
+    """The ring's overflow is one gap with the right numbers, written when the disk takes writes again."""
+    clock = ManualClock(TS)
+    outbox = make(small_disk / "route.sqlite", clock)
+    outbox._state.ring.max_records = 50
+    async with outbox.open():
+        outbox.append(noise(0))
+        await outbox.flush()
+        filler = fill(small_disk)
+        for number in range(1, 301):
+            outbox.append(noise(number))
+        await outbox.flush()
+        assert not outbox.stats.committing
+        filler.unlink()
+        await clock.advance(10)
+        outbox.append(noise(301))
+        await eventually(lambda: outbox.stats.committing)
+        await outbox.flush()
+        with outbox.reader() as reader:
+            records = await backlog(reader)
+    (gap,) = gaps(records)
+    kept = [seq for _, seq in numbers(records)]
+    first, last = gap.from_seq or 0, gap.to_seq or 0
+    assert (gap.kind, gap.records, gap.readings) == ("overflow", last - first + 1, (last - first + 1) * 200)
+    assert sorted([*kept, *range(first, last + 1)]) == list(range(1, 303))
+
+
+async def test_a_disk_that_is_full_at_start_is_no_reason_not_to_start(small_disk):
+    """The outbox opens without its file, holds on in memory, and finds the file later."""
+    clock = ManualClock(TS)
+    filler = fill(small_disk)
+    outbox = make(small_disk / "deep" / "route.sqlite", clock)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            outbox.append(batch())
+            await outbox.flush()
+            assert not outbox.stats.committing
+            filler.unlink()
+            await clock.advance(10)
+            assert numbers(await live(reader, 1)) == [("press-01", 1)]
+
+
+async def _write(path, count):
+    outbox = make(path)
+    async with outbox.open():
+        for number in range(count):
+            outbox.append(noise(number))
+        await outbox.flush()
+        return outbox.streams()[0].epoch
+
+
+async def _opened_again(path):
+    outbox = make(path)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            old = await backlog(reader)
+            outbox.append(batch())
+            await outbox.flush()
+            new: list[Record] = []
+            while len(numbers(new)) < 1:
+                new += await live(reader, 1)
+    return old, new
+
+
+async def test_a_file_of_garbage_is_moved_aside(tmp_path):
+    """The agent starts, and every device hears that something unknown was lost before it speaks again."""
+    path = tmp_path / "route.sqlite"
+    path.write_bytes(random.Random(1).randbytes(50_000))
+    old, new = await _opened_again(path)
+    assert old == []
+    (gap,) = gaps(new)
+    assert (gap.kind, gap.device, gap.records, gap.from_seq) == ("lost", "press-01", None, None)
+    assert len(list(tmp_path.glob("route.sqlite.damaged-*"))) >= 1
+
+
+async def test_a_truncated_file_gives_what_is_left(tmp_path):
+    """Records on the pages that are left are delivered, the stream's losses are declared."""
+    path = tmp_path / "route.sqlite"
+    epoch = await _write(path, 120)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size * 2 // 3 // 4096 * 4096)
+    old, _ = await _opened_again(path)
+    kept = [record for record in old if record.seq]
+    assert 20 < len(kept) < 120
+    assert all(record.content.readings == noise(record.seq - 1).readings for record in kept)
+    assert {"down", "lost"} <= {gap.kind for gap in gaps(old)}
+    lost = next(gap for gap in gaps(old) if gap.kind == "lost")
+    assert (lost.epoch, lost.from_seq, lost.to_seq, lost.records) == (epoch, 1, 120, None)
+
+
+async def test_a_record_damaged_on_disk_is_lost_alone(tmp_path):
+    """A flipped byte in one record costs that record, declared with its number; the others are delivered."""
+    path = tmp_path / "route.sqlite"
+    await _write(path, 5)
+    with sqlite3.connect(path) as db:
+        (packed,) = db.execute("SELECT content FROM records WHERE seq = 3").fetchone()
+        spoilt = packed[:100] + bytes([packed[100] ^ 1]) + packed[101:]
+        db.execute("UPDATE records SET content = ? WHERE seq = 3", (spoilt,))
+    db.close()
+    outbox = make(path)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            old = await backlog(reader)
+            await outbox.flush()
+            (declared,) = await live(reader, 1)
+    assert [seq for _, seq in numbers(old)] == [1, 2, 4, 5]
+    assert isinstance(declared.content, Gap)
+    assert (declared.content.kind, declared.content.from_seq, declared.content.to_seq) == ("lost", 3, 3)
+    assert declared.content.readings == 200
+
+
+async def test_a_newer_format_is_refused_with_what_to_do(tmp_path):
+    """The file of a later version is not touched."""
+    path = tmp_path / "route.sqlite"
+    await _write(path, 1)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(PermanentError, match="outbox format 99"):
+        async with make(path).open():
+            pass
+
+
+async def test_a_file_has_one_owner(tmp_path):
+    """A second agent on the same data_dir is told so."""
+    path = tmp_path / "route.sqlite"
+    async with make(path).open():
+        with pytest.raises(PermanentError, match="in use by another process"):
+            async with make(path).open():
+                pass

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+
+from tests.support.processes import ROOT
+
+
+def test_nothing_is_lost_when_the_writer_is_killed(tmp_path):
+    """After 20 kill -9 everything handed out is acknowledged, on disk or declared, and no key has two payloads."""
+    seed = secrets.randbits(32)
+    argv = [sys.executable, "-m", "tests.faults.outbox.killed", str(tmp_path / "route.sqlite"), "20", str(seed)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=90, cwd=ROOT, check=False)
+    assert done.returncode == 0, f"seed {seed}: {done.stderr[-2000:]}"
+    verdict = json.loads(done.stdout)
+    assert verdict["problems"] == [], f"seed {seed}"
+    assert verdict["handed_out"] > 500
