@@ -148,9 +148,10 @@ class Conversation:
     async def _again(self) -> None:
         while True:
             await self._clock.sleep(self._plan.pace.again)
-            if self._missing:
+            wanted = [*self._missing.points, *await self._publishing.drop_vanished()]
+            if wanted:
                 await self._server.read_namespaces()
-                await self._settle(self._missing.points)
+                await self._settle(wanted)
 
     # --- tags -------------------------------------------------------------------------------------------------------
 
@@ -238,6 +239,7 @@ class Conversation:
                 "configured": len(self._plan.points),
                 "active": len(self._plan.points) - len(missing),
                 "rejected": names_of(missing),
+                "subscriptions": self._publishing.facts(),
                 "overflows": self._decoder.overflows,
                 "source_times_refused": self._times.refused,
                 "source_ahead_ms": self._times.ahead_ms,

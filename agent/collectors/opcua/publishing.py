@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.collectors.opcua.decode import Decoder
@@ -17,7 +18,7 @@ from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Answer
-from agent.core.quality import BAD_DECODING_ERROR, name_of, number_of
+from agent.core.quality import BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, name_of, number_of
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
@@ -84,6 +85,7 @@ class Publishing:
         self._given_up = given_up
         self._items = asyncio.Lock()
         self._said = Repeats()
+        self._vanished: set[int] = set()
         self._acks: list[tuple[int, int]] = []
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
@@ -169,7 +171,10 @@ class Publishing:
         if max(handles) >= self._tags:
             known = [(handle, value) for handle, value in zip(handles, values, strict=True) if handle < self._tags]
             handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
-        self._inbox.put(self._decoder.answer(self._known(handles), values, self._clock.now_ms()))
+        answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
+        self._inbox.put(answer)
+        if answer.status or self._vanished:
+            self._watch_nodes(answer)
         if self._decoder.overflows > self._overflows:
             self._say_overflow()
 
@@ -177,6 +182,35 @@ class Publishing:
         if len(self._tuples) >= _MOST_TUPLES:
             self._tuples.clear()
         return self._tuples.setdefault(handles, handles)
+
+    def _watch_nodes(self, answer: Answer) -> None:
+        codes = answer.status if isinstance(answer.status, Sequence) else [answer.status] * len(answer.tags)
+        for position, code in zip(answer.tags, codes, strict=True):
+            if code == BAD_NODE_ID_UNKNOWN:
+                self._vanished.add(position)
+            else:
+                self._vanished.discard(position)
+
+    async def drop_vanished(self) -> list[Point]:
+        """The tags whose node was deleted while it was monitored, not monitored any more: to be asked for anew.
+
+        A server need not connect an old item with a node that comes back, so the item is given up.
+        """
+        points: list[Point] = []
+        async with self._items:
+            for subscription in self.subscriptions.values():
+                gone = sorted(self._vanished & subscription.items.keys())
+                if gone:
+                    points += await self._drop(subscription, gone)
+        self._vanished.clear()
+        return points
+
+    async def _drop(self, subscription: Subscription, positions: Sequence[int]) -> list[Point]:
+        points = [subscription.nodes.pop(position).point for position in positions]
+        items = [subscription.items.pop(position) for position in positions]
+        with suppress(Refused):  # an item without a node may be beyond the server's reach too
+            await self._services.forget(subscription.server.id, items)
+        return points
 
     def _say_overflow(self) -> None:
         if not self._overflows:  # once a connection; the count is in the device's notes
@@ -213,11 +247,15 @@ class Publishing:
 
         await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
         if broken:
-            positions = [point.position for point, _, _ in broken]
-            for position in positions:
-                del subscription.nodes[position]
-            await self._services.forget(subscription.server.id, [subscription.items.pop(at) for at in positions])
+            await self._drop(subscription, [point.position for point, _, _ in broken])
             self._given_up(broken)
+
+    def facts(self) -> list[dict[str, object]]:
+        """The subscriptions as the server revised them, for notes."""
+        return [
+            {"interval_ms": each.server.interval_ms, "keep_alive": each.server.keep_alive, "items": len(each.items)}
+            for each in self.subscriptions.values()
+        ]
 
     async def watch(self) -> None:
         """Raise ConnectionLost as soon as a subscription has been silent for too long."""

@@ -97,6 +97,10 @@ class Plant:
             holder.value = None  # else the server minds the type it had
             await self.server.write_attribute_value(self.nodes[name].nodeid, value)
 
+    def vanish(self, name: str) -> None:
+        """Take a node out of the address space; its monitored items are left dangling, as some servers do."""
+        del self.server.iserver.aspace._nodes[self.nodes.pop(name).nodeid]
+
     async def tell(self, *, reads: int | None = None, items: int | None = None) -> None:
         """The limits that stand in the address space."""
         for number, limit in ((11705, reads), (11714, items)):

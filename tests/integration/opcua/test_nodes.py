@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from agent.core.quality import name_of
-from tests.integration.opcua.server import URN, Hall, Plant, node_id
+from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
+from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
 from tests.integration.opcua.support import collecting
 
 
@@ -22,6 +22,19 @@ async def test_a_wrong_node_costs_one_tag_until_it_appears(shared: Plant) -> Non
         await notebook.until(lambda: notebook.newest("late") == 2 and notebook.newest("later") == 3)
         assert len(notebook.said["late"]) == 2, "bad is said once"
         assert (notebook.note["active"], notebook.note["rejected"]) == (3, [])
+
+
+async def test_a_node_that_is_deleted_and_comes_back_is_monitored_again(shared: Plant) -> None:
+    """A changed program takes its nodes away while they are monitored: bad meanwhile, back without a new connection."""
+    await shared.do(shared.add("passing", 1))
+    async with collecting(shared.url, {"passing": f"nsu={URN};s=passing"}) as notebook:
+        await notebook.heard()
+        await shared.do(shared.put("passing", said(None, status=BAD_NODE_ID_UNKNOWN)))
+        shared.vanish("passing")
+        await notebook.until(lambda: name_of(notebook.status("passing")) == "BadNodeIdUnknown")
+        await shared.do(shared.add("passing", 2))
+        await notebook.until(lambda: notebook.newest("passing") == 2)
+        assert notebook.note["subscriptions"][0]["items"] == 1
 
 
 async def test_poll_mode_waits_for_an_unknown_namespace_too(shared: Plant) -> None:

@@ -23,7 +23,7 @@ TAGS = {"a": f"nsu={URN};s=a"}
 
 
 def sockets() -> set[int]:
-    """Ports of connections this process holds open as a client."""
+    """Ports of connections this process holds open; the servers of the hall live in it as well."""
     return {
         conn.laddr.port
         for conn in psutil.Process(os.getpid()).net_connections("tcp")
@@ -107,6 +107,25 @@ async def test_a_cancelled_connect_leaves_nothing_behind() -> None:
     listener.close()
     await listener.wait_closed()
     await eventually(lambda: not sockets())
+
+
+async def test_cancelled_at_any_step_it_leaves_nothing_behind(shared: Plant) -> None:
+    """Between hello and the last monitored item there is no instant at which a cancel would leak a socket."""
+    collector = OpcUaCollector("dev", config(shared.url, {"x": "i=2258", "y": "ns=9;i=1"}), SimpleSite(), BRISK)
+
+    async def opening() -> None:
+        async with collector.open():
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        for turns in range(1, 200, 5):
+            task = group.create_task(opening())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+    await eventually(lambda: not sockets(), 2, "all sockets are closed, the server's ends too")
 
 
 async def test_cancelled_while_running_it_says_goodbye(shared: Plant) -> None:
