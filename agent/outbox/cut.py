@@ -6,8 +6,11 @@ cheap, not tight: an encoder with a fatter form still splits (`part`) what turns
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import add
 
 import msgspec
 
@@ -56,16 +59,27 @@ def total(c: Columns) -> int:
     return result
 
 
+def _texts(column: list[str]) -> list[int]:
+    lengths = list(map(len, column))
+    joined = "".join(column)
+    return lengths if _text(joined) == len(joined) else list(map(_text, column))
+
+
 def sizes(c: Columns) -> list[int]:
     """Upper bound of the JSON bytes of each reading."""
-    result = [_PLAIN + _text(tag) + _value(value) for tag, value in zip(c.tag, c.value, strict=True)]
+    result = _texts(c.tag)
+    same = _PLAIN
+    if not _NUMBERS.issuperset(map(type, c.value)):
+        result = list(map(add, result, map(_value, c.value)))
     for number, column in enumerate(c.optional):
-        if column is not None:
-            text = _is_text(number)
-            for position, value in enumerate(column):
-                if value is not None:
-                    result[position] += _KEY + (_text(value) if text else 14)
-    return result
+        if column is None:
+            continue
+        same += _KEY
+        if not _is_text(number):
+            same += 14
+        else:
+            result = list(map(add, result, _texts([value or "" for value in column])))
+    return [size + same for size in result]
 
 
 def plan(weights: Sequence[int], limit: int, most: int = MAX_BATCH_READINGS) -> list[tuple[int, int]]:
@@ -74,19 +88,17 @@ def plan(weights: Sequence[int], limit: int, most: int = MAX_BATCH_READINGS) -> 
     A reading larger than the limit stands alone.
     """
     n = len(weights)
-    total = sum(weights)
-    parts = max(-(-total // max(1, limit)), -(-n // most), 1)
-    aim = -(-total // parts)
+    sums = list(accumulate(weights, initial=0))
+    parts = max(-(-sums[-1] // max(1, limit)), -(-n // most), 1)
+    aim = -(-sums[-1] // parts)
     ranges = []
-    start = weight = 0
-    for position, size in enumerate(weights):
-        count = position - start
-        if count and (weight >= aim or weight + size > limit or count >= most):
-            ranges.append((start, position))
-            start, weight = position, 0
-        weight += size
-    if start < n:
-        ranges.append((start, n))
+    start = 0
+    while start < n:
+        base = sums[start]
+        end = min(bisect_left(sums, base + aim), bisect_right(sums, base + limit) - 1, start + most, n)
+        end = max(end, start + 1)
+        ranges.append((start, end))
+        start = end
     return ranges
 
 

@@ -82,7 +82,8 @@ def _squeeze(column: list[Any]) -> Column:
     n = len(column)
     if n and column.count(column[0]) == n:
         return [0, column[0]]
-    if n > 8 and len(distinct := dict.fromkeys(column)) <= min(256, n // 2):
+    # A column that is mostly different at its head is not worth counting: the tags of a scan are.
+    if n > 8 and len(set(column[:64])) <= 32 and len(distinct := dict.fromkeys(column)) <= min(256, n // 2):
         index = {value: position for position, value in enumerate(distinct)}
         return [1, list(distinct), bytes(map(index.__getitem__, column))]
     return [2, column]
