@@ -23,7 +23,7 @@ from agent.config.model import Config
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import PermanentError
-from agent.core.flow import Batch, Stream
+from agent.core.flow import Batch, Gap, Stream
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Line, OutboxStats, RouteInfo
 from agent.normalize import compile_normalizer
@@ -130,7 +130,7 @@ class _App:
         if not config.enabled:
             table = {tag: one.model_copy(update={"enabled": False}) for tag, one in table.items()}
         image = self._image.devices[name]
-        append: list[Callable[[Batch], None]] = [route.outbox.append for route in routes if route.wants(name)]
+        append: list[Callable[[Batch | Gap], None]] = [route.outbox.append for route in routes if route.wants(name)]
         return Device(
             name,
             config.build(name, site),

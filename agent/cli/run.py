@@ -24,6 +24,8 @@ def run(config: Path) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure(level=loaded.config.log.level, style=loaded.config.log.format)
+    counts = {"devices": len(loaded.config.devices), "publishers": len(loaded.config.publishers)}
+    log.info("config.loaded", file=str(config), hash=loaded.hash, files=len(loaded.files), **counts)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signal(loaded))

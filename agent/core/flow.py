@@ -36,6 +36,17 @@ class Answer(Struct, gc=False):
     status: Sequence[int] | int = 0  #: OPC UA status codes (32 bit); one int stands for all
     src: Sequence[int | None] | None = None  #: source timestamps, where the protocol carries them
     reason: Mapping[int, str] | str | None = None  #: words for bad ones: one for all, or by position in `tags`
+    doubted: Sequence[int | None] | None = None  #: source timestamps not to be believed: `ts` is ours, `src` shows them
+
+
+class Loss(Struct, gc=False):
+    """What a device or its connection lost before it reached us: a declared gap of kind `missed`."""
+
+    from_ts: int
+    to_ts: int
+    reason: str
+    tags: tuple[int, ...] | None = None  #: positions of the tags concerned; None: all of the device
+    readings: int | None = None  #: how many, where that is known
 
 
 class Sample(Struct, gc=False):
@@ -50,6 +61,7 @@ class Sample(Struct, gc=False):
     outage: str | None = None  #: why the whole device is lost; then `answers` is empty. Made by :meth:`lost`
     skipped: int = 0  #: cycles skipped since the last sample because the device was too slow
     achieved_ms: int | None = None  #: period reached, where it is worse than asked for
+    losses: Sequence[Loss] = ()  #: what was lost on the way here, to be declared
     types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
 
     @classmethod

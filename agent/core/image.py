@@ -97,10 +97,13 @@ class Image:
         """Take over the newest readings. Called for every batch, so it says nothing to the listeners."""
         device = self.devices[batch.device]
         newest = device.newest
-        for reading in batch.readings:
-            newest[reading.tag] = reading
         if batch.bad or device.bad:
-            device.bad = sum(reading.quality == "bad" and reading.why != "disabled" for reading in newest.values())
+            for reading in batch.readings:
+                device.bad += _counts(reading) - _counts(newest.get(reading.tag))
+                newest[reading.tag] = reading
+        else:
+            for reading in batch.readings:
+                newest[reading.tag] = reading
         if len(batch.readings) > batch.bad + batch.uncertain:
             device.last_good = batch.ts
 
@@ -153,6 +156,11 @@ class Image:
             batch.bad = sum(reading.quality == "bad" for reading in batch.readings)
             batch.uncertain = sum(reading.quality == "uncertain" for reading in batch.readings)
         return batches
+
+
+def _counts(reading: Reading | None) -> bool:
+    """Whether this reading makes its tag one of the bad ones."""
+    return reading is not None and reading.quality == "bad" and reading.why != "disabled"
 
 
 def _waiting(info: TagInfo, now: int) -> Reading:

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import TransientError
-from agent.core.flow import Answer, Batch, Sample
+from agent.core.flow import Answer, Batch, Gap, Loss, Sample
+from agent.core.ids import ulid
 from agent.core.image import Image
 from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
@@ -40,7 +41,7 @@ class Device:
         collector: Collector,
         normalizer: Normalizer,
         image: Image,
-        append: Sequence[Callable[[Batch], None]],
+        append: Sequence[Callable[[Batch | Gap], None]],
         *,
         clock: Clock,
         disabled_tags: tuple[int, ...] = (),
@@ -96,6 +97,8 @@ class Device:
         """Normalize a sample and hand its readings on. Never waits."""
         if sample.types and self._image.describe(self.name, sample.types):
             log.info("device.types_learned", device=self.name, tags=len(sample.types))
+        for loss in sample.losses:
+            self._declare(loss)
         batch = self._normalize(sample)
         if batch is None:
             return
@@ -111,6 +114,23 @@ class Device:
             self._release()
             for append in self._append:
                 append(batch)
+
+    def _declare(self, loss: Loss) -> None:
+        """A loss before us has no sequence numbers; it is declared on every route, beside the readings."""
+        info = self._image.devices[self.name].tags
+        for append in self._append:
+            append(
+                Gap(
+                    id=ulid(self._clock.now_ms()),
+                    kind="missed",
+                    device=self.name,
+                    from_ts=loss.from_ts,
+                    to_ts=loss.to_ts,
+                    reason=loss.reason,
+                    tags=None if loss.tags is None else [info[position].tag for position in loss.tags],
+                    readings=loss.readings,
+                )
+            )
 
     def _hold(self, batch: Batch) -> None:
         held = self._held

@@ -17,6 +17,7 @@ from agent.core.clock import Clock
 from agent.core.errors import PermanentError, TransientError, leaves
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import BUGS, RESTARTS
+from agent.telemetry.repeats import Repeats
 
 #: A component that cannot work as configured is tried again this often, seconds.
 PERMANENT_RETRY = 300.0
@@ -81,6 +82,7 @@ class Supervisor:
         self._report = report
         self._bugs_said: set[str] = set()
         self._failed = False
+        self._repeats = Repeats()
 
     async def run(self, attempt: Callable[[Attempt], Awaitable[None]]) -> None:
         """Returns when an attempt returns; never raises but for cancellation."""
@@ -108,3 +110,7 @@ class Supervisor:
         self._failed = failure.kind == "permanent"
         if self._report is not None:
             self._report(failure)
+        elif failure.kind == "transient":
+            repeats = self._repeats.due(failure.reason, self._clock.monotonic())
+            if repeats is not None:
+                log.warning("component.retry", component=self.name, reason=failure.reason, repeats=repeats)

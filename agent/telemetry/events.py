@@ -34,7 +34,7 @@ EVENTS: dict[str, Event] = {
     # supervised components
     "component.failed": Event("error", "A component cannot work as configured; the others go on. Retried every 5 min."),
     "component.retry": Event(
-        "warning", "A component lost its peer; retried after `delay` s. Repeats are counted in `repeats`."
+        "warning", "A component without a state of its own failed (`reason`) and is opened again."
     ),
     "component.bug": Event(
         "error", "An error nobody translated: a bug in the agent. Traceback once; then as transient."
@@ -46,7 +46,6 @@ EVENTS: dict[str, Event] = {
     "device.degraded": Event("warning", "A device is read, but not as configured: `reason`."),
     "device.recovered": Event("info", "A degraded device is read as configured again."),
     "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
-    "device.slow": Event("warning", "Cycles are skipped: the device needs longer than its interval."),
     "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
     # modbus
     "modbus.connected": Event("info", "A Modbus connection or bus is open."),

@@ -16,9 +16,18 @@ class RouteView(Protocol):
     """What the web knows of a route."""
 
     name: str
-    state: str
-    reason: str | None
-    mqtt: str | None
+
+    @property
+    def state(self) -> str:
+        """`online` or `offline`."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is offline."""
+
+    @property
+    def mqtt(self) -> str | None:
+        """Version of the protocol in use."""
 
     @property
     def stats(self) -> OutboxStats:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Answer, Batch, Sample
+from agent.core.flow import Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
 from agent.runtime.collect import Device
@@ -27,17 +27,24 @@ class Bench:
         self.image = Image(AgentInfo("gw", "0", "h"))
         self.image.add("press", location=["x"], tags=[TagInfo("a"), TagInfo("b")], cat=1, now=0)
         self.batches: list[Batch] = []
+        self.gaps: list[Gap] = []
         table = {name: TagBase(enabled=position not in disabled) for position, name in enumerate("ab")}
         self.device = Device(
             "press",
             self.collector,
             compile_normalizer("press", table, cat=lambda: 1, clock=self.clock),
             self.image,
-            [self.batches.append],
+            [self._append],
             clock=self.clock,
             disabled_tags=disabled,
             max_delay=max_delay,
         )
+
+    def _append(self, content: Batch | Gap) -> None:
+        if isinstance(content, Gap):
+            self.gaps.append(content)
+        else:
+            self.batches.append(content)
 
     def sample(self, *values: object, skipped: int = 0, achieved_ms: int | None = None) -> Sample:
         now = self.clock.now_ms()
@@ -84,6 +91,16 @@ async def test_a_device_that_never_was_there_is_bad_not_silent() -> None:
     async with bench.running():
         await bench.clock.advance(1)
     assert [quality for _, _, quality, _ in bench.seen()] == ["bad", "bad"]
+
+
+async def test_a_loss_before_us_is_declared() -> None:
+    """What a server's queue lost becomes a gap of kind missed, with the names of the tags and no numbers."""
+    bench = Bench()
+    async with bench.running():
+        bench.collector.feed(Sample(ts=9, losses=[Loss(from_ts=5, to_ts=9, reason="the queue overflowed", tags=(1,))]))
+        await bench.clock.advance(0.1)
+    (gap,) = bench.gaps
+    assert (gap.kind, gap.tags, gap.from_ts, gap.to_ts, gap.epoch, gap.from_seq) == ("missed", ["b"], 5, 9, None, None)
 
 
 async def test_disabled_tags_are_said_once() -> None:
