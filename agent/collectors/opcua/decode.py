@@ -15,10 +15,13 @@ from agent.collectors.opcua.values import (
     type_name,
 )
 from agent.core.flow import Answer
-from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR
+from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN
 
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
 _BAD = 0x80000000
+_HIGH = 0xFFFF0000
+_SAID = "the server says this value is bad"
+_WORDS = {BAD_NODE_ID_UNKNOWN: "the server does not know this node"}
 
 
 class Decoder:
@@ -53,6 +56,8 @@ class Decoder:
                 self.overflows += code & _OVERFLOW == _OVERFLOW
             if code < _BAD:
                 value, code = self._value(position, data.Value, code, at, reasons)
+            else:
+                reasons[at] = _WORDS.get(code & _HIGH, _SAID)
             values.append(value)
             status.append(code)
             sources.append(judge(data.SourceTimestamp, now_ms))

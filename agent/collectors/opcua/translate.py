@@ -100,5 +100,10 @@ def translated(doing: str, *, retry_after: float | None = None) -> Iterator[None
     """Around every call into the library. `doing` says what was tried, for people."""
     try:
         yield
+    except asyncio.CancelledError as cancelled:
+        if type(cancelled) is asyncio.CancelledError:
+            raise
+        # wait_for2 hands the answer that came in the same turn to us in a subclass; a task group takes it for an error
+        raise asyncio.CancelledError from None
     except Exception as error:
         raise translate(error, doing, retry_after=retry_after) from error
