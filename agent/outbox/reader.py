@@ -20,7 +20,7 @@ class LaneReader:
     """The port `Reader`. Belongs to the event loop; one consumer per lane."""
 
     def __init__(
-        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, damaged: Callable[[], None]
+        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, damaged: Callable[[str], None]
     ) -> None:
         self._state = state
         self._lanes = lanes
@@ -62,8 +62,8 @@ class LaneReader:
                 # No transaction is under way while rows are read: what is handed out is neither dropped nor rewritten.
                 async with self._lock:
                     records = await self._read(limit)
-            except Damaged:
-                self._damaged()
+            except Damaged as error:
+                self._damaged(error.reason)
             except DiskRefused:
                 await self._state.clock.sleep(1.0)
             else:

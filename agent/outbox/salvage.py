@@ -13,6 +13,8 @@ from agent.outbox.schema import Durability, connect
 
 #: How far past an unreadable page row numbers are tried one by one before the search gives up on what follows.
 _SEARCH = 20_000
+#: Damaged files that are kept.
+KEPT = 3
 _TABLES = {"meta": 2, "streams": 5, "memo": 2, "records": 8, "acked": 8, "quarantine": 9}
 _BY_ROW = ("streams", "records", "acked", "quarantine")
 
@@ -27,6 +29,7 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(moved.with_name(moved.name + suffix))
+    _forget_older(path)
     saved = 0
     with closing(connect(path, durability)) as new:
         old = _read(moved)
@@ -42,6 +45,14 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
                         saved += table == "records"
             new.execute("COMMIT")
     return moved, saved
+
+
+def _forget_older(path: Path) -> None:
+    """A failing disk must not fill itself with copies: the newest few are enough to look at."""
+    names = sorted(one for one in path.parent.glob(f"{path.name}.damaged-*") if not one.name.endswith(("-wal", "-shm")))
+    for old in names[:-KEPT]:
+        for suffix in ("", "-wal", "-shm"):
+            old.with_name(old.name + suffix).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> sqlite3.Connection | None:

@@ -58,10 +58,14 @@ class Store:
 
     # --- opening and closing ------------------------------------------------------------------------------------------
 
-    def open(self, now_ms: int, gone: Sequence[int] = ()) -> Opened:
-        """Open the file, salvaging it if need be; rows in `gone` are deleted. Raises DiskRefused or PermanentError."""
-        damage: Damaged | None = None
+    def open(self, now_ms: int, gone: Sequence[int] = (), suspect: str | None = None) -> Opened:
+        """Open the file, salvaging it if need be; rows in `gone` are deleted. Raises DiskRefused or PermanentError.
+
+        `suspect` says what was met in it before: then it is salvaged, whatever a look at it tells.
+        """
         try:
+            if suspect is not None:
+                raise Damaged(suspect)
             return self._open(gone)
         except Damaged as error:
             damage = error

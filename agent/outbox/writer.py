@@ -41,6 +41,7 @@ class Writer:
         self.refused = False
         self._is_open = False
         self._was_open = False
+        self._suspect: str | None = None
         self._retry_at = 0.0
         self._look_at = 0.0
         self._stopping = False
@@ -61,8 +62,9 @@ class Writer:
         self._wake.set()
         self._urgent.set()
 
-    def damaged(self) -> None:
-        """A reader met a damaged page."""
+    def damaged(self, reason: str) -> None:
+        """A damaged page was met: the file is closed, salvaged and opened again."""
+        self._suspect = reason
         self._is_open = False
         self._wake.set()
         self._urgent.set()
@@ -169,8 +171,8 @@ class Writer:
         except DiskRefused as error:
             self._refuse(error)
         except Damaged as error:
-            self._is_open = False
             self._refuse(error, again_at=now)
+            self.damaged(error.reason)
 
     async def _commit(self) -> int:
         made = plan(self._state, max_bytes=SMALL if self.refused else JOB_BYTES)
@@ -197,7 +199,8 @@ class Writer:
     async def _open(self) -> None:
         state = self._state
         gone = [*state.acked, *state.doomed, *state.refused]
-        opened = await self._worker.call(partial(self._store.open, state.clock.now_ms(), gone))
+        opened = await self._worker.call(partial(self._store.open, state.clock.now_ms(), gone, self._suspect))
+        self._suspect = None
         if opened.damage is not None:
             self._report.salvaged(opened)
         forget = adopt(state, opened, started_ms=self._started_ms, again=self._was_open)

@@ -1,4 +1,4 @@
-"""What the outbox costs: CPU per reading for append, commit, hand-out and acknowledgement; bytes per reading on disk."""
+"""What the outbox costs: CPU per reading to append, commit, hand out and acknowledge, and bytes per reading on disk."""
 
 from __future__ import annotations
 

@@ -158,6 +158,15 @@ async def test_a_file_of_garbage_is_moved_aside(tmp_path):
     assert len(list(tmp_path.glob("route.sqlite.damaged-*"))) >= 1
 
 
+async def test_a_failing_disk_is_not_filled_with_copies(tmp_path):
+    """Only the newest damaged files are kept."""
+    path = tmp_path / "route.sqlite"
+    for number in range(5):
+        path.write_bytes(random.Random(number).randbytes(5000))
+        await _write(path, 1)
+    assert len(list(tmp_path.glob("route.sqlite.damaged-*"))) == 3
+
+
 async def test_a_truncated_file_gives_what_is_left(tmp_path):
     """Records on the pages that are left are delivered, the stream's losses are declared."""
     path = tmp_path / "route.sqlite"
@@ -171,6 +180,40 @@ async def test_a_truncated_file_gives_what_is_left(tmp_path):
     assert {"down", "lost"} <= {gap.kind for gap in gaps(old)}
     lost = next(gap for gap in gaps(old) if gap.kind == "lost")
     assert (lost.epoch, lost.from_seq, lost.to_seq, lost.records) == (epoch, 1, 120, None)
+
+
+async def test_damage_met_in_mid_run_is_salvaged_and_declared(tmp_path):
+    """The writer goes on with a new file under the same epoch; what may be lost is declared, no number comes twice."""
+    path = tmp_path / "route.sqlite"
+    outbox = make(path)
+    async with outbox.open():
+        for number in range(60):
+            outbox.append(noise(number))
+        await outbox.flush()
+        writer = outbox._writer
+        assert writer is not None
+        async with writer.lock:
+            await writer._worker.call(writer._store.relieve)
+            with path.open("r+b") as file:
+                file.seek(path.stat().st_size // 2)
+                file.write(bytes(8192))
+        writer.damaged("a page is not what was written")
+        await outbox.flush()
+        outbox.append(noise(60))
+        await outbox.flush()
+        with outbox.reader() as reader:
+            records = await backlog(reader)
+            for record in records:
+                reader.ack(record)
+            await outbox.flush()
+        stats, (stream,) = outbox.stats, outbox.streams()
+    kept = numbers(records)
+    assert 30 < len(kept) <= 61
+    assert kept[-1] == ("press-01", 61)
+    assert len(set(kept)) == len(kept)
+    (gap,) = gaps(records)
+    assert (gap.kind, gap.from_seq, gap.to_seq, gap.epoch) == ("lost", 1, 60, stream.epoch)
+    assert (stats.records, stats.bytes, stream.low) == (0, 0, 62)
 
 
 async def test_a_record_damaged_on_disk_is_lost_alone(tmp_path):
