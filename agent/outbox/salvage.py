@@ -29,7 +29,7 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(moved.with_name(moved.name + suffix))
-    _forget_older(path)
+    _forget_older(path, moved)
     saved = 0
     with closing(connect(path, durability)) as new:
         old = _read(moved)
@@ -47,10 +47,12 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
     return moved, saved
 
 
-def _forget_older(path: Path) -> None:
+def _forget_older(path: Path, moved: Path) -> None:
     """A failing disk must not fill itself with copies: the newest few are enough to look at."""
-    names = sorted(one for one in path.parent.glob(f"{path.name}.damaged-*") if not one.name.endswith(("-wal", "-shm")))
-    for old in names[:-KEPT]:
+    found = [one for one in path.parent.glob(f"{path.name}.damaged-*") if not one.name.endswith(("-wal", "-shm"))]
+    # By the file system's time: the clock in the name may have gone back.
+    older = sorted((one for one in found if one != moved), key=lambda one: one.stat().st_mtime_ns)
+    for old in older[: max(0, len(found) - KEPT)]:
         for suffix in ("", "-wal", "-shm"):
             old.with_name(old.name + suffix).unlink(missing_ok=True)
 
