@@ -27,7 +27,7 @@ from agent.core.flow import Batch, Gap, Stream
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Line, OutboxStats, RouteInfo
 from agent.normalize import compile_normalizer
-from agent.outbox import SqliteOutbox
+from agent.outbox import open_outbox
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.collect import Device
 from agent.runtime.pulse import Pulse
@@ -101,8 +101,8 @@ class _App:
             max_message_bytes=config.max_message_bytes,
             wants=wants,
         )
-        outbox = SqliteOutbox(
-            self.data_dir / f"{name}.outbox",
+        outbox = open_outbox(
+            self.data_dir,
             name=name,
             settings=config.outbox or self._config.outbox,
             clock=self._clock,
