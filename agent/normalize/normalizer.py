@@ -89,10 +89,10 @@ class Normalizer:
         """Append what one answer says; how many of those are good for certain."""
         tags, values, status, srcs = answer.tags, answer.values, answer.status, answer.src
         statuses = None if isinstance(status, int) else status
-        columns = (values, statuses, srcs)
+        columns = (values, statuses, srcs, answer.doubted)
         if any(column is not None and len(column) != len(tags) for column in columns):
             raise ValueError(f"{self._device}: the columns of an answer differ in length")
-        if status if statuses is None else any(statuses):
+        if answer.doubted is not None or (status if statuses is None else any(statuses)):
             self._any(answer, out)
             return 0
         column = self._columns.get(tags)
@@ -160,12 +160,17 @@ class Normalizer:
             out.append(Reading(name, value, when, "good", src, unit, label))
 
     def _any(self, answer: Answer, out: list[Reading]) -> None:
-        """Values of which some are not plain good: those one by one, the runs of good ones between them at once."""
+        """Values some of which are not plain good, or have a source time that is not believed: those one by one.
+
+        The runs of ordinary ones between them are worked off at once.
+        """
         tags, values, status, srcs, reason = answer.tags, answer.values, answer.status, answer.src, answer.reason
-        start = 0  # of the run of good ones at hand
+        doubted = answer.doubted
+        start = 0  # of the run of ordinary ones at hand
         for place in range(len(tags) + 1):
             code = 1 if place == len(tags) else status if isinstance(status, int) else status[place]
-            if not code:
+            doubt = None if doubted is None or place == len(tags) else doubted[place]
+            if not code and doubt is None:
                 continue
             if start < place:
                 run = slice(start, place)
@@ -173,13 +178,18 @@ class Normalizer:
             start = place + 1
             if place < len(tags):
                 words = reason.get(place) if isinstance(reason, Mapping) else reason
-                src = None if srcs is None else srcs[place]
-                reading = self._one(tags[place], values[place], code, src, answer.ts, words)
+                src = doubt if doubt is not None else None if srcs is None else srcs[place]
+                reading = self._one(tags[place], values[place], code, src, answer.ts, words, believed=doubt is None)
                 if reading is not None:
                     out.append(reading)
 
-    def _one(self, i: int, raw: object, status: int, src: int | None, ts: int, reason: str | None) -> Reading | None:
-        """One value with every rule. None where it is unchanged and need not be said."""
+    def _one(
+        self, i: int, raw: object, status: int, src: int | None, ts: int, reason: str | None, *, believed: bool = True
+    ) -> Reading | None:
+        """One value with every rule. None where it is unchanged and need not be said.
+
+        A source time that is not `believed` is only shown: the value is asserted for the time it arrived.
+        """
         rule, state = self._rules[i], self._state
         owner = state.owner[i]
         if owner is not None:
@@ -208,7 +218,7 @@ class Normalizer:
         state.seen[i] = ts
         if unchanged:
             return None
-        return self._say(i, src if why is None and src is not None else ts, src, why)
+        return self._say(i, src if why is None and src is not None and believed else ts, src, why)
 
     # --- outages and heartbeats -------------------------------------------------------------------------------------
 

@@ -51,8 +51,9 @@ class Reference:
             for place, position in enumerate(answer.tags):
                 status = answer.status if isinstance(answer.status, int) else answer.status[place]
                 src = None if answer.src is None else answer.src[place]
+                doubt = None if answer.doubted is None else answer.doubted[place]
                 reason = answer.reason if isinstance(answer.reason, str | None) else answer.reason.get(place)
-                reading = self.one(position, answer.values[place], status, src, answer.ts, reason, monotonic)
+                reading = self.one(position, answer.values[place], status, src, doubt, answer.ts, reason, monotonic)
                 if reading is not None:
                     readings.append(reading)
         for (name, tag), known in zip(self.tags, self.known, strict=True):
@@ -70,7 +71,7 @@ class Reference:
             uncertain=sum(reading.quality == "uncertain" for reading in readings),
         )
 
-    def one(self, position, raw, status, src, ts, reason, monotonic):
+    def one(self, position, raw, status, src, doubt, ts, reason, monotonic):
         name, tag = self.tags[position]
         known = self.known[position]
         value = None
@@ -87,7 +88,8 @@ class Reference:
             quality_of(status) == "bad" or not moved(tag, value, known.reported)
         )
         quiet = why is None and on_change and same
-        known.value, known.status, known.reason, known.src, known.arrived = value, status, reason, src, ts
+        known.value, known.status, known.reason, known.arrived = value, status, reason, ts
+        known.src = src if doubt is None else doubt
         known.why = None
         if quiet:
             if not (
@@ -95,8 +97,8 @@ class Reference:
             ):
                 return None
             why = "heartbeat"
-        when = src if why is None and src is not None else ts
-        return self.said(name, tag, known, when, src, why, monotonic)
+        when = src if why is None and src is not None and doubt is None else ts
+        return self.said(name, tag, known, when, known.src, why, monotonic)
 
     def said(self, name, tag, known, when, src, why, monotonic) -> Reading:
         when = when if known.ts is None else max(when, known.ts)

@@ -99,6 +99,10 @@ def answers(draw: st.DrawFn, columns: list[tuple[int, ...]], size: int, now: int
     src = None
     if draw(st.booleans()):
         src = draw(st.lists(st.one_of(times, st.none()) if wild else times, **exact))
+    doubted = None
+    if draw(st.integers(0, 7)) == 0:
+        absurd = st.sampled_from([None, None, -11_644_473_600_000, 253_402_214_400_000, now + 60_000, now - 60_000])
+        doubted = draw(st.lists(absurd, **exact))
     status: Any = 0
     if draw(st.integers(0, 7)) == 0:
         status = draw(st.one_of(statuses, st.lists(statuses, **exact)))
@@ -109,6 +113,7 @@ def answers(draw: st.DrawFn, columns: list[tuple[int, ...]], size: int, now: int
         status=status,
         src=src,
         reason=draw(st.sampled_from([None, "refused", {0: "first"}])),
+        doubted=doubted,
     )
 
 

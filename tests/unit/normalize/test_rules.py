@@ -269,6 +269,20 @@ def test_with_source_time(tags):
 
 
 @pytest.mark.parametrize("tags", [1, 8])
+def test_a_source_time_that_is_not_believed_is_only_shown(tags: int) -> None:
+    """The reading has the time it arrived; the source's stays in src, through heartbeats and outages too."""
+    bench = Bench(*[{}] * tags)
+    bench.warm(*[1] * tags)
+    doubted = bench.read(*[2] * tags, doubted=[T0 + 9_000_000] * tags)
+    assert {(reading.value, reading.ts, reading.src) for reading in doubted} == {(2, T0 + 3000, T0 + 9_000_000)}
+    assert {reading.src for reading in bench.lost()} == {T0 + 9_000_000}
+    bench.warm(*[2] * tags)
+    now = bench.clock.now_ms()
+    mixed = bench.read(*[3] * tags, src=[now - 5] * tags, doubted=[None] * (tags - 1) + [0])
+    assert [(reading.ts, reading.src) for reading in mixed] == [(now - 5, None)] * (tags - 1) + [(now, 0)]
+
+
+@pytest.mark.parametrize("tags", [1, 8])
 def test_ts_never_decreases(tags):
     """A wall clock set back moves no ts back, with and without source times, warm or cold."""
     bench = Bench(*[{}] * tags)
