@@ -203,7 +203,7 @@ class _Samples:
         ts, probed = self._clock.now_ms(), self._probing
         points = (point for group in self._due.groups for point in self._setup.groups[group][1])
         return [
-            Answer(self._compile(point).tags, (None,), ts, reaction.status, None, reaction.reason)
+            Answer(self._compile(point).tags, (None,), ts, reaction.status, reason=reaction.reason)
             for point in points
             if point.position not in probed and (reaction := self._quarantine.refused.get(point.position)) is not None
         ]

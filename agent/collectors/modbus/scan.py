@@ -197,7 +197,7 @@ class Scan:
         self.findings.good += 1
         compiled = step.compiled
         column = compiled.decode(reply.data)
-        self._answers.append(Answer(compiled.tags, column.values, reply.ts, column.status, None, column.reason))
+        self._answers.append(Answer(compiled.tags, column.values, reply.ts, column.status, reason=column.reason))
         if step.probe:
             self.findings.probed.extend(compiled.tags)
         if self.findings.splits:
@@ -245,7 +245,7 @@ class Scan:
 
     def _bad(self, compiled: Compiled, reaction: Reaction, ts: int) -> None:
         tags = compiled.tags
-        self._answers.append(Answer(tags, (None,) * len(tags), ts, reaction.status, None, reaction.reason))
+        self._answers.append(Answer(tags, (None,) * len(tags), ts, reaction.status, reason=reaction.reason))
 
     def _count(self, code: str) -> None:
         READ_ERRORS.labels(self._device, code).inc()
