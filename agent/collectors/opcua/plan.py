@@ -29,7 +29,7 @@ class Pace(NamedTuple):
 
     silence: float = 10.0  #: a subscription without changes says so at least this often (or every 3 intervals)
     pulse: float = 10.0  #: how often ServerStatus is read: keeps the session, finds a frozen server, measures its clock
-    again: float = 30.0  #: how often refused nodes are tried again
+    again: float = 30.0  #: how often refused nodes are tried again; sooner on a young connection
     session: float = 60.0  #: the server may forget a session it has not heard of for so long
     close: float = 2.0  #: how long leaving may take before the socket is simply dropped
 
