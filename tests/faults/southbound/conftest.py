@@ -1,0 +1,62 @@
+"""Devices that fail on command, and an agent that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.southbound.ear import Ear, hearing
+from tests.integration.opcua.server import Hall
+from tests.support.agent import AgentProcess
+from tests.support.mosquitto import Mosquitto
+
+Running = Callable[[dict[str, Any]], Any]
+
+
+@pytest.fixture
+def hall() -> Iterator[Hall]:
+    """A thread with OPC UA servers."""
+    running = Hall()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path, mosquitto: Mosquitto) -> Running:
+    """Run an agent on devices; gives the agent and the ear of a consumer: the whole way.
+
+    At the end the agent has stopped in order, nothing it logged was a bug, and the consumer's contract has held.
+    """
+
+    @asynccontextmanager
+    async def run(devices: dict[str, Any]) -> AsyncIterator[tuple[AgentProcess, Ear]]:
+        publishers = {"plant": {"type": "mqtt", "url": mosquitto.url}}
+        async with hearing(mosquitto.url) as ear:
+            with AgentProcess(tmp_path, publishers=publishers, devices=devices) as agent:
+                await agent.start()
+                try:
+                    yield agent, ear
+                except AssertionError as error:
+                    error.add_note(agent.log_text[-6000:])
+                    raise
+                assert await agent.stop() == 0
+            assert agent.events("component.bug") == []
+            assert "Traceback" not in agent.log_text
+
+    return run
+
+
+def opcua(url: str, *names: str, **keys: Any) -> dict[str, Any]:
+    """An OPC UA device with one tag for each node of these names."""
+    tags = {name: {"node": f"nsu=urn:test:plant;s={name}"} for name in names}
+    return {"type": "opcua", "url": url, "interval": "100ms", "timeout": "2s", "tags": tags} | keys
+
+
+def modbus(url: str, *, registers: int = 8, **keys: Any) -> dict[str, Any]:
+    """A Modbus device with one tag for each of so many holding registers, in one block."""
+    tags = {f"r{offset}": {"address": f"holding:{offset}"} for offset in range(registers)}
+    return {"type": "modbus", "url": url, "interval": "100ms", "timeout": "2s", "tags": tags} | keys

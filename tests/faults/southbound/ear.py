@@ -1,0 +1,176 @@
+"""What a consumer at the broker hears of devices: every reading, and every word about their state.
+
+async with hearing(mosquitto.url) as ear:
+    await ear.hears("press", "offline")
+    assert ear.readings("press", "pressure", why="offline") == [...]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+from agent.consumer.subscriber import Subscriber
+from agent.consumer.target import Target
+from tests.support.consumer import Consumer
+from tests.support.mqtt import observing
+from tests.support.waiting import eventually
+
+
+class Reading:
+    """One reading as it came, with what its message says about it."""
+
+    __slots__ = ("code", "label", "quality", "reason", "seq", "src", "status", "tag", "ts", "unit", "value", "why")
+
+    def __init__(self, body: dict[str, Any], seq: int) -> None:
+        for name in self.__slots__:
+            setattr(self, name, body.get(name))
+        self.seq = seq
+
+    value: Any
+    tag: str
+    ts: int
+    quality: str
+    src: int | None
+    code: str | None
+    status: int | None
+    reason: str | None
+    why: str | None
+
+    def __repr__(self) -> str:
+        said = {name: getattr(self, name) for name in self.__slots__ if name not in ("tag", "quality")}
+        words = " ".join(f"{name}={value!r}" for name, value in said.items() if value is not None or name == "value")
+        return f"<{self.tag} {self.quality} {words}>"
+
+
+class Ear(Consumer):
+    """A consumer that also keeps each reading and each state, by device. Snapshots only repeat, so they stand apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, list[Reading]] = {}
+        self.snapshots: dict[str, list[Reading]] = {}
+        self.states: dict[str, list[dict[str, Any]]] = {}
+
+    def hear(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        super().hear(topic, payload, retained=retained)
+        levels = topic.split("/")
+        if levels[-1] == "readings":
+            message = json.loads(payload)
+            where = self.snapshots if message.get("snapshot") else self._said
+            where.setdefault(message["device"], []).extend(
+                Reading(body, message["seq"]) for body in message["readings"]
+            )
+        elif levels[-1] == "status" and levels[1] != "agents" and payload:
+            self.states.setdefault(levels[-2], []).append(json.loads(payload))
+
+    # --- asked --------------------------------------------------------------------------------------------------------
+
+    def readings(self, device: str, tag: str | None = None, *, since: int = 0, **having: object) -> list[Reading]:
+        """Readings of a device (and tag), without snapshots, from time `since` on, whose fields have these values."""
+        return [
+            one
+            for one in self._said.get(device, ())
+            if tag in (None, one.tag)
+            and one.ts >= since
+            and all(getattr(one, field) == value for field, value in having.items())
+        ]
+
+    def newest(self, device: str, tag: str) -> Reading | None:
+        """The last word on a tag."""
+        return next((one for one in reversed(self._said.get(device, ())) if one.tag == tag), None)
+
+    def qualities(self, device: str) -> dict[str, str]:
+        """Newest quality of each tag of a device."""
+        return {one.tag: one.quality for one in self._said.get(device, ())}
+
+    def state(self, device: str) -> dict[str, Any]:
+        """The last word on a device."""
+        return self.states[device][-1] if device in self.states else {"state": None}
+
+    def scans(self, device: str, tag: str, since: int, until: int) -> list[int]:
+        """When a tag was read within these times."""
+        return [one.ts for one in self.readings(device, tag, since=since) if one.ts <= until]
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    async def hears(self, device: str, *states: str, timeout: float = 30.0) -> dict[str, Any]:
+        """Wait until the device is said to be in one of these states."""
+        await eventually(lambda: self.state(device)["state"] in states, timeout, f"{device} is {states}")
+        return self.state(device)
+
+    async def good(self, device: str, tags: Iterable[str], timeout: float = 30.0) -> None:
+        """Wait until the newest reading of each tag is good."""
+        wanted = dict.fromkeys(tags, "good")
+        await eventually(
+            lambda: wanted.items() <= self.qualities(device).items(), timeout, f"every tag of {device} is good"
+        )
+
+    async def why(self, device: str, why: str, tags: Sequence[str], timeout: float = 30.0) -> None:
+        """Wait until each of the tags has been said for this reason."""
+        await eventually(
+            lambda: {one.tag for one in self.readings(device, why=why)} >= set(tags), timeout, f"{device}: all {why}"
+        )
+
+    async def goes_on(self, device: str, tag: str, times: int, timeout: float = 30.0) -> None:
+        """Wait until a tag has been said so many times more."""
+        before = len(self.readings(device, tag))
+        await eventually(
+            lambda: len(self.readings(device, tag)) >= before + times, timeout, f"{times} more of {device} {tag}"
+        )
+
+    # --- the contract -------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Also: the time of a tag never falls, a bad value is null and says why it is bad, a good one is a value."""
+        super().check()
+        for device, said in self._said.items():
+            by_tag: dict[str, list[Reading]] = {}
+            for one in said:
+                by_tag.setdefault(one.tag, []).append(one)
+                assert (one.value is None) == (one.quality == "bad"), (device, one)
+                assert (one.code is None) == (one.status is None), (device, one)
+                assert one.quality == "good" or (one.code and one.status), (device, one)
+            for tag, readings in by_tag.items():
+                assert all(a.ts <= b.ts for a, b in pairwise(readings)), (device, tag)
+
+
+def keeps_pace(times: Sequence[int], interval_ms: int) -> None:
+    """Scans at these times came at the interval. A busy machine may cost some of them, not two thirds."""
+    assert len(times) > 4, times
+    mean = (times[-1] - times[0]) / (len(times) - 1)
+    assert interval_ms * 0.7 <= mean <= interval_ms * 3, f"{mean:.0f} ms instead of {interval_ms} ms"
+
+
+async def retained(port: int, topic: str) -> dict[str, Any]:
+    """What a consumer that comes only now finds at the broker."""
+    async with observing(port, topic) as observer:
+        await eventually(lambda: observer.seen, 5, f"something is retained at {topic}")
+        first = observer.seen[0]
+    assert first.retain
+    status: dict[str, Any] = json.loads(first.payload)
+    return status
+
+
+@asynccontextmanager
+async def hearing(url: str) -> AsyncIterator[Ear]:
+    """Listen to everything from before the body runs until it is over; then the contract must have held."""
+    ear = Ear()
+    subscriber = Subscriber(Target.of(url), ["edge/#"], ear.hear, on_interrupted=ear.interrupted)
+    failure: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(subscriber.run(), name="ear")
+        try:
+            async with asyncio.timeout(10):
+                await subscriber.subscribed.wait()
+            yield ear
+            ear.check()
+        except Exception as error:  # noqa: BLE001 - raised again below, not wrapped in a group of one
+            failure = error
+        running.cancel()
+    if failure is not None:
+        raise failure

@@ -1,0 +1,211 @@
+"""A device goes away and comes back: said once, and everything restated."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import sys
+import time
+from typing import Any
+
+from agent.simulator.modbus import ModbusServer
+from agent.simulator.proxy import Proxy
+from tests.faults.southbound.conftest import Running, modbus, opcua
+from tests.faults.southbound.ear import Ear, keeps_pace, retained
+from tests.faults.southbound.test_isolation import unit
+from tests.integration.opcua.server import Hall, Plant, said
+from tests.support.agent import AgentProcess
+from tests.support.mosquitto import Mosquitto
+from tests.support.ports import accepts, free_port
+from tests.support.processes import process
+from tests.support.waiting import eventually
+
+LONG_AGO = dt.datetime(2024, 2, 29, 12, 0, 0, 250000, tzinfo=dt.UTC)
+SAID_THEN = 1709208000250
+REGISTERS = [f"r{n}" for n in range(8)]
+NODES = ["a", "b"]
+
+#: Ceilings of the back-off (device and line), seconds, and what a busy machine may take on top.
+LONGEST, LONGEST_LINE, SLACK = 15.0, 5.0, 3.0
+
+
+def now() -> int:
+    return round(time.time() * 1000)
+
+
+async def furnish(plant: Plant, *names: str) -> None:
+    """Nodes that hold a value since long ago."""
+    for number, name in enumerate(names):
+        await plant.do(plant.add(name, number + 0.5))
+        await plant.do(plant.put(name, said(number + 0.5, at=LONG_AGO)))
+
+
+def went_once(ear: Ear, device: str, tags: list[str], away: int) -> str:
+    """Each tag was said offline once, null, not before it was away; nothing else was bad. The reason."""
+    offline = ear.readings(device, why="offline")
+    assert sorted(one.tag for one in offline) == sorted(tags), offline
+    assert {(one.value, one.quality, one.code) for one in offline} == {(None, "bad", "BadNoCommunication")}
+    assert min(one.ts for one in offline) >= away
+    assert len({one.ts for one in offline}) == 1
+    assert len(ear.readings(device, quality="bad")) == len(offline)
+    (reason,) = {one.reason for one in offline}
+    assert reason
+    return str(reason)
+
+
+def came_back_once(agent: AgentProcess, ear: Ear, device: str, tags: list[str], back: int) -> None:
+    """Each tag was restated once, good; within two intervals and the back-off that was running then."""
+    recovered = ear.readings(device, why="recovered")
+    assert sorted(one.tag for one in recovered) == sorted(tags), recovered
+    assert {one.quality for one in recovered} == {"good"}
+    assert all(one.ts >= ear.readings(device, one.tag, why="offline")[0].ts for one in recovered)
+    (online,) = [event for event in agent.events("device.online") if event["device"] == device and event["attempts"]]
+    ceiling = min(LONGEST, 0.5 * 2 ** (online["attempts"] - 1)) + LONGEST_LINE
+    late = max(one.ts for one in recovered) - back
+    assert late <= 2 * 100 + 1000 * (ceiling + SLACK), (device, late, online)
+
+
+async def test_devices_that_stop_come_back(running: Running, hall: Hall, mosquitto: Mosquitto) -> None:
+    """Servers stopped, and a cable dead without a goodbye: one bad reading each, state retained, restated on return."""
+    plant = await hall.plant()
+    await furnish(plant, *NODES)
+    port = int(plant.url.rsplit(":", 1)[1])
+    units = [{1: unit(1000 * n)} for n in range(3)]
+    async with (
+        ModbusServer(units[0]) as press,
+        ModbusServer(units[1]) as far,
+        ModbusServer(units[2]) as steady,
+        Proxy("127.0.0.1", far.port) as cable,
+    ):
+        devices: dict[str, Any] = {
+            "press": modbus(press.url),
+            "far": modbus(f"tcp://127.0.0.1:{cable.port}", timeout="400ms"),
+            "poll": opcua(plant.url, *NODES, mode="poll"),
+            "subscribe": opcua(plant.url, *NODES, mode="subscribe"),
+        }
+        tags = dict.fromkeys(("press", "far"), REGISTERS) | dict.fromkeys(("poll", "subscribe"), NODES)
+        async with running(devices | {"steady": modbus(steady.url)}) as (agent, ear):
+            for device in devices:
+                await ear.good(device, tags[device])
+            before = {device: await ear.hears(device, "online") for device in devices}
+            away = now()
+            cable.freeze()
+            await press.stop()
+            await hall.stop(plant)
+            for device in devices:
+                await ear.hears(device, "offline")
+                await ear.why(device, "offline", tags[device])
+            for device in devices:
+                status = await retained(mosquitto.port, f"edge/plant/hall/{device}/status")
+                assert (status["state"], bool(status["reason"])) == ("offline", True), status
+                assert status["since"] >= away
+                assert before[device]["since"] <= status["last_good"] <= status["since"]
+            await ear.goes_on("steady", "r0", 10)
+            back = now()
+            cable.thaw()
+            await press.start()
+            plant = await hall.plant(port=port)
+            await furnish(plant, *NODES)
+            back_opcua = now()
+            for device in devices:
+                await ear.why(device, "recovered", tags[device], timeout=40)
+                await ear.hears(device, "online", "degraded")
+            await ear.goes_on("far", "r0", 5)
+            await ear.goes_on("press", "r0", 5)
+        for device in devices:
+            reason = went_once(ear, device, tags[device], away)
+            assert reason in {state["reason"] for state in ear.states[device] if state["state"] == "offline"}
+            came_back_once(agent, ear, device, tags[device], back if device in ("press", "far") else back_opcua)
+    assert {one.src for device in ("poll", "subscribe") for one in ear.readings(device, why="recovered")} == {SAID_THEN}
+    for device, first in (("press", 0), ("far", 1000), ("steady", 2000)):
+        assert all(one.value == first + int(one.tag[1:]) for one in ear.readings(device, quality="good"))
+    keeps_pace([one.ts for one in ear.readings("steady", "r0")], 100)
+    assert not ear.readings("steady", quality="bad")
+
+
+async def test_a_frozen_server_and_nodes_that_come_late(running: Running, hall: Hall) -> None:
+    """SIGSTOP takes a device offline in bounded time and SIGCONT brings it back; late nodes are bad until they come."""
+    loading = await hall.plant()
+    await furnish(loading, "early", "late")
+    late_port, frozen_port = int(loading.url.rsplit(":", 1)[1]), free_port()
+    with process(sys.executable, "-m", "tests.integration.opcua.server", str(frozen_port)) as server:
+        await eventually(lambda: accepts(frozen_port) and "listening" in server.stdout, 30)
+        url = f"opc.tcp://127.0.0.1:{frozen_port}"
+        frozen = {
+            "frozen-poll": opcua(url, "a", mode="poll", timeout="500ms"),
+            "frozen-subscribe": opcua(url, "a", mode="subscribe", timeout="500ms"),
+        }
+        late = {
+            "late-poll": opcua(loading.url, "early", "late", mode="poll"),
+            "late-subscribe": opcua(loading.url, "early", "late", mode="subscribe"),
+        }
+        async with running(frozen | late) as (agent, ear):
+            for device in frozen:
+                await ear.good(device, ["a"])
+            for device in late:
+                await ear.good(device, ["early", "late"])
+            away = now()
+            server.signal(signal.SIGSTOP)
+            await hall.stop(loading)
+            for device in late:
+                await ear.why(device, "offline", ["early", "late"])
+            loading = await hall.plant(port=late_port)
+            await furnish(loading, "early")
+            for device in late:
+                await ear.good(device, ["early"])
+                await eventually(lambda: ear.readings(device, "late", code="BadNodeIdUnknown"))  # noqa: B023
+            for device in frozen:
+                await ear.why(device, "offline", ["a"], timeout=40)
+            await furnish(loading, "late")
+            server.signal(signal.SIGCONT)
+            back = now()
+            for device in late:
+                await ear.good(device, ["late"], timeout=40)
+            for device in frozen:
+                await ear.why(device, "recovered", ["a"], timeout=40)
+        for device in frozen:
+            reason = went_once(ear, device, ["a"], away)
+            assert "in time" in reason or "stopped" in reason
+            # A look at the server every 10 s, its time-out, two seconds to leave.
+            assert ear.readings(device, "a", why="offline")[0].ts - away <= 1000 * (10 + 0.5 + 2 + SLACK)
+            came_back_once(agent, ear, device, ["a"], back)
+    for device in late:
+        story = [(one.quality, one.code, one.why) for one in ear.readings(device, "late") if one.ts >= away]
+        changes = [story[n] for n in range(len(story)) if n == 0 or story[n] != story[n - 1]]
+        assert changes[:2] == [
+            ("bad", "BadNoCommunication", "offline"),
+            ("bad", "BadNodeIdUnknown", "recovered"),
+        ], changes
+        assert changes[-1] == ("good", None, None), changes
+        assert {one.value for one in ear.readings(device, "late", quality="good")} == {1.5} | {0.5}
+
+
+async def test_namespaces_in_another_order_after_a_restart(running: Running, hall: Hall) -> None:
+    """However the server orders its namespaces, no tag ever gets the value of another node."""
+    uris = ["urn:test:one", "urn:test:two", "urn:test:three"]
+
+    async def built(order: list[str], port: int = 0) -> Plant:
+        plant = await hall.plant(order, port)
+        for number, uri in enumerate(uris):
+            await plant.do(plant.add("x", number, uri=uri))
+        return plant
+
+    plant = await built(uris)
+    port = int(plant.url.rsplit(":", 1)[1])
+    tags = {uri: {"node": f"nsu={uri};s=x"} for uri in uris}
+    base = {"type": "opcua", "url": plant.url, "interval": "50ms", "timeout": "2s", "tags": tags}
+    devices = {mode: base | {"mode": mode} for mode in ("poll", "subscribe")}
+    async with running(devices) as (_, ear):
+        for device in devices:
+            await ear.good(device, uris)
+        await hall.stop(plant)
+        for device in devices:
+            await ear.why(device, "offline", uris)
+        await built([uris[1], uris[2], uris[0]], port)
+        for device in devices:
+            await ear.why(device, "recovered", uris)
+            await ear.good(device, uris, timeout=60)
+            await ear.goes_on("poll", uris[0], 10)
+    for device in devices:
+        told = {(one.tag, one.value) for one in ear.readings(device, quality="good")}
+        assert told == {(uri, number) for number, uri in enumerate(uris)}
