@@ -40,12 +40,23 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
             state.lanes.file_appeared(opened.last_row, opened.records)
         for stream, gap in declarations(opened, state.settings.durability, started_ms):
             state.declare(book.of(stream.device, stream.epoch), gap)
-        for row in opened.downs:
+        for row in _still_down(state, opened):
             _longer(state, row, started_ms)
     if opened.damage is not None:
         _damaged(state, opened, started_ms, again=again)
     rows = {low.id for low in opened.lows}
     return over(opened.streams, rows, previous if not again else book.epoch)
+
+
+def _still_down(state: State, opened: Opened) -> list[Row]:
+    """The newest declaration of each device that has said nothing since: an earlier one ended when the device spoke."""
+    spoke = {stream.device for stream in opened.streams if stream.epoch == opened.previous_epoch}
+    newest: dict[str, Row] = {}
+    for row in sorted(opened.downs, key=lambda one: one.row):
+        track = state.book.by_id(row.stream)
+        if track is not None and track.stream.device not in spoke:
+            newest[track.stream.device] = row
+    return list(newest.values())
 
 
 def _longer(state: State, row: Row, started_ms: int) -> None:

@@ -90,6 +90,19 @@ async def test_an_unacknowledged_declaration_grows(make, clock):
     assert outbox.stats.records == outbox.stats.bytes == 0
 
 
+async def test_a_waiting_declaration_ends_where_the_device_spoke_again(make, clock):
+    """Nobody was told of the first time, but the device was read after it: it grows no more, only the newest does."""
+    times = []
+    for _ in range(2):
+        await run(make(), batch("a"), ack=False)
+        times.append(clock.now_ms())
+        await clock.advance(10)
+    await run(make())
+    await clock.advance(10)
+    found = gaps(await declared(make()))
+    assert [(gap.from_ts, gap.to_ts) for gap in found] == [(times[0], times[0] + 10_000), (times[1], times[1] + 20_000)]
+
+
 async def test_a_clock_that_went_back_makes_no_negative_gap(make, clock):
     """A gateway without a set clock boots at its build date: the gap ends no earlier than it began."""
     await run(make(), batch("a"))
