@@ -205,6 +205,20 @@ class Consumer:
                 wrong += [f"{device} {epoch} {seq}" for seq in range(1, max(known, default=0) + 1) if seq not in known]
         return wrong
 
+    def wrongly_declared_downs(self) -> list[str]:
+        """Every epoch but the last of a device ends with a word on when nobody looked, and with its last number."""
+        wrong = []
+        declared = self.down()
+        for device in self.devices:
+            epochs = sorted({said.epoch for said in self.of(device)})
+            for epoch, following in pairwise(epochs):
+                last = max(said.seq for said in self.of(device) if said.epoch == epoch)
+                begun = min(said.ts for said in self.of(device) if said.epoch == following)
+                gap = declared.get((device, epoch))
+                if gap is None or gap["to_seq"] != last or not gap["from_ts"] <= gap["to_ts"] <= begun:
+                    wrong.append(f"{device} {epoch} ended with {last}: {gap}")
+        return wrong
+
     def check(self) -> None:
         """Nothing missing, nothing twice as if it were new, everything in its order."""
         assert self.two_faced == []

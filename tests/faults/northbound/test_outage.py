@@ -36,6 +36,8 @@ async def test_broker_away_and_agent_killed_meanwhile(mosquitto, start_load, mak
         await agent.start()
         await consumer.heard(5, *load.devices)
         before = len(consumer.records)
+        cable.freeze()  # so that a good part of the window is under way
+        await load.goes_on(0.3)
         await cable.cut()
         await load.goes_on(OUTAGE / 2)
         agent.kill()
@@ -49,6 +51,7 @@ async def test_broker_away_and_agent_killed_meanwhile(mosquitto, start_load, mak
 
         consumer.check()
         assert consumer.lost_scans(SCAN) == []
+        assert consumer.wrongly_declared_downs() == []
         assert overtaken(consumer) == [] or order == "live_first"
         backlog = [said for said in consumer.records[before:] if said.historical]
         first, second = consumer.epochs
@@ -89,3 +92,40 @@ async def test_broker_stopped_and_started_again(mosquitto, start_load, make_agen
         consumer.check()
         assert consumer.lost_scans(SCAN) == []
         assert consumer.duplicates <= 20
+
+
+async def test_dead_link_is_noticed_without_a_word(mosquitto, start_load, make_agent):
+    """A way on which nothing passes any more is given up; all that was held up comes, a window of it twice at most."""
+    load = await start_load(2)
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
+        agent = make_agent(load, cable.port, replay={"max_rate": "200/s"}, keep_alive="1s", connect_timeout="1s")
+        await agent.start()
+        await consumer.heard(3, *load.devices)
+        cable.freeze()
+        await offline(agent)
+        await load.goes_on(0.5)
+        cable.thaw()
+        await consumer.heard(3, *load.devices)
+        await caught_up(agent)
+        assert await agent.stop() == 0
+        consumer.check()
+        assert consumer.lost_scans(SCAN) == []
+        assert consumer.duplicates <= 20
+
+
+async def test_dead_broker_costs_another_publisher_nothing(mosquitto, start_load, make_agent):
+    """What one broker does not take waits for it alone; the other gets everything live, and stopping waits for none."""
+    load = await start_load(2)
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as dead:
+        agent = make_agent(load, mosquitto.port)
+        publishers = agent.document["publishers"]
+        await dead.cut()
+        publishers["dead"] = publishers["plant"] | {"url": f"mqtt://127.0.0.1:{dead.port}", "client_id": "dead"}
+        agent.configure(agent.document)
+        await agent.start()
+        await consumer.heard(10, *load.devices)
+        assert await agent.stop() == 0
+        consumer.check()
+        assert consumer.lost_scans(SCAN) == []
+        assert not any(said.historical for said in consumer.records)
+        assert agent.events("agent.stopped")[0]["left"] >= 10

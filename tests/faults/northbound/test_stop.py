@@ -109,3 +109,16 @@ async def test_broker_frozen(mosquitto, start_load, make_agent):
         consumer.check()
         assert consumer.lost_scans(SCAN) == []
         assert consumer.duplicates <= 20
+
+
+async def test_broker_silent_from_the_start(mosquitto, start_load, make_agent):
+    """A broker that accepts the connection and never answers does not hold the agent up either."""
+    load = await start_load(2)
+    async with Proxy("127.0.0.1", mosquitto.port) as cable:
+        cable.freeze()
+        agent = make_agent(load, cable.port)
+        await agent.start()
+        await eventually(lambda: cable.connections)
+        await load.goes_on(0.5)
+        assert await agent.stop() == 0
+        assert agent.events("agent.stopped")[0]["left"] >= 5
