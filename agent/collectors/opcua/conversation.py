@@ -157,6 +157,79 @@ class Conversation:
                 await self._server.read_namespaces()
                 await self._settle(wanted)
 
+    # --- tags -------------------------------------------------------------------------------------------------------
+
+    async def _settle(self, points: Sequence[Point]) -> None:
+        """Ask the server for these tags; what it refuses is said as bad and tried again later."""
+        known, refused = resolve(points, self._server.namespaces)
+        nodes = {point.position: Node(point, node_id(point.address, index)) for point, index in known}
+        for number, group in enumerate(self._plan.groups):
+            mine = [nodes[position] for position in group.positions if position in nodes]
+            if not mine:
+                continue
+            if group.interval is None:
+                refused += await self._read_once(mine)
+            elif self._plan.subscribe:
+                refused += await self._monitor(number, mine)
+            else:
+                self._poller.add(number, mine)
+        self._sort(points, refused)
+
+    async def _monitor(self, number: int, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+        """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""
+        doubtful = [node for node in nodes if self._missing.code(node.point) == BAD_DECODING_ERROR]
+        still: set[int] = set()
+        await self._reader.read(
+            self._reader.layout(doubtful),
+            lambda answer: still.update(answer.tags if answer.status == BAD_DECODING_ERROR else ()),
+        )
+        sound = [node for node in nodes if node.point.position not in still]
+        rejected = await self._publishing.monitor(self._subscriptions[number], sound)
+        return [
+            *((point, code, "the server refuses to monitor this node") for point, code in rejected),
+            *((node.point, BAD_DECODING_ERROR, "") for node in nodes if node.point.position in still),
+        ]
+
+    def _given_up(self, broken: Sequence[tuple[Point, int, str]]) -> None:
+        self._sort((), broken)
+
+    async def _read_once(self, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+        """Read; the good values are handed on, the bad ones come back."""
+        bad: list[tuple[Point, int, str]] = []
+
+        def sort(answer: Answer) -> None:
+            if answer.status == 0:
+                self.inbox.put(answer)
+                return
+            for at, position in enumerate(answer.tags):
+                code = answer.status if isinstance(answer.status, int) else answer.status[at]
+                one = (position,)
+                if code & 0x80000000:
+                    reason = answer.reason if isinstance(answer.reason, str) else (answer.reason or {}).get(at)
+                    bad.append((self._plan.points[position], code, reason or "the server has no value"))
+                else:
+                    src = None if answer.src is None else [answer.src[at]]
+                    self.inbox.put(Answer(one, [answer.values[at]], answer.ts, [code], src))
+
+        await self._reader.read(self._reader.layout(nodes), sort)
+        return bad
+
+    def _sort(self, asked: Iterable[Point], refused: Sequence[tuple[Point, int, str]]) -> None:
+        """Keep the books of what is missing, and say what changed."""
+        device = self._plan.device
+        gone = {point.position for point, _, _ in refused}
+        back = self._missing.found([point for point in asked if point.position not in gone])
+        if back:
+            log.info("opcua.items_recovered", device=device, count=len(back), tags=names_of(back))
+        for _, code, _ in refused:
+            metrics.READ_ERRORS.labels(device, name_of(code)).inc()
+        answer = self._missing.add(refused, self._clock.now_ms())
+        if answer is not None:
+            news = [self._plan.points[position] for position in answer.tags]
+            log.warning("opcua.items_rejected", device=device, count=len(news), tags=names_of(news))
+            self.inbox.put(answer)
+        self._note()
+
     def _note(self) -> None:
         missing = self._missing.points
         self._site.note(
