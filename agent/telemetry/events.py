@@ -56,6 +56,8 @@ EVENTS: dict[str, Event] = {
     "modbus.tags_quarantined": Event("warning", "Tags whose registers the device refuses; the others flow."),
     "modbus.tags_recovered": Event("info", "Tags the device refused earlier are readable again."),
     "modbus.bad_reply": Event("warning", "A reply that does not fit its request was thrown away: `reason`."),
+    "modbus.listening": Event("info", "The agent listens for DTUs that dial in."),
+    "modbus.dtu_unknown": Event("warning", "Somebody dialled in who is not expected: `said` are its first bytes."),
     "modbus.unit_silent": Event("warning", "A unit does not answer; it is probed with back-off."),
     # opc ua
     "opcua.connected": Event("info", "A session with an OPC UA server stands; its limits."),
@@ -65,6 +67,10 @@ EVENTS: dict[str, Event] = {
     "opcua.items_recovered": Event("info", "Nodes the server refused earlier are monitored now."),
     "opcua.limit_lowered": Event("info", "The server refused the size of a request; smaller ones from now on."),
     "opcua.overflow": Event("warning", "The server's queue overflowed: values were lost there, declared as a gap."),
+    "opcua.gap": Event(
+        "warning",
+        "Notifications of a subscription were `missing`; asked for again, `lost` of them are declared as a gap.",
+    ),
     "opcua.keepalive_missed": Event("warning", "Publishing stopped without a word; the session is opened anew."),
     "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
     # outbox

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Pace, compile_plan
 from agent.core.flow import Sample
 from agent.core.ports import Site
@@ -19,9 +20,10 @@ class OpcUaCollector:
     def __init__(self, name: str, config: OpcUaConfig, site: Site, pace: Pace = _PACE) -> None:
         self._plan = compile_plan(name, site.agent, config, pace)
         self._site = site
+        self._past = Past()
 
     def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:
         """See the port. The library (41 MB) is imported here and not before."""
         from agent.collectors.opcua.conversation import conversation
 
-        return conversation(self._plan, self._site)
+        return conversation(self._plan, self._site, self._past)

@@ -14,13 +14,14 @@ from agent.collectors.opcua.values import (
     converter,
     type_name,
 )
-from agent.core.flow import Answer
+from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN
 
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
 _BAD = 0x80000000
 _HIGH = 0xFFFF0000
 _SAID = "the server says this value is bad"
+_OVERFLOWED = "the server's queue overflowed"
 _WORDS = {BAD_NODE_ID_UNKNOWN: "the server does not know this node"}
 
 
@@ -34,6 +35,8 @@ class Decoder:
         self._converters: list[Convert | None] = [None] * tags
         self._names: dict[int, str] = {}
         self._news: dict[int, str] = {}
+        self._last: list[int | None] = [None] * tags  # time of the newest value
+        self._losses: list[Loss] = []
         self.size = tags
         self.overflows = 0  #: values the server marked: others before them were lost in its queue
 
@@ -42,25 +45,36 @@ class Decoder:
         news, self._news = self._news, {}
         return news or None
 
+    def losses(self) -> list[Loss]:
+        """What the server's queues lost, since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
     def answer(self, tags: tuple[int, ...], data_values: Sequence[Any], now_ms: int) -> Answer:
         """`data_values[i]` belongs to the tag at position `tags[i]`."""
         values: list[object] = []
         status: list[int] = []
         sources: list[int | None] = []
         reasons: dict[int, str] = {}
-        judge = self._clock.judge
+        doubted: dict[int, int] = {}
+        judge, last = self._clock.judge, self._last
         for at, (position, data) in enumerate(zip(tags, data_values, strict=True)):
             code: int = 0 if data.StatusCode is None else data.StatusCode.value
             value: object = None
-            if code:
-                self.overflows += code & _OVERFLOW == _OVERFLOW
             if code < _BAD:
                 value, code = self._value(position, data.Value, code, at, reasons)
             else:
                 reasons[at] = _WORDS.get(code & _HIGH, _SAID)
+            source = judge(data.SourceTimestamp, now_ms)
+            if source is None and data.SourceTimestamp is not None:
+                doubted[at] = self._clock.shown(data.SourceTimestamp)
+            when = now_ms if source is None else source
+            if code and code & _OVERFLOW == _OVERFLOW:
+                self._overflowed(position, when)
+            last[position] = when
             values.append(value)
             status.append(code)
-            sources.append(judge(data.SourceTimestamp, now_ms))
+            sources.append(source)
         return Answer(
             tags=tags,
             values=values,
@@ -68,7 +82,15 @@ class Decoder:
             status=status if any(status) else 0,
             src=sources if any(source is not None for source in sources) else None,
             reason=reasons or None,
+            doubted=[doubted.get(at) for at in range(len(tags))] if doubted else None,
         )
+
+    def _overflowed(self, position: int, when: int) -> None:
+        """Values between the last one of this tag and this one were lost in the server's queue."""
+        self.overflows += 1
+        before = self._last[position]
+        since = when if before is None else min(before, when)
+        self._losses.append(Loss(since, when, _OVERFLOWED, (position,)))
 
     def _value(self, position: int, variant: Any, code: int, at: int, reasons: dict[int, str]) -> tuple[object, int]:
         if variant is None:

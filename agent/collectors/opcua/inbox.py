@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from agent.core.clock import Clock
-from agent.core.flow import Answer, Sample
+from agent.core.flow import Answer, Loss, Sample
 
 YIELD_EVERY = 0.01  #: at once if idle, else at most this often, seconds
+MOST_NAMED = 100  #: tags a declared loss names; beyond that it concerns the device
 MOST_VALUES = 20_000  #: above this nothing more is asked for: the server queues, and marks what overflows there
 
 
@@ -24,6 +25,7 @@ class Inbox:
         self._news = news
         self._most = most
         self._answers: list[Answer] = []
+        self._losses: dict[str, Loss] = {}
         self._values = 0
         self._something = False
         self._skipped = 0
@@ -55,6 +57,12 @@ class Inbox:
         """The server has just confirmed that nothing else changed."""
         self._something = True
         self._ready.set()
+
+    def lose(self, loss: Loss) -> None:
+        """Something was lost on the way here. Losses of one reason become one until they are handed on."""
+        before = self._losses.get(loss.reason)
+        self._losses[loss.reason] = loss if before is None else _both(before, loss)
+        self.confirm()
 
     def cycle(self, skipped: int, achieved_ms: int | None) -> None:
         """What a polling cycle has to say beside its answers."""
@@ -88,7 +96,9 @@ class Inbox:
             skipped=self._skipped,
             achieved_ms=self._achieved_ms,
             types=self._news(),
+            losses=[_bounded(loss) for loss in self._losses.values()],
         )
+        self._losses = {}
         self._answers, self._values, self._something = [], 0, False
         self._skipped, self._achieved_ms = 0, None
         self._yielded = self._clock.monotonic()
@@ -96,3 +106,15 @@ class Inbox:
         if self.error is None:
             self._ready.clear()
         return sample
+
+
+def _both(one: Loss, other: Loss) -> Loss:
+    tags = None if one.tags is None or other.tags is None else tuple({*one.tags, *other.tags})
+    readings = None if one.readings is None or other.readings is None else one.readings + other.readings
+    return Loss(min(one.from_ts, other.from_ts), max(one.to_ts, other.to_ts), one.reason, tags, readings)
+
+
+def _bounded(loss: Loss) -> Loss:
+    """A message that names ten thousand tags would break the broker's limit."""
+    tags = None if loss.tags is None or len(loss.tags) > MOST_NAMED else tuple(sorted(loss.tags))
+    return Loss(loss.from_ts, loss.to_ts, loss.reason, tags, loss.readings)

@@ -1,24 +1,23 @@
-"""Subscriptions of one connection: more than one Publish request in flight, batches, silence noticed, gaps noticed."""
+"""Subscriptions of one connection: more than one Publish request in flight, batches, silence and gaps noticed."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.limits import ChunkLimit
+from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.plan import DevicePlan, Point, allowed_silence, rhythm
 from agent.collectors.opcua.reader import Reader
-from agent.collectors.opcua.services import Node, Notification, Services, Subscribed
-from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
+from agent.collectors.opcua.services import Notification, Services
+from agent.collectors.opcua.subscription import Subscription, before
+from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.core.clock import Clock
-from agent.core.errors import ConnectionLost, TransientError
-from agent.core.flow import Answer
-from agent.core.quality import BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, name_of, number_of
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Answer, Loss
+from agent.core.quality import BAD_DECODING_ERROR, name_of, number_of
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
@@ -26,36 +25,9 @@ log = get_logger("opcua")
 
 _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
-_BAD = 0x80000000
-_LAST_SEQUENCE = 0xFFFFFFFF
 _UNDECODABLE = "the value of this node cannot be decoded"
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
-
-
-@dataclass(slots=True)
-class Subscription:
-    """One subscription as this connection sees it."""
-
-    server: Subscribed
-    heard: float  #: monotonic seconds of its last sign of life
-    allowed: float  #: seconds without one after which it is dead
-    nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
-    items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
-    expected: int | None = None  #: sequence number of the next notification
-    slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
-
-    def follow(self, notification: Notification) -> int:
-        """How many notifications were lost before this one."""
-        if notification.empty:
-            self.slack += 1
-            return 0
-        lost = 0
-        if self.expected is not None:
-            lost = (notification.sequence - self.expected) % _LAST_SEQUENCE
-            lost = 0 if lost <= self.slack or lost > _LAST_SEQUENCE // 2 else lost
-        self.expected = notification.sequence % _LAST_SEQUENCE + 1
-        self.slack = 0
-        return lost
+_MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
 
 
 class Publishing:
@@ -67,25 +39,24 @@ class Publishing:
         reader: Reader,
         decoder: Decoder,
         inbox: Inbox,
-        limit: ChunkLimit,
+        items: Monitoring,
         clock: Clock,
         plan: DevicePlan,
         given_up: Callable[[Sequence[tuple[Point, int, str]]], None],
     ) -> None:
         self._services = services
         self._reader = reader
-        self._limit = limit
         self._decoder = decoder
         self._inbox = inbox
+        self._items = items
         self._clock = clock
         self._pace = plan.pace
         self._margin = plan.timeout
         self._device = plan.device
         self._tags = decoder.size
         self._given_up = given_up
-        self._items = asyncio.Lock()
+        self._turn = asyncio.Lock()  # notifications are taken one after the other, in the order they came
         self._said = Repeats()
-        self._vanished: set[int] = set()
         self._acks: list[tuple[int, int]] = []
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
@@ -96,38 +67,19 @@ class Publishing:
         """A subscription for tags of this interval."""
         server = await self._services.subscribe(rhythm(interval, self._pace))
         allowed = allowed_silence(server.interval_ms, server.keep_alive, self._margin)
-        made = Subscription(server, self._clock.monotonic(), allowed)
+        made = Subscription(server, self._clock.monotonic(), self._clock.now_ms(), allowed)
         self.subscriptions[server.id] = made
         return made
-
-    async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
-        """Create monitored items; the nodes the server refuses come back with its status."""
-        refused: list[tuple[Point, int]] = []
-        start = 0
-        while start < len(nodes):
-            piece = nodes[start : start + self._limit.size]
-            try:
-                async with self._items:
-                    results = await self._services.monitor(subscription.server.id, piece)
-                    for node, (code, item) in zip(piece, results, strict=True):
-                        if code < _BAD:
-                            subscription.nodes[node.point.position] = node
-                            subscription.items[node.point.position] = item
-            except TooLarge as error:
-                if self._limit.refused(len(piece)):
-                    log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
-                    continue
-                results = [(error.code, 0)]
-            except Refused as error:
-                results = [(error.code, 0)] * len(piece)
-            refused += [(node.point, code) for node, (code, _) in zip(piece, results, strict=True) if code >= _BAD]
-            start += len(piece)
-        return refused
 
     @property
     def wanted(self) -> int:
         """How many Publish requests should be in flight: one for each subscription, and one on its way."""
         return min(len(self.subscriptions) + 1, 5)
+
+    @property
+    def told(self) -> int | None:
+        """What happened before this instant (epoch ms) was told to us by every subscription; None without any."""
+        return min((each.told for each in self.subscriptions.values()), default=None)
 
     async def publish(self) -> None:
         """Keep one Publish request in flight, for ever."""
@@ -140,7 +92,8 @@ class Publishing:
             try:
                 notification = await self._services.publish(acks)
             except Undecodable as error:
-                await self._resynchronize(error)
+                async with self._turn:
+                    await self._resynchronize(error)
             except Refused as error:
                 if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and self._publishers > 1:
                     self._publishers -= 1
@@ -149,18 +102,26 @@ class Publishing:
                     raise
                 await self._clock.sleep(1.0)
             else:
-                self._take(notification)
+                async with self._turn:
+                    await self._take(notification)
 
-    def _take(self, notification: Notification) -> None:
+    async def _take(self, notification: Notification) -> None:
         subscription = self.subscriptions.get(notification.subscription)
         if subscription is None:
             return
         subscription.heard = self._clock.monotonic()
         if notification.ended is not None:
             raise ConnectionLost(f"the server ended the subscription: {name_of(notification.ended)}")
-        lost = subscription.follow(notification)
-        if lost:
-            raise TransientError(f"{lost} notifications of the server were lost")
+        since = subscription.told
+        missing = subscription.follow(notification)
+        unknown = await self._republished(subscription, notification, missing) if missing else 0
+        self._deliver(notification)
+        subscription.told = self._clock.now_ms()
+        if unknown:
+            self._lost([subscription], since, f"{unknown} notifications of the server were lost")
+            await self._reread([subscription])
+
+    def _deliver(self, notification: Notification) -> None:
         if notification.empty:
             self._inbox.confirm()
             return
@@ -173,49 +134,43 @@ class Publishing:
             handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
         answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
         self._inbox.put(answer)
-        if answer.status or self._vanished:
-            self._watch_nodes(answer)
+        self._items.look_at(answer)
         if self._decoder.overflows > self._overflows:
-            self._say_overflow()
+            self._overflowed()
 
     def _known(self, handles: tuple[int, ...]) -> tuple[int, ...]:
         if len(self._tuples) >= _MOST_TUPLES:
             self._tuples.clear()
         return self._tuples.setdefault(handles, handles)
 
-    def _watch_nodes(self, answer: Answer) -> None:
-        codes = answer.status if isinstance(answer.status, Sequence) else [answer.status] * len(answer.tags)
-        for position, code in zip(answer.tags, codes, strict=True):
-            if code == BAD_NODE_ID_UNKNOWN:
-                self._vanished.add(position)
-            else:
-                self._vanished.discard(position)
+    # --- what was lost ----------------------------------------------------------------------------------------------
 
-    async def drop_vanished(self) -> list[Point]:
-        """The tags whose node was deleted while it was monitored, not monitored any more: to be asked for anew.
-
-        A server need not connect an old item with a node that comes back, so the item is given up.
-        """
-        points: list[Point] = []
-        async with self._items:
-            for subscription in self.subscriptions.values():
-                gone = sorted(self._vanished & subscription.items.keys())
-                if gone:
-                    points += await self._drop(subscription, gone)
-        self._vanished.clear()
-        return points
-
-    async def _drop(self, subscription: Subscription, positions: Sequence[int]) -> list[Point]:
-        points = [subscription.nodes.pop(position).point for position in positions]
-        items = [subscription.items.pop(position) for position in positions]
-        with suppress(Refused):  # an item without a node may be beyond the server's reach too
-            await self._services.forget(subscription.server.id, items)
-        return points
-
-    def _say_overflow(self) -> None:
+    def _overflowed(self) -> None:
         if not self._overflows:  # once a connection; the count is in the device's notes
             log.warning("opcua.overflow", device=self._device)
         self._overflows = self._decoder.overflows
+        for loss in self._decoder.losses():
+            self._inbox.lose(loss)
+
+    def _lost(self, subscriptions: Sequence[Subscription], since: int, reason: str) -> None:
+        tags = tuple(position for each in subscriptions for position in each.nodes)
+        self._inbox.lose(Loss(since, self._clock.now_ms(), reason, tags))
+
+    async def _republished(self, subscription: Subscription, notification: Notification, missing: int) -> int:
+        """Ask again for the notifications before this one; how many the server does not have any more."""
+        unknown = max(0, missing - _MOST_REPUBLISHED)
+        for back in range(missing - unknown, 0, -1):
+            try:
+                again = await self._services.republish(subscription.server.id, before(notification.sequence, back))
+            except (Refused, Undecodable):
+                unknown += 1
+            else:
+                unknown += again.empty
+                if not again.empty:
+                    self._deliver(again)
+        if (repeats := self._said.due("missing", self._clock.monotonic())) is not None:
+            log.warning("opcua.gap", device=self._device, missing=missing, lost=unknown, repeats=repeats)
+        return unknown
 
     def _touch_all(self) -> None:
         now = self._clock.monotonic()
@@ -223,20 +178,26 @@ class Publishing:
             subscription.heard = now
 
     async def _resynchronize(self, error: Undecodable) -> None:
-        """A notification is lost to us: read every tag, which also finds the one that cannot be decoded.
+        """A notification is lost to us: say so, and read every tag, which also finds the one that is to blame.
 
         That one is monitored no longer: it would take its neighbours' values with it again and again.
         """
-        if (before := self._said.due("undecodable", self._clock.monotonic())) is not None:
-            log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=before)
+        if (repeats := self._said.due("undecodable", self._clock.monotonic())) is not None:
+            log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=repeats)
         self._touch_all()
-        for subscription in self.subscriptions.values():
+        subscriptions = list(self.subscriptions.values())
+        for subscription in subscriptions:
             subscription.slack += 1
-        async with self._items:  # not while items are being created: their ids are not known yet
-            for subscription in self.subscriptions.values():
-                await self._reread(subscription)
+        self._lost(subscriptions, self.told or self._clock.now_ms(), "a notification could not be decoded")
+        await self._reread(subscriptions)
 
-    async def _reread(self, subscription: Subscription) -> None:
+    async def _reread(self, subscriptions: Sequence[Subscription]) -> None:
+        async with self._items.busy:  # not while items are being created: their ids are not known yet
+            for subscription in subscriptions:
+                await self._read_all(subscription)
+                subscription.heard = self._clock.monotonic()
+
+    async def _read_all(self, subscription: Subscription) -> None:
         broken: list[tuple[Point, int, str]] = []
 
         def sort(answer: Answer) -> None:
@@ -247,8 +208,10 @@ class Publishing:
 
         await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
         if broken:
-            await self._drop(subscription, [point.position for point, _, _ in broken])
+            await self._items.drop(subscription, [point.position for point, _, _ in broken])
             self._given_up(broken)
+
+    # --- for people -------------------------------------------------------------------------------------------------
 
     def facts(self) -> list[dict[str, object]]:
         """The subscriptions as the server revised them, for notes."""

@@ -126,7 +126,13 @@ class Services:
         with translated("publishing"):
             response = await self._session.publish(acks)
             response.ResponseHeader.ServiceResult.check()
-            return _notification(response.Parameters)
+            return _notification(response.Parameters.SubscriptionId, response.Parameters.NotificationMessage)
+
+    async def republish(self, subscription: int, sequence: int) -> Notification:
+        """Republish: a notification sent before. Raises Refused where the server does not have it any more."""
+        self._requests.inc()
+        with translated("asking for a notification again"):
+            return _notification(subscription, await self._session.republish(subscription, sequence))
 
 
 async def _nobody(_result: ua.PublishResult) -> None:
@@ -146,8 +152,7 @@ def _item(node: Node) -> ua.MonitoredItemCreateRequest:
     return item
 
 
-def _notification(result: ua.PublishResult) -> Notification:
-    message = result.NotificationMessage
+def _notification(subscription: int, message: ua.NotificationMessage) -> Notification:
     data = message.NotificationData or ()
     handles: list[int] = []
     values: list[Any] = []
@@ -159,6 +164,4 @@ def _notification(result: ua.PublishResult) -> Notification:
                 values.append(item.Value)
         elif isinstance(part, ua.StatusChangeNotification):
             ended = part.Status.value
-    return Notification(
-        result.SubscriptionId, message.SequenceNumber, tuple(handles), values, ended=ended, empty=not data
-    )
+    return Notification(subscription, message.SequenceNumber, tuple(handles), values, ended=ended, empty=not data)

@@ -1,8 +1,9 @@
 """What a source's timestamp is worth. Pure.
 
 A source time that cannot be true (none, 1601, 9999, before 1990) or that lies ahead of our clock by more than
-`max_skew` is not taken: the reading then carries the time its answer arrived. How many were refused, and the largest
-lead seen, is kept for the device's notes. Old times are fine: a value that has not changed for a year is a year old.
+`max_skew` is not taken: the reading then carries the time its answer arrived, and shows the source's beside it. How
+many were refused, and the largest lead seen, is kept for the device's notes. Old times are fine: a value that has not
+changed for a year is a year old.
 """
 
 from __future__ import annotations
@@ -56,11 +57,15 @@ class SourceClock:
         self.refused = 0  #: timestamps not taken because they lie ahead or cannot be true
         self.ahead_ms = 0  #: largest lead over our clock seen
 
+    def shown(self, source: dt.datetime) -> int:
+        """Epoch milliseconds of a source time, believed or not."""
+        return (source - _EPOCH) // _MS - self._shift
+
     def judge(self, source: dt.datetime | None, now_ms: int) -> int | None:
         """Epoch milliseconds, or None: use the time of arrival."""
         if source is None or not self._use:
             return None
-        stamp = (source - _EPOCH) // _MS - self._shift
+        stamp = self.shown(source)
         if stamp > now_ms:
             lead = stamp - now_ms
             if lead > (self._max_skew if self._synced() else _UNBELIEVABLE_MS):

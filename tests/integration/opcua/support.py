@@ -9,7 +9,7 @@ from typing import Any
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.plan import Pace
-from agent.core.flow import Sample
+from agent.core.flow import Loss, Sample
 from agent.testing.site import SimpleSite
 
 BRISK = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0)
@@ -24,6 +24,8 @@ class Notebook:
         self.site = site
         self.said: dict[str, list[tuple[Any, int, int | None, int]]] = {name: [] for name in names}
         self.reasons: dict[str, str | None] = {}
+        self.doubted: dict[str, int] = {}  #: newest source times that were not believed
+        self.losses: list[Loss] = []
         self.types: dict[str, str] = {}
         self.samples: list[Sample] = []
 
@@ -31,6 +33,7 @@ class Notebook:
         """The next sample."""
         sample = await anext(self._samples)
         self.samples.append(sample)
+        self.losses += sample.losses
         for position, name in (sample.types or {}).items():
             self.types[self._names[position]] = name
         for answer in sample.answers:
@@ -42,6 +45,8 @@ class Notebook:
                 reason = answer.reason if isinstance(answer.reason, str) else (answer.reason or {}).get(at)
                 self.said[name].append((answer.values[at], status, src, answer.ts))
                 self.reasons[name] = reason
+                if answer.doubted is not None and (doubt := answer.doubted[at]) is not None:
+                    self.doubted[name] = doubt
         return sample
 
     async def until(self, done: Any) -> None:

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from asyncua import ua
 
+from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
-from tests.integration.opcua.server import URN, Plant, said
-from tests.integration.opcua.support import collecting
+from agent.core.errors import ConnectionLost
+from agent.testing.site import SimpleSite
+from tests.integration.opcua.server import URN, Hall, Plant, said
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
 
 def stamped(value: int, second: int) -> ua.DataValue:
@@ -88,3 +92,45 @@ async def test_a_server_that_revises_the_rhythm_is_believed(shared: Plant, monke
     ) as notebook:
         await notebook.until(lambda: len([sample for sample in notebook.samples if not sample.answers]) >= 2)
     assert notebook.said["patient"][0][0] == 1
+
+
+async def test_an_overflowed_queue_is_a_declared_gap(shared: Plant) -> None:
+    """The bit the server sets where its queue lost values becomes a loss of that tag, up to the value that has it."""
+    await shared.do(shared.add("flood", 0))
+    async with collecting(shared.url, {"flood": f"nsu={URN};s=flood"}) as notebook:
+        await notebook.heard()
+        last = dt.datetime.now(dt.UTC)
+        await shared.do(shared.put("flood", said(7, status=0x480, at=last)))
+        await notebook.until(lambda: notebook.newest("flood") == 7)
+        (loss,) = notebook.losses
+        assert loss.tags == (0,)
+        assert loss.to_ts == int(last.timestamp() * 1000)
+        assert notebook.status("flood") == 0x480
+
+
+async def test_what_changed_without_a_connection_is_a_declared_gap(hall: Hall) -> None:
+    """From the last word of the old subscription to the first of the new one: declared once, for the device."""
+    plant = await hall.plant()
+    await plant.do(plant.add("a", 1))
+    made, site = config(plant.url, {"a": f"nsu={URN};s=a"}), SimpleSite()
+    collector = OpcUaCollector("dev", made, site, BRISK)
+    async with collector.open() as samples:
+        first = Notebook(["a"], samples, site)
+        await first.heard()
+        await plant.do(plant.close_listener())
+        with pytest.raises(ConnectionLost):
+            await first.until(lambda: False)
+    assert not first.losses
+    last = max(row[3] for row in first.said["a"])
+    await plant.do(plant.put("a", said(2)))
+    with pytest.raises(ConnectionLost):
+        async with collector.open():
+            pass
+    await plant.do(plant.open_listener())
+    async with collector.open() as samples:
+        second = Notebook(["a"], samples, site)
+        await second.until(lambda: second.said["a"] and second.losses)
+    (loss,) = second.losses
+    assert last <= loss.from_ts <= loss.to_ts <= max(sample.ts for sample in second.samples)
+    assert loss.tags is None
+    await hall.stop(plant)

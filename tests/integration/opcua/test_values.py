@@ -83,6 +83,9 @@ async def test_status_and_source_time_are_exact(shared: Plant, mode: str) -> Non
     assert heard["waiting"][:2] == (None, number_of("BadWaitingForInitialData"))
     assert heard["clamped"] == (9.0, 0x00300300, exact)
     assert [heard[name] for name in ("no_time", "year_1601", "year_9999")] == [(3.0, 0, None)] * 3
+    doubted = {name: notebook.doubted.get(name) for name in values}
+    assert (doubted["uncertain"], doubted["no_time"]) == (None, None)
+    assert (doubted["year_1601"], doubted["year_9999"]) == (-11_644_473_600_000, 253_402_214_400_000)
 
 
 async def test_the_agents_clock_may_stand_in_for_the_sources(shared: Plant) -> None:
@@ -94,6 +97,7 @@ async def test_the_agents_clock_may_stand_in_for_the_sources(shared: Plant) -> N
     async with collecting(shared.url, tags, clock={"use": "agent"}) as notebook:
         await notebook.heard()
         assert notebook.said["local"][0][2] is None
+        assert notebook.doubted["local"] == 1763812800123
     async with collecting(shared.url, tags, clock={"utc_offset": "+08:00"}) as notebook:
         await notebook.heard()
         assert notebook.said["local"][0][2] == 1763812800123 - 8 * 3_600_000

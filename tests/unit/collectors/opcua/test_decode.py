@@ -34,6 +34,27 @@ def test_columns_belong_together() -> None:
     assert (answer.status, answer.src) == ([0, 0x80340000], None)
 
 
+def test_a_source_time_that_is_not_believed_stays_visible() -> None:
+    """`use: agent` and absurd times: no source time to go by, but the source's own word beside it."""
+    decoder = Decoder(3, SourceClock())
+    answer = decoder.answer((0, 1, 2), [data(1, source=at(NOW)), data(2, source=at(NOW + 60_000)), data(3)], NOW)
+    assert (answer.src, answer.doubted) == ([NOW, None, None], [None, NOW + 60_000, None])
+    local = Decoder(1, SourceClock(use=False, utc_offset=3600.0))
+    answer = local.answer((0,), [data(1, source=at(NOW))], NOW)
+    assert (answer.src, answer.doubted) == (None, [NOW - 3_600_000])
+
+
+def test_what_a_queue_lost_is_declared_from_the_last_value_to_this_one() -> None:
+    """The overflow bit says that values before this one are missing; the status keeps it."""
+    decoder = Decoder(2, SourceClock())
+    decoder.answer((0, 1), [data(1, source=at(NOW - 500)), data(1)], NOW)
+    answer = decoder.answer((1, 0), [data(2), data(9, status=0x480, source=at(NOW + 1000))], NOW + 1500)
+    assert (answer.values, answer.status) == ([2, 9], [0, 0x480])
+    (loss,) = decoder.losses()
+    assert (loss.from_ts, loss.to_ts, loss.tags) == (NOW - 500, NOW + 1000, (0,))
+    assert (decoder.losses(), decoder.overflows) == ([], 1)
+
+
 def test_types_are_news_once() -> None:
     """A type is told when it is learned and when it changes; bad values and nulls teach nothing."""
     decoder = Decoder(2, SourceClock())

@@ -6,7 +6,7 @@ import pytest
 
 from agent.collectors.opcua.inbox import Inbox
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Answer
+from agent.core.flow import Answer, Loss
 from agent.testing.clock import ManualClock
 
 
@@ -53,6 +53,18 @@ async def test_a_confirmation_is_an_empty_sample() -> None:
     box, _ = inbox()
     box.confirm()
     assert list((await anext(box)).answers) == []
+
+
+async def test_losses_of_one_reason_are_one_and_name_few_tags() -> None:
+    """Declared with the next sample, over the whole time; where too many tags are concerned it is the device."""
+    box, clock = inbox()
+    box.lose(Loss(20, 30, "overflow", (2,), 1))
+    box.lose(Loss(10, 25, "overflow", (1, 2), 2))
+    box.lose(Loss(1, 2, "outage"))
+    assert list((await anext(box)).losses) == [Loss(10, 30, "overflow", (1, 2), 3), Loss(1, 2, "outage")]
+    await clock.advance(1)
+    box.lose(Loss(1, 2, "overflow", tuple(range(101))))
+    assert list((await anext(box)).losses) == [Loss(1, 2, "overflow")]
 
 
 async def test_a_failure_comes_after_what_arrived_before_it() -> None:

@@ -13,6 +13,7 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.limits import ChunkLimit
+from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Pace, Point, Rhythm, compile_plan
 from agent.collectors.opcua.publishing import Publishing
@@ -21,7 +22,7 @@ from agent.collectors.opcua.services import Node, Notification, Services, Subscr
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable, translate
 from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
-from agent.core.flow import Answer
+from agent.core.flow import Answer, Loss
 from agent.core.quality import name_of, number_of
 from agent.testing.clock import ManualClock
 
@@ -44,6 +45,7 @@ class Script:
         self.acknowledged: list[tuple[int, int]] = []
         self.forgotten: list[tuple[int, int]] = []
         self.codes: dict[int, int] = {}
+        self.kept: dict[int, Notification] = {}  # for Republish
 
     async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
         self.asked.append(len(nodes))
@@ -69,6 +71,11 @@ class Script:
             raise step
         return step
 
+    async def republish(self, _subscription: int, sequence: int) -> Notification:
+        if sequence not in self.kept:
+            raise Refused(number_of("BadMessageNotAvailable"), "asking again")
+        return self.kept[sequence]
+
 
 class Desk:
     """The parts of a conversation around the script."""
@@ -81,11 +88,13 @@ class Desk:
         self.limit = ChunkLimit(0)
         self.inbox = Inbox(self.clock, lambda: None, most=4)
         self.broken: list[tuple[Point, int, str]] = []
+        self.lost: list[Loss] = []
         self.reader = Reader(services, decoder, self.limit, self.clock, "dev")
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
         plan = compile_plan("dev", "test", made, Pace())
+        self.items = Monitoring(services, self.limit, "dev")
         self.publishing = Publishing(
-            services, self.reader, decoder, self.inbox, self.limit, self.clock, plan, self.broken.extend
+            services, self.reader, decoder, self.inbox, self.items, self.clock, plan, self.broken.extend
         )
 
     async def read(self, *positions: int) -> list[Answer]:
@@ -95,7 +104,9 @@ class Desk:
 
     async def heard(self) -> list[list[object]]:
         """Values of the next sample, answer by answer."""
-        return [list(answer.values) for answer in (await anext(self.inbox)).answers]
+        sample = await anext(self.inbox)
+        self.lost += sample.losses
+        return [list(answer.values) for answer in sample.answers]
 
 
 def nodes(*positions: int) -> list[Node]:
@@ -200,18 +211,46 @@ async def test_numbers_in_a_row_are_no_gap(sequences: tuple[int, ...]) -> None:
     assert [made.follow(change(sequence, 0)) for sequence in sequences] == [0, 0, 0]
 
 
-async def test_a_lost_notification_ends_the_connection() -> None:
-    """Values the server sent and we never saw are not passed over in silence."""
+async def test_a_lost_notification_is_asked_for_again() -> None:
+    """What the server still has comes in its place, in order, and nothing is declared."""
     desk = Desk()
     await desk.publishing.create(1.0)
-    for sequence in (1, 3):
-        desk.script.publishes.put_nowait(change(sequence, 0))
+    desk.script.kept = {2: change(2, 1), 3: change(3, 2)}
+    for sequence in (1, 4):
+        desk.script.publishes.put_nowait(change(sequence, sequence))
+
+    async def check() -> None:
+        sample = await anext(desk.inbox)
+        assert [list(answer.values) for answer in sample.answers] == [[1], [1], [2], [4]]
+        assert not sample.losses
+        await desk.clock.advance(1)
+        assert desk.script.acknowledged == [(7, 1), (7, 2), (7, 3), (7, 4)]
+
+    await publishing(desk, check)
+
+
+async def test_a_notification_lost_for_good_is_declared_and_its_tags_are_read() -> None:
+    """Values the server sent and we never saw are not passed over in silence; the connection goes on."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 2))
+    desk.script.kept = {2: change(2, 2)}
+    desk.script.publishes.put_nowait(change(1, 0))
 
     async def check() -> None:
         assert await desk.heard() == [[0]]
-        await desk.clock.advance(1)
-        with pytest.raises(TransientError, match="1 notifications"):
-            await anext(desk.inbox)
+        before = desk.clock.now_ms()
+        await desk.clock.advance(5)
+        desk.script.publishes.put_nowait(change(4, 0))
+        sample = await anext(desk.inbox)
+        assert [(list(answer.tags), list(answer.values)) for answer in sample.answers] == [
+            ([2], [2]),
+            ([0], [0]),
+            ([0, 2], [0, 2]),
+        ]
+        (loss,) = sample.losses
+        assert (loss.from_ts, loss.to_ts, loss.tags) == (before, before + 5000, (0, 2))
+        assert "1 notifications" in loss.reason
 
     await publishing(desk, check)
 
@@ -228,7 +267,7 @@ async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
     """What it held is not known: all tags are said anew; the one that cannot be decoded is monitored no longer."""
     desk = Desk()
     made = await desk.publishing.create(1.0)
-    await desk.publishing.monitor(made, nodes(0, 1, 2))
+    await desk.items.monitor(made, nodes(0, 1, 2))
     desk.script.poison = {1}
     desk.script.publishes.put_nowait(Undecodable("rubbish"))
     desk.script.publishes.put_nowait(change(9, 2))
@@ -240,6 +279,7 @@ async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
         assert values[:2] == [[0], [2]]
         assert [(point.position, name_of(code)) for point, code, _ in desk.broken] == [(1, "BadDecodingError")]
         assert desk.script.forgotten == [(7, 101)], "it would break the next notification too"
+        assert [loss.reason for loss in desk.lost] == ["a notification could not be decoded"]
 
     await publishing(desk, check)
 

@@ -1,0 +1,122 @@
+"""Finding a home for every tag on a connection: a subscription, a polling group, one reading, or the list of missing.
+
+What the server refuses is said as bad, once, and tried again for as long as the connection lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.monitoring import Monitoring
+from agent.collectors.opcua.nodes import Missing, resolve
+from agent.collectors.opcua.plan import DevicePlan, Point, names_of
+from agent.collectors.opcua.poller import Poller
+from agent.collectors.opcua.reader import Reader
+from agent.collectors.opcua.server import Server
+from agent.collectors.opcua.services import Node, node_id
+from agent.collectors.opcua.subscription import Subscription
+from agent.core.clock import Clock
+from agent.core.flow import Answer
+from agent.core.quality import BAD_DECODING_ERROR, name_of
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+
+log = get_logger("opcua")
+
+
+class Settling:
+    """The tags of one connection. `changed` is called when it is known anew which tags are missing."""
+
+    def __init__(
+        self,
+        plan: DevicePlan,
+        server: Server,
+        reader: Reader,
+        items: Monitoring,
+        poller: Poller,
+        inbox: Inbox,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        self._plan = plan
+        self._server = server
+        self._reader = reader
+        self._items = items
+        self._poller = poller
+        self._inbox = inbox
+        self._clock = clock
+        self._changed = changed
+        self.missing = Missing()
+        self.subscriptions: list[Subscription] = []  #: one for each periodic group of the plan, in its order
+
+    async def settle(self, points: Sequence[Point]) -> None:
+        """Ask the server for these tags; what it refuses is said as bad and tried again later."""
+        known, refused = resolve(points, self._server.namespaces)
+        nodes = {point.position: Node(point, node_id(point.address, index)) for point, index in known}
+        for number, group in enumerate(self._plan.groups):
+            mine = [nodes[position] for position in group.positions if position in nodes]
+            if not mine:
+                continue
+            if group.interval is None:
+                refused += await self._read_once(mine)
+            elif self._plan.subscribe:
+                refused += await self._monitor(number, mine)
+            else:
+                self._poller.add(number, mine)
+        self._sort(points, refused)
+
+    async def _monitor(self, number: int, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+        """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""
+        doubtful = [node for node in nodes if self.missing.code(node.point) == BAD_DECODING_ERROR]
+        still: set[int] = set()
+        await self._reader.read(
+            self._reader.layout(doubtful),
+            lambda answer: still.update(answer.tags if answer.status == BAD_DECODING_ERROR else ()),
+        )
+        sound = [node for node in nodes if node.point.position not in still]
+        rejected = await self._items.monitor(self.subscriptions[number], sound)
+        return [
+            *((point, code, "the server refuses to monitor this node") for point, code in rejected),
+            *((node.point, BAD_DECODING_ERROR, "") for node in nodes if node.point.position in still),
+        ]
+
+    def given_up(self, broken: Sequence[tuple[Point, int, str]]) -> None:
+        self._sort((), broken)
+
+    async def _read_once(self, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+        """Read; the good values are handed on, the bad ones come back."""
+        bad: list[tuple[Point, int, str]] = []
+
+        def sort(answer: Answer) -> None:
+            if answer.status == 0:
+                self._inbox.put(answer)
+                return
+            for at, position in enumerate(answer.tags):
+                code = answer.status if isinstance(answer.status, int) else answer.status[at]
+                one = (position,)
+                if code & 0x80000000:
+                    reason = answer.reason if isinstance(answer.reason, str) else (answer.reason or {}).get(at)
+                    bad.append((self._plan.points[position], code, reason or "the server has no value"))
+                else:
+                    src = None if answer.src is None else [answer.src[at]]
+                    self._inbox.put(Answer(one, [answer.values[at]], answer.ts, [code], src))
+
+        await self._reader.read(self._reader.layout(nodes), sort)
+        return bad
+
+    def _sort(self, asked: Iterable[Point], refused: Sequence[tuple[Point, int, str]]) -> None:
+        """Keep the books of what is missing, and say what changed."""
+        device = self._plan.device
+        gone = {point.position for point, _, _ in refused}
+        back = self.missing.found([point for point in asked if point.position not in gone])
+        if back:
+            log.info("opcua.items_recovered", device=device, count=len(back), tags=names_of(back))
+        for _, code, _ in refused:
+            metrics.READ_ERRORS.labels(device, name_of(code)).inc()
+        answer = self.missing.add(refused, self._clock.now_ms())
+        if answer is not None:
+            news = [self._plan.points[position] for position in answer.tags]
+            log.warning("opcua.items_rejected", device=device, count=len(news), tags=names_of(news))
+            self._inbox.put(answer)
+        self._changed()

@@ -1,0 +1,41 @@
+"""One subscription as a connection sees it: what it monitors, when it was heard, what is missing. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.collectors.opcua.services import Node, Notification, Subscribed
+
+_LAST_SEQUENCE = 0xFFFFFFFF  #: 1 follows it: zero is never used (OPC 10000-4, 7.9)
+
+
+@dataclass(slots=True)
+class Subscription:
+    """Owned by `Publishing`; its items by `Monitoring`."""
+
+    server: Subscribed
+    heard: float  #: monotonic seconds of its last sign of life
+    told: int  #: the same on the wall clock, ms: nothing that happened before is unknown to us
+    allowed: float  #: seconds without one after which it is dead
+    nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
+    items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
+    expected: int | None = None  #: sequence number of the next notification
+    slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
+
+    def follow(self, notification: Notification) -> int:
+        """How many notifications were lost before this one."""
+        if notification.empty:
+            self.slack += 1
+            return 0
+        lost = 0
+        if self.expected is not None:
+            lost = (notification.sequence - self.expected) % _LAST_SEQUENCE
+            lost = 0 if lost <= self.slack or lost > _LAST_SEQUENCE // 2 else lost
+        self.expected = notification.sequence % _LAST_SEQUENCE + 1
+        self.slack = 0
+        return lost
+
+
+def before(sequence: int, back: int) -> int:
+    """The sequence number `back` notifications before this one."""
+    return (sequence - 1 - back) % _LAST_SEQUENCE + 1
