@@ -115,6 +115,7 @@ class _Samples:
                     self._look()
                     continue
                 self._began = self._clock.monotonic()
+                self._line.cycle(self, begins=True)
                 self._scan = self._start(self._due)
             try:
                 answers = await self._scan.next()
@@ -124,6 +125,7 @@ class _Samples:
             if self._scan.over:
                 answers += self._finish(self._scan)
                 self._scan = None
+                self._line.cycle(self, begins=False)
             if answers:
                 return self._sample(answers)
 
@@ -131,6 +133,7 @@ class _Samples:
         """Abandon what is on its way, and forget."""
         if self._scan is not None:
             self._scan.close()
+        self._line.cycle(self, begins=False)
         self._site.note(self._setup.device, "modbus", None)
 
     def _look(self) -> None:

@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.plan import Limits
 from agent.collectors.modbus.points import ByteOrder, Point
 from agent.collectors.modbus.tag import ModbusTag
+from agent.collectors.modbus.url import Target, parse_url
 from agent.collectors.polling import poll_groups
 from agent.core.ports import Collector, Site
-from agent.settings.base import DeviceConfig, TagBase, TagName
-
-_SCHEMES = ("tcp", "udp", "rtu+tcp", "tls", "serial")
-_URL = 'write tcp://HOST:PORT, for example "tcp://192.168.10.21:502"'
-
-
-class Endpoint(NamedTuple):
-    """Where a device (or the gateway before it) listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_url(url: str) -> Endpoint:
-    """Host and port of a device's URL. ValueError says what to write instead."""
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        raise ValueError(f"{url!r} is not a URL; {_URL}")
-    if scheme != "tcp":
-        if scheme in _SCHEMES:
-            raise ValueError(f"{scheme}:// is not supported yet, only Modbus TCP is; {_URL}")
-        raise ValueError(f"{scheme}:// is no Modbus transport; {_URL}")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"{url!r} has no usable port or host; {_URL}") from None
-    if not host or port == 0 or any(char.isspace() for char in host):
-        raise ValueError(f"{url!r} names no host or port; {_URL}")
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{url!r} has more than a host and a port; {_URL}")
-    return Endpoint(host, 502 if port is None else port)
+from agent.settings.base import DeviceConfig, TagBase, TagName, TLSSettings
 
 
 def _check_url(url: str) -> str:
@@ -59,8 +26,15 @@ class ModbusConfig(DeviceConfig):
 
     type: Literal["modbus"]
     url: Annotated[str, AfterValidator(_check_url)]
-    """Where it listens: `tcp://HOST:PORT`, port 502 where none is given. Devices at the same one share a
-    connection."""
+    """Where it is reached: `tcp://HOST[:502]`, `udp://`, `tls://HOST[:802]`, `rtu+tcp://`, `ascii+tcp://`,
+    `serial:///dev/…?baudrate=9600&parity=E&stopbits=1`, or `tcp-listen://0.0.0.0:PORT` where a DTU dials in
+    (docs/modbus.md). Devices at the same place share one connection."""
+    tls: TLSSettings | None = None
+    """Certificates; only with tls://. The server is always verified, against the system's authorities without it."""
+    dtu: Dtu = Dtu()
+    """What the DTU says that dials in; only with tcp-listen://."""
+    workarounds: Workarounds = Workarounds()
+    """What the device needs that does not do as the standard says."""
     unit_id: Annotated[int, Field(ge=0, le=255)] = 1
     """Unit (slave) address; behind a gateway each device has its own."""
     byte_order: ByteOrder = "ABCD"
@@ -79,6 +53,24 @@ class ModbusConfig(DeviceConfig):
     @property
     def tag_table(self) -> dict[str, TagBase]:
         return dict(self.tags)
+
+    @property
+    def target(self) -> Target:
+        """The URL, parsed."""
+        return parse_url(self.url)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> ModbusConfig:
+        target = self.target
+        if self.tls is not None and target.kind != "tls":
+            raise ValueError("`tls` needs an encrypted connection; write tls:// in `url`, or take `tls` away")
+        if self.dtu != Dtu() and target.kind != "listen":
+            raise ValueError("`dtu` is for units that dial in; write tcp-listen:// in `url`, or take `dtu` away")
+        if self.workarounds.echo and target.framing == "tcp":
+            raise ValueError("`workarounds.echo` is for two-wire lines; Modbus TCP has no echo, take it away")
+        if self.unit_id == 0 and target.framing != "tcp":
+            raise ValueError("unit_id 0 is the broadcast address of a serial line, nobody answers; write 1 to 247")
+        return self
 
     @model_validator(mode="after")
     def _readable(self) -> ModbusConfig:
@@ -101,13 +93,12 @@ class ModbusConfig(DeviceConfig):
 
     def build(self, name: str, site: Site) -> Collector:
         from agent.collectors.modbus.collector import ModbusCollector, Setup
-        from agent.collectors.modbus.line import ModbusLine
+        from agent.collectors.modbus.transports import line_to
 
-        endpoint = parse_url(self.url)
         points = self.points()
-        line: ModbusLine = site.line(
-            f"modbus tcp://{endpoint}", lambda: ModbusLine.tcp(endpoint.host, endpoint.port, site.clock)
-        )
+        line = line_to(self.target, site, self.tls, self.dtu, self.workarounds)
+        odd = self.workarounds
+        line.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)
         setup = Setup(
             device=name,
             unit=self.unit_id,

@@ -2,17 +2,22 @@
 
 A transaction in flight is never cancelled: whoever gives up waiting only abandons the answer, so that a late one cannot
 be taken for the next (M13). The connection is made when somebody needs it, and closed when nobody is left.
+
+A unit that has to rest (its late answer may still come) is passed over, its neighbours are not. When a gateway has no
+path to any unit behind it (exception 0A), nobody asks it for a while: it says so once per back-off, not once per unit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
+from agent.collectors.modbus.gateway import NO_PATH, PathBehind
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.collectors.modbus.turns import NOBODY, Job, Turns
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -20,7 +25,7 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
 CONNECT_SECONDS = 5.0
-_GIVE_UP_AFTER = 3  #: unanswered requests in a row, of whatever unit; then the connection itself is doubted
+_DOUBT_AFTER = 3  #: unanswered requests in a row, of whatever unit; then the connection itself is doubted
 
 log = get_logger("modbus")
 
@@ -32,23 +37,33 @@ class Wire(Protocol):
     def lost(self) -> str | None: ...
     @property
     def stale(self) -> int: ...
+
+    any_unit: AbstractSet[int]  #: units that answer with another unit id than they are asked by
+
+    def rest(self, unit: int) -> float: ...
+    def renew(self, unit: int) -> bool: ...
     async def transact(self, unit: int, request: Request) -> tuple[bytes, int]: ...
     def close(self) -> None: ...
 
 
-class _Job(NamedTuple):
-    unit: int
-    request: Request | None  #: None: only connect
-    answer: asyncio.Future[Reply]
+class Manners(NamedTuple):
+    """What a connection has to be treated with."""
+
+    pause_after_connect: float = 0.0
+    close_after_cycle: bool = False
+    doubt_after: int = _DOUBT_AFTER
 
 
 class ModbusLine:
     """Implements `core.ports.Line` for Modbus. `run()` has to be running for anything to happen."""
 
-    def __init__(self, name: str, connect: Callable[[], Awaitable[Wire]], clock: Clock) -> None:
+    def __init__(
+        self, name: str, connect: Callable[[], Awaitable[Wire]], clock: Clock, manners: Manners | None = None
+    ) -> None:
         self.name = name
         self._connect = connect
         self._clock = clock
+        self._manners = manners or Manners()
         self._wire: Wire | None = None
         self._since = 0.0  #: when the connection was made
         self._backoff = Backoff(first=0.5, cap=5.0)
@@ -56,12 +71,17 @@ class ModbusLine:
         self._attempts = 0  #: to connect, that failed
         self._reason = "not connected yet"
         self._said_down = False
+        self._on_purpose = False  #: closed by us, to be opened again when somebody asks
         self._unanswered = 0
         self._users = 0
-        self._queues: dict[int, deque[_Job]] = {}
-        self._turns: deque[int] = deque()  #: units with work, the next one first
+        self._cycles: set[object] = set()  #: those in the middle of a cycle
+        self._turns = Turns()
         self._work = asyncio.Event()
         self._repeats = Repeats()
+        self._path = PathBehind(clock)
+        self._pauses: dict[int, float] = {}
+        self._any_unit: set[int] = set()
+        self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
 
     @classmethod
     def tcp(cls, host: str, port: int, clock: Clock) -> ModbusLine:
@@ -76,6 +96,13 @@ class ModbusLine:
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
+    def know(self, unit: int, *, pause: float = 0.0, any_unit: bool = False) -> None:
+        """What one unit needs: a pause before and after its requests; being taken at its word under any unit id."""
+        if pause:
+            self._pauses[unit] = max(pause, self._pauses.get(unit, 0.0))
+        if any_unit:
+            self._any_unit.add(unit)
+
     @contextmanager
     def used(self) -> Iterator[None]:
         """While at least one is inside, the connection is kept."""
@@ -86,10 +113,18 @@ class ModbusLine:
             self._users -= 1
             self._work.set()
 
+    def cycle(self, whose: object, *, begins: bool) -> None:
+        """A cycle of somebody begins or is over: with `close_after_cycle` the connection lives no longer than that."""
+        if begins:
+            self._cycles.add(whose)
+        else:
+            self._cycles.discard(whose)
+            self._work.set()
+
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as anybody knows."""
-        return self._wire is not None and self._wire.lost is None
+        """Whether the connection stands, as far as anybody knows, or is closed on purpose between two cycles."""
+        return self._on_purpose if self._wire is None else self._wire.lost is None
 
     async def ready(self) -> None:
         """Return once the connection stands. Raises ConnectionLost after an attempt failed; all who wait share it."""
@@ -99,7 +134,7 @@ class ModbusLine:
                 raise ConnectionLost(self._reason)
             wait = self._not_before - self._clock.monotonic()
             if wait <= 0:
-                await self._submit(_Job(-1, None, _future()))
+                await self._submit(Job(NOBODY, None, _future()))
                 return
             await self._clock.sleep(wait)
 
@@ -108,13 +143,10 @@ class ModbusLine:
 
     def submit(self, unit: int, request: Request) -> asyncio.Future[Reply]:
         """`ask`, for those who wait on a future. Cancelling it abandons the answer."""
-        return self._submit(_Job(unit, request, _future()))
+        return self._submit(Job(unit, request, _future()))
 
-    def _submit(self, job: _Job) -> asyncio.Future[Reply]:
-        queue = self._queues.setdefault(job.unit, deque())
-        if not queue:
-            self._turns.append(job.unit)
-        queue.append(job)
+    def _submit(self, job: Job) -> asyncio.Future[Reply]:
+        self._turns.put(job)
         self._work.set()
         return job.answer
 
@@ -123,83 +155,115 @@ class ModbusLine:
     async def run(self) -> None:
         try:
             while True:
-                job = self._take()
-                if job is not None:
+                self._work.clear()
+                job = self._turns.take(self._rest)
+                if isinstance(job, Job):
                     await self._serve(job)
                     continue
                 if not self._users:
                     self._close()
-                self._work.clear()
-                await self._work.wait()
+                elif self._manners.close_after_cycle and not self._cycles and self._wire is not None:
+                    self._close(on_purpose=True)
+                await self._idle(job)
         finally:
             self._close()
-            self._fail_waiting("the line is stopped")
+            while isinstance(job := self._turns.take(), Job):
+                job.answer.set_exception(ConnectionLost("the line is stopped"))
 
-    def _take(self) -> _Job | None:
-        """The next job of the unit whose turn it is."""
-        while self._turns:
-            unit = self._turns.popleft()
-            queue = self._queues[unit]
-            while queue and queue[0].answer.done():  # abandoned
-                queue.popleft()
-            job = queue.popleft() if queue else None
-            if queue:
-                self._turns.append(unit)
-            else:
-                del self._queues[unit]
-            if job is not None:
-                return job
-        return None
+    async def _idle(self, seconds: float | None) -> None:
+        """Wait for work, or until a unit need not rest any more."""
+        if seconds is None:
+            await self._work.wait()
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self._work.set)
+        try:
+            await self._work.wait()
+        finally:
+            timer.cancel()
 
-    async def _serve(self, job: _Job) -> None:
+    def _rest(self, unit: int) -> float:
+        return 0.0 if self._wire is None or self._wire.lost is not None else self._wire.rest(unit)
+
+    async def _serve(self, job: Job) -> None:
         reply: Reply | None = None
         error: Exception | None = None
         try:
-            wire = await self._connected()
+            wire = await self._connected(job.unit)
+            if wire.rest(job.unit) > 0:  # known only now, on a new connection
+                self._turns.put(job)
+                return
             if job.request is None:
                 reply = Reply(b"", 0, self._clock.now_ms())
+            elif self._path.closed:
+                reply = Reply(b"", NO_PATH, self._clock.now_ms())
             else:
-                data, code = await wire.transact(job.unit, job.request)
-                reply = Reply(data, code, self._clock.now_ms())
-                self._unanswered = 0
+                reply = await self._transact(wire, job.unit, job.request)
         except (ConnectionLost, NoAnswer, BadReply) as fault:
             error = fault
             self._judge(fault, job)
         except Exception as bug:  # noqa: BLE001 - whose answer it is shall see it; the line serves the others
             error = bug
             self._close()
+        except asyncio.CancelledError:
+            error = ConnectionLost("the line is stopped")
+            raise
         finally:
             if not job.answer.done():
                 if reply is not None:
                     job.answer.set_result(reply)
-                else:
-                    job.answer.set_exception(error or ConnectionLost("the line is stopped"))
+                elif error is not None:
+                    job.answer.set_exception(error)
 
-    async def _connected(self) -> Wire:
+    async def _transact(self, wire: Wire, unit: int, request: Request) -> Reply:
+        if self._pauses:
+            ended, whose = self._last
+            pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
+            await self._clock.sleep(ended + pause - self._clock.monotonic())
+        try:
+            data, code = await wire.transact(unit, request)
+        except NoAnswer:
+            self._path.silent(unit)
+            raise
+        finally:
+            self._last = self._clock.monotonic(), unit
+        self._unanswered = 0
+        self._path.answered(unit, code)
+        return Reply(data, code, self._clock.now_ms())
+
+    async def _connected(self, unit: int) -> Wire:
         """The connection, made anew where it is gone. Raises ConnectionLost, at once while backing off."""
         if self._wire is not None:
             reason = self._wire.lost
-            if reason is None:
+            if reason is not None:
+                self._down(reason)
+            elif not self._wire.renew(unit):
                 return self._wire
-            self._down(reason)
+            else:
+                self._close(on_purpose=True)
         if self._clock.monotonic() < self._not_before:
             raise ConnectionLost(self._reason)
         try:
             self._wire = await self._connect()
         except ConnectionLost as fault:
             self._attempts += 1
+            self._on_purpose = False
             self._hold_off(fault.reason)
             if not self._said_down:
                 self._said_down = True
                 log.warning("modbus.disconnected", line=self.name, reason=fault.reason)
             raise
+        self._wire.any_unit = self._any_unit
         self._since = self._clock.monotonic()
         self._unanswered = 0
         self._said_down = False
-        log.info("modbus.connected", line=self.name)
+        if not self._on_purpose:
+            log.info("modbus.connected", line=self.name)
+        self._on_purpose = False
+        if self._manners.pause_after_connect:
+            await self._clock.sleep(self._manners.pause_after_connect)
         return self._wire
 
-    def _judge(self, fault: ConnectionLost | NoAnswer | BadReply, job: _Job) -> None:
+    def _judge(self, fault: ConnectionLost | NoAnswer | BadReply, job: Job) -> None:
         """What a failed transaction says about the connection."""
         wire = self._wire
         if wire is None:
@@ -214,12 +278,12 @@ class ModbusLine:
                     "modbus.bad_reply", line=self.name, unit=job.unit, reason=fault.reason, suppressed=suppressed
                 )
             if wire.lost is not None:
-                self._close()  # opened anew for the next request
+                self._close(on_purpose=True)  # opened anew for the next request
         else:
             self._unanswered += 1
-            if self._unanswered >= _GIVE_UP_AFTER or wire.lost is not None:
+            if self._unanswered >= self._manners.doubt_after or wire.lost is not None:
                 self._unanswered = 0
-                self._close()
+                self._close(on_purpose=True)
 
     def _hold_off(self, reason: str) -> None:
         now = self._clock.monotonic()
@@ -233,14 +297,11 @@ class ModbusLine:
             self._said_down = True
             log.warning("modbus.disconnected", line=self.name, reason=reason)
 
-    def _close(self) -> None:
+    def _close(self, *, on_purpose: bool = False) -> None:
         wire, self._wire = self._wire, None
+        self._on_purpose = on_purpose
         if wire is not None:
             wire.close()
-
-    def _fail_waiting(self, reason: str) -> None:
-        while (job := self._take()) is not None:
-            job.answer.set_exception(ConnectionLost(reason))
 
 
 def _future() -> asyncio.Future[Reply]:

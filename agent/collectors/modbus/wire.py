@@ -1,4 +1,4 @@
-"""One Modbus TCP connection. The only file that touches pymodbus; its errors end here.
+"""One Modbus TCP connection, its datagram and TLS forms too. The only file that touches the library's transactions.
 
 The library connects, sends and keeps one transaction at a time; what it lets through is checked here (M6 in the field
 notes: replies of another function, another unit, another length, or transaction id 0 pass as good ones). After a reply
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import ssl
+from collections.abc import Set as AbstractSet
+from functools import partial
 from struct import Struct
 from typing import Any
 
@@ -20,8 +22,11 @@ from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams, CommType
 
+from agent.collectors.modbus.dial import reason_of
+from agent.collectors.modbus.dialin import Caller
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
 from agent.core.errors import ConnectionLost, TransientError
+from agent.settings.base import TLSSettings
 
 # The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -29,6 +34,7 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 _HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
 _READ = Struct(">HH")
 _MAX_LENGTH = 254  #: unit + PDU
+_TLS_RETRY = 30.0  #: a wrong certificate is put right by people: no need to hurry
 _BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
 
 
@@ -64,6 +70,8 @@ class _Transactions(TransactionManager):
         self.max_until_disconnect = 1 << 60  # when to give a connection up is its owner's decision
         self.max_buffer_size = _BUFFER
         self.asked: _Read | None = None  #: the request in flight
+        self.any_unit = False  #: its answer may come under another unit id
+        self.noise: tuple[bytes, ...] = ()  #: what may come at any time and means nothing (a DTU's heartbeat)
         self._answer: _Read | None = None  #: the answer to it, not handed on yet
         self.lost: str | None = None  #: why the connection is gone
         self.unclean: str | None = None  #: why its byte stream cannot be trusted any more
@@ -71,7 +79,12 @@ class _Transactions(TransactionManager):
 
     def callback_data(self, data: bytes, addr: tuple[Any, ...] | None = None) -> int:  # noqa: ARG002 - the library's
         used = 0
-        while len(data) - used > _HEADER.size:
+        while len(data) - used > _HEADER.size or self.noise:
+            if (beat := next((one for one in self.noise if data.startswith(one, used)), None)) is not None:
+                used += len(beat)
+                continue
+            if len(data) - used <= _HEADER.size:
+                break
             tid, protocol, length, unit = _HEADER.unpack_from(data, used)
             if protocol or not 3 <= length <= _MAX_LENGTH:
                 self._distrust(f"no Modbus header: {data[used : used + 8].hex()}")
@@ -91,7 +104,7 @@ class _Transactions(TransactionManager):
             self.stale += 1  # late or doubled; it names a request that is over, so it cannot be mistaken
         elif asked is None or tid != self.next_tid:
             self._distrust(f"transaction {tid} was not asked for, the last was {self.next_tid}")
-        elif unit != asked.dev_id:
+        elif unit != asked.dev_id and not self.any_unit:
             self._distrust(f"unit {unit} answered instead of {asked.dev_id}")
         else:
             try:
@@ -126,6 +139,11 @@ class _Transactions(TransactionManager):
             self.asked = None
             self.response_future.set_exception(error)
 
+    def error_received(self, exc: OSError) -> None:
+        """What the network says of a datagram: nobody listens there."""
+        self.lost = reason_of(exc)
+        self._fail(ConnectionLost(self.lost))
+
     def callback_disconnected(self, exc: Exception | None) -> None:
         self.lost = f"connection lost: {exc}" if exc else "closed by the peer"
         self._fail(ConnectionLost(self.lost))
@@ -136,6 +154,15 @@ class Wire:
 
     def __init__(self, transactions: _Transactions) -> None:
         self._transactions = transactions
+        self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
+
+    def rest(self, unit: int) -> float:  # noqa: ARG002 - a late answer names its transaction
+        """A unit may be asked at any time."""
+        return 0.0
+
+    def renew(self, unit: int) -> bool:  # noqa: ARG002 - the same
+        """Nothing is left over that could be mistaken."""
+        return False
 
     @property
     def lost(self) -> str | None:
@@ -160,6 +187,7 @@ class Wire:
             raise ConnectionLost(lost)
         inner.comm_params.timeout_connect = request.timeout  # the library's only time-out
         asked = inner.asked = _Read(unit, request)
+        inner.any_unit = unit in self.any_unit
         try:
             await inner.execute(False, asked)
         except ModbusException as error:
@@ -181,12 +209,52 @@ class Wire:
 
 
 async def connect_tcp(host: str, port: int, timeout: float) -> Wire:
-    """Connect. Raises ConnectionLost."""
+    """Connect over TCP. Raises ConnectionLost."""
+    return await _connect(CommType.TCP, host, port, timeout)
+
+
+async def connect_udp(host: str, port: int, timeout: float) -> Wire:
+    """The same in datagrams. Whether anybody listens is only known when something is asked."""
+    return await _connect(CommType.UDP, host, port, timeout)
+
+
+async def connect_tls(host: str, port: int, timeout: float, settings: TLSSettings) -> Wire:
+    """Connect over TLS (MODBUS/TCP Security, v21). Raises ConnectionLost, TransientError where a file is wrong."""
+    context = await asyncio.to_thread(_context, settings)  # the system's authorities take long to read
+    return await _connect(CommType.TLS, host, port, timeout, context, settings.server_name or host)
+
+
+async def take_over(caller: Caller, noise: tuple[bytes, ...]) -> Wire:
+    """A wire over a connection that was dialled in."""
+    inner = _Transactions(CommParams(comm_name="dtu", comm_type=CommType.TCP, reconnect_delay=0.0))
+    inner.noise = noise
+    caller.hand_over(inner)  # type: ignore[arg-type]  # the library's protocol serves datagrams, too
+    return Wire(inner)
+
+
+def _context(settings: TLSSettings) -> ssl.SSLContext:
+    """TLS >= 1.2, host name and chain checked. Read at every connection, so that files may be rotated."""
+    where = f"tls.ca_file {settings.ca_file}"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.cert_file is not None:
+            where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+    except (OSError, ValueError) as error:
+        raise TransientError(f"{where}: {error}", retry_after=_TLS_RETRY) from None
+    return context
+
+
+async def _connect(
+    kind: CommType, host: str, port: int, timeout: float, context: ssl.SSLContext | None = None, name: str | None = None
+) -> Wire:
     params = CommParams(
-        comm_name="tcp", comm_type=CommType.TCP, host=host, port=port, reconnect_delay=0.0, timeout_connect=timeout
-    )
+        comm_name="modbus", comm_type=kind, host=host, port=port, reconnect_delay=0.0, timeout_connect=timeout,
+        sslctx=context,
+    )  # fmt: skip
     inner = _Transactions(params)
-    create = inner.call_create
+    create: Any = inner.call_create if context is None else partial(inner.call_create, server_hostname=name)  # type: ignore[call-arg]
     reason = f"no connection within {timeout:g} s"
 
     async def noted() -> Any:
@@ -194,8 +262,7 @@ async def connect_tcp(host: str, port: int, timeout: float) -> Wire:
         try:
             return await create()
         except OSError as error:  # the library logs it and says False
-            number = error.errno or 0  # below zero: a resolver's
-            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+            reason = reason_of(error)
             raise
 
     inner.call_create = noted

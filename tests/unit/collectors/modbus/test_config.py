@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agent.collectors.modbus.config import ModbusConfig, parse_url
+from agent.collectors.modbus.config import ModbusConfig
 from agent.collectors.modbus.plan import Limits
 from agent.collectors.modbus.points import Point
 from agent.config.loader import load
@@ -52,39 +52,20 @@ def test_a_register_is_unsigned_where_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "host", "port"),
+    ("keys", "hint"),
     [
-        ("tcp://192.168.10.21:502", "192.168.10.21", 502),
-        ("tcp://plc.local", "plc.local", 502),
-        ("tcp://[fe80::1]:1502/", "fe80::1", 1502),
+        ({"tls": {"ca_file": "ca.pem"}}, "write tls://"),
+        ({"dtu": {"heartbeat": "hb"}}, "write tcp-listen://"),
+        ({"url": "tcp-listen://0.0.0.0:9000", "dtu": {"registration": "0x1"}}, "pairs of hexadecimal digits"),
+        ({"workarounds": {"echo": True}}, "has no echo"),
+        ({"url": "serial:///dev/ttyS0", "unit_id": 0}, "broadcast"),
+        ({"url": "tls://h", "tls": {"cert_file": "c.pem"}}, "belong together"),
     ],
 )
-def test_urls(url: str, host: str, port: int) -> None:
-    """Host and port, 502 where none is given."""
-    assert parse_url(url) == (host, port)
-
-
-@pytest.mark.parametrize(
-    ("url", "hint"),
-    [
-        ("udp://h:502", "not supported yet"),
-        ("rtu+tcp://h:502", "not supported yet"),
-        ("tls://h:802", "not supported yet"),
-        ("serial:///dev/ttyS0", "not supported yet"),
-        ("http://h", "no Modbus transport"),
-        ("10.0.0.1:502", "not a URL"),
-        ("tcp://", "no host"),
-        ("tcp://h:0", "no host or port"),
-        ("tcp://h:99999", "no usable port"),
-        ("tcp://h:502/unit/1", "more than a host"),
-        ("tcp://user@h:502", "more than a host"),
-    ],
-)
-def test_urls_refused(url: str, hint: str) -> None:
-    """What cannot be used is refused, with what to write, not ignored."""
-    with pytest.raises(ValidationError, match=hint) as caught:
-        config(url=url)
-    assert "tcp://HOST:PORT" in str(caught.value)
+def test_connections_refused(keys: dict[str, Any], hint: str) -> None:
+    """What does not fit the kind of connection is refused, with what to write instead."""
+    with pytest.raises(ValidationError, match=hint):
+        config(**keys)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set as AbstractSet
 
 import pytest
 
@@ -20,6 +21,7 @@ class Twin:
     stale = 0
 
     def __init__(self) -> None:
+        self.any_unit: AbstractSet[int] = set()
         self.lost: str | None = None
         self.fault: Exception | None = None
         self.closed = False
@@ -28,6 +30,12 @@ class Twin:
         if self.fault is not None:
             raise self.fault
         return bytes(request.size), 0
+
+    def rest(self, unit: int) -> float:
+        return 0.0
+
+    def renew(self, unit: int) -> bool:
+        return False
 
     def close(self) -> None:
         self.closed = True

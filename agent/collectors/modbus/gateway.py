@@ -1,0 +1,45 @@
+"""Whether a gateway has a path to what is behind it. Pure but for the clock.
+
+Exception 0A says that the gateway is misconfigured or overloaded: that concerns every unit behind it, so nobody asks it
+for a while. But where it reaches some units and has no path to another, it is the other's affair alone.
+"""
+
+from __future__ import annotations
+
+from agent.core.backoff import Backoff
+from agent.core.clock import Clock
+
+NO_PATH = 0x0A  #: exception code "gateway path unavailable"
+
+
+class PathBehind:
+    """The path of one connection."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._backoff = Backoff(first=1.0, cap=15.0)
+        self._reached: set[int] = set()  #: units whose newest answer came through
+        self._open_since = 0.0
+        self._until = 0.0
+
+    @property
+    def closed(self) -> bool:
+        """Nobody is to be asked now: the answer would be 0A."""
+        return self._clock.monotonic() < self._until
+
+    def answered(self, unit: int, code: int) -> None:
+        """A unit answered, or the gateway for it."""
+        now = self._clock.monotonic()
+        if code != NO_PATH:
+            if not self._reached:
+                self._open_since = now
+            self._reached.add(unit)
+            return
+        self._reached.discard(unit)
+        if not self._reached:
+            self._until = now + self._backoff.failed(now - self._open_since if self._open_since else 0.0)
+            self._open_since = 0.0
+
+    def silent(self, unit: int) -> None:
+        """A unit kept silent: it proves nothing about the path any more."""
+        self._reached.discard(unit)

@@ -1,0 +1,101 @@
+"""From a URL to the line that leads there. Libraries are imported when it first connects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agent.collectors.modbus.connection import Dtu, Workarounds
+from agent.collectors.modbus.dial import dial_stream, open_serial
+from agent.collectors.modbus.dialin import DialIn
+from agent.collectors.modbus.framing import Ascii, Rtu
+from agent.collectors.modbus.line import CONNECT_SECONDS, Manners, ModbusLine, Wire
+from agent.collectors.modbus.stream import Habits, Lost, StreamWire
+from agent.collectors.modbus.url import Target
+from agent.core.errors import ConnectionLost
+from agent.core.ports import Site
+from agent.settings.base import TLSSettings
+
+_Connect = Callable[[], Awaitable[Wire]]
+_SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hanging up would cost a minute
+
+
+def line_to(target: Target, site: Site, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds) -> ModbusLine:
+    """The line devices at this place share, made where it is new."""
+    place = f"modbus {target.place}"
+    if target.kind == "listen":
+        hall: DialIn = site.line(place, lambda: DialIn(target.host, target.port, site.clock))
+        hall.expect(dtu.registration_bytes)
+        place += f" {dtu.registration or 'anybody'}"
+        connect, doubt_after = _dialled_in(target, site, hall, dtu, workarounds), 10
+    else:
+        connect, doubt_after = _dialled(target, site, tls or TLSSettings(), workarounds), 3
+    manners = Manners(workarounds.pause_after_connect, workarounds.close_after_cycle, doubt_after)
+    name = target.name if not dtu.registration else f"{target.name} {dtu.registration}"
+    line: ModbusLine = site.line(place, lambda: ModbusLine(name, connect, site.clock, manners))
+    return line
+
+
+def _dialled(target: Target, site: Site, tls: TLSSettings, workarounds: Workarounds) -> _Connect:
+    if target.framing != "tcp":
+        return _framed(target, site, workarounds)
+
+    async def connect() -> Wire:
+        from agent.collectors.modbus import wire
+
+        if target.kind == "tls":
+            return await wire.connect_tls(target.host, target.port, CONNECT_SECONDS, tls)
+        reach = wire.connect_udp if target.kind == "udp" else wire.connect_tcp
+        return await reach(target.host, target.port, CONNECT_SECONDS)
+
+    return connect
+
+
+def _framed(target: Target, site: Site, workarounds: Workarounds) -> _Connect:
+    framer = Ascii() if target.framing == "ascii" else Rtu()
+    serial = target.kind == "serial"
+    habits = Habits(
+        gap=target.serial.gap if serial else 0.0,
+        character=target.serial.character if serial else 0.0,
+        echo=workarounds.echo,
+        reopens=not serial,
+    )
+    memory: list[Lost] = []
+
+    async def connect() -> Wire:
+        wire = StreamWire(framer, habits, site.clock, memory)
+        try:
+            if serial:
+                await open_serial(wire, target.host, target.serial)
+            else:
+                await dial_stream(wire, target.host, target.port, CONNECT_SECONDS)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    return connect
+
+
+def _dialled_in(target: Target, site: Site, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
+    noise = tuple(one for one in (dtu.heartbeat_bytes, dtu.registration_bytes) if one)
+    habits = Habits(echo=workarounds.echo, noise=noise, reopens=False, settle=_SETTLE_DIALLED_IN)
+    framer = Ascii() if target.framing == "ascii" else Rtu()
+    memory: list[Lost] = []
+
+    async def connect() -> Wire:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                caller = await hall.ask(0, dtu.registration_bytes)
+        except TimeoutError:
+            who = f"DTU {dtu.registration!r}" if dtu.registration else "a DTU"
+            raise ConnectionLost(f"{hall.host}:{hall.port}: {who} has not dialled in") from None
+        if target.framing == "tcp":
+            from agent.collectors.modbus.wire import take_over
+
+            return await take_over(caller, noise)
+        wire = StreamWire(framer, habits, site.clock, memory)
+        caller.hand_over(wire)
+        return wire
+
+    return connect
