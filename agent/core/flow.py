@@ -147,6 +147,7 @@ class Message(Struct, gc=False, kw_only=True):
     content_type: str | None = None
     properties: Sequence[tuple[str, str]] = ()  #: MQTT 5 user properties; left out on 3.1.1
     expiry: int | None = None  #: MQTT 5 message expiry, seconds
+    proof: bool = False  #: at QoS 0: acknowledged when a later round trip proves that the broker has read it
 
 
 class Incoming(Struct, gc=False, kw_only=True):
@@ -178,6 +179,16 @@ class Online(Struct, kw_only=True):
     streams: Sequence[Stream]
 
 
+class Opening(Struct, kw_only=True):
+    """Event of a stateful dialogue: the outbox is cut at this very instant; what is said now comes before any record.
+
+    Everything appended before it reaches the dialogue as `historical`.
+    """
+
+    ts: int
+    streams: Sequence[Stream]
+
+
 class Tick(Struct, kw_only=True):
     """Dialogue event: `Encoder.tick` seconds have passed (the 30 s repetition of the agent's status)."""
 
@@ -190,6 +201,7 @@ class DeviceChanged(Struct, kw_only=True):
 
     device: str
     ts: int
+    streams: Sequence[Stream] = ()  #: for stateful dialogues only
 
 
 class Offline(Struct, kw_only=True):
@@ -199,4 +211,4 @@ class Offline(Struct, kw_only=True):
     streams: Sequence[Stream]
 
 
-DialogueEvent = Online | Tick | DeviceChanged | Record | Incoming | Offline
+DialogueEvent = Online | Opening | Tick | DeviceChanged | Record | Incoming | Offline

@@ -7,10 +7,10 @@ A context manager instead of start/stop, so that "closed on cancel" cannot be fo
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
@@ -188,16 +188,42 @@ class Dialogue(Protocol):
     def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
         """Messages to send because of `event`, in order. Those of a Record acknowledge it when all are acknowledged.
 
-        For everything else they go into a newest-wins mailbox per topic and are sent before data.
+        For everything else they go into a newest-wins mailbox per topic and are sent before data. Rejected, raised for
+        a record, says that it can never be sent.
         """
+
+
+Course = Literal["hold", "open", "flow", "leave"]
+"""What a stateful dialogue wants next. hold: no records; open: a cut, then :class:`Opening`; flow: records;
+leave: the end of this session, and another attempt later."""
+
+
+@runtime_checkable
+class Stateful(Dialogue, Protocol):
+    """A dialogue whose messages count: each is made and written before the next one is made, whatever caused it.
+
+    It says when data may flow, and it is asked for a will at every CONNECT.
+    """
+
+    course: Course  #: looked at after every event
+    why: str  #: words for people: why it holds or leaves
+    linger: float  #: seconds a record is kept after the broker has read it, in case it must be said again
+
+    def connecting(self) -> Message:
+        """The will of the CONNECT about to be sent. What it puts into the memo is committed before that."""
+
+
+WillMaker = Callable[[], Awaitable[Message]]
+"""Awaited for every CONNECT packet, when the way to the broker stands and nothing but the packet is missing."""
 
 
 class Publisher(Protocol):
     """Hands messages to one broker."""
 
-    def open(self, will: Message | None, listens: Sequence[str], /) -> AbstractAsyncContextManager[Session]:
+    def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AbstractAsyncContextManager[Session]:
         """Entering connects, subscribes and returns after SUBACK; leaving disconnects. Each time a fresh client.
 
+        Left by an exception, the session ends so that the broker says the will.
         Raises ConnectionLost / TransientError / PermanentError. While open, a lost connection surfaces from `send` and
         `closed`.
         """

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, TaskGroup
+from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
-from agent.core.flow import Record
-from agent.core.ports import Dialogue, Outbox, Reader, Session
+from agent.core.flow import Batch, Record
+from agent.core.ports import Outbox, Reader
 from agent.runtime.lanes import LanePlan, TokenBucket
+from agent.runtime.talk import Talk
 from agent.settings.base import Replay
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -33,8 +36,11 @@ MAX_WAITING = 50
 log = get_logger("route")
 
 
+_NOTHING = Batch(device="", ts=0, readings=[])
+
+
 class _AgainError(Exception):
-    """Parked devices are due: ends the lanes, so that a new cut hands their records out again."""
+    """Parked devices are due, or the dialogue wants to open anew: ends the lanes; a new cut hands out what waits."""
 
 
 class Hooks(NamedTuple):
@@ -43,6 +49,8 @@ class Hooks(NamedTuple):
     settle: Callable[[], None]  #: hand what devices hold back to the outboxes
     snapshot: Callable[[], None]  #: append the newest of every device
     say_refused: Callable[[str, str], None]  #: reason, device
+    opened: Callable[[], None] = lambda: None  #: records may flow
+    held: Callable[[str], None] = lambda _why: None  #: records have to wait
 
 
 class Cut:
@@ -52,8 +60,7 @@ class Cut:
         self,
         name: str,
         outbox: Outbox,
-        session: Session,
-        dialogue: Dialogue,
+        talk: Talk,
         *,
         clock: Clock,
         replay: Replay,
@@ -61,16 +68,18 @@ class Cut:
     ) -> None:
         self._name = name
         self._outbox = outbox
-        self._session = session
-        self._dialogue = dialogue
+        self._talk = talk
         self._clock = clock
-        self._plan = LanePlan(replay, session.limits.window)
+        self._plan = LanePlan(replay, talk.limits.window)
         self._hooks = hooks
         self._parked: dict[str, float] = {}
         self._paused_until = 0.0
         self._flying: set[Future[None]] = set()
         self._refusals: dict[int, int] = {}
         self._later: list[tuple[float, Record]] = []
+        self._linger = talk.linger
+        self._lingering: deque[tuple[float, Record]] = deque()
+        self._reader: Reader | None = None
         self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
         self._result = {word: metrics.PUBLISHED.labels(name, word) for word in ("ok", "rejected", "retried")}
         self._bytes = metrics.PUBLISHED_BYTES.labels(name)
@@ -78,28 +87,59 @@ class Cut:
     async def run(self) -> None:
         """Deliver until cancelled or the session is lost."""
         while True:
-            self._hooks.settle()
-            with self._outbox.reader() as reader:
-                self._hooks.snapshot()
-                self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
-                try:
-                    async with TaskGroup() as group:
-                        group.create_task(self._second_tries(reader), name="second tries")
-                        if self._plan.order == "live_first":
-                            group.create_task(self._backlog(reader), name="backlog lane")
-                            group.create_task(self._live(reader), name="live lane")
-                        else:
-                            group.create_task(self._in_order(reader), name="lanes in order")
-                except* _AgainError:
-                    # What is in flight belongs to this reader: the next one would hand it out a second time.
-                    if self._flying:
-                        await asyncio.wait(self._flying)
+            if not self._talk.flowing:
+                self._hooks.held(self._talk.why)
+                await self._talk.may_open()
+            with ExitStack() as stack:
+                async with self._talk.turn:
+                    self._hooks.settle()
+                    reader = self._reader = stack.enter_context(self._outbox.reader())
+                    self._hooks.snapshot()
+                    await self._talk.open(self._clock.now_ms, self._outbox.streams)
+                self._hooks.opened()
+                await self._lanes(reader)
+                if not self._talk.leave.is_set():  # who leaves does so because somebody may not have heard it all
+                    self._release(reader)
+                self._lingering.clear()
                 self._later.clear()  # not acknowledged, so the next cut hands them out again
+
+    async def _lanes(self, reader: Reader) -> None:
+        self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
+        try:
+            async with TaskGroup() as group:
+                group.create_task(self._second_tries(reader), name="second tries")
+                if self._talk.stateful:
+                    group.create_task(self._interrupted(), name="course")
+                if self._plan.order == "live_first":
+                    group.create_task(self._backlog(reader), name="backlog lane")
+                    group.create_task(self._live(reader), name="live lane")
+                else:
+                    group.create_task(self._in_order(reader), name="lanes in order")
+        except* _AgainError:
+            # What is in flight belongs to this reader: the next one would hand it out a second time.
+            if self._flying:
+                await asyncio.wait(self._flying)
+
+    async def _interrupted(self) -> None:
+        await self._talk.interrupted()
+        raise _AgainError
+
+    def hurry(self) -> None:
+        """The end is near: nothing lingers any more."""
+        self._linger = 0.0
+        if self._reader is not None:
+            self._release(self._reader)
+
+    def _release(self, reader: Reader) -> None:
+        while self._lingering:
+            reader.ack(self._lingering.popleft()[1])
 
     async def _second_tries(self, reader: Reader) -> None:
         while True:
             await self._clock.sleep(1.0)
             now = self._clock.monotonic()
+            while self._lingering and self._lingering[0][0] <= now:
+                reader.ack(self._lingering.popleft()[1])
             due = [record for at, record in self._later if at <= now]
             self._later = [(at, record) for at, record in self._later if at > now]
             for record in due:
@@ -152,16 +192,19 @@ class Cut:
         log.info("route.backlog_done", publisher=self._name, records=sent, seconds=seconds)
 
     async def _deliver(self, record: Record, reader: Reader) -> Future[None] | None:
-        """Hand one record to the broker; None where its device is parked."""
+        """Hand one record to the broker; None where its device is parked, or nobody will ever take it."""
         if self._parked and record.stream.device in self._parked:
             return None
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
-        messages = self._dialogue(record)
-        outcome = await self._session.send(messages)
+        try:
+            outcome, size = await self._talk.deliver(record)
+        except Rejected as never:
+            self._quarantine(record, reader, never.reason)
+            return None
         self._flying.add(outcome)
         outcome.add_done_callback(partial(self._answered, record, reader))
-        self._bytes.inc(sum(len(message.payload) for message in messages))
+        self._bytes.inc(size)
         return outcome
 
     # --- answers ------------------------------------------------------------------------------------------------------
@@ -175,7 +218,11 @@ class Cut:
             self._result["ok"].inc()
             if self._refusals:
                 self._refusals.pop(record.row, None)
-            reader.ack(record)
+            if self._linger:
+                record.content = _NOTHING  # a minute of batches would fill the memory; the file has them
+                self._lingering.append((self._clock.monotonic() + self._linger, record))
+            else:
+                reader.ack(record)
         elif isinstance(error, Rejected):
             self._quarantine(record, reader, error.reason)
         elif isinstance(error, TransientError) and not isinstance(error, ConnectionLost):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, TaskGroup
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from agent.core.backoff import Backoff
@@ -18,10 +19,10 @@ from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
-from agent.core.ports import Dialogue, Encoder, Outbox, Publisher, Session
+from agent.core.ports import Dialogue, Encoder, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.cut import Cut, Hooks
-from agent.runtime.mailbox import Mailbox
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
+from agent.runtime.talk import Talk
 from agent.settings.base import Replay
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -38,6 +39,10 @@ log = get_logger("route")
 
 class _EnoughError(Exception):
     """The session is to end on purpose: ends its task group from inside."""
+
+
+class _WithWillError(Exception):
+    """The session ended on purpose, and the broker is to say the will: ends the connection from inside."""
 
 
 class Route:
@@ -67,6 +72,8 @@ class Route:
         self._clock = clock
         self._replay = replay
         self._leaving = asyncio.Event()
+        self._draining = False
+        self._cut: Cut | None = None
         self._repeats = Repeats()
         self._failures = 0
         self._down_since = clock.monotonic()
@@ -91,7 +98,10 @@ class Route:
 
     async def drain(self) -> None:
         """Return when everything appended so far was delivered, or there is no broker to deliver it to."""
+        self._draining = True
         await self.outbox.flush()
+        if self._cut is not None:
+            self._cut.hurry()
         while self.outbox.stats.records and self.state == "online":
             await self._clock.sleep(0.02)
 
@@ -106,51 +116,71 @@ class Route:
             return
         dialogue = self._encoder.begin(self._image, self.outbox.memo)
         await self.outbox.flush()  # what the dialogue put into the memo is durable before the CONNECT
-        async with self._publisher.open(dialogue.will, dialogue.listens) as session:
-            attempt.healthy()
-            metrics.CONNECTS.labels(self.name).inc()
-            await self._converse(session, dialogue)
+        will = self._will_maker(dialogue) if isinstance(dialogue, Stateful) else dialogue.will
+        try:
+            async with self._publisher.open(will, dialogue.listens) as session:
+                attempt.healthy()
+                metrics.CONNECTS.labels(self.name).inc()
+                await self._converse(session, dialogue)
+        except _WithWillError:
+            self._is_offline("stopped")
+        if isinstance(dialogue, Stateful) and not self._leaving.is_set():
+            raise ConnectionLost(dialogue.why)
+
+    def _will_maker(self, dialogue: Stateful) -> WillMaker:
+        async def make() -> Message:
+            will = dialogue.connecting()
+            await self.outbox.flush()
+            return will
+
+        return make
 
     async def _converse(self, session: Session, dialogue: Dialogue) -> None:
-        mailbox = Mailbox()
+        talk = Talk(session, dialogue)
 
         def changed(device: str) -> None:
-            mailbox.post(dialogue(DeviceChanged(device=device, ts=self._clock.now_ms())))
+            streams = self.outbox.streams() if talk.stateful else ()
+            talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms(), streams=streams))
 
-        cut = Cut(
+        self._cut = cut = Cut(
             self.name,
             self.outbox,
-            session,
-            dialogue,
+            talk,
             clock=self._clock,
             replay=self._replay,
-            hooks=Hooks(self._image.settle, self._snapshot, self._say_refused),
+            hooks=Hooks(
+                self._image.settle, self._snapshot, self._say_refused, partial(self._is_online, session), self._is_held
+            ),
         )
+        if self._draining:
+            cut.hurry()
         unlisten: Callable[[], None] = lambda: None  # noqa: E731 - replaced as soon as there is something to end
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch(session), name=f"publisher {self.name}: watch")
-                await session.send(dialogue(self._online(session)))
+                await talk.say(self._online(session))
                 unlisten = self._image.listen(changed)
-                self._is_online(session)
-                lanes: list[Coroutine[Any, Any, None]] = [
-                    self._mail(session, mailbox),
-                    self._hear(session, dialogue, mailbox),
-                    cut.run(),
-                ]
+                lanes: list[Coroutine[Any, Any, None]] = [talk.mail(self._said), talk.hear(), cut.run()]
                 if self._encoder.tick is not None:
-                    lanes.append(self._tick(dialogue, mailbox, self._encoder.tick))
+                    lanes.append(self._tick(talk, self._encoder.tick))
                 tasks = [group.create_task(lane, name=f"publisher {self.name}") for lane in lanes]
-                await self._leaving.wait()
-                for task in tasks:
+                ends = [
+                    group.create_task(event.wait(), name=f"publisher {self.name}: end")
+                    for event in (self._leaving, talk.leave)
+                ]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in (*ends, *tasks):
                     task.cancel()
                 await asyncio.wait(tasks)
-                await self._last_words(session, dialogue)
+                heard = await self._last_words(session, dialogue, whole=talk.whole)
                 raise _EnoughError
         except* _EnoughError:
-            self._is_offline("stopped")
+            self._is_offline(talk.why if talk.leave.is_set() else "stopped")
         finally:
             unlisten()
+            self._cut = None
+        if talk.stateful and (session.limits.mqtt == "5" or not heard):
+            raise _WithWillError
 
     def _online(self, session: Session) -> Online:
         return Online(ts=self._clock.now_ms(), limits=session.limits, streams=self.outbox.streams())
@@ -160,26 +190,21 @@ class Route:
         reason = "the connection was closed"
         raise ConnectionLost(reason)
 
-    async def _mail(self, session: Session, mailbox: Mailbox) -> None:
-        while True:
-            self._said(await session.send(await mailbox.take()))
-
-    async def _hear(self, session: Session, dialogue: Dialogue, mailbox: Mailbox) -> None:
-        async for incoming in session.incoming():
-            mailbox.post(dialogue(incoming))
-
-    async def _tick(self, dialogue: Dialogue, mailbox: Mailbox, seconds: float) -> None:
+    async def _tick(self, talk: Talk, seconds: float) -> None:
         while True:
             await self._clock.sleep(seconds)
-            mailbox.post(dialogue(Tick(ts=self._clock.now_ms(), streams=self.outbox.streams())))
+            await talk.beside(Tick(ts=self._clock.now_ms(), streams=self.outbox.streams()))
 
-    async def _last_words(self, session: Session, dialogue: Dialogue) -> None:
+    async def _last_words(self, session: Session, dialogue: Dialogue, *, whole: bool) -> bool:
+        """Say goodbye; whether the broker heard it. Not `whole`: a message was made and never written."""
         words: Sequence[Message] = dialogue(Offline(ts=self._clock.now_ms(), streams=self.outbox.streams()))
         try:
             async with asyncio.timeout(LAST_WORDS):
-                await (await session.send(words))
+                await (await session.send(words if whole else words[-1:]))
         except (TimeoutError, AgentError) as error:
             log.warning("route.offline", publisher=self.name, reason=f"goodbye was not heard: {error!r}")
+            return False
+        return True
 
     def _said(self, outcome: Future[None]) -> None:
         """Beside the data nothing is repeated: the next connection says it all again."""
@@ -198,6 +223,8 @@ class Route:
             log.warning("route.refused", publisher=self.name, device=device or None, reason=reason, repeats=repeats)
 
     def _is_online(self, session: Session) -> None:
+        if self.state == "online":
+            return
         self.state, self.reason, self.mqtt = "online", None, session.limits.mqtt
         self._up.set(1)
         self._repeats.over("down")
@@ -212,6 +239,12 @@ class Route:
             attempts=self._failures,
         )
         self._failures = 0
+
+    def _is_held(self, why: str) -> None:
+        """The broker is there, but nothing may be said yet."""
+        if self.reason != why:
+            log.info("route.held", publisher=self.name, reason=why)
+        self._is_offline(why)
 
     def _is_offline(self, reason: str) -> None:
         if self.state == "online":

@@ -72,6 +72,18 @@ EVENTS: dict[str, Event] = {
         "Notifications of a subscription were `missing`; asked for again, `lost` of them are declared as a gap.",
     ),
     "opcua.keepalive_missed": Event("warning", "Publishing stopped without a word; the session is opened anew."),
+    "opcua.certificate_created": Event(
+        "info", "The agent made its own certificate; servers with security have to be told to trust `thumbprint`."
+    ),
+    "opcua.certificate_rejected": Event(
+        "warning", "A server showed a certificate that is not trusted (`reason`); `command` trusts it."
+    ),
+    "opcua.certificate_mismatch": Event(
+        "warning", "A server calls itself `server`, its certificate says `certificate`; it is accepted all the same."
+    ),
+    "opcua.certificate_expiring": Event(
+        "warning", "A `certificate` (own, user or the server's) runs out in `days`; below zero: it has."
+    ),
     "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
     # outbox
     "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),
@@ -85,16 +97,26 @@ EVENTS: dict[str, Event] = {
     "outbox.salvaged": Event(
         "error", "The outbox file was damaged; what could be read was saved, the rest is declared lost."
     ),
-    "outbox.restored": Event("warning", "The data directory is an older copy; a new epoch keeps keys unique."),
+    "outbox.ordered": Event("info", "Somebody ordered `records` to be sent again, or discarded (`order`)."),
+    "outbox.no_door": Event("warning", "`edge-agent outbox` cannot reach this outbox while the agent runs: `reason`."),
     "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
     # routes
     "route.online": Event("info", "A broker took us: MQTT version, window, limits, backlog to work off."),
+    "route.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data is kept on disk."),
     "route.offline": Event("warning", "The way to a broker is lost: `reason`. Data is kept on disk."),
     "route.quarantined": Event("error", "A record the broker will never take went to quarantine; declared as a gap."),
     "route.refused": Event("warning", "The broker refused a message for now: `reason`."),
     "route.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
     "route.conflict": Event("error", "Another agent writes our status topic: two agents share an id."),
     "route.drained": Event("info", "The outbox drained before the end."),
+    # sparkplug
+    "sparkplug.born": Event("info", "The edge node has said its birth: `reason`, devices, metrics."),
+    "sparkplug.host": Event("info", "The primary host is `state`."),
+    "sparkplug.host_ignored": Event("warning", "A STATE message does not count: `reason`."),
+    "sparkplug.command_refused": Event("warning", "A command other than rebirth came; the agent only reads."),
+    "sparkplug.type_learned": Event("warning", "A value did not fit its metric's type; the device was born anew."),
+    "sparkplug.unknown_metric": Event("warning", "A reading has no metric in the birth; it was not sent."),
+    "sparkplug.birth_too_large": Event("error", "A birth exceeds the broker's limit: the device cannot be published."),
     "mqtt.version_fallback": Event(
         "warning", "The broker does not speak MQTT 5; 3.1.1 cannot tell when it refuses a message."
     ),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import Incoming, Limits, Message
+from agent.core.ports import WillMaker
 
 
 @dataclass
@@ -155,13 +156,15 @@ class ScriptedPublisher:
         return self.sessions[-1]
 
     @asynccontextmanager
-    async def open(self, will: Message | None, listens: Sequence[str], /) -> AsyncIterator[ScriptedSession]:
+    async def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AsyncIterator[ScriptedSession]:
         self.attempts += 1
         await asyncio.sleep(0)
         if self.script.open_errors:
             raise self.script.open_errors.popleft()
         if not self.script.reachable:
             raise ConnectionLost("cut by the test")
+        if will is not None and not isinstance(will, Message):
+            will = await will()
         session = ScriptedSession(self.script, will, listens)
         self.sessions.append(session)
         self.opened.set()

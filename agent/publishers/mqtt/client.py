@@ -1,4 +1,4 @@
-"""One MQTT connection on the event loop: the only file that touches paho-mqtt.
+"""One MQTT connection on the event loop: with `hooks.py` the only file that touches paho-mqtt.
 
 paho does packets and keep-alive; we own the socket's making (`dial`), the loop callbacks, the window and what
 a reason code means. A Connection is used once. paho's callbacks all run on the loop; only `connect()` runs in a thread.
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -23,68 +20,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.hooks import Client, Version
 from agent.publishers.mqtt.link import LOCAL, Connack, Handler, Loss, said
 from agent.publishers.mqtt.thread import run_in_thread
 from agent.publishers.mqtt.wire import Packed
 
-Version = Literal["5", "3.1.1"]
-_PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 _MAX_READS = 64  # turns of paho's reader before the loop may do something else
-
-
-class _Client(paho.Client):
-    """paho with its socket made by our Dial, and PUBACKs read leniently.
-
-    paho drops the connection at a reason code that the standard does not list for PUBACK; mosquitto 2.0 sends one
-    (0x95 for a message over its size limit), and the reason would be lost.
-    """
-
-    def __init__(self, version: Version, client_id: str, dial: Dial) -> None:
-        self.dial = dial
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            protocol=_PROTOCOLS[version],
-            reconnect_on_failure=False,  # else it reconnects in the middle of a callback, blocking the loop
-        )
-        self.max_inflight_messages = 0  # the window is ours; with one of its own paho scans its queue at every PUBACK
-        self.acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
-        self.refused: Callable[[int], None] = lambda _code: None
-
-    def _create_socket_connection(self) -> socket.socket:
-        return self.dial.tcp()
-
-    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
-        return self.dial.tls(tcp_sock)
-
-    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        if cmd != "PUBACK" or len(packet) < 2:
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        mid = packet[0] << 8 | packet[1]
-        if self._out_messages.pop(mid, None) is not None:
-            self._inflight_messages -= 1
-            self.acknowledged(mid, packet[2] if len(packet) > 2 else 0)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
-
-    def _handle_connack(self) -> MQTTErrorCode:
-        code = self._in_packet["packet"][1] if len(self._in_packet["packet"]) > 1 else 0
-        if code == 1 and self._protocol == MQTTProtocolVersion.MQTTv311:
-            self.refused(0x84)  # paho takes the connection down without telling why
-        try:
-            return super()._handle_connack()
-        except MalformedPacket:
-            if code >= 0x80:
-                self.refused(code)  # a code paho does not know here, 0x99 for one
-            raise
-
-    def pace(self, seconds: float) -> None:
-        """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""
-        self._keepalive = cast("int", seconds)
-
-    def close(self) -> None:
-        """Close the socket without a word: the broker says our will."""
-        self._sock_close()
 
 
 class Connection:
@@ -92,7 +33,7 @@ class Connection:
 
     def __init__(self, version: Version, client_id: str, dial: Dial, *, tls: bool) -> None:
         self._loop = asyncio.get_running_loop()
-        self._client = client = _Client(version, client_id, dial)
+        self._client = client = Client(version, client_id, dial)
         if tls:
             # only says that it is TLS; the context that counts is the dial's
             client.tls_set_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -106,23 +47,28 @@ class Connection:
         self._answered = self._flushing = self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def prepare(self, username: str | None, password: str | None, will: Message | None) -> None:
-        """What CONNECT carries beside the client id."""
+    def prepare(self, username: str | None, password: str | None) -> None:
+        """What CONNECT carries beside the client id and the will."""
         self._client.username, self._client.password = username, password
-        if will is not None:
-            self._client.will_set(will.topic, will.payload, will.qos, will.retain)
 
-    async def connect(self, host: str, port: int, keep_alive: float) -> Connack:
+    async def connect(
+        self, host: str, port: int, keep_alive: float, will: Callable[[], Awaitable[Message | None]]
+    ) -> Connack:
         """Dial, send CONNECT, wait for CONNACK. Bound it with a timeout; cancelled, it leaves nothing behind.
+
+        `will` is asked for when the way stands, right before CONNECT is sent.
 
         Raises what the dial raises, and ConnectionLost when the link breaks. A refusal is a Connack like any other.
         """
         client, announced = self._client, max(1, round(keep_alive))
         clean = True if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # 3.1.1: clean session, by default
-        thread = run_in_thread(lambda: client.connect(host, port, announced, clean_start=clean))
+        thread = run_in_thread(client.dial.reach)
         try:
             await asyncio.wait({thread})
             thread.result()
+            if (said_last := await will()) is not None:
+                client.will_set(said_last.topic, said_last.payload, said_last.qos, said_last.retain)
+            client.connect(host, port, announced, clean_start=clean)  # nothing blocks: the socket is connected
             sock = client.socket()
             if sock is None:
                 raise ConnectionLost(f"{host}:{port} hung up at once")
@@ -131,7 +77,7 @@ class Connection:
         except BaseException:
             client.dial.abort()
             await asyncio.wait({thread}, timeout=0.5)  # only a resolver that hangs makes it longer
-            thread.add_done_callback(lambda _: client.close())
+            thread.add_done_callback(lambda _: client.drop())
             self.abort("gave up connecting")
             raise
         if connack.code == 0:
@@ -152,6 +98,8 @@ class Connection:
         client.on_message = self._on_message
         client.on_publish = lambda _client, _data, mid, _reason, _properties: self._acknowledged(mid, 0)  # QoS 0 only
         client.acknowledged = self._acknowledged
+        client.pinged = lambda: self._handler.pinged() if self._handler is not None else None
+        client.ponged = lambda: self._handler.ponged() if self._handler is not None else None
         client.refused = lambda code: self._answer(Connack(code))
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = lambda *_: self._flush_soon()
@@ -283,6 +231,11 @@ class Connection:
         """
         properties = cast("Properties", Packed(block)) if block is not None and len(block) > 1 else None
         return self._client.publish(topic, payload, qos, retain, properties).mid
+
+    def ping(self) -> None:
+        """Send a PINGREQ, unless one waits for its answer."""
+        if not self._gone.is_set():
+            self._guard(self._client.probe)
 
     async def leave(self, *, with_will: bool, within: float = 1.0) -> None:
         """Say goodbye. `with_will` (MQTT 5: 0x04, 3.1.1: just hang up): the broker publishes our will."""

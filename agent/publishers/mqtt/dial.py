@@ -50,7 +50,25 @@ class Dial:
         self._context: ssl.SSLContext | None = None
         self._synced = synced
         self._socket: socket.socket | None = None
+        self._ready: socket.socket | None = None
         self.aborted = False
+
+    def reach(self) -> None:
+        """Connect and, where it is asked for, shake hands; :meth:`take` then gives the socket."""
+        tcp = self.tcp()
+        self._ready = self.tls(tcp) if self._settings is not None else tcp
+
+    def take(self) -> socket.socket:
+        """The connected socket, once; it is the caller's from now on."""
+        ready, self._ready = self._ready, None
+        if ready is None:
+            raise ConnectionLost(f"{self._where} was not reached")
+        return ready
+
+    def close(self) -> None:
+        """Close what was reached and not taken."""
+        if self._ready is not None:
+            self._ready.close()
 
     def tcp(self) -> socket.socket:
         """A connected TCP socket: every address of the host gets its share of the time left."""

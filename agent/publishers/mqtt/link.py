@@ -62,6 +62,12 @@ class Handler(Protocol):
     def received(self, incoming: Incoming, /) -> None:
         """A message on a topic we listen to."""
 
+    def pinged(self) -> None:
+        """A PINGREQ is on its way, behind everything published so far."""
+
+    def ponged(self) -> None:
+        """Its PINGRESP came."""
+
     def lost(self, loss: Loss, /) -> None:
         """The connection is gone. Said once."""
 
@@ -71,6 +77,9 @@ class Link(Protocol):
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
         """Queue one PUBLISH; its packet identifier."""
+
+    def ping(self) -> None:
+        """Send a PINGREQ, unless one waits for its answer."""
 
     def abort(self, why: str = ...) -> None:
         """Hang up at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +14,11 @@ from msgspec import Struct, structs
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Limits, Message
+from agent.core.ports import WillMaker
 from agent.publishers.mqtt import reasons
-from agent.publishers.mqtt.client import Connection, Version
+from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Connack, Loss
 from agent.publishers.mqtt.session import MqttSession
 from agent.settings.base import TLSSettings
@@ -68,7 +71,7 @@ class MqttPublisher:
         self._deaf_drops = 0
 
     @asynccontextmanager
-    async def open(self, will: Message | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
+    async def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
         """See the port. Left by an exception, the session ends in a way that makes the broker say the will."""
         connection, session = await self._connect(will, listens)
         broken = True
@@ -78,7 +81,9 @@ class MqttPublisher:
         finally:
             await connection.leave(with_will=broken)
 
-    async def _connect(self, will: Message | None, listens: Sequence[str]) -> tuple[Connection, MqttSession]:
+    async def _connect(
+        self, will: Message | WillMaker | None, listens: Sequence[str]
+    ) -> tuple[Connection, MqttSession]:
         options = self._options
         if options.version == "3.1.1":
             return await self._attempt("3.1.1", will, listens)
@@ -104,7 +109,7 @@ class MqttPublisher:
         return opened
 
     async def _attempt(
-        self, version: Version, will: Message | None, listens: Sequence[str]
+        self, version: Version, will: Message | WillMaker | None, listens: Sequence[str]
     ) -> tuple[Connection, MqttSession]:
         options = self._options
         dial = Dial(
@@ -115,11 +120,13 @@ class MqttPublisher:
             synced=lambda: self._clock.synced,
         )
         connection = Connection(version, options.client_id, dial, tls=options.tls is not None)
-        connection.prepare(options.username, self._password(), self._will(will))
+        connection.prepare(options.username, self._password())
         session: MqttSession | None = None
         try:
             async with asyncio.timeout(options.connect_timeout):
-                connack = await connection.connect(options.host, options.port, options.keep_alive)
+                connack = await connection.connect(
+                    options.host, options.port, options.keep_alive, partial(self._will, will)
+                )
                 self._judge(connack)
                 session = MqttSession(connection, self._limits(version, connack), options.publisher)
                 connection.attach(_Watch(self, session))
@@ -150,9 +157,11 @@ class MqttPublisher:
         except (OSError, UnicodeError) as error:
             raise TransientError(f"password_file {path}: {error}", retry_after=30.0) from None
 
-    def _will(self, will: Message | None) -> Message | None:
+    async def _will(self, will: Message | WillMaker | None) -> Message | None:
         if will is None:
             return None
+        if not isinstance(will, Message):
+            will = await will()
         return structs.replace(
             will,
             qos=0 if "qos" in self._without else will.qos,
@@ -220,6 +229,8 @@ class _Watch:
         self._session = session
         self.acknowledged = session.acknowledged
         self.received = session.received
+        self.pinged = session.pinged
+        self.ponged = session.ponged
 
     def lost(self, loss: Loss, /) -> None:
         if loss.code is not None:

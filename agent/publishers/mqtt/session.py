@@ -22,6 +22,8 @@ from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
 log = get_logger("mqtt")
 
 _MAX_INCOMING = 1000
+#: What was sent at QoS 0 and wants proof is followed by a PINGREQ so soon, seconds.
+_PROBE_AFTER = 0.1
 
 
 class _Bundle:
@@ -39,6 +41,9 @@ class _Flying(NamedTuple):
     sent: float
     size: int
     topic: str
+    order: int  # of writing, over all messages of the session
+    answered: bool  # by a PUBACK; QoS 0 is only written
+    proof: bool
 
 
 class _Packet(NamedTuple):
@@ -65,6 +70,10 @@ class MqttSession:
         self._incoming: deque[Incoming] = deque(maxlen=_MAX_INCOMING)
         self._came = asyncio.Event()
         self._unheard = False
+        self._order = 0
+        self._unproven: deque[_Flying] = deque()  # written at QoS 0; TCP keeps the order, so a later answer proves them
+        self._pinged = 0  # what was written before the PINGREQ under way
+        self._probe: asyncio.TimerHandle | None = None
         # what only we can see; records and bytes are counted by the route
         self._no_subscriber = PUBLISHED.labels(publisher, "no_subscriber")
         self._ack_seconds = ACK_SECONDS.labels(publisher)
@@ -119,6 +128,12 @@ class MqttSession:
         self._ack_seconds.observe(time.monotonic() - flying.sent)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
+        if flying.proof:
+            self._unproven.append(flying)
+            self._probe_soon()
+            return
+        if self._unproven and flying.answered:
+            self._prove(flying.order)
         if code < 0x80:
             self._taken(flying, code)
             return
@@ -131,6 +146,16 @@ class MqttSession:
         """A message on a topic listened to."""
         self._incoming.append(incoming)
         self._came.set()
+
+    def pinged(self) -> None:
+        """A PINGREQ follows everything written so far."""
+        self._pinged = self._order
+
+    def ponged(self) -> None:
+        """The broker has read everything before the PINGREQ."""
+        self._prove(self._pinged)
+        if self._unproven:
+            self._probe_soon()
 
     def lost(self, loss: Loss, /) -> None:
         """The connection is gone: everything in flight fails, everybody who waits is told."""
@@ -147,8 +172,11 @@ class MqttSession:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         reason = str(self._why())
-        flying, self._flying = self._flying, {}
-        for one in flying.values():
+        if self._probe is not None:
+            self._probe.cancel()
+        flying, self._flying = [*self._unproven, *self._flying.values()], {}
+        self._unproven.clear()
+        for one in flying:
             _fail(one.bundle, ConnectionLost(reason))
 
     @property
@@ -183,7 +211,24 @@ class MqttSession:
         except ValueError as error:
             _fail(bundle, Rejected(f"{message.topic}: {error}"))
             return
-        self._flying[mid] = _Flying(bundle, time.monotonic(), packet.size, message.topic)
+        self._order += 1
+        self._flying[mid] = _Flying(
+            bundle, time.monotonic(), packet.size, message.topic, self._order, packet.qos > 0,
+            message.proof and not packet.qos,
+        )  # fmt: skip
+
+    def _probe_soon(self) -> None:
+        if self._probe is None and self._why is None:
+            self._probe = asyncio.get_running_loop().call_later(_PROBE_AFTER, self._ask)
+
+    def _ask(self) -> None:
+        self._probe = None
+        if self._unproven:
+            self._link.ping()
+
+    def _prove(self, order: int) -> None:
+        while self._unproven and self._unproven[0].order <= order:
+            self._taken(self._unproven.popleft(), 0)
 
     async def _wait_for_room(self) -> None:
         self._room = asyncio.get_running_loop().create_future()

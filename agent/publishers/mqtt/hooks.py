@@ -1,0 +1,92 @@
+"""paho-mqtt's client with its hooks turned to us. Used by `client.py` only."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket
+
+from agent.publishers.mqtt.dial import Dial
+
+Version = Literal["5", "3.1.1"]
+_PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+
+
+class Client(paho.Client):
+    """paho with its socket made by our Dial, and PUBACKs read leniently.
+
+    paho drops the connection at a reason code that the standard does not list for PUBACK; mosquitto 2.0 sends one
+    (0x95 for a message over its size limit), and the reason would be lost.
+    """
+
+    def __init__(self, version: Version, client_id: str, dial: Dial) -> None:
+        self.dial = dial
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=_PROTOCOLS[version],
+            reconnect_on_failure=False,  # else it reconnects in the middle of a callback, blocking the loop
+        )
+        self.max_inflight_messages = 0  # the window is ours; with one of its own paho scans its queue at every PUBACK
+        self.acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
+        self.pinged: Callable[[], None] = lambda: None
+        self.ponged: Callable[[], None] = lambda: None
+        self.refused: Callable[[int], None] = lambda _code: None
+
+    def _create_socket_connection(self) -> socket.socket:
+        return self.dial.take()
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
+        return tcp_sock  # the dial has done the handshake
+
+    def _send_pingreq(self) -> MQTTErrorCode:
+        self.pinged()
+        return super()._send_pingreq()
+
+    def _handle_pingresp(self) -> MQTTErrorCode:
+        result = super()._handle_pingresp()
+        self.ponged()
+        return result
+
+    def probe(self) -> None:
+        """PINGREQ now, unless one is under way; paho takes care of the answer as of its own."""
+        if not self._ping_t:
+            self._send_pingreq()
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if cmd != "PUBACK" or len(packet) < 2:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        mid = packet[0] << 8 | packet[1]
+        if self._out_messages.pop(mid, None) is not None:
+            self._inflight_messages -= 1
+            self.acknowledged(mid, packet[2] if len(packet) > 2 else 0)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _handle_connack(self) -> MQTTErrorCode:
+        code = self._in_packet["packet"][1] if len(self._in_packet["packet"]) > 1 else 0
+        if code == 1 and self._protocol == MQTTProtocolVersion.MQTTv311:
+            self.refused(0x84)  # paho takes the connection down without telling why
+        try:
+            return super()._handle_connack()
+        except MalformedPacket:
+            if code >= 0x80:
+                self.refused(code)  # a code paho does not know here, 0x99 for one
+            raise
+
+    def pace(self, seconds: float) -> None:
+        """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""
+        self._keepalive = cast("int", seconds)
+
+    def close(self) -> None:
+        """Close the socket without a word: the broker says our will."""
+        self._sock_close()
+
+    def drop(self) -> None:
+        """Close whatever there is, connected or just reached."""
+        self.dial.close()
+        self._sock_close()

@@ -1,0 +1,148 @@
+"""One dialogue over one session: who may speak when.
+
+Most dialogues are stateless: events are answered as they come, what is said beside the data waits in a mailbox where
+the newest wins. The messages of a stateful one count (Sparkplug's seq): each is made and written in one go, under one
+lock, whatever caused it; and it says itself when data may flow (`Stateful.course`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Sequence
+
+from agent.core.flow import DeviceChanged, DialogueEvent, Message, Opening, Record, Stream
+from agent.core.ports import Dialogue, Session, Stateful
+from agent.runtime.mailbox import Mailbox
+
+Said = Callable[[Future[None]], None]
+
+
+class Talk:
+    """Answers events over the session; belongs to one session."""
+
+    def __init__(self, session: Session, dialogue: Dialogue) -> None:
+        self.limits = session.limits
+        self.leave = asyncio.Event()  #: the dialogue wants the session to end
+        self.turn = asyncio.Lock()  #: held while a stateful dialogue speaks, and around a cut
+        self.whole = True  #: every message that was made has been written
+        self._session = session
+        self._dialogue = dialogue
+        self._stateful = dialogue if isinstance(dialogue, Stateful) else None
+        self._mailbox = Mailbox()
+        self._changes: dict[str, DeviceChanged] = {}
+        self._changed = asyncio.Event()
+        self._steered = asyncio.Event()
+
+    # --- the course ---------------------------------------------------------------------------------------------------
+
+    @property
+    def stateful(self) -> bool:
+        """Whether the dialogue's messages count."""
+        return self._stateful is not None
+
+    @property
+    def flowing(self) -> bool:
+        """Whether records may be sent."""
+        return self._stateful is None or self._stateful.course == "flow"
+
+    @property
+    def why(self) -> str:
+        """Why the dialogue holds or leaves."""
+        return self._stateful.why if self._stateful is not None else ""
+
+    @property
+    def linger(self) -> float:
+        """Seconds an acknowledged record is kept on."""
+        return self._stateful.linger if self._stateful is not None else 0.0
+
+    async def may_open(self) -> None:
+        """Return when a cut may be made."""
+        while self._stateful is not None and self._stateful.course in ("hold", "leave"):
+            await self._next_course()
+
+    async def interrupted(self) -> None:
+        """Return when the dialogue no longer wants records to flow."""
+        while self.flowing:
+            await self._next_course()
+
+    async def _next_course(self) -> None:
+        self._steered.clear()
+        await self._steered.wait()
+
+    # --- speaking -----------------------------------------------------------------------------------------------------
+
+    async def say(self, event: DialogueEvent) -> Future[None]:
+        """Send what the dialogue answers; see `Session.send`."""
+        if self._stateful is None:
+            return await self._session.send(self._dialogue(event))
+        async with self.turn:
+            return await self._write(self._dialogue(event))
+
+    async def deliver(self, record: Record) -> tuple[Future[None], int]:
+        """Send a record: the outcome, and bytes of payload. Waits for ever while the course is another one.
+
+        Raises Rejected where the dialogue can never say it.
+        """
+        if self._stateful is None:
+            messages = self._dialogue(record)
+            return await self._session.send(messages), _size(messages)
+        async with self.turn:
+            if self.flowing:
+                messages = self._dialogue(record)
+                return await self._write(messages), _size(messages)
+        await asyncio.Event().wait()  # the cut is about to end this lane
+        raise AssertionError
+
+    async def open(self, now: Callable[[], int], streams: Callable[[], Sequence[Stream]]) -> None:
+        """Say what comes before any record. `turn` is held; up to the look at the image nothing is awaited."""
+        if self._stateful is not None:
+            await self._write(self._dialogue(Opening(ts=now(), streams=streams())))
+
+    async def _write(self, messages: Sequence[Message]) -> Future[None]:
+        stateful = self._stateful
+        if stateful is not None and stateful.course != "flow":
+            self._steered.set()
+            if stateful.course == "leave":
+                self.leave.set()
+        self.whole = False  # cancelled while it waits for room, a number is lost
+        outcome = await self._session.send(messages)
+        self.whole = True
+        return outcome
+
+    # --- beside the data ----------------------------------------------------------------------------------------------
+
+    def changed(self, change: DeviceChanged) -> None:
+        """A device changed in the image: at once, from any place."""
+        if self._stateful is None:
+            self._mailbox.post(self._dialogue(change))
+        else:
+            self._changes[change.device] = change
+            self._changed.set()
+
+    async def hear(self) -> None:
+        """Hand on what arrives, until the session ends."""
+        async for incoming in self._session.incoming():
+            await self.beside(incoming)
+
+    async def beside(self, event: DialogueEvent) -> None:
+        """Answer an event that is no record."""
+        if self._stateful is None:
+            self._mailbox.post(self._dialogue(event))
+        else:
+            await self.say(event)
+
+    async def mail(self, said: Said) -> None:
+        """Send what is to be said beside the data, until cancelled."""
+        while self._stateful is None:
+            said(await self._session.send(await self._mailbox.take()))
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            changes, self._changes = self._changes, {}
+            for change in changes.values():
+                said(await self.say(change))
+
+
+def _size(messages: Sequence[Message]) -> int:
+    return sum(len(message.payload) for message in messages)
