@@ -112,3 +112,38 @@ def _verify(url: _Url = None, root: _Root = None, config: _Of = None, seconds: _
     from agent.cli.verify import verify
 
     raise typer.Exit(verify(url, root, config, seconds))
+
+
+@_app.command("trust")
+def _trust(
+    what: Annotated[str | None, typer.Argument(metavar="[DEVICE|THUMBPRINT]", help="Default: list them.")] = None,
+    config: _Config = _DEFAULT,
+    remove: Annotated[bool, typer.Option("--remove", help="Trust it no longer.")] = False,
+) -> None:
+    """Certificates of OPC UA servers: list them, or trust one that was rejected."""
+    from agent.cli.trust import trust
+
+    raise typer.Exit(trust(config, what, remove=remove))
+
+
+@_app.command("outbox")
+def _outbox(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
+    verb: Annotated[
+        Literal["list", "quarantined", "requeue", "discard", "resend"], typer.Argument(help="What to do.")
+    ] = "list",
+    ids: Annotated[list[int] | None, typer.Argument(help="Quarantined records (requeue, discard).")] = None,
+    config: _Config = _DEFAULT,
+    publisher: Annotated[str | None, typer.Option(help="Only this publisher's outbox.")] = None,
+    device: Annotated[str | None, typer.Option(help="Only records of these devices, a glob.")] = None,
+    epoch: Annotated[str | None, typer.Option(help="Only records of this epoch …")] = None,
+    first: Annotated[int | None, typer.Option("--from", min=1, help="… from this number on …")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=1, help="… up to this one.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only records committed since: 10m, or an instant.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """What waits and what is quarantined; send again, give up. Also while the agent runs."""
+    from agent.cli.outbox import Order, outbox
+
+    order = Order(verb, publisher, ids or (), device, epoch, first, last, since, everything, as_json)
+    raise typer.Exit(outbox(config, order))

@@ -78,6 +78,7 @@ class Opened(msgspec.Struct, kw_only=True):
     allocated: int
     quarantined: int
     memo: dict[str, bytes]
+    shelved: set[int] = set()  #: streams of records that are kept acknowledged, or in quarantine
     downs: Sequence[Row] = ()  #: declarations of time, not delivered yet, of streams older than the last run
     damage: str | None = None  #: what was wrong, where the file had to be salvaged
     moved_to: str | None = None

@@ -44,7 +44,7 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
             _longer(state, row, started_ms)
     if opened.damage is not None:
         _damaged(state, opened, started_ms, again=again)
-    rows = {low.id for low in opened.lows}
+    rows = {low.id for low in opened.lows} | opened.shelved
     return over(opened.streams, rows, previous if not again else book.epoch)
 
 

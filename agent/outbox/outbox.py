@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.ports import Memo, OutboxStats, Reader
+from agent.outbox.clerk import Clerk
 from agent.outbox.cut import Packer
+from agent.outbox.door import door, socket_path
 from agent.outbox.pack import unpack
 from agent.outbox.reader import LaneReader
 from agent.outbox.state import State
@@ -34,8 +36,9 @@ class SqliteOutbox:
     """One file, one thread, one writer task. Open once at a time."""
 
     def __init__(
-        self, path: Path | None, *, name: str, settings: OutboxSettings, clock: Clock, max_record_bytes: int = 96 << 10
-    ) -> None:
+        self, path: Path | None, *, name: str, settings: OutboxSettings, clock: Clock,
+        max_record_bytes: int = 96 << 10, reachable: bool = False,
+    ) -> None:  # fmt: skip
         self._name = name
         self._path = None if settings.durability == "memory" else path
         self._settings = settings
@@ -46,6 +49,7 @@ class SqliteOutbox:
         self._writer: Writer | None = None
         self._reader: LaneReader | None = None
         self._opened = False
+        self._door = socket_path(path) if path is not None and reachable else None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -63,7 +67,8 @@ class SqliteOutbox:
             async with asyncio.TaskGroup() as group:
                 group.create_task(writer.run(), name=f"outbox-{self._name}")
                 try:
-                    yield
+                    async with self._reachable(writer, group):
+                        yield
                 except Exception as raised:  # noqa: BLE001 - raised again below, not wrapped in a group of one
                     error = raised
                 writer.stop()
@@ -72,6 +77,16 @@ class SqliteOutbox:
             writer.close()
         if error is not None:
             raise error
+
+    def _reachable(self, writer: Writer, group: asyncio.TaskGroup) -> AbstractAsyncContextManager[None]:
+        if self._door is None:
+            return nullcontext()
+        clerk = Clerk(self._state, writer, name=self._name, end_session=self._end_session)
+        return door(self._door, clerk.answer, group, publisher=self._name)
+
+    def _end_session(self, reason: str) -> None:
+        if self._reader is not None:
+            self._reader.end(reason)
 
     def _begin_again(self) -> None:
         """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
@@ -140,9 +155,16 @@ class SqliteOutbox:
         )
 
 
+def outbox_path(data_dir: Path, name: str) -> Path:
+    """The file of the route `name`."""
+    return data_dir / "outbox" / f"{name}.sqlite"
+
+
 def open_outbox(
     data_dir: Path, *, name: str, settings: OutboxSettings, clock: Clock, max_record_bytes: int = 96 << 10
 ) -> SqliteOutbox:
     """The outbox of the route `name`, in its own file under `data_dir`."""
-    path = data_dir / "outbox" / f"{name}.sqlite"
-    return SqliteOutbox(path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes)
+    path = outbox_path(data_dir, name)
+    return SqliteOutbox(
+        path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes, reachable=True
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from agent.core.errors import ConnectionLost
 from agent.core.flow import Record
 from agent.outbox.job import Damaged, DiskRefused, Row
 from agent.outbox.lanes import Lanes
@@ -29,6 +30,7 @@ class LaneReader:
         self._damaged = damaged
         self._live_ready = asyncio.Event()
         self._backlog_ready = asyncio.Event()
+        self._over: str | None = None
 
     def notify(self) -> None:
         """The lanes have changed."""
@@ -37,6 +39,16 @@ class LaneReader:
         if self._lanes.next_range is not None:
             self._backlog_ready.set()
 
+    def end(self, reason: str) -> None:
+        """Whoever waits for records is told that this session is over: what comes next needs a new one."""
+        self._over = reason
+        self._live_ready.set()
+        self._backlog_ready.set()
+
+    def _still_on(self) -> None:
+        if self._over is not None:
+            raise ConnectionLost(self._over)
+
     @property
     def closed(self) -> bool:
         """Whether another session has begun, or none is on."""
@@ -44,6 +56,7 @@ class LaneReader:
 
     async def live(self, limit: int, /) -> Sequence[Record]:
         while True:
+            self._still_on()
             records = [] if self.closed else self._lanes.take_live(limit)
             if records:
                 for record in records:
@@ -54,6 +67,7 @@ class LaneReader:
 
     async def backlog(self, limit: int, /) -> Sequence[Record]:
         while True:
+            self._still_on()
             if self.closed or self._lanes.next_range is None:
                 self._backlog_ready.clear()
                 await self._backlog_ready.wait()

@@ -57,6 +57,6 @@ def declarations(opened: Opened, durability: Durability, started_ms: int) -> lis
     return result
 
 
-def over(streams: Sequence[StoredStream], lows: set[int], previous_epoch: str | None) -> list[int]:
-    """Streams nothing is left of: neither rows, nor anything to declare."""
-    return [stream.id for stream in streams if stream.id not in lows and stream.epoch != previous_epoch]
+def over(streams: Sequence[StoredStream], held: set[int], previous_epoch: str | None) -> list[int]:
+    """Streams nothing is left of: no rows (whose streams are `held`), and nothing to declare."""
+    return [stream.id for stream in streams if stream.id not in held and stream.epoch != previous_epoch]

@@ -26,6 +26,7 @@ _LOW = (
     "SELECT (SELECT hold FROM records WHERE stream = ?1 AND hold IS NOT NULL ORDER BY hold LIMIT 1),"
     " EXISTS (SELECT 1 FROM records WHERE stream = ?1)"
 )
+_SHELVED = "SELECT stream FROM acked UNION SELECT stream FROM quarantine"
 _COLUMNS = "id, stream, seq, ts, size, readings"
 
 
@@ -95,7 +96,7 @@ class Store:
             row
             for (number,) in streams
             for found in self.db.execute(
-                "SELECT id FROM records WHERE stream = ? AND hold IS NULL", (number,)
+                "SELECT id FROM records WHERE stream = ? AND hold IS NULL AND seq = 0", (number,)
             ).fetchall()
             for row in self.fetch(found[0], found[0], 1, 1)
         ]
@@ -110,6 +111,7 @@ class Store:
             clean=meta.get("clean") == "1",
             same_boot=not boot or meta.get("boot") in {None, "", boot},
             streams=[StoredStream(*row) for row in db.execute("SELECT id, epoch, device, next, ts FROM streams")],
+            shelved={row for (row,) in db.execute(_SHELVED)},
             lows=self._lows(row for (row,) in db.execute("SELECT DISTINCT stream FROM records").fetchall()),
             records=records,
             size=size,

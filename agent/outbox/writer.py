@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 from agent.core.errors import AgentError
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, undone
@@ -16,6 +18,8 @@ from agent.outbox.report import Report
 from agent.outbox.state import State
 from agent.outbox.store import Store
 from agent.outbox.worker import Worker
+
+T = TypeVar("T")
 
 #: Group commit: after a commit the next one waits this long (seconds), by durability.
 PACE = {"memory": 0.005, "commit": 0.005, "fsync": 0.1}
@@ -82,6 +86,21 @@ class Writer:
         if not self._is_open:
             raise DiskRefused("the outbox file is not open")
         return await self._worker.call(partial(self._store.fetch, low, high, limit, max_bytes))
+
+    async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function on the connection. Call with the lock held."""
+        if not self._is_open:
+            raise DiskRefused("the outbox file is not open")
+        try:
+            return await self._worker.call(lambda: function(self._store.db))
+        except Damaged as error:
+            self.damaged(error.reason)
+            raise
+
+    async def use(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function on the connection, between two commits."""
+        async with self.lock:
+            return await self.call(function)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

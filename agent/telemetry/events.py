@@ -98,7 +98,9 @@ EVENTS: dict[str, Event] = {
         "error", "The outbox file was damaged; what could be read was saved, the rest is declared lost."
     ),
     "outbox.ordered": Event("info", "Somebody ordered `records` to be sent again, or discarded (`order`)."),
-    "outbox.no_door": Event("warning", "`edge-agent outbox` cannot reach this outbox while the agent runs: `reason`."),
+    "outbox.no_door": Event(
+        "warning", "The command `edge-agent outbox` cannot reach this outbox while the agent runs: `reason`."
+    ),
     "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
     # routes
     "route.online": Event("info", "A broker took us: MQTT version, window, limits, backlog to work off."),

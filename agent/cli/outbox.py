@@ -1,0 +1,171 @@
+"""`edge-agent outbox`: what waits, what is quarantined; requeue, discard, resend. Works beside a running agent."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from agent.cli.mistakes import report
+from agent.config.loader import load
+from agent.config.model import Config
+from agent.core.errors import ConfigError, PermanentError
+from agent.outbox import outbox_path
+from agent.outbox.ask import Answer, Aside, Ask, Heap, Listing, Verb, Which
+from agent.outbox.desk import inquire
+from agent.settings.values import parse_duration
+
+
+@dataclass(frozen=True)
+class Order:
+    """The command line."""
+
+    verb: Verb
+    publisher: str | None = None
+    ids: Sequence[int] = ()
+    device: str | None = None
+    epoch: str | None = None
+    first: int | None = None
+    last: int | None = None
+    since: str | None = None
+    everything: bool = False
+    json: bool = False
+
+
+def outbox(config: Path, order: Order) -> int:
+    """0: done; 1: an outbox could not be asked; 2: the configuration or the command line has a mistake."""
+    try:
+        loaded = load(config).config
+        names = _names(loaded, order.publisher)
+        ask = Ask(order.verb, _which(order, len(names)))
+    except ConfigError as error:
+        report(error, sys.stderr)
+        return 2
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    failed = False
+    answers: dict[str, Answer] = {}
+    for name in names:
+        try:
+            answers[name] = answer = inquire(outbox_path(loaded.agent.data_dir, name), ask)
+            reason = answer.error
+        except PermanentError as error:
+            reason = str(error)
+        if reason is not None:
+            failed = True
+            sys.stderr.write(f"{name}: {reason}\n")
+    _show(answers, order)
+    return 1 if failed else 0
+
+
+def _names(config: Config, publisher: str | None) -> list[str]:
+    if publisher is not None and publisher not in config.publishers:
+        known = ", ".join(config.publishers)
+        raise ValueError(f"there is no publisher {publisher!r}; there are: {known}")
+    return [publisher] if publisher is not None else list(config.publishers)
+
+
+def _which(order: Order, publishers: int) -> Which:
+    which = Which(
+        ids=tuple(order.ids) or None,
+        device=order.device,
+        epoch=order.epoch,
+        first=order.first,
+        last=order.last,
+        since=None if order.since is None else _instant(order.since),
+    )
+    if order.ids and order.verb not in ("requeue", "discard", "quarantined"):
+        raise ValueError(f"{order.verb} takes no ids; narrow it with --device, --epoch, --from, --to, --since")
+    if order.ids and publishers > 1:
+        raise ValueError("ids count per publisher; say which with --publisher")
+    if order.verb in ("requeue", "discard", "resend"):
+        if which.everything and not order.everything:
+            raise ValueError(
+                f"{order.verb} what? Narrow it with ids, --device, --epoch, --from, --to, --since; or --all"
+            )
+        if order.everything and not which.everything:
+            raise ValueError("--all and a choice contradict each other; keep one of them")
+    return which
+
+
+def _instant(text: str) -> int:
+    """`10m` ago, or an instant in ISO 8601 (UTC where it names no zone)."""
+    try:
+        return round((time.time() - parse_duration(text)) * 1000)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"--since {text!r} is neither a duration (10m) nor an instant (2026-11-22T06:00:00Z)"
+        ) from None
+    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+# --- showing ----------------------------------------------------------------------------------------------------------
+
+
+def _show(answers: dict[str, Answer], order: Order) -> None:
+    if order.json:
+        sys.stdout.write(msgspec.json.encode(answers).decode() + "\n")
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, markup=False)
+    for name, answer in answers.items():
+        if answer.listing is not None:
+            _listing(console, name, answer.listing)
+        elif answer.quarantined is not None:
+            _asides(console, name, answer.quarantined)
+        elif answer.done is not None:
+            done = answer.done
+            console.print(f"{name}: {_PAST[order.verb]} {done.records} records, {done.readings} readings")
+
+
+_PAST = {"requeue": "requeued", "discard": "discarded", "resend": "to be sent again:"}
+
+
+def _listing(console: Console, name: str, listing: Listing) -> None:
+    table = Table("", "device", "epoch", "seq", "records", "readings", "bytes", "oldest", box=None, pad_edge=False)
+    for what, heaps in _heaps(listing):
+        for heap in heaps:
+            seqs = f"{heap.first}-{heap.last}" if heap.last > heap.first else f"{heap.first}"
+            figures = (f"{heap.records}", f"{heap.readings}", f"{heap.bytes}")
+            table.add_row(what, heap.device, heap.epoch, seqs, *figures, _time(heap.from_ts))
+    records, size = (sum(getattr(heap, key) for heap in listing.waiting) for key in ("records", "bytes"))
+    aside, kept = (sum(heap.records for heap in heaps) for heaps in (listing.quarantined, listing.kept))
+    console.print(
+        f"{name}: {records} records wait ({size} bytes), {listing.declarations} declarations of gaps;"
+        f" {aside} records in quarantine, {kept} acknowledged ones kept"
+    )
+    if table.rows:
+        console.print(table)
+
+
+def _heaps(listing: Listing) -> Iterator[tuple[str, list[Heap]]]:
+    yield "waits", listing.waiting
+    yield "quarantine", listing.quarantined
+    yield "kept", listing.kept
+
+
+def _asides(console: Console, name: str, asides: list[Aside]) -> None:
+    console.print(f"{name}: {len(asides)} records in quarantine")
+    table = Table("id", "device", "epoch", "seq", "from", "since", "readings", "bytes", "reason", box=None)
+    for one in asides:
+        numbers: tuple[Any, ...] = (one.id, one.device, one.epoch, one.seq)
+        more: tuple[Any, ...] = (_time(one.ts), _time(one.at), one.readings, one.bytes, one.reason)
+        table.add_row(*map(str, numbers + more))
+    if asides:
+        console.print(table)
+
+
+def _time(ts: int) -> str:
+    return datetime.fromtimestamp(ts / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,94 @@
+"""Answers `edge-agent outbox` while the agent runs: between two commits, and so that the figures stay right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from agent.core.errors import AgentError
+from agent.outbox import shelves
+from agent.outbox.ask import Answer, Ask, Which
+from agent.outbox.job import Row
+from agent.outbox.state import State
+from agent.outbox.streams import Low
+from agent.outbox.writer import Writer
+from agent.telemetry.logging import get_logger
+
+#: Why a session ends: history in order needs a new one.
+AGAIN = "records are sent again"
+
+log = get_logger("outbox")
+
+
+class Clerk:
+    """One outbox's. `end_session` ends the broker session that is on, if one is."""
+
+    def __init__(self, state: State, writer: Writer, *, name: str, end_session: Callable[[str], None]) -> None:
+        self._state = state
+        self._writer = writer
+        self._name = name
+        self._end_session = end_session
+
+    async def answer(self, ask: Ask) -> Answer:
+        """Never raises but for cancellation."""
+        try:
+            await self._writer.flush()
+            match ask.verb:
+                case "list":
+                    return await self._list()
+                case "quarantined":
+                    found = await self._writer.use(lambda db: shelves.quarantined(db, ask.which))
+                    return Answer(quarantined=found)
+                case "discard":
+                    return await self._discard(ask.which)
+                case "requeue":
+                    return await self._again("quarantine", ask.which)
+                case "resend":
+                    return await self._again("acked", ask.which)
+        except AgentError as error:
+            return Answer(error=str(error))
+
+    async def _list(self) -> Answer:
+        """In portions, so that a long backlog holds no commit up for long."""
+        use = self._writer.use
+        sums = {table: shelves.Sums() for table in ("records", "quarantine", "acked")}
+        for table, one in sums.items():
+            last = await use(partial(shelves.last_row, table=table))
+            for low in range(0, last + 1, shelves.PORTION):
+                await use(partial(one.portion, table=table, low=low))
+        known = await use(shelves.streams)
+        return Answer(listing=shelves.put_together(sums, known, self._state.book.epoch))
+
+    async def _discard(self, which: Which) -> Answer:
+        async with self._writer.lock:
+            rows = await self._writer.call(lambda db: shelves.discard(db, which))
+            self._state.quarantined -= len(rows)
+        self._said("discard", rows)
+        return Answer(done=shelves.done(rows))
+
+    async def _again(self, shelf: shelves.Shelf, which: Which) -> Answer:
+        state = self._state
+        async with self._writer.lock:
+            known = await self._writer.call(shelves.streams)
+            rows = await self._writer.call(lambda db: shelves.put_back(db, shelf, which))
+            touched = {row.stream for row in rows}
+            lows = [
+                Low(number, None if track is None else track.hold, rows=True)
+                for number in touched
+                for track in [state.book.by_id(number)]
+            ]
+            state.book.load([known[number] for number in touched], lows, ())
+            state.records += len(rows)
+            state.bytes += sum(row.size for row in rows)
+            if rows:
+                oldest = (rows[0].row, rows[0].ts)
+                state.oldest = oldest if state.oldest is None else min(state.oldest, oldest)
+            if shelf == "quarantine":
+                state.quarantined -= len(rows)
+        self._said("requeue" if shelf == "quarantine" else "resend", rows)
+        if rows:
+            self._end_session(AGAIN)
+        return Answer(done=shelves.done(rows))
+
+    def _said(self, verb: str, rows: Sequence[Row]) -> None:
+        log.info("outbox.ordered", publisher=self._name, order=verb, records=len(rows))

@@ -1,0 +1,57 @@
+"""Asking an outbox from another process: at its door while an agent runs, else in its file, as its only user."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from agent.core.errors import AgentError, PermanentError
+from agent.outbox import shelves
+from agent.outbox.ask import Answer, Ask
+from agent.outbox.door import ask as knock
+from agent.outbox.door import socket_path
+from agent.outbox.guard import own
+from agent.outbox.schema import connect
+
+
+def inquire(file: Path, question: Ask) -> Answer:
+    """The answer. Raises PermanentError where there is no outbox, or one that cannot be used."""
+    try:
+        answer = knock(socket_path(file), question)
+    except (OSError, ValueError) as error:
+        raise PermanentError(
+            f"the agent that uses {file} does not answer: {error}", "ask as the agent's user"
+        ) from error
+    if answer is not None:
+        return answer
+    if not file.exists():
+        raise PermanentError(f"there is no outbox at {file}", "has the agent ever run with this configuration?")
+    lock = own(file)
+    try:
+        with closing(connect(file, "fsync")) as db:
+            return _answer(db, question)
+    except PermanentError:
+        raise
+    except (AgentError, sqlite3.Error) as error:
+        raise PermanentError(
+            f"{file} cannot be used: {error}", "a start of the agent saves what can be saved"
+        ) from error
+    finally:
+        os.close(lock)
+
+
+def _answer(db: sqlite3.Connection, question: Ask) -> Answer:
+    which = question.which
+    match question.verb:
+        case "list":
+            return Answer(listing=shelves.listing(db))
+        case "quarantined":
+            return Answer(quarantined=shelves.quarantined(db, which))
+        case "discard":
+            return Answer(done=shelves.done(shelves.discard(db, which)))
+        case "requeue":
+            return Answer(done=shelves.done(shelves.put_back(db, "quarantine", which)))
+        case "resend":
+            return Answer(done=shelves.done(shelves.put_back(db, "acked", which)))

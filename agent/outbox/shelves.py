@@ -1,0 +1,182 @@
+"""What an operator does with a file: the SQL behind `edge-agent outbox`.
+
+Every function runs where the one connection is used: in the outbox's worker thread, or in the command itself while no
+agent runs. A record that is sent again goes back under the row number it had, so that the next reader hands it out in
+its place; it holds `low` no more, because it was acknowledged (or declared) once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from agent.outbox.ask import Aside, Done, Heap, Listing, Which
+from agent.outbox.guard import translated
+from agent.outbox.job import Row
+from agent.outbox.streams import StoredStream
+
+Shelf = Literal["quarantine", "acked"]
+
+#: Rows that are looked at between two commits of others.
+PORTION = 20_000
+_COLUMNS = "id, stream, seq, ts, size, readings"
+
+
+def streams(db: sqlite3.Connection) -> dict[int, StoredStream]:
+    """All streams of the file, by id."""
+    with translated():
+        rows = db.execute("SELECT id, epoch, device, next, ts FROM streams")
+        return {row[0]: StoredStream(*row) for row in rows}
+
+
+def last_row(db: sqlite3.Connection, table: str) -> int:
+    """Highest row number."""
+    with translated():
+        return int(db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])  # noqa: S608 - our names
+
+
+def epoch(db: sqlite3.Connection) -> str | None:
+    """Of the last run that began."""
+    with translated():
+        row = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    return None if row is None else str(row[0])
+
+
+class Sums:
+    """Adds up portions of a table."""
+
+    def __init__(self) -> None:
+        self.declarations = 0
+        self._by_stream: dict[int, list[int]] = {}
+
+    def portion(self, db: sqlite3.Connection, table: str, low: int) -> None:
+        """Take in `PORTION` row numbers from `low` on."""
+        with translated():
+            found = db.execute(
+                "SELECT stream, count(*), sum(readings), sum(size), min(seq), max(seq), min(ts), max(ts)"  # noqa: S608
+                f" FROM {table} WHERE id BETWEEN ? AND ? AND seq > 0 GROUP BY stream",
+                (low, low + PORTION - 1),
+            ).fetchall()
+            if table == "records":
+                self.declarations += db.execute(
+                    "SELECT count(*) FROM records WHERE id BETWEEN ? AND ? AND seq = 0", (low, low + PORTION - 1)
+                ).fetchone()[0]
+        for stream, *figures in found:
+            known = self._by_stream.get(stream)
+            if known is None:
+                self._by_stream[stream] = figures
+            else:
+                added = [mine + more for mine, more in zip(known[:3], figures[:3], strict=True)]
+                ends = [min(known[3], figures[3]), max(known[4], figures[4])]
+                times = [min(known[5], figures[5]), max(known[6], figures[6])]
+                self._by_stream[stream] = [*added, *ends, *times]
+
+    def heaps(self, known: dict[int, StoredStream]) -> list[Heap]:
+        """By device and epoch."""
+        found = [
+            Heap(known[stream].device, known[stream].epoch, *figures)
+            for stream, figures in self._by_stream.items()
+            if stream in known
+        ]
+        return sorted(found, key=lambda heap: (heap.device, heap.epoch))
+
+
+def listing(db: sqlite3.Connection) -> Listing:
+    """Everything at once: for a file no agent uses."""
+    sums = {table: Sums() for table in ("records", "quarantine", "acked")}
+    for table, one in sums.items():
+        for low in range(0, last_row(db, table) + 1, PORTION):
+            one.portion(db, table, low)
+    return put_together(sums, streams(db), epoch(db))
+
+
+def put_together(sums: dict[str, Sums], known: dict[int, StoredStream], run: str | None) -> Listing:
+    """A listing out of what was added up."""
+    return Listing(
+        epoch=run,
+        waiting=sums["records"].heaps(known),
+        declarations=sums["records"].declarations,
+        quarantined=sums["quarantine"].heaps(known),
+        kept=sums["acked"].heaps(known),
+    )
+
+
+def quarantined(db: sqlite3.Connection, which: Which) -> list[Aside]:
+    """Records in quarantine, oldest first."""
+    known = streams(db)
+    with translated():
+        more = {row[0]: row[1:] for row in db.execute("SELECT id, at, reason FROM quarantine")}
+    return [
+        Aside(
+            row.row, known[row.stream].device, known[row.stream].epoch, row.seq, row.ts, more[row.row][0],
+            row.readings, row.size, more[row.row][1],
+        )
+        for row in choose(db, "quarantine", which)
+    ]  # fmt: skip
+
+
+def choose(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
+    """Rows of a shelf, without their contents, oldest first. Those of a stream nobody knows any more are left out."""
+    wanted = {
+        number
+        for number, stream in streams(db).items()
+        if (which.device is None or fnmatchcase(stream.device, which.device))
+        and (which.epoch is None or which.epoch == stream.epoch)
+    }
+    ids = None if which.ids is None else set(which.ids)
+    with translated():
+        found = db.execute(
+            f"SELECT {_COLUMNS} FROM {shelf} WHERE seq BETWEEN ? AND ? AND ts BETWEEN ? AND ? ORDER BY id",  # noqa: S608
+            (which.first or 1, which.last or 1 << 62, which.since or 0, which.until or 1 << 62),
+        ).fetchall()
+    return [Row(*row) for row in found if row[1] in wanted and (ids is None or row[0] in ids)]
+
+
+def put_back(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
+    """Records of a shelf wait again; what was moved. One transaction. Raises DiskRefused or Damaged."""
+    rows = choose(db, shelf, which)
+    with translated(), _transaction(db):
+        for chunk in _numbers(rows):
+            db.executemany(
+                "INSERT OR IGNORE INTO records SELECT id, stream, NULL, seq, ts, size, readings, content"  # noqa: S608
+                f" FROM {shelf} WHERE id = ?",
+                chunk,
+            )
+            db.executemany(f"DELETE FROM {shelf} WHERE id = ?", chunk)  # noqa: S608 - our own names
+    return rows
+
+
+def discard(db: sqlite3.Connection, which: Which) -> list[Row]:
+    """Records leave the quarantine for good (they were declared lost when they got there)."""
+    rows = choose(db, "quarantine", which)
+    with translated(), _transaction(db):
+        for chunk in _numbers(rows):
+            db.executemany("DELETE FROM quarantine WHERE id = ?", chunk)
+    return rows
+
+
+def done(rows: Sequence[Row]) -> Done:
+    """What was moved, as figures."""
+    return Done(len(rows), sum(row.readings for row in rows), sum(row.size for row in rows))
+
+
+def _numbers(rows: Sequence[Row]) -> Iterator[list[tuple[int]]]:
+    for start in range(0, len(rows), 500):
+        yield [(row.row,) for row in rows[start : start + 500]]
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    if db.in_transaction:  # an earlier failure that could not be rolled back then
+        db.execute("ROLLBACK")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,95 @@
+"""`edge-agent outbox` on files no agent uses: what it prints, what it refuses, its exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agent.cli.outbox import Order, outbox
+from agent.outbox import open_outbox
+from agent.settings.base import OutboxSettings
+from agent.testing.clock import ManualClock
+from agent.testing.outbox_contract import batch, live
+
+
+@pytest.fixture
+async def config(tmp_path):
+    """A configuration with two publishers; only the first has ever run: one record waits, one is aside, one kept."""
+    document = {
+        "agent": {"id": "gw-01", "data_dir": str(tmp_path / "data")},
+        "publishers": {name: {"type": "mqtt", "url": "mqtt://127.0.0.1"} for name in ("plant", "cloud")},
+    }
+    file = tmp_path / "agent.yaml"
+    file.write_text(json.dumps(document))
+    settings = OutboxSettings.model_validate({"keep_acked": {}, "min_free_disk": "0B"})
+    plant = open_outbox(tmp_path / "data", name="plant", settings=settings, clock=ManualClock())
+    async with plant.open():
+        with plant.reader() as reader:
+            for number in range(3):
+                plant.append(batch(number=number))
+            first, second, _ = await live(reader, 3)
+            reader.ack(first)
+            reader.reject(second, "too [red]large")
+            await plant.flush()
+    return file
+
+
+def test_shows_what_waits(config, capsys):
+    """Figures in a line, streams below; an outbox that is not there is said, and counts."""
+    assert outbox(config, Order("list")) == 1
+    said = capsys.readouterr()
+    assert "plant: 1 records wait (" in said.out
+    assert "1 declarations of gaps; 1 records in quarantine, 1 acknowledged ones kept" in said.out
+    assert [line.split()[:2] for line in said.out.splitlines()[2:]] == [
+        ["waits", "press-01"], ["quarantine", "press-01"], ["kept", "press-01"],
+    ]  # fmt: skip
+    assert "cloud: there is no outbox at" in said.err
+    assert outbox(config, Order("list", "plant")) == 0
+
+
+def test_shows_moves_and_gives_up(config, capsys):
+    """Quarantined records with their reason as it is; requeue and resend say what they moved."""
+    assert outbox(config, Order("quarantined", "plant")) == 0
+    assert "too [red]large" in capsys.readouterr().out
+    assert outbox(config, Order("requeue", "plant", everything=True)) == 0
+    assert outbox(config, Order("resend", "plant", device="press-*", since="2020-01-01")) == 0
+    assert outbox(config, Order("discard", "plant", ids=[7])) == 0
+    said = capsys.readouterr().out
+    assert "plant: requeued 1 records, 2 readings" in said
+    assert "plant: to be sent again: 1 records, 2 readings" in said
+    assert "plant: discarded 0 records" in said
+
+
+def test_json_is_for_programs(config, capsys):
+    """Everything, by publisher."""
+    outbox(config, Order("list", "plant", json=True))
+    listing = json.loads(capsys.readouterr().out)["plant"]["listing"]
+    assert [heap["records"] for heap in listing["waiting"]] == [1]
+    outbox(config, Order("quarantined", "plant", json=True))
+    assert json.loads(capsys.readouterr().out)["plant"]["quarantined"][0]["seq"] == 2
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (Order("list", "nobody"), "there is no publisher 'nobody'; there are: plant, cloud"),
+        (Order("resend"), "resend what? Narrow it with ids, --device"),
+        (Order("resend", ids=[1]), "resend takes no ids"),
+        (Order("discard", ids=[1]), "say which with --publisher"),
+        (Order("requeue", "plant", ids=[1], everything=True), "contradict each other"),
+        (Order("resend", since="yesterday"), "neither a duration (10m) nor an instant"),
+    ],
+)
+def test_slips_are_said(config, capsys, order, said):
+    """With what to write instead, exit 2, and nothing happens."""
+    assert outbox(config, order) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_mistakes_of_the_configuration(tmp_path, capsys):
+    """As everywhere: file, line, exit 2."""
+    file = tmp_path / "agent.yaml"
+    file.write_text("agent: {id: gw-01, data_dri: /tmp}\n")
+    assert outbox(file, Order("list")) == 2
+    assert f"{file}:1" in capsys.readouterr().err

@@ -1,0 +1,242 @@
+"""`edge-agent outbox`: what an operator sees and does, beside a running agent and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from typing import Any
+
+import pytest
+
+from agent.core.errors import ConnectionLost, PermanentError
+from agent.outbox import SqliteOutbox
+from agent.outbox.ask import Ask, Which
+from agent.outbox.desk import inquire
+from agent.outbox.door import socket_path
+from agent.settings.base import OutboxSettings
+from agent.testing.clock import ManualClock
+from agent.testing.outbox_contract import backlog, batch, live, numbers
+from tests.support.waiting import eventually
+
+TS = 1_763_760_000_000
+
+
+def make(path, **settings):
+    policy = OutboxSettings.model_validate({"min_free_disk": "0B", "keep_acked": {}, **settings})
+    return SqliteOutbox(path, name="plant", settings=policy, clock=ManualClock(TS), reachable=True)
+
+
+async def deliver(outbox, count, *, refuse=()):
+    """Append, hand out, acknowledge; numbers in `refuse` go to quarantine."""
+    with outbox.reader() as reader:
+        for number in range(count):
+            outbox.append(batch(number=number))
+        records = await live(reader, count)
+        for record in records:
+            if record.seq in refuse:
+                reader.reject(record, "too large")
+            else:
+                reader.ack(record)
+        await outbox.flush()
+    return records
+
+
+async def asked(path, verb, **which):
+    """As the command does it: from another thread, through the socket or the file."""
+    return await asyncio.to_thread(inquire, path, Ask(verb, Which(**which)))
+
+
+@pytest.fixture
+def path(tmp_path):
+    # deeper than a socket's name may be long
+    folder = tmp_path / ("deep-" * 20) / "outbox"
+    folder.mkdir(parents=True)
+    return folder / "plant.sqlite"
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_list_says_what_waits_and_what_is_kept(path, running):
+    """Per device and epoch: records, readings, bytes, numbers and times; beside a running agent or without one."""
+    outbox = make(path)
+    async with outbox.open():
+        await deliver(outbox, 3, refuse=[2])
+        for _ in range(2):
+            outbox.append(batch("cnc-07", readings=5))
+        answer = await asked(path, "list")
+        assert oct(socket_path(path).stat().st_mode & 0o777) == "0o600"
+    if not running:
+        answer = await asked(path, "list")
+    assert not socket_path(path).exists()
+    listing = answer.listing
+    (waiting,), (aside,), (kept,) = listing.waiting, listing.quarantined, listing.kept
+    assert (waiting.device, waiting.records, waiting.readings, waiting.first, waiting.last) == ("cnc-07", 2, 10, 1, 2)
+    assert (waiting.epoch, waiting.from_ts, waiting.to_ts) == (listing.epoch, TS, TS)
+    assert waiting.bytes > 50
+    assert (aside.device, aside.records, aside.first) == ("press-01", 1, 2)
+    assert (kept.device, kept.records, kept.first, kept.last) == ("press-01", 2, 1, 3)
+    assert listing.declarations == 1  # the quarantined record's
+
+
+async def test_resent_records_are_historical_and_keep_number_and_content(path):
+    """They come first in the next session, once, in order; `low` does not go back, and the session that is on ends."""
+    outbox = make(path)
+    async with outbox.open():
+        sent = await deliver(outbox, 5)
+        with outbox.reader() as reader:
+            said: Any = await asyncio.gather(
+                asked(path, "resend", device="press-*", first=2, last=4),
+                reader.live(1),
+                reader.backlog(1),
+                return_exceptions=True,
+            )
+            answer, *ends = said
+            assert (answer.done.records, answer.done.readings) == (3, 6)
+            assert [(type(end), str(end)) for end in ends] == [(ConnectionLost, "records are sent again")] * 2
+        assert outbox.stats.records == 3
+        outbox.append(batch(number=5))
+        with outbox.reader() as reader:
+            again = await backlog(reader)
+            assert numbers(again) == [("press-01", 2), ("press-01", 3), ("press-01", 4), ("press-01", 6)]
+            assert all(record.historical for record in again)
+            assert [record.content for record in again[:3]] == [record.content for record in sent[1:4]]
+            assert [record.ts for record in again[:3]] == [record.ts for record in sent[1:4]]
+            assert outbox.streams()[0].low == 6
+            for record in again:
+                reader.ack(record)
+            await outbox.flush()
+        assert (outbox.stats.records, outbox.stats.bytes) == (0, 0)
+        (kept,) = (await asked(path, "list")).listing.kept
+        assert (kept.first, kept.last, kept.records) == (1, 6, 6)
+
+
+async def test_records_of_earlier_runs_are_sent_again_under_their_own_epoch(path):
+    """A stream that has nothing left but kept records is not forgotten, nor is its id given to another."""
+    outbox = make(path)
+    epochs = []
+    for _ in range(3):
+        async with outbox.open():
+            with outbox.reader() as reader:
+                for record in await backlog(reader):
+                    reader.ack(record)
+            epochs.append((await deliver(outbox, 2))[0].stream.epoch)
+        outbox = make(path)
+    assert {heap.epoch for heap in (await asked(path, "list")).listing.kept} == set(epochs)
+    assert (await asked(path, "resend", epoch=epochs[0])).done.records == 2
+    async with outbox.open():
+        assert (await asked(path, "resend", epoch=epochs[1], first=2)).done.records == 1
+        with outbox.reader() as reader:
+            records = [record for record in await backlog(reader) if record.seq]
+    assert [(record.stream.epoch, record.seq) for record in records] == [
+        (epochs[0], 1), (epochs[0], 2), (epochs[1], 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_quarantined_records_are_shown_requeued_and_discarded(path, running):
+    """By id; what is requeued goes out with its own number, what is discarded is gone."""
+    outbox = make(path)
+    async with outbox.open():
+        await deliver(outbox, 4, refuse=[1, 3, 4])
+        if running:
+            shown, counts = await handle(path), outbox.stats.quarantined
+    if not running:
+        shown, counts = await handle(path), None
+    assert [(one.seq, one.reason, one.readings) for one in shown] == [(n, "too large", 2) for n in (1, 3, 4)]
+    assert counts in (None, 1)
+    outbox = make(path)
+    async with outbox.open():
+        assert outbox.stats.quarantined == 1
+        with outbox.reader() as reader:
+            records = await backlog(reader)
+    assert numbers(records) == [("press-01", 3)]
+
+
+async def handle(path):
+    """Requeue the second, discard the first."""
+    shown = (await asked(path, "quarantined")).quarantined
+    assert (await asked(path, "requeue", ids=(shown[1].id,))).done.records == 1
+    assert (await asked(path, "discard", ids=(shown[0].id, 99_999))).done.records == 1
+    assert [one.seq for one in (await asked(path, "quarantined")).quarantined] == [4]
+    return shown
+
+
+async def test_choices_narrow(path):
+    """Device, time and numbers all have to fit."""
+    outbox = make(path)
+    async with outbox.open():
+        await deliver(outbox, 3)
+    for which in ({"device": "cnc-*"}, {"since": TS + 1}, {"until": TS - 1}, {"epoch": "none"}, {"first": 4}):
+        assert (await asked(path, "resend", **which)).done.records == 0
+    assert (await asked(path, "resend", since=TS, until=TS, last=1)).done.records == 1
+
+
+async def test_a_door_of_a_killed_agent_is_no_obstacle(path):
+    """The file is asked itself, and the next run opens its own door."""
+    outbox = make(path)
+    async with outbox.open():
+        await deliver(outbox, 1)
+    socket_path(path).touch()
+    assert (await asked(path, "list")).listing.kept
+    async with outbox.open():
+        assert (await asked(path, "list")).listing.kept
+
+
+async def test_nonsense_at_the_door_is_answered_or_hung_up_on(path):
+    """It costs the outbox nothing."""
+    outbox = make(path)
+    async with outbox.open():
+        for nonsense in (b"{}\n", b"\n", b'{"verb":"drop"}\n', b"x" * 4096 + b"\n"):
+            folder = os.open(path.parent, os.O_PATH)
+            reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{socket_path(path).name}")
+            os.close(folder)
+            writer.write(nonsense)
+            assert b"not understood" in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+        await deliver(outbox, 1)
+
+
+async def test_what_cannot_be_asked_says_why(path):
+    """No file, a file in use without a door, a file that is none."""
+    with pytest.raises(PermanentError, match="there is no outbox"):
+        await asked(path, "list")
+    outbox = make(path)
+    async with outbox.open():
+        socket_path(path).unlink()
+        with pytest.raises(PermanentError, match="in use by another process"):
+            await asked(path, "list")
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(PermanentError, match="cannot be used"):
+        await asked(path, "list")
+
+
+async def test_without_a_socket_the_outbox_works_on(path):
+    """Where none can be made only the command suffers."""
+    socket_path(path).mkdir()
+    outbox = make(path)
+    async with outbox.open():
+        assert len(await deliver(outbox, 2)) == 2
+
+
+async def test_an_outbox_in_memory_can_be_asked_too(path):
+    """`durability: memory` has a door as well."""
+    outbox = make(path, durability="memory")
+    async with outbox.open():
+        await deliver(outbox, 2)
+        assert (await asked(path, "resend", first=2)).done.records == 1
+        await eventually(lambda: outbox.stats.records == 1)
+
+
+async def test_a_command_leaves_the_run_as_it_was(path):
+    """What a start has to know of the last run is not touched by it."""
+    outbox = make(path)
+    async with outbox.open():
+        await deliver(outbox, 1)
+    with sqlite3.connect(path) as db:
+        before = db.execute("SELECT * FROM meta").fetchall()
+    await asked(path, "resend", first=1)
+    with sqlite3.connect(path) as again:
+        assert again.execute("SELECT * FROM meta").fetchall() == before
+    db.close()
+    again.close()
