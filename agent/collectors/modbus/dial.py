@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import importlib.util
 import os
 import ssl
@@ -62,19 +63,22 @@ async def open_serial(wire: StreamWire, path: str, settings: SerialPort) -> None
 
 
 def _open(loop: asyncio.AbstractEventLoop, wire: StreamWire, path: str, settings: SerialPort) -> SerialTransport:
+    import termios
+
     from pymodbus.transport.serialtransport import SerialTransport
 
+    parity, bytesize = settings.parity, settings.bytesize
+    if os.path.realpath(path).startswith("/dev/pts/"):  # a pseudo terminal has neither, and refuses them
+        parity, bytesize = "N", 8
     try:
-        transport = SerialTransport(
-            loop, wire, path, settings.baudrate, settings.bytesize, settings.parity, settings.stopbits, 0
-        )
+        transport = SerialTransport(loop, wire, path, settings.baudrate, bytesize, parity, settings.stopbits, 0)
     except OSError as error:  # SerialException is one
-        hint = " (the user must be in the group of the port, often dialout)" if error.errno == 13 else ""
+        hint = " (the user must be in the group of the port, often dialout)" if error.errno == errno.EACCES else ""
         raise ConnectionLost(f"{path}: {_words(error)}{hint}") from None
-    except ValueError as error:
+    except (ValueError, termios.error) as error:
         raise PermanentError(f"{path}: {error}", "choose settings the adapter supports") from None
     port = transport.sync_serial
-    with contextlib.suppress(ValueError, OSError, AttributeError):
+    with contextlib.suppress(ValueError, OSError, AttributeError, NotImplementedError):
         port.set_low_latency_mode(True)  # FTDI adapters else hold bytes back for 16 ms
     if settings.rs485:
         from serial.rs485 import RS485Settings  # type: ignore[import-untyped]
@@ -88,13 +92,14 @@ def _open(loop: asyncio.AbstractEventLoop, wire: StreamWire, path: str, settings
             raise PermanentError(
                 f"{path}: its driver has no RS-485 mode", "leave rs485=on out for adapters that switch by themselves"
             ) from None
-    port.reset_input_buffer()
+    with contextlib.suppress(termios.error):
+        port.reset_input_buffer()
     return transport
 
 
 def _words(error: OSError) -> str:
     text = str(error)
-    if error.errno == 11 or "exclusively lock" in text:
+    if error.errno == errno.EAGAIN or "exclusively lock" in text:
         return "another program has it open"
     return os.strerror(error.errno) if error.errno else text
 

@@ -1,0 +1,299 @@
+"""The failures of the field, replayed as bytes over every medium: an answer is the truth, or there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.core.errors import ConnectionLost
+from agent.testing.site import SimpleSite
+from tests.faults.modbus.media import HEARTBEAT, MEDIA, Ask, Medium, medium, value
+from tests.integration.modbus.servers import device
+from tests.support.waiting import eventually
+
+FRAMED = [name for name, framing in MEDIA.items() if framing != "tcp"]
+
+
+def line(peer: Medium, site: SimpleSite, **workarounds: object) -> ModbusLine:
+    config = device(peer.url, {"a": "holding:0"}, workarounds=workarounds, **peer.keys)
+    config.build("press", site)
+    return next(line for line in site.lines.values() if isinstance(line, ModbusLine))
+
+
+def read(offset: int, count: int = 2, *, timeout: float = 2.0) -> Request:
+    return Request(3, offset, count, timeout)
+
+
+def holds(reply: Reply, unit: int, offset: int, count: int = 2) -> bool:
+    truth = struct.pack(f">{count}H", *(value(unit, offset + step) for step in range(count)))
+    return (reply.data, reply.code) == (truth, 0)
+
+
+async def ready(shared: ModbusLine) -> None:
+    """Connected, however often it takes: a DTU dials in when it likes."""
+
+    async def attempt() -> bool:
+        try:
+            await shared.ready()
+        except ConnectionLost:
+            return False
+        return True
+
+    await eventually(attempt, 10)
+
+
+async def outcome(answer: asyncio.Future[Reply]) -> Reply | None:
+    """The answer; None where there is none."""
+    try:
+        return await answer
+    except (BadReply, NoAnswer, ConnectionLost):
+        return None
+
+
+WRONG: dict[str, Callable[[Ask], bytes]] = {
+    "another function": lambda ask: ask.frame(bytes([4]) + ask.registers(11, 12)[1:]),
+    "another unit": lambda ask: ask.frame(ask.registers(11, 12), unit=ask.unit + 1),
+    "too few registers": lambda ask: ask.frame(ask.registers(11)),
+    "too many registers": lambda ask: ask.frame(ask.registers(11, 12, 13)),
+    "a byte count that lies": lambda ask: ask.frame(bytes([3, 4, 0])),
+    "an odd byte count": lambda ask: ask.frame(bytes([3, 3, 0, 11, 0])),
+    "nothing but a function": lambda ask: ask.frame(bytes([3])),
+    "an exception with more in it": lambda ask: ask.frame(bytes([0x83, 2, 2])),
+    "the exception of another function": lambda ask: ask.frame(bytes([0x84, 2])),
+    "a write's answer": lambda ask: ask.frame(struct.pack(">BHH", 6, 0, 11)),
+    "garbage": lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "noise on the line": lambda _: bytes(range(1, 40)),
+    "a reply cut short": lambda ask: ask.truth()[:-3],
+    "nothing but its first byte": lambda ask: ask.truth()[:1],
+    "two replies": lambda ask: ask.truth() + ask.truth(),
+    "a reply behind another unit's": lambda ask: ask.frame(ask.registers(11, 12), unit=ask.unit + 1) + ask.truth(),
+}
+DOUBLED = ("two replies",)  #: of one transaction id: the first is true, the second is late
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "a bit turned over": lambda frame: frame[:3] + bytes([frame[3] ^ 1]) + frame[4:],
+    "a byte lost": lambda frame: frame[:4] + frame[5:],
+    "a checksum of nothing": lambda frame: frame[:-4] + bytes(4),
+}
+
+
+@pytest.mark.parametrize("name", MEDIA)
+@pytest.mark.parametrize("kind", WRONG)
+async def test_a_wrong_reply_is_never_a_value(name: str, kind: str) -> None:
+    """A reply that does not fit its request raises, and the requests after it get their own values."""
+    async with medium(name, WRONG[kind]) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            reply = await outcome(shared.submit(1, read(20, timeout=0.05)))
+            assert reply is None or (kind in DOUBLED and holds(reply, 1, 20))
+            peer.script = Ask.truth
+            for offset in (30, 40):
+                await ready(shared)
+                assert holds(await shared.ask(1, read(offset)), 1, offset)
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("kind", DAMAGED)
+async def test_a_damaged_reply_is_never_a_value(name: str, kind: str) -> None:
+    """What its checksum does not vouch for is thrown away, and the next request gets its own value."""
+    async with medium(name, lambda ask: DAMAGED[kind](ask.truth())) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            with pytest.raises((BadReply, NoAnswer)):
+                await shared.ask(1, read(20, timeout=0.05))
+            peer.script = Ask.truth
+            assert holds(await shared.ask(1, read(30)), 1, 30)
+
+
+@pytest.mark.parametrize("name", MEDIA)
+async def test_a_late_reply_is_not_the_next_value(name: str) -> None:
+    """M1: an answer that comes after its time-out is never taken for that of another request, nor shifts the rest."""
+    held: list[bytes] = []
+    async with medium(name, lambda ask: held.append(ask.truth())) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            with pytest.raises(NoAnswer):
+                await shared.ask(1, read(100, timeout=0.1))
+            peer.script = Ask.truth
+            waiting = shared.submit(1, read(200, timeout=2))
+            peer.say(held[0])
+            assert holds(await waiting, 1, 200)
+            for offset in (300, 301, 302):
+                assert holds(await shared.ask(1, read(offset)), 1, offset)
+
+
+@pytest.mark.parametrize("name", MEDIA)
+async def test_a_late_reply_does_not_disturb_a_neighbour(name: str) -> None:
+    """A unit's late answer arrives in the middle of its neighbour's transaction; the neighbour gets its own value."""
+    held: list[bytes] = []
+
+    def late(ask: Ask) -> bytes | None:
+        if ask.unit == 1:
+            held.append(ask.truth())
+            return None
+        return held.pop() + ask.truth()
+
+    async with medium(name, late) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            with pytest.raises(NoAnswer):
+                await shared.ask(1, read(100, timeout=0.3))
+            assert holds(await shared.ask(2, read(100)), 2, 100)
+            peer.script = Ask.truth
+            assert holds(await shared.ask(1, read(200)), 1, 200)
+        assert peer.opened == 1
+
+
+@pytest.mark.parametrize("name", MEDIA)
+async def test_whoever_gives_up_does_not_shift_the_others(name: str) -> None:
+    """M13: a cancelled caller abandons its answer; the transaction ends, and the next caller gets its own value."""
+    held: list[Ask] = []
+    async with medium(name, held.append) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(shared.ask(1, read(20, timeout=5)))
+                await eventually(lambda: held)
+                first.cancel()
+                second = group.create_task(shared.ask(1, read(30, timeout=5)))
+                await asyncio.sleep(0)
+                peer.script = Ask.truth
+                peer.say(held[0].truth())
+            assert holds(second.result(), 1, 30)
+        assert [ask.offset for ask in peer.asked] == [20, 30]
+        assert peer.opened == 1
+
+
+@pytest.mark.parametrize("name", MEDIA)
+async def test_a_reply_in_pieces_is_one_reply(name: str) -> None:
+    """A reply may arrive byte by byte."""
+
+    def drip(ask: Ask) -> None:
+        for byte in ask.truth():
+            peer.say(bytes([byte]))
+
+    async with medium(name, drip) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            assert holds(await shared.ask(1, read(20, 60)), 1, 20, 60)
+
+
+@pytest.mark.parametrize("name", MEDIA)
+async def test_exceptions_arrive(name: str) -> None:
+    """An exception is an answer: it comes with its code, and the line is in step afterwards."""
+    async with medium(name, lambda ask: ask.exception(0x0B)) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            assert (await shared.ask(9, read(20)))[:2] == (b"", 0x0B)
+            peer.script = Ask.truth
+            assert holds(await shared.ask(1, read(30)), 1, 30)
+
+
+@pytest.mark.parametrize("name", FRAMED)
+async def test_the_echo_of_a_two_wire_line(name: str) -> None:
+    """With `echo` what is sent comes back before the answer; without it the echo is garbage, never a value."""
+    async with medium(name) as peer, SimpleSite() as site:
+        peer.echo = True
+        shared = line(peer, site, echo=True)
+        with shared.used():
+            await ready(shared)
+            for offset in (20, 30):
+                assert holds(await shared.ask(1, read(offset)), 1, offset)
+    async with medium(name) as peer, SimpleSite() as site:
+        peer.echo = True
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            with pytest.raises((BadReply, NoAnswer)):
+                await shared.ask(1, read(0x400, timeout=0.1))
+
+
+@pytest.mark.parametrize("name", MEDIA)
+async def test_a_device_that_answers_under_another_unit(name: str) -> None:
+    """With `ignore_unit` an answer is taken whatever unit it names; everything else is still checked."""
+
+    def zero(ask: Ask) -> bytes:
+        return ask.frame(ask.registers(value(1, ask.offset), value(1, ask.offset + 1)), unit=0)
+
+    async with medium(name, zero) as peer, SimpleSite() as site:
+        shared = line(peer, site, ignore_unit=True)
+        with shared.used():
+            await ready(shared)
+            assert holds(await shared.ask(1, read(20)), 1, 20)
+            with pytest.raises(BadReply):
+                await shared.ask(1, read(20, 3, timeout=0.05))
+
+
+@pytest.mark.parametrize("name", ["dtu rtu", "dtu tcp"])
+async def test_heartbeats_are_thrown_away(name: str) -> None:
+    """A DTU's heartbeat may come before, between and behind answers; values are not disturbed."""
+
+    def beating(ask: Ask) -> bytes:
+        return HEARTBEAT + ask.truth() + HEARTBEAT
+
+    async with medium(name, beating) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            for offset in range(20, 30):
+                peer.say(HEARTBEAT[:1])
+                peer.say(HEARTBEAT[1:])
+                assert holds(await shared.ask(1, read(offset)), 1, offset)
+        assert peer.opened == 1
+
+
+@pytest.mark.parametrize("name", MEDIA)
+@pytest.mark.parametrize("seed", range(2))
+async def test_no_wrong_value_under_random_failures(name: str, seed: int) -> None:
+    """Whatever is late, doubled, cut short or rewritten: an answer is the truth, or there is none."""
+    rng = random.Random(f"{name} {seed}")
+    late: list[bytes] = []
+
+    def script(ask: Ask) -> bytes | None:
+        truth = ask.truth()
+        choice = rng.random()
+        if choice < 0.5:
+            return truth
+        if choice < 0.6:
+            late.append(truth)
+            return None
+        if choice < 0.7 and late:
+            return late.pop(rng.randrange(len(late))) + truth
+        if choice < 0.75 and late:
+            return truth[: rng.randrange(1, len(truth))] + late.pop()
+        if choice < 0.8:
+            return truth + truth
+        if choice < 0.9:
+            return truth[: rng.randrange(1, len(truth))]
+        return WRONG[rng.choice(list(WRONG))](ask)
+
+    values = 0
+    async with medium(name, script) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            for number in range(60):
+                count, unit = rng.randrange(1, 20), rng.randrange(1, 4)
+                offset = number * 50 + rng.randrange(30)
+                try:
+                    reply = await shared.ask(unit, read(offset, count, timeout=0.02))
+                except ConnectionLost:
+                    await ready(shared)
+                except (NoAnswer, BadReply):
+                    pass
+                else:
+                    assert holds(reply, unit, offset, count)
+                    values += 1
+    assert values
