@@ -8,6 +8,7 @@ it is exact. NaN, infinities and integers beyond 64 bits are bad, BadOutOfRange:
 from __future__ import annotations
 
 import math
+import re
 import struct
 import sys
 from collections.abc import Callable, Mapping
@@ -45,14 +46,23 @@ class Verdict:
 Convert = Callable[[object], object]
 
 _NAN = object()
+_DECIMAL = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _NAMED_NUMBERS = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+
+
+def _named(text: str) -> float | int | None:
+    """The number a text names."""
+    if _DECIMAL.fullmatch(text):
+        return int(text) if text.lstrip("-").isdigit() else float(text)
+    return _NAMED_NUMBERS.get(text.lower())
 
 
 def null_codes(tag: TagBase) -> dict[object, int]:
     """Raw sentinel → status code. A plain list means BadNoData: the device says "no value", not why.
 
-    A float sentinel also stands for its nearest 32-bit float, which is what a float32 register gives for -9999.9. The
-    texts "nan", "inf" and "-inf" also stand for the numbers of that name; NaN, which equals nothing, has its own key.
+    A float sentinel also stands for its nearest 32-bit float, which is what a float32 register gives for -9999.9. A
+    text also stands for the number it names ("32768", as JSON writes a key; "nan", "inf" and "-inf"); NaN, which equals
+    nothing, has its own key.
     """
     given: Mapping[float | int | str, str | None]
     given = tag.null_values if isinstance(tag.null_values, dict) else dict.fromkeys(tag.null_values or (), None)
@@ -62,7 +72,7 @@ def null_codes(tag: TagBase) -> dict[object, int]:
         if quality_of(code) != "bad":
             code = BAD_NO_DATA
         codes[raw] = code
-        number = _NAMED_NUMBERS.get(raw.lower()) if isinstance(raw, str) else raw
+        number = _named(raw) if isinstance(raw, str) else raw
         if number is not None:
             codes[_NAN if math.isnan(number) else number] = code
             if isinstance(number, float) and abs(number) < 3.4e38:
@@ -109,6 +119,8 @@ class _Careful:
                 word = {bool: "a boolean", str: "a string", bytes: "a byte string"}[kind]
                 return Verdict(BAD_TYPE_MISMATCH, f"scale, offset and range need a number, the device sent {word}")
             return self._text(raw) if isinstance(raw, str) else raw
+        if kind is dict:
+            return self._structure(raw)  # type: ignore[arg-type]
         return Verdict(BAD_DATA_ENCODING_UNSUPPORTED, f"a value of type {kind.__name__} cannot be carried")
 
     def _text(self, raw: str) -> object:
@@ -116,6 +128,16 @@ class _Careful:
             raw.encode()
         except UnicodeEncodeError:
             return Verdict(BAD_DECODING_ERROR, "a text with half characters (lone surrogates)")
+        return raw
+
+    def _structure(self, raw: dict[str, object]) -> object:
+        """Fields are carried as they are; one that no message can carry spoils the structure."""
+        if self.linear or self.ranged:
+            return Verdict(BAD_TYPE_MISMATCH, "scale, offset and range need a number, the device sent a structure")
+        for name, member in raw.items():
+            spoilt = None if member is None else _PLAIN(member)
+            if type(spoilt) is Verdict:
+                return Verdict(spoilt.status, f"{name}: {spoilt.reason}")
         return raw
 
     def _null(self, raw: object, code: int) -> Verdict:
@@ -156,6 +178,8 @@ class _Careful:
             values.append(value)
         return values if doubt is None else Verdict(doubt.status, doubt.reason, values)
 
+
+_PLAIN = _Careful(TagBase())
 
 # --- quick converters: one expression for the ordinary value, everything else is for `careful` ------------------------
 

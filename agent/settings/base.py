@@ -6,6 +6,7 @@ path of a reading looks at them.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
@@ -68,6 +69,9 @@ def _check_text(value: str) -> str:
 TagName = Annotated[str, AfterValidator(_check_text)]
 
 
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,19}", re.ASCII)
+
+
 class TagBase(Model):
     """Keys every tag may have, whatever the protocol."""
 
@@ -97,6 +101,15 @@ class TagBase(Model):
     """Smaller changes are not reported. Implies `report: on_change`."""
     max_silence: Interval | None = None
     """An unchanged value is said again (`why: heartbeat`) after this long."""
+
+    @field_validator("enum", mode="before")
+    @classmethod
+    def _number_keys(cls, value: object) -> object:
+        """A program that writes JSON can write a key as text only: `"1"` means the number."""
+        if not isinstance(value, dict):
+            return value
+        texts = {key for key in value if isinstance(key, str) and _WHOLE.fullmatch(key) and int(key) not in value}
+        return {int(key) if key in texts else key: text for key, text in value.items()}
 
     @field_validator("null_values")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import Any
 
 import pytest
@@ -127,7 +128,9 @@ def test_arithmetic(keys, raw, expected):
         ({"offset": 1}, b"1", "BadTypeMismatch"),
         ({"range": {"min": 0}}, "12", "BadTypeMismatch"),
         ({}, object(), "BadDataEncodingUnsupported"),
-        ({}, {"a": 1}, "BadDataEncodingUnsupported"),
+        ({}, {"a": 1, "b": [1.0, math.nan]}, "BadOutOfRange"),
+        ({}, {"a": {"b": 2**64}}, "BadOutOfRange"),
+        ({"scale": 0.5}, {"a": 1}, "BadTypeMismatch"),
         ({}, "a\ud800", "BadDecodingError"),
         ({"null_values": [32768]}, 32768, "BadNoData"),
         ({"null_values": [32768], "scale": 0.1}, 32768, "BadNoData"),
@@ -144,6 +147,14 @@ def test_arithmetic(keys, raw, expected):
 def test_no_value(keys, raw, code):
     """What no message can carry or means "no value" is null and bad, with code and reason; nothing raises."""
     assert bad_of(keys, raw) == code
+
+
+def test_sentinels_of_a_configuration_in_json():
+    """JSON writes every key as text: it stands for the number it names, and for the text."""
+    keys = {"null_values": {"32768": "BadSensorFailure", "-9999.9": "BadOutOfService"}}
+    assert [bad_of(keys, raw) for raw in (32768, "32768")] == ["BadSensorFailure"] * 2
+    assert bad_of(keys, struct.unpack("<f", struct.pack("<f", -9999.9))[0]) == "BadOutOfService"
+    assert value_of(keys, 32767) == 32767
 
 
 def test_sentinels_spare_booleans():
@@ -233,6 +244,19 @@ def test_unsynced_clock():
     batch = bench.batch(1)
     assert batch is not None
     assert batch.clock == "unsynced"
+
+
+def test_labels_the_device_tells() -> None:
+    """Its texts are used where the configuration has none, also for tags that were worked off as a column."""
+    bench = Bench({}, {"enum": {1: "ours"}}, *[{}] * 6)
+    bench.warm(*[1] * 8)
+    now = bench.clock.now_ms()
+    texts = {0: {1: "running"}, 1: {1: "theirs"}}
+    answer = Answer(tags=bench.tags, values=[1, 1, *[3] * 6], ts=now)
+    batch = bench.normalize(Sample(ts=now, answers=[answer], labels=texts))
+    assert batch is not None
+    labels = {reading.tag: reading.label for reading in batch.readings}
+    assert labels == {"t0": "running", "t1": "ours"} | {f"t{n}": None for n in range(2, 8)}
 
 
 # --- ts, src, why -----------------------------------------------------------------------------------------------------

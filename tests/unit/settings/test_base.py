@@ -106,6 +106,16 @@ def test_catalogue():
     assert said == [("a", "kW", "功率", 2000), ("b", None, None, 250), ("c", None, None, "once")]
 
 
+def test_labels_of_a_configuration_in_json():
+    """JSON writes every key as text: the label is the number's all the same, and what is no number stays a mistake."""
+    assert TagBase.model_validate({"enum": {"0": "off", "-1": "fault", 2: "on"}}).enum == {
+        0: "off",
+        -1: "fault",
+        2: "on",
+    }
+    assert "integer" in said(TagBase, enum={"zero": "off"})
+
+
 def test_tls():
     """Certificate and key come together; there is no switch that turns verification off."""
     assert "cert_file and key_file belong together" in said(TLSSettings, cert_file="a.pem")
