@@ -95,7 +95,11 @@ class DevicePlan(NamedTuple):
 
 
 def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> DevicePlan:
-    """The configuration is not looked at again."""
+    """The configuration is not looked at again.
+
+    A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
+    """
+    silences = [tag.max_silence for tag in config.tags.values() if tag.enabled and tag.max_silence is not None]
     return DevicePlan(
         device=device,
         agent=agent,
@@ -108,7 +112,7 @@ def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> De
         size=len(config.tags),
         points=points_of(config.tags, config.interval),
         groups=poll_groups(config.tags.values(), config.interval),
-        pace=pace,
+        pace=pace._replace(silence=min([pace.silence, *silences])),
     )
 
 
