@@ -63,6 +63,7 @@ class Sample(Struct, gc=False):
     achieved_ms: int | None = None  #: period reached, where it is worse than asked for
     losses: Sequence[Loss] = ()  #: what was lost on the way here, to be declared
     types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
+    labels: Mapping[int, Mapping[int, str]] | None = None  #: position → number → text, ditto
 
     @classmethod
     def lost(cls, reason: str, ts: int) -> Sample:

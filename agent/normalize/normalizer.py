@@ -47,7 +47,8 @@ class Normalizer:
 
     def __init__(self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock) -> None:
         self._device = device
-        self._rules = rules
+        self._rules = list(rules)
+        self._own = {i for i, rule in enumerate(rules) if rule.enum}  # tags whose texts the configuration gives
         self._short = [rule[:6] for rule in rules]  # what `_good` unpacks per value
         self._cat = cat
         self._clock = clock
@@ -63,6 +64,8 @@ class Normalizer:
         if self._silent:
             self._now = self._clock.monotonic()
             self._hot = self._now >= self._due
+        if sample.labels:
+            self._learn(sample.labels)
         readings: list[Reading] = []
         plain = 0  # readings known to be good
         if sample.outage is not None:
@@ -82,6 +85,15 @@ class Normalizer:
             batch.bad = qualities.count("bad")
             batch.uncertain = qualities.count("uncertain")
         return batch
+
+    def _learn(self, labels: Mapping[int, Mapping[int, str]]) -> None:
+        """The device's own texts for numbers; those of the configuration stand above them."""
+        self._columns.release()
+        for i, texts in labels.items():
+            if i not in self._own:
+                self._rules[i] = self._rules[i]._replace(enum=dict(texts) or None, kind="each")
+                self._short[i] = self._rules[i][:6]
+        self._columns = ColumnCache(self._rules, self._state)
 
     # --- answers --------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ EVENTS: dict[str, Event] = {
     "opcua.certificate_expiring": Event(
         "warning", "A `certificate` (own, user or the server's) runs out in `days`; below zero: it has."
     ),
+    "opcua.types_unknown": Event("warning", "The server did not tell what its data types mean: `reason`."),
     "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
     # outbox
     "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),

@@ -7,21 +7,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
 
-from agent.collectors.opcua.nodeid import parse_node_id
+from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.core.ports import Collector, Site
 from agent.settings.base import DeviceConfig, Model, TagBase, TagName
-from agent.settings.values import Duration, FilePath, Interval
+from agent.settings.values import FilePath, Interval
 
 _NO_USER = (
     "a user name needs an encrypted channel, which this version does not have yet: the password would cross the "
     "network readable; leave username and password away and let the server accept anonymous, read-only sessions"
 )
-
-
-def _check_node(value: str) -> str:
-    parse_node_id(value)
-    return value
 
 
 def _check_url(value: str) -> str:
@@ -35,17 +30,6 @@ def _check_url(value: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("a user name does not belong into the url; " + _NO_USER)
     return value
-
-
-class OpcUaTag(TagBase):
-    """One node of an OPC UA server."""
-
-    node: Annotated[str, AfterValidator(_check_node)]
-    """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (index as the server numbers it today)."""
-    sampling_interval: Duration | None = None
-    """How often the server looks at the value; default: the tag's interval. 0ms: as fast as the server can."""
-    queue_size: int | None = Field(default=None, ge=1, le=10_000)
-    """Values the server keeps between two notifications; default: twice what sampling can bring."""
 
 
 class ClockSettings(Model):

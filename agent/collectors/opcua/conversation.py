@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.collectors.opcua.background import Background
 from agent.collectors.opcua.decode import Decoder
+from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.monitoring import Monitoring
@@ -25,6 +26,7 @@ from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.session import Connection, connected
 from agent.collectors.opcua.settling import Settling
 from agent.collectors.opcua.times import SourceClock
+from agent.collectors.opcua.types import Types
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Loss
 from agent.core.ports import Site
@@ -76,7 +78,10 @@ class Conversation:
             max_skew=plan.max_skew,
             synced=lambda: site.clock.synced,
         )
-        self._decoder = Decoder(plan.size, self._times)
+        self._browses = ChunkLimit(None)
+        self._types = Types(Explorer(connection.session, self._browses, plan.device))
+        parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
+        self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
         self.inbox = Inbox(site.clock, self._decoder.news)
         self._server = Server(self._services, site.clock, plan.device)
         self._reads = ChunkLimit(None)
@@ -86,7 +91,15 @@ class Conversation:
         self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals)
         self._items = Monitoring(self._services, self._creates, plan.device)
         self._tags = Settling(
-            plan, self._server, self._reader, self._items, self._poller, self.inbox, site.clock, self._note
+            plan,
+            self._server,
+            self._types,
+            self._reader,
+            self._items,
+            self._poller,
+            self.inbox,
+            site.clock,
+            self._note,
         )
         self._publishing = Publishing(
             self._services,
@@ -121,6 +134,7 @@ class Conversation:
             self._beside(self._poller.run, "poll")
         self._beside(self._pulse, "pulse")
         self._beside(self._again, "again")
+        self._beside(self._learn, "types")
         if self._plan.subscribe:
             active = len(self._plan.points) - len(self._tags.missing)
             log.info("opcua.subscribed", device=self._plan.device, active=active, configured=len(self._plan.points))
@@ -168,6 +182,12 @@ class Conversation:
             await self._server.look()
             self._note()
             await self._clock.sleep(every)
+
+    async def _learn(self) -> None:
+        while True:
+            await self._types.asked.wait()
+            positions, self._decoder.unsupported = self._decoder.unsupported, set()
+            await self._tags.learn_more(positions)
 
     async def _again(self) -> None:
         """Soon at first: a controller that has just started is still loading its program."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from agent.collectors.opcua.indexrange import IgnoredError, IndexRange, within
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.values import (
     UNCERTAIN,
@@ -12,13 +14,15 @@ from agent.collectors.opcua.values import (
     MendedTextError,
     UnsupportedError,
     converter,
+    object_of,
     type_name,
 )
 from agent.core.flow import Answer, Loss
-from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN
+from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, number_of
 
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
 _BAD = 0x80000000
+BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
 _HIGH = 0xFFFF0000
 _SAID = "the server says this value is bad"
 _OVERFLOWED = "the server's queue overflowed"
@@ -28,8 +32,17 @@ _WORDS = {BAD_NODE_ID_UNKNOWN: "the server does not know this node"}
 class Decoder:
     """Of one device on one connection. Not a value's fault ever raises here: it becomes bad with a reason."""
 
-    def __init__(self, tags: int, clock: SourceClock) -> None:
+    def __init__(
+        self,
+        tags: int,
+        clock: SourceClock,
+        structure: Convert = object_of,
+        parts: Mapping[int, IndexRange] = MappingProxyType({}),
+    ) -> None:
+        """`structure` converts extension objects; `parts`: the tags that are parts of arrays, by position."""
         self._clock = clock
+        self._structure = structure
+        self._parts = parts
         self._kinds: list[Any] = [None] * tags  # the library's type object last seen, compared by identity
         self._arrays: list[bool] = [False] * tags
         self._converters: list[Convert | None] = [None] * tags
@@ -38,6 +51,7 @@ class Decoder:
         self._last: list[int | None] = [None] * tags  # time of the newest value
         self._losses: list[Loss] = []
         self.size = tags
+        self.unsupported: set[int] = set()  #: positions whose value could not be represented
         self.overflows = 0  #: values the server marked: others before them were lost in its queue
 
     def news(self) -> dict[int, str] | None:
@@ -105,8 +119,12 @@ class Decoder:
             return convert(value), code
         except MendedTextError as mended:
             reasons[at] = str(mended)
-            return mended.text, code or UNCERTAIN
+            return mended.value, code or UNCERTAIN
+        except IgnoredError as ignored:
+            reasons[at] = str(ignored)
+            return None, BAD_INDEX_RANGE_INVALID
         except UnsupportedError as unsupported:
+            self.unsupported.add(position)
             reasons[at] = str(unsupported)
             return None, BAD_DATA_ENCODING_UNSUPPORTED
         except Exception as error:  # noqa: BLE001  # whatever a server sends, it costs this one value only
@@ -116,7 +134,11 @@ class Decoder:
     def _learn(self, position: int, variant: Any) -> None:
         kind, is_array = variant.VariantType.value, bool(variant.is_array)
         self._kinds[position], self._arrays[position] = variant.VariantType, is_array
-        self._converters[position] = converter(kind, is_array)
+        how = converter(kind, is_array, self._structure)
+        part = self._parts.get(position)
+        if part is not None:
+            how, is_array = within(part, how), is_array and not part.single
+        self._converters[position] = how
         name = type_name(kind, is_array)
         if name is not None and self._names.get(position) != name:
             self._names[position] = self._news[position] = name

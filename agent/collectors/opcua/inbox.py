@@ -26,6 +26,7 @@ class Inbox:
         self._most = most
         self._answers: list[Answer] = []
         self._losses: dict[str, Loss] = {}
+        self._labels: dict[int, Mapping[int, str]] = {}
         self._values = 0
         self._something = False
         self._skipped = 0
@@ -64,6 +65,10 @@ class Inbox:
         self._losses[loss.reason] = loss if before is None else _both(before, loss)
         self.confirm()
 
+    def label(self, labels: Mapping[int, Mapping[int, str]]) -> None:
+        """The server's texts for enumerations, by position; before the values they belong to."""
+        self._labels.update(labels)
+
     def cycle(self, skipped: int, achieved_ms: int | None) -> None:
         """What a polling cycle has to say beside its answers."""
         self._skipped += skipped
@@ -96,9 +101,10 @@ class Inbox:
             skipped=self._skipped,
             achieved_ms=self._achieved_ms,
             types=self._news(),
+            labels=self._labels or None,
             losses=[_bounded(loss) for loss in self._losses.values()],
         )
-        self._losses = {}
+        self._losses, self._labels = {}, {}
         self._answers, self._values, self._something = [], 0, False
         self._skipped, self._achieved_ms = 0, None
         self._yielded = self._clock.monotonic()

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.collectors.opcua.config import OpcUaConfig, OpcUaTag
+from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
+from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.polling import PollGroup, poll_groups
 
 _FASTEST = 0.01  #: what "as fast as the server can" is taken for when a queue is sized, seconds
@@ -22,6 +24,7 @@ class Point(NamedTuple):
     address: NodeAddress
     sampling_ms: float
     queue_size: int
+    index_range: IndexRange | None = None
 
 
 class Pace(NamedTuple):
@@ -31,6 +34,7 @@ class Pace(NamedTuple):
     pulse: float = 10.0  #: how often ServerStatus is read: keeps the session, finds a frozen server, measures its clock
     again: float = 30.0  #: how often refused nodes are tried again; sooner on a young connection
     session: float = 60.0  #: the server may forget a session it has not heard of for so long
+    types: float = 10.0  #: how long learning the data types of the tags may take
     close: float = 2.0  #: how long leaving may take before the socket is simply dropped
 
 
@@ -73,7 +77,8 @@ def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, P
         if tag.enabled:
             interval = default_interval if tag.interval in {None, "once"} else tag.interval
             sampling, queue = sampling_of(tag, float(interval or default_interval))
-            points[position] = Point(position, name, parse_node_id(tag.node), sampling, queue)
+            part = None if tag.index_range is None else parse_index_range(tag.index_range)
+            points[position] = Point(position, name, parse_node_id(tag.node), sampling, queue, part)
     return points
 
 

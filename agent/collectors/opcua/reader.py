@@ -26,14 +26,14 @@ class Chunk(NamedTuple):
     """One Read request."""
 
     tags: tuple[int, ...]
-    node_ids: Sequence[Any]
+    nodes: Sequence[Any]  #: as `Services.question` makes them
 
     def cut(self, size: int) -> list[Chunk]:
         """The same in pieces of at most `size`; itself where it is small enough."""
         if len(self.tags) <= size:
             return [self]
         starts = range(0, len(self.tags), size)
-        return [Chunk(self.tags[at : at + size], self.node_ids[at : at + size]) for at in starts]
+        return [Chunk(self.tags[at : at + size], self.nodes[at : at + size]) for at in starts]
 
 
 class Reader:
@@ -49,7 +49,7 @@ class Reader:
 
     def layout(self, nodes: Sequence[Node]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
-        whole = Chunk(tuple(node.point.position for node in nodes), [node.node_id for node in nodes])
+        whole = Chunk(tuple(node.point.position for node in nodes), [self._services.question(node) for node in nodes])
         return whole.cut(self._limit.size) if nodes else []
 
     async def read(self, chunks: list[Chunk], emit: Emit) -> None:
@@ -58,7 +58,7 @@ class Reader:
         while at < len(chunks):
             chunk = chunks[at]
             try:
-                data = await self._services.read(chunk.node_ids)
+                data = await self._services.read(chunk.nodes)
             except TooLarge as error:
                 if self._limit.refused(len(chunk.tags)):
                     log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)

@@ -9,10 +9,13 @@ from asyncua import ua
 from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
+from agent.collectors.opcua import exact
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point, Rhythm
 from agent.collectors.opcua.translate import Undecodable, translated
 from agent.telemetry import metrics
+
+exact.install()
 
 NAMESPACE_ARRAY = NodeAddress(0, 2255)
 SERVER_STATE = NodeAddress(0, 2259)
@@ -62,12 +65,19 @@ class Services:
         self._session = session
         self._requests = metrics.REQUESTS.labels(device)
 
-    async def read(self, nodes: Sequence[ua.NodeId], doing: str = "reading") -> list[ua.DataValue]:
+    def question(self, node: Node) -> ua.ReadValueId:
+        """What :meth:`read` takes; made once for all the times it is asked."""
+        return _value_of(node)
+
+    async def read(self, nodes: Sequence[ua.ReadValueId | ua.NodeId], doing: str = "reading") -> list[ua.DataValue]:
         """Value and source timestamp of each node. Raises TooLarge, Undecodable, Refused or ConnectionLost."""
         request = ua.ReadParameters()
         request.MaxAge = 0
         request.TimestampsToReturn = ua.TimestampsToReturn.Source
-        request.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=AttributeIds.Value) for node in nodes]
+        request.NodesToRead = [
+            node if isinstance(node, ua.ReadValueId) else ua.ReadValueId(NodeId=node, AttributeId=AttributeIds.Value)
+            for node in nodes
+        ]
         self._requests.inc()
         with translated(doing):
             results = await self._session.read(request)
@@ -139,6 +149,13 @@ async def _nobody(_result: ua.PublishResult) -> None:
     """Callback the library wants; its publish loop never runs."""
 
 
+def _value_of(node: Node) -> ua.ReadValueId:
+    asked = ua.ReadValueId(NodeId=node.node_id, AttributeId=AttributeIds.Value)
+    if node.point.index_range is not None:
+        asked.IndexRange = node.point.index_range.text
+    return asked
+
+
 def _item(node: Node) -> ua.MonitoredItemCreateRequest:
     parameters = ua.MonitoringParameters()
     parameters.ClientHandle = node.point.position
@@ -146,7 +163,7 @@ def _item(node: Node) -> ua.MonitoredItemCreateRequest:
     parameters.QueueSize = node.point.queue_size
     parameters.DiscardOldest = True
     item = ua.MonitoredItemCreateRequest()
-    item.ItemToMonitor = ua.ReadValueId(NodeId=node.node_id, AttributeId=AttributeIds.Value)
+    item.ItemToMonitor = _value_of(node)
     item.MonitoringMode = ua.MonitoringMode.Reporting
     item.RequestedParameters = parameters
     return item

@@ -5,6 +5,7 @@ What the server refuses is said as bad, once, and tried again for as long as the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from agent.collectors.opcua.inbox import Inbox
@@ -16,6 +17,8 @@ from agent.collectors.opcua.reader import Reader
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Node, node_id
 from agent.collectors.opcua.subscription import Subscription
+from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.types import Types
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.core.quality import BAD_DECODING_ERROR, name_of
@@ -28,10 +31,11 @@ log = get_logger("opcua")
 class Settling:
     """The tags of one connection. `changed` is called when it is known anew which tags are missing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a connection meet here
         self,
         plan: DevicePlan,
         server: Server,
+        types: Types,
         reader: Reader,
         items: Monitoring,
         poller: Poller,
@@ -41,12 +45,14 @@ class Settling:
     ) -> None:
         self._plan = plan
         self._server = server
+        self._types = types
         self._reader = reader
         self._items = items
         self._poller = poller
         self._inbox = inbox
         self._clock = clock
         self._changed = changed
+        self._nodes: dict[int, Node] = {}
         self.missing = Missing()
         self.subscriptions: list[Subscription] = []  #: one for each periodic group of the plan, in its order
 
@@ -54,6 +60,8 @@ class Settling:
         """Ask the server for these tags; what it refuses is said as bad and tried again later."""
         known, refused = resolve(points, self._server.namespaces)
         nodes = {point.position: Node(point, node_id(point.address, index)) for point, index in known}
+        await self._learn_types([node for position, node in nodes.items() if position not in self._nodes])
+        self._nodes.update(nodes)
         for number, group in enumerate(self._plan.groups):
             mine = [nodes[position] for position in group.positions if position in nodes]
             if not mine:
@@ -65,6 +73,28 @@ class Settling:
             else:
                 self._poller.add(number, mine)
         self._sort(points, refused)
+
+    async def _learn_types(self, nodes: Sequence[Node]) -> None:
+        """Texts and fields before the values that need them; a server that cannot tell in time is read without."""
+        try:
+            async with asyncio.timeout(self._plan.pace.types):
+                self._inbox.label(await self._types.survey(nodes))
+        except (Refused, Undecodable, TimeoutError) as error:
+            reason = str(error) or "no answer in time"
+            log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
+
+    async def learn_more(self, positions: set[int]) -> None:
+        """Values came whose type is not known: ask for it, and for the values of these tags again."""
+        try:
+            async with asyncio.timeout(self._plan.pace.types):
+                learned = await self._types.learn_wanted()
+        except (Refused, Undecodable, TimeoutError) as error:
+            reason = str(error) or "no answer in time"
+            log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
+            return
+        if learned:
+            nodes = [self._nodes[position] for position in sorted(positions) if position in self._nodes]
+            await self._reader.read(self._reader.layout(nodes), self._inbox.put)
 
     async def _monitor(self, number: int, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
         """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""

@@ -1,12 +1,13 @@
-"""Values of the OPC UA built-in types as what the rest of the agent knows: bool, int, float, str, None, lists.
+"""Values of the OPC UA built-in types as what the rest of the agent knows: bool, int, float, str, None, lists, dicts.
 
 Pure: the library's objects are only looked at (`.Text`, `.Name`, `.to_string()`), never imported. Numbers of the types:
-OPC 10000-6, table 1. Enumerations travel as Int32 and stay numbers.
+OPC 10000-6, table 1. Enumerations travel as Int32 and stay numbers; structures become dicts.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,11 +22,11 @@ class UnsupportedError(Exception):
 
 
 class MendedTextError(Exception):
-    """Text that is not valid UTF-8: `text` has U+FFFD where it was broken."""
+    """Text in it is not valid UTF-8: `value` is the whole value with U+FFFD where it was broken."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, value: object) -> None:
         super().__init__("text is not valid UTF-8")
-        self.text = text
+        self.value = value
 
 
 TYPE_NAMES: Mapping[int, str] = {
@@ -53,28 +54,72 @@ def _text(value: str | bytes | None) -> str | None:
 
 
 def iso_utc(instant: dt.datetime | None) -> str | None:
-    """`2026-11-22T07:00:00.123Z`; microseconds where there are any."""
+    """`2026-11-22T07:00:00.123Z`; micro- and hundreds of nanoseconds where there are any."""
     if instant is None:
         return None
+    hundreds = getattr(instant, "hundreds", 0)  # see exact.py
     if instant.tzinfo is not None:
         instant = instant.astimezone(dt.UTC).replace(tzinfo=None)
-    return instant.isoformat(timespec="microseconds" if instant.microsecond % 1000 else "milliseconds") + "Z"
+    fine = bool(hundreds or instant.microsecond % 1000)
+    text = instant.isoformat(timespec="microseconds" if fine else "milliseconds")
+    return f"{text}{hundreds or ''}Z"
 
 
-def _structure(value: Any) -> object:
+def object_of(value: Any) -> object:
+    """A structure of the standard, which the library has decoded into an object of its own."""
     if value is None:
         return None
-    type_id = getattr(value, "TypeId", None)
-    what = type_id.to_string() if type_id is not None else type(value).__name__
-    raise UnsupportedError(f"structures are not decoded yet ({what})")
+    what = getattr(value, "TypeId", None)
+    if what is not None:  # an extension object nobody has decoded
+        if value.Body is None and what.Identifier == 0:
+            return None
+        raise UnsupportedError(f"structures of type {what.to_string()} are not described by the server")
+    if not dataclasses.is_dataclass(value):
+        raise UnsupportedError(f"structures of type {type(value).__name__} have no representation")
+    made: dict[str, object] = {}
+    mended = False
+    for field in dataclasses.fields(value):
+        if field.name not in {"Encoding", "TypeId"}:
+            try:
+                made[field.name] = _member(getattr(value, field.name))
+            except MendedTextError as text:
+                made[field.name], mended = text.value, True
+    if mended:
+        raise MendedTextError(made)
+    return made
+
+
+_MEMBERS: Mapping[str, int] = {
+    "LocalizedText": 21, "QualifiedName": 20, "NodeId": 17, "ExpandedNodeId": 18, "StatusCode": 19, "DataValue": 23,
+    "Variant": 24, "datetime": 13, "UUID": 14, "bytes": 15, "str": 12, "XmlElement": 16,
+}  # fmt: skip
+
+
+def _member(value: Any) -> object:
+    """A field's value, by the type it has."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return int(value)  # an enumeration of the library's too
+    if isinstance(value, list | tuple):
+        return _each(_member)(value)
+    for kind in type(value).__mro__:
+        if (number := _MEMBERS.get(kind.__name__)) is not None:
+            return convert(number, False, value)
+    return object_of(value)
 
 
 def _diagnostics(_value: Any) -> object:
     raise UnsupportedError("diagnostic information is not a value")
 
 
-def _nested(variant: Any) -> object:
-    return None if variant is None else convert(variant.VariantType.value, bool(variant.is_array), variant.Value)
+def _nested(structure: Convert) -> Convert:
+    def apply(variant: Any) -> object:
+        if variant is None:
+            return None
+        return convert(variant.VariantType.value, bool(variant.is_array), variant.Value, structure)
+
+    return apply
 
 
 _CONVERT: Mapping[int, Convert] = {
@@ -88,9 +133,6 @@ _CONVERT: Mapping[int, Convert] = {
     19: lambda value: getattr(value, "value", value),
     20: lambda value: None if value is None else _text(value.Name),
     21: lambda value: None if value is None else _text(value.Text),
-    22: _structure,
-    23: lambda value: None if value is None else _nested(value.Value),
-    24: _nested,
     25: _diagnostics,
 }
 
@@ -102,24 +144,41 @@ def _unknown(_value: Any) -> object:
 def _each(inner: Convert | None) -> Convert:
     def apply(value: Any) -> object:
         if not isinstance(value, list | tuple):
-            return value if inner is None or value is None else inner(value)
-        return [apply(element) if isinstance(element, list | tuple) else _one(element) for element in value]
-
-    def _one(element: Any) -> object:
-        return element if inner is None else inner(element)
+            return value if inner is None else inner(value)
+        made: list[object] = []
+        mended = False
+        for element in value:
+            try:
+                made.append(apply(element))
+            except MendedTextError as text:  # the others count too
+                made.append(text.value)
+                mended = True
+        if mended:
+            raise MendedTextError(made)
+        return made
 
     return apply
 
 
-def converter(kind: int, is_array: bool) -> Convert | None:
-    """How values of this type (number in the standard's table) are converted; None: they are fit as they are."""
-    inner = _CONVERT.get(kind) if kind in TYPE_NAMES or kind == 0 else _unknown
+def converter(kind: int, is_array: bool, structure: Convert = object_of) -> Convert | None:
+    """How values of this type (number in the standard's table) are converted; None: they are fit as they are.
+
+    `structure` converts extension objects.
+    """
+    inner: Convert | None
+    if kind == 22:
+        inner = structure
+    elif kind in {23, 24}:
+        variant = _nested(structure)
+        inner = variant if kind == 24 else lambda value: None if value is None else variant(value.Value)
+    else:
+        inner = _CONVERT.get(kind) if kind in TYPE_NAMES or kind == 0 else _unknown
     return _each(inner) if is_array else inner
 
 
-def convert(kind: int, is_array: bool, value: Any) -> object:
+def convert(kind: int, is_array: bool, value: Any, structure: Convert = object_of) -> object:
     """One value. Raises UnsupportedError or MendedTextError."""
-    how = converter(kind, is_array)
+    how = converter(kind, is_array, structure)
     return value if how is None else how(value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,7 @@ class Notebook:
         self.reasons: dict[str, str | None] = {}
         self.doubted: dict[str, int] = {}  #: newest source times that were not believed
         self.losses: list[Loss] = []
+        self.labels: dict[str, Mapping[int, str]] = {}
         self.types: dict[str, str] = {}
         self.samples: list[Sample] = []
 
@@ -34,6 +35,7 @@ class Notebook:
         sample = await anext(self._samples)
         self.samples.append(sample)
         self.losses += sample.losses
+        self.labels |= {self._names[position]: texts for position, texts in (sample.labels or {}).items()}
         for position, name in (sample.types or {}).items():
             self.types[self._names[position]] = name
         for answer in sample.answers:

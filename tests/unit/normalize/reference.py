@@ -35,9 +35,11 @@ class Reference:
         self.report = report
         self.known = [Remembered() for _ in self.tags]
         self.lost = False
+        self.labels: dict[int, Mapping[int, str]] = {}
 
     def __call__(self, sample: Sample, monotonic: float) -> Batch | None:
         readings: list[Reading] = []
+        self.labels.update(sample.labels or {})
         if sample.outage is not None and not self.lost:
             self.lost = True
             for (name, tag), known in zip(self.tags, self.known, strict=True):
@@ -104,8 +106,9 @@ class Reference:
         when = when if known.ts is None else max(when, known.ts)
         known.ts, known.reported, known.said = when, known.value, monotonic
         label = None
-        if tag.enum and isinstance(known.value, int | float | bool):
-            label = tag.enum.get(known.value)
+        texts = tag.enum or self.labels.get(self.known.index(known))
+        if texts and isinstance(known.value, int | float | bool):
+            label = texts.get(known.value)
         return Reading(
             tag=name,
             value=known.value,
@@ -159,7 +162,7 @@ def bad(name: str, reason: str | None) -> Converted:
     return None, number_of(name), reason
 
 
-def convert(tag: TagBase, raw: Any) -> Converted:
+def convert(tag: TagBase, raw: Any) -> Converted:  # noqa: PLR0911 - one rule after the other
     """Sentinels, then arithmetic, then the range."""
     if isinstance(raw, list):
         return array(tag, raw)
@@ -171,6 +174,8 @@ def convert(tag: TagBase, raw: Any) -> Converted:
     scaled = (tag.scale is not None and tag.scale != 1) or (tag.offset is not None and tag.offset != 0)
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return number(tag, raw, scaled=scaled)
+    if isinstance(raw, dict):
+        return structure(raw, plain=not scaled and tag.range is None)
     if not isinstance(raw, bool | str | bytes):
         return bad("BadDataEncodingUnsupported", f"a value of type {type(raw).__name__} cannot be carried")
     if scaled or tag.range is not None:
@@ -188,6 +193,17 @@ def array(tag: TagBase, raw: list[Any]) -> Converted:
         if quality_of(status) == "bad":
             return None, status, reason
     return [value for value, _, _ in parts], max((status for _, status, _ in parts), default=0), None
+
+
+def structure(raw: dict[str, Any], *, plain: bool) -> Converted:
+    """Fields as they are; one that cannot be carried spoils the structure."""
+    if not plain:
+        return bad("BadTypeMismatch", "scale, offset and range need a number, the device sent a structure")
+    for name, member in raw.items():
+        _, status, reason = (None, 0, None) if member is None else convert(TagBase(), member)
+        if quality_of(status) == "bad":
+            return None, status, f"{name}: {reason}"
+    return raw, 0, None
 
 
 def number(tag: TagBase, raw: Any, *, scaled: bool) -> Converted:

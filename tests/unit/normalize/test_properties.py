@@ -33,6 +33,7 @@ raws = st.one_of(
     st.just(b"\0\1"),
     st.just(1j),
     st.lists(numbers, max_size=3),
+    st.dictionaries(st.sampled_from("ab"), st.one_of(numbers, st.none(), st.lists(numbers, max_size=2)), max_size=2),
 )
 ordinary = st.one_of(st.integers(0, 4), st.floats(0, 4, width=16))
 statuses = st.sampled_from(
@@ -145,6 +146,8 @@ def test_agrees_with_the_reference(data: st.DataObject) -> None:
         else:
             some = data.draw(st.lists(answers(columns, size, now), max_size=4))
             sample = Sample(ts=now, answers=some)
+            if data.draw(st.integers(0, 9)) == 0:
+                sample.labels = {data.draw(st.integers(0, size - 1)): {0: "off", 1: "on"}}
         before = repr(sample)
         said, expected = normalize(sample), reference(sample, clock.monotonic())
         assert repr(sample) == before

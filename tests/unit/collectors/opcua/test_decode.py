@@ -7,6 +7,7 @@ import pytest
 from asyncua import ua as library
 
 from agent.collectors.opcua.decode import Decoder
+from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.times import SourceClock, format_utc_offset, parse_utc_offset
 from agent.core.quality import name_of
 
@@ -67,12 +68,61 @@ def test_types_are_news_once() -> None:
     assert decoder.answer((0, 1), [data("y"), data([3], ua.VariantType.Int16)], NOW).values == ["y", [3]]
 
 
-@pytest.mark.parametrize("value", [ua.ExtensionObject(), ua.Range(1.0, 2.0), ua.Argument()])
-def test_a_structure_is_bad_with_its_name(value: object) -> None:
-    """Structures come with their own issue: until then they say so."""
-    answer = Decoder(1, SourceClock()).answer((0,), [data(value, ua.VariantType.ExtensionObject)], NOW)
+def test_structures_of_the_standard_are_dicts() -> None:
+    """With their fields' names and plain values; a null structure is no value."""
+    decoder = Decoder(1, SourceClock())
+    kind = ua.VariantType.ExtensionObject
+    unit = ua.EUInformation(NamespaceUri="urn:u", UnitId=7, DisplayName=ua.LocalizedText("°C"))
+    for value, expected in [
+        (ua.Range(1.0, 2.0), {"Low": 1.0, "High": 2.0}),
+        (unit, {"NamespaceUri": "urn:u", "UnitId": 7, "DisplayName": "°C", "Description": None}),
+        ([ua.Range(1.0, 2.0)], [{"Low": 1.0, "High": 2.0}]),
+        (ua.ExtensionObject(), None),
+    ]:
+        answer = decoder.answer((0,), [data(value, kind)], NOW)
+        assert (answer.values, answer.status) == ([expected], 0)
+
+
+def test_a_structure_nobody_describes_is_bad_with_its_type() -> None:
+    """Bytes whose meaning is not known are not passed on."""
+    unknown = ua.ExtensionObject(TypeId=ua.NodeId(77, 2), Body=b"12")
+    decoder = Decoder(1, SourceClock())
+    answer = decoder.answer((0,), [data(unknown, ua.VariantType.ExtensionObject)], NOW)
     assert (answer.values, name_of(answer.status[0])) == ([None], "BadDataEncodingUnsupported")  # type: ignore[index]
-    assert "structures are not decoded" in answer.reason[0]  # type: ignore[index]
+    assert "ns=2;i=77" in answer.reason[0]  # type: ignore[index]
+    assert decoder.unsupported == {0}
+
+
+def test_broken_text_spoils_no_neighbour() -> None:
+    """In an array or a structure the broken text is mended where it stands."""
+    decoder = Decoder(1, SourceClock())
+    answer = decoder.answer((0,), [data(["a", "b\udcff"], ua.VariantType.String)], NOW)
+    assert (answer.values, name_of(answer.status[0])) == ([["a", "b\ufffd"]], "Uncertain")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [("3", [7], 7), ("0:1", [7, 8], [7, 8]), ("0:1,2", [[1], [2]], [[1], [2]]), ("0:3", "text", "text")],
+)
+def test_a_part_of_an_array(text: str, value: object, expected: object) -> None:
+    """One element is a plain value; more of them are a list."""
+    decoder = Decoder(1, SourceClock(), parts={0: parse_index_range(text)})
+    assert decoder.answer((0,), [data(value)], NOW).values == [expected]
+
+
+@pytest.mark.parametrize(("text", "value"), [("3", [7, 8]), ("0:1", [7, 8, 9]), ("0:1,2", [[1, 2], [3, 4]])])
+def test_a_server_that_ignores_the_range_is_not_believed(text: str, value: object) -> None:
+    """More than was asked for is another value than the one that was asked for."""
+    decoder = Decoder(1, SourceClock(), parts={0: parse_index_range(text)})
+    answer = decoder.answer((0,), [data(value)], NOW)
+    assert (answer.values, name_of(answer.status[0])) == ([None], "BadIndexRangeInvalid")  # type: ignore[index]
+
+
+@pytest.mark.parametrize("text", ["", "a", "3:1", "3:3", "1,", "-1"])
+def test_index_ranges_that_are_none(text: str) -> None:
+    """The mistake says what to write."""
+    with pytest.raises(ValueError, match="0:9"):
+        parse_index_range(text)
 
 
 def test_types_beyond_the_standard_are_bad() -> None:

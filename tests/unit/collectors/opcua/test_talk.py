@@ -47,6 +47,9 @@ class Script:
         self.codes: dict[int, int] = {}
         self.kept: dict[int, Notification] = {}  # for Republish
 
+    def question(self, node: Node) -> Any:
+        return node.node_id
+
     async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
         self.asked.append(len(nodes))
         if len(nodes) > self.most:
@@ -382,9 +385,10 @@ async def test_silence_is_measured_against_what_the_server_promised() -> None:
         (ua.uaerrors.BadEncodingLimitsExceeded(), TooLarge, "BadEncodingLimitsExceeded"),
         (ua.uaerrors.BadResponseTooLarge(), TooLarge, "BadResponseTooLarge"),
         (ua.uaerrors.BadTooManySessions(), TransientError, "BadTooManySessions"),
-        (ua.uaerrors.BadCertificateUntrusted(), PermanentError, "BadCertificateUntrusted"),
+        (ua.uaerrors.BadCertificateUntrusted(), TransientError, "BadCertificateUntrusted.*trust the agent"),
+        (ua.uaerrors.BadSecurityChecksFailed(), TransientError, "trust the agent"),
+        (ua.uaerrors.BadTcpEndpointUrlInvalid(), PermanentError, "endpoint_url"),
         (ua.uaerrors.BadSecurityPolicyRejected(), PermanentError, "BadSecurityPolicyRejected"),
-        (ua.UaError("No matching endpoints: None"), PermanentError, "without security"),
         (ua.UaStatusCodeError(0x80990000), Refused, "BadConditionDisabled|Bad0x80990000"),
         (ValueError("bytes"), Undecodable, "cannot be decoded"),
     ],

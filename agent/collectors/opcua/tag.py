@@ -1,0 +1,35 @@
+"""One tag of an OPC UA server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from agent.collectors.opcua.indexrange import parse_index_range
+from agent.collectors.opcua.nodeid import parse_node_id
+from agent.settings.base import TagBase
+from agent.settings.values import Duration
+
+
+def _check_node(value: str) -> str:
+    parse_node_id(value)
+    return value
+
+
+def _check_range(value: str) -> str:
+    parse_index_range(value)
+    return value
+
+
+class OpcUaTag(TagBase):
+    """One node of an OPC UA server."""
+
+    node: Annotated[str, AfterValidator(_check_node)]
+    """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (index as the server numbers it today)."""
+    index_range: Annotated[str, AfterValidator(_check_range)] | None = None
+    """Part of an array: `"3"` one element (a plain value then), `"0:9"` ten of them, `"0:1,2"` of a matrix."""
+    sampling_interval: Duration | None = None
+    """How often the server looks at the value; default: the tag's interval. 0ms: as fast as the server can."""
+    queue_size: int | None = Field(default=None, ge=1, le=10_000)
+    """Values the server keeps between two notifications; default: twice what sampling can bring."""
