@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
 from agent.simulator.proxy import Proxy
 from tests.faults.northbound.conftest import caught_up
@@ -11,11 +12,12 @@ from tests.support.consumer import consuming
 
 
 def back_up(agent, copy):
-    """An operator copies the directory as it is; what goes away meanwhile is not in it."""
+    """An operator copies the files as they are; what goes away meanwhile, or is none (a socket), is not among them."""
 
     def one(source, target):
         with suppress(FileNotFoundError):
-            shutil.copy2(source, target)
+            if Path(source).is_file():
+                shutil.copy2(source, target)
 
     shutil.copytree(agent.data_dir, copy, copy_function=one)
 
