@@ -41,6 +41,9 @@ TAGS_CONFIGURED = _gauge("tags_configured", "Tags in the configuration.", "devic
 TAGS_BAD = _gauge("tags_bad", "Tags whose newest reading is bad.", "device")
 REQUESTS = _counter("requests_total", "Requests sent to the device.", "device")
 CLOCK_SKEW = _gauge("device_clock_skew_seconds", "Device clock minus ours.", "device")
+CERT_EXPIRY = _gauge(
+    "cert_expiry_timestamp_seconds", "When a certificate runs out: own, server or user.", "device", "certificate"
+)
 
 OUTBOX_RECORDS = _gauge("outbox_records", "Records kept and not acknowledged.", "publisher")
 OUTBOX_BYTES = _gauge("outbox_bytes", "Bytes of those records.", "publisher")

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Pace, compile_plan
+from agent.collectors.opcua.security import access_of
 from agent.core.flow import Sample
 from agent.core.ports import Site
 
@@ -21,9 +23,10 @@ class OpcUaCollector:
         self._plan = compile_plan(name, site.agent, config, pace)
         self._site = site
         self._past = Past()
+        self._guard = Guard(name, site.agent, access_of(dict(config)), site.data_dir / "pki", site.clock)
 
     def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:
         """See the port. The library (41 MB) is imported here and not before."""
         from agent.collectors.opcua.conversation import conversation
 
-        return conversation(self._plan, self._site, self._past)
+        return conversation(self._plan, self._site, self._past, self._guard)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from agent.collectors.opcua.security import SecuritySettings, access_of, check_access, check_user
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.core.ports import Collector, Site
 from agent.settings.base import DeviceConfig, Model, TagBase, TagName
-from agent.settings.values import FilePath, Interval
-
-_NO_USER = (
-    "a user name needs an encrypted channel, which this version does not have yet: the password would cross the "
-    "network readable; leave username and password away and let the server accept anonymous, read-only sessions"
-)
+from agent.settings.values import FilePath, Interval, Secret
 
 
 def _check_url(value: str) -> str:
@@ -28,7 +33,7 @@ def _check_url(value: str) -> str:
     if not good:
         raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://HOST:4840")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a user name does not belong into the url; " + _NO_USER)
+        raise ValueError("credentials do not belong into the url; write username: and password_file:")
     return value
 
 
@@ -48,21 +53,6 @@ class ClockSettings(Model):
     """A source time further ahead of the agent's clock than this is not believed: the time of arrival stands in."""
 
 
-class SecuritySettings(Model):
-    """Security of the channel. Only `policy: None` works in this version; everything else is refused."""
-
-    policy: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] = "None"
-    """Security policy."""
-    mode: Literal["None", "Sign", "SignAndEncrypt"] | None = None
-    """Message security mode."""
-    certificate: FilePath | None = None
-    """Own certificate, DER or PEM."""
-    private_key: FilePath | None = None
-    """Its private key, PEM."""
-    server_certificate: FilePath | None = None
-    """The server's certificate, pinned."""
-
-
 class OpcUaConfig(DeviceConfig):
     """An OPC UA server."""
 
@@ -76,36 +66,35 @@ class OpcUaConfig(DeviceConfig):
     """How long to wait for an answer."""
     clock: ClockSettings = ClockSettings()
     """How far the server's timestamps are trusted."""
+    endpoint_url: Annotated[str, AfterValidator(_check_url)] | None = None
+    """The name the server insists on, where it is not the one it is reached by; default: `url`."""
     security: SecuritySettings | None = None
-    """Security of the channel; only None in this version."""
-    username: str | None = None
-    """Refused in this version: there is no encrypted channel yet."""
+    """Security of the channel; default: none."""
+    password: Secret | None = None
+    """Password of `username`, as ${NAME} …"""
     password_file: FilePath | None = None
-    """Refused in this version: there is no encrypted channel yet."""
+    """… or a file that holds it, read at every connection."""
+    user_certificate: FilePath | None = None
+    """User of the session by certificate, DER or PEM, instead of a name …"""
+    user_private_key: FilePath | None = None
+    """… and its private key, PEM or DER, not encrypted."""
+    username: str | None = None
+    """User of the session; default: anonymous."""
     tags: dict[TagName, OpcUaTag] = Field(default_factory=dict)
     """The tags by name."""
 
-    @field_validator("security", mode="after")
+    @field_validator("username")
     @classmethod
-    def _only_none(cls, value: SecuritySettings | None) -> SecuritySettings | None:
-        if value is None:
-            return None
-        asked = {
-            key: given for key, given in value.model_dump(exclude_none=True).items() if (key, given) not in _UNSECURED
-        }
-        if asked:
-            raise ValueError(
-                f"security is not available in this version (asked for: {', '.join(sorted(asked))}); leave `security:` "
-                "away or write {policy: None, mode: None}, and keep the server reachable from a trusted network only"
-            )
+    def _has_a_password(cls, value: str | None, info: ValidationInfo) -> str | None:
+        given = {**info.data, "username": value}
+        if value is not None and given.keys() >= _ACCESS:
+            check_user(access_of(given))
         return value
 
-    @field_validator("username", "password_file", mode="before")
-    @classmethod
-    def _no_user(cls, value: Any) -> Any:
-        if value is not None:
-            raise ValueError(_NO_USER)
-        return value
+    @model_validator(mode="after")
+    def _fits_together(self) -> OpcUaConfig:
+        check_access(access_of(dict(self)))
+        return self
 
     @property
     def tag_table(self) -> dict[str, TagBase]:
@@ -117,4 +106,4 @@ class OpcUaConfig(DeviceConfig):
         return OpcUaCollector(name, self, site)
 
 
-_UNSECURED = {("policy", "None"), ("mode", "None")}
+_ACCESS = {"security", "endpoint_url", "password", "password_file", "user_certificate", "user_private_key"}

@@ -13,6 +13,7 @@ from typing import Any
 from agent.collectors.opcua.background import Background
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.explore import Explorer
+from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.monitoring import Monitoring
@@ -23,7 +24,7 @@ from agent.collectors.opcua.publishing import Publishing
 from agent.collectors.opcua.reader import Reader
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Services
-from agent.collectors.opcua.session import Connection, connected
+from agent.collectors.opcua.session import Connection, Times, connected
 from agent.collectors.opcua.settling import Settling
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.types import Types
@@ -39,22 +40,21 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
 @asynccontextmanager
-async def conversation(plan: DevicePlan, site: Site, past: Past) -> AsyncIterator[Inbox]:
+async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
         connected(
             plan.url,
-            agent=plan.agent,
-            device=plan.device,
-            timeout=plan.timeout,
-            session_timeout=plan.pace.session,
-            close_within=plan.pace.close,
+            guard,
+            f"{plan.agent}/{plan.device}",
+            Times(plan.timeout, plan.pace.session, plan.pace.channel, plan.pace.close),
         ) as connection,
         Background() as background,
     ):
         talk = Conversation(plan, site, past, connection, background)
         try:
             await talk.begin()
+            background.start(guard.watch(), f"opcua {plan.device} certificates")
             yield talk.inbox
         finally:
             talk.end()

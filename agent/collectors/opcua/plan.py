@@ -34,6 +34,7 @@ class Pace(NamedTuple):
     pulse: float = 10.0  #: how often ServerStatus is read: keeps the session, finds a frozen server, measures its clock
     again: float = 30.0  #: how often refused nodes are tried again; sooner on a young connection
     session: float = 60.0  #: the server may forget a session it has not heard of for so long
+    channel: float = 3600.0  #: life of a security token; renewed at three quarters
     types: float = 10.0  #: how long learning the data types of the tags may take
     close: float = 2.0  #: how long leaving may take before the socket is simply dropped
 

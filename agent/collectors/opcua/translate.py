@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asyncua.ua.uaerrors import UaError, UaStatusCodeError
+from asyncua.ua.uaerrors import UaStatusCodeError
 
 from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
 from agent.core.quality import name_of
@@ -41,11 +41,11 @@ _REFUSED = {
     "BadSecurityPolicyRejected",
     "BadSecurityModeRejected",
     "BadSecurityModeInsufficient",
-    "BadSecurityChecksFailed",
-    "BadTcpEndpointUrlInvalid",
     "BadNoValidCertificates",
     "BadLicenseNotAvailable",
 }
+
+_TRUST_AGAIN = 30.0  #: seconds until a server that does not trust us is asked again: somebody may have told it to
 
 
 class Refused(TransientError):
@@ -74,10 +74,6 @@ def translate(error: BaseException, doing: str, *, retry_after: float | None = N
         return ConnectionLost(f"{doing}: no answer in time")
     if isinstance(error, OSError):
         return ConnectionLost(f"{doing}: {error.strerror or str(error) or type(error).__name__}")
-    if isinstance(error, UaError) and str(error).startswith("No matching endpoints"):
-        return PermanentError(
-            "the server offers no endpoint without security", "switch SecurityPolicy None on at the server"
-        )
     return Undecodable(f"{doing}: the answer cannot be decoded ({type(error).__name__}: {error})"[:300])
 
 
@@ -90,8 +86,13 @@ def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
         return TransientError(said, retry_after=retry_after)
     if name in _GONE:
         return ConnectionLost(said)
-    if name in _REFUSED or name.startswith("BadCertificate"):
-        return PermanentError(said, "see the server's list of rejected clients and its security settings")
+    if name == "BadSecurityChecksFailed" or name.startswith("BadCertificate"):
+        hint = "trust the agent's certificate at the server (its list of rejected ones); see `edge-agent trust`"
+        return TransientError(f"{said} -> {hint}", retry_after=_TRUST_AGAIN)
+    if name == "BadTcpEndpointUrlInvalid":
+        return PermanentError(said, "write endpoint_url: with the name the server has for itself")
+    if name in _REFUSED:
+        return PermanentError(said, "see the server's users and its security settings")
     return Refused(code, doing)
 
 

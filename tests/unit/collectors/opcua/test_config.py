@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.security import access_of
+from agent.settings.values import FromEnvironment
 from tests.support.processes import ROOT
 
 BASE: dict[str, Any] = {"type": "opcua", "url": "opc.tcp://127.0.0.1:4840", "tags": {"a": {"node": "ns=2;s=A"}}}
@@ -32,7 +34,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         ({"url": "http://plc:4840"}, "opc.tcp://HOST:4840"),
         ({"url": "opc.tcp://"}, "opc.tcp://HOST:4840"),
         ({"url": "opc.tcp://plc:99999"}, "opc.tcp://HOST:4840"),
-        ({"url": "opc.tcp://user:word@plc:4840"}, "does not belong into the url"),
+        ({"url": "opc.tcp://user:word@plc:4840"}, "credentials do not belong into the url"),
         ({"mode": "push"}, "'subscribe' or 'poll'"),
         ({"interval": 1}, "250ms, 1s"),
         ({"clock": {"utc_offset": 8}}, "+08:00"),
@@ -51,28 +53,52 @@ def test_mistakes_are_named(change: dict[str, Any], words: str) -> None:
     assert words in str(caught.value)
 
 
+SECURE = {"policy": "Basic256Sha256"}
+PINNED = {"server_certificate": "cnc.der"}
+PASSWORD = {"username": "agent", "password_file": "/run/secrets/cnc"}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"security": {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}}, "asked for: mode, policy"),
-        ({"security": {"mode": "Sign"}}, "asked for: mode"),
-        ({"security": {"certificate": "own.der"}}, "asked for: certificate"),
-        ({"security": {"server_certificate": "cnc.der"}}, "asked for: server_certificate"),
-        ({"username": "agent"}, "encrypted channel"),
-        ({"password_file": "/run/secrets/cnc"}, "encrypted channel"),
+        ({"security": {"mode": "Sign"}}, "needs a policy"),
+        ({"security": {**SECURE, "mode": "None"}}, "needs mode: Sign"),
+        ({"security": {"policy": "Basic256"}}, "Aes256_Sha256_RsaPss"),
+        ({"security": {**SECURE, "certificate": "own.der"}}, "belong together"),
+        ({"security": {"certificate": "own.der", "private_key": "own.pem"}}, "no use with policy: None"),
+        ({"security": SECURE, "password_file": "/run/secrets/cnc"}, "without a user name"),
+        ({"security": SECURE, "username": "agent", "password": "literal"}, "a literal secret"),
+        ({"security": SECURE, "user_certificate": "me.der"}, "belong together"),
+        ({"security": SECURE, **PASSWORD, "user_certificate": "me.der", "user_private_key": "me.pem"}, "has one user"),
+        ({"security": SECURE, **PASSWORD, "password": FromEnvironment("word")}, "exclude each other"),
+        ({"endpoint_url": "http://plc"}, "opc.tcp://HOST:4840"),
     ],
 )
-def test_security_that_does_not_exist_yet_is_refused(change: dict[str, Any], words: str) -> None:
-    """What cannot be done safely in this version is refused, never ignored."""
+def test_security_that_does_not_fit_together_is_refused(change: dict[str, Any], words: str) -> None:
+    """Nothing that is asked for is ignored."""
     with pytest.raises(ValidationError) as caught:
         read(**change)
     assert words in str(caught.value)
 
 
-def test_no_security_may_be_said_aloud() -> None:
-    """`{policy: None, mode: None}` is what there is."""
-    assert read(security={"policy": "None", "mode": "None"}).security is not None
-    assert read(security=None).security is None
+@pytest.mark.parametrize("security", [None, {"policy": "None"}, {"allow_expired": True}])
+def test_a_password_over_an_open_channel_is_refused(security: dict[str, Any] | None) -> None:
+    """A password goes over an unencrypted channel only where the configuration says so in as many words."""
+    with pytest.raises(ValidationError, match="allow_plain_password: true"):
+        read(security=security, **PASSWORD)
+
+
+@pytest.mark.parametrize("security", [SECURE, PINNED, {"allow_plain_password": True}, {**SECURE, "mode": "Sign"}])
+def test_a_password_that_is_guarded_is_accepted(security: dict[str, Any]) -> None:
+    """A policy, a pinned server that it is encrypted for, or the word of the configuration."""
+    assert access_of(dict(read(security=security, **PASSWORD))).has_password
+
+
+def test_the_strongest_mode_is_the_default() -> None:
+    """A policy alone encrypts; no policy is said as `None`, or not at all."""
+    assert access_of(dict(read(security=SECURE))).mode == "SignAndEncrypt"
+    assert access_of(dict(read(security={"policy": "None", "mode": "None"}))) == access_of(dict(read(security=None)))
+    assert not access_of(dict(read())).secured
 
 
 def test_a_configuration_survives_being_written_down() -> None:

@@ -1,0 +1,107 @@
+"""`edge-agent trust`: which OPC UA server certificates the agent accepts. What it changes counts at the next try."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.cli.mistakes import report
+from agent.collectors.opcua.certificates import application_uri, read_certificates
+from agent.collectors.opcua.trust import Entry, TrustList
+from agent.config.loader import load
+from agent.core.errors import ConfigError, PermanentError
+
+_SHORTEST = 6  #: digits of a thumbprint that may stand for the whole
+
+
+def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
+    """List; or trust what a device showed or a thumbprint names (`remove`: no longer). 0: done, 1: not, 2: mistakes."""
+    try:
+        loaded = load(config)
+    except ConfigError as error:
+        report(error, sys.stderr)
+        return 2
+    pki = loaded.config.agent.data_dir / "pki"
+    shelf = TrustList(pki)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    if what is None:
+        _list(shelf, pki, console)
+        return 0
+    source, target = ("trusted", "rejected") if remove else ("rejected", "trusted")
+    found = _named(shelf.entries(source), what)
+    if isinstance(found, str):
+        sys.stderr.write(f"{found} among the {source} certificates in {pki / source}\n")
+        return 1
+    try:
+        shelf.move(found, target)
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        return 1
+    console.print(_about(found))
+    console.print(
+        f"{target}: {pki / target / (found.thumbprint + '.der')}. It counts at the next try, within half a minute.",
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _named(entries: list[Entry], what: str) -> Entry | str:
+    """The one that is meant, or why there is none. A device means what it showed last."""
+    for entry in entries:
+        if entry.device == what:
+            return entry
+    digits = re.sub(r"[\s:]", "", what).lower()
+    if re.fullmatch(r"[0-9a-f]+", digits) and len(digits) >= _SHORTEST:
+        found = [entry for entry in entries if entry.thumbprint.startswith(digits)]
+        if len(found) > 1:
+            return f"{what} means {len(found)} certificates"
+        if found:
+            return found[0]
+    return f"{what} is neither a device nor a thumbprint"
+
+
+def _list(shelf: TrustList, pki: Path, console: Console) -> None:
+    own = pki / "own" / "certificate.der"
+    if own.exists():
+        try:
+            certificate = read_certificates(own)[0]
+        except PermanentError as error:
+            console.print(str(error), markup=False, soft_wrap=True)
+        else:
+            name = certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - the standard's thumbprint
+            console.print("own: servers have to trust this one", markup=False)
+            console.print(_about(Entry(name, certificate, own)))
+    for state in ("trusted", "rejected"):
+        entries = shelf.entries(state)
+        console.print(f"{state}: {len(entries) or 'none'}", markup=False)
+        for entry in entries:
+            console.print(_about(entry))
+
+
+def _about(entry: Entry) -> Table:
+    certificate: x509.Certificate = entry.certificate
+    over = certificate.not_valid_after_utc < dt.datetime.now(dt.UTC)
+    lines = {
+        "thumbprint": entry.thumbprint,
+        "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+        "subject": certificate.subject.rfc4514_string(),
+        "application": application_uri(certificate) or "-",
+        "valid": f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
+        + (" (over)" if over else ""),
+        "shown by": f"{entry.device} at {entry.url}" if entry.device else None,
+        "file": str(entry.path),
+    }
+    table = Table("", "", box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 2))
+    for key, value in lines.items():
+        if value is not None:
+            table.add_row(key, Text(value))
+    return table
