@@ -168,6 +168,10 @@ class Store:
             db = self.db
             if db.in_transaction:  # an earlier failure that could not be rolled back then
                 db.execute("ROLLBACK")
+            # After a power cut a run and its streams must be known, or nobody could declare what else was lost.
+            spared = self._durability == "commit"
+            if spared and (first or job.new_streams):
+                db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
             try:
                 for statement, rows in first:
@@ -178,6 +182,9 @@ class Store:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+            finally:
+                if spared and not db.in_transaction:
+                    db.execute("PRAGMA synchronous = NORMAL")
             return Committed(self._lows(job.touched), self._oldest(), self._allocated())
 
     def _apply(self, db: sqlite3.Connection, job: Job) -> None:
