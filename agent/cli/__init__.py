@@ -107,11 +107,17 @@ def _tail(
 
 
 @_app.command("verify")
-def _verify(url: _Url = None, root: _Root = None, config: _Of = None, seconds: _Seconds = None) -> None:
+def _verify(
+    url: _Url = None,
+    root: _Root = None,
+    config: _Of = None,
+    seconds: _Seconds = None,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the books here between runs.")] = None,
+) -> None:
     """Audit a broker from the consumer's side. Exit 1 if something is missing."""
     from agent.cli.verify import verify
 
-    raise typer.Exit(verify(url, root, config, seconds))
+    raise typer.Exit(verify(url, root, config, seconds, state))
 
 
 @_app.command("trust")

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from agent.cli.listening import Listener, listen, source_of
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
+from agent.consumer.state import keep, resume
 from agent.core.errors import ConfigError, PermanentError
 
+#: Seconds between two writings of the state: what a kill costs at most.
+KEEP_EVERY = 60.0
 
-def verify(url: str | None, root: str | None, config: Path | None, seconds: float | None) -> int:
+
+def verify(
+    url: str | None, root: str | None, config: Path | None, seconds: float | None, state: Path | None = None
+) -> int:
     """Listen until Ctrl-C or for `seconds`, then say what is wrong, one line each, and the result.
 
-    0 where nothing is missing, 1 where something is (or the broker cannot be reached), 2 for a bad configuration.
+    With `state` the books go on from one run to the next. 0 where nothing is missing, 1 where something is (or the
+    broker cannot be reached), 2 for a bad configuration.
     """
     try:
         target, top = source_of(url, root, config)
-        auditor = _Auditor(top)
+        auditor = _Auditor(top, state)
         listen(target, auditor, seconds)
+        auditor.keep()
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -32,8 +41,13 @@ def verify(url: str | None, root: str | None, config: Path | None, seconds: floa
 
 
 class _Auditor(Listener):
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, state: Path | None) -> None:
         self.audit = Audit(root)
+        self._state = state
+        if state is not None:
+            resume(self.audit, state)
+            self.keep()  # that it can be written is known before days have passed
+        self._kept = time.monotonic()
         self._root = root
         self._interruptions = 0
         self._states: dict[str, str] = {}
@@ -42,7 +56,15 @@ class _Auditor(Listener):
     def topics(self) -> list[str]:
         return [f"{self._root}/#"]
 
+    def keep(self) -> None:
+        """Write the state. Raises PermanentError."""
+        if self._state is not None:
+            keep(self.audit, self._state)
+
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        if time.monotonic() - self._kept > KEEP_EVERY:
+            self._kept = time.monotonic()
+            self.keep()
         message = self.audit.feed(topic, payload, retained=retained)
         if isinstance(message, AgentStatus) and self._states.get(message.agent) != message.state:
             self._states[message.agent] = message.state
@@ -60,5 +82,7 @@ class _Auditor(Listener):
             numbers = f"{hole.first}" if hole.first == hole.last else f"{hole.first}-{hole.last}"
             lines.append(f"pending {key.agent}/{key.device} epoch {key.epoch} seq {numbers}: may still come")
         if self._interruptions:
-            lines.append(f"note: our own connection broke {self._interruptions} times; holes of that time do not count")
+            lines.append(f"note: our own session at the broker was lost {self._interruptions} times: see `unheard`")
+        if self.audit.runs > 1:
+            lines.append(f"note: the books of {self.audit.runs} runs; what passed between them does not count")
         return [*lines, self.audit.line()]

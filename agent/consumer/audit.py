@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode
 from agent.consumer.ledger import Finding, Ledger
 from agent.consumer.streams import Hole
 
 #: What makes an audit fail. The others are findings, too, but nothing is lost by them.
-FAILING = ("missing", "epoch", "conflict")
+FAILING = ("missing", "unheard", "epoch", "conflict")
 
 
 class Audit:
@@ -24,6 +25,7 @@ class Audit:
         self.historical = 0  #: messages of the backlog, without repetitions
         self.gaps = 0
         self.agents: dict[str, AgentStatus] = {}  #: newest word of each
+        self.runs = 1  #: how often somebody has listened, where a state is kept
         self._root = root
         self._monotonic = monotonic
 
@@ -73,11 +75,36 @@ class Audit:
         """The result, one line."""
         findings = self.findings()
         kinds = Counter(finding.kind for finding in findings)
-        missing = sum((f.last or 0) - (f.first or 0) + 1 for f in findings if f.kind == "missing")
+        missing, unheard = (_numbers(findings, kind) for kind in ("missing", "unheard"))
         return (
             f"audit: messages={self.messages} readings={self.readings} missing={missing}"
             f" duplicates={self.ledger.counts['duplicate']} undeclared_gaps={kinds['missing'] + kinds['epoch']}"
             f" pending={self.pending()} declared_gaps={self.gaps} historical={self.historical}"
             f" conflicts={kinds['conflict']} disorder={kinds['disorder']} no_snapshot={kinds['no_snapshot']}"
-            f" undecodable={kinds['undecodable']}"
+            f" undecodable={kinds['undecodable']} unheard={unheard}"
         )
+
+    # --- kept from one audit to the next ------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data, for `resume`."""
+        figures = {name: getattr(self, name) for name in _FIGURES}
+        return {"version": 1, "root": self._root, "figures": figures, "ledger": self.ledger.dump()}
+
+    def resume(self, data: dict[str, Any]) -> None:
+        """Go on where an earlier audit ended; what passed in between does not count. Raises ValueError for others."""
+        if data.get("version") != 1 or data.get("root") != self._root:
+            msg = f"kept by another version, or for another root than {self._root!r}"
+            raise ValueError(msg)
+        self.ledger = Ledger.load(data["ledger"])
+        for name in _FIGURES:
+            setattr(self, name, data["figures"][name])
+        self.runs += 1
+
+
+_FIGURES = ("messages", "readings", "historical", "gaps", "runs")
+
+
+def _numbers(findings: Sequence[Finding], kind: str) -> int:
+    """How many sequence numbers findings of a kind name."""
+    return sum((one.last or 0) - (one.first or 0) + 1 for one in findings if one.kind == kind)

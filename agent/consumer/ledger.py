@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from agent.consumer.contract import AgentStatus, GapNotice, Readings
 from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
@@ -20,7 +20,7 @@ EPOCH_GRACE = 10.0
 #: history before a hole there is called missing: nothing claims a `low` for that epoch any more.
 BACKLOG_GRACE = 15.0
 
-FindingKind = Literal["missing", "conflict", "epoch", "disorder", "no_snapshot", "undecodable"]
+FindingKind = Literal["missing", "unheard", "conflict", "epoch", "disorder", "no_snapshot", "undecodable"]
 
 
 class Finding(NamedTuple):
@@ -39,6 +39,12 @@ class Finding(NamedTuple):
         numbers += "" if self.last in (None, self.first) else f"-{self.last}"
         where = f" {self.agent}/{self.device} epoch {self.epoch}" if self.device else ""
         return f"{self.kind}{where}{numbers}: {self.text}"
+
+
+_WORDS = {
+    "missing": "never came, and nobody declared them lost",
+    "unheard": "acknowledged while our session at the broker was lost; `edge-agent outbox resend` sends what is kept",
+}
 
 
 class _Change(NamedTuple):
@@ -78,7 +84,7 @@ class Ledger:
         """A record or a part of one."""
         key = StreamKey(message.agent, message.epoch, message.device)
         stream = self._stream(key)
-        verdict = stream.hear(message.seq, message.low, message.part, message.fingerprint)
+        verdict = stream.hear(message.seq, message.low, message.part, message.fingerprint, live=not message.historical)
         self.counts[verdict] += 1
         if verdict == "conflict":
             self._find("conflict", key, message.seq, "the same key came with two payloads")
@@ -143,9 +149,18 @@ class Ledger:
         self.findings.append(Finding("undecodable", "", "", "", None, None, reason))
 
     def interrupted(self) -> None:
-        """The consumer's own connection was away, and its session with it."""
+        """The consumer's own connection was away, and its session at the broker is lost."""
         for stream in self.streams.values():
             stream.interrupted()
+        self._forget_sessions()
+
+    def absent(self) -> None:
+        """The consumer did not listen for a while."""
+        for stream in self.streams.values():
+            stream.absent()
+        self._forget_sessions()
+
+    def _forget_sessions(self) -> None:
         self._lanes.clear()
         self._sessions.clear()
         self._live_epoch.clear()
@@ -163,20 +178,49 @@ class Ledger:
                 and now - self._quiet_since.get(key.agent, now) > BACKLOG_GRACE
             )
             for hole in stream.holes():
-                yield hole._replace(state="missing") if given_up else hole
+                if hole.state == "pending" and not given_up:
+                    yield hole
+                else:
+                    yield hole._replace(state="unheard" if hole.away else "missing")
 
     def judged(self, now: float) -> Iterator[Finding]:
         """Everything that is wrong as of now: missing holes, undeclared epochs, and the facts of `findings`."""
         for hole in self.holes(now):
-            if hole.state == "missing":
+            if hole.state != "pending":
                 key = hole.stream
-                text = "never came, and nobody declared them lost"
-                yield Finding("missing", key.agent, key.device, key.epoch, hole.first, hole.last, text)
+                yield Finding(hole.state, key.agent, key.device, key.epoch, hole.first, hole.last, _WORDS[hole.state])
         for change, since in self._changes.items():
             if now - since > EPOCH_GRACE:
                 old, text = change.old, f"followed by epoch {change.new} without a word"
                 yield Finding("epoch", old.agent, old.device, old.epoch, None, None, text)
         yield from self.findings
+
+    # --- kept from one audit to the next ------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data: streams, counts and findings. Sessions are not kept: the next audit meets new ones."""
+        return {
+            "streams": [stream.dump() for stream in self.streams.values()],
+            "counts": dict(self.counts),
+            "declared_gaps": self.declared_gaps,
+            "findings": [tuple(finding) for finding in self.findings],
+            "declared_epochs": [tuple(key) for key in self._declared_epochs],
+            "over": [tuple(key) for key in self._over],
+        }
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> Ledger:
+        """What `dump` gave, after an absence."""
+        ledger = cls()
+        streams = [HeardStream.load(stream) for stream in data["streams"]]
+        ledger.streams = {stream.key: stream for stream in streams}
+        ledger.counts.update(data["counts"])
+        ledger.declared_gaps = data["declared_gaps"]
+        ledger.findings = [Finding(*finding) for finding in data["findings"]]
+        ledger._declared_epochs = {StreamKey(*key) for key in data["declared_epochs"]}
+        ledger._over = {StreamKey(*key) for key in data["over"]}
+        ledger.absent()
+        return ledger
 
     # --- rules --------------------------------------------------------------------------------------------------------
 

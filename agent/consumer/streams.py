@@ -7,12 +7,15 @@ end         one past the highest number that is known to exist
 
 [base, low)   a hole that is not declared is *missing*: a defect
 [low, end)    a hole that is not declared is *pending*
+
+Where the consumer's own session at the broker was lost, a hole of that time is *unheard* instead of missing: the agent
+has its acknowledgement, so the broker (or our absence) lost it. `edge-agent outbox resend` can fill it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from agent.consumer.intervals import IntervalSet
 
@@ -36,7 +39,8 @@ class Hole(NamedTuple):
     stream: StreamKey
     first: int
     last: int
-    state: Literal["missing", "pending"]
+    state: Literal["missing", "pending", "unheard"]
+    away: bool = False  #: of a time when the consumer's own session at the broker was lost
 
 
 class HeardStream:
@@ -50,14 +54,22 @@ class HeardStream:
         self._seen = IntervalSet()
         self._declared = IntervalSet()
         self._lost_from: int | None = None  # a tail that is declared lost, nobody knows how long it was
-        self._missing_for_good = IntervalSet()  # from before the consumer itself was away
+        self._for_good = IntervalSet()  # missing from before the consumer stopped listening
+        self._away = IntervalSet()  # passed while the consumer's session was lost
+        self._was_absent = False  # then what is heard of the backlog says nothing about its neighbours
+        self._away_from: int | None = None  # it was lost, and nothing live has come since
         self._fingerprints: dict[tuple[int, tuple[int, int] | None], bytes] = {}
         self._parts: dict[tuple[int, int], set[int]] = {}
 
-    def hear(self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes) -> Verdict:
+    def hear(
+        self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes, *, live: bool = True
+    ) -> Verdict:
         """Take in one message."""
-        if self.base is None:
+        if self.base is None and (live or not self._was_absent):
             self.base = seq
+        if live and self._away_from is not None:
+            self._away.add(self._away_from, seq)
+            self._away_from = None
         self.low = max(self.low, low)
         self.end = max(self.end, seq + 1)
         known = self._fingerprints.get((seq, part))
@@ -89,7 +101,7 @@ class HeardStream:
         What is not acknowledged then is still to come; but between `low` and `following` some may be acknowledged and
         have come before we listened, so only an epoch's very beginning and a stream with nothing open count from `low`.
         """
-        if begins and self.base is None:
+        if begins and self.base is None and not self._was_absent:
             self.base = low if low in (1, following) else following
         self.low = max(self.low, low)
         self.end = max(self.end, following)
@@ -107,11 +119,21 @@ class HeardStream:
             self.end = max(self.end, last + 1)
 
     def interrupted(self) -> None:
-        """The consumer itself was away: what it did not hear meanwhile is nobody's fault but its own."""
+        """The consumer's session at the broker was lost, and what was queued in it."""
+        if self.base is None or self._away_from is not None:
+            return
+        pending = [hole.first for hole in self.holes() if hole.state == "pending"]
+        self._away_from = min(pending, default=self.end)
+
+    def absent(self) -> None:
+        """The consumer stopped listening for a while: what passed meanwhile does not count."""
         for hole in self.holes():
             if hole.state == "missing":
-                self._missing_for_good.add(hole.first, hole.last + 1)
-        self.base = None
+                self._for_good.add(hole.first, hole.last + 1)
+        if self._away_from is not None:
+            self._away.add(self._away_from, self.end)
+            self._away_from = None
+        self.base, self._was_absent = None, True
 
     def holes(self) -> Iterator[Hole]:
         """All undeclared holes, in order; a part of a record that is incomplete leaves the record a hole."""
@@ -121,14 +143,57 @@ class HeardStream:
         if self._lost_from is not None:
             accounted.add(self._lost_from, self.end)
         missing = IntervalSet()
-        for first, end in self._missing_for_good:
+        for first, end in self._for_good:
             for lost in accounted.holes(first, end):
                 missing.add(*lost)
         if self.base is not None:
             for lost in accounted.holes(self.base, min(self.low, self.end)):
                 missing.add(*lost)
         for first, end in missing:
-            yield Hole(self.key, first, end - 1, "missing")
+            yield from self._named(first, end, "missing")
         if self.base is not None:
             for first, end in accounted.holes(max(self.base, self.low), self.end):
-                yield Hole(self.key, first, end - 1, "pending")
+                yield from self._named(first, end, "pending")
+
+    def _named(self, first: int, end: int, state: Literal["missing", "pending"]) -> Iterator[Hole]:
+        """A hole, cut where the consumer's absence begins and ends."""
+        away = self._away.copy()
+        if self._away_from is not None:
+            away.add(self._away_from, max(end, self._away_from))
+        while first < end:
+            apart = next(away.holes(first, end), (end, end))
+            if apart[0] > first:
+                yield Hole(self.key, first, apart[0] - 1, state, away=True)
+            if apart[1] > apart[0]:
+                yield Hole(self.key, apart[0], apart[1] - 1, state)
+            first = apart[1]
+
+    # --- kept from one audit to the next ------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data; what is known of absences included."""
+        sets = {name: list(getattr(self, name)) for name in _SETS}
+        prints = [(seq, part, print_) for (seq, part), print_ in self._fingerprints.items()]
+        parts = [(*pair, sorted(numbers)) for pair, numbers in self._parts.items()]
+        return {
+            "key": tuple(self.key), "base": self.base, "low": self.low, "end": self.end, "lost_from": self._lost_from,
+            "away_from": self._away_from, "sets": sets, "prints": prints, "parts": parts,
+        }  # fmt: skip
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> HeardStream:
+        """What `dump` gave."""
+        stream = cls(StreamKey(*data["key"]))
+        stream.base, stream.low, stream.end = data["base"], data["low"], data["end"]
+        stream._lost_from, stream._away_from = data["lost_from"], data["away_from"]
+        for name in _SETS:
+            for first, end in data["sets"][name]:
+                getattr(stream, name).add(first, end)
+        for seq, part, print_ in data["prints"]:
+            stream._fingerprints[seq, None if part is None else tuple(part)] = print_
+        for seq, of, numbers in data["parts"]:
+            stream._parts[seq, of] = set(numbers)
+        return stream
+
+
+_SETS = ("_seen", "_declared", "_for_good", "_away")

@@ -74,6 +74,20 @@ async def test_verify_is_content_with_repetitions(broker):
     assert said.startswith("audit: messages=5 readings=3 missing=0 duplicates=2 undeclared_gaps=0")
 
 
+async def test_verify_keeps_its_books_between_runs(broker, tmp_path):
+    """With `--state` a later run knows what was missing in an earlier one, and that it came after all."""
+    state = ("--state", str(tmp_path / "books"))
+    code, said = await hear(broker, "verify", *state, messages=[record(1, 1), record(4, 4)])
+    assert (code, "missing=2" in said) == (1, True)
+    code, said = await hear(broker, "verify", *state, messages=[record(3, 50, historical=True), record(50, 50)])
+    assert code == 1
+    assert "missing gw/press epoch E seq 2: never came" in said
+    assert "note: the books of 2 runs" in said
+    assert "audit: messages=4 readings=4 missing=1" in said
+    code, said = await hear(broker, "verify", *state, messages=[record(2, 60, historical=True)])
+    assert (code, "missing=0" in said) == (0, True)
+
+
 async def test_tail_prints_each_reading_once(broker):
     """A line a reading: time, device, tag, value, unit; repetitions are left out."""
     code, said = await hear(broker, "tail", messages=[record(1, 1, value=61.5), record(1, 1, value=61.5)])

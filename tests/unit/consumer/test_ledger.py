@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from agent.consumer.audit import Audit
 from agent.consumer.contract import UndecodableError, decode
+from agent.consumer.state import keep, resume
 from agent.consumer.streams import REMEMBERED, HeardStream, StreamKey
+from agent.core.errors import PermanentError
 
 KEY = StreamKey("gw", "E1", "press")
 
@@ -288,6 +290,74 @@ def test_our_own_absence_is_not_the_agents_fault(side):
     side.record(40, low=40)
     side.record(42, low=42)
     assert side.missing == [("press", 2, 3), ("press", 41, 41)]
+    assert [(f.first, f.last) for f in side.found("unheard")] == [(5, 39)]
+    assert side.audit.line().endswith("unheard=35")
+    for seq in range(5, 40):  # sent again
+        side.record(seq, low=42, historical=True)
+    assert side.found("unheard") == []
+    assert side.missing == [("press", 2, 3), ("press", 41, 41)]
+
+
+def test_what_was_pending_when_our_session_was_lost_may_be_lost_with_it(side):
+    """It came while we were away, or never: unheard, not missing. What is not acknowledged yet is still pending."""
+    side.record(1)
+    side.record(3, low=2)
+    side.audit.interrupted()
+    assert [(hole.first, hole.last) for hole in side.audit.pending_holes()] == [(2, 2)]
+    side.record(6, low=5)
+    assert [(f.kind, f.first, f.last) for f in side.found()] == [("unheard", 2, 2), ("unheard", 4, 4)]
+    assert [(hole.first, hole.last) for hole in side.audit.pending_holes()] == [(5, 5)]
+
+
+def test_an_epoch_that_ended_while_we_were_away_is_unheard(side):
+    """Its last number is declared afterwards; what we have not of it is named, once its agent has been quiet."""
+    side.status("S1", press=("E1", 1, 1))
+    side.record(1, snapshot=True)
+    side.audit.interrupted()
+    side.status("S2", press=("E2", 1, 1))
+    side.record(1, epoch="E2", snapshot=True)
+    side.gap("down", last=4)
+    assert side.audit.pending() == 3
+    side.now += 60
+    assert [(f.kind, f.epoch, f.first, f.last) for f in side.found()] == [("unheard", "E1", 2, 4)]
+
+
+def test_books_go_on_in_the_next_audit(side, tmp_path):
+    """Counts, holes, declarations and payloads are remembered; what passed in between does not count."""
+    side.record(1)
+    side.record(4, low=4)
+    side.gap("dropped", 2, 2)
+    side.record(5, low=4, part=[1, 2])
+    keep(side.audit, tmp_path / "state")
+    later = Side()
+    assert resume(later.audit, tmp_path / "state")
+    later.record(5, low=4, part=[2, 2], historical=True)
+    later.record(4, low=4, historical=True)
+    later.record(1, value=7, historical=True)
+    later.record(20, low=20)
+    later.record(22, low=22)
+    assert later.missing == [("press", 3, 3), ("press", 21, 21)]
+    assert [f.kind for f in later.found()] == ["missing", "missing", "conflict"]
+    assert later.audit.line().startswith("audit: messages=8 readings=6 missing=2 duplicates=1 ")
+    assert "declared_gaps=1" in later.audit.line()
+    later.record(3, low=22, historical=True)
+    assert later.missing == [("press", 21, 21)]
+    keep(later.audit, tmp_path / "state")
+    third = Audit()
+    assert resume(third, tmp_path / "state")
+    assert third.runs == 3
+    assert "missing=1" in third.line()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80", b"no state", b"\x81\xa7version\x09"])
+def test_a_file_that_is_no_state_is_refused(tmp_path, content):
+    """It is not overwritten, and what to do is said."""
+    (tmp_path / "state").write_bytes(content)
+    with pytest.raises(PermanentError, match="holds no state"):
+        resume(Audit(), tmp_path / "state")
+    assert not resume(Audit(), tmp_path / "none")
+    with pytest.raises(PermanentError, match="cannot be kept"):
+        keep(Audit(), tmp_path / "nowhere" / "state")
 
 
 @pytest.mark.parametrize(
