@@ -66,6 +66,9 @@ EVENTS: dict[str, Event] = {
     "opcua.items_rejected": Event("warning", "The server refuses nodes; they are bad until it accepts them."),
     "opcua.items_recovered": Event("info", "Nodes the server refused earlier are monitored now."),
     "opcua.limit_lowered": Event("info", "The server refused the size of a request; smaller ones from now on."),
+    "opcua.subscriptions_merged": Event(
+        "warning", "The server allows `count` subscriptions only; tags of slower intervals share the slowest of them."
+    ),
     "opcua.overflow": Event("warning", "The server's queue overflowed: values were lost there, declared as a gap."),
     "opcua.gap": Event(
         "warning",

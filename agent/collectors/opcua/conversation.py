@@ -15,7 +15,6 @@ from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, names_of
@@ -78,14 +77,12 @@ class Conversation:
             max_skew=plan.max_skew,
             synced=lambda: site.clock.synced,
         )
-        self._browses = ChunkLimit(None)
-        self._types = Types(Explorer(connection.session, self._browses, plan.device))
+        self._reads, self._creates, self._browses = past.reads, past.creates, past.browses
+        self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device))
         parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
         self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
         self.inbox = Inbox(site.clock, self._decoder.news)
         self._server = Server(self._services, site.clock, plan.device)
-        self._reads = ChunkLimit(None)
-        self._creates = ChunkLimit(None)
         self._reader = Reader(self._services, self._decoder, self._reads, site.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals)
@@ -117,14 +114,16 @@ class Conversation:
     async def begin(self) -> None:
         """Learn the server, ask for every tag, start what runs beside. Raises what makes the connection useless."""
         await self._server.learn()
-        self._reads.told(self._server.max_nodes_per_read)
-        self._creates.told(self._server.max_items_per_call)
+        server = self._server
+        self._reads.told(server.max_nodes_per_read, server.known("read"))
+        self._creates.told(server.max_items_per_call, server.known("monitor"))
+        self._browses.told(server.max_nodes_per_browse, server.known("browse"))
         log.info("opcua.connected", device=self._plan.device, **self._server.facts())
         self._beside(self._lost, "connection")
         self._beside(self._renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
-            self._tags.subscriptions = [await self._publishing.create(interval) for interval in periodic]
+            self._tags.subscriptions = await self._publishing.create_all(periodic)
             if periodic:
                 for number in range(self._publishing.wanted):
                     self._beside(self._publishing.publish, f"publish {number}")

@@ -10,6 +10,7 @@ from asyncua.client.ua_session import UaSession
 
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.translate import TooLarge, Undecodable, translated
+from agent.core.errors import ConnectionLost
 from agent.core.quality import number_of
 from agent.telemetry import metrics
 
@@ -35,34 +36,41 @@ class Look(NamedTuple):
 class Explorer:
     """One per connection; every error is ours (see `translate`)."""
 
-    def __init__(self, session: UaSession, limit: ChunkLimit, device: str) -> None:
+    def __init__(self, session: UaSession, reads: ChunkLimit, browses: ChunkLimit, device: str) -> None:
         self._session = session
-        self._limit = limit
+        self._reads = reads
+        self._browses = browses
         self._requests = metrics.REQUESTS.labels(device)
 
     async def attributes(self, nodes: Sequence[ua.NodeId], attribute: int) -> list[Any]:
         """One attribute of each node; None where the server has none to give."""
-        return await self._in_chunks(nodes, lambda piece: self._read(piece, attribute))
+        return await self._in_chunks(self._reads, nodes, lambda piece: self._read(piece, attribute))
 
     async def references(self, looks: Sequence[Look]) -> list[list[ua.ReferenceDescription]]:
         """The references of each look; empty where the node is not known."""
-        return await self._in_chunks(looks, self._browse)
+        return await self._in_chunks(self._browses, looks, self._browse)
 
     async def follow(self, paths: Sequence[tuple[ua.NodeId, Sequence[ua.QualifiedName]]]) -> list[ua.NodeId | int]:
         """The node at the end of each path of browse names, or the status that says why there is none."""
-        return await self._in_chunks(paths, self._translate)
+        return await self._in_chunks(self._browses, paths, self._translate)
 
-    async def _in_chunks(self, wanted: Sequence[A], ask: Callable[[Sequence[A]], Awaitable[Sequence[R]]]) -> list[R]:
+    async def _in_chunks(
+        self, limit: ChunkLimit, wanted: Sequence[A], ask: Callable[[Sequence[A]], Awaitable[Sequence[R]]]
+    ) -> list[R]:
         found: list[R] = []
         while len(found) < len(wanted):
-            piece = wanted[len(found) : len(found) + self._limit.size]
+            piece = wanted[len(found) : len(found) + limit.size]
             self._requests.inc()
             try:
                 results = await ask(piece)
             except TooLarge:
-                if not self._limit.refused(len(piece)):
+                if not limit.refused(len(piece)):
                     raise
                 continue
+            except ConnectionLost:
+                limit.lost(len(piece))
+                raise
+            limit.answered(len(piece))
             if len(results) != len(piece):
                 raise Undecodable(f"{len(results)} answers for {len(piece)} questions")
             found += results

@@ -1,31 +1,37 @@
 """How much one request may ask for. Pure.
 
-A server's OperationLimits are taken where it tells them; what it refuses as too large is halved and remembered for the
-connection. One answer is decoded in one go while nothing else runs: a chunk stays small even where a server takes more.
+A server's OperationLimits are taken where it tells them, and what is known of its kind; what it refuses as too large is
+halved and remembered. Some servers do not refuse: they break off the answer, or the connection. A size that cost a
+connection before it was ever answered, or two in a row, is halved too. One answer is decoded in one go while nothing
+else runs: a chunk stays small even where a server takes more.
 """
 
 from __future__ import annotations
 
 MOST = 500  #: per request: some 5 ms of decoding
 UNTOLD = 100  #: where a server does not tell its limits: small controllers are many times slower above that
+_PATIENCE = 2  #: connections lost at one size until it is to blame
 
 
-def chunk_limit(told: int | None) -> int:
-    """Size of a chunk for a limit as the server told it: None not told, 0 no limit."""
+def chunk_limit(told: int | None, known: int | None = None) -> int:
+    """Size of a chunk for a limit as the server told it (None not told, 0 none) and as its kind is known to have it."""
     if told is None:
-        return UNTOLD
-    return min(told, MOST) if told > 0 else MOST
+        return min(UNTOLD if known is None else known, MOST)
+    return min(told if told > 0 else MOST, MOST if known is None else known, MOST)
 
 
 class ChunkLimit:
-    """The limit of one service on one connection."""
+    """The limit of one service, over all connections of a device."""
 
-    def __init__(self, told: int | None) -> None:
+    def __init__(self, told: int | None = None) -> None:
+        self._ceiling = MOST
+        self._proven = 0  # largest request that was ever answered
+        self._suspect = (0, 0)  # size, and how many connections in a row were lost at it
         self.size = chunk_limit(told)
 
-    def told(self, limit: int | None) -> None:
-        """What the server says about it."""
-        self.size = chunk_limit(limit)
+    def told(self, limit: int | None, known: int | None = None) -> None:
+        """A new connection: what the server says about it, and what is known of its kind."""
+        self.size = min(chunk_limit(limit, known), self._ceiling)
 
     def refused(self, tried: int) -> bool:
         """A request for `tried` was too large: ask for half from now on. False where it cannot become smaller."""
@@ -33,3 +39,21 @@ class ChunkLimit:
             return False
         self.size = min(self.size, tried // 2)
         return True
+
+    def answered(self, size: int) -> None:
+        """A request of this size had an answer."""
+        self._proven = max(self._proven, size)
+        if size >= self._suspect[0]:
+            self._suspect = (0, 0)
+
+    def lost(self, size: int) -> None:
+        """The connection was lost while this was asked for."""
+        if size <= 1:
+            return
+        before, times = self._suspect
+        times = times + 1 if before == size else 1
+        self._suspect = (size, times)
+        if size > self._proven or times >= _PATIENCE:
+            self._ceiling = max(1, size // 2)
+            self._proven = min(self._proven, self._ceiling)
+            self._suspect = (0, 0)

@@ -11,13 +11,15 @@ from agent.collectors.opcua.plan import Point
 from agent.collectors.opcua.services import Node, Services
 from agent.collectors.opcua.subscription import Subscription
 from agent.collectors.opcua.translate import Refused, TooLarge
+from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer
-from agent.core.quality import BAD_NODE_ID_UNKNOWN
+from agent.core.quality import BAD_NODE_ID_UNKNOWN, number_of
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
 _BAD = 0x80000000
+_TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
 
 
 class Monitoring:
@@ -33,19 +35,24 @@ class Monitoring:
     async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
         """Create monitored items; the nodes the server refuses come back with its status."""
         refused: list[tuple[Point, int]] = []
-        start = 0
+        start, size = 0, self._limit.size
         while start < len(nodes):
-            piece = nodes[start : start + self._limit.size]
+            piece = nodes[start : start + size]
             try:
-                async with self.busy:
-                    results = await self._services.monitor(subscription.server.id, piece)
-                    for node, (code, item) in zip(piece, results, strict=True):
-                        if code < _BAD:
-                            subscription.nodes[node.point.position] = node
-                            subscription.items[node.point.position] = item
+                results = await self._create(subscription, piece)
+                self._limit.answered(len(piece))
+            except ConnectionLost:
+                self._limit.lost(len(piece))
+                raise
             except TooLarge as error:
+                if error.code == _TOO_MANY_ITEMS:  # not of the request, but of all
+                    if len(piece) > 1:
+                        size = len(piece) // 2
+                        continue
+                    return refused + [(node.point, error.code) for node in nodes[start:]]
                 if self._limit.refused(len(piece)):
-                    log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
+                    size = self._limit.size
+                    log.info("opcua.limit_lowered", device=self._device, limit=size, reason=error.reason)
                     continue
                 results = [(error.code, 0)]
             except Refused as error:
@@ -53,6 +60,15 @@ class Monitoring:
             refused += [(node.point, code) for node, (code, _) in zip(piece, results, strict=True) if code >= _BAD]
             start += len(piece)
         return refused
+
+    async def _create(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[int, int]]:
+        async with self.busy:
+            results = await self._services.monitor(subscription.server.id, nodes)
+            for node, (code, item) in zip(nodes, results, strict=True):
+                if code < _BAD:
+                    subscription.nodes[node.point.position] = node
+                    subscription.items[node.point.position] = item
+        return results
 
     def look_at(self, answer: Answer) -> None:
         """Notice nodes that went away, and that came back."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from agent.collectors.opcua.limits import ChunkLimit
 
 
 @dataclass(slots=True)
@@ -10,3 +12,6 @@ class Past:
     """Of the connections before."""
 
     told: int | None = None  #: until when (epoch ms) the last one's subscriptions told us everything; None: not open
+    reads: ChunkLimit = field(default_factory=ChunkLimit)
+    creates: ChunkLimit = field(default_factory=ChunkLimit)
+    browses: ChunkLimit = field(default_factory=ChunkLimit)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.monitoring import Monitoring
-from agent.collectors.opcua.plan import DevicePlan, Point, allowed_silence, rhythm
+from agent.collectors.opcua.plan import DevicePlan, Point, Rhythm, allowed_silence, rhythm
 from agent.collectors.opcua.reader import Reader
-from agent.collectors.opcua.services import Notification, Services
+from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
 from agent.collectors.opcua.subscription import Subscription, before
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Loss
@@ -25,6 +26,7 @@ log = get_logger("opcua")
 
 _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
+_BAD_TOO_MANY_SUBSCRIPTIONS = number_of("BadTooManySubscriptions")
 _UNDECODABLE = "the value of this node cannot be decoded"
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
 _MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
@@ -61,7 +63,21 @@ class Publishing:
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
         self._overflows = 0
+        self._most = MOST_PER_NOTIFICATION
         self.subscriptions: dict[int, Subscription] = {}
+
+    async def create_all(self, intervals: Sequence[float]) -> list[Subscription]:
+        """One for each interval; a server that has too many of them already gets the faster ones only, shared."""
+        made: dict[float, Subscription] = {}
+        for interval in sorted(set(intervals)):
+            try:
+                made[interval] = await self.create(interval)
+            except Refused as error:
+                if error.code != _BAD_TOO_MANY_SUBSCRIPTIONS or not made:
+                    raise
+                made[interval] = made[max(made)]
+                log.warning("opcua.subscriptions_merged", device=self._device, count=len(self.subscriptions))
+        return [made[interval] for interval in intervals]
 
     async def create(self, interval: float) -> Subscription:
         """A subscription for tags of this interval."""
@@ -94,6 +110,8 @@ class Publishing:
             except Undecodable as error:
                 async with self._turn:
                     await self._resynchronize(error)
+            except TooLarge as error:
+                await self._lower(error)
             except Refused as error:
                 if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and self._publishers > 1:
                     self._publishers -= 1
@@ -171,6 +189,20 @@ class Publishing:
         if (repeats := self._said.due("missing", self._clock.monotonic())) is not None:
             log.warning("opcua.gap", device=self._device, missing=missing, lost=unknown, repeats=repeats)
         return unknown
+
+    async def _lower(self, error: TooLarge) -> None:
+        """A notification is too large for the server's answer: fewer values in each."""
+        if self._most == 1:
+            raise error
+        self._most = max(1, self._most // 2)
+        log.info("opcua.limit_lowered", device=self._device, limit=self._most, reason=error.reason)
+        for each in self.subscriptions.values():
+            server = each.server
+            with suppress(Refused):
+                await self._services.lower(
+                    server.id, Rhythm(server.interval_ms, server.keep_alive, server.lifetime), self._most
+                )
+        await self._clock.sleep(0.1)
 
     def _touch_all(self) -> None:
         now = self._clock.monotonic()

@@ -10,7 +10,7 @@ from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.services import Node, Services
 from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock
-from agent.core.errors import TransientError
+from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Answer
 from agent.core.quality import BAD_DECODING_ERROR, name_of
 from agent.telemetry import metrics
@@ -59,6 +59,7 @@ class Reader:
             chunk = chunks[at]
             try:
                 data = await self._services.read(chunk.nodes)
+                self._limit.answered(len(chunk.tags))
             except TooLarge as error:
                 if self._limit.refused(len(chunk.tags)):
                     log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
@@ -74,6 +75,9 @@ class Reader:
                 if (before := self._said.due(chunk.tags, self._clock.monotonic())) is not None:
                     log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=before)
                 emit(self._bad(chunk, BAD_DECODING_ERROR, error))
+            except ConnectionLost:
+                self._limit.lost(len(chunk.tags))
+                raise
             else:
                 emit(self._decoder.answer(chunk.tags, data, self._clock.now_ms()))
             at += 1

@@ -5,11 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from agent.collectors.opcua.profiles import Profile, profile_of
 from agent.collectors.opcua.services import (
+    BUILD_INFO,
     CURRENT_TIME,
     MAX_ITEMS_PER_CALL,
+    MAX_NODES_PER_BROWSE,
     MAX_NODES_PER_READ,
     NAMESPACE_ARRAY,
+    SERVER_ARRAY,
     SERVER_STATE,
     Services,
     node_id,
@@ -39,18 +43,29 @@ class Server:
         self.namespaces: list[str] = []
         self.max_nodes_per_read: int | None = None  #: None: not told; 0: no limit
         self.max_items_per_call: int | None = None
+        self.max_nodes_per_browse: int | None = None
+        self.profile: Profile | None = None
+        self._product: str | None = None
         self._state: str | None = None
 
     async def learn(self) -> None:
-        """Namespaces and limits."""
+        """Namespaces, limits, and what kind of server it is."""
         await self.read_namespaces()
-        limits = [node_id(address, 0) for address in (MAX_NODES_PER_READ, MAX_ITEMS_PER_CALL)]
+        asked = (MAX_NODES_PER_READ, MAX_ITEMS_PER_CALL, MAX_NODES_PER_BROWSE, SERVER_ARRAY, *BUILD_INFO)
+        nodes = [node_id(address, 0) for address in asked]
         try:
-            nodes, items = (_value(data) for data in await self._services.read(limits, "reading the server's limits"))
+            said = [_value(data) for data in await self._services.read(nodes, "reading the server's limits")]
         except (Refused, Undecodable):
             return
-        self.max_nodes_per_read = nodes if isinstance(nodes, int) else None
-        self.max_items_per_call = items if isinstance(items, int) else None
+        numbers = [value if isinstance(value, int) else None for value in said[:3]]
+        self.max_nodes_per_read, self.max_items_per_call, self.max_nodes_per_browse = numbers
+        own_uri = said[3][:1] if isinstance(said[3], list) else []
+        self.profile = profile_of(str(word) for word in [*own_uri, *said[4:]] if word)
+        self._product = str(said[4]) if said[4] else None
+
+    def known(self, what: str) -> int | None:
+        """What is known of this kind of server: the most `read`, `monitor` or `browse` per request."""
+        return None if self.profile is None else int(getattr(self.profile, what))
 
     async def read_namespaces(self) -> None:
         """The NamespaceArray as of now."""
@@ -80,6 +95,8 @@ class Server:
             "namespaces": len(self.namespaces),
             "max_nodes_per_read": self.max_nodes_per_read,
             "max_items_per_call": self.max_items_per_call,
+            "product": self._product,
+            "profile": None if self.profile is None else self.profile.name,
             "server_state": self._state,
         }
         return {key: value for key, value in facts.items() if value is not None}

@@ -20,10 +20,13 @@ exact.install()
 NAMESPACE_ARRAY = NodeAddress(0, 2255)
 SERVER_STATE = NodeAddress(0, 2259)
 CURRENT_TIME = NodeAddress(0, 2258)
+SERVER_ARRAY = NodeAddress(0, 2254)
+BUILD_INFO = (NodeAddress(0, 2261), NodeAddress(0, 2263), NodeAddress(0, 2262))  #: product, manufacturer, product URI
+MAX_NODES_PER_BROWSE = NodeAddress(0, 11710)
 MAX_NODES_PER_READ = NodeAddress(0, 11705)
 MAX_ITEMS_PER_CALL = NodeAddress(0, 11714)
 
-_MOST_PER_NOTIFICATION = 1000  #: decoded in one go while nothing else runs
+MOST_PER_NOTIFICATION = 1000  #: decoded in one go while nothing else runs
 
 
 class Node(NamedTuple):
@@ -91,7 +94,7 @@ class Services:
         request.RequestedPublishingInterval = wanted.interval_ms
         request.RequestedMaxKeepAliveCount = wanted.keep_alive
         request.RequestedLifetimeCount = wanted.lifetime
-        request.MaxNotificationsPerPublish = _MOST_PER_NOTIFICATION
+        request.MaxNotificationsPerPublish = MOST_PER_NOTIFICATION
         request.PublishingEnabled = True
         request.Priority = 0
         self._requests.inc()
@@ -103,6 +106,19 @@ class Services:
             max(1, result.RevisedMaxKeepAliveCount),
             result.RevisedLifetimeCount,
         )
+
+    async def lower(self, subscription: int, wanted: Rhythm, most: int) -> None:
+        """ModifySubscription: fewer values in a notification, everything else as it was."""
+        request = ua.ModifySubscriptionParameters()
+        request.SubscriptionId = subscription
+        request.RequestedPublishingInterval = wanted.interval_ms
+        request.RequestedMaxKeepAliveCount = wanted.keep_alive
+        request.RequestedLifetimeCount = wanted.lifetime
+        request.MaxNotificationsPerPublish = most
+        request.Priority = 0
+        self._requests.inc()
+        with translated("modifying a subscription"):
+            await self._session.update_subscription(request)
 
     async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[tuple[int, int]]:
         """CreateMonitoredItems: status code and item id per node. Source times only: it misreads the others."""

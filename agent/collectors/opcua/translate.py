@@ -15,6 +15,7 @@ _TOO_LARGE = {
     "BadTooManyOperations",
     "BadRequestTooLarge",
     "BadResponseTooLarge",
+    "BadTcpMessageTooLarge",
     "BadEncodingLimitsExceeded",
     "BadTooManyMonitoredItems",
 }

@@ -53,6 +53,7 @@ class Plant:
         self.indexes: dict[str, int] = {}
         self.most_reads: int | None = None  #: enforced, told or not
         self.most_items: int | None = None
+        self.fatal_reads: int | None = None  #: larger ones cost the connection
         self.largest_read = 0
 
     async def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -77,6 +78,11 @@ class Plant:
         asked = len(event.request_params.NodesToRead)
         if event.is_external:
             self.largest_read = max(self.largest_read, asked)
+        if event.is_external and self.fatal_reads is not None and asked > self.fatal_reads:
+            assert self.server.bserver is not None
+            for client in list(self.server.bserver.clients):
+                assert client.transport is not None
+                client.transport.abort()
         if event.is_external and self.most_reads is not None and asked > self.most_reads:
             raise ua.uaerrors.BadTooManyOperations
 

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from asyncua import ua
 
+from agent.collectors.opcua.collector import OpcUaCollector
+from agent.core.errors import ConnectionLost
+from agent.testing.site import SimpleSite
 from tests.integration.opcua.server import URN, Hall, Plant
-from tests.integration.opcua.support import collecting
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
 MANY = {f"node{number}": number for number in range(300)}
 TAGS: dict[str, Any] = {name: f"nsu={URN};s={name}" for name in MANY}
@@ -69,3 +72,24 @@ async def test_a_limit_of_monitored_items_nobody_told_is_found(plant: Plant, mon
         await notebook.heard()
         assert {name: notebook.newest(name) for name in MANY} == MANY
         assert notebook.note["chunk_monitor"] == 37
+
+
+async def test_a_server_that_breaks_off_what_is_too_large_is_asked_for_less(plant: Plant) -> None:
+    """It does not refuse, it drops the connection: the next one asks for half, until everything is read."""
+    made, site = config(plant.url, TAGS, mode="poll"), SimpleSite()
+    collector = OpcUaCollector("dev", made, site, BRISK)
+    plant.fatal_reads = 100
+    connections = 0
+    while True:
+        try:
+            async with collector.open() as samples:
+                connections += 1
+                notebook = Notebook(list(TAGS), samples, site)
+                await notebook.heard()
+                assert notebook.note["chunk_read"] <= 100
+                break
+        except ConnectionLost:
+            continue
+    plant.fatal_reads = None
+    assert {name: notebook.newest(name) for name in MANY} == MANY
+    assert connections <= 4

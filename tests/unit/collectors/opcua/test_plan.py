@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.opcua.config import OpcUaTag
 from agent.collectors.opcua.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.nodes import Missing, resolve
 from agent.collectors.opcua.plan import Pace, Point, allowed_silence, names_of, points_of, rhythm, sampling_of
+from agent.collectors.opcua.profiles import profile_of
+from agent.collectors.opcua.tag import OpcUaTag
 from agent.core.quality import BAD_NODE_ID_UNKNOWN
 
 
@@ -103,3 +104,48 @@ def test_long_lists_of_names_are_cut() -> None:
     """Logs stay short."""
     assert names_of([point(0)]) == ["tag0"]
     assert names_of([point(number) for number in range(13)])[-2:] == ["tag9", "and 3 more"]
+
+
+def test_what_is_known_of_a_server_stands_beside_what_it_tells() -> None:
+    """The smaller counts; where nothing is told, what is known of its kind."""
+    assert [chunk_limit(told, 100) for told in (None, 0, 1000, 50)] == [100, 100, 100, 50]
+    assert chunk_limit(None, 2000) == MOST
+
+
+def test_a_size_that_costs_connections_is_halved() -> None:
+    """At once where it was never answered, after two in a row where it was; one outage proves nothing."""
+    limit = ChunkLimit(400)
+    limit.lost(400)
+    limit.told(400)
+    assert limit.size == 200
+    limit.answered(200)
+    for _ in range(3):
+        limit.lost(200)
+        limit.told(400)
+        assert limit.size == 200
+        limit.answered(200)
+    limit.lost(200)
+    limit.lost(200)
+    limit.told(400)
+    assert limit.size == 100
+    limit.lost(1)
+    limit.told(400)
+    assert limit.size == 100
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["urn:SIMATIC.S7-1500.OPC-UA.Application:PLC_1", "Siemens AG"], "S7-1500"),
+        (["SIMATIC S7-1200", "Siemens AG"], "S7-1200"),
+        (["KEPServerEX v6.11", "PTC"], "Kepware"),
+        (["Ignition OPC-UA Server", "Inductive Automation"], "Ignition"),
+        (["urn:host:NodeOPCUA-Server", "NodeOPCUA"], "node-opcua"),
+        (["open62541 OPC UA Server"], None),
+        ([], None),
+    ],
+)
+def test_servers_are_known_by_what_they_say_of_themselves(words: list[str], name: str | None) -> None:
+    """Product, manufacturer, application URI, in any spelling."""
+    profile = profile_of(words)
+    assert (None if profile is None else profile.name) == name

@@ -45,6 +45,9 @@ class Script:
         self.acknowledged: list[tuple[int, int]] = []
         self.forgotten: list[tuple[int, int]] = []
         self.codes: dict[int, int] = {}
+        self.most_items = TAGS
+        self.most_subscriptions = 9
+        self.lowered: list[int] = []
         self.kept: dict[int, Notification] = {}  # for Republish
 
     def question(self, node: Node) -> Any:
@@ -59,9 +62,19 @@ class Script:
         return [good(node) for node in nodes]
 
     async def subscribe(self, wanted: Rhythm) -> Subscribed:
+        if not self.most_subscriptions:
+            raise Refused(number_of("BadTooManySubscriptions"), "creating a subscription")
+        self.most_subscriptions -= 1
         return Subscribed(7, wanted.interval_ms, wanted.keep_alive, wanted.lifetime)
 
+    async def lower(self, _subscription: int, _wanted: Rhythm, most: int) -> None:
+        self.lowered.append(most)
+
     async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[tuple[int, int]]:
+        self.asked.append(len(nodes))
+        if len(nodes) > self.most_items:
+            raise TooLarge(number_of("BadTooManyMonitoredItems"), "monitoring")
+        self.most_items -= len(nodes)
         return [(self.codes.get(node.point.position, 0), 100 + node.point.position) for node in nodes]
 
     async def forget(self, subscription: int, items: Sequence[int]) -> None:
@@ -179,6 +192,49 @@ async def test_the_undecodable_tag_is_found_and_stays_alone() -> None:
         found = {value for answer in answers for value in answer.values}
         assert found == {0, 1, 2, 3, 4, None, 6, 7}
     assert sum(desk.script.asked) == 8
+
+
+# --- monitoring -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_is_full_gets_as_many_items_as_it_takes() -> None:
+    """The rest is refused at once, not asked for one by one, and the size of requests is not to blame."""
+    desk = Desk()
+    desk.script.most_items = 3
+    made = await desk.publishing.create(1.0)
+    refused = await desk.items.monitor(made, nodes(*range(8)))
+    assert sorted(made.items) == [0, 1, 2]
+    assert [(point.position, name_of(code)) for point, code in refused] == [
+        (position, "BadTooManyMonitoredItems") for position in range(3, 8)
+    ]
+    assert len(desk.script.asked) < 8
+    assert desk.limit.size == 500
+
+
+async def test_intervals_share_where_the_server_has_too_few_subscriptions() -> None:
+    """The faster ones get their own; slower tags ride along. Without any it is an error."""
+    desk = Desk()
+    desk.script.most_subscriptions = 1
+    slow, fast, slower = await desk.publishing.create_all([2.0, 0.5, 10.0])
+    assert slow is fast is slower
+    assert fast.server.interval_ms == 500
+    with pytest.raises(Refused, match="BadTooManySubscriptions"):
+        await desk.publishing.create_all([1.0])
+
+
+async def test_a_notification_too_large_for_the_server_is_made_smaller() -> None:
+    """Publish answered BadResponseTooLarge: fewer values in each, and publishing goes on."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(TooLarge(number_of("BadResponseTooLarge"), "publishing"))
+    desk.script.publishes.put_nowait(change(1, 2))
+
+    async def check() -> None:
+        await desk.clock.advance(1)
+        assert await desk.heard() == [[2]]
+        assert desk.script.lowered == [500]
+
+    await publishing(desk, check)
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------
