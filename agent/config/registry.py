@@ -32,7 +32,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "modbus": "agent.collectors.modbus.config:ModbusConfig",
         "opcua": "agent.collectors.opcua.config:OpcUaConfig",
     },
-    "agent.encoders": {"json": "agent.encoders.json:JsonConfig"},
+    "agent.encoders": {
+        "json": "agent.encoders.json:JsonConfig",
+        "sparkplug_b": "agent.encoders.sparkplug:SparkplugConfig",
+    },
     "agent.publishers": {"mqtt": "agent.publishers.mqtt.config:MqttConfig"},
 }
 

@@ -170,6 +170,8 @@ class Limits(Struct, kw_only=True):
     retain_available: bool = True
     keep_alive: float = 30.0  #: seconds, the server's word where it gave one
     client_id: str = ""
+    server: str = ""  #: host:port of the broker
+    servers: int = 1  #: how many there are to choose from
 
 
 class Online(Struct, kw_only=True):

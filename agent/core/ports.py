@@ -206,7 +206,7 @@ class Stateful(Dialogue, Protocol):
     """
 
     course: Course  #: looked at after every event
-    why: str  #: words for people: why it holds or leaves
+    why: str  #: words for people: why it holds or leaves; empty where it does so for a moment only
     linger: float  #: seconds a record is kept after the broker has read it, in case it must be said again
 
     def connecting(self) -> Message:

@@ -77,7 +77,7 @@ class Cut:
         self._flying: set[Future[None]] = set()
         self._refusals: dict[int, int] = {}
         self._later: list[tuple[float, Record]] = []
-        self._linger = talk.linger
+        self._hurried = False
         self._lingering: deque[tuple[float, Record]] = deque()
         self._reader: Reader | None = None
         self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
@@ -87,15 +87,15 @@ class Cut:
     async def run(self) -> None:
         """Deliver until cancelled or the session is lost."""
         while True:
-            if not self._talk.flowing:
+            if self._talk.why:
                 self._hooks.held(self._talk.why)
-                await self._talk.may_open()
+            await self._talk.may_open()
             with ExitStack() as stack:
                 async with self._talk.turn:
                     self._hooks.settle()
                     reader = self._reader = stack.enter_context(self._outbox.reader())
                     self._hooks.snapshot()
-                    await self._talk.open(self._clock.now_ms, self._outbox.streams)
+                    await self._talk.open(self._clock.now_ms())
                 self._hooks.opened()
                 await self._lanes(reader)
                 if not self._talk.leave.is_set():  # who leaves does so because somebody may not have heard it all
@@ -126,7 +126,7 @@ class Cut:
 
     def hurry(self) -> None:
         """The end is near: nothing lingers any more."""
-        self._linger = 0.0
+        self._hurried = True
         if self._reader is not None:
             self._release(self._reader)
 
@@ -218,9 +218,10 @@ class Cut:
             self._result["ok"].inc()
             if self._refusals:
                 self._refusals.pop(record.row, None)
-            if self._linger:
+            linger = 0.0 if self._hurried else self._talk.linger
+            if linger:
                 record.content = _NOTHING  # a minute of batches would fill the memory; the file has them
-                self._lingering.append((self._clock.monotonic() + self._linger, record))
+                self._lingering.append((self._clock.monotonic() + linger, record))
             else:
                 reader.ack(record)
         elif isinstance(error, Rejected):

@@ -136,11 +136,10 @@ class Route:
         return make
 
     async def _converse(self, session: Session, dialogue: Dialogue) -> None:
-        talk = Talk(session, dialogue)
+        talk = Talk(session, dialogue, self.outbox.streams)
 
         def changed(device: str) -> None:
-            streams = self.outbox.streams() if talk.stateful else ()
-            talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms(), streams=streams))
+            talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms()))
 
         self._cut = cut = Cut(
             self.name,

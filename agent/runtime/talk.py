@@ -11,6 +11,8 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from agent.core.flow import DeviceChanged, DialogueEvent, Message, Opening, Record, Stream
 from agent.core.ports import Dialogue, Session, Stateful
 from agent.runtime.mailbox import Mailbox
@@ -21,12 +23,13 @@ Said = Callable[[Future[None]], None]
 class Talk:
     """Answers events over the session; belongs to one session."""
 
-    def __init__(self, session: Session, dialogue: Dialogue) -> None:
+    def __init__(self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]]) -> None:
         self.limits = session.limits
         self.leave = asyncio.Event()  #: the dialogue wants the session to end
         self.turn = asyncio.Lock()  #: held while a stateful dialogue speaks, and around a cut
         self.whole = True  #: every message that was made has been written
         self._session = session
+        self._streams = streams
         self._dialogue = dialogue
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
         self._mailbox = Mailbox()
@@ -94,10 +97,10 @@ class Talk:
         await asyncio.Event().wait()  # the cut is about to end this lane
         raise AssertionError
 
-    async def open(self, now: Callable[[], int], streams: Callable[[], Sequence[Stream]]) -> None:
+    async def open(self, ts: int) -> None:
         """Say what comes before any record. `turn` is held; up to the look at the image nothing is awaited."""
         if self._stateful is not None:
-            await self._write(self._dialogue(Opening(ts=now(), streams=streams())))
+            await self._write(self._dialogue(Opening(ts=ts, streams=self._streams())))
 
     async def _write(self, messages: Sequence[Message]) -> Future[None]:
         stateful = self._stateful
@@ -141,7 +144,7 @@ class Talk:
             self._changed.clear()
             changes, self._changes = self._changes, {}
             for change in changes.values():
-                said(await self.say(change))
+                said(await self.say(structs.replace(change, streams=self._streams())))
 
 
 def _size(messages: Sequence[Message]) -> int:

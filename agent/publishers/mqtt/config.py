@@ -48,6 +48,9 @@ class MqttConfig(PublisherConfig):
     """MQTT 5 or 3.1.1."""
     url: str
     """mqtt://host[:1883], or mqtts://host[:8883] for TLS."""
+    other_urls: list[str] = Field(default=[])
+    """More servers of the same plant: the next one is tried where one is not there, or where Sparkplug's primary host
+    is offline."""
     version: Literal["auto", "5", "3.1.1"] = "auto"
     """auto: 5, and 3.1.1 where the broker does not speak 5 (3.1.1 cannot tell when it refuses a message)."""
     client_id: str | None = Field(default=None, min_length=1, max_length=256)
@@ -73,6 +76,13 @@ class MqttConfig(PublisherConfig):
         split_url(value)
         return value
 
+    @field_validator("other_urls")
+    @classmethod
+    def _check_urls(cls, value: list[str]) -> list[str]:
+        for url in value:
+            split_url(url)
+        return value
+
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, value: str) -> str:
@@ -94,7 +104,8 @@ class MqttConfig(PublisherConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> MqttConfig:
-        if self.tls is not None and split_url(self.url)[0] == "mqtt":
+        schemes = {split_url(url)[0] for url in (self.url, *self.other_urls)}
+        if self.tls is not None and schemes == {"mqtt"}:
             raise ValueError("tls: needs an encrypted connection; write mqtts:// in url, or take tls: away")
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file exclude each other; keep one of them")
@@ -103,15 +114,16 @@ class MqttConfig(PublisherConfig):
         return self
 
     def build(self, name: str, site: Site) -> Publisher:
-        from agent.publishers.mqtt.publisher import MqttPublisher, Options
+        from agent.publishers.mqtt.publisher import MqttPublisher, Options, Server
 
-        scheme, host, port = split_url(self.url)
+        servers = [split_url(url) for url in (self.url, *self.other_urls)]
         return MqttPublisher(
             Options(
                 publisher=name,
-                host=host,
-                port=port,
-                tls=(self.tls or TLSSettings()) if scheme == "mqtts" else None,
+                servers=tuple(
+                    Server(host, port, (self.tls or TLSSettings()) if scheme == "mqtts" else None)
+                    for scheme, host, port in servers
+                ),
                 version=self.version,
                 client_id=self.client_id or f"{site.agent}-{name}",
                 username=self.username,

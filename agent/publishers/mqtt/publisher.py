@@ -33,13 +33,19 @@ _SMALLEST = 1024
 """A limit learned from refusals never goes below this."""
 
 
+class Server(Struct, frozen=True):
+    """One broker. `tls` None: not encrypted."""
+
+    host: str
+    port: int
+    tls: TLSSettings | None = None
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """What a configuration says, ready for use."""
 
     publisher: str
-    host: str
-    port: int
-    tls: TLSSettings | None
+    servers: tuple[Server, ...]
     version: Literal["auto", "5", "3.1.1"]
     client_id: str
     username: str | None
@@ -69,17 +75,25 @@ class MqttPublisher:
         self._window = options.window
         self._max_packet: int | None = None
         self._deaf_drops = 0
+        self._turn = 0  # of the servers
+
+    @property
+    def _server(self) -> Server:
+        return self._options.servers[self._turn % len(self._options.servers)]
 
     @asynccontextmanager
     async def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
-        """See the port. Left by an exception, the session ends in a way that makes the broker say the will."""
-        connection, session = await self._connect(will, listens)
-        broken = True
+        """See the port. Each time it ends, well or badly, the next of the servers has its turn."""
         try:
-            yield session
-            broken = False
+            connection, session = await self._connect(will, listens)
+            broken = True
+            try:
+                yield session
+                broken = False
+            finally:
+                await connection.leave(with_will=broken)
         finally:
-            await connection.leave(with_will=broken)
+            self._turn += 1
 
     async def _connect(
         self, will: Message | WillMaker | None, listens: Sequence[str]
@@ -111,21 +125,21 @@ class MqttPublisher:
     async def _attempt(
         self, version: Version, will: Message | WillMaker | None, listens: Sequence[str]
     ) -> tuple[Connection, MqttSession]:
-        options = self._options
+        options, server = self._options, self._server
         dial = Dial(
-            options.host,
-            options.port,
+            server.host,
+            server.port,
             timeout=options.connect_timeout,
-            tls=options.tls,
+            tls=server.tls,
             synced=lambda: self._clock.synced,
         )
-        connection = Connection(version, options.client_id, dial, tls=options.tls is not None)
+        connection = Connection(version, options.client_id, dial, tls=server.tls is not None)
         connection.prepare(options.username, self._password())
         session: MqttSession | None = None
         try:
             async with asyncio.timeout(options.connect_timeout):
                 connack = await connection.connect(
-                    options.host, options.port, options.keep_alive, partial(self._will, will)
+                    server.host, server.port, options.keep_alive, partial(self._will, will)
                 )
                 self._judge(connack)
                 session = MqttSession(connection, self._limits(version, connack), options.publisher)
@@ -134,7 +148,7 @@ class MqttPublisher:
         except TimeoutError:
             connection.abort()
             waited = f"{options.connect_timeout:g} s"
-            raise ConnectionLost(f"{options.host}:{options.port} did not answer within {waited}") from None
+            raise ConnectionLost(f"{server.host}:{server.port} did not answer within {waited}") from None
         except ConnectionLost as lost:
             connection.abort()
             if session is not None:
@@ -189,6 +203,8 @@ class MqttPublisher:
             retain_available=connack.retain_available and "retain" not in self._without,
             keep_alive=connack.keep_alive or self._options.keep_alive,
             client_id=connack.client_id or self._options.client_id,
+            server=f"{self._server.host}:{self._server.port}",
+            servers=len(self._options.servers),
         )
 
     async def _listen(self, connection: Connection, listens: Sequence[str]) -> None:

@@ -1,0 +1,53 @@
+"""`type: sparkplug_b`: the agent as a Sparkplug B 3.0 edge node, devices as Sparkplug devices (docs/sparkplug.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from agent.core.errors import PermanentError
+from agent.core.ports import Encoder, RouteInfo
+from agent.settings.base import EncoderConfig
+
+__all__ = ["SparkplugConfig"]
+
+
+def _check_id(value: str) -> str:
+    if not value or any(char in "+/#" or ord(char) < 32 or ord(char) == 127 for char in value):
+        raise ValueError(f"{value!r} is no Sparkplug id: one level of a topic, without + / # and control characters")
+    return value
+
+
+SparkplugId = Annotated[str, AfterValidator(_check_id)]
+
+
+class SparkplugConfig(EncoderConfig):
+    """A Sparkplug B 3.0 edge node. The publisher's `topic`, `root` and `qos` mean nothing here: the standard sets
+    them.
+    """
+
+    type: Literal["sparkplug_b"]
+    """Sparkplug B 3.0 payloads, births, deaths and commands."""
+    group: SparkplugId
+    """Group id: the second level of every topic."""
+    edge_node: SparkplugId | None = None
+    """Edge node id, unique in the group; default the agent's id."""
+    primary_host: SparkplugId | None = None
+    """Host application without which nothing is published: data waits on disk until its STATE says online."""
+    delivery: Literal["strict", "qos1"] = "strict"
+    """strict: QoS 0, as the standard asks, and a record is kept until a later answer of the broker proves that it was
+    read, and for two keep-alives more; qos1: QoS 1 and PUBACK, which deviates from the standard."""
+    aliases: bool = True
+    """Data names its metrics by number (short); false: by name, for hosts that do not know aliases."""
+    uint32: Literal["int", "long"] = "int"
+    """Field of UInt32 values: int_value as the standard has it, or long_value for older hosts."""
+
+    def build(self, route: RouteInfo) -> Encoder:
+        try:
+            from agent.encoders.sparkplug.encoder import SparkplugEncoder
+        except ImportError as error:
+            raise PermanentError(
+                f"sparkplug_b needs protobuf: {error}", "pip install 'edge-agent[sparkplug]'"
+            ) from None
+        return SparkplugEncoder(self, route)

@@ -1,0 +1,310 @@
+"""What the edge node says during one broker session.
+
+    CONNECT, NDEATH as will ─ (primary host online?) ─ cut: NBIRTH, DBIRTHs ─ DDATA, NDATA ... ─ DDEATHs, NDEATH
+
+The order of calls is the order on the wire (`Stateful`), so one counter gives every message its seq. What is older
+than the birth of its device is history, whichever lane it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from agent.core.errors import Rejected
+from agent.core.flow import (
+    Batch,
+    DeviceChanged,
+    DialogueEvent,
+    Gap,
+    Incoming,
+    Message,
+    Offline,
+    Online,
+    Opening,
+    Reading,
+    Record,
+    Stream,
+    Tick,
+)
+from agent.core.image import DeviceImage, Image
+from agent.core.ports import Course, Memo, RouteInfo
+from agent.encoders.json.messages import GapMessage
+from agent.encoders.sparkplug.datatypes import UnfitError
+from agent.encoders.sparkplug.ears import Ears
+from agent.encoders.sparkplug.host import PrimaryHost
+from agent.encoders.sparkplug.metrics import Aliases, Born, Learned
+from agent.encoders.sparkplug.node import GAP, Node
+from agent.encoders.sparkplug.payloads import Payloads
+from agent.encoders.sparkplug.voice import Voice
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+log = get_logger("sparkplug")
+
+_BDSEQ = "sparkplug.bdseq"
+_LAST_GAP = "sparkplug.gap"
+#: A device that is offline and has told its history is said dead after so many ticks without a record.
+_PASSED = 5
+
+
+class SparkplugDialogue:
+    """See `agent.core.ports.Stateful`."""
+
+    def __init__(
+        self,
+        node: Node,
+        route: RouteInfo,
+        image: Image,
+        memo: Memo,
+        *,
+        aliases: Aliases,
+        host: PrimaryHost | None,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.will: Message | None = None  # made at every CONNECT
+        self.listens: Sequence[str] = node.listens
+        self.course: Course = "hold"
+        self.why = ""
+        self.linger = 0.0
+        self.bdseq = 0  #: of the newest CONNECT
+        self._node = node
+        self._route = route
+        self._image = image
+        self._memo = memo
+        self._aliases = aliases
+        self._learned = Learned(memo)
+        self._payloads = Payloads(uint32_long=node.uint32_long)
+        self._ears = Ears(node, host, now_ms)
+        self._now_ms = now_ms
+        self._voice = Voice(node)
+        self._streams: dict[str, Stream] = {}  # this run's, by device
+        self._open = False  # the node is born
+        self._born: dict[str, Born] = {}
+        self._reason = "connected"
+        self._repeats = Repeats()
+
+    def connecting(self) -> Message:
+        last = self._memo.get(_BDSEQ)
+        self.bdseq = (int(last) + 1) % 256 if last is not None and last.isdigit() else 0
+        self._memo.put(_BDSEQ, b"%d" % self.bdseq)
+        return self._node_death()
+
+    def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
+        match event:
+            case Record(content=Batch() as batch):
+                return self._record(event, batch)
+            case Record(content=Gap() as gap):
+                return self._gap(gap)
+            case DeviceChanged() if self._open:
+                return self._changed(event)
+            case Tick():
+                return self._tick(event)
+            case Online():
+                self._online(event)
+            case Opening():
+                return self._opening(event)
+            case Incoming():
+                self._heard(event)
+            case Offline():
+                return self._goodbye()
+        return []
+
+    # --- the session --------------------------------------------------------------------------------------------------
+
+    def _online(self, event: Online) -> None:
+        self._voice.limits = event.limits
+        self._ears.server = event.limits.server
+        if self._node.strict:
+            # a host that dies is noticed within one and a half keep-alives; what it missed is said again
+            self.linger = 2 * event.limits.keep_alive
+        if self._node.primary_host is None:
+            self.course = "open"
+        else:
+            self.why = f"the primary host {self._node.primary_host} has not said that it is online"
+
+    def _heard(self, incoming: Incoming) -> None:
+        heard = self._ears.hear(incoming)
+        if self.course == "leave":
+            return
+        if heard == "rebirth" and self._open:
+            self._reason = "rebirth"
+            self.course = "open" if self._ears.may_answer() else "hold"
+        elif heard == "online" and not self._open:
+            self.course, self.why = "open", ""
+        elif heard == "offline":
+            self.why = f"the primary host {self._node.primary_host} is offline"
+            if self._open or self._voice.limits.servers > 1:  # it may be at another one
+                self.course = "leave"
+
+    def _tick(self, event: Tick) -> list[Message]:
+        self._note(event.streams)
+        if self._open and self.course == "hold" and self._ears.may_answer():
+            self.course = "open"
+        if self.course != "flow":
+            return []
+        messages = []
+        for born in [born for born in self._born.values() if born.passing]:
+            born.idle += 1
+            if born.idle >= _PASSED:
+                messages.append(self._device_death(born.name))
+        return messages
+
+    def _opening(self, event: Opening) -> list[Message]:
+        """NBIRTH and the births of all devices. Devices that are offline are born, too, for what they have to tell."""
+        now = self._now_ms()
+        self._note(event.streams)
+        self._voice.seq, self._open, self.course, self.why = 0, True, "flow", ""
+        self._born.clear()
+        self._ears.answered()
+        last = self._memo.get(_LAST_GAP)
+        gap = self._aliases.of(None, GAP), None if last is None else last.decode()
+        version = self._image.agent.version
+        messages = [self._voice.message("NBIRTH", self._payloads.node_birth(self.bdseq, version, gap, now))]
+        devices = [device for name, device in self._image.devices.items() if self._route.wants(name)]
+        for device in devices:
+            messages += self._birth(device)
+        waiting = {stream.device for stream in event.streams if stream.low < stream.next}
+        for device in devices:
+            if device.state == "offline" and device.name not in waiting and device.name in self._born:
+                messages.append(self._device_death(device.name))
+        metrics = sum(len(born.slots) for born in self._born.values())
+        reason, self._reason = self._reason, "rebirth"
+        log.info("sparkplug.born", reason=reason, bdseq=self.bdseq, devices=len(devices), metrics=metrics)
+        return messages
+
+    def _goodbye(self) -> list[Message]:
+        if not self._open:
+            return []
+        self._open = False
+        return [*(self._device_death(name) for name in list(self._born)), self._node_death()]
+
+    def _node_death(self) -> Message:
+        payload = self._payloads.node_death(self.bdseq, self._now_ms())
+        return Message(topic=self._node.topic("NDEATH"), payload=payload, qos=1)
+
+    # --- devices ------------------------------------------------------------------------------------------------------
+
+    def _changed(self, event: DeviceChanged) -> list[Message]:
+        self._image.settle()  # what is held back is older than a birth made now
+        self._note(event.streams)
+        device, born = self._image.devices.get(event.device), self._born.get(event.device)
+        if device is None or not self._route.wants(event.device):
+            return [] if born is None else [self._device_death(event.device)]
+        if device.state == "offline":
+            if born is None or born.passing:
+                return []
+            return [self._device_death(event.device)]
+        if born is not None and not born.passing and born.tags is device.tags:
+            return []
+        return self._birth(device)
+
+    def _note(self, streams: Sequence[Stream]) -> None:
+        # several epochs of a device: the present one is the last
+        self._streams.update((stream.device, stream) for stream in streams)
+
+    def _birth(self, device: DeviceImage) -> list[Message]:
+        """DBIRTH; what is older than this moment is history from now on. Nothing where it exceeds the limit."""
+        now = self._now_ms()
+        while True:
+            born = Born(device, self._aliases, self._learned, uint32_long=self._node.uint32_long)
+            try:
+                payload = self._payloads.device_birth(device, born, self._voice.seq, now)
+            except UnfitError as unfit:
+                self._widen(device, born, unfit)
+            else:
+                break
+        born.passing = device.state == "offline"
+        stream = self._streams.get(device.name)
+        born.floor = 0 if stream is None else stream.next
+        if len(payload) > self._voice.room("DBIRTH", device.name):
+            log.error("sparkplug.birth_too_large", device=device.name, bytes=len(payload), limit=self._voice.limit)
+            self._born.pop(device.name, None)
+            return []
+        self._born[device.name] = born
+        return [self._voice.message("DBIRTH", payload, device.name)]
+
+    def _widen(self, device: DeviceImage, born: Born, unfit: UnfitError) -> None:
+        known = born.slots[unfit.tag].kind
+        kind = self._learned.widen(device, unfit.tag, known, unfit.value)
+        if kind is known:
+            raise Rejected(f"tag {unfit.tag}: {unfit.value!r} is no value of type {known.name}")
+        log.warning("sparkplug.type_learned", device=device.name, tag=unfit.tag, was=known.name, type=kind.name)
+
+    def _device_death(self, name: str) -> Message:
+        self._born.pop(name, None)
+        return self._voice.message("DDEATH", self._payloads.device_death(self._voice.seq, self._now_ms()), name)
+
+    # --- records ------------------------------------------------------------------------------------------------------
+
+    def _record(self, record: Record, batch: Batch) -> list[Message]:
+        device = self._image.devices.get(batch.device)
+        if device is None or not self._route.wants(batch.device):
+            raise Rejected(f"device {batch.device} is not configured any more: nothing can be said of it")
+        if not record.historical:
+            self._streams[batch.device] = record.stream
+        seq, born = self._voice.seq, self._born.get(batch.device)
+        try:
+            return self._say(record, batch, device)
+        except Rejected:  # nothing of it is sent: no number is used up, no birth is in force
+            self._voice.seq = seq
+            if self._born.get(batch.device) is not born:
+                self._born.pop(batch.device)
+            raise
+
+    def _say(self, record: Record, batch: Batch, device: DeviceImage) -> list[Message]:
+        messages: list[Message] = []
+        born = self._born.get(batch.device)
+        if born is None or born.tags is not device.tags:
+            if device.state == "offline" and not record.historical and batch.bad == len(batch.readings):
+                return []  # the death of the device says it
+            self._image.settle()
+            messages += self._birth(device)
+        while (born := self._born.get(batch.device)) is not None:
+            born.idle = 0
+            seq = self._voice.seq
+            historical = record.historical or record.seq < born.floor
+            room = self._voice.room("DDATA", batch.device)
+            try:
+                return messages + self._pieces(born, batch.readings, historical=historical, room=room)
+            except UnfitError as unfit:
+                self._voice.seq = seq
+                self._widen(device, born, unfit)
+                messages += self._birth(device)
+        raise Rejected(f"the birth of {batch.device} is larger than the broker takes ({self._voice.limit} bytes)")
+
+    def _pieces(self, born: Born, readings: Sequence[Reading], *, historical: bool, room: int) -> list[Message]:
+        """One DDATA, or several where the broker's limit asks for it."""
+        now = self._now_ms()
+        payload, unknown = self._payloads.data(born, readings, historical=historical, seq=self._voice.seq, now=now)
+        if unknown:
+            self._say_unknown(born, unknown)
+            if unknown == len(readings):
+                return []
+        if len(payload) > room and len(readings) > 1:
+            half = len(readings) // 2
+            first = self._pieces(born, readings[:half], historical=historical, room=room)
+            return first + self._pieces(born, readings[half:], historical=historical, room=room)
+        return [self._voice.message("DDATA", payload, born.name, data=True)]
+
+    def _say_unknown(self, born: Born, unknown: int) -> None:
+        repeats = self._repeats.due(("unknown", born.name), self._now_ms() / 1000)
+        if repeats is not None:
+            log.warning("sparkplug.unknown_metric", device=born.name, readings=unknown, repeats=repeats)
+
+    def _gap(self, gap: Gap) -> list[Message]:
+        """A declared loss: the newest value of a metric of the node, so that hosts can show and keep it."""
+        declared = GapMessage(
+            id=gap.id, kind=gap.kind, agent=self._route.agent, device=gap.device, epoch=gap.epoch,
+            from_seq=gap.from_seq, to_seq=gap.to_seq, from_ts=gap.from_ts, to_ts=gap.to_ts, tags=gap.tags,
+            records=gap.records, readings=gap.readings, reason=gap.reason,
+        )  # fmt: skip
+        text = msgspec.json.encode(declared)
+        if len(text) > self._voice.room("NDATA") - 64:
+            declared.tags = None
+            text = msgspec.json.encode(declared)
+        self._memo.put(_LAST_GAP, text)
+        alias = self._aliases.of(None, GAP)
+        payload = self._payloads.node_gap(alias, text.decode(), self._voice.seq, self._now_ms())
+        return [self._voice.message("NDATA", payload, data=True)]

@@ -1,0 +1,73 @@
+"""What the edge node hears: commands to it and its devices, and the state of the primary host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from agent.core.flow import Incoming
+from agent.encoders.sparkplug import commands
+from agent.encoders.sparkplug.host import PrimaryHost
+from agent.encoders.sparkplug.node import Node
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+log = get_logger("sparkplug")
+
+#: Births are said at most this often, milliseconds: several hosts that ask at once get one.
+REST = 1000
+
+Heard = Literal["rebirth", "online", "offline"]
+
+
+class Ears:
+    """Judges incoming messages; says what is refused, seldom enough."""
+
+    def __init__(self, node: Node, host: PrimaryHost | None, now_ms: Callable[[], int]) -> None:
+        self.server = ""  #: whose STATE we hear
+        self._node = node
+        self._host = host
+        self._now_ms = now_ms
+        self._answered: int | None = None
+        self._word = ""
+        self._repeats = Repeats()
+
+    def hear(self, incoming: Incoming) -> Heard | None:
+        """What the dialogue must act on."""
+        if incoming.topic == self._node.state_topic and self._host is not None:
+            return self._state(self._host, incoming.payload)
+        to_node = incoming.topic == self._node.topic("NCMD")
+        if incoming.retain:
+            # somebody's leftover would give us a rebirth at every connection
+            self._refuse(incoming.topic, reason="retained: commands are for now")
+            return None
+        command = commands.judge(incoming.payload, to_node=to_node)
+        if command.malformed:
+            self._refuse(incoming.topic, reason=command.malformed)
+        elif command.refused:
+            self._refuse(incoming.topic, reason="the agent only reads", metrics=list(command.refused[:5]))
+        return "rebirth" if command.rebirth else None
+
+    def _state(self, host: PrimaryHost, payload: bytes) -> Heard | None:
+        word, reason = host.hear(self.server, payload)
+        if word is None:
+            repeats = self._repeats.due(("state", reason), self._now_ms() / 1000)
+            if repeats is not None:
+                log.warning("sparkplug.host_ignored", host=host.host_id, reason=reason, repeats=repeats)
+        elif word != self._word:
+            self._word = word
+            log.info("sparkplug.host", host=host.host_id, state=word)
+        return word
+
+    def _refuse(self, topic: str, *, reason: str, metrics: list[str] | None = None) -> None:
+        repeats = self._repeats.due(("refused", topic, reason), self._now_ms() / 1000)
+        if repeats is not None:
+            log.warning("sparkplug.command_refused", topic=topic, reason=reason, metrics=metrics, repeats=repeats)
+
+    def answered(self) -> None:
+        """Births have been said."""
+        self._answered = self._now_ms()
+
+    def may_answer(self) -> bool:
+        """Whether births may be said again already. A clock that jumps costs no birth."""
+        return self._answered is None or abs(self._now_ms() - self._answered) >= REST

@@ -1,0 +1,108 @@
+"""Which metrics a device has: alias, data type and how values are written, compiled at its birth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from agent.core.flow import Reading
+from agent.core.image import DeviceImage, TagInfo
+from agent.core.ports import Memo
+from agent.encoders.sparkplug.datatypes import LONG, RANGES, DataType, of_catalogue, of_value, wider
+
+_KEY = "sparkplug.types"
+
+#: How the hot path writes a value.
+AS_DOUBLE, AS_FLOAT, AS_INT, AS_LONG, AS_BOOL, AS_TEXT, AS_OTHER = range(7)
+_WAYS = {
+    DataType.DOUBLE: AS_DOUBLE,
+    DataType.FLOAT: AS_FLOAT,
+    DataType.BOOLEAN: AS_BOOL,
+    DataType.STRING: AS_TEXT,
+    DataType.UUID: AS_TEXT,
+}
+
+
+class Slot(NamedTuple):
+    """One metric of a birth that is in force."""
+
+    alias: int  #: 0: none, data names it
+    way: int
+    low: int
+    high: int
+    kind: DataType
+
+
+class Aliases:
+    """Numbers of metrics, from 1, unique over the node and stable as long as the agent runs."""
+
+    def __init__(self, *, used: bool) -> None:
+        self._used = used
+        self._numbers: dict[tuple[str | None, str], int] = {}
+
+    def of(self, device: str | None, name: str) -> int:
+        """The metric's number; 0 where aliases are off."""
+        return self._numbers.setdefault((device, name), len(self._numbers) + 1) if self._used else 0
+
+
+class Learned:
+    """Data types that values taught us (a scaled int16 holds 61.2), remembered beyond restarts."""
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+        try:
+            stored = msgspec.json.decode(memo.get(_KEY) or b"{}", type=dict[str, dict[str, tuple[str | None, int]]])
+            self._types = {
+                device: {tag: (declared, DataType(number)) for tag, (declared, number) in tags.items()}
+                for device, tags in stored.items()
+            }
+        except ValueError:  # an older or damaged note: learned again from the next values
+            self._types = {}
+
+    def of(self, device: DeviceImage, info: TagInfo) -> DataType:
+        """Data type of a tag: learned, declared, or guessed from its newest value."""
+        declared, learned = self._types.get(device.name, {}).get(info.tag, (None, None))
+        if learned is not None and declared == info.type:
+            return learned
+        reading = device.newest.get(info.tag)
+        return of_catalogue(info.type) or of_value(reading.value if reading is not None else None)
+
+    def widen(self, device: DeviceImage, tag: str, known: DataType, value: object) -> DataType:
+        """This value does not fit `known`: from now on the tag has a wider type."""
+        declared = next((info.type for info in device.tags if info.tag == tag), None)
+        fits = wider(known, value)
+        self._types.setdefault(device.name, {})[tag] = (declared, fits)
+        self._memo.put(_KEY, msgspec.json.encode(self._types))
+        return fits
+
+
+class Born:
+    """A device whose birth is in force."""
+
+    def __init__(self, device: DeviceImage, aliases: Aliases, learned: Learned, *, uint32_long: bool) -> None:
+        self.name = device.name
+        self.tags: Sequence[TagInfo] = device.tags
+        self.slots = {
+            info.tag: _slot(aliases.of(device.name, info.tag), learned.of(device, info), uint32_long=uint32_long)
+            for info in device.tags
+        }
+        self.dirty: set[str] = set()  #: tags last said with a quality that is not good
+        self.floor = 0  #: records below this number are older than the birth
+        self.passing = False  #: offline, born only so that its history can be told
+        self.idle = 0  #: ticks without a record
+
+    def said(self, reading: Reading) -> None:
+        """The birth said this one."""
+        if reading.quality != "good":
+            self.dirty.add(reading.tag)
+
+
+def _slot(alias: int, kind: DataType, *, uint32_long: bool) -> Slot:
+    low, high = RANGES.get(kind, (0, 0))
+    if kind in RANGES:
+        way = AS_LONG if kind in LONG or (uint32_long and kind is DataType.UINT32) else AS_INT
+    else:
+        way = _WAYS.get(kind, AS_OTHER)
+    return Slot(alias, way, low, high, kind)
