@@ -57,14 +57,14 @@ KINDS: dict[str, Callable[[Ask], bytes | None]] = {
 
 
 class Spell:
-    """Tells the truth; once cast, rubbish three times, and then the truth again."""
+    """Tells the truth; once cast, rubbish twice, and then the truth again."""
 
     def __init__(self, rubbish: Script) -> None:
         self.rubbish = rubbish
         self.left = 0
 
     def cast(self) -> None:
-        self.left = 3
+        self.left = 2
 
     def __call__(self, ask: Ask) -> bytes | None:
         if self.left:

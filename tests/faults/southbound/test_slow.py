@@ -43,7 +43,6 @@ async def test_slow_devices_skip_cycles_and_say_so(running: Running, mosquitto: 
         ModbusServer({1: unit(0)}) as quick,
         plant_of({"devices": {"cnc": {"kind": "cnc"}}}) as plant,
     ):
-        await plant.device("cnc").fail("slow", delay=0.2)
         node = {"node": "nsu=urn:acme:cnc;s=Axis.X"}
         devices = {
             "slow": modbus(slow.url),
@@ -54,6 +53,8 @@ async def test_slow_devices_skip_cycles_and_say_so(running: Running, mosquitto: 
             },
         }  # fmt: skip
         async with running(devices) as (agent, ear):
+            await ear.good("cnc", ["x"])
+            await plant.device("cnc").fail("slow", delay=0.25)
             for device in ("slow", "cnc"):
                 await ear.hears(device, "degraded")
             await ear.goes_on("slow", "r0", 6)
@@ -64,6 +65,7 @@ async def test_slow_devices_skip_cycles_and_say_so(running: Running, mosquitto: 
                 assert 200 <= status["achieved_ms"] <= 3000
             skipped = {device: await metric(agent, "scans_skipped_total", device) for device in devices}
             asked = len(diary.asked)
+            await plant.device("cnc").heal()
     said = ear.readings("slow", "r0")
     assert [one.value for one in said] == list(range(said[0].value, said[-1].value + 1))  # never overlapped, none lost
     for one in said:
