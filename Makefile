@@ -31,7 +31,8 @@ demo: $(VENV)/.demo.stamp ## broker, simulated plant, agent and a live view; SEC
 	@$(BIN)/edge-agent demo $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 test: $(VENV)/.test.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
-	@.ci/tools mosquitto=mosquitto mbpoll=mbpoll socat=socat
+	@.ci/tools mosquitto=mosquitto mbpoll=mbpoll socat=socat gcc=gcc \
+	    /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 
 check: check-code check-deploy ## lint, types, floors, deployment files
@@ -49,8 +50,9 @@ check-deploy: $(VENV)/.test.stamp
 bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="modbus" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.demo.stamp ## the demo for MINUTES=60, with its audit at the end
-	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 60 )) $(ARGS)
+soak: $(VENV)/.test.stamp ## bad weather on every Modbus medium, then the demo with its audit, for MINUTES=60 in all
+	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
+	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 48 )) $(ARGS)
 
 lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@PYTHON=$$(.ci/python) .ci/lock

@@ -153,8 +153,12 @@ class ModbusLine:
     # --- the owner ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
+        me = asyncio.current_task()
+        cancelled = me.cancelling() if me else 0
         try:
             while True:
+                if me and me.cancelling() > cancelled:
+                    raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
                 job = self._turns.take(self._rest)
                 if isinstance(job, Job):

@@ -71,6 +71,7 @@ class _Transactions(TransactionManager):
         self.max_buffer_size = _BUFFER
         self.asked: _Read | None = None  #: the request in flight
         self.any_unit = False  #: its answer may come under another unit id
+        self.hint = ""  #: what may be the matter when the connection is closed
         self.noise: tuple[bytes, ...] = ()  #: what may come at any time and means nothing (a DTU's heartbeat)
         self._answer: _Read | None = None  #: the answer to it, not handed on yet
         self.lost: str | None = None  #: why the connection is gone
@@ -145,7 +146,7 @@ class _Transactions(TransactionManager):
         self._fail(ConnectionLost(self.lost))
 
     def callback_disconnected(self, exc: Exception | None) -> None:
-        self.lost = f"connection lost: {exc}" if exc else "closed by the peer"
+        self.lost = (f"connection lost: {exc}" if exc else "closed by the peer") + self.hint
         self._fail(ConnectionLost(self.lost))
 
 
@@ -155,6 +156,10 @@ class Wire:
     def __init__(self, transactions: _Transactions) -> None:
         self._transactions = transactions
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
+
+    def hint(self, words: str) -> None:
+        """What to say in addition should the peer close the connection."""
+        self._transactions.hint = f" ({words})"
 
     def rest(self, unit: int) -> float:  # noqa: ARG002 - a late answer names its transaction
         """A unit may be asked at any time."""
@@ -221,7 +226,10 @@ async def connect_udp(host: str, port: int, timeout: float) -> Wire:
 async def connect_tls(host: str, port: int, timeout: float, settings: TLSSettings) -> Wire:
     """Connect over TLS (MODBUS/TCP Security, v21). Raises ConnectionLost, TransientError where a file is wrong."""
     context = await asyncio.to_thread(_context, settings)  # the system's authorities take long to read
-    return await _connect(CommType.TLS, host, port, timeout, context, settings.server_name or host)
+    wire = await _connect(CommType.TLS, host, port, timeout, context, settings.server_name or host)
+    if settings.cert_file is None:  # TLS 1.3 lets the handshake pass before the server looks for ours
+        wire.hint("does it want a certificate of ours, tls.cert_file?")
+    return wire
 
 
 async def take_over(caller: Caller, noise: tuple[bytes, ...]) -> Wire:

@@ -96,6 +96,10 @@ class Medium:
         """Send something now."""
         self._write(data)
 
+    def channel(self) -> Callable[[bytes], object]:
+        """How to say something on the connection of now, later."""
+        return self._write
+
     def connected(self, write: Callable[[bytes], object]) -> None:
         """Somebody opened the line."""
         self._write, self._buffer = write, b""
@@ -163,13 +167,15 @@ async def _pty(medium: Medium) -> AsyncIterator[None]:
     tty.setraw(ours)
     os.set_blocking(ours, False)
     medium.url = f"serial://{os.ttyname(theirs)}?framing={medium.framing}&baudrate=115200"
-    medium.connected(lambda data: os.write(ours, data))
+    medium.connected(lambda data: os.write(ours, data) if open_ else 0)
+    open_ = True
     loop = asyncio.get_running_loop()
     loop.add_reader(ours, lambda: medium.heard(os.read(ours, 4096)))
     try:
         yield
     finally:
         loop.remove_reader(ours)
+        open_ = False
         os.close(ours)
         os.close(theirs)
 

@@ -37,7 +37,9 @@ class Memory:
 _AREAS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 
 
-def _device(unit: int, memory: Memory, values: dict[str, list[int]]) -> SimDevice:
+def make_device(unit: int, memory: Memory, values: dict[str, list[int]]) -> SimDevice:
+    """One unit of the library's server, with this memory's behaviour."""
+
     async def action(
         function: int, start: int, address: int, count: int, current: list[int], new: object
     ) -> ExcCodes | None:
@@ -77,7 +79,7 @@ def pattern(unit: int) -> dict[str, list[int]]:
     }  # fmt: skip
 
 
-class _Core(SimCore):
+class Core(SimCore):
     """The library answers exception 04 for a unit that is not there; its server keeps silent for this error only."""
 
     async def async_getValues(  # noqa: N802 - the library's name
@@ -106,9 +108,9 @@ class Plant:
         return 0 if self._server is None else len(self._server.active_connections)
 
     async def up(self) -> None:
-        devices = [_device(unit, self.memory, values) for unit, values in self.values.items()]
+        devices = [make_device(unit, self.memory, values) for unit, values in self.values.items()]
         server = ModbusTcpServer(devices, address=("127.0.0.1", self.port), ignore_missing_devices=True)
-        server.context = _Core(devices)
+        server.context = Core(devices)
         await server.serve_forever(background=True)
         self._server = server
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 from pymodbus.constants import ExcCodes
 
-from agent.collectors.modbus.quarantine import PROBE_SECONDS
 from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Sample
@@ -17,6 +16,7 @@ from tests.integration.modbus.servers import Ask, device, plant, scripted
 from tests.support.waiting import eventually
 
 ILLEGAL = "BadConfigurationError"
+PROBE_SECONDS = 60.0  # longer than the first two waits between probes
 
 
 class Hasty(SystemClock):

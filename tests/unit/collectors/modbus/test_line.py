@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from agent.collectors.modbus.line import ModbusLine, Wire
-from agent.collectors.modbus.transaction import Request
+from agent.collectors.modbus.line import Manners, ModbusLine, Wire
+from agent.collectors.modbus.transaction import NoAnswer, Request
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
 from agent.testing.site import SimpleSite
@@ -24,18 +26,23 @@ class Twin:
         self.any_unit: AbstractSet[int] = set()
         self.lost: str | None = None
         self.fault: Exception | None = None
+        self.code = 0
         self.closed = False
+        self.asked: list[int] = []
+        self.rests: dict[int, float] = {}
+        self.renews: set[int] = set()
 
     async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+        self.asked.append(unit)
         if self.fault is not None:
             raise self.fault
-        return bytes(request.size), 0
+        return b"" if self.code else bytes(request.size), self.code
 
     def rest(self, unit: int) -> float:
-        return 0.0
+        return self.rests.get(unit, 0.0)
 
     def renew(self, unit: int) -> bool:
-        return False
+        return unit in self.renews
 
     def close(self) -> None:
         self.closed = True
@@ -121,3 +128,142 @@ async def test_a_bug_is_told_to_its_caller_and_the_line_lives() -> None:
                 await line.ask(1, READ)
             assert (await line.ask(2, READ)).data == b"\0\0"
     assert network.wires[0].closed
+
+
+@asynccontextmanager
+async def opened(site: SimpleSite, network: Network, manners: Manners | None = None) -> AsyncIterator[ModbusLine]:
+    """A line that stands and is used."""
+    line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, site.clock, manners))
+    with line.used():
+        await line.ready()
+        yield line
+
+
+async def test_a_gateway_without_a_path_is_asked_once() -> None:
+    """After 0A nobody behind the gateway is asked until its back-off is over, then one of them is, for all."""
+    clock, network = ManualClock(), Network()
+    async with SimpleSite(clock=clock) as site, opened(site, network) as line:
+        network.wires[0].code = 0x0A
+        for unit in (1, 2, 3, 1):
+            assert (await line.ask(unit, READ)).code == 0x0A
+        assert network.wires[0].asked == [1]
+        await clock.advance(1.0)
+        assert (await line.ask(2, READ)).code == 0x0A
+        assert (await line.ask(3, READ)).code == 0x0A
+        assert network.wires[0].asked == [1, 2]
+        network.wires[0].code = 0
+        await clock.advance(2.0)
+        assert [(await line.ask(unit, READ)).code for unit in (3, 1)] == [0, 0]
+        assert network.wires[0].asked == [1, 2, 3, 1]
+
+
+async def test_a_gateway_that_has_no_path_to_one_unit() -> None:
+    """Where others are reached 0A concerns its unit alone, until they are not reached either."""
+    clock, network = ManualClock(), Network()
+    async with SimpleSite(clock=clock) as site, opened(site, network) as line:
+        await line.ask(1, READ)
+        network.wires[0].code = 0x0A
+        assert (await line.ask(9, READ)).code == 0x0A
+        network.wires[0].code = 0
+        assert (await line.ask(1, READ)).code == 0
+        network.wires[0].fault = NoAnswer("silence")
+        with pytest.raises(NoAnswer):
+            await line.ask(1, READ)
+        network.wires[0].fault, network.wires[0].code = None, 0x0A
+        await line.ask(9, READ)
+        network.wires[0].code = 0
+        assert (await line.ask(1, READ)).code == 0x0A
+
+
+async def test_a_unit_that_rests_is_passed_over() -> None:
+    """While the late answer of one unit may still come its neighbours are asked, and it is when its time is over."""
+    async with SimpleSite() as site:
+        network = Network()
+        async with opened(site, network) as line:
+            wire = network.wires[0]
+            wire.rests[1] = 60.0
+            first = line.submit(1, READ)
+            assert (await line.ask(2, READ)).code == 0
+            assert wire.asked == [2]
+            wire.rests[1] = 0.01  # seen when somebody asks, or when the time said before is over
+            await line.ask(2, READ)
+            wire.rests[1] = 0.0
+            assert (await first).code == 0
+    assert wire.asked == [2, 2, 1]
+
+
+async def test_a_connection_that_has_to_be_renewed() -> None:
+    """Where a unit's answer never came, the connection is made anew before it is asked again, not for others."""
+    async with SimpleSite() as site:
+        network = Network()
+        async with opened(site, network) as line:
+            network.wires[0].renews = {1}
+            await line.ask(2, READ)
+            assert network.attempts == 1
+            await line.ask(1, READ)
+    assert network.attempts == 2
+    assert (network.wires[0].asked, network.wires[1].asked) == ([2], [1])
+
+
+async def test_pauses() -> None:
+    """After connecting, and before and after the requests of a unit that wants it, nothing is sent for a while."""
+    clock, network = ManualClock(), Network()
+    async with SimpleSite(clock=clock) as site:
+        line: ModbusLine = site.line(
+            "line", lambda: ModbusLine("line", network.connect, clock, Manners(pause_after_connect=2.0))
+        )
+        line.know(7, pause=0.5)
+        with line.used():
+            answers = [line.submit(unit, READ) for unit in (1, 7, 2, 3)]
+            times = [0.0, 0.0, 0.0, 0.0]
+            for step in range(40):
+                for number, answer in enumerate(answers):
+                    times[number] = times[number] or (step / 10 if answer.done() else 0.0)
+                await clock.advance(0.1)
+    assert times == pytest.approx([2.0, 2.5, 3.0, 3.0], abs=0.11)
+
+
+async def test_a_connection_closed_after_each_cycle() -> None:
+    """With `close_after_cycle` the connection lives while anybody's cycle lasts, and is no lost one in between."""
+    async with SimpleSite() as site:
+        network = Network()
+        async with opened(site, network, Manners(close_after_cycle=True)) as line:
+            await eventually(lambda: network.wires[0].closed)
+            assert line.connected
+            line.cycle("a", begins=True)
+            line.cycle("b", begins=True)
+            await line.ask(1, READ)
+            line.cycle("a", begins=False)
+            await line.ask(2, READ)
+            assert not network.wires[1].closed
+            line.cycle("b", begins=False)
+            await eventually(lambda: network.wires[1].closed)
+            assert line.connected
+            network.up = False
+            with pytest.raises(ConnectionLost, match="refused"):
+                await line.ask(1, READ)
+            assert network.attempts == 3
+            assert not bool(line.connected)
+
+
+async def test_a_cancellation_that_the_library_swallows() -> None:
+    """A line that is stopped stops, also where an answer comes at that very moment and hides it."""
+
+    class Deaf(Twin):
+        async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+            self.asked.append(unit)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return bytes(request.size), 0
+
+    wire = Deaf()
+
+    async def connect() -> Wire:
+        return wire
+
+    async with SimpleSite() as site:
+        line: ModbusLine = site.line("line", lambda: ModbusLine("line", connect, site.clock))
+        answer = line.submit(1, READ)
+        await eventually(lambda: wire.asked)
+    assert answer.done()
+    assert wire.closed
