@@ -66,6 +66,12 @@ EVENTS: dict[str, Event] = {
     "opcua.items_rejected": Event("warning", "The server refuses nodes; they are bad until it accepts them."),
     "opcua.items_recovered": Event("info", "Nodes the server refused earlier are monitored now."),
     "opcua.limit_lowered": Event("info", "The server refused the size of a request; smaller ones from now on."),
+    "opcua.filter_refused": Event(
+        "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."
+    ),
+    "opcua.items_lost": Event(
+        "warning", "The server monitors nodes no longer that it should; monitored anew, declared as a gap."
+    ),
     "opcua.subscriptions_merged": Event(
         "warning", "The server allows `count` subscriptions only; tags of slower intervals share the slowest of them."
     ),

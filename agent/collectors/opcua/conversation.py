@@ -117,6 +117,7 @@ class Conversation:
         server = self._server
         self._reads.told(server.max_nodes_per_read, server.known("read"))
         self._creates.told(server.max_items_per_call, server.known("monitor"))
+        self._items.filters = server.profile is None or server.profile.filters
         self._browses.told(server.max_nodes_per_browse, server.known("browse"))
         log.info("opcua.connected", device=self._plan.device, **self._server.facts())
         self._beside(self._lost, "connection")
@@ -134,6 +135,8 @@ class Conversation:
         self._beside(self._pulse, "pulse")
         self._beside(self._again, "again")
         self._beside(self._learn, "types")
+        if self._plan.subscribe and periodic:
+            self._beside(self._audit, "audit")
         if self._plan.subscribe:
             active = len(self._plan.points) - len(self._tags.missing)
             log.info("opcua.subscribed", device=self._plan.device, active=active, configured=len(self._plan.points))
@@ -182,6 +185,12 @@ class Conversation:
             self._note()
             await self._clock.sleep(every)
 
+    async def _audit(self) -> None:
+        while True:
+            await self._clock.sleep(self._plan.pace.audit)
+            await self._tags.audit()
+            self._note()
+
     async def _learn(self) -> None:
         while True:
             await self._types.asked.wait()
@@ -214,6 +223,7 @@ class Conversation:
                 "active": len(self._plan.points) - len(missing),
                 "rejected": names_of(missing),
                 "subscriptions": self._publishing.facts(),
+                **self._items.facts(),
                 "overflows": self._decoder.overflows,
                 "source_times_refused": self._times.refused,
                 "source_ahead_ms": self._times.ahead_ms,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from agent.collectors.opcua.limits import ChunkLimit
-from agent.collectors.opcua.plan import Point
-from agent.collectors.opcua.services import Node, Services
+from agent.collectors.opcua.plan import Point, names_of
+from agent.collectors.opcua.services import Monitored, Node, Services
 from agent.collectors.opcua.subscription import Subscription
 from agent.collectors.opcua.translate import Refused, TooLarge
 from agent.core.errors import ConnectionLost
@@ -19,6 +19,15 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 _BAD = 0x80000000
+_FILTER_REFUSED = {
+    number_of(name)
+    for name in (
+        "BadMonitoredItemFilterUnsupported",
+        "BadMonitoredItemFilterInvalid",
+        "BadFilterNotAllowed",
+        "BadDeadbandFilterInvalid",
+    )
+}
 _TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
 
 
@@ -30,6 +39,9 @@ class Monitoring:
         self._limit = limit
         self._device = device
         self.busy = asyncio.Lock()
+        self.filters = True  #: whether this server knows filters at all
+        self.unfiltered: set[int] = set()  #: positions whose filter it refused
+        self.revised: dict[int, tuple[str, float, int]] = {}  #: position → tag, sampling ms and queue size it got
         self.vanished: set[int] = set()  #: positions whose node was deleted while it was monitored
 
     async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
@@ -54,21 +66,83 @@ class Monitoring:
                     size = self._limit.size
                     log.info("opcua.limit_lowered", device=self._device, limit=size, reason=error.reason)
                     continue
-                results = [(error.code, 0)]
+                results = [Monitored(error.code)]
             except Refused as error:
-                results = [(error.code, 0)] * len(piece)
-            refused += [(node.point, code) for node, (code, _) in zip(piece, results, strict=True) if code >= _BAD]
+                results = [Monitored(error.code)] * len(piece)
+            refused += [(node.point, made.code) for node, made in zip(piece, results, strict=True) if made.code >= _BAD]
             start += len(piece)
         return refused
 
-    async def _create(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[int, int]]:
+    async def _create(self, subscription: Subscription, nodes: Sequence[Node]) -> list[Monitored]:
+        if self.unfiltered or not self.filters:
+            nodes = [
+                self._plain(node) if not self.filters or node.point.position in self.unfiltered else node
+                for node in nodes
+            ]
         async with self.busy:
-            results = await self._services.monitor(subscription.server.id, nodes)
-            for node, (code, item) in zip(nodes, results, strict=True):
-                if code < _BAD:
-                    subscription.nodes[node.point.position] = node
-                    subscription.items[node.point.position] = item
+            try:
+                results = await self._services.monitor(subscription.server.id, nodes)
+            except Refused as error:
+                if error.code not in _FILTER_REFUSED:
+                    raise
+                results = [Monitored(error.code)] * len(nodes)
+            again = [at for at, made in enumerate(results) if made.code in _FILTER_REFUSED and nodes[at].point.filter]
+            if again:
+                self._say_unfiltered([nodes[at].point for at in again])
+                retried = await self._services.monitor(subscription.server.id, [self._plain(nodes[at]) for at in again])
+                results = list(results)
+                for at, made in zip(again, retried, strict=True):
+                    results[at] = made
+            for node, made in zip(nodes, results, strict=True):
+                if made.code < _BAD:
+                    self._note(subscription, node, made)
         return results
+
+    @staticmethod
+    def _plain(node: Node) -> Node:
+        return node._replace(point=node.point._replace(filter=None))
+
+    def _say_unfiltered(self, points: Sequence[Point]) -> None:
+        self.unfiltered.update(point.position for point in points)
+        log.warning("opcua.filter_refused", device=self._device, count=len(points), tags=names_of(points))
+
+    def _note(self, subscription: Subscription, node: Node, made: Monitored) -> None:
+        point = node.point
+        subscription.nodes[point.position] = node
+        subscription.items[point.position] = made.item
+        if made.queue_size < point.queue_size or made.sampling_ms > max(point.sampling_ms, 1.0) * 1.01:
+            self.revised[point.position] = (point.name, made.sampling_ms, made.queue_size)
+        else:
+            self.revised.pop(point.position, None)
+
+    def facts(self) -> dict[str, object]:
+        """For notes: what the server gives otherwise than asked for. A few of each."""
+        revised = list(self.revised.values())[:10]
+        return {
+            "unfiltered": len(self.unfiltered),
+            "revised": len(self.revised),
+            "revised_items": [
+                {"tag": name, "sampling_ms": sampling, "queue_size": queue} for name, sampling, queue in revised
+            ],
+        }
+
+    async def audit(self, subscriptions: Iterable[Subscription]) -> list[Point]:
+        """Compare the books with the server's; the tags it monitors no longer. What it has too much is deleted."""
+        gone: list[Point] = []
+        async with self.busy:
+            for subscription in subscriptions:
+                there = await self._services.monitored(subscription.server.id)
+                if there is None:
+                    return gone
+                ours = {item: position for position, item in subscription.items.items()}
+                lost = [position for item, position in ours.items() if there.get(item) != position]
+                gone += [subscription.nodes.pop(position).point for position in lost]
+                for position in lost:
+                    del subscription.items[position]
+                if stray := [item for item in there if item not in ours or ours[item] in lost]:
+                    with suppress(Refused):
+                        await self._services.forget(subscription.server.id, stray)
+        return gone
 
     def look_at(self, answer: Answer) -> None:
         """Notice nodes that went away, and that came back."""

@@ -11,9 +11,18 @@ from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.polling import PollGroup, poll_groups
+from agent.settings.base import PercentDeadband
 
 _FASTEST = 0.01  #: what "as fast as the server can" is taken for when a queue is sized, seconds
 _MOST_QUEUED = 1000
+
+
+class Filter(NamedTuple):
+    """What a server should report (OPC 10000-4, 7.22.2)."""
+
+    trigger: int  #: 0 status, 1 status or value, 2 status, value or source time
+    deadband: float = 0.0
+    kind: int = 0  #: of deadband: 0 none, 1 absolute, 2 percent of the node's EURange
 
 
 class Point(NamedTuple):
@@ -25,6 +34,8 @@ class Point(NamedTuple):
     sampling_ms: float
     queue_size: int
     index_range: IndexRange | None = None
+    filter: Filter | None = None  #: None: the server's default, a change of status or value
+    discard_oldest: bool = True
 
 
 class Pace(NamedTuple):
@@ -35,6 +46,7 @@ class Pace(NamedTuple):
     again: float = 30.0  #: how often refused nodes are tried again; sooner on a young connection
     session: float = 60.0  #: the server may forget a session it has not heard of for so long
     channel: float = 3600.0  #: life of a security token; renewed at three quarters
+    audit: float = 30.0  #: how often what is monitored is compared with what should be
     types: float = 10.0  #: how long learning the data types of the tags may take
     close: float = 2.0  #: how long leaving may take before the socket is simply dropped
 
@@ -71,6 +83,16 @@ def sampling_of(tag: OpcUaTag, interval: float) -> tuple[float, int]:
     return sampling * 1000, min(max(1, 2 * samples), _MOST_QUEUED)
 
 
+def filter_of(tag: OpcUaTag) -> Filter | None:
+    """None where the server's default is what the tag wants."""
+    trigger = ("status", "value", "timestamp").index(tag.trigger)
+    if isinstance(tag.server_deadband, PercentDeadband):
+        return Filter(trigger, tag.server_deadband.percent, 2)
+    if tag.server_deadband is not None:
+        return Filter(trigger, tag.server_deadband, 1)
+    return Filter(trigger) if trigger != 1 else None
+
+
 def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, Point]:
     """The enabled tags by position."""
     points = {}
@@ -80,6 +102,8 @@ def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, P
             sampling, queue = sampling_of(tag, float(interval or default_interval))
             part = None if tag.index_range is None else parse_index_range(tag.index_range)
             points[position] = Point(position, name, parse_node_id(tag.node), sampling, queue, part)
+            if (wanted := filter_of(tag)) is not None or tag.discard != "oldest":
+                points[position] = points[position]._replace(filter=wanted, discard_oldest=tag.discard == "oldest")
     return points
 
 

@@ -26,6 +26,7 @@ MAX_NODES_PER_BROWSE = NodeAddress(0, 11710)
 MAX_NODES_PER_READ = NodeAddress(0, 11705)
 MAX_ITEMS_PER_CALL = NodeAddress(0, 11714)
 
+_SERVER, _GET_MONITORED_ITEMS = ua.NodeId(2253), ua.NodeId(11492)  # type: ignore[arg-type]
 MOST_PER_NOTIFICATION = 1000  #: decoded in one go while nothing else runs
 
 
@@ -43,6 +44,15 @@ class Subscribed(NamedTuple):
     interval_ms: float
     keep_alive: int
     lifetime: int
+
+
+class Monitored(NamedTuple):
+    """A monitored item as the server made it; `code` says why it did not."""
+
+    code: int
+    item: int = 0
+    sampling_ms: float = 0.0
+    queue_size: int = 1
 
 
 class Notification(NamedTuple):
@@ -120,8 +130,8 @@ class Services:
         with translated("modifying a subscription"):
             await self._session.update_subscription(request)
 
-    async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[tuple[int, int]]:
-        """CreateMonitoredItems: status code and item id per node. Source times only: it misreads the others."""
+    async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[Monitored]:
+        """CreateMonitoredItems, one for each node. Source times only: the library misreads the others."""
         request = ua.CreateMonitoredItemsParameters()
         request.SubscriptionId = subscription
         request.TimestampsToReturn = ua.TimestampsToReturn.Source
@@ -132,9 +142,30 @@ class Services:
             if len(results or ()) != len(nodes):
                 raise Undecodable(f"{len(results or ())} answers for {len(nodes)} monitored items")
         return [
-            (0 if result.StatusCode is None else int(result.StatusCode.value), int(result.MonitoredItemId))
+            Monitored(
+                0 if result.StatusCode is None else int(result.StatusCode.value),
+                int(result.MonitoredItemId),
+                float(result.RevisedSamplingInterval),
+                int(result.RevisedQueueSize),
+            )
             for result in results
         ]
+
+    async def monitored(self, subscription: int) -> dict[int, int] | None:
+        """GetMonitoredItems (OPC 10000-5, 9.1), which changes nothing: item ids and their client handles.
+
+        None where the server does not tell.
+        """
+        request = ua.CallMethodRequest()
+        request.ObjectId, request.MethodId = _SERVER, _GET_MONITORED_ITEMS
+        request.InputArguments = [ua.Variant(subscription, ua.VariantType.UInt32)]
+        self._requests.inc()
+        with translated("asking what is monitored"):
+            results = await self._session.call([request])
+        if not results or results[0].StatusCode.value >= 0x40000000 or len(results[0].OutputArguments or ()) < 2:
+            return None
+        items, handles = (argument.Value or [] for argument in results[0].OutputArguments[:2])
+        return dict(zip(items, handles, strict=False))
 
     async def forget(self, subscription: int, items: Sequence[int]) -> None:
         """DeleteMonitoredItems; those the server does not know are gone already."""
@@ -177,7 +208,13 @@ def _item(node: Node) -> ua.MonitoredItemCreateRequest:
     parameters.ClientHandle = node.point.position
     parameters.SamplingInterval = node.point.sampling_ms
     parameters.QueueSize = node.point.queue_size
-    parameters.DiscardOldest = True
+    parameters.DiscardOldest = node.point.discard_oldest
+    if (wanted := node.point.filter) is not None:
+        parameters.Filter = ua.DataChangeFilter(
+            Trigger=ua.DataChangeTrigger(wanted.trigger),
+            DeadbandType=wanted.kind,
+            DeadbandValue=wanted.deadband,
+        )
     item = ua.MonitoredItemCreateRequest()
     item.ItemToMonitor = _value_of(node)
     item.MonitoringMode = ua.MonitoringMode.Reporting

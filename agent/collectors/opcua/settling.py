@@ -20,7 +20,7 @@ from agent.collectors.opcua.subscription import Subscription
 from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.collectors.opcua.types import Types
 from agent.core.clock import Clock
-from agent.core.flow import Answer
+from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DECODING_ERROR, name_of
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -53,6 +53,7 @@ class Settling:
         self._clock = clock
         self._changed = changed
         self._nodes: dict[int, Node] = {}
+        self._audited = clock.now_ms()
         self.missing = Missing()
         self.subscriptions: list[Subscription] = []  #: one for each periodic group of the plan, in its order
 
@@ -82,6 +83,21 @@ class Settling:
         except (Refused, Undecodable, TimeoutError) as error:
             reason = str(error) or "no answer in time"
             log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
+
+    async def audit(self) -> None:
+        """Configured against active: whatever is in nobody's books is asked for again."""
+        gone = await self._items.audit(dict.fromkeys(self.subscriptions))
+        now = self._clock.now_ms()
+        if gone:
+            tags = tuple(point.position for point in gone)
+            self._inbox.lose(Loss(self._audited, now, "the server had stopped monitoring", tags))
+            log.warning("opcua.items_lost", device=self._plan.device, count=len(gone), tags=names_of(gone))
+        self._audited = now
+        active = {position for each in self.subscriptions for position in each.items}
+        wanted = {position for group in self._plan.groups if group.interval is not None for position in group.positions}
+        idle = [self._plan.points[at] for at in sorted(wanted - active) if not self.missing.code(self._plan.points[at])]
+        if idle:
+            await self.settle(idle)
 
     async def learn_more(self, positions: set[int]) -> None:
         """Values came whose type is not known: ask for it, and for the values of these tags again."""

@@ -9,7 +9,7 @@ from agent.collectors.opcua.services import Node, Notification, Subscribed
 _LAST_SEQUENCE = 0xFFFFFFFF  #: 1 follows it: zero is never used (OPC 10000-4, 7.9)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Subscription:
     """Owned by `Publishing`; its items by `Monitoring`."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.nodeid import parse_node_id
-from agent.settings.base import TagBase
+from agent.settings.base import PercentDeadband, TagBase
 from agent.settings.values import Duration
 
 
@@ -33,3 +33,9 @@ class OpcUaTag(TagBase):
     """How often the server looks at the value; default: the tag's interval. 0ms: as fast as the server can."""
     queue_size: int | None = Field(default=None, ge=1, le=10_000)
     """Values the server keeps between two notifications; default: twice what sampling can bring."""
+    discard: Literal["oldest", "newest"] = "oldest"
+    """What the server drops when its queue is full (declared as a gap)."""
+    trigger: Literal["status", "value", "timestamp"] = "value"
+    """What makes the server report: a change of status only; of status or value; of either or the source's time."""
+    server_deadband: Annotated[float, Field(gt=0)] | PercentDeadband | None = None
+    """Smaller changes are not even sent: absolute, or `{percent: 1}` of the node's EURange. Dropped where refused."""

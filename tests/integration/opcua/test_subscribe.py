@@ -134,3 +134,24 @@ async def test_what_changed_without_a_connection_is_a_declared_gap(hall: Hall) -
     assert last <= loss.from_ts <= loss.to_ts <= max(sample.ts for sample in second.samples)
     assert loss.tags is None
     await hall.stop(plant)
+
+
+async def test_the_server_leaves_out_small_changes_where_it_is_asked_to(shared: Plant) -> None:
+    """`server_deadband` is the server's affair; a server that refuses the filter reports every change."""
+    for name in ("calm", "text"):
+        await shared.do(shared.add(name, 1.0 if name == "calm" else "a"))
+    tags = {
+        "calm": {"node": f"nsu={URN};s=calm", "server_deadband": 1.0, "queue_size": 50},
+        "percent": {"node": f"nsu={URN};s=calm", "server_deadband": {"percent": 10}, "queue_size": 50},
+        "text": {"node": f"nsu={URN};s=text", "trigger": "timestamp"},
+    }
+    quick = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0, audit=0.05)
+    async with collecting(shared.url, tags, pace=quick) as notebook:
+        await notebook.heard()
+        await shared.do(shared.put("calm", said(1.5), said(3.0), said(3.1), said(5.0)))
+        await notebook.until(lambda: notebook.newest("calm") == 5.0 and notebook.newest("percent") == 5.0)
+        assert [row[0] for row in notebook.said["calm"]] == [1.0, 3.0, 5.0]
+        assert notebook.note["unfiltered"] in {0, 1}
+        await shared.do(shared.put("text", stamped(7, 1), stamped(7, 2)))
+        await notebook.until(lambda: len(notebook.said["text"]) == 3)
+    assert not notebook.losses, "the audit found nothing amiss"

@@ -15,10 +15,10 @@ from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.nodeid import NodeAddress
-from agent.collectors.opcua.plan import Pace, Point, Rhythm, compile_plan
+from agent.collectors.opcua.plan import Filter, Pace, Point, Rhythm, compile_plan
 from agent.collectors.opcua.publishing import Publishing
 from agent.collectors.opcua.reader import Reader
-from agent.collectors.opcua.services import Node, Notification, Services, Subscribed
+from agent.collectors.opcua.services import Monitored, Node, Notification, Services, Subscribed
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable, translate
 from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
@@ -46,6 +46,8 @@ class Script:
         self.forgotten: list[tuple[int, int]] = []
         self.codes: dict[int, int] = {}
         self.most_items = TAGS
+        self.plain: set[int] = set()  # positions that take no filter
+        self.monitors: dict[int, int] = {}
         self.most_subscriptions = 9
         self.lowered: list[int] = []
         self.kept: dict[int, Notification] = {}  # for Republish
@@ -70,12 +72,22 @@ class Script:
     async def lower(self, _subscription: int, _wanted: Rhythm, most: int) -> None:
         self.lowered.append(most)
 
-    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[tuple[int, int]]:
+    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[Monitored]:
         self.asked.append(len(nodes))
         if len(nodes) > self.most_items:
             raise TooLarge(number_of("BadTooManyMonitoredItems"), "monitoring")
         self.most_items -= len(nodes)
-        return [(self.codes.get(node.point.position, 0), 100 + node.point.position) for node in nodes]
+        return [self._made(node.point) for node in nodes]
+
+    def _made(self, point: Point) -> Monitored:
+        refused = number_of("BadFilterNotAllowed") if point.filter and point.position in self.plain else 0
+        code = self.codes.get(point.position, 0) or refused
+        if not code:
+            self.monitors[100 + point.position] = point.position
+        return Monitored(code, 100 + point.position, point.sampling_ms, 1)
+
+    async def monitored(self, _subscription: int) -> dict[int, int] | None:
+        return self.monitors
 
     async def forget(self, subscription: int, items: Sequence[int]) -> None:
         self.forgotten += [(subscription, item) for item in items]
@@ -209,6 +221,34 @@ async def test_a_server_that_is_full_gets_as_many_items_as_it_takes() -> None:
     ]
     assert len(desk.script.asked) < 8
     assert desk.limit.size == 500
+
+
+async def test_a_refused_filter_costs_the_filter_only() -> None:
+    """The node is monitored without it, and not asked with it again; the others keep theirs."""
+    desk = Desk()
+    desk.script.plain = {1}
+    made = await desk.publishing.create(1.0)
+    some = [node._replace(point=node.point._replace(filter=Filter(1, 0.5, 1))) for node in nodes(0, 1)]
+    assert await desk.items.monitor(made, some) == []
+    assert [made.nodes[at].point.filter for at in (0, 1)] == [Filter(1, 0.5, 1), some[1].point.filter]
+    assert desk.script.asked == [2, 1]
+    await desk.items.monitor(made, some)
+    assert desk.script.asked == [2, 1, 2]
+    assert desk.items.facts()["unfiltered"] == 1
+
+
+async def test_an_audit_finds_what_the_server_forgot_and_what_it_has_too_much() -> None:
+    """Items it monitors no longer come back to be asked for; those nobody wants are deleted."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 1, 2))
+    assert desk.items.facts()["revised"] == 3, "it keeps one value where two were asked for"
+    assert await desk.items.audit([made]) == []
+    del desk.script.monitors[101]
+    desk.script.monitors[300] = 5
+    assert [point.position for point in await desk.items.audit([made])] == [1]
+    assert sorted(made.items) == [0, 2]
+    assert desk.script.forgotten == [(7, 300)]
 
 
 async def test_intervals_share_where_the_server_has_too_few_subscriptions() -> None:
