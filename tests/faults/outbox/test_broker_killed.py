@@ -1,4 +1,4 @@
-"""A broker that keeps nothing on disk is killed: what it lost after accepting it is named, and comes back by `resend`."""
+"""A broker that keeps nothing on disk is killed: what it lost after accepting it is named, and comes back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.processes import agent_command, process, run_process
 from tests.support.waiting import eventually
 
 FINDING = re.compile(
-    r"^unheard gw-test/(?P<device>\S+) epoch (?P<epoch>\S+) seq (?P<first>\d+)(-(?P<last>\d+))?:", re.M
+    r"^unheard gw-test/(?P<device>\S+) epoch (?P<epoch>\S+) seq (?P<first>\d+)(-(?P<last>\d+))?:", re.MULTILINE
 )
 
 
