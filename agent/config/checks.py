@@ -101,6 +101,21 @@ def colliding_clients(
         seen.setdefault(key, name)
 
 
+def disagreeing_devices(devices: Mapping[str, DeviceConfig | None], raw: Mapping[str, Map]) -> Iterator[Mistake]:
+    """Devices on one connection must agree about it: the first would have its way, the others silently not."""
+    seen: dict[str, tuple[str, dict[str, object]]] = {}
+    for name, device in devices.items():
+        shared = device.connection() if device is not None else None
+        if shared is None:
+            continue
+        where, agreed = shared
+        first, theirs = seen.setdefault(where, (name, agreed))
+        for key, value in agreed.items():
+            if theirs[key] != value:
+                reason = f"`devices.{name}` shares {where} with `devices.{first}`, but says another `{key}`"
+                yield Mistake(*raw[name].place(key.partition(".")[0]), reason, "let both say the same")
+
+
 def wrong_locations(name: str, device: DeviceConfig, data: Map) -> Iterator[Mistake]:
     """A device's location becomes levels of a topic."""
     if device.location is None:

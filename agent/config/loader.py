@@ -51,6 +51,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     raw = {name: entry.data for name, entry in publishers.items()}
     for name in publishers:
         mistakes.extend(checks.dangling_globs(name, raw[name], list(devices)))
+    mistakes.extend(checks.disagreeing_devices(built_devices, {name: entry.data for name, entry in devices.items()}))
     if head is not None:
         mistakes.extend(checks.colliding_clients(head.agent.id, routes, raw))
     if mistakes or head is None:

@@ -169,6 +169,10 @@ class DeviceConfig(Model, ABC):
     def build(self, name: str, site: Site) -> Collector:
         """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
 
+    def connection(self) -> tuple[str, dict[str, object]] | None:
+        """What it shares with other devices: the connection's name, and by key what all on it must agree about."""
+        return None
+
     def catalogue(self) -> list[TagInfo]:
         """What the tag catalogue says."""
         return [

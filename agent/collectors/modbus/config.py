@@ -59,6 +59,17 @@ class ModbusConfig(DeviceConfig):
         """The URL, parsed."""
         return parse_url(self.url)
 
+    def connection(self) -> tuple[str, dict[str, object]]:
+        target, odd = self.target, self.workarounds
+        return f"{target.place} {self.dtu.registration or ''}".strip(), {
+            "url": target,
+            "tls": self.tls,
+            "dtu": self.dtu,
+            "workarounds.pause_after_connect": odd.pause_after_connect,
+            "workarounds.close_after_cycle": odd.close_after_cycle,
+            "workarounds.echo": odd.echo,
+        }
+
     @model_validator(mode="after")
     def _reachable(self) -> ModbusConfig:
         target = self.target

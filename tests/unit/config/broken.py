@@ -31,6 +31,12 @@ def _device(body: str) -> str:
     return f'agent: {{id: gw}}\ndevices:\n  press:\n    type: modbus\n    url: "tcp://192.0.2.1:502"\n{lines}\n'
 
 
+def _two(body: str) -> str:
+    """Two Modbus devices at one place, the second with these keys."""
+    first = '  a: {type: modbus, url: "serial:///dev/ttyS0"}\n'
+    return f"agent: {{id: gw}}\ndevices:\n{first}  b: {{type: modbus, unit_id: 2, {body}}}  # <-\n"
+
+
 def _tag(body: str) -> str:
     """A Modbus tag of these keys."""
     return _device(f"tags:\n  oil: {{{body}}}  # <-")
@@ -188,6 +194,10 @@ BROKEN: list[Broken] = [
     _case(_top("devices: {press: {type: modbus}}"), "url"),
     _case(_top("devices: {press: {type: modbus, url: '192.0.2.1'}}"), "tcp://"),
     _case(_top("devices: {press: {type: modbus, url: 'http://h'}}"), "tcp://"),
+    _case(_top("devices: {press: {type: modbus, url: 'serial:///dev/ttyS0?baud=9600'}}"), "baudrate"),
+    _case(_two('url: "serial:///dev/ttyS0?parity=N"'), "shares serial:///dev/ttyS0 with `devices.a`"),
+    _case(_two('url: "serial:///dev/ttyS0", workarounds: {echo: true}'), "another `workarounds.echo`"),
+    _case(_device("tls: {ca_file: none.pem}  # <-").replace("tcp://", "tls://"), "none.pem"),
     _case(_device("unit_id: 256  # <-"), "255"),
     _case(_device('unit_id: "1"  # <-'), "quotes"),
     _case(_device("slave_id: 1  # <-"), "unit_id"),
