@@ -7,7 +7,9 @@ again for as long as the connection lives: a controller may still be loading its
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.plan import Point
 from agent.core.flow import Answer
 from agent.core.quality import BAD_NODE_ID_UNKNOWN
@@ -59,16 +61,30 @@ class Missing:
         return back
 
 
-def resolve(
-    points: Iterable[Point], namespaces: Sequence[str]
-) -> tuple[list[tuple[Point, int]], list[tuple[Point, int, str]]]:
-    """Points with their namespace index on this connection, and those whose namespace the server does not have."""
-    known, unknown = [], []
+class Resolved(NamedTuple):
+    """Where tags are on this connection."""
+
+    known: list[tuple[Point, int]]  #: with their namespace index
+    ways: list[tuple[Point, list[tuple[int, str]]]]  #: by browse path, with the indexes of its names
+    refused: list[tuple[Point, int, str]]  #: whose namespace the server does not have
+
+
+def resolve(points: Iterable[Point], namespaces: Sequence[str]) -> Resolved:
+    """By the NamespaceArray of this connection."""
+    made = Resolved([], [], [])
     for point in points:
-        index = point.address.index_in(namespaces)
+        address = point.address
+        if isinstance(address, BrowsePath):
+            names = address.names_in(namespaces)
+            if isinstance(names, str):
+                made.refused.append((point, BAD_NODE_ID_UNKNOWN, f"the server does not know the namespace {names}"))
+            else:
+                made.ways.append((point, names))
+            continue
+        index = address.index_in(namespaces)
         if index is None:
-            reason = f"the server does not know the namespace {point.address.namespace}"
-            unknown.append((point, BAD_NODE_ID_UNKNOWN, reason))
+            reason = f"the server does not know the namespace {address.namespace}"
+            made.refused.append((point, BAD_NODE_ID_UNKNOWN, reason))
         else:
-            known.append((point, index))
-    return known, unknown
+            made.known.append((point, index))
+    return made

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
-from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
+from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.polling import PollGroup, poll_groups
 from agent.settings.base import PercentDeadband
@@ -30,7 +31,7 @@ class Point(NamedTuple):
 
     position: int  #: in the device's tag table; also its client handle
     name: str
-    address: NodeAddress
+    address: NodeAddress | BrowsePath
     sampling_ms: float
     queue_size: int
     index_range: IndexRange | None = None
@@ -101,7 +102,7 @@ def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, P
             interval = default_interval if tag.interval in {None, "once"} else tag.interval
             sampling, queue = sampling_of(tag, float(interval or default_interval))
             part = None if tag.index_range is None else parse_index_range(tag.index_range)
-            points[position] = Point(position, name, parse_node_id(tag.node), sampling, queue, part)
+            points[position] = Point(position, name, tag.address, sampling, queue, part)
             if (wanted := filter_of(tag)) is not None or tag.discard != "oldest":
                 points[position] = points[position]._replace(filter=wanted, discard_oldest=tag.discard == "oldest")
     return points

@@ -71,6 +71,11 @@ def node_id(address: NodeAddress, index: int) -> ua.NodeId:
     return ua.NodeId(address.identifier, index)  # type: ignore[arg-type]  # plain values are what it takes
 
 
+def path_of(start: int, names: Sequence[tuple[int, str]]) -> tuple[ua.NodeId, list[ua.QualifiedName]]:
+    """The library's view of a browse path from a node of the standard."""
+    return ua.NodeId(start), [ua.QualifiedName(name, index) for index, name in names]  # type: ignore[arg-type]
+
+
 class Services:
     """Requests of one device over one session; every error is ours (see `translate`)."""
 

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.monitoring import Monitoring
+from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.nodes import Missing, resolve
+from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.plan import DevicePlan, Point, names_of
 from agent.collectors.opcua.poller import Poller
 from agent.collectors.opcua.reader import Reader
 from agent.collectors.opcua.server import Server
-from agent.collectors.opcua.services import Node, node_id
+from agent.collectors.opcua.services import Node, node_id, path_of
 from agent.collectors.opcua.subscription import Subscription
 from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.collectors.opcua.types import Types
@@ -59,8 +61,14 @@ class Settling:
 
     async def settle(self, points: Sequence[Point]) -> None:
         """Ask the server for these tags; what it refuses is said as bad and tried again later."""
-        known, refused = resolve(points, self._server.namespaces)
-        nodes = {point.position: Node(point, node_id(point.address, index)) for point, index in known}
+        where = resolve(points, self._server.namespaces)
+        refused = where.refused
+        nodes = {
+            point.position: Node(point, node_id(point.address, index))
+            for point, index in where.known
+            if isinstance(point.address, NodeAddress)
+        }
+        nodes |= await self._follow(where.ways, refused)
         await self._learn_types([node for position, node in nodes.items() if position not in self._nodes])
         self._nodes.update(nodes)
         for number, group in enumerate(self._plan.groups):
@@ -74,6 +82,21 @@ class Settling:
             else:
                 self._poller.add(number, mine)
         self._sort(points, refused)
+
+    async def _follow(
+        self, ways: Sequence[tuple[Point, list[tuple[int, str]]]], refused: list[tuple[Point, int, str]]
+    ) -> dict[int, Node]:
+        """The nodes at the end of these browse paths; those that lead nowhere are refused."""
+        if not ways:
+            return {}
+        nodes = {}
+        paths = [path_of(point.address.start, names) for point, names in ways if isinstance(point.address, BrowsePath)]
+        for (point, _), end in zip(ways, await self._types.explorer.follow(paths), strict=True):
+            if isinstance(end, int):
+                refused.append((point, end, "there is no node at the end of this path"))
+            else:
+                nodes[point.position] = Node(point, end)
+        return nodes
 
     async def _learn_types(self, nodes: Sequence[Node]) -> None:
         """Texts and fields before the values that need them; a server that cannot tell in time is read without."""

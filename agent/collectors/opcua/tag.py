@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.opcua.indexrange import parse_index_range
-from agent.collectors.opcua.nodeid import parse_node_id
+from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
+from agent.collectors.opcua.paths import BrowsePath, parse_path
 from agent.settings.base import PercentDeadband, TagBase
 from agent.settings.values import Duration
 
 
 def _check_node(value: str) -> str:
     parse_node_id(value)
+    return value
+
+
+def _check_path(value: str) -> str:
+    parse_path(value)
     return value
 
 
@@ -25,8 +31,11 @@ def _check_range(value: str) -> str:
 class OpcUaTag(TagBase):
     """One node of an OPC UA server."""
 
-    node: Annotated[str, AfterValidator(_check_node)]
+    node: Annotated[str, AfterValidator(_check_node)] | None = None
     """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (index as the server numbers it today)."""
+    path: Annotated[str, AfterValidator(_check_path)] | None = None
+    """Instead of `node`, the way to it by browse names, followed on every connection: `Objects/2:Machine/2:Spindle`,
+    `Objects/nsu=URI;Machine/nsu=URI;Spindle`."""
     index_range: Annotated[str, AfterValidator(_check_range)] | None = None
     """Part of an array: `"3"` one element (a plain value then), `"0:9"` ten of them, `"0:1,2"` of a matrix."""
     sampling_interval: Duration | None = None
@@ -39,3 +48,14 @@ class OpcUaTag(TagBase):
     """What makes the server report: a change of status only; of status or value; of either or the source's time."""
     server_deadband: Annotated[float, Field(gt=0)] | PercentDeadband | None = None
     """Smaller changes are not even sent: absolute, or `{percent: 1}` of the node's EURange. Dropped where refused."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> OpcUaTag:
+        if (self.node is None) == (self.path is None):
+            raise ValueError("a tag has either node: or path:; write one of them")
+        return self
+
+    @property
+    def address(self) -> NodeAddress | BrowsePath:
+        """Where it is."""
+        return parse_path(self.path) if self.path is not None else parse_node_id(self.node or "")

@@ -38,7 +38,7 @@ class Types:
     """The data types of one connection. `asked` is set when a value came whose type is not known yet."""
 
     def __init__(self, explorer: Explorer) -> None:
-        self._explorer = explorer
+        self.explorer = explorer
         self._roots: dict[ua.NodeId, int] = {}  # data type → number of the built-in (or 29) it is a kind of
         self._shapes: dict[ua.NodeId, Shape] = {}
         self._labels: dict[ua.NodeId, Labels] = {}
@@ -68,7 +68,7 @@ class Types:
 
     async def survey(self, nodes: Sequence[Node]) -> dict[int, Labels]:
         """Learn the types of these nodes; the texts of those that are enumerations, by position."""
-        found = await self._explorer.attributes([node.node_id for node in nodes], DATA_TYPE)
+        found = await self.explorer.attributes([node.node_id for node in nodes], DATA_TYPE)
         types = {node.point.position: kind for node, kind in zip(nodes, found, strict=True) if _is_node(kind)}
         await self._learn(set(types.values()))
         return {position: self._labels[kind] for position, kind in types.items() if kind in self._labels}
@@ -77,7 +77,7 @@ class Types:
         """Learn the structures that came without being known; whether anything was learned."""
         self.asked.clear()
         wanted, self._wanted = sorted(self._wanted, key=str), set()
-        pages = await self._explorer.references([Look(each, HAS_ENCODING, forward=False) for each in wanted])
+        pages = await self.explorer.references([Look(each, HAS_ENCODING, forward=False) for each in wanted])
         owners = {each: page[0].NodeId for each, page in zip(wanted, pages, strict=True) if page}
         await self._learn(set(owners.values()))
         known = {each: owner for each, owner in owners.items() if owner in self._shapes}
@@ -112,7 +112,7 @@ class Types:
                     del lines[each]
             if not lines:
                 return
-            pages = await self._explorer.references([Look(at, HAS_SUBTYPE, forward=False) for at in lines.values()])
+            pages = await self.explorer.references([Look(at, HAS_SUBTYPE, forward=False) for at in lines.values()])
             lines = {each: page[0].NodeId for each, page in zip(lines, pages, strict=True) if page}
 
     def _root_of(self, data_type: ua.NodeId) -> int | None:
@@ -123,7 +123,7 @@ class Types:
 
     async def _definitions(self, types: Sequence[ua.NodeId]) -> dict[ua.NodeId, Any]:
         try:
-            found = await self._explorer.attributes(types, DATA_TYPE_DEFINITION)
+            found = await self.explorer.attributes(types, DATA_TYPE_DEFINITION)
         except (Refused, Undecodable):  # a server of before 1.04 may refuse the attribute as such
             found = [None] * len(types)
         return dict(zip(types, found, strict=True))
@@ -136,20 +136,20 @@ class Types:
                 self._labels[each] = {int(field.Value): _text(field.DisplayName) or field.Name for field in fields}
             else:
                 untold.append(each)
-        pages = await self._explorer.references([Look(each, HAS_PROPERTY) for each in untold])
+        pages = await self.explorer.references([Look(each, HAS_PROPERTY) for each in untold])
         properties = {
             each: reference.NodeId
             for each, page in zip(untold, pages, strict=True)
             for reference in page
             if reference.BrowseName.Name in {"EnumStrings", "EnumValues"}
         }
-        values = await self._explorer.attributes(list(properties.values()), VALUE)
+        values = await self.explorer.attributes(list(properties.values()), VALUE)
         for each, value in zip(properties, values, strict=True):
             if isinstance(value, list):
                 self._labels[each] = _texts(value)
 
     async def _describe(self, definitions: Mapping[ua.NodeId, Any]) -> None:
-        pages = await self._explorer.references([Look(each, HAS_ENCODING) for each in definitions])
+        pages = await self.explorer.references([Look(each, HAS_ENCODING) for each in definitions])
         for (each, definition), page in zip(definitions.items(), pages, strict=True):
             kind = int(definition.StructureType)
             fields = tuple(self._field(field, kind) for field in definition.Fields or ())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
 from tests.integration.opcua.support import collecting
@@ -101,3 +103,31 @@ async def test_disabled_tags_are_not_read(shared: Plant) -> None:
         await notebook.heard("on")
     assert not notebook.said["off"]
     assert notebook.newest("on") == 1
+
+
+async def test_browse_paths_are_followed_on_every_connection(hall: Hall) -> None:
+    """A program that gives its nodes other ids after a restart is still found by names; a late one is waited for."""
+    tags = {
+        "speed": {"path": "Objects/nsu=urn:press;Machine/nsu=urn:press;Speed"},
+        "state": {"path": "Objects/0:Server/0:ServerStatus/0:State"},
+        "late": {"path": "Objects/nsu=urn:press;Machine/nsu=urn:press;Late"},
+    }
+    for namespaces, number in ((["urn:press"], 1), (["urn:oven", "urn:press"], 2)):
+        plant = await hall.plant(namespaces)
+        index = plant.indexes["urn:press"]
+
+        async def build(plant: Plant = plant, index: int = index, number: int = number) -> Any:
+            machine = await plant.server.nodes.objects.add_object(
+                node_id(f"ns={index};i={number}0"), f"{index}:Machine"
+            )
+            await machine.add_variable(node_id(f"ns={index};i={number}1"), f"{index}:Speed", number)
+            return machine
+
+        machine = await plant.do(build())
+        async with collecting(plant.url, tags) as notebook:
+            await notebook.heard()
+            assert (notebook.newest("speed"), notebook.newest("state")) == (number, 0)
+            assert name_of(notebook.status("late")) == "BadNoMatch"
+            await plant.do(machine.add_variable(node_id(f"ns={index};s=late"), f"{index}:Late", "here"))
+            await notebook.until(lambda notebook=notebook: notebook.newest("late") == "here")
+        await hall.stop(plant)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
+from agent.collectors.opcua.paths import BrowsePath, parse_path
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,36 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 def test_every_name_survives(index: int, name: str) -> None:
     """A string identifier is taken as it stands, whatever is in it."""
     assert parse_node_id(f"ns={index};s={name}") == NodeAddress(index, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("Objects/2:Machine/2:Spindle", BrowsePath(85, ((2, "Machine"), (2, "Spindle")))),
+        ("/Objects/Server/ServerStatus", BrowsePath(85, ((0, "Server"), (0, "ServerStatus")))),
+        ("2:Machine", BrowsePath(85, ((2, "Machine"),))),
+        ("Root/Views/3:All", BrowsePath(84, ((0, "Views"), (3, "All")))),
+        (
+            "Objects/nsu=http://acme.com/cnc/;Machine/4:x",
+            BrowsePath(85, (("http://acme.com/cnc/", "Machine"), (4, "x"))),
+        ),
+        ("2:a&/b/2:c&&d/1&:x/2:1&:x", BrowsePath(85, ((2, "a/b"), (2, "c&d"), (0, "1:x"), (2, "1:x")))),
+    ],
+)
+def test_browse_paths(text: str, path: BrowsePath) -> None:
+    """From Objects unless it says otherwise; `&` takes the meaning from what follows it."""
+    assert parse_path(text) == path
+
+
+@pytest.mark.parametrize("text", ["", "/", "Objects", "Objects//2:x", "nsu=urn:x", "nsu=;x", "2:", "Objects/2:"])
+def test_ways_that_lead_nowhere(text: str) -> None:
+    """The mistake says what to write."""
+    with pytest.raises(ValueError, match="Objects/2:Machine"):
+        parse_path(text)
+
+
+def test_names_of_a_path_get_todays_indexes() -> None:
+    """A URI the server does not know is named."""
+    path = parse_path("nsu=urn:b;x/7:y")
+    assert path.names_in(["ua", "urn:b"]) == [(1, "x"), (7, "y")]
+    assert path.names_in(["ua"]) == "urn:b"
