@@ -11,8 +11,8 @@ Modbus Application Protocol V1.1b3, chapter 7, and FIELD_NOTES B3. The status co
 | 05 | acknowledge: takes long | BadServerTooBusy | the same request again, a few times |
 | 06 | server device busy | BadServerTooBusy | as 05 |
 | 08 | memory parity error | BadDeviceFailure | asked again in the next cycle |
-| 0A | gateway path unavailable | BadNoCommunication | counts as silence of the unit |
-| 0B | gateway target failed to respond | BadNoCommunication | counts as silence of the unit |
+| 0A | gateway path unavailable | BadNoCommunication | counts as silence of all units behind it (`gateway.py`) |
+| 0B | gateway target failed to respond | BadNoCommunication | counts as silence of the unit alone |
 | other | the vendor's own | BadCommunicationError, raw code in the reason | asked again in the next cycle |
 
 A unit that keeps silent is BadTimeout, a reply that does not fit its request BadCommunicationError.
