@@ -1,4 +1,4 @@
-"""What the `json` encoder says during one broker session."""
+"""What an encoder says during one broker session: readings its own way, everything around them the same way."""
 
 from __future__ import annotations
 
@@ -26,37 +26,32 @@ from agent.core.flow import (
 from agent.core.ids import ulid
 from agent.core.image import Image
 from agent.core.ports import Memo, RouteInfo
-from agent.encoders.json import retained
-from agent.encoders.json.messages import AgentStatus, AgentWill, StreamStatus
-from agent.encoders.json.records import RecordEncoder, encode
-from agent.encoders.json.topics import Topics
+from agent.encoders.common import retained
+from agent.encoders.common.gaps import gap_message
+from agent.encoders.common.messages import AgentStatus, AgentWill, StreamStatus, encode
+from agent.encoders.common.newest import RetainedValues
+from agent.encoders.common.renderer import MakeRenderer, Renderer, Setting
+from agent.encoders.common.topics import Topics
 from agent.telemetry.logging import get_logger
 
 log = get_logger("encoder")
 
-_INT64 = ("int64", "uint64")
 _now_ms = SystemClock().now_ms
 
 
-class JsonEncoder:
-    """See `agent.core.ports.Encoder`."""
+class StatusEncoder:
+    """See `agent.core.ports.Encoder`. `make` says how readings are said."""
 
     snapshots = True
     tick: float | None = 30.0
 
-    def __init__(
-        self,
-        route: RouteInfo,
-        *,
-        int64: Literal["number", "string"] = "number",
-        now_ms: Callable[[], int] = _now_ms,
-    ) -> None:
+    def __init__(self, route: RouteInfo, make: MakeRenderer, *, now_ms: Callable[[], int] = _now_ms) -> None:
         self._route = route
-        self._int64 = int64
+        self._make = make
         self._now_ms = now_ms
 
-    def begin(self, image: Image, memo: Memo, /) -> JsonDialogue:
-        return JsonDialogue(self._route, image, memo, session=ulid(self._now_ms()), int64=self._int64)
+    def begin(self, image: Image, memo: Memo, /) -> StatusDialogue:
+        return StatusDialogue(self._route, image, memo, self._make, session=ulid(self._now_ms()))
 
 
 class _Heard(Struct):
@@ -66,23 +61,21 @@ class _Heard(Struct):
     session: str = ""
 
 
-class JsonDialogue:
+class StatusDialogue:
     """See `agent.core.ports.Dialogue`. `session` names it in every status it writes."""
 
-    def __init__(
-        self, route: RouteInfo, image: Image, memo: Memo, *, session: str, int64: Literal["number", "string"]
-    ) -> None:
+    def __init__(self, route: RouteInfo, image: Image, memo: Memo, make: MakeRenderer, *, session: str) -> None:
         self.session = session
         self.conflict: str | None = None  #: session of another agent that writes our status
         self._route = route
         self._image = image
+        self._make = make
         self._topics = topics = Topics(route, memo)
         topics.place(image)
         self._limits: Limits | None = None
-        self._records = self._record_encoder(route, int64, route.max_message_bytes)
-        self._int64: Literal["number", "string"] = int64
+        self._renderer = self._make_renderer()
+        self._values = RetainedValues(memo)
         self._catalogues: dict[str, object] = {}  # what was said last, by device
-        self._wide_tags: dict[str, tuple[object, frozenset[str]]] = {}  # by device: catalogue, tags
         self.will: Message | None = Message(
             topic=topics.agent_status, payload=encode(AgentWill("offline", session)), retain=True
         )
@@ -91,13 +84,15 @@ class JsonDialogue:
     def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
         match event:
             case Record(content=Batch() as batch):
-                return self._records.readings(event, batch)
+                return self._renderer.readings(event, batch)
             case Record(content=Gap() as gap):
-                return self._records.gap(gap)
+                prefix = self._topics.prefix(gap.device)
+                return [gap_message(gap, agent=self._route.agent, prefix=prefix, limit=self._limit)]
             case DeviceChanged():
-                return self._device(event.device, event.ts)
+                return self._device(event.device, event.ts) + self._clear_values()
             case Tick():
                 self._topics.settle({stream.device for stream in event.streams})
+                self._values.settle()
                 return [self._agent("online", event.ts, event.streams)]
             case Online():
                 return self._online(event)
@@ -107,38 +102,34 @@ class JsonDialogue:
                 self._heard(event)
         return []
 
-    def _record_encoder(self, route: RouteInfo, int64: Literal["number", "string"], limit: int) -> RecordEncoder:
-        return RecordEncoder(
-            route.agent, qos=route.qos, limit=limit, prefix=self._topics.prefix, int64=int64, wide=self._wide
+    def _make_renderer(self) -> Renderer:
+        return self._make(
+            Setting(
+                route=self._route,
+                image=self._image,
+                limit=self._limit,
+                mqtt=self._limits.mqtt if self._limits is not None else "5",
+                prefix=self._topics.prefix,
+                location=self._topics.location,
+            )
         )
 
     def _online(self, event: Online) -> list[Message]:
         self._limits = event.limits
-        self._records = self._record_encoder(self._route, self._int64, self._limit)
+        self._renderer = self._make_renderer()
         messages = [self._agent("online", event.ts, event.streams)]
         self._topics.place(self._image)
         messages += self._clear_orphans(event.ts)
         for name in self._image.devices:
             if self._route.wants(name):
                 messages += self._device(name, event.ts)
-        return messages
+        return messages + self._clear_values()
 
     @property
     def _limit(self) -> int:
         """Bytes of a whole packet."""
         theirs = self._limits.max_packet_bytes if self._limits is not None else None
         return min(self._route.max_message_bytes, theirs or self._route.max_message_bytes)
-
-    def _wide(self, name: str) -> frozenset[str]:
-        """Tags of the device that are 64-bit integers by its catalogue."""
-        device = self._image.devices.get(name)
-        if device is None:
-            return frozenset()
-        known, tags = self._wide_tags.get(name, (None, frozenset()))
-        if known is not device.tags:
-            tags = frozenset(info.tag for info in device.tags if (info.type or "").lower().startswith(_INT64))
-            self._wide_tags[name] = device.tags, tags
-        return tags
 
     # --- status and catalogue -----------------------------------------------------------------------------------------
 
@@ -161,7 +152,7 @@ class JsonDialogue:
         if device is None or not self._route.wants(name):
             return self._clear_orphans(ts)
         prefix = self._topics.place_one(self._image, name)
-        self._records.moved(name)
+        self._renderer.moved(name)
         messages = self._clear_orphans(ts)
         messages.append(retained.status(prefix, device, self.session))
         catalogue = (prefix, device.cat, device.tags)
@@ -181,11 +172,16 @@ class JsonDialogue:
         for prefix in list(self._topics.orphans(self._image)):
             kept = self._topics.cleared(prefix)
             messages += retained.removed(prefix, kept.parts, self.session, ts)
-            self._records.moved(kept.device)
+            self._renderer.moved(kept.device)
             self._catalogues.pop(kept.device, None)
             if kept.device not in self._image.devices:
                 log.info("device.removed", device=kept.device)
         return messages
+
+    def _clear_values(self) -> list[Message]:
+        """Take back newest values that stand where nothing says them any more."""
+        wanted = {name: self._renderer.stays(name) for name in self._image.devices if self._route.wants(name)}
+        return [retained.empty(topic) for topic in self._values.keep(wanted)]
 
     # --- another agent under our name ---------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from agent.core.flow import GapKind, Reading
@@ -12,6 +13,8 @@ from agent.core.image import TagInfo
 READINGS_SCHEMA = "edge.readings.v1"
 GAP_SCHEMA = "edge.gap.v1"
 CONTENT_TYPE = "application/json"
+
+encode = msgspec.json.Encoder().encode
 
 
 class ReadingsMessage(Struct, gc=False, omit_defaults=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agent.core.flow import Message
 from agent.core.image import DeviceImage
-from agent.encoders.json.messages import CONTENT_TYPE, Catalogue, DeviceStatus
-from agent.encoders.json.records import encode, overhead
+from agent.encoders.common.messages import CONTENT_TYPE, Catalogue, DeviceStatus, encode
+from agent.encoders.common.wire import overhead
 
 
 def message(topic: str, payload: bytes) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,7 @@ class Kept(Struct, omit_defaults=True):
     device: str
     parts: int = 0  #: of the catalogue; 0: it stands in one piece
     gone: bool = False  #: cleared; kept so that records still waiting find their topic
+    location: tuple[str, ...] = ()
 
 
 class Topics:
@@ -29,10 +30,12 @@ class Topics:
         self._memo = memo
         self.agent_status = f"{route.root}/agents/{route.agent}/status"
         self._prefixes: dict[str, str] = {}
+        self._locations: dict[str, tuple[str, ...]] = {}
         self._cleared: set[str] = set()  # this session has emptied them; whether that arrived is not known yet
         self.kept = _load(memo)
         for prefix, kept in self.kept.items():
             self._prefixes[kept.device] = prefix
+            self._locations[kept.device] = kept.location
 
     def place(self, image: Image) -> None:
         """Compute the prefixes of all devices in the image and remember them before anything is published there."""
@@ -43,11 +46,12 @@ class Topics:
 
     def place_one(self, image: Image, device: str) -> str:
         """The device's prefix as of now."""
-        location = "/".join(image.devices[device].location) or self._route.agent
-        prefix = self._render(device, location)
+        location = image.devices[device].location or (self._route.agent,)
+        prefix = self._render(device, "/".join(location))
         self._prefixes[device] = prefix
+        self._locations[device] = location
         kept = self.kept.setdefault(prefix, Kept(device))
-        kept.device, kept.gone = device, False
+        kept.device, kept.gone, kept.location = device, False, location
         self._cleared.discard(prefix)
         return prefix
 
@@ -57,6 +61,10 @@ class Topics:
         if known is None:
             known = self._prefixes[device] = self._render(device, self._route.agent)
         return known
+
+    def location(self, device: str) -> Sequence[str]:
+        """The location of a device, also of one that is no longer configured."""
+        return self._locations.get(device) or (self._route.agent,)
 
     def _render(self, device: str, location: str) -> str:
         route = self._route

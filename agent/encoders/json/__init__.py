@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from agent.core.ports import Encoder, RouteInfo
@@ -19,6 +20,7 @@ class JsonConfig(EncoderConfig):
     """64-bit integers as JSON numbers (exact), or as strings for consumers whose numbers are doubles."""
 
     def build(self, route: RouteInfo) -> Encoder:
-        from agent.encoders.json.dialogue import JsonEncoder
+        from agent.encoders.common.dialogue import StatusEncoder
+        from agent.encoders.json.records import JsonRenderer
 
-        return JsonEncoder(route, int64=self.int64)
+        return StatusEncoder(route, partial(JsonRenderer, int64=self.int64))

@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
-import msgspec
 from msgspec import structs
 
-from agent.core.flow import Batch, Gap, Message, Reading, Record
-from agent.core.quality import BAD_OUT_OF_RANGE, name_of
-from agent.encoders.json.messages import CONTENT_TYPE, GAP_SCHEMA, READINGS_SCHEMA, GapMessage, ReadingsMessage
+from agent.core.flow import Batch, Message, Reading, Record
+from agent.encoders.common.messages import CONTENT_TYPE, READINGS_SCHEMA, ReadingsMessage, encode
+from agent.encoders.common.renderer import Setting
+from agent.encoders.common.values import without_nonfinite
+from agent.encoders.common.wire import overhead
 
 _MAX_EXACT = 2**53 - 1
+_INT64 = ("int64", "uint64")
 _NULL = b'"value":null'
 
-encode = msgspec.json.Encoder().encode
 
+class JsonRenderer:
+    """One record, one message. See `agent.encoders.common.renderer.Renderer`."""
 
-class RecordEncoder:
-    """Encodes the records of one session. `wide(device)` names the tags that the catalogue calls 64-bit integers."""
-
-    def __init__(
-        self,
-        agent: str,
-        *,
-        qos: int,
-        limit: int,
-        prefix: Callable[[str], str],
-        int64: Literal["number", "string"] = "number",
-        wide: Callable[[str], Container[str]] = lambda _device: (),
-    ) -> None:
-        self._agent = agent
-        self._qos = qos
-        self._limit = limit
-        self._prefix = prefix
+    def __init__(self, setting: Setting, int64: Literal["number", "string"] = "number") -> None:
+        self._agent = setting.route.agent
+        self._qos = setting.route.qos
+        self._limit = setting.limit
+        self._prefix = setting.prefix
+        self._devices = setting.image.devices
         self._strings = int64 == "string"
-        self._wide = wide
         self._topics: dict[str, str] = {}
+        self._wide_tags: dict[str, tuple[object, frozenset[str]]] = {}  # by device: catalogue, tags
 
     def topic(self, device: str) -> str:
         """`{topic}/readings` of a device."""
@@ -47,11 +39,13 @@ class RecordEncoder:
             topic = self._topics[device] = self._prefix(device) + "/readings"
         return topic
 
-    def moved(self, device: str) -> None:
-        """The device's prefix may have changed."""
+    def moved(self, device: str, /) -> None:
         self._topics.pop(device, None)
 
-    def readings(self, record: Record, batch: Batch) -> Sequence[Message]:
+    def stays(self, _device: str, /) -> Iterable[str]:
+        return ()
+
+    def readings(self, record: Record, batch: Batch, /) -> Sequence[Message]:
         """One message, or as many as the limit asks for (`part`)."""
         stream = record.stream
         readings = self._as_strings(batch) if self._strings else batch.readings
@@ -62,7 +56,7 @@ class RecordEncoder:
         payload = encode(envelope)
         if payload.count(_NULL) > batch.bad:
             # msgspec writes NaN and infinity as null; such a value must not pass as good
-            envelope.readings = readings = _without_nonfinite(readings)
+            envelope.readings = readings = without_nonfinite(readings)
             payload = encode(envelope)
         topic = self.topic(batch.device)
         properties = (
@@ -79,22 +73,6 @@ class RecordEncoder:
             for one in payloads
         ]
 
-    def gap(self, gap: Gap) -> Sequence[Message]:
-        """`{topic}/gaps`. Always acknowledged by the broker: a declaration must arrive."""
-        topic = self._prefix(gap.device) + "/gaps"
-        message = GapMessage(
-            id=gap.id, kind=gap.kind, agent=self._agent, device=gap.device, epoch=gap.epoch, from_seq=gap.from_seq,
-            to_seq=gap.to_seq, from_ts=gap.from_ts, to_ts=gap.to_ts, tags=gap.tags, records=gap.records,
-            readings=gap.readings, reason=gap.reason,
-        )  # fmt: skip
-        properties = (("schema", GAP_SCHEMA), ("agent", self._agent))
-        payload = encode(message)
-        if len(payload) > self._limit - overhead(topic, properties):
-            # a declaration that does not fit would itself be lost: rather "any tag" than none
-            message.tags = None
-            payload = encode(message)
-        return [Message(topic=topic, payload=payload, content_type=CONTENT_TYPE, properties=properties)]
-
     def _as_strings(self, batch: Batch) -> list[Reading]:
         wide = self._wide(batch.device)
         return [
@@ -104,11 +82,16 @@ class RecordEncoder:
             for reading in batch.readings
         ]
 
-
-def overhead(topic: str, properties: Sequence[tuple[str, str]]) -> int:
-    """Bytes of a PUBLISH beside its payload, at most (MQTT 5: 3.3; ASCII keys and values)."""
-    fixed = 1 + 4 + 2 + 2 + 4 + 3 + len(CONTENT_TYPE)
-    return fixed + len(topic.encode()) + sum(5 + len(key) + len(value) for key, value in properties)
+    def _wide(self, name: str) -> frozenset[str]:
+        """Tags of the device that are 64-bit integers by its catalogue."""
+        device = self._devices.get(name)
+        if device is None:
+            return frozenset()
+        known, tags = self._wide_tags.get(name, (None, frozenset()))
+        if known is not device.tags:
+            tags = frozenset(info.tag for info in device.tags if (info.type or "").lower().startswith(_INT64))
+            self._wide_tags[name] = device.tags, tags
+        return tags
 
 
 def _split(envelope: ReadingsMessage, size: int, room: int) -> list[bytes]:
@@ -127,24 +110,6 @@ def _split(envelope: ReadingsMessage, size: int, room: int) -> list[bytes]:
         if n == len(readings) or all(len(payload) <= room for payload in payloads):
             return payloads
         n = min(len(readings), n + max(1, n // 4))
-
-
-def _finite(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return all(_finite(item) for item in value) if isinstance(value, list) else True
-
-
-def _without_nonfinite(readings: list[Reading]) -> list[Reading]:
-    return [
-        reading
-        if _finite(reading.value)
-        else structs.replace(
-            reading, value=None, quality="bad", code=name_of(BAD_OUT_OF_RANGE), status=BAD_OUT_OF_RANGE,
-            reason="not a finite number",
-        )
-        for reading in readings
-    ]  # fmt: skip
 
 
 def _to_string(value: object, *, always: bool) -> object:

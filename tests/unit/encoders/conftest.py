@@ -8,8 +8,8 @@ import pytest
 from agent.core.flow import Batch, Limits, Online, Reading, Record, Stream
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
+from agent.encoders.common.dialogue import StatusDialogue
 from agent.encoders.json import JsonConfig
-from agent.encoders.json.dialogue import JsonDialogue
 
 NOW = 1_763_760_000_000
 
@@ -36,13 +36,13 @@ class Stage:
         infos = [tag if isinstance(tag, TagInfo) else TagInfo(tag=tag, type="float32", unit="Cel") for tag in tags]
         self.image.add(name, location=location, tags=infos, cat=cat, now=NOW)
 
-    def begin(self, *, config: JsonConfig | None = None, **route) -> JsonDialogue:
+    def begin(self, *, config: JsonConfig | None = None, **route) -> StatusDialogue:
         encoder = (config or JsonConfig()).build(RouteInfo(name="plant", agent="gw-01", **route))
         dialogue = encoder.begin(self.image, self.memo)
-        assert isinstance(dialogue, JsonDialogue)
+        assert isinstance(dialogue, StatusDialogue)
         return dialogue
 
-    def online(self, dialogue: JsonDialogue, **limits):
+    def online(self, dialogue: StatusDialogue, **limits):
         given = Limits(**{"mqtt": "5", "window": 20, **limits})
         return dialogue(Online(ts=NOW, limits=given, streams=self.streams))
 

@@ -12,7 +12,7 @@ import pytest
 from agent.collectors.modbus.reactions import reaction_to
 from agent.core.flow import Reading
 from agent.core.quality import is_status_name, name_of
-from agent.encoders.json.messages import ReadingsMessage
+from agent.encoders.common.messages import ReadingsMessage
 from agent.encoders.schema import KINDS, message_schema
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "messages.md").read_text()
