@@ -24,6 +24,7 @@ EVENTS: dict[str, Event] = {
     "agent.started": Event("info", "Every part is open and supervised."),
     "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
+    "agent.clock_stepped": Event("warning", "The wall clock was set forward or back by `seconds`."),
     "agent.clock_unsynced": Event("warning", "The wall clock was never set; readings carry `clock: unsynced`."),
     "agent.loop_blocked": Event(
         "warning", "The event loop did not run for `seconds`: the machine is overloaded or a part is wrong."
@@ -55,6 +56,9 @@ EVENTS: dict[str, Event] = {
     ),
     "modbus.tags_quarantined": Event("warning", "Tags whose registers the device refuses; the others flow."),
     "modbus.tags_recovered": Event("info", "Tags the device refused earlier are readable again."),
+    "modbus.learned": Event(
+        "info", "What a device refuses has been found out; `yaml` may be pasted under it, and it is not searched again."
+    ),
     "modbus.bad_reply": Event("warning", "A reply that does not fit its request was thrown away: `reason`."),
     "modbus.listening": Event("info", "The agent listens for DTUs that dial in."),
     "modbus.dtu_unknown": Event("warning", "Somebody dialled in who is not expected: `said` are its first bytes."),
@@ -110,6 +114,9 @@ EVENTS: dict[str, Event] = {
     "outbox.ordered": Event("info", "Somebody ordered `records` to be sent again, or discarded (`order`)."),
     "outbox.no_door": Event(
         "warning", "The command `edge-agent outbox` cannot reach this outbox while the agent runs: `reason`."
+    ),
+    "outbox.restamped": Event(
+        "info", "The clock is set: records that were read before and told nobody yet have their right times."
     ),
     "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
     # routes

@@ -36,6 +36,7 @@ READ_ERRORS = _counter("read_errors_total", "Answers that were errors, by code."
 SCAN_SECONDS = Histogram(
     "edge_agent_scan_seconds", "Duration of a scan.", ("device",), buckets=_SECONDS, registry=REGISTRY
 )
+SCAN_PERIOD = _gauge("scan_period_seconds", "Time between the last two scans of the shortest interval.", "device")
 SCANS_SKIPPED = _counter("scans_skipped_total", "Cycles skipped because the device was too slow.", "device")
 TAGS_CONFIGURED = _gauge("tags_configured", "Tags in the configuration.", "device")
 TAGS_BAD = _gauge("tags_bad", "Tags whose newest reading is bad.", "device")

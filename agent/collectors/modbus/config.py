@@ -7,13 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.modbus.connection import Dtu, Workarounds
-from agent.collectors.modbus.plan import Limits
-from agent.collectors.modbus.points import ByteOrder, Point
-from agent.collectors.modbus.tag import ModbusTag
+from agent.collectors.modbus.reads import Reads
 from agent.collectors.modbus.url import Target, parse_url
-from agent.collectors.polling import poll_groups
 from agent.core.ports import Collector, Site
-from agent.settings.base import DeviceConfig, TagBase, TagName, TLSSettings
+from agent.settings.base import TLSSettings
 
 
 def _check_url(url: str) -> str:
@@ -21,7 +18,7 @@ def _check_url(url: str) -> str:
     return url
 
 
-class ModbusConfig(DeviceConfig):
+class ModbusConfig(Reads):
     """A device that speaks Modbus."""
 
     type: Literal["modbus"]
@@ -37,22 +34,6 @@ class ModbusConfig(DeviceConfig):
     """What the device needs that does not do as the standard says."""
     unit_id: Annotated[int, Field(ge=0, le=255)] = 1
     """Unit (slave) address; behind a gateway each device has its own."""
-    byte_order: ByteOrder = "ABCD"
-    """The bytes of a 32-bit value as they arrive: ABCD big-endian, CDAB registers reversed, BADC bytes swapped within
-    each register, DCBA both. For 64 bits CDAB and DCBA reverse all four registers; for 16 bits and strings only the
-    swap within a register counts (BADC, DCBA)."""
-    max_registers: Annotated[int, Field(ge=1, le=125)] = 125
-    """Registers the device takes in one request."""
-    max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
-    """Coils or discrete inputs the device takes in one request."""
-    max_gap: Annotated[int, Field(ge=0, le=2000)] = 0
-    """Unrequested registers (or bits) a block may bridge; what lies there is read, too, and may be refused."""
-    tags: dict[TagName, ModbusTag] = Field(default={})
-    """The values to read."""
-
-    @property
-    def tag_table(self) -> dict[str, TagBase]:
-        return dict(self.tags)
 
     @property
     def target(self) -> Target:
@@ -83,30 +64,12 @@ class ModbusConfig(DeviceConfig):
             raise ValueError("unit_id 0 is the broadcast address of a serial line, nobody answers; write 1 to 247")
         return self
 
-    @model_validator(mode="after")
-    def _readable(self) -> ModbusConfig:
-        for name, tag in self.tags.items():
-            if not tag.address.of_bits and tag.size > self.max_registers:
-                raise ValueError(
-                    f"tag {name!r} takes {tag.size} registers, more than max_registers: {self.max_registers}; "
-                    f"a value is never split, raise max_registers to {tag.size} or shorten it"
-                )
-        return self
-
-    @property
-    def limits(self) -> Limits:
-        """What the planner must keep to."""
-        return Limits(self.max_registers, self.max_bits, self.max_gap)
-
-    def points(self) -> list[Point]:
-        """All tags, disabled ones too, in the order of the table."""
-        return [tag.point(position, self.byte_order) for position, tag in enumerate(self.tags.values())]
-
     def build(self, name: str, site: Site) -> Collector:
-        from agent.collectors.modbus.collector import ModbusCollector, Setup
+        from agent.collectors.modbus.collector import ModbusCollector
+        from agent.collectors.modbus.setup import Setup
         from agent.collectors.modbus.transports import line_to
 
-        points = self.points()
+        layout = self.layout()
         line = line_to(self.target, site, self.tls, self.dtu, self.workarounds)
         odd = self.workarounds
         line.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)
@@ -114,11 +77,11 @@ class ModbusConfig(DeviceConfig):
             device=name,
             unit=self.unit_id,
             timeout=self.timeout,
-            names=tuple(self.tags),
-            groups=tuple(
-                (group.interval, tuple(points[position] for position in group.positions))
-                for group in poll_groups(self.tags.values(), self.interval)
-            ),
+            names=layout.names,
+            tags=layout.tags,
+            groups=layout.groups,
+            triggers=layout.triggers,
+            unread=layout.unread,
             limits=self.limits,
             idle=self.interval,
         )

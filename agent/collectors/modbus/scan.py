@@ -1,7 +1,8 @@
 """One scan: the blocks due at a tick, asked one after the other, judged, and handed on in pieces.
 
-What is refused is cut in half until the bad tags stand alone. A block without an answer makes its tags bad; a whole
-scan without one takes the unit offline, and after two silences at its start nobody waits for a third.
+After them comes what the collector knows to ask besides, as long as it may: halves of refused blocks, probes. A block
+without an answer makes its tags bad; a whole scan without one takes the unit offline, and after two silences at its
+start nobody waits for a third.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from agent.collectors.modbus.codec import Decoder, compile_block
+from agent.collectors.modbus.codec import Column
+from agent.collectors.modbus.compiled import Compiled, Factors
 from agent.collectors.modbus.line import ModbusLine
-from agent.collectors.modbus.plan import Block, halves
+from agent.collectors.modbus.plan import Block
 from agent.collectors.modbus.reactions import Reaction, reaction_to
-from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply
+from agent.collectors.modbus.values import Doubt
 from agent.collectors.polling import SCAN_YIELD_SECONDS
 from agent.core.clock import Clock
 from agent.core.flow import Answer
@@ -28,34 +32,37 @@ _SILENCES = 2  #: at the start of a scan; then the unit is gone, and its neighbo
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A block ready to be asked. `tags` is the same tuple on every scan."""
-
-    block: Block
-    request: Request
-    tags: tuple[int, ...]
-    decode: Decoder
-
-    @classmethod
-    def of(cls, block: Block, timeout: float) -> Compiled:
-        """Compile a block."""
-        return cls(
-            block,
-            Request(block.function, block.offset, block.count, timeout),
-            tuple(point.position for point in block.points),
-            compile_block(block),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """A block to ask in this scan."""
 
     compiled: Compiled
-    group: int
-    probe: bool = False  #: a quarantined tag, alone
+    group: int = -1  #: poll group; -1: of none
+    extra: bool = False  #: asked besides the regular blocks: a half, a probe
+    mute: bool = False  #: asked to learn whether it can be read; what it says is not published
     attempt: int = 0
     not_before: float = 0.0
+
+
+class Brain(Protocol):
+    """What a scan asks its collector."""
+
+    def refused(self, step: Step, reaction: Reaction) -> bool:
+        """A block was refused. True: its tags are spoken for, the scan says nothing about them."""
+
+    def could_read(self, step: Step) -> None:
+        """An extra block was read."""
+
+    def edges(self, compiled: Compiled, column: Column) -> Iterable[Step]:
+        """Bits that are watched were read: what to ask at once because of it."""
+
+    def extra(self) -> Step | None:
+        """One more block that may be asked in this scan."""
+
+    def spent(self, seconds: float) -> None:
+        """An extra block took so long."""
+
+    def unread_factors(self) -> dict[int, Doubt]:
+        """Scale factors that are not asked for, and why."""
 
 
 @dataclass(slots=True)
@@ -66,40 +73,34 @@ class Findings:
     answered: int = 0  #: blocks that drew any answer of the unit itself
     silent: int = 0  #: blocks that drew none, or rubbish
     why_silent: str = ""
-    refused: dict[int, Reaction] = field(default_factory=dict)  #: tags refused on their own
-    probed: list[int] = field(default_factory=list)  #: quarantined tags that could be read
-    first_refusal: tuple[str, str] | None = None  #: block and reason of the first one that was split
-    splits: list[tuple[tuple[int, ...], int]] = field(
-        default_factory=list
-    )  #: tags of a block, the one it was cut before
-    read: set[int] = field(default_factory=set)  #: tags read after the first split
+    silent_blocks: list[tuple[Block, Reaction]] = field(default_factory=list)  #: regular ones
+    refused: dict[int, Reaction] = field(default_factory=dict)  #: tags refused for good, whatever block they are in
+    said: set[int] = field(default_factory=set)  #: tags answered for by extra blocks
+    undecided: list[Block] = field(default_factory=list)  #: extra blocks that failed for another reason
     unread_groups: set[int] = field(default_factory=set)  #: with a block that brought no word about its tags
-
-    @property
-    def cuts(self) -> set[int]:
-        """Tags that blocks have to be cut before: what was refused whole and could be read in parts.
-
-        Either the device takes less at a time, or something between the tags is not there.
-        """
-        return {before for tags, before in self.splits if self.read.issuperset(tags)}
 
 
 class Scan:
     """Asks the blocks of one tick. Call :meth:`next` until it is :attr:`over`, :meth:`close` in any case."""
 
     def __init__(
-        self, line: ModbusLine, unit: int, clock: Clock, steps: Iterable[Step], *, device: str, bisect: bool
-    ) -> None:
+        self, line: ModbusLine, unit: int, clock: Clock, steps: Iterable[Step], brain: Brain, *, device: str,
+        lenient: bool = False,
+    ) -> None:  # fmt: skip
         self.findings = Findings()
         self._line = line
         self._unit = unit
         self._clock = clock
         self._steps = deque(steps)
+        self._brain = brain
         self._device = device
-        self._bisect = bisect
+        self._lenient = lenient  #: silence says nothing about the unit: too little is asked
         self._requests = REQUESTS.labels(device)
         self._answers: list[Answer] = []
+        self._factors: Factors | None = None
         self._pending: asyncio.Future[Reply] | None = None
+        self._asked_at = 0.0
+        self._asked_all = False
         self._gate: asyncio.Future[None] | None = None
         self._overdue = False
         self._timer: asyncio.TimerHandle | None = None
@@ -107,7 +108,7 @@ class Scan:
     @property
     def over(self) -> bool:
         """Whether everything has been asked, and all answers are handed on."""
-        return not self._steps and not self._answers
+        return self._asked_all and not self._answers
 
     async def next(self) -> list[Answer]:
         """Answers to hand on now: all that are left, or, where that takes more than 100 ms, what is at hand by then.
@@ -115,8 +116,7 @@ class Scan:
         Raises ConnectionLost, or NoAnswer where the unit does not answer at all.
         """
         self._overdue = False
-        while self._steps:
-            step = self._steps[0]
+        while (step := self._current()) is not None:
             if self._pending is None:
                 wait = step.not_before - self._clock.monotonic() if step.not_before else 0.0
                 if wait > 0:
@@ -124,15 +124,30 @@ class Scan:
                         return self._hand_on()
                     await self._clock.sleep(wait)
                 self._requests.inc()
+                if step.extra:
+                    self._asked_at = self._clock.monotonic()
                 self._pending = self._line.submit(self._unit, step.compiled.request)
             if not await self._arrived(self._pending):
                 return self._hand_on()
             answer, self._pending = self._pending, None
             self._steps.popleft()
+            if step.extra:
+                self._brain.spent(self._clock.monotonic() - self._asked_at)
             self._judge(step, answer)
         self._stop_timer()
         self._check_silence(at_end=True)
+        self._asked_all = True
+        if self._factors is not None:
+            self._say(self._factors.rest())
         return self._hand_on()
+
+    def _current(self) -> Step | None:
+        if not self._steps:
+            extra = self._brain.extra()
+            if extra is None:
+                return None
+            self._steps.append(extra)
+        return self._steps[0]
 
     def close(self) -> None:
         """Abandon what is on its way."""
@@ -197,23 +212,40 @@ class Scan:
         self.findings.good += 1
         compiled = step.compiled
         column = compiled.decode(reply.data)
-        self._answers.append(Answer(compiled.tags, column.values, reply.ts, column.status, reason=column.reason))
-        if step.probe:
-            self.findings.probed.extend(compiled.tags)
-        if self.findings.splits:
-            self.findings.read.update(compiled.tags)
+        if step.extra:
+            self._brain.could_read(step)
+        if step.mute:
+            return
+        if compiled.links is not None:
+            self._factors = self._factors or Factors(self._brain.unread_factors())
+            self._say(self._factors.read(compiled, column, reply.ts))
+        else:
+            self._answers.append(Answer(compiled.tags, column.values, reply.ts, column.status, reason=column.reason))
+        if compiled.bits:
+            self._steps.extendleft(reversed(list(self._brain.edges(compiled, column))))
+        if step.extra:
+            self.findings.said.update(compiled.tags)
+
+    def _say(self, complete: Iterable[tuple[Compiled, Column, int]]) -> None:
+        for compiled, column, ts in complete:
+            if compiled.tags:
+                self._answers.append(Answer(compiled.tags, column.values, ts, column.status, reason=column.reason))
 
     def _silence(self, step: Step, reaction: Reaction, code: str) -> None:
         self._count(code)
         self.findings.silent += 1
         self.findings.why_silent = reaction.reason
-        self.findings.unread_groups.add(step.group)
-        self._bad(step.compiled, reaction, self._clock.now_ms())
+        if not step.extra:
+            self.findings.unread_groups.add(step.group)
+            self.findings.silent_blocks.append((step.compiled.block, reaction))
+            self._bad(step, reaction, self._clock.now_ms())
+        elif not self._brain.refused(step, reaction):
+            self._bad(step, reaction, self._clock.now_ms())
         self._check_silence(at_end=False)
 
     def _check_silence(self, *, at_end: bool) -> None:
         found = self.findings
-        if not found.answered and found.silent and (at_end or found.silent >= _SILENCES):
+        if not self._lenient and not found.answered and found.silent and (at_end or found.silent >= _SILENCES):
             raise NoAnswer(found.why_silent)
 
     def _exception(self, step: Step, reaction: Reaction, reply: Reply) -> None:
@@ -226,26 +258,28 @@ class Scan:
         if reaction.kind == "busy":
             if step.attempt < len(BUSY_RETRIES):
                 later = self._clock.monotonic() + BUSY_RETRIES[step.attempt]
-                self._steps.append(Step(compiled, step.group, step.probe, step.attempt + 1, later))
+                self._steps.append(replace(step, attempt=step.attempt + 1, not_before=later))
                 return
             self.findings.unread_groups.add(step.group)
         elif reaction.kind == "unsupported":
-            self.findings.refused.update(dict.fromkeys(compiled.tags, reaction))
-        elif reaction.kind == "split":
-            parts = halves(compiled.block)
-            if parts is None:
-                self.findings.refused[compiled.tags[0]] = reaction
-            elif self._bisect:
-                self.findings.first_refusal = self.findings.first_refusal or (str(compiled.block), reaction.reason)
-                self.findings.splits.append((compiled.tags, parts[1].points[0].position))
-                timeout = compiled.request.timeout
-                self._steps.extendleft(Step(Compiled.of(part, timeout), step.group) for part in reversed(parts))
-                return
-        self._bad(compiled, reaction, reply.ts)
+            self.findings.refused.update((point.position, reaction) for point in compiled.block.points)
+        elif reaction.kind == "split" and self._brain.refused(step, reaction):
+            return
+        if step.extra and reaction.kind in ("busy", "bad"):
+            self.findings.undecided.append(compiled.block)
+        self._bad(step, reaction, reply.ts)
 
-    def _bad(self, compiled: Compiled, reaction: Reaction, ts: int) -> None:
-        tags = compiled.tags
-        self._answers.append(Answer(tags, (None,) * len(tags), ts, reaction.status, reason=reaction.reason))
+    def _bad(self, step: Step, reaction: Reaction, ts: int) -> None:
+        compiled = step.compiled
+        if step.mute:
+            return
+        if compiled.links is not None:
+            self._factors = self._factors or Factors(self._brain.unread_factors())
+            self._say(self._factors.failed(compiled, Doubt(None, reaction.status, reaction.reason)))
+        if step.extra:
+            self.findings.said.update(compiled.tags)
+        if tags := compiled.tags:
+            self._answers.append(Answer(tags, (None,) * len(tags), ts, reaction.status, reason=reaction.reason))
 
     def _count(self, code: str) -> None:
         READ_ERRORS.labels(self._device, code).inc()

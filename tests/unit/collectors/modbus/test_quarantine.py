@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agent.collectors.modbus.quarantine import PROBE_SECONDS, Quarantine
+from agent.collectors.modbus.quarantine import FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS, Quarantine
 from agent.collectors.modbus.reactions import reaction_to
 from agent.core.quality import is_status_name, name_of, quality_of
 
@@ -8,25 +8,38 @@ ILLEGAL = reaction_to(2)
 
 
 def test_news_are_said_once() -> None:
-    """Only what was not known before is news; known tags are probed again a minute later."""
+    """Only what was not known before is news."""
     quarantine = Quarantine()
     assert quarantine.learn({1: ILLEGAL, 2: ILLEGAL}, 0.0) == [1, 2]
-    assert quarantine.learn({2: ILLEGAL, 3: ILLEGAL}, 30.0) == [3]
+    assert quarantine.learn({2: ILLEGAL, 3: ILLEGAL}, 10.0) == [3]
     assert 1 in quarantine
     assert 4 not in quarantine
-    assert quarantine.due([1, 2, 3, 4], PROBE_SECONDS) == [1]
-    assert quarantine.due([1, 2, 3, 4], PROBE_SECONDS + 30) == [1, 2, 3]
 
 
-def test_only_some_are_probed_in_a_cycle() -> None:
-    """Probing hundreds of bad tags is spread over cycles, the longest overdue first."""
+def test_probes_back_off() -> None:
+    """A tag is probed soon at first, then after twice the time, at last every ten minutes; longest overdue first."""
     quarantine = Quarantine()
-    quarantine.learn(dict.fromkeys(range(5, 10), ILLEGAL), 1.0)
-    quarantine.learn(dict.fromkeys(range(5), ILLEGAL), 2.0)
-    first = quarantine.due(range(10), 100.0)
-    assert first == [5, 6, 7, 8]
-    quarantine.postpone(first, 100.0)
-    assert quarantine.due(range(10), 100.0) == [9, 0, 1, 2]
+    quarantine.learn({1: ILLEGAL, 2: ILLEGAL}, 0.0)
+    quarantine.learn({2: ILLEGAL}, 10.0)
+    assert quarantine.due([1, 2], FIRST_PROBE_SECONDS - 1) == []
+    assert quarantine.due([1, 2], FIRST_PROBE_SECONDS) == [1]
+    assert quarantine.due([2, 1], 1000.0) == [1, 2]
+    waits = []
+    for _ in range(8):
+        now = next(now for now in range(10_000) if quarantine.due([1], now))
+        quarantine.learn({1: ILLEGAL}, 0.0)
+        waits.append(now)
+    assert waits == [15, 30, 60, 120, 240, 480, 600, 600]
+    assert LAST_PROBE_SECONDS == 600
+
+
+def test_a_probe_under_way_is_not_due() -> None:
+    """What has been asked is not asked again before its time, answer or not."""
+    quarantine = Quarantine()
+    quarantine.learn({1: ILLEGAL}, 0.0)
+    quarantine.postpone([1, 7], 15.0)
+    assert quarantine.due([1, 7], 29.0) == []
+    assert quarantine.due([1, 7], 30.0) == [1]
 
 
 def test_a_tag_that_was_read_is_free() -> None:
@@ -36,7 +49,6 @@ def test_a_tag_that_was_read_is_free() -> None:
     assert quarantine.release([1, 2]) == [1]
     assert quarantine.release([1]) == []
     assert 1 not in quarantine
-    quarantine.postpone([1], 0.0)
     assert quarantine.due([1], 1e9) == []
 
 

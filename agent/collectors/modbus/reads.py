@@ -1,0 +1,91 @@
+"""What is read from a Modbus device, whatever way it is reached: limits, layout, tags. Never imports the library."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from agent.collectors.modbus.layout import Layout, lay_out, parse_range
+from agent.collectors.modbus.plan import Limits
+from agent.collectors.modbus.points import ByteOrder, Point, canonical_order
+from agent.collectors.modbus.sentinels import Preset
+from agent.collectors.modbus.tag import ModbusTag, Shared
+from agent.settings.base import DeviceConfig, TagBase, TagName
+
+
+def _check_order(order: str) -> str:
+    canonical_order(order, 4)
+    return order
+
+
+def _check_range(text: str) -> str:
+    parse_range(text)
+    return text
+
+
+class Reads(DeviceConfig, ABC):
+    """Limits and tags of a Modbus device."""
+
+    byte_order: ByteOrder = "ABCD"
+    """The bytes of a 32-bit value as they arrive: ABCD big-endian, CDAB registers reversed, BADC bytes swapped within
+    each register, DCBA both. For 64 bits CDAB and DCBA reverse all four registers; for 16 bits and strings only the
+    swap within a register counts (BADC, DCBA)."""
+    byte_order_64: Annotated[str, AfterValidator(_check_order)] | None = None
+    """Of 64-bit values, where it is another: one of the four, or each of ABCDEFGH once, as they arrive (`CDABGHEF`)."""
+    null_values: Preset | None = None
+    """For every tag without its own: `sunspec`, what SunSpec says for its type."""
+    max_registers: Annotated[int, Field(ge=1, le=125)] = 125
+    """Registers the device takes in one request."""
+    max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
+    """Coils or discrete inputs the device takes in one request."""
+    max_gap: Annotated[int, Field(ge=0, le=2000)] = 0
+    """Unrequested registers (or bits) a block may bridge; what lies there is read, too, and may be refused."""
+    never_read: list[Annotated[str, AfterValidator(_check_range)]] = Field(default=[])
+    """Offsets no request covers: `holding:100-110`, `input:7`. A tag that lies there is bad and costs nothing."""
+    merge: bool = True
+    """false: every tag is read in a request of its own."""
+    align_registers: Annotated[int, Field(ge=1, le=125)] = 1
+    """Requests of registers begin at a multiple of this."""
+    align_bits: Annotated[int, Field(ge=1, le=2000)] = 1
+    """Requests of coils and discrete inputs begin at a multiple of this."""
+    coils_from_zero: bool = False
+    """Requests of coils begin at coil 0, for devices that answer others wrongly."""
+    tags: dict[TagName, ModbusTag] = Field(default={})
+    """The values to read."""
+
+    @property
+    def tag_table(self) -> dict[str, TagBase]:
+        return {name: tag.for_normalizer(self.null_values) for name, tag in self.tags.items()}
+
+    @model_validator(mode="after")
+    def _readable(self) -> Reads:
+        self.layout()
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """What the planner must keep to."""
+        return Limits(
+            self.max_registers,
+            self.max_bits,
+            self.max_gap,
+            self.align_registers,
+            self.align_bits,
+            self.coils_from_zero,
+            tuple(parse_range(text) for text in self.never_read),
+        )
+
+    @property
+    def shared(self) -> Shared:
+        """What holds for all tags without their own."""
+        return Shared(self.byte_order, self.byte_order_64, self.null_values, self.merge)
+
+    def points(self) -> list[Point]:
+        """All tags, disabled ones too, in the order of the table."""
+        return [tag.point(position, self.shared) for position, tag in enumerate(self.tags.values())]
+
+    def layout(self) -> Layout:
+        """What is read, and when. ValueError where a tag cannot be read as it is configured."""
+        return lay_out(self.tags, self.shared, self.limits, self.interval)
