@@ -61,6 +61,7 @@ class Sample(Struct, gc=False):
     outage: str | None = None  #: why the whole device is lost; then `answers` is empty. Made by :meth:`lost`
     skipped: int = 0  #: cycles skipped since the last sample because the device was too slow
     achieved_ms: int | None = None  #: period reached, where it is worse than asked for
+    complaint: str | None = None  #: the device answers, but says this of itself (its server is suspended, ...)
     losses: Sequence[Loss] = ()  #: what was lost on the way here, to be declared
     types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
     labels: Mapping[int, Mapping[int, str]] | None = None  #: position → number → text, ditto

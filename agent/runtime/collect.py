@@ -191,6 +191,7 @@ class Device:
             achieved_ms=sample.achieved_ms,
             bad=device.bad,
             tags=self._tags,
+            complaint=sample.complaint,
         )
         before = device.state
         changed = self._image.set_state(

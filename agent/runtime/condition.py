@@ -27,8 +27,20 @@ class Judge:
         self._late_at: float | None = None
         self._achieved: int | None = None
 
-    def answered(self, now: float, *, skipped: int, achieved_ms: int | None, bad: int, tags: int) -> Condition:
-        """The condition after a sample; `now` in monotonic seconds, `bad` of `tags` read tags are bad."""
+    def answered(
+        self,
+        now: float,
+        *,
+        skipped: int,
+        achieved_ms: int | None,
+        bad: int,
+        tags: int,
+        complaint: str | None = None,
+    ) -> Condition:
+        """The condition after a sample; `now` in monotonic seconds, `bad` of `tags` read tags are bad.
+
+        `complaint`: what the device says of itself.
+        """
         if skipped:
             self._late_at = now
             if achieved_ms is not None:
@@ -40,6 +52,8 @@ class Judge:
         reasons = []
         if self._late_at is not None:
             reasons.append("slower than its interval, cycles are skipped")
+        if complaint is not None:
+            reasons.append(complaint)
         if bad:
             reasons.append(f"{bad} of {tags} tags are bad")
         if reasons:

@@ -182,6 +182,7 @@ class Conversation:
         every = min(self._plan.pace.pulse, self._connection.session_timeout / 3)
         while True:
             await self._server.look()
+            self.inbox.complain(self._server.complaint)
             self._note()
             await self._clock.sleep(every)
 

@@ -35,6 +35,7 @@ class Inbox:
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._complaint: str | None = None
         self.error: Exception | None = None
 
     @property
@@ -69,6 +70,12 @@ class Inbox:
         """The server's texts for enumerations, by position; before the values they belong to."""
         self._labels.update(labels)
 
+    def complain(self, words: str | None) -> None:
+        """The server answers but is not well, until this is called with None."""
+        if words != self._complaint:
+            self._complaint = words
+            self.confirm()
+
     def cycle(self, skipped: int, achieved_ms: int | None) -> None:
         """What a polling cycle has to say beside its answers."""
         self._skipped += skipped
@@ -100,6 +107,7 @@ class Inbox:
             answers=self._answers,
             skipped=self._skipped,
             achieved_ms=self._achieved_ms,
+            complaint=self._complaint,
             types=self._news(),
             labels=self._labels or None,
             losses=[_bounded(loss) for loss in self._losses.values()],

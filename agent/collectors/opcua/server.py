@@ -89,6 +89,11 @@ class Server:
         if isinstance(time, dt.datetime):
             self._skew.set((epoch_ms(time) - (before + self._clock.now_ms()) / 2) / 1000)
 
+    @property
+    def complaint(self) -> str | None:
+        """What the server says of itself where it is not running as it should."""
+        return None if self._state in {None, _STATES[0]} else f"the server says its state is {self._state}"
+
     def facts(self) -> dict[str, object]:
         """For logs and notes; without what is not known."""
         facts = {

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from tests.support.ports import accepts, free_port
 from tests.support.processes import process
 from tests.support.waiting import eventually
 
+library: Any = ua
 TAGS = {"a": f"nsu={URN};s=a"}
 
 
@@ -200,3 +202,22 @@ async def test_a_peer_that_speaks_something_else_is_survived(said: bytes) -> Non
     listener.close()
     await listener.wait_closed()
     await eventually(lambda: not sockets())
+
+
+async def test_a_server_that_is_not_running_complains_of_itself(shared: Plant) -> None:
+    """It answers, but says that it is suspended: every sample has it until it runs again."""
+    state = library.NodeId(2259)
+
+    async def become(number: int) -> None:
+        value = library.DataValue(library.Variant(number, library.VariantType.Int32))
+        await shared.server.write_attribute_value(state, value)
+
+    if "uneasy" not in shared.nodes:
+        await shared.do(shared.add("uneasy", 1))
+    quick = BRISK._replace(pulse=0.02)
+    async with collecting(shared.url, {"uneasy": f"nsu={URN};s=uneasy"}, pace=quick) as notebook:
+        await notebook.heard()
+        await shared.do(become(3))
+        await notebook.until(lambda: "suspended" in (notebook.samples[-1].complaint or ""))
+        await shared.do(become(0))
+        await notebook.until(lambda: notebook.samples[-1].complaint is None)

@@ -104,3 +104,11 @@ def test_a_damaged_file_never_brings_a_version_back(tmp_path: Path) -> None:
     """Version numbers go on far above what was ever said."""
     (tmp_path / "c.json").write_bytes(b"{garbage")
     assert Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])[0] > 1_000_000
+
+
+def test_what_a_device_says_of_itself_degrades_it() -> None:
+    """A server that answers but is suspended is read, and not as it should be."""
+    judge = Judge()
+    condition = judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5, complaint="its state is suspended")
+    assert (condition.state, condition.reason) == ("degraded", "its state is suspended")
+    assert judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
