@@ -103,8 +103,8 @@ class Decoder:
         """Values between the last one of this tag and this one were lost in the server's queue."""
         self.overflows += 1
         before = self._last[position]
-        since = when if before is None else min(before, when)
-        self._losses.append(Loss(since, when, _OVERFLOWED, (position,)))
+        if before is not None:  # else it says nothing about what this connection has seen
+            self._losses.append(Loss(min(before, when), when, _OVERFLOWED, (position,)))
 
     def _value(self, position: int, variant: Any, code: int, at: int, reasons: dict[int, str]) -> tuple[object, int]:
         if variant is None:
