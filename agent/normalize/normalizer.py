@@ -54,6 +54,7 @@ class Normalizer:
         self._clock = clock
         self._state = State(len(rules))
         self._columns = ColumnCache(rules, self._state)
+        self._unset = False  # the newest sample has the time of a clock that was not set
         self._lost = False  # said offline, nothing answered since
         self._silent = [i for i, rule in enumerate(rules) if rule.silence]
         self._due = float("inf")  # no heartbeat can be due before (monotonic seconds)
@@ -64,6 +65,10 @@ class Normalizer:
         if self._silent:
             self._now = self._clock.monotonic()
             self._hot = self._now >= self._due
+        unset = not self._clock.synced
+        if self._unset and not unset:
+            self._clock_was_set(sample.ts)
+        self._unset = unset
         if sample.labels:
             self._learn(sample.labels)
         readings: list[Reading] = []
@@ -78,13 +83,19 @@ class Normalizer:
         if not readings:
             return None
         batch = Batch(device=self._device, ts=sample.ts, readings=readings, cat=self._cat())
-        if not self._clock.synced:
+        if unset:
             batch.clock = "unsynced"
         if plain != len(readings):
             qualities = [reading.quality for reading in readings]
             batch.bad = qualities.count("bad")
             batch.uncertain = qualities.count("uncertain")
         return batch
+
+    def _clock_was_set(self, ts: int) -> None:
+        """Times never go back, but for this: a clock that was never set may have shown a time years ahead."""
+        self._columns.release()
+        stamp = self._state.stamp
+        stamp[:] = [min(one, ts - 1000) for one in stamp]  # the answers came within the last second
 
     def _learn(self, labels: Mapping[int, Mapping[int, str]]) -> None:
         """The device's own texts for numbers; those of the configuration stand above them."""

@@ -172,6 +172,8 @@ def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:
     track, content = waiting.track, waiting.content
     size = len(waiting.packed)
     state.written += size
+    if waiting.offset is not None:
+        state.unset.add(waiting.row, waiting.offset)
     state.book.committed(track, waiting.seq, content if isinstance(content, Gap) else None)
     hold: int | None = waiting.seq
     if isinstance(content, Gap):

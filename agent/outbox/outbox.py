@@ -19,6 +19,7 @@ from agent.outbox.cut import Packer
 from agent.outbox.door import door, socket_path
 from agent.outbox.pack import unpack
 from agent.outbox.reader import LaneReader
+from agent.outbox.restamp import STEP_MS
 from agent.outbox.state import State
 from agent.outbox.store import Store
 from agent.outbox.worker import Worker
@@ -49,6 +50,7 @@ class SqliteOutbox:
         self._writer: Writer | None = None
         self._reader: LaneReader | None = None
         self._opened = False
+        self._unset_ms: int | None = None  #: newest time of a clock that was not set
         self._door = socket_path(path) if path is not None and reachable else None
 
     @asynccontextmanager
@@ -88,6 +90,15 @@ class SqliteOutbox:
         if self._reader is not None:
             self._reader.end(reason)
 
+    def _watch_clock(self, unset: bool) -> None:
+        """Within a live lane times never go back: where setting the clock does that, another session begins."""
+        if unset:
+            self._unset_ms = self._clock.now_ms()
+        elif self._unset_ms is not None and self._clock.synced:
+            if self._clock.now_ms() < self._unset_ms - STEP_MS:
+                self._end_session("the wall clock was set back")
+            self._unset_ms = None
+
     def _begin_again(self) -> None:
         """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
         last, self._state = self._state, State(self._settings, self._clock)
@@ -105,6 +116,7 @@ class SqliteOutbox:
             self._reader.notify()
 
     def append(self, content: Batch | Gap, /) -> None:
+        self._watch_clock(isinstance(content, Batch) and content.clock is not None)
         if isinstance(content, Gap):
             self._state.append_gap(content)
         elif content.readings:

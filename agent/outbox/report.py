@@ -55,6 +55,10 @@ class Report:
         """It is over."""
         log.info("outbox.disk_ok", publisher=self._name)
 
+    def set_right(self) -> None:
+        """Records from before the clock was set have their right times."""
+        log.info("outbox.restamped", publisher=self._name)
+
     def committed(self, state: State) -> None:
         """After each commit: what was lost since the last one, said rarely, counted always."""
         if state.written != self._written:

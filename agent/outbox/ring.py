@@ -32,6 +32,7 @@ class Waiting(msgspec.Struct, gc=False):
     session: int  #: the cut it was appended after
     readings: int = 0
     row: int = 0
+    offset: int | None = None  #: of a wall clock that was not set when it was read
 
 
 class Ring:

@@ -14,6 +14,7 @@ from agent.outbox.gaps import gap_of, key_of
 from agent.outbox.job import Row
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
 from agent.outbox.memo import CachedMemo
+from agent.outbox.restamp import Unset, offset_of
 from agent.outbox.ring import Ring, Waiting
 from agent.outbox.streams import StreamBook, Track
 from agent.settings.base import OutboxSettings
@@ -58,6 +59,7 @@ class State:
         self.written = 0
         self.age = Age(settings.max_age, 0)
         self.dropped_now: dict[GapKind, int] = {}  #: since it was last said
+        self.unset = Unset()
         self.adopted = False  #: what the file knew is taken over, and the time before this run declared
         self.unknown_loss: tuple[str, int] | None = None  #: reason and time, where a file could not be read at all
 
@@ -84,7 +86,8 @@ class State:
         if self.settings.when_full == "drop_newest" and self.bytes + len(packed) > limit:
             self._lose("dropped", track, seq, now, readings)
             return
-        self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings))
+        offset = offset_of(self.clock) if batch.clock is not None else None
+        self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings, offset=offset))
         self.records += 1
         self.bytes += len(packed)
         while self.ring.full and self.ring.batches:
@@ -136,7 +139,9 @@ class State:
         return row in self.acked or row in self.doomed or row in self.refused
 
     def told(self, record: Record) -> None:
-        """A record is handed out: a gap cannot grow any more."""
+        """A record is handed out: a gap cannot grow any more, a batch keeps its times."""
+        if self.unset and isinstance(record.content, Batch) and record.content.clock is not None:
+            self.unset.told.add(record.row)
         if isinstance(record.content, Gap):
             key = key_of(record.content)
             known = self.open_gaps.get(key)
@@ -145,6 +150,7 @@ class State:
 
     def ack(self, record: Record) -> None:
         """The broker has it."""
+        self.unset.told.discard(record.row)
         self.acked[record.row] = self._stream_id(record)
         self.records -= 1
         self.bytes -= record.size

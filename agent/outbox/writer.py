@@ -15,6 +15,7 @@ from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room,
 from agent.outbox.job import Committed, Damaged, DiskRefused, Row
 from agent.outbox.opening import adopt
 from agent.outbox.report import Report
+from agent.outbox.setright import Restamper
 from agent.outbox.state import State
 from agent.outbox.store import Store
 from agent.outbox.worker import Worker
@@ -41,6 +42,7 @@ class Writer:
         self._worker = worker
         self._notify = notify
         self._report = Report(name)
+        self._restamper = Restamper(state, store, worker, notify)
         self.lock = asyncio.Lock()
         self.refused = False
         self._is_open = False
@@ -121,6 +123,7 @@ class Writer:
             await self._cycle()
             if stopping:
                 return
+            await self._set_right()
             await self._wait(self._urgent, pace)
             self._urgent.clear()
             await self._wait(self._wake, TICK)
@@ -214,6 +217,23 @@ class Writer:
             self.refused = False
             self._report.disk_ok()
         self._notify()
+
+    async def _set_right(self) -> None:
+        """The clock is set: what nobody has been told yet gets its right times."""
+        began = self._restamper.due
+        try:
+            while self._restamper.due and self._is_open and not self.refused and not self._stopping:
+                async with self.lock:
+                    await self._restamper.portion()
+                if self._state.ring:
+                    return
+        except DiskRefused as error:
+            self._refuse(error)
+        except Damaged as error:
+            self._refuse(error, again_at=self._state.clock.monotonic())
+            self.damaged(error.reason)
+        if began and not self._restamper.due:
+            self._report.set_right()
 
     async def _open(self) -> None:
         state = self._state

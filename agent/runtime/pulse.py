@@ -9,6 +9,8 @@ from agent.telemetry.repeats import Repeats
 
 #: Between two beats, seconds.
 BEAT = 1.0
+#: The wall clock moving against the monotonic one by more than this between two beats was set, seconds.
+STEP = 1.0
 #: A loop blocked for longer than this is worth a line, seconds.
 WORTH_SAYING = 1.0
 
@@ -26,13 +28,21 @@ class Pulse:
         """Beat until cancelled."""
         if not self._clock.synced:
             log.warning("agent.clock_unsynced")
+        wall = self._wall()
         while True:
             before = self._clock.monotonic()
             await self._clock.sleep(BEAT)
             late = max(0.0, self._clock.monotonic() - before - BEAT)
+            wall, was = self._wall(), wall
+            if abs(wall - was) > STEP:
+                log.warning("agent.clock_stepped", seconds=round(wall - was, 3))
             metrics.LOOP_LAG.set(late)
             metrics.CLOCK_SYNCED.set(self._clock.synced)
             if late > WORTH_SAYING:
                 repeats = self._repeats.due("blocked", self._clock.monotonic())
                 if repeats is not None:
                     log.warning("agent.loop_blocked", seconds=round(late, 2), repeats=repeats)
+
+    def _wall(self) -> float:
+        """Wall clock minus monotonic clock: it changes only when somebody sets the clock."""
+        return self._clock.now_ms() / 1000 - self._clock.monotonic()

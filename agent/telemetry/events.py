@@ -31,6 +31,7 @@ EVENTS: dict[str, Event] = {
     ),
     # configuration
     "config.loaded": Event("info", "A configuration was read: hash, counts."),
+    "config.warning": Event("warning", "Something in the configuration is allowed, but probably not meant: `reason`."),
     "config.rejected": Event("error", "The configuration has mistakes; `mistakes` lists them with file and line."),
     # supervised components
     "component.failed": Event("error", "A component cannot work as configured; the others go on. Retried every 5 min."),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent.core.clock import NEVER_SET_BEFORE_MS, SystemClock
+from agent.core.clock import NEVER_SET_BEFORE_MS, SystemClock, battery_clock, kernel_synced
 from agent.testing.clock import ManualClock
 
 
@@ -23,7 +23,40 @@ def test_synced_is_judged_by_the_calendar(monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: (NEVER_SET_BEFORE_MS - 1) * 1_000_000)
     assert not SystemClock().synced
     monkeypatch.setattr(time, "time_ns", lambda: NEVER_SET_BEFORE_MS * 1_000_000)
-    assert SystemClock().synced
+    assert SystemClock(kernel=lambda: True).synced
+
+
+@pytest.mark.parametrize(
+    ("kernel", "battery", "synced"),
+    [(True, False, True), (False, False, False), (False, True, True), (None, False, True), (None, True, True)],
+)
+def test_synced_is_what_the_kernel_says(kernel, battery, synced):
+    """Disciplined, or set at boot from a battery clock; where the kernel cannot be asked the calendar has to do."""
+    assert SystemClock(kernel=lambda: kernel, battery=lambda: battery).synced is synced
+
+
+def test_the_kernel_is_asked_once_a_second_until_the_clock_is_set(monkeypatch):
+    """Then never again: a time server that goes away makes no clock wrong."""
+    now, asked, answers = [50.0], [], iter([False, False, True])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def kernel():
+        asked.append(now[0])
+        return next(answers)
+
+    clock = SystemClock(kernel=kernel, battery=lambda: False)
+    seen = []
+    for step in range(40):
+        now[0] = 50.0 + step / 10
+        seen.append(clock.synced)
+    assert asked == [50.0, 51.0, 52.0]
+    assert seen == [False] * 20 + [True] * 20
+
+
+def test_this_kernel_can_be_asked():
+    """Linux answers adjtimex, in a container too; the answer depends on the machine."""
+    assert kernel_synced() in (True, False)
+    assert battery_clock() in (True, False)
 
 
 async def test_sleepers_wake_in_order():

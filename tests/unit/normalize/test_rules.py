@@ -659,3 +659,15 @@ def test_nothing_to_say():
     bench = Bench({"report": "on_change"})
     bench.read(1)
     assert bench.batch(1) is None
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_a_clock_that_is_set_back_at_last_is_believed(tags):
+    """Times of a clock that was never set, years ahead maybe, hold nothing back once it is set."""
+    bench = Bench(*[{}] * tags)
+    bench.clock.synced = False
+    bench.warm(*[1] * tags)
+    bench.clock.step_wall(-3600)
+    bench.clock.synced = True
+    now = bench.clock.now_ms()
+    assert {reading.ts for reading in bench.read(*[2] * tags)} == {now}
