@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.app import run as run_agent
 from agent.config.loader import Loaded, load
+from agent.config.summary import warnings
 from agent.core.errors import ConfigError, PermanentError
 from agent.telemetry.logging import configure, get_logger
 
@@ -26,6 +27,8 @@ def run(config: Path) -> int:
     configure(level=loaded.config.log.level, style=loaded.config.log.format)
     counts = {"devices": len(loaded.config.devices), "publishers": len(loaded.config.publishers)}
     log.info("config.loaded", file=str(config), hash=loaded.hash, files=len(loaded.files), **counts)
+    for reason in warnings(loaded.config):
+        log.warning("config.warning", reason=reason)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signal(loaded))

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from agent.config.buses import FULL, buses
 from agent.config.located import Broken, List, Map, Place, find
 from agent.config.model import check_segment
 from agent.config.shape import alternatives, close
@@ -130,6 +131,15 @@ def wrong_locations(name: str, device: DeviceConfig, data: Map) -> Iterator[Mist
         except ValueError as error:
             reason, _, hint = str(error).partition("; ")
             yield Mistake(*find(data, ("location", index)).place, f"`devices.{name}.location`: {reason}", hint)
+
+
+def overloaded_buses(devices: Mapping[str, DeviceConfig], raw: Mapping[str, Map]) -> Iterator[Mistake]:
+    """No bus may be asked for more time than there is."""
+    for bus in buses(devices):
+        if bus.share > FULL:
+            place = raw[next(iter(bus.loads))].place("url")
+            hint = "choose longer intervals, fewer tags or a higher baud rate, or put some devices on another bus"
+            yield Mistake(*place, str(bus), hint)
 
 
 def misplaced(key: object, place: Place, allowed: Sequence[str]) -> Mistake:

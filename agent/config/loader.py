@@ -52,6 +52,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     for name in publishers:
         mistakes.extend(checks.dangling_globs(name, raw[name], list(devices)))
     mistakes.extend(checks.disagreeing_devices(built_devices, {name: entry.data for name, entry in devices.items()}))
+    good = {name: device for name, device in built_devices.items() if device is not None}
+    mistakes.extend(checks.overloaded_buses(good, {name: entry.data for name, entry in devices.items()}))
     if head is not None:
         mistakes.extend(checks.colliding_clients(head.agent.id, routes, raw))
     if mistakes or head is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from agent.config.buses import NEARLY_FULL, buses
 from agent.config.model import Config
 from agent.settings.base import DeviceConfig, PublisherConfig
 
@@ -18,7 +19,14 @@ _SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")
 
 def warnings(config: Config) -> list[str]:
     """What is allowed, but probably not meant."""
-    return [*_empty(config), *_secrets(config), *_open_http(config), *_uncarried(config), *_plain_text(config)]
+    return [
+        *_empty(config),
+        *_secrets(config),
+        *_open_http(config),
+        *_uncarried(config),
+        *_plain_text(config),
+        *_busy_buses(config),
+    ]
 
 
 def tags_of(device: DeviceConfig) -> tuple[int, int]:
@@ -92,3 +100,9 @@ def _has_password(publisher: PublisherConfig) -> bool:
 
 def _is_local(url: str) -> bool:
     return is_loopback(url.split("://", 1)[1].rsplit(":", 1)[0].strip("[]/"))
+
+
+def _busy_buses(config: Config) -> Iterator[str]:
+    for bus in buses(config.devices):
+        if bus.share > NEARLY_FULL:
+            yield f"{bus}; one slow answer and cycles are skipped"

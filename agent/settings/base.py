@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -142,6 +142,14 @@ class BatchSettings(Model):
     """A batch may wait this long to become larger."""
 
 
+class BusLoad(NamedTuple):
+    """What a device takes of a bus whose time is limited."""
+
+    bus: str  #: devices that name the same share it
+    share: float  #: seconds per second
+    words: str  #: how it comes about
+
+
 class DeviceConfig(Model, ABC):
     """One entry under `devices:`. `type` names the protocol."""
 
@@ -171,6 +179,10 @@ class DeviceConfig(Model, ABC):
 
     def connection(self) -> tuple[str, dict[str, object]] | None:
         """What it shares with other devices: the connection's name, and by key what all on it must agree about."""
+        return None
+
+    def bus_load(self) -> BusLoad | None:
+        """What it takes of its bus; None where nobody can tell, or time is no matter."""
         return None
 
     def catalogue(self) -> list[TagInfo]:

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.collectors.modbus.budget import bus_load
 from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.reads import Reads
 from agent.collectors.modbus.url import Target, parse_url
 from agent.core.ports import Collector, Site
-from agent.settings.base import TLSSettings
+from agent.settings.base import BusLoad, TLSSettings
 
 
 def _check_url(url: str) -> str:
@@ -63,6 +64,13 @@ class ModbusConfig(Reads):
         if self.unit_id == 0 and target.framing != "tcp":
             raise ValueError("unit_id 0 is the broadcast address of a serial line, nobody answers; write 1 to 247")
         return self
+
+    def bus_load(self) -> BusLoad | None:
+        target = self.target
+        if target.kind != "serial":
+            return None
+        pause = self.workarounds.pause_between_requests
+        return bus_load(target.place, self.layout(), self.limits, target.serial, target.framing, pause=pause)
 
     def build(self, name: str, site: Site) -> Collector:
         from agent.collectors.modbus.collector import ModbusCollector

@@ -79,7 +79,7 @@ def test_check_of_the_reference(capsys):
     """A right configuration is summed up: what is read, what is sent, and its hash."""
     assert check(ROOT / "configs" / "agent.yaml") == 0
     said = capsys.readouterr()
-    for word in ("press-01", "cnc-07", "plant", "13 of 14 tags enabled", "configs/agent.yaml: ok", "4 files"):
+    for word in ("press-01", "cnc-07", "plant", "24 of 25 tags enabled", "configs/agent.yaml: ok", "4 files"):
         assert word in said.out
     assert said.err == ""
 
