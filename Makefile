@@ -31,7 +31,7 @@ demo: $(VENV)/.demo.stamp ## broker, simulated plant, agent and a live view; SEC
 	@$(BIN)/edge-agent demo $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 test: $(VENV)/.test.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
-	@.ci/tools mosquitto=mosquitto mbpoll=mbpoll socat=socat gcc=gcc \
+	@.ci/tools mosquitto=mosquitto faketime=faketime mbpoll=mbpoll socat=socat gcc=gcc \
 	    /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 from contextlib import asynccontextmanager
+from typing import Any
 
 from agent.simulator.proxy import Proxy
 from tests.faults.northbound.conftest import caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
@@ -30,7 +31,7 @@ async def verifying(port, books):
     """`edge-agent verify --state` while the body runs, ended by Ctrl-C; its exit code and output are left in `said`."""
     with process(*agent_command("verify", "--url", f"mqtt://127.0.0.1:{port}", "--state", str(books))) as audit:
         await eventually(lambda: "listening to" in audit.stderr, 15)
-        said = []
+        said: list[Any] = []
         yield said
         audit.signal(signal.SIGINT)
         said[:] = [await audit.wait(), audit.stdout]

@@ -1,0 +1,106 @@
+"""The wall clock of a running agent jumps, or was never set: readings are marked, nothing else is disturbed."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+
+import pytest
+
+from agent.simulator.proxy import Proxy
+from tests.faults.northbound.conftest import SCAN, caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
+from tests.support.consumer import consuming
+from tests.support.faketime import FakeTime
+from tests.support.waiting import eventually
+
+HOUR = 3600
+
+
+@pytest.fixture
+def faketime(tmp_path, monkeypatch):
+    """The clock of every process the test starts."""
+    fake = FakeTime(tmp_path)
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    return fake
+
+
+@pytest.mark.parametrize("step", [+HOUR, -HOUR])
+async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):  # noqa: F811
+    """No scan is skipped or doubled, nothing expires, order holds; it is said, and the pace stays the pace."""
+    load = await start_load(2, tags=20, interval_ms=100)
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
+        agent = make_agent(
+            load, cable.port, replay={"max_rate": "200/s"}, outbox={"max_age": "10m", "keep_acked": {"age": "10m"}}
+        )
+        await agent.start()
+        await consumer.heard(5, *load.devices)
+        await cable.cut()
+        await load.goes_on(1)
+        asked, at = load.scans, time.monotonic()
+        faketime.set(step)
+        await eventually(lambda: agent.events("agent.clock_stepped"), 10)
+        await load.goes_on(1)
+        pace = (load.scans - asked) / (time.monotonic() - at)
+        assert pace < 2 * 10 * 1.5  # two devices, ten times a second
+        await cable.restore()
+        await consumer.heard(10, *load.devices, timeout=30)
+        await caught_up(agent)
+        (said,) = agent.events("agent.clock_stepped")
+        assert abs(said["seconds"] - step) < 5
+        assert await agent.stop() == 0
+        consumer.check()
+        assert consumer.lost_scans(SCAN) == []
+        assert consumer.gaps == []
+        for device in load.devices:
+            live = [said.ts for said in consumer.of(device) if not said.historical]
+            assert max(live) - min(live) > HOUR * 900 or step < 0
+
+
+async def test_boot_without_a_set_clock(mosquitto, start_load, make_agent, faketime):  # noqa: F811
+    """What went out is marked; what waited is put right, in order; what comes after is as ever."""
+    load = await start_load(2, tags=20, interval_ms=100)
+    faketime.set(-6 * 365 * 24 * HOUR)
+    messages = []
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
+        feed = consumer.audit.feed
+
+        def keep(topic, payload, **options):
+            if topic.endswith("/readings"):
+                messages.append(json.loads(payload))
+            return feed(topic, payload, **options)
+
+        consumer.audit.feed = keep  # type: ignore[method-assign]
+        agent = make_agent(load, cable.port, replay={"max_rate": "200/s"})
+        await agent.start()
+        await consumer.heard(5, *load.devices)
+        assert all(message["clock"] == "unsynced" for message in messages)
+        await cable.cut()
+        await offline(agent)
+        await load.goes_on(1)
+        faketime.set(0)
+        await eventually(lambda: agent.events("outbox.restamped"), 10)
+        now = time.time() * 1000
+        before = len(messages)
+        await cable.restore()
+        await consumer.heard(10, *load.devices, timeout=30)
+        await caught_up(agent)
+        assert await agent.stop() == 0
+        consumer.check()
+        assert consumer.lost_scans(SCAN) == []
+        waited = [message for message in messages[before:] if message.get("historical")]
+        assert len(waited) >= 20
+        marked = [message for message in waited if "clock" in message]
+        assert len(marked) <= 20  # a window was under way when the cable was cut
+        right = [message for message in waited if "clock" not in message]
+        for message in right:
+            assert now - 20_000 < message["ts"] < now + 20_000
+            assert all(now - 20_000 < reading["ts"] < now + 20_000 for reading in message["readings"])
+        for device in load.devices:
+            own = [message for message in right if message["device"] == device]
+            for one, other in pairwise(own):
+                assert one["seq"] < other["seq"]
+                assert one["ts"] <= other["ts"]
+        live = [message for message in messages[before:] if not message.get("historical")]
+        assert not any("clock" in message for message in live)
