@@ -7,8 +7,8 @@ earlier, is garbage.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from struct import Struct
 from typing import NamedTuple, Protocol
 
@@ -38,6 +38,20 @@ class Form:
         if message[1] == self.function | 0x80:
             return len(message) == 3
         return message[1] == self.function and message[2] == self.size and len(message) == 3 + self.size
+
+
+def of_another_size(request: Request, sizes: Collection[int]) -> Request:
+    """A read at the same place whose answer has none of these sizes: a part of it where possible, else more.
+
+    What is not there is refused, and a refusal is an answer, too.
+    """
+    whole, step = (250, 2) if request.function > 2 else (250, 1)
+    known = {*sizes, request.size}
+    smaller = range(request.size - step, 0, -step)
+    larger = range(request.size + step, whole + 1, step)
+    size = next((size for size in (*smaller, *larger) if size not in known), request.size)
+    count = size // 2 if request.function > 2 else size * 8 - 7
+    return replace(request, offset=min(request.offset, 0x10000 - count), count=count)
 
 
 class Frame(NamedTuple):

@@ -1,9 +1,10 @@
 """A connection that carries frames without a transaction id: a serial line, or a byte stream that leads to one.
 
 One transaction at a time, and nobody can tell a late answer from the next one by its number (M1, M13 in the field
-notes). So whatever was given up on is remembered by its form. Until it has come, or cannot come any more, its unit
-rests: others may be asked, because a late frame names its unit and is recognised between theirs. Where nothing came at
-all, a connection that can be made anew is made anew before that unit is asked again.
+notes). So whatever was given up on is remembered by its form, over connections. For as long as an answer may take its
+unit rests: others may be asked, because a late frame names its unit and is recognised between theirs. Where nothing
+came by then, a connection that can be made anew is made anew, and the unit is first asked for something of another
+form: its answer cannot be mistaken, however late the others are, and whoever gives it is in step.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from agent.collectors.modbus.framing import Form, Frame, Framer, Garbage
+from agent.collectors.modbus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -21,7 +22,7 @@ from agent.core.errors import ConnectionLost
 _DRAIN = 0.05  #: seconds of silence after garbage before anything is sent
 _NEVER_SILENT = 2.0  #: seconds; a line that talks on and on is no Modbus line
 _BUFFER = 4096
-_REMEMBERED = 32  #: answers given up on; the oldest are forgotten
+_FORGET = 60.0  #: seconds; an answer later than that never comes
 
 
 class Habits(NamedTuple):
@@ -41,6 +42,7 @@ class Lost(NamedTuple):
     unit: int
     form: Form
     until: float
+    on: StreamWire  #: the connection it was asked on
 
 
 class StreamWire(asyncio.Protocol):
@@ -76,14 +78,23 @@ class StreamWire(asyncio.Protocol):
         return max((lost.until - now for lost in self._memory if self._concerns(lost, unit)), default=0.0)
 
     def renew(self, unit: int) -> bool:
-        """Whether the connection has to be made anew before this unit is asked: its answer never came, until now."""
-        return self._habits.reopens and any(self._concerns(lost, unit) for lost in self._memory)
+        """Whether the connection has to be made anew before this unit is asked: what was given up dies with it."""
+        return self._habits.reopens and any(lost.on is self and self._concerns(lost, unit) for lost in self._memory)
 
     def _concerns(self, lost: Lost, unit: int) -> bool:
         return unit == lost.unit or (unit >= 0 and (lost.form.unit is None or unit in self.any_unit))
 
     async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
         """One read: data bytes and 0, or b"" and an exception code. Raises NoAnswer, BadReply, ConnectionLost."""
+        self._forget()
+        doubted = {lost.form.size for lost in self._memory if self._concerns(lost, unit)}
+        if doubted:
+            await self._exchange(unit, of_another_size(request, doubted))
+            self._memory[:] = [lost for lost in self._memory if not self._concerns(lost, unit)]
+        answer = await self._exchange(unit, request)
+        return answer.data, answer.code
+
+    async def _exchange(self, unit: int, request: Request) -> Frame:
         await self._silence()
         if self.lost is not None or self._transport is None:
             raise ConnectionLost(self.lost or "not connected")
@@ -112,7 +123,7 @@ class StreamWire(asyncio.Protocol):
         finally:
             self._asked = self._answer = None
             self._last = self._clock.monotonic()
-        return answer.data, answer.code
+        return answer
 
     def close(self) -> None:
         """Close at once, whatever is in flight."""
@@ -126,8 +137,12 @@ class StreamWire(asyncio.Protocol):
     def _give_up(self, unit: int, form: Form, request: Request) -> None:
         """The answer did not come. It may, for as long as an answer could take again."""
         until = self._clock.monotonic() + request.timeout * self._habits.settle
-        self._memory.append(Lost(unit, form, until))
-        del self._memory[:-_REMEMBERED]
+        self._memory[:] = [lost for lost in self._memory if (lost.unit, lost.form) != (unit, form)]
+        self._memory.append(Lost(unit, form, until, self))
+
+    def _forget(self) -> None:
+        long_ago = self._clock.monotonic() - _FORGET
+        self._memory[:] = [lost for lost in self._memory if lost.until > long_ago]
 
     async def _silence(self) -> None:
         """Wait for the gap between frames; after garbage, until the line has been silent for a while."""
@@ -183,8 +198,6 @@ class StreamWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
-        now = self._clock.monotonic()
-        self._memory[:] = [lost for lost in self._memory if lost.until > now]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = self._gone or (f"connection lost: {exc}" if exc else "closed by the peer")

@@ -43,16 +43,21 @@ class Weather:
     held: list[tuple[int, bytes]] = field(default_factory=list)  #: connection, frame
     faults: int = 0
 
+    @property
+    def latest(self) -> float:
+        """How late in time-outs. Without numbers answers keep their order: they come before the unit is asked again."""
+        return 8.0 if self.peer.url.startswith(("tcp:", "rtu+", "ascii+")) else 1.9
+
     def __call__(self, ask: Ask) -> None:
-        truth = ask.frame(ask.registers(*encoded(ask.unit, ask.offset)))
+        truth = ask.frame(ask.registers(*encoded(ask.unit, ask.offset)[: ask.count]))
         say = self.peer.channel()
         roll = self.rng.random()
         if roll < 0.8:
             self._later(self.rng.uniform(0, TIMEOUT / 4), say, truth)
             return
         self.faults += 1
-        if roll < 0.85:  # too late; on a serial line within the time a unit rests
-            self._later(self.rng.uniform(1.1, 1.9) * TIMEOUT, say, truth)
+        if roll < 0.85:  # too late
+            self._later(self.rng.uniform(1.1, self.latest) * TIMEOUT, say, truth)
         elif roll < 0.88:
             say(truth + truth)
         elif roll < 0.91:
@@ -62,7 +67,7 @@ class Weather:
             say(truth[:at] + bytes([truth[at] ^ 1 << self.rng.randrange(8)]) + truth[at + 1 :])
         elif roll < 0.97:
             self.held.append((self.peer.opened, truth))
-            asyncio.get_running_loop().call_later(1.9 * TIMEOUT, self._forget, (self.peer.opened, truth))
+            asyncio.get_running_loop().call_later(self.latest * TIMEOUT, self._forget, (self.peer.opened, truth))
         else:
             earlier = b"".join(frame for opened, frame in self.held if opened == self.peer.opened)
             self.held.clear()

@@ -130,6 +130,29 @@ async def test_a_late_reply_is_not_the_next_value(name: str) -> None:
                 assert holds(await shared.ask(1, read(offset)), 1, offset)
 
 
+@pytest.mark.parametrize("name", FRAMED)
+async def test_a_device_that_is_one_answer_behind(name: str) -> None:
+    """M1 for ever: each answer is that of the request before, however long we wait. None of them becomes a value."""
+    behind: list[bytes] = []
+
+    def previous(ask: Ask) -> bytes | None:
+        behind.append(ask.truth())
+        return behind.pop(0) if len(behind) > 1 else None
+
+    async with medium(name, previous) as peer, SimpleSite() as site:
+        shared = line(peer, site)
+        with shared.used():
+            await ready(shared)
+            for offset in range(100, 600, 100):
+                assert await outcome(shared.submit(1, read(offset, timeout=0.02))) is None
+            for offset in (700, 701):  # a single register: another form is a larger one
+                assert await outcome(shared.submit(1, read(offset, 1, timeout=0.02))) is None
+            assert len(peer.asked) == 7
+            peer.script = Ask.truth
+            assert holds(await shared.ask(1, read(800)), 1, 800)
+            assert holds(await shared.ask(1, read(900, 1)), 1, 900, 1)
+
+
 @pytest.mark.parametrize("name", MEDIA)
 async def test_a_late_reply_does_not_disturb_a_neighbour(name: str) -> None:
     """A unit's late answer arrives in the middle of its neighbour's transaction; the neighbour gets its own value."""
