@@ -39,10 +39,6 @@ log = get_logger("route")
 _NOTHING = Batch(device="", ts=0, readings=[])
 
 
-class _AgainError(Exception):
-    """Parked devices are due, or the dialogue wants to open anew: ends the lanes; a new cut hands out what waits."""
-
-
 class Hooks(NamedTuple):
     """What a cut asks of its route. `settle` and `snapshot` stand around the cut, no await between."""
 
@@ -104,25 +100,21 @@ class Cut:
                 self._later.clear()  # not acknowledged, so the next cut hands them out again
 
     async def _lanes(self, reader: Reader) -> None:
+        """Until a new cut is due: for parked devices, or because the dialogue wants to open anew."""
         self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
-        try:
-            async with TaskGroup() as group:
-                group.create_task(self._second_tries(reader), name="second tries")
-                if self._talk.stateful:
-                    group.create_task(self._interrupted(), name="course")
-                if self._plan.order == "live_first":
-                    group.create_task(self._backlog(reader), name="backlog lane")
-                    group.create_task(self._live(reader), name="live lane")
-                else:
-                    group.create_task(self._in_order(reader), name="lanes in order")
-        except* _AgainError:
-            # What is in flight belongs to this reader: the next one would hand it out a second time.
-            if self._flying:
-                await asyncio.wait(self._flying)
-
-    async def _interrupted(self) -> None:
-        await self._talk.interrupted()
-        raise _AgainError
+        live_first = self._plan.order == "live_first"
+        working = [self._backlog(reader), self._live(reader)] if live_first else [self._in_order(reader)]
+        async with TaskGroup() as group:
+            ends = [group.create_task(self._second_tries(reader), name="second tries")]
+            if self._talk.stateful:
+                ends.append(group.create_task(self._talk.interrupted(), name="course"))
+            lanes = [group.create_task(lane, name="lane") for lane in working]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*ends, *lanes):
+                task.cancel()
+        # What is in flight belongs to this reader: the next one would hand it out a second time.
+        if self._flying:
+            await asyncio.wait(self._flying)
 
     def hurry(self) -> None:
         """The end is near: nothing lingers any more."""
@@ -135,6 +127,7 @@ class Cut:
             reader.ack(self._lingering.popleft()[1])
 
     async def _second_tries(self, reader: Reader) -> None:
+        """Returns when parked devices are due: a new cut hands their records out again."""
         while True:
             await self._clock.sleep(1.0)
             now = self._clock.monotonic()
@@ -146,7 +139,7 @@ class Cut:
                 reader.retry(record)
             if any(until <= now for until in self._parked.values()):
                 self._parked = {device: until for device, until in self._parked.items() if until > now}
-                raise _AgainError
+                return
 
     # --- lanes --------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ PRESS = (
     TagInfo("profile", "float64[]"),
     TagInfo("mystery", None),
 )
-VALUES: dict[str, object] = {
+VALUES: dict[str, Any] = {
     "temperature": 61.5,
     "count": 4_000_000_000,
     "delta": -12,
