@@ -1,0 +1,76 @@
+// A node-opcua server on 127.0.0.1 with every security we speak, for the interoperation tests.
+//
+//     node node_server.js '{"modules": DIR, "port": 0, "certificate": PEM, "key": PEM, "pki": DIR, "nodes": 3}'
+//
+// Says `listening PORT`. Node `nsu=urn:interop;s=vN` counts up from N, every 100 ms unless `every` says otherwise.
+"use strict";
+const settings = JSON.parse(process.argv[2]);
+const { createRequire } = require("node:module");
+const load = createRequire(settings.modules + "/");
+const { OPCUAServer } = load("node-opcua-server");
+const { OPCUACertificateManager } = load("node-opcua-certificate-manager");
+const { SecurityPolicy, MessageSecurityMode } = load("node-opcua-secure-channel");
+const { Variant, DataType } = load("node-opcua-variant");
+
+async function main() {
+  const store = (name) =>
+    new OPCUACertificateManager({
+      automaticallyAcceptUnknownCertificate: settings.accept !== false,
+      rootFolder: `${settings.pki}/${name}`,
+      disableFileWatchers: true,
+    });
+  const server = new OPCUAServer({
+    host: "127.0.0.1",
+    hostname: settings.hostname || "127.0.0.1",
+    port: settings.port || 0,
+    certificateFile: settings.certificate,
+    privateKeyFile: settings.key,
+    serverCertificateManager: store("server"),
+    userCertificateManager: store("users"),
+    allowAnonymous: true,
+    securityPolicies: [
+      SecurityPolicy.None,
+      SecurityPolicy.Basic256Sha256,
+      SecurityPolicy.Aes128_Sha256_RsaOaep,
+      SecurityPolicy.Aes256_Sha256_RsaPss,
+    ],
+    securityModes: [MessageSecurityMode.None, MessageSecurityMode.Sign, MessageSecurityMode.SignAndEncrypt],
+    userManager: { isValidUser: (name, password) => name === "agent" && password === "open sesame ü" },
+    maxConnectionsPerEndpoint: settings.connections || 20,
+    serverCapabilities: { maxSessions: settings.sessions || 20 },
+    serverInfo: { applicationUri: "urn:test:server" },
+  });
+  await server.initialize();
+  const space = server.engine.addressSpace;
+  const ours = space.registerNamespace("urn:interop");
+  let ticks = 0;
+  const values = [];
+  for (let number = 0; number < (settings.nodes || 3); number += 1) {
+    values.push(
+      ours.addVariable({
+        organizedBy: space.rootFolder.objects,
+        browseName: `v${number}`,
+        nodeId: `s=v${number}`,
+        dataType: "Double",
+        minimumSamplingInterval: 50,
+      }),
+    );
+  }
+  const tell = () => {
+    values.forEach((node, number) =>
+      node.setValueFromSource(new Variant({ dataType: DataType.Double, value: number + ticks })),
+    );
+    ticks += 1;
+  };
+  tell();
+  setInterval(tell, settings.every || 100);
+  await server.start();
+  const { port } = server.endpoints[0];
+  process.stdout.write(`listening ${port}\n`);
+  process.on("SIGTERM", () => process.exit(0));
+}
+
+main().catch((error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+});
