@@ -10,6 +10,7 @@ from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 
 NO_PATH = 0x0A  #: exception code "gateway path unavailable"
+_PROVES = 60.0  #: seconds for which an answer of another unit proves that there is a path
 
 
 class PathBehind:
@@ -18,7 +19,7 @@ class PathBehind:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._backoff = Backoff(first=1.0, cap=15.0)
-        self._reached: set[int] = set()  #: units whose newest answer came through
+        self._reached: dict[int, float] = {}  #: units whose newest answer came through, and when
         self._open_since = 0.0
         self._until = 0.0
 
@@ -33,13 +34,13 @@ class PathBehind:
         if code != NO_PATH:
             if not self._reached:
                 self._open_since = now
-            self._reached.add(unit)
+            self._reached[unit] = now
             return
-        self._reached.discard(unit)
-        if not self._reached:
+        self._reached.pop(unit, None)
+        if not any(when > now - _PROVES for when in self._reached.values()):
             self._until = now + self._backoff.failed(now - self._open_since if self._open_since else 0.0)
             self._open_since = 0.0
 
     def silent(self, unit: int) -> None:
         """A unit kept silent: it proves nothing about the path any more."""
-        self._reached.discard(unit)
+        self._reached.pop(unit, None)

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from agent.collectors.modbus.gateway import NO_PATH, PathBehind
-from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request, Wire
 from agent.collectors.modbus.turns import NOBODY, Job, Turns
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
@@ -28,22 +27,6 @@ CONNECT_SECONDS = 5.0
 _DOUBT_AFTER = 3  #: unanswered requests in a row, of whatever unit; then the connection itself is doubted
 
 log = get_logger("modbus")
-
-
-class Wire(Protocol):
-    """An open connection, as `wire.py` makes it."""
-
-    @property
-    def lost(self) -> str | None: ...
-    @property
-    def stale(self) -> int: ...
-
-    any_unit: AbstractSet[int]  #: units that answer with another unit id than they are asked by
-
-    def rest(self, unit: int) -> float: ...
-    def renew(self, unit: int) -> bool: ...
-    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]: ...
-    def close(self) -> None: ...
 
 
 class Manners(NamedTuple):

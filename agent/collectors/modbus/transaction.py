@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from agent.core.errors import TransientError
 
@@ -37,3 +38,19 @@ class NoAnswer(TransientError):
 
 class BadReply(TransientError):
     """Something answered that does not fit the request. There is no value in it."""
+
+
+class Wire(Protocol):
+    """An open connection, as `wire.py` and `stream.py` make it. Used by one task, one transaction at a time."""
+
+    @property
+    def lost(self) -> str | None: ...
+    @property
+    def stale(self) -> int: ...
+
+    any_unit: AbstractSet[int]  #: units that answer with another unit id than they are asked by
+
+    def rest(self, unit: int) -> float: ...
+    def renew(self, unit: int) -> bool: ...
+    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]: ...
+    def close(self) -> None: ...

@@ -9,8 +9,9 @@ from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.dial import dial_stream, open_serial
 from agent.collectors.modbus.dialin import DialIn
 from agent.collectors.modbus.framing import Ascii, Rtu
-from agent.collectors.modbus.line import CONNECT_SECONDS, Manners, ModbusLine, Wire
+from agent.collectors.modbus.line import CONNECT_SECONDS, Manners, ModbusLine
 from agent.collectors.modbus.stream import Habits, Lost, StreamWire
+from agent.collectors.modbus.transaction import Wire
 from agent.collectors.modbus.url import Target
 from agent.core.errors import ConnectionLost
 from agent.core.ports import Site

@@ -91,6 +91,7 @@ class Medium:
         self.echo = False
         self._buffer = b""
         self._write: Callable[[bytes], object] = bytes
+        self.hang_up: Callable[[], None] = lambda: None  #: cut the connection (TCP)
 
     def say(self, data: bytes) -> None:
         """Send something now."""
@@ -135,6 +136,7 @@ class _Peer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self._owner.hang_up = transport.abort
         self._owner.connected(transport.write)
 
     def data_received(self, data: bytes) -> None:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from agent.collectors.modbus.line import Manners, ModbusLine, Wire
-from agent.collectors.modbus.transaction import NoAnswer, Request
+from agent.collectors.modbus.line import Manners, ModbusLine
+from agent.collectors.modbus.transaction import NoAnswer, Request, Wire
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
 from agent.testing.site import SimpleSite
