@@ -87,13 +87,13 @@ class Factors:
         self._known.update((position, doubt) for _, position in compiled.links.gives)
         return self._complete()
 
-    def rest(self) -> list[tuple[Compiled, Column, int]]:
-        """The scan is over: what still waits is bad."""
+    def rest(self, unread: Mapping[int, Doubt]) -> list[tuple[Compiled, Column, int]]:
+        """The scan is over: what still waits is bad. `unread`: why, where that is known."""
         missing = Doubt(None, BAD_NO_DATA, "not read in this scan")
         for compiled, _, _ in self._waiting:
             assert compiled.links is not None  # noqa: S101 - only such wait
             for _, position in compiled.links.needs:
-                self._known.setdefault(position, missing)
+                self._known.setdefault(position, unread.get(position, missing))
         return self._complete()
 
     def _complete(self) -> list[tuple[Compiled, Column, int]]:

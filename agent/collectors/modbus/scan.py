@@ -138,7 +138,7 @@ class Scan:
         self._check_silence(at_end=True)
         self._asked_all = True
         if self._factors is not None:
-            self._say(self._factors.rest())
+            self._say(self._factors.rest(self._brain.unread_factors()))
         return self._hand_on()
 
     def _current(self) -> Step | None:

@@ -83,8 +83,13 @@ class Search:
 
     @property
     def cuts(self) -> frozenset[int]:
-        """Where blocks are cut while the search is on."""
-        return frozenset(split.before for split in self._splits)
+        """Where blocks are cut while the search is on: not where a bad tag may explain the refusal."""
+        return frozenset(
+            split.before for split in self._splits if split.reaction == _TOO_MANY or self._read_in_parts(split)
+        )
+
+    def _read_in_parts(self, split: Split) -> bool:
+        return self._read.issuperset(point.position for point in split.block.points)
 
     def refused(self, block: Block, reaction: Reaction, limits: Limits) -> None:
         """A block was refused: its halves are to be asked; a single item is condemned."""
@@ -138,7 +143,7 @@ class Search:
         """What is left of it when it is over; None while it is on."""
         if self.held or self.todo:
             return None
-        whole = [split for split in self._splits if self._read.issuperset(p.position for p in split.block.points)]
+        whole = [split for split in self._splits if self._read_in_parts(split)]
         registers, bits = self._smaller(whole, of_bits=False), self._smaller(whole, of_bits=True)
         explained = {False: registers, True: bits}
         cuts = {

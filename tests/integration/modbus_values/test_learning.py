@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+
+from agent.core.flow import Sample
+from agent.testing.site import SimpleSite
+from tests.integration.modbus.reading import Said, cycle, said, take
+from tests.integration.modbus.servers import device, scripted
+from tests.integration.modbus_values.plc import Bench, Plc
+
+WIDE: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(64)}
+
+
+def good(sample: Sample) -> set[int]:
+    """Positions read."""
+    return {tag for answer in sample.answers if answer.status == 0 for tag in answer.tags}
+
+
+async def test_what_was_learned_is_said_once_and_may_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    """The status shows what must never be read; a device so configured is read without a single refusal."""
+    plc = Plc()
+    plc.missing = {20, 21, 40}
+    async with scripted(plc) as server, SimpleSite() as site:
+        config = device(server.url, WIDE)
+        async with config.build("press", site).open() as samples:
+            for _ in range(4):
+                await cycle(samples, config)
+            note = site.notes["press", "modbus"]
+            assert isinstance(note, dict)
+            assert note["learned"] == {
+                "never_read": ["holding:20-21", "holding:40"],
+                "yaml": 'never_read: ["holding:20-21", "holding:40"]',
+            }
+            assert note["blocks"] == ["holding:0+20", "holding:22+18", "holding:41+23"]
+        lines = capsys.readouterr().out.splitlines()
+        assert sum("modbus.learned" in line for line in lines) == 1
+        plc.asked.clear()
+        taught = device(server.url, WIDE, never_read=["holding:20-21", "holding:40"])
+        async with taught.build("press", site).open() as samples:
+            found = await cycle(samples, taught)
+            await cycle(samples, taught)
+    assert not any(touched in range(first, first + count) for _, first, count in plc.asked for touched in plc.missing)
+    assert found["h20"] == Said(None, "BadConfigurationError", "lies in never_read (holding:20-21)")
+
+
+async def test_on_a_slow_bus_the_search_is_spread_over_cycles() -> None:
+    """At 0.15 s a request and a cycle of 1 s the good tags lose no more than a tenth of their cycles to the search."""
+    clock = Bench(cost=0.15)
+    plc = Plc(clock)
+    plc.missing = {3, 17, 40, 41, 63}
+    async with scripted(plc) as server, SimpleSite(clock=clock) as site:
+        config = device(server.url, WIDE | {"good": "coil:0"}, interval="1s")
+        async with config.build("meter", site).open() as samples:
+            start, cycles, skipped, most, expected = clock.monotonic(), 0, 0, 0, 64 - len(plc.missing) + 1
+            while most < expected:
+                before = len(plc.asked)
+                sample = await take(samples)
+                cycles += 1
+                skipped += sample.skipped
+                assert 64 in good(sample)
+                assert good(sample).isdisjoint(plc.missing)
+                assert len(plc.asked) - before <= 9
+                most = max(most, len(good(sample)))
+                assert clock.monotonic() - start < 900
+            assert cycles > 20
+            assert skipped <= cycles / 10, (cycles, skipped)
+            for _ in range(3):
+                assert len(good(await take(samples))) == expected
+
+
+async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
+    """A block that alone keeps silent costs its time-out a few times; then all but its mute register are read."""
+    clock = Bench(cost=0.005)
+    plc = Plc(clock)
+    plc.mute = {5}
+    tags: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(8)} | {"good": "coil:0"}
+    async with scripted(plc) as server, SimpleSite(clock=clock) as site:
+        config = device(server.url, tags, interval="1s", timeout="40ms")
+        async with config.build("meter", site).open() as samples:
+            cycles, found = 0, set[int]()
+            while len(found) < 8:
+                found |= good(await take(samples))
+                cycles += 1
+                assert cycles < 400
+            silences = sum(5 in range(first, first + count) for function, first, count in plc.asked if function == 3)
+            assert silences <= 8
+            mute: list[object] = []
+            for _ in range(20):
+                sample = await take(samples)
+                assert {8, 0, 4, 6, 7} <= good(sample)
+                mute += [what for name, what in said(config, sample).items() if name == "h5"]
+            assert mute
+            assert set(mute) == {Said(None, "BadTimeout", "no answer from unit 1 within 0.04 s")}
+            assert sum(5 in range(f, f + count) for function, f, count in plc.asked if function == 3) <= silences + 2
+            plc.mute = set()
+            while 5 not in good(await take(samples)):
+                cycles += 1
+                assert cycles < 2000
+
+
+async def test_other_tags_flow_while_a_large_block_is_searched() -> None:
+    """Within the cycle that meets the refusal, and in every later one, tags of other blocks are read."""
+    plc = Plc()
+    plc.missing = {63}
+    async with scripted(plc) as server, SimpleSite() as site:
+        config = device(server.url, WIDE | {"good": "coil:0"})
+        async with config.build("press", site).open() as samples:
+            for _ in range(5):
+                found = await cycle(samples, config)
+                assert found["good"].code == "Good"
+    assert {name for name, what in found.items() if what.code != "Good"} == {"h63"}
