@@ -113,9 +113,15 @@ def _verify(
     config: _Of = None,
     seconds: _Seconds = None,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the books here between runs.")] = None,
+    sparkplug: Annotated[bool, typer.Option("--sparkplug", help="Sparkplug B: name every violated statement.")] = False,
 ) -> None:
     """Audit a broker from the consumer's side. Exit 1 if something is missing."""
     from agent.cli.verify import verify
+
+    if sparkplug:
+        from agent.cli.conformance import conformance
+
+        raise typer.Exit(conformance(url, config, seconds))
 
     raise typer.Exit(verify(url, root, config, seconds, state))
 
