@@ -15,6 +15,7 @@ from agent.outbox.cut import pieces
 from agent.outbox.pack import pack_batch, unpack
 from agent.settings.base import OutboxSettings
 from agent.telemetry import logging
+from tests.faults.outbox import backlog
 
 TS = 1_763_760_000_000
 LARGE = 1 << 20  # bytes; so that a batch of 1,000 stays one record
@@ -94,6 +95,15 @@ async def small(path: Path, records: int = 5000) -> None:
             print(f"records of one     {(time.process_time() - cpu) / records * 1e6:6.1f} us CPU/record, 50 at a time")
 
 
+def million(path: Path, records: int = 1_000_000) -> None:
+    """A million small records: when the first comes, and what memory does."""
+    figures = backlog.main(path, records, 1)
+    print(
+        f"{records:,} records  first after {figures['first_s'] * 1e3:.0f} ms, all in {figures['deliver_s']:.0f} s beside"
+        f" live data, memory +{figures['deliver_grown_mb']:.1f} MB"
+    )
+
+
 def codec(batches: list[Batch]) -> None:
     """Packing alone."""
     readings = sum(len(one.readings) for one in batches)
@@ -125,6 +135,7 @@ def main() -> None:
             )
         asyncio.run(outage(Path(folder) / "backlog.sqlite", batches))
         asyncio.run(small(Path(folder) / "small.sqlite"))
+        million(Path(folder) / "million.sqlite")
 
 
 if __name__ == "__main__":

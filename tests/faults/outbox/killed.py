@@ -127,7 +127,7 @@ def one_round(path: Path, judge: Judge, dice: random.Random) -> None:
         finally:
             os._exit(1)
     os.close(write_end)
-    said, enough = b"", dice.randrange(2_000, 400_000)
+    said, enough = b"", dice.randrange(1_000, 200_000)
     while len(said) < enough:
         said += os.read(read, 65536)
     os.kill(child, signal.SIGKILL)
