@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config import checks
+from agent.config import checks, routed
 from agent.config.files import Source, read_sources
 from agent.config.fingerprint import fingerprint
 from agent.config.located import Map
@@ -56,6 +56,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     mistakes.extend(checks.overloaded_buses(good, {name: entry.data for name, entry in devices.items()}))
     if head is not None:
         mistakes.extend(checks.colliding_clients(head.agent.id, routes, raw))
+    if head is not None and not mistakes:  # what is wrong with a device would only be said again
+        mistakes.extend(routed.mistakes(head.model_copy(update={"devices": built_devices, "publishers": routes}), raw))
     if mistakes or head is None:
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in parts.tables]))
     config = head.model_copy(update={"devices": built_devices, "publishers": routes})

@@ -33,8 +33,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "opcua": "agent.collectors.opcua.config:OpcUaConfig",
     },
     "agent.encoders": {
+        "influx": "agent.encoders.influx:InfluxConfig",
         "json": "agent.encoders.json:JsonConfig",
         "sparkplug_b": "agent.encoders.sparkplug:SparkplugConfig",
+        "template": "agent.encoders.template:TemplateConfig",
+        "umh": "agent.encoders.umh:UmhConfig",
+        "value": "agent.encoders.value:ValueConfig",
     },
     "agent.publishers": {"mqtt": "agent.publishers.mqtt.config:MqttConfig"},
 }

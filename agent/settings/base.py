@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -202,11 +203,31 @@ class DeviceConfig(Model, ABC):
 # --- publishers and encoders ------------------------------------------------------------------------------------------
 
 
+class Carried(NamedTuple):
+    """What an encoder must know of a device to judge its own configuration."""
+
+    location: Sequence[str]
+    tags: Sequence[str]
+
+
+class Finding(NamedTuple):
+    """What is wrong (or, if not `wrong`, odd) about a part once all the others are known."""
+
+    text: str  #: `reason; hint`
+    key: tuple[str, ...] = ()  #: of the part's own configuration
+    wrong: bool = True
+
+
 class EncoderConfig(Model, ABC):
     """`encoder:` of a publisher. `type` names the payload."""
 
     type: str
     """Payload format."""
+
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterable[Finding]:
+        """What can be said against this encoder on this route, with these devices and this `version:`."""
+        del route, devices, mqtt
+        return ()
 
     @abstractmethod
     def build(self, route: RouteInfo) -> Encoder:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from agent.core.flow import Reading
-from agent.core.quality import BAD_OUT_OF_RANGE, name_of
+from agent.core.quality import BAD_OUT_OF_RANGE, name_of, number_of
 
 _SIMPLE = (int, bool, str)
 
@@ -29,14 +29,20 @@ def without_nonfinite(readings: Sequence[Reading]) -> list[Reading]:
 
 def not_finite(reading: Reading) -> Reading:
     """The reading, bad."""
-    return structs.replace(
-        reading,
-        value=None,
-        quality="bad",
-        code=name_of(BAD_OUT_OF_RANGE),
-        status=BAD_OUT_OF_RANGE,
-        reason="not a finite number",
-    )
+    return out_of_range(reading, "not a finite number")
+
+
+def out_of_range(reading: Reading, reason: str) -> Reading:
+    """The reading, bad, without its value."""
+    code = name_of(BAD_OUT_OF_RANGE)
+    return structs.replace(reading, value=None, quality="bad", code=code, status=BAD_OUT_OF_RANGE, reason=reason)
+
+
+def too_long(reading: Reading, size: int) -> Reading:
+    """The reading, bad: one value over the broker's limit must not cost the other readings of its record."""
+    code = "BadEncodingLimitsExceeded"
+    reason = f"a value of {size} bytes is over the message limit"
+    return structs.replace(reading, value=None, quality="bad", code=code, status=number_of(code), reason=reason)
 
 
 def honest(reading: Reading) -> Reading:

@@ -22,7 +22,10 @@ _NULL = b'"value":null'
 class JsonRenderer:
     """One record, one message. See `agent.encoders.common.renderer.Renderer`."""
 
-    def __init__(self, setting: Setting, int64: Literal["number", "string"] = "number") -> None:
+    def __init__(
+        self, setting: Setting, int64: Literal["number", "string"] = "number", *, suffix: str = "readings"
+    ) -> None:
+        self._suffix = "/" + suffix
         self._agent = setting.route.agent
         self._qos = setting.route.qos
         self._limit = setting.limit
@@ -33,10 +36,10 @@ class JsonRenderer:
         self._wide_tags: dict[str, tuple[object, frozenset[str]]] = {}  # by device: catalogue, tags
 
     def topic(self, device: str) -> str:
-        """`{topic}/readings` of a device."""
+        """`{topic}/readings` of a device, or another suffix."""
         topic = self._topics.get(device)
         if topic is None:
-            topic = self._topics[device] = self._prefix(device) + "/readings"
+            topic = self._topics[device] = self._prefix(device) + self._suffix
         return topic
 
     def moved(self, device: str, /) -> None:

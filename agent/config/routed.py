@@ -1,0 +1,59 @@
+"""Encoders together with the devices whose readings they carry: what only both can show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+
+from agent.config.located import Map, find
+from agent.config.model import Config
+from agent.core.errors import Mistake
+from agent.core.ports import RouteInfo
+from agent.settings.base import Carried, Finding
+
+
+def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
+    """What makes a route impossible, with file and line; `raw` holds the publishers as they are written."""
+    for publisher, finding in _findings(config):
+        if finding.wrong:
+            place = find(raw[publisher], ("encoder", *finding.key)).place
+            reason, _, hint = finding.text.partition("; ")
+            key = ".".join(("publishers", publisher, "encoder", *finding.key))
+            yield Mistake(*place, f"`{key}`: {reason}", hint)
+
+
+def warnings(config: Config) -> Iterator[str]:
+    """What is possible, and probably not meant."""
+    for publisher, finding in _findings(config):
+        if not finding.wrong:
+            yield f"publishers.{publisher}.{'.'.join(('encoder', *finding.key))}: {finding.text}"
+    yield from _shared_roots(config)
+
+
+def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
+    for name, publisher in config.publishers.items():
+        if publisher.encoder is None:
+            continue
+        route = RouteInfo(
+            name=name, agent=config.agent.id, root=publisher.root, topic=publisher.topic, qos=publisher.qos
+        )
+        devices = {
+            device: Carried(config.location_of(device), list(one.tag_table))
+            for device, one in config.devices.items()
+            if any(fnmatchcase(device, glob) for glob in publisher.devices)
+        }
+        for finding in publisher.encoder.examine(route, devices, getattr(publisher, "version", None)):
+            yield name, finding
+
+
+def _shared_roots(config: Config) -> Iterator[str]:
+    """Two routes that say their status on one topic of one broker look like two agents of one name."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, publisher in config.publishers.items():
+        if publisher.encoder is None or publisher.encoder.type == "sparkplug_b":
+            continue
+        key = str(getattr(publisher, "url", name)), publisher.root
+        if key in seen:
+            other = seen[key]
+            yield f"publishers.{name}: says its status where publishers.{other} does; give one of them another `root:`"
+        seen.setdefault(key, name)

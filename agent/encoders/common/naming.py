@@ -1,0 +1,158 @@
+"""Templates of topics: parsed when the configuration is read, sanitised level by level, rendered once per tag. Pure."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from agent.core.ports import RouteInfo
+
+#: ISA-95 names of the levels of a location, outermost first.
+ISA_95 = ("enterprise", "site", "area", "line", "cell")
+#: What a topic of one device may name.
+DEVICE_VARIABLES = ("root", "agent", "location", *ISA_95, "device")
+#: What a topic of one tag may name.
+TAG_VARIABLES = (*DEVICE_VARIABLES, "tag")
+#: MQTT 5.0, 1.5.4: a text is at most this many bytes.
+MAX_TOPIC_BYTES = 65535
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_FORBIDDEN = re.compile(r"[+#\x00-\x1f\x7f]")
+_NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+Sanitise = Callable[[str], str]
+
+
+class UnplaceableError(ValueError):
+    """A template asks for something this device does not have; words for people, `reason; hint`."""
+
+
+def safe_level(text: str) -> str:
+    """One level of a topic that every broker and every tool takes: what is not `A-Z a-z 0-9 . _ -` becomes `_`."""
+    return _UNSAFE.sub("_", text)
+
+
+def check_names(names: dict[str, str]) -> dict[str, str]:
+    """`names:` of an encoder. ValueError says what is wrong."""
+    for tag, name in names.items():
+        if not _NAME.fullmatch(name):
+            hint = "use A-Z a-z 0-9 . _ - (and / for more levels)"
+            raise ValueError(f"{name!r}, the name of {tag!r}, is no level of a topic; {hint}")
+    return names
+
+
+class Template:
+    """Text with `{variables}`. No expressions, attributes or formats: there is nothing to execute."""
+
+    def __init__(self, text: str, variables: Collection[str], *, word: str = "topic") -> None:
+        """Raise ValueError (`reason; hint`) where it cannot be one."""
+        self.text = text
+        try:
+            parts = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is not a template: {error}; write {{{{ and }}}} for braces") from None
+        self.parts: list[tuple[str, str | None]] = []
+        for literal, name, spec, conversion in parts:
+            if name is not None and (spec or conversion or name not in variables):
+                known = ", ".join(f"{{{one}}}" for one in variables)
+                shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+                raise ValueError(f"{{{shown}}} is not known in a {word}; known are {known}")
+            self.parts.append((literal, name))
+        self.names = frozenset(name for _, name in self.parts if name is not None)
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """The text with the values put in."""
+        return "".join(literal + (values[name] if name is not None else "") for literal, name in self.parts)
+
+
+def topic_template(text: str, variables: Collection[str] = TAG_VARIABLES) -> Template:
+    """The template of a topic. ValueError (`reason; hint`) where no topic can come of it (MQTT 5.0, 4.7)."""
+    template = Template(text, variables)
+    if not text or _FORBIDDEN.search(text) or text.startswith(("$", "/")) or text.endswith("/") or "//" in text:
+        raise ValueError(
+            f"{text!r} is no topic: it must not be empty, begin with $ or /, end with /, have an empty level, or hold "
+            "+ # or control characters"
+        )
+    return template
+
+
+class Namer:
+    """Topics of one route, from one template. `level` sanitises location and device, `tag` the tag."""
+
+    def __init__(
+        self,
+        template: Template,
+        route: RouteInfo,
+        *,
+        level: Sanitise = safe_level,
+        tag: Sanitise = safe_level,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.per_tag = "tag" in template.names
+        self._template = template
+        self._route = route
+        self._level = level
+        self._tag = tag
+        self._names = names or {}
+
+    def of(self, device: str, location: Sequence[str], *, strict: bool = False) -> Callable[[str], str]:
+        """A function from tag to topic. `strict`: UnplaceableError where the location is too short.
+
+        A device that is no longer configured may be, its records are still to be delivered: then the level is `_`.
+        """
+        values = self.values(device, location, strict=strict)
+        template, names, sanitise = self._template, self._names, self._tag
+
+        def topic(tag: str) -> str:
+            return template.render({**values, "tag": names.get(tag) or sanitise(tag)})
+
+        return topic
+
+    def values(self, device: str, location: Sequence[str], *, strict: bool = False) -> dict[str, str]:
+        """The variables of one device, sanitised."""
+        levels = [self._level(one) for one in location]
+        for at, name in enumerate(ISA_95):
+            if strict and name in self._template.names and at >= len(levels):
+                raise UnplaceableError(
+                    f"{{{name}}} is level {at + 1} of a location, that of {device} is {'/'.join(location)}; give the "
+                    "device a longer `location:`, or write {location}"
+                )
+        return {
+            "root": self._route.root,
+            "agent": self._level(self._route.agent),
+            "location": "/".join(levels),
+            "device": self._level(device),
+            **dict.fromkeys(ISA_95, "_"),
+            **dict(zip(ISA_95, levels, strict=False)),
+        }
+
+
+class TagTopics:
+    """Topics of all tags of a route's devices, rendered when they are first needed."""
+
+    def __init__(self, namer: Namer, location: Callable[[str], Sequence[str]]) -> None:
+        self._namer = namer
+        self._location = location
+        self._devices: dict[str, _Topics] = {}
+
+    def of(self, device: str) -> _Topics:
+        """Topics of one device by tag."""
+        known = self._devices.get(device)
+        if known is None:
+            known = self._devices[device] = _Topics(self._namer.of(device, self._location(device)))
+        return known
+
+    def moved(self, device: str) -> None:
+        """The device's location may have changed."""
+        self._devices.pop(device, None)
+
+
+class _Topics(dict[str, str]):
+    def __init__(self, render: Callable[[str], str]) -> None:
+        super().__init__()
+        self._render = render
+
+    def __missing__(self, tag: str) -> str:
+        topic = self[tag] = self._render(tag)
+        return topic

@@ -1,0 +1,92 @@
+"""`type: influx`: InfluxDB's line protocol, many lines a message (docs/encoders.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from agent.core.ports import Encoder, RouteInfo
+from agent.encoders.common.examine import examine_identity, examine_topics
+from agent.encoders.common.naming import DEVICE_VARIABLES, Namer, Template, topic_template
+from agent.encoders.influx.lines import CODE, QUALITY, key_text
+from agent.settings.base import Carried, EncoderConfig, Finding
+
+__all__ = ["InfluxConfig"]
+
+#: InfluxDB drops a field or tag of this name without a word, or refuses the point.
+_RESERVED = "time"
+
+
+def _check_topic(value: str) -> str:
+    topic_template(value, DEVICE_VARIABLES)
+    return value
+
+
+def _check_measurement(value: str) -> str:
+    Template(value, DEVICE_VARIABLES, word="measurement")
+    if not value or value.startswith(("_", "#")):
+        raise ValueError(f"{value!r} is no measurement: it must not be empty or begin with _ or #")
+    return value
+
+
+def _check_tags(value: dict[str, str]) -> dict[str, str]:
+    for key, text in value.items():
+        if not key or key.startswith("_") or key in (_RESERVED, "quality"):
+            raise ValueError(f"{key!r} cannot be a tag of ours; `quality`, `time` and what begins with _ are taken")
+        Template(text, DEVICE_VARIABLES, word="tag")
+    return value
+
+
+class InfluxConfig(EncoderConfig):
+    """Line protocol: a measurement a device, a field a tag, the quality beside them."""
+
+    type: Literal["influx"]
+    """InfluxDB's line protocol."""
+    topic: Annotated[str, AfterValidator(_check_topic)] = "{root}/{location}/{device}/lines"
+    """Topic of the lines of a device."""
+    measurement: Annotated[str, AfterValidator(_check_measurement)] = "{device}"
+    """Measurement (table) of a device."""
+    tags: Annotated[dict[str, str], AfterValidator(_check_tags)] = Field(
+        default={"agent": "{agent}", "location": "{location}"}
+    )
+    """Tag set of every line; the same variables as in a topic."""
+    quality: Literal["tag", "field"] = "tag"
+    """Where the quality stands: tag `quality` of the line, or field `NAME.quality` beside the value."""
+    precision: Literal["s", "ms", "us", "ns"] = "ns"
+    """Unit of the timestamps."""
+    unsigned: Literal["u", "i", "float"] = "u"
+    """How unsigned integers are written: `u` (InfluxDB 2 and 3), as signed `i`, or as floats."""
+    names: dict[str, str] = Field(default={})
+    """Names of fields for tags whose own name is no good as one (`time: clock`)."""
+
+    def build(self, route: RouteInfo) -> Encoder:
+        from agent.encoders.common.dialogue import StatusEncoder
+        from agent.encoders.influx.renderer import InfluxRenderer
+
+        return StatusEncoder(route, partial(InfluxRenderer, config=self, namer=self.namer(route)))
+
+    def namer(self, route: RouteInfo) -> Namer:
+        """Topics of the devices of this route."""
+        return Namer(topic_template(self.topic, DEVICE_VARIABLES), route)
+
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
+        yield from examine_topics(self.namer(route), devices)
+        for device, carried in devices.items():
+            yield from self._fields(device, carried)
+        yield from examine_identity(mqtt, "messages of lines")
+
+    def _fields(self, device: str, carried: Carried) -> Iterator[Finding]:
+        taken: dict[str, str] = {}
+        for tag in carried.tags:
+            key = key_text(self.names.get(tag, tag))
+            if key == _RESERVED or key.startswith("_"):
+                text = f"{device}, tag {tag!r}: InfluxDB takes no field named {key!r}; give it another under `names:`"
+                yield Finding(text, ("names",))
+            for field in (key, key + QUALITY, key + CODE):
+                if field in taken and taken[field] != tag:
+                    both = f"the tags {taken[field]!r} and {tag!r} would both write the field {field}"
+                    yield Finding(f"{device}: {both}; give one of them another under `names:`", ("names",))
+                taken.setdefault(field, tag)
