@@ -128,6 +128,11 @@ class TagBase(Model):
             raise ValueError(msg)
         return self
 
+    @property
+    def awaited(self) -> bool:
+        """Whether it is said only when something happens that may not happen for a long time."""
+        return False
+
     def catalogue_type(self) -> str | None:
         """Data type for the catalogue, where the configuration knows it."""
         return None

@@ -44,7 +44,7 @@ async def visit_all(config: Config, site: Site, lines: Mapping[str, Line[Any, An
 
     async def visit(name: str, device: DeviceConfig) -> None:
         table = device.tag_table
-        wanted = {tag for tag, one in table.items() if one.enabled}
+        wanted = {tag for tag, one in table.items() if one.enabled and not one.awaited}
         newest: dict[str, Reading] = {}
         normalize = compile_normalizer(name, table, cat=lambda: 1, clock=clock)
         error = None

@@ -139,14 +139,21 @@ def _registers(block: Block) -> Decoder:
     index = {slot: number for number, slot in enumerate(chain.from_iterable(held for _, _, held in passes))}
     order = [index[slot] for slot in slots]
     pick = None if order == list(range(len(index))) else _pick(order)
-    fixes = [(i, fix) for i, point in enumerate(block.points) if (fix := _fix(point)) is not None]
+    masks = [(i, 1 << (point.bit or 0)) for i, point in enumerate(block.points) if point.type == "bool"]
+    others = [(i, point) for i, point in enumerate(block.points) if point.type != "bool"]
+    fixes = [(i, fix) for i, point in others if (fix := _fix(point)) is not None]
     unpack = _unpacker([(swapped, item.unpack_from) for swapped, item, _ in passes])
 
     def decode(data: bytes) -> Column:
         values = unpack(data)
         if pick is not None:
             values = pick(values)
-        return Column(values) if not fixes else _fixed(list(values), fixes)
+        if not masks and not fixes:
+            return Column(values)
+        values = list(values)
+        for i, mask in masks:
+            values[i] = values[i] & mask != 0
+        return _fixed(values, fixes)
 
     return decode
 

@@ -151,6 +151,10 @@ class ModbusTag(TagBase):
         """Registers it takes (bits, in a bit area)."""
         return self.registers * (self.count or 1)
 
+    @property
+    def awaited(self) -> bool:
+        return self.read_on is not None
+
     def catalogue_type(self) -> str:
         kind = "float64" if self.scale_from is not None else _VALUE_TYPES.get(self.data_type, str(self.data_type))
         return kind if self.count is None else f"{kind}[]"

@@ -2,7 +2,7 @@
 
 | type | raw | value |
 |---|---|---|
-| bool in a register, `bits` | the register(s) as an unsigned integer | the bit, or the field as an unsigned integer |
+| `bits` | the register(s) as an unsigned integer | the field as an unsigned integer |
 | bcd16, bcd32 | four bits a decimal digit | a nibble above 9 is bad |
 | sm16, sm32 | highest bit the sign, the rest the magnitude | |
 | mod10_32, _48, _64 | registers of 0 to 9999 each (M10K); the first counts units | above is bad |
@@ -46,9 +46,6 @@ def _by_type(point: Point) -> Finish | None:
     kind = point.type
     if point.bits is not None:
         return _field(*point.bits)
-    if kind == "bool":
-        mask = 1 << (point.bit or 0)
-        return lambda register: register & mask != 0
     if kind == "string":
         return _text(point)
     if kind in ("bcd16", "bcd32"):

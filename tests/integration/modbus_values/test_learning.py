@@ -73,7 +73,8 @@ async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
     clock = Bench(cost=0.005)
     plc = Plc(clock)
     plc.mute = {5}
-    tags: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(8)} | {"good": "coil:0"}
+    tags: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(8)}
+    tags["good"] = "coil:0"
     async with scripted(plc) as server, SimpleSite(clock=clock) as site:
         config = device(server.url, tags, interval="1s", timeout="40ms")
         async with config.build("meter", site).open() as samples:

@@ -15,7 +15,8 @@ TAGS = 5_000
 def table() -> tuple[str, dict[str, object]]:
     """A CSV with thousands of tags over all areas, and what each of them is to say."""
     values = pattern(1)
-    lines, truth = ["tag,address,type,scale,round,unit,interval"], {}
+    lines = ["tag,address,type,scale,round,unit,interval"]
+    truth: dict[str, object] = {}
     for number in range(TAGS):
         area = ("holding", "input", "coil", "discrete")[number % 4]
         offset = number // 4

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from agent.config.model import AgentSettings, Config
 from agent.core.flow import Sample
 from agent.testing.site import SimpleSite
+from agent.workbench.live import visit_all
 from tests.integration.modbus.reading import Said, said, take
 from tests.integration.modbus.servers import device, scripted
 from tests.integration.modbus_values.plc import Bench, Plc
@@ -19,7 +21,7 @@ TAGS: dict[str, object] = {
 
 async def next_with(samples: AsyncIterator[Sample], position: int) -> tuple[Sample, list[Sample]]:
     """The next sample that speaks of a tag, and those before it."""
-    before = []
+    before: list[Sample] = []
     while True:
         sample = await take(samples)
         if any(position in answer.tags for answer in sample.answers):
@@ -127,3 +129,13 @@ async def test_a_group_that_does_not_answer_is_bad() -> None:
             plc.coils = {0}
             sample, _ = await next_with(samples, 2)
             assert said(config, sample)["weight"] == Said(10, "Good")
+
+
+async def test_a_live_check_does_not_wait_for_an_edge() -> None:
+    """A device is checked with one read of what is polled; tags that wait for an edge are no fault of it."""
+    async with scripted(Plc()) as server:
+        site = SimpleSite()
+        settings = Config(agent=AgentSettings(id="gw"), devices={"press": device(server.url, TAGS)})
+        (visit,) = await visit_all(settings, site, site.lines)
+    assert visit.good
+    assert set(visit.readings) == {"done", "level"}
