@@ -40,6 +40,9 @@ class SparkplugConfig(EncoderConfig):
     read, and for two keep-alives more; qos1: QoS 1 and PUBACK, which deviates from the standard."""
     aliases: bool = True
     """Data names its metrics by number (short); false: by name, for hosts that do not know aliases."""
+    datatypes: Literal["births", "always"] = "births"
+    """Where data types stand: in births, as the standard recommends, or in data, too, for decoders that remember
+    nothing."""
     uint32: Literal["int", "long"] = "int"
     """Field of UInt32 values: int_value as the standard has it, or long_value for older hosts."""
 

@@ -75,7 +75,7 @@ class SparkplugDialogue:
         self._memo = memo
         self._aliases = aliases
         self._learned = Learned(memo)
-        self._payloads = Payloads(uint32_long=node.uint32_long)
+        self._payloads = Payloads(uint32_long=node.uint32_long, typed_data=node.typed_data)
         self._ears = Ears(node, host, now_ms)
         self._now_ms = now_ms
         self._voice = Voice(node)

@@ -29,6 +29,7 @@ class SparkplugEncoder:
             primary_host=config.primary_host,
             strict=config.delivery == "strict",
             aliases=config.aliases,
+            typed_data=config.datatypes == "always",
             uint32_long=config.uint32 == "long",
         )
         self._route = route

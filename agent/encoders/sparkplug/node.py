@@ -23,6 +23,7 @@ class Node(Struct, frozen=True):
     primary_host: str | None = None
     strict: bool = True
     aliases: bool = True
+    typed_data: bool = False
     uint32_long: bool = False
 
     def topic(self, kind: Kind, device: str | None = None) -> str:

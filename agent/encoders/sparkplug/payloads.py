@@ -29,7 +29,8 @@ _by_ts = attrgetter("ts")
 class Payloads:
     """Makes payloads of one node. Times are epoch milliseconds; `now` is the time of sending."""
 
-    def __init__(self, *, uint32_long: bool) -> None:
+    def __init__(self, *, uint32_long: bool, typed_data: bool = False) -> None:
+        self._typed_data = typed_data
         self._uint32_long = uint32_long
         self._qualities = Qualities()
 
@@ -61,6 +62,8 @@ class Payloads:
         """NDATA that declares a loss."""
         payload = Payload(timestamp=now, seq=seq)
         metric = payload.metrics.add(timestamp=now, string_value=value)
+        if self._typed_data:
+            metric.datatype = DataType.STRING
         if alias:
             metric.alias = alias
         else:
@@ -119,7 +122,7 @@ class Payloads:
 
     def _fill(self, add: Any, born: Born, readings: Sequence[Reading], *, historical: bool) -> bool:  # noqa: C901, PLR0912
         """Whether the times were in order."""
-        slots, dirty = born.slots, born.dirty
+        slots, dirty, typed = born.slots, born.dirty, self._typed_data
         last, ordered = 0, True
         reading = None
         try:
@@ -137,6 +140,8 @@ class Payloads:
                 if ts < last:
                     ordered = False
                 last = ts
+                if typed:
+                    metric.datatype = kind
                 if historical:
                     metric.is_historical = True
                 value = reading.value

@@ -1,0 +1,168 @@
+"""Decoders nobody here wrote read what we send: npm sparkplug-payload and pysparkplug, each installed by itself.
+
+Their limits are told here, too: neither knows arrays; sparkplug-payload reads UInt32 from long_value only and remembers
+no types from births; pysparkplug refuses negative Int8 and Int16 in 32 bits, which is how Tahu writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core.flow import Batch, Limits, Message, Online, Opening, Reading, Record, Stream
+from agent.core.image import AgentInfo, Image, TagInfo
+from agent.core.ports import RouteInfo
+from agent.encoders.sparkplug import SparkplugConfig
+from tests.integration.sparkplug.conftest import PRESS, VALUES
+from tests.unit.encoders.conftest import DictMemo
+
+T0 = 1_795_330_800_000
+SCALARS = {tag: value for tag, value in VALUES.items() if tag != "profile"}
+
+DECODE_JS = """
+const decode = require('sparkplug-payload').get('spBv1.0').decodePayload;
+const text = value => value === null || value === undefined ? null : value.toString();
+for (const line of require('fs').readFileSync(0, 'utf8').trim().split('\\n')) {
+  const payload = decode(Buffer.from(line, 'hex'));
+  console.log(JSON.stringify({seq: text(payload.seq), metrics: payload.metrics.map(metric => ({
+    name: metric.name ?? null, alias: text(metric.alias), type: metric.type ?? null, value: text(metric.value),
+    historical: metric.isHistorical ?? false, properties: metric.properties ?? null}))}));
+}
+"""
+DECODE_PY = """
+import json, sys, pysparkplug
+for line in sys.stdin:
+    kind, raw = line.split()
+    payload = getattr(pysparkplug, kind).decode(bytes.fromhex(raw))
+    print(json.dumps({"seq": payload.seq, "metrics": [
+        {"name": one.name, "alias": one.alias, "type": one.datatype.name, "value": str(one.value),
+         "historical": one.is_historical, "null": one.is_null} for one in payload.metrics]}))
+"""
+
+
+def need(*command: str, cwd: Path) -> None:
+    """Run it; where it cannot be done the test is left out at a desk, and fails where CI=true."""
+    try:
+        subprocess.run(command, cwd=cwd, check=True, capture_output=True, timeout=90)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = f"{command[0]} did not install a decoder: {error}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sparkplug-payload."""
+    folder = tmp_path_factory.mktemp("npm")
+    need("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "sparkplug-payload@1.0.3", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pysparkplug(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python of its own with pysparkplug, which wants another paho than we do."""
+    folder = tmp_path_factory.mktemp("pysparkplug")
+    need(sys.executable, "-m", "venv", str(folder / "venv"), cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    need(str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "pysparkplug==0.6.1", cwd=folder)
+    return python
+
+
+def messages(tags: tuple[TagInfo, ...], values: dict[str, Any], **config: Any) -> list[Message]:
+    """NBIRTH, DBIRTH, live DDATA, historical DDATA."""
+    image = Image(AgentInfo("gw-01", "1.2.3", "h"))
+    image.add("press", location=["hall"], tags=tags, cat=1, now=T0)
+    image.set_state("press", "online", now=T0)
+    readings = [Reading(tag=tag, value=value, ts=T0, quality="good") for tag, value in values.items()]
+    batch = Batch(device="press", ts=T0, readings=readings)
+    image.update(batch)
+    encoder = SparkplugConfig.model_validate({"type": "sparkplug_b", "group": "plant", **config}).build(
+        RouteInfo(name="plant", agent="gw-01")
+    )
+    dialogue = encoder.begin(image, DictMemo())
+    dialogue(Online(ts=T0, limits=Limits(mqtt="5", window=20), streams=()))
+    said = [*dialogue(Opening(ts=T0, streams=()))]
+    bad = Reading(tag="temperature", value=None, ts=T0, quality="bad", code="BadSensorFailure")
+    live = Batch(device="press", ts=T0, readings=[*readings, bad], bad=1)
+    for seq, (content, historical) in enumerate(((live, False), (batch, True)), 1):
+        stream = Stream("01KB2X", "press", 3)
+        said += dialogue(Record(row=seq, stream=stream, seq=seq, ts=T0, content=content, historical=historical))
+    assert [message.topic.split("/")[2] for message in said] == ["NBIRTH", "DBIRTH", "DDATA", "DDATA"]
+    return said
+
+
+def by_node(npm: Path, said: list[Message]) -> list[dict[str, Any]]:
+    lines = "\n".join(message.payload.hex() for message in said)
+    node = shutil.which("node") or "node"
+    run = subprocess.run(
+        [node, "-e", DECODE_JS], cwd=npm, input=lines, text=True, check=True, capture_output=True, timeout=60
+    )
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def spelled(value: object) -> str:
+    """As JavaScript spells it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "1795330800123" if isinstance(value, str) and value.endswith("Z") else str(value)
+
+
+def test_sparkplug_payload_reads_births(npm: Path):
+    """Names, types, values, properties; exact to the last digit of 64 bits."""
+    birth = by_node(npm, messages(PRESS, VALUES, uint32="long"))[1]
+    metrics = {metric["name"]: metric for metric in birth["metrics"]}
+    assert birth["seq"] == "1"
+    assert {tag: metrics[tag]["value"] for tag in SCALARS} == {tag: spelled(value) for tag, value in SCALARS.items()}
+    assert metrics["total"]["type"] == "UInt64"
+    assert metrics["temperature"]["properties"]["engUnit"] == {"type": "String", "value": "Cel"}
+
+
+def test_sparkplug_payload_reads_data(npm: Path):
+    """With types in data it understands all of it; quality and history are seen."""
+    said = messages(PRESS, VALUES, uint32="long", datatypes="always", aliases=False)
+    live, late = by_node(npm, said)[2:]
+    values = {metric["name"]: metric["value"] for metric in late["metrics"]}
+    assert {tag: values[tag] for tag in SCALARS} == {tag: spelled(value) for tag, value in SCALARS.items()}
+    assert all(metric["historical"] for metric in late["metrics"])
+    assert live["metrics"][-1]["properties"]["Quality"] == {"type": "Int32", "value": 0}
+    assert not any(metric["historical"] for metric in live["metrics"])
+
+
+def test_sparkplug_payload_reads_uint32_only_from_long(npm: Path):
+    """What the option `uint32` is for."""
+    birth = by_node(npm, messages(PRESS, VALUES))[1]
+    assert next(metric for metric in birth["metrics"] if metric["name"] == "count")["value"] is None
+
+
+def test_pysparkplug_reads_births_and_data(pysparkplug: Path):
+    """Every scalar type, by name in births and by alias in data."""
+    tags = tuple(info for info in PRESS if info.tag != "profile")
+    values: dict[str, Any] = {**SCALARS, "delta": 12}
+    said = messages(tags, values, datatypes="always")
+    kinds = ("NBirth", "DBirth", "DData", "DData")
+    lines = "\n".join(f"{kind} {message.payload.hex()}" for kind, message in zip(kinds, said, strict=True))
+    run = subprocess.run(
+        [pysparkplug, "-c", DECODE_PY], input=lines, text=True, check=True, capture_output=True, timeout=60
+    )
+    node, birth, live, late = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [one["seq"] for one in (node, birth, live, late)] == [0, 1, 2, 3]
+    assert node["metrics"][0] == {
+        "name": "bdSeq", "alias": None, "type": "INT64", "value": "0", "historical": False, "null": False,
+    }  # fmt: skip
+    metrics = {metric["name"]: metric for metric in birth["metrics"]}
+    names = {metric["alias"]: name for name, metric in metrics.items()}
+    expected = {tag: str(value) for tag, value in values.items() if tag != "made"}
+    assert {tag: metrics[tag]["value"] for tag in expected} == expected
+    assert metrics["made"]["value"].startswith("2026-11-22 07:00:00.123")
+    told = {names[metric["alias"]]: metric for metric in late["metrics"]}
+    assert {tag: told[tag]["value"] for tag in expected} == expected
+    assert all(metric["historical"] for metric in late["metrics"])
+    assert live["metrics"][-1]["null"]
