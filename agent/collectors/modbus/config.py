@@ -49,6 +49,7 @@ class ModbusConfig(Reads):
             "dtu": self.dtu,
             "workarounds.pause_after_connect": odd.pause_after_connect,
             "workarounds.close_after_cycle": odd.close_after_cycle,
+            "workarounds.one_connection": odd.one_connection,
             "workarounds.echo": odd.echo,
         }
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from agent.settings.base import Model
-from agent.settings.values import Duration
+from agent.settings.values import Duration, Name
 
 
 def parse_bytes(text: str) -> bytes:
@@ -59,6 +59,9 @@ class Workarounds(Model):
     """Leave at least this long between requests, before and after this unit's."""
     close_after_cycle: bool = False
     """Close the connection after each cycle, for gateways that serve one master at a time."""
+    one_connection: Name | None = None
+    """Devices that say the same name are never connected at the same time, whatever their hosts: for a gateway that
+    takes one connection and is reached under several addresses or ports."""
     echo: bool = False
     """What is sent comes back first (two-wire adapters); serial lines and byte streams only."""
     ignore_unit: bool = False

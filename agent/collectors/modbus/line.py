@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from agent.collectors.modbus.gateway import NO_PATH, PathBehind
+from agent.collectors.modbus.manners import Manners
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request, Wire
 from agent.collectors.modbus.turns import NOBODY, Job, Turns
 from agent.core.backoff import Backoff
@@ -23,18 +23,9 @@ from agent.core.errors import ConnectionLost
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
-CONNECT_SECONDS = 5.0
-_DOUBT_AFTER = 3  #: unanswered requests in a row, of whatever unit; then the connection itself is doubted
+_SHARE_SECONDS = 5.0  #: for which a line with busy devices keeps others from the connection they share
 
 log = get_logger("modbus")
-
-
-class Manners(NamedTuple):
-    """What a connection has to be treated with."""
-
-    pause_after_connect: float = 0.0
-    close_after_cycle: bool = False
-    doubt_after: int = _DOUBT_AFTER
 
 
 class ModbusLine:
@@ -65,17 +56,6 @@ class ModbusLine:
         self._pauses: dict[int, float] = {}
         self._any_unit: set[int] = set()
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
-
-    @classmethod
-    def tcp(cls, host: str, port: int, clock: Clock) -> ModbusLine:
-        """A line over Modbus TCP. The library is imported when it first connects."""
-
-        async def connect() -> Wire:
-            from agent.collectors.modbus.wire import connect_tcp
-
-            return await connect_tcp(host, port, CONNECT_SECONDS)
-
-        return cls(f"{host}:{port}", connect, clock)
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
@@ -143,6 +123,7 @@ class ModbusLine:
                 if me and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
+                self._make_room()
                 job = self._turns.take(self._rest)
                 if isinstance(job, Job):
                     await self._serve(job)
@@ -167,6 +148,14 @@ class ModbusLine:
             await self._work.wait()
         finally:
             timer.cancel()
+
+    def _make_room(self) -> None:
+        """Leave the door to others that want in: between cycles, or when they have waited for long."""
+        door = self._manners.door
+        if door is not None and self._wire is not None and door.wanted:
+            long = self._clock.monotonic() - self._since > _SHARE_SECONDS
+            if long or not self._cycles:
+                self._close(on_purpose=True)
 
     def _rest(self, unit: int) -> float:
         return 0.0 if self._wire is None or self._wire.lost is not None else self._wire.rest(unit)
@@ -229,6 +218,9 @@ class ModbusLine:
                 self._close(on_purpose=True)
         if self._clock.monotonic() < self._not_before:
             raise ConnectionLost(self._reason)
+        door = self._manners.door
+        if door is not None:
+            await door.ask(0, self._work.set)
         try:
             self._wire = await self._connect()
         except ConnectionLost as fault:
@@ -239,6 +231,9 @@ class ModbusLine:
                 self._said_down = True
                 log.warning("modbus.disconnected", line=self.name, reason=fault.reason)
             raise
+        finally:
+            if door is not None and self._wire is None:
+                door.leave()
         self._wire.any_unit = self._any_unit
         self._since = self._clock.monotonic()
         self._unanswered = 0
@@ -289,6 +284,8 @@ class ModbusLine:
         self._on_purpose = on_purpose
         if wire is not None:
             wire.close()
+            if self._manners.door is not None:
+                self._manners.door.leave()
 
 
 def _future() -> asyncio.Future[Reply]:

@@ -9,14 +9,17 @@ from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.dial import dial_stream, open_serial
 from agent.collectors.modbus.dialin import DialIn
 from agent.collectors.modbus.framing import Ascii, Rtu
-from agent.collectors.modbus.line import CONNECT_SECONDS, Manners, ModbusLine
+from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.manners import Manners
 from agent.collectors.modbus.stream import Habits, Lost, StreamWire
 from agent.collectors.modbus.transaction import Wire
+from agent.collectors.modbus.turnstile import Turnstile
 from agent.collectors.modbus.url import Target
 from agent.core.errors import ConnectionLost
 from agent.core.ports import Site
 from agent.settings.base import TLSSettings
 
+CONNECT_SECONDS = 5.0
 _Connect = Callable[[], Awaitable[Wire]]
 _SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hanging up would cost a minute
 
@@ -31,7 +34,9 @@ def line_to(target: Target, site: Site, tls: TLSSettings | None, dtu: Dtu, worka
         connect, doubt_after = _dialled_in(target, site, hall, dtu, workarounds), 10
     else:
         connect, doubt_after = _dialled(target, site, tls or TLSSettings(), workarounds), 3
-    manners = Manners(workarounds.pause_after_connect, workarounds.close_after_cycle, doubt_after)
+    one = workarounds.one_connection
+    door = site.line(f"modbus one connection {one}", Turnstile) if one is not None else None
+    manners = Manners(workarounds.pause_after_connect, workarounds.close_after_cycle, doubt_after, door)
     name = target.name if not dtu.registration else f"{target.name} {dtu.registration}"
     line: ModbusLine = site.line(place, lambda: ModbusLine(name, connect, site.clock, manners))
     return line

@@ -9,6 +9,7 @@ import pytest
 
 from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
+from agent.collectors.modbus.wire import connect_tcp
 from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.site import SimpleSite
@@ -18,7 +19,10 @@ from tests.support.waiting import eventually
 
 
 def line(server: Scripted, site: SimpleSite) -> ModbusLine:
-    found: ModbusLine = site.line("line", lambda: ModbusLine.tcp("127.0.0.1", server.port, SystemClock()))
+    def make() -> ModbusLine:
+        return ModbusLine("line", lambda: connect_tcp("127.0.0.1", server.port, 5.0), SystemClock())
+
+    found: ModbusLine = site.line("line", make)
     return found
 
 

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 
-from agent.collectors.modbus.line import Manners, ModbusLine
+from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.manners import Manners
 from agent.collectors.modbus.transaction import NoAnswer, Request, Wire
+from agent.collectors.modbus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
 from agent.testing.site import SimpleSite
@@ -267,3 +270,37 @@ async def test_a_cancellation_that_the_library_swallows() -> None:
         await eventually(lambda: wire.asked)
     assert answer.done()
     assert wire.closed
+
+
+async def test_one_connection_for_several_hosts() -> None:
+    """Lines that share a door are never connected at the same time, and none of them starves."""
+    networks = [Network() for _ in range(3)]
+
+    def standing() -> int:
+        return sum(not wire.closed for network in networks for wire in network.wires)
+
+    async with SimpleSite() as site:
+        door: Turnstile = site.line("door", Turnstile)
+
+        def make(number: int) -> ModbusLine:
+            return ModbusLine(f"line {number}", networks[number].connect, site.clock, Manners(door=door))
+
+        lines: list[ModbusLine] = [site.line(f"line {number}", partial(make, number)) for number in range(3)]
+        networks[2].up = False
+        with lines[0].used(), lines[1].used(), lines[2].used():
+            for _ in range(5):
+                answers = [line.submit(1, READ) for line in lines]
+                for answer in answers[:2]:
+                    assert (await answer).code == 0
+                    assert standing() <= 1
+                with pytest.raises(ConnectionLost):
+                    await answers[2]
+            lines[0].cycle("a", begins=True)
+            await lines[0].ask(1, READ)
+            waiting = lines[1].submit(1, READ)
+            await lines[0].ask(1, READ)
+            assert not waiting.done()
+            lines[0].cycle("a", begins=False)
+            assert (await waiting).code == 0
+            assert lines[0].connected
+            assert standing() == 1
