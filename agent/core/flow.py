@@ -61,6 +61,7 @@ class Sample(Struct, gc=False):
     outage: str | None = None  #: why the whole device is lost; then `answers` is empty. Made by :meth:`lost`
     skipped: int = 0  #: cycles skipped since the last sample because the device was too slow
     achieved_ms: int | None = None  #: period reached, where it is worse than asked for
+    history: Sequence[Answer] = ()  #: out of the device's own history, with source times; alone in a sample
     complaint: str | None = None  #: the device answers, but says this of itself (its server is suspended, ...)
     losses: Sequence[Loss] = ()  #: what was lost on the way here, to be declared
     types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
@@ -99,6 +100,7 @@ class Batch(Struct, gc=False):
     clock: Literal["unsynced"] | None = None
     bad: int = 0  #: how many of the readings are bad
     uncertain: int = 0  #: how many are uncertain
+    backfill: bool = False  #: out of a device's history: never live (docs/decisions/006)
 
 
 class Gap(Struct, gc=False, kw_only=True):

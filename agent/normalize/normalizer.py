@@ -11,6 +11,7 @@ from agent.core.quality import BAD_NO_COMMUNICATION, BAD_OUT_OF_SERVICE, name_of
 from agent.normalize.cache import ColumnCache
 from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
+from agent.normalize.past import past_readings
 from agent.normalize.rules import Report, Rule, compile_rule
 from agent.normalize.state import State
 from agent.settings.base import TagBase
@@ -69,6 +70,8 @@ class Normalizer:
         if self._unset and not unset:
             self._clock_was_set(sample.ts)
         self._unset = unset
+        if sample.history:
+            return self._past(sample)
         if sample.labels:
             self._learn(sample.labels)
         readings: list[Reading] = []
@@ -105,6 +108,21 @@ class Normalizer:
                 self._rules[i] = self._rules[i]._replace(enum=dict(texts) or None, kind="each")
                 self._short[i] = self._rules[i][:6]
         self._columns = ColumnCache(self._rules, self._state)
+
+    def _past(self, sample: Sample) -> Batch | None:
+        readings = past_readings(self._rules, sample.history)
+        if not readings:
+            return None
+        qualities = [reading.quality for reading in readings]
+        return Batch(
+            device=self._device,
+            ts=sample.ts,
+            readings=readings,
+            cat=self._cat(),
+            bad=qualities.count("bad"),
+            uncertain=qualities.count("uncertain"),
+            backfill=True,
+        )
 
     # --- answers --------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.core.flow import Gap, GapKind, Record
+from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.outbox.bounds import excess
 from agent.outbox.gaps import hold_of, key_of, merged
 from agent.outbox.job import Committed, Job, Row
@@ -193,7 +193,8 @@ def _deliver(state: State, waiting: Waiting, size: int) -> None:
     late = waiting.session != lanes.session
     if late:
         state.late -= 1
-    if late or waiting.content is None:
+    backfill = isinstance(waiting.content, Batch) and waiting.content.backfill  # never live (docs/decisions/006)
+    if late or waiting.content is None or backfill:
         lanes.to_backlog(waiting.row)
     else:
         lanes.arrived(

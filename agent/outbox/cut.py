@@ -131,6 +131,7 @@ def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
             batch.clock,
             part.quality.count("bad"),
             part.quality.count("uncertain"),
+            batch.backfill,
         )
         result.append((piece, pack_columns(piece, part)))
     return result

@@ -204,4 +204,6 @@ def make_storable(batch: Batch) -> Batch:
             )
         else:
             readings.append(reading)
-    return Batch(batch.device, batch.ts, readings, batch.cat, batch.snapshot, batch.clock, bad, uncertain)
+    made = Batch(batch.device, batch.ts, readings, batch.cat, batch.snapshot, batch.clock, bad, uncertain)
+    made.backfill = batch.backfill
+    return made

@@ -102,13 +102,14 @@ class Device:
         batch = self._normalize(sample)
         if batch is None:
             return
-        self._image.update(batch)
+        if not batch.backfill:
+            self._image.update(batch)
         self._readings["good"].inc(len(batch.readings) - batch.bad - batch.uncertain)
         if batch.bad:
             self._readings["bad"].inc(batch.bad)
         if batch.uncertain:
             self._readings["uncertain"].inc(batch.uncertain)
-        if self._max_delay and sample.outage is None:
+        if self._max_delay and sample.outage is None and not batch.backfill:
             self._hold(batch)
         else:
             self._release()

@@ -71,6 +71,9 @@ EVENTS: dict[str, Event] = {
     "opcua.items_rejected": Event("warning", "The server refuses nodes; they are bad until it accepts them."),
     "opcua.items_recovered": Event("info", "Nodes the server refused earlier are monitored now."),
     "opcua.limit_lowered": Event("info", "The server refused the size of a request; smaller ones from now on."),
+    "opcua.backfilled": Event(
+        "info", "History of an outage was read: `values` of `tags`; `failed` tags have none (`reason`)."
+    ),
     "opcua.filter_refused": Event(
         "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."
     ),

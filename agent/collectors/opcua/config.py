@@ -80,6 +80,8 @@ class OpcUaConfig(DeviceConfig):
     """… and its private key, PEM or DER, not encrypted."""
     username: str | None = None
     """User of the session; default: anonymous."""
+    backfill: bool = False
+    """true: what an outage left open is read from the server's history afterwards, where it keeps one."""
     tags: dict[TagName, OpcUaTag] = Field(default_factory=dict)
     """The tags by name."""
 

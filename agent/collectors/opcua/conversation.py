@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from agent.collectors.opcua.backfill import VALUES, Backfill
 from agent.collectors.opcua.background import Background
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.guard import Guard
+from agent.collectors.opcua.history import History
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.past import Past
@@ -109,6 +111,9 @@ class Conversation:
             self._tags.given_up,
         )
 
+        history = History(connection.session, plan.device, VALUES)
+        self._backfill = Backfill(plan, history, self._decoder, self.inbox, site.clock, past, self._tags.node)
+
     # --- begin and end ----------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
@@ -135,6 +140,8 @@ class Conversation:
         self._beside(self._pulse, "pulse")
         self._beside(self._again, "again")
         self._beside(self._learn, "types")
+        if self._plan.backfill:
+            self._beside(self._backfill.run, "backfill")
         if self._plan.subscribe and periodic:
             self._beside(self._audit, "audit")
         if self._plan.subscribe:
@@ -155,6 +162,9 @@ class Conversation:
             log.warning("opcua.disconnected", device=self._plan.device, reason=str(self.inbox.error))
         if self._listening:
             self._past.told = self._publishing.told
+        if self._plan.backfill:
+            self._backfill.owe()
+            self._past.last = self._decoder.last
         self._site.note(self._plan.device, "opcua", None)
 
     def _beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:

@@ -50,6 +50,7 @@ class Decoder:
         self._news: dict[int, str] = {}
         self._last: list[int | None] = [None] * tags  # time of the newest value
         self._losses: list[Loss] = []
+        self.first: dict[int, int] = {}  #: time of each tag's first value on this connection
         self.size = tags
         self.unsupported: set[int] = set()  #: positions whose value could not be represented
         self.overflows = 0  #: values the server marked: others before them were lost in its queue
@@ -85,6 +86,8 @@ class Decoder:
             when = now_ms if source is None else source
             if code and code & _OVERFLOW == _OVERFLOW:
                 self._overflowed(position, when)
+            if last[position] is None:
+                self.first[position] = when
             last[position] = when
             values.append(value)
             status.append(code)
@@ -98,6 +101,23 @@ class Decoder:
             reason=reasons or None,
             doubted=[doubted.get(at) for at in range(len(tags))] if doubted else None,
         )
+
+    @property
+    def last(self) -> dict[int, int]:
+        """Time of each tag's newest value."""
+        return {position: when for position, when in enumerate(self._last) if when is not None}
+
+    def history(self, position: int, data_values: Sequence[Any], now_ms: int, after: int, before: int) -> Answer | None:
+        """Values out of the history of a tag, those between `after` and `before`, both excluded; None without any."""
+        last = self._last[position]
+        inside = []
+        for data in data_values:
+            source = self._clock.judge(data.SourceTimestamp, now_ms)
+            if source is not None and after < source < before:
+                inside.append(data)
+        answer = self.answer((position,) * len(inside), inside, now_ms) if inside else None
+        self._last[position] = last
+        return answer
 
     def _overflowed(self, position: int, when: int) -> None:
         """Values between the last one of this tag and this one were lost in the server's queue."""

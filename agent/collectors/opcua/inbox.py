@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from agent.core.clock import Clock
@@ -27,6 +28,7 @@ class Inbox:
         self._answers: list[Answer] = []
         self._losses: dict[str, Loss] = {}
         self._labels: dict[int, Mapping[int, str]] = {}
+        self._history: deque[Answer] = deque()
         self._values = 0
         self._something = False
         self._skipped = 0
@@ -54,6 +56,14 @@ class Inbox:
         if self._values >= self._most:
             self._room.clear()
         self.confirm()
+
+    def remember(self, answer: Answer) -> None:
+        """Out of the server's history; after everything that is of the present."""
+        self._history.append(answer)
+        self._values += len(answer.tags)
+        if self._values >= self._most:
+            self._room.clear()
+        self._ready.set()
 
     def confirm(self) -> None:
         """The server has just confirmed that nothing else changed."""
@@ -97,9 +107,20 @@ class Inbox:
         since = self._clock.monotonic() - self._yielded
         if 0 <= since < YIELD_EVERY:
             await self._clock.sleep(YIELD_EVERY - since)
+        if self._history and not self._something:
+            return self._take_history()
         if not self._something and self.error is not None:
             raise self.error
         return self._take()
+
+    def _take_history(self) -> Sample:
+        answer = self._history.popleft()
+        if not self._history:
+            self._values = 0
+            self._room.set()
+            if self.error is None:
+                self._ready.clear()
+        return Sample(ts=self._clock.now_ms(), history=[answer], complaint=self._complaint)
 
     def _take(self) -> Sample:
         sample = Sample(
@@ -117,7 +138,7 @@ class Inbox:
         self._skipped, self._achieved_ms = 0, None
         self._yielded = self._clock.monotonic()
         self._room.set()
-        if self.error is None:
+        if self.error is None and not self._history:
             self._ready.clear()
         return sample
 

@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 from agent.collectors.opcua.limits import ChunkLimit
 
 
+@dataclass(slots=True, eq=False)
+class Span:
+    """A time of one tag that history may fill; both ends (epoch ms) are said already."""
+
+    position: int
+    after: int
+    before: int
+
+
 @dataclass(slots=True)
 class Past:
     """Of the connections before."""
@@ -15,3 +24,5 @@ class Past:
     reads: ChunkLimit = field(default_factory=ChunkLimit)
     creates: ChunkLimit = field(default_factory=ChunkLimit)
     browses: ChunkLimit = field(default_factory=ChunkLimit)
+    last: dict[int, int] = field(default_factory=dict)  #: position → time of the last value before the outage
+    spans: list[Span] = field(default_factory=list)  #: yet to be filled

@@ -48,6 +48,7 @@ class Pace(NamedTuple):
     session: float = 60.0  #: the server may forget a session it has not heard of for so long
     channel: float = 3600.0  #: life of a security token; renewed at three quarters
     audit: float = 30.0  #: how often what is monitored is compared with what should be
+    history: float = 2.0  #: after a recovery, until history is read: the first values must have come
     types: float = 10.0  #: how long learning the data types of the tags may take
     close: float = 2.0  #: how long leaving may take before the socket is simply dropped
 
@@ -119,6 +120,7 @@ class DevicePlan(NamedTuple):
     use_source_time: bool
     utc_offset: float
     max_skew: float
+    backfill: bool
     size: int  #: of the tag table, disabled tags included
     points: dict[int, Point]  #: the enabled tags by position
     groups: list[PollGroup]  #: their intervals
@@ -140,6 +142,7 @@ def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> De
         use_source_time=config.clock.use == "source",
         utc_offset=config.clock.utc_offset,
         max_skew=config.clock.max_skew,
+        backfill=config.backfill and config.clock.use == "source",
         size=len(config.tags),
         points=points_of(config.tags, config.interval),
         groups=poll_groups(config.tags.values(), config.interval),

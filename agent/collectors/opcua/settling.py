@@ -107,6 +107,10 @@ class Settling:
             reason = str(error) or "no answer in time"
             log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
 
+    def node(self, position: int) -> Node | None:
+        """Where a tag is on this connection; None where that is not known."""
+        return self._nodes.get(position)
+
     async def audit(self) -> None:
         """Configured against active: whatever is in nobody's books is asked for again."""
         gone = await self._items.audit(dict.fromkeys(self.subscriptions))

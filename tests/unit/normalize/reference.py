@@ -108,7 +108,7 @@ class Reference:
         label = None
         texts = tag.enum or self.labels.get(self.known.index(known))
         if texts and isinstance(known.value, int | float | bool):
-            label = texts.get(known.value)
+            label = texts.get(known.value)  # type: ignore[arg-type]  # 1.0 is 1
         return Reading(
             tag=name,
             value=known.value,

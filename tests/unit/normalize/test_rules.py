@@ -671,3 +671,32 @@ def test_a_clock_that_is_set_back_at_last_is_believed(tags):
     bench.clock.synced = True
     now = bench.clock.now_ms()
     assert {reading.ts for reading in bench.read(*[2] * tags)} == {now}
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+def test_history_is_converted_and_nothing_else():
+    """Scale, range and labels apply; no deadband, no why, no place in what is remembered; ts is the source's."""
+    bench = Bench({"scale": 2, "deadband": 100, "max_silence": "1s"}, {"enum": {1: "on"}, "range": {"max": 5}})
+    bench.read(1, 1)
+    past = Answer(
+        tags=(0, 0, 0, 1, 1, 1),
+        values=[10, 11, None, 1, 9, 1],
+        ts=bench.clock.now_ms(),
+        status=[0, 0, number_of("BadSensorFailure"), 0, 0, 0],
+        src=[T0 - 3, T0 - 2, T0 - 1, T0 - 3, T0 - 2, None],
+        reason={2: "broken"},
+    )
+    batch = bench.normalize(Sample(ts=bench.clock.now_ms(), history=[past]))
+    assert batch is not None
+    assert (batch.backfill, batch.bad, batch.uncertain) == (True, 1, 1)
+    assert [(r.tag, r.value, r.ts, r.quality, r.label, r.why) for r in batch.readings] == [
+        ("t0", 20, T0 - 3, "good", None, None),
+        ("t0", 22, T0 - 2, "good", None, None),
+        ("t0", None, T0 - 1, "bad", None, None),
+        ("t1", 1, T0 - 3, "good", "on", None),
+        ("t1", 9, T0 - 2, "uncertain", None, None),
+    ]
+    assert batch.readings[2].reason == "broken"
+    assert bench.read(1, 1, tags=(0, 1)) != []
