@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy bench soak lock clean
+.PHONY: help setup demo test check check-code check-deploy bench interop soak lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -46,6 +46,9 @@ check-code: $(VENV)/.test.stamp
 check-deploy: $(VENV)/.test.stamp
 	@.ci/tools systemd-analyze=systemd
 	@.ci/check-deploy
+
+interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses
+	@$(BIN)/python -m tests.interop $(ARGS)
 
 bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="modbus" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)

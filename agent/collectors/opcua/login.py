@@ -54,9 +54,9 @@ class Login:
 
     def check(self, created: ua.CreateSessionResult, url: str) -> None:
         """The server is who it was and holds its key. Raises TransientError or PermanentError."""
-        endpoints = matching(created.ServerEndpoints, self._access)
+        endpoint = matching(created.ServerEndpoints, self._access)[0]
         if self._guard.minds_server:
-            admitted = self._guard.admit(created.ServerCertificate, endpoints[0].Server.ApplicationUri, url)
+            admitted = self._guard.admit(_certificate(created, endpoint), endpoint.Server.ApplicationUri, url)
             if self._access.secured and self._channel.peer_certificate != _crypto.der_from_x509(admitted):
                 raise TransientError("the server's certificate changed while it was connected to")
         if self._access.secured:
@@ -69,7 +69,7 @@ class Login:
     def activation(self, created: ua.CreateSessionResult) -> ua.ActivateSessionParameters:
         """The second request: who we are. Raises PermanentError where the server takes no such user."""
         endpoints = matching(created.ServerEndpoints, self._access)
-        chain = split_chain(created.ServerCertificate)
+        chain = split_chain(_certificate(created, endpoints[0]))
         server = _crypto.der_from_x509(chain[0]) if chain else b""
         nonce = created.ServerNonce or b""
         request: Any = ua.ActivateSessionParameters()
@@ -108,3 +108,9 @@ class Login:
         key = _crypto.x509_from_der(server).public_key()
         secret = (len(plain) + len(nonce)).to_bytes(4, "little") + plain + nonce
         return _policies.encrypt_asymmetric(key, secret, token.policy_uri)  # type: ignore[no-any-return]
+
+
+def _certificate(created: ua.CreateSessionResult, endpoint: Any) -> bytes | None:
+    """The server's, as it was sent: over an open channel many name it in their endpoints only."""
+    sent: bytes | None = created.ServerCertificate or endpoint.ServerCertificate
+    return sent

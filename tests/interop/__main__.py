@@ -1,0 +1,153 @@
+"""Meets every foreign server with every security and user, and polls 10,000 nodes; prints what happened.
+
+    python -m tests.interop [node-opcua] [python-opcua] [o6] [many]
+
+Runs itself in a network namespace that has loopback and nothing else where the machine lets it: o6 binds every address.
+Exit 1 where something that a server offers did not work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from agent.collectors.opcua.plan import Pace
+from agent.core.errors import AgentError
+from agent.telemetry.logging import configure
+from tests.integration.opcua_security.fort import POLICIES, inside, trusting
+from tests.interop.foreign import HERE, PASSWORD, URN, listening, node_opcua, venv
+from tests.support.opcua_pki import Pair, make_pair
+from tests.support.ports import free_port
+from tests.support.processes import Process
+
+SECURED = [(policy, mode) for policy in POLICIES for mode in ("Sign", "SignAndEncrypt")]
+DEADLINE = 15.0
+NOT_OFFERED = ("does not take", "no endpoint", "wants the password readable", "names no policy")
+
+
+class Foreign(NamedTuple):
+    """A server that runs."""
+
+    url: str
+    node: str
+    pair: Pair
+
+
+@contextmanager
+def foreign(kind: str, folder: Path, **settings: Any) -> Iterator[Foreign]:
+    """One of the servers."""
+    pair = make_pair(folder / kind, "server")
+    server: tuple[str, Process]
+    if kind == "node-opcua":
+        with node_opcua(folder / kind, pair, **settings) as server:
+            yield Foreign(server[0], f"nsu={URN};s=v", pair)
+        return
+    requirements, script, node = {
+        "python-opcua": (("opcua==0.98.13", "cryptography==50.0.2"), "freeopcua_server.py", f"nsu={URN};s=v"),
+        "o6": (("o6==2.2.0",), "o6_server.py", "ns=1;s=v"),
+    }[kind]
+    given = {"port": free_port(), "certificate": str(pair.der), "key": str(pair.pem), "password": PASSWORD, "nodes": 3}
+    with listening([venv(*requirements), str(HERE / script)], {**given, **settings}) as server:
+        yield Foreign(server[0], node, pair)
+
+
+async def meet(server: Foreign, folder: Path) -> bool:
+    """The matrix. False where something went wrong that the server offers."""
+    user = make_pair(folder, "user", uri=None)
+    (folder / "password").write_text(PASSWORD, encoding="utf-8")
+    users: dict[str, dict[str, Any]] = {
+        "anonymous": {},
+        "name": {"username": "agent", "password_file": str(folder / "password")},
+        "certificate": {"user_certificate": str(user.der), "user_private_key": str(user.pem)},
+    }
+    data_dir = trusting(folder / "agent", server.pair)
+    fine = True
+    for policy, mode in [("None", "None"), *SECURED]:
+        for name, keys in users.items():
+            security = {"policy": policy, "mode": mode, "server_certificate": str(server.pair.der)}
+            began = time.monotonic()
+            try:
+                async with (
+                    asyncio.timeout(DEADLINE),
+                    inside(server.url, data_dir, tags={"a": server.node + "0"}, security=security, **keys) as notebook,
+                ):
+                    said = notebook.said["a"]
+                    await notebook.until(lambda said=said: len({value for value, *_ in said}) >= 2)
+                result = f"ok {time.monotonic() - began:.2f} s"
+            except (AgentError, TimeoutError) as error:
+                expected = any(words in str(error) for words in NOT_OFFERED)
+                fine = fine and expected
+                result = f"{'not offered' if expected else 'FAILED'}: {str(error) or type(error).__name__}"[:110]
+            print(f"  {policy:24}{mode:16}{name:12}{result}", flush=True)  # noqa: T201
+    return fine
+
+
+async def many(server: Foreign, folder: Path, nodes: int, seconds: float) -> bool:
+    """`nodes` nodes polled at 1 s: every one in every cycle, none bad, no cycle skipped."""
+    tags = {f"t{number}": f"{server.node}{number}" for number in range(nodes)}
+    began = time.monotonic()
+    cpu = time.process_time()
+    async with inside(
+        server.url, folder, tags=tags, mode="poll", interval="1s", timeout="20s", pace=Pace()
+    ) as notebook:
+        notebook._names = list(tags)
+        notebook.said = {name: [] for name in tags}
+        await notebook.heard()
+        first, since, before = time.monotonic() - began, time.monotonic(), time.process_time() - cpu
+        counts = {name: len(said) for name, said in notebook.said.items()}
+        notebook.samples.clear()  # the first cycle waits for the connection
+        while time.monotonic() - since < seconds:
+            await notebook.turn()
+    rounds = {len(said) - counts[name] for name, said in notebook.said.items()}
+    bad = sum(status != 0 for said in notebook.said.values() for _, status, _, _ in said)
+    skipped = sum(sample.skipped for sample in notebook.samples)
+    used = time.process_time() - cpu - before
+    print(  # noqa: T201
+        f"  {nodes} nodes at 1 s for {seconds:g} s: first complete after {first:.1f} s; readings per node "
+        f"{sorted(rounds)}; bad {bad}; cycles skipped {skipped}; CPU {used / seconds:.0%}",
+        flush=True,
+    )
+    return not bad and not skipped and max(rounds) - min(rounds) <= 1
+
+
+def main(wanted: list[str]) -> int:
+    """Run what is wanted, or all."""
+    configure(level="error", style="console")
+    fine = True
+    with TemporaryDirectory() as place:
+        for kind in ("node-opcua", "python-opcua", "o6"):
+            if not wanted or kind in wanted:
+                print(kind, flush=True)  # noqa: T201
+                with foreign(kind, Path(place)) as server:
+                    fine = asyncio.run(meet(server, Path(place) / kind)) and fine
+        if not wanted or "many" in wanted:
+            print("many", flush=True)  # noqa: T201
+            with foreign("node-opcua", Path(place) / "many", nodes=10_000, every=1000) as server:
+                fine = asyncio.run(many(server, Path(place), 10_000, 20.0)) and fine
+    return 0 if fine else 1
+
+
+def alone() -> int:
+    """The same once more, where there is no network but loopback."""
+    inner = 'ip link set lo up 2>/dev/null; exec "$0" -m tests.interop "$@"'
+    argv = ["unshare", "--net", "--map-root-user", "sh", "-c", inner, sys.executable, *sys.argv[1:]]
+    return subprocess.run(argv, env={**os.environ, "INTEROP_ALONE": "1"}, check=False).returncode
+
+
+if __name__ == "__main__":
+    if os.environ.get("INTEROP_ALONE"):
+        sys.exit(main(sys.argv[1:]))
+    from tests.interop.foreign import node_modules
+
+    node_modules()
+    venv("opcua==0.98.13", "cryptography==50.0.2")
+    venv("o6==2.2.0")
+    sys.exit(alone())
