@@ -30,7 +30,7 @@ class Compiled:
     tags: tuple[int, ...]
     decode: Decoder
     links: Links | None = None  #: None for nearly all: the values are what they are
-    bits: tuple[tuple[int, int], ...] = ()  #: index in the column and position of each bit that is watched
+    bits: tuple[tuple[int, int], ...] = ()  #: index in the block and position of each bit that is watched
 
     @classmethod
     def of(cls, block: Block, timeout: float, roles: Roles = Roles()) -> Compiled:  # noqa: B008 - immutable
@@ -42,7 +42,7 @@ class Compiled:
             tags,
             compile_block(block),
             Links.of(block, roles),
-            tuple((tags.index(position), position) for position in tags if position in roles.bits),
+            tuple((i, point.position) for i, point in enumerate(block.points) if point.position in roles.bits),
         )
 
 

@@ -106,11 +106,13 @@ class Knowledge:
         """Whether blocks are watched because they kept silent."""
         return bool(self._silences)
 
-    def keep_silent(self, blocks: Iterable[tuple[Block, Reaction]], now: float) -> bool:
-        """These kept silent while others answered. Whether one of them is searched from now on."""
-        counts = {block: self._silences.get(block, 0) + 1 for block, _ in blocks}
-        again = [(block, reaction) for block, reaction in blocks if counts[block] >= _SILENCES]
-        self._silences = {block: count for block, count in counts.items() if count < _SILENCES}
+    def keep_silent(self, silent: Sequence[tuple[Block, Reaction]], asked: Iterable[Block], now: float) -> bool:
+        """Of the blocks asked these kept silent while others answered. Whether one is searched from now on."""
+        counts = {block: self._silences.get(block, 0) + 1 for block, _ in silent}
+        again = [(block, reaction) for block, reaction in silent if counts[block] >= _SILENCES]
+        for block in asked:
+            self._silences.pop(block, None)
+        self._silences |= {block: count for block, count in counts.items() if count < _SILENCES}
         searched = [self.refuse(block, reaction, now, good=True) for block, reaction in again]
         return any(searched)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from agent.collectors.modbus.blocks import Blocks
 from agent.collectors.modbus.codec import Column
-from agent.collectors.modbus.compiled import Compiled, Roles
+from agent.collectors.modbus.compiled import Compiled
 from agent.collectors.modbus.knowledge import Knowledge, as_yaml
 from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.plan import Block
@@ -41,14 +42,7 @@ class Samples:
         self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
         self._polled = polled
         self._knowledge = Knowledge(setup.limits, [*polled, *triggered], setup.unread)
-        self._roles = Roles(
-            setup.tags,
-            frozenset(point.factor for point in [*polled, *triggered] if point.factor is not None),
-            self._triggers.bits,
-        )
-        self._compiled: dict[Block, Compiled] = {}
-        self._blocks: list[list[Compiled]] = []  #: of each poll group
-        self._on_edge: list[list[Compiled]] = []  #: of each trigger
+        self._blocks = Blocks(setup, self._knowledge)
         self._scan: Scan | None = None
         self._due = Due((), 0.0)
         self._fired: set[int] = set()  #: triggers whose points are read in this scan
@@ -60,11 +54,11 @@ class Samples:
         self._last_began: float | None = None
         intervals = [interval for interval, _ in setup.groups]
         now = self._clock.monotonic()
-        self._allowance = Allowance(now, min((i for i in intervals if i is not None), default=1.0))
+        self._allowance = Allowance.of(line, now)
         self._schedule = Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
-        self._replan()
+        self._note()
 
     def __aiter__(self) -> AsyncIterator[Sample]:
         return self
@@ -91,6 +85,9 @@ class Samples:
             self._scan.close()
         self._line.cycle(self, begins=False)
         self._site.note(self._setup.device, "modbus", None)
+
+    def _note(self) -> None:
+        self._site.note(self._setup.device, "modbus", self._blocks.note(self._line.name))
 
     def _look(self) -> None:
         """Nothing is polled; a lost connection is to be seen all the same."""
@@ -125,7 +122,7 @@ class Samples:
         self._line.cycle(self, begins=True)
         self._allowance.earn(now)
         steps = [step for index in settled for step in self._read_on_edge(index)]
-        regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks[group]]
+        regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
         self._probes = []
         if due.groups:
             self._measure(now)
@@ -178,11 +175,11 @@ class Samples:
 
     def _read_on_edge(self, index: int) -> list[Step]:
         probes = self._knowledge.probes(self._setup.triggers[index].points, self._began)
-        return [Step(compiled) for compiled in self._on_edge[index]] + [self._probe(block) for block in probes]
+        return [Step(compiled) for compiled in self._blocks.on_edge[index]] + [self._probe(block) for block in probes]
 
     def _probe(self, block: Block) -> Step:
         self._knowledge.quarantine.postpone([point.position for point in block.points], self._began)
-        return Step(self._compile(block), extra=True)
+        return Step(self._blocks.compile(block), extra=True)
 
     def extra(self) -> Step | None:
         if not self._allowance.free:
@@ -191,14 +188,16 @@ class Samples:
             self._moved = True
             block = self._knowledge.search.todo.popleft()
             trigger = self._trigger_of.get(block.points[0].position)
-            return Step(self._compile(block), extra=True, mute=trigger is not None and trigger not in self._fired)
+            return Step(
+                self._blocks.compile(block), extra=True, mute=trigger is not None and trigger not in self._fired
+            )
         return self._probe(self._probes.pop()) if self._probes else None
 
     def spent(self, seconds: float) -> None:
         self._allowance.spend(seconds)
 
     def unread_factors(self) -> dict[int, Doubt]:
-        bad = {position: self._knowledge.bad(position) for position in self._roles.factors}
+        bad = {position: self._knowledge.bad(position) for position in self._blocks.roles.factors}
         return {p: Doubt(None, reaction.status, reaction.reason) for p, reaction in bad.items() if reaction is not None}
 
     # --- what is learned ----------------------------------------------------------------------------------------------
@@ -209,7 +208,9 @@ class Samples:
         now = self._clock.monotonic()
         self._seconds.observe(now - self._began)
         if found.answered and (found.silent_blocks or knowledge.silences):
-            self._moved |= knowledge.keep_silent(found.silent_blocks, now)
+            asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
+            asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
+            self._moved |= knowledge.keep_silent(found.silent_blocks, asked, now)
         knowledge.try_again(found.undecided)
         held = self._held(found.said)
         self._schedule.again((found.unread_groups | self._unfinished()) - {-1})
@@ -237,7 +238,8 @@ class Samples:
                 say = log.warning if positions is news.quarantined else log.info
                 say(event, device=self._setup.device, count=len(names), tags=names[:20])
         if news.replan:
-            self._replan()
+            self._blocks.replan()
+            self._note()
         if news.settled and (learned := self._knowledge.learned()):
             log.info("modbus.learned", device=self._setup.device, yaml=as_yaml(learned))
 
@@ -259,39 +261,3 @@ class Samples:
             Answer(tuple(tags), (None,) * len(tags), ts, reaction.status, reason=reaction.reason)
             for reaction, tags in bad.items()
         ]
-
-    # --- the plan -----------------------------------------------------------------------------------------------------
-
-    def _compile(self, block: Block) -> Compiled:
-        if block not in self._compiled:
-            self._compiled[block] = Compiled.of(block, self._setup.timeout, self._roles)
-        return self._compiled[block]
-
-    def _replan(self) -> None:
-        """Blocks without what is known to be bad. Those that stay keep their compiled form, and their tuple of tags."""
-        known = self._knowledge
-        before, self._compiled = self._compiled, {}
-        wanted = [known.blocks(points) for points in self._groups]
-        on_edge = [known.blocks(trigger.points, join=True) for trigger in self._setup.triggers]
-        for block in (block for blocks in wanted + on_edge for block in blocks):
-            if block in before:
-                self._compiled[block] = before[block]
-        self._blocks = [[self._compile(block) for block in blocks] for blocks in wanted]
-        self._on_edge = [[self._compile(block) for block in blocks] for blocks in on_edge]
-        self._note()
-
-    def _note(self) -> None:
-        names, known = self._setup.names, self._knowledge
-        note: dict[str, object] = {
-            "line": self._line.name,
-            "unit": self._setup.unit,
-            "blocks": [str(compiled.block) for group in self._blocks for compiled in group],
-            "quarantined": {names[p]: reaction.reason for p, reaction in known.quarantine.refused.items()},
-        }
-        if self._setup.triggers:
-            note["on_edge"] = [str(compiled.block) for group in self._on_edge for compiled in group]
-        if known.search:
-            note["searching"] = [names[p] for p in known.search.held]
-        if learned := known.learned():
-            note["learned"] = {**learned, "yaml": as_yaml(learned)}
-        self._site.note(self._setup.device, "modbus", note)

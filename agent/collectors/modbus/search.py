@@ -11,7 +11,8 @@ refuses everything (it is booting, say) is not learned from.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
 
 from agent.collectors.modbus.plan import Block, Limits, halves
 from agent.collectors.modbus.reactions import Reaction, reaction_to
@@ -20,22 +21,29 @@ _TOO_MANY = reaction_to(3)
 
 
 class Allowance:
-    """Seconds that may be spent on searching and probing: a tenth of all time, and a little in advance.
+    """Seconds of a line that may be spent on searching and probing: a tenth of all time, and a little in advance.
 
-    One request may overdraw it (nobody knows how long it will take); then nothing more is spent until it is earned.
+    All devices of the line share it. One request may overdraw it (nobody knows how long it will take); then nothing
+    more is spent until it is earned.
     """
 
     SHARE = 0.1
     BURST = 0.5
 
-    def __init__(self, now: float, interval: float) -> None:
-        self._most = max(self.BURST, interval * self.SHARE)
-        self._left = self._most
+    _shared: ClassVar[WeakKeyDictionary[object, Allowance]] = WeakKeyDictionary()
+
+    def __init__(self, now: float) -> None:
+        self._left = self.BURST
         self._at = now
+
+    @classmethod
+    def of(cls, line: object, now: float) -> Allowance:
+        """The allowance of a line."""
+        return cls._shared.setdefault(line, cls(now))
 
     def earn(self, now: float) -> None:
         """Time has passed."""
-        self._left = min(self._most, self._left + (now - self._at) * self.SHARE)
+        self._left = min(self.BURST, self._left + (now - self._at) * self.SHARE)
         self._at = now
 
     def spend(self, seconds: float) -> None:

@@ -139,3 +139,23 @@ async def test_a_live_check_does_not_wait_for_an_edge() -> None:
         (visit,) = await visit_all(settings, site, site.lines)
     assert visit.good
     assert set(visit.readings) == {"done", "level"}
+
+
+async def test_a_bit_among_scaled_registers_is_watched() -> None:
+    """Registers read for the sake of others do not shift which bit is looked at."""
+    plc = Plc()
+    plc.write(4, 1, 0, 2)
+    tags: dict[str, object] = {
+        "power": {"address": "holding:6", "type": "int16", "scale_from": "holding:4"},
+        "done": "holding:5.3",
+        "weight": {"address": "input:90", "type": "int16", "scale_from": "holding:4", "read_on": {"tag": "done"}},
+    }
+    async with scripted(plc) as server, SimpleSite() as site:
+        config = device(server.url, tags)
+        async with config.build("press", site).open() as samples:
+            assert said(config, await take(samples)) == {"power": Said(20, "Good"), "done": Said(False, "Good")}
+            plc.registers[5] = 0b1000
+            sample, _ = await next_with(samples, 2)
+            assert said(config, sample) == {
+                "power": Said(20, "Good"), "done": Said(True, "Good"), "weight": Said(900, "Good"),
+            }  # fmt: skip

@@ -146,19 +146,20 @@ def test_together_is_good_or_bad_together() -> None:
 
 
 def test_a_block_that_alone_keeps_silent_is_searched() -> None:
-    """Not for one silence, and not for silences of different blocks; for three in a row."""
+    """Not for one silence, nor with an answer in between; for three in a row, whatever else is asked meanwhile."""
     device = Device(registers(4))
-    one, other = (Block("holding", 0, 4, tuple(device.points)), Block("holding", 0, 1, (device.points[0],)))
-    for silent in (one, other, one, one):
-        assert not device.known.keep_silent([(silent, SILENT)], 0.0)
-    assert device.known.keep_silent([(one, SILENT)], 0.0)
+    block, other = (Block("holding", 0, 4, tuple(device.points)), Block("holding", 0, 1, (device.points[0],)))
+    for silent, asked in (([block], [block]), ([block], [block]), ([], [block]), ([block], [block]), ([], [other])):
+        assert not device.known.keep_silent([(one, SILENT) for one in silent], asked, 0.0)
+    assert not device.known.keep_silent([(block, SILENT)], [block, other], 0.0)
+    assert device.known.keep_silent([(block, SILENT)], [block, other], 0.0)
     assert len(device.known.search.todo) == 2
     assert device.known.bad(0) == SILENT
 
 
 def test_a_tenth_of_the_time_is_for_searching() -> None:
     """What may be spent is earned slowly, a little is at hand at the start, and a debt is worked off first."""
-    allowance = Allowance(0.0, interval=1.0)
+    allowance = Allowance(0.0)
     at_first = allowance.free
     allowance.spend(1.5)
     assert (at_first, allowance.free) == (True, False)
@@ -175,3 +176,15 @@ def test_a_tenth_of_the_time_is_for_searching() -> None:
             allowance.spend(0.3)
             spent += 0.3
     assert spent <= 0.1 * 1000 + 0.5 + 0.3
+
+
+def test_devices_of_one_line_share_the_tenth() -> None:
+    """What one of them spends the others do not have."""
+
+    class Line:
+        pass
+
+    one, other = Line(), Line()
+    Allowance.of(one, 0.0).spend(1.0)
+    assert not Allowance.of(one, 1.0).free
+    assert Allowance.of(other, 1.0).free
