@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from agent.core.errors import Rejected
 from agent.core.flow import (
     Batch,
@@ -30,9 +28,9 @@ from agent.core.flow import (
 )
 from agent.core.image import DeviceImage, Image
 from agent.core.ports import Course, Memo, RouteInfo
-from agent.encoders.json.messages import GapMessage
 from agent.encoders.sparkplug.datatypes import UnfitError
 from agent.encoders.sparkplug.ears import Ears
+from agent.encoders.sparkplug.gaps import declaration
 from agent.encoders.sparkplug.host import PrimaryHost
 from agent.encoders.sparkplug.metrics import Aliases, Born, Learned
 from agent.encoders.sparkplug.node import GAP, Node
@@ -264,7 +262,7 @@ class SparkplugDialogue:
         while (born := self._born.get(batch.device)) is not None:
             born.idle = 0
             seq = self._voice.seq
-            historical = record.historical or record.seq < born.floor
+            historical = record.historical or batch.backfill or record.seq < born.floor
             room = self._voice.room("DDATA", batch.device)
             try:
                 return messages + self._pieces(born, batch.readings, historical=historical, room=room)
@@ -282,7 +280,9 @@ class SparkplugDialogue:
             self._say_unknown(born, unknown)
             if unknown == len(readings):
                 return []
-        if len(payload) > room and len(readings) > 1:
+        if len(payload) > room:
+            if len(readings) == 1:
+                raise Rejected(f"tag {readings[0].tag}: {len(payload)} bytes are more than the broker takes ({room})")
             half = len(readings) // 2
             first = self._pieces(born, readings[:half], historical=historical, room=room)
             return first + self._pieces(born, readings[half:], historical=historical, room=room)
@@ -295,15 +295,7 @@ class SparkplugDialogue:
 
     def _gap(self, gap: Gap) -> list[Message]:
         """A declared loss: the newest value of a metric of the node, so that hosts can show and keep it."""
-        declared = GapMessage(
-            id=gap.id, kind=gap.kind, agent=self._route.agent, device=gap.device, epoch=gap.epoch,
-            from_seq=gap.from_seq, to_seq=gap.to_seq, from_ts=gap.from_ts, to_ts=gap.to_ts, tags=gap.tags,
-            records=gap.records, readings=gap.readings, reason=gap.reason,
-        )  # fmt: skip
-        text = msgspec.json.encode(declared)
-        if len(text) > self._voice.room("NDATA") - 64:
-            declared.tags = None
-            text = msgspec.json.encode(declared)
+        text = declaration(gap, self._route.agent, self._voice.room("NDATA") - 64)
         self._memo.put(_LAST_GAP, text)
         alias = self._aliases.of(None, GAP)
         payload = self._payloads.node_gap(alias, text.decode(), self._voice.seq, self._now_ms())

@@ -1,0 +1,127 @@
+"""CPU per reading of each encoder, on batches of 1,000 readings, in one run; orjson and pysparkplug beside them.
+
+orjson and pysparkplug are measured where they can be imported; PYSPARKPLUG=/path/to/python names another interpreter
+that has the latter (it wants an older paho).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from agent.core.flow import Batch, Limits, Online, Opening, Reading, Record, Stream
+from agent.core.image import AgentInfo, Image, TagInfo
+from agent.core.ports import Dialogue, Encoder, RouteInfo, Stateful
+from agent.encoders.json import JsonConfig
+from agent.encoders.sparkplug import SparkplugConfig
+
+READINGS = 1000
+ROUNDS = 200
+T0 = 1_763_760_000_000
+LIMITS = Limits(mqtt="5", window=20)
+
+MIXES: dict[str, list[tuple[str, Any]]] = {
+    "double": [("float64", 61.25)],
+    "mixed": [("float64", 61.25), ("float32", 1.5), ("int16", -12), ("uint32", 70_000), ("bool", True)],
+}
+
+PYSPARKPLUG = """
+import time, pysparkplug as p
+metrics = [(1_763_760_000_000, f"tag_{n:04}", p.DataType.DOUBLE, 61.25, n) for n in range(1000)]
+def once():
+    made = tuple(p.Metric(timestamp=t, name=None, datatype=d, value=v, alias=a) for t, _, d, v, a in metrics)
+    return p.DData(timestamp=1_763_760_000_000, seq=1, metrics=made).encode()
+once()
+best = 1e9
+for _ in range(5):
+    start = time.process_time()
+    for _ in range(40):
+        once()
+    best = min(best, time.process_time() - start)
+print(best / 40 / 1000 * 1e6)
+"""
+
+
+class _Memo(dict[str, bytes]):
+    def put(self, key: str, value: bytes | None, /) -> None:
+        self[key] = value or b""
+
+
+def best(step: Callable[[], object]) -> float:
+    """Microseconds of CPU per reading; best of five."""
+    step()
+    lowest = float("inf")
+    for _ in range(5):
+        start = time.process_time()
+        for _ in range(ROUNDS // 5):
+            step()
+        lowest = min(lowest, time.process_time() - start)
+    return lowest / (ROUNDS // 5) / READINGS * 1e6
+
+
+def stage(mix: list[tuple[str, Any]]) -> tuple[Image, Batch]:
+    """A device with 1,000 tags, read once."""
+    image = Image(AgentInfo("gw-01", "0", "h"))
+    kinds = [mix[n % len(mix)] for n in range(READINGS)]
+    tags = [TagInfo(f"tag_{n:04}", kind, "Cel") for n, (kind, _) in enumerate(kinds)]
+    image.add("press-01", location=["hall"], tags=tags, cat=1, now=T0)
+    image.set_state("press-01", "online", now=T0)
+    readings = [
+        Reading(tag=f"tag_{n:04}", value=value, ts=T0, quality="good", unit="Cel") for n, (_, value) in enumerate(kinds)
+    ]
+    return image, Batch(device="press-01", ts=T0, readings=readings)
+
+
+def opened(encoder: Encoder, image: Image) -> Dialogue:
+    """A dialogue in the middle of a session."""
+    dialogue = encoder.begin(image, _Memo())
+    dialogue(Online(ts=T0, limits=LIMITS, streams=()))
+    if isinstance(dialogue, Stateful):
+        dialogue(Opening(ts=T0, streams=()))
+    return dialogue
+
+
+def main() -> None:
+    """Print the table."""
+    info = RouteInfo(name="plant", agent="gw-01", max_message_bytes=1 << 20)
+    encoders: dict[str, Encoder] = {
+        "json": JsonConfig().build(info),
+        "sparkplug_b": SparkplugConfig(type="sparkplug_b", group="plant").build(info),
+        "sparkplug_b, names": SparkplugConfig(type="sparkplug_b", group="plant", aliases=False).build(info),
+    }
+    for name, mix in MIXES.items():
+        image, batch = stage(mix)
+        for label, encoder in encoders.items():
+            dialogue = opened(encoder, image)
+            for historical in (False, True):
+                record = Record(1, Stream("E", "press-01", 2), 1, T0, batch, historical)
+                size = sum(len(message.payload) for message in dialogue(record)) / READINGS
+                cost = best(lambda: dialogue(record))  # noqa: B023 - called at once
+                lane = "history" if historical else "live"
+                print(f"{label:20} {name:7} {lane:8} {cost:6.3f} us/reading  {size:5.1f} bytes/reading", flush=True)
+    others(stage(MIXES["double"])[1])
+
+
+def others(batch: Batch) -> None:
+    """What others make of the same readings."""
+    try:
+        orjson = importlib.import_module("orjson")
+    except ImportError:
+        print("orjson is not installed")
+    else:
+        rows = [{"tag": one.tag, "value": one.value, "ts": one.ts, "quality": one.quality} for one in batch.readings]
+        print(f"{'orjson (dicts ready)':37} {best(lambda: orjson.dumps(rows)):6.3f} us/reading")
+    python = os.environ.get("PYSPARKPLUG")
+    if python is None:
+        print("pysparkplug: name a Python that has it in PYSPARKPLUG")
+        return
+    run = subprocess.run([python, "-c", PYSPARKPLUG], check=True, capture_output=True, text=True)
+    print(f"{'pysparkplug':37} {float(run.stdout):6.3f} us/reading")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,495 @@
+"""The dialogue by itself: what it says to which event, and when it lets data flow."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agent.consumer.sparkplug.wire import Payload, decode
+from agent.core.errors import Rejected
+from agent.core.flow import (
+    Batch,
+    DeviceChanged,
+    Gap,
+    Incoming,
+    Limits,
+    Message,
+    Offline,
+    Online,
+    Opening,
+    Reading,
+    Record,
+    Stream,
+    Tick,
+)
+from agent.core.image import AgentInfo, Image, TagInfo
+from agent.core.ports import RouteInfo, Stateful
+from agent.encoders.sparkplug import SparkplugConfig
+from agent.encoders.sparkplug.dialogue import SparkplugDialogue
+from agent.encoders.sparkplug.encoder import SparkplugEncoder
+from agent.encoders.sparkplug.schema import Payload as Outgoing
+from tests.unit.encoders.conftest import DictMemo
+
+NOW = 1_763_760_000_000
+REBIRTH = bytes.fromhex("12180a14") + b"Node Control/Rebirth" + bytes.fromhex("7001")
+
+
+class Scene:
+    """One dialogue, its image and a clock moved by hand."""
+
+    def __init__(self, **config: Any) -> None:
+        self.now = NOW
+        self.image = Image(AgentInfo("gw-01", "1.2.3", "h"))
+        self.memo = DictMemo()
+        self.stream = Stream("01KB2X", "press", 1)
+        self.wanted = True
+        keys = {"type": "sparkplug_b", "group": "plant", **config}
+        route = RouteInfo(name="plant", agent="gw-01", wants=lambda _device: self.wanted)
+        self.encoder = SparkplugEncoder(SparkplugConfig.model_validate(keys), route, now_ms=lambda: self.now)
+        self.dialogue = self.begin()
+
+    def begin(self) -> SparkplugDialogue:
+        self.dialogue = self.encoder.begin(self.image, self.memo)
+        self.dialogue.connecting()
+        return self.dialogue
+
+    @property
+    def course(self) -> str:
+        return str(self.dialogue.course)
+
+    def add(self, name: str = "press", *tags: TagInfo, state: str = "online") -> None:
+        self.image.add(name, location=["hall"], tags=tags or (TagInfo("a", "int16"),), cat=1, now=NOW)
+        if state != "offline":
+            self.image.set_state(name, "online", now=NOW)
+
+    def online(self, **limits: Any) -> None:
+        self.dialogue(Online(ts=self.now, limits=Limits(**{"mqtt": "5", "window": 20, **limits}), streams=()))
+
+    def open(self, **limits: Any) -> list[Message]:
+        self.online(**limits)
+        return list(self.dialogue(Opening(ts=self.now, streams=[self.stream])))
+
+    def record(self, *readings: Reading, historical: bool = False, device: str = "press") -> list[Message]:
+        stream = self.stream if device == "press" else Stream("01KB2X", device)
+        seq = stream.next
+        stream.next += 1
+        batch = Batch(
+            device=device, ts=self.now, readings=list(readings), bad=sum(r.quality == "bad" for r in readings)
+        )
+        return list(self.dialogue(Record(seq, stream, seq, self.now, batch, historical)))
+
+    def changed(self, device: str = "press") -> list[Message]:
+        return list(self.dialogue(DeviceChanged(device=device, ts=self.now, streams=[self.stream])))
+
+    def hear(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        assert self.dialogue(Incoming(topic=topic, payload=payload, retain=retain)) == []
+
+    def state(self, *, online: bool, at: int) -> None:
+        self.hear("spBv1.0/STATE/scada", json.dumps({"online": online, "timestamp": at}).encode())
+
+    def tick(self, seconds: int = 1) -> list[Message]:
+        self.now += 1000 * seconds
+        return list(self.dialogue(Tick(ts=self.now, streams=[self.stream])))
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def kinds(messages: list[Message]) -> list[str]:
+    return ["/".join(message.topic.split("/")[2::2]) for message in messages]
+
+
+def only(messages: list[Message]) -> Payload:
+    assert len(messages) == 1, kinds(messages)
+    return decode(messages[0].payload)
+
+
+def good(value: object, tag: str = "a", ts: int = NOW) -> Reading:
+    return Reading(tag=tag, value=value, ts=ts, quality="good")
+
+
+def bad(tag: str = "a", ts: int = NOW) -> Reading:
+    return Reading(tag=tag, value=None, ts=ts, quality="bad", code="BadSensorFailure", reason="wire broken")
+
+
+# --- births -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_stateful(scene: Scene):
+    """The route numbers and orders for us."""
+    assert isinstance(scene.dialogue, Stateful)
+    assert scene.encoder.snapshots is False
+
+
+def test_births_say_the_newest_of_every_device(scene: Scene):
+    """All devices, also those that are offline; those are dead again at once."""
+    scene.add()
+    scene.add("meter", state="offline")
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(5)]))
+    messages = scene.open()
+    assert kinds(messages) == ["NBIRTH", "DBIRTH/press", "DBIRTH/meter", "DDEATH/meter"]
+    assert [decode(message.payload).seq for message in messages] == [0, 1, 2, 3]
+    assert decode(messages[1].payload).metric("a").value == 5
+    assert decode(messages[2].payload).metric("a").is_null
+    assert {(message.qos, message.retain, message.proof) for message in messages} == {(0, False, False)}
+    assert scene.course == "flow"
+
+
+def test_seq_wraps_after_255(scene: Scene):
+    """One counter for all messages of the node, modulo 256."""
+    scene.add()
+    scene.open()
+    seqs = [only(scene.record(good(n % 9))).seq for n in range(600)]
+    assert seqs == [(n + 2) % 256 for n in range(600)]
+
+
+def test_bdseq_wraps_and_survives_a_damaged_note(scene: Scene):
+    """After 255 comes 0; a note nobody can read counts as none."""
+    for stored, expected in ((b"254", 255), (b"255", 0), (b"x", 0)):
+        scene.memo.put("sparkplug.bdseq", stored)
+        assert scene.begin().bdseq == expected
+        assert decode(scene.dialogue.connecting().payload).metric("bdSeq").value == (expected + 1) % 256
+
+
+def test_a_birth_that_is_too_large_hurts_its_device_only(scene: Scene):
+    """The others are born; records of the large one are refused for good, without using up numbers."""
+    scene.add("press", *(TagInfo(f"a tag with a long name {n}", "int16") for n in range(100)))
+    scene.add("meter")
+    messages = scene.open(max_packet_bytes=2000)
+    assert kinds(messages) == ["NBIRTH", "DBIRTH/meter"]
+    with pytest.raises(Rejected, match="larger than the broker takes"):
+        scene.record(good(1, "a tag with a long name 1"))
+    assert only(scene.record(good(1), device="meter")).seq == 2
+
+
+def test_data_is_cut_to_the_brokers_limit(scene: Scene):
+    """Several DDATA, each with its own number, together all readings in order."""
+    tags = [TagInfo(f"t{n}", "string") for n in range(40)]
+    scene.add("press", *tags)
+    scene.open(max_packet_bytes=3000)
+    messages = scene.record(*(good("x" * 100, info.tag) for info in tags))
+    payloads = [decode(message.payload) for message in messages]
+    assert len(payloads) > 1
+    assert all(len(message.payload) < 3000 for message in messages)
+    assert [payload.seq for payload in payloads] == list(range(2, 2 + len(payloads)))
+    assert sum(len(payload.metrics) for payload in payloads) == 40
+    with pytest.raises(Rejected, match="more than the broker takes"):
+        scene.record(good("x" * 4000, "t0"))
+    assert only(scene.record(good("x", "t0"))).seq == 2 + len(payloads)
+
+
+def test_aliases_are_stable_and_unique(scene: Scene):
+    """A rebirth says the same numbers; no two metrics share one."""
+    scene.add()
+    scene.add("meter")
+    first = [[m.alias for m in decode(one.payload).metrics] for one in scene.open()]
+    second = [[m.alias for m in decode(one.payload).metrics] for one in scene.open()]
+    numbers = [alias for aliases in first for alias in aliases if alias is not None]
+    assert first == second
+    assert len(numbers) == len(set(numbers)) == 3
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_older_than_its_birth_is_history(scene: Scene):
+    """A record that got its number before the birth is no news after it."""
+    scene.add()
+    early = scene.stream.next
+    scene.stream.next += 1
+    scene.open()
+    batch = Batch(device="press", ts=NOW, readings=[good(1)])
+    late = only(list(scene.dialogue(Record(1, scene.stream, early, NOW, batch))))
+    assert late.metrics[0].is_historical
+    assert not only(scene.record(good(2))).metrics[0].is_historical
+
+
+def test_quality_is_said_while_it_is_not_good_and_once_when_it_is_again(scene: Scene):
+    """BAD with code and reason, then 192, then nothing."""
+    scene.add()
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(5)]))
+    scene.open()
+    qualities = []
+    for reading in (bad(), good(1), good(2)):
+        metric = only(scene.record(reading)).metrics[0]
+        quality = metric.property("Quality")
+        qualities.append(None if quality is None else quality.value)
+        assert metric.is_null is (reading.value is None)
+    assert qualities == [0, 192, None]
+
+
+def test_history_does_not_touch_live_quality(scene: Scene):
+    """A bad value of yesterday does not make today's good one a recovery."""
+    scene.add()
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(5)]))
+    scene.open()
+    metric = only(scene.record(bad(), historical=True)).metrics[0]
+    assert (metric.is_historical, metric.keys) == (True, ["Quality", "Code", "Reason"])
+    assert only(scene.record(good(1))).metrics[0].keys == []
+
+
+def test_metrics_stand_in_the_order_of_their_times(scene: Scene):
+    """Sources with clocks of their own do not answer so; a recovery is said all the same."""
+    scene.add("press", TagInfo("a", "int16"), TagInfo("b", "int16"))
+    scene.open()  # nothing was read: both are BAD
+    payload = only(scene.record(good(1, "a", NOW + 5), good(2, "b", NOW + 1)))
+    assert [metric.timestamp for metric in payload.metrics] == [NOW + 1, NOW + 5]
+    assert [metric.keys for metric in payload.metrics] == [["Quality"], ["Quality"]]
+
+
+def test_a_value_that_does_not_fit_its_type_widens_it(scene: Scene):
+    """A scaled int16 holds 61.2: the device is born anew as Double, and so after a restart."""
+    scene.add()
+    scene.open()
+    messages = scene.record(good(61.2))
+    assert kinds(messages) == ["DBIRTH/press", "DDATA/press"]
+    assert decode(messages[0].payload).metric("a").datatype == 10
+    assert decode(messages[1].payload).metrics[0].value == 61.2
+    scene.begin()
+    assert decode(scene.open()[1].payload).metric("a").datatype == 10
+
+
+def test_a_birth_widens_types_too(scene: Scene):
+    """What was read before the session may not fit either."""
+    scene.add()
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(2**40)]))
+    metric = decode(scene.open()[1].payload).metric("a")
+    assert (metric.datatype, metric.value) == (4, 2**40)
+
+
+def test_types_the_device_tells_bear_it_anew(scene: Scene):
+    """An unknown type is guessed; when it is learned, one DBIRTH says it, and a state without news says nothing."""
+    scene.add("press", TagInfo("a"))
+    assert decode(scene.open()[1].payload).metric("a").datatype == 10
+    scene.image.describe("press", {0: "uint8"})
+    assert decode(scene.changed()[0].payload).metric("a").datatype == 5
+    assert scene.changed() == []
+
+
+def test_readings_without_a_metric_are_left_out(scene: Scene):
+    """A tag of an older catalogue costs itself only; a record of nothing else costs no number."""
+    scene.add()
+    scene.open()
+    assert [m.value for m in only(scene.record(good(1), good(2, "gone"), historical=True)).metrics] == [1]
+    assert scene.record(good(2, "gone"), historical=True) == []
+    assert only(scene.record(good(3))).seq == 3
+
+
+def test_records_of_a_removed_device_are_refused(scene: Scene):
+    """There is no birth to say them under: quarantine, which is declared."""
+    scene.add()
+    scene.open()
+    scene.image.remove("press")
+    assert kinds(scene.changed()) == ["DDEATH/press"]
+    with pytest.raises(Rejected, match="not configured"):
+        scene.record(good(1))
+
+
+def test_a_gap_is_declared_as_a_metric_of_the_node(scene: Scene):
+    """NDATA; the newest one stands in every later NBIRTH."""
+    scene.add()
+    scene.open()
+    gap = Gap(
+        id="01K", kind="dropped", device="press", from_ts=1, to_ts=2, reason="full", epoch="E", from_seq=3, to_seq=9
+    )
+    messages = list(scene.dialogue(Record(1, scene.stream, 0, NOW, gap)))
+    assert kinds(messages) == ["NDATA"]
+    assert json.loads(str(only(messages).metrics[0].value))["to_seq"] == 9
+    assert '"to_seq":9' in str(decode(scene.open()[0].payload).metric("Edge Agent/Gap").value)
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_device_dies_and_comes_back(scene: Scene):
+    """DDEATH at once; its offline readings say nothing more; DBIRTH when it is back."""
+    scene.add()
+    scene.open()
+    scene.image.set_state("press", "offline", now=NOW, reason="cable")
+    assert kinds(scene.changed()) == ["DDEATH/press"]
+    assert scene.changed() == []
+    assert scene.record(bad()) == []
+    scene.image.set_state("press", "degraded", now=NOW)
+    assert kinds(scene.changed()) == ["DBIRTH/press"]
+
+
+def test_a_dead_device_is_born_for_its_history(scene: Scene):
+    """What it had to say is said, and when no more comes it is dead again."""
+    scene.add(state="offline")
+    assert kinds(scene.open()) == ["NBIRTH", "DBIRTH/press", "DDEATH/press"]
+    assert kinds(scene.record(good(1), historical=True)) == ["DBIRTH/press", "DDATA/press"]
+    assert kinds(scene.record(good(2), historical=True)) == ["DDATA/press"]
+    assert [kinds(scene.tick()) for _ in range(6)] == [[], [], [], [], ["DDEATH/press"], []]
+
+
+def test_devices_of_other_routes_are_not_born(scene: Scene):
+    """The `devices:` globs of the publisher count."""
+    scene.add()
+    scene.wanted = False
+    assert kinds(scene.open()) == ["NBIRTH"]
+    assert scene.changed() == []
+
+
+# --- goodbye ----------------------------------------------------------------------------------------------------------
+
+
+def test_goodbye_is_a_death_for_each(scene: Scene):
+    """DDEATH for every device, then NDEATH at QoS 1 with the session's bdSeq and no seq."""
+    scene.add()
+    scene.open()
+    messages = list(scene.dialogue(Offline(ts=NOW, streams=())))
+    assert kinds(messages) == ["DDEATH/press", "NDEATH"]
+    death = decode(messages[-1].payload)
+    assert (messages[-1].qos, death.seq, [m.name for m in death.metrics]) == (1, None, ["bdSeq"])
+    assert list(scene.dialogue(Offline(ts=NOW, streams=()))) == []
+
+
+def test_who_was_not_born_does_not_die(scene: Scene):
+    """Nothing is said before a birth."""
+    scene.add()
+    scene.online()
+    assert scene.changed() == []
+    assert scene.tick() == []
+    assert list(scene.dialogue(Offline(ts=NOW, streams=()))) == []
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rebirth_is_a_new_opening(scene: Scene):
+    """The first request opens anew at once; while births rest, records wait for the next one."""
+    scene.add()
+    scene.open()
+    scene.now += 1000
+    scene.hear("spBv1.0/plant/NCMD/gw-01", REBIRTH)
+    assert scene.course == "open"
+    birth = decode(scene.open()[0].payload)
+    assert (birth.seq, birth.metric("bdSeq").value) == (0, scene.dialogue.bdseq)
+    scene.hear("spBv1.0/plant/NCMD/gw-01", REBIRTH)
+    assert (scene.course, scene.dialogue.why) == ("hold", "")
+    scene.tick()
+    assert scene.course == "open"
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "retain"),
+    [
+        ("spBv1.0/plant/NCMD/gw-01", REBIRTH, True),
+        ("spBv1.0/plant/DCMD/gw-01/press", REBIRTH, False),
+        ("spBv1.0/plant/NCMD/gw-01", REBIRTH[:-1] + b"\x00", False),
+        ("spBv1.0/plant/NCMD/gw-01", b"\xff\xff", False),
+        ("spBv1.0/plant/NCMD/gw-01", b"", False),
+        ("spBv1.0/STATE/other", b'{"online":false,"timestamp":1}', False),
+    ],
+)
+def test_what_is_no_rebirth_changes_nothing(scene: Scene, topic: str, payload: bytes, retain: bool):
+    """Retained, to a device, false, garbage, empty, another host: data flows on."""
+    scene.add()
+    scene.open()
+    scene.now += 5000
+    scene.hear(topic, payload, retain=retain)
+    assert scene.course == "flow"
+
+
+def test_a_write_is_refused(scene: Scene):
+    """The agent only reads; what else stands in a rebirth command is refused, too."""
+    scene.add()
+    scene.open()
+    scene.now += 1000
+    message = Outgoing()
+    message.metrics.add(name="a", int_value=7)
+    scene.hear("spBv1.0/plant/DCMD/gw-01/press", message.SerializeToString())
+    assert scene.course == "flow"
+    message.metrics.add(name="Node Control/Rebirth", boolean_value=True)
+    scene.hear("spBv1.0/plant/NCMD/gw-01", message.SerializeToString())
+    assert scene.course == "open"
+
+
+# --- the primary host -------------------------------------------------------------------------------------------------
+
+
+def test_births_wait_for_the_primary_host():
+    """Nothing flows before its STATE says online; when it leaves, so do we."""
+    scene = Scene(primary_host="scada")
+    scene.add()
+    scene.online()
+    assert scene.course == "hold"
+    assert "scada" in scene.dialogue.why
+    scene.state(online=False, at=5)
+    assert scene.course == "hold"
+    scene.state(online=True, at=4)  # older than what we know
+    assert scene.course == "hold"
+    scene.state(online=True, at=5)
+    assert scene.course == "open"
+    scene.open()
+    scene.state(online=False, at=4)
+    assert scene.course == "flow"
+    scene.state(online=False, at=6)
+    assert (scene.course, scene.dialogue.why) == ("leave", "the primary host scada is offline")
+    scene.state(online=True, at=7)
+    assert scene.course == "leave"
+
+
+def test_the_hosts_clock_is_remembered_per_server_and_over_sessions():
+    """A retained offline of long ago is not taken for news; another server has its own history."""
+    scene = Scene(primary_host="scada")
+    scene.online(server="a")
+    scene.state(online=True, at=100)
+    scene.begin()
+    scene.online(server="a")
+    scene.state(online=True, at=50)
+    assert scene.course == "hold"
+    scene.begin()
+    scene.online(server="b")
+    scene.state(online=True, at=50)
+    assert scene.course == "open"
+
+
+def test_with_several_servers_an_offline_host_is_looked_for_elsewhere():
+    """Held and told offline: the next server has its turn."""
+    scene = Scene(primary_host="scada")
+    scene.online(servers=2)
+    scene.state(online=False, at=1)
+    assert scene.course == "leave"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"ONLINE", b"{}", b'{"online":1,"timestamp":2}', b'{"online":true}', b"[]", b"\xff"]
+)
+def test_a_state_nobody_can_read_counts_for_nothing(payload: bytes):
+    """Old or broken hosts do not let data flow by accident."""
+    scene = Scene(primary_host="scada")
+    scene.online()
+    scene.hear("spBv1.0/STATE/scada", payload)
+    assert scene.course == "hold"
+
+
+# --- delivery ---------------------------------------------------------------------------------------------------------
+
+
+def test_strict_data_wants_proof_and_lingers(scene: Scene):
+    """QoS 0 with proof, kept for two keep-alives of this broker."""
+    scene.add()
+    scene.open(keep_alive=15.0)
+    message = scene.record(good(1))[0]
+    assert (message.qos, message.proof, scene.dialogue.linger) == (0, True, 30.0)
+
+
+def test_qos1_acknowledges_everything():
+    """One QoS for all, so that brokers keep the order; nothing lingers."""
+    scene = Scene(delivery="qos1")
+    scene.add()
+    messages = [*scene.open(), *scene.record(good(1))]
+    assert {(message.qos, message.proof) for message in messages} == {(1, False)}
+    assert scene.dialogue.linger == 0.0
+
+
+@pytest.mark.parametrize("group", ["", "a/b", "a+", "#", "line\n"])
+def test_ids_are_one_level_of_a_topic(group: str):
+    """A group nobody could subscribe to is a mistake of the configuration."""
+    with pytest.raises(ValueError, match="Sparkplug id"):
+        SparkplugConfig.model_validate({"type": "sparkplug_b", "group": group})
