@@ -199,10 +199,15 @@ class DeviceConfig(Model, ABC):
                 type=tag.catalogue_type(),
                 unit=tag.unit,
                 description=tag.description,
-                interval="once" if tag.interval == "once" else round((tag.interval or self.interval) * 1000),
+                interval=self._interval_of(tag),
             )
             for name, tag in self.tag_table.items()
         ]
+
+    def _interval_of(self, tag: TagBase) -> int | str | None:
+        if tag.awaited:
+            return None
+        return "once" if tag.interval == "once" else round((tag.interval or self.interval) * 1000)
 
 
 # --- publishers and encoders ------------------------------------------------------------------------------------------

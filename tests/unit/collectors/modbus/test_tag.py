@@ -138,6 +138,13 @@ def test_tags_refused(tag: dict[str, Any], hint: str) -> None:
         config({"a": {"address": "holding:0"} | tag} | others)
 
 
+def test_a_tag_that_waits_for_an_edge_has_no_interval() -> None:
+    """The catalogue names no interval for it, and nobody need wait for it."""
+    device = config({"bit": {"address": "coil:0"}, "a": {"address": "holding:0", "read_on": {"tag": "bit"}}})
+    assert [info.interval for info in device.catalogue()] == [1000, None]
+    assert [tag.awaited for tag in device.tag_table.values()] == [False, True]
+
+
 # --- the layout -------------------------------------------------------------------------------------------------------
 
 
