@@ -232,6 +232,10 @@ class _RouteView:
         return self._route.mqtt
 
     @property
+    def conflict(self) -> str | None:
+        return self._route.conflict
+
+    @property
     def stats(self) -> OutboxStats:
         return self._route.outbox.stats
 

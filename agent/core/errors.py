@@ -61,7 +61,14 @@ class TransientError(AgentError):
 
 
 class ConnectionLost(TransientError):
-    """The peer is gone or never was there: back off and reopen."""
+    """The peer is gone or never was there: back off and reopen.
+
+    `blames`: the peer hung up, perhaps because of something that was in flight.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, blames: bool = False) -> None:
+        super().__init__(reason, retry_after=retry_after)
+        self.blames = blames
 
 
 class Refused(TransientError):

@@ -20,6 +20,7 @@ from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Record
 from agent.core.ports import Outbox, Reader
 from agent.runtime.lanes import LanePlan, TokenBucket
+from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
 from agent.settings.base import Replay
 from agent.telemetry import metrics
@@ -61,6 +62,7 @@ class Cut:
         clock: Clock,
         replay: Replay,
         hooks: Hooks,
+        suspects: Suspects | None = None,
     ) -> None:
         self._name = name
         self._outbox = outbox
@@ -72,6 +74,11 @@ class Cut:
         self._paused_until = 0.0
         self._flying: set[Future[None]] = set()
         self._refusals: dict[int, int] = {}
+        self._suspects = suspects if suspects is not None else Suspects()
+        self._suspects.session(talk.limits.max_packet_bytes)
+        self._alone = asyncio.Lock()  #: held while something is sent next to a suspect
+        self._waited: set[str] = set()  # devices with suspects that have let the others go first
+        self.heard = False  #: the broker has taken something in this session
         self._later: list[tuple[float, Record]] = []
         self._hurried = False
         self._lingering: deque[tuple[float, Record]] = deque()
@@ -190,6 +197,32 @@ class Cut:
             return None
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
+        if self._suspects:
+            async with self._alone:
+                return await self._send_warily(record, reader)
+        return await self._send(record, reader)
+
+    async def _send_warily(self, record: Record, reader: Reader) -> Future[None] | None:
+        """Send what is accused last, and alone: it may be what makes the broker hang up."""
+        if not self._suspects.accused(record):
+            return await self._send(record, reader)
+        if times := self._suspects.guilty(record):
+            self._suspects.convicted(record)
+            self._quarantine(record, reader, f"the broker hangs up on it without a word: {times} times, it alone")
+            return None
+        device = record.stream.device
+        if device not in self._waited:
+            self._waited.add(device)
+            self._parked[device] = self._clock.monotonic() + self._suspects.patience(device)
+            return None
+        if self._flying:
+            await asyncio.wait(self._flying)
+        outcome = await self._send(record, reader)
+        if outcome is not None:
+            await asyncio.wait((outcome,))
+        return outcome
+
+    async def _send(self, record: Record, reader: Reader) -> Future[None] | None:
         try:
             outcome, size = await self._talk.deliver(record)
         except Rejected as never:
@@ -209,6 +242,9 @@ class Cut:
         error = outcome.exception()
         if error is None:
             self._result["ok"].inc()
+            self.heard = True
+            if self._suspects:
+                self._suspects.cleared(record)
             if self._refusals:
                 self._refusals.pop(record.row, None)
             linger = 0.0 if self._hurried else self._talk.linger
@@ -218,8 +254,12 @@ class Cut:
             else:
                 reader.ack(record)
         elif isinstance(error, Rejected):
+            self._suspects.cleared(record)
             self._quarantine(record, reader, error.reason)
-        elif isinstance(error, TransientError) and not isinstance(error, ConnectionLost):
+        elif isinstance(error, ConnectionLost):
+            if error.blames:
+                self._suspects.dropped(record, proven=self.heard)
+        elif isinstance(error, TransientError):
             self._refused(record, reader, error)
 
     def _refused(self, record: Record, reader: Reader, error: TransientError) -> None:

@@ -22,6 +22,7 @@ from agent.core.image import Image
 from agent.core.ports import Dialogue, Encoder, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.cut import Cut, Hooks
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
+from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
 from agent.settings.base import Replay
 from agent.telemetry import metrics
@@ -74,11 +75,18 @@ class Route:
         self._leaving = asyncio.Event()
         self._draining = False
         self._cut: Cut | None = None
+        self._suspects = Suspects()
+        self._dialogue: Dialogue | None = None
         self._repeats = Repeats()
         self._failures = 0
         self._down_since = clock.monotonic()
         self._up = metrics.PUBLISHER_UP.labels(name)
         self._up.set(0)
+
+    @property
+    def conflict(self) -> str | None:
+        """Session of another agent that speaks under our id at this broker, as far as this session has heard."""
+        return getattr(self._dialogue, "conflict", None)
 
     async def run(self) -> None:
         """Publish until :meth:`leave`; never raises but for cancellation."""
@@ -114,7 +122,7 @@ class Route:
     async def _attempt(self, attempt: Attempt) -> None:
         if self._leaving.is_set():
             return
-        dialogue = self._encoder.begin(self._image, self.outbox.memo)
+        dialogue = self._dialogue = self._encoder.begin(self._image, self.outbox.memo)
         await self.outbox.flush()  # what the dialogue put into the memo is durable before the CONNECT
         will = self._will_maker(dialogue) if isinstance(dialogue, Stateful) else dialogue.will
         try:
@@ -150,6 +158,7 @@ class Route:
             hooks=Hooks(
                 self._image.settle, self._snapshot, self._say_refused, partial(self._is_online, session), self._is_held
             ),
+            suspects=self._suspects,
         )
         if self._draining:
             cut.hurry()
@@ -157,7 +166,7 @@ class Route:
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch(session), name=f"publisher {self.name}: watch")
-                await talk.say(self._online(session))
+                (await talk.say(self._online(session))).add_done_callback(partial(_heard, cut))
                 unlisten = self._image.listen(changed)
                 lanes: list[Coroutine[Any, Any, None]] = [talk.mail(self._said), talk.hear(), cut.run()]
                 if self._encoder.tick is not None:
@@ -268,3 +277,7 @@ class Route:
             if self.wants(device):
                 for batch in self._image.snapshot(device, self._clock.now_ms(), clock=unsynced):
                     self.outbox.append(batch)
+
+
+def _heard(cut: Cut, outcome: Future[None]) -> None:
+    cut.heard |= not outcome.cancelled() and outcome.exception() is None

@@ -134,9 +134,10 @@ class ScriptedSession:
         if self._error is not None:
             return
         self._error = error or ConnectionLost("cut by the test")
+        blames = getattr(self._error, "blames", False)
         for sent in self._flying.values():
             if not sent.future.done():
-                sent.future.set_exception(ConnectionLost(str(self._error)))
+                sent.future.set_exception(ConnectionLost(str(self._error), blames=blames))
         self._flying.clear()
         self._incoming.put_nowait(None)
         self._changed.set()
@@ -174,6 +175,6 @@ class ScriptedPublisher:
         finally:
             session.drop(ConnectionLost("closed by us"))
 
-    def drop(self, reason: str = "cut by the test") -> None:
-        """Cut the newest session."""
-        self.session.drop(ConnectionLost(reason))
+    def drop(self, reason: str = "cut by the test", *, blames: bool = False) -> None:
+        """Cut the newest session; `blames`: the broker hung up."""
+        self.session.drop(ConnectionLost(reason, blames=blames))

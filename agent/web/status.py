@@ -30,6 +30,10 @@ class RouteView(Protocol):
         """Version of the protocol in use."""
 
     @property
+    def conflict(self) -> str | None:
+        """Session of another agent that speaks under our id at the same broker."""
+
+    @property
     def stats(self) -> OutboxStats:
         """Figures of its outbox."""
 
@@ -74,6 +78,7 @@ def _route(route: RouteView) -> Mapping[str, Any]:
         "state": route.state,
         "reason": route.reason,
         "mqtt": route.mqtt,
+        "conflict": route.conflict,
         "outbox": structs.asdict(route.stats),
         "streams": streams,
     }

@@ -101,7 +101,7 @@ async def test_broker_frozen(mosquitto, start_load, make_agent):
             assert await agent.stop() == 0
         finally:
             os.kill(broker, signal.SIGCONT)
-        assert agent.events("agent.stopped")[0]["left"] >= 40
+        assert agent.events("agent.stopped")[0]["left"] > 20  # more than the window holds
         await agent.start()
         await consumer.heard(3, *load.devices)
         await caught_up(agent)
