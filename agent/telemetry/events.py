@@ -74,6 +74,7 @@ EVENTS: dict[str, Event] = {
     "opcua.backfilled": Event(
         "info", "History of an outage was read: `values` of `tags`; `failed` tags have none (`reason`)."
     ),
+    "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
     "opcua.filter_refused": Event(
         "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
+from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.past import Past
@@ -22,7 +23,7 @@ class OpcUaCollector:
     def __init__(self, name: str, config: OpcUaConfig, site: Site, pace: Pace = _PACE) -> None:
         self._plan = compile_plan(name, site.agent, config, pace)
         self._site = site
-        self._past = Past()
+        self._past = Past(Choice(self._plan.urls))
         self._guard = Guard(name, site.agent, access_of(dict(config)), site.data_dir / "pki", site.clock)
 
     def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:

@@ -58,8 +58,10 @@ class OpcUaConfig(DeviceConfig):
 
     type: Literal["opcua"]
     """Protocol of the device."""
-    url: Annotated[str, AfterValidator(_check_url)]
+    url: Annotated[str, AfterValidator(_check_url)] | None = None
     """`opc.tcp://HOST:PORT/PATH`; port 4840 unless given."""
+    urls: list[Annotated[str, AfterValidator(_check_url)]] = Field(default_factory=list)
+    """Instead of `url`: redundant servers, the preferred first; one that is gone or not well is left for another."""
     mode: Literal["subscribe", "poll"] = "subscribe"
     """subscribe: the server says what changes; poll: the agent reads."""
     timeout: Interval = 5.0
@@ -96,6 +98,14 @@ class OpcUaConfig(DeviceConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> OpcUaConfig:
         check_access(access_of(dict(self)))
+        return self
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> OpcUaConfig:
+        if (self.url is None) == (not self.urls):
+            raise ValueError("a device has either url: or urls:; write url: opc.tcp://HOST:4840")
+        if self.backfill and self.clock.use == "agent":
+            raise ValueError("backfill needs the source's times; leave out clock: {use: agent} or backfill")
         return self
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.collectors.opcua.backfill import VALUES, Backfill
 from agent.collectors.opcua.background import Background
+from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.guard import Guard
@@ -29,6 +30,7 @@ from agent.collectors.opcua.session import Connection, Times, connected
 from agent.collectors.opcua.settling import Settling
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.types import Types
+from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Loss
 from agent.core.ports import Site
@@ -41,11 +43,24 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
 @asynccontextmanager
+async def _elsewhere_next(choice: Choice, clock: Clock) -> AsyncIterator[None]:
+    """Where a connection fails the next one is made to another server, if there is one."""
+    url = choice.url
+    try:
+        yield
+    except Exception:
+        if choice.url == url:
+            choice.failed(clock.monotonic())
+        raise
+
+
+@asynccontextmanager
 async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
+        _elsewhere_next(past.choice, site.clock),
         connected(
-            plan.url,
+            past.choice.url,
             guard,
             f"{plan.agent}/{plan.device}",
             Times(plan.timeout, plan.pace.session, plan.pace.channel, plan.pace.close),
@@ -69,6 +84,7 @@ class Conversation:
     ) -> None:
         self._plan, self._site, self._clock = plan, site, site.clock
         self._past = past
+        self._url = past.choice.url
         self._listening = False
         self._connection = connection
         self._background = background
@@ -160,6 +176,8 @@ class Conversation:
         """The connection is being left."""
         if self.inbox.error is not None:
             log.warning("opcua.disconnected", device=self._plan.device, reason=str(self.inbox.error))
+            if self._past.choice.url == self._url:
+                self._past.choice.failed(self._clock.monotonic())
         if self._listening:
             self._past.told = self._publishing.told
         if self._plan.backfill:
@@ -193,8 +211,15 @@ class Conversation:
         while True:
             await self._server.look()
             self.inbox.complain(self._server.complaint)
+            self._compare(self._server.service_level)
             self._note()
             await self._clock.sleep(every)
+
+    def _compare(self, level: int | None) -> None:
+        """Leave a server that is not well for another that may be."""
+        if level is not None and self._past.choice.leave(level, self._clock.monotonic()):
+            log.warning("opcua.failover", device=self._plan.device, service_level=level, to=self._past.choice.url)
+            raise ConnectionLost(f"the server's service level is {level}; another server takes over")
 
     async def _audit(self) -> None:
         while True:
@@ -228,6 +253,7 @@ class Conversation:
             {
                 "mode": "subscribe" if self._plan.subscribe else "poll",
                 **self._server.facts(),
+                **({"server": self._past.choice.url} if len(self._plan.urls) > 1 else {}),
                 "chunk_read": self._reads.size,
                 "chunk_monitor": self._creates.size,
                 "configured": len(self._plan.points),

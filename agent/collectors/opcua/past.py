@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.limits import ChunkLimit
 
 
@@ -20,6 +21,7 @@ class Span:
 class Past:
     """Of the connections before."""
 
+    choice: Choice
     told: int | None = None  #: until when (epoch ms) the last one's subscriptions told us everything; None: not open
     reads: ChunkLimit = field(default_factory=ChunkLimit)
     creates: ChunkLimit = field(default_factory=ChunkLimit)

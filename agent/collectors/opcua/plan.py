@@ -114,7 +114,7 @@ class DevicePlan(NamedTuple):
 
     device: str
     agent: str
-    url: str
+    urls: tuple[str, ...]  #: redundant servers, the preferred first
     subscribe: bool
     timeout: float
     use_source_time: bool
@@ -136,13 +136,13 @@ def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> De
     return DevicePlan(
         device=device,
         agent=agent,
-        url=config.url,
+        urls=tuple(config.urls) if config.url is None else (config.url,),
         subscribe=config.mode == "subscribe",
         timeout=config.timeout,
         use_source_time=config.clock.use == "source",
         utc_offset=config.clock.utc_offset,
         max_skew=config.clock.max_skew,
-        backfill=config.backfill and config.clock.use == "source",
+        backfill=config.backfill,
         size=len(config.tags),
         points=points_of(config.tags, config.interval),
         groups=poll_groups(config.tags.values(), config.interval),

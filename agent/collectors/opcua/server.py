@@ -15,6 +15,7 @@ from agent.collectors.opcua.services import (
     NAMESPACE_ARRAY,
     SERVER_ARRAY,
     SERVER_STATE,
+    SERVICE_LEVEL,
     Services,
     node_id,
 )
@@ -45,6 +46,7 @@ class Server:
         self.max_items_per_call: int | None = None
         self.max_nodes_per_browse: int | None = None
         self.profile: Profile | None = None
+        self.service_level: int | None = None  #: 0 to 255, where it is told
         self._product: str | None = None
         self._state: str | None = None
 
@@ -79,11 +81,12 @@ class Server:
         before = self._clock.now_ms()
         try:
             data = await self._services.read(
-                [node_id(SERVER_STATE, 0), node_id(CURRENT_TIME, 0)], "reading the server's state"
+                [node_id(each, 0) for each in (SERVER_STATE, CURRENT_TIME, SERVICE_LEVEL)], "reading the server's state"
             )
         except (Refused, Undecodable):
             return
-        state, time = _value(data[0]), _value(data[1])
+        state, time, level = (_value(each) for each in data)
+        self.service_level = level if isinstance(level, int) else None
         if isinstance(state, int):
             self._state = _STATES[state] if 0 <= state < len(_STATES) else str(state)
         if isinstance(time, dt.datetime):
@@ -103,5 +106,6 @@ class Server:
             "product": self._product,
             "profile": None if self.profile is None else self.profile.name,
             "server_state": self._state,
+            "service_level": self.service_level,
         }
         return {key: value for key, value in facts.items() if value is not None}

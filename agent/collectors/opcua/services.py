@@ -19,6 +19,7 @@ exact.install()
 
 NAMESPACE_ARRAY = NodeAddress(0, 2255)
 SERVER_STATE = NodeAddress(0, 2259)
+SERVICE_LEVEL = NodeAddress(0, 2267)
 CURRENT_TIME = NodeAddress(0, 2258)
 SERVER_ARRAY = NodeAddress(0, 2254)
 BUILD_INFO = (NodeAddress(0, 2261), NodeAddress(0, 2263), NodeAddress(0, 2262))  #: product, manufacturer, product URI
