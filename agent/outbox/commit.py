@@ -17,6 +17,7 @@ from agent.outbox.job import Committed, Job, Row
 from agent.outbox.lanes import Lanes
 from agent.outbox.pack import pack_gap
 from agent.outbox.ring import Waiting
+from agent.outbox.spare import NOTE, SPARED_BYTES
 from agent.outbox.state import OpenGap, State
 from agent.outbox.streams import Low, Track
 
@@ -84,15 +85,53 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
         now_ms=state.clock.now_ms(),
     )
     made = Plan(job, gaps, batches, [], [], state.lanes, first_row)
+    for one in state.spared.spill():
+        if not state.book.in_file(one.track):
+            job.new_streams.append((one.track.id, one.track.stream.epoch, one.track.stream.device))
+        size = len(one.packed)
+        job.spilled.append((one.row, one.track.id, one.seq, one.seq, one.ts, size, one.readings, one.packed))
     tracks: dict[int, Track] = {}
     for waiting in gaps:
         if not _grow(state, made, waiting):
             _insert(state, made, waiting, tracks)
     for waiting in batches:
         _insert(state, made, waiting, tracks)
+    for track in state.book if state.settings.disk == "on_outage" else ():
+        _note(track, tracks)
     job.streams = [(track.next, track.ts, number) for number, track in tracks.items()]
     state.committing = len(gaps) + len(batches)
     return made
+
+
+def _note(track: Track, tracks: dict[int, Track]) -> None:
+    """Numbers that were given away without the disk are written down with the next commit."""
+    if track.id and track.committed >= track.next:
+        track.next = track.committed + 1
+        tracks[track.id] = track
+
+
+def spare(state: State, now: float) -> bool:
+    """Hand what waits to the live lane from memory, where `disk: on_outage` allows it; False where the disk is due."""
+    lanes, ring, spared = state.lanes, state.ring, state.spared
+    if state.settings.disk != "on_outage" or lanes is None or not ring.batches or state.spill_due(now):
+        return False
+    if ring.gaps or state.doomed or state.refused or state.memo.dirty:
+        return False
+    if now - spared.noted > NOTE:
+        spared.noted = now
+        return False
+    if not all(one.session == lanes.session and one.content is not None and one.track.id for one in ring.batches):
+        return False
+    _, batches = ring.take(SPARED_BYTES, JOB_RECORDS)
+    for waiting in batches:
+        state.last_row += 1
+        waiting.row = state.last_row
+        waiting.track.ts = max(waiting.track.ts, waiting.ts)
+        spared.add(waiting, now)
+        state.book.committed(waiting.track, waiting.seq, None)
+        waiting.track.settle()
+        _deliver(state, waiting, len(waiting.packed))
+    return True
 
 
 def _grow(state: State, made: Plan, waiting: Waiting) -> bool:
@@ -136,6 +175,7 @@ def _insert(state: State, made: Plan, waiting: Waiting, tracks: dict[int, Track]
 def undone(state: State, made: Plan) -> None:
     """Nothing of it is on disk."""
     state.committing = 0
+    state.spared.kept(state.acked)
     for waiting in made.gaps:
         waiting.packed = b""
     for number, _, _ in made.job.new_streams:
@@ -151,6 +191,10 @@ def applied(state: State, made: Plan, committed: Committed) -> None:
     """All of it is on disk."""
     job = made.job
     state.committing = 0
+    lows = {low.id: low for low in committed.lows}
+    gone = {row for _, _, row in job.quarantined}
+    for waiting in state.spared.spilled():
+        _spilled(state, waiting, lows, gone=waiting.row in gone)
     for row in job.acked:
         state.acked.pop(row, None)
     for row in job.dropped:
@@ -159,7 +203,6 @@ def applied(state: State, made: Plan, committed: Committed) -> None:
         state.refused.pop(row, None)
     for growth in made.growths:
         _grown(state, made, growth)
-    lows = {low.id: low for low in committed.lows}
     for waiting in made.inserted:
         _inserted(state, waiting, lows)
     for low in lows.values():
@@ -184,6 +227,19 @@ def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:
     before = track.hold if known is None else known.hold
     lows[track.id] = Low(track.id, min((n for n in (before, hold) if n is not None), default=None), rows=True)
     _deliver(state, waiting, size)
+
+
+def _spilled(state: State, waiting: Waiting, lows: dict[int, Low], *, gone: bool) -> None:
+    track = waiting.track
+    state.written += len(waiting.packed)
+    if gone:
+        return
+    known = lows.get(track.id)
+    before = track.hold if known is None else known.hold
+    lows[track.id] = Low(track.id, waiting.seq if before is None else min(before, waiting.seq), rows=True)
+    if state.lanes is not None and waiting.session != state.lanes.session:
+        state.late -= 1
+        state.lanes.to_backlog(waiting.row)
 
 
 def _deliver(state: State, waiting: Waiting, size: int) -> None:

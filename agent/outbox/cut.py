@@ -15,7 +15,7 @@ from operator import add
 import msgspec
 
 from agent.core.flow import MAX_BATCH_READINGS, Batch
-from agent.outbox.pack import OPTIONAL, Columns, columns, make_storable, pack_columns
+from agent.outbox.pack import OPTIONAL, Columns, columns, make_storable, pack_columns, squeezed
 
 #: Envelope of a message, topic included, bytes.
 ENVELOPE = 768
@@ -140,16 +140,20 @@ def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
 class Packer:
     """Packs a batch once, however many routes append it.
 
-    Remembers the last few by identity: routes append one after the other, without an await in between.
+    Remembers the last few by identity: routes append one after the other, without an await in between. With `small`
+    the bytes are deflated.
     """
 
     def __init__(self, remembered: int = 4) -> None:
-        self._last: deque[tuple[Batch, int, list[Piece]]] = deque(maxlen=remembered)
+        self._last: deque[tuple[Batch, tuple[int, bool], list[Piece]]] = deque(maxlen=remembered)
 
-    def __call__(self, batch: Batch, max_bytes: int, /) -> list[Piece]:
-        for known, limit, result in self._last:
-            if known is batch and limit == max_bytes:
+    def __call__(self, batch: Batch, max_bytes: int, /, *, small: bool = False) -> list[Piece]:
+        wanted = (max_bytes, small)
+        for known, how, result in self._last:
+            if known is batch and how == wanted:
                 return result
         result = pieces(batch, max_bytes)
-        self._last.append((batch, max_bytes, result))
+        if small:
+            result = [(piece, squeezed(packed)) for piece, packed in result]
+        self._last.append((batch, wanted, result))
         return result

@@ -27,6 +27,7 @@ class Job(msgspec.Struct, kw_only=True):
     dropped: list[int] = []  #: rows that go, declared by gaps among `inserts` and `updates`
     quarantined: list[tuple[str, int, int]] = []  #: reason, when (ms), row
     updates: list[tuple[bytes, int, int]] = []  #: gaps that grew: packed, size, row
+    spilled: list[tuple[int, int, int | None, int, int, int, int, bytes]] = []  #: as `inserts`, but before all else
     inserts: list[tuple[int, int, int | None, int, int, int, int, bytes]] = []
     #: row, stream, hold, seq, ts, size, readings, packed
     streams: list[tuple[int, int, int]] = []  #: next, ts, id
@@ -39,7 +40,14 @@ class Job(msgspec.Struct, kw_only=True):
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (
-            self.acked or self.dropped or self.quarantined or self.updates or self.inserts or self.memo or self.streams
+            self.spilled
+            or self.acked
+            or self.dropped
+            or self.quarantined
+            or self.updates
+            or self.inserts
+            or self.memo
+            or self.streams
         )
 
 

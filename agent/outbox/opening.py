@@ -38,7 +38,9 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
         state.age = Age(state.settings.max_age, opened.last_row + 1)
         if state.lanes is not None:
             state.lanes.file_appeared(opened.last_row, opened.records)
-        for stream, gap in declarations(opened, state.settings.durability, started_ms):
+        for stream, gap in declarations(
+            opened, state.settings.durability, started_ms, spared=state.settings.disk == "on_outage"
+        ):
             state.declare(book.of(stream.device, stream.epoch), gap)
         for row in _still_down(state, opened):
             _longer(state, row, started_ms)

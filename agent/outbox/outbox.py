@@ -120,7 +120,7 @@ class SqliteOutbox:
         if isinstance(content, Gap):
             self._state.append_gap(content)
         elif content.readings:
-            for batch, packed in _packed(content, self._max_record_bytes):
+            for batch, packed in _packed(content, self._max_record_bytes, small=self._settings.compress):
                 self._state.append_batch(batch, packed)
         if self._writer is not None:
             self._writer.wake()

@@ -24,9 +24,13 @@ from agent.core.flow import Batch, Gap, Reading
 
 BATCH = b"\x01"
 GAP = b"\x02"
+SMALL = b"\x03"  #: a batch, deflated
 
 #: Optional fields of a reading by their number in the format. Numbers are for ever; new fields get new ones.
 OPTIONAL = ("src", "unit", "label", "code", "status", "reason", "why")
+
+#: Smaller batches are left as they are, bytes.
+_WORTH_DEFLATING = 256
 
 Column = list[Any]
 _encode = msgspec.msgpack.Encoder().encode
@@ -148,22 +152,36 @@ def pack_gap(gap: Gap) -> bytes:
     return _seal(GAP, _encode(gap))
 
 
+def squeezed(packed: bytes) -> bytes:
+    """The bytes of a batch, deflated where that is worth it: half the disk and flash wear for some CPU."""
+    if packed[:1] != BATCH or len(packed) < _WORTH_DEFLATING:
+        return packed
+    small = _seal(SMALL, zlib.compress(memoryview(packed)[1:-4], 1))
+    return small if len(small) < len(packed) else packed
+
+
 def unpack(packed: bytes) -> Batch | Gap:
     """What was packed. Raises Undecodable."""
     if len(packed) < 6 or zlib.crc32(packed[:-4]) != int.from_bytes(packed[-4:], "little"):
         msg = "checksum does not match"
         raise Undecodable(msg)
     body = memoryview(packed)[1:-4]
-    unpackers: dict[bytes, Callable[[memoryview], Batch | Gap]] = {BATCH: _unpack_batch, GAP: _decode_gap}
+    unpackers: dict[bytes, Callable[[memoryview], Batch | Gap]] = {
+        BATCH: _unpack_batch, GAP: _decode_gap, SMALL: _inflate,
+    }  # fmt: skip
     unpacker = unpackers.get(packed[:1])
     if unpacker is None:
         msg = f"unknown format {packed[:1].hex()}"
         raise Undecodable(msg)
     try:
         return unpacker(body)
-    except (msgspec.MsgspecError, ValueError, TypeError, IndexError, KeyError) as error:
+    except (msgspec.MsgspecError, zlib.error, ValueError, TypeError, IndexError, KeyError) as error:
         msg = f"cannot be decoded: {error}"
         raise Undecodable(msg) from error
+
+
+def _inflate(body: memoryview) -> Batch:
+    return _unpack_batch(memoryview(zlib.decompress(body)))
 
 
 def _unpack_batch(body: memoryview) -> Batch:

@@ -60,7 +60,7 @@ def restamped(batch: Batch, correction: int) -> Batch:
     near = min(abs(correction) // 2, _NEAR_MS)
     return Batch(
         batch.device, batch.ts + correction, list(_readings(batch, correction, near)), batch.cat, batch.snapshot, None,
-        batch.bad, batch.uncertain,
+        batch.bad, batch.uncertain, batch.backfill,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from agent.core.flow import Batch
 from agent.outbox.guard import translated
 from agent.outbox.job import Row
-from agent.outbox.pack import pack_batch
+from agent.outbox.pack import pack_batch, squeezed
 from agent.outbox.restamp import offset_of, restamped
 from agent.outbox.state import State
 from agent.outbox.store import Store
@@ -65,7 +65,9 @@ class Restamper:
             mine = isinstance(batch, Batch) and batch.clock is not None
             if mine and isinstance(batch, Batch) and row.row not in state.unset.told and not state.is_gone(row.row):
                 right = restamped(batch, correction)
-                result.append(Fixed(row, right, pack_batch(right), row.ts + correction))
+                packed = pack_batch(right)
+                packed = squeezed(packed) if state.settings.compress else packed
+                result.append(Fixed(row, right, packed, row.ts + correction))
         return result
 
     async def _write(self, fixed: Sequence[Fixed]) -> None:

@@ -11,7 +11,9 @@ from agent.outbox.schema import Durability
 from agent.outbox.streams import StoredStream
 
 
-def declarations(opened: Opened, durability: Durability, started_ms: int) -> list[tuple[StoredStream, Gap]]:
+def declarations(
+    opened: Opened, durability: Durability, started_ms: int, *, spared: bool = False
+) -> list[tuple[StoredStream, Gap]]:
     """The gaps to be said, each with the stream it is about.
 
     Every stream of the previous run was down from its last commit until now. Where that run did not end itself and the
@@ -39,6 +41,7 @@ def declarations(opened: Opened, durability: Durability, started_ms: int) -> lis
             )
         )
         power = not opened.clean and not opened.same_boot and durability == "commit"
+        power = power or (spared and not opened.clean)
         if power or opened.damage is not None:
             result.append(
                 (
@@ -46,7 +49,7 @@ def declarations(opened: Opened, durability: Durability, started_ms: int) -> lis
                     Gap(
                         id=ulid(started_ms),
                         kind="lost",
-                        reason="power lost" if opened.damage is None else f"outbox file damaged: {opened.damage}",
+                        reason=_reason(opened) if opened.damage is None else f"outbox file damaged: {opened.damage}",
                         # Damage may have hit any number; power only what came after the last one on disk.
                         from_seq=stream.next if opened.damage is None else 1,
                         to_seq=None if opened.damage is None else last or None,
@@ -55,6 +58,10 @@ def declarations(opened: Opened, durability: Durability, started_ms: int) -> lis
                 )
             )
     return result
+
+
+def _reason(opened: Opened) -> str:
+    return "power lost" if not opened.same_boot else "ended while records were in memory only"
 
 
 def over(streams: Sequence[StoredStream], held: set[int], previous_epoch: str | None) -> list[int]:

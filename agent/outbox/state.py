@@ -16,6 +16,7 @@ from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
 from agent.outbox.memo import CachedMemo
 from agent.outbox.restamp import Unset, offset_of
 from agent.outbox.ring import Ring, Waiting
+from agent.outbox.spare import Spared
 from agent.outbox.streams import StreamBook, Track
 from agent.settings.base import OutboxSettings
 
@@ -60,6 +61,7 @@ class State:
         self.age = Age(settings.max_age, 0)
         self.dropped_now: dict[GapKind, int] = {}  #: since it was last said
         self.unset = Unset()
+        self.spared = Spared()
         self.adopted = False  #: what the file knew is taken over, and the time before this run declared
         self.unknown_loss: tuple[str, int] | None = None  #: reason and time, where a file could not be read at all
 
@@ -123,7 +125,7 @@ class State:
     def cut(self) -> Lanes:
         """A new session: what is on disk is its backlog, and what waits for its commit will be."""
         self.session += 1
-        self.late = len(self.ring) + self.committing
+        self.late = len(self.ring) + self.committing + len(self.spared)
         max_bytes, max_records = self.lane_bounds
         self.lanes = Lanes(
             last_row=self.last_committed,
@@ -151,7 +153,8 @@ class State:
     def ack(self, record: Record) -> None:
         """The broker has it."""
         self.unset.told.discard(record.row)
-        self.acked[record.row] = self._stream_id(record)
+        if not self.spared.acked(record.row):
+            self.acked[record.row] = self._stream_id(record)
         self.records -= 1
         self.bytes -= record.size
 
@@ -181,6 +184,12 @@ class State:
 
     def _stream_id(self, record: Record) -> int:
         return self._track(record).id
+
+    def spill_due(self, now: float) -> bool:
+        """Whether what is in memory only has to go to the disk (`disk: on_outage`)."""
+        if not self.spared:
+            return False
+        return self.lanes is None or self.spared.of_another(self.lanes.session) or self.spared.overdue(now)
 
     # --- bounds -------------------------------------------------------------------------------------------------------
 

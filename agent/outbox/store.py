@@ -190,6 +190,8 @@ class Store:
     def _apply(self, db: sqlite3.Connection, job: Job) -> None:
         if job.new_streams:
             db.executemany("INSERT INTO streams VALUES (?, ?, ?, 1, 0)", job.new_streams)
+        if job.spilled:
+            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job.spilled)
         if job.acked:
             ranges = runs(job.acked)
             if job.keep_acked:

@@ -42,11 +42,14 @@ class Track(msgspec.Struct):
     ts: int = 0
     hold: int | None = None
     rows: bool = False
+    spared: dict[int, None] = {}  #: numbers in memory only, in order (`disk: on_outage`)
 
     def settle(self) -> None:
         """Recompute `low`."""
         # While something waits for its commit, all above the last committed number may be what waits.
         ceiling = self.committed + 1 if self.pending else self.stream.next
+        if self.spared:
+            ceiling = min(ceiling, next(iter(self.spared)))
         self.stream.low = ceiling if self.hold is None else min(self.hold, ceiling)
 
 

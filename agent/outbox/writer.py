@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from agent.core.errors import AgentError
-from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, undone
+from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
 from agent.outbox.job import Committed, Damaged, DiskRefused, Row
 from agent.outbox.opening import adopt
 from agent.outbox.report import Report
@@ -87,6 +87,8 @@ class Writer:
         """Rows read back. Call with the lock held."""
         if not self._is_open:
             raise DiskRefused("the outbox file is not open")
+        if self._state.spared.overlaps(low, high):
+            await self._commit()
         return await self._worker.call(partial(self._store.fetch, low, high, limit, max_bytes))
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -156,20 +158,21 @@ class Writer:
     @property
     def _pending(self) -> bool:
         state = self._state
-        return bool(state.ring or state.acked or state.doomed or state.refused or state.memo.dirty)
+        waits = state.ring or state.acked or state.doomed or state.refused or state.memo.dirty
+        return bool(waits) or state.spill_due(state.clock.monotonic())
 
     async def _cycle(self) -> None:
         flushing, self._flushing = self._flushing, []
         try:
             async with self.lock:
-                await self._commit_all()
+                await self._commit_all(everything=bool(flushing))
         finally:
             for future in flushing:
                 if not future.done():
                     future.set_result(None)
         self._report.figures(self._state)
 
-    async def _commit_all(self) -> None:
+    async def _commit_all(self, *, everything: bool) -> None:
         state, now = self._state, self._state.clock.monotonic()
         if self.refused and now < self._retry_at and not self._stopping:
             return
@@ -185,7 +188,9 @@ class Writer:
                 if needs_room(state):
                     count = 256 + len(state.acked) + (len(state.lanes.flight) if state.lanes else 0)
                     make_room(state, await self._worker.call(partial(self._store.oldest, count)))
-                if not self._pending:
+                if not (everything or self.refused or self._stopping) and spare(state, now):
+                    self._notify()
+                if not (self._pending or (everything and state.spared)):
                     break
                 left -= await self._commit()
                 if left <= 0 and not needs_room(state):

@@ -9,9 +9,12 @@ from agent.testing.outbox import ScriptedOutbox
 from agent.testing.outbox_contract import OutboxContract, batch, live
 
 
-@pytest.fixture(params=["memory", "commit", "fsync"])
+@pytest.fixture(params=["memory", "commit", "fsync", "on_outage"])
 def durability(request):
-    return request.param
+    """`on_outage`: with `commit`, but what a broker takes at once stays in memory."""
+    return (
+        {"durability": "commit", "disk": "on_outage"} if request.param == "on_outage" else {"durability": request.param}
+    )
 
 
 class TestSqliteOutbox(OutboxContract):
@@ -21,7 +24,7 @@ class TestSqliteOutbox(OutboxContract):
             return SqliteOutbox(
                 tmp_path / "route.sqlite",
                 name="route",
-                settings=OutboxSettings.model_validate({"durability": durability, "min_free_disk": "0B", **settings}),
+                settings=OutboxSettings.model_validate({"min_free_disk": "0B", **durability, **settings}),
                 clock=SystemClock(),
             )
 
