@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent.collectors.opcua.certificates import (
@@ -31,7 +32,7 @@ from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
-_AGAIN = 10.0  #: seconds until a server that is not trusted is asked again: somebody may have trusted it
+_AGAIN = 5.0  #: seconds until a server that is not trusted is asked again: somebody may have trusted it
 _CLOCK_AGAIN = 30.0  #: the same while our own clock is not set
 _DAY = 86_400.0
 _WARN_DAYS = (0, 7, 30, 60)  #: an expiry is said when so many days are left
@@ -91,6 +92,13 @@ class Guard:
         readable = self.access.allow_plain_password or not self.access.has_password
         return self.access.secured or self.access.server_certificate is not None or not readable
 
+    @property
+    def pinned(self) -> bytes | None:
+        """The one certificate the server may have. Raises PermanentError."""
+        if self.access.server_certificate is None:
+            return None
+        return read_certificates(self.access.server_certificate)[0].public_bytes(serialization.Encoding.DER)
+
     def admit(self, der: bytes | None, uri: str | None, url: str) -> x509.Certificate:
         """The server's certificate, verified. `der`: as it sent it, issuers behind; `uri`: what it calls itself.
 
@@ -124,6 +132,7 @@ class Guard:
         else:
             reason = self._trust.objection(chain, self._now())
             if reason is None:
+                self._said.discard(("rejected", name))
                 return
             objection, command = reason, f"edge-agent trust -c agent.yaml {name}"
         kept = self._keep(certificate, url)

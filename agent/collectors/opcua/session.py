@@ -24,7 +24,7 @@ from agent.collectors.opcua.endpoints import matching
 from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.login import Login
 from agent.collectors.opcua.translate import translated
-from agent.core.errors import ConnectionLost
+from agent.core.errors import ConnectionLost, PermanentError, TransientError
 
 T = TypeVar("T")
 
@@ -124,10 +124,16 @@ def _secure(client: Client, guard: Guard, own: Own, server: x509.Certificate) ->
 
 async def _server_certificate(url: str, guard: Guard, times: Times) -> x509.Certificate:
     """Of the endpoint that is configured, verified. Asked without security: the guard decides, not the answer."""
-    client = _client(url, guard, times)
-    async with _channel(client, url, times):
-        with translated(f"asking {url} for its endpoints"):
-            endpoints = await client.get_endpoints()
+    try:
+        client = _client(url, guard, times)
+        async with _channel(client, url, times):
+            with translated(f"asking {url} for its endpoints"):
+                endpoints = await client.get_endpoints()
+    except (TransientError, PermanentError) as error:
+        pinned = guard.pinned
+        if pinned is None or isinstance(error, ConnectionLost):
+            raise
+        return guard.admit(pinned, None, url)  # some servers tell strangers nothing, but we know this one
     endpoint = matching(endpoints, guard.access)[0]
     return guard.admit(endpoint.ServerCertificate, endpoint.Server.ApplicationUri, url)
 

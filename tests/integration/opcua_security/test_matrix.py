@@ -98,6 +98,31 @@ async def test_a_plain_password_needs_to_be_allowed(
     await plain.stop()
 
 
+async def test_a_pinned_server_need_not_tell_its_endpoints(
+    fort: Fort, tmp_path: Path, server_pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that tell strangers nothing are reached with the certificate that is known; without it they are not."""
+    tell = fort.plant.server.iserver.get_endpoints
+    asked = 0
+
+    async def refuse(*args: Any, **more: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:  # both who ask before they connect; the third is told with its session
+            raise ua.uaerrors.BadServiceUnsupported
+        return await tell(*args, **more)
+
+    monkeypatch.setattr(fort.plant.server.iserver, "get_endpoints", refuse)
+    trusting(tmp_path, server_pair)
+    with pytest.raises(TransientError, match="BadServiceUnsupported"):
+        async with inside(fort.url, tmp_path, security={"policy": "Basic256Sha256"}):
+            pass
+    security = {"policy": "Basic256Sha256", "server_certificate": str(server_pair.der)}
+    async with inside(fort.url, tmp_path, security=security) as notebook:
+        await notebook.heard()
+    assert asked == 3
+
+
 async def test_nothing_weaker_is_taken_than_what_is_configured(hall: Hall, server_pair: Pair, tmp_path: Path) -> None:
     """A server without the wanted endpoint is a permanent failure that lists what it offers; no session is opened."""
     weak = await Fort.build(
