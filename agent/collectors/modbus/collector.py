@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from agent.collectors.modbus.compiled import Compiled
 from agent.collectors.modbus.line import ModbusLine
-from agent.collectors.modbus.plan import plan
+from agent.collectors.modbus.plan import Block, plan
 from agent.collectors.modbus.reactions import reaction_to
 from agent.collectors.modbus.samples import Samples
 from agent.collectors.modbus.setup import Setup
@@ -33,9 +33,8 @@ class ModbusCollector:
     async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
         with self._line.used():
             await self._line.ready()
-            if self._silent:
-                await self._probe()
-            samples = Samples(self._setup, self._line, self._site)
+            answers = await self._probe() if self._silent else None
+            samples = Samples(self._setup, self._line, self._site, answers)
             try:
                 yield samples
             finally:
@@ -46,18 +45,19 @@ class ModbusCollector:
                     )
                 samples.close()
 
-    async def _probe(self) -> None:
+    async def _probe(self) -> Block | None:
         """One request to a unit that kept silent, so that its neighbours lose no more than one time-out.
 
-        Another block each time: one that alone is silent must not keep the unit offline.
+        Another block each time: one that alone is silent must not keep the unit offline. Which one was answered.
         """
         setup = self._setup
-        points = [point for _, group in setup.groups for point in group]
+        points = [point for _, group in setup.groups for point in group if point.position not in setup.unread]
         if not points:
-            return
+            return None
         blocks = plan(points, setup.limits)
         block = blocks[self._probes % len(blocks)]
         self._probes += 1
         reply = await self._line.ask(setup.unit, Compiled.of(block, setup.timeout).request)
         if reply.code and reaction_to(reply.code).kind == "silent":
             raise NoAnswer(reaction_to(reply.code).reason)
+        return block

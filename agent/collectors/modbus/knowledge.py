@@ -106,6 +106,12 @@ class Knowledge:
         """Whether blocks are watched because they kept silent."""
         return bool(self._silences)
 
+    def doubt(self, block: Block, answers: Block | None) -> int:
+        """How much is to be said against asking a block first: two silences at its start end a scan."""
+        if block in self._silences:
+            return 2
+        return 0 if answers is not None and answers.points[0] in block.points else 1
+
     def keep_silent(self, silent: Sequence[tuple[Block, Reaction]], asked: Iterable[Block], now: float) -> bool:
         """Of the blocks asked these kept silent while others answered. Whether one is searched from now on."""
         counts = {block: self._silences.get(block, 0) + 1 for block, _ in silent}

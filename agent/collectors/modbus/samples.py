@@ -28,12 +28,16 @@ log = get_logger("modbus")
 
 
 class Samples:
-    """Iterates over the samples of one connection. Implements `scan.Brain`."""
+    """Iterates over the samples of one connection. Implements `scan.Brain`.
 
-    def __init__(self, setup: Setup, line: ModbusLine, site: Site) -> None:
+    `answers`: a block the unit is known to answer, where it kept silent before; it is asked first.
+    """
+
+    def __init__(self, setup: Setup, line: ModbusLine, site: Site, answers: Block | None = None) -> None:
         self._setup = setup
         self._line = line
         self._site = site
+        self._answers = answers
         self._clock = site.clock
         self._groups = [points for _, points in setup.groups]
         polled = [point for points in self._groups for point in points]
@@ -123,6 +127,8 @@ class Samples:
         self._allowance.earn(now)
         steps = [step for index in settled for step in self._read_on_edge(index)]
         regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
+        if self._answers is not None or self._knowledge.silences:
+            regular.sort(key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))
         self._probes = []
         if due.groups:
             self._measure(now)
@@ -207,12 +213,12 @@ class Samples:
         found, knowledge = scan.findings, self._knowledge
         now = self._clock.monotonic()
         self._seconds.observe(now - self._began)
+        held = self._held(found.said)  # before: silent blocks have been said
         if found.answered and (found.silent_blocks or knowledge.silences):
             asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
             asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
             self._moved |= knowledge.keep_silent(found.silent_blocks, asked, now)
         knowledge.try_again(found.undecided)
-        held = self._held(found.said)
         self._schedule.again((found.unread_groups | self._unfinished()) - {-1})
         if self._moved or found.refused or self._recovered:
             self._learn(found.refused, self._recovered, now, good=found.good > 0)

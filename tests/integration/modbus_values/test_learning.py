@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.core.errors import TransientError
 from agent.core.flow import Sample
 from agent.testing.site import SimpleSite
 from tests.integration.modbus.reading import Said, cycle, said, take
@@ -97,6 +98,35 @@ async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
             while 5 not in good(await take(samples)):
                 cycles += 1
                 assert cycles < 2000
+
+
+async def test_two_mute_blocks_do_not_keep_a_device_offline() -> None:
+    """A device whose first blocks never answer is found to answer another, and is read without them."""
+    plc = Plc()
+    plc.mute = {0, 20}
+    tags: dict[str, object] = {
+        "a": "holding:0",
+        "b": "holding:20",
+        "c": "holding:40",
+        "d": "input:50",
+        "x": "holding:60",
+    }
+    async with scripted(plc) as server, SimpleSite() as site:
+        config = device(server.url, tags, timeout="40ms", never_read=["holding:60"])
+        collector = config.build("press", site)
+        for _ in range(3):
+            with pytest.raises(TransientError, match="no answer"):
+                async with collector.open() as samples:
+                    await take(samples)
+        async with collector.open() as samples:
+            for _ in range(5):
+                found = await cycle(samples, config)
+                assert (found["c"], found["d"]) == (Said(40, "Good"), Said(50, "Good"))
+                assert found["a"].code == found["b"].code == "BadTimeout"
+            asked = len(plc.asked)
+            await cycle(samples, config)
+            assert plc.asked[asked:] == [(3, 40, 1), (4, 50, 1)]
+    assert not any(first <= 60 < first + count for _, first, count in plc.asked)
 
 
 async def test_other_tags_flow_while_a_large_block_is_searched() -> None:
