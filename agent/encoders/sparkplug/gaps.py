@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.core.flow import Gap
-from agent.encoders.json.messages import GapMessage
+from agent.encoders.common.messages import GapMessage
 
 
 def declaration(gap: Gap, agent: str, room: int) -> bytes:
