@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from agent.config import routed
+from agent.config import memory, routed
 from agent.config.buses import NEARLY_FULL, buses
 from agent.config.model import Config
 from agent.settings.base import DeviceConfig, PublisherConfig
@@ -28,6 +28,7 @@ def warnings(config: Config) -> list[str]:
         *_plain_text(config),
         *_busy_buses(config),
         *routed.warnings(config),
+        *memory.warnings(config),
     ]
 
 

@@ -158,6 +158,12 @@ def discard(db: sqlite3.Connection, which: Which) -> list[Row]:
     return rows
 
 
+def shift_acked(db: sqlite3.Connection, milliseconds: int) -> None:
+    """The wall clock was set: what was acknowledged before has another time on it now."""
+    with translated():
+        db.execute("UPDATE acked SET at = at + ?", (milliseconds,))
+
+
 def done(rows: Sequence[Row]) -> Done:
     """What was moved, as figures."""
     return Done(len(rows), sum(row.readings for row in rows), sum(row.size for row in rows))

@@ -11,10 +11,12 @@ from functools import partial
 from typing import TypeVar
 
 from agent.core.errors import AgentError
+from agent.outbox import shelves
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
 from agent.outbox.job import Committed, Damaged, DiskRefused, Row
 from agent.outbox.opening import adopt
 from agent.outbox.report import Report
+from agent.outbox.restamp import STEP_MS, offset_of
 from agent.outbox.setright import Restamper
 from agent.outbox.state import State
 from agent.outbox.store import Store
@@ -50,6 +52,7 @@ class Writer:
         self._suspect: str | None = None
         self._retry_at = 0.0
         self._look_at = 0.0
+        self._offset: int | None = None
         self._stopping = False
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -223,6 +226,13 @@ class Writer:
             self._report.disk_ok()
         self._notify()
 
+    async def _follow_clock(self) -> None:
+        """A step of the wall clock makes no kept record older or younger."""
+        offset, was = offset_of(self._state.clock), self._offset
+        self._offset = offset
+        if was is not None and abs(offset - was) >= STEP_MS:
+            await self.call(partial(shelves.shift_acked, milliseconds=offset - was))
+
     async def _set_right(self) -> None:
         """The clock is set: what nobody has been told yet gets its right times."""
         began = self._restamper.due
@@ -268,6 +278,7 @@ class Writer:
             state.free_disk = await self._worker.call(self._store.free_disk)
             keep = state.settings.keep_acked
             if keep is not None:
+                await self._follow_clock()
                 before = state.clock.now_ms() - int(keep.age * 1000)
                 await self._worker.call(partial(self._store.prune_acked, before, keep.max_bytes))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -248,3 +250,29 @@ async def test_acknowledged_records_are_kept_where_wanted(make, tmp_path):
     store.prune_acked(TS + 1, 100)
     assert store.db.execute("SELECT seq FROM acked").fetchall() == []
     store.close(clean=True)
+
+
+async def test_a_step_of_the_clock_makes_no_kept_record_older(tmp_path):
+    """keep_acked counts its age by the monotonic clock."""
+    clock = ManualClock(TS)
+    policy = OutboxSettings.model_validate({"min_free_disk": "0B", "keep_acked": {"age": "10m"}})
+    outbox = SqliteOutbox(tmp_path / "o.sqlite", name="o", settings=policy, clock=clock)
+
+    def kept() -> int:
+        with closing(sqlite3.connect(f"file:{tmp_path}/o.sqlite?mode=ro", uri=True)) as db:
+            return int(db.execute("SELECT count(*) FROM acked").fetchone()[0])
+
+    async with outbox.open():
+        with outbox.reader() as reader:
+            outbox.append(batch())
+            (record,) = await live(reader, 1)
+            reader.ack(record)
+            await outbox.flush()
+            for step in (3600, -7200, 3600):
+                clock.step_wall(step)
+                await clock.advance(6)
+                await outbox.flush()
+                assert kept() == 1
+            await clock.advance(600)
+            await outbox.flush()
+            assert kept() == 0
