@@ -127,6 +127,17 @@ class Namer:
             **dict(zip(ISA_95, levels, strict=False)),
         }
 
+    def raw(self, device: str, location: Sequence[str]) -> dict[str, str]:
+        """The same as they are, for a payload; a level there is not is empty."""
+        return {
+            "root": self._route.root,
+            "agent": self._route.agent,
+            "location": "/".join(location),
+            "device": device,
+            **dict.fromkeys(ISA_95, ""),
+            **dict(zip(ISA_95, location, strict=False)),
+        }
+
 
 class TagTopics:
     """Topics of all tags of a route's devices, rendered when they are first needed."""

@@ -18,7 +18,7 @@ QUALITY, CODE = ".quality", ".code"
 _IN_KEY = re.compile(r"([,= ])")
 _IN_MEASUREMENT = re.compile(r"([, ])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_LINE_BREAKS = {"\n": "\\n", "\r": "\\r"}
+_UNWRITABLE = {"\n": "\\n", "\r": "\\r", "\0": "\\0"}
 
 _INT64 = 2**63
 _UINT64 = 2**64
@@ -46,8 +46,8 @@ def tag_set(tags: Mapping[str, str]) -> str:
 
 def text_field(text: str) -> str:
     """A text in quotes. A line ends at a line break, so it is written as backslash and letter."""
-    for break_, written in _LINE_BREAKS.items():
-        text = text.replace(break_, written)
+    for char, written in _UNWRITABLE.items():
+        text = text.replace(char, written)
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

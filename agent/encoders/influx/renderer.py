@@ -103,12 +103,7 @@ class InfluxRenderer:
     def _head(self, device: str) -> str:
         known = self._heads.get(device)
         if known is None:
-            values = {
-                **self._namer.values(device, self._setting.location(device)),
-                # names stay what they are: it is a payload
-                "device": device,
-                "location": "/".join(self._setting.location(device)),
-            }
+            values = self._namer.raw(device, self._setting.location(device))
             render: Callable[[str], str] = lambda text: Template(text, values).render(values)  # noqa: E731
             tags = {key: render(text) for key, text in self._config.tags.items()}
             known = self._heads[device] = measurement_text(render(self._config.measurement)) + tag_set(tags)

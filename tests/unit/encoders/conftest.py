@@ -10,6 +10,7 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
 from agent.encoders.common.dialogue import StatusDialogue
 from agent.encoders.json import JsonConfig
+from agent.settings.base import EncoderConfig
 
 NOW = 1_763_760_000_000
 
@@ -36,7 +37,7 @@ class Stage:
         infos = [tag if isinstance(tag, TagInfo) else TagInfo(tag=tag, type="float32", unit="Cel") for tag in tags]
         self.image.add(name, location=location, tags=infos, cat=cat, now=NOW)
 
-    def begin(self, *, config: JsonConfig | None = None, **route) -> StatusDialogue:
+    def begin(self, *, config: EncoderConfig | None = None, **route) -> StatusDialogue:
         encoder = (config or JsonConfig()).build(RouteInfo(name="plant", agent="gw-01", **route))
         dialogue = encoder.begin(self.image, self.memo)
         assert isinstance(dialogue, StatusDialogue)

@@ -1,0 +1,166 @@
+"""Encoders against the devices they carry: mistakes with file and line when the configuration is read, and warnings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.config.loader import load
+from agent.config.summary import warnings
+from agent.core.errors import ConfigError
+from agent.encoders.common.naming import ISA_95, Template, safe_level, topic_template
+
+HEAD = """\
+agent: {{id: gw, location: [{location}]}}
+publishers:
+  plant:
+    type: mqtt
+    url: mqtt://192.0.2.1
+    version: "{version}"
+    encoder:
+{encoder}
+devices:
+"""
+DEVICE = """\
+  {name}:
+    type: modbus
+    url: tcp://192.0.2.2
+    tags:
+{tags}
+"""
+
+
+def written(tmp_path: Path, encoder: str, *, location: str = "acme, suzhou", version: str = "5", **devices: list[str]):
+    lines = "\n".join(f"      {line}" for line in encoder.split("\n"))
+    text = HEAD.format(location=location, version=version, encoder=lines)
+    for name, tags in (devices or {"press": ["oil", "water"]}).items():
+        rows = "\n".join(f'      "{tag}": {{address: "holding:{at}"}}' for at, tag in enumerate(tags))
+        text += DEVICE.format(name=name, tags=rows)
+    path = tmp_path / "agent.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(path: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    return [str(mistake).removeprefix(f"{path}:") for mistake in caught.value.mistakes]
+
+
+ENCODERS = [
+    "type: umh",
+    "type: value",
+    "type: influx",
+    'type: template\nreading: {n: "{tag}", d: "{device}", q: "{quality}"}',
+]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_defaults_are_right(tmp_path: Path, encoder: str) -> None:
+    """With MQTT 5 and two levels of location nobody has anything to say."""
+    assert warnings(load(written(tmp_path, encoder), {}).config) == []
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("version", ["auto", "3.1.1"])
+def test_what_cannot_be_audited_is_said(tmp_path: Path, encoder: str, version: str) -> None:
+    """Without user properties nobody can tell which messages are missing: `check` warns."""
+    [warning] = warnings(load(written(tmp_path, encoder, version=version), {}).config)
+    assert "3.1.1 nobody can audit" in warning
+
+
+@pytest.mark.parametrize(
+    ("encoder", "tags", "line", "words"),
+    [
+        ("type: umh", ["温度", "压力"], 7, "would share the topic umh/v1/acme/suzhou/press/_raw/__"),
+        ("type: umh", ["a.b", "a/b"], 7, "_raw/a/b"),
+        ("type: umh", ["."], 7, "empty level|names:"),
+        ("type: value", ["oil (1)", "oil [1]"], 7, "edge/acme/suzhou/press/oil__1_/value"),
+        ('type: template\ntopic: "x/{device}/{tag}"\nreading: "{value}"', ["a b", "a_b"], 9, "x/press/a_b"),
+        ("type: umh\nnames: {oil: water}", ["oil", "water"], 7, "_raw/water"),
+        ('type: umh\ntopic: "umh/v1/{area}/_raw/{tag}"', ["oil"], 9, "{area} is level 3 of a location"),
+        ('type: influx\ntopic: "{cell}/lines"', ["oil"], 9, "{cell} is level 5"),
+        ("type: influx", ["time"], 7, "no field named 'time'"),
+        ("type: influx", ["_field"], 7, "no field named '_field'"),
+        ("type: influx", ["oil", "oil.code"], 7, "oil.code"),
+        ("type: influx\nnames: {oil: water}", ["oil", "water"], 9, "field water"),
+        ('type: template\nreading: {v: "{value}"}', ["oil"], 9, "names the tag"),
+        ('type: template\nreading:\n  a: 1\n  v: "{valu}"', ["oil"], 11, "{valu} is not known here"),
+        ('type: template\nreading: "{tag}"\nmessage:\n  - "{readings} x"', ["oil"], 11, "alone"),
+        ("type: value\ntopic: x/{device}", ["oil"], 9, "put {tag} into it"),
+        ('type: value\ntopic: "{root}/{device}/{tag}"', ["oil"], 9, "put a level behind {tag}"),
+        ("type: umh\ntopic: umh/v1/{location}/raw/{tag}", ["oil"], 9, "no topic of UMH"),
+        ("type: umh\ntopic: umh/v1/{location}/_raw/x", ["oil"], 9, "put {tag} into it"),
+        ("type: umh\nnames: {oil: a b}", ["oil"], 9, "no level of a topic"),
+        ("type: influx\nmeasurement: '{tag}'", ["oil"], 9, "{tag} is not known in a measurement"),
+        ("type: influx\nmeasurement: '#x'", ["oil"], 9, "no measurement"),
+        ("type: influx\ntags: {time: x}", ["oil"], 9, "cannot be a tag"),
+        ("type: influx\ntags: {a: '{tag}'}", ["oil"], 9, "not known in a tag"),
+        ("type: influx\ntopic: $SYS/{device}", ["oil"], 9, "no topic"),
+        ("type: influx\nprecision: h", ["oil"], 9, "precision"),
+        ('type: value\nhistory_topic: "{root}/{location}/{device}/{tag}/value"', ["oil"], 9, "pass for news"),
+    ],
+)  # fmt: skip
+def test_mistakes(tmp_path: Path, encoder: str, tags: list[str], line: int, words: str) -> None:
+    """Said before anything runs, with the line, and what to write instead."""
+    found = mistakes(written(tmp_path, encoder, press=tags))
+    assert any(one.startswith(f"{line}:") and any(word in one for word in words.split("|")) for one in found), found
+
+
+def test_devices_may_share_a_topic_only_if_it_can_be_told(tmp_path: Path) -> None:
+    """Tags of two devices on one topic per tag are a mistake; lines and records of two devices may meet."""
+    devices = {"press": ["oil"], "cnc": ["oil"]}
+    [found] = mistakes(written(tmp_path, "type: umh\ntopic: umh/v1/{location}/_raw/{tag}", **devices))
+    assert "press, tag 'oil', and cnc, tag 'oil'" in found
+    assert warnings(load(written(tmp_path, "type: influx\ntopic: lines", **devices), {}).config) == []
+    shape = 'type: template\ntopic: all\nreading: {n: "{tag}", q: "{good}"}'
+    [warning] = warnings(load(written(tmp_path, shape, **devices), {}).config)
+    assert "nobody can tell them apart" in warning
+
+
+def test_many_collisions_are_told_a_few_times(tmp_path: Path) -> None:
+    """Ten thousand Chinese names do not make ten thousand lines."""
+    tags = [f"{chr(0x4E00 + n)}" for n in range(200)]
+    assert len(mistakes(written(tmp_path, "type: umh", press=tags))) == 10
+
+
+def test_odd_but_possible(tmp_path: Path) -> None:
+    """Too many levels for AWS, and a shape that hides the quality, are warnings."""
+    deep = written(tmp_path, "type: umh", location="a, b, c, d")
+    assert any("AWS IoT Core takes at most 7" in one for one in warnings(load(deep, {}).config))
+    blind = written(tmp_path, 'type: template\nreading: {t: "{tag}", v: "{value}", d: "{device}"}')
+    assert any("says nothing of the quality" in one for one in warnings(load(blind, {}).config))
+
+
+def test_a_topic_too_long_for_mqtt(tmp_path: Path) -> None:
+    """65,535 bytes is what MQTT takes."""
+    [found] = mistakes(written(tmp_path, f"type: umh\ntopic: umh/v1/{'x' * 65530}/_raw/{{tag}}", press=["oil"]))
+    assert "65535" in found
+
+
+def test_two_routes_that_would_talk_over_each_other(tmp_path: Path) -> None:
+    """Two routes of one agent at one broker need a `root:` each: their status topics are one otherwise."""
+    path = written(tmp_path, "type: umh")
+    more = '  value:\n    type: mqtt\n    url: mqtt://192.0.2.1\n    version: "5"\n    encoder: {type: value}\n'
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("devices:", more + "devices:"), encoding="utf-8")
+    assert [one for one in warnings(load(path, {}).config) if "another `root:`" in one]
+    path.write_text(text.replace("devices:", more + "    root: values\ndevices:"), encoding="utf-8")
+    assert warnings(load(path, {}).config) == []
+
+
+def test_templates_have_no_expressions() -> None:
+    """Names in braces and nothing else; doubled braces are braces."""
+    values = {name: name for name in ("root", "location", "device", "tag", *ISA_95)}
+    assert topic_template("{{a}}/{site}/{tag}").render(values) == "{a}/site/tag"
+    for text in ("{tag.x}", "{tag[0]}", "{tag!r}", "{tag:>9}", "{}", "{0}", "{tag", "tag}"):
+        with pytest.raises(ValueError, match=r"known|template"):
+            Template(text, ("tag",))
+
+
+@pytest.mark.parametrize("text", ["a+b", "a#b", "a/b", "a b", "温度", "a\0b", "$SYS", "ä"])
+def test_levels_are_safe(text: str) -> None:
+    """Nothing of what MQTT or a tool could trip over remains."""
+    assert not set(safe_level(text)) & set("+#/$ \0")
+    assert safe_level(text).isascii()
