@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from agent.core.errors import TransientError
 from agent.core.flow import Sample
+from agent.telemetry.metrics import SCAN_PERIOD
 from agent.testing.site import SimpleSite
 from tests.integration.modbus.reading import Said, cycle, said, take
 from tests.integration.modbus.servers import device, scripted
@@ -67,6 +70,7 @@ async def test_on_a_slow_bus_the_search_is_spread_over_cycles() -> None:
             assert skipped <= cycles / 10, (cycles, skipped)
             for _ in range(3):
                 assert len(good(await take(samples))) == expected
+            assert 0.9 < SCAN_PERIOD.labels("meter")._value.get() < 1.1
 
 
 async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
@@ -140,3 +144,43 @@ async def test_other_tags_flow_while_a_large_block_is_searched() -> None:
                 found = await cycle(samples, config)
                 assert found["good"].code == "Good"
     assert {name for name, what in found.items() if what.code != "Good"} == {"h63"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_a_device_refuses_no_value_is_wrong(seed: int) -> None:
+    """Of random layouts on devices with random holes every tag is said once a cycle, true or bad; in the end all is."""
+    rng = random.Random(seed)
+    plc = Plc()
+    plc.missing = {rng.randrange(400) for _ in range(rng.randrange(1, 25))}
+    tags: dict[str, object] = {}
+    truth: dict[str, object] = {}
+    for number in range(60):
+        offset, kind = rng.randrange(400), rng.choice(["uint16", "uint32", "list", "group"])
+        size = {"uint32": 2, "list": 4}.get(kind, 1)
+        tag: dict[str, object] = {"address": f"holding:{offset}"}
+        if kind == "uint32":
+            tag["type"] = "uint32"
+        elif kind == "list":
+            tag["count"] = 4
+        elif kind == "group":
+            tag["together"] = f"g{offset // 50}"
+        tags[f"t{number}"] = tag
+        if plc.missing.isdisjoint(range(offset, offset + size)):
+            truth[f"t{number}"] = {"uint32": offset << 16 | offset + 1, "list": [*range(offset, offset + 4)]}.get(
+                kind, offset
+            )
+    async with scripted(plc) as server, SimpleSite() as site:
+        config = device(server.url, tags, max_gap=rng.choice([0, 3, 20]), max_registers=rng.choice([60, 125]))
+        async with config.build("press", site).open() as samples:
+            single = {name for name, tag in config.tags.items() if tag.together is None}
+            found: dict[str, object] = {}
+            cycles = 0
+            while found.keys() & single != truth.keys() & single:
+                said_now = await cycle(samples, config)
+                found = {name: what.value for name, what in said_now.items() if what.code == "Good"}
+                assert all(found[name] == truth[name] for name in found)
+                cycles += 1
+                assert cycles < 200
+    for group in {tag.together for tag in config.tags.values()} - {None}:
+        members = [name for name, tag in config.tags.items() if tag.together == group]
+        assert sum(name in found for name in members) in (0, len(members))
