@@ -75,6 +75,7 @@ EVENTS: dict[str, Event] = {
         "info", "History of an outage was read: `values` of `tags`; `failed` tags have none (`reason`)."
     ),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
+    "opcua.no_conditions": Event("debug", "The server has no conditions to repeat."),
     "opcua.filter_refused": Event(
         "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."
     ),
@@ -142,7 +143,17 @@ EVENTS: dict[str, Event] = {
     "sparkplug.unknown_metric": Event("warning", "A reading has no metric in the birth; it was not sent."),
     "sparkplug.birth_too_large": Event("error", "A birth exceeds the broker's limit: the device cannot be published."),
     "mqtt.version_fallback": Event(
-        "warning", "The broker does not speak MQTT 5; 3.1.1 cannot tell when it refuses a message."
+        "warning",
+        "MQTT 3.1.1 is spoken: it cannot tell when it refuses a message (access rules, size) or why it hangs up.",
+    ),
+    "mqtt.taken_over": Event(
+        "error",
+        "The broker hangs up soon after each connect: another client probably uses our `client_id`, and each throws "
+        "the other out. Give every agent and publisher its own; we keep away for a minute at a time.",
+    ),
+    "mqtt.limit_learned": Event(
+        "warning",
+        "The broker hung up on larger packets, three times without a word: from now on none is larger than this.",
     ),
     "mqtt.subscribe_refused": Event(
         "warning", "The broker does not let us listen on `topics`; what comes there is not heard."

@@ -168,7 +168,8 @@ class Connection:
         self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         # paho dresses its own errors in the same reason codes
-        ours = Loss(LOCAL.get(reason.value, "the connection was closed from outside"))
+        outside = reason.value not in LOCAL
+        ours = Loss(LOCAL.get(reason.value, "the broker closed the connection without a word"), hung_up=outside)
         theirs = Loss(said(properties), reason.value)
         self._end(theirs if flags.is_disconnect_packet_from_server else ours, close=False)
 

@@ -70,6 +70,10 @@ class MqttConfig(PublisherConfig):
     window: int = Field(default=20, ge=1, le=10000)
     """Unacknowledged messages; the broker's Receive Maximum caps it."""
 
+    on_no_subscriber: Literal["accept", "hold"] = "accept"
+    """What follows when the broker has a message and nobody subscribes to it (PUBACK 0x10, MQTT 5 only). hold: it is
+    kept and offered again every 30 s; the device's later records wait behind it."""
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -132,6 +136,7 @@ class MqttConfig(PublisherConfig):
                 keep_alive=self.keep_alive,
                 connect_timeout=self.connect_timeout,
                 window=self.window,
+                hold_unheard=self.on_no_subscriber == "hold",
             ),
             site.clock,
         )

@@ -51,6 +51,8 @@ class Loss(NamedTuple):
 
     text: str
     code: int | None = None
+    hung_up: bool = False  #: the other side closed the connection without a word
+    retry_after: float | None = None
 
 
 class Handler(Protocol):

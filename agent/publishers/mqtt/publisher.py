@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from agent.core.ports import WillMaker
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.hangups import SMALLEST, End, Hangups
 from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Connack, Loss
 from agent.publishers.mqtt.session import MqttSession
@@ -29,8 +31,6 @@ log = get_logger("mqtt")
 
 _SILENT_CLOSES = 3
 """Closes without a CONNACK after which 3.1.1 is tried: old brokers hang up on a version they do not know."""
-_SMALLEST = 1024
-"""A limit learned from refusals never goes below this."""
 
 
 class Server(Struct, frozen=True):
@@ -54,6 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     keep_alive: float
     connect_timeout: float
     window: int
+    hold_unheard: bool = False
 
 
 class _VersionRefused(TransientError):
@@ -75,6 +76,8 @@ class MqttPublisher:
         self._window = options.window
         self._max_packet: int | None = None
         self._deaf_drops = 0
+        self._hangups = Hangups()
+        self._blind_said = False
         self._turn = 0  # of the servers
 
     @property
@@ -85,7 +88,11 @@ class MqttPublisher:
     async def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
         """See the port. Each time it ends, well or badly, the next of the servers has its turn."""
         try:
-            connection, session = await self._connect(will, listens)
+            try:
+                connection, session = await self._connect(will, listens)
+            except TransientError:
+                self._hangups.failed()
+                raise
             broken = True
             try:
                 yield session
@@ -100,7 +107,11 @@ class MqttPublisher:
     ) -> tuple[Connection, MqttSession]:
         options = self._options
         if options.version == "3.1.1":
-            return await self._attempt("3.1.1", will, listens)
+            opened = await self._attempt("3.1.1", will, listens)
+            if not self._blind_said:
+                self._blind_said = True
+                log.warning("mqtt.version_fallback", publisher=options.publisher, reason="version is set to 3.1.1")
+            return opened
         try:
             opened = await self._attempt("5", will, listens)
         except _VersionRefused as refused:
@@ -142,7 +153,9 @@ class MqttPublisher:
                     server.host, server.port, options.keep_alive, partial(self._will, will)
                 )
                 self._judge(connack)
-                session = MqttSession(connection, self._limits(version, connack), options.publisher)
+                session = MqttSession(
+                    connection, self._limits(version, connack), options.publisher, hold_unheard=options.hold_unheard
+                )
                 connection.attach(_Watch(self, session))
                 await self._listen(connection, listens)
         except TimeoutError:
@@ -234,7 +247,17 @@ class MqttPublisher:
         elif row.without == "window":
             self._window = max(1, self._window // 2)
         elif row.without == "size" and largest:
-            self._max_packet = max(_SMALLEST, largest // 2)
+            self._max_packet = max(SMALLEST, largest // 2)
+
+    def ended(self, end: End) -> float | None:
+        """A session is over: what is learned where the broker said nothing, and how long to keep away."""
+        verdict, options = self._hangups.ended(end), self._options
+        if verdict.limit is not None:
+            self._max_packet = verdict.limit
+            log.warning("mqtt.limit_learned", publisher=options.publisher, max_packet_bytes=verdict.limit)
+        if verdict.rival:
+            log.error("mqtt.taken_over", publisher=options.publisher, client_id=options.client_id)
+        return verdict.keep_away
 
 
 class _Watch:
@@ -243,6 +266,7 @@ class _Watch:
     def __init__(self, publisher: MqttPublisher, session: MqttSession) -> None:
         self._publisher = publisher
         self._session = session
+        self._since = time.monotonic()
         self.acknowledged = session.acknowledged
         self.received = session.received
         self.pinged = session.pinged
@@ -251,4 +275,9 @@ class _Watch:
     def lost(self, loss: Loss, /) -> None:
         if loss.code is not None:
             self._publisher.learn(loss.code, self._session.largest_flying)
+        lasted, flying = time.monotonic() - self._since, self._session.largest_flying
+        keep_away = self._publisher.ended(End(loss.hung_up, lasted, flying, self._session.largest_taken))
+        if keep_away is not None:
+            text = f"{loss.text}, again and again: another client probably uses our client_id; give each its own"
+            loss = loss._replace(text=text, retry_after=keep_away)
         self._session.lost(loss)

@@ -23,6 +23,7 @@ class Reaction(NamedTuple):
     retry_after: float | None = None
     without: Without | None = None
     attempts: int | None = None  #: refused: quarantine the record after so many; None: never
+    blames: bool = False  #: a message that was in flight may be the reason
 
 
 def _accepted(text: str) -> Reaction:
@@ -31,6 +32,10 @@ def _accepted(text: str) -> Reaction:
 
 def _lost(text: str, retry_after: float | None = None, without: Without | None = None) -> Reaction:
     return Reaction("lost", text, retry_after, without)
+
+
+def _blames(text: str, without: Without | None = None) -> Reaction:
+    return Reaction("lost", text, without=without, blames=True)
 
 
 def _later(text: str, retry_after: float) -> Reaction:
@@ -94,10 +99,10 @@ PUBACK: dict[int, Reaction] = {
 DISCONNECT: dict[int, Reaction] = {
     0x00: _lost("the broker ended the connection"),
     0x04: _lost("the broker ended the connection"),
-    0x80: _lost("the broker ended the connection without saying why"),
-    0x81: _lost("the broker received a packet it could not read"),
-    0x82: _lost("the broker saw a protocol error"),
-    0x83: _lost("the broker ended the connection for a reason of its own"),
+    0x80: _blames("the broker ended the connection without saying why"),
+    0x81: _blames("the broker received a packet it could not read"),
+    0x82: _blames("the broker saw a protocol error"),
+    0x83: _blames("the broker ended the connection for a reason of its own"),
     0x87: _later(f"not authorised; {_WHO}", 60),
     0x89: _later("the broker is busy", 10),
     0x8B: _lost("the broker is shutting down"),
@@ -105,14 +110,14 @@ DISCONNECT: dict[int, Reaction] = {
     0x8D: _lost("the broker did not hear from us within the keep-alive time"),
     0x8E: _later("another client took over our client_id; give each agent and publisher its own", 60),
     0x8F: _lost("the broker does not accept a topic filter"),
-    0x90: _lost("the broker does not accept the topic of a message"),
+    0x90: _blames("the broker does not accept the topic of a message"),
     0x93: _lost("the broker received more unacknowledged messages than it takes; smaller window", without="window"),
     0x94: _lost("the broker does not know a topic alias"),
-    0x95: _lost("the broker received a message larger than it takes; smaller messages", without="size"),
+    0x95: _blames("the broker received a message larger than it takes; smaller messages", without="size"),
     0x96: _later("the broker finds our message rate too high", 30),
     0x97: _later("a quota of the broker is used up", 60),
     0x98: _later("an administrator ended the connection", 30),
-    0x99: _lost("the broker does not accept a payload format"),
+    0x99: _blames("the broker does not accept a payload format"),
     0x9A: _lost("the broker keeps no retained messages; going on without", without="retain"),
     0x9B: _lost("the broker does not take this QoS; going on with QoS 0", without="qos"),
     0x9C: _later("the broker asks to use another server for now", 60),
@@ -143,5 +148,5 @@ def error(row: Reaction, code: int, said: str = "") -> AgentError:
     if row.kind == "permanent":
         return PermanentError(text)
     if row.kind == "lost":
-        return ConnectionLost(text, retry_after=row.retry_after)
+        return ConnectionLost(text, retry_after=row.retry_after, blames=row.blames)
     return TransientError(text, retry_after=row.retry_after)

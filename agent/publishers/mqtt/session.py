@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from agent.core.errors import AgentError, ConnectionLost, Rejected
+from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.link import Link, Loss
@@ -24,6 +24,13 @@ log = get_logger("mqtt")
 _MAX_INCOMING = 1000
 #: What was sent at QoS 0 and wants proof is followed by a PINGREQ so soon, seconds.
 _PROBE_AFTER = 0.1
+#: No acknowledgement at all for so many keep-alives while something waits for one: the broker is stuck, …
+_STUCK = 3
+#: … or for so many this one message, while others are acknowledged: it has forgotten it. MQTT resends only after a
+#: reconnect (4.4).
+_FORGOTTEN = 10
+#: Nobody subscribes and we are to hold: the device waits this long, seconds.
+_UNHEARD_RETRY = 30.0
 
 
 class _Bundle:
@@ -44,6 +51,7 @@ class _Flying(NamedTuple):
     order: int  # of writing, over all messages of the session
     answered: bool  # by a PUBACK; QoS 0 is only written
     proof: bool
+    retain: bool
 
 
 class _Packet(NamedTuple):
@@ -57,8 +65,12 @@ class _Packet(NamedTuple):
 class MqttSession:
     """See `agent.core.ports.Session`."""
 
-    def __init__(self, link: Link, limits: Limits, publisher: str) -> None:
+    def __init__(self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False) -> None:
         self.limits = limits
+        self.largest_taken = 0  #: bytes of the largest packet acknowledged
+        self._hold_unheard = hold_unheard
+        self._progress = time.monotonic()  # of acknowledgements
+        self._watchdog = asyncio.get_running_loop().call_later(limits.keep_alive / 2, self._watch)
         self._link = link
         self._publisher = publisher
         self._five = limits.mqtt == "5"
@@ -125,7 +137,8 @@ class MqttSession:
         flying = self._flying.pop(mid, None)
         if flying is None:
             return
-        self._ack_seconds.observe(time.monotonic() - flying.sent)
+        self._progress = now = time.monotonic()
+        self._ack_seconds.observe(now - flying.sent)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         if flying.proof:
@@ -163,21 +176,23 @@ class MqttSession:
             return
         text, code = loss.text, loss.code
         if code is None:
-            self._why = lambda: ConnectionLost(text)
+            self._why = lambda: ConnectionLost(text, retry_after=loss.retry_after, blames=loss.hung_up)
         else:
             row = reasons.reaction(reasons.DISCONNECT, code)
             self._why = lambda: reasons.error(row, code, text)
         self._gone.set()
         self._came.set()
+        self._watchdog.cancel()
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-        reason = str(self._why())
+        why = self._why()
+        reason, blames = str(why), isinstance(why, ConnectionLost) and why.blames
         if self._probe is not None:
             self._probe.cancel()
         flying, self._flying = [*self._unproven, *self._flying.values()], {}
         self._unproven.clear()
         for one in flying:
-            _fail(one.bundle, ConnectionLost(reason))
+            _fail(one.bundle, ConnectionLost(reason, blames=blames))
 
     @property
     def largest_flying(self) -> int:
@@ -214,7 +229,7 @@ class MqttSession:
         self._order += 1
         self._flying[mid] = _Flying(
             bundle, time.monotonic(), packet.size, message.topic, self._order, packet.qos > 0,
-            message.proof and not packet.qos,
+            message.proof and not packet.qos, message.retain,
         )  # fmt: skip
 
     def _probe_soon(self) -> None:
@@ -237,12 +252,29 @@ class MqttSession:
         finally:
             self._room = None
 
+    def _watch(self) -> None:
+        """An acknowledgement that never comes: answered pings do not excuse it."""
+        now, keep_alive = time.monotonic(), self.limits.keep_alive
+        self._watchdog = asyncio.get_running_loop().call_later(keep_alive / 2, self._watch)
+        oldest = next(iter(self._flying.values()), None)
+        if oldest is None:
+            return
+        if now - max(self._progress, oldest.sent) > _STUCK * keep_alive:
+            self._link.abort(f"the broker has acknowledged nothing for {_STUCK * keep_alive:g} s")
+        elif now - oldest.sent > _FORGOTTEN * keep_alive:
+            self._link.abort(f"the broker has not acknowledged a message for {_FORGOTTEN * keep_alive:g} s")
+
     def _taken(self, flying: _Flying, code: int) -> None:
+        self.largest_taken = max(self.largest_taken, flying.size)
         if code == 0x10:
             self._no_subscriber.inc()
             if not self._unheard:
                 self._unheard = True
                 log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
+            if self._hold_unheard and not flying.retain:
+                reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold"
+                _fail(flying.bundle, Refused(reason, retry_after=_UNHEARD_RETRY))
+                return
         bundle = flying.bundle
         bundle.left -= 1
         if not bundle.left and not bundle.future.done():

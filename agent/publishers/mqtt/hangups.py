@@ -1,0 +1,84 @@
+"""What can be learned from a broker that hangs up without a word. Pure.
+
+MQTT 3.1.1 has no DISCONNECT from the server, and mosquitto 2.0 sends none on a takeover. Two things are told apart:
+
+* a packet larger than any this broker has taken was in flight, `TRIES` times in a row: it is probably too large;
+* sessions end soon after they began, again and again, while connecting always works: probably another client uses our
+  client_id, and each throws the other out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: So many hang-ups in a row are no accident.
+TRIES = 3
+#: A takeover ends a session within this time, seconds: the other one comes back.
+SOON = 60.0
+#: From this many on we keep away, so that at least the other one can work, …
+KEEP_AWAY_AFTER = 6
+#: … this long, seconds.
+KEEP_AWAY = 60.0
+#: A limit learned never goes below this, bytes.
+SMALLEST = 1024
+
+
+class End(NamedTuple):
+    """How a session ended. Sizes are those of whole packets."""
+
+    hung_up: bool  #: the broker closed the connection, and said nothing
+    lasted: float  #: seconds since CONNACK
+    largest_flying: int  #: not acknowledged; 0: nothing was in flight
+    largest_taken: int  #: acknowledged in this session
+
+
+class Verdict(NamedTuple):
+    """What the next sessions do about it."""
+
+    limit: int | None = None  #: largest packet from now on
+    rival: bool = False  #: somebody else uses our client_id: said now, once
+    keep_away: float | None = None
+
+
+class Hangups:
+    """Counts from one session to the next."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._large = 0
+        self._short = 0
+        self._idle = False
+        self._said = False
+
+    def failed(self) -> None:
+        """Connecting failed: the broker is not there, which explains a lot."""
+        self._short, self._idle = 0, False
+
+    def ended(self, end: End) -> Verdict:
+        """A session is over."""
+        self._taken = max(self._taken, end.largest_taken)
+        return Verdict(self._too_large(end), *self._rival(end))
+
+    def _too_large(self, end: End) -> int | None:
+        if not end.hung_up or end.largest_flying <= max(self._taken, SMALLEST):
+            if end.hung_up or end.largest_taken:
+                self._large = 0
+            return None
+        self._large += 1
+        if self._large < TRIES:
+            return None
+        self._large = 0
+        return max(SMALLEST, self._taken, end.largest_flying // 2)
+
+    def _rival(self, end: End) -> tuple[bool, float | None]:
+        if not end.hung_up or end.lasted >= SOON:
+            self._short, self._idle = 0, False
+            if end.lasted >= SOON:
+                self._said = False
+            return False, None
+        self._short += 1
+        self._idle |= not end.largest_flying  # else something that was sent may be the reason
+        if self._short < TRIES or not self._idle:
+            return False, None
+        new, self._said = not self._said, True
+        return new, KEEP_AWAY if self._short >= KEEP_AWAY_AFTER else None
