@@ -53,7 +53,9 @@ interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security
 bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="modbus" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.test.stamp ## bad weather on every Modbus medium, then the demo with its audit, for MINUTES=60 in all
+soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather on Modbus, the demo with its audit (MINUTES=60 for these two)
+	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 \
+	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
 	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
 	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 48 )) $(ARGS)
 

@@ -80,3 +80,35 @@ async def test_agent_killed_under_load(mosquitto, start_load, make_agent):  # no
         assert len(cable.acked) > KILLS * 4
         assert cable.duplicates <= KILLS * AGAIN
         log.warning("kills=%s acked=%s duplicates=%s missing=0", KILLS, len(cable.acked), cable.duplicates)
+
+
+@pytest.mark.timeout(max(240, KILLS * 10))
+async def test_agent_that_spares_the_flash_killed_under_load(mosquitto, start_load, make_agent):  # noqa: F811
+    """What is missing is declared as lost, and is no more than was read within 5 s; no key means two things."""
+    load = await start_load(4, tags=25, interval_ms=100)
+    kills = max(3, KILLS // 6)
+    async with Recorder("127.0.0.1", mosquitto.port) as cable:
+        agent = make_agent(load, cable.port, replay={"max_rate": "500/s"}, outbox={"disk": "on_outage"})
+        file = agent.data_dir / "outbox" / "plant.sqlite"
+        for number in range(kills):
+            await agent.start()
+            await load.goes_on(1.5)
+            if number % 2:
+                cable.freeze()
+                await load.goes_on(0.5)
+            agent.kill()
+            cable.thaw()
+        await agent.start()
+        await load.goes_on(1)
+        assert await agent.stop() == 0
+        lost = {(gap["epoch"], gap["device"]): gap for gap in cable.gaps.values() if gap["kind"] == "lost"}
+        assert len(lost) == kills * len(load.devices)
+        missing = unaccounted(cable, file)
+        for epoch, device, seq in missing:
+            gap = lost[epoch, device]
+            assert gap["from_seq"] <= seq
+            assert gap["to_seq"] is None
+        assert len(missing) <= kills * 5 * 10 * len(load.devices)
+        assert cable.two_faced == []
+        assert len(cable.acked) >= kills * 10 * len(load.devices)
+        log.warning("kills=%s acked=%s lost and declared=%s", kills, len(cable.acked), len(missing))
