@@ -14,12 +14,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.core.errors import PermanentError
 
+#: What looking into a certificate may raise: it is only decoded when it is looked at, and a stranger may have sent it.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _KEY_BITS = 2048  #: what every policy takes (2048 to 4096) and small controllers can still verify in time
 _LIFE = dt.timedelta(days=3652)  #: ten years: replacing it means a visit to every server
 _BACKDATED = dt.timedelta(days=1)  #: the clocks of controllers run behind
@@ -45,7 +56,7 @@ def application_uri(certificate: x509.Certificate) -> str | None:
     """The application the certificate was made for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except UNREADABLE:
         return None
     return next(iter(names.get_values_for_type(x509.UniformResourceIdentifier)), None)
 
@@ -78,7 +89,7 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
         found = x509.load_pem_x509_certificates(content) if b"-----BEGIN" in content else split_chain(content)
     except OSError as error:
         raise PermanentError(f"certificate {path}: {error.strerror}") from error
-    except ValueError as error:
+    except UNREADABLE as error:
         raise PermanentError(f"certificate {path} cannot be read: {error}", "DER or PEM is wanted") from error
     if not found:
         raise PermanentError(f"certificate {path} is empty")
@@ -94,7 +105,7 @@ def read_own(certificate: Path, key: Path) -> Own:
         private = load(content, password=None)
     except OSError as error:
         raise PermanentError(f"private key {key}: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise PermanentError(f"private key {key} cannot be read: {error}", "PEM or DER, not encrypted") from error
     if not isinstance(private, rsa.RSAPrivateKey):
         raise PermanentError(f"private key {key} is no RSA key", "OPC UA's policies want RSA, 2048 to 4096 bits")

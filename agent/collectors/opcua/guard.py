@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent.collectors.opcua.certificates import (
+    UNREADABLE,
     Own,
     application_uri,
     own_certificate,
@@ -35,6 +36,7 @@ log = get_logger("opcua")
 _AGAIN = 5.0  #: seconds until a server that is not trusted is asked again: somebody may have trusted it
 _CLOCK_AGAIN = 30.0  #: the same while our own clock is not set
 _DAY = 86_400.0
+_MOST_SAID = 1000  #: a stranger with a new certificate each time must not fill the memory
 _WARN_DAYS = (0, 7, 30, 60)  #: an expiry is said when so many days are left
 
 
@@ -106,10 +108,13 @@ class Guard:
         """
         try:
             chain = split_chain(der)
-        except ValueError as error:
+            if not chain:
+                raise PermanentError("the server has no certificate to be known by")
+            return self._examine(chain, uri, url)
+        except UNREADABLE as error:
             raise PermanentError(f"the server's certificate cannot be read: {error}") from error
-        if not chain:
-            raise PermanentError("the server has no certificate to be known by")
+
+    def _examine(self, chain: Sequence[x509.Certificate], uri: str | None, url: str) -> x509.Certificate:
         certificate = chain[0]
         if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
             raise PermanentError("the server's certificate has no RSA key")
@@ -196,6 +201,8 @@ class Guard:
     def _once(self, *fact: object) -> bool:
         if fact in self._said:
             return False
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
         self._said.add(fact)
         return True
 

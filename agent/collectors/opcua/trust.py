@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from agent.collectors.opcua.certificates import read_certificates, thumbprint
+from agent.collectors.opcua.certificates import UNREADABLE, read_certificates, thumbprint
 from agent.core.errors import PermanentError
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
@@ -161,7 +161,7 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
         if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             return False
         certificate.verify_directly_issued_by(issuer)
-    except (x509.ExtensionNotFound, ValueError, TypeError, InvalidSignature):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
