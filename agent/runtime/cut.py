@@ -249,7 +249,8 @@ class Cut:
                 self._refusals.pop(record.row, None)
             linger = 0.0 if self._hurried else self._talk.linger
             if linger:
-                record.content = _NOTHING  # a minute of batches would fill the memory; the file has them
+                if isinstance(record.content, Batch):
+                    record.content = _NOTHING  # a minute of batches would fill the memory; the file has them
                 self._lingering.append((self._clock.monotonic() + linger, record))
             else:
                 reader.ack(record)
