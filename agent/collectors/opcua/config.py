@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from agent.collectors.opcua.security import SecuritySettings, access_of, check_access, check_user
-from agent.collectors.opcua.tag import OpcUaTag
+from agent.collectors.opcua.tag import OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.core.ports import Collector, Site
 from agent.settings.base import DeviceConfig, Model, TagBase, TagName
@@ -86,6 +86,8 @@ class OpcUaConfig(DeviceConfig):
     """true: what an outage left open is read from the server's history afterwards, where it keeps one."""
     tags: dict[TagName, OpcUaTag] = Field(default_factory=dict)
     """The tags by name."""
+    events: dict[TagName, OpcUaEvents] = Field(default_factory=dict)
+    """Events and alarms, by name: each is one more tag, of type event."""
 
     @field_validator("username")
     @classmethod
@@ -108,9 +110,15 @@ class OpcUaConfig(DeviceConfig):
             raise ValueError("backfill needs the source's times; leave out clock: {use: agent} or backfill")
         return self
 
+    @model_validator(mode="after")
+    def _one_name_each(self) -> OpcUaConfig:
+        if both := sorted(self.tags.keys() & self.events.keys()):
+            raise ValueError(f"{both[0]!r} stands under tags: and under events:; give one of them another name")
+        return self
+
     @property
     def tag_table(self) -> dict[str, TagBase]:
-        return dict(self.tags)
+        return {**self.tags, **self.events}
 
     def build(self, name: str, site: Site) -> Collector:
         from agent.collectors.opcua.collector import OpcUaCollector

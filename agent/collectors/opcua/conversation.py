@@ -14,6 +14,7 @@ from agent.collectors.opcua.backfill import VALUES, Backfill
 from agent.collectors.opcua.background import Background
 from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.decode import Decoder
+from agent.collectors.opcua.events import Events
 from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.history import History
@@ -146,10 +147,12 @@ class Conversation:
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
             self._tags.subscriptions = await self._publishing.create_all(periodic)
-            if periodic:
-                for number in range(self._publishing.wanted):
-                    self._beside(self._publishing.publish, f"publish {number}")
-                self._beside(self._publishing.watch, "silence")
+        if self._plan.notifiers:
+            await self._listen()
+        if self._publishing.subscriptions:
+            for number in range(self._publishing.wanted):
+                self._beside(self._publishing.publish, f"publish {number}")
+            self._beside(self._publishing.watch, "silence")
         await self._tags.settle(list(self._plan.points.values()))
         if not self._plan.subscribe and periodic:
             self._beside(self._poller.run, "poll")
@@ -160,17 +163,38 @@ class Conversation:
             self._beside(self._backfill.run, "backfill")
         if self._plan.subscribe and periodic:
             self._beside(self._audit, "audit")
+        if self._publishing.subscriptions:
+            self._declare_outage()
         if self._plan.subscribe:
             active = len(self._plan.points) - len(self._tags.missing)
             log.info("opcua.subscribed", device=self._plan.device, active=active, configured=len(self._plan.points))
-            self._declare_outage()
+
+    async def _listen(self) -> None:
+        """Events have a subscription of their own; what is refused is tried again for as long as this lives."""
+        plan, namespaces = self._plan, self._server.namespaces
+        events = Events(
+            self._connection.session, plan.device, plan.notifiers, self.inbox, self._times, self._clock, self._past
+        )
+        subscription = await self._publishing.create(plan.interval)
+        subscription.events = tuple(notifier.position for notifier in plan.notifiers)
+        self._publishing.on_event = events.take
+        await events.settle(subscription, namespaces)
+
+        async def again() -> None:
+            while True:
+                await self._clock.sleep(plan.pace.again)
+                await events.settle(subscription, self._server.namespaces)
+
+        self._beside(again, "events")
 
     def _declare_outage(self) -> None:
         """What changed while nobody listened is not known; polled values say so by their own readings."""
         self._listening = True
         since, self._past.told = self._past.told, None
         if since is not None:
-            self.inbox.lose(Loss(since, self._clock.now_ms(), "no connection: what changed meanwhile is not known"))
+            tags = None if self._plan.subscribe else tuple(each.position for each in self._plan.notifiers)
+            reason = "no connection: what changed meanwhile is not known"
+            self.inbox.lose(Loss(since, self._clock.now_ms(), reason, tags))
 
     def end(self) -> None:
         """The connection is being left."""

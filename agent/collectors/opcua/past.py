@@ -28,3 +28,4 @@ class Past:
     browses: ChunkLimit = field(default_factory=ChunkLimit)
     last: dict[int, int] = field(default_factory=dict)  #: position → time of the last value before the outage
     spans: list[Span] = field(default_factory=list)  #: yet to be filled
+    events: dict[tuple[int, bytes], None] = field(default_factory=dict)  #: position and id of those said, oldest first

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
-from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.polling import PollGroup, poll_groups
@@ -109,6 +109,24 @@ def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, P
     return points
 
 
+class Notifier(NamedTuple):
+    """One tag whose values are events."""
+
+    position: int
+    name: str
+    address: NodeAddress
+    min_severity: int
+
+
+def notifiers_of(config: OpcUaConfig) -> list[Notifier]:
+    """The enabled ones; they follow the tags in the tag table."""
+    return [
+        Notifier(len(config.tags) + at, name, parse_node_id(each.node), each.min_severity)
+        for at, (name, each) in enumerate(config.events.items())
+        if each.enabled
+    ]
+
+
 class DevicePlan(NamedTuple):
     """All a connection must know of its device's configuration."""
 
@@ -121,6 +139,8 @@ class DevicePlan(NamedTuple):
     utc_offset: float
     max_skew: float
     backfill: bool
+    interval: float  #: of the device; events are published with it
+    notifiers: list[Notifier]
     size: int  #: of the tag table, disabled tags included
     points: dict[int, Point]  #: the enabled tags by position
     groups: list[PollGroup]  #: their intervals
@@ -143,7 +163,9 @@ def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> De
         utc_offset=config.clock.utc_offset,
         max_skew=config.clock.max_skew,
         backfill=config.backfill,
-        size=len(config.tags),
+        interval=config.interval,
+        notifiers=notifiers_of(config),
+        size=len(config.tag_table),
         points=points_of(config.tags, config.interval),
         groups=poll_groups(config.tags.values(), config.interval),
         pace=pace._replace(silence=min([pace.silence, *silences])),

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.inbox import Inbox
@@ -65,6 +66,7 @@ class Publishing:
         self._overflows = 0
         self._most = MOST_PER_NOTIFICATION
         self.subscriptions: dict[int, Subscription] = {}
+        self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
 
     async def create_all(self, intervals: Sequence[float]) -> list[Subscription]:
         """One for each interval; a server that has too many of them already gets the faster ones only, shared."""
@@ -144,6 +146,8 @@ class Publishing:
             self._inbox.confirm()
             return
         self._acks.append((notification.subscription, notification.sequence))
+        for position, fields in notification.events:
+            self.on_event(position, fields)
         handles, values = notification.handles, notification.values
         if not handles:
             return
@@ -171,7 +175,7 @@ class Publishing:
             self._inbox.lose(loss)
 
     def _lost(self, subscriptions: Sequence[Subscription], since: int, reason: str) -> None:
-        tags = tuple(position for each in subscriptions for position in each.nodes)
+        tags = tuple(position for each in subscriptions for position in (*each.nodes, *each.events))
         self._inbox.lose(Loss(since, self._clock.now_ms(), reason, tags))
 
     async def _republished(self, subscription: Subscription, notification: Notification, missing: int) -> int:
@@ -261,3 +265,7 @@ class Publishing:
                 log.warning("opcua.keepalive_missed", device=self._device)
                 raise ConnectionLost("publishing stopped")
             await self._clock.sleep(min(max(first - now, 0.05), 60.0))
+
+
+def _nobody(_position: int, _fields: Sequence[Any]) -> None:
+    """Who listens to no events hears none."""

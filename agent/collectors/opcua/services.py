@@ -64,6 +64,7 @@ class Notification(NamedTuple):
     handles: tuple[int, ...]  #: client handles: positions of tags
     values: list[Any]  #: the library's DataValues
     ended: int | None = None  #: status of a subscription the server gave up
+    events: Sequence[tuple[int, Sequence[Any]]] = ()  #: client handle and fields of each
     empty: bool = True  #: a keep-alive: its sequence number is the next one's
 
 
@@ -232,12 +233,17 @@ def _notification(subscription: int, message: ua.NotificationMessage) -> Notific
     data = message.NotificationData or ()
     handles: list[int] = []
     values: list[Any] = []
+    events: list[tuple[int, Sequence[Any]]] = []
     ended: int | None = None
     for part in data:
         if isinstance(part, ua.DataChangeNotification):
             for item in part.MonitoredItems or ():
                 handles.append(item.ClientHandle)
                 values.append(item.Value)
+        elif isinstance(part, ua.EventNotificationList):
+            events += [(event.ClientHandle, event.EventFields or ()) for event in part.Events or ()]
         elif isinstance(part, ua.StatusChangeNotification):
             ended = part.Status.value
-    return Notification(subscription, message.SequenceNumber, tuple(handles), values, ended=ended, empty=not data)
+    return Notification(
+        subscription, message.SequenceNumber, tuple(handles), values, ended=ended, events=events, empty=not data
+    )

@@ -19,6 +19,7 @@ class Subscription:
     allowed: float  #: seconds without one after which it is dead
     nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
     items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
+    events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 

@@ -59,3 +59,15 @@ class OpcUaTag(TagBase):
     def address(self) -> NodeAddress | BrowsePath:
         """Where it is."""
         return parse_path(self.path) if self.path is not None else parse_node_id(self.node or "")
+
+
+class OpcUaEvents(TagBase):
+    """Events and alarms of one notifier of an OPC UA server, as one tag."""
+
+    node: Annotated[str, AfterValidator(_check_node)] = "i=2253"
+    """Node id of the notifier; default: the server itself, which has all of them."""
+    min_severity: int = Field(default=0, ge=0, le=1000)
+    """Events below this severity (1 to 1000) are left out."""
+
+    def catalogue_type(self) -> str | None:
+        return "event"
