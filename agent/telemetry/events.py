@@ -139,7 +139,9 @@ EVENTS: dict[str, Event] = {
     "sparkplug.host": Event("info", "The primary host is `state`."),
     "sparkplug.host_ignored": Event("warning", "A STATE message does not count: `reason`."),
     "sparkplug.command_refused": Event("warning", "A command other than rebirth came; the agent only reads."),
-    "sparkplug.type_learned": Event("warning", "A value did not fit its metric's type; the device was born anew."),
+    "sparkplug.type_learned": Event(
+        "info", "Values did not fit the types of `tags` metrics: they have wider ones now."
+    ),
     "sparkplug.unknown_metric": Event("warning", "A reading has no metric in the birth; it was not sent."),
     "sparkplug.birth_too_large": Event("error", "A birth exceeds the broker's limit: the device cannot be published."),
     "mqtt.version_fallback": Event(

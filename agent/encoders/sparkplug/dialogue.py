@@ -32,7 +32,7 @@ from agent.encoders.sparkplug.datatypes import UnfitError
 from agent.encoders.sparkplug.ears import Ears
 from agent.encoders.sparkplug.gaps import declaration
 from agent.encoders.sparkplug.host import PrimaryHost
-from agent.encoders.sparkplug.metrics import Aliases, Born, Learned
+from agent.encoders.sparkplug.metrics import Aliases, Born, Learned, Misfit
 from agent.encoders.sparkplug.node import GAP, Node
 from agent.encoders.sparkplug.payloads import Payloads
 from agent.encoders.sparkplug.voice import Voice
@@ -51,16 +51,9 @@ class SparkplugDialogue:
     """See `agent.core.ports.Stateful`."""
 
     def __init__(
-        self,
-        node: Node,
-        route: RouteInfo,
-        image: Image,
-        memo: Memo,
-        *,
-        aliases: Aliases,
-        host: PrimaryHost | None,
-        now_ms: Callable[[], int],
-    ) -> None:
+        self, node: Node, route: RouteInfo, image: Image, memo: Memo, *, aliases: Aliases,
+        host: PrimaryHost | None, now_ms: Callable[[], int],
+    ) -> None:  # fmt: skip
         self.will: Message | None = None  # made at every CONNECT
         self.listens: Sequence[str] = node.listens
         self.course: Course = "hold"
@@ -205,14 +198,11 @@ class SparkplugDialogue:
     def _birth(self, device: DeviceImage) -> list[Message]:
         """DBIRTH; what is older than this moment is history from now on. Nothing where it exceeds the limit."""
         now = self._now_ms()
-        while True:
-            born = Born(device, self._aliases, self._learned, uint32_long=self._node.uint32_long)
-            try:
-                payload = self._payloads.device_birth(device, born, self._voice.seq, now)
-            except UnfitError as unfit:
-                self._widen(device, born, unfit)
-            else:
-                break
+        born = self._bear(device)
+        while misfits := born.misfits(device.newest.values()):
+            self._widen(device, misfits)
+            born = self._bear(device)
+        payload = self._payloads.device_birth(device, born, self._voice.seq, now)
         born.passing = device.state == "offline"
         stream = self._streams.get(device.name)
         born.floor = 0 if stream is None else stream.next
@@ -223,12 +213,17 @@ class SparkplugDialogue:
         self._born[device.name] = born
         return [self._voice.message("DBIRTH", payload, device.name)]
 
-    def _widen(self, device: DeviceImage, born: Born, unfit: UnfitError) -> None:
-        known = born.slots[unfit.tag].kind
-        kind = self._learned.widen(device, unfit.tag, known, unfit.value)
-        if kind is known:
-            raise Rejected(f"tag {unfit.tag}: {unfit.value!r} is no value of type {known.name}")
-        log.warning("sparkplug.type_learned", device=device.name, tag=unfit.tag, was=known.name, type=kind.name)
+    def _bear(self, device: DeviceImage) -> Born:
+        return Born(device, self._aliases, self._learned, uint32_long=self._node.uint32_long)
+
+    def _widen(self, device: DeviceImage, misfits: Sequence[Misfit]) -> None:
+        """The types of these values grow; all of them at once, so that one birth is enough."""
+        grown = self._learned.widen(device, misfits)
+        if not grown:
+            tags = ", ".join(misfit.tag for misfit in misfits[:5])
+            raise Rejected(f"nobody can say what {device.name} holds: {tags}")
+        tag, kind = next(iter(grown.items()))
+        log.info("sparkplug.type_learned", device=device.name, tags=len(grown), tag=tag, type=kind.name)
 
     def _device_death(self, name: str) -> Message:
         self._born.pop(name, None)
@@ -266,9 +261,9 @@ class SparkplugDialogue:
             room = self._voice.room("DDATA", batch.device)
             try:
                 return messages + self._pieces(born, batch.readings, historical=historical, room=room)
-            except UnfitError as unfit:
+            except UnfitError:
                 self._voice.seq = seq
-                self._widen(device, born, unfit)
+                self._widen(device, born.misfits(batch.readings))
                 messages += self._birth(device)
         raise Rejected(f"the birth of {batch.device} is larger than the broker takes ({self._voice.limit} bytes)")
 

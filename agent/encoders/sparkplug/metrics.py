@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,8 @@ import msgspec
 from agent.core.flow import Reading
 from agent.core.image import DeviceImage, TagInfo
 from agent.core.ports import Memo
-from agent.encoders.sparkplug.datatypes import LONG, RANGES, DataType, of_catalogue, of_value, wider
+from agent.encoders.sparkplug.datatypes import LONG, RANGES, DataType, of_catalogue, of_value, wider, write
+from agent.encoders.sparkplug.schema import Metric
 
 _KEY = "sparkplug.types"
 
@@ -23,6 +24,14 @@ _WAYS = {
     DataType.STRING: AS_TEXT,
     DataType.UUID: AS_TEXT,
 }
+
+
+class Misfit(NamedTuple):
+    """A value its metric's type cannot say."""
+
+    tag: str
+    known: DataType
+    value: object
 
 
 class Slot(NamedTuple):
@@ -69,13 +78,19 @@ class Learned:
         reading = device.newest.get(info.tag)
         return of_catalogue(info.type) or of_value(reading.value if reading is not None else None)
 
-    def widen(self, device: DeviceImage, tag: str, known: DataType, value: object) -> DataType:
-        """This value does not fit `known`: from now on the tag has a wider type."""
-        declared = next((info.type for info in device.tags if info.tag == tag), None)
-        fits = wider(known, value)
-        self._types.setdefault(device.name, {})[tag] = (declared, fits)
-        self._memo.put(_KEY, msgspec.json.encode(self._types))
-        return fits
+    def widen(self, device: DeviceImage, misfits: Iterable[Misfit]) -> dict[str, DataType]:
+        """These values do not fit: from now on their tags have wider types. Only what really changes is returned."""
+        declared = {info.tag: info.type for info in device.tags}
+        grown: dict[str, DataType] = {}
+        for tag, known, value in misfits:
+            kind = wider(grown.get(tag, known), value)
+            if kind is not known:
+                grown[tag] = kind
+        known_types = self._types.setdefault(device.name, {})
+        known_types.update((tag, (declared.get(tag), kind)) for tag, kind in grown.items())
+        if grown:
+            self._memo.put(_KEY, msgspec.json.encode(self._types))
+        return grown
 
 
 class Born:
@@ -92,6 +107,18 @@ class Born:
         self.floor = 0  #: records below this number are older than the birth
         self.passing = False  #: offline, born only so that its history can be told
         self.idle = 0  #: ticks without a record
+
+    def misfits(self, readings: Iterable[Reading]) -> list[Misfit]:
+        """Those whose value does not fit its metric."""
+        scratch, found = Metric(), []
+        for reading in readings:
+            slot = self.slots.get(reading.tag)
+            if slot is not None and reading.value is not None:
+                try:
+                    write(scratch, slot.kind, reading.value)
+                except (TypeError, ValueError, OverflowError):
+                    found.append(Misfit(reading.tag, slot.kind, reading.value))
+        return found
 
     def said(self, reading: Reading) -> None:
         """The birth said this one."""

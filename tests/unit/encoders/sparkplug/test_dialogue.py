@@ -493,3 +493,13 @@ def test_ids_are_one_level_of_a_topic(group: str):
     """A group nobody could subscribe to is a mistake of the configuration."""
     with pytest.raises(ValueError, match="Sparkplug id"):
         SparkplugConfig.model_validate({"type": "sparkplug_b", "group": group})
+
+
+def test_many_misfits_cost_one_birth(scene: Scene):
+    """A thousand scaled registers: all types grow at once, in the birth and in data alike."""
+    scene.add("press", *(TagInfo(f"t{n}", "int16") for n in range(1000)))
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(0.5, f"t{n}") for n in range(500)]))
+    assert [metric.datatype for metric in decode(scene.open()[1].payload).metrics].count(10) == 500
+    messages = scene.record(*(good(0.5, f"t{n}") for n in range(1000)))
+    assert kinds(messages) == ["DBIRTH/press", "DDATA/press"]
+    assert {metric.datatype for metric in decode(messages[0].payload).metrics} == {10}
