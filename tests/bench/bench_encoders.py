@@ -16,8 +16,12 @@ from typing import Any
 from agent.core.flow import Batch, Limits, Online, Opening, Reading, Record, Stream
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import Dialogue, Encoder, RouteInfo, Stateful
+from agent.encoders.influx import InfluxConfig
 from agent.encoders.json import JsonConfig
 from agent.encoders.sparkplug import SparkplugConfig
+from agent.encoders.template import TemplateConfig
+from agent.encoders.umh import UmhConfig
+from agent.encoders.value import ValueConfig
 
 READINGS = 1000
 ROUNDS = 200
@@ -28,6 +32,10 @@ MIXES: dict[str, list[tuple[str, Any]]] = {
     "double": [("float64", 61.25)],
     "mixed": [("float64", 61.25), ("float32", 1.5), ("int16", -12), ("uint32", 70_000), ("bool", True)],
 }
+
+#: Kepware's shape.
+MESSAGE = {"timestamp": "{record_ts}", "values": "{readings}"}
+READING = {"id": "{device}.{tag}", "v": "{value}", "q": "{usable}", "t": "{ts}"}
 
 PYSPARKPLUG = """
 import time, pysparkplug as p
@@ -92,6 +100,10 @@ def main() -> None:
         "json": JsonConfig().build(info),
         "sparkplug_b": SparkplugConfig(type="sparkplug_b", group="plant").build(info),
         "sparkplug_b, names": SparkplugConfig(type="sparkplug_b", group="plant", aliases=False).build(info),
+        "umh": UmhConfig(type="umh").build(info),
+        "value": ValueConfig(type="value").build(info),
+        "influx": InfluxConfig(type="influx").build(info),
+        "template": TemplateConfig(type="template", message=MESSAGE, reading=READING).build(info),
     }
     for name, mix in MIXES.items():
         image, batch = stage(mix)

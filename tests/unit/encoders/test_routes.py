@@ -31,7 +31,10 @@ DEVICE = """\
 """
 
 
-def written(tmp_path: Path, encoder: str, *, location: str = "acme, suzhou", version: str = "5", **devices: list[str]):
+def written(
+    tmp_path: Path, encoder: str, devices: dict[str, list[str]] | None = None, *, location: str = "acme, suzhou",
+    version: str = "5",
+) -> Path:  # fmt: skip
     lines = "\n".join(f"      {line}" for line in encoder.split("\n"))
     text = HEAD.format(location=location, version=version, encoder=lines)
     for name, tags in (devices or {"press": ["oil", "water"]}).items():
@@ -104,25 +107,25 @@ def test_what_cannot_be_audited_is_said(tmp_path: Path, encoder: str, version: s
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, encoder: str, tags: list[str], line: int, words: str) -> None:
     """Said before anything runs, with the line, and what to write instead."""
-    found = mistakes(written(tmp_path, encoder, press=tags))
+    found = mistakes(written(tmp_path, encoder, {"press": tags}))
     assert any(one.startswith(f"{line}:") and any(word in one for word in words.split("|")) for one in found), found
 
 
 def test_devices_may_share_a_topic_only_if_it_can_be_told(tmp_path: Path) -> None:
     """Tags of two devices on one topic per tag are a mistake; lines and records of two devices may meet."""
     devices = {"press": ["oil"], "cnc": ["oil"]}
-    [found] = mistakes(written(tmp_path, "type: umh\ntopic: umh/v1/{location}/_raw/{tag}", **devices))
+    [found] = mistakes(written(tmp_path, "type: umh\ntopic: umh/v1/{location}/_raw/{tag}", devices))
     assert "press, tag 'oil', and cnc, tag 'oil'" in found
-    assert warnings(load(written(tmp_path, "type: influx\ntopic: lines", **devices), {}).config) == []
+    assert warnings(load(written(tmp_path, "type: influx\ntopic: lines", devices), {}).config) == []
     shape = 'type: template\ntopic: all\nreading: {n: "{tag}", q: "{good}"}'
-    [warning] = warnings(load(written(tmp_path, shape, **devices), {}).config)
+    [warning] = warnings(load(written(tmp_path, shape, devices), {}).config)
     assert "nobody can tell them apart" in warning
 
 
 def test_many_collisions_are_told_a_few_times(tmp_path: Path) -> None:
     """Ten thousand Chinese names do not make ten thousand lines."""
     tags = [f"{chr(0x4E00 + n)}" for n in range(200)]
-    assert len(mistakes(written(tmp_path, "type: umh", press=tags))) == 10
+    assert len(mistakes(written(tmp_path, "type: umh", {"press": tags}))) == 10
 
 
 def test_odd_but_possible(tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_odd_but_possible(tmp_path: Path) -> None:
 
 def test_a_topic_too_long_for_mqtt(tmp_path: Path) -> None:
     """65,535 bytes is what MQTT takes."""
-    [found] = mistakes(written(tmp_path, f"type: umh\ntopic: umh/v1/{'x' * 65530}/_raw/{{tag}}", press=["oil"]))
+    [found] = mistakes(written(tmp_path, f"type: umh\ntopic: umh/v1/{'x' * 65530}/_raw/{{tag}}", {"press": ["oil"]}))
     assert "65535" in found
 
 
