@@ -13,8 +13,11 @@ from agent.core.ports import Publisher, Site
 from agent.settings.base import PublisherConfig, TLSSettings
 from agent.settings.values import FilePath, Interval, Secret
 
-_SCHEMES = {"mqtt": 1883, "mqtts": 8883}
-_MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtts", "http": "mqtt", "https": "mqtts"}
+_SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_ENCRYPTED = ("mqtts", "wss")
+_PROXIES: dict[str, Literal["http", "socks5"]] = {"http": "http", "socks5": "socks5", "socks5h": "socks5"}
+_PROXY_PORTS = {"http": 3128, "socks5": 1080}
+_MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtts", "http": "ws", "https": "wss"}
 _VARIABLES = ("root", "location", "device", "agent")
 
 
@@ -26,8 +29,6 @@ def split_url(url: str) -> tuple[str, str, int]:
         port = parts.port
     except ValueError as error:
         raise ValueError(f"{url!r} is not the URL of a broker: {error}; {example}") from None
-    if parts.scheme in ("ws", "wss"):
-        raise ValueError("MQTT over WebSocket is not supported yet; use the broker's mqtt:// or mqtts:// listener")
     if parts.scheme in _MEANT:
         raise ValueError(f"{parts.scheme}:// is no scheme of ours; write {_MEANT[parts.scheme]}://")
     if parts.scheme not in _SCHEMES:
@@ -36,9 +37,33 @@ def split_url(url: str) -> tuple[str, str, int]:
         raise ValueError("credentials do not belong into the URL; write username: and password_file:")
     if not parts.hostname:
         raise ValueError(f"{url!r} names no host; {example}")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
+    if parts.fragment or (parts.scheme not in ("ws", "wss") and (parts.path not in ("", "/") or parts.query)):
         raise ValueError(f"nothing may follow host and port of a broker's URL; {example}")
     return parts.scheme, parts.hostname, port or _SCHEMES[parts.scheme]
+
+
+def websocket_path(url: str) -> str | None:
+    """Path and query of a ws:// or wss:// URL, /mqtt where it has none; None for the others."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss"):
+        return None
+    return (parts.path if parts.path not in ("", "/") else "/mqtt") + (f"?{parts.query}" if parts.query else "")
+
+
+def split_proxy(url: str) -> tuple[Literal["http", "socks5"], str, int]:
+    """Kind, host, port of a proxy's URL. ValueError says what to write instead."""
+    example = "write http://host:3128 or socks5://host:1080"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not the URL of a proxy: {error}; {example}") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials do not belong into the URL; write proxy_username: and proxy_password_file:")
+    if parts.scheme not in _PROXIES or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise ValueError(f"{url!r} is not the URL of a proxy; {example}")
+    kind = _PROXIES[parts.scheme]
+    return kind, parts.hostname, port or _PROXY_PORTS[kind]
 
 
 class MqttConfig(PublisherConfig):
@@ -47,10 +72,16 @@ class MqttConfig(PublisherConfig):
     type: Literal["mqtt"]
     """MQTT 5 or 3.1.1."""
     url: str
-    """mqtt://host[:1883], or mqtts://host[:8883] for TLS."""
+    """mqtt://host[:1883], or mqtts://host[:8883] for TLS; over WebSocket ws://host[:80][/mqtt], wss://host[:443][/mqtt]."""
     other_urls: list[str] = Field(default=[])
-    """More servers of the same plant: the next one is tried where one is not there, or where Sparkplug's primary host
-    is offline."""
+    """More brokers of the same plant: the next one is tried where one is not there or breaks off, and where Sparkplug's
+    primary host is offline. It stays with the one that works."""
+    proxy: str | None = None
+    """The way to the broker leads through http://host[:3128] (CONNECT) or socks5://host[:1080]."""
+    proxy_username: str | None = None
+    """Who we are to the proxy."""
+    proxy_password_file: FilePath | None = None
+    """A file that holds the password for it, read at every connection."""
     version: Literal["auto", "5", "3.1.1"] = "auto"
     """auto: 5, and 3.1.1 where the broker does not speak 5 (3.1.1 cannot tell when it refuses a message)."""
     client_id: str | None = Field(default=None, min_length=1, max_length=256)
@@ -87,6 +118,13 @@ class MqttConfig(PublisherConfig):
             split_url(url)
         return value
 
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, value: str | None) -> str | None:
+        if value is not None:
+            split_proxy(value)
+        return value
+
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, value: str) -> str:
@@ -109,8 +147,12 @@ class MqttConfig(PublisherConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> MqttConfig:
         schemes = {split_url(url)[0] for url in (self.url, *self.other_urls)}
-        if self.tls is not None and schemes == {"mqtt"}:
-            raise ValueError("tls: needs an encrypted connection; write mqtts:// in url, or take tls: away")
+        if self.tls is not None and not schemes & set(_ENCRYPTED):
+            raise ValueError("tls: needs an encrypted connection; write mqtts:// or wss:// in url, or take tls: away")
+        if self.proxy is None and (self.proxy_username is not None or self.proxy_password_file is not None):
+            raise ValueError("credentials for a proxy without a proxy; write proxy:")
+        if self.proxy_password_file is not None and self.proxy_username is None:
+            raise ValueError("a password for the proxy without a user name; write proxy_username:")
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file exclude each other; keep one of them")
         if self.username is None and (self.password is not None or self.password_file is not None):
@@ -118,15 +160,22 @@ class MqttConfig(PublisherConfig):
         return self
 
     def build(self, name: str, site: Site) -> Publisher:
+        from agent.publishers.mqtt.proxy import Proxy
         from agent.publishers.mqtt.publisher import MqttPublisher, Options, Server
 
-        servers = [split_url(url) for url in (self.url, *self.other_urls)]
+        tls = self.tls or TLSSettings()
+        servers = [(*split_url(url), websocket_path(url)) for url in (self.url, *self.other_urls)]
+        proxy = (
+            Proxy(*split_proxy(self.proxy), username=self.proxy_username, password_file=self.proxy_password_file)
+            if self.proxy is not None
+            else None
+        )
         return MqttPublisher(
             Options(
                 publisher=name,
                 servers=tuple(
-                    Server(host, port, (self.tls or TLSSettings()) if scheme == "mqtts" else None)
-                    for scheme, host, port in servers
+                    Server(host, port, tls if scheme in _ENCRYPTED else None, path)
+                    for scheme, host, port, path in servers
                 ),
                 version=self.version,
                 client_id=self.client_id or f"{site.agent}-{name}",
@@ -137,6 +186,7 @@ class MqttConfig(PublisherConfig):
                 connect_timeout=self.connect_timeout,
                 window=self.window,
                 hold_unheard=self.on_no_subscriber == "hold",
+                proxy=proxy,
             ),
             site.clock,
         )

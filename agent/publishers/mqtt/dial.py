@@ -1,4 +1,4 @@
-"""Make the connected socket, in a worker thread: resolving, connecting and the TLS handshake block.
+"""Make the connected socket, in a worker thread: resolving, connecting, proxies, TLS and WebSocket handshakes block.
 
 Certificates are read at every connection, so that they may be rotated. Verification cannot be turned off.
 """
@@ -10,8 +10,10 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Any
 
 from agent.core.errors import ConnectionLost, TransientError
+from agent.publishers.mqtt.proxy import Proxy, tunnel
 from agent.settings.base import TLSSettings
 
 #: A wrong certificate is put right by people: no need to hurry.
@@ -41,7 +43,15 @@ class Dial:
     """
 
     def __init__(
-        self, host: str, port: int, *, timeout: float, tls: TLSSettings | None, synced: Callable[[], bool]
+        self,
+        host: str,
+        port: int,
+        *,
+        timeout: float,
+        tls: TLSSettings | None,
+        synced: Callable[[], bool],
+        proxy: Proxy | None = None,
+        upgrade: Callable[[socket.socket], Any] | None = None,
     ) -> None:
         self._where = f"{host}:{port}"
         self._host, self._port = host, port
@@ -49,17 +59,45 @@ class Dial:
         self._settings = tls
         self._context: ssl.SSLContext | None = None
         self._synced = synced
+        self._proxy = proxy
+        self._upgrade = upgrade
         self._socket: socket.socket | None = None
-        self._ready: socket.socket | None = None
+        self._ready: Any = None
         self.aborted = False
 
     def reach(self) -> None:
         """Connect and, where it is asked for, shake hands; :meth:`take` then gives the socket."""
-        tcp = self.tcp()
-        self._ready = self.tls(tcp) if self._settings is not None else tcp
+        sock = self.tcp()
+        try:
+            if self._proxy is not None:
+                sock.settimeout(self._left())
+                tunnel(sock, self._proxy, self._host, self._port)
+                self._check()
+            if self._settings is not None:
+                sock = self.tls(sock)
+            self._ready = self._upgraded(sock)
+        except BaseException:
+            sock.close()
+            raise
 
-    def take(self) -> socket.socket:
-        """The connected socket, once; it is the caller's from now on."""
+    def _left(self) -> float:
+        return max(0.01, self._deadline - time.monotonic())
+
+    def _upgraded(self, sock: socket.socket) -> Any:
+        if self._upgrade is None:
+            return sock
+        try:
+            sock.settimeout(self._left())
+            upgraded = self._upgrade(sock)
+            self._check()
+        except TimeoutError:
+            raise ConnectionLost(f"{self._where} does not answer the WebSocket handshake") from None
+        except (OSError, ValueError, IndexError) as error:
+            raise ConnectionLost(f"{self._where} does not speak MQTT over WebSocket here: {error}") from None
+        return upgraded
+
+    def take(self) -> Any:
+        """The connected socket (or what was wrapped around it), once; it is the caller's from now on."""
         ready, self._ready = self._ready, None
         if ready is None:
             raise ConnectionLost(f"{self._where} was not reached")
@@ -71,14 +109,16 @@ class Dial:
             self._ready.close()
 
     def tcp(self) -> socket.socket:
-        """A connected TCP socket: every address of the host gets its share of the time left."""
+        """A connected TCP socket, to the proxy if there is one: every address gets its share of the time left."""
         # Before anything is connected: a certificate that cannot be read needs no broker to be found out.
         self._context = tls_context(self._settings) if self._settings is not None else None
+        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+        where = self._where if self._proxy is None else f"the proxy {host}:{port}"
         try:
-            addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise ConnectionLost(f"cannot resolve {self._host}: {error}") from None
-        trouble: Exception = ConnectionLost(f"{self._host} has no address")
+            raise ConnectionLost(f"cannot resolve {host}: {error}") from None
+        trouble: Exception = ConnectionLost(f"{host} has no address")
         for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
             sock = socket.socket(family, kind, protocol)
             self._socket = sock
@@ -97,8 +137,8 @@ class Dial:
             else:
                 return sock
         if isinstance(trouble, TimeoutError):
-            raise ConnectionLost(f"{self._where} does not answer") from None
-        raise ConnectionLost(f"cannot connect to {self._where}: {trouble}") from None
+            raise ConnectionLost(f"{where} does not answer") from None
+        raise ConnectionLost(f"cannot connect to {where}: {trouble}") from None
 
     def tls(self, sock: socket.socket) -> ssl.SSLSocket:
         """The socket after the handshake."""

@@ -20,8 +20,9 @@ from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hangups import SMALLEST, End, Hangups
-from agent.publishers.mqtt.hooks import Version
+from agent.publishers.mqtt.hooks import Version, upgrade
 from agent.publishers.mqtt.link import Connack, Loss
+from agent.publishers.mqtt.proxy import Proxy
 from agent.publishers.mqtt.session import MqttSession
 from agent.settings.base import TLSSettings
 from agent.settings.values import read_secret
@@ -34,11 +35,12 @@ _SILENT_CLOSES = 3
 
 
 class Server(Struct, frozen=True):
-    """One broker. `tls` None: not encrypted."""
+    """One broker. `tls` None: not encrypted; `path`: over WebSocket."""
 
     host: str
     port: int
     tls: TLSSettings | None = None
+    path: str | None = None
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -55,6 +57,7 @@ class Options(Struct, frozen=True, kw_only=True):
     connect_timeout: float
     window: int
     hold_unheard: bool = False
+    proxy: Proxy | None = None
 
 
 class _VersionRefused(TransientError):
@@ -143,6 +146,8 @@ class MqttPublisher:
             timeout=options.connect_timeout,
             tls=server.tls,
             synced=lambda: self._clock.synced,
+            proxy=options.proxy,
+            upgrade=upgrade(server.host, server.port, server.path, tls=server.tls is not None) if server.path else None,
         )
         connection = Connection(version, options.client_id, dial, tls=server.tls is not None)
         connection.prepare(options.username, self._password())

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.core.flow import Message
-from agent.publishers.mqtt.config import MqttConfig, split_url
+from agent.publishers.mqtt.config import MqttConfig, split_proxy, split_url, websocket_path
 from agent.publishers.mqtt.wire import pack_properties, packet_size, varint
 from agent.settings.values import FromEnvironment
 
@@ -32,6 +32,8 @@ def test_defaults() -> None:
         ("mqtts://broker.plant.local", ("mqtts", "broker.plant.local", 8883)),
         ("mqtt://[::1]:18830", ("mqtt", "::1", 18830)),
         ("mqtts://10.0.0.1:443/", ("mqtts", "10.0.0.1", 443)),
+        ("ws://broker", ("ws", "broker", 80)),
+        ("wss://broker/mqtt?tenant=1", ("wss", "broker", 443)),
     ],
 )
 def test_urls(url: str, expected: tuple[str, str, int]) -> None:
@@ -42,8 +44,15 @@ def test_urls(url: str, expected: tuple[str, str, int]) -> None:
 @pytest.mark.parametrize(
     ("keys", "hint"),
     [
-        ({"url": "ws://broker"}, "WebSocket is not supported"),
-        ({"url": "wss://broker"}, "WebSocket is not supported"),
+        ({"url": "http://broker"}, "write ws://"),
+        ({"url": "wss://broker#part"}, "nothing may follow"),
+        ({"url": "ws://broker", "tls": {"ca_file": "ca.pem"}}, "write mqtts:// or wss://"),
+        ({"proxy": "socks4://proxy"}, "socks5://host:1080"),
+        ({"proxy": "http://u:p@proxy"}, "proxy_username: and proxy_password_file:"),
+        ({"proxy": "http://proxy:99999"}, "not the URL of a proxy"),
+        ({"proxy_username": "u"}, "write proxy:"),
+        ({"proxy": "http://proxy", "proxy_password_file": "f"}, "write proxy_username:"),
+        ({"on_no_subscriber": "drop"}, "'accept' or 'hold'"),
         ({"url": "tcp://broker"}, "write mqtt://"),
         ({"url": "ssl://broker"}, "write mqtts://"),
         ({"url": "broker:1883"}, "mqtt://host:1883"),
@@ -73,6 +82,15 @@ def test_mistakes_are_refused_with_a_hint(keys: dict[str, object], hint: str) ->
     with pytest.raises(ValidationError) as caught:
         made(**keys)
     assert hint in str(caught.value)
+
+
+def test_paths_and_proxies() -> None:
+    """/mqtt is the usual path of MQTT over WebSocket; proxies have their usual ports."""
+    assert [websocket_path(url) for url in ("ws://b", "wss://b/", "ws://b/a/b?c=1", "mqtts://b")] == [
+        "/mqtt", "/mqtt", "/a/b?c=1", None,
+    ]  # fmt: skip
+    assert split_proxy("http://proxy") == ("http", "proxy", 3128)
+    assert split_proxy("socks5h://proxy:1081") == ("socks5", "proxy", 1081)
 
 
 def test_the_configuration_does_not_import_the_library() -> None:
