@@ -41,7 +41,8 @@ def _wrong(topic: str, first: tuple[str, str] | None, device: str, tag: str, *, 
     if size > MAX_TOPIC_BYTES:
         return f"the topic of {device}, tag {tag[:40]!r}, has {size} bytes, MQTT takes {MAX_TOPIC_BYTES}; shorten it"
     if "//" in topic or topic.endswith("/"):
-        return f"the topic of {device}, tag {tag!r}, would be {topic!r}; name the tag under `names:`"
+        hint = "name the tag under `names:`, or the level otherwise"
+        return f"the topic of {device}, tag {tag!r}, would be {topic!r}; {hint}"
     if per_tag and first is not None:
         other, other_tag = first
         return (

@@ -151,17 +151,21 @@ class TagTopics:
         """Topics of one device by tag."""
         known = self._devices.get(device)
         if known is None:
-            known = self._devices[device] = _Topics(self._namer.of(device, self._location(device)))
+            location = tuple(self._location(device))
+            known = self._devices[device] = _Topics(location, self._namer.of(device, location))
         return known
 
     def moved(self, device: str) -> None:
         """The device's location may have changed."""
-        self._devices.pop(device, None)
+        known = self._devices.get(device)
+        if known is not None and known.location != tuple(self._location(device)):
+            del self._devices[device]
 
 
 class _Topics(dict[str, str]):
-    def __init__(self, render: Callable[[str], str]) -> None:
+    def __init__(self, location: tuple[str, ...], render: Callable[[str], str]) -> None:
         super().__init__()
+        self.location = location
         self._render = render
 
     def __missing__(self, tag: str) -> str:

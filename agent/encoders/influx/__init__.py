@@ -75,6 +75,11 @@ class InfluxConfig(EncoderConfig):
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)
         for device, carried in devices.items():
+            if self.measurement.startswith("{device}") and device.startswith("_"):
+                yield Finding(
+                    f"InfluxDB keeps measurements that begin with _, as {device}, to itself; put something in front",
+                    ("measurement",),
+                )
             yield from self._fields(device, carried)
         yield from examine_identity(mqtt, "messages of lines")
 

@@ -25,7 +25,7 @@ class ValueRenderer:
         self._retain = retain
         self._plain = plain
         self._marker = marker(setting)
-        self._stays: dict[str, tuple[object, frozenset[str]]] = {}  # by device: catalogue, topics
+        self._stays: dict[str, tuple[object, object, frozenset[str]]] = {}  # by device: catalogue, place, topics
 
     def readings(self, record: Record, batch: Batch, /) -> Sequence[Message]:
         live = not record.historical
@@ -55,9 +55,9 @@ class ValueRenderer:
         tags = self._devices[device].tags
         topics = self._newest.of(device)
         known = self._stays.get(device)
-        if known is None or known[0] is not tags:
-            known = self._stays[device] = tags, frozenset(topics[info.tag] for info in tags)
-        return known[1]
+        if known is None or known[0] is not tags or known[1] is not topics:
+            known = self._stays[device] = tags, topics, frozenset(topics[info.tag] for info in tags)
+        return known[2]
 
     def _payload(self, reading: Reading, topic: str, *, plain: bool) -> bytes:
         payload = encode(reading.value if plain else reading)

@@ -122,6 +122,19 @@ def test_devices_may_share_a_topic_only_if_it_can_be_told(tmp_path: Path) -> Non
     assert "nobody can tell them apart" in warning
 
 
+def test_measurements_that_influxdb_keeps(tmp_path: Path) -> None:
+    """A measurement that begins with an underscore is InfluxDB's own."""
+    [found] = mistakes(written(tmp_path, "type: influx", {"_press": ["oil"]}))
+    assert "begin with _, as _press" in found
+    load(written(tmp_path, "type: influx\nmeasurement: plc-{device}", {"_press": ["oil"]}), {})
+
+
+def test_a_level_that_nothing_remains_of(tmp_path: Path) -> None:
+    """UMH takes no underscore in front of a level; one that is nothing else leaves an empty level."""
+    [found] = mistakes(written(tmp_path, "type: umh", {"press": ["oil"]}, location="acme, __"))
+    assert "'umh/v1/acme//press/_raw/oil'" in found
+
+
 def test_many_collisions_are_told_a_few_times(tmp_path: Path) -> None:
     """Ten thousand Chinese names do not make ten thousand lines."""
     tags = [f"{chr(0x4E00 + n)}" for n in range(200)]
