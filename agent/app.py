@@ -140,6 +140,7 @@ class _App:
             clock=self._clock,
             disabled_tags=tuple(position for position, tag in enumerate(table.values()) if not tag.enabled),
             max_delay=config.batch.max_delay,
+            finds_tags=config.enabled and config.finds_tags,
         )
 
     # --- living -------------------------------------------------------------------------------------------------------

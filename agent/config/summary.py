@@ -44,7 +44,7 @@ def _empty(config: Config) -> Iterator[str]:
     if not config.devices:
         yield "devices: there are none; nothing is read"
     for name, device in config.devices.items():
-        if not device.tag_table:
+        if not device.tag_table and not device.finds_tags:
             yield f"devices.{name}: has no tags"
 
 

@@ -61,6 +61,7 @@ class Sample(Struct, gc=False):
     outage: str | None = None  #: why the whole device is lost; then `answers` is empty. Made by :meth:`lost`
     skipped: int = 0  #: cycles skipped since the last sample because the device was too slow
     achieved_ms: int | None = None  #: period reached, where it is worse than asked for
+    found: Sequence[str] = ()  #: tags the device was found to have; they follow those of its table, in this order
     history: Sequence[Answer] = ()  #: out of the device's own history, with source times; alone in a sample
     complaint: str | None = None  #: the device answers, but says this of itself (its server is suspended, ...)
     losses: Sequence[Loss] = ()  #: what was lost on the way here, to be declared

@@ -133,6 +133,13 @@ class Image:
         self._changed(name)
         return True
 
+    def extend(self, name: str, tags: Iterable[TagInfo]) -> None:
+        """Tags a device was found to have follow those it is configured with; a new catalogue version."""
+        device = self.devices[name]
+        device.tags = (*device.tags, *tags)
+        device.cat += 1
+        self._changed(name)
+
     def note(self, name: str, key: str, value: object) -> None:
         """Keep what a collector has to say; None takes it back. Shown in /api/v1/status."""
         notes = self.devices[name].notes

@@ -36,7 +36,7 @@ def compile_normalizer(
     disabled device come with `enabled: false` each.
     """
     rules = [compile_rule(name, tag, report=default_report) for name, tag in tags.items()]
-    return Normalizer(device, rules, cat=cat, clock=clock)
+    return Normalizer(device, rules, cat=cat, clock=clock, report=default_report)
 
 
 class Normalizer:
@@ -46,8 +46,11 @@ class Normalizer:
     value by value with every rule (`_one`). Each leaves to the next what it does not understand.
     """
 
-    def __init__(self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock) -> None:
+    def __init__(
+        self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock, report: Report = "every"
+    ) -> None:
         self._device = device
+        self._report = report
         self._rules = list(rules)
         self._own = {i for i, rule in enumerate(rules) if rule.enum}  # tags whose texts the configuration gives
         self._short = [rule[:6] for rule in rules]  # what `_good` unpacks per value
@@ -72,6 +75,8 @@ class Normalizer:
         self._unset = unset
         if sample.history:
             return self._past(sample)
+        if sample.found:
+            self._find(sample.found)
         if sample.labels:
             self._learn(sample.labels)
         readings: list[Reading] = []
@@ -107,6 +112,14 @@ class Normalizer:
             if i not in self._own:
                 self._rules[i] = self._rules[i]._replace(enum=dict(texts) or None, kind="each")
                 self._short[i] = self._rules[i][:6]
+        self._columns = ColumnCache(self._rules, self._state)
+
+    def _find(self, names: Sequence[str]) -> None:
+        """Tags the device was found to have: nothing is configured for them."""
+        self._columns.release()
+        self._rules += [compile_rule(name, TagBase(), report=self._report) for name in names]
+        self._short += [rule[:6] for rule in self._rules[-len(names) :]]
+        self._state.extend(len(names))
         self._columns = ColumnCache(self._rules, self._state)
 
     def _past(self, sample: Sample) -> Batch | None:

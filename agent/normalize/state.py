@@ -48,3 +48,9 @@ class State:
         self.reported: list[object] = [None] * size  #: the value a deadband is measured from
         self.said = [float("inf")] * size  #: monotonic seconds when it was last said; infinite before
         self.owner: list[Owner | None] = [None] * size
+
+    def extend(self, more: int) -> None:
+        """So many tags more, of which nothing is known yet."""
+        fresh = State(more)
+        for name in self.__slots__:
+            getattr(self, name).extend(getattr(fresh, name))

@@ -16,7 +16,7 @@ from agent.core.clock import Clock
 from agent.core.errors import TransientError
 from agent.core.flow import Answer, Batch, Gap, Loss, Sample
 from agent.core.ids import ulid
-from agent.core.image import Image
+from agent.core.image import Image, TagInfo
 from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.runtime.condition import Judge
@@ -35,7 +35,7 @@ log = get_logger("device")
 class Device:
     """One configured device at work. `append` are the outboxes of the routes that want it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what app.py puts together
         self,
         name: str,
         collector: Collector,
@@ -46,6 +46,7 @@ class Device:
         clock: Clock,
         disabled_tags: tuple[int, ...] = (),
         max_delay: float = 0.0,
+        finds_tags: bool = False,
     ) -> None:
         self.name = name
         self._collector = collector
@@ -55,6 +56,7 @@ class Device:
         self._clock = clock
         self._disabled = disabled_tags
         self._max_delay = max_delay
+        self._finds_tags = finds_tags
         self._held: Batch | None = None
         self._held_since = asyncio.Event()
         self._judge = Judge()
@@ -75,7 +77,7 @@ class Device:
         """Read the device until cancelled."""
         if self._disabled:
             self.take(Sample(ts=self._clock.now_ms(), answers=[_out_of_service(self._disabled, self._clock.now_ms())]))
-        if not self._tags:
+        if not self._tags and not self._finds_tags:
             self._image.set_state(self.name, "offline", now=self._clock.now_ms(), reason="disabled")
             return
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
@@ -95,6 +97,8 @@ class Device:
 
     def take(self, sample: Sample) -> None:
         """Normalize a sample and hand its readings on. Never waits."""
+        if sample.found:
+            self._find(sample.found)
         if sample.types and self._image.describe(self.name, sample.types):
             log.info("device.types_learned", device=self.name, tags=len(sample.types))
         for loss in sample.losses:
@@ -115,6 +119,19 @@ class Device:
             self._release()
             for append in self._append:
                 append(batch)
+
+    def _find(self, names: Sequence[str]) -> None:
+        """The device has tags nobody configured. One that had none begins with a snapshot, as every device does."""
+        bare = not self._image.devices[self.name].tags
+        self._image.extend(self.name, [TagInfo(tag=name) for name in names])
+        self._tags += len(names)
+        metrics.TAGS_CONFIGURED.labels(self.name).inc(len(names))
+        if bare:
+            for batch in self._image.snapshot(
+                self.name, self._clock.now_ms(), clock=None if self._clock.synced else "unsynced"
+            ):
+                for append in self._append:
+                    append(batch)
 
     def _declare(self, loss: Loss) -> None:
         """A loss before us has no sequence numbers; it is declared on every route, beside the readings."""

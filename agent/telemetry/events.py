@@ -75,6 +75,9 @@ EVENTS: dict[str, Event] = {
         "info", "History of an outage was read: `values` of `tags`; `failed` tags have none (`reason`)."
     ),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
+    "opcua.selection": Event(
+        "info", "What browsing chose has changed: `added`, `removed`; `cut` where there would have been more."
+    ),
     "opcua.no_conditions": Event("debug", "The server has no conditions to repeat."),
     "opcua.filter_refused": Event(
         "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."

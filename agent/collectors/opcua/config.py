@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from agent.collectors.opcua.security import SecuritySettings, access_of, check_access, check_user
-from agent.collectors.opcua.tag import OpcUaEvents, OpcUaTag
+from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.core.ports import Collector, Site
 from agent.settings.base import DeviceConfig, Model, TagBase, TagName
@@ -84,6 +84,8 @@ class OpcUaConfig(DeviceConfig):
     """User of the session; default: anonymous."""
     backfill: bool = False
     """true: what an outage left open is read from the server's history afterwards, where it keeps one."""
+    browse: BrowseSettings | None = None
+    """More tags, found by walking through the server on every connection."""
     tags: dict[TagName, OpcUaTag] = Field(default_factory=dict)
     """The tags by name."""
     events: dict[TagName, OpcUaEvents] = Field(default_factory=dict)
@@ -119,6 +121,10 @@ class OpcUaConfig(DeviceConfig):
     @property
     def tag_table(self) -> dict[str, TagBase]:
         return {**self.tags, **self.events}
+
+    @property
+    def finds_tags(self) -> bool:
+        return self.browse is not None
 
     def build(self, name: str, site: Site) -> Collector:
         from agent.collectors.opcua.collector import OpcUaCollector

@@ -25,6 +25,7 @@ from agent.collectors.opcua.plan import DevicePlan, names_of
 from agent.collectors.opcua.poller import Poller
 from agent.collectors.opcua.publishing import Publishing
 from agent.collectors.opcua.reader import Reader
+from agent.collectors.opcua.selection import selected
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.session import Connection, Times, connected
@@ -68,7 +69,10 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
         ) as connection,
         Background() as background,
     ):
+        explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
+        plan = await selected(plan, Services(connection.session, plan.device), explorer, past)
         talk = Conversation(plan, site, past, connection, background)
+        past.announce(talk.inbox.find)
         try:
             await talk.begin()
             background.start(guard.watch(), f"opcua {plan.device} certificates")

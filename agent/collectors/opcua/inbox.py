@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.core.clock import Clock
 from agent.core.flow import Answer, Loss, Sample
@@ -27,6 +27,8 @@ class Inbox:
         self._most = most
         self._answers: list[Answer] = []
         self._losses: dict[str, Loss] = {}
+        self._found: Sequence[str] = ()
+        self._said: Callable[[], None] | None = None
         self._labels: dict[int, Mapping[int, str]] = {}
         self._history: deque[Answer] = deque()
         self._values = 0
@@ -86,6 +88,11 @@ class Inbox:
             self._complaint = words
             self.confirm()
 
+    def find(self, names: Sequence[str], said: Callable[[], None]) -> None:
+        """Tags the table does not have; `said` is called when they were handed on, with or before their first value."""
+        self._found, self._said = names, said
+        self.confirm()
+
     def cycle(self, skipped: int, achieved_ms: int | None) -> None:
         """What a polling cycle has to say beside its answers."""
         self._skipped += skipped
@@ -131,9 +138,13 @@ class Inbox:
             complaint=self._complaint,
             types=self._news(),
             labels=self._labels or None,
+            found=self._found,
             losses=[_bounded(loss) for loss in self._losses.values()],
         )
-        self._losses, self._labels = {}, {}
+        self._losses, self._labels, self._found = {}, {}, ()
+        if self._said is not None:
+            self._said()
+            self._said = None
         self._answers, self._values, self._something = [], 0, False
         self._skipped, self._achieved_ms = 0, None
         self._yielded = self._clock.monotonic()

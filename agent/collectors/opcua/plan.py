@@ -127,6 +127,15 @@ def notifiers_of(config: OpcUaConfig) -> list[Notifier]:
     ]
 
 
+class Selection(NamedTuple):
+    """What to look for in the server."""
+
+    root: NodeAddress
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    max_nodes: int
+
+
 class DevicePlan(NamedTuple):
     """All a connection must know of its device's configuration."""
 
@@ -141,6 +150,8 @@ class DevicePlan(NamedTuple):
     backfill: bool
     interval: float  #: of the device; events are published with it
     notifiers: list[Notifier]
+    names: frozenset[str]  #: of the tag table
+    selection: Selection | None
     size: int  #: of the tag table, disabled tags included
     points: dict[int, Point]  #: the enabled tags by position
     groups: list[PollGroup]  #: their intervals
@@ -165,6 +176,10 @@ def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> De
         backfill=config.backfill,
         interval=config.interval,
         notifiers=notifiers_of(config),
+        names=frozenset(config.tag_table),
+        selection=None
+        if (chosen := config.browse) is None
+        else Selection(parse_node_id(chosen.root), tuple(chosen.include), tuple(chosen.exclude), chosen.max_nodes),
         size=len(config.tag_table),
         points=points_of(config.tags, config.interval),
         groups=poll_groups(config.tags.values(), config.interval),

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath, parse_path
-from agent.settings.base import PercentDeadband, TagBase
+from agent.settings.base import Model, PercentDeadband, TagBase
 from agent.settings.values import Duration
 
 
@@ -71,3 +71,16 @@ class OpcUaEvents(TagBase):
 
     def catalogue_type(self) -> str | None:
         return "event"
+
+
+class BrowseSettings(Model):
+    """Tags by browsing. Their names are the browse names on the way from the root: `Machine/Spindle/Speed`."""
+
+    root: Annotated[str, AfterValidator(_check_node)] = "i=85"
+    """Node id where it begins; default: Objects."""
+    include: list[str] = Field(default_factory=lambda: ["*"])
+    """Globs over the names; `*` crosses `/`."""
+    exclude: list[str] = Field(default_factory=lambda: ["Server/*"])
+    """Globs over the names that are left out again."""
+    max_nodes: int = Field(default=1000, ge=1, le=100_000)
+    """Not more than so many; what lies beyond is left out, and said."""

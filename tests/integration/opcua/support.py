@@ -34,6 +34,9 @@ class Notebook:
         """The next sample."""
         sample = await anext(self._samples)
         self.samples.append(sample)
+        for name in sample.found:
+            self._names.append(name)
+            self.said[name] = []
         self.losses += sample.losses
         self.labels |= {self._names[position]: texts for position, texts in (sample.labels or {}).items()}
         for position, name in (sample.types or {}).items():

@@ -700,3 +700,19 @@ def test_history_is_converted_and_nothing_else():
     ]
     assert batch.readings[2].reason == "broken"
     assert bench.read(1, 1, tags=(0, 1)) != []
+
+
+def test_tags_a_device_is_found_to_have():
+    """They follow the table, are said like any other, and change nothing for those that were there."""
+    bench = Bench(*[{"unit": "Cel"}] * 5)
+    bench.warm(*[1] * 5)
+    now = bench.clock.now_ms()
+    answer = Answer(tags=(0, 5, 6), values=[2, 7, 8], ts=now)
+    batch = bench.normalize(Sample(ts=now, answers=[answer], found=["x", "y"]))
+    assert batch is not None
+    assert [(r.tag, r.value, r.unit, r.why) for r in batch.readings] == [
+        ("t0", 2, "Cel", None),
+        ("x", 7, None, "initial"),
+        ("y", 8, None, "initial"),
+    ]
+    assert {r.tag for r in bench.lost()} == {"t0", "t1", "t2", "t3", "t4", "x", "y"}

@@ -1,0 +1,33 @@
+"""Tags a server is found to have reach the consumer like those that are configured."""
+
+from __future__ import annotations
+
+import json
+
+from tests.faults.southbound.conftest import Running, opcua
+from tests.integration.opcua.server import Hall, said
+from tests.support.waiting import eventually
+
+
+async def test_found_tags_are_in_the_catalogue_and_go_offline_with_their_device(running: Running, hall: Hall) -> None:
+    """No tag configured: all of them found, catalogued, read, lost and recovered."""
+    plant = await hall.plant()
+    for name in ("a", "b"):
+        await plant.do(plant.add(name, 1))
+    device = opcua(plant.url) | {"browse": {"exclude": ["Server/*", "*Alias*", "Loc*"], "max_nodes": 20}}
+    async with running({"cnc": device}) as (_, ear):
+        await ear.good("cnc", ["a", "b"])
+        topic = "edge/plant/hall/cnc/tags"
+        await eventually(lambda: {"a", "b"} <= names(ear.topics[topic]), 10, "the catalogue has them")
+        await plant.do(plant.put("a", said(2)))
+        await eventually(lambda: ear.readings("cnc", "a", value=2), 10)
+        await plant.do(plant.close_listener())
+        await ear.why("cnc", "offline", ["a", "b"])
+        await plant.do(plant.open_listener())
+        await ear.why("cnc", "recovered", ["a", "b"], timeout=40)
+    await hall.stop(plant)
+
+
+def names(catalogues: list[bytes]) -> set[str]:
+    """Tags of the newest catalogue."""
+    return {tag["tag"] for tag in json.loads(catalogues[-1])["tags"]} if catalogues else set()
