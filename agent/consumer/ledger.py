@@ -1,8 +1,8 @@
 """The audit's memory: every stream, every session, every rule of the contract a consumer can check. Pure.
 
-Kinds of findings: `missing` (holes below `low` nobody declared), `conflict` (one key, two payloads), `epoch` (a new
-epoch without a word about the one before), `disorder` (a sequence number falls within one lane of one session),
-`no_snapshot` (the first live record of a device after a connection is none), `undecodable`.
+Kinds of findings: `missing` (holes below `low` nobody declared), `conflict` (one key, two payloads; two agents under
+one id), `epoch` (a new epoch without a word about the one before), `disorder` (a sequence number falls within one lane
+of one session), `no_snapshot` (the first live record of a device after a connection is none), `undecodable`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class Ledger:
         self._declared_epochs: set[StreamKey] = set()
         self._changes: dict[_Change, float] = {}  # when it was last excused by a backlog on its way
         self._over: set[StreamKey] = set()  # streams of epochs that ended
+        self._followed: set[StreamKey] = set()  # of these, the ones another epoch spoke live after
+        self._twins: set[str] = set()  # agents of which there are two
         self._quiet_since: dict[str, float] = {}  # by agent: when it last sent history, or came online
 
     def readings(self, message: Readings, now: float) -> Verdict:
@@ -243,6 +245,11 @@ class Ledger:
         self._live_epoch[key.agent, key.device] = key
         if before is not None and before != key:
             self._over.add(before)
+            self._followed.add(before)
+            if key in self._followed and key.agent not in self._twins:
+                self._twins.add(key.agent)
+                text = f"speaks live by turns with epoch {before.epoch}: two agents share this id"
+                self._find("conflict", key, message.seq, text)
         if before is not None and before != key and before not in self._declared_epochs:
             self._changes[_Change(before, key.epoch)] = now
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -37,6 +38,8 @@ from agent.telemetry.logging import get_logger
 log = get_logger("encoder")
 
 _now_ms = SystemClock().now_ms
+#: Sessions of our own that are known again when the broker tells of them.
+_OWN_SESSIONS = 100
 
 
 class StatusEncoder:
@@ -49,9 +52,11 @@ class StatusEncoder:
         self._route = route
         self._make = make
         self._now_ms = now_ms
+        self._spoken: deque[str] = deque(maxlen=_OWN_SESSIONS)
 
     def begin(self, image: Image, memo: Memo, /) -> StatusDialogue:
-        return StatusDialogue(self._route, image, memo, self._make, session=ulid(self._now_ms()))
+        session = ulid(self._now_ms())
+        return StatusDialogue(self._route, image, memo, self._make, session=session, spoken=self._spoken)
 
 
 class _Heard(Struct):
@@ -64,8 +69,19 @@ class _Heard(Struct):
 class StatusDialogue:
     """See `agent.core.ports.Dialogue`. `session` names it in every status it writes."""
 
-    def __init__(self, route: RouteInfo, image: Image, memo: Memo, make: MakeRenderer, *, session: str) -> None:
+    def __init__(
+        self,
+        route: RouteInfo,
+        image: Image,
+        memo: Memo,
+        make: MakeRenderer,
+        *,
+        session: str,
+        spoken: deque[str] | None = None,
+    ) -> None:
         self.session = session
+        self._spoken = spoken if spoken is not None else deque[str]()  # sessions of this run that said online
+        self._earlier = tuple(self._spoken)
         self.conflict: str | None = None  #: session of another agent that writes our status
         self._route = route
         self._image = image
@@ -116,6 +132,7 @@ class StatusDialogue:
 
     def _online(self, event: Online) -> list[Message]:
         self._limits = event.limits
+        self._spoken.append(self.session)
         self._renderer = self._make_renderer()
         messages = [self._agent("online", event.ts, event.streams)]
         self._topics.place(self._image)
@@ -186,13 +203,25 @@ class StatusDialogue:
     # --- another agent under our name ---------------------------------------------------------------------------------
 
     def _heard(self, incoming: Incoming) -> None:
-        # what was retained before we came is our own past, or that of one who will speak again
-        if incoming.retain or incoming.topic != self._topics.agent_status:
+        if incoming.topic != self._topics.agent_status:
             return
         try:
             heard = msgspec.json.decode(incoming.payload, type=_Heard)
         except msgspec.DecodeError:
             return
-        if heard.state == "online" and heard.session != self.session and self.conflict is None:
+        if self.conflict is None and (self._followed(heard) if incoming.retain else self._beside(heard)):
             self.conflict = heard.session
             log.error("route.conflict", agent=self._route.agent, topic=incoming.topic, session=heard.session)
+
+    def _beside(self, heard: _Heard) -> bool:
+        """Whether somebody else speaks while we do."""
+        return heard.state == "online" and heard.session != self.session
+
+    def _followed(self, heard: _Heard) -> bool:
+        """Whether somebody else has spoken since we last did: two agents that share a client_id put each other out.
+
+        What is retained when a run begins is our own past; so is what is older than what we said, at a broker that was
+        restored.
+        """
+        earlier = self._earlier
+        return bool(earlier) and heard.session not in {*earlier, self.session} and heard.session > earlier[-1]

@@ -185,6 +185,14 @@ def test_a_new_epoch_needs_a_word_about_the_old_one(side):
     assert side.audit.ok
 
 
+def test_two_agents_that_speak_by_turns_under_one_id_are_a_conflict(side):
+    """An epoch that was followed by another is over; when it speaks live again there are two agents. Said once."""
+    for seq in (1, 2, 3):
+        side.record(seq, epoch="E1", snapshot=True)
+        side.record(seq, epoch="E2", snapshot=True)
+    assert [(f.kind, f.epoch) for f in side.found("conflict")] == [("conflict", "E1")]
+
+
 def test_a_running_backlog_delays_the_word_about_the_old_epoch(side):
     """The declaration waits behind the backlog, so the backlog's progress excuses it."""
     for seq in (1, 2):

@@ -10,6 +10,9 @@ from structlog.testing import capture_logs
 
 from agent.core.flow import DeviceChanged, Incoming, Message, Offline, Stream, Tick
 from agent.core.image import TagInfo
+from agent.core.ports import RouteInfo
+from agent.encoders.common.dialogue import StatusDialogue
+from agent.encoders.json import JsonConfig
 from agent.encoders.schema import KINDS, message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
 
@@ -228,6 +231,29 @@ def test_conflicts(stage: Stage, session: str, state: str, retain: bool, topic: 
             assert dialogue(Incoming(topic=topic, payload=payload, retain=retain)) == []
     assert [line["event"] for line in logs] == (["route.conflict"] if conflict else [])
     assert dialogue.conflict == ("other" if conflict else None)
+
+
+def test_who_speaks_between_our_sessions_is_a_conflict(stage: Stage) -> None:
+    """Two agents with one client_id put each other out and never meet: what is retained between two sessions tells."""
+    encoder = JsonConfig().build(RouteInfo(name="plant", agent="gw-01"))
+
+    def connect(retained: str | None) -> StatusDialogue:
+        dialogue = encoder.begin(stage.image, stage.memo)
+        assert isinstance(dialogue, StatusDialogue)
+        stage.online(dialogue)
+        if retained is not None:
+            payload = f'{{"state":"offline","session":"{retained}"}}'.encode()
+            dialogue(Incoming(topic=STATUS, payload=payload, retain=True))
+        return dialogue
+
+    newer, older = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "00000000000000000000000000"
+    with capture_logs() as logs:
+        first = connect(newer)  # of an earlier run of ours
+        second = connect(first.session)
+        third = connect(older)  # a broker restored from an old copy
+        assert [one.conflict for one in (first, second, third)] == [None, None, None]
+        assert connect(newer).conflict == newer
+    assert [line["event"] for line in logs] == ["route.conflict"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"null", b'{"state":1}'])
