@@ -97,7 +97,8 @@ class Backfill:
         stood = {span: span.after for span in nodes}
         unfinished: set[Span] = set()
         while points:
-            await self._inbox.room()
+            while self._inbox.remembers >= NODES or self._inbox.full:
+                await self._clock.sleep(_PAUSE)
             asked = list(points)
             try:
                 pages = await self._history.raw(

@@ -31,6 +31,7 @@ class Inbox:
         self._said: Callable[[], None] | None = None
         self._labels: dict[int, Mapping[int, str]] = {}
         self._history: deque[Answer] = deque()
+        self._present = False  # what was handed on last
         self._values = 0
         self._something = False
         self._skipped = 0
@@ -62,10 +63,12 @@ class Inbox:
     def remember(self, answer: Answer) -> None:
         """Out of the server's history; after everything that is of the present."""
         self._history.append(answer)
-        self._values += len(answer.tags)
-        if self._values >= self._most:
-            self._room.clear()
         self._ready.set()
+
+    @property
+    def remembers(self) -> int:
+        """How many answers out of history wait to be handed on."""
+        return len(self._history)
 
     def confirm(self) -> None:
         """The server has just confirmed that nothing else changed."""
@@ -114,22 +117,22 @@ class Inbox:
         since = self._clock.monotonic() - self._yielded
         if 0 <= since < YIELD_EVERY:
             await self._clock.sleep(YIELD_EVERY - since)
-        if self._history and not self._something:
+        if self._history and (not self._something or self._present):
             return self._take_history()
         if not self._something and self.error is not None:
             raise self.error
         return self._take()
 
     def _take_history(self) -> Sample:
+        """In turns with the present, where that never ends."""
+        self._present = False
         answer = self._history.popleft()
-        if not self._history:
-            self._values = 0
-            self._room.set()
-            if self.error is None:
-                self._ready.clear()
+        if not self._history and not self._something and self.error is None:
+            self._ready.clear()
         return Sample(ts=self._clock.now_ms(), history=[answer], complaint=self._complaint)
 
     def _take(self) -> Sample:
+        self._present = True
         sample = Sample(
             ts=self._clock.now_ms(),
             answers=self._answers,

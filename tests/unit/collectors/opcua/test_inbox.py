@@ -93,3 +93,22 @@ async def test_a_full_inbox_asks_for_nothing_more() -> None:
         assert not waiting.done()
         await anext(box)
     assert not box.full
+
+
+async def test_history_comes_in_turns_with_the_present() -> None:
+    """Behind what is of today, but not never: a busy server fills its outages too; a failure comes after all of it."""
+    box, clock = inbox()
+    for number in range(3):
+        box.remember(answer(number))
+    kinds = []
+    for _ in range(5):
+        box.put(answer(9))
+        await clock.advance(1)
+        kinds.append("past" if (await anext(box)).history else "present")
+    assert kinds == ["present", "past", "present", "past", "present"]
+    assert box.remembers == 1
+    box.fail(ConnectionLost("gone"))
+    await clock.advance(1)
+    assert (await anext(box)).history
+    with pytest.raises(ConnectionLost):
+        await anext(box)
