@@ -33,6 +33,8 @@ EVENTS: dict[str, Event] = {
     "config.loaded": Event("info", "A configuration was read: hash, counts."),
     "config.warning": Event("warning", "Something in the configuration is allowed, but probably not meant: `reason`."),
     "config.rejected": Event("error", "The configuration has mistakes; `mistakes` lists them with file and line."),
+    # the log itself
+    "log.lines_lost": Event("warning", "Nobody read the log for a while; so many lines (`lines`) were left out."),
     # supervised components
     "component.failed": Event("error", "A component cannot work as configured; the others go on. Retried every 5 min."),
     "component.retry": Event(

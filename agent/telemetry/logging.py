@@ -8,9 +8,12 @@ Call the method of the level that the catalogue gives the event (a test holds th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import re
+import select
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
@@ -40,6 +43,9 @@ _LIBRARY_LEVELS = {
     "asyncio": logging.WARNING,
 }
 _SECRET_KEYS = ("password", "secret", "token", "private_key")
+
+#: How long one line may wait for whoever reads the log, seconds.
+PATIENCE = 0.1
 
 #: `mqtts://user:password@broker`, wherever it stands in a line.
 _CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
@@ -86,24 +92,66 @@ def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> s
 
 
 class _Lines:
-    """Writes finished lines. A log that cannot be written (a closed pipe, a full disk) hurts nobody who logs."""
+    """Writes finished lines. A log that cannot be written (a closed pipe, a full disk) hurts nobody who logs.
+
+    Nor does one that nobody reads: a full pipe would stop the event loop, and with it all devices and all publishers.
+    A line waits `PATIENCE` seconds for its reader, those after it not at all; what is left out is counted and said.
+    """
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._lost = 0
+        self._broken = False  # the last line was cut
+        self._poll: select.poll | None = None
+        with contextlib.suppress(OSError, ValueError):
+            self._fd = out.fileno()
+            self._poll = select.poll()
+            self._poll.register(self._fd, select.POLLOUT)
 
     def msg(self, line: str) -> None:
         """One line, whole, credentials in URLs taken out."""
         text = _CREDENTIALS.sub("://***@", line) + "\n"
+        # A closed pipe or a full disk: there is nobody left to tell.
+        with contextlib.suppress(OSError, ValueError), self._lock:
+            if self._poll is None:
+                self._write(text)
+            elif self._put(text, self._poll):
+                self._say_lost()
+            else:
+                self._lost += 1
+
+    def _write(self, text: str) -> None:
         try:
-            with self._lock:
-                try:
-                    self._out.write(text)
-                except UnicodeEncodeError:
-                    self._out.write(text.encode("ascii", "backslashreplace").decode())
-                self._out.flush()
-        except (OSError, ValueError):
-            pass  # there is nobody left to tell
+            self._out.write(text)
+        except UnicodeEncodeError:
+            self._out.write(text.encode("ascii", "backslashreplace").decode())
+        self._out.flush()
+
+    def _put(self, text: str, poll: select.poll) -> bool:
+        """Past the stream's own buffer, whose overflow would wait for ever. False where nobody reads."""
+        self._out.flush()
+        try:
+            data = text.encode(getattr(self._out, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            data = text.encode("ascii", "backslashreplace")
+        if self._broken:
+            data = b"\n" + data
+        left = memoryview(data)
+        while left:
+            if not poll.poll(0 if self._lost else PATIENCE * 1000):
+                self._broken = self._broken or len(left) < len(data)
+                return False
+            left = left[os.write(self._fd, left[: select.PIPE_BUF]) :]  # so much fits where any fits
+        self._broken = False
+        return True
+
+    def _say_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        if lost:
+            get_logger("log").warning("log.lines_lost", lines=lost)
+            if self._lost:  # not even that found room
+                self._lost = lost
 
     debug = info = warning = error = critical = exception = msg
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -205,3 +207,37 @@ def test_configured_twice(out):
     logging.getLogger("some.library").warning("once")
     get_logger("x").info("route.online")
     assert out.getvalue().count("\n") == 2
+
+
+def test_a_log_that_nobody_reads_stops_nobody() -> None:
+    """A full pipe costs lines, never the event loop; how many is said as soon as somebody reads again."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
+    with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "w", encoding="utf-8") as stream:
+        configure(stream=stream)
+        log = get_logger("test")
+        for number in range(100):
+            log.info("agent.started", number=number, text="x" * 100)
+        log.info("agent.started", number=100, text="x" * 20_000)
+        first = reader.read(1 << 16).decode().splitlines()
+        log.info("agent.started", number=101)
+        then = [json.loads(line) for line in reader.read(1 << 16).decode().splitlines()]
+    whole = [json.loads(line)["number"] for line in first]
+    assert whole == list(range(len(whole)))
+    assert [line["event"] for line in then] == ["agent.started", "log.lines_lost"]
+    assert then[0]["number"] == 101
+    assert then[1]["lines"] == 101 - len(whole)
+
+
+def test_a_line_cut_by_a_stalled_reader_costs_only_itself() -> None:
+    """What comes after it stands on a line of its own."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
+    with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "w", encoding="utf-8") as stream:
+        configure(stream=stream)
+        log = get_logger("test")
+        log.info("agent.started", text="x" * 20_000)
+        assert len(reader.read(1 << 16)) == 8192
+        log.info("agent.started", number=1)
+        _, *then = reader.read(1 << 16).decode().split("\n")
+    assert [json.loads(line)["event"] for line in then if line] == ["agent.started", "log.lines_lost"]
