@@ -78,6 +78,8 @@ class Route:
         self._suspects = Suspects()
         self._dialogue: Dialogue | None = None
         self._repeats = Repeats()
+        self._troubles: set[tuple[str, str]] = set()  # said of the present trouble, each once
+        self._up_since = 0.0
         self._failures = 0
         self._down_since = clock.monotonic()
         self._up = metrics.PUBLISHER_UP.labels(name)
@@ -235,7 +237,7 @@ class Route:
             return
         self.state, self.reason, self.mqtt = "online", None, session.limits.mqtt
         self._up.set(1)
-        self._repeats.over("down")
+        self._up_since = self._clock.monotonic()
         log.info(
             "route.online",
             publisher=self.name,
@@ -255,15 +257,24 @@ class Route:
         self._is_offline(why)
 
     def _is_offline(self, reason: str) -> None:
+        now = self._clock.monotonic()
         if self.state == "online":
-            self._down_since = self._clock.monotonic()
+            self._down_since = now
+            if (
+                now - self._up_since >= LONGEST_RETRY
+            ):  # else it is the same trouble going on: a rival under our name, say
+                for known in self._troubles:
+                    self._repeats.over(known)
+                self._troubles.clear()
         self.state, self.reason, self.mqtt = "offline", reason, None
         self._up.set(0)
 
     def _lost(self, failure: Failure) -> None:
         self._is_offline(failure.reason)
         self._failures += 1
-        repeats = self._repeats.due("down", self._clock.monotonic())
+        trouble = ("down", failure.reason)
+        self._troubles.add(trouble)
+        repeats = self._repeats.due(trouble, self._clock.monotonic())
         if repeats is not None:
             waiting = self.outbox.stats.records
             log.warning("route.offline", publisher=self.name, reason=failure.reason, waiting=waiting, repeats=repeats)

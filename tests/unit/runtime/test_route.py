@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.core.errors import ConnectionLost, Refused, Rejected
+from structlog.testing import capture_logs
+
+from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Message, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
@@ -292,3 +294,26 @@ async def test_a_failing_broker_is_tried_again_with_growing_delays(tmp_path: Pat
         for _ in range(120):
             await bench.clock.advance(1)
         await eventually(lambda: 3 <= bench.publisher.attempts < 30)
+
+
+async def test_one_trouble_is_said_once_however_often_it_comes_back(tmp_path: Path) -> None:
+    """A rival under our client id throws us out again and again: one line; after a quiet time it is news again."""
+    bench = Bench(tmp_path)
+    with capture_logs() as logs:
+
+        def said() -> list[str]:
+            return [log["reason"] for log in logs if log["event"] == "route.offline"]
+
+        async with bench.running():
+            for number in range(1, 4):
+                await bench.move_until(lambda: bench.route.state == "online")
+                bench.publisher.session.drop(TransientError("taken over", retry_after=5))
+                await bench.move_until(lambda number=number: len(bench.publisher.sessions) > number)
+            assert said() == ["taken over"]
+            await bench.move_until(lambda: bench.route.state == "online")
+            bench.publisher.session.drop(TransientError("busy", retry_after=5))
+            await bench.move_until(lambda: len(said()) == 2)
+            await bench.move_until(lambda: bench.route.state == "online")
+            await bench.clock.advance(70)
+            bench.publisher.session.drop(TransientError("taken over", retry_after=5))
+            await bench.move_until(lambda: said() == ["taken over", "busy", "taken over"])

@@ -1,0 +1,234 @@
+"""A route over the wire: each reason code has its consequence, silence too, and no broker hurts another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from agent.core.flow import Batch, Reading
+from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.config import MqttConfig
+from agent.testing.mqtt_broker import FakeBroker, Publish, Script
+from agent.testing.site import SimpleSite
+from tests.support.mosquitto import StartMosquitto
+from tests.support.mqtt import observing
+from tests.support.waiting import eventually
+from tests.unit.runtime.test_route import Bench
+
+BAD = 666
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[FakeBroker]:
+    async with FakeBroker().serve() as running:
+        yield running
+
+
+class Wired(Bench):
+    """A route whose broker is a real socket away. Its clock is moved by hand, a second at a time."""
+
+    def __init__(self, folder: Path, url: str, **keys: object) -> None:
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder)
+        config = {"type": "mqtt", "url": url, "connect_timeout": "5s", **keys}
+        self.route._publisher = MqttConfig.model_validate(config).build("plant", SimpleSite(agent="gw"))
+
+    async def until(self, condition: Callable[[], object], stride: float = 1.0) -> None:
+        """Move the clock until the condition holds. Every step leaves the wire time to answer."""
+
+        async def step() -> object:
+            await self.clock.advance(stride)
+            return condition()
+
+        await eventually(step, 60)
+
+    def store(self, value: int, device: str = "press", *, tag: str = "a") -> None:
+        """Into the outbox only: no snapshot repeats it."""
+        reading = Reading(tag=tag, value=value, ts=self.clock.now_ms(), quality="good")
+        self.outbox.append(Batch(device=device, ts=reading.ts, readings=[reading]))
+
+
+def has(one: Publish, value: object) -> bool:
+    if not one.topic.endswith("/readings"):
+        return False
+    return any(reading["value"] == value for reading in json.loads(one.payload)["readings"])
+
+
+def said(logs: list[Any], event: str) -> list[str]:
+    return [str(log.get("reason")) for log in logs if log["event"] == event]
+
+
+# --- each row of each table -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [code for code in reasons.CONNACK if code])
+async def test_connack(broker: FakeBroker, tmp_path: Path, code: int) -> None:
+    """Refused, the route says why once, keeps the data, waits as long as the row says, and gets on once it may."""
+    row = reasons.CONNACK[code]
+    broker.script = Script(connack=code)
+    bench = Wired(tmp_path, broker.url, version="5")
+    with capture_logs() as logs:
+        async with bench.running():
+            bench.store(1)
+            await bench.until(lambda: bench.route.reason and row.text in bench.route.reason)
+            began = bench.clock.monotonic()
+            assert bench.outbox.stats.records == 1
+            broker.script = Script()
+            waited = 300 if row.kind == "permanent" else row.retry_after or 0
+            await bench.until(lambda: any(has(one, 1) for one in broker.published), max(1.0, waited / 20))
+            await bench.until(lambda: bench.outbox.stats.records == 0)
+            assert bench.clock.monotonic() - began >= waited - 2
+    [line] = said(logs, "route.offline")
+    assert row.text in line
+    assert len(said(logs, "component.failed")) == (row.kind == "permanent")
+
+
+@pytest.mark.parametrize("code", reasons.PUBACK)
+async def test_puback(broker: FakeBroker, tmp_path: Path, code: int) -> None:
+    """Taken, quarantined at once, quarantined after some tries, kept until the broker relents: nothing vanishes."""
+    row = reasons.PUBACK[code]
+    broker.script = Script(puback=lambda one: code if has(one, BAD) else 0)
+    bench = Wired(tmp_path, broker.url)
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.until(lambda: bench.route.state == "online")
+            bench.store(BAD)
+            bench.store(2, "meter")
+            await bench.until(lambda: any(has(one, 2) for one in broker.published))
+            if row.kind == "accepted":
+                await bench.until(lambda: bench.outbox.stats.records == 0)
+                assert bench.outbox.stats.quarantined == 0
+            elif row.kind == "rejected" or row.attempts is not None:
+                await bench.until(lambda: bench.outbox.stats.quarantined == 1)
+                await bench.until(lambda: bench.outbox.stats.records == 0)
+                assert sum(has(one, BAD) for one in broker.published) == (row.attempts or 1)
+                [line] = said(logs, "route.quarantined")
+                assert row.text in line
+            else:
+                again = 2 if row.kind == "refused" else 1
+                await bench.until(lambda: sum(has(one, BAD) for one in broker.published) >= again, 10.0)
+                broker.script = Script()
+                await bench.until(lambda: bench.outbox.stats.records == 0)
+                assert bench.outbox.stats.quarantined == 0
+            assert len(broker.connects) == (2 if row.kind == "lost" else 1)
+            assert any(one.topic.endswith("/gaps") for one in broker.published) is bool(said(logs, "route.quarantined"))
+    if row.kind == "refused":
+        first, *repeated = said(logs, "route.refused")
+        assert row.text in first
+        assert len(repeated) <= 1  # those kept long are said again, rarely
+
+
+@pytest.mark.parametrize("code", reasons.DISCONNECT)
+async def test_disconnect(broker: FakeBroker, tmp_path: Path, code: int) -> None:
+    """Sent away, the route says why once, waits as long as the row says, and sends again what was in flight."""
+    row = reasons.DISCONNECT[code]
+    bench = Wired(tmp_path, broker.url)
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+            broker.script = Script(hold=True)
+            bench.store(1)
+            await bench.until(lambda: any(has(one, 1) for one in broker.waiting))
+            broker.script = Script()
+            broker.disconnect(code)
+            await eventually(lambda: bench.route.state == "offline")
+            began = bench.clock.monotonic()
+            await bench.until(lambda: sum(has(one, 1) for one in broker.published) == 2)
+            assert bench.clock.monotonic() - began >= (row.retry_after or 0) - 1
+            await bench.until(lambda: bench.outbox.stats.records == 0)
+    [line] = said(logs, "route.offline")
+    assert row.text in line
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+async def test_mosquitto_3_1_1_with_a_packet_limit_gets_it_all_in_parts(
+    start_mosquitto: StartMosquitto, tmp_path: Path
+) -> None:
+    """It hangs up on large packets without a word: the limit is learned, the record is split, nothing is lost."""
+    mosquitto = start_mosquitto("max_packet_size 4000")
+    bench = Wired(tmp_path / "outbox", mosquitto.url, version="3.1.1")
+    async with observing(mosquitto.port, "edge/#") as observer, bench.running():
+        await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+        ts = bench.clock.now_ms()
+        readings = [Reading(tag="a", value=number, ts=ts, quality="good") for number in range(100)]
+        bench.outbox.append(Batch(device="press", ts=ts, readings=readings))
+        bench.store(2, "meter")
+        await bench.until(lambda: bench.outbox.stats.records == 0)
+        assert bench.outbox.stats.quarantined == 0
+        heard = [json.loads(one.payload) for one in observer.seen if one.topic.endswith("press/readings")]
+        values = [reading["value"] for one in heard if "part" in one for reading in one["readings"]]
+        assert values == list(range(100))
+
+
+async def test_mosquitto_3_1_1_and_what_cannot_be_split_is_found(
+    start_mosquitto: StartMosquitto, tmp_path: Path
+) -> None:
+    """One reading larger than the broker takes: quarantined and declared, and all around it arrives."""
+    mosquitto = start_mosquitto("max_packet_size 3000")
+    bench = Wired(tmp_path / "outbox", mosquitto.url, version="3.1.1")
+    async with observing(mosquitto.port, "edge/#") as observer, bench.running():
+        await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+        text = Reading(tag="a", value="x" * 5000, ts=bench.clock.now_ms(), quality="good")
+        bench.store(1)
+        bench.outbox.append(Batch(device="press", ts=text.ts, readings=[text]))
+        for number in (2, 3):
+            bench.store(number)
+            bench.store(number, "meter")
+        await bench.until(lambda: bench.outbox.stats.quarantined == 1)
+        await bench.until(lambda: bench.outbox.stats.records == 0)
+        [gap] = [json.loads(one.payload) for one in observer.seen if one.topic.endswith("/gaps")]
+        assert gap["kind"] == "quarantined"
+        for device in ("press", "meter"):
+            heard = [json.loads(one.payload) for one in observer.seen if one.topic.endswith(f"{device}/readings")]
+            values = {reading["value"] for one in heard for reading in one["readings"]}
+            assert {2, 3} <= values
+
+
+# --- one broker does not hurt another ---------------------------------------------------------------------------------
+
+
+async def test_a_dead_and_a_stuck_broker_slow_no_other_route(tmp_path: Path) -> None:
+    """Beside a broker that is away and one that acknowledges nothing, a third gets all at once."""
+    async with FakeBroker().serve() as good, FakeBroker(Script(hold=True)).serve() as stuck:
+        routes = [
+            Wired(tmp_path / "dead", "mqtt://127.0.0.1:1"),
+            Wired(tmp_path / "stuck", stuck.url),
+            Wired(tmp_path / "good", good.url),
+        ]
+        async with routes[0].running(), routes[1].running(), routes[2].running():
+            dead, slow, quick = routes
+            await quick.until(lambda: quick.route.state == "online")
+            await slow.until(lambda: slow.route.state == "online" and stuck.waiting)
+            for number in range(200):
+                for one in routes:
+                    one.store(number)
+            await quick.until(lambda: quick.outbox.stats.records == 0)
+            assert slow.outbox.stats.records >= 200
+            assert dead.outbox.stats.records >= 200
+            assert dead.route.state == "offline"
+            values = [value for one in good.published for value in range(200) if has(one, value)]
+            assert values == list(range(200))
+
+
+async def test_a_link_that_dies_under_load_is_noticed_and_nothing_is_lost(broker: FakeBroker, tmp_path: Path) -> None:
+    """Data on its way, and no answer at all any more: noticed by the keep-alive, sent again, accusing nobody."""
+    bench = Wired(tmp_path, broker.url, keep_alive="1s")
+    async with bench.running():
+        await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+        broker.freeze()
+        for number in range(50):
+            bench.store(number)
+        await bench.until(lambda: "dead" in (bench.route.reason or ""))
+        await bench.until(lambda: bench.outbox.stats.records == 0)
+        assert bench.outbox.stats.quarantined == 0
+        await asyncio.sleep(0)
+    arrived = [number for one in broker.published for number in range(50) if has(one, number)]
+    assert set(arrived) == set(range(50))
