@@ -6,6 +6,8 @@ CONNACK come in as what MQTT 5 calls the same. An unlisted code is treated as 0x
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from agent.core.errors import AgentError, ConnectionLost, PermanentError, Refused, Rejected, TransientError
@@ -150,3 +152,46 @@ def error(row: Reaction, code: int, said: str = "") -> AgentError:
     if row.kind == "lost":
         return ConnectionLost(text, retry_after=row.retry_after, blames=row.blames)
     return TransientError(text, retry_after=row.retry_after)
+
+
+def consequence(row: Reaction) -> str:
+    """What follows, in words for the documentation."""
+    wait = f", at least {row.retry_after:g} s" if row.retry_after else ""
+    text = {
+        "accepted": "delivered",
+        "rejected": "the record goes to quarantine, declared",
+        "permanent": "the publisher is failed; tried again every 5 min and on reload",
+        "version": f"MQTT 3.1.1 with `version: auto`, else back off{wait}",
+        "lost": f"back off{wait}, connect again",
+        "transient": f"back off{wait}, connect again",
+    }.get(row.kind)
+    if text is None:  # refused
+        many = f"{row.attempts} times, then quarantine" if row.attempts else "until it is taken"
+        text = f"kept; tried again after {row.retry_after:g} s, {many}"
+    if row.without is not None:
+        less = {"retain": "without retain", "qos": "with QoS 0", "window": "half the window", "size": "half the size"}
+        text += f"; from then on {less[row.without]}"
+    return text + ("; what was in flight is suspected" if row.blames else "")
+
+
+def tables() -> str:
+    """The three tables, in Markdown."""
+    parts = []
+    for name, table in (("CONNACK", CONNACK), ("PUBACK", PUBACK), ("DISCONNECT", DISCONNECT)):
+        rows = [f"| 0x{code:02X} | {row.text} | {consequence(row)} |" for code, row in sorted(table.items())]
+        parts.append("\n".join([f"### {name}", "", "| code | said | consequence |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts)
+
+
+_BEGIN, _END = "docs/mqtt.md -->\n", "<!-- end -->"
+
+
+def put_in(page: str) -> str:
+    """The page with the tables of today."""
+    before, after = page.split(_BEGIN, 1)
+    return f"{before}{_BEGIN}\n{tables()}\n\n{_END}{after.split(_END, 1)[1]}"
+
+
+if __name__ == "__main__":
+    _page = Path(sys.argv[1])
+    _page.write_text(put_in(_page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -52,3 +54,9 @@ def test_unlisted_codes() -> None:
     """A code nobody lists counts as success below 0x80, else as unspecified."""
     assert reasons.reaction(reasons.PUBACK, 0x05).kind == "accepted"
     assert reasons.reaction(reasons.PUBACK, 0xFE) == reasons.PUBACK[0x80]
+
+
+def test_the_documentation_is_in_step() -> None:
+    """docs/mqtt.md has the tables of today: run `python -m agent.publishers.mqtt.reasons docs/mqtt.md`."""
+    page = (Path(__file__).parents[3] / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    assert reasons.put_in(page) == page
