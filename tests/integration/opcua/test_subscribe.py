@@ -88,7 +88,7 @@ async def test_a_server_that_revises_the_rhythm_is_believed(shared: Plant, monke
     await shared.do(shared.add("patient", 1))
     impatient = Pace(silence=0.05, pulse=5.0, again=5.0)
     async with collecting(
-        shared.url, {"patient": f"nsu={URN};s=patient"}, pace=impatient, timeout="50ms", interval="50ms"
+        shared.url, {"patient": f"nsu={URN};s=patient"}, pace=impatient, timeout="500ms", interval="50ms"
     ) as notebook:
         await notebook.until(lambda: len([sample for sample in notebook.samples if not sample.answers]) >= 2)
     assert notebook.said["patient"][0][0] == 1
