@@ -15,6 +15,7 @@ from agent.core.flow import Batch, Gap
 from agent.outbox.guard import boot_id, own, translated
 from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row
 from agent.outbox.pack import Undecodable, unpack
+from agent.outbox.place import written_anew
 from agent.outbox.salvage import salvage
 from agent.outbox.schema import Durability, connect
 from agent.outbox.streams import Low, StoredStream
@@ -274,10 +275,12 @@ class Store:
             ]
 
     def free_disk(self) -> int | None:
-        """Bytes free to us on the file system; None where that means nothing."""
+        """Bytes free to us on the file system; None where that means nothing. A file that is gone is written anew."""
         if self._path is None:
             return None
         with translated():
+            if not self._path.exists():
+                self._db, self._lock = written_anew(self.db, self._lock, self._path, self._durability)
             disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize
 

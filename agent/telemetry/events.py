@@ -119,6 +119,7 @@ EVENTS: dict[str, Event] = {
         "error", "The disk refuses to write (`reason`); readings are kept in memory, retried."
     ),
     "outbox.disk_ok": Event("info", "The disk takes writes again."),
+    "outbox.file_removed": Event("error", "Somebody removed the outbox file while it was in use; it is written anew."),
     "outbox.salvaged": Event(
         "error", "The outbox file was damaged; what could be read was saved, the rest is declared lost."
     ),
