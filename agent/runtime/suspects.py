@@ -66,7 +66,7 @@ class Suspects:
 
     def guilty(self, record: Record) -> int:
         """So many hang-ups while it was alone convict it; 0 where they do not."""
-        row, device = self._alone.get(record.row, 0), self._alone.get(record.stream.device, 0)
+        row, device = (self._alone.get(key, 0) for key in (record.row, record.stream.device if record.seq else None))
         enough = 1 if record.stream.device in self._convicted else DROPS
         return row if row >= enough else device if device >= DROPS else 0
 
@@ -79,7 +79,8 @@ class Suspects:
         for key in _keys(record):
             self._drops.pop(key, None)
             self._alone.pop(key, None)
-        self._convicted.pop(record.stream.device, None)
+        if record.seq:
+            self._convicted.pop(record.stream.device, None)
 
     def convicted(self, record: Record) -> None:
         """It is in quarantine. Its device stays accused: what comes next of it travels alone."""
@@ -92,4 +93,5 @@ class Suspects:
 
 def _keys(record: Record) -> Iterator[Hashable]:
     yield record.row
-    yield record.stream.device
+    if record.seq:  # a gap has none: that it is taken says nothing of the device's readings
+        yield record.stream.device

@@ -61,6 +61,23 @@ def test_alone_three_times_is_guilty() -> None:
     assert not suspects
 
 
+def test_a_gap_that_is_taken_clears_no_device() -> None:
+    """What was quarantined is declared, and the broker takes the gap: its device stays accused."""
+    suspects = Suspects()
+    for _ in range(DROPS):
+        suspects.dropped(record(1), proven=True)
+        suspects.session(None)
+    suspects.convicted(record(1))
+    gap = record(2)
+    gap.seq = 0
+    assert not suspects.accused(gap)
+    suspects.cleared(gap)
+    assert suspects.accused(record(3))
+    suspects.dropped(record(3), proven=True)
+    suspects.session(None)
+    assert suspects.guilty(record(3)) == 1
+
+
 def test_a_broker_that_takes_nothing_convicts_nobody() -> None:
     """Where the broker took nothing in a session its hang-up accuses, and no more: it eats no data."""
     suspects = Suspects()
