@@ -50,7 +50,7 @@ log = get_logger("agent")
 async def run(config: Config, config_hash: str, *, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Run the agent until `stop` is set. Raises PermanentError where it cannot start at all."""
     app = _App(config, config_hash, clock or SystemClock())
-    with _own(app.data_dir):
+    with _own(app.data_dir, config.agent.id):
         await app.run(stop)
 
 
@@ -77,8 +77,8 @@ class _App:
             cat, tags = catalogues.version(name, device.catalogue())
             location = device.location or self._config.agent.location
             kept = self._image.add(name, location=location, tags=tags, cat=cat, now=self._started)
-            catalogues.keep(kept)
-        self._image.listen(partial(_keep, catalogues, self._image))
+            catalogues.keep(kept, self._started)
+        self._image.listen(partial(_keep, catalogues, self._image, self._clock))
         async with AsyncExitStack() as stores:
             routes = [await self._open_route(name, one, site, stores) for name, one in self._config.publishers.items()]
             devices = [self._device(name, one, site, routes) for name, one in self._config.devices.items()]
@@ -253,9 +253,9 @@ def _refresh(routes: Sequence[Route]) -> None:
         metrics.OUTBOX_OLDEST.labels(route.name).set((stats.oldest_ts or 0) / 1000)
 
 
-def _keep(catalogues: Catalogues, image: Image, device: str) -> None:
+def _keep(catalogues: Catalogues, image: Image, clock: Clock, device: str) -> None:
     if device in image.devices:
-        catalogues.keep(image.devices[device])
+        catalogues.keep(image.devices[device], clock.now_ms())
 
 
 def _matcher(globs: Sequence[str]) -> Callable[[str], bool]:
@@ -280,8 +280,11 @@ async def _finish(tasks: Sequence[Task[None]], within: float) -> None:
 
 
 @contextmanager
-def _own(data_dir: Path) -> Iterator[None]:
-    """Make `data_dir` and hold its lock: two agents on one outbox would both be wrong."""
+def _own(data_dir: Path, agent: str) -> Iterator[None]:
+    """Make `data_dir` and hold its lock: two agents on one outbox would both be wrong.
+
+    So would one under two names: what waits in the outbox would reach the consumer under the wrong identity.
+    """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w", encoding="ascii")
@@ -294,4 +297,21 @@ def _own(data_dir: Path) -> Iterator[None]:
         except OSError as error:
             reason = f"another agent runs on {data_dir}"
             raise PermanentError(reason, "stop it, or give this one its own agent.data_dir") from error
+        _claim(data_dir, agent)
         yield
+
+
+def _claim(data_dir: Path, agent: str) -> None:
+    owner = data_dir / "agent"
+    try:
+        before = owner.read_text(encoding="ascii").strip() if owner.exists() else ""
+        if not before:
+            owner.write_text(f"{agent}\n", encoding="ascii")
+    except OSError:  # a full disk is no reason not to start
+        return
+    if before and before != agent:
+        reason = f"agent.data_dir {data_dir} belongs to the agent {before}, and agent.id is {agent} now"
+        hint = (
+            f"set another agent.data_dir; what waits in this one is {before}'s and goes out when that one starts again"
+        )
+        raise PermanentError(reason, hint)

@@ -6,6 +6,8 @@ make two new versions of a catalogue that never changed.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from agent.core.image import DeviceImage, TagInfo
+from agent.telemetry.logging import get_logger
+
+log = get_logger("catalogue")
 
 
 class _Kept(Struct):
@@ -27,6 +32,7 @@ class Catalogues:
         self._path = path
         self._first = first
         self._kept: dict[str, _Kept] = {}
+        self._unwritten: dict[str, _Kept] = {}
         try:
             self._kept = msgspec.json.decode(path.read_bytes(), type=dict[str, _Kept])
         except FileNotFoundError:
@@ -44,18 +50,38 @@ class Catalogues:
             return kept.cat, kept.tags
         return kept.cat + 1, tuple(configured)
 
-    def keep(self, device: DeviceImage) -> None:
-        """Remember what is said from now on; written at once where it is new. A disk that refuses costs nothing now."""
-        now = _Kept(device.cat, device.tags)
-        if self._kept.get(device.name) == now:
+    def keep(self, device: DeviceImage, now_ms: int) -> None:
+        """Remember what is said from now on; written at once where it is new.
+
+        Where the disk refuses, the next start would not know of this version and give it another meaning: then it is
+        taken from the time, far above those that are counted.
+        """
+        kept = _Kept(device.cat, device.tags)
+        if self._kept.get(device.name) == kept:
             return
-        self._kept[device.name] = now
+        reason = self._write({**self._kept, device.name: kept})
+        if reason is None:
+            self._kept[device.name] = kept
+            self._unwritten.pop(device.name, None)
+        elif self._unwritten.get(device.name) != kept:
+            device.cat = max(device.cat, now_ms // 1000)
+            self._unwritten[device.name] = _Kept(device.cat, device.tags)
+            log.warning("catalogue.not_kept", device=device.name, version=device.cat, reason=reason)
+
+    def _write(self, catalogues: dict[str, _Kept]) -> str | None:
+        """Why it could not be written; None where it was."""
         fresh = self._path.with_suffix(".new")
         try:
-            fresh.write_bytes(msgspec.json.encode(self._kept))
+            with fresh.open("wb") as file:
+                file.write(msgspec.json.encode(catalogues))
+                file.flush()
+                os.fsync(file.fileno())
             fresh.replace(self._path)
-        except OSError:
-            fresh.unlink(missing_ok=True)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            return str(error)
+        return None
 
 
 def _same(kept: TagInfo, configured: TagInfo) -> bool:

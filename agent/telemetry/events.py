@@ -51,6 +51,7 @@ EVENTS: dict[str, Event] = {
     "device.recovered": Event("info", "A degraded device is read as configured again."),
     "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
     "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
+    "catalogue.not_kept": Event("warning", "The disk refuses a tag catalogue; its version is taken from the time."),
     # modbus
     "modbus.connected": Event("info", "A Modbus connection or bus is open."),
     "modbus.disconnected": Event("warning", "A Modbus connection or bus is lost: `reason`."),

@@ -94,9 +94,14 @@ class AgentProcess:
     async def stop(self, within: float = 8.0) -> int:
         """SIGTERM; the exit code. Fails where stopping takes longer than the contract's 8 s."""
         assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return await self.ended(within)
+
+    async def ended(self, within: float) -> int:
+        """Wait for its end; the exit code."""
+        assert self._process is not None
         process = self._process
-        process.send_signal(signal.SIGTERM)
-        await eventually(lambda: process.poll() is not None, within, "the agent ended after SIGTERM")
+        await eventually(lambda: process.poll() is not None, within, "the agent ended")
         return process.returncode
 
     def kill(self) -> None:

@@ -85,7 +85,7 @@ def test_a_catalogue_keeps_its_version_over_restarts(tmp_path: Path) -> None:
     tags = [TagInfo("a", type="int16"), TagInfo("b")]
     first = Catalogues(tmp_path / "c.json")
     assert first.version("press", tags) == (1, tuple(tags))
-    first.keep(_image(*tags).devices["press"])
+    first.keep(_image(*tags).devices["press"], 0)
     second = Catalogues(tmp_path / "c.json")
     assert second.version("press", tags)[0] == 1
     assert second.version("press", tags[:1])[0] == 2
@@ -95,7 +95,7 @@ def test_learned_types_survive_a_restart(tmp_path: Path) -> None:
     """A type the device told us belongs to the version it made: the next start knows it already."""
     image = _image(TagInfo("a"))
     assert image.describe("press", {0: "float64"})
-    Catalogues(tmp_path / "c.json").keep(image.devices["press"])
+    Catalogues(tmp_path / "c.json").keep(image.devices["press"], 0)
     cat, tags = Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])
     assert (cat, tags[0].type) == (2, "float64")
 
@@ -112,3 +112,14 @@ def test_what_a_device_says_of_itself_degrades_it() -> None:
     condition = judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5, complaint="its state is suspended")
     assert (condition.state, condition.reason) == ("degraded", "its state is suspended")
     assert judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
+
+
+def test_a_version_that_cannot_be_kept_is_never_counted(tmp_path: Path) -> None:
+    """A disk that refuses would let the next start give the same version another meaning: the time makes it unique."""
+    (tmp_path / "c.json").mkdir()
+    catalogues = Catalogues(tmp_path / "c.json")
+    device = _image(TagInfo("a")).devices["press"]
+    catalogues.keep(device, 1_763_760_000_000)
+    assert device.cat == 1_763_760_000
+    catalogues.keep(device, 1_763_760_009_000)
+    assert device.cat == 1_763_760_000
