@@ -128,6 +128,7 @@ class Stream(Struct):
     device: str
     next: int = 1  #: the number the next record will get
     low: int = 1  #: lowest seq neither acknowledged nor declared lost (a declaration counts once it is acknowledged)
+    safe: int | None = None  #: `next` as far as it is committed: what waits for its commit may never come to be
 
 
 class Record(Struct, gc=False):

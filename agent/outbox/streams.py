@@ -50,6 +50,7 @@ class Track(msgspec.Struct):
         ceiling = self.committed + 1 if self.pending else self.stream.next
         if self.spared:
             ceiling = min(ceiling, next(iter(self.spared)))
+        self.stream.safe = self.committed + 1 if self.pending and not self.spared else self.stream.next
         self.stream.low = ceiling if self.hold is None else min(self.hold, ceiling)
 
 
@@ -85,7 +86,7 @@ class StreamBook:
         key = (epoch or self.epoch, device)
         track = self._tracks.get(key)
         if track is None:
-            track = self._tracks[key] = Track(Stream(*key))
+            track = self._tracks[key] = Track(Stream(*key, safe=1))
         return track
 
     def by_id(self, number: int) -> Track | None:

@@ -159,7 +159,7 @@ class StatusDialogue:
             mqtt=self._limits.mqtt if self._limits is not None else "5",
             config=about.config,
             # several epochs of a device: the present one is the last
-            streams={stream.device: StreamStatus(stream.epoch, stream.low, stream.next) for stream in streams},
+            streams={stream.device: StreamStatus(stream.epoch, stream.low, _told(stream)) for stream in streams},
             ts=ts,
         )
         return retained.message(self._topics.agent_status, encode(status))
@@ -225,3 +225,8 @@ class StatusDialogue:
         """
         earlier = self._earlier
         return bool(earlier) and heard.session not in {*earlier, self.session} and heard.session > earlier[-1]
+
+
+def _told(stream: Stream) -> int:
+    """The next number, as far as a consumer may be told: one that waits for its commit is not yet anybody's."""
+    return stream.next if stream.safe is None else stream.safe

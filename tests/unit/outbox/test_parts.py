@@ -223,3 +223,15 @@ def test_a_failed_commit_keeps_newer_notes():
     assert memo.dirty == {"a": b"2", "b": b"1"}
     memo.load({"a": b"0", "c": b"0"})
     assert (memo.get("a"), memo.get("b"), memo.get("c")) == (b"2", b"1", b"0")
+
+
+def test_a_consumer_is_told_committed_numbers_only() -> None:
+    """A number that waits for its commit may never come to be: after a kill nobody may call it missing."""
+    book = StreamBook("E")
+    track = book.of("a")
+    assert book.in_file(track) is False
+    track.stream.next, track.pending = 4, 3
+    assert track.stream.safe == 1
+    book.committed(track, 1, None)
+    book.settle(Low(track.id, 1, rows=True))
+    assert (track.stream.safe, track.stream.next) == (2, 4)
