@@ -32,7 +32,7 @@ def commands() -> list[str]:
 
 def test_every_command_is_known() -> None:
     """The tests below run what is written: nothing else is."""
-    agent = {f".venv/bin/edge-agent {name} -c agent.yaml" for name in ("check", "run", "tail", "verify")}
+    agent = {f".venv/bin/edge-agent {name} -c agent.yaml" for name in ("check", "run", "tail", "verify", "outbox")}
     assert set(commands()) == {"make demo", "make test"} | agent
 
 
