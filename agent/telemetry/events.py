@@ -53,7 +53,7 @@ EVENTS: dict[str, Event] = {
     "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
     "catalogue.not_kept": Event("warning", "The disk refuses a tag catalogue; its version is taken from the time."),
     # modbus
-    "modbus.connected": Event("info", "A Modbus connection or bus is open."),
+    "modbus.connected": Event("info", "A Modbus connection or bus is open, and somebody answers on it."),
     "modbus.disconnected": Event("warning", "A Modbus connection or bus is lost: `reason`."),
     "modbus.block_refused": Event(
         "warning", "A device refused a block with an exception; it is split to find the bad registers."

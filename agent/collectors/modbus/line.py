@@ -44,7 +44,7 @@ class ModbusLine:
         self._not_before = 0.0
         self._attempts = 0  #: to connect, that failed
         self._reason = "not connected yet"
-        self._said_down = False
+        self._said: bool | None = None  #: what the log last said of the connection: up or down
         self._on_purpose = False  #: closed by us, to be opened again when somebody asks
         self._unanswered = 0
         self._users = 0
@@ -203,6 +203,9 @@ class ModbusLine:
         finally:
             self._last = self._clock.monotonic(), unit
         self._unanswered = 0
+        if not self._said:  # only now: a peer may well accept connections and never answer
+            self._said = True
+            log.info("modbus.connected", line=self.name)
         self._path.answered(unit, code)
         return Reply(data, code, self._clock.now_ms())
 
@@ -227,9 +230,7 @@ class ModbusLine:
             self._attempts += 1
             self._on_purpose = False
             self._hold_off(fault.reason)
-            if not self._said_down:
-                self._said_down = True
-                log.warning("modbus.disconnected", line=self.name, reason=fault.reason)
+            self._say_down(fault.reason)
             raise
         finally:
             if door is not None and self._wire is None:
@@ -237,9 +238,6 @@ class ModbusLine:
         self._wire.any_unit = self._any_unit
         self._since = self._clock.monotonic()
         self._unanswered = 0
-        self._said_down = False
-        if not self._on_purpose:
-            log.info("modbus.connected", line=self.name)
         self._on_purpose = False
         if self._manners.pause_after_connect:
             await self._clock.sleep(self._manners.pause_after_connect)
@@ -275,9 +273,15 @@ class ModbusLine:
 
     def _down(self, reason: str) -> None:
         self._close()
-        if not self._said_down:
-            self._said_down = True
-            log.warning("modbus.disconnected", line=self.name, reason=reason)
+        self._say_down(reason)
+
+    def _say_down(self, reason: str) -> None:
+        if self._said is False:
+            return
+        suppressed = self._repeats.due("down", self._clock.monotonic())
+        if suppressed is not None:  # else it stays "up" in the log, so that its return is not said either
+            self._said = False
+            log.warning("modbus.disconnected", line=self.name, reason=reason, suppressed=suppressed)
 
     def _close(self, *, on_purpose: bool = False) -> None:
         wire, self._wire = self._wire, None

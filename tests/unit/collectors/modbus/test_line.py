@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.manners import Manners
@@ -304,3 +305,46 @@ async def test_one_connection_for_several_hosts() -> None:
             assert (await waiting).code == 0
             assert lines[0].connected
             assert standing() == 1
+
+
+def _events(logs: Sequence[Mapping[str, object]]) -> list[object]:
+    return [line["event"] for line in logs if str(line["event"]).endswith("connected")]
+
+
+async def test_a_connection_is_news_once_somebody_answers() -> None:
+    """A peer that accepts connections and never answers fills no log, however often it is connected to anew."""
+    clock, network = ManualClock(), Network()
+    with capture_logs() as logs:
+        async with SimpleSite(clock=clock) as site:
+            line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, clock))
+            for _ in range(5):
+                with line.used():
+                    await line.ready()
+                    network.wires[-1].fault = NoAnswer("no answer within 1s")
+                    with pytest.raises(NoAnswer):
+                        await line.ask(1, READ)
+                await eventually(lambda: network.wires[-1].closed)
+            assert not _events(logs)
+            for _ in range(5):
+                with line.used():
+                    await line.ask(1, READ)
+                await eventually(lambda: network.wires[-1].closed)
+    assert len(network.wires) == 10
+    assert _events(logs) == ["modbus.connected"]
+
+
+async def test_a_connection_that_comes_and_goes_is_said_rarely() -> None:
+    """A connection lost every few seconds is said once a minute at most, its return no oftener than its loss."""
+    clock, network = ManualClock(), Network()
+    with capture_logs() as logs:
+        async with SimpleSite(clock=clock) as site:
+            line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, clock))
+            with line.used():
+                for _ in range(30):
+                    await line.ask(1, READ)
+                    network.wires[-1].fault = ConnectionLost("reset by peer")
+                    with pytest.raises(ConnectionLost):
+                        await line.ask(1, READ)
+                    await clock.advance(6.0)
+    assert len(network.wires) == 30
+    assert _events(logs) == ["modbus.connected", "modbus.disconnected"] * 3 + ["modbus.connected"]
