@@ -21,6 +21,8 @@ from agent.telemetry.repeats import Repeats
 
 #: A component that cannot work as configured is tried again this often, seconds.
 PERMANENT_RETRY = 300.0
+#: So many different bugs are remembered as said; beyond, the oldest is forgotten.
+MOST_BUGS = 100
 
 log = get_logger("supervisor")
 
@@ -80,7 +82,7 @@ class Supervisor:
         self._clock = clock
         self._backoff = backoff
         self._report = report
-        self._bugs_said: set[str] = set()
+        self._bugs_said: dict[str, None] = {}  # in the order they were said
         self._failed = False
         self._repeats = Repeats()
 
@@ -101,8 +103,11 @@ class Supervisor:
     def _say(self, failure: Failure, error: Exception) -> None:
         if failure.kind == "bug":
             BUGS.labels(self.name).inc()
-            if failure.reason not in self._bugs_said:
-                self._bugs_said.add(failure.reason)
+            where = _place(error)
+            if where not in self._bugs_said:
+                if len(self._bugs_said) >= MOST_BUGS:
+                    del self._bugs_said[next(iter(self._bugs_said))]
+                self._bugs_said[where] = None
                 trace = "".join(traceback.format_exception(error))
                 log.error("component.bug", component=self.name, reason=failure.reason, traceback=trace)
         elif failure.kind == "permanent" and not self._failed:
@@ -114,3 +119,10 @@ class Supervisor:
             repeats = self._repeats.due(failure.reason, self._clock.monotonic())
             if repeats is not None:
                 log.warning("component.retry", component=self.name, reason=failure.reason, repeats=repeats)
+
+
+def _place(error: BaseException) -> str:
+    """Which bug this is: its class and the line that raised it. Its words may differ each time."""
+    bug = next(one for one in leaves(error) if not isinstance(one, TransientError | PermanentError))
+    frames = traceback.extract_tb(bug.__traceback__, limit=-1)
+    return f"{type(bug).__name__} {frames[0].filename}:{frames[0].lineno}" if frames else type(bug).__name__

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+#: So many facts are kept, one for each unit of a bus and then some; beyond, the one known for longest is forgotten, and
+#: is news when it comes again.
+MOST_KEYS = 300
+
 
 class Repeats:
     """Decides whether a repetition of `key` is said now. The caller passes monotonic seconds."""
@@ -16,6 +20,8 @@ class Repeats:
     def due(self, key: Hashable, now: float) -> int | None:
         """None: keep quiet (counted). Else say it, with this many repetitions suppressed since the last time."""
         if key not in self._seen:
+            if len(self._seen) >= MOST_KEYS:
+                del self._seen[next(iter(self._seen))]
             self._seen[key] = (now, now, 0)
             return 0
         began, said, suppressed = self._seen[key]

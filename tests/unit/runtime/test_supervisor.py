@@ -6,10 +6,11 @@ import asyncio
 import itertools
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.backoff import Backoff
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
-from agent.runtime.supervisor import PERMANENT_RETRY, Attempt, Failure, Supervisor, judge
+from agent.runtime.supervisor import MOST_BUGS, PERMANENT_RETRY, Attempt, Failure, Supervisor, judge
 from agent.testing.clock import ManualClock
 
 
@@ -108,3 +109,45 @@ async def test_cancellation_is_never_swallowed() -> None:
         task.cancel()
         await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_a_bug_is_said_once_whatever_its_words() -> None:
+    """One traceback for a line of code that raises, whatever its message each time; another line is another bug."""
+    clock = ManualClock()
+    tried = itertools.count()
+
+    async def attempt(_: Attempt) -> None:
+        number = next(tried)
+        if number == 150:
+            raise KeyError(number)
+        if number == 200:
+            return
+        raise ExceptionGroup("g", [ValueError(f"reading {number}")])
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=1, uniform=_longest))
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervisor.run(attempt))
+            await clock.advance(250)
+    assert [line["reason"] for line in logs if line["event"] == "component.bug"] == [
+        "ValueError: reading 0",
+        "KeyError: 150",
+    ]
+
+
+async def test_the_memory_of_bugs_is_bounded() -> None:
+    """However many places raise, no more than a hundred are remembered."""
+    clock = ManualClock()
+    pending = [type(f"Bug{number}", (Exception,), {}) for number in range(2 * MOST_BUGS)]
+
+    async def attempt(_: Attempt) -> None:
+        if pending:
+            raise pending.pop()
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=1, uniform=_longest))
+    with capture_logs():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervisor.run(attempt))
+            await clock.advance(3 * MOST_BUGS)
+    assert not pending
+    assert len(supervisor._bugs_said) == MOST_BUGS

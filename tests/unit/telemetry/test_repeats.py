@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agent.telemetry.repeats import Repeats
+from agent.telemetry.repeats import MOST_KEYS, Repeats
 
 
 def test_once_a_minute_then_every_ten():
@@ -28,3 +28,12 @@ def test_over():
     assert repeats.over("a") == 3
     assert repeats.over("a") == 0
     assert repeats.due("a", 5.0) == 0
+
+
+def test_bounded():
+    """Facts with ever new words do not fill the memory: the oldest is forgotten, and is news when it comes again."""
+    repeats = Repeats()
+    for number in range(MOST_KEYS + 1):
+        assert repeats.due(f"fact {number}", 0.0) == 0
+    assert repeats.due("fact 1", 1.0) is None
+    assert repeats.due("fact 0", 1.0) == 0
