@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import TransientError
-from agent.core.flow import Answer, Batch, Gap, Loss, Sample
+from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.ids import ulid
 from agent.core.image import Image, TagInfo
 from agent.core.ports import Collector, Normalizer
@@ -152,20 +152,22 @@ class Device:
 
     def _hold(self, batch: Batch) -> None:
         held = self._held
-        if held is None or held.cat != batch.cat or held.clock != batch.clock:
+        if held is not None and (
+            held.cat != batch.cat
+            or held.clock != batch.clock
+            or len(held.readings) + len(batch.readings) > MAX_BATCH_READINGS
+        ):
             self._release()
-            self._held = batch
+            held = None
+        if held is None:  # ours alone until it is released, so that it may grow
+            held = self._held = Batch(device=batch.device, ts=batch.ts, readings=[], cat=batch.cat, clock=batch.clock)
             self._held_since.set()
-            return
-        self._held = Batch(
-            device=held.device,
-            ts=batch.ts,
-            readings=held.readings + batch.readings,
-            cat=held.cat,
-            clock=held.clock,
-            bad=held.bad + batch.bad,
-            uncertain=held.uncertain + batch.uncertain,
-        )
+        held.ts = batch.ts
+        held.readings.extend(batch.readings)
+        held.bad += batch.bad
+        held.uncertain += batch.uncertain
+        if len(held.readings) >= MAX_BATCH_READINGS:
+            self._release()
 
     def _release(self) -> None:
         batch, self._held = self._held, None

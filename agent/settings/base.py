@@ -25,7 +25,10 @@ from pydantic import (
 from agent.core.image import TagInfo
 from agent.core.ports import Collector, Encoder, Publisher, RouteInfo, Site
 from agent.core.quality import is_status_name, number_of, quality_of
-from agent.settings.values import ByteSize, Duration, FilePath, Interval, Rate
+from agent.settings.values import ByteSize, Duration, FilePath, Interval, Rate, format_duration
+
+#: What is held back is not on disk yet: a crash may cost this many seconds of readings.
+MAX_BATCH_DELAY = 60.0
 
 
 class Model(BaseModel):
@@ -145,7 +148,15 @@ class BatchSettings(Model):
     """How readings are gathered into batches."""
 
     max_delay: Duration = 0.0
-    """A batch may wait this long to become larger."""
+    """A batch may wait this long to become larger, at most 60s. One that has 1000 readings goes at once."""
+
+    @field_validator("max_delay")
+    @classmethod
+    def _bounded(cls, value: float) -> float:
+        if value > MAX_BATCH_DELAY:
+            msg = f"{format_duration(value)} is longer than a batch may wait; write 60s or less, or read less often"
+            raise ValueError(msg)
+        return value
 
 
 class BusLoad(NamedTuple):

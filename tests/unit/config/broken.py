@@ -215,6 +215,7 @@ BROKEN: list[Broken] = [
     _case(_device("location: []  # <-"), "empty"),
     _case(_device("location: [a, b#]  # <-"), "b#"),
     _case(_device("batch: {delay: 1s}  # <-"), "max_delay"),
+    _case(_device("batch: {max_delay: 2m}  # <-"), "60s or less"),
     _case(_device("tags_file: nowhere.csv  # <-"), "nowhere.csv"),
     _case(_device("tags: [oil]  # <-"), "mapping"),
     _case(_device("tags:\n  oil: holding:0  # <-"), "mapping"),

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Answer, Batch, Gap, Loss, Sample
+from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
 from agent.runtime.collect import Device
@@ -146,3 +146,17 @@ async def test_batches_may_wait_to_become_larger() -> None:
         bench.collector.feed(bench.sample(5, 6), ConnectionLost("gone"))
         await bench.clock.advance(0.1)
         assert [reading[1] for reading in bench.seen()] == [1, 2, 3, 4, 5, 6, None, None]
+
+
+async def test_a_waiting_batch_leaves_when_it_is_full() -> None:
+    """However long batch.max_delay is, no batch grows beyond its bound, and no reading is lost or doubled."""
+    bench = Bench(max_delay=60.0)
+    scans = MAX_BATCH_READINGS + 1
+    for number in range(scans):
+        bench.device.take(bench.sample(number, -number))
+    assert [len(batch.readings) for batch in bench.batches] == [MAX_BATCH_READINGS] * 2
+    async with bench.running():
+        bench.collector.feed(ConnectionLost("gone"))
+        await bench.clock.advance(0.1)
+    values = [value for tag, value, _, why in bench.seen() if tag == "a" and why != "offline"]
+    assert values == list(range(scans))
