@@ -170,7 +170,6 @@ EVENTS: dict[str, Event] = {
     "mqtt.no_subscriber": Event("info", "The broker took messages nobody subscribes to (PUBACK 0x10)."),
     # the web
     "http.listening": Event("info", "Health, metrics and status are served."),
-    "http.unavailable": Event("error", "The port for health and metrics cannot be opened: `reason`."),
     # bridged libraries
     "library.message": Event("info", "A line of a library's own logger."),
     # simulated plant, demo

@@ -127,7 +127,6 @@ async def serve(app: Starlette, host: str, port: int) -> None:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         reason = f"cannot listen on {host}:{port}: {error.strerror or error}"
-        log.error("http.unavailable", host=host, port=port, reason=reason)  # noqa: TRY400 - the reason says it all
         raise PermanentError(reason, "choose another http.port, or stop what uses it") from error
     log.info("http.listening", host=host, port=listener.getsockname()[1])
     config = uvicorn.Config(

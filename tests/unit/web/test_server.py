@@ -8,8 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
+from agent.core.backoff import Backoff
 from agent.core.errors import PermanentError
+from agent.runtime.supervisor import Attempt, Supervisor
+from agent.testing.clock import ManualClock
 from agent.web.server import Pages, is_loopback, serve
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -65,6 +69,25 @@ async def test_a_port_in_use_is_a_permanent_error() -> None:
         await serve(_pages().app(), "127.0.0.1", port)
     server.close()
     await server.wait_closed()
+
+
+async def test_a_port_in_use_is_said_once() -> None:
+    """One port in use makes one error line: its supervisor's."""
+    clock = ManualClock()
+    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def attempt(_: Attempt) -> None:
+        await serve(_pages().app(), "127.0.0.1", port)
+
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(Supervisor("web", clock=clock, backoff=Backoff()).run(attempt))
+            await eventually(lambda: clock.sleepers == 1)
+            task.cancel()
+    server.close()
+    await server.wait_closed()
+    assert [(line["event"], str(port) in line["reason"]) for line in logs] == [("component.failed", True)]
 
 
 async def test_not_ready_is_503_with_the_reason() -> None:
