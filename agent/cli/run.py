@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
 
+from agent.app import STOP_WITHIN
 from agent.app import run as run_agent
 from agent.config.loader import Loaded, load
 from agent.config.summary import warnings
 from agent.core.errors import ConfigError, PermanentError
 from agent.telemetry.logging import configure, get_logger
 
+#: The last resort comes this much before the promise of :data:`agent.app.STOP_WITHIN` is broken, seconds.
+RESERVE = 0.3
+
+log = get_logger("agent")
+
 
 def run(config: Path) -> int:
     """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
     configure()
-    log = get_logger("agent")
     try:
         loaded = load(config)
     except ConfigError as error:
@@ -43,8 +49,21 @@ async def _until_signal(loaded: Loaded) -> None:
     loop = asyncio.get_running_loop()
     # Set explicitly: as PID 1 of a container there is no default action that would end us.
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, loop, stop)
     await run_agent(loaded.config, loaded.hash, stop=stop)
+
+
+def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Begin the end, and bound it: the loop's own end takes the timer along, so it covers all that runs on the loop."""
+    if not stop.is_set():
+        stop.set()
+        loop.call_later(STOP_WITHIN - RESERVE, _give_up)
+
+
+def _give_up() -> None:
+    """A part hangs in its own cancellation and is not waited for: records are on disk before they are published."""
+    log.warning("component.stop_slow", component="agent", waited_s=STOP_WITHIN - RESERVE)
+    os._exit(1)
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

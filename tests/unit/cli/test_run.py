@@ -1,0 +1,58 @@
+"""How `edge-agent run` ends when it is told to: a process of its own, with an agent that does or does not let go."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from tests.support.processes import run_process
+
+LETS_GO = "await stop.wait()"
+HANGS = """
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+"""
+HANGS_AFTERWARDS = """
+    hanging.append(asyncio.ensure_future(hang()))
+    await stop.wait()
+"""
+PROGRAM = """
+import asyncio, os, signal, sys
+from types import SimpleNamespace
+from agent.cli import run
+from agent.telemetry.logging import configure
+
+hanging = []
+async def hang():{hangs}
+async def agent(config, config_hash, *, stop):
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    {body}
+
+configure()
+run.run_agent, run.STOP_WITHIN = agent, {within}
+with asyncio.Runner(loop_factory=run._loop_factory()) as runner:
+    runner.run(run._until_signal(SimpleNamespace(config=None, hash="")))
+"""
+
+
+def _run(body: str, within: float) -> tuple[int, list[str]]:
+    done = run_process(sys.executable, "-c", PROGRAM.format(hangs=HANGS, body=body, within=within))
+    assert not done.stderr
+    return done.returncode, [json.loads(line)["event"] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("body", ["await hang()", HANGS_AFTERWARDS], ids=["in its own end", "left behind"])
+def test_a_part_that_hangs_in_its_cancellation_cannot_hold_up_the_end(body: str) -> None:
+    """The process ends within its promise, says why, and does not claim that it went well."""
+    assert _run(body, 0.5) == (1, ["component.stop_slow"])
+
+
+def test_an_agent_that_ends_in_time_ends_well() -> None:
+    """The last resort does not fire where nothing hangs."""
+    assert _run(LETS_GO, 8.0) == (0, [])
