@@ -50,12 +50,25 @@ class Lanes:
                 self.to_backlog(row)
 
     def to_backlog(self, row: int) -> None:
-        """A row to be read from disk when its turn comes."""
+        """A row to be read from disk when its turn comes: in its place among those not read yet."""
         self.left += 1
-        if self._ranges and self._ranges[-1][1] + 1 == row:
-            self._ranges[-1][1] = row
+        ranges = self._ranges
+        at = len(ranges)  # mostly it is the newest
+        while at and ranges[at - 1][0] > row:
+            at -= 1
+        before = ranges[at - 1] if at else None
+        if before is not None and before[1] + 1 < row:
+            before = None
+        after = ranges[at] if at < len(ranges) and ranges[at][0] == row + 1 else None
+        if before is not None and after is not None:
+            before[1] = after[1]
+            del ranges[at]
+        elif before is not None:
+            before[1] = max(before[1], row)
+        elif after is not None:
+            after[0] = row
         else:
-            self._ranges.append([row, row])
+            ranges.insert(at, [row, row])
 
     def file_appeared(self, last_row: int, rows: int) -> None:
         """The file could be opened only now: what it holds is backlog, before all else."""
@@ -83,9 +96,9 @@ class Lanes:
         low, high = self._ranges[0]
         return low, high
 
-    def passed(self, row: int | None) -> None:
-        """Everything up to `row` in the first range has been looked at; None: the range holds nothing more."""
-        if row is None or row >= self._ranges[0][1]:
+    def passed(self, row: int) -> None:
+        """Everything up to `row` in the first range has been looked at."""
+        if row >= self._ranges[0][1]:
             self._ranges.popleft()
             if not self._ranges:
                 self.left = 0

@@ -89,7 +89,8 @@ class LaneReader:
         if span is None:
             return []
         rows = await self._fetch(span[0], span[1], limit, FETCH_BYTES)
-        if self.closed:
+        now = self._lanes.next_range
+        if self.closed or now is None or now[0] < span[0]:  # an older one came back meanwhile: it goes first
             return []
         records = []
         for row in rows:
@@ -104,7 +105,7 @@ class LaneReader:
                 self._lanes.hand_out(record)
                 self._state.told(record)
                 records.append(record)
-        self._lanes.passed(rows[-1].row if rows else None)
+        self._lanes.passed(rows[-1].row if rows else span[1])  # the range may have grown meanwhile
         return records
 
     @property
