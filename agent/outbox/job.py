@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -17,6 +18,15 @@ class DiskRefused(TransientError):
 
 class Damaged(TransientError):
     """The file is not what was written. It has to be moved aside and salvaged."""
+
+
+def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Row numbers as ranges without holes: deleting by range costs a fraction."""
+    result = []
+    for _, group in groupby(enumerate(sorted(rows)), lambda pair: pair[1] - pair[0]):
+        members = [row for _, row in group]
+        result.append((members[0], members[-1]))
+    return result
 
 
 class Job(msgspec.Struct, kw_only=True):

@@ -59,9 +59,8 @@ class SqliteOutbox:
             self._begin_again()
         self._opened = True
         worker = Worker(f"outbox-{self._name}")
-        writer = Writer(
-            self._state, Store(self._path, self._settings.durability), worker, name=self._name, notify=self._notify
-        )
+        store = Store(self._path, self._settings.durability, max_bytes=self._settings.max_bytes)
+        writer = Writer(self._state, store, worker, name=self._name, notify=self._notify)
         error: Exception | None = None
         try:
             await writer.open()

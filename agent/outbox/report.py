@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from agent.core.flow import GapKind
 from agent.outbox.job import Opened
 from agent.outbox.state import State
@@ -15,8 +17,9 @@ log = get_logger("outbox")
 class Report:
     """Events and figures of one outbox."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, file: Path | None) -> None:
         self._name = name
+        self._file = None if file is None else str(file)
         self._repeats = Repeats()
         self._unsaid: dict[GapKind, int] = {}
         self._written = 0
@@ -47,9 +50,9 @@ class Report:
         if devices:
             log.info("outbox.down_declared", publisher=self._name, devices=devices)
 
-    def disk_refused(self, reason: str) -> None:
-        """Said once, until it is over."""
-        log.error("outbox.disk_refused", publisher=self._name, reason=reason)
+    def disk_refused(self, reason: str, state: State) -> None:
+        """Said once, until it is over; `waiting` counts the records in memory."""
+        log.error("outbox.disk_refused", publisher=self._name, reason=reason, file=self._file, waiting=state.in_memory)
 
     def disk_ok(self) -> None:
         """It is over."""
@@ -96,4 +99,4 @@ class Report:
         """The file is closed; `error` where even that failed."""
         self.figures(state)
         if error is not None:
-            log.error("outbox.disk_refused", publisher=self._name, reason=str(error))
+            self.disk_refused(str(error), state)

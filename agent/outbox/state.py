@@ -185,6 +185,16 @@ class State:
     def _stream_id(self, record: Record) -> int:
         return self._track(record).id
 
+    @property
+    def in_memory(self) -> int:
+        """Records that are nowhere else."""
+        return len(self.ring) + len(self.spared)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether rows wait to go from the disk."""
+        return bool(self.acked or self.doomed or self.refused)
+
     def spill_due(self, now: float) -> bool:
         """Whether what is in memory only has to go to the disk (`disk: on_outage`)."""
         if not self.spared:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from agent.core.flow import Batch, Gap
+from agent.outbox.ballast import Ballast
 from agent.outbox.guard import boot_id, own, translated
-from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row
+from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row, runs
 from agent.outbox.pack import Undecodable, unpack
 from agent.outbox.place import written_anew
 from agent.outbox.salvage import salvage
@@ -31,20 +31,14 @@ _SHELVED = "SELECT stream FROM acked UNION SELECT stream FROM quarantine"
 _COLUMNS = "id, stream, seq, ts, size, readings"
 
 
-def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Row numbers as ranges without holes: deleting by range costs a fraction."""
-    result = []
-    for _, group in groupby(enumerate(sorted(rows)), lambda pair: pair[1] - pair[0]):
-        members = [row for _, row in group]
-        result.append((members[0], members[-1]))
-    return result
-
-
 class Store:
     """One file (or, without a path, memory)."""
 
-    def __init__(self, path: Path | None, durability: Durability, *, boot: Callable[[], str] = boot_id) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path | None, durability: Durability, *, max_bytes: int = 0, boot: Callable[[], str] = boot_id
+    ) -> None:
+        self.path = self._path = path
+        self._ballast = Ballast(path, max_bytes)
         self._durability = durability
         self._boot = boot
         self._db: sqlite3.Connection | None = None
@@ -84,9 +78,11 @@ class Store:
         self._drop_connection()
         if self._path is not None and self._lock is None:
             self._lock = own(self._path)
+        self._ballast.make_way()
         with translated():
             self._db = connect(self._path, self._durability)
             self._page_size = self._db.execute("PRAGMA page_size").fetchone()[0]
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {self._ballast.log_bytes // self._page_size}")
             self._db.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in gone])
             return self._look()
 
@@ -227,8 +223,10 @@ class Store:
             else:
                 db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (key, value))
 
-    def relieve(self) -> None:
-        """Give the write-ahead log's space back, so that acknowledgements find room on a full disk."""
+    def relieve(self, *, deleting: bool = False) -> None:
+        """Give the write-ahead log's space back, and for `deleting` the ballast: a full disk has room for it then."""
+        if deleting:
+            self._ballast.give_up()
         with translated():
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -282,7 +280,9 @@ class Store:
             if not self._path.exists():
                 self._db, self._lock = written_anew(self.db, self._lock, self._path, self._durability)
             disk = os.statvfs(self._path.parent)
-        return disk.f_bavail * disk.f_frsize
+        free = disk.f_bavail * disk.f_frsize
+        self._ballast.take(free)
+        return free
 
     def _lows(self, streams: Iterator[int] | set[int]) -> list[Low]:
         result = []

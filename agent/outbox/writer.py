@@ -43,7 +43,7 @@ class Writer:
         self._store = store
         self._worker = worker
         self._notify = notify
-        self._report = Report(name)
+        self._report = Report(name, store.path)
         self._restamper = Restamper(state, store, worker, notify)
         self.lock = asyncio.Lock()
         self.refused = False
@@ -184,7 +184,7 @@ class Writer:
                 await self._open()
             await self._look(now)
             if self.refused:
-                await self._worker.call(self._store.relieve)
+                await self._worker.call(partial(self._store.relieve, deleting=state.deleting))
             # What is appended meanwhile is the next turn's: a commit takes everybody who came before it.
             left = len(state.ring)
             while True:
@@ -287,7 +287,7 @@ class Writer:
         self._retry_at = now + RETRY if again_at is None else again_at
         if not self.refused:
             self.refused = True
-            self._report.disk_refused(str(error))
+            self._report.disk_refused(str(error), self._state)
 
     def _answer(self) -> None:
         for future in self._flushing:

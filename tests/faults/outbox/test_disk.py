@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
@@ -21,10 +22,23 @@ TS = 1_763_760_000_000
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 2 MiB."""
+    yield from mounted_disk(tmp_path, "2m")
+
+
+@pytest.fixture
+def disk_with_ballast(tmp_path):
+    """A file system of 6 MiB."""
+    yield from mounted_disk(tmp_path, "6m")
+
+
+def mounted_disk(tmp_path, size):
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if mounted.returncode:
         if os.geteuid() == 0 and os.environ.get("CI"):
@@ -81,6 +95,55 @@ async def test_a_full_disk_costs_nothing_that_fits_memory(small_disk):
     assert sorted(seq for _, seq in numbers(records)) == list(range(2, 402))
     assert gaps(records) == []
     assert all(record.content.readings == noise(record.seq - 1).readings for record in records)
+
+
+async def test_a_broker_empties_a_full_disk(disk_with_ballast):
+    """With not a byte free the ballast is given up: what is acknowledged goes, what waits is committed, in order."""
+    clock = ManualClock(TS)
+    path = disk_with_ballast / "route.sqlite"
+    ballast = path.with_name("route.sqlite.ballast")
+    outbox = make(path, clock, max_bytes="16 MiB")
+    async with outbox.open():
+        for number in range(400):
+            outbox.append(noise(number))
+        await outbox.flush()
+        assert ballast.stat().st_blocks * 512 == 1 << 20
+        filler = fill(disk_with_ballast)
+        appended = 400
+        while outbox.stats.committing:  # into the last free page of the file and its log
+            outbox.append(noise(appended))
+            appended += 1
+            await outbox.flush()
+        for _ in range(50):
+            outbox.append(noise(appended))
+            appended += 1
+        await clock.advance(10)
+        await outbox.flush()
+        assert not outbox.stats.committing
+        assert ballast.exists()  # nothing to delete yet: new records do not get it
+        with outbox.reader() as reader:
+            records = []
+            while len(records) < appended:
+                async with asyncio.timeout(5):
+                    portion = await reader.backlog(100)
+                for record in portion:
+                    reader.ack(record)
+                    records.append(record)
+                await clock.advance(10)
+                await outbox.flush()
+            outbox.append(noise(appended))
+            (last,) = await live(reader, 1)
+            reader.ack(last)
+            await outbox.flush()
+            assert outbox.stats.committing
+            assert (outbox.stats.records, filler.exists()) == (0, True)
+            filler.unlink()
+            await clock.advance(10)
+            outbox.append(noise(0))
+            await outbox.flush()
+            assert ballast.exists()
+    assert [seq for _, seq in numbers(records)] == list(range(1, appended + 1))
+    assert gaps(records) == []
 
 
 async def test_what_memory_cannot_hold_is_declared_exactly(small_disk):

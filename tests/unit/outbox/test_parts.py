@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from agent.core.flow import Batch, Gap, Record, Stream
 from agent.outbox.bounds import FLOOR_BYTES, Age, allowed, excess
 from agent.outbox.gaps import gap_of, merged
+from agent.outbox.job import runs
 from agent.outbox.lanes import Lanes
 from agent.outbox.memo import CachedMemo
-from agent.outbox.store import runs
 from agent.outbox.streams import Low, StoredStream, StreamBook
 
 STREAM = Stream("E", "press-01")
@@ -92,6 +92,27 @@ def test_every_row_is_handed_out_once(ops):
     assert out[True] == sorted(out[True])
     assert out[False] == sorted(out[False])
     assert lanes.left == 0
+
+
+def test_a_row_comes_back_to_its_place():
+    """What is refused for now goes before every later row that was not read yet; neighbours become one range."""
+    lanes = Lanes(last_row=20, left=20, session=1)
+    lanes.passed(10)
+    for row in (25, 30, 5, 27, 9, 4, 26, 10):
+        lanes.to_backlog(row)
+    assert ranges(lanes) == [(4, 5), (9, 20), (25, 27), (30, 30)]
+
+
+@given(st.permutations(list(range(1, 12))), st.integers(0, 11))
+def test_rows_in_any_order_make_rising_ranges(rows, count):
+    """Whatever comes back in whatever order: each row once, in rising order, no two ranges touch."""
+    lanes = Lanes(last_row=0, left=0, session=1)
+    for row in rows[:count]:
+        lanes.to_backlog(row)
+    spans = ranges(lanes)
+    assert [row for low, high in spans for row in range(low, high + 1)] == sorted(rows[:count])
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(spans))
+    assert lanes.left == count
 
 
 def test_what_is_withdrawn_can_be_put_back():
