@@ -151,7 +151,7 @@ class Reader(Protocol):
         """The broker will never have it: to quarantine, declared as a gap."""
 
     def retry(self, record: Record, /) -> None:
-        """Refused for now: it goes to the end of the backlog of this reader, `historical`."""
+        """Refused for now: it comes again as backlog, `historical`, before later rows that were not handed out yet."""
 
 
 # --- northbound -------------------------------------------------------------------------------------------------------

@@ -127,10 +127,23 @@ class EmbeddedBroker:
             return
         if importlib.util.find_spec("iotcore") is None:
             raise PermanentError("the embedded broker is not installed", "pip install 'edge-agent[demo]'")
-        asked, asked_311 = self._asked
         for taken in (port for port in self._asked if port and not is_free(port)):
             raise PermanentError(f"port {taken} of {HOST} is taken", "choose another, or leave it to the broker")
-        self.port = asked or (USUAL_PORT if is_free(USUAL_PORT) else _free_port())
+        for last in (False, False, True):
+            try:
+                self._start(within)
+            except PermanentError:
+                # a port that was free a moment ago may be somebody else's now: another one, where we may choose
+                if last or all(self._asked):
+                    raise
+            else:
+                log.info("broker.listening", url=self.url, url_311=self.url_311)
+                return
+
+    def _start(self, within: float) -> None:
+        asked, asked_311 = self._asked
+        usual = not self.port and is_free(USUAL_PORT)
+        self.port = asked or (USUAL_PORT if usual else _free_port())
         self.port_311 = asked_311 or _free_port()
         self._folder = TemporaryDirectory(prefix="edge-agent-broker-")
         configuration = Path(self._folder.name) / "rumqttd.toml"
@@ -148,16 +161,18 @@ class EmbeddedBroker:
                 start_new_session=True,  # Ctrl-C at the terminal is for the demo, which still needs its broker
             )
         self._wait(within)
-        log.info("broker.listening", url=self.url, url_311=self.url_311)
 
     def _wait(self, within: float) -> None:
         assert self._process is not None  # noqa: S101  # started above
         deadline = time.monotonic() + within
-        while not (_accepts(self.port) and _accepts(self.port_311)):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        while True:
+            accepts = _accepts(self.port) and _accepts(self.port_311)
+            if self._process.poll() is not None or time.monotonic() > deadline:  # who accepts may be somebody else
                 words = self._words()
                 self.stop()
                 raise PermanentError(f"the embedded broker did not start: {words or 'it said nothing'}")
+            if accepts:
+                return
             time.sleep(0.02)  # noqa: TID251  # documented to block; callers on a loop use a thread
 
     def _words(self) -> str:

@@ -8,7 +8,8 @@ import threading
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # until the parent's end closes, by whatever death
+    while os.read(0, 4096):  # until the parent's end closes, by whatever death; sys.stdin would lock the exit
+        pass
     os._exit(0)
 
 

@@ -99,7 +99,7 @@ def million(path: Path, records: int = 1_000_000) -> None:
     """A million small records: when the first comes, and what memory does."""
     figures = backlog.main(path, records, 1)
     print(
-        f"{records:,} records  first after {figures['first_s'] * 1e3:.0f} ms, all in {figures['deliver_s']:.0f} s beside"
+        f"{records:,} records first after {figures['first_s'] * 1e3:.0f} ms, all in {figures['deliver_s']:.0f} s beside"
         f" live data, memory +{figures['deliver_grown_mb']:.1f} MB"
     )
 

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import sys
 
-from asyncua import Server, ua
+from asyncua import ua
+from asyncua.server.server import Server
 
 
 async def main(port: int, count: int, every: float) -> None:
@@ -17,11 +18,12 @@ async def main(port: int, count: int, every: float) -> None:
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     index = await server.register_namespace("urn:bench")
-    folder = await server.nodes.objects.add_folder(ua.NodeId("Bench", index), ua.QualifiedName("Bench", index))
-    nodes = [
-        await folder.add_variable(ua.NodeId(f"V{number}", index), ua.QualifiedName(f"V{number}", index), float(number))
-        for number in range(count)
-    ]
+
+    def named(name: str) -> tuple[ua.NodeId, ua.QualifiedName]:
+        return ua.NodeId.from_string(f"ns={index};s={name}"), ua.QualifiedName(name, index)
+
+    folder = await server.nodes.objects.add_folder(*named("Bench"))
+    nodes = [await folder.add_variable(*named(f"V{number}"), float(number)) for number in range(count)]
     async with server:
         value = 0.0
         while True:

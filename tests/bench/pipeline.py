@@ -1,7 +1,7 @@
 """One agent process under load, from real servers to a real broker: CPU microseconds per reading, and memory.
 
-The servers and the broker are processes of their own, so that only the agent is counted. The figure is user + system time of
-the agent over a window, divided by the readings it made in that window.
+The servers and the broker are processes of their own, so that only the agent is counted. The figure is user + system
+time of the agent over a window, divided by the readings it made in that window.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ async def measure(devices: dict[str, Any], *, window: float = WINDOW, warm_up: f
 
 async def _all_online(agent: AgentProcess, count: int) -> bool:
     status = await agent.status()
-    return sum(device["state"] != "offline" for device in status["devices"].values()) == count
+    return bool(sum(device["state"] != "offline" for device in status["devices"].values()) == count)
 
 
 async def _readings(agent: AgentProcess) -> int:

@@ -122,7 +122,7 @@ async def test_a_broker_empties_a_full_disk(disk_with_ballast):
         assert not outbox.stats.committing
         assert ballast.exists()  # nothing to delete yet: new records do not get it
         with outbox.reader() as reader:
-            records = []
+            records: list[Record] = []
             while len(records) < appended:
                 async with asyncio.timeout(5):
                     portion = await reader.backlog(100)

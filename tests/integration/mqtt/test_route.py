@@ -116,7 +116,7 @@ async def test_puback(broker: FakeBroker, tmp_path: Path, code: int) -> None:
                 broker.script = Script()
                 await bench.until(lambda: bench.outbox.stats.records == 0)
                 assert bench.outbox.stats.quarantined == 0
-            assert len(broker.connects) == (2 if row.kind == "lost" else 1)
+            assert len(broker.connects) >= 2 if row.kind == "lost" else len(broker.connects) == 1
             assert any(one.topic.endswith("/gaps") for one in broker.published) is bool(said(logs, "route.quarantined"))
     if row.kind == "refused":
         first, *repeated = said(logs, "route.refused")
@@ -221,14 +221,15 @@ async def test_a_dead_and_a_stuck_broker_slow_no_other_route(tmp_path: Path) -> 
 async def test_a_link_that_dies_under_load_is_noticed_and_nothing_is_lost(broker: FakeBroker, tmp_path: Path) -> None:
     """Data on its way, and no answer at all any more: noticed by the keep-alive, sent again, accusing nobody."""
     bench = Wired(tmp_path, broker.url, keep_alive="1s")
-    async with bench.running():
-        await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
-        broker.freeze()
-        for number in range(50):
-            bench.store(number)
-        await bench.until(lambda: "dead" in (bench.route.reason or ""))
-        await bench.until(lambda: bench.outbox.stats.records == 0)
-        assert bench.outbox.stats.quarantined == 0
-        await asyncio.sleep(0)
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+            broker.freeze()
+            for number in range(50):
+                bench.store(number)
+            await bench.until(lambda: any("dead" in one for one in said(logs, "route.offline")))
+            await bench.until(lambda: bench.outbox.stats.records == 0)
+            assert bench.outbox.stats.quarantined == 0
+            await asyncio.sleep(0)
     arrived = [number for one in broker.published for number in range(50) if has(one, number)]
     assert set(arrived) == set(range(50))

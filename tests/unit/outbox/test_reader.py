@@ -25,7 +25,7 @@ class Disk:
         self.rows = {row: Row(row, 1, row, TS, 10, 0, Batch("press-01", TS, [])) for row in rows}
         self.state.last_committed = max(rows)
         self.state.records = len(rows)
-        self.state.book.by_id = lambda _: self.track
+        self.state.book._by_id[1] = self.track
         self.meanwhile = []
         self.lanes = self.state.cut()
         self.reader = LaneReader(self.state, self.lanes, asyncio.Lock(), self.fetch, self.damaged)

@@ -53,4 +53,5 @@ def test_instants_not_ages(name):
     """A gauge in seconds is an instant, or a difference that has no instant."""
     full = said(TABLE[name])[0]
     if full.endswith("_seconds"):
-        assert full.endswith(("_timestamp_seconds", "_lag_seconds", "_skew_seconds", "_offset_seconds", "_period_seconds"))
+        kinds = ("timestamp", "lag", "skew", "offset", "period")
+        assert full.endswith(tuple(f"_{kind}_seconds" for kind in kinds))
