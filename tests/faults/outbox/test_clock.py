@@ -80,7 +80,7 @@ async def test_boot_without_a_set_clock(mosquitto, start_load, make_agent, faket
         await offline(agent)
         await load.goes_on(1)
         faketime.set(0)
-        await eventually(lambda: agent.events("outbox.restamped"), 10)
+        await eventually(lambda: agent.events("outbox.restamped"), 40)
         now = time.time() * 1000
         before = len(messages)
         await cable.restore()
