@@ -33,9 +33,7 @@ demo: $(VENV)/.demo.stamp ## broker, simulated plant, agent and a live view; SEC
 test: $(VENV)/.test.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
 	@.ci/tools mosquitto=mosquitto faketime=faketime mbpoll=mbpoll socat=socat gcc=gcc \
 	    /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
-	@# what failed while the machine was full of other tests is run once more, alone: a real defect fails again
-	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS) || { \
-	  echo "once more, alone:"; $(BIN)/python -m pytest -n 0 --last-failed --last-failed-no-failures none $(ARGS); }
+	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 
 check: check-code check-deploy ## lint, types, floors, deployment files
 

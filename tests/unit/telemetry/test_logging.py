@@ -169,9 +169,9 @@ def test_nobody_listens():
 )
 def test_bridge(lines, said, level):
     """A library's line becomes one event, its line breaks taken out, its length bounded."""
-    logging.getLogger("some.library").log(said, "first %s\nsecond%s", 1, "x" * 1000)
+    logging.getLogger("some.lib").log(said, "first %s\nsecond%s", 1, "x" * 1000)
     (line,) = lines()
-    assert (line["event"], line["level"], line["logger"]) == ("library.message", level, "some.library")
+    assert (line["event"], line["level"], line["logger"]) == ("library.message", level, "some.lib")
     assert line["message"].startswith("first 1 | second")
     assert len(line["message"]) == 500
 
@@ -181,14 +181,14 @@ def test_bridge_keeps_the_error(lines):
     try:
         raise OSError("boom")
     except OSError:
-        logging.getLogger("some.library").exception("failed")
+        logging.getLogger("some.lib").exception("failed")
     (line,) = lines()
     assert line["error"] == "OSError('boom')"
 
 
 def test_bridge_of_a_wrong_format(lines):
     """A library that formats its own line wrongly is still heard, and does not fall over it."""
-    record = logging.LogRecord("some.library", logging.WARNING, "file.py", 1, "%d of %d", ("one",), None)
+    record = logging.LogRecord("some.lib", logging.WARNING, "file.py", 1, "%d of %d", ("one",), None)
     _Bridge().handle(record)  # not through the root logger: pytest listens there too, and would fall over it
     assert lines()[0]["message"] == "%d of %d"
 
@@ -204,7 +204,7 @@ def test_configured_twice(out):
     """Setting up anew replaces: no line twice."""
     configure(stream=out)
     configure(stream=out)
-    logging.getLogger("some.library").warning("once")
+    logging.getLogger("some.lib").warning("once")
     get_logger("x").info("route.online")
     assert out.getvalue().count("\n") == 2
 
