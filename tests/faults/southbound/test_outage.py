@@ -88,7 +88,7 @@ async def test_devices_that_stop_come_back(running: Running, hall: Hall, mosquit
         async with running(devices | {"steady": modbus(steady.url)}) as (agent, ear):
             for device in devices:
                 await ear.good(device, tags[device])
-            before = {device: await ear.hears(device, "online") for device in devices}
+            before = {device: await ear.hears(device, "online", "degraded") for device in devices}
             away = now()
             cable.freeze()
             await press.stop()

@@ -50,7 +50,7 @@ async def test_what_is_disabled_is_said_once(running: Running, hall: Hall) -> No
             await ear.good("cnc", ["a"])
             state = await ear.hears("whole", "offline")
             assert state["reason"] == "disabled"
-            await ear.hears("part", "online")
+            await ear.hears("part", "online", "degraded")
             await server.stop()
             await ear.hears("part", "offline")
             await server.start()
