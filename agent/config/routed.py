@@ -9,16 +9,18 @@ from agent.config.located import Map, find
 from agent.config.model import Config
 from agent.core.errors import Mistake
 from agent.core.ports import RouteInfo
-from agent.settings.base import Carried, Finding
+from agent.encoders.common.examine import examine_topics
+from agent.encoders.common.topics import prefix_namer
+from agent.settings.base import Carried, Finding, PublisherConfig
 
 
 def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
     """What makes a route impossible, with file and line; `raw` holds the publishers as they are written."""
     for publisher, finding in _findings(config):
         if finding.wrong:
-            place = find(raw[publisher], ("encoder", *finding.key)).place
+            place = find(raw[publisher], finding.key).place
             reason, _, hint = finding.text.partition("; ")
-            key = ".".join(("publishers", publisher, "encoder", *finding.key))
+            key = ".".join(("publishers", publisher, *finding.key))
             yield Mistake(*place, f"`{key}`: {reason}", hint)
 
 
@@ -26,11 +28,12 @@ def warnings(config: Config) -> Iterator[str]:
     """What is possible, and probably not meant."""
     for publisher, finding in _findings(config):
         if not finding.wrong:
-            yield f"publishers.{publisher}.{'.'.join(('encoder', *finding.key))}: {finding.text}"
+            yield f"publishers.{publisher}.{'.'.join(finding.key)}: {finding.text}"
     yield from _shared_roots(config)
 
 
 def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
+    """Publisher, and what is to be said of it; keys are those of the publisher."""
     for name, publisher in config.publishers.items():
         if publisher.encoder is None:
             continue
@@ -43,14 +46,22 @@ def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
             if any(fnmatchcase(device, glob) for glob in publisher.devices)
         }
         for finding in publisher.encoder.examine(route, devices, getattr(publisher, "version", None)):
-            yield name, finding
+            yield name, finding._replace(key=("encoder", *finding.key))
+        if _says_status(publisher):
+            for finding in examine_topics(prefix_namer(route, "/readings"), devices):
+                yield name, finding
+
+
+def _says_status(publisher: PublisherConfig) -> bool:
+    """Whether `topic:` and `root:` name anything. Sparkplug has topics of its own."""
+    return publisher.encoder is not None and publisher.encoder.type != "sparkplug_b"
 
 
 def _shared_roots(config: Config) -> Iterator[str]:
     """Two routes that say their status on one topic of one broker look like two agents of one name."""
     seen: dict[tuple[str, str], str] = {}
     for name, publisher in config.publishers.items():
-        if publisher.encoder is None or publisher.encoder.type == "sparkplug_b":
+        if not _says_status(publisher):
             continue
         key = str(getattr(publisher, "url", name)), publisher.root
         if key in seen:

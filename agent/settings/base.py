@@ -319,7 +319,7 @@ class PublisherConfig(Model, ABC):
     devices: list[str] = ["*"]
     """Globs: which devices this route carries."""
     topic: str = "{root}/{location}/{device}"
-    """Prefix of every topic about a device."""
+    """Prefix of every topic about a device; may also name {agent} and single levels of the location, as {line}."""
     root: str = "edge"
     """First level of every topic."""
     qos: Literal[0, 1] = 1

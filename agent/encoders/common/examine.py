@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agent.encoders.common.naming import MAX_TOPIC_BYTES, Namer, UnplaceableError
+from agent.encoders.common.naming import Namer, UnplaceableError
 from agent.settings.base import Carried, Finding
+from agent.settings.topics import MAX_TOPIC_BYTES
 
 #: AWS IoT Core takes no topic with more slashes than this.
 AWS_SLASHES = 7

@@ -1,24 +1,14 @@
-"""Templates of topics: parsed when the configuration is read, sanitised level by level, rendered once per tag. Pure."""
+"""Topics of devices and tags: templates sanitised level by level, rendered once per tag. Pure."""
 
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.core.ports import RouteInfo
-
-#: ISA-95 names of the levels of a location, outermost first.
-ISA_95 = ("enterprise", "site", "area", "line", "cell")
-#: What a topic of one device may name.
-DEVICE_VARIABLES = ("root", "agent", "location", *ISA_95, "device")
-#: What a topic of one tag may name.
-TAG_VARIABLES = (*DEVICE_VARIABLES, "tag")
-#: MQTT 5.0, 1.5.4: a text is at most this many bytes.
-MAX_TOPIC_BYTES = 65535
+from agent.settings.topics import ISA_95, Template
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_FORBIDDEN = re.compile(r"[+#\x00-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
 Sanitise = Callable[[str], str]
@@ -40,41 +30,6 @@ def check_names(names: dict[str, str]) -> dict[str, str]:
             hint = "use A-Z a-z 0-9 . _ - (and / for more levels)"
             raise ValueError(f"{name!r}, the name of {tag!r}, is no level of a topic; {hint}")
     return names
-
-
-class Template:
-    """Text with `{variables}`. No expressions, attributes or formats: there is nothing to execute."""
-
-    def __init__(self, text: str, variables: Collection[str], *, word: str = "topic") -> None:
-        """Raise ValueError (`reason; hint`) where it cannot be one."""
-        self.text = text
-        try:
-            parts = list(string.Formatter().parse(text))
-        except ValueError as error:
-            raise ValueError(f"{text!r} is not a template: {error}; write {{{{ and }}}} for braces") from None
-        self.parts: list[tuple[str, str | None]] = []
-        for literal, name, spec, conversion in parts:
-            if name is not None and (spec or conversion or name not in variables):
-                known = ", ".join(f"{{{one}}}" for one in variables)
-                shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-                raise ValueError(f"{{{shown}}} is not known in a {word}; known are {known}")
-            self.parts.append((literal, name))
-        self.names = frozenset(name for _, name in self.parts if name is not None)
-
-    def render(self, values: Mapping[str, str]) -> str:
-        """The text with the values put in."""
-        return "".join(literal + (values[name] if name is not None else "") for literal, name in self.parts)
-
-
-def topic_template(text: str, variables: Collection[str] = TAG_VARIABLES) -> Template:
-    """The template of a topic. ValueError (`reason; hint`) where no topic can come of it (MQTT 5.0, 4.7)."""
-    template = Template(text, variables)
-    if not text or _FORBIDDEN.search(text) or text.startswith(("$", "/")) or text.endswith("/") or "//" in text:
-        raise ValueError(
-            f"{text!r} is no topic: it must not be empty, begin with $ or /, end with /, have an empty level, or hold "
-            "+ # or control characters"
-        )
-    return template
 
 
 class Namer:
@@ -108,6 +63,10 @@ class Namer:
             return template.render({**values, "tag": names.get(tag) or sanitise(tag)})
 
         return topic
+
+    def device(self, device: str, location: Sequence[str]) -> str:
+        """The topic of a device, where the template names no tag."""
+        return self._template.render(self.values(device, location))
 
     def values(self, device: str, location: Sequence[str], *, strict: bool = False) -> dict[str, str]:
         """The variables of one device, sanitised."""

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from agent.core.image import Image
 from agent.core.ports import Memo, RouteInfo
+from agent.encoders.common.naming import Namer
+from agent.settings.topics import DEVICE_VARIABLES, topic_template
 
 _KEY = "json.retained"
 
@@ -22,11 +24,20 @@ class Kept(Struct, omit_defaults=True):
     location: tuple[str, ...] = ()
 
 
+def prefix_namer(route: RouteInfo, below: str = "") -> Namer:
+    """Names `{topic}` of each device, and what stands `below` it.
+
+    Levels stay as they are: the configuration takes none that no broker takes.
+    """
+    return Namer(topic_template(route.topic + below, DEVICE_VARIABLES), route, level=str)
+
+
 class Topics:
     """Prefix of each device (`topic:` of the publisher), remembered beyond the device's own life."""
 
     def __init__(self, route: RouteInfo, memo: Memo) -> None:
         self._route = route
+        self._namer = prefix_namer(route)
         self._memo = memo
         self.agent_status = f"{route.root}/agents/{route.agent}/status"
         self._prefixes: dict[str, str] = {}
@@ -47,7 +58,7 @@ class Topics:
     def place_one(self, image: Image, device: str) -> str:
         """The device's prefix as of now."""
         location = image.devices[device].location or (self._route.agent,)
-        prefix = self._render(device, "/".join(location))
+        prefix = self._namer.device(device, location)
         self._prefixes[device] = prefix
         self._locations[device] = location
         kept = self.kept.setdefault(prefix, Kept(device))
@@ -59,16 +70,12 @@ class Topics:
         """The prefix of a device, also of one that is no longer configured."""
         known = self._prefixes.get(device)
         if known is None:
-            known = self._prefixes[device] = self._render(device, self._route.agent)
+            known = self._prefixes[device] = self._namer.device(device, (self._route.agent,))
         return known
 
     def location(self, device: str) -> Sequence[str]:
         """The location of a device, also of one that is no longer configured."""
         return self._locations.get(device) or (self._route.agent,)
-
-    def _render(self, device: str, location: str) -> str:
-        route = self._route
-        return route.topic.format(root=route.root, location=location, device=device, agent=route.agent)
 
     def orphans(self, image: Image) -> Iterator[str]:
         """Prefixes with something retained that no device of the route stands for any more."""

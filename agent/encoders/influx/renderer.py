@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.flow import Batch, Message, Reading, Record
 from agent.encoders.common.marks import marker
-from agent.encoders.common.naming import Namer, TagTopics, Template
+from agent.encoders.common.naming import Namer, TagTopics
 from agent.encoders.common.renderer import Setting
 from agent.encoders.common.values import honest, out_of_range, too_long
 from agent.encoders.common.wire import overhead
 from agent.encoders.influx import InfluxConfig
 from agent.encoders.influx.lines import CODE, QUALITY, field_value, key_text, measurement_text, tag_set, text_field
+from agent.settings.topics import Template
 
 CONTENT_TYPE = "text/plain"
 #: So many fields on one line at most: a line is what a message can be cut at.

@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names, topic_template
+from agent.encoders.common.naming import Namer, check_names
 from agent.encoders.template.shape import READINGS, Shape, check_shape
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
 from agent.settings.base import Carried, EncoderConfig, Finding
+from agent.settings.topics import topic_template
 
 __all__ = ["TemplateConfig"]
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from agent.core.flow import Reading
-from agent.encoders.common.naming import ISA_95
+from agent.settings.topics import ISA_95
 
 
 class Scope(Struct, gc=False):

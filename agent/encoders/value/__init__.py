@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names, topic_template
+from agent.encoders.common.naming import Namer, check_names
 from agent.settings.base import Carried, EncoderConfig, Finding
+from agent.settings.topics import topic_template
 
 __all__ = ["ValueConfig"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import string
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agent.core.ports import Publisher, Site
 from agent.settings.base import PublisherConfig, TLSSettings
+from agent.settings.topics import DEVICE_VARIABLES, check_levels, topic_template
 from agent.settings.values import FilePath, Interval, Secret
 
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -18,7 +17,6 @@ _ENCRYPTED = ("mqtts", "wss")
 _PROXIES: dict[str, Literal["http", "socks5"]] = {"http": "http", "socks5": "socks5", "socks5h": "socks5"}
 _PROXY_PORTS = {"http": 3128, "socks5": 1080}
 _MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtts", "http": "ws", "https": "wss"}
-_VARIABLES = ("root", "location", "device", "agent")
 
 
 def split_url(url: str) -> tuple[str, str, int]:
@@ -128,21 +126,15 @@ class MqttConfig(PublisherConfig):
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, value: str) -> str:
-        try:
-            names = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
-        except ValueError as error:
-            raise ValueError(f"{value!r} is not a topic template: {error}") from None
-        if unknown := sorted(set(names) - set(_VARIABLES)):
-            known = ", ".join(f"{{{name}}}" for name in _VARIABLES)
-            raise ValueError(f"{{{unknown[0]}}} is not known in a topic; known are {known}")
+        names = topic_template(value, DEVICE_VARIABLES).names
         if "device" not in names:
             raise ValueError("two devices would share a topic; put {device} into it")
-        return _check_level(value, "topic")
+        return value
 
     @field_validator("root")
     @classmethod
     def _check_root(cls, value: str) -> str:
-        return _check_level(value, "root")
+        return check_levels(value, "root")
 
     @model_validator(mode="after")
     def _fits_together(self) -> MqttConfig:
@@ -190,12 +182,3 @@ class MqttConfig(PublisherConfig):
             ),
             site.clock,
         )
-
-
-def _check_level(value: str, key: str) -> str:
-    if not value or re.search(r"[+#\x00-\x1f\x7f]", value) or value.startswith(("$", "/")) or value.endswith("/"):
-        raise ValueError(
-            f"{value!r} is no {key}: it must not be empty, begin with $ or /, end with /, or hold + # or control "
-            "characters"
-        )
-    return value

@@ -210,6 +210,18 @@ def test_a_broken_memo_is_survived(stage: Stage) -> None:
     assert len(stage.online(stage.begin())) == 3
 
 
+def test_levels_of_the_location_in_the_prefix(stage: Stage) -> None:
+    """ISA-95 variables name levels as they are; one that a device of the past does not have is `_`."""
+    stage.add(location=("acme", "苏州", "stamping", "line 1"))
+    dialogue = stage.begin(topic="{root}/{enterprise}.{site}/{line}/{agent}/{device}")
+    prefix = "edge/acme.苏州/line 1/gw-01/press-01"
+    assert {f"{prefix}/status", f"{prefix}/tags"} < {one.topic for one in stage.online(dialogue)}
+    heard = dialogue(record([good("t1", 1)]))
+    assert [one.topic for one in heard] == [f"{prefix}/readings"]
+    gone = dialogue(record([good("t1", 1)], device="gone"))
+    assert [one.topic for one in gone] == ["edge/gw-01._/_/gw-01/gone/readings"]
+
+
 @pytest.mark.parametrize(
     ("session", "state", "retain", "topic", "conflict"),
     [

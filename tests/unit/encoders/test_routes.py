@@ -9,7 +9,8 @@ import pytest
 from agent.config.loader import load
 from agent.config.summary import warnings
 from agent.core.errors import ConfigError
-from agent.encoders.common.naming import ISA_95, Template, safe_level, topic_template
+from agent.encoders.common.naming import safe_level
+from agent.settings.topics import ISA_95, Template, topic_template
 
 HEAD = """\
 agent: {{id: gw, location: [{location}]}}
@@ -164,6 +165,32 @@ def test_two_routes_that_would_talk_over_each_other(tmp_path: Path) -> None:
     assert [one for one in warnings(load(path, {}).config) if "another `root:`" in one]
     path.write_text(text.replace("devices:", more + "    root: values\ndevices:"), encoding="utf-8")
     assert warnings(load(path, {}).config) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "words"),
+    [
+        ("{root}/{line}/{device}", "{line} is level 4 of a location, that of press is acme/suzhou"),
+        ("{site}/" + "x" * 65530 + "/{device}", "MQTT takes 65535"),
+        ("{root}/{tag}/{device}", "{tag} is not known"),
+    ],
+)
+def test_mistakes_in_the_prefix_of_a_route(tmp_path: Path, topic: str, words: str) -> None:
+    """`topic:` of a publisher is held against its devices like the topics of an encoder, with its own line."""
+    path = written(tmp_path, f"type: json\n{'#' * 3}")
+    text = path.read_text(encoding="utf-8").replace("      ###", f'    topic: "{topic}"')
+    path.write_text(text, encoding="utf-8")
+    [found] = mistakes(path)
+    assert found.startswith("9: `publishers.plant.topic`: "), found
+    assert words in found
+
+
+def test_a_prefix_with_many_levels_is_odd(tmp_path: Path) -> None:
+    """With `/readings` behind it seven slashes are soon passed; Sparkplug has no use for `topic:` and says nothing."""
+    deep = "a, b, c, d, e, f"
+    [warning] = warnings(load(written(tmp_path, "type: json", location=deep), {}).config)
+    assert warning.startswith("publishers.plant.topic: edge/a/b/c/d/e/f/press/readings has 8 slashes")
+    assert warnings(load(written(tmp_path, "type: sparkplug_b\ngroup: plant", location=deep), {}).config) == []
 
 
 def test_templates_have_no_expressions() -> None:

@@ -1,0 +1,59 @@
+"""Templates of topics: parsed when the configuration is read, with the variables a location offers. Pure."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Collection, Mapping
+
+#: ISA-95 names of the levels of a location, outermost first.
+ISA_95 = ("enterprise", "site", "area", "line", "cell")
+#: What a topic of one device may name.
+DEVICE_VARIABLES = ("root", "agent", "location", *ISA_95, "device")
+#: What a topic of one tag may name.
+TAG_VARIABLES = (*DEVICE_VARIABLES, "tag")
+#: MQTT 5.0, 1.5.4: a text is at most this many bytes.
+MAX_TOPIC_BYTES = 65535
+
+_FORBIDDEN = re.compile(r"[+#\x00-\x1f\x7f]")
+
+
+class Template:
+    """Text with `{variables}`. No expressions, attributes or formats: there is nothing to execute."""
+
+    def __init__(self, text: str, variables: Collection[str], *, word: str = "topic") -> None:
+        """Raise ValueError (`reason; hint`) where it cannot be one."""
+        self.text = text
+        try:
+            parts = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is not a template: {error}; write {{{{ and }}}} for braces") from None
+        self.parts: list[tuple[str, str | None]] = []
+        for literal, name, spec, conversion in parts:
+            if name is not None and (spec or conversion or name not in variables):
+                known = ", ".join(f"{{{one}}}" for one in variables)
+                shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+                raise ValueError(f"{{{shown}}} is not known in a {word}; known are {known}")
+            self.parts.append((literal, name))
+        self.names = frozenset(name for _, name in self.parts if name is not None)
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """The text with the values put in."""
+        return "".join(literal + (values[name] if name is not None else "") for literal, name in self.parts)
+
+
+def topic_template(text: str, variables: Collection[str] = TAG_VARIABLES) -> Template:
+    """The template of a topic. ValueError (`reason; hint`) where no topic can come of it (MQTT 5.0, 4.7)."""
+    template = Template(text, variables)
+    check_levels(text, "topic")
+    return template
+
+
+def check_levels(text: str, word: str) -> str:
+    """Text that is to be levels of a topic. ValueError (`reason; hint`) where it cannot be (MQTT 5.0, 4.7)."""
+    if not text or _FORBIDDEN.search(text) or text.startswith(("$", "/")) or text.endswith("/") or "//" in text:
+        raise ValueError(
+            f"{text!r} is no {word}: it must not be empty, begin with $ or /, end with /, have an empty level, or hold "
+            "+ # or control characters"
+        )
+    return text
