@@ -1,6 +1,7 @@
 """Declared losses: how they are made and when two become one. Pure.
 
-Two gaps merge only where their numbers meet: a declaration must never cover a number that was not lost.
+Two gaps merge only where they meet: by their numbers, or, where the loss has none, by their times. A declaration must
+never cover a number that was not lost, nor hours in which a second was.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import msgspec
 
 from agent.core.flow import Gap, GapKind, Stream
 from agent.core.ids import ulid
+
+#: Losses without numbers are one declaration where less than this lies between them, milliseconds: whatever is lost
+#: again and again says so in one message, and a consumer never takes more than this at a stretch for lost that was not.
+NEAR_MS = 10_000
 
 REASONS: dict[GapKind, str] = {
     "dropped": "outbox full",
@@ -55,6 +60,8 @@ def merged(earlier: Gap, later: Gap) -> Gap | None:
         return None
     if earlier.to_seq is not None and later.from_seq != earlier.to_seq + 1:
         return None
+    if earlier.to_seq is None and _between(earlier, later) >= NEAR_MS:
+        return None
     return msgspec.structs.replace(
         earlier,
         to_seq=later.to_seq,
@@ -63,6 +70,11 @@ def merged(earlier: Gap, later: Gap) -> Gap | None:
         records=_sum(earlier.records, later.records),
         readings=_sum(earlier.readings, later.readings),
     )
+
+
+def _between(one: Gap, other: Gap) -> int:
+    """Milliseconds that belong to neither; below zero where they overlap. A clock set back puts the later one first."""
+    return max(one.from_ts, other.from_ts) - min(one.to_ts, other.to_ts)
 
 
 def hold_of(gap: Gap) -> int | None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from agent.core.clock import SystemClock
+from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
 from agent.settings.base import OutboxSettings
 from agent.testing.outbox import ScriptedOutbox
-from agent.testing.outbox_contract import OutboxContract, batch, live
+from agent.testing.outbox_contract import OutboxContract, backlog, batch, gaps, live
 
 
 @pytest.fixture(params=["memory", "commit", "fsync", "on_outage"])
@@ -29,6 +30,28 @@ class TestSqliteOutbox(OutboxContract):
             )
 
         return make
+
+    async def test_losses_that_meet_are_one_declaration(self, make):
+        """While nobody was told: again and again makes one gap with the sum, an hour later makes another."""
+
+        def missed(name, second):
+            return Gap(
+                id=name, kind="missed", device="press-01", reason="queue overflow", readings=2,
+                from_ts=second * 1000, to_ts=second * 1000 + 500,
+            )  # fmt: skip
+
+        outbox = make()
+        async with outbox.open():
+            for number in range(5):
+                outbox.append(missed(f"{number}", number))
+                await outbox.flush()
+            for number in range(3600, 3603):
+                outbox.append(missed(f"{number}", number))
+            await outbox.flush()
+            with outbox.reader() as reader:
+                records = await backlog(reader)
+        said = [(gap.id, gap.from_ts, gap.to_ts, gap.readings) for gap in gaps(records)]
+        assert said == [("0", 0, 4500, 10), ("3600", 3_600_000, 3_602_500, 6)]
 
 
 class TestScriptedOutbox(OutboxContract):

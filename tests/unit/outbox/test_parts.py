@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,6 +159,29 @@ def test_gaps_without_numbers_merge_by_cause():
     one = merged(gap, later)
     assert one is not None
     assert (one.from_ts, one.to_ts, one.readings, one.records) == (5, 20, 7, None)
+
+
+@pytest.mark.parametrize(
+    ("from_ts", "meets"),
+    [
+        (109_999, True),
+        (110_000, False),
+        (3_700_000, False),
+        (99_000, True),  # they overlap
+        (-3_500_000, False),  # the clock was set back in between
+        (89_002, True),
+        (89_000, False),
+    ],
+)
+def test_gaps_without_numbers_merge_only_where_their_times_meet(from_ts, meets):
+    """Two losses of a second each are never an hour: less than ten seconds lie between those that become one."""
+    gap = Gap(id="1", kind="missed", device="d", from_ts=99_001, to_ts=100_000, reason="overflow", readings=3)
+    later = Gap(id="2", kind="missed", device="d", from_ts=from_ts, to_ts=from_ts + 1, reason="overflow", readings=4)
+    one = merged(gap, later)
+    assert (one is not None) == meets
+    if one is not None:
+        assert (one.from_ts, one.to_ts) == (min(99_001, from_ts), max(100_000, from_ts + 1))
+        assert one.readings == 7
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------------
