@@ -191,9 +191,11 @@ class State:
         return len(self.ring) + len(self.spared)
 
     @property
-    def deleting(self) -> bool:
-        """Whether rows wait to go from the disk."""
-        return bool(self.acked or self.doomed or self.refused)
+    def flowing(self) -> bool:
+        """Whether what is written now is not there to stay: rows wait to go, or a broker has taken all there was."""
+        lanes = self.lanes
+        taken = lanes is not None and lanes.next_range is None and not lanes.live and not lanes.flight
+        return taken or bool(self.acked or self.doomed or self.refused)
 
     def spill_due(self, now: float) -> bool:
         """Whether what is in memory only has to go to the disk (`disk: on_outage`)."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent.core.flow import Batch, Gap
-from agent.outbox.ballast import Ballast
+from agent.outbox.ballast import Ballast, free_bytes
 from agent.outbox.guard import boot_id, own, translated
 from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row, runs
 from agent.outbox.pack import Undecodable, unpack
@@ -223,9 +223,9 @@ class Store:
             else:
                 db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (key, value))
 
-    def relieve(self, *, deleting: bool = False) -> None:
-        """Give the write-ahead log's space back, and for `deleting` the ballast: a full disk has room for it then."""
-        if deleting:
+    def relieve(self, *, flowing: bool = False) -> None:
+        """Give the write-ahead log's space back, and where records are `flowing` out the ballast, for them to pass."""
+        if flowing:
             self._ballast.give_up()
         with translated():
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -279,10 +279,16 @@ class Store:
         with translated():
             if not self._path.exists():
                 self._db, self._lock = written_anew(self.db, self._lock, self._path, self._durability)
-            disk = os.statvfs(self._path.parent)
-        free = disk.f_bavail * disk.f_frsize
+            free = free_bytes(self._path.parent)
+            if self._ballast.short_of(free, self._log_bytes()):
+                self.relieve()
+                free = free_bytes(self._path.parent)
         self._ballast.take(free)
         return free
+
+    def _log_bytes(self) -> int:
+        log = None if self._path is None else self._path.with_name(self._path.name + "-wal")
+        return log.stat().st_size if log is not None and log.exists() else 0
 
     def _lows(self, streams: Iterator[int] | set[int]) -> list[Low]:
         result = []

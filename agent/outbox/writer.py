@@ -184,7 +184,7 @@ class Writer:
                 await self._open()
             await self._look(now)
             if self.refused:
-                await self._worker.call(partial(self._store.relieve, deleting=state.deleting))
+                await self._worker.call(partial(self._store.relieve, flowing=state.flowing))
             # What is appended meanwhile is the next turn's: a commit takes everybody who came before it.
             left = len(state.ring)
             while True:
@@ -205,7 +205,17 @@ class Writer:
             self.damaged(error.reason)
 
     async def _commit(self) -> int:
-        made = plan(self._state, max_bytes=SMALL if self.refused else JOB_BYTES)
+        if self.refused:
+            return await self._write(SMALL)
+        try:
+            return await self._write(JOB_BYTES)
+        except DiskRefused:
+            # The log may have taken the last room. Where it fits without, there is nothing to alarm anybody about.
+            await self._worker.call(partial(self._store.relieve, flowing=self._state.flowing))
+            return await self._write(SMALL)
+
+    async def _write(self, max_bytes: int) -> int:
+        made = plan(self._state, max_bytes=max_bytes)
         future = self._worker.submit(partial(self._store.commit, made.job))
         try:
             await self._worker.finished(future)

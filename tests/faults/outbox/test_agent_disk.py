@@ -7,7 +7,14 @@ import random
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, make_agent, route_of, start_load  # noqa: F401 - fixtures
+from tests.faults.northbound.conftest import (  # noqa: F401 - fixtures
+    SCAN,
+    caught_up,
+    make_agent,
+    offline,
+    route_of,
+    start_load,
+)
 from tests.faults.outbox.test_disk import fill
 from tests.support.consumer import consuming
 from tests.support.loop import make_disk
@@ -41,21 +48,57 @@ async def refuses(agent):
     await eventually(noticed, 15, "the disk refuses")
 
 
+async def accepts(agent):
+    """Wait until it is over."""
+
+    async def over():
+        return (await route_of(agent))["outbox"]["committing"]
+
+    await eventually(over, 15, "the disk accepts")
+
+
 async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent):  # noqa: F811
-    """Nothing is lost that fits the memory: it is published when the disk has room again, in its order."""
+    """Nothing is lost that fits the memory: it is written when the disk has room again, and published in its order."""
     load = await start_load(2, tags=60, interval_ms=100)
-    async with consuming(mosquitto.url) as consumer:
-        agent = on_disk(make_agent(load, mosquitto.port, outbox={"min_free_disk": "0B"}), disk)
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
+        agent = on_disk(make_agent(load, cable.port, outbox={"min_free_disk": "0B"}), disk)
         await agent.start()
         await consumer.heard(5, *load.devices)
+        await cable.cut()
+        await offline(agent)
         filler = fill(disk.folder)
         await load.goes_on(1)
         await refuses(agent)
         await load.goes_on(1)
         filler.unlink()
+        await accepts(agent)
+        await cable.restore()
         await consumer.heard(10, *load.devices)
         assert len(agent.events("outbox.disk_refused")) == len(agent.events("outbox.disk_ok")) == 1
         await caught_up(agent)
+        assert await agent.stop() == 0
+        consumer.check()
+        assert consumer.lost_scans(SCAN) == []
+        assert consumer.gaps == []
+
+
+async def test_data_flows_through_a_full_disk(mosquitto, disk, start_load, make_agent):  # noqa: F811
+    """Somebody else's files take every byte: what the broker takes passes all the same, also what waited out a cut."""
+    load = await start_load(2, tags=60, interval_ms=100)
+    async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
+        agent = on_disk(make_agent(load, cable.port, outbox={"min_free_disk": "0B"}), disk)
+        await agent.start()
+        await consumer.heard(5, *load.devices)
+        filler = fill(disk.folder)
+        await consumer.heard(50, *load.devices)
+        await cable.cut()
+        await offline(agent)
+        fill(disk.folder, "more")
+        await load.goes_on(2)
+        await cable.restore()
+        await consumer.heard(10, *load.devices)
+        await caught_up(agent)
+        assert filler.exists()
         assert await agent.stop() == 0
         consumer.check()
         assert consumer.lost_scans(SCAN) == []
