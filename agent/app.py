@@ -9,14 +9,12 @@ a deadline, northbound says offline and closes; what is left stays on disk. All 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 from asyncio import Task, TaskGroup
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
 
 from agent import __version__
 from agent.config.model import Config
@@ -30,6 +28,7 @@ from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.collect import Device
+from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
 from agent.runtime.route import Route
 from agent.runtime.site import RunningSite
@@ -50,7 +49,7 @@ log = get_logger("agent")
 async def run(config: Config, config_hash: str, *, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Run the agent until `stop` is set. Raises PermanentError where it cannot start at all."""
     app = _App(config, config_hash, clock or SystemClock())
-    with _own(app.data_dir, config.agent.id):
+    with owned(app.data_dir, config.agent.id):
         await app.run(stop)
 
 
@@ -277,41 +276,3 @@ async def _finish(tasks: Sequence[Task[None]], within: float) -> None:
     for task in late:
         log.warning("component.stop_slow", component=task.get_name(), waited_s=within)
         task.cancel()
-
-
-@contextmanager
-def _own(data_dir: Path, agent: str) -> Iterator[None]:
-    """Make `data_dir` and hold its lock: two agents on one outbox would both be wrong.
-
-    So would one under two names: what waits in the outbox would reach the consumer under the wrong identity.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "lock").open("w", encoding="ascii")
-    except OSError as error:
-        reason = f"agent.data_dir {data_dir} cannot be written: {error.strerror or error}"
-        raise PermanentError(reason, "make it writable for this user, or set another agent.data_dir") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            reason = f"another agent runs on {data_dir}"
-            raise PermanentError(reason, "stop it, or give this one its own agent.data_dir") from error
-        _claim(data_dir, agent)
-        yield
-
-
-def _claim(data_dir: Path, agent: str) -> None:
-    owner = data_dir / "agent"
-    try:
-        before = owner.read_text(encoding="ascii").strip() if owner.exists() else ""
-        if not before:
-            owner.write_text(f"{agent}\n", encoding="ascii")
-    except OSError:  # a full disk is no reason not to start
-        return
-    if before and before != agent:
-        reason = f"agent.data_dir {data_dir} belongs to the agent {before}, and agent.id is {agent} now"
-        hint = (
-            f"set another agent.data_dir; what waits in this one is {before}'s and goes out when that one starts again"
-        )
-        raise PermanentError(reason, hint)

@@ -1,0 +1,49 @@
+"""A data directory belongs to one agent, and to one process of it at a time.
+
+Two processes on one outbox would both be wrong. So would one under two names: what waits in the outbox would reach the
+consumer under the wrong identity.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.core.errors import PermanentError
+
+
+@contextmanager
+def owned(data_dir: Path, agent: str) -> Iterator[None]:
+    """Make `data_dir` and hold its lock meanwhile. Raises PermanentError where it is not ours or cannot be written."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w", encoding="ascii")
+    except OSError as error:
+        reason = f"agent.data_dir {data_dir} cannot be written: {error.strerror or error}"
+        raise PermanentError(reason, "make it writable for this user, or set another agent.data_dir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            reason = f"another agent runs on {data_dir}"
+            raise PermanentError(reason, "stop it, or give this one its own agent.data_dir") from error
+        _claim(data_dir, agent)
+        yield
+
+
+def _claim(data_dir: Path, agent: str) -> None:
+    owner = data_dir / "agent"
+    try:
+        before = owner.read_text(encoding="ascii").strip() if owner.exists() else ""
+        if not before:
+            owner.write_text(f"{agent}\n", encoding="ascii")
+    except OSError:  # a full disk is no reason not to start
+        return
+    if before and before != agent:
+        reason = f"agent.data_dir {data_dir} belongs to the agent {before}, and agent.id is {agent} now"
+        hint = (
+            f"set another agent.data_dir; what waits in this one is {before}'s and goes out when that one starts again"
+        )
+        raise PermanentError(reason, hint)

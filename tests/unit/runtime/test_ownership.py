@@ -1,0 +1,32 @@
+"""Who a data directory belongs to."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.errors import PermanentError
+from agent.runtime.ownership import owned
+
+
+def test_one_process_at_a_time(tmp_path):
+    """The second is refused while the first holds it, and let in afterwards."""
+    place = tmp_path / "new" / "data"
+    with owned(place, "gw-1"), pytest.raises(PermanentError, match="another agent runs on"), owned(place, "gw-1"):
+        pass
+    with owned(place, "gw-1"):
+        pass
+
+
+def test_one_agent_for_ever(tmp_path):
+    """Another identity is refused, and told what waits there."""
+    with owned(tmp_path, "gw-1"):
+        pass
+    with pytest.raises(PermanentError, match=r"belongs to the agent gw-1.*goes out when"), owned(tmp_path, "gw-2"):
+        pass
+
+
+def test_place_that_cannot_be_written(tmp_path):
+    """The error names the key to change."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PermanentError, match=r"agent\.data_dir .* cannot be written"), owned(tmp_path / "file", "gw-1"):
+        pass
