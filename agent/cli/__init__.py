@@ -113,6 +113,10 @@ def _verify(
     config: _Of = None,
     seconds: _Seconds = None,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the books here between runs.")] = None,
+    topic: Annotated[
+        list[str] | None, typer.Option(metavar="FILTER", help="Beside ROOT/#, with --url: umh/v1/#. May be repeated.")
+    ] = None,
+    publisher: Annotated[str | None, typer.Option(help="Which one of -c. Default: the first.")] = None,
     sparkplug: Annotated[bool, typer.Option("--sparkplug", help="Sparkplug B: name every violated statement.")] = False,
 ) -> None:
     """Audit a broker from the consumer's side. Exit 1 if something is missing."""
@@ -123,7 +127,7 @@ def _verify(
 
         raise typer.Exit(conformance(url, config, seconds))
 
-    raise typer.Exit(verify(url, root, config, seconds, state))
+    raise typer.Exit(verify(url, root, config, seconds, state, publisher=publisher, topics=topic or ()))
 
 
 @_app.command("trust")

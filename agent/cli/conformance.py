@@ -19,7 +19,7 @@ def conformance(url: str | None, config: Path | None, seconds: float | None) -> 
     configuration.
     """
     try:
-        target, _ = source_of(url, None, config)
+        target = source_of(url, None, config).target
         listener = _Listener()
         listen(target, listener, seconds)
     except ConfigError as error:

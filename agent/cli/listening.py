@@ -6,12 +6,14 @@ import asyncio
 import signal
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.config.loader import load
-from agent.consumer.source import DEFAULT_ROOT, target_of
-from agent.consumer.subscriber import Subscriber
+from agent.consumer.source import DEFAULT_ROOT, said_on, target_of, uncovered
+from agent.consumer.subscriber import OnMarked, Subscriber
 from agent.consumer.target import Target
 from agent.core.errors import PermanentError, leaves
 from agent.publishers.mqtt.config import MqttConfig
@@ -29,24 +31,42 @@ class Listener(ABC):
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """One message, at once."""
 
+    #: Takes messages that only their user properties name; else `heard` takes them.
+    marked: OnMarked | None = None
+
     @abstractmethod
     def interrupted(self) -> None:
         """Our own connection was away, and the broker kept nothing for us."""
 
 
-def source_of(url: str | None, root: str | None, config: Path | None) -> tuple[Target, str]:
-    """The broker and the first level of its topics: of `url`, else of the first publisher of `config`.
+class Source(NamedTuple):
+    """What to listen to."""
 
-    Raises ConfigError where the configuration has mistakes, PermanentError where neither names a broker.
+    target: Target
+    root: str  #: first level of the topics that are the agent's own
+    topics: list[str]  #: filters
+
+
+def source_of(
+    url: str | None, root: str | None, config: Path | None, *, publisher: str | None = None, topics: Sequence[str] = ()
+) -> Source:
+    """The broker and its topics: of `url`, else of `publisher` (default: the first one) of `config`.
+
+    `topics` are filters beside `ROOT/#`; a configuration knows by itself where its readings go. Raises ConfigError
+    where the configuration has mistakes, PermanentError where neither names a broker.
     """
     if url is not None:
-        return Target.of(url), root or DEFAULT_ROOT
+        top = root or DEFAULT_ROOT
+        return Source(Target.of(url), top, uncovered([f"{top}/#", *topics]))
     if config is None:
         raise PermanentError("no broker to listen to", "give --url mqtt://host:1883, or -c agent.yaml")
-    for publisher in load(config).config.publishers.values():
-        if isinstance(publisher, MqttConfig):
-            return target_of(publisher), root or publisher.root
-    raise PermanentError(f"{config} has no publisher of type mqtt", "give --url mqtt://host:1883")
+    loaded = load(config).config
+    for name, one in loaded.publishers.items():
+        if isinstance(one, MqttConfig) and publisher in (None, name):
+            top = root or one.root
+            return Source(target_of(one), top, uncovered([f"{top}/#", *said_on(one, name, loaded.agent.id), *topics]))
+    what = "has no publisher of type mqtt" if publisher is None else f"has no publisher {publisher!r} of type mqtt"
+    raise PermanentError(f"{config} {what}", "give --url mqtt://host:1883")
 
 
 def listen(target: Target, listener: Listener, seconds: float | None) -> None:
@@ -59,7 +79,9 @@ async def _listen(target: Target, listener: Listener, seconds: float | None) -> 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    subscriber = Subscriber(target, listener.topics, listener.heard, on_interrupted=listener.interrupted)
+    subscriber = Subscriber(
+        target, listener.topics, listener.heard, on_interrupted=listener.interrupted, on_marked=listener.marked
+    )
     listening = f"listening to {', '.join(listener.topics)} at {target.host}:{target.port}\n"
     ever = False
     try:

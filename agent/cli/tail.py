@@ -18,8 +18,8 @@ from agent.core.errors import ConfigError, PermanentError
 def tail(url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False) -> int:
     """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1."""
     try:
-        target, top = source_of(url, root, config)
-        listen(target, _Tail(top, json=json), seconds)
+        source = source_of(url, root, config)
+        listen(source.target, _Tail(source.root, json=json), seconds)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2

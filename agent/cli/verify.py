@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli.listening import Listener, listen, source_of
+from agent.cli.listening import Listener, Source, listen, source_of
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
 from agent.consumer.state import keep, resume
@@ -17,17 +18,19 @@ KEEP_EVERY = 60.0
 
 
 def verify(
-    url: str | None, root: str | None, config: Path | None, seconds: float | None, state: Path | None = None
-) -> int:
+    url: str | None, root: str | None, config: Path | None, seconds: float | None, state: Path | None = None,
+    *, publisher: str | None = None, topics: Sequence[str] = (),
+) -> int:  # fmt: skip
     """Listen until Ctrl-C or for `seconds`, then say what is wrong, one line each, and the result.
 
-    With `state` the books go on from one run to the next. 0 where nothing is missing, 1 where something is (or the
-    broker cannot be reached), 2 for a bad configuration.
+    `topics` are filters beside those of the root, for encoders that say readings elsewhere. With `state` the books go
+    on from one run to the next. 0 where nothing is missing, 1 where something is (or the broker cannot be reached), 2
+    for a bad configuration.
     """
     try:
-        target, top = source_of(url, root, config)
-        auditor = _Auditor(top, state)
-        listen(target, auditor, seconds)
+        source = source_of(url, root, config, publisher=publisher, topics=topics)
+        auditor = _Auditor(source, state)
+        listen(source.target, auditor, seconds)
         auditor.keep()
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -41,20 +44,21 @@ def verify(
 
 
 class _Auditor(Listener):
-    def __init__(self, root: str, state: Path | None) -> None:
-        self.audit = Audit(root)
+    def __init__(self, source: Source, state: Path | None) -> None:
+        self.audit = Audit(source.root)
+        self.marked = self.audit.feed_marked
         self._state = state
         if state is not None:
             resume(self.audit, state)
             self.keep()  # that it can be written is known before days have passed
         self._kept = time.monotonic()
-        self._root = root
+        self._topics = source.topics
         self._interruptions = 0
         self._states: dict[str, str] = {}
 
     @property
     def topics(self) -> list[str]:
-        return [f"{self._root}/#"]
+        return self._topics
 
     def keep(self) -> None:
         """Write the state. Raises PermanentError."""
@@ -85,4 +89,4 @@ class _Auditor(Listener):
             lines.append(f"note: our own session at the broker was lost {self._interruptions} times: see `unheard`")
         if self.audit.runs > 1:
             lines.append(f"note: the books of {self.audit.runs} runs; what passed between them does not count")
-        return [*lines, self.audit.line()]
+        return [*lines, *self.audit.notes(), self.audit.line()]

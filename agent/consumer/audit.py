@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode
+from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode, is_catalogue
 from agent.consumer.ledger import Finding, Ledger
+from agent.consumer.marks import UserProperties, read_marks
 from agent.consumer.streams import Hole
 
 #: What makes an audit fail. The others are findings, too, but nothing is lost by them.
@@ -21,7 +22,8 @@ class Audit:
     def __init__(self, root: str = "edge", *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.ledger = Ledger()
         self.messages = 0  #: records and parts of records, repetitions included
-        self.readings = 0  #: without those of repetitions
+        self.readings = 0  #: without those of repetitions, and of payloads whose shape is not ours
+        self.nameless: Counter[str] = Counter()  #: by topic: messages that say neither who they are nor what
         self.historical = 0  #: messages of the backlog, without repetitions
         self.gaps = 0
         self.agents: dict[str, AgentStatus] = {}  #: newest word of each
@@ -36,6 +38,8 @@ class Audit:
         except UndecodableError as error:
             self.ledger.undecodable(str(error))
             return None
+        if message is None:
+            self._nameless(topic, payload, retained=retained)
         if isinstance(message, Readings):
             self.messages += 1
             if self.ledger.readings(message, self._monotonic()) != "new":
@@ -50,6 +54,25 @@ class Audit:
             self.agents[message.agent] = message
         return message
 
+    def feed_marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool = False) -> None:
+        """Take in one message that only its user properties name."""
+        if retained:  # a newest value from before we subscribed
+            return
+        try:
+            mark = read_marks(topic, payload, properties)
+        except UndecodableError as error:
+            self.ledger.undecodable(str(error))
+            return
+        self.messages += 1
+        if self.ledger.readings(mark, self._monotonic()) == "new":
+            self.historical += mark.historical
+
+    def _nameless(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        if not payload or retained or is_catalogue(topic):
+            return
+        known = topic in self.nameless or len(self.nameless) < _NAMELESS
+        self.nameless[topic if known else _OTHERS] += 1
+
     def interrupted(self) -> None:
         """Our own connection was away: what was said meanwhile was not heard."""
         self.ledger.interrupted()
@@ -57,6 +80,15 @@ class Audit:
     def findings(self) -> list[Finding]:
         """Everything wrong as of now."""
         return list(self.ledger.judged(self._monotonic()))
+
+    def notes(self) -> list[str]:
+        """What nobody can audit, one line; nothing where there is none."""
+        if not self.nameless:
+            return []
+        topics = len(self.nameless) - (_OTHERS in self.nameless)
+        count, example = sum(self.nameless.values()), next(iter(self.nameless))
+        why = "nobody can tell which of these are missing or came twice (MQTT 3.1.1 has no user properties)"
+        return [f"note: {count} messages on {topics} topics, as {example}, carry no identity: {why}"]
 
     def pending_holes(self) -> list[Hole]:
         """What has not come and may still."""
@@ -101,6 +133,10 @@ class Audit:
             setattr(self, name, data["figures"][name])
         self.runs += 1
 
+
+#: Topics remembered one by one; the rest under one name.
+_NAMELESS = 1000
+_OTHERS = "others"
 
 _FIGURES = ("messages", "readings", "historical", "gaps", "runs")
 

@@ -155,6 +155,12 @@ def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
     return None
 
 
+def is_catalogue(topic: str) -> bool:
+    """`…/tags`, or a part of it `…/tags/n`."""
+    levels = topic.split("/")
+    return levels[-1] == "tags" or (len(levels) > 1 and levels[-2] == "tags" and levels[-1].isdecimal())
+
+
 def _decode_readings(topic: str, payload: bytes) -> Readings:
     envelope = _envelope.decode(payload)
     if envelope.schema != SCHEMA:

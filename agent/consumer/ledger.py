@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from agent.consumer.contract import AgentStatus, GapNotice, Readings
+from agent.consumer.marks import Marked
 from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
 
 #: A new epoch's word about the one before waits behind the backlog; so long may it be late, seconds.
@@ -47,6 +48,15 @@ _WORDS = {
 }
 
 
+#: Records and messages named in one finding.
+_PARTLY, _LISTED = 3, 5
+
+
+def _listed(numbers: list[int]) -> str:
+    more = len(numbers) - _LISTED
+    return ", ".join(map(str, numbers[:_LISTED])) + (f" and {more} more" if more > 0 else "")
+
+
 class _Change(NamedTuple):
     """A device's live epoch changed from `old`; waiting for its declaration."""
 
@@ -73,7 +83,7 @@ class Ledger:
         self.declared_gaps = 0
         self.findings: list[Finding] = []  #: those that are facts at once; holes and epochs are judged when asked
         self._sessions: dict[str, _Session] = {}
-        self._lanes: dict[tuple[StreamKey, bool], int] = {}
+        self._lanes: dict[tuple[StreamKey, bool], tuple[int, int]] = {}  # seq and message of it that came last
         self._live_epoch: dict[tuple[str, str], StreamKey] = {}
         self._declared_epochs: set[StreamKey] = set()
         self._changes: dict[_Change, float] = {}  # when it was last excused by a backlog on its way
@@ -82,11 +92,14 @@ class Ledger:
         self._twins: set[str] = set()  # agents of which there are two
         self._quiet_since: dict[str, float] = {}  # by agent: when it last sent history, or came online
 
-    def readings(self, message: Readings, now: float) -> Verdict:
+    def readings(self, message: Readings | Marked, now: float) -> Verdict:
         """A record or a part of one."""
         key = StreamKey(message.agent, message.epoch, message.device)
         stream = self._stream(key)
-        verdict = stream.hear(message.seq, message.low, message.part, message.fingerprint, live=not message.historical)
+        lane = ("historical" if message.historical else "live") if isinstance(message, Marked) else ""
+        verdict = stream.hear(
+            message.seq, message.low, message.part, message.fingerprint, live=not message.historical, lane=lane
+        )
         self.counts[verdict] += 1
         if verdict == "conflict":
             self._find("conflict", key, message.seq, "the same key came with two payloads")
@@ -190,12 +203,21 @@ class Ledger:
         for hole in self.holes(now):
             if hole.state != "pending":
                 key = hole.stream
-                yield Finding(hole.state, key.agent, key.device, key.epoch, hole.first, hole.last, _WORDS[hole.state])
+                text = _WORDS[hole.state] + self._partly(hole)
+                yield Finding(hole.state, key.agent, key.device, key.epoch, hole.first, hole.last, text)
         for change, since in self._changes.items():
             if now - since > EPOCH_GRACE:
                 old, text = change.old, f"followed by epoch {change.new} without a word"
                 yield Finding("epoch", old.agent, old.device, old.epoch, None, None, text)
         yield from self.findings
+
+    def _partly(self, hole: Hole) -> str:
+        """Words on records of which some messages came."""
+        said = [
+            f"; {of - len(lacking)} of the {of} messages of {seq} came, not {_listed(lacking)}"
+            for seq, (lacking, of) in sorted(self.streams[hole.stream].lacking(hole.first, hole.last).items())
+        ]
+        return "".join(said[:_PARTLY]) + ("; …" if len(said) > _PARTLY else "")
 
     # --- kept from one audit to the next ------------------------------------------------------------------------------
 
@@ -226,16 +248,18 @@ class Ledger:
 
     # --- rules --------------------------------------------------------------------------------------------------------
 
-    def _check_order(self, key: StreamKey, message: Readings) -> None:
+    def _check_order(self, key: StreamKey, message: Readings | Marked) -> None:
         lane = (key, message.historical)
-        last = self._lanes.get(lane, 0)
-        if message.seq < last:
+        part = message.part[0] if message.part is not None else 1
+        last, last_part = self._lanes.get(lane, (0, 0))
+        if (message.seq, part) < (last, last_part):
             name = "historical" if message.historical else "live"
-            self._find("disorder", key, message.seq, f"came after {last} in the {name} lane of one session")
+            after = f"{last}" if last != message.seq else f"message {last_part} of it"
+            self._find("disorder", key, message.seq, f"came after {after} in the {name} lane of one session")
         else:
-            self._lanes[lane] = message.seq
+            self._lanes[lane] = message.seq, part
 
-    def _check_live(self, key: StreamKey, message: Readings, now: float) -> None:
+    def _check_live(self, key: StreamKey, message: Readings | Marked, now: float) -> None:
         session = self._sessions.get(key.agent)
         if session is not None and session.from_start and key.device not in session.greeted:
             session.greeted.add(key.device)

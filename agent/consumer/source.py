@@ -1,8 +1,11 @@
-"""The broker that a publisher of an agent's configuration speaks to, as a consumer reaches it. Pure."""
+"""The broker that a publisher of an agent's configuration speaks to, and where, as a consumer reaches it. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from agent.consumer.target import Target
+from agent.core.ports import RouteInfo
 from agent.publishers.mqtt.config import MqttConfig
 
 DEFAULT_ROOT = "edge"
@@ -18,3 +21,30 @@ def target_of(publisher: MqttConfig) -> Target:
         password=password.get_secret_value() if password is not None else None,
         password_file=publisher.password_file,
     )
+
+
+def said_on(publisher: MqttConfig, name: str, agent: str) -> Sequence[str]:
+    """Topic filters of what the publisher says of readings; those under its root among them."""
+    if publisher.encoder is None:
+        return ()
+    return publisher.encoder.filters(RouteInfo(name=name, agent=agent, root=publisher.root, topic=publisher.topic))
+
+
+def uncovered(filters: Iterable[str]) -> list[str]:
+    """The same without those that another one covers: a broker may deliver once for each that matches."""
+    kept: list[str] = []
+    for one in filters:
+        if not any(_covers(other, one) for other in kept):
+            kept = [other for other in kept if not _covers(one, other)] + [one]
+    return kept
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether every topic of `narrow` is one of `wide` (MQTT 5.0, 4.7.1)."""
+    theirs, ours = wide.split("/"), narrow.split("/")
+    for at, level in enumerate(theirs):
+        if level == "#":
+            return True
+        if at >= len(ours) or ours[at] == "#" or level not in ("+", ours[at]):
+            return False
+    return len(theirs) == len(ours)

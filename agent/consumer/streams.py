@@ -58,26 +58,28 @@ class HeardStream:
         self._away = IntervalSet()  # passed while the consumer's session was lost
         self._was_absent = False  # then what is heard of the backlog says nothing about its neighbours
         self._away_from: int | None = None  # it was lost, and nothing live has come since
-        self._fingerprints: dict[tuple[int, tuple[int, int] | None], bytes] = {}
+        self._fingerprints: dict[tuple[int, tuple[int, int] | None], tuple[str, bytes]] = {}  # with their lane
         self._parts: dict[tuple[int, int], set[int]] = {}
 
     def hear(
-        self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes, *, live: bool = True
+        self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes, *, live: bool = True, lane: str = ""
     ) -> Verdict:
-        """Take in one message."""
+        """Take in one message. Fingerprints of different lanes cannot be compared."""
+        # of a record that was under way when we came, what we missed is nobody's fault
+        first = seq if part is None or part[0] == 1 else seq + 1
         if self.base is None and (live or not self._was_absent):
-            self.base = seq
+            self.base = first
         if live and self._away_from is not None:
-            self._away.add(self._away_from, seq)
+            self._away.add(self._away_from, first)
             self._away_from = None
         self.low = max(self.low, low)
         self.end = max(self.end, seq + 1)
         known = self._fingerprints.get((seq, part))
         if known is not None:
-            return "duplicate" if known == fingerprint else "conflict"
-        if seq in self._seen:
+            return "conflict" if known[0] == lane and known[1] != fingerprint else "duplicate"
+        if seq in self._seen or (part is not None and part[0] in self._parts.get((seq, part[1]), ())):
             return "duplicate"
-        self._fingerprints[seq, part] = fingerprint
+        self._fingerprints[seq, part] = lane, fingerprint
         if len(self._fingerprints) > REMEMBERED:
             del self._fingerprints[next(iter(self._fingerprints))]
         if part is None:
@@ -89,6 +91,14 @@ class HeardStream:
             if len(parts) == of:
                 self._complete(seq)
         return "new"
+
+    def lacking(self, first: int, last: int) -> dict[int, tuple[list[int], int]]:
+        """Records of these numbers of which a part came: which of its messages did not, and how many it has."""
+        found: dict[int, tuple[list[int], int]] = {}
+        for (seq, of), parts in self._parts.items():
+            if first <= seq <= last:
+                found[seq] = [number for number in range(1, of + 1) if number not in parts], of
+        return found
 
     def _complete(self, seq: int) -> None:
         self._seen.add(seq)
@@ -173,7 +183,7 @@ class HeardStream:
     def dump(self) -> dict[str, Any]:
         """Plain data; what is known of absences included."""
         sets = {name: list(getattr(self, name)) for name in _SETS}
-        prints = [(seq, part, print_) for (seq, part), print_ in self._fingerprints.items()]
+        prints = [(seq, part, *print_) for (seq, part), print_ in self._fingerprints.items()]
         parts = [(*pair, sorted(numbers)) for pair, numbers in self._parts.items()]
         return {
             "key": tuple(self.key), "base": self.base, "low": self.low, "end": self.end, "lost_from": self._lost_from,
@@ -189,8 +199,8 @@ class HeardStream:
         for name in _SETS:
             for first, end in data["sets"][name]:
                 getattr(stream, name).add(first, end)
-        for seq, part, print_ in data["prints"]:
-            stream._fingerprints[seq, None if part is None else tuple(part)] = print_
+        for seq, part, lane, print_ in data["prints"]:
+            stream._fingerprints[seq, None if part is None else tuple(part)] = lane, print_
         for seq, of, numbers in data["parts"]:
             stream._parts[seq, of] = set(numbers)
         return stream

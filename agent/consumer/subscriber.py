@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from agent.consumer.marks import UserProperties, is_marked
 from agent.consumer.target import Target
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock, SystemClock
@@ -38,6 +39,12 @@ class OnMessage(Protocol):
     def __call__(self, topic: str, payload: bytes, *, retained: bool) -> None: ...
 
 
+class OnMarked(Protocol):
+    """Takes one message whose user properties name it, on the loop, at once."""
+
+    def __call__(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None: ...
+
+
 @dataclass
 class _Shared:
     """What outlives a connection."""
@@ -46,6 +53,7 @@ class _Shared:
     topics: Sequence[str]
     on_message: OnMessage
     on_interrupted: Callable[[], None]
+    on_marked: OnMarked | None
     identity: str
     version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     sessions: int = 0
@@ -67,16 +75,19 @@ class _Shared:
 class Subscriber:
     """`run` it; it calls `on_message` for everything on `topics`.
 
+    Messages that only their user properties name (marks.py) go to `on_marked` instead, where there is one.
+
     `on_interrupted` is called when a connection stands again and the broker has forgotten us meanwhile: what was
     published in between was not heard.
     """
 
     def __init__(
         self, target: Target, topics: Sequence[str], on_message: OnMessage, *,
-        on_interrupted: Callable[[], None] = lambda: None, clock: Clock | None = None, name: str = "edge-consumer",
+        on_interrupted: Callable[[], None] = lambda: None, on_marked: OnMarked | None = None,
+        clock: Clock | None = None, name: str = "edge-consumer",
     ) -> None:  # fmt: skip
         identity = f"{name}-{secrets.token_hex(4)}"
-        self._shared = _Shared(target, topics, on_message, on_interrupted, identity)
+        self._shared = _Shared(target, topics, on_message, on_interrupted, on_marked, identity)
         self._clock = clock or SystemClock()
         self.reason: str | None = None  #: why the last connection was lost
 
@@ -266,7 +277,12 @@ class _Connection:
         self._shared.subscribed.set()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
-        self._shared.on_message(message.topic, bytes(message.payload), retained=message.retain)
+        shared, payload = self._shared, bytes(message.payload)
+        properties = getattr(message.properties, "UserProperty", ())  # paho has what was in the packet only
+        if shared.on_marked is not None and is_marked(properties):
+            shared.on_marked(message.topic, payload, properties, retained=message.retain)
+        else:
+            shared.on_message(message.topic, payload, retained=message.retain)
 
     def _on_disconnect(self, _client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
         if not self.stood:

@@ -255,6 +255,11 @@ class EncoderConfig(Model, ABC):
         del route, devices, mqtt
         return ()
 
+    def filters(self, route: RouteInfo) -> Sequence[str]:
+        """Topic filters of its readings, where they do not all stand under `{root}`."""
+        del route
+        return ()
+
     @abstractmethod
     def build(self, route: RouteInfo) -> Encoder:
         """The encoder of one route."""

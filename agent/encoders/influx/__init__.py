@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer
+from agent.encoders.common.naming import Namer, filter_of
 from agent.encoders.influx.lines import CODE, QUALITY, key_text
 from agent.settings.base import Carried, EncoderConfig, Finding
 from agent.settings.topics import DEVICE_VARIABLES, Template, topic_template
@@ -72,6 +72,9 @@ class InfluxConfig(EncoderConfig):
     def namer(self, route: RouteInfo) -> Namer:
         """Topics of the devices of this route."""
         return Namer(topic_template(self.topic, DEVICE_VARIABLES), route)
+
+    def filters(self, route: RouteInfo) -> list[str]:
+        return [filter_of(topic_template(self.topic, DEVICE_VARIABLES), route)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)

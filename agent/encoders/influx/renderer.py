@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.flow import Batch, Message, Reading, Record
-from agent.encoders.common.marks import marker
+from agent.encoders.common.marks import MARKS_ROOM, marker
 from agent.encoders.common.naming import Namer, TagTopics
 from agent.encoders.common.renderer import Setting
 from agent.encoders.common.values import honest, out_of_range, too_long
@@ -40,9 +41,8 @@ class InfluxRenderer:
     def readings(self, record: Record, batch: Batch, /) -> Sequence[Message]:
         device = batch.device
         topic = self._topics.of(device)[""]
-        room = self._setting.limit - overhead(topic, self._marker(record, 9999)(9999))
-        lines = self._lines(device, batch.readings, room)
-        payloads = list(_bundles(lines, room))
+        room = self._setting.limit - overhead(topic, ()) - MARKS_ROOM
+        payloads = _bundles(self._lines(device, batch.readings, room), room)
         mark = self._marker(record, len(payloads))
         return [
             Message(
@@ -128,15 +128,15 @@ class InfluxRenderer:
         return key_text(self._config.names.get(tag, tag)), kind
 
 
-def _bundles(lines: Sequence[bytes], room: int) -> Iterable[bytes]:
-    """Lines joined to payloads that fit, as far as single lines can."""
-    bundle: list[bytes] = []
-    size = 0
-    for line in lines:
-        if bundle and size + len(line) + 1 > room:
-            yield b"\n".join(bundle)
-            bundle, size = [], 0
-        bundle.append(line)
-        size += len(line) + 1
-    if bundle:
-        yield b"\n".join(bundle)
+def _bundles(lines: Sequence[bytes], room: int) -> list[bytes]:
+    """Lines joined to payloads that fit, as far as single lines can.
+
+    The cut depends on lines and n only: message i of n carries the same lines whenever it is sent.
+    """
+    n = max(1, math.ceil(sum(len(line) + 1 for line in lines) / max(room, 1)))
+    while True:
+        n = min(n, len(lines))
+        payloads = [b"\n".join(lines[len(lines) * i // n : len(lines) * (i + 1) // n]) for i in range(n)]
+        if n == len(lines) or all(len(payload) <= room for payload in payloads):
+            return payloads
+        n += max(1, n // 4)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names
+from agent.encoders.common.naming import Namer, check_names, filter_of
 from agent.encoders.template.shape import READINGS, Shape, check_shape
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
 from agent.settings.base import Carried, EncoderConfig, Finding
@@ -71,6 +71,9 @@ class TemplateConfig(EncoderConfig):
 
     def _namer(self, route: RouteInfo) -> Namer:
         return Namer(topic_template(self.topic), route, names=self.names)
+
+    def filters(self, route: RouteInfo) -> list[str]:
+        return [filter_of(topic_template(self.topic), route)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         namer = self._namer(route)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from agent.core.flow import Batch, Message, Reading, Record
-from agent.encoders.common.marks import marker
+from agent.encoders.common.marks import MARKS_ROOM, marker
 from agent.encoders.common.messages import CONTENT_TYPE, encode
 from agent.encoders.common.naming import Namer, TagTopics
 from agent.encoders.common.renderer import Setting
@@ -84,7 +84,7 @@ class TemplateRenderer:
         return encode(message(scope, _NONE))
 
     def _room(self, topic: str) -> int:
-        return self._setting.limit - overhead(topic, ()) - 300
+        return self._setting.limit - overhead(topic, ()) - MARKS_ROOM
 
     def _scope(self, record: Record, batch: Batch) -> Scope:
         setting, device = self._setting, batch.device

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names
+from agent.encoders.common.naming import Namer, check_names, filter_of
 from agent.settings.base import Carried, EncoderConfig, Finding
 from agent.settings.topics import TAG_VARIABLES, topic_template
 
@@ -63,6 +63,9 @@ class UmhConfig(EncoderConfig):
     def namer(self, route: RouteInfo) -> Namer:
         """Topics of the tags of this route."""
         return Namer(topic_template(self.topic, TAG_VARIABLES), route, level=_level, tag=_tag, names=self.names)
+
+    def filters(self, route: RouteInfo) -> list[str]:
+        return [filter_of(topic_template(self.topic), route)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import structs
 
 from agent.core.flow import Batch, Message, Reading, Record
-from agent.encoders.common.marks import marker
+from agent.encoders.common.marks import MARKS_ROOM, marker
 from agent.encoders.common.messages import CONTENT_TYPE, encode
 from agent.encoders.common.naming import Namer, TagTopics
 from agent.encoders.common.renderer import Setting
@@ -27,7 +27,7 @@ class UmhRenderer:
         self._uncertain = uncertain
         self._topics = TagTopics(namer, setting.location)
         self._marker = marker(setting)
-        self._apart = JsonRenderer(setting, suffix="apart")
+        self._apart = JsonRenderer(structs.replace(setting, limit=setting.limit - MARKS_ROOM), suffix="apart")
 
     def readings(self, record: Record, batch: Batch, /) -> Sequence[Message]:
         fit: list[tuple[Reading, bytes]] = []
@@ -38,8 +38,12 @@ class UmhRenderer:
                 unfit.append(honest(reading))
             else:
                 fit.append((reading, value))
+        apart: Sequence[Message] = ()
+        if unfit:
+            bad = sum(reading.quality == "bad" for reading in unfit)
+            apart = self._apart.readings(record, structs.replace(batch, readings=unfit, bad=bad))
         topics = self._topics.of(batch.device)
-        mark = self._marker(record, len(fit))
+        mark = self._marker(record, len(fit) + len(apart))
         messages = [
             Message(
                 topic=topics[reading.tag],
@@ -50,10 +54,9 @@ class UmhRenderer:
             )
             for index, (reading, value) in enumerate(fit, 1)
         ]
-        if unfit:
-            bad = sum(reading.quality == "bad" for reading in unfit)
-            messages += self._apart.readings(record, structs.replace(batch, readings=unfit, bad=bad))
-        return messages
+        for index, message in enumerate(apart, len(fit) + 1):
+            message.properties = (*message.properties[:1], *mark(index))  # its schema, and the identity of all of them
+        return messages + list(apart)
 
     def moved(self, device: str, /) -> None:
         self._topics.moved(device)

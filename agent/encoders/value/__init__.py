@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names
+from agent.encoders.common.naming import Namer, check_names, filter_of
 from agent.settings.base import Carried, EncoderConfig, Finding
 from agent.settings.topics import topic_template
 
@@ -56,6 +56,9 @@ class ValueConfig(EncoderConfig):
 
     def _namer(self, route: RouteInfo, topic: str) -> Namer:
         return Namer(topic_template(topic), route, names=self.names)
+
+    def filters(self, route: RouteInfo) -> list[str]:
+        return [filter_of(topic_template(topic), route) for topic in (self.topic, self.history_topic)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self._namer(route, self.topic), devices)

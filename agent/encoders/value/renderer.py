@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agent.core.flow import Batch, Message, Reading, Record
-from agent.encoders.common.marks import marker
+from agent.encoders.common.marks import MARKS_ROOM, marker
 from agent.encoders.common.messages import CONTENT_TYPE, encode
 from agent.encoders.common.naming import Namer, TagTopics
 from agent.encoders.common.renderer import Setting
@@ -63,5 +63,5 @@ class ValueRenderer:
         payload = encode(reading.value if plain else reading)
         if len(payload) < 512:  # no limit is so low; most are spared the sum
             return payload
-        room = self._limit - overhead(topic, ()) - 300
+        room = self._limit - overhead(topic, ()) - MARKS_ROOM
         return payload if len(payload) <= room else encode(None if plain else too_long(reading, len(payload)))

@@ -38,7 +38,7 @@ def test_identity_of_messages(stage: Stage) -> None:
     stage.add()
     one, two = stage.begin(config=UMH)(record([good("a"), good("b")], seq=7, historical=True))
     assert dict(two.properties) == {
-        "agent": "gw-01", "device": "press-01", "epoch": "01KB2X", "seq": "7", "of": "2", "index": "2",
+        "agent": "gw-01", "device": "press-01", "epoch": "01KB2X", "seq": "7", "low": "1", "of": "2", "index": "2",
         "historical": "true",
     }  # fmt: skip
     assert dict(one.properties)["index"] == "1"
@@ -71,7 +71,8 @@ def test_what_umh_refuses_goes_apart(stage: Stage, reading: Reading) -> None:
     stage.add()
     fits, apart = stage.begin(config=UMH)(record([good("t2"), reading], seq=4))
     take(fits.topic, fits.payload)
-    assert dict(fits.properties)["of"] == "1"
+    assert [dict(one.properties)["index"] for one in (fits, apart)] == ["1", "2"]
+    assert {dict(one.properties)["of"] for one in (fits, apart)} == {"2"}  # what is apart is not missing
     assert apart.topic == "edge/acme/suzhou/press-01/apart"
     jsonschema.validate(said(apart), message_schema("readings"))
     [alone] = said(apart)["readings"]

@@ -29,7 +29,7 @@ def test_a_reading_is_a_message(stage: Stage) -> None:
     jsonschema.validate(said(message), READING)
     assert (message.topic, message.retain, message.qos) == (f"{PRESS}/oil_temperature/value", True, 1)
     assert dict(message.properties) == {
-        "agent": "gw-01", "device": "press-01", "epoch": "01KB2X", "seq": "1", "of": "1", "index": "1",
+        "agent": "gw-01", "device": "press-01", "epoch": "01KB2X", "seq": "1", "low": "1", "of": "1", "index": "1",
     }  # fmt: skip
 
 
