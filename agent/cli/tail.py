@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.cli.listening import Listener, listen, source_of
+from agent.cli.listening import Listener, Source, listen, source_of
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus, Decoded, DeviceStatus, GapNotice, Reading, Readings
 from agent.core.errors import ConfigError, PermanentError
@@ -19,7 +19,7 @@ def tail(url: str | None, root: str | None, config: Path | None, seconds: float 
     """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1."""
     try:
         source = source_of(url, root, config)
-        listen(source.target, _Tail(source.root, json=json), seconds)
+        listen(source.target, _Tail(source, json=json), seconds)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -32,14 +32,14 @@ def tail(url: str | None, root: str | None, config: Path | None, seconds: float 
 class _Tail(Listener):
     """Prints; the audit behind it only knows which messages are repetitions."""
 
-    def __init__(self, root: str, *, json: bool) -> None:
-        self._audit = Audit(root)
-        self._root = root
+    def __init__(self, source: Source, *, json: bool) -> None:
+        self._audit = Audit(source.root)
+        self._topics = source.topics
         self._json = json
 
     @property
     def topics(self) -> list[str]:
-        return [f"{self._root}/#"]
+        return self._topics
 
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         before = len(self._audit.ledger.findings)

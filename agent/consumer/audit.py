@@ -87,8 +87,8 @@ class Audit:
             return []
         topics = len(self.nameless) - (_OTHERS in self.nameless)
         count, example = sum(self.nameless.values()), next(iter(self.nameless))
-        why = "nobody can tell which of these are missing or came twice (MQTT 3.1.1 has no user properties)"
-        return [f"note: {count} messages on {topics} topics, as {example}, carry no identity: {why}"]
+        why = "where these are readings, nobody can tell which are missing or came twice"
+        return [f"note: {count} messages on {topics} topics, as {example}, carry no user properties: {why}"]
 
     def pending_holes(self) -> list[Hole]:
         """What has not come and may still."""

@@ -129,9 +129,10 @@ _device_status = msgspec.json.Decoder(DeviceStatus)
 def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
     """What a message says; None where it is none of ours, a catalogue, or the end of a retained one.
 
-    Raises UndecodableError.
+    `topic:` of a publisher may lie beside its root. There others may speak, too: what cannot be read is not ours.
+    Raises UndecodableError, under the root only.
     """
-    if not payload or not topic.startswith(root + "/"):
+    if not payload:
         return None
     prefix, _, kind = topic.rpartition("/")
     device = prefix.rpartition("/")[2]
@@ -150,8 +151,10 @@ def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
             status = _device_status.decode(payload)
             status.device = device
             return status
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UndecodableError(f"{topic}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, UndecodableError) as error:
+        if not topic.startswith(root + "/"):
+            return None
+        raise UndecodableError(str(error) if isinstance(error, UndecodableError) else f"{topic}: {error}") from error
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from agent.consumer.target import Target
 from agent.core.ports import RouteInfo
 from agent.publishers.mqtt.config import MqttConfig
+from agent.settings.topics import DEVICE_VARIABLES, filter_of, topic_template
 
 DEFAULT_ROOT = "edge"
 
@@ -24,10 +25,11 @@ def target_of(publisher: MqttConfig) -> Target:
 
 
 def said_on(publisher: MqttConfig, name: str, agent: str) -> Sequence[str]:
-    """Topic filters of what the publisher says of readings; those under its root among them."""
-    if publisher.encoder is None:
-        return ()
-    return publisher.encoder.filters(RouteInfo(name=name, agent=agent, root=publisher.root, topic=publisher.topic))
+    """Topic filters of what the publisher says of devices; those under its root among them."""
+    route = RouteInfo(name=name, agent=agent, root=publisher.root, topic=publisher.topic)
+    around = filter_of(topic_template(publisher.topic, DEVICE_VARIABLES), root=publisher.root, agent=agent)
+    own = publisher.encoder.filters(route) if publisher.encoder is not None else ()
+    return [around if around.endswith("#") else f"{around}/#", *own]
 
 
 def uncovered(filters: Iterable[str]) -> list[str]:

@@ -49,6 +49,17 @@ def topic_template(text: str, variables: Collection[str] = TAG_VARIABLES) -> Tem
     return template
 
 
+def filter_of(template: Template, *, root: str, agent: str) -> str:
+    """A filter for every topic that comes of the template (MQTT 5.0, 4.7.1)."""
+    fixed = {"root": root, "agent": agent}
+    levels: list[str] = []
+    for level in template.render({name: fixed.get(name, f"{{{name}}}") for name in template.names}).split("/"):
+        if "{location}" in level or "{tag}" in level:  # these may be several levels
+            return "/".join([*levels, "#"])
+        levels.append("+" if "{" in level else level)
+    return "/".join(levels)
+
+
 def check_levels(text: str, word: str) -> str:
     """Text that is to be levels of a topic. ValueError (`reason; hint`) where it cannot be (MQTT 5.0, 4.7)."""
     if not text or _FORBIDDEN.search(text) or text.startswith(("$", "/")) or text.endswith("/") or "//" in text:

@@ -122,8 +122,21 @@ def test_broker_and_root_come_from_a_configuration(broker, tmp_path):
     )
     result = run_process(*agent_command("verify", "-c", str(path), "--seconds", "0.5"))
     assert result.returncode == 0, result.stderr
-    assert "listening to works/#" in result.stderr
+    assert "listening to works/# " in result.stderr
     assert result.stdout.startswith("audit: messages=0 ")
+
+
+def test_a_publisher_is_picked_by_its_name(broker, tmp_path):
+    """`--publisher` takes its root, and its topics where they lie beside that; one that is not there is said."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(
+        "agent: {id: gw}\npublishers:\n  plant: {type: mqtt, url: mqtt://127.0.0.1:1}\n"
+        f"  hall: {{type: mqtt, root: works, topic: 'hall/{{device}}', url: '{broker.url}'}}\n"
+    )
+    result = run_process(*agent_command("verify", "-c", str(path), "--publisher", "hall", "--seconds", "0.5"))
+    assert result.returncode == 0, result.stderr
+    assert "listening to works/#, hall/+/# at 127.0.0.1" in result.stderr
+    assert verify(None, None, path, 1, publisher="halle") == 1
 
 
 async def test_simulate_serves_a_plant_until_ctrl_c(tmp_path):

@@ -32,17 +32,6 @@ def check_names(names: dict[str, str]) -> dict[str, str]:
     return names
 
 
-def filter_of(template: Template, route: RouteInfo) -> str:
-    """A filter for every topic that comes of the template (MQTT 5.0, 4.7.1)."""
-    fixed = {"root": route.root, "agent": safe_level(route.agent)}
-    levels: list[str] = []
-    for level in template.render({name: fixed.get(name, f"{{{name}}}") for name in template.names}).split("/"):
-        if "{location}" in level or "{tag}" in level:  # these may be several levels
-            return "/".join([*levels, "#"])
-        levels.append("+" if "{" in level else level)
-    return "/".join(levels)
-
-
 class Namer:
     """Topics of one route, from one template. `level` sanitises location and device, `tag` the tag."""
 

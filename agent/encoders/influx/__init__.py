@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, filter_of
+from agent.encoders.common.naming import Namer
 from agent.encoders.influx.lines import CODE, QUALITY, key_text
 from agent.settings.base import Carried, EncoderConfig, Finding
-from agent.settings.topics import DEVICE_VARIABLES, Template, topic_template
+from agent.settings.topics import DEVICE_VARIABLES, Template, filter_of, topic_template
 
 __all__ = ["InfluxConfig"]
 
@@ -74,7 +74,7 @@ class InfluxConfig(EncoderConfig):
         return Namer(topic_template(self.topic, DEVICE_VARIABLES), route)
 
     def filters(self, route: RouteInfo) -> list[str]:
-        return [filter_of(topic_template(self.topic, DEVICE_VARIABLES), route)]
+        return [filter_of(topic_template(self.topic, DEVICE_VARIABLES), root=route.root, agent=route.agent)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)

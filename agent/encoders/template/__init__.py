@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names, filter_of
+from agent.encoders.common.naming import Namer, check_names
 from agent.encoders.template.shape import READINGS, Shape, check_shape
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
 from agent.settings.base import Carried, EncoderConfig, Finding
-from agent.settings.topics import topic_template
+from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["TemplateConfig"]
 
@@ -73,7 +73,7 @@ class TemplateConfig(EncoderConfig):
         return Namer(topic_template(self.topic), route, names=self.names)
 
     def filters(self, route: RouteInfo) -> list[str]:
-        return [filter_of(topic_template(self.topic), route)]
+        return [filter_of(topic_template(self.topic), root=route.root, agent=route.agent)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         namer = self._namer(route)

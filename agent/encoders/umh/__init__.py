@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names, filter_of
+from agent.encoders.common.naming import Namer, check_names
 from agent.settings.base import Carried, EncoderConfig, Finding
-from agent.settings.topics import TAG_VARIABLES, topic_template
+from agent.settings.topics import TAG_VARIABLES, filter_of, topic_template
 
 __all__ = ["UmhConfig"]
 
@@ -65,7 +65,7 @@ class UmhConfig(EncoderConfig):
         return Namer(topic_template(self.topic, TAG_VARIABLES), route, level=_level, tag=_tag, names=self.names)
 
     def filters(self, route: RouteInfo) -> list[str]:
-        return [filter_of(topic_template(self.topic), route)]
+        return [filter_of(topic_template(self.topic), root=route.root, agent=route.agent)]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)

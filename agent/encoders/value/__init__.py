@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer, check_names, filter_of
+from agent.encoders.common.naming import Namer, check_names
 from agent.settings.base import Carried, EncoderConfig, Finding
-from agent.settings.topics import topic_template
+from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["ValueConfig"]
 
@@ -58,7 +58,10 @@ class ValueConfig(EncoderConfig):
         return Namer(topic_template(topic), route, names=self.names)
 
     def filters(self, route: RouteInfo) -> list[str]:
-        return [filter_of(topic_template(topic), route) for topic in (self.topic, self.history_topic)]
+        return [
+            filter_of(topic_template(topic), root=route.root, agent=route.agent)
+            for topic in (self.topic, self.history_topic)
+        ]
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self._namer(route, self.topic), devices)

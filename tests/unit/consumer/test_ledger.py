@@ -404,6 +404,20 @@ def test_fingerprints_are_bounded():
     assert stream.hear(REMEMBERED, 1, None, b"b") == "conflict"
 
 
+def test_beside_the_root_others_may_speak(side):
+    """`topic:` of a publisher may lie elsewhere: what is ours there counts, what is not is no mistake."""
+    side.record(1)
+    body = {"agent": "gw", "device": "press", "epoch": "E1", "seq": 2, "low": 2, "ts": 1, "cat": 1, "readings": []}
+    side.audit.feed("hall/press/readings", msgspec.json.encode({"schema": "edge.readings.v1", **body}))
+    assert side.audit.messages == 2
+    for topic, payload in (
+        ("hall/x/readings", b"21.5"), ("hall/x/gaps", b"\xff"), ("hall/x/status", b"ON"),
+        ("hall/x/readings", msgspec.json.encode({"schema": "other", **body})),
+    ):  # fmt: skip
+        assert decode(topic, payload) is None
+    assert side.audit.findings() == []
+
+
 # --- against a brute-force model --------------------------------------------------------------------------------------
 
 

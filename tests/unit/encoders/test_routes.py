@@ -9,6 +9,7 @@ import pytest
 from agent.config.loader import load
 from agent.config.summary import warnings
 from agent.core.errors import ConfigError
+from agent.core.ports import RouteInfo
 from agent.encoders.common.naming import safe_level
 from agent.settings.topics import ISA_95, Template, topic_template
 
@@ -191,6 +192,21 @@ def test_a_prefix_with_many_levels_is_odd(tmp_path: Path) -> None:
     [warning] = warnings(load(written(tmp_path, "type: json", location=deep), {}).config)
     assert warning.startswith("publishers.plant.topic: edge/a/b/c/d/e/f/press/readings has 8 slashes")
     assert warnings(load(written(tmp_path, "type: sparkplug_b\ngroup: plant", location=deep), {}).config) == []
+
+
+def test_filters_take_every_topic(tmp_path: Path) -> None:
+    """What a consumer subscribes to for a configuration: what may be several levels ends the filter."""
+    filters = {
+        "type: umh": ["umh/v1/#"],
+        "type: value": ["edge/#", "edge/#"],
+        "type: influx": ["edge/#"],
+        "type: influx\ntopic: '{enterprise}/{device}/lines'": ["+/+/lines"],
+        'type: template\ntopic: all/{agent}/x-{device}\nreading: {n: "{tag}", q: "{good}"}': ["all/gw/+"],
+    }
+    for encoder, expected in filters.items():
+        publisher = load(written(tmp_path, encoder), {}).config.publishers["plant"]
+        assert publisher.encoder is not None
+        assert publisher.encoder.filters(RouteInfo(name="plant", agent="gw")) == expected
 
 
 def test_templates_have_no_expressions() -> None:
