@@ -8,10 +8,10 @@ comes again replaces its old connection, which is dead even if nobody has notice
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
+from typing import cast
 
 from agent.collectors.modbus.dial import reason_of
+from agent.collectors.sockets import keep_alive
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.telemetry.logging import get_logger
@@ -22,7 +22,6 @@ log = get_logger("modbus")
 _INTRODUCTION_SECONDS = 30.0  #: for a visitor to say who it is
 _VISITORS = 64  #: who have not said it yet; more are turned away
 _LONGEST = 512
-_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 class DialIn:
@@ -152,10 +151,9 @@ class Caller(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by inheritance
         self.peer = str(transport.get_extra_info("peername"))
-        _keep_alive(transport.get_extra_info("socket"))
+        keep_alive(transport.get_extra_info("socket"))
         if not self._hall.admit(self):
             self.close()
             return
@@ -186,12 +184,3 @@ class Caller(asyncio.Protocol):
             self._timer.cancel()
             self._registration = registration
             self._hall.arrived(self, registration)
-
-
-def _keep_alive(connection: socket.socket) -> None:
-    """So that a DTU whose link died is noticed."""
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEPALIVE.items():
-            if hasattr(socket, name):
-                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from agent.collectors.modbus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
@@ -196,8 +196,7 @@ class StreamWire(asyncio.Protocol):
     # --- the transport's protocol -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by inheritance
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = self._gone or (f"connection lost: {exc}" if exc else "closed by the peer")

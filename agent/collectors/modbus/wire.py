@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Set as AbstractSet
 from functools import partial
 from struct import Struct
-from typing import Any
+from typing import Any, cast
 
 from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerSocket
@@ -207,8 +207,8 @@ class Wire:
 
     def close(self) -> None:
         """Close at once, whatever is in flight."""
-        transport = self._transactions.transport
-        if isinstance(transport, asyncio.WriteTransport):
+        transport = cast("asyncio.WriteTransport | None", self._transactions.transport)
+        if transport is not None:
             transport.abort()  # a peer that does not read must not keep the socket
         self._transactions.close()
 

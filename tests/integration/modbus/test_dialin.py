@@ -93,6 +93,20 @@ async def test_several_at_one_port() -> None:
     assert len(site.lines) == 3  # the port, and two lines
 
 
+def test_uvloop_carries_it_too() -> None:
+    """On the loop the agent runs on, whose transports are no `asyncio.Transport` by inheritance."""
+    uvloop = pytest.importorskip("uvloop")
+    complaints: list[object] = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+        await test_several_at_one_port()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+    assert not complaints
+
+
 async def test_nobody_has_dialled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the DTU dials in its devices are offline, and the reason says who is missing."""
     monkeypatch.setattr("agent.collectors.modbus.transports.CONNECT_SECONDS", 0.05)
