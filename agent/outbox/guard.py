@@ -11,20 +11,24 @@ from pathlib import Path
 
 from agent.core.errors import PermanentError
 from agent.outbox.job import Damaged, DiskRefused
+from agent.outbox.medium import cause, hint_of
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """sqlite3's errors as ours."""
+def translated(file: Path | None = None) -> Iterator[None]:
+    """sqlite3's errors as ours. With the `file` at hand the operating system is asked what it has against it."""
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise Damaged(str(error)) from error
-        raise DiskRefused(str(error)) from error
+        why = None if file is None else cause(file.parent)
+        if why is None:
+            raise DiskRefused(str(error)) from error
+        raise DiskRefused(f"{str(error).lower()}: {why.strerror}", hint_of(why)) from error
     except OSError as error:
-        raise DiskRefused(error.strerror or str(error)) from error
+        raise DiskRefused(error.strerror or str(error), hint_of(error)) from error
 
 
 def boot_id() -> str:

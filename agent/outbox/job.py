@@ -13,7 +13,14 @@ from agent.outbox.streams import Low, StoredStream
 
 
 class DiskRefused(TransientError):
-    """The disk does not take writes now (full, read-only, I/O error). What is in memory stays there; try again."""
+    """The disk does not take writes now (full, read-only, I/O error). What is in memory stays there; try again.
+
+    `hint`: what somebody can do about it.
+    """
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 class Damaged(TransientError):

@@ -1,4 +1,7 @@
-"""A file that somebody removed while it was in use: all of it is still in our hands, so it is written anew."""
+"""A file that somebody removed or replaced while it was in use: all of it is still in our hands, so it is written anew.
+
+Else what is committed from then on would go to a file without a name, and be gone with the process.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,29 @@ from agent.telemetry.logging import get_logger
 log = get_logger("outbox")
 
 
+def identity(path: Path | None) -> tuple[int, int] | None:
+    """Which file stands under `path` (device and inode); None where there is none. Raises OSError."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def written_anew(
     db: sqlite3.Connection, lock: int | None, path: Path, durability: Durability
 ) -> tuple[sqlite3.Connection, int | None]:
     """Put what `db` holds under `path` again; the connection and the lock to go on with.
 
+    Another file found there is kept, as NAME.found-INODE.
+
     Raises sqlite3.Error or OSError while the old connection is still good, Damaged where it no longer is.
     """
-    log.error("outbox.file_removed", file=str(path))
+    stranger = identity(path)
+    aside = None if stranger is None else path.with_name(f"{path.name}.found-{stranger[1]}")
+    log.error("outbox.file_removed", file=str(path), moved_to=None if aside is None else str(aside))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
@@ -35,6 +53,8 @@ def written_anew(
         lock = taken
     try:
         db.close()  # it removes the log by its name, so the new file must not have one yet
+        if aside is not None:
+            path.rename(aside)
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         fresh.replace(path)

@@ -50,9 +50,16 @@ class Report:
         if devices:
             log.info("outbox.down_declared", publisher=self._name, devices=devices)
 
-    def disk_refused(self, reason: str, state: State) -> None:
+    def disk_refused(self, error: BaseException, state: State) -> None:
         """Said once, until it is over; `waiting` counts the records in memory."""
-        log.error("outbox.disk_refused", publisher=self._name, reason=reason, file=self._file, waiting=state.in_memory)
+        log.error(
+            "outbox.disk_refused",
+            publisher=self._name,
+            reason=str(error),
+            file=self._file,
+            waiting=state.in_memory,
+            hint=getattr(error, "hint", None),
+        )
 
     def disk_ok(self) -> None:
         """It is over."""
@@ -99,4 +106,4 @@ class Report:
         """The file is closed; `error` where even that failed."""
         self.figures(state)
         if error is not None:
-            self.disk_refused(str(error), state)
+            self.disk_refused(error, state)

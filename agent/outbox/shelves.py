@@ -158,6 +158,17 @@ def discard(db: sqlite3.Connection, which: Which) -> list[Row]:
     return rows
 
 
+def prune_acked(db: sqlite3.Connection, *, before_ms: int, max_bytes: int) -> None:
+    """Keep of the acknowledged records what is younger and fits."""
+    with translated():
+        db.execute("DELETE FROM acked WHERE at < ?", (before_ms,))
+        db.execute(
+            "DELETE FROM acked WHERE id <= (SELECT max(id) FROM"
+            " (SELECT id, sum(size) OVER (ORDER BY id DESC) AS above FROM acked) WHERE above > ?)",
+            (max_bytes,),
+        )
+
+
 def shift_acked(db: sqlite3.Connection, milliseconds: int) -> None:
     """The wall clock was set: what was acknowledged before has another time on it now."""
     with translated():

@@ -15,7 +15,7 @@ from agent.outbox.ballast import Ballast, free_bytes
 from agent.outbox.guard import boot_id, own, translated
 from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row, runs
 from agent.outbox.pack import Undecodable, unpack
-from agent.outbox.place import written_anew
+from agent.outbox.place import identity, written_anew
 from agent.outbox.salvage import salvage
 from agent.outbox.schema import Durability, connect
 from agent.outbox.streams import Low, StoredStream
@@ -43,6 +43,7 @@ class Store:
         self._boot = boot
         self._db: sqlite3.Connection | None = None
         self._lock: int | None = None
+        self._identity: tuple[int, int] | None = None  #: of the open file
         self._page_size = 4096
 
     @property
@@ -79,8 +80,9 @@ class Store:
         if self._path is not None and self._lock is None:
             self._lock = own(self._path)
         self._ballast.make_way()
-        with translated():
+        with translated(self._path):
             self._db = connect(self._path, self._durability)
+            self._identity = identity(self._path)
             self._page_size = self._db.execute("PRAGMA page_size").fetchone()[0]
             self._db.execute(f"PRAGMA wal_autocheckpoint = {self._ballast.log_bytes // self._page_size}")
             self._db.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in gone])
@@ -161,7 +163,7 @@ class Store:
         return self._write(job, [])
 
     def _write(self, job: Job, first: Sequence[tuple[str, list[tuple[object, ...]]]]) -> Committed:
-        with translated():
+        with translated(self._path):
             db = self.db
             if db.in_transaction:  # an earlier failure that could not be rolled back then
                 db.execute("ROLLBACK")
@@ -227,18 +229,8 @@ class Store:
         """Give the write-ahead log's space back, and where records are `flowing` out the ballast, for them to pass."""
         if flowing:
             self._ballast.give_up()
-        with translated():
+        with translated(self._path):
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def prune_acked(self, before_ms: int, max_bytes: int) -> None:
-        """Keep of the acknowledged records what is younger and fits."""
-        with translated():
-            self.db.execute("DELETE FROM acked WHERE at < ?", (before_ms,))
-            self.db.execute(
-                "DELETE FROM acked WHERE id <= (SELECT max(id) FROM"
-                " (SELECT id, sum(size) OVER (ORDER BY id DESC) AS above FROM acked) WHERE above > ?)",
-                (max_bytes,),
-            )
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -276,9 +268,10 @@ class Store:
         """Bytes free to us on the file system; None where that means nothing. A file that is gone is written anew."""
         if self._path is None:
             return None
-        with translated():
-            if not self._path.exists():
+        with translated(self._path):
+            if self._db is not None and identity(self._path) != self._identity:
                 self._db, self._lock = written_anew(self.db, self._lock, self._path, self._durability)
+                self._identity = identity(self._path)
             free = free_bytes(self._path.parent)
             if self._ballast.short_of(free, self._log_bytes()):
                 self.relieve()

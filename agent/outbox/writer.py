@@ -290,14 +290,14 @@ class Writer:
             if keep is not None:
                 await self._follow_clock()
                 before = state.clock.now_ms() - int(keep.age * 1000)
-                await self._worker.call(partial(self._store.prune_acked, before, keep.max_bytes))
+                await self.call(partial(shelves.prune_acked, before_ms=before, max_bytes=keep.max_bytes))
 
     def _refuse(self, error: AgentError, *, again_at: float | None = None) -> None:
         now = self._state.clock.monotonic()
         self._retry_at = now + RETRY if again_at is None else again_at
         if not self.refused:
             self.refused = True
-            self._report.disk_refused(str(error), self._state)
+            self._report.disk_refused(error, self._state)
 
     def _answer(self) -> None:
         for future in self._flushing:

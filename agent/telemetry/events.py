@@ -117,10 +117,13 @@ EVENTS: dict[str, Event] = {
     "outbox.expired": Event("warning", "Records were older than max_age; the gap is declared."),
     "outbox.overflow": Event("error", "The ring in memory overflowed while the disk refused; the gap is declared."),
     "outbox.disk_refused": Event(
-        "error", "The disk refuses to write `file` (`reason`); `waiting` records are kept in memory, retried."
+        "error", "The disk refuses to write `file` (`reason`, `hint`); `waiting` records are kept in memory, retried."
     ),
     "outbox.disk_ok": Event("info", "The disk takes writes again."),
-    "outbox.file_removed": Event("error", "Somebody removed the outbox file while it was in use; it is written anew."),
+    "outbox.file_removed": Event(
+        "error",
+        "The outbox file was removed or replaced while in use; it is written anew, the other one kept as `moved_to`.",
+    ),
     "outbox.salvaged": Event(
         "error", "The outbox file was damaged; what could be read was saved, the rest is declared lost."
     ),

@@ -119,7 +119,10 @@ async def test_disk_that_turns_read_only_under_an_agent(mosquitto, disk, start_l
         # at ten scans a second a busy machine makes it degraded
         assert {device["state"] for device in status["devices"].values()} <= {"online", "degraded"}
         assert await agent.stop() == 0
-        assert len(agent.events("outbox.disk_refused")) <= 2  # and once when it is closed
+        refused = agent.events("outbox.disk_refused")
+        assert 1 <= len(refused) <= 2  # and once when it is closed
+        assert "Read-only file system" in refused[0]["reason"]
+        assert "restart the agent" in refused[0]["hint"]
         assert agent.events("component.bug") == []
         disk.unmount()
         disk.mount()

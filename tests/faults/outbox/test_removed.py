@@ -1,4 +1,4 @@
-"""The outbox file is removed under a running agent."""
+"""The outbox file is removed or replaced under a running agent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make(path, clock):
     return SqliteOutbox(path, name="plant", settings=OutboxSettings(), clock=clock)
 
 
-@pytest.mark.parametrize("what", ["folder", "file"])
+@pytest.mark.parametrize("what", ["folder", "file", "file, another put there"])
 async def test_a_file_that_is_removed_in_use_is_written_anew(tmp_path, what):
     """What waited and what comes is there after a kill, under its numbers; the file still has one owner."""
     clock, path = ManualClock(TS), tmp_path / "outbox" / "route.sqlite"
@@ -33,6 +33,8 @@ async def test_a_file_that_is_removed_in_use_is_written_anew(tmp_path, what):
             shutil.rmtree(path.parent)
         else:
             path.unlink()
+        if "another" in what:
+            path.write_bytes(b"somebody's backup")
         await clock.advance(10)
         with capture_logs() as logs:
             outbox.append(batch())
@@ -43,6 +45,8 @@ async def test_a_file_that_is_removed_in_use_is_written_anew(tmp_path, what):
         with pytest.raises(PermanentError):
             async with make(path, clock).open():
                 pass
+        kept = [one.read_bytes() for one in path.parent.glob("route.sqlite.found-*")]
+        assert kept == ([b"somebody's backup"] if "another" in what else [])
         shutil.copytree(path.parent, tmp_path / "killed")
     killed = make(tmp_path / "killed" / path.name, clock)
     async with killed.open():

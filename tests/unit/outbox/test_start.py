@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
+from agent.outbox.shelves import prune_acked
 from agent.outbox.store import Store
 from agent.settings.base import OutboxSettings
 from agent.testing.clock import ManualClock
@@ -245,9 +246,9 @@ async def test_acknowledged_records_are_kept_where_wanted(make, tmp_path):
     store = Store(tmp_path / "route.sqlite", "commit")
     store.open(TS)
     assert store.db.execute("SELECT seq FROM acked ORDER BY id").fetchall() == [(1,), (2,)]
-    store.prune_acked(0, 100)
+    prune_acked(store.db, before_ms=0, max_bytes=100)
     assert store.db.execute("SELECT seq FROM acked ORDER BY id").fetchall() == [(2,)]
-    store.prune_acked(TS + 1, 100)
+    prune_acked(store.db, before_ms=TS + 1, max_bytes=100)
     assert store.db.execute("SELECT seq FROM acked").fetchall() == []
     store.close(clean=True)
 

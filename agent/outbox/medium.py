@@ -1,0 +1,46 @@
+"""Why a disk refuses, in the operating system's words, and what somebody can do about it.
+
+SQLite says `disk I/O error` to most of it. So where it refused, a byte is written beside the file and the system's own
+answer is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_RESTART = "restart the agent where it had to be unmounted for that"
+HINTS = {
+    errno.ENOSPC: "free disk space; what a broker takes passes all the same",
+    errno.EDQUOT: "free disk space, or raise the quota of the agent's user",
+    errno.EROFS: f"the kernel does that when a medium fails: check it, mount it writable again, and {_RESTART}",
+    errno.EIO: f"the medium fails: check or replace it, and {_RESTART}",
+    errno.EACCES: "let the agent's user own data_dir",
+    errno.EPERM: "let the agent's user own data_dir; an immutable file (chattr +i) refuses too",
+    errno.ENOENT: f"the directory is gone: mount or restore it, and {_RESTART}",
+}
+
+
+def cause(folder: Path) -> OSError | None:
+    """What the system says to a byte written in `folder`; None where it takes it. Blocks."""
+    probe = folder / ".probe"
+    try:
+        handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.write(handle, b"?")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        return error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return None
+
+
+def hint_of(error: OSError) -> str | None:
+    """What to do about it."""
+    return HINTS.get(error.errno or 0)
