@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut, frozen and slowed: the cable between two parts of a demo or a test.
+"""A TCP proxy that can be cut, frozen, slowed, and lose everything: the cable between two parts of a demo or a test.
 
 async with Proxy("127.0.0.1", broker.port) as cable:        # clients connect to cable.port
     await cable.cut()                                       # connections drop, new ones are refused
@@ -84,6 +84,11 @@ class Proxy:
         """Let bytes flow again; what was held back is passed on."""
         self._flowing.set()
 
+    def lose(self) -> None:
+        """Packets vanish: both ends of what stands wait for each other for ever, new connections hang until `thaw`."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert self._group is not None  # noqa: S101  # only a listening proxy accepts
         self.connections += 1
@@ -105,12 +110,15 @@ class Proxy:
                     end.transport.abort()
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        flowing = self._flowing
         with suppress(OSError):
             while data := await source.read(_CHUNK):
                 if self.delay > 0:
                     await asyncio.sleep(self.delay)
-                await self._flowing.wait()
+                await flowing.wait()
                 sink.write(data)
                 await sink.drain()
+            await flowing.wait()
             if sink.can_write_eof():
                 sink.write_eof()
+        await flowing.wait()  # a reset is not passed on either

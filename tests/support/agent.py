@@ -21,6 +21,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class AgentProcess:
     """`edge-agent run` on a configuration. As a context manager: killed at the end if it still lives.
 
+    `module` is what is started, where it is not the agent as it is.
+
     with AgentProcess(tmp_path, publishers=..., devices=...) as agent:
         await agent.start()
         ...
@@ -36,8 +38,10 @@ class AgentProcess:
         agent: dict[str, Any] | None = None,
         outbox: dict[str, Any] | None = None,
         log: dict[str, Any] | None = None,
+        module: str = "agent",
     ) -> None:
         self.folder = folder
+        self._module = module
         self.data_dir = folder / "data"
         self.log_path = folder / "agent.log"
         self.port = free_port()
@@ -64,7 +68,7 @@ class AgentProcess:
         """Start; return when it is ready. The loop runs on meanwhile: the servers of a test may live on it."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", "-c", str(self.config)],
+                [sys.executable, "-m", self._module, "run", "-c", str(self.config)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=REPOSITORY,

@@ -136,7 +136,7 @@ class Publishing:
         missing = subscription.follow(notification)
         unknown = await self._republished(subscription, notification, missing) if missing else 0
         self._deliver(notification)
-        subscription.told = self._clock.now_ms()
+        subscription.tell(notification.made, self._clock.now_ms())
         if unknown:
             self._lost([subscription], since, f"{unknown} notifications of the server were lost")
             await self._reread([subscription])

@@ -12,6 +12,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from agent.collectors.opcua import exact
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point, Rhythm
+from agent.collectors.opcua.times import NOT_BEFORE_MS, epoch_ms
 from agent.collectors.opcua.translate import Undecodable, translated
 from agent.telemetry import metrics
 
@@ -66,6 +67,7 @@ class Notification(NamedTuple):
     ended: int | None = None  #: status of a subscription the server gave up
     events: Sequence[tuple[int, Sequence[Any]]] = ()  #: client handle and fields of each
     empty: bool = True  #: a keep-alive: its sequence number is the next one's
+    made: int | None = None  #: when, by the server's clock, epoch ms; None where that cannot be a time
 
 
 def node_id(address: NodeAddress, index: int) -> ua.NodeId:
@@ -250,6 +252,14 @@ def _notification(subscription: int, message: ua.NotificationMessage) -> Notific
             events += [(event.ClientHandle, event.EventFields or ()) for event in part.Events or ()]
         elif isinstance(part, ua.StatusChangeNotification):
             ended = part.Status.value
+    made = epoch_ms(message.PublishTime)
     return Notification(
-        subscription, message.SequenceNumber, tuple(handles), values, ended=ended, events=events, empty=not data
+        subscription,
+        message.SequenceNumber,
+        tuple(handles),
+        values,
+        ended=ended,
+        events=events,
+        empty=not data,
+        made=made if made >= NOT_BEFORE_MS else None,
     )

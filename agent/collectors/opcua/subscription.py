@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.collectors.opcua.services import Node, Notification, Subscribed
 
+_NEAR_MS = 5_000  #: a server's clock that is behind ours by less is taken for right: the notification was under way
 _LAST_SEQUENCE = 0xFFFFFFFF  #: 1 follows it: zero is never used (OPC 10000-4, 7.9)
 
 
@@ -15,12 +16,13 @@ class Subscription:
 
     server: Subscribed
     heard: float  #: monotonic seconds of its last sign of life
-    told: int  #: the same on the wall clock, ms: nothing that happened before is unknown to us
+    told: int  #: when its last word was made, by our clock, epoch ms: nothing that happened before is unknown to us
     allowed: float  #: seconds without one after which it is dead
     nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
     items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
     events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification
+    ahead: int | None = None  #: how far the server's clock is ahead of ours, at least, ms
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 
     def follow(self, notification: Notification) -> int:
@@ -35,6 +37,18 @@ class Subscription:
         self.expected = notification.sequence % _LAST_SEQUENCE + 1
         self.slack = 0
         return lost
+
+    def tell(self, made: int | None, now: int) -> None:
+        """A notification made then (by the server's clock) arrived now: what happened on its way is not known.
+
+        What took the shortest way shows how far the clocks differ.
+        """
+        if made is None:
+            self.told = now
+            return
+        self.ahead = made - now if self.ahead is None else max(self.ahead, made - now)
+        skew = max(self.ahead, 0) if self.ahead >= -_NEAR_MS else self.ahead
+        self.told = made - skew
 
 
 def before(sequence: int, back: int) -> int:

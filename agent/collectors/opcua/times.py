@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
-_NOT_BEFORE_MS = 631_152_000_000  #: 1990-01-01: older than any OPC server; catches 1601 and 1970
+NOT_BEFORE_MS = 631_152_000_000  #: 1990-01-01: older than any OPC server; catches 1601 and 1970
 _UNBELIEVABLE_MS = 100 * 365 * 86_400_000  #: while our own clock was never set, only the far future is refused
 _OFFSET = re.compile(r"([+-])(\d{1,2}):(\d{2})")
 
@@ -72,7 +72,7 @@ class SourceClock:
                 self.refused += 1
                 self.ahead_ms = max(self.ahead_ms, lead)
                 return None
-        elif stamp < _NOT_BEFORE_MS:
+        elif stamp < NOT_BEFORE_MS:
             self.refused += 1
             return None
         return stamp

@@ -27,16 +27,21 @@ def hall() -> Iterator[Hall]:
 
 @pytest.fixture
 def running(tmp_path: Path, mosquitto: Mosquitto) -> Running:
-    """Run an agent on devices; gives the agent and the ear of a consumer: the whole way.
+    """Run an agent on devices; gives the agent and the ear of a consumer: the whole way."""
+    return stage(tmp_path, mosquitto)
+
+
+def stage(folder: Path, broker: Mosquitto, module: str = "agent") -> Running:
+    """What `running` is.
 
     At the end the agent has stopped in order, nothing it logged was a bug, and the consumer's contract has held.
     """
 
     @asynccontextmanager
     async def run(devices: dict[str, Any]) -> AsyncIterator[tuple[AgentProcess, Ear]]:
-        publishers = {"plant": {"type": "mqtt", "url": mosquitto.url}}
-        async with hearing(mosquitto.url) as ear:
-            with AgentProcess(tmp_path, publishers=publishers, devices=devices) as agent:
+        publishers = {"plant": {"type": "mqtt", "url": broker.url}}
+        async with hearing(broker.url) as ear:
+            with AgentProcess(folder, publishers=publishers, devices=devices, module=module) as agent:
                 await agent.start()
                 try:
                     yield agent, ear

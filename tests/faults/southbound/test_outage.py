@@ -184,34 +184,3 @@ async def test_a_frozen_server_and_nodes_that_come_late(running: Running, hall: 
         ], changes
         assert changes[-1] == ("good", None, None), changes
         assert {one.value for one in ear.readings(device, "late", quality="good")} == {1.5}
-
-
-async def test_namespaces_in_another_order_after_a_restart(running: Running, hall: Hall) -> None:
-    """However the server orders its namespaces, no tag ever gets the value of another node."""
-    uris = ["urn:test:one", "urn:test:two", "urn:test:three"]
-
-    async def built(order: list[str], port: int = 0) -> Plant:
-        plant = await hall.plant(order, port)
-        for number, uri in enumerate(uris):
-            await plant.do(plant.add("x", number, uri=uri))
-        return plant
-
-    plant = await built(uris)
-    port = int(plant.url.rsplit(":", 1)[1])
-    tags = {uri: {"node": f"nsu={uri};s=x"} for uri in uris}
-    base = {"type": "opcua", "url": plant.url, "interval": "50ms", "timeout": "2s", "tags": tags}
-    devices = {mode: base | {"mode": mode} for mode in ("poll", "subscribe")}
-    async with running(devices) as (_, ear):
-        for device in devices:
-            await ear.good(device, uris)
-        await hall.stop(plant)
-        for device in devices:
-            await ear.why(device, "offline", uris)
-        await built([uris[1], uris[2], uris[0]], port)
-        for device in devices:
-            await ear.why(device, "recovered", uris)
-            await ear.good(device, uris, timeout=60)
-            await ear.goes_on("poll", uris[0], 10)
-    for device in devices:
-        told = {(one.tag, one.value) for one in ear.readings(device, quality="good")}
-        assert told == {(uri, number) for number, uri in enumerate(uris)}

@@ -132,6 +132,11 @@ class Plant:
         """Connections that stand."""
         return 0 if self.server.bserver is None else len(self.server.bserver.clients)
 
+    def channels(self) -> list[Any]:
+        """The secure channels that stand, as the library keeps them."""
+        assert self.server.bserver is not None
+        return [client.processor._connection for client in self.server.bserver.clients if client.processor]
+
     def sessions(self) -> int:
         """Sessions clients have open."""
         return len(self.server.iserver._external_sessions)

@@ -79,6 +79,27 @@ async def test_frozen_cable_keeps_connections_and_delivers_after_thaw():
         writer.close()
 
 
+async def test_lost_packets_never_come_and_ends_hear_nothing_of_each_other():
+    """No end, no reset is passed on; what connects meanwhile hangs until it heals, and only that."""
+    async with echo() as port, Proxy("127.0.0.1", port) as cable:
+        reader, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        cable.lose()
+        writer.write(b"lost")
+        new_reader, new_writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        new_writer.write(b"later")
+        async with asyncio.TaskGroup() as group:
+            lost, later = group.create_task(reader.read(5)), group.create_task(new_reader.readexactly(5))
+            await never(lambda: lost.done() or later.done(), 0.05)
+            cable.thaw()
+            assert await later == b"later"
+            await never(lost.done, 0.05)
+            lost.cancel()
+        for one in (writer, new_writer):
+            one.close()
+
+
 async def test_delay_holds_every_chunk_back():
     """Each direction waits."""
     async with echo() as port, Proxy("127.0.0.1", port) as cable:
