@@ -63,6 +63,7 @@ class _App:
         self._started = clock.now_ms()
         self._ready = False
         self._tasks: dict[str, Task[None]] = {}
+        self._routes: Sequence[Route] = ()
         self._image = Image(AgentInfo(config.agent.id, __version__, config_hash))
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(config_hash).set(1)
@@ -70,7 +71,7 @@ class _App:
 
     async def run(self, stop: asyncio.Event) -> None:
         log.info("agent.starting", agent=self._image.agent.id, version=__version__, config=self._image.agent.config)
-        site = RunningSite(self._image, self.data_dir, self._clock)
+        site = RunningSite(self._image, self.data_dir, self._clock, recorded=self._recorded)
         catalogues = Catalogues(self.data_dir / "catalogues.json")
         for name, device in self._config.devices.items():
             cat, tags = catalogues.version(name, device.catalogue())
@@ -80,6 +81,7 @@ class _App:
         self._image.listen(partial(_keep, catalogues, self._image, self._clock))
         async with AsyncExitStack() as stores:
             routes = [await self._open_route(name, one, site, stores) for name, one in self._config.publishers.items()]
+            self._routes = routes
             devices = [self._device(name, one, site, routes) for name, one in self._config.devices.items()]
             gc.collect()
             gc.freeze()  # configuration, models and plans live as long as the process
@@ -123,6 +125,11 @@ class _App:
             replay=config.replay,
             wants=wants,
         )
+
+    def _recorded(self, device: str) -> int | None:
+        """Any route may have handed out what another did not commit any more."""
+        known = [route.outbox.recorded(device) for route in self._routes if route.wants(device)]
+        return max((at for at in known if at is not None), default=None)
 
     def _device(self, name: str, config: DeviceConfig, site: RunningSite, routes: Iterable[Route]) -> Device:
         table = config.tag_table

@@ -69,6 +69,13 @@ class Site(Protocol):
     agent: str
     data_dir: Path
     clock: Clock
+    recording: bool  #: what is read goes into outboxes; False for a command that only looks
+
+    def recorded(self, device: str, /) -> int | None:
+        """Until when (epoch ms of the agent's clock) earlier runs recorded readings of this device.
+
+        Nothing of it was handed to a broker by them that came later. None where that is not known.
+        """
 
     def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
         """The line known as `key`, made by `make` and put under supervision if it is new."""
@@ -125,6 +132,9 @@ class Outbox(Protocol):
 
     def streams(self) -> Sequence[Stream]:
         """Streams of this run, and older ones that still have something unacknowledged."""
+
+    def recorded(self, device: str, /) -> int | None:
+        """When (epoch ms) earlier runs appended their last record of this device, or later; None: not known."""
 
     @property
     def stats(self) -> OutboxStats:

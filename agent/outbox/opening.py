@@ -8,7 +8,7 @@ from agent.core.flow import Gap
 from agent.core.ids import ulid
 from agent.outbox.bounds import Age
 from agent.outbox.job import Opened, Row
-from agent.outbox.start import declarations, over
+from agent.outbox.start import declarations, over, recorded
 from agent.outbox.state import State
 
 
@@ -35,12 +35,12 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
     state.memo.load(opened.memo)
     if not state.adopted:
         state.adopted = True
+        spared = state.settings.disk == "on_outage"
+        state.recorded = recorded(opened, state.settings.durability, spared=spared)
         state.age = Age(state.settings.max_age, opened.last_row + 1)
         if state.lanes is not None:
             state.lanes.file_appeared(opened.last_row, opened.records)
-        for stream, gap in declarations(
-            opened, state.settings.durability, started_ms, spared=state.settings.disk == "on_outage"
-        ):
+        for stream, gap in declarations(opened, state.settings.durability, started_ms, spared=spared):
             state.declare(book.of(stream.device, stream.epoch), gap)
         for row in _still_down(state, opened):
             _longer(state, row, started_ms)

@@ -147,6 +147,9 @@ class SqliteOutbox:
     def streams(self) -> Sequence[Stream]:
         return self._state.book.streams()
 
+    def recorded(self, device: str, /) -> int | None:
+        return self._state.recorded.get(device)
+
     @property
     def stats(self) -> OutboxStats:
         state = self._state

@@ -8,7 +8,10 @@ from agent.core.flow import Gap
 from agent.core.ids import ulid
 from agent.outbox.job import Opened
 from agent.outbox.schema import Durability
+from agent.outbox.spare import NOTE
 from agent.outbox.streams import StoredStream
+
+_BEHIND = round(NOTE * 1000)
 
 
 def declarations(
@@ -58,6 +61,22 @@ def declarations(
                 )
             )
     return result
+
+
+def recorded(opened: Opened, durability: Durability, *, spared: bool = False) -> dict[str, int]:
+    """By device, when earlier runs appended their last record; no record that left them is younger.
+
+    Where the file may be behind what was sent (`disk: on_outage` writes numbers down once a minute, a power cut takes
+    what the kernel had not written yet), that minute is added. A damaged file tells nothing.
+    """
+    if opened.damage is not None:
+        return {}
+    behind = not opened.clean and (spared or (durability == "commit" and not opened.same_boot))
+    last: dict[str, int] = {}
+    for stream in opened.streams:
+        if stream.ts:
+            last[stream.device] = max(last.get(stream.device, 0), stream.ts + _BEHIND * behind)
+    return last
 
 
 def _reason(opened: Opened) -> str:

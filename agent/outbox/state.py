@@ -62,6 +62,7 @@ class State:
         self.dropped_now: dict[GapKind, int] = {}  #: since it was last said
         self.unset = Unset()
         self.spared = Spared()
+        self.recorded: dict[str, int] = {}  #: by device, when earlier runs appended their last record, or later
         self.adopted = False  #: what the file knew is taken over, and the time before this run declared
         self.unknown_loss: tuple[str, int] | None = None  #: reason and time, where a file could not be read at all
 

@@ -14,11 +14,21 @@ from agent.core.ports import Line
 class RunningSite:
     """The `Site` of production. Lines are collected here while devices are built; the composition root runs them."""
 
-    def __init__(self, image: Image, data_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        image: Image,
+        data_dir: Path,
+        clock: Clock,
+        *,
+        recorded: Callable[[str], int | None] | None = None,
+    ) -> None:
+        """`recorded` as in the port; without it nothing is recorded here."""
         self.agent = image.agent.id
         self.data_dir = data_dir
         self.clock = clock
         self.lines: dict[str, Line[Any, Any]] = {}
+        self.recording = recorded is not None
+        self._recorded = recorded
         self._image = image
 
     def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
@@ -26,6 +36,10 @@ class RunningSite:
         if key not in self.lines:
             self.lines[key] = make()
         return self.lines[key]
+
+    def recorded(self, device: str, /) -> int | None:
+        """What the outboxes of this device's routes say, the latest."""
+        return None if self._recorded is None else self._recorded(device)
 
     def note(self, device: str, key: str, value: object, /) -> None:
         """Into the image; a late note of a device that is gone goes nowhere."""

@@ -95,6 +95,9 @@ class ScriptedOutbox:
     def streams(self) -> Sequence[Stream]:
         return list(self._streams.values())
 
+    def recorded(self, device: str, /) -> int | None:
+        return None  # every twin is a first run
+
     @property
     def stats(self) -> OutboxStats:
         kept = [*self._kept.values(), *self._waiting]

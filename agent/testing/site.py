@@ -23,10 +23,19 @@ class SimpleSite:
     A line that ends or raises fails the site, as its contract says it never does.
     """
 
-    def __init__(self, *, clock: Clock | None = None, data_dir: Path | None = None, agent: str = "test") -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        data_dir: Path | None = None,
+        agent: str = "test",
+        recording: bool = False,
+    ) -> None:
         self.agent = agent
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.data_dir = data_dir if data_dir is not None else Path(tempfile.gettempdir())
+        self.recording = recording
+        self.last_recorded: dict[str, int] = {}  #: by device, as outboxes would say it
         self.lines: dict[str, Line[Any, Any]] = {}
         self.notes: dict[tuple[str, str], object] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -38,6 +47,9 @@ class SimpleSite:
             if self._group is not None:
                 self._start(key)
         return self.lines[key]
+
+    def recorded(self, device: str, /) -> int | None:
+        return self.last_recorded.get(device)
 
     def note(self, device: str, key: str, value: object, /) -> None:
         if value is None:

@@ -8,8 +8,11 @@ import pytest
 
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
+from agent.outbox.job import Opened
 from agent.outbox.shelves import prune_acked
+from agent.outbox.start import recorded
 from agent.outbox.store import Store
+from agent.outbox.streams import StoredStream
 from agent.settings.base import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
@@ -277,3 +280,43 @@ async def test_a_step_of_the_clock_makes_no_kept_record_older(tmp_path):
             await clock.advance(600)
             await outbox.flush()
             assert kept() == 0
+
+
+async def test_it_is_known_when_something_was_recorded_last(make, clock):
+    """Of any run before, by device; what this run appends does not count."""
+    first = make()
+    await run(first, batch())
+    assert first.recorded("press-01") is None
+    await clock.advance(60)
+    second = make()
+    await run(second, batch("mill"))
+    await clock.advance(60)
+    third = make()
+    async with third.open():
+        third.append(batch())
+        await third.flush()
+        assert [third.recorded(name) for name in ("press-01", "mill", "lathe")] == [TS, TS + 60_000, None]
+
+
+@pytest.mark.parametrize(
+    ("settings", "boot", "more"),
+    [
+        ({}, "same", 0),
+        ({}, "another", 60_000),
+        ({"durability": "fsync"}, "another", 0),
+        ({"disk": "on_outage"}, "same", 60_000),
+    ],
+)
+def test_a_file_that_may_be_behind_says_a_later_time(settings, boot, more):
+    """What left us is no younger than it says, also after a power cut, and where the flash is spared."""
+    opened = Opened(
+        previous_epoch="E", clean=False, same_boot=boot == "same", streams=[StoredStream(1, "E", "press-01", 5, TS)],
+        lows=[], records=0, size=0, last_row=4, oldest=None, allocated=0, quarantined=0, memo={},
+    )  # fmt: skip
+    policy = OutboxSettings.model_validate(settings)
+    spared = policy.disk == "on_outage"
+    assert recorded(opened, policy.durability, spared=spared) == {"press-01": TS + more}
+    opened.clean = True
+    assert recorded(opened, policy.durability, spared=spared) == {"press-01": TS}
+    opened.damage = "a page"
+    assert recorded(opened, policy.durability, spared=spared) == {}
