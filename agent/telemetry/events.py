@@ -77,6 +77,17 @@ EVENTS: dict[str, Event] = {
     "opcua.backfilled": Event(
         "info", "History of an outage was read: `values` of `tags`; `failed` tags have none (`reason`)."
     ),
+    "opcua.recalled": Event(
+        "info",
+        "What the run before left to be filled: `tags` it had said, `spans` not done; of `lost` tags nothing is known.",
+    ),
+    "opcua.logbook_refused": Event(
+        "warning",
+        "The disk refuses the logbook of `backfill`: what is missed from now on is not filled after a restart.",
+    ),
+    "opcua.logbook_damaged": Event(
+        "warning", "The logbook of `backfill` was no use (`reason`) and begins anew: the last stop is not filled."
+    ),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
     "opcua.selection": Event(
         "info", "What browsing chose has changed: `added`, `removed`; `cut` where there would have been more."

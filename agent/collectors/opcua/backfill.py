@@ -1,24 +1,27 @@
 """Filling what an outage left open from the server's history: after recovery, bounded, throttled, without repetitions.
 
 For each tag the span lies between the last value this agent had of it and the first one it got afterwards, both left
-out: those were said. What is not done when the connection breaks is left for the next one, from where it stood.
+out: those were said. What is not done when the connection breaks, or the process ends, is left for the next one, from
+where it stood.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.history import History, Page
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.past import Past, Span
+from agent.collectors.opcua.keeping import Keeper
+from agent.collectors.opcua.past import Key, Past, Span
 from agent.collectors.opcua.plan import DevicePlan
 from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock
-from agent.core.flow import Answer
-from agent.core.quality import name_of
+from agent.core.errors import PermanentError
+from agent.core.quality import name_of, number_of
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
@@ -26,12 +29,16 @@ log = get_logger("opcua")
 NODES, VALUES = 10, 100  #: per request: a page is decoded in one go
 _PAUSE = 0.05  #: seconds between two requests
 _MOST = 1_000_000  #: values of one connection
+_NEAR = 60_000  #: ms by which spans asked for together may begin apart, or by the length of the first
+_LOOKED_AT = 1000  #: spans among which those for one request are looked for
 _BAD = 0x80000000
+_NO_CONTINUATION_POINTS = number_of("BadNoContinuationPoints")
 
 
 class Tally(NamedTuple):
     """What came of it."""
 
+    tags: int = 0
     values: int = 0
     failed: int = 0
     reason: str | None = None
@@ -48,6 +55,7 @@ class Backfill:
         inbox: Inbox,
         clock: Clock,
         past: Past,
+        keeper: Keeper,
         node: Callable[[int], Node | None],
     ) -> None:
         self._plan = plan
@@ -56,45 +64,48 @@ class Backfill:
         self._inbox = inbox
         self._clock = clock
         self._past = past
+        self._keeper = keeper
         self._node = node
         self._shift = round(plan.utc_offset * 1000)
+        self._left = _MOST
 
     async def run(self) -> None:
-        """Returns when nothing is left to fill."""
-        if not self._past.last and not self._past.spans:
-            return
-        await self._clock.sleep(self._plan.pace.history)
-        self.owe()
-        tags, tally = len(self._past.spans), Tally()
-        while self._past.spans and tally.values < _MOST:
-            tally = await self._fill(self._past.spans[:NODES], tally)
-        if tags:
-            log.info(
-                "opcua.backfilled",
-                device=self._plan.device,
-                tags=tags,
-                values=tally.values,
-                failed=tally.failed,
-                reason=tally.reason,
-                complete=not self._past.spans,
-            )
-        self._past.spans.clear()
+        """Returns when nothing is left to fill. Nodes may come back late: then theirs is filled late."""
+        wait = self._plan.pace.history
+        while self._past.last or self._past.spans:
+            await self._clock.sleep(wait)
+            wait = max(wait, self._plan.pace.again)
+            if self._past.spans:
+                await self._fill_all()
 
-    def owe(self) -> None:
-        """What is open: between the last value before and the first value since, tag by tag."""
-        last, self._past.last = self._past.last, {}
-        for position, after in last.items():
-            before = self._decoder.first.get(position)
-            if before is not None and before - after > 1 and self._node(position) is not None:
-                self._past.spans.append(Span(position, after, before))
+    async def _fill_all(self) -> None:
+        tally = Tally(tags=len({span.key for span in self._past.spans}))
+        while self._past.spans and self._left > 0:
+            tally = await self._fill(together(self._past.spans, min(NODES, self._past.histories.size)), tally)
+        cut = bool(self._past.spans)
+        await self._keeper.done(self._past.spans)
+        log.info(
+            "opcua.backfilled",
+            device=self._plan.device,
+            tags=tally.tags,
+            values=tally.values,
+            failed=tally.failed,
+            reason=tally.reason,
+            complete=not cut,
+        )
 
     async def _fill(self, spans: Sequence[Span], tally: Tally) -> Tally:
         """One request and what continues it; the spans are taken off the list as they are done."""
-        nodes = {span: node for span in spans if (node := self._node(span.position)) is not None}
+        positions = self._keeper.positions
+        nodes = {
+            span: node
+            for span in spans
+            if (position := positions.get(span.key)) is not None and (node := self._node(position)) is not None
+        }
         points: dict[Span, bytes | None] = dict.fromkeys(nodes)
-        start = min(span.after for span in spans) + self._shift
+        start = min(span.asked for span in spans) + self._shift
         end = max(span.before for span in spans) + self._shift
-        stood = {span: span.after for span in nodes}
+        stood = {span: span.asked for span in nodes}
         unfinished: set[Span] = set()
         while points:
             while self._inbox.remembers >= NODES or self._inbox.full:
@@ -104,30 +115,63 @@ class Backfill:
                 pages = await self._history.raw(
                     [nodes[span].node_id for span in asked], [points[span] for span in asked], start, end
                 )
-            except (Refused, Undecodable) as error:
-                tally = Tally(tally.values, tally.failed + len(asked), error.reason)
+            except TooLarge as error:
+                if self._past.histories.refused(len(asked)) or self._history.lower():
+                    unfinished.update(asked)
+                else:
+                    tally = tally._replace(failed=tally.failed + len(asked), reason=error.reason)
+                break
+            except (Refused, Undecodable, PermanentError) as error:  # who may not read history may read the present
+                tally = tally._replace(failed=tally.failed + len(asked), reason=error.reason)
                 break
             points = {}
             for span, page in zip(asked, pages, strict=True):
-                tally = self._take(span, page, tally)
-                if page.more and tally.values < _MOST:
+                if page.code == _NO_CONTINUATION_POINTS and self._past.histories.refused(len(asked)):
+                    unfinished.add(span)
+                    continue
+                tally = self._take(span, positions[span.key], page, tally)
+                if page.more:
                     points[span] = page.more
-                elif not page.more and len(page.values) >= VALUES and span.after > stood[span]:
+                elif len(page.values) >= self._history.most and span.asked > stood[span]:
                     unfinished.add(span)  # a full page that nothing continues: some servers just stop there
+            if points and self._left <= 0:
+                rest = {nodes[span].node_id: point for span, point in points.items() if point}
+                await self._history.release(list(rest), list(rest.values()))
+                unfinished.update(points)
+                break
             await self._clock.sleep(_PAUSE)
-        done = set(spans) - unfinished
-        self._past.spans = [span for span in self._past.spans if span not in done]
+        while self._inbox.remembers:
+            await self._clock.sleep(_PAUSE)
+        await self._keeper.done([span for span in spans if span not in unfinished])
         return tally
 
-    def _take(self, span: Span, page: Page, tally: Tally) -> Tally:
+    def _take(self, span: Span, position: int, page: Page, tally: Tally) -> Tally:
         if page.code >= _BAD:
-            return Tally(tally.values, tally.failed + 1, name_of(page.code))
-        answer = self._decoder.history(span.position, page.values, self._clock.now_ms(), span.after, span.before)
-        if answer is not None:
-            self._inbox.remember(answer)
-            span.after = max(source for source in answer.src or () if source is not None)
-        return Tally(tally.values + _size(answer), tally.failed, tally.reason)
+            return tally._replace(failed=tally.failed + 1, reason=tally.reason or name_of(page.code))
+        answer = self._decoder.history(position, page.values, self._clock.now_ms(), span.asked, span.before)
+        if answer is None:
+            return tally
+        until = span.asked = max(source for source in answer.src or () if source is not None)
+
+        def handed() -> None:
+            span.after = until
+
+        self._inbox.remember(answer, partial(self._keeper.claim, span, until), handed)
+        self._left -= len(answer.tags)
+        return tally._replace(values=tally.values + len(answer.tags))
 
 
-def _size(answer: Answer | None) -> int:
-    return 0 if answer is None else len(answer.tags)
+def together(spans: Sequence[Span], most: int) -> list[Span]:
+    """The first span, and others that fit into its request: one beginning and one end count for all its nodes.
+
+    What a node is asked for too much is read for nothing, so both may differ by a minute, or by the first one's length.
+    """
+    first = spans[0]
+    slack = max(_NEAR, first.before - first.asked)
+    chosen: dict[Key, Span] = {}
+    for span in spans[:_LOOKED_AT]:
+        if abs(span.asked - first.asked) <= slack and abs(span.before - first.before) <= slack:
+            chosen.setdefault(span.key, span)
+        if len(chosen) == most:
+            break
+    return list(chosen.values())

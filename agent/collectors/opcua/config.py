@@ -83,7 +83,7 @@ class OpcUaConfig(DeviceConfig):
     username: str | None = None
     """User of the session; default: anonymous."""
     backfill: bool = False
-    """true: what an outage left open is read from the server's history afterwards, where it keeps one."""
+    """true: what an outage or a stop left open is read from the server's history afterwards, where it keeps one."""
     browse: BrowseSettings | None = None
     """More tags, found by walking through the server on every connection."""
     tags: dict[TagName, OpcUaTag] = Field(default_factory=dict)

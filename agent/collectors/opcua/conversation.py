@@ -19,6 +19,7 @@ from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.history import History
 from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.keeping import Keeper, keeping
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, names_of
@@ -60,6 +61,7 @@ async def _elsewhere_next(choice: Choice, clock: Clock) -> AsyncIterator[None]:
 async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
+        keeping(plan, site, past) as keeper,
         _elsewhere_next(past.choice, site.clock),
         connected(
             past.choice.url,
@@ -71,7 +73,7 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
     ):
         explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
         plan = await selected(plan, Services(connection.session, plan.device), explorer, past)
-        talk = Conversation(plan, site, past, connection, background)
+        talk = Conversation(plan, site, past, keeper, connection, background)
         past.announce(talk.inbox.find)
         try:
             await talk.begin()
@@ -79,13 +81,14 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
             yield talk.inbox
         finally:
             talk.end()
+            await keeper.end()
 
 
 class Conversation:
     """The parts of one connection, put together."""
 
     def __init__(
-        self, plan: DevicePlan, site: Site, past: Past, connection: Connection, background: Background
+        self, plan: DevicePlan, site: Site, past: Past, keeper: Keeper, connection: Connection, background: Background
     ) -> None:
         self._plan, self._site, self._clock = plan, site, site.clock
         self._past = past
@@ -133,7 +136,10 @@ class Conversation:
         )
 
         history = History(connection.session, plan.device, VALUES)
-        self._backfill = Backfill(plan, history, self._decoder, self.inbox, site.clock, past, self._tags.node)
+        keeper.follow(plan, self._decoder.first)
+        if plan.backfill:
+            self.inbox.witness = keeper
+        self._backfill = Backfill(plan, history, self._decoder, self.inbox, site.clock, past, keeper, self._tags.node)
 
     # --- begin and end ----------------------------------------------------------------------------------------------
 
@@ -145,6 +151,7 @@ class Conversation:
         self._creates.told(server.max_items_per_call, server.known("monitor"))
         self._items.filters = server.profile is None or server.profile.filters
         self._browses.told(server.max_nodes_per_browse, server.known("browse"))
+        self._past.histories.told(server.max_history)
         log.info("opcua.connected", device=self._plan.device, **self._server.facts())
         self._beside(self._lost, "connection")
         self._beside(self._renew, "channel")
@@ -208,9 +215,6 @@ class Conversation:
                 self._past.choice.failed(self._clock.monotonic())
         if self._listening:
             self._past.told = self._publishing.told
-        if self._plan.backfill:
-            self._backfill.owe()
-            self._past.last = self._decoder.last
         self._site.note(self._plan.device, "opcua", None)
 
     def _beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:

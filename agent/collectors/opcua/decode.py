@@ -102,11 +102,6 @@ class Decoder:
             doubted=[doubted.get(at) for at in range(len(tags))] if doubted else None,
         )
 
-    @property
-    def last(self) -> dict[int, int]:
-        """Time of each tag's newest value."""
-        return {position: when for position, when in enumerate(self._last) if when is not None}
-
     def history(self, position: int, data_values: Sequence[Any], now_ms: int, after: int, before: int) -> Answer | None:
         """Values out of the history of a tag, those between `after` and `before`, both excluded; None without any."""
         last = self._last[position]

@@ -34,7 +34,7 @@ class History:
 
     def __init__(self, session: UaSession, device: str, most: int) -> None:
         self._session = session
-        self._most = most
+        self.most = most
         self._requests = metrics.REQUESTS.labels(device)
         self._times = ua.TimestampsToReturn.Source
         self._aside = list(_ASIDE)
@@ -54,6 +54,11 @@ class History:
                     return pages
             self._times = self._aside.pop(0)
 
+    def lower(self) -> bool:
+        """Fewer values in a page from now on; False where there cannot be fewer."""
+        before, self.most = self.most, max(1, self.most // 2)
+        return self.most < before
+
     async def release(self, nodes: Sequence[ua.NodeId], points: Sequence[bytes]) -> None:
         """The rest of these is not wanted."""
         request = self._request(nodes, points, 0, 0)
@@ -66,7 +71,7 @@ class History:
         details = ua.ReadRawModifiedDetails()
         details.IsReadModified = details.ReturnBounds = False
         details.StartTime, details.EndTime = _instant(start_ms), _instant(end_ms)
-        details.NumValuesPerNode = self._most
+        details.NumValuesPerNode = self.most
         request = ua.HistoryReadParameters()
         request.HistoryReadDetails = details
         request.TimestampsToReturn = self._times

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from agent.core.clock import Clock
 from agent.core.flow import Answer, Loss, Sample
@@ -12,6 +13,22 @@ from agent.core.flow import Answer, Loss, Sample
 YIELD_EVERY = 0.01  #: at once if idle, else at most this often, seconds
 MOST_NAMED = 100  #: tags a declared loss names; beyond that it concerns the device
 MOST_VALUES = 20_000  #: above this nothing more is asked for: the server queues, and marks what overflows there
+
+
+class Witness(Protocol):
+    """Who must know what is handed on."""
+
+    async def prepare(self, answers: Sequence[Answer]) -> None:
+        """They are about to be; more may be added to them before this returns, but not after it has looked."""
+
+    def handed(self, answers: Sequence[Answer]) -> None:
+        """They were."""
+
+
+class _Page(NamedTuple):
+    answer: Answer
+    claim: Callable[[], Awaitable[None]]
+    handed: Callable[[], None]
 
 
 class Inbox:
@@ -30,7 +47,7 @@ class Inbox:
         self._found: Sequence[str] = ()
         self._said: Callable[[], None] | None = None
         self._labels: dict[int, Mapping[int, str]] = {}
-        self._history: deque[Answer] = deque()
+        self._history: deque[_Page] = deque()
         self._present = False  # what was handed on last
         self._values = 0
         self._something = False
@@ -41,6 +58,7 @@ class Inbox:
         self._room = asyncio.Event()
         self._room.set()
         self._complaint: str | None = None
+        self.witness: Witness | None = None
         self.error: Exception | None = None
 
     @property
@@ -60,9 +78,12 @@ class Inbox:
             self._room.clear()
         self.confirm()
 
-    def remember(self, answer: Answer) -> None:
-        """Out of the server's history; after everything that is of the present."""
-        self._history.append(answer)
+    def remember(self, answer: Answer, claim: Callable[[], Awaitable[None]], handed: Callable[[], None]) -> None:
+        """Out of the server's history; after everything that is of the present.
+
+        `claim` is awaited before it is handed on, `handed` called with it.
+        """
+        self._history.append(_Page(answer, claim, handed))
         self._ready.set()
 
     @property
@@ -118,15 +139,22 @@ class Inbox:
         if 0 <= since < YIELD_EVERY:
             await self._clock.sleep(YIELD_EVERY - since)
         if self._history and (not self._something or self._present):
-            return self._take_history()
+            return await self._take_history()
         if not self._something and self.error is not None:
             raise self.error
-        return self._take()
+        if self.witness is None:
+            return self._take()
+        await self.witness.prepare(self._answers)
+        sample = self._take()
+        self.witness.handed(sample.answers)
+        return sample
 
-    def _take_history(self) -> Sample:
+    async def _take_history(self) -> Sample:
         """In turns with the present, where that never ends."""
+        await self._history[0].claim()
         self._present = False
-        answer = self._history.popleft()
+        answer, _, handed = self._history.popleft()
+        handed()
         if not self._history and not self._something and self.error is None:
             self._ready.clear()
         return Sample(ts=self._clock.now_ms(), history=[answer], complaint=self._complaint)

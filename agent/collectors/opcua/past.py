@@ -1,22 +1,42 @@
-"""What goes from one connection of a device to the next."""
+"""What goes from one connection of a device to the next; `logbook.py` keeps of it what must outlive the process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.plan import Point
+
+
+class Key(NamedTuple):
+    """A tag and where it comes from. Where the configuration changed either, nothing is known of it any more."""
+
+    tag: str
+    node: str  #: its address, and which part of an array
+
+
+def key_of(point: Point) -> Key:
+    """The same in every run with this configuration."""
+    part = "" if point.index_range is None else f"[{point.index_range.text}]"
+    return Key(point.name, f"{point.address!r}{part}")
 
 
 @dataclass(slots=True, eq=False)
 class Span:
     """A time of one tag that history may fill; both ends (epoch ms) are said already."""
 
-    position: int
-    after: int
+    id: int  #: in the logbook
+    key: Key
+    after: int  #: values up to here are said
     before: int
+    asked: int = 0  #: values up to here have been read; between the two they are on their way to being said
+
+    def __post_init__(self) -> None:
+        self.asked = max(self.asked, self.after)
 
 
 @dataclass(slots=True)
@@ -28,8 +48,11 @@ class Past:
     reads: ChunkLimit = field(default_factory=ChunkLimit)
     creates: ChunkLimit = field(default_factory=ChunkLimit)
     browses: ChunkLimit = field(default_factory=ChunkLimit)
-    last: dict[int, int] = field(default_factory=dict)  #: position → time of the last value before the outage
-    spans: list[Span] = field(default_factory=list)  #: yet to be filled
+    histories: ChunkLimit = field(default_factory=ChunkLimit)
+    recalled: bool = False  #: what the runs before knew is in here
+    last: dict[Key, int] = field(default_factory=dict)  #: source time of the last value said, of tags not heard since
+    spans: list[Span] = field(default_factory=list)  #: yet to be filled, oldest first
+    spanned: int = 0  #: highest id of a span
     events: dict[tuple[int, bytes], None] = field(default_factory=dict)  #: position and id of those said, oldest first
     found: dict[str, NodeAddress] = field(default_factory=dict)  #: nodes found by browsing, by name; said in this order
     present: frozenset[str] | None = None  #: those the last connection found

@@ -11,6 +11,7 @@ from agent.collectors.opcua.services import (
     CURRENT_TIME,
     MAX_ITEMS_PER_CALL,
     MAX_NODES_PER_BROWSE,
+    MAX_NODES_PER_HISTORY_READ,
     MAX_NODES_PER_READ,
     NAMESPACE_ARRAY,
     SERVER_ARRAY,
@@ -45,6 +46,7 @@ class Server:
         self.max_nodes_per_read: int | None = None  #: None: not told; 0: no limit
         self.max_items_per_call: int | None = None
         self.max_nodes_per_browse: int | None = None
+        self.max_history: int | None = None  #: nodes in one HistoryRead
         self.profile: Profile | None = None
         self.service_level: int | None = None  #: 0 to 255, where it is told
         self._product: str | None = None
@@ -53,17 +55,19 @@ class Server:
     async def learn(self) -> None:
         """Namespaces, limits, and what kind of server it is."""
         await self.read_namespaces()
-        asked = (MAX_NODES_PER_READ, MAX_ITEMS_PER_CALL, MAX_NODES_PER_BROWSE, SERVER_ARRAY, *BUILD_INFO)
+        limits = (MAX_NODES_PER_READ, MAX_ITEMS_PER_CALL, MAX_NODES_PER_BROWSE, MAX_NODES_PER_HISTORY_READ)
+        asked = (*limits, SERVER_ARRAY, *BUILD_INFO)
         nodes = [node_id(address, 0) for address in asked]
         try:
             said = [_value(data) for data in await self._services.read(nodes, "reading the server's limits")]
         except (Refused, Undecodable):
             return
-        numbers = [value if isinstance(value, int) else None for value in said[:3]]
-        self.max_nodes_per_read, self.max_items_per_call, self.max_nodes_per_browse = numbers
-        own_uri = said[3][:1] if isinstance(said[3], list) else []
-        self.profile = profile_of(str(word) for word in [*own_uri, *said[4:]] if word)
-        self._product = str(said[4]) if said[4] else None
+        numbers = [value if isinstance(value, int) else None for value in said[: len(limits)]]
+        self.max_nodes_per_read, self.max_items_per_call, self.max_nodes_per_browse, self.max_history = numbers
+        own_uri, *build = said[len(limits) :]
+        words = [*(own_uri[:1] if isinstance(own_uri, list) else []), *build]
+        self.profile = profile_of(str(word) for word in words if word)
+        self._product = str(build[0]) if build[0] else None
 
     def known(self, what: str) -> int | None:
         """What is known of this kind of server: the most `read`, `monitor` or `browse` per request."""

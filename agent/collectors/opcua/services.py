@@ -25,6 +25,7 @@ CURRENT_TIME = NodeAddress(0, 2258)
 SERVER_ARRAY = NodeAddress(0, 2254)
 BUILD_INFO = (NodeAddress(0, 2261), NodeAddress(0, 2263), NodeAddress(0, 2262))  #: product, manufacturer, product URI
 MAX_NODES_PER_BROWSE = NodeAddress(0, 11710)
+MAX_NODES_PER_HISTORY_READ = NodeAddress(0, 12165)
 MAX_NODES_PER_READ = NodeAddress(0, 11705)
 MAX_ITEMS_PER_CALL = NodeAddress(0, 11714)
 

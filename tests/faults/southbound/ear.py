@@ -16,7 +16,7 @@ from typing import Any
 
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import Target
-from tests.support.consumer import Consumer
+from tests.support.consumer import Consumer, Said
 from tests.support.mqtt import observing
 from tests.support.waiting import eventually
 
@@ -24,12 +24,15 @@ from tests.support.waiting import eventually
 class Reading:
     """One reading as it came, with what its message says about it."""
 
-    __slots__ = ("code", "label", "quality", "reason", "seq", "src", "status", "tag", "ts", "unit", "value", "why")
+    _FIELDS = ("code", "label", "quality", "reason", "src", "status", "tag", "ts", "unit", "value", "why")
+    __slots__ = (*_FIELDS, "again", "historical", "seq")
 
-    def __init__(self, body: dict[str, Any], seq: int) -> None:
-        for name in self.__slots__:
+    def __init__(self, body: dict[str, Any], record: Said) -> None:
+        for name in self._FIELDS:
             setattr(self, name, body.get(name))
-        self.seq = seq
+        self.seq = record.seq
+        self.historical = record.historical
+        self.again = record.again  #: its record came before: after a kill some do, and nobody counts them twice
 
     value: Any
     tag: str
@@ -42,7 +45,7 @@ class Reading:
     why: str | None
 
     def __repr__(self) -> str:
-        said = {name: getattr(self, name) for name in self.__slots__ if name not in ("tag", "quality")}
+        said = {name: getattr(self, name) for name in self._FIELDS if name not in ("tag", "quality")}
         words = " ".join(f"{name}={value!r}" for name, value in said.items() if value is not None or name == "value")
         return f"<{self.tag} {self.quality} {words}>"
 
@@ -63,7 +66,7 @@ class Ear(Consumer):
             message = json.loads(payload)
             where = self.snapshots if message.get("snapshot") else self._said
             where.setdefault(message["device"], []).extend(
-                Reading(body, message["seq"]) for body in message["readings"]
+                Reading(body, self.records[-1]) for body in message["readings"]
             )
         elif levels[-1] == "status" and levels[1] != "agents" and payload:
             self.states.setdefault(levels[-2], []).append(json.loads(payload))

@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from asyncua import ua as library
 
 from agent.collectors.opcua.collector import OpcUaCollector
@@ -44,7 +46,9 @@ def keeper(hall: Hall) -> Iterator[Plant]:
     asyncio.run_coroutine_threadsafe(plant.server.stop(), plant._loop).result(30)
 
 
-async def outage(plant: Plant, collector: OpcUaCollector, values: int, site: SimpleSite) -> tuple[Notebook, list[int]]:
+async def outage(
+    plant: Plant, collector: OpcUaCollector, values: int, site: SimpleSite, *names: str
+) -> tuple[Notebook, list[int]]:
     """One connection, values while there is none, and the notebook of the next, with the times of the values."""
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
     async with collector.open() as samples:
@@ -57,7 +61,8 @@ async def outage(plant: Plant, collector: OpcUaCollector, values: int, site: Sim
             await notebook.until(lambda: False)
     times = [now + number for number in range(1, values + 1)]
     for number, time in enumerate(times, 2):
-        await plant.do(plant.put("a", _at(number, time)))
+        for name in names or ("a",):
+            await plant.do(plant.put(name, _at(number, time)))
     await plant.do(plant.open_listener())
     return notebook, times
 
@@ -102,3 +107,98 @@ async def test_another_kind_of_time_is_tried(keeper: Plant, monkeypatch: pytest.
         await notebook.until(lambda: len(past(notebook.samples)) >= 2)
     assert [value for value, _ in past(notebook.samples)] == [2, 3]
     assert asked[:2] == [ua.TimestampsToReturn.Source, ua.TimestampsToReturn.Both]
+
+
+def _refusing(plant: Plant, monkeypatch: pytest.MonkeyPatch, refuse: Any) -> list[int]:
+    """`refuse(params)` gives an error, or None; how many nodes each request asked for."""
+    manager = plant.server.iserver.history_manager
+    read, asked = manager.read_history, []
+
+    async def picky(params: Any) -> Any:
+        asked.append(len(params.NodesToRead))
+        error = refuse(params)
+        if error is not None:
+            raise error
+        return await read(params)
+
+    monkeypatch.setattr(manager, "read_history", picky)
+    return asked
+
+
+@pytest.mark.parametrize("limit", ["nodes", "values"])
+async def test_what_a_server_finds_too_large_is_asked_for_in_smaller_pieces(
+    keeper: Plant, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Fewer nodes in a request, and fewer values in a page; nothing is left out and nothing comes twice."""
+
+    def refuse(params: Any) -> Exception | None:
+        if limit == "nodes":
+            return ua.uaerrors.BadTooManyOperations() if len(params.NodesToRead) > 1 else None
+        return ua.uaerrors.BadResponseTooLarge() if params.HistoryReadDetails.NumValuesPerNode > 30 else None
+
+    asked = _refusing(keeper, monkeypatch, refuse)
+    site = SimpleSite()
+    tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
+    _, times = await outage(keeper, collector, 90, site, "a", "b")
+    async with collector.open() as samples:
+        notebook = Notebook(["a", "b"], samples, site)
+        await notebook.until(lambda: len(past(notebook.samples)) >= 89)
+    assert past(notebook.samples) == list(zip(range(2, 91), times[:-1], strict=True))
+    assert asked[0] == 2
+
+
+async def test_who_may_not_read_history_keeps_his_connection(keeper: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without the right: it is said, and the present goes on."""
+    _refusing(keeper, monkeypatch, lambda _: ua.uaerrors.BadUserAccessDenied())
+    site = SimpleSite()
+    tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
+    await outage(keeper, collector, 5, site)
+    with structlog.testing.capture_logs() as logs:
+        async with collector.open() as samples:
+            notebook = Notebook(["a", "b"], samples, site)
+            await notebook.until(lambda: any(log["event"] == "opcua.backfilled" for log in logs))
+            await keeper.do(keeper.put("a", said(99)))
+            await notebook.until(lambda: notebook.newest("a") == 99)
+    (done,) = [log for log in logs if log["event"] == "opcua.backfilled"]
+    assert (done["values"], done["failed"]) == (0, 1)
+    assert "BadUserAccessDenied" in done["reason"]
+
+
+async def test_a_node_that_comes_back_late_is_filled_late(keeper: Plant) -> None:
+    """A controller that still loads its program: its history is asked for when its first value is there."""
+    site = SimpleSite()
+    tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
+    space = keeper.server.iserver.aspace._nodes
+    kept = keeper.nodes["a"].nodeid
+    notebook, times = await outage(keeper, collector, 5, site)
+    node = space.pop(kept)
+    async with collector.open() as samples:
+        notebook = Notebook(["a", "b"], samples, site)
+        await notebook.until(lambda: notebook.said["a"])
+        assert notebook.newest("a") is None
+        space[kept] = node
+        await notebook.until(lambda: len(past(notebook.samples)) >= 4)
+    assert past(notebook.samples) == list(zip(range(2, 6), times[:-1], strict=True))
+
+
+async def test_the_next_run_fills_what_this_one_left(keeper: Plant, tmp_path: Path) -> None:
+    """Another collector, as after a restart, with what is on disk; left in the middle of filling it goes on there."""
+    tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
+
+    def run() -> tuple[OpcUaCollector, SimpleSite]:
+        site = SimpleSite(data_dir=tmp_path, recording=True)
+        return OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK), site
+
+    collector, site = run()
+    _, times = await outage(keeper, collector, 350, site)
+    seen: list[tuple[Any, int | None]] = []
+    while len(seen) < 349:
+        collector, site = run()
+        async with collector.open() as samples:
+            notebook = Notebook(["a", "b"], samples, site)
+            await notebook.until(lambda: past(notebook.samples))  # noqa: B023 - within this round
+        seen += past(notebook.samples)
+    assert seen == list(zip(range(2, 351), times[:-1], strict=True))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -98,8 +99,13 @@ async def test_a_full_inbox_asks_for_nothing_more() -> None:
 async def test_history_comes_in_turns_with_the_present() -> None:
     """Behind what is of today, but not never: a busy server fills its outages too; a failure comes after all of it."""
     box, clock = inbox()
+    told: list[str] = []
+
+    async def claim() -> None:
+        told.append("claimed")
+
     for number in range(3):
-        box.remember(answer(number))
+        box.remember(answer(number), claim, lambda: told.append("handed"))
     kinds = []
     for _ in range(5):
         box.put(answer(9))
@@ -110,5 +116,30 @@ async def test_history_comes_in_turns_with_the_present() -> None:
     box.fail(ConnectionLost("gone"))
     await clock.advance(1)
     assert (await anext(box)).history
+    assert told == ["claimed", "handed"] * 3, "noted before it is handed on"
     with pytest.raises(ConnectionLost):
         await anext(box)
+
+
+async def test_what_is_handed_on_is_prepared_first() -> None:
+    """What comes while that is being written belongs to the same sample; an empty one says nothing."""
+
+    class Slow:
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+            self.said: list[int] = []
+
+        async def prepare(self, answers: Sequence[Answer]) -> None:
+            if len(self.seen) == 0:
+                self.seen.append(len(answers))
+                box.put(answer(1))
+            self.seen.append(len(answers))
+
+        def handed(self, answers: Sequence[Answer]) -> None:
+            self.said += [position for each in answers for position in each.tags]
+
+    box, _ = inbox()
+    box.witness = witness = Slow()
+    box.put(answer(0))
+    assert len((await anext(box)).answers) == 2
+    assert (witness.seen, witness.said) == ([1, 2], [0, 1])
