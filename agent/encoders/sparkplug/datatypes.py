@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import struct
+import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
@@ -76,6 +77,9 @@ RANGES: dict[DataType, tuple[int, int]] = {
     _D.UINT32: (0, (1 << 32) - 1), _D.UINT64: (0, (1 << 64) - 1),
 }  # fmt: skip
 LONG = frozenset({_D.INT64, _D.UINT64})
+#: Largest finite value of a Float and a Double. Protobuf makes infinity of what is beyond it, and calls that no error.
+FLOAT_MAX = 3.4028234663852886e38
+DOUBLE_MAX = sys.float_info.max
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _WIDEST = (1 << 64) - 1
 
@@ -108,6 +112,8 @@ def of_value(value: object) -> DataType:
         return _D.INT64 if value < 1 << 63 else _D.UINT64
     if isinstance(value, float) or value is None:
         return _D.DOUBLE
+    if isinstance(value, bytes):
+        return _D.BYTES
     if isinstance(value, list) and value:
         guessed = {of_value(one) for one in value}
         return _ARRAYS.get(guessed.pop(), _D.STRING) if len(guessed) == 1 else _D.STRING
@@ -127,7 +133,7 @@ def wider(known: DataType, value: object) -> DataType:
 
 
 def write(metric: Any, kind: DataType, value: object, *, uint32_long: bool = False) -> None:
-    """Write a value that is not None. Raises TypeError or ValueError where it does not fit."""
+    """Write a value that is not None. Raises TypeError or ValueError where it does not fit, exactly in a Double."""
     if kind in RANGES:
         low, high = RANGES[kind]
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -137,9 +143,9 @@ def write(metric: Any, kind: DataType, value: object, *, uint32_long: bool = Fal
         else:
             metric.int_value = value & 0xFFFFFFFF
     elif kind is _D.DOUBLE:
-        metric.double_value = value
+        metric.double_value = _within(value, DOUBLE_MAX)
     elif kind is _D.FLOAT:
-        metric.float_value = value
+        metric.float_value = _within(value, FLOAT_MAX)
     elif kind is _D.BOOLEAN:
         if not isinstance(value, bool):
             raise TypeError(value)
@@ -147,11 +153,23 @@ def write(metric: Any, kind: DataType, value: object, *, uint32_long: bool = Fal
     elif kind is _D.DATETIME:
         metric.long_value = _milliseconds(value)
     elif kind is _D.BYTES:
-        metric.bytes_value = base64.b64decode(_text(value), validate=True)
+        metric.bytes_value = _bytes(value)
     elif kind in (_D.STRING, _D.TEXT, _D.UUID):
         metric.string_value = _text(value)
     else:
         metric.bytes_value = _array(kind, value)
+
+
+def _within(value: Any, most: float) -> float:
+    """The number, where it is finite and no digit of an integer is lost."""
+    if not -most <= value <= most or float(value) != value:
+        raise ValueError(value)
+    number: float = value
+    return number
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else base64.b64decode(_text(value), validate=True)
 
 
 def _text(value: object) -> str:

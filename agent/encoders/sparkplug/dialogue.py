@@ -238,12 +238,15 @@ class SparkplugDialogue:
         if not record.historical:
             self._streams[batch.device] = record.stream
         seq, born = self._voice.seq, self._born.get(batch.device)
+        standing = {} if born is None else born.standing
         try:
             return self._say(record, batch, device)
-        except Rejected:  # nothing of it is sent: no number is used up, no birth is in force
+        except Rejected:  # nothing of it is sent: no number is used up, no birth is in force, nothing is said
             self._voice.seq = seq
-            if self._born.get(batch.device) is not born:
-                self._born.pop(batch.device)
+            if born is None or self._born.get(batch.device) is not born:
+                self._born.pop(batch.device, None)
+            else:
+                born.standing = standing
             raise
 
     def _say(self, record: Record, batch: Batch, device: DeviceImage) -> list[Message]:
@@ -270,7 +273,9 @@ class SparkplugDialogue:
     def _pieces(self, born: Born, readings: Sequence[Reading], *, historical: bool, room: int) -> list[Message]:
         """One DDATA, or several where the broker's limit asks for it."""
         now = self._now_ms()
-        payload, unknown = self._payloads.data(born, readings, historical=historical, seq=self._voice.seq, now=now)
+        payload, unknown, standing = self._payloads.data(
+            born, readings, historical=historical, seq=self._voice.seq, now=now
+        )
         if unknown:
             self._say_unknown(born, unknown)
             if unknown == len(readings):
@@ -281,6 +286,7 @@ class SparkplugDialogue:
             half = len(readings) // 2
             first = self._pieces(born, readings[:half], historical=historical, room=room)
             return first + self._pieces(born, readings[half:], historical=historical, room=room)
+        born.standing = standing
         return [self._voice.message("DDATA", payload, born.name, data=True)]
 
     def _say_unknown(self, born: Born, unknown: int) -> None:

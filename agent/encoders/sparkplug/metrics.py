@@ -10,6 +10,7 @@ import msgspec
 from agent.core.flow import Reading
 from agent.core.image import DeviceImage, TagInfo
 from agent.core.ports import Memo
+from agent.encoders.common.values import finite
 from agent.encoders.sparkplug.datatypes import LONG, RANGES, DataType, of_catalogue, of_value, wider, write
 from agent.encoders.sparkplug.schema import Metric
 
@@ -24,6 +25,10 @@ _WAYS = {
     DataType.STRING: AS_TEXT,
     DataType.UUID: AS_TEXT,
 }
+
+
+#: By tag: properties that hosts were told and that will have to be taken back (quality.py).
+Standing = dict[str, tuple[str, ...]]
 
 
 class Misfit(NamedTuple):
@@ -103,7 +108,7 @@ class Born:
             info.tag: _slot(aliases.of(device.name, info.tag), learned.of(device, info), uint32_long=uint32_long)
             for info in device.tags
         }
-        self.dirty: set[str] = set()  #: tags last said with a quality that is not good
+        self.standing: Standing = {}  #: never changed in place: what is not sent must not have been said
         self.floor = 0  #: records below this number are older than the birth
         self.passing = False  #: offline, born only so that its history can be told
         self.idle = 0  #: ticks without a record
@@ -113,17 +118,12 @@ class Born:
         scratch, found = Metric(), []
         for reading in readings:
             slot = self.slots.get(reading.tag)
-            if slot is not None and reading.value is not None:
+            if slot is not None and reading.value is not None and finite(reading.value):
                 try:
                     write(scratch, slot.kind, reading.value)
                 except (TypeError, ValueError, OverflowError):
                     found.append(Misfit(reading.tag, slot.kind, reading.value))
         return found
-
-    def said(self, reading: Reading) -> None:
-        """The birth said this one."""
-        if reading.quality != "good":
-            self.dirty.add(reading.tag)
 
 
 def _slot(alias: int, kind: DataType, *, uint32_long: bool) -> Slot:

@@ -8,7 +8,8 @@ from typing import Any
 
 from agent.core.flow import Reading
 from agent.core.image import DeviceImage, TagInfo
-from agent.encoders.sparkplug.datatypes import DataType, UnfitError, write
+from agent.encoders.common.values import finite, honest, not_finite
+from agent.encoders.sparkplug.datatypes import DOUBLE_MAX, FLOAT_MAX, DataType, UnfitError, write
 from agent.encoders.sparkplug.metrics import (
     AS_BOOL,
     AS_DOUBLE,
@@ -17,9 +18,10 @@ from agent.encoders.sparkplug.metrics import (
     AS_LONG,
     AS_TEXT,
     Born,
+    Standing,
 )
 from agent.encoders.sparkplug.node import BDSEQ, GAP, REBIRTH, VERSION
-from agent.encoders.sparkplug.quality import Qualities, describe
+from agent.encoders.sparkplug.quality import Properties, describe
 from agent.encoders.sparkplug.schema import Payload
 
 _INT, _LONG = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
@@ -32,7 +34,7 @@ class Payloads:
     def __init__(self, *, uint32_long: bool, typed_data: bool = False) -> None:
         self._typed_data = typed_data
         self._uint32_long = uint32_long
-        self._qualities = Qualities()
+        self._properties = Properties()
 
     # --- the node -----------------------------------------------------------------------------------------------------
 
@@ -86,12 +88,11 @@ class Payloads:
             if slot.alias:
                 metric.alias = slot.alias
             said = reading or Reading(tag=info.tag, value=None, ts=ts, quality="bad", code="BadWaitingForInitialData")
-            self._birth_value(metric, slot.kind, said)
+            self._birth_value(metric, slot.kind, honest(said), born)
             describe(metric, info.unit, info.description)
-            born.said(said)
         return _bytes(payload)
 
-    def _birth_value(self, metric: Any, kind: DataType, reading: Reading) -> None:
+    def _birth_value(self, metric: Any, kind: DataType, reading: Reading, born: Born) -> None:
         if reading.value is None:
             metric.is_null = True
         else:
@@ -99,8 +100,10 @@ class Payloads:
                 write(metric, kind, reading.value, uint32_long=self._uint32_long)
             except (TypeError, ValueError, OverflowError):
                 raise UnfitError(reading.tag, reading.value) from None
-        if reading.quality != "good":
-            metric.properties.CopyFrom(self._qualities.of(reading))
+        if reading.quality != "good" or reading.label is not None:
+            said = self._properties.of(reading)
+            metric.properties.CopyFrom(said.properties)
+            born.standing[reading.tag] = said.standing
 
     def device_death(self, seq: int, now: int) -> bytes:
         """DDEATH."""
@@ -108,21 +111,23 @@ class Payloads:
 
     def data(
         self, born: Born, readings: Sequence[Reading], *, historical: bool, seq: int, now: int
-    ) -> tuple[bytes, int]:
-        """DDATA, and how many readings have no metric. Raises UnfitError where a value needs another type."""
-        payload = Payload(timestamp=now, seq=seq)
-        dirty = born.dirty.copy()
-        if self._fill(payload.metrics.add, born, readings, historical=historical):
-            return _bytes(payload), len(readings) - len(payload.metrics)
-        # metrics stand in the order of their times; sources with clocks of their own do not answer so
-        payload = Payload(timestamp=now, seq=seq)
-        born.dirty = dirty
-        self._fill(payload.metrics.add, born, sorted(readings, key=_by_ts), historical=historical)
-        return _bytes(payload), len(readings) - len(payload.metrics)
+    ) -> tuple[bytes, int, Standing]:
+        """DDATA, how many readings have no metric, and what stands at hosts once it is sent.
 
-    def _fill(self, add: Any, born: Born, readings: Sequence[Reading], *, historical: bool) -> bool:  # noqa: C901, PLR0912
+        Raises UnfitError where a value needs another type.
+        """
+        payload, standing = Payload(timestamp=now, seq=seq), born.standing.copy()
+        if not self._fill(payload.metrics.add, born, readings, standing, historical=historical):
+            # metrics stand in the order of their times; sources with clocks of their own do not answer so
+            payload, standing = Payload(timestamp=now, seq=seq), born.standing.copy()
+            self._fill(payload.metrics.add, born, sorted(readings, key=_by_ts), standing, historical=historical)
+        return _bytes(payload), len(readings) - len(payload.metrics), standing
+
+    def _fill(  # noqa: C901, PLR0912
+        self, add: Any, born: Born, readings: Sequence[Reading], standing: Standing, *, historical: bool
+    ) -> bool:
         """Whether the times were in order."""
-        slots, dirty, typed = born.slots, born.dirty, self._typed_data
+        slots, typed = born.slots, self._typed_data
         last, ordered = 0, True
         reading = None
         try:
@@ -147,32 +152,47 @@ class Payloads:
                 value = reading.value
                 if value is None:
                     metric.is_null = True
-                elif way == AS_DOUBLE:
+                elif way == AS_DOUBLE and value.__class__ is float and -DOUBLE_MAX <= value <= DOUBLE_MAX:
                     metric.double_value = value
-                elif way == AS_INT and low <= value <= high:  # type: ignore[operator]
-                    metric.int_value = value & _INT  # type: ignore[operator]
-                elif way == AS_FLOAT:
+                elif way == AS_INT and value.__class__ is int and low <= value <= high:
+                    metric.int_value = value & _INT
+                elif way == AS_FLOAT and value.__class__ is float and -FLOAT_MAX <= value <= FLOAT_MAX:
                     metric.float_value = value
                 elif way == AS_BOOL and (value is True or value is False):
                     metric.boolean_value = value
-                elif way == AS_LONG and low <= value <= high:  # type: ignore[operator]
-                    metric.long_value = value & _LONG  # type: ignore[operator]
+                elif way == AS_LONG and value.__class__ is int and low <= value <= high:
+                    metric.long_value = value & _LONG
                 elif way == AS_TEXT and value.__class__ is str:
                     metric.string_value = value
                 else:
-                    write(metric, kind, value, uint32_long=self._uint32_long)
-                if reading.quality != "good":
-                    metric.properties.CopyFrom(self._qualities.of(reading))
-                    if not historical:
-                        dirty.add(reading.tag)
-                elif dirty and not historical and reading.tag in dirty:
-                    metric.properties.CopyFrom(self._qualities.good)
-                    dirty.discard(reading.tag)
+                    reading = self._odd(metric, kind, reading)  # noqa: PLW2901 - it may be bad after all
+                if reading.quality != "good" or reading.label is not None or (standing and reading.tag in standing):
+                    self._beside(metric, reading, standing, historical=historical)
         except (TypeError, ValueError, OverflowError):
             if reading is None:
                 raise
             raise UnfitError(reading.tag, reading.value) from None
         return ordered
+
+    def _odd(self, metric: Any, kind: DataType, reading: Reading) -> Reading:
+        """A value that takes more than setting a field; one that nobody can say is said to be bad."""
+        if finite(reading.value):
+            write(metric, kind, reading.value, uint32_long=self._uint32_long)
+            return reading
+        metric.is_null = True
+        return not_finite(reading)
+
+    def _beside(self, metric: Any, reading: Reading, standing: Standing, *, historical: bool) -> None:
+        """Quality and label. What was true then neither stands nor takes back anything."""
+        said = self._properties.of(reading, () if historical else standing.get(reading.tag, ()))
+        if said.properties.keys:
+            metric.properties.CopyFrom(said.properties)
+        if historical:
+            return
+        if said.standing:
+            standing[reading.tag] = said.standing
+        else:
+            standing.pop(reading.tag, None)
 
 
 def _bdseq(payload: Any, number: int, now: int) -> None:

@@ -1,58 +1,79 @@
-"""Quality of a metric as the standard's property: 0 BAD, 192 GOOD, 500 STALE; absent means GOOD (6.4.17).
+"""Properties of a metric beside its value.
 
-Uncertain values are STALE for a host: usable, but not as they should be. The OPC UA status stands beside it as `Code`,
-what a device said as `Reason`.
+`Quality` is the standard's: 0 BAD, 192 GOOD, 500 STALE; absent means GOOD (6.4.17). Uncertain values are STALE for a
+host: usable, but not as they should be. Beside it stand the OPC UA status as `Code`, what a device said as `Reason`,
+and the text of an enumerated value as `Label`: the standard has no place of its own for it.
+
+Hosts keep the properties they were told last. So what does not hold any more is taken back once: GOOD, or null.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.core.flow import Reading
 from agent.encoders.sparkplug.datatypes import DataType
 from agent.encoders.sparkplug.schema import PropertySet
 
 BAD, GOOD, STALE = 0, 192, 500
+QUALITY, CODE, REASON, LABEL = "Quality", "Code", "Reason", "Label"
 _MOST = 1000  # distinct sets kept
 
+Keys = tuple[str, ...]
 
-def _text(properties: Any, key: str, text: str) -> None:
-    properties.keys.append(key)
-    properties.values.add(type=DataType.STRING, string_value=text.encode("utf-8", "replace").decode())
+
+class Said(NamedTuple):
+    """A ready property set, and which keys of it will have to be taken back."""
+
+    properties: Any
+    standing: Keys
+
+
+class Properties:
+    """Ready property sets, made once each."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str | None, str | None, str | None, Keys], Said] = {}
+
+    def of(self, reading: Reading, standing: Keys = ()) -> Said:
+        """What to say of a reading where `standing` was said before."""
+        key = (reading.quality, reading.code, reading.reason, reading.label, standing)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST:  # reasons with numbers in them
+                self._known.clear()
+            known = self._known[key] = _made(reading, standing)
+        return known
+
+
+def _made(reading: Reading, standing: Keys) -> Said:
+    properties = PropertySet()
+    if reading.quality != "good":
+        _number(properties, QUALITY, STALE if reading.quality == "uncertain" else BAD)
+        _texts(properties, {CODE: reading.code, REASON: reading.reason})
+    _texts(properties, {LABEL: reading.label})
+    now = tuple(properties.keys)
+    for key in standing:
+        if key == QUALITY and key not in now:
+            _number(properties, QUALITY, GOOD)
+        elif key not in now:
+            properties.keys.append(key)
+            properties.values.add(type=DataType.STRING, is_null=True)
+    return Said(properties, now)
+
+
+def describe(metric: Any, unit: str | None, description: str | None) -> None:
+    """Engineering unit and description, in births."""
+    _texts(metric.properties, {"engUnit": unit, "documentation": description})
+
+
+def _texts(properties: Any, texts: dict[str, str | None]) -> None:
+    for key, text in texts.items():
+        if text is not None:
+            properties.keys.append(key)
+            properties.values.add(type=DataType.STRING, string_value=text.encode("utf-8", "replace").decode())
 
 
 def _number(properties: Any, key: str, number: int) -> None:
     properties.keys.append(key)
     properties.values.add(type=DataType.INT32, int_value=number)
-
-
-class Qualities:
-    """Ready property sets, made once each."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str | None, str | None], Any] = {}
-        self.good = PropertySet()
-        _number(self.good, "Quality", GOOD)
-
-    def of(self, reading: Reading) -> Any:
-        """The properties of a reading that is not good."""
-        key = (reading.quality, reading.code, reading.reason)
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= _MOST:  # reasons with numbers in them
-                self._known.clear()
-            known = self._known[key] = PropertySet()
-            _number(known, "Quality", STALE if reading.quality == "uncertain" else BAD)
-            if reading.code is not None:
-                _text(known, "Code", reading.code)
-            if reading.reason is not None:
-                _text(known, "Reason", reading.reason)
-        return known
-
-
-def describe(metric: Any, unit: str | None, description: str | None) -> None:
-    """Engineering unit and description, in births."""
-    if unit is not None:
-        _text(metric.properties, "engUnit", unit)
-    if description is not None:
-        _text(metric.properties, "documentation", description)

@@ -10,17 +10,18 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from agent.core.flow import Batch, Limits, Message, Online, Opening, Reading, Record, Stream
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
 from agent.encoders.sparkplug import SparkplugConfig
 from tests.integration.sparkplug.conftest import PRESS, VALUES
+from tests.interop.foreign import venv
 from tests.unit.encoders.conftest import DictMemo
 
 T0 = 1_795_330_800_000
@@ -67,17 +68,13 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pysparkplug(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pysparkplug() -> str:
     """A Python of its own with pysparkplug, which wants another paho than we do."""
-    folder = tmp_path_factory.mktemp("pysparkplug")
-    need(sys.executable, "-m", "venv", str(folder / "venv"), cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    need(str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "pysparkplug==0.6.1", cwd=folder)
-    return python
+    return venv("pysparkplug==0.6.1")
 
 
 def messages(tags: tuple[TagInfo, ...], values: dict[str, Any], **config: Any) -> list[Message]:
-    """NBIRTH, DBIRTH, live DDATA, historical DDATA."""
+    """NBIRTH, DBIRTH, live DDATA with a bad value, historical DDATA, live DDATA with what is good again and a label."""
     image = Image(AgentInfo("gw-01", "1.2.3", "h"))
     image.add("press", location=["hall"], tags=tags, cat=1, now=T0)
     image.set_state("press", "online", now=T0)
@@ -92,10 +89,14 @@ def messages(tags: tuple[TagInfo, ...], values: dict[str, Any], **config: Any) -
     said = [*dialogue(Opening(ts=T0, streams=()))]
     bad = Reading(tag="temperature", value=None, ts=T0, quality="bad", code="BadSensorFailure")
     live = Batch(device="press", ts=T0, readings=[*readings, bad], bad=1)
-    for seq, (content, historical) in enumerate(((live, False), (batch, True)), 1):
+    labelled = Reading(tag="delta", value=12, ts=T0, quality="good", label="läuft")
+    again = Batch(
+        device="press", ts=T0, readings=[structs.replace(bad, value=1.5, quality="good", code=None), labelled]
+    )
+    for seq, (content, historical) in enumerate(((live, False), (batch, True), (again, False)), 1):
         stream = Stream("01KB2X", "press", 3)
         said += dialogue(Record(row=seq, stream=stream, seq=seq, ts=T0, content=content, historical=historical))
-    assert [message.topic.split("/")[2] for message in said] == ["NBIRTH", "DBIRTH", "DDATA", "DDATA"]
+    assert [message.topic.split("/")[2] for message in said] == ["NBIRTH", "DBIRTH", "DDATA", "DDATA", "DDATA"]
     return said
 
 
@@ -128,12 +129,17 @@ def test_sparkplug_payload_reads_births(npm: Path):
 def test_sparkplug_payload_reads_data(npm: Path):
     """With types in data it understands all of it; quality and history are seen."""
     said = messages(PRESS, VALUES, uint32="long", datatypes="always", aliases=False)
-    live, late = by_node(npm, said)[2:]
+    live, late, again = by_node(npm, said)[2:]
     values = {metric["name"]: metric["value"] for metric in late["metrics"]}
     assert {tag: values[tag] for tag in SCALARS} == {tag: spelled(value) for tag, value in SCALARS.items()}
     assert all(metric["historical"] for metric in late["metrics"])
     assert live["metrics"][-1]["properties"]["Quality"] == {"type": "Int32", "value": 0}
     assert not any(metric["historical"] for metric in live["metrics"])
+    properties = [metric["properties"] for metric in again["metrics"]]
+    assert properties == [
+        {"Quality": {"type": "Int32", "value": 192}, "Code": {"type": "String", "value": None}},
+        {"Label": {"type": "String", "value": "läuft"}},
+    ]
 
 
 def test_sparkplug_payload_reads_uint32_only_from_long(npm: Path):
@@ -142,18 +148,19 @@ def test_sparkplug_payload_reads_uint32_only_from_long(npm: Path):
     assert next(metric for metric in birth["metrics"] if metric["name"] == "count")["value"] is None
 
 
-def test_pysparkplug_reads_births_and_data(pysparkplug: Path):
+def test_pysparkplug_reads_births_and_data(pysparkplug: str):
     """Every scalar type, by name in births and by alias in data."""
     tags = tuple(info for info in PRESS if info.tag != "profile")
     values: dict[str, Any] = {**SCALARS, "delta": 12}
     said = messages(tags, values, datatypes="always")
-    kinds = ("NBirth", "DBirth", "DData", "DData")
+    kinds = ("NBirth", "DBirth", "DData", "DData", "DData")
     lines = "\n".join(f"{kind} {message.payload.hex()}" for kind, message in zip(kinds, said, strict=True))
     run = subprocess.run(
         [pysparkplug, "-c", DECODE_PY], input=lines, text=True, check=True, capture_output=True, timeout=60
     )
-    node, birth, live, late = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [one["seq"] for one in (node, birth, live, late)] == [0, 1, 2, 3]
+    node, birth, live, late, again = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [one["seq"] for one in (node, birth, live, late, again)] == [0, 1, 2, 3, 4]
+    assert [one["value"] for one in again["metrics"]] == ["1.5", "12"]
     assert node["metrics"][0] == {
         "name": "bdSeq", "alias": None, "type": "INT64", "value": "0", "historical": False, "null": False,
     }  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 
-from agent.consumer.sparkplug.wire import Payload, decode
+from agent.consumer.sparkplug.wire import Metric, Payload, decode
 from agent.core.errors import Rejected
 from agent.core.flow import (
     Batch,
@@ -222,6 +223,91 @@ def test_quality_is_said_while_it_is_not_good_and_once_when_it_is_again(scene: S
     assert qualities == [0, 192, None]
 
 
+def spoken(metric: Metric) -> dict[str, object]:
+    """Properties of a metric; None is null."""
+    return {key: one.value for key, one in zip(metric.keys, metric.properties, strict=True)}
+
+
+def test_what_was_said_of_a_value_is_taken_back(scene: Scene):
+    """Hosts keep the properties they were told last: code and reason of a fault must not stand beside a good value."""
+    scene.add()
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(5)]))
+    scene.open()
+    assert spoken(only(scene.record(bad())).metrics[0]) == {
+        "Quality": 0, "Code": "BadSensorFailure", "Reason": "wire broken",
+    }  # fmt: skip
+    doubtful = Reading("a", 5, NOW, "uncertain", code="UncertainSensorNotAccurate")
+    taken = only(scene.record(doubtful)).metrics[0]
+    assert spoken(taken) == {"Quality": 500, "Code": "UncertainSensorNotAccurate", "Reason": None}
+    assert [one.is_null for one in taken.properties] == [False, False, True]
+    assert spoken(only(scene.record(good(1))).metrics[0]) == {"Quality": 192, "Code": None}
+    assert spoken(only(scene.record(good(2))).metrics[0]) == {}
+
+
+def labelled(value: int, label: str | None, **keys: Any) -> Reading:
+    return Reading("a", value, NOW, "good", label=label, **keys)
+
+
+def test_the_text_of_a_value_stands_beside_it(scene: Scene):
+    """In births, data and history; a value without one takes the last one back, history takes back nothing."""
+    scene.add()
+    scene.image.update(Batch(device="press", ts=NOW, readings=[labelled(1, "running")]))
+    assert spoken(decode(scene.open()[1].payload).metric("a")) == {"Label": "running"}
+    assert spoken(only(scene.record(labelled(0, "gestört"))).metrics[0]) == {"Label": "gestört"}
+    assert spoken(only(scene.record(labelled(1, "running"), historical=True)).metrics[0]) == {"Label": "running"}
+    assert spoken(only(scene.record(labelled(7, None), historical=True)).metrics[0]) == {}
+    assert spoken(only(scene.record(labelled(7, None))).metrics[0]) == {"Label": None}
+    assert spoken(only(scene.record(labelled(8, None))).metrics[0]) == {}
+    assert spoken(only(scene.record(labelled(1, "running"))).metrics[0]) == {"Label": "running"}
+    assert spoken(only(scene.record(bad())).metrics[0])["Label"] is None
+
+
+def test_a_recovery_is_said_also_where_a_record_is_cut(scene: Scene):
+    """What was made and not sent has not been said."""
+    tags = [TagInfo(f"t{n}", "string") for n in range(40)]
+    scene.add("press", *tags)
+    scene.open(max_packet_bytes=3000)  # nothing was read: all are BAD
+    messages = scene.record(*(good("x" * 100, info.tag) for info in tags))
+    assert len(messages) > 1
+    qualities = [spoken(metric)["Quality"] for message in messages for metric in decode(message.payload).metrics]
+    assert qualities == [192] * 40
+
+
+def test_a_rejected_record_has_said_nothing(scene: Scene):
+    """One value is larger than the broker takes: the recovery of the others is said with the next record."""
+    scene.add("press", TagInfo("a", "int16"), TagInfo("b", "string"))
+    scene.open(max_packet_bytes=1000)
+    with pytest.raises(Rejected, match="tag b"):
+        scene.record(good(1), good("x" * 2000, "b"))
+    assert spoken(only(scene.record(good(2))).metrics[0]) == {"Quality": 192, "Code": None}
+
+
+def test_a_value_beyond_its_float_is_no_infinity(scene: Scene):
+    """Protobuf would make infinity of it, with quality good: the type grows instead, to what says it exactly."""
+    scene.add("press", TagInfo("a", "float32"))
+    scene.open()
+    birth, data = scene.record(good(3.5e38))
+    assert decode(birth.payload).metric("a").datatype == 10
+    assert decode(data.payload).metrics[0].value == 3.5e38
+    birth, data = scene.record(good(2**53 + 1))
+    assert decode(birth.payload).metric("a").datatype == 12
+    assert decode(data.payload).metrics[0].value == str(2**53 + 1)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "float64[]", "int16", "string", None])
+@pytest.mark.parametrize("value", [math.nan, -math.inf, [1.5, math.nan], {"x": [math.inf]}])
+def test_what_is_not_finite_is_bad_and_null(scene: Scene, kind: str | None, value: object):
+    """In births and in data; it teaches no type."""
+    scene.add("press", TagInfo("a", kind))
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(value)]))
+    born = decode(scene.open()[1].payload).metric("a")
+    metric = only(scene.record(good(value))).metrics[0]
+    for one in (born, metric):
+        assert (one.is_null, one.value, spoken(one)["Quality"]) == (True, None, 0)
+        assert spoken(one)["Code"] == "BadOutOfRange"
+    assert only(scene.record(good(value), historical=True)).metrics[0].is_null
+
+
 def test_history_does_not_touch_live_quality(scene: Scene):
     """A bad value of yesterday does not make today's good one a recovery."""
     scene.add()
@@ -238,7 +324,7 @@ def test_metrics_stand_in_the_order_of_their_times(scene: Scene):
     scene.open()  # nothing was read: both are BAD
     payload = only(scene.record(good(1, "a", NOW + 5), good(2, "b", NOW + 1)))
     assert [metric.timestamp for metric in payload.metrics] == [NOW + 1, NOW + 5]
-    assert [metric.keys for metric in payload.metrics] == [["Quality"], ["Quality"]]
+    assert [metric.keys for metric in payload.metrics] == [["Quality", "Code"], ["Quality", "Code"]]
 
 
 def test_a_value_that_does_not_fit_its_type_widens_it(scene: Scene):

@@ -24,7 +24,10 @@ def spelled(message: Message) -> str:
         words.append(DataType(one.datatype).name if one.datatype else "")
         words += ["null" if one.is_null else f"{one.value_field} {one.value}", f"at {one.timestamp}"]
         words += ["historical"] if one.is_historical else []
-        words += [f"{key}={value.value}" for key, value in zip(one.keys, one.properties, strict=True)]
+        words += [
+            f"{key}={'null' if value.is_null else value.value}"
+            for key, value in zip(one.keys, one.properties, strict=True)
+        ]
         lines.append("  " + "  ".join(word for word in words if word))
     return "\n".join(lines)
 
@@ -32,12 +35,17 @@ def spelled(message: Message) -> str:
 def session() -> str:
     """A short life of one edge node."""
     scene = Scene()
-    scene.add("press", TagInfo("temperature", "float32", "Cel", "oil"), TagInfo("count", "uint32"))
-    scene.image.update(Batch(device="press", ts=NOW, readings=[good(61.5, "temperature", NOW - 20)]))
+    scene.add(
+        "press", TagInfo("temperature", "float32", "Cel", "oil"), TagInfo("count", "uint32"), TagInfo("mode", "uint8")
+    )
+    running = Reading(tag="mode", value=1, ts=NOW - 20, quality="good", label="running")
+    scene.image.update(Batch(device="press", ts=NOW, readings=[good(61.5, "temperature", NOW - 20), running]))
     scene.memo.clear()
     messages = [scene.dialogue.connecting(), *scene.open()]
     scene.now += 1000
     messages += scene.record(good(62.25, "temperature", NOW + 990), bad("count", NOW + 990))
+    stopped = Reading(tag="mode", value=0, ts=NOW + 991, quality="good", label="stopped")
+    messages += scene.record(good(8, "count", NOW + 991), stopped)
     messages += scene.record(Reading(tag="count", value=7, ts=NOW - 60_000, quality="good"), historical=True)
     scene.image.set_state("press", "offline", now=NOW, reason="cable")
     messages += scene.changed()
