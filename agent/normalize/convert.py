@@ -3,6 +3,9 @@
 A converter returns the bare value where nothing is wrong (the path that must be fast), else a :class:`Verdict`. It
 never raises. Arithmetic is IEEE double (``raw * scale + offset``) unless raw, scale and offset are all integers: then
 it is exact. NaN, infinities and integers beyond 64 bits are bad, BadOutOfRange: no message can carry them.
+
+An array or a structure with one such element is bad as a whole, without a value: there is one quality for all of it,
+and a hole would pass for an element, or move the others. That is decided here, for every encoder alike.
 """
 
 from __future__ import annotations
@@ -169,11 +172,11 @@ class _Careful:
     def _array(self, raw: list[object] | tuple[object, ...]) -> object:
         values: list[object] = []
         doubt: Verdict | None = None
-        for element in raw:
+        for at, element in enumerate(raw):
             value = self(element)
             if type(value) is Verdict:
                 if quality_of(value.status) == "bad":
-                    return Verdict(value.status, value.reason)  # a hole in an array is no value to publish
+                    return Verdict(value.status, f"element {at}: {value.reason}")
                 doubt, value = value, value.value
             values.append(value)
         return values if doubt is None else Verdict(doubt.status, doubt.reason, values)

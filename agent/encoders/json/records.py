@@ -16,7 +16,7 @@ from agent.encoders.common.wire import overhead
 
 _MAX_EXACT = 2**53 - 1
 _INT64 = ("int64", "uint64")
-_NULL = b'"value":null'
+_NULL = b"null"
 
 
 class JsonRenderer:
@@ -58,7 +58,7 @@ class JsonRenderer:
         )  # fmt: skip
         payload = encode(envelope)
         if payload.count(_NULL) > batch.bad:
-            # msgspec writes NaN and infinity as null; such a value must not pass as good
+            # msgspec writes NaN and infinity as null, in an array, too; such a value must not pass as good
             envelope.readings = readings = without_nonfinite(readings)
             payload = encode(envelope)
         topic = self.topic(batch.device)

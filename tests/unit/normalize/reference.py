@@ -189,9 +189,9 @@ def convert(tag: TagBase, raw: Any) -> Converted:  # noqa: PLR0911 - one rule af
 def array(tag: TagBase, raw: list[Any]) -> Converted:
     """One bad element spoils the array."""
     parts = [convert(tag, element) for element in raw]
-    for _, status, reason in parts:
+    for at, (_, status, reason) in enumerate(parts):
         if quality_of(status) == "bad":
-            return None, status, reason
+            return None, status, f"element {at}: {reason}"
     return [value for value, _, _ in parts], max((status for _, status, _ in parts), default=0), None
 
 
