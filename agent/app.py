@@ -24,6 +24,7 @@ from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Line, OutboxStats, RouteInfo
+from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
 from agent.runtime.catalogue import Catalogues
@@ -62,6 +63,7 @@ class _App:
         self._clock = clock
         self._started = clock.now_ms()
         self._ready = False
+        self._sessions = Sessions()
         self._tasks: dict[str, Task[None]] = {}
         self._routes: Sequence[Route] = ()
         self._image = Image(AgentInfo(config.agent.id, __version__, config_hash))
@@ -101,6 +103,7 @@ class _App:
             qos=config.qos,
             max_message_bytes=config.max_message_bytes,
             wants=wants,
+            sessions=self._sessions,
         )
         outbox = open_outbox(
             self.data_dir,

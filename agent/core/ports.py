@@ -12,11 +12,12 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from agent.core.clock import Clock
 from agent.core.flow import Batch, DialogueEvent, Gap, Incoming, Limits, Message, Record, Sample, Stream
 from agent.core.image import Image
+from agent.core.sessions import Sessions
 
 RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
 ResponseT_co = TypeVar("ResponseT_co", covariant=True)
@@ -177,6 +178,7 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     qos: int = 1
     max_message_bytes: int = 96 * 1024
     wants: Callable[[str], bool] = lambda _device: True  #: the route's `devices:` globs
+    sessions: Sessions = field(default_factory=Sessions)  #: of all routes of this run
 
 
 class Encoder(Protocol):

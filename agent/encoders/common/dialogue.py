@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -38,8 +37,6 @@ from agent.telemetry.logging import get_logger
 log = get_logger("encoder")
 
 _now_ms = SystemClock().now_ms
-#: Sessions of our own that are known again when the broker tells of them.
-_OWN_SESSIONS = 100
 
 
 class StatusEncoder:
@@ -52,11 +49,9 @@ class StatusEncoder:
         self._route = route
         self._make = make
         self._now_ms = now_ms
-        self._spoken: deque[str] = deque(maxlen=_OWN_SESSIONS)
 
     def begin(self, image: Image, memo: Memo, /) -> StatusDialogue:
-        session = ulid(self._now_ms())
-        return StatusDialogue(self._route, image, memo, self._make, session=session, spoken=self._spoken)
+        return StatusDialogue(self._route, image, memo, self._make, now_ms=self._now_ms)
 
 
 class _Heard(Struct):
@@ -67,7 +62,7 @@ class _Heard(Struct):
 
 
 class StatusDialogue:
-    """See `agent.core.ports.Dialogue`. `session` names it in every status it writes."""
+    """See `agent.core.ports.Dialogue`."""
 
     def __init__(
         self,
@@ -76,12 +71,12 @@ class StatusDialogue:
         memo: Memo,
         make: MakeRenderer,
         *,
-        session: str,
-        spoken: deque[str] | None = None,
+        now_ms: Callable[[], int] = _now_ms,
     ) -> None:
-        self.session = session
-        self._spoken = spoken if spoken is not None else deque[str]()  # sessions of this run that said online
-        self._earlier = tuple(self._spoken)
+        self.session = session = ulid(now_ms())  #: names it in every status it writes
+        self._now_ms = now_ms
+        self._before = route.sessions.newest(route.name)
+        self._streams: Sequence[Stream] = ()
         self.conflict: str | None = None  #: session of another agent that writes our status
         self._route = route
         self._image = image
@@ -109,13 +104,14 @@ class StatusDialogue:
             case Tick():
                 self._topics.settle({stream.device for stream in event.streams})
                 self._values.settle()
+                self._streams = event.streams
                 return [self._agent("online", event.ts, event.streams)]
             case Online():
                 return self._online(event)
             case Offline():
                 return [self._agent("offline", event.ts, event.streams)]
             case Incoming():
-                self._heard(event)
+                return self._heard(event)
         return []
 
     def _make_renderer(self) -> Renderer:
@@ -132,7 +128,8 @@ class StatusDialogue:
 
     def _online(self, event: Online) -> list[Message]:
         self._limits = event.limits
-        self._spoken.append(self.session)
+        self._streams = event.streams
+        self._route.sessions.spoke(self._route.name, self.session)
         self._renderer = self._make_renderer()
         messages = [self._agent("online", event.ts, event.streams)]
         self._topics.place(self._image)
@@ -200,22 +197,27 @@ class StatusDialogue:
         wanted = {name: self._renderer.stays(name) for name in self._image.devices if self._route.wants(name)}
         return [retained.empty(topic) for topic in self._values.keep(wanted)]
 
-    # --- another agent under our name ---------------------------------------------------------------------------------
+    # --- who else speaks under our name -------------------------------------------------------------------------------
 
-    def _heard(self, incoming: Incoming) -> None:
+    def _heard(self, incoming: Incoming) -> list[Message]:
         if incoming.topic != self._topics.agent_status:
-            return
+            return []
         try:
             heard = msgspec.json.decode(incoming.payload, type=_Heard)
         except msgspec.DecodeError:
-            return
-        if self.conflict is None and (self._followed(heard) if incoming.retain else self._beside(heard)):
+            return []
+        if heard.session in self._route.sessions:
+            return self._corrected(heard) if not incoming.retain else []
+        if self.conflict is None and (self._followed(heard) if incoming.retain else heard.state == "online"):
             self.conflict = heard.session
             log.error("route.conflict", agent=self._route.agent, topic=incoming.topic, session=heard.session)
+        return []
 
-    def _beside(self, heard: _Heard) -> bool:
-        """Whether somebody else speaks while we do."""
-        return heard.state == "online" and heard.session != self.session
+    def _corrected(self, heard: _Heard) -> list[Message]:
+        """Another route of ours was cut off, and its will calls the agent offline: we are here."""
+        if heard.state == "online" or heard.session == self.session:
+            return []
+        return [self._agent("online", self._now_ms(), self._streams)]
 
     def _followed(self, heard: _Heard) -> bool:
         """Whether somebody else has spoken since we last did: two agents that share a client_id put each other out.
@@ -223,8 +225,7 @@ class StatusDialogue:
         What is retained when a run begins is our own past; so is what is older than what we said, at a broker that was
         restored.
         """
-        earlier = self._earlier
-        return bool(earlier) and heard.session not in {*earlier, self.session} and heard.session > earlier[-1]
+        return self._before is not None and heard.session > self._before
 
 
 def _told(stream: Stream) -> int:

@@ -38,7 +38,7 @@ class Stage:
         self.image.add(name, location=location, tags=infos, cat=cat, now=NOW)
 
     def begin(self, *, config: EncoderConfig | None = None, **route) -> StatusDialogue:
-        encoder = (config or JsonConfig()).build(RouteInfo(name="plant", agent="gw-01", **route))
+        encoder = (config or JsonConfig()).build(RouteInfo(**{"name": "plant", "agent": "gw-01", **route}))
         dialogue = encoder.begin(self.image, self.memo)
         assert isinstance(dialogue, StatusDialogue)
         return dialogue

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from agent.core.flow import DeviceChanged, Incoming, Message, Offline, Stream, Tick
 from agent.core.image import TagInfo
 from agent.core.ports import RouteInfo
+from agent.core.sessions import REMEMBERED, Sessions
 from agent.encoders.common.dialogue import StatusDialogue
 from agent.encoders.json import JsonConfig
 from agent.encoders.schema import KINDS, message_schema
@@ -265,6 +266,34 @@ def test_who_speaks_between_our_sessions_is_a_conflict(stage: Stage) -> None:
         third = connect(older)  # a broker restored from an old copy
         assert [one.conflict for one in (first, second, third)] == [None, None, None]
         assert connect(newer).conflict == newer
+    assert [line["event"] for line in logs] == ["route.conflict"]
+
+
+def test_two_routes_of_one_run_are_one_agent(stage: Stage) -> None:
+    """What another route of ours says is no conflict, and its will does not leave the agent offline for everybody."""
+    sessions = Sessions()
+    one, other = (stage.begin(name=name, sessions=sessions) for name in ("one", "other"))
+    [online, *_] = stage.online(other)
+    stage.online(one)
+    with capture_logs() as logs:
+        assert one(Incoming(topic=STATUS, payload=online.payload)) == []
+        assert one(Incoming(topic=STATUS, payload=online.payload, retain=True)) == []
+        assert other.will is not None
+        assert one(Incoming(topic=STATUS, payload=other.will.payload, retain=True)) == []
+        [answer] = one(Incoming(topic=STATUS, payload=other.will.payload))
+        assert (answer.topic, answer.retain) == (STATUS, True)
+        assert (said(answer)["state"], said(answer)["session"]) == ("online", one.session)
+        assert one(Incoming(topic=STATUS, payload=answer.payload)) == []
+        assert one.will is not None
+        assert one(Incoming(topic=STATUS, payload=one.will.payload)) == []
+    assert not logs
+    for _ in range(REMEMBERED + 1):  # a route that comes and goes does not push out the other
+        stage.online(stage.begin(name="one", sessions=sessions))
+    assert other.session in sessions
+    stranger = stage.begin(name="one")
+    [strange, *_] = stage.online(stranger)
+    with capture_logs() as logs:
+        one(Incoming(topic=STATUS, payload=strange.payload))
     assert [line["event"] for line in logs] == ["route.conflict"]
 
 
