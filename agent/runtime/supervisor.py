@@ -7,6 +7,7 @@ is a bug: one traceback, a counter, then as transient.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -92,7 +93,11 @@ class Supervisor:
             current = Attempt(self._clock)
             try:
                 await attempt(current)
-            except Exception as error:  # noqa: BLE001 - this is the one place that swallows
+            except Exception as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # A task group that fails while it is cancelled tells of the failure only.
+                    raise asyncio.CancelledError from error
                 failure = judge(error)
                 self._say(failure, error)
             else:

@@ -151,3 +151,26 @@ async def test_the_memory_of_bugs_is_bounded() -> None:
             await clock.advance(3 * MOST_BUGS)
     assert not pending
     assert len(supervisor._bugs_said) == MOST_BUGS
+
+
+async def test_cancelled_in_the_moment_of_a_failure() -> None:
+    """A task group that fails while it is cancelled raises its failure only: the supervisor ends all the same."""
+    clock = ManualClock()
+    broken = asyncio.Event()
+
+    async def fail() -> None:
+        await broken.wait()
+        reason = "gone"
+        raise ConnectionLost(reason)
+
+    async def attempt(_: Attempt) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            await asyncio.Event().wait()
+
+    task = asyncio.get_running_loop().create_task(Supervisor("x", clock=clock, backoff=Backoff()).run(attempt))
+    await clock.advance(1)
+    broken.set()
+    task.cancel()
+    await clock.advance(0)
+    assert task.cancelled()
