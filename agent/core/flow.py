@@ -171,9 +171,12 @@ class Limits(Struct, kw_only=True):
     mqtt: Literal["5", "3.1.1"]
     window: int  #: unacknowledged messages: min(configured, Receive Maximum)
     max_packet_bytes: int | None = None
+    max_rate: float | None = None  #: messages per second; learned, no broker announces it
     max_qos: int = 2
     retain_available: bool = True
-    keep_alive: float = 30.0  #: seconds, the server's word where it gave one
+    keep_alive: float = (
+        30.0  #: seconds in which a dead link is noticed: what is configured, or less where the server asks
+    )
     client_id: str = ""
     server: str = ""  #: host:port of the broker
     servers: int = 1  #: how many there are to choose from

@@ -241,6 +241,14 @@ class Publisher(Protocol):
         """
 
 
+@runtime_checkable
+class Learning(Publisher, Protocol):
+    """A publisher that learns what its broker takes, and is to know it again after a restart."""
+
+    def recall(self, memo: Memo, /) -> None:
+        """Before the first opening: what earlier runs have learned is in there, what this one learns goes there."""
+
+
 class Session(Protocol):
     """One connection to a broker."""
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from agent.core.clock import Clock
-from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
+from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Record
 from agent.core.ports import Outbox, Reader
 from agent.runtime.lanes import LanePlan, TokenBucket
@@ -48,6 +48,7 @@ class Hooks(NamedTuple):
     say_refused: Callable[[str, str], None]  #: reason, device
     opened: Callable[[], None] = lambda: None  #: records may flow
     held: Callable[[str], None] = lambda _why: None  #: records have to wait
+    remember: Callable[[], None] = lambda: None  #: what is known of suspects has changed
 
 
 class Cut:
@@ -73,7 +74,6 @@ class Cut:
         self._parked: dict[str, float] = {}
         self._paused_until = 0.0
         self._flying: set[Future[None]] = set()
-        self._refusals: dict[int, int] = {}
         self._suspects = suspects if suspects is not None else Suspects()
         self._suspects.session(talk.limits.max_packet_bytes)
         self._alone = asyncio.Lock()  #: held while something is sent next to a suspect
@@ -228,6 +228,14 @@ class Cut:
         except Rejected as never:
             self._quarantine(record, reader, never.reason)
             return None
+        except AgentError:
+            raise
+        except Exception as bug:
+            # Ours: it ends the session like any bug, but it must not stand in front of all others for ever.
+            if not self._suspects.unsayable(record):
+                raise
+            self._quarantine(record, reader, f"we cannot say it, {type(bug).__name__}: {bug}; please report this")
+            return None
         self._flying.add(outcome)
         outcome.add_done_callback(partial(self._answered, record, reader))
         self._bytes.inc(size)
@@ -243,10 +251,8 @@ class Cut:
         if error is None:
             self._result["ok"].inc()
             self.heard = True
-            if self._suspects:
+            if self._suspects.remembers:
                 self._suspects.cleared(record)
-            if self._refusals:
-                self._refusals.pop(record.row, None)
             linger = 0.0 if self._hurried else self._talk.linger
             if linger:
                 if isinstance(record.content, Batch):
@@ -273,8 +279,7 @@ class Cut:
             self._paused_until = self._clock.monotonic() + retry_after
             reader.retry(record)
             return
-        attempts = self._refusals[record.row] = self._refusals.get(record.row, 0) + 1
-        if limit is not None and attempts >= limit:
+        if limit is not None and (attempts := self._suspects.refused(record)) >= limit:
             self._quarantine(record, reader, f"{error.reason}, {attempts} times")
         elif retry_after >= PARKING or len(self._later) >= MAX_WAITING:
             self._parked[device] = self._clock.monotonic() + retry_after
@@ -283,7 +288,8 @@ class Cut:
 
     def _quarantine(self, record: Record, reader: Reader, reason: str) -> None:
         self._result["rejected"].inc()
-        self._refusals.pop(record.row, None)
+        self._suspects.gone(record)
+        self._hooks.remember()
         stream = record.stream
         where = {"publisher": self._name, "device": stream.device, "epoch": stream.epoch, "seq": record.seq}
         log.error("route.quarantined", reason=reason, **where)

@@ -19,7 +19,7 @@ from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
-from agent.core.ports import Dialogue, Encoder, Outbox, Publisher, Session, Stateful, WillMaker
+from agent.core.ports import Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.cut import Cut, Hooks
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
@@ -124,6 +124,9 @@ class Route:
     async def _attempt(self, attempt: Attempt) -> None:
         if self._leaving.is_set():
             return
+        self._suspects.recall(self.outbox.memo)
+        if isinstance(self._publisher, Learning) and self._dialogue is None:
+            self._publisher.recall(self.outbox.memo)
         dialogue = self._dialogue = self._encoder.begin(self._image, self.outbox.memo)
         await self.outbox.flush()  # what the dialogue put into the memo is durable before the CONNECT
         will = self._will_maker(dialogue) if isinstance(dialogue, Stateful) else dialogue.will
@@ -134,6 +137,9 @@ class Route:
                 await self._converse(session, dialogue)
         except _WithWillError:
             self._is_offline("stopped")
+        finally:
+            self._suspects.ended()
+            self._suspects.keep(self.outbox.memo)  # durable before the next CONNECT
         if isinstance(dialogue, Stateful) and not self._leaving.is_set():
             raise ConnectionLost(dialogue.why)
 
@@ -158,7 +164,12 @@ class Route:
             clock=self._clock,
             replay=self._replay,
             hooks=Hooks(
-                self._image.settle, self._snapshot, self._say_refused, partial(self._is_online, session), self._is_held
+                settle=self._image.settle,
+                snapshot=self._snapshot,
+                say_refused=self._say_refused,
+                opened=partial(self._is_online, session),
+                held=self._is_held,
+                remember=partial(self._suspects.keep, self.outbox.memo),
             ),
             suspects=self._suspects,
         )

@@ -171,12 +171,21 @@ EVENTS: dict[str, Event] = {
     ),
     "mqtt.taken_over": Event(
         "error",
-        "The broker hangs up soon after each connect: another client probably uses our `client_id`, and each throws "
-        "the other out. Give every agent and publisher its own; we keep away for a minute at a time.",
+        "The broker says so (0x8E), or hangs up soon after each connect: another client probably uses our `client_id`, "
+        "and each throws the other out. Give every agent and publisher its own; we keep away for a minute at a time.",
     ),
     "mqtt.limit_learned": Event(
         "warning",
-        "The broker hung up on larger packets, three times without a word: from now on none is larger than this.",
+        "The broker hung up on larger packets, three times without a word or once saying so (0x95): from now on none "
+        "is larger than this. Kept over a restart, and forgotten after a week.",
+    ),
+    "mqtt.rate_learned": Event(
+        "warning", "The broker finds our message rate too high (0x96): from now on at most `per_second` messages."
+    ),
+    "mqtt.qos_lowered": Event(
+        "warning",
+        "The broker takes nothing above QoS 0. A record counts as delivered once a later round trip proves that the "
+        "broker has read it; whether it took it, nobody can tell.",
     ),
     "mqtt.subscribe_refused": Event(
         "warning", "The broker does not let us listen on `topics`; what comes there is not heard."

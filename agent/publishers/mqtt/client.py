@@ -20,11 +20,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
-from agent.publishers.mqtt.hooks import Client, Version
+from agent.publishers.mqtt.hooks import Client, Version, unacknowledged
 from agent.publishers.mqtt.link import LOCAL, Connack, Handler, Loss, said
 from agent.publishers.mqtt.thread import run_in_thread
 from agent.publishers.mqtt.wire import Packed
 
+#: A PINGREQ follows so much silence, and so long its answer is waited for, in keep-alives: with two ticks of the look
+#: at it a dead link is noticed within one keep-alive.
+SILENCE = 0.44
+TICK = 0.05
 _MAX_READS = 64  # turns of paho's reader before the loop may do something else
 
 
@@ -44,6 +48,7 @@ class Connection:
         self._gone = asyncio.Event()
         self._loss: Loss | None = None
         self._fd = -1
+        self._unsent, self._heard_at = 0, 0.0
         self._answered = self._flushing = self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -81,7 +86,8 @@ class Connection:
             self.abort("gave up connecting")
             raise
         if connack.code == 0:
-            self._watch(connack.keep_alive or keep_alive)
+            # the broker's word bounds our silence from above; nothing forbids to look more often
+            self._watch(min(connack.keep_alive or keep_alive, keep_alive))
         return connack
 
     @property
@@ -110,14 +116,25 @@ class Connection:
         self._readable()
 
     def _watch(self, keep_alive: float) -> None:
-        # twice 0.7 and one tick stay below one and a half times the keep-alive
-        self._client.pace(keep_alive * 0.7)
-        self._misc(min(1.0, keep_alive / 20))
+        self._client.pace(keep_alive * SILENCE)
+        self._misc(min(1.0, keep_alive * TICK))
 
     def _misc(self, every: float) -> None:
         if not self._gone.is_set():
-            self._guard(self._client.loop_misc)
+            self._guard(self._look)
             self._timer = self._loop.call_later(every, self._misc, every)
+
+    def _look(self) -> None:
+        """Is anybody there? A slow link that still moves is not dead, although a PINGREQ waits behind its load."""
+        client, unsent = self._client, unacknowledged(self._fd)
+        if unsent < self._unsent:
+            client.alive()
+            if self._handler is not None:
+                self._handler.moved()
+        elif client.heard_at != self._heard_at:
+            client.alive()
+        client.loop_misc()
+        self._unsent, self._heard_at = unsent, client.heard_at
 
     def _readable(self) -> None:
         self._guard(self._read)

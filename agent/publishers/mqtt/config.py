@@ -93,7 +93,7 @@ class MqttConfig(PublisherConfig):
     tls: TLSSettings | None = None
     """Certificates; only with mqtts://, which verifies against the system's authorities without it."""
     keep_alive: Interval = Field(default=30.0, ge=1, le=65535)
-    """A link that died without a word is noticed within one and a half times this."""
+    """A link that died without a word is noticed within this time."""
     connect_timeout: Interval = 10.0
     """For resolving, connecting, TLS and the broker's answer together."""
     window: int = Field(default=20, ge=1, le=10000)
@@ -152,8 +152,9 @@ class MqttConfig(PublisherConfig):
         return self
 
     def build(self, name: str, site: Site) -> Publisher:
+        from agent.publishers.mqtt.options import Options, Server
         from agent.publishers.mqtt.proxy import Proxy
-        from agent.publishers.mqtt.publisher import MqttPublisher, Options, Server
+        from agent.publishers.mqtt.publisher import MqttPublisher
 
         tls = self.tls or TLSSettings()
         servers = [(*split_url(url), websocket_path(url)) for url in (self.url, *self.other_urls)]

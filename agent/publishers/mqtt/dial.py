@@ -29,11 +29,16 @@ def tls_context(settings: TLSSettings) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.cert_file is not None:
         try:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+            # without a password OpenSSL would ask for one at the terminal, and hang there
+            context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
         except (OSError, ValueError) as error:
             where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
             raise TransientError(f"{where}: {error}", retry_after=_TLS_RETRY) from None
     return context
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
 
 
 class Dial:

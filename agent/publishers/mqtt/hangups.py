@@ -43,9 +43,9 @@ class Verdict(NamedTuple):
 class Hangups:
     """Counts from one session to the next."""
 
-    def __init__(self) -> None:
-        self._taken = 0
-        self._large = 0
+    def __init__(self, *, taken: int = 0, large: int = 0) -> None:
+        self.taken = taken  #: bytes of the largest packet this broker has acknowledged
+        self.large = large  #: hang-ups in a row with a larger one in flight
         self._short = 0
         self._idle = False
         self._said = False
@@ -56,19 +56,19 @@ class Hangups:
 
     def ended(self, end: End) -> Verdict:
         """A session is over."""
-        self._taken = max(self._taken, end.largest_taken)
+        self.taken = max(self.taken, end.largest_taken)
         return Verdict(self._too_large(end), *self._rival(end))
 
     def _too_large(self, end: End) -> int | None:
-        if not end.hung_up or end.largest_flying <= max(self._taken, SMALLEST):
+        if not end.hung_up or end.largest_flying <= max(self.taken, SMALLEST):
             if end.hung_up or end.largest_taken:
-                self._large = 0
+                self.large = 0
             return None
-        self._large += 1
-        if self._large < TRIES:
+        self.large += 1
+        if self.large < TRIES:
             return None
-        self._large = 0
-        return max(SMALLEST, self._taken, end.largest_flying // 2)
+        self.large = 0
+        return max(SMALLEST, self.taken, end.largest_flying // 2)
 
     def _rival(self, end: End) -> tuple[bool, float | None]:
         if not end.hung_up or end.lasted >= SOON:

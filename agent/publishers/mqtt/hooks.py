@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import sys
+import termios
+import time
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
@@ -42,6 +46,14 @@ class _WebSocket(paho._WebsocketWrapper):  # noqa: SLF001 - paho has no other do
 def upgrade(host: str, port: int, path: str, *, tls: bool) -> Callable[[socket.socket], Any]:
     """Makes a connected, blocking socket into one that speaks MQTT over WebSocket (MQTT 5: 6)."""
     return lambda sock: _WebSocket(sock, host, port, tls, path, None)
+
+
+def unacknowledged(fd: int) -> int:
+    """Bytes that we have written and the other end's TCP has not acknowledged; 0 where the system does not tell."""
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # closed, or another system
+        return 0
 
 
 class Client(paho.Client):
@@ -105,6 +117,17 @@ class Client(paho.Client):
             if code >= 0x80:
                 self.refused(code)  # a code paho does not know here, 0x99 for one
             raise
+
+    @property
+    def heard_at(self) -> float:
+        """When the last packet came, a PINGREQ went, or life was shown otherwise; monotonic seconds."""
+        return self._last_bytes_received
+
+    def alive(self) -> None:
+        """The other side shows life: a PINGREQ under way has all its time again."""
+        now = self._last_bytes_received = time.monotonic()
+        if self._ping_t:
+            self._ping_t = now
 
     def pace(self, seconds: float) -> None:
         """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""

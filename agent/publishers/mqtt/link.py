@@ -70,6 +70,9 @@ class Handler(Protocol):
     def ponged(self) -> None:
         """Its PINGRESP came."""
 
+    def moved(self) -> None:
+        """The other side has received more of what we sent, as the operating system tells."""
+
     def lost(self, loss: Loss, /) -> None:
         """The connection is gone. Said once."""
 

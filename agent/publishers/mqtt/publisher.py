@@ -7,57 +7,34 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from agent.core.clock import Clock
-from agent.core.errors import ConnectionLost, TransientError
-from agent.core.flow import Limits, Message
-from agent.core.ports import WillMaker
+from agent.core.errors import ConnectionLost, PermanentError, TransientError
+from agent.core.flow import Message
+from agent.core.ports import Memo, WillMaker
 from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.broker import TRIES, Broker, Brokers
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.dial import Dial
-from agent.publishers.mqtt.hangups import SMALLEST, End, Hangups
+from agent.publishers.mqtt.hangups import End
 from agent.publishers.mqtt.hooks import Version, upgrade
 from agent.publishers.mqtt.link import Connack, Loss
-from agent.publishers.mqtt.proxy import Proxy
+from agent.publishers.mqtt.options import Options, Server
 from agent.publishers.mqtt.session import MqttSession
-from agent.settings.base import TLSSettings
 from agent.settings.values import read_secret
 from agent.telemetry.logging import get_logger
 
 log = get_logger("mqtt")
 
-_SILENT_CLOSES = 3
-"""Closes without a CONNACK after which 3.1.1 is tried: old brokers hang up on a version they do not know."""
-
-
-class Server(Struct, frozen=True):
-    """One broker. `tls` None: not encrypted; `path`: over WebSocket."""
-
-    host: str
-    port: int
-    tls: TLSSettings | None = None
-    path: str | None = None
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """What a configuration says, ready for use."""
-
-    publisher: str
-    servers: tuple[Server, ...]
-    version: Literal["auto", "5", "3.1.1"]
-    client_id: str
-    username: str | None
-    password: str | None
-    password_file: Path | None
-    keep_alive: float
-    connect_timeout: float
-    window: int
-    hold_unheard: bool = False
-    proxy: Proxy | None = None
+_TAKEN_OVER = 0x8E
+#: A session this long ends what was said of a rival, seconds.
+_CALM = 600.0
+#: What nobody can tell with MQTT 3.1.1, for the log.
+_BLIND = (
+    "a message that access rules or a size limit forbid is acknowledged and dropped; limits and reasons are not told"
+)
 
 
 class _VersionRefused(TransientError):
@@ -69,23 +46,27 @@ class _Silent(ConnectionLost):
 
 
 class MqttPublisher:
-    """See `agent.core.ports.Publisher`. Remembers from one session to the next what this broker cannot do."""
+    """See `agent.core.ports.Learning`. Remembers from one session to the next what each broker cannot do."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._silent = 0
-        self._without: set[reasons.Without] = set()
-        self._window = options.window
-        self._max_packet: int | None = None
-        self._deaf_drops = 0
-        self._hangups = Hangups()
-        self._blind_said = False
+        self._brokers = Brokers([server.name for server in options.servers], options.publisher, clock)
+        self._said: set[str] = set()  # facts about the brokers that have been said
         self._turn = 0  # of the servers
+        self._refusals = 0  # attempts that failed in a row
 
     @property
     def _server(self) -> Server:
         return self._options.servers[self._turn % len(self._options.servers)]
+
+    @property
+    def _broker(self) -> Broker:
+        return self._brokers.of(self._turn)
+
+    def recall(self, memo: Memo, /) -> None:
+        """See the port."""
+        self._brokers.recall(memo)
 
     @asynccontextmanager
     async def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
@@ -93,9 +74,13 @@ class MqttPublisher:
         try:
             try:
                 connection, session = await self._connect(will, listens)
-            except TransientError:
-                self._hangups.failed()
+            except (TransientError, PermanentError) as error:
+                self._broker.hangups.failed()
+                self._refusals += 1
+                if self._refusals % len(self._options.servers):
+                    raise _next_one(error) from None
                 raise
+            self._refusals = 0
             broken = True
             try:
                 yield session
@@ -104,42 +89,55 @@ class MqttPublisher:
                 await connection.leave(with_will=broken)
         finally:
             self._turn += 1
+            self._brokers.keep()
 
     async def _connect(
         self, will: Message | WillMaker | None, listens: Sequence[str]
     ) -> tuple[Connection, MqttSession]:
-        options = self._options
-        if options.version == "3.1.1":
+        version, broker = self._options.version, self._broker
+        if version == "3.1.1":
             opened = await self._attempt("3.1.1", will, listens)
-            if not self._blind_said:
-                self._blind_said = True
-                log.warning("mqtt.version_fallback", publisher=options.publisher, reason="version is set to 3.1.1")
+            self._say_blind("version is set to 3.1.1")
             return opened
         try:
             opened = await self._attempt("5", will, listens)
         except _VersionRefused as refused:
             trouble: TransientError = refused
         except _Silent as silent:
-            self._silent += 1
-            if self._silent < _SILENT_CLOSES:
+            broker.silent += 1
+            if broker.silent < TRIES:
                 raise
             trouble = silent
         else:
-            self._silent = 0
+            broker.silent = 0
+            self._said.discard(f"blind {broker.name}")
             return opened
-        if options.version == "5":
+        if version == "5":
             raise trouble
         try:
             opened = await self._attempt("3.1.1", will, listens)
         except _Silent:
             raise trouble from None
-        log.warning("mqtt.version_fallback", publisher=options.publisher, reason=str(trouble))
+        self._say_blind(str(trouble))
         return opened
+
+    def _say_blind(self, reason: str) -> None:
+        """Once for each broker, until it speaks 5."""
+        broker = self._broker.name
+        if self._first(f"blind {broker}"):
+            log.warning(
+                "mqtt.version_fallback", publisher=self._options.publisher, broker=broker, reason=reason, blind=_BLIND
+            )
+
+    def _first(self, fact: str) -> bool:
+        new = fact not in self._said
+        self._said.add(fact)
+        return new
 
     async def _attempt(
         self, version: Version, will: Message | WillMaker | None, listens: Sequence[str]
     ) -> tuple[Connection, MqttSession]:
-        options, server = self._options, self._server
+        options, server, broker = self._options, self._server, self._broker
         dial = Dial(
             server.host,
             server.port,
@@ -155,18 +153,19 @@ class MqttPublisher:
         try:
             async with asyncio.timeout(options.connect_timeout):
                 connack = await connection.connect(
-                    server.host, server.port, options.keep_alive, partial(self._will, will)
+                    server.host, server.port, options.keep_alive, partial(self._will, broker, will)
                 )
-                self._judge(connack)
-                session = MqttSession(
-                    connection, self._limits(version, connack), options.publisher, hold_unheard=options.hold_unheard
-                )
-                connection.attach(_Watch(self, session))
-                await self._listen(connection, listens)
+                self._judge(broker, connack)
+                limits = broker.limits(version, connack, options)
+                if not limits.max_qos and self._first(f"qos {broker.name}"):
+                    log.warning("mqtt.qos_lowered", publisher=options.publisher, broker=broker.name)
+                session = MqttSession(connection, limits, options.publisher, hold_unheard=options.hold_unheard)
+                connection.attach(_Watch(self, broker, session))
+                await self._listen(connection, broker, listens)
         except TimeoutError:
             connection.abort()
             waited = f"{options.connect_timeout:g} s"
-            raise ConnectionLost(f"{server.host}:{server.port} did not answer within {waited}") from None
+            raise ConnectionLost(f"{broker.name} did not answer within {waited}") from None
         except ConnectionLost as lost:
             connection.abort()
             if session is not None:
@@ -189,100 +188,98 @@ class MqttPublisher:
         except (OSError, UnicodeError) as error:
             raise TransientError(f"password_file {path}: {error}", retry_after=30.0) from None
 
-    async def _will(self, will: Message | WillMaker | None) -> Message | None:
+    async def _will(self, broker: Broker, will: Message | WillMaker | None) -> Message | None:
+        # No Will Delay Interval (MQTT 5: 3.1.3.2.2): a session of ours expires with its connection, and the will is due
+        # then whatever the delay. That a will of an older session counts no more is said by the session in it.
         if will is None:
             return None
         if not isinstance(will, Message):
             will = await will()
         return structs.replace(
             will,
-            qos=0 if "qos" in self._without else will.qos,
-            retain=will.retain and "retain" not in self._without,
+            qos=0 if broker.without("qos") else will.qos,
+            retain=will.retain and not broker.without("retain"),
         )
 
-    def _judge(self, connack: Connack) -> None:
+    def _judge(self, broker: Broker, connack: Connack) -> None:
         row = reasons.reaction(reasons.CONNACK, connack.code)
         if row.kind == "accepted":
             return
-        if row.without is not None:
-            self._without.add(row.without)
+        broker.refused(connack, self._clock.now_ms())
         error = reasons.error(row, connack.code, connack.said)
         if row.kind == "version":
             raise _VersionRefused(str(error), retry_after=row.retry_after)
         raise error
 
-    def _limits(self, version: Version, connack: Connack) -> Limits:
-        sizes = [size for size in (connack.max_packet, self._max_packet) if size is not None]
-        return Limits(
-            mqtt=version,
-            window=max(1, min(self._window, connack.receive_maximum)),
-            max_packet_bytes=min(sizes, default=None),
-            max_qos=0 if "qos" in self._without else connack.max_qos,
-            retain_available=connack.retain_available and "retain" not in self._without,
-            keep_alive=connack.keep_alive or self._options.keep_alive,
-            client_id=connack.client_id or self._options.client_id,
-            server=f"{self._server.host}:{self._server.port}",
-            servers=len(self._options.servers),
-        )
-
-    async def _listen(self, connection: Connection, listens: Sequence[str]) -> None:
+    async def _listen(self, connection: Connection, broker: Broker, listens: Sequence[str]) -> None:
         """Subscribe. A refusal costs what we would have heard, never the data."""
-        if not listens or self._deaf_drops >= _SILENT_CLOSES:
+        if not listens or broker.deaf >= TRIES:
             return
         try:
             codes = await connection.subscribe(listens)
         except ConnectionLost:
-            self._deaf_drops += 1
-            if self._deaf_drops >= _SILENT_CLOSES:  # some brokers hang up instead of saying no
-                self._say_deaf(listens, "the broker hangs up when we subscribe")
+            broker.deaf += 1
+            if broker.deaf >= TRIES:  # some brokers hang up instead of saying no
+                self._say_deaf(broker, listens, "the broker hangs up when we subscribe")
             raise
-        self._deaf_drops = 0
+        broker.deaf = 0
         refused = [topic for topic, code in zip(listens, codes, strict=False) if code >= 0x80]
         if refused:
-            self._say_deaf(refused, "refused")
+            self._say_deaf(broker, refused, "refused")
+        else:
+            self._said.discard(f"deaf {broker.name}")
 
-    def _say_deaf(self, topics: Sequence[str], reason: str) -> None:
-        log.warning("mqtt.subscribe_refused", publisher=self._options.publisher, topics=list(topics), reason=reason)
+    def _say_deaf(self, broker: Broker, topics: Sequence[str], reason: str) -> None:
+        if self._first(f"deaf {broker.name}"):
+            log.warning("mqtt.subscribe_refused", publisher=self._options.publisher, topics=list(topics), reason=reason)
 
-    def learn(self, code: int, largest: int) -> None:
-        """The broker ended a session with this DISCONNECT: what the next one does without."""
-        row = reasons.reaction(reasons.DISCONNECT, code)
-        if row.without in ("retain", "qos"):
-            self._without.add(row.without)
-        elif row.without == "window":
-            self._window = max(1, self._window // 2)
-        elif row.without == "size" and largest:
-            self._max_packet = max(SMALLEST, largest // 2)
-
-    def ended(self, end: End) -> float | None:
-        """A session is over: what is learned where the broker said nothing, and how long to keep away."""
-        verdict, options = self._hangups.ended(end), self._options
-        if verdict.limit is not None:
-            self._max_packet = verdict.limit
-            log.warning("mqtt.limit_learned", publisher=options.publisher, max_packet_bytes=verdict.limit)
-        if verdict.rival:
-            log.error("mqtt.taken_over", publisher=options.publisher, client_id=options.client_id)
-        return verdict.keep_away
+    def ended(self, broker: Broker, session: MqttSession, loss: Loss, lasted: float) -> float | None:
+        """A session is over: what is learned of the broker, and how long to keep away."""
+        now = self._clock.now_ms()
+        if loss.code is not None:
+            broker.said_goodbye(
+                loss.code,
+                window=session.limits.window,
+                largest=session.largest_flying,
+                rate=session.pace.peak,
+                now=now,
+            )
+        end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken)
+        rival, keep_away = broker.ended(end, now)
+        if lasted >= _CALM:
+            self._said.discard(f"rival {broker.name}")
+        if (rival or loss.code == _TAKEN_OVER) and self._first(f"rival {broker.name}"):
+            log.error("mqtt.taken_over", publisher=self._options.publisher, client_id=self._options.client_id)
+        self._brokers.keep()
+        return keep_away
 
 
 class _Watch:
     """Between connection and session: the publisher learns from how a session ended."""
 
-    def __init__(self, publisher: MqttPublisher, session: MqttSession) -> None:
+    def __init__(self, publisher: MqttPublisher, broker: Broker, session: MqttSession) -> None:
         self._publisher = publisher
+        self._broker = broker
         self._session = session
         self._since = time.monotonic()
         self.acknowledged = session.acknowledged
         self.received = session.received
         self.pinged = session.pinged
         self.ponged = session.ponged
+        self.moved = session.moved
 
     def lost(self, loss: Loss, /) -> None:
-        if loss.code is not None:
-            self._publisher.learn(loss.code, self._session.largest_flying)
-        lasted, flying = time.monotonic() - self._since, self._session.largest_flying
-        keep_away = self._publisher.ended(End(loss.hung_up, lasted, flying, self._session.largest_taken))
+        lasted = time.monotonic() - self._since
+        keep_away = self._publisher.ended(self._broker, self._session, loss, lasted)
         if keep_away is not None:
             text = f"{loss.text}, again and again: another client probably uses our client_id; give each its own"
             loss = loss._replace(text=text, retry_after=keep_away)
         self._session.lost(loss)
+
+
+def _next_one(error: TransientError | PermanentError) -> TransientError | PermanentError:
+    """This broker does not take us, and others have not been asked yet: they need not wait for what it wants."""
+    if isinstance(error, PermanentError):
+        return TransientError(error.reason)
+    error.retry_after = None
+    return error

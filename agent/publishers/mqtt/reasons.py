@@ -14,7 +14,7 @@ from agent.core.errors import AgentError, ConnectionLost, PermanentError, Refuse
 
 Kind = Literal["accepted", "lost", "transient", "refused", "rejected", "permanent", "version"]
 #: What the next connection does without, because this broker cannot.
-Without = Literal["retain", "qos", "window", "size"]
+Without = Literal["retain", "qos", "window", "size", "rate"]
 
 
 class Reaction(NamedTuple):
@@ -40,8 +40,8 @@ def _blames(text: str, without: Without | None = None) -> Reaction:
     return Reaction("lost", text, without=without, blames=True)
 
 
-def _later(text: str, retry_after: float) -> Reaction:
-    return Reaction("transient", text, retry_after)
+def _later(text: str, retry_after: float, without: Without | None = None) -> Reaction:
+    return Reaction("transient", text, retry_after, without)
 
 
 def _refused(text: str, retry_after: float, attempts: int | None = None) -> Reaction:
@@ -116,7 +116,7 @@ DISCONNECT: dict[int, Reaction] = {
     0x93: _lost("the broker received more unacknowledged messages than it takes; smaller window", without="window"),
     0x94: _lost("the broker does not know a topic alias"),
     0x95: _blames("the broker received a message larger than it takes; smaller messages", without="size"),
-    0x96: _later("the broker finds our message rate too high", 30),
+    0x96: _later("the broker finds our message rate too high; slower", 30, without="rate"),
     0x97: _later("a quota of the broker is used up", 60),
     0x98: _later("an administrator ended the connection", 30),
     0x99: _blames("the broker does not accept a payload format"),
@@ -169,7 +169,10 @@ def consequence(row: Reaction) -> str:
         many = f"{row.attempts} times, then quarantine" if row.attempts else "until it is taken"
         text = f"kept; tried again after {row.retry_after:g} s, {many}"
     if row.without is not None:
-        less = {"retain": "without retain", "qos": "with QoS 0", "window": "half the window", "size": "half the size"}
+        less = {
+            "retain": "without retain", "qos": "with QoS 0", "window": "half the window", "size": "half the size",
+            "rate": "half the rate",
+        }  # fmt: skip
         text += f"; from then on {less[row.without]}"
     return text + ("; what was in flight is suspected" if row.blames else "")
 

@@ -6,6 +6,7 @@ No I/O of its own; it tells a link what to write and is told what came back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,7 +16,8 @@ from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.link import Link, Loss
-from agent.publishers.mqtt.wire import pack_properties, packet_size
+from agent.publishers.mqtt.pace import Pace
+from agent.publishers.mqtt.packet import Packet, prepare
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
 
@@ -54,26 +56,19 @@ class _Flying(NamedTuple):
     retain: bool
 
 
-class _Packet(NamedTuple):
-    message: Message
-    qos: int
-    retain: bool
-    block: bytes | None
-    size: int
-
-
 class MqttSession:
     """See `agent.core.ports.Session`."""
 
     def __init__(self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False) -> None:
         self.limits = limits
         self.largest_taken = 0  #: bytes of the largest packet acknowledged
+        self.pace = Pace(limits.max_rate)
         self._hold_unheard = hold_unheard
-        self._progress = time.monotonic()  # of acknowledgements
+        self._progress = time.monotonic()  # of acknowledgements, or of bytes on their way to the broker
+        self._moved = 0.0  # of these bytes
         self._watchdog = asyncio.get_running_loop().call_later(limits.keep_alive / 2, self._watch)
         self._link = link
         self._publisher = publisher
-        self._five = limits.mqtt == "5"
         self._flying: dict[int, _Flying] = {}
         self._turn = asyncio.Lock()  # bundles are written whole, in the order of the calls
         self._room: asyncio.Future[None] | None = None
@@ -97,7 +92,7 @@ class MqttSession:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
         try:
-            packets = [self._packet(message) for message in messages]
+            packets = [prepare(message, self.limits) for message in messages]
         except Rejected as refused:
             future.set_exception(refused)
             return future
@@ -106,6 +101,10 @@ class MqttSession:
         bundle = _Bundle(future, len(packets))
         async with self._turn:
             for packet in packets:
+                if (early := self.pace.early(time.monotonic())) > 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(early):
+                            await self._gone.wait()
                 while self._why is None and len(self._flying) >= self.limits.window:
                     await self._wait_for_room()
                 if self._why is not None:
@@ -170,6 +169,10 @@ class MqttSession:
         if self._unproven:
             self._probe_soon()
 
+    def moved(self) -> None:
+        """A slow link is neither dead nor stuck."""
+        self._progress = self._moved = time.monotonic()
+
     def lost(self, loss: Loss, /) -> None:
         """The connection is gone: everything in flight fails, everybody who waits is told."""
         if self._why is not None:
@@ -201,23 +204,7 @@ class MqttSession:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _packet(self, message: Message) -> _Packet:
-        """What goes onto the wire for this broker. Rejected where it can never go."""
-        limits = self.limits
-        if not message.topic or any(char in message.topic for char in "+#\0"):
-            raise Rejected(f"no topic to publish on: {message.topic!r}", code=0x90)
-        qos = min(message.qos, limits.max_qos)
-        try:
-            block = pack_properties(message) if self._five else None
-        except OverflowError:
-            raise Rejected("a user property is longer than 65,535 bytes", code=0x95) from None
-        size = packet_size(message.topic, message.payload, block, qos)
-        if limits.max_packet_bytes is not None and size > limits.max_packet_bytes:
-            reason = f"{size} bytes are more than the broker takes ({limits.max_packet_bytes}): {message.topic}"
-            raise Rejected(reason, code=0x95)
-        return _Packet(message, qos, message.retain and limits.retain_available, block, size)
-
-    def _write(self, packet: _Packet, bundle: _Bundle) -> None:
+    def _write(self, packet: Packet, bundle: _Bundle) -> None:
         message = packet.message
         try:
             mid = self._link.publish(
@@ -227,9 +214,11 @@ class MqttSession:
             _fail(bundle, Rejected(f"{message.topic}: {error}"))
             return
         self._order += 1
+        now = time.monotonic()
+        self.pace.sent(now)
         self._flying[mid] = _Flying(
-            bundle, time.monotonic(), packet.size, message.topic, self._order, packet.qos > 0,
-            message.proof and not packet.qos, message.retain,
+            bundle, now, packet.size, message.topic, self._order, packet.qos > 0,
+            packet.proof, message.retain,
         )  # fmt: skip
 
     def _probe_soon(self) -> None:
@@ -261,7 +250,7 @@ class MqttSession:
             return
         if now - max(self._progress, oldest.sent) > _STUCK * keep_alive:
             self._link.abort(f"the broker has acknowledged nothing for {_STUCK * keep_alive:g} s")
-        elif now - oldest.sent > _FORGOTTEN * keep_alive:
+        elif now - max(self._moved, oldest.sent) > _FORGOTTEN * keep_alive:
             self._link.abort(f"the broker has not acknowledged a message for {_FORGOTTEN * keep_alive:g} s")
 
     def _taken(self, flying: _Flying, code: int) -> None:

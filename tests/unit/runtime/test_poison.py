@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from agent.core.flow import Batch, Message, Reading, Record, Stream
-from agent.runtime.suspects import DROPS, Suspects
+from agent.core.flow import Batch, DialogueEvent, Message, Reading, Record, Stream
+from agent.core.ports import Dialogue
+from agent.outbox.memo import CachedMemo
+from agent.runtime.suspects import DROPS, MOST, Suspects
 from agent.settings.base import Replay
 from tests.support.waiting import eventually
 from tests.unit.runtime.test_route import Bench
@@ -100,6 +103,68 @@ def test_another_limit_is_another_chance() -> None:
     suspects.session(5000)
     assert suspects.accused(record(1))
     assert not suspects.guilty(record(1))
+
+
+def test_what_is_known_outlives_the_process() -> None:
+    """One hang-up a run: the search goes on in the next, and who was found guilty is so without another hang-up."""
+    memo = CachedMemo()
+
+    def run() -> Suspects:
+        suspects = Suspects()
+        suspects.recall(memo)
+        suspects.session(2000)
+        return suspects
+
+    for number in range(2 * DROPS):
+        suspects = run()
+        assert suspects.accused(record(1)) is (number >= DROPS)
+        for flying in (1,) if number >= DROPS else (1, 2):
+            suspects.dropped(record(flying), proven=True)
+        suspects.ended()
+        suspects.keep(memo)
+    assert run().guilty(record(1)) == DROPS
+    assert run().refused(record(9)) == 1
+    suspects = run()
+    for number in (1, 2):
+        assert suspects.refused(record(9)) == number
+        suspects.keep(memo)
+    suspects = run()
+    assert suspects.refused(record(9)) == 3
+    for one in (record(1), record(9), record(2)):
+        suspects.cleared(one)
+    suspects.keep(memo)
+    assert memo.get("route.suspects") is None
+
+
+@pytest.mark.parametrize(
+    "kept", [b"\xff", b"7", b'{"drops":{"E/press/1":3}}', b'{"version":2,"drops":{"E/press/1":3}}']
+)
+def test_a_note_nobody_can_read_accuses_nobody(kept: bytes) -> None:
+    """Damaged, or of another version: the search begins anew."""
+    memo = CachedMemo()
+    memo.put("route.suspects", kept)
+    suspects = Suspects()
+    suspects.recall(memo)
+    assert not suspects
+
+
+def test_what_is_known_is_bounded() -> None:
+    """However many records are in flight when a broker hangs up, the note of it stays small."""
+    memo = CachedMemo()
+    suspects = Suspects()
+    for row in (7, *range(5 * MOST)):
+        suspects.dropped(record(row, f"d{row}"), proven=True)
+    suspects.session(None)
+    for row in (*range(100, 5 * MOST), 7):
+        suspects.dropped(record(row, f"d{row}"), proven=True)
+    for row in range(5 * MOST):
+        suspects.refused(record(row))
+        suspects.unsayable(record(row))
+    suspects.ended()
+    suspects.keep(memo)
+    assert len(memo.get("route.suspects") or b"") < 100 * MOST
+    assert suspects.refused(record(5 * MOST - 1)) == 2
+    assert suspects.refused(record(0)) == 1
 
 
 # --- over a route -----------------------------------------------------------------------------------------------------
@@ -204,3 +269,84 @@ async def test_links_that_die_accuse_nobody(tmp_path: Path) -> None:
         bench.publisher.script.judge = lambda _message: None
         await bench.leap_until(lambda: bench.outbox.stats.records == 0)
         await eventually(lambda: bench.route.state == "online")
+
+
+@pytest.mark.parametrize("order", ["live_first", "in_order"])
+async def test_restarts_do_not_keep_the_poison_at_the_head(tmp_path: Path, order: str) -> None:
+    """An agent that is restarted after each hang-up finds it all the same; what is in quarantine hangs up nobody."""
+    replay = Replay.model_validate({"order": order, "max_rate": "1000/s"})
+    hang_ups, quarantined, arrived = 0, 0, set[object]()
+    for number in range(4 * DROPS):
+        bench = PoisonBench(tmp_path, replay=replay)
+        bench.poison()
+        bench.publisher.script.reachable = number > 0
+        async with bench.running():
+            if not number:
+                for value in (1, 2, POISON, 3, 4):
+                    bench.store(value)
+                    bench.store(value + 1000, "meter")
+                await bench.outbox.flush()
+                continue
+
+            def over(bench: PoisonBench = bench) -> bool:
+                return bool(bench.hang_ups or bench.outbox.stats.quarantined)
+
+            await bench.leap_until(over)
+            quarantined = bench.outbox.stats.quarantined
+            if quarantined:
+                await bench.leap_until(lambda bench=bench: bench.outbox.stats.records == 0)  # type: ignore[misc]
+        hang_ups += bench.hang_ups
+        for session in range(len(bench.publisher.sessions)):
+            for topic in ("press", "meter"):
+                said = bench.messages(f"edge/hall/{topic}/readings", session=session)
+                arrived |= {one["readings"][0]["value"] for one in said}
+        if quarantined:
+            assert number > DROPS
+            break
+    assert quarantined == 1
+    assert hang_ups <= 2 * DROPS
+    assert {1, 2, 3, 4, 1001, 1002, POISON + 1000, 1003, 1004} <= arrived
+    bench = PoisonBench(tmp_path, replay=replay)
+    bench.poison()
+    async with bench.running():
+        bench.store(5)
+        await bench.leap_until(lambda: bench.outbox.stats.records == 0)
+        assert (bench.hang_ups, bench.outbox.stats.quarantined) == (0, 1)
+
+
+async def test_what_our_own_code_cannot_say_does_not_block_the_rest(tmp_path: Path) -> None:
+    """A bug in the encoder ends the session three times; then the record is in quarantine, and the others arrive."""
+    bench = PoisonBench(tmp_path)
+    begin = bench.route._encoder.begin
+
+    class Flawed:
+        """A dialogue that trips over one value."""
+
+        def __init__(self, inner: Dialogue) -> None:
+            self.inner, self.will, self.listens = inner, inner.will, inner.listens
+
+        def __call__(self, event: DialogueEvent) -> Sequence[Message]:
+            content = event.content if isinstance(event, Record) else None
+            if isinstance(content, Batch) and content.readings[0].value == POISON:
+                msg = "unforeseen"
+                raise ZeroDivisionError(msg)
+            return self.inner(event)
+
+    bench.route._encoder.begin = lambda image, memo: Flawed(begin(image, memo))  # type: ignore[method-assign]
+    bench.publisher.script.reachable = False
+    with capture_logs() as logs:
+        async with bench.running():
+            for value in (1, POISON, 2):
+                bench.store(value)
+            await bench.outbox.flush()
+            bench.publisher.script.reachable = True
+            await bench.leap_until(lambda: bench.outbox.stats.quarantined == 1)
+            await bench.leap_until(lambda: bench.outbox.stats.records == 0)
+    assert len(bench.publisher.sessions) == DROPS
+    [bug] = [log for log in logs if log["event"] == "component.bug"]
+    assert "ZeroDivisionError" in bug["traceback"]
+    [gone] = [log for log in logs if log["event"] == "route.quarantined"]
+    assert "we cannot say it, ZeroDivisionError: unforeseen" in gone["reason"]
+    assert {1, 2} <= {one["readings"][0]["value"] for one in bench.messages()} | {
+        one["readings"][0]["value"] for one in bench.messages(session=0)
+    }

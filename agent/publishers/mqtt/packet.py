@@ -1,0 +1,40 @@
+"""What becomes of a message at this broker: QoS, retain and properties it can take. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from agent.core.errors import Rejected
+from agent.core.flow import Limits, Message
+from agent.publishers.mqtt.wire import pack_properties, packet_size
+
+
+class Packet(NamedTuple):
+    """What goes onto the wire."""
+
+    message: Message
+    qos: int
+    retain: bool
+    block: bytes | None  #: packed properties; None on 3.1.1
+    size: int  #: bytes of the whole packet
+    proof: bool  #: there is no PUBACK: a later round trip proves that the broker has read it
+
+
+def prepare(message: Message, limits: Limits) -> Packet:
+    """The packet for this broker. Rejected where it can never go.
+
+    Where the broker takes no QoS 1 (Maximum QoS 0, MQTT 5: 3.2.2.3.4) what wanted it gets the proof that there is.
+    """
+    if not message.topic or any(char in message.topic for char in "+#\0"):
+        raise Rejected(f"no topic to publish on: {message.topic!r}", code=0x90)
+    qos = min(message.qos, limits.max_qos)
+    try:
+        block = pack_properties(message) if limits.mqtt == "5" else None
+    except OverflowError:
+        raise Rejected("a user property is longer than 65,535 bytes", code=0x95) from None
+    size = packet_size(message.topic, message.payload, block, qos)
+    if limits.max_packet_bytes is not None and size > limits.max_packet_bytes:
+        reason = f"{size} bytes are more than the broker takes ({limits.max_packet_bytes}): {message.topic}"
+        raise Rejected(reason, code=0x95)
+    proof = not qos and (message.proof or message.qos > 0)
+    return Packet(message, qos, message.retain and limits.retain_available, block, size, proof)
