@@ -33,6 +33,7 @@ from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
 from agent.runtime.route import Route
 from agent.runtime.site import RunningSite
+from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.settings.base import DeviceConfig, PublisherConfig
 from agent.telemetry import metrics
@@ -61,6 +62,7 @@ class _App:
         self.data_dir = config.agent.data_dir
         self._config = config
         self._clock = clock
+        self._steps = Steps(clock)
         self._started = clock.now_ms()
         self._ready = False
         self._sessions = Sessions()
@@ -85,6 +87,7 @@ class _App:
             routes = [await self._open_route(name, one, site, stores) for name, one in self._config.publishers.items()]
             self._routes = routes
             devices = [self._device(name, one, site, routes) for name, one in self._config.devices.items()]
+            self._steps.set_back.append(partial(self._set_back, routes))
             gc.collect()
             gc.freeze()  # configuration, models and plans live as long as the process
             await self._live(site.lines, devices, routes, stop)
@@ -147,10 +150,17 @@ class _App:
             self._image,
             append,
             clock=self._clock,
+            steps=self._steps,
             disabled_tags=tuple(position for position, tag in enumerate(table.values()) if not tag.enabled),
             max_delay=config.batch.max_delay,
             finds_tags=config.enabled and config.finds_tags,
         )
+
+    def _set_back(self, routes: Sequence[Route], by: int) -> None:
+        """The wall clock was set back; the devices have been told."""
+        self._image.set_back(by, self._clock.now_ms())
+        for route in routes:
+            route.outbox.end_session("the wall clock was set back")
 
     # --- living -------------------------------------------------------------------------------------------------------
 
@@ -162,7 +172,7 @@ class _App:
         stop: asyncio.Event,
     ) -> None:
         async with TaskGroup() as north:
-            pulse = north.create_task(Pulse(self._clock).run(), name="pulse")
+            pulse = north.create_task(Pulse(self._clock, self._steps).run(), name="pulse")
             web = north.create_task(self._web(routes), name="web")
             publishing = [north.create_task(route.run(), name=f"publisher {route.name}") for route in routes]
             async with TaskGroup() as south:

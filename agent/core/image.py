@@ -107,6 +107,19 @@ class Image:
         if len(batch.readings) > batch.bad + batch.uncertain:
             device.last_good = batch.ts
 
+    def set_back(self, by: int, now: int) -> None:
+        """The wall clock was set back by so many milliseconds (below zero): times still to come move along."""
+
+        def moved(ts: int) -> int:
+            return ts + by if ts > now else ts
+
+        for device in self.devices.values():
+            device.since = moved(device.since)
+            device.last_good = None if device.last_good is None else moved(device.last_good)
+            for tag, reading in device.newest.items():
+                if reading.ts > now:
+                    device.newest[tag] = structs.replace(reading, ts=moved(reading.ts))
+
     def set_state(
         self, name: str, state: DeviceState, *, now: int, reason: str | None = None, achieved_ms: int | None = None
     ) -> bool:

@@ -63,6 +63,9 @@ class Normalizer(Protocol):
         sample says "confirmed unchanged at ts".
         """
 
+    def set_back(self, by: int, /) -> None:
+        """The wall clock was set back by so many milliseconds (below zero): times still to come move along."""
+
 
 class Site(Protocol):
     """What a configuration model may use when it builds its part."""
@@ -130,6 +133,9 @@ class Outbox(Protocol):
 
     def reader(self) -> AbstractContextManager[Reader]:
         """The cut: everything appended before is backlog, everything after is live. One per broker session."""
+
+    def end_session(self, reason: str, /) -> None:
+        """Hand nothing more out in the broker session that is on: its readers raise ConnectionLost."""
 
     def streams(self) -> Sequence[Stream]:
         """Streams of this run, and older ones that still have something unacknowledged."""

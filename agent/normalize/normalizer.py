@@ -58,7 +58,6 @@ class Normalizer:
         self._clock = clock
         self._state = State(len(rules))
         self._columns = ColumnCache(rules, self._state)
-        self._unset = False  # the newest sample has the time of a clock that was not set
         self._lost = False  # said offline, nothing answered since
         self._silent = [i for i, rule in enumerate(rules) if rule.silence]
         self._due = float("inf")  # no heartbeat can be due before (monotonic seconds)
@@ -70,9 +69,6 @@ class Normalizer:
             self._now = self._clock.monotonic()
             self._hot = self._now >= self._due
         unset = not self._clock.synced
-        if self._unset and not unset:
-            self._clock_was_set(sample.ts)
-        self._unset = unset
         if sample.history:
             return self._past(sample)
         if sample.found:
@@ -99,11 +95,12 @@ class Normalizer:
             batch.uncertain = qualities.count("uncertain")
         return batch
 
-    def _clock_was_set(self, ts: int) -> None:
-        """Times never go back, but for this: a clock that was never set may have shown a time years ahead."""
+    def set_back(self, by: int, /) -> None:
+        """Times never go back, but for this: what was said for a time that is still to come now was said too late."""
         self._columns.release()
-        stamp = self._state.stamp
-        stamp[:] = [min(one, ts - 1000) for one in stamp]  # the answers came within the last second
+        now, state = self._clock.now_ms(), self._state
+        for times in (state.stamp, state.seen):
+            times[:] = [one + by if one > now else one for one in times]
 
     def _learn(self, labels: Mapping[int, Mapping[int, str]]) -> None:
         """The device's own texts for numbers; those of the configuration stand above them."""

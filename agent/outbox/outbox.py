@@ -19,7 +19,6 @@ from agent.outbox.cut import Packer
 from agent.outbox.door import door, socket_path
 from agent.outbox.pack import unpack
 from agent.outbox.reader import LaneReader
-from agent.outbox.restamp import STEP_MS
 from agent.outbox.state import State
 from agent.outbox.store import Store
 from agent.outbox.worker import Worker
@@ -50,7 +49,6 @@ class SqliteOutbox:
         self._writer: Writer | None = None
         self._reader: LaneReader | None = None
         self._opened = False
-        self._unset_ms: int | None = None  #: newest time of a clock that was not set
         self._door = socket_path(path) if path is not None and reachable else None
 
     @asynccontextmanager
@@ -82,21 +80,12 @@ class SqliteOutbox:
     def _reachable(self, writer: Writer, group: asyncio.TaskGroup) -> AbstractAsyncContextManager[None]:
         if self._door is None:
             return nullcontext()
-        clerk = Clerk(self._state, writer, name=self._name, end_session=self._end_session)
+        clerk = Clerk(self._state, writer, name=self._name, end_session=self.end_session)
         return door(self._door, clerk.answer, group, publisher=self._name)
 
-    def _end_session(self, reason: str) -> None:
+    def end_session(self, reason: str, /) -> None:
         if self._reader is not None:
             self._reader.end(reason)
-
-    def _watch_clock(self, unset: bool) -> None:
-        """Within a live lane times never go back: where setting the clock does that, another session begins."""
-        if unset:
-            self._unset_ms = self._clock.now_ms()
-        elif self._unset_ms is not None and self._clock.synced:
-            if self._clock.now_ms() < self._unset_ms - STEP_MS:
-                self._end_session("the wall clock was set back")
-            self._unset_ms = None
 
     def _begin_again(self) -> None:
         """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
@@ -115,7 +104,6 @@ class SqliteOutbox:
             self._reader.notify()
 
     def append(self, content: Batch | Gap, /) -> None:
-        self._watch_clock(isinstance(content, Batch) and content.clock is not None)
         if isinstance(content, Gap):
             self._state.append_gap(content)
         elif content.readings:

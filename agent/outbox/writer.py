@@ -250,8 +250,8 @@ class Writer:
             while self._restamper.due and self._is_open and not self.refused and not self._stopping:
                 async with self.lock:
                     await self._restamper.portion()
-                if self._state.ring:
-                    return
+                if self._state.ring:  # the rest when that is on the disk
+                    break
         except DiskRefused as error:
             self._refuse(error)
         except Damaged as error:

@@ -20,6 +20,7 @@ from agent.core.image import Image, TagInfo
 from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.runtime.condition import Judge
+from agent.runtime.steps import Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -28,6 +29,8 @@ from agent.telemetry.repeats import Repeats
 #: Reopening a device: first and longest delay, seconds. Short, because the break is often a cable or a PLC restart.
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 15.0
+#: No sample is under way for longer, seconds.
+LONGEST_SAMPLE = 300.0
 
 log = get_logger("device")
 
@@ -44,6 +47,7 @@ class Device:
         append: Sequence[Callable[[Batch | Gap], None]],
         *,
         clock: Clock,
+        steps: Steps | None = None,
         disabled_tags: tuple[int, ...] = (),
         max_delay: float = 0.0,
         finds_tags: bool = False,
@@ -54,6 +58,10 @@ class Device:
         self._image = image
         self._append = append
         self._clock = clock
+        self._steps = steps or Steps(clock)
+        self._steps.set_back.append(self._set_back)
+        self._under_way = 0  # by how much the clock was set back, while a sample may have times from before
+        self._under_way_until = 0.0
         self._disabled = disabled_tags
         self._max_delay = max_delay
         self._finds_tags = finds_tags
@@ -93,10 +101,20 @@ class Device:
         reason = "the collector ended without saying why"
         raise TransientError(reason)
 
+    def _set_back(self, by: int) -> None:
+        self._release()
+        self._normalize.set_back(by)
+        self._under_way, self._under_way_until = by, self._clock.monotonic() + LONGEST_SAMPLE
+
     # --- readings -----------------------------------------------------------------------------------------------------
 
     def take(self, sample: Sample) -> None:
         """Normalize a sample and hand its readings on. Never waits."""
+        self._steps.look()
+        if self._under_way:
+            sample = put_right(sample, self._under_way, self._clock.now_ms())
+            if self._clock.monotonic() > self._under_way_until:
+                self._under_way = 0
         if sample.found:
             self._find(sample.found)
         if sample.types and self._image.describe(self.name, sample.types):

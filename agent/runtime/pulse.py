@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from agent.core.clock import Clock
+from agent.runtime.steps import Steps
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
 #: Between two beats, seconds.
 BEAT = 1.0
-#: The wall clock moving against the monotonic one by more than this between two beats was set, seconds.
-STEP = 1.0
 #: A loop blocked for longer than this is worth a line, seconds.
 WORTH_SAYING = 1.0
 
@@ -20,29 +19,23 @@ log = get_logger("pulse")
 class Pulse:
     """Beats once a second for as long as the loop runs."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, steps: Steps) -> None:
         self._clock = clock
+        self._steps = steps
         self._repeats = Repeats()
 
     async def run(self) -> None:
         """Beat until cancelled."""
         if not self._clock.synced:
             log.warning("agent.clock_unsynced")
-        wall = self._wall()
         while True:
             before = self._clock.monotonic()
             await self._clock.sleep(BEAT)
             late = max(0.0, self._clock.monotonic() - before - BEAT)
-            wall, was = self._wall(), wall
-            if abs(wall - was) > STEP:
-                log.warning("agent.clock_stepped", seconds=round(wall - was, 3))
+            self._steps.look()
             metrics.LOOP_LAG.set(late)
             metrics.CLOCK_SYNCED.set(self._clock.synced)
             if late > WORTH_SAYING:
                 repeats = self._repeats.due("blocked", self._clock.monotonic())
                 if repeats is not None:
                     log.warning("agent.loop_blocked", seconds=round(late, 2), repeats=repeats)
-
-    def _wall(self) -> float:
-        """Wall clock minus monotonic clock: it changes only when somebody sets the clock."""
-        return self._clock.now_ms() / 1000 - self._clock.monotonic()

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from agent.core.clock import Clock, SystemClock
+from agent.core.errors import ConnectionLost
 from agent.core.flow import Batch, Gap, Record, Stream
 from agent.core.ids import ulid
 from agent.core.ports import Memo, OutboxStats
@@ -91,6 +92,11 @@ class ScriptedOutbox:
         finally:
             if self._reader is reader:
                 self._reader = None
+
+    def end_session(self, reason: str, /) -> None:
+        if self._reader is not None:
+            self._reader.over = reason
+            self._reader.ready.set()
 
     def streams(self) -> Sequence[Stream]:
         return list(self._streams.values())
@@ -214,6 +220,7 @@ class ScriptedReader:
         self.told: set[int] = set()
         self.flight: dict[int, Record] = {}
         self.ready = asyncio.Event()
+        self.over: str | None = None  #: why the session is
 
     async def live(self, limit: int, /) -> Sequence[Record]:
         return await self._next(limit, live=True)
@@ -222,7 +229,9 @@ class ScriptedReader:
         return await self._next(limit, live=False)
 
     async def _next(self, limit: int, *, live: bool) -> Sequence[Record]:
-        while not (records := self._outbox.take(self, limit, live=live)):
+        while self.over is not None or not (records := self._outbox.take(self, limit, live=live)):
+            if self.over is not None:
+                raise ConnectionLost(self.over)
             self.ready = asyncio.Event() if self.ready.is_set() else self.ready
             await self.ready.wait()
         return records

@@ -8,9 +8,10 @@ class TestMine(OutboxContract):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from agent.core.errors import ConnectionLost
 from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.core.ports import Outbox, Reader
 
@@ -63,6 +64,16 @@ async def lows(outbox: Outbox) -> dict[str, int]:
 def stream_of(outbox: Outbox, record: Record) -> Stream | None:
     """The outbox's own stream of a record."""
     return next((one for one in outbox.streams() if one is record.stream), None)
+
+
+async def _told(asking: Awaitable[Sequence[Record]]) -> str:
+    """Why nothing was handed out."""
+    async with asyncio.timeout(10):
+        try:
+            records = await asking
+        except ConnectionLost as error:
+            return error.reason
+    raise AssertionError(records)
 
 
 class OutboxContract:
@@ -195,6 +206,24 @@ class OutboxContract:
                 records = await live(reader, 2)
         assert gaps(records) == [gap]
         assert numbers(records) == [("press-01", 1)]
+
+    async def test_a_session_that_is_ended_hands_nothing_more_out(self, make: Make) -> None:
+        """Whoever waits is told, and whoever asks; what was appended meanwhile is the next session's backlog."""
+        outbox = make()
+        async with outbox.open():
+            outbox.end_session("nobody is there")
+            with outbox.reader() as reader:
+                async with asyncio.TaskGroup() as group:
+                    waiting = group.create_task(_told(reader.live(1)))
+                    await asyncio.sleep(0)
+                    outbox.append(batch())
+                    outbox.end_session("enough")
+                    assert await waiting == "enough"
+                await outbox.flush()
+                assert await _told(reader.live(1)) == "enough"
+                assert await _told(reader.backlog(1)) == "enough"
+            with outbox.reader() as reader:
+                assert numbers(await backlog(reader)) == [("press-01", 1)]
 
     async def test_full_drops_the_oldest_and_says_so(self, make: Make) -> None:
         """Over max_bytes the oldest go; every number is either handed out or inside a declared gap, exactly once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,20 @@ def faketime(tmp_path, monkeypatch):
     for name, value in fake.environment.items():
         monkeypatch.setenv(name, value)
     return fake
+
+
+def kept(consumer):
+    """All messages of readings that come, whole."""
+    messages: list[dict[str, Any]] = []
+    feed = consumer.audit.feed
+
+    def keep(topic, payload, **options):
+        if topic.endswith("/readings"):
+            messages.append(json.loads(payload))
+        return feed(topic, payload, **options)
+
+    consumer.audit.feed = keep
+    return messages
 
 
 @pytest.mark.parametrize("step", [+HOUR, -HOUR])
@@ -58,20 +73,47 @@ async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):  
             assert max(live) - min(live) > HOUR * 900 or step < 0
 
 
+async def test_clock_set_back_while_all_is_well(mosquitto, start_load, make_agent, faketime):  # noqa: F811
+    """The session ends, and the next says everything for the time it was read: nothing stands still for an hour."""
+    load = await start_load(2, tags=20, interval_ms=100)
+    async with consuming(mosquitto.url) as consumer:
+        messages = kept(consumer)
+        agent = make_agent(load, mosquitto.port)
+        await agent.start()
+        await consumer.heard(10, *load.devices)
+        faketime.set(-HOUR)
+        await eventually(lambda: agent.events("agent.clock_stepped"), 10)
+        before = len(messages)
+        await eventually(lambda: len(agent.events("route.online")) == 2, 10)
+        await consumer.heard(10, *load.devices)
+        now = time.time() * 1000 - HOUR * 1000
+        await caught_up(agent)
+        assert await agent.stop() == 0
+        consumer.check()
+        assert consumer.lost_scans(SCAN) == []
+        assert consumer.gaps == []
+        assert len(consumer.epochs) == 1
+        live = [message for message in messages if not message.get("historical")]
+        newest: dict[tuple[str, str], int] = {}
+        for message in live:
+            for reading in message["readings"]:
+                tag = (message["device"], reading["tag"])
+                fresh = tag not in newest or (message.get("snapshot") and message["ts"] < newest[tag])
+                assert fresh or reading["ts"] >= newest[tag]
+                newest[tag] = reading["ts"]
+        after = [message for message in messages[before:] if not message.get("historical")]
+        assert len(after) >= 20
+        for message in after:
+            assert now - 20_000 < message["ts"] < now + 5_000
+            assert all(now - 20_000 < reading["ts"] < now + 5_000 for reading in message["readings"])
+
+
 async def test_boot_without_a_set_clock(mosquitto, start_load, make_agent, faketime):  # noqa: F811
     """What went out is marked; what waited is put right, in order; what comes after is as ever."""
     load = await start_load(2, tags=20, interval_ms=100)
     faketime.set(-6 * 365 * 24 * HOUR)
-    messages = []
     async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
-        feed = consumer.audit.feed
-
-        def keep(topic, payload, **options):
-            if topic.endswith("/readings"):
-                messages.append(json.loads(payload))
-            return feed(topic, payload, **options)
-
-        consumer.audit.feed = keep  # type: ignore[method-assign]
+        messages = kept(consumer)
         agent = make_agent(load, cable.port, replay={"max_rate": "200/s"})
         await agent.start()
         await consumer.heard(5, *load.devices)

@@ -662,15 +662,21 @@ def test_nothing_to_say():
 
 
 @pytest.mark.parametrize("tags", [1, 8])
-def test_a_clock_that_is_set_back_at_last_is_believed(tags):
-    """Times of a clock that was never set, years ahead maybe, hold nothing back once it is set."""
+def test_a_clock_that_is_set_back_is_believed(tags):
+    """Times that are still to come hold nothing back; those before are kept, and from there on none goes back."""
     bench = Bench(*[{}] * tags)
-    bench.clock.synced = False
     bench.warm(*[1] * tags)
+    said = bench.clock.now_ms()
+    bench.read(*[1] * tags)
     bench.clock.step_wall(-3600)
-    bench.clock.synced = True
+    assert {reading.ts for reading in bench.read(*[2] * tags)} == {said}
+    bench.normalize.set_back(-3600_000)
     now = bench.clock.now_ms()
-    assert {reading.ts for reading in bench.read(*[2] * tags)} == {now}
+    assert {reading.ts for reading in bench.read(*[3] * tags)} == {now}
+    bench.clock.step_wall(-0.5)
+    assert {reading.ts for reading in bench.read(*[4] * tags)} == {now}
+    bench.normalize.set_back(-500)
+    assert {reading.ts for reading in bench.read(*[5] * tags)} == {now - 500}
 
 
 # --- history ----------------------------------------------------------------------------------------------------------

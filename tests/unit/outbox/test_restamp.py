@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from agent.core.errors import ConnectionLost
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
 from agent.outbox.restamp import restamped
 from agent.settings.base import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, live, numbers
+from agent.testing.outbox_contract import backlog, live
 from tests.support.waiting import eventually
 
 BOOT = 1_600_000_000_000  # 2020: the build date of a gateway without a battery
@@ -119,23 +118,6 @@ async def test_many_are_put_right_in_portions(tmp_path, clock):
     assert len(records) == 501
     assert {content(one).clock for one in records} == {None}
     assert [content(one).readings[0].value for one in records[:500]] == list(range(500))
-
-
-async def test_a_clock_that_is_set_back_ends_the_session(tmp_path, clock):
-    """Within a live lane times never go back: what is read after the step goes out in another. Forward is no harm."""
-    outbox = make(tmp_path, clock)
-    async with outbox.open():
-        with outbox.reader() as reader:
-            outbox.append(read(clock))
-            await live(reader, 1)
-            await set_clock(clock, outbox, -3600)
-            with pytest.raises(ConnectionLost, match="set back"):
-                await reader.live(1)
-        with outbox.reader() as reader:
-            clock.synced = False
-            outbox.append(read(clock))
-            await set_clock(clock, outbox, 3600)
-            assert numbers(await live(reader, 2)) == [("press-01", 2), ("wake", 2)]
 
 
 def test_times_of_a_source_are_left_alone():
