@@ -7,7 +7,7 @@ where it stood.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from agent.collectors.opcua.plan import DevicePlan
 from agent.collectors.opcua.services import Node
 from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock
-from agent.core.errors import PermanentError
 from agent.core.quality import name_of, number_of
 from agent.telemetry.logging import get_logger
 
@@ -32,6 +31,10 @@ _MOST = 1_000_000  #: values of one connection
 _NEAR = 60_000  #: ms by which spans asked for together may begin apart, or by the length of the first
 _LOOKED_AT = 1000  #: spans among which those for one request are looked for
 _BAD = 0x80000000
+_NO_HISTORY = {
+    number_of(name)
+    for name in ("BadServiceUnsupported", "BadHistoryOperationUnsupported", "BadNotSupported", "BadUserAccessDenied")
+}  #: of the service as such: no other node will fare better
 _NO_CONTINUATION_POINTS = number_of("BadNoContinuationPoints")
 
 
@@ -68,6 +71,7 @@ class Backfill:
         self._node = node
         self._shift = round(plan.utc_offset * 1000)
         self._left = _MOST
+        self._alone: set[Key] = set()  #: tags asked for without others
 
     async def run(self) -> None:
         """Returns when nothing is left to fill. Nodes may come back late: then theirs is filled late."""
@@ -81,7 +85,8 @@ class Backfill:
     async def _fill_all(self) -> None:
         tally = Tally(tags=len({span.key for span in self._past.spans}))
         while self._past.spans and self._left > 0:
-            tally = await self._fill(together(self._past.spans, min(NODES, self._past.histories.size)), tally)
+            most = min(NODES, self._past.histories.size)
+            tally = await self._fill(together(self._past.spans, most, self._alone), tally)
         cut = bool(self._past.spans)
         await self._keeper.done(self._past.spans)
         log.info(
@@ -115,14 +120,8 @@ class Backfill:
                 pages = await self._history.raw(
                     [nodes[span].node_id for span in asked], [points[span] for span in asked], start, end
                 )
-            except TooLarge as error:
-                if self._past.histories.refused(len(asked)) or self._history.lower():
-                    unfinished.update(asked)
-                else:
-                    tally = tally._replace(failed=tally.failed + len(asked), reason=error.reason)
-                break
-            except (Refused, Undecodable, PermanentError) as error:  # who may not read history may read the present
-                tally = tally._replace(failed=tally.failed + len(asked), reason=error.reason)
+            except (Refused, Undecodable) as error:
+                tally = await self._judge(error, asked, unfinished, tally)
                 break
             points = {}
             for span, page in zip(asked, pages, strict=True):
@@ -145,6 +144,23 @@ class Backfill:
         await self._keeper.done([span for span in spans if span not in unfinished])
         return tally
 
+    async def _judge(
+        self, error: Refused | Undecodable, asked: Sequence[Span], unfinished: set[Span], tally: Tally
+    ) -> Tally:
+        """What failed is asked for again, smaller, while that can help; else it costs what was asked for, or all."""
+        lost = len(asked)
+        if isinstance(error, TooLarge) and (self._past.histories.refused(lost) or self._history.lower()):
+            unfinished.update(asked)
+            return tally
+        if isinstance(error, Undecodable) and lost > 1:
+            self._alone.update(span.key for span in asked)
+            unfinished.update(asked)
+            return tally
+        if isinstance(error, Refused) and error.code in _NO_HISTORY:
+            lost = len(self._past.spans)
+            await self._keeper.done(self._past.spans)
+        return tally._replace(failed=tally.failed + lost, reason=error.reason)
+
     def _take(self, span: Span, position: int, page: Page, tally: Tally) -> Tally:
         if page.code >= _BAD:
             return tally._replace(failed=tally.failed + 1, reason=tally.reason or name_of(page.code))
@@ -161,16 +177,20 @@ class Backfill:
         return tally._replace(values=tally.values + len(answer.tags))
 
 
-def together(spans: Sequence[Span], most: int) -> list[Span]:
+def together(spans: Sequence[Span], most: int, alone: Collection[Key] = ()) -> list[Span]:
     """The first span, and others that fit into its request: one beginning and one end count for all its nodes.
 
     What a node is asked for too much is read for nothing, so both may differ by a minute, or by the first one's length.
+    Those in `alone` share with nobody.
     """
     first = spans[0]
+    if first.key in alone:
+        return [first]
     slack = max(_NEAR, first.before - first.asked)
     chosen: dict[Key, Span] = {}
     for span in spans[:_LOOKED_AT]:
-        if abs(span.asked - first.asked) <= slack and abs(span.before - first.before) <= slack:
+        near = abs(span.asked - first.asked) <= slack and abs(span.before - first.before) <= slack
+        if near and span.key not in alone:
             chosen.setdefault(span.key, span)
         if len(chosen) == most:
             break

@@ -11,6 +11,8 @@ import structlog
 from asyncua import ua as library
 
 from agent.collectors.opcua.collector import OpcUaCollector
+from agent.collectors.opcua.history import History
+from agent.collectors.opcua.translate import Undecodable
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Sample
 from agent.testing.site import SimpleSite
@@ -202,3 +204,27 @@ async def test_the_next_run_fills_what_this_one_left(keeper: Plant, tmp_path: Pa
             await notebook.until(lambda: past(notebook.samples))  # noqa: B023 - within this round
         seen += past(notebook.samples)
     assert seen == list(zip(range(2, 351), times[:-1], strict=True))
+
+
+async def test_history_that_cannot_be_decoded_costs_one_tag(keeper: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rubbish in the answer for one node: the others are asked for without it."""
+    read = History._read
+
+    async def poisoned(history: History, request: Any) -> Any:
+        if any(node.NodeId.Identifier == "b" for node in request.NodesToRead):
+            raise Undecodable("rubbish")
+        return await read(history, request)
+
+    monkeypatch.setattr(History, "_read", poisoned)
+    site = SimpleSite()
+    tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
+    _, times = await outage(keeper, collector, 5, site, "a", "b")
+    with structlog.testing.capture_logs() as logs:
+        async with collector.open() as samples:
+            notebook = Notebook(["a", "b"], samples, site)
+            await notebook.until(lambda: any(log["event"] == "opcua.backfilled" for log in logs))
+            await notebook.until(lambda: len(past(notebook.samples)) >= 4)
+    assert past(notebook.samples) == list(zip(range(2, 6), times[:-1], strict=True))
+    (done,) = [log for log in logs if log["event"] == "opcua.backfilled"]
+    assert (done["failed"], done["reason"]) == (1, "rubbish")
