@@ -88,6 +88,10 @@ EVENTS: dict[str, Event] = {
     "opcua.logbook_damaged": Event(
         "warning", "The logbook of `backfill` was no use (`reason`) and begins anew: the last stop is not filled."
     ),
+    "opcua.clock_off": Event(
+        "warning", "The server's clock is off by `skew_s`, more than `max_skew`; its times are said as they stand."
+    ),
+    "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of ours."),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
     "opcua.selection": Event(
         "info", "What browsing chose has changed: `added`, `removed`; `cut` where there would have been more."

@@ -242,6 +242,7 @@ class Conversation:
         every = min(self._plan.pace.pulse, self._connection.session_timeout / 3)
         while True:
             await self._server.look()
+            self._server.compare_clocks(self._plan, self._past)
             self.inbox.complain(self._server.complaint)
             self._compare(self._server.service_level)
             self._note()

@@ -49,6 +49,7 @@ class Past:
     creates: ChunkLimit = field(default_factory=ChunkLimit)
     browses: ChunkLimit = field(default_factory=ChunkLimit)
     histories: ChunkLimit = field(default_factory=ChunkLimit)
+    clock_off: bool = False  #: it was said that the server's clock is
     recalled: bool = False  #: what the runs before knew is in here
     last: dict[Key, int] = field(default_factory=dict)  #: source time of the last value said, of tags not heard since
     spans: list[Span] = field(default_factory=list)  #: yet to be filled, oldest first

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from agent.collectors.opcua.past import Past
+from agent.collectors.opcua.plan import DevicePlan
 from agent.collectors.opcua.profiles import Profile, profile_of
 from agent.collectors.opcua.services import (
     BUILD_INFO,
@@ -20,10 +22,13 @@ from agent.collectors.opcua.services import (
     Services,
     node_id,
 )
-from agent.collectors.opcua.times import epoch_ms
+from agent.collectors.opcua.times import epoch_ms, is_off
 from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.core.clock import Clock
 from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+
+log = get_logger("opcua")
 
 _STATES = ("running", "failed", "no configuration", "suspended", "shutdown", "test", "communication fault", "unknown")
 
@@ -51,6 +56,7 @@ class Server:
         self.service_level: int | None = None  #: 0 to 255, where it is told
         self._product: str | None = None
         self._state: str | None = None
+        self._skew_ms: int | None = None  #: its clock minus ours
 
     async def learn(self) -> None:
         """Namespaces, limits, and what kind of server it is."""
@@ -94,7 +100,18 @@ class Server:
         if isinstance(state, int):
             self._state = _STATES[state] if 0 <= state < len(_STATES) else str(state)
         if isinstance(time, dt.datetime):
-            self._skew.set((epoch_ms(time) - (before + self._clock.now_ms()) / 2) / 1000)
+            self._skew_ms = round(epoch_ms(time) - (before + self._clock.now_ms()) / 2)
+            self._skew.set(self._skew_ms / 1000)
+
+    def compare_clocks(self, plan: DevicePlan, past: Past) -> None:
+        """Say once that its clock is off, and that it is right again; what it stamps is said as it stands."""
+        if self._skew_ms is None or not plan.use_source_time or not self._clock.synced:
+            return
+        off = is_off(self._skew_ms, plan.max_skew, plan.utc_offset)
+        if off != past.clock_off:
+            past.clock_off = off
+            say, event = (log.warning, "opcua.clock_off") if off else (log.info, "opcua.clock_right")
+            say(event, device=plan.device, skew_s=round(self._skew_ms / 1000, 1), max_skew_s=plan.max_skew)
 
     @property
     def complaint(self) -> str | None:
@@ -111,5 +128,6 @@ class Server:
             "profile": None if self.profile is None else self.profile.name,
             "server_state": self._state,
             "service_level": self.service_level,
+            "clock_skew_ms": self._skew_ms,
         }
         return {key: value for key, value in facts.items() if value is not None}

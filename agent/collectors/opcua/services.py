@@ -13,7 +13,7 @@ from agent.collectors.opcua import exact
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point, Rhythm
 from agent.collectors.opcua.times import NOT_BEFORE_MS, epoch_ms
-from agent.collectors.opcua.translate import Undecodable, translated
+from agent.collectors.opcua.translate import Refused, Undecodable, translated
 from agent.telemetry import metrics
 
 exact.install()
@@ -170,14 +170,17 @@ class Services:
     async def monitored(self, subscription: int) -> dict[int, int] | None:
         """GetMonitoredItems (OPC 10000-5, 9.1), which changes nothing: item ids and their client handles.
 
-        None where the server does not tell.
+        None where the server does not tell: it lacks the method, or the Call service as such.
         """
         request = ua.CallMethodRequest()
         request.ObjectId, request.MethodId = _SERVER, _GET_MONITORED_ITEMS
         request.InputArguments = [ua.Variant(subscription, ua.VariantType.UInt32)]
         self._requests.inc()
-        with translated("asking what is monitored"):
-            results = await self._session.call([request])
+        try:
+            with translated("asking what is monitored"):
+                results = await self._session.call([request])
+        except Refused:
+            return None
         if not results or results[0].StatusCode.value >= 0x40000000 or len(results[0].OutputArguments or ()) < 2:
             return None
         items, handles = (argument.Value or [] for argument in results[0].OutputArguments[:2])

@@ -91,7 +91,13 @@ class Settling:
             return {}
         nodes = {}
         paths = [path_of(point.address.start, names) for point, names in ways if isinstance(point.address, BrowsePath)]
-        for (point, _), end in zip(ways, await self._types.explorer.follow(paths), strict=True):
+        try:
+            ends = await self._types.explorer.follow(paths)
+        except (Refused, Undecodable) as error:  # it costs these tags, not those that have a node id
+            code = error.code if isinstance(error, Refused) else BAD_DECODING_ERROR
+            refused += [(point, code, error.reason) for point, _ in ways]
+            return {}
+        for (point, _), end in zip(ways, ends, strict=True):
             if isinstance(end, int):
                 refused.append((point, end, "there is no node at the end of this path"))
             else:

@@ -78,6 +78,14 @@ class SourceClock:
         return stamp
 
 
+def is_off(skew_ms: float, max_skew: float, utc_offset: float) -> bool:
+    """Whether a server's clock differs from ours by more than `max_skew` seconds, and is not on its local time either.
+
+    `utc_offset` as configured: it may be the controller's alone, or the server's too.
+    """
+    return min(abs(skew_ms / 1000), abs(skew_ms / 1000 - utc_offset)) > max_skew
+
+
 def epoch_ms(instant: dt.datetime) -> int:
     """Epoch milliseconds of an aware datetime, rounded down."""
     return (instant - _EPOCH) // _MS

@@ -66,7 +66,11 @@ class Undecodable(TransientError):
 
 
 def translate(error: BaseException, doing: str, *, retry_after: float | None = None) -> AgentError:
-    """Our error for one of the library's. `retry_after`: how long to stay away from a server that is full, seconds."""
+    """Our error for one of the library's.
+
+    `retry_after`, given while connecting: how long to stay away from a server that is full, seconds. Within a session
+    that stands, a right its user lacks concerns the one request.
+    """
     if isinstance(error, AgentError):
         return error
     if isinstance(error, UaStatusCodeError) and isinstance(error.code, int):
@@ -92,7 +96,7 @@ def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
         return TransientError(f"{said} -> {hint}", retry_after=_TRUST_AGAIN)
     if name == "BadTcpEndpointUrlInvalid":
         return PermanentError(said, "write endpoint_url: with the name the server has for itself")
-    if name in _REFUSED:
+    if name in _REFUSED and not (name == "BadUserAccessDenied" and retry_after is None):
         return PermanentError(said, "see the server's users and its security settings")
     return Refused(code, doing)
 

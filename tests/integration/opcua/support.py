@@ -88,4 +88,4 @@ async def collecting(url: str, tags: dict[str, Any], *, pace: Pace = BRISK, **mo
     made = config(url, tags, **more)
     site = SimpleSite()
     async with OpcUaCollector("dev", made, site, pace).open() as samples:
-        yield Notebook(list(made.tags), samples, site)
+        yield Notebook(list(made.tag_table), samples, site)
