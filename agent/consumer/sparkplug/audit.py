@@ -49,6 +49,7 @@ class SparkplugAudit:
             f"{node.where}: {'born' if node.born else 'dead'}, {len(node.devices)} devices, {node.messages} messages"
             for node in self.monitor.nodes.values()
         ]
+        lines += [f"note: {note} ({times} times)" for note, times in ledger.notes.items()]
         if not ledger.passed and ledger.ok:
             lines.append("no edge node was born while we listened")
         return [*lines, ledger.line() + " (what only the wire shows is not judged)"]

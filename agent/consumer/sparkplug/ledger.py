@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from agent.consumer.sparkplug.statements import STATEMENTS
+from agent.consumer.sparkplug.unjudged import JUDGED
 
 #: Evidence kept per statement: the first is what matters.
 _KEPT = 5
@@ -30,12 +31,13 @@ class Ledger:
     def __init__(self) -> None:
         self.passed: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()  #: what was seen and is not judged
         self._evidence: dict[str, list[str]] = {}
 
     def check(self, ok: object, evidence: str, *statements: str) -> bool:
         """Enter the outcome of one check for all statements it decides. KeyError for an unknown one."""
         for statement in statements:
-            _ = STATEMENTS[statement]
+            _ = JUDGED[statement]
             if ok:
                 self.passed[statement] += 1
             else:
@@ -61,4 +63,4 @@ class Ledger:
     def line(self) -> str:
         """The result in one line."""
         seen = len({*self.passed, *self.failed})
-        return f"{seen} of {len(STATEMENTS)} statements exercised, {len(self.failed)} violated"
+        return f"{seen} of {len(JUDGED)} statements exercised, {len(self.failed)} violated"

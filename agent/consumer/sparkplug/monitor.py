@@ -8,58 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from agent.consumer.sparkplug.ledger import Ledger
 from agent.consumer.sparkplug.node import REBIRTH, EdgeNode
-from agent.consumer.sparkplug.statements import ALSO_TOPIC, MQTT, QOS, RETAIN, STATEMENTS
-from agent.consumer.sparkplug.topics import NAMESPACE, Place, place
+from agent.consumer.sparkplug.session import Connect, Session, Will
+from agent.consumer.sparkplug.statements import ALSO_TOPIC, MQTT, QOS, RETAIN
+from agent.consumer.sparkplug.topics import NAMESPACE, Place, kind_of, place
+from agent.consumer.sparkplug.unjudged import JUDGED
 from agent.consumer.sparkplug.wire import MalformedError, decode
 
 _WILL = "message-flow-edge-node-birth-publish-will-message"
 _WALK = "operational-behavior-primary-application-state-with-multiple-servers-"
 _HOST = "operational-behavior-edge-node-termination-host-offline"
 _PHID = "message-flow-edge-node-birth-publish-phid-"
-_NAMES = tuple(one for one in STATEMENTS if one.startswith(("intro-", "topic-structure")))
-_COMMANDS = tuple(
-    one for one, text in STATEMENTS.items() if text.startswith("receive") or one == "payloads-name-cmd-requirement"
-)
-
-
-@dataclass
-class Will:
-    """The will of a CONNECT."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-
-
-@dataclass
-class Connect:
-    """What a client said to open a session."""
-
-    version: str  #: "5" or "3.1.1"
-    clean: bool
-    expiry: int | None = None
-    will: Will | None = None
-
-
-@dataclass
-class _Session:
-    connect: Connect
-    server: str
-    descriptor: tuple[str, str] | None
-    accepted: bool = False
-    granted: dict[str, int] = field(default_factory=dict)
-    published: int = 0
-    born: bool = False
-    said_death: bool = False
-    disconnect: int | None = None
-    host: bool | None = None  #: the primary host's last valid word
-    host_left: bool = False  #: it said offline while we were born
-    coping: bool = False  #: a command was delivered
+_NAMES = tuple(one for one in JUDGED if one.startswith(("intro-", "topic-structure")))
+_COMMANDS = tuple(one for one, text in JUDGED.items() if text.startswith("receive"))
 
 
 class Monitor:
@@ -70,7 +33,7 @@ class Monitor:
         self.nodes: dict[tuple[str, str], EdgeNode] = {}
         self._now_ms = now_ms
         self._host = primary_host
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, Session] = {}
         self._last_bdseq: dict[tuple[str, str], int] = {}
         self._host_times: dict[str, int] = {}
         self._left_for_host: str | None = None  #: the server that was left because the host was offline there
@@ -87,7 +50,7 @@ class Monitor:
         """CONNECT was sent. `link` numbers the connections."""
         check, will = self.ledger.check, connect.will
         here = None if will is None else place(will.topic)
-        session = self._sessions[link] = _Session(connect, server, None if here is None else here.descriptor)
+        session = self._sessions[link] = Session(connect, server, None if here is None else here.descriptor)
         if connect.version == "5":
             clean = connect.clean and not connect.expiry
             check(clean, f"{connect}", "principles-persistence-clean-session-50")
@@ -121,7 +84,7 @@ class Monitor:
             self.ledger.check(walked, said, _WALK + "walk", _HOST + "-reconnect")
             self._left_for_host = None
 
-    def _will_payload(self, here: Place, will: Will, session: _Session) -> None:
+    def _will_payload(self, here: Place, will: Will, session: Session) -> None:
         check, node = self.ledger.check, self._node(here.descriptor)
         try:
             payload = decode(will.payload)
@@ -159,8 +122,6 @@ class Monitor:
                 check(qos == 1, said, "message-flow-edge-node-ncmd-subscribe", "topics-ncmd-topic")
             elif topic.startswith(f"{NAMESPACE}/{group}/DCMD/{node}/"):
                 check(qos == 1, said, "message-flow-device-dcmd-subscribe", "topics-dcmd-topic")
-            elif topic == f"{NAMESPACE}/STATE/{self._host}":
-                check(True, said, _WALK + "state-subs", _PHID + "wait-id")
 
     # --- what the node publishes --------------------------------------------------------------------------------------
 
@@ -172,6 +133,9 @@ class Monitor:
             return
         here, check = place(topic), self.ledger.check
         check(here is not None, f"topic {topic}", *_NAMES)
+        kind = kind_of(topic)
+        if here is None and kind is not None:
+            check(False, f"topic {topic}", f"topics-{kind.lower()}-topic", *ALSO_TOPIC.get(kind, ()))
         if here is None or here.kind in ("NCMD", "DCMD"):
             return
         check(True, "", f"topics-{here.kind.lower()}-topic", *ALSO_TOPIC.get(here.kind, ()))
@@ -190,7 +154,7 @@ class Monitor:
         if link is not None:
             self._sessions[link].born = node.born
 
-    def _on_wire(self, session: _Session, here: Place) -> None:
+    def _on_wire(self, session: Session, here: Place) -> None:
         check, kind = self.ledger.check, here.kind
         where = f"{kind} {here.node}/{here.device or ''}"
         check(session.accepted, f"{where} before CONNACK", "message-flow-edge-node-birth-publish-connect")
@@ -204,7 +168,9 @@ class Monitor:
                 topic in session.granted, f"{where} before NCMD is subscribed", "message-flow-edge-node-ncmd-subscribe"
             )
             if self._host is not None:
-                ids = [_PHID + "wait", _PHID + "wait-online", _PHID + "wait-timestamp"]
+                heard = f"{NAMESPACE}/STATE/{self._host}" in session.granted
+                check(heard, f"{where} before STATE/{self._host} is subscribed", _WALK + "state-subs")
+                ids = [_PHID + "wait-id", _PHID + "wait", _PHID + "wait-online", _PHID + "wait-timestamp"]
                 ids += ["operational-behavior-edge-node-birth-sequence-wait"]
                 check(session.host, f"{where} before the host is online", *ids)
         elif kind == "DBIRTH":
@@ -213,6 +179,11 @@ class Monitor:
         elif kind == "NDEATH":
             session.said_death = True
             check(True, "", "operational-behavior-edge-node-intentional-disconnect-ndeath")
+        if session.old_word:
+            session.old_word = False
+            check(
+                kind != "NDEATH", f"{where} for an offline STATE that is older than the last one", _HOST + "-timestamp"
+            )
         if session.coping:
             session.coping = False
             check(True, "", *_COMMANDS)
@@ -237,7 +208,7 @@ class Monitor:
         if asked and here.kind == "NCMD" and node.born:
             node.rebirth_asked = True
 
-    def _state(self, session: _Session, payload: bytes) -> None:
+    def _state(self, session: Session, payload: bytes) -> None:
         try:
             state = json.loads(payload)
             online, stamp = state["online"], state["timestamp"]
@@ -246,8 +217,7 @@ class Monitor:
         if not isinstance(online, bool) or not isinstance(stamp, int):
             return
         if stamp < self._host_times.get(session.server, 0):
-            if not online and session.born:
-                self.ledger.check(True, "", _HOST + "-timestamp")  # ignored: else `closed` finds it gone
+            session.old_word = not online and session.born
             return
         self._host_times[session.server] = stamp
         session.host = online
@@ -266,7 +236,7 @@ class Monitor:
         said = f"DISCONNECT {reason:#04x}, NDEATH before it: {session.said_death}"
         check(
             session.said_death, said, "operational-behavior-edge-node-intentional-disconnect-ndeath",
-            "operational-behavior-edge-node-intentional-disconnect-packet", "payloads-ndeath-will-message-publisher",
+            "payloads-ndeath-will-message-publisher",
         )  # fmt: skip
         if five:
             check(reason == 4, said, "payloads-ndeath-will-message-publisher-disconnect-mqtt50")
@@ -284,6 +254,8 @@ class Monitor:
             left = session.said_death
             self.ledger.check(left, "host offline: no NDEATH before the end", _PHID + "offline", _HOST)
             self._left_for_host = session.server
+        if session.old_word:
+            self.ledger.check(False, "the node left for an old offline STATE", _HOST + "-timestamp")
         if session.coping and session.published and not session.said_death:
             self.ledger.check(False, "the session did not survive a command", *_COMMANDS)
 

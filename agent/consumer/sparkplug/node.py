@@ -40,7 +40,7 @@ class EdgeNode:
         self.aliased = False
         self.rebirth_asked = False  #: a rebirth was asked for and has not been answered
         self.rebirths = 0
-        self.data_seen = False  #: since the last NBIRTH
+        self.expected: set[str] = set()  #: devices to be born again before any data
         self.messages = 0
 
     def feed(self, place: Place, raw: bytes, now: int, *, wire: bool = False) -> None:
@@ -123,7 +123,9 @@ class EdgeNode:
             self.rebirths += 1
             check(True, "", "operational-behavior-data-commands-rebirth-action-2")
         self.rebirth_asked = False
-        self.born, self.data_seen = True, False
+        # a rebirth without a death says every device again that was born
+        self.expected = {name for name, one in self.devices.items() if self.born and one.state == "born"}
+        self.born = True
         self.names, self.aliases = {}, {}
         self.devices = {name: Device("dead") for name in self.devices}
         self.aliased = any(metric.alias is not None for metric in payload.metrics)
@@ -173,7 +175,7 @@ class EdgeNode:
             cased = [one for one in self.devices if one.casefold() == name.casefold()]
             check(not cased, f"{where}: {cased}", "case-sensitivity-sparkplug-ids")
             check(True, "", "topic-structure-namespace-unique-device-id")
-        check(True, "", "payloads-dbirth-order")  # a device may come later; data before its birth fails elsewhere
+        self.expected.discard(name)
         self.devices[name] = Device()
         for alias in [alias for alias, known in self.aliases.items() if known.device == name]:
             del self.aliases[alias]
@@ -184,6 +186,7 @@ class EdgeNode:
         device = self.devices.get(name)
         alive = device is not None and device.state == "born"
         self.ledger.check(alive, f"{where}: the device is not born", "operational-behavior-device-ddeath")
+        self.expected.discard(name)
         if device is not None:
             device.state = "dead"
 
@@ -210,7 +213,9 @@ class EdgeNode:
         check(payload.metrics, f"{where}: no metrics", f"topics-{side}-payload")
         action = "operational-behavior-data-commands-rebirth-action-1"
         check(not self.rebirth_asked, f"{where}: data between the command and NBIRTH", action)
-        self.data_seen = True
+        said = f"{where} while {', '.join(sorted(self.expected))} is to be born again"
+        check(not self.expected, said, "payloads-dbirth-order", f"payloads-{side}-order")
+        self.expected.clear()
         birth = "nbirth" if device is None else "dbirth"
         ordered = f"operational-behavior-data-publish-{birth}-order"
         check(in_order(payload), f"{where}: times not in order", ordered)
@@ -220,15 +225,7 @@ class EdgeNode:
             if known is None or metric.is_historical:
                 continue
             check((metric.timestamp or 0) >= known.newest, f"{where}: {known.name} goes back in time", ordered)
-            changed = (metric.value, metric.is_null) != (known.value, known.value is None) or bool(metric.keys)
-            self._by_exception(birth, where, known, changed=changed)
             known.newest, known.value = metric.timestamp or 0, metric.value
-
-    def _by_exception(self, birth: str, where: str, known: Known, *, changed: bool) -> None:
-        """Recommended only: what says a value again (a heartbeat, a poll) is no violation."""
-        if changed:
-            ids = ("principles-rbe-recommended", f"operational-behavior-data-publish-{birth}-change")
-            self.ledger.check(True, f"{where}: {known.name}", *ids)
 
     def _resolve(self, device: str | None, alias: int | None, name: str | None) -> Known | None:
         if alias is not None:

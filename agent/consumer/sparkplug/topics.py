@@ -23,6 +23,13 @@ class Place(NamedTuple):
         return self.group, self.node
 
 
+def kind_of(topic: str) -> str | None:
+    """The message type a topic of the namespace has in its third level, whatever else is wrong with it."""
+    levels = topic.split("/")
+    kind = levels[2] if len(levels) > 2 else ""
+    return kind if kind in (*OF_NODE, *OF_DEVICE) else None
+
+
 def place(topic: str) -> Place | None:
     """None where the topic is no one of ours, or is not well formed."""
     levels = topic.split("/")

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from agent.consumer.sparkplug.monitor import Connect, Monitor, Will
+from agent.consumer.sparkplug.monitor import Monitor
+from agent.consumer.sparkplug.session import Connect, Will
 from agent.testing.mqtt_packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, Body
 
 _EXPIRY = 0x11

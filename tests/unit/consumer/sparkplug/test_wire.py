@@ -87,3 +87,17 @@ def test_a_node_is_judged_from_its_birth_on():
     assert audit.ok
     audit.feed("spBv1.0/g/NBIRTH/n", birth.SerializeToString(), retained=True)
     assert any("payloads-nbirth-retain" in line for line in audit.report())
+
+
+def test_templates_and_data_sets_are_no_fault():
+    """Nodes of others have them: they are noted, not judged, and violate nothing."""
+    audit = SparkplugAudit(lambda: NOW)
+    birth = Payload(timestamp=NOW, seq=0)
+    birth.metrics.add(name="bdSeq", datatype=4, timestamp=NOW, long_value=3)
+    birth.metrics.add(name="Node Control/Rebirth", datatype=11, timestamp=NOW, boolean_value=False)
+    birth.metrics.add(name="motor", datatype=19, timestamp=NOW, is_null=True)
+    birth.metrics.add(name="table", datatype=16, timestamp=NOW, is_null=True)
+    audit.feed("spBv1.0/g/NBIRTH/n", birth.SerializeToString(), retained=False)
+    assert audit.ok, audit.report()
+    notes = [line for line in audit.report() if line.startswith("note: NBIRTH g/n: a ")]
+    assert [note.split(": ")[2].split(",")[0] for note in notes] == ["a template", "a dataset"]
