@@ -45,15 +45,17 @@ def _summary(loaded: Loaded) -> Table:
     for name, publisher in loaded.config.publishers.items():
         encoder = publisher.encoder.type if publisher.encoder is not None else "-"
         carries = ", ".join(publisher.devices)
-        table.add_row("publisher", name, publisher.type, Text(_where(publisher)), Text(f"{encoder}, devices {carries}"))
+        table.add_row(
+            "publisher",
+            name,
+            publisher.type,
+            Text(str(getattr(publisher, "url", "-"))),
+            Text(f"{encoder}, devices {carries}"),
+        )
     for name, device in loaded.config.devices.items():
         read, total = tags_of(device)
         count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
         table.add_row(
-            "device", name, device.type, Text(_where(device)), f"{count}, every {format_duration(device.interval)}"
+            "device", name, device.type, Text(device.where()), f"{count}, every {format_duration(device.interval)}"
         )
     return table
-
-
-def _where(part: object) -> str:
-    return str(getattr(part, "url", "-"))

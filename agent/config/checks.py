@@ -117,6 +117,19 @@ def disagreeing_devices(devices: Mapping[str, DeviceConfig | None], raw: Mapping
                 yield Mistake(*raw[name].place(key.partition(".")[0]), reason, "let both say the same")
 
 
+def claimed_twice(devices: Mapping[str, DeviceConfig], raw: Mapping[str, Map]) -> Iterator[Mistake]:
+    """What a device must have for itself two cannot have."""
+    seen: dict[str, str] = {}
+    for name, device in devices.items():
+        claim = device.claim()
+        if claim is None:
+            continue
+        first = seen.setdefault(claim.what, name)
+        if first != name:
+            reason = f"`devices.{name}.{claim.key}`: {claim.what} is `devices.{first}` already"
+            yield Mistake(*raw[name].place(claim.key), reason, claim.hint)
+
+
 def wrong_locations(name: str, device: DeviceConfig, data: Map) -> Iterator[Mistake]:
     """A device's location becomes levels of a topic."""
     if device.location is None:

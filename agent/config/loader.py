@@ -51,9 +51,11 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     raw = {name: entry.data for name, entry in publishers.items()}
     for name in publishers:
         mistakes.extend(checks.dangling_globs(name, raw[name], list(devices)))
-    mistakes.extend(checks.disagreeing_devices(built_devices, {name: entry.data for name, entry in devices.items()}))
+    written = {name: entry.data for name, entry in devices.items()}
+    mistakes.extend(checks.disagreeing_devices(built_devices, written))
     good = {name: device for name, device in built_devices.items() if device is not None}
-    mistakes.extend(checks.overloaded_buses(good, {name: entry.data for name, entry in devices.items()}))
+    mistakes.extend(checks.claimed_twice(good, written))
+    mistakes.extend(checks.overloaded_buses(good, written))
     if head is not None:
         mistakes.extend(checks.colliding_clients(head.agent.id, routes, raw))
     if head is not None and not mistakes:  # what is wrong with a device would only be said again

@@ -5,7 +5,6 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -14,6 +13,7 @@ from agent.config import memory, routed
 from agent.config.buses import NEARLY_FULL, buses
 from agent.config.model import Config
 from agent.settings.base import DeviceConfig, PublisherConfig
+from agent.settings.values import is_loopback
 
 _SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")
 
@@ -24,6 +24,7 @@ def warnings(config: Config) -> list[str]:
         *_empty(config),
         *_secrets(config),
         *_open_http(config),
+        *_odd_devices(config),
         *_uncarried(config),
         *_plain_text(config),
         *_busy_buses(config),
@@ -73,12 +74,9 @@ def _open_http(config: Config) -> Iterator[str]:
         yield "http: without `auth:` only /healthz and /readyz answer from beyond this machine"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reachable from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _odd_devices(config: Config) -> Iterator[str]:
+    for name, device in config.devices.items():
+        yield from (f"devices.{name}.{words}" for words in device.oddities())
 
 
 def _uncarried(config: Config) -> Iterator[str]:

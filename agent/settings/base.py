@@ -167,6 +167,14 @@ class BusLoad(NamedTuple):
     words: str  #: how it comes about
 
 
+class Claim(NamedTuple):
+    """What a device must have for itself."""
+
+    key: str  #: of its configuration that claims it
+    what: str  #: devices that name the same cannot both have it
+    hint: str  #: what to write instead
+
+
 class DeviceConfig(Model, ABC):
     """One entry under `devices:`. `type` names the protocol."""
 
@@ -199,9 +207,21 @@ class DeviceConfig(Model, ABC):
     def build(self, name: str, site: Site) -> Collector:
         """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
 
+    def where(self) -> str:
+        """Where it is reached, for people."""
+        return str(getattr(self, "url", "-"))
+
     def connection(self) -> tuple[str, dict[str, object]] | None:
         """What it shares with other devices: the connection's name, and by key what all on it must agree about."""
         return None
+
+    def claim(self) -> Claim | None:
+        """What no other device may have too; None where it takes nothing for itself."""
+        return None
+
+    def oddities(self) -> Iterable[str]:
+        """What is allowed, but probably not meant: `key: words`."""
+        return ()
 
     def bus_load(self) -> BusLoad | None:
         """What it takes of its bus; None where nobody can tell, or time is no matter."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -135,3 +136,11 @@ FilePath = Annotated[Path, BeforeValidator(_against_base), WithJsonSchema({"type
 def read_secret(path: Path) -> str:
     """The secret in a file, its last line break taken off. Read at every connection, so that it may be rotated."""
     return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reachable from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

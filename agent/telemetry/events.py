@@ -68,6 +68,10 @@ EVENTS: dict[str, Event] = {
     "modbus.dtu_unknown": Event("warning", "Somebody dialled in who is not expected: `said` are its first bytes."),
     "modbus.unit_silent": Event("warning", "A unit does not answer; it is probed with back-off."),
     # opc ua
+    "opcua.listening": Event("info", "The agent listens for servers that call (reverse connect)."),
+    "opcua.call_refused": Event(
+        "warning", "Somebody called where servers call (reverse connect) and was turned away: `reason`."
+    ),
     "opcua.connected": Event("info", "A session with an OPC UA server stands; its limits."),
     "opcua.disconnected": Event("warning", "The session is gone: `reason`."),
     "opcua.subscribed": Event("info", "Monitored items are created: `active` of `configured`."),

@@ -45,6 +45,11 @@ CLOCK_SKEW = _gauge("device_clock_skew_seconds", "Device clock minus ours.", "de
 CERT_EXPIRY = _gauge(
     "cert_expiry_timestamp_seconds", "When a certificate runs out: own, server or user.", "device", "certificate"
 )
+REVERSE_REFUSED = _counter(
+    "reverse_connects_refused_total",
+    "OPC UA callers (reverse connect) that were turned away: unknown, garbage, slow, crowded.",
+    "reason",
+)
 
 OUTBOX_RECORDS = _gauge("outbox_records", "Records kept and not acknowledged.", "publisher")
 OUTBOX_BYTES = _gauge("outbox_bytes", "Bytes of those records.", "publisher")

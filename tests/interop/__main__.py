@@ -19,9 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
 from agent.core.errors import AgentError
 from agent.telemetry.logging import configure
+from agent.testing.site import SimpleSite
+from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.integration.opcua_security.fort import POLICIES, inside, trusting
 from tests.interop.foreign import HERE, PASSWORD, URN, listening, node_opcua, venv
 from tests.support.opcua_pki import Pair, make_pair
@@ -90,6 +93,27 @@ async def meet(server: Foreign, folder: Path) -> bool:
     return fine
 
 
+async def called(server: Foreign, folder: Path, port: int) -> bool:
+    """The server calls (reverse connect): a secured session, and after it has ended another one."""
+    reverse = {"listen": f"127.0.0.1:{port}", "server_uri": "urn:test:server"}
+    tags = {"a": server.node + "0"}
+    made = config(None, tags, reverse=reverse, security={"policy": "Basic256Sha256"}, timeout="5s")
+    async with SimpleSite(data_dir=trusting(folder / "caller", server.pair), agent="gw-01") as site:
+        collector = OpcUaCollector("dev", made, site, BRISK)
+        for which in ("first", "second"):
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(60), collector.open() as samples:
+                    notebook = Notebook(["a"], samples, site)
+                    said = notebook.said["a"]
+                    await notebook.until(lambda said=said: len({value for value, *_ in said}) >= 2)
+            except (AgentError, TimeoutError) as error:
+                print(f"  calls: {which} session FAILED: {error}"[:150], flush=True)  # noqa: T201
+                return False
+            print(f"  calls: {which} session ok {time.monotonic() - began:.2f} s", flush=True)  # noqa: T201
+    return True
+
+
 async def many(server: Foreign, folder: Path, nodes: int, seconds: float) -> bool:
     """`nodes` nodes polled at 1 s: every one in every cycle, none bad, no cycle skipped."""
     tags = {f"t{number}": f"{server.node}{number}" for number in range(nodes)}
@@ -126,8 +150,11 @@ def main(wanted: list[str]) -> int:
         for kind in ("node-opcua", "python-opcua", "o6"):
             if not wanted or kind in wanted:
                 print(kind, flush=True)  # noqa: T201
-                with foreign(kind, Path(place)) as server:
+                port = free_port()
+                with foreign(kind, Path(place), calls=f"opc.tcp://127.0.0.1:{port}") as server:
                     fine = asyncio.run(meet(server, Path(place) / kind)) and fine
+                    if kind != "python-opcua":  # it calls nobody
+                        fine = asyncio.run(called(server, Path(place) / kind, port)) and fine
         if not wanted or "many" in wanted:
             print("many", flush=True)  # noqa: T201
             with foreign("node-opcua", Path(place) / "many", nodes=10_000, every=1000) as server:

@@ -2,7 +2,7 @@
 //
 //     node node_server.js '{"modules": DIR, "port": 0, "certificate": PEM, "key": PEM, "pki": DIR, "nodes": 3}'
 //
-// Says `listening PORT`. Node `nsu=urn:interop;s=vN` counts up from N, every 100 ms unless `every` says otherwise.
+// Says `listening PORT`; with "calls": "opc.tcp://HOST:PORT" it also calls there (reverse connect). Node `nsu=urn:interop;s=vN` counts up from N, every 100 ms unless `every` says otherwise.
 "use strict";
 const settings = JSON.parse(process.argv[2]);
 const { createRequire } = require("node:module");
@@ -38,6 +38,7 @@ async function main() {
     userManager: { isValidUser: (name, password) => name === "agent" && password === "open sesame ü" },
     maxConnectionsPerEndpoint: settings.connections || 20,
     serverCapabilities: { maxSessions: settings.sessions || 20 },
+    reverseConnect: settings.calls && { connections: [{ endpointUrl: settings.calls }], reconnectDelay: 200 },
     serverInfo: { applicationUri: "urn:test:server" },
   });
   await server.initialize();

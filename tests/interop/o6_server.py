@@ -2,6 +2,8 @@
 network namespace, so it is started in one that has nothing but loopback: see __main__.
 
 python o6_server.py '{"port": 4840, "certificate": DER, "key": PEM, "password": ...}'
+
+With "calls": "opc.tcp://HOST:PORT" it also calls there (reverse connect).
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ with server:
         server.addVariable(f"v{n}", server.objectsNode, float(n), nodeId=f"ns=1;s=v{n}")
         for n in range(settings["nodes"])
     ]
+    if "calls" in settings:
+        server.addReverseConnect(settings["calls"])
     sys.stdout.write(f"listening {settings['port']}\n")
     sys.stdout.flush()
     ticks = 0

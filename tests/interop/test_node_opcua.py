@@ -9,11 +9,14 @@ from typing import Any
 import psutil
 import pytest
 
+from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import TransientError
-from tests.integration.opcua.support import BRISK
+from agent.testing.site import SimpleSite
+from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.integration.opcua_security.fort import POLICIES, inside, trusting
 from tests.interop.foreign import PASSWORD, URN, node_opcua
 from tests.support.opcua_pki import Pair, make_pair
+from tests.support.ports import free_port
 
 TAGS = {"a": f"nsu={URN};s=v0"}
 SECURED = [(policy, mode) for policy in POLICIES for mode in ("Sign", "SignAndEncrypt")]
@@ -93,3 +96,17 @@ async def test_it_heals_when_the_server_is_told_to_trust_us(papers: Path, pair: 
     with node_opcua(folder, pair, accept=False) as (url, _):
         async with inside(url, data_dir, tags=TAGS, security=security) as notebook:
             await notebook.heard()
+
+
+async def test_it_calls_and_is_read(papers: Path, pair: Pair, data_dir: Path) -> None:
+    """Reverse connect: the server dials, first to show its certificate, then for the session; the same once more."""
+    port = free_port()
+    reverse = {"listen": f"127.0.0.1:{port}", "server_uri": "urn:test:server"}
+    made = config(None, TAGS, reverse=reverse, security={"policy": "Basic256Sha256"}, timeout="5s")
+    with node_opcua(papers / "caller", pair, hostname="cnc.invalid", calls=f"opc.tcp://127.0.0.1:{port}"):
+        async with SimpleSite(data_dir=data_dir, agent="gw-01") as site:
+            collector = OpcUaCollector("dev", made, site, BRISK)
+            for _ in range(2):
+                async with collector.open() as samples:
+                    notebook = Notebook(["a"], samples, site)
+                    await notebook.until(lambda said=notebook.said["a"]: len({value for value, *_ in said}) >= 2)

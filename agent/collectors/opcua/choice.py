@@ -14,15 +14,15 @@ FORGET = 60.0  #: seconds after which what was seen of another server may have c
 class Choice:
     """The servers of one device, the preferred first; times in monotonic seconds."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        self.urls = tuple(urls)
+    def __init__(self, servers: Sequence[str]) -> None:
+        self.servers = tuple(servers)
         self._at = 0
         self._seen: dict[int, tuple[int, float]] = {}  # server → level (-1: not there), when
 
     @property
-    def url(self) -> str:
+    def server(self) -> str:
         """The one to talk to now."""
-        return self.urls[self._at]
+        return self.servers[self._at]
 
     def failed(self, now: float) -> None:
         """It is not there: the next one is tried."""
@@ -39,7 +39,7 @@ class Choice:
 
     def _best(self, now: float, level: int) -> int:
         """The next one that is not known to be worse than `level`; without any, the next or (level > -2) this one."""
-        others = [(self._at + step) % len(self.urls) for step in range(1, len(self.urls))]
+        others = [(self._at + step) % len(self.servers) for step in range(1, len(self.servers))]
         for other in others:
             seen = self._seen.get(other)
             if seen is None or now - seen[1] >= FORGET or seen[0] > max(level, -1):

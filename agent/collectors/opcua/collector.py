@@ -11,6 +11,7 @@ from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Pace, compile_plan
 from agent.collectors.opcua.security import access_of
+from agent.collectors.opcua.ways import ways_to
 from agent.core.flow import Sample
 from agent.core.ports import Site
 
@@ -23,7 +24,7 @@ class OpcUaCollector:
     def __init__(self, name: str, config: OpcUaConfig, site: Site, pace: Pace = _PACE) -> None:
         self._plan = compile_plan(name, site.agent, config, pace)
         self._site = site
-        self._past = Past(Choice(self._plan.urls))
+        self._past = Past(Choice(self._plan.servers), ways_to(config, site))
         self._guard = Guard(name, site.agent, access_of(dict(config)), site.data_dir / "pki", site.clock)
 
     def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,25 +16,14 @@ from pydantic import (
     model_validator,
 )
 
+from agent.collectors.opcua.reverse import ReverseSettings
 from agent.collectors.opcua.security import SecuritySettings, access_of, check_access, check_user
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
+from agent.collectors.opcua.url import check_url
 from agent.core.ports import Collector, Site
-from agent.settings.base import DeviceConfig, Model, TagBase, TagName
-from agent.settings.values import FilePath, Interval, Secret
-
-
-def _check_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme == "opc.tcp" and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good, parts = None, urlsplit("")
-    if not good:
-        raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://HOST:4840")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials do not belong into the url; write username: and password_file:")
-    return value
+from agent.settings.base import Claim, DeviceConfig, Model, TagBase, TagName
+from agent.settings.values import FilePath, Interval, Secret, is_loopback
 
 
 class ClockSettings(Model):
@@ -58,17 +47,19 @@ class OpcUaConfig(DeviceConfig):
 
     type: Literal["opcua"]
     """Protocol of the device."""
-    url: Annotated[str, AfterValidator(_check_url)] | None = None
+    url: Annotated[str, AfterValidator(check_url)] | None = None
     """`opc.tcp://HOST:PORT/PATH`; port 4840 unless given."""
-    urls: list[Annotated[str, AfterValidator(_check_url)]] = Field(default_factory=list)
+    urls: list[Annotated[str, AfterValidator(check_url)]] = Field(default_factory=list)
     """Instead of `url`: redundant servers, the preferred first; one that is gone or not well is left for another."""
+    reverse: ReverseSettings | None = None
+    """Instead of `url`: the server calls the agent, from behind a firewall say."""
     mode: Literal["subscribe", "poll"] = "subscribe"
     """subscribe: the server says what changes; poll: the agent reads."""
     timeout: Interval = 5.0
     """How long to wait for an answer."""
     clock: ClockSettings = ClockSettings()
     """How far the server's timestamps are trusted."""
-    endpoint_url: Annotated[str, AfterValidator(_check_url)] | None = None
+    endpoint_url: Annotated[str, AfterValidator(check_url)] | None = None
     """The name the server insists on, where it is not the one it is reached by; default: `url`."""
     security: SecuritySettings | None = None
     """Security of the channel; default: none."""
@@ -106,8 +97,10 @@ class OpcUaConfig(DeviceConfig):
 
     @model_validator(mode="after")
     def _somewhere(self) -> OpcUaConfig:
-        if (self.url is None) == (not self.urls):
-            raise ValueError("a device has either url: or urls:; write url: opc.tcp://HOST:4840")
+        if [self.url is not None, bool(self.urls), self.reverse is not None].count(True) != 1:
+            raise ValueError("a device has one of url:, urls: and reverse:; write url: opc.tcp://HOST:4840")
+        if self.reverse is not None and self.endpoint_url is not None:
+            raise ValueError("a server that calls says itself what it wants to be called; take endpoint_url: away")
         if self.backfill and self.clock.use == "agent":
             raise ValueError("backfill needs the source's times; leave out clock: {use: agent} or backfill")
         return self
@@ -117,6 +110,26 @@ class OpcUaConfig(DeviceConfig):
         if both := sorted(self.tags.keys() & self.events.keys()):
             raise ValueError(f"{both[0]!r} stands under tags: and under events:; give one of them another name")
         return self
+
+    @property
+    def all_urls(self) -> list[str]:
+        """Where servers are dialled, the preferred first."""
+        return self.urls if self.url is None else [self.url]
+
+    def where(self) -> str:
+        return ", ".join(self.all_urls) if self.reverse is None else self.reverse.name
+
+    def claim(self) -> Claim | None:
+        if self.reverse is None:
+            return None
+        return Claim("reverse", self.reverse.name, "let each server be one device, or tell its names by endpoint_url")
+
+    def oddities(self) -> Iterable[str]:
+        if self.reverse is not None and not access_of(dict(self)).secured and not is_loopback(self.reverse.address[0]):
+            yield (
+                f"reverse: whoever reaches {self.reverse.listen} can pretend to be {self.reverse.server_uri}; "
+                "security: {policy: Basic256Sha256} has it prove who it is"
+            )
 
     @property
     def tag_table(self) -> dict[str, TagBase]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.collectors.opcua.backfill import VALUES, Backfill
 from agent.collectors.opcua.background import Background
+from agent.collectors.opcua.channel import Times
 from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.events import Events
@@ -29,7 +30,7 @@ from agent.collectors.opcua.reader import Reader
 from agent.collectors.opcua.selection import selected
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Services
-from agent.collectors.opcua.session import Connection, Times, connected
+from agent.collectors.opcua.session import Connection, connected
 from agent.collectors.opcua.settling import Settling
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.types import Types
@@ -48,11 +49,11 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 @asynccontextmanager
 async def _elsewhere_next(choice: Choice, clock: Clock) -> AsyncIterator[None]:
     """Where a connection fails the next one is made to another server, if there is one."""
-    url = choice.url
+    server = choice.server
     try:
         yield
     except Exception:
-        if choice.url == url:
+        if choice.server == server:
             choice.failed(clock.monotonic())
         raise
 
@@ -64,10 +65,10 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
         keeping(plan, site, past) as keeper,
         _elsewhere_next(past.choice, site.clock),
         connected(
-            past.choice.url,
+            past.ways[past.choice.server],
             guard,
             f"{plan.agent}/{plan.device}",
-            Times(plan.timeout, plan.pace.session, plan.pace.channel, plan.pace.close),
+            Times(plan.timeout, plan.pace.session, plan.pace.channel, plan.pace.close, plan.pace.call),
         ) as connection,
         Background() as background,
     ):
@@ -92,7 +93,7 @@ class Conversation:
     ) -> None:
         self._plan, self._site, self._clock = plan, site, site.clock
         self._past = past
-        self._url = past.choice.url
+        self._chosen = past.choice.server
         self._listening = False
         self._connection = connection
         self._background = background
@@ -211,7 +212,7 @@ class Conversation:
         """The connection is being left."""
         if self.inbox.error is not None:
             log.warning("opcua.disconnected", device=self._plan.device, reason=str(self.inbox.error))
-            if self._past.choice.url == self._url:
+            if self._past.choice.server == self._chosen:
                 self._past.choice.failed(self._clock.monotonic())
         if self._listening:
             self._past.told = self._publishing.told
@@ -251,7 +252,7 @@ class Conversation:
     def _compare(self, level: int | None) -> None:
         """Leave a server that is not well for another that may be."""
         if level is not None and self._past.choice.leave(level, self._clock.monotonic()):
-            log.warning("opcua.failover", device=self._plan.device, service_level=level, to=self._past.choice.url)
+            log.warning("opcua.failover", device=self._plan.device, service_level=level, to=self._past.choice.server)
             raise ConnectionLost(f"the server's service level is {level}; another server takes over")
 
     async def _audit(self) -> None:
@@ -286,7 +287,7 @@ class Conversation:
             {
                 "mode": "subscribe" if self._plan.subscribe else "poll",
                 **self._server.facts(),
-                **({"server": self._past.choice.url} if len(self._plan.urls) > 1 else {}),
+                **({"server": self._past.choice.server} if len(self._plan.servers) > 1 else {}),
                 "chunk_read": self._reads.size,
                 "chunk_monitor": self._creates.size,
                 "configured": len(self._plan.points),

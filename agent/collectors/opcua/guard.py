@@ -122,9 +122,20 @@ class Guard:
         self._check_dates(certificate)
         self._watch("server", certificate)
         named = application_uri(certificate)
+        self._check_name(named)
         if uri and named != uri and self._once("uri", thumbprint(certificate), uri):
             log.warning("opcua.certificate_mismatch", device=self._device, certificate=named, server=uri)
         return certificate
+
+    def _check_name(self, named: str | None) -> None:
+        """A server that calls has only claimed to be the one that is expected; who calls next may be."""
+        wanted = self.access.server_uri
+        if wanted is not None and named != wanted:
+            raise TransientError(
+                f"{wanted} is expected to call, but the caller's certificate is that of {named} -> write that under "
+                "reverse: as server_uri if it is the one you mean",
+                retry_after=_AGAIN,
+            )
 
     def _admit(self, chain: Sequence[x509.Certificate], url: str) -> None:
         certificate, name = chain[0], thumbprint(chain[0])

@@ -203,4 +203,4 @@ async def _opened(book: Logbook, device: str) -> Logbook | None:
 
 def whose(plan: DevicePlan) -> str:
     """What must be the same for times of one run to mean anything in the next."""
-    return f"{' '.join(sorted(plan.urls))} {plan.utc_offset:g}"
+    return f"{' '.join(sorted(plan.servers))} {plan.utc_offset:g}"

@@ -52,11 +52,12 @@ class Login:
         request.RequestedSessionTimeout = timeout_ms
         return request  # type: ignore[no-any-return]
 
-    def check(self, created: ua.CreateSessionResult, url: str) -> None:
-        """The server is who it was and holds its key. Raises TransientError or PermanentError."""
+    def check(self, created: ua.CreateSessionResult, url: str) -> bytes | None:
+        """The certificate it showed: it is who it was and holds its key. Raises TransientError or PermanentError."""
         endpoint = matching(created.ServerEndpoints, self._access)[0]
+        shown = _certificate(created, endpoint)
         if self._guard.minds_server:
-            admitted = self._guard.admit(_certificate(created, endpoint), endpoint.Server.ApplicationUri, url)
+            admitted = self._guard.admit(shown, endpoint.Server.ApplicationUri, url)
             if self._access.secured and self._channel.peer_certificate != _crypto.der_from_x509(admitted):
                 raise TransientError("the server's certificate changed while it was connected to")
         if self._access.secured:
@@ -65,6 +66,7 @@ class Login:
                 self._channel.asymmetric_cryptography.verify(signed, created.ServerSignature.Signature)
             except InvalidSignature:
                 raise TransientError("the server could not prove that it holds its certificate's key") from None
+        return shown
 
     def activation(self, created: ua.CreateSessionResult) -> ua.ActivateSessionParameters:
         """The second request: who we are. Raises PermanentError where the server takes no such user."""

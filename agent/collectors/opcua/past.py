@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point
+from agent.collectors.opcua.ways import Way
 
 
 class Key(NamedTuple):
@@ -44,6 +45,7 @@ class Past:
     """Of the connections before."""
 
     choice: Choice
+    ways: Mapping[str, Way]  #: to the servers to choose from
     told: int | None = None  #: until when (epoch ms) the last one's subscriptions told us everything; None: not open
     reads: ChunkLimit = field(default_factory=ChunkLimit)
     creates: ChunkLimit = field(default_factory=ChunkLimit)

@@ -51,6 +51,7 @@ class Pace(NamedTuple):
     history: float = 2.0  #: after a recovery, until history is read: the first values must have come
     types: float = 10.0  #: how long learning the data types of the tags may take
     close: float = 2.0  #: how long leaving may take before the socket is simply dropped
+    call: float = 20.0  #: how long a server that calls is waited for; most call every 5 to 15 s
 
 
 class Rhythm(NamedTuple):
@@ -141,7 +142,7 @@ class DevicePlan(NamedTuple):
 
     device: str
     agent: str
-    urls: tuple[str, ...]  #: redundant servers, the preferred first
+    servers: tuple[str, ...]  #: names of the ways to redundant servers, the preferred first
     subscribe: bool
     timeout: float
     use_source_time: bool
@@ -167,7 +168,7 @@ def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> De
     return DevicePlan(
         device=device,
         agent=agent,
-        urls=tuple(config.urls) if config.url is None else (config.url,),
+        servers=tuple(config.all_urls) if config.reverse is None else (config.reverse.name,),
         subscribe=config.mode == "subscribe",
         timeout=config.timeout,
         use_source_time=config.clock.use == "source",

@@ -67,6 +67,7 @@ class Access(NamedTuple):
     password_file: Path | None = None
     user_certificate: Path | None = None
     user_private_key: Path | None = None
+    server_uri: str | None = None  #: what the server's certificate must call it; None: whatever
 
     @property
     def secured(self) -> bool:
@@ -106,6 +107,7 @@ def access_of(given: Mapping[str, Any]) -> Access:
         password_file=given["password_file"],
         user_certificate=given["user_certificate"],
         user_private_key=given["user_private_key"],
+        server_uri=None if (reverse := given.get("reverse")) is None else reverse.server_uri,
     )
 
 

@@ -76,8 +76,8 @@ class Notebook:
         return note
 
 
-def config(url: str, tags: dict[str, Any], **more: Any) -> OpcUaConfig:
-    """A device; a tag given as text is its node."""
+def config(url: str | None, tags: dict[str, Any], **more: Any) -> OpcUaConfig:
+    """A device; a tag given as text is its node. Without a url it is one that calls."""
     table = {name: {"node": tag} if isinstance(tag, str) else tag for name, tag in tags.items()}
     return OpcUaConfig.model_validate({"type": "opcua", "url": url, "interval": "50ms", "tags": table, **more})
 

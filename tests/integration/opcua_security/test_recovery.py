@@ -7,7 +7,7 @@ import pytest
 from asyncua import ua
 from asyncua.client.client import Client
 
-from agent.collectors.opcua.session import QuietSession
+from agent.collectors.opcua.channel import QuietSession
 from agent.core.errors import ConnectionLost, TransientError
 from tests.integration.opcua.support import BRISK
 from tests.integration.opcua_security.fort import Fort, collector, inside, trusting

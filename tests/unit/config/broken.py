@@ -52,6 +52,12 @@ def _server(body: str) -> str:
     return f'agent: {{id: gw}}\ndevices:\n  cnc:\n    type: opcua\n    url: "opc.tcp://192.0.2.1"\n    {body}  # <-\n'
 
 
+def _calls(body: str) -> str:
+    """Two OPC UA devices whose servers call, the second with these keys."""
+    first = "  a: {type: opcua, reverse: {server_uri: urn:first}}\n"
+    return f"agent: {{id: gw}}\ndevices:\n{first}  b:\n    type: opcua\n    {body}  # <-\n"
+
+
 def _publisher(body: str) -> str:
     return f'agent: {{id: gw}}\npublishers:\n  plant:\n    type: mqtt\n    url: "mqtt://192.0.2.1"\n    {body}  # <-\n'
 
@@ -251,6 +257,14 @@ BROKEN: list[Broken] = [
     # OPC UA
     _case(_top("devices: {cnc: {type: opcua, url: 'http://h'}}"), "opc.tcp://"),
     _case(_server("mode: push"), "subscribe"),
+    _case(_server("reverse: {server_uri: urn:a}"), "one of url:, urls: and reverse:", 4),
+    _case(_calls("reverse: {}"), "server_uri"),
+    _case(_calls("reverse: {server_uri: urn:a, listen: 4841}"), "listen"),
+    _case(_calls('reverse: {server_uri: urn:a, listen: ":4841"}'), "127.0.0.1:4841"),
+    _case(_calls("reverse: {server_uri: urn:a, endpoint_url: cnc}"), "opc.tcp://HOST:4840"),
+    _case(_calls("reverse: {server_uri: urn:a, url: opc.tcp://cnc}"), "url"),
+    _case(_calls("reverse: {server_uri: urn:a}\n    endpoint_url: opc.tcp://cnc"), "take endpoint_url: away", 5),
+    _case(_calls("reverse: {server_uri: urn:first}"), "is `devices.a` already"),
     _case(_server("clock: {use: server}"), "agent"),
     _case(_server("clock: {utc_offset: 8}"), "utc_offset"),
     _case(_server("security: {policy: Basic128}"), "Basic256Sha256"),

@@ -8,8 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.reception import Expected, Reception
 from agent.collectors.opcua.security import access_of
 from agent.settings.values import FromEnvironment
+from agent.testing.site import SimpleSite
 from tests.support.processes import ROOT
 
 BASE: dict[str, Any] = {"type": "opcua", "url": "opc.tcp://127.0.0.1:4840", "tags": {"a": {"node": "ns=2;s=A"}}}
@@ -113,9 +115,50 @@ def test_the_library_is_not_imported_before_a_device_is_opened() -> None:
 import sys
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.testing.site import SimpleSite
-made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "tags": {"a": {"node": "i=1"}}})
-made.build("dev", SimpleSite())
+for way in ({"url": "opc.tcp://h"}, {"reverse": {"server_uri": "urn:h"}}):
+    made = OpcUaConfig.model_validate({"type": "opcua", **way, "tags": {"a": {"node": "i=1"}}})
+    made.build("dev", SimpleSite())
 assert not [name for name in sys.modules if name.startswith("asyncua")]
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+CALLS: dict[str, Any] = {"url": None, "reverse": {"server_uri": "urn:cnc"}}
+
+
+def test_a_server_that_calls_is_listened_for_on_this_machine_alone() -> None:
+    """Unless another address is written; it is known by its name and where it calls."""
+    made = read(**CALLS)
+    assert made.reverse is not None
+    assert made.reverse.address == ("127.0.0.1", 4841)
+    assert made.claim() == ("reverse", "urn:cnc calling 127.0.0.1:4841", made.claim().hint)  # type: ignore[union-attr]
+    assert (list(made.oddities()), read().claim()) == ([], None)
+    assert (made.where(), read().where()) == ("urn:cnc calling 127.0.0.1:4841", BASE["url"])
+    assert read(url=None, urls=["opc.tcp://a", "opc.tcp://b"]).where() == "opc.tcp://a, opc.tcp://b"
+
+
+@pytest.mark.parametrize(
+    ("listen", "security", "warned"),
+    [
+        ("127.0.0.1:4841", None, False),
+        ("[::1]:4841", None, False),
+        ("0.0.0.0:4841", SECURE, False),
+        ("0.0.0.0:4841", None, True),
+        ("gateway:4841", {"policy": "None"}, True),
+    ],
+)
+def test_a_door_that_is_open_to_all_is_warned_of(listen: str, security: dict[str, Any] | None, warned: bool) -> None:
+    """Beyond this machine somebody else may call and say he is the server, where nothing has to be proved."""
+    made = read(url=None, reverse={"listen": listen, "server_uri": "urn:cnc"}, security=security)
+    assert ["can pretend to be urn:cnc" in words for words in made.oddities()] == [True] * warned
+
+
+async def test_a_server_of_a_disabled_device_is_not_expected() -> None:
+    """It is turned away like a stranger, and does not hold a connection that nobody will use."""
+    site = SimpleSite()
+    for enabled in (True, False):
+        read(**{**CALLS, "reverse": {"server_uri": f"urn:{enabled}"}}, enabled=enabled).build("dev", site)
+    (reception,) = site.lines.values()
+    assert isinstance(reception, Reception)
+    assert reception._expected == {Expected("urn:True")}

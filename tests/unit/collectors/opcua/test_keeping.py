@@ -41,7 +41,7 @@ class Run:
         if recorded is not None:
             self.site.last_recorded["cnc"] = recorded
         self.plan = plan or globals()["plan"]()
-        self.past = Past(Choice(self.plan.urls))
+        self.past = Past(Choice(self.plan.servers), {})
 
     @property
     def known(self) -> dict[str, int]:

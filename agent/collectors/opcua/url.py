@@ -1,0 +1,48 @@
+"""Addresses of OPC UA servers. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+USUAL_PORT = 4840  #: OPC 10000-6, 7.2
+
+
+def check_url(value: str) -> str:
+    """The address itself. ValueError says what to write instead."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme == "opc.tcp" and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good, parts = None, urlsplit("")
+    if not good:
+        raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://HOST:4840")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials do not belong into the url; write username: and password_file:")
+    return value
+
+
+def with_port(url: str) -> str:
+    """The address with its port said."""
+    parts = urlsplit(url)
+    return url if parts.port is not None else parts._replace(netloc=f"{parts.netloc}:{USUAL_PORT}").geturl()
+
+
+def split_url(url: str) -> tuple[str, int]:
+    """Host and port of an address that was checked."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or USUAL_PORT
+
+
+def split_listen(value: str) -> tuple[str, int]:
+    """Host and port of an address to listen on. ValueError says what to write instead."""
+    try:
+        parts = urlsplit(f"//{value}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or f"//{value}" != f"//{parts.netloc}" or "@" in value:
+        raise ValueError(
+            f"{value!r} is no address to listen on; write HOST:PORT, 127.0.0.1:4841 for calls from this machine, "
+            "0.0.0.0:4841 for calls from any network"
+        )
+    return host, port
