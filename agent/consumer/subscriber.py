@@ -142,6 +142,7 @@ class _Connection:
         self._failure: BaseException | None = None
         self._wakeups: set[Any] = set()
         self._abandoned = False
+        self._answered = False
         self.stood = False
         self.reason = "not connected"
         self._client = client = _Client(
@@ -256,6 +257,7 @@ class _Connection:
     # --- paho's callbacks, all on the loop ----------------------------------------------------------------------------
 
     def _on_connect(self, _client: object, _data: object, flags: Any, reason: Any, _properties: object) -> None:
+        self._answered = True
         if reason.is_failure:
             self.reason = f"refused by the broker: {reason}"
             if reason.value in _WRONG_VERSION:
@@ -285,7 +287,8 @@ class _Connection:
             shared.on_message(message.topic, payload, retained=message.retain)
 
     def _on_disconnect(self, _client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
-        if not self.stood:
+        if not self._answered:
             self._shared.other_version()  # a broker that speaks one version only may just hang up
-        self.reason = f"connection lost: {reason}"
+        if self.stood or not self._answered:
+            self.reason = f"connection lost: {reason}"
         self._gone.set()

@@ -1,4 +1,4 @@
-"""OPC UA servers nobody here wrote, each a process on 127.0.0.1; what they need is installed under .venv/interop once.
+"""Servers nobody here wrote, each a process on 127.0.0.1; what they need is installed under .venv/interop once.
 
 Without npm or a registry such a test is left out at a desk and fails where CI=true.
 """
@@ -51,10 +51,10 @@ def _run(argv: Sequence[str], folder: Path) -> None:
 
 
 def node_modules() -> Path:
-    """Where node-opcua is installed, as its lock wants it."""
+    """Where node-opcua and aedes are installed, as their lock wants it."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        _missing("node and npm are needed to meet node-opcua")
+        _missing("node and npm are needed to meet node-opcua and aedes")
     wanted = (HERE / "package-lock.json").read_bytes()
     with _alone("node") as folder:
         stamp = folder / "installed.json"

@@ -44,6 +44,7 @@ class Learned(Struct, omit_defaults=True):
     window: int | None = None
     max_packet: int | None = None
     rate: float | None = None
+    silent: int = 0  #: closes without a CONNACK in a row, where MQTT 5 was tried
     taken: int = 0  #: largest packet it has acknowledged
     large: int = 0  #: hang-ups in a row on a larger one
 
@@ -60,7 +61,6 @@ class Broker:
 
     def __init__(self, name: str, publisher: str) -> None:
         self.name = name
-        self.silent = 0  #: closes without a CONNACK in a row
         self.deaf = 0  #: ends while we subscribed, in a row
         self.hangups = Hangups()
         self.learned = Learned()
@@ -104,6 +104,12 @@ class Broker:
             log.warning(
                 "mqtt.rate_learned", publisher=self._publisher, broker=self.name, per_second=round(learned.rate, 1)
             )
+
+    def silently_closed(self, now: int) -> bool:
+        """It closed on a CONNECT of MQTT 5 without an answer; whether 3.1.1 is to be tried."""
+        self.learned.silent = min(TRIES, self.learned.silent + 1)
+        self.learned.since = self.learned.since or now
+        return self.learned.silent >= TRIES
 
     def ended(self, end: End, now: int) -> tuple[bool, float | None]:
         """A session is over. Whether another client uses our id (said now, once), and how long to keep away then."""

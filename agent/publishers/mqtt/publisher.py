@@ -104,12 +104,11 @@ class MqttPublisher:
         except _VersionRefused as refused:
             trouble: TransientError = refused
         except _Silent as silent:
-            broker.silent += 1
-            if broker.silent < TRIES:
+            if not broker.silently_closed(self._clock.now_ms()):
                 raise
             trouble = silent
         else:
-            broker.silent = 0
+            broker.learned.silent = 0
             self._said.discard(f"blind {broker.name}")
             return opened
         if version == "5":

@@ -13,6 +13,7 @@ from agent.core.errors import PermanentError, leaves
 from agent.settings.base import TLSSettings
 from agent.simulator.broker import EmbeddedBroker
 from agent.simulator.proxy import Proxy
+from agent.testing.mqtt_broker import FakeBroker, Script
 from tests.support.certs import make_certs
 from tests.support.waiting import eventually
 
@@ -79,6 +80,14 @@ async def test_speaks_3_1_1_where_the_broker_speaks_nothing_else(embedded):
     async with listening(embedded.url_311) as (_, heard):
         await asyncio.to_thread(publish, embedded.port_311, b"1", version=MQTTProtocolVersion.MQTTv311)
         await eventually(lambda: heard.payloads == [b"1"] or b"1" in heard.payloads)
+
+
+async def test_speaks_3_1_1_where_the_broker_says_so():
+    """A broker that refuses MQTT 5 in its CONNACK, and then hangs up, is asked in 3.1.1, and stays so."""
+    async with FakeBroker(Script(speaks=("3.1.1",))).serve() as broker, listening(broker.url) as (_, heard):
+        assert [one.version for one in broker.connects] == ["5", "3.1.1"]
+        broker.publish("edge/x/readings", b"1")
+        await eventually(lambda: heard.payloads == [b"1"])
 
 
 async def test_session_survives_a_broken_connection(mosquitto):

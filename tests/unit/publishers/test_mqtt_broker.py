@@ -128,6 +128,27 @@ async def test_over_the_wire_and_a_restart(broker: FakeBroker) -> None:
         assert 4400 < (session.limits.max_packet_bytes or 0) < 4600
 
 
+async def test_what_a_silent_close_means_is_known_over_a_restart(broker: FakeBroker) -> None:
+    """Three closes in one run; the next one speaks 3.1.1 at its first connection, and 5 as soon as the broker does."""
+    memo = CachedMemo()
+    broker.script = Script(hang_up=("5",))
+    for opens in (False, False, True, True):
+        made = publisher(broker)
+        made.recall(memo)
+        if opens:
+            async with made.open(None, []) as session:
+                assert session.limits.mqtt == "3.1.1"
+        else:
+            with pytest.raises(ConnectionLost):
+                async with made.open(None, []):
+                    pass
+    assert [one.version for one in broker.connects] == ["5", "5", "5", "3.1.1", "5", "3.1.1"]
+    broker.script = Script()
+    async with made.open(None, []) as session:
+        assert session.limits.mqtt == "5"
+    assert publisher(broker)._brokers.of(0).learned.silent == 0
+
+
 # --- rate -------------------------------------------------------------------------------------------------------------
 
 

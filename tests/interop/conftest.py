@@ -1,0 +1,7 @@
+"""An agent and the machines it reads, as in tests/faults."""
+
+from __future__ import annotations
+
+from tests.faults.northbound.conftest import make_agent, start_load
+
+__all__ = ["make_agent", "start_load"]
