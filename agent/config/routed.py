@@ -22,6 +22,7 @@ def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
             reason, _, hint = finding.text.partition("; ")
             key = ".".join(("publishers", publisher, *finding.key))
             yield Mistake(*place, f"`{key}`: {reason}", hint)
+    yield from _shared_identities(config, raw)
 
 
 def warnings(config: Config) -> Iterator[str]:
@@ -47,12 +48,26 @@ def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
         }
         for finding in publisher.encoder.examine(route, devices, getattr(publisher, "version", None)):
             yield name, finding._replace(key=("encoder", *finding.key))
-        if _says_status(publisher):
+        if says_status(publisher):
             for finding in examine_topics(prefix_namer(route, "/readings"), devices):
                 yield name, finding
 
 
-def _says_status(publisher: PublisherConfig) -> bool:
+def _shared_identities(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
+    """Two routes under one name would declare each other dead."""
+    seen: dict[str, str] = {}
+    for name, publisher in config.publishers.items():
+        route = RouteInfo(name=name, agent=config.agent.id)
+        identity = None if publisher.encoder is None else publisher.encoder.identity(route)
+        if identity is not None and identity in seen:
+            place = find(raw[name], ("encoder",)).place
+            reason = f"`publishers.{name}.encoder`: {identity} is that of publishers.{seen[identity]}, too"
+            yield Mistake(*place, reason, "give one of them a name of its own, or another group")
+        if identity is not None:
+            seen.setdefault(identity, name)
+
+
+def says_status(publisher: PublisherConfig) -> bool:
     """Whether `topic:` and `root:` name anything. Sparkplug has topics of its own."""
     return publisher.encoder is not None and publisher.encoder.type != "sparkplug_b"
 
@@ -61,7 +76,7 @@ def _shared_roots(config: Config) -> Iterator[str]:
     """Two routes that say their status on one topic of one broker look like two agents of one name."""
     seen: dict[tuple[str, str], str] = {}
     for name, publisher in config.publishers.items():
-        if not _says_status(publisher):
+        if not says_status(publisher):
             continue
         key = str(getattr(publisher, "url", name)), publisher.root
         if key in seen:

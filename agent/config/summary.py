@@ -91,7 +91,7 @@ def _plain_text(config: Config) -> Iterator[str]:
         url = str(getattr(publisher, "url", ""))
         if url.startswith("mqtt://") and _has_password(publisher) and not _is_local(url):
             yield f"publishers.{name}: the password crosses the network readable; mqtts:// encrypts"
-        if publisher.qos == 0:
+        if publisher.qos == 0 and routed.says_status(publisher):
             yield f"publishers.{name}: with qos 0 nothing is ever known to have arrived"
 
 

@@ -275,6 +275,11 @@ class EncoderConfig(Model, ABC):
         del route, devices, mqtt
         return ()
 
+    def identity(self, route: RouteInfo) -> str | None:
+        """Under what name the route speaks, where there must be only one of it at all brokers together."""
+        del route
+        return None
+
     def filters(self, route: RouteInfo) -> Sequence[str]:
         """Topic filters of its readings, where they do not all stand under `{root}`."""
         del route

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
 from agent.core.errors import PermanentError
 from agent.core.ports import Encoder, RouteInfo
-from agent.settings.base import EncoderConfig
+from agent.settings.base import Carried, EncoderConfig, Finding
 
 __all__ = ["SparkplugConfig"]
 
@@ -20,6 +22,31 @@ def _check_id(value: str) -> str:
 
 
 SparkplugId = Annotated[str, AfterValidator(_check_id)]
+
+
+def _lookalikes(what: str, names: Iterable[str]) -> Iterator[str]:
+    """Names that a host may take for one (specification 4.4 and 6.4.6, tck-id-case-sensitivity-…)."""
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(name.casefold(), name)
+        if first != name:
+            yield f"{what} {first!r} and {name!r} differ only by case; a host may take them for one"
+
+
+def _metrics(devices: Mapping[str, Carried]) -> Iterator[str]:
+    """The first oddity of each device's metric names."""
+    for device, carried in devices.items():
+        yield from islice(_lookalikes(f"{device}, tags", carried.tags), 1)
+        names = set(carried.tags)
+        for name in islice((name for name in carried.tags if any(_above(name, names))), 1):
+            yield f"{device}, tag {name!r}: the part in front of a / is a folder to hosts, and here a tag as well"
+
+
+def _above(name: str, names: Collection[str]) -> Iterator[str]:
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        if name in names:
+            yield name
 
 
 class SparkplugConfig(EncoderConfig):
@@ -45,6 +72,19 @@ class SparkplugConfig(EncoderConfig):
     nothing."""
     uint32: Literal["int", "long"] = "int"
     """Field of UInt32 values: int_value as the standard has it, or long_value for older hosts."""
+
+    def identity(self, route: RouteInfo) -> str | None:
+        return f"the edge node {self.group}/{self.edge_node or route.agent}"
+
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
+        del mqtt
+        usual = RouteInfo(name=route.name, agent=route.agent)
+        if (route.topic, route.root, route.qos) != (usual.topic, usual.root, usual.qos):
+            yield Finding(
+                "`topic`, `root` and `qos` of the publisher mean nothing here: Sparkplug sets them", wrong=False
+            )
+        for text in (*_lookalikes("devices", devices), *_metrics(devices)):
+            yield Finding(text, wrong=False)
 
     def build(self, route: RouteInfo) -> Encoder:
         try:

@@ -209,6 +209,37 @@ def test_filters_take_every_topic(tmp_path: Path) -> None:
         assert publisher.encoder.filters(RouteInfo(name="plant", agent="gw")) == expected
 
 
+SCADA = "type: sparkplug_b\ngroup: plant"
+
+
+def test_an_edge_node_there_is_once(tmp_path: Path) -> None:
+    """Two routes under one group and node would say each other dead: a mistake, with the line of the second."""
+    path = written(tmp_path, SCADA)
+    more = "  more:\n    type: mqtt\n    url: mqtt://192.0.2.9\n    encoder: {type: sparkplug_b, group: plant%s}\n"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("devices:", more % "" + "devices:"), encoding="utf-8")
+    [found] = mistakes(path)
+    assert found.startswith("13:")
+    assert "the edge node plant/gw is that of publishers.plant, too" in found
+    path.write_text(text.replace("devices:", more % ", edge_node: second" + "devices:"), encoding="utf-8")
+    assert warnings(load(path, {}).config) == []
+
+
+def test_what_sparkplug_hosts_may_confuse(tmp_path: Path) -> None:
+    """Names that differ by case, a tag that is a folder, too, and keys that mean nothing here: warnings."""
+    devices = {"press": ["Speed", "speed", "Oil", "Oil/deep/max"], "Press": ["a/b", "a/c"]}
+    path = written(tmp_path, SCADA, devices)
+    text = path.read_text(encoding="utf-8").replace("    encoder:", "    qos: 0\n    encoder:")
+    path.write_text(text, encoding="utf-8")
+    said = [one.removeprefix("publishers.plant.encoder: ") for one in warnings(load(path, {}).config)]
+    assert said == [
+        "`topic`, `root` and `qos` of the publisher mean nothing here: Sparkplug sets them",
+        "devices 'press' and 'Press' differ only by case; a host may take them for one",
+        "press, tags 'Speed' and 'speed' differ only by case; a host may take them for one",
+        "press, tag 'Oil/deep/max': the part in front of a / is a folder to hosts, and here a tag as well",
+    ]
+
+
 def test_templates_have_no_expressions() -> None:
     """Names in braces and nothing else; doubled braces are braces."""
     values = {name: name for name in ("root", "location", "device", "tag", *ISA_95)}
