@@ -23,6 +23,10 @@ _app = typer.Typer(
 
 _Config = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The configuration.")]
 _Seconds = Annotated[float | None, typer.Option(min=0, help="End after this long; default: Ctrl-C.")]
+_Topics = Annotated[
+    list[str] | None, typer.Option("--topic", metavar="FILTER", help="Beside ROOT/#, with --url: umh/v1/#. Repeatable.")
+]
+_Publisher = Annotated[str | None, typer.Option("--publisher", help="Which one of -c. Default: the first.")]
 _Url = Annotated[str | None, typer.Option(help="Broker, mqtt://HOST:PORT.")]
 _Root = Annotated[str | None, typer.Option(help="First level of the agent's topics; default: edge.")]
 _Of = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="Take broker and root from here.")]
@@ -98,12 +102,14 @@ def _tail(
     root: _Root = None,
     config: _Of = None,
     seconds: _Seconds = None,
+    topic: _Topics = None,
+    publisher: _Publisher = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Readings as they pass on a broker."""
     from agent.cli.tail import tail
 
-    raise typer.Exit(tail(url, root, config, seconds, json=as_json))
+    raise typer.Exit(tail(url, root, config, seconds, json=as_json, publisher=publisher, topics=topic or ()))
 
 
 @_app.command("verify")
@@ -113,10 +119,8 @@ def _verify(
     config: _Of = None,
     seconds: _Seconds = None,
     state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the books here between runs.")] = None,
-    topic: Annotated[
-        list[str] | None, typer.Option(metavar="FILTER", help="Beside ROOT/#, with --url: umh/v1/#. May be repeated.")
-    ] = None,
-    publisher: Annotated[str | None, typer.Option(help="Which one of -c. Default: the first.")] = None,
+    topic: _Topics = None,
+    publisher: _Publisher = None,
     sparkplug: Annotated[bool, typer.Option("--sparkplug", help="Sparkplug B: name every violated statement.")] = False,
 ) -> None:
     """Audit a broker from the consumer's side. Exit 1 if something is missing."""

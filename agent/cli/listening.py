@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.config.loader import load
+from agent.consumer.marks import UserProperties
 from agent.consumer.source import DEFAULT_ROOT, said_on, target_of, uncovered
-from agent.consumer.subscriber import OnMarked, Subscriber
+from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import Target
 from agent.core.errors import PermanentError, leaves
 from agent.publishers.mqtt.config import MqttConfig
@@ -31,8 +32,10 @@ class Listener(ABC):
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         """One message, at once."""
 
-    #: Takes messages that only their user properties name; else `heard` takes them.
-    marked: OnMarked | None = None
+    def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
+        """One message that only its user properties name, at once."""
+        del properties
+        self.heard(topic, payload, retained=retained)
 
     @abstractmethod
     def interrupted(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,13 +12,20 @@ import msgspec
 from agent.cli.listening import Listener, Source, listen, source_of
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus, Decoded, DeviceStatus, GapNotice, Reading, Readings
+from agent.consumer.marks import Marked, UserProperties
 from agent.core.errors import ConfigError, PermanentError
 
 
-def tail(url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False) -> int:
-    """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1."""
+def tail(
+    url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False,
+    *, publisher: str | None = None, topics: Sequence[str] = (),
+) -> int:  # fmt: skip
+    """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1.
+
+    Payloads that are not ours (umh, value, influx, template) are printed as they are, behind their topic.
+    """
     try:
-        source = source_of(url, root, config)
+        source = source_of(url, root, config, publisher=publisher, topics=topics)
         listen(source.target, _Tail(source, json=json), seconds)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -44,15 +51,40 @@ class _Tail(Listener):
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         before = len(self._audit.ledger.findings)
         message = self._audit.feed(topic, payload, retained=retained)
+        self._say(before, () if message is None else (_as_json if self._json else _as_text)(message))
+
+    def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
+        """A payload of somebody else's shape."""
+        before = len(self._audit.ledger.findings)
+        mark = self._audit.feed_marked(topic, payload, properties, retained=retained)
+        self._say(before, () if mark is None else (_marked_json if self._json else _marked_text)(mark, payload))
+
+    def _say(self, before: int, lines: Iterable[str]) -> None:
         for finding in self._audit.ledger.findings[before:]:
             sys.stderr.write(f"{finding}\n")
-        if message is not None:
-            sys.stdout.writelines(line + "\n" for line in (_as_json if self._json else _as_text)(message))
-            sys.stdout.flush()
+        sys.stdout.writelines(line + "\n" for line in lines)
+        sys.stdout.flush()
 
     def interrupted(self) -> None:
         self._audit.interrupted()
         sys.stderr.write("connected again; what was published meanwhile was not heard\n")
+
+
+def _marked_text(mark: Marked, payload: bytes) -> Iterator[str]:
+    late = " historical" if mark.historical else ""
+    for line in payload.decode("utf-8", "replace").split("\n"):
+        yield f"{mark.topic} {line}{late}"
+
+
+def _marked_json(mark: Marked, payload: bytes) -> Iterator[str]:
+    names = ("topic", "agent", "device", "epoch", "seq")
+    said: dict[str, object] = {name: getattr(mark, name) for name in names} | {
+        "index": mark.part[0],
+        "of": mark.part[1],
+    }
+    if mark.historical:
+        said["historical"] = True
+    yield msgspec.json.encode(said | {"payload": payload.decode("utf-8", "replace")}).decode()
 
 
 def _as_json(message: Decoded) -> Iterator[str]:

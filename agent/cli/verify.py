@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.cli.listening import Listener, Source, listen, source_of
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
+from agent.consumer.marks import UserProperties
 from agent.consumer.state import keep, resume
 from agent.core.errors import ConfigError, PermanentError
 
@@ -46,7 +47,6 @@ def verify(
 class _Auditor(Listener):
     def __init__(self, source: Source, state: Path | None) -> None:
         self.audit = Audit(source.root)
-        self.marked = self.audit.feed_marked
         self._state = state
         if state is not None:
             resume(self.audit, state)
@@ -73,6 +73,9 @@ class _Auditor(Listener):
         if isinstance(message, AgentStatus) and self._states.get(message.agent) != message.state:
             self._states[message.agent] = message.state
             sys.stderr.write(f"agent {message.agent} is {message.state}\n")
+
+    def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
+        self.audit.feed_marked(topic, payload, properties, retained=retained)
 
     def interrupted(self) -> None:
         self._interruptions += 1

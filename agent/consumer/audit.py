@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode, is_catalogue
 from agent.consumer.ledger import Finding, Ledger
-from agent.consumer.marks import UserProperties, read_marks
+from agent.consumer.marks import Marked, UserProperties, read_marks
 from agent.consumer.streams import Hole
 
 #: What makes an audit fail. The others are findings, too, but nothing is lost by them.
@@ -54,18 +54,22 @@ class Audit:
             self.agents[message.agent] = message
         return message
 
-    def feed_marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool = False) -> None:
-        """Take in one message that only its user properties name."""
+    def feed_marked(
+        self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool = False
+    ) -> Marked | None:
+        """Take in one message that only its user properties name; who it is, where that is news."""
         if retained:  # a newest value from before we subscribed
-            return
+            return None
         try:
             mark = read_marks(topic, payload, properties)
         except UndecodableError as error:
             self.ledger.undecodable(str(error))
-            return
+            return None
         self.messages += 1
-        if self.ledger.readings(mark, self._monotonic()) == "new":
-            self.historical += mark.historical
+        if self.ledger.readings(mark, self._monotonic()) != "new":
+            return None
+        self.historical += mark.historical
+        return mark
 
     def _nameless(self, topic: str, payload: bytes, *, retained: bool) -> None:
         if not payload or retained or is_catalogue(topic):

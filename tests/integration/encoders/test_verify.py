@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import Mapping
@@ -108,10 +109,10 @@ def publish(port: int, *messages: dict[str, str]) -> None:
     client.connect("127.0.0.1", port)
     client.loop_start()
     for given in messages:
+        payload = given.pop("payload", "1")
         properties = Properties(PacketTypes.PUBLISH)
         properties.UserProperty = [*given.items()]
-        topic = f"plant/{given['index']}"
-        client.publish(topic, given.pop("payload", "1"), qos=1, properties=properties).wait_for_publish(10)
+        client.publish(f"plant/{given['index']}", payload, qos=1, properties=properties).wait_for_publish(10)
     client.publish("edge/agents/gw/status", '{"state":"offline","session":"S"}', qos=1).wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
@@ -120,6 +121,25 @@ def publish(port: int, *messages: dict[str, str]) -> None:
 def mark(seq: int, index: int, low: int = 1, **more: str) -> dict[str, str]:
     whole = {"agent": "gw", "device": "press", "epoch": "E", "seq": seq, "low": low, "of": 2, "index": index}
     return {name: str(value) for name, value in whole.items()} | more
+
+
+async def test_tail_prints_payloads_of_others(mosquitto: Mosquitto) -> None:
+    """As they are, behind their topic, each once; as JSON with their identity."""
+    said = [mark(1, 1, payload="21.5"), mark(1, 1, payload="21.5"), mark(1, 2, payload="a\nb", historical="true")]
+    url = ("--url", mosquitto.url, "--topic", "plant/+")
+    with process(*agent_command("tail", *url)) as text, process(*agent_command("tail", *url, "--json")) as objects:
+        both = {"text": text, "json": objects}
+        await all_say(both, "listening to edge/#, plant/+")
+        await asyncio.to_thread(publish, mosquitto.port, *said)
+        await eventually(lambda: all("offline" in one.stdout for one in both.values()), 20)
+        [(_, lines), (_, rows)] = [await finished(one) for one in both.values()]
+    assert lines[:-1] == ["plant/1 21.5", "plant/2 a historical", "plant/2 b historical"]
+    first, second = (json.loads(row) for row in rows[:-1])
+    assert first == {
+        "topic": "plant/1", "agent": "gw", "device": "press", "epoch": "E", "seq": 1, "index": 1, "of": 2,
+        "payload": "21.5",
+    }  # fmt: skip
+    assert (second["historical"], second["payload"]) == (True, "a\nb")
 
 
 async def test_every_kind_of_fault_is_told(mosquitto: Mosquitto) -> None:
