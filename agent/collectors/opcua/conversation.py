@@ -72,9 +72,12 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
         ) as connection,
         Background() as background,
     ):
+        server = Server(Services(connection.session, plan.device), site.clock, plan.device)
+        await server.learn()
+        _heed(server, past)
         explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
-        plan = await selected(plan, Services(connection.session, plan.device), explorer, past)
-        talk = Conversation(plan, site, past, keeper, connection, background)
+        plan = await selected(plan, server.namespaces, explorer, past)
+        talk = Conversation(plan, site, past, keeper, connection, background, server)
         past.announce(talk.inbox.find)
         try:
             await talk.begin()
@@ -85,12 +88,21 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
             await keeper.end()
 
 
+def _heed(server: Server, past: Past) -> None:
+    """The limits of this connection: what the server told, what is known of its kind, what it refused before."""
+    past.reads.told(server.max_nodes_per_read, server.known("read"))
+    past.creates.told(server.max_items_per_call, server.known("monitor"))
+    past.browses.told(server.max_nodes_per_browse, server.known("browse"))
+    past.histories.told(server.max_history)
+
+
 class Conversation:
     """The parts of one connection, put together."""
 
     def __init__(
-        self, plan: DevicePlan, site: Site, past: Past, keeper: Keeper, connection: Connection, background: Background
-    ) -> None:
+        self, plan: DevicePlan, site: Site, past: Past, keeper: Keeper, connection: Connection, background: Background,
+        server: Server,
+    ) -> None:  # fmt: skip
         self._plan, self._site, self._clock = plan, site, site.clock
         self._past = past
         self._chosen = past.choice.server
@@ -109,7 +121,7 @@ class Conversation:
         parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
         self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
         self.inbox = Inbox(site.clock, self._decoder.news)
-        self._server = Server(self._services, site.clock, plan.device)
+        self._server = server
         self._reader = Reader(self._services, self._decoder, self._reads, site.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals)
@@ -145,14 +157,8 @@ class Conversation:
     # --- begin and end ----------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Learn the server, ask for every tag, start what runs beside. Raises what makes the connection useless."""
-        await self._server.learn()
-        server = self._server
-        self._reads.told(server.max_nodes_per_read, server.known("read"))
-        self._creates.told(server.max_items_per_call, server.known("monitor"))
-        self._items.filters = server.profile is None or server.profile.filters
-        self._browses.told(server.max_nodes_per_browse, server.known("browse"))
-        self._past.histories.told(server.max_history)
+        """Ask for every tag, start what runs beside. Raises what makes the connection useless."""
+        self._items.filters = self._server.profile is None or self._server.profile.filters
         log.info("opcua.connected", device=self._plan.device, **self._server.facts())
         self._beside(self._lost, "connection")
         self._beside(self._renew, "channel")

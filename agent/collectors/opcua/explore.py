@@ -108,9 +108,12 @@ class Explorer:
     ) -> list[list[ua.ReferenceDescription]]:
         """Those for which the server had no continuation point left are asked for alone: many have ten of them."""
         for at, result in enumerate(results):
-            if len(looks) > 1 and int(result.StatusCode.value) == _NO_CONTINUATION_POINTS:
-                self._requests.inc()
-                (found[at],) = await self._browse([looks[at]])
+            if int(result.StatusCode.value) != _NO_CONTINUATION_POINTS:
+                continue
+            if len(looks) == 1:
+                raise TooLarge(_NO_CONTINUATION_POINTS, "browsing")  # not known is not none
+            self._requests.inc()
+            (found[at],) = await self._browse([looks[at]])
         return found
 
     async def _translate(self, paths: Sequence[tuple[ua.NodeId, Sequence[ua.QualifiedName]]]) -> list[ua.NodeId | int]:

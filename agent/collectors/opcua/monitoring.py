@@ -139,9 +139,7 @@ class Monitoring:
                 gone += [subscription.nodes.pop(position).point for position in lost]
                 for position in lost:
                     del subscription.items[position]
-                if stray := [item for item in there if item not in ours or ours[item] in lost]:
-                    with suppress(Refused):
-                        await self._services.forget(subscription.server.id, stray)
+                await self._forget(subscription, [item for item in there if item not in ours or ours[item] in lost])
         return gone
 
     def look_at(self, answer: Answer) -> None:
@@ -173,6 +171,10 @@ class Monitoring:
         """Monitor these no longer. `busy` is the caller's."""
         points = [subscription.nodes.pop(position).point for position in positions]
         items = [subscription.items.pop(position) for position in positions]
-        with suppress(Refused):  # an item without a node may be beyond the server's reach too
-            await self._services.forget(subscription.server.id, items)
+        await self._forget(subscription, items)
         return points
+
+    async def _forget(self, subscription: Subscription, items: Sequence[int]) -> None:
+        for at in range(0, len(items), self._limit.size):
+            with suppress(Refused):  # an item without a node may be beyond the server's reach too
+                await self._services.forget(subscription.server.id, items[at : at + self._limit.size])

@@ -15,7 +15,7 @@ from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, Point, Selection, sampling_of
-from agent.collectors.opcua.services import Services, node_id
+from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.polling import PollGroup
 from agent.telemetry.logging import get_logger
@@ -91,14 +91,13 @@ def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
     return plan._replace(points={**plan.points, **added}, groups=groups, size=plan.size + len(known))
 
 
-async def selected(plan: DevicePlan, services: Services, explorer: Explorer, past: Past) -> DevicePlan:
+async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explorer, past: Past) -> DevicePlan:
     """The plan of this connection: with what was found now, and what was found before, which may come back.
 
     Raises what the server answers to browsing.
     """
     if plan.selection is None:
         return plan
-    namespaces = await services.namespaces()
     found = await explore(explorer, plan.selection, namespaces)
     nodes = {name: address for name, address in found.nodes.items() if name not in plan.names}
     room = 2 * plan.selection.max_nodes - len(past.found)  # programs change, and a table must not grow for ever

@@ -108,12 +108,6 @@ class Services:
                 raise Undecodable(f"{doing}: {len(results or ())} answers for {len(nodes)} nodes")
         return results
 
-    async def namespaces(self) -> list[str]:
-        """The NamespaceArray; empty where the server does not tell."""
-        (data,) = await self.read([node_id(NAMESPACE_ARRAY, 0)], "reading the namespaces")
-        value = None if data.Value is None else data.Value.Value
-        return [str(uri) for uri in value] if isinstance(value, list) else []
-
     async def subscribe(self, wanted: Rhythm) -> Subscribed:
         """CreateSubscription."""
         request = ua.CreateSubscriptionParameters()
