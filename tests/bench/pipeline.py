@@ -11,13 +11,15 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from agent.consumer.subscriber import OnMessage, Subscriber
+from agent.consumer.target import Target
 from tests.support.agent import AgentProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import accepts, free_port
@@ -37,6 +39,7 @@ class Load:
     cpu: float  #: seconds
     wall: float  #: seconds
     rss: int  #: bytes
+    skipped: int  #: polling cycles
 
     def line(self, name: str) -> str:
         per_reading = f"{self.cpu / self.readings * 1e6:6.2f} us/reading" if self.readings else "no readings"
@@ -71,13 +74,17 @@ async def opcua_plant(nodes: int, *, every: float) -> AsyncIterator[int]:
         yield port
 
 
-async def measure(devices: dict[str, Any], *, window: float = WINDOW, warm_up: float = WARM_UP) -> Load:
-    """Run an agent on `devices` with a mosquitto of its own."""
-    with ExitStack() as stack:
+async def measure(
+    devices: dict[str, Any], *, window: float = WINDOW, warm_up: float = WARM_UP, hear: OnMessage | None = None
+) -> Load:
+    """Run an agent on `devices` with a mosquitto of its own. `hear` is told all that arrives there, until the end."""
+    async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker = Mosquitto(folder)
+        broker = Mosquitto(folder, "max_queued_messages 0")
         broker.start()
         stack.callback(broker.stop)
+        if hear is not None:
+            await stack.enter_async_context(_subscribed(broker.url, hear))
         publishers = {"plant": {"type": "mqtt", "url": broker.url}}
         agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices))
         await agent.start()
@@ -85,17 +92,32 @@ async def measure(devices: dict[str, Any], *, window: float = WINDOW, warm_up: f
         await asyncio.sleep(warm_up)
         running = psutil.Process(agent.pid)
         loop = asyncio.get_running_loop()
-        before, began, made = running.cpu_times(), loop.time(), await _readings(agent)
+        before, began, made = running.cpu_times(), loop.time(), await agent.metrics()
         await asyncio.sleep(window)
-        after, ended, made_after = running.cpu_times(), loop.time(), await _readings(agent)
+        after, ended, made_after = running.cpu_times(), loop.time(), await agent.metrics()
         load = Load(
-            readings=made_after - made,
+            readings=_total(made_after, "readings") - _total(made, "readings"),
             cpu=(after.user - before.user) + (after.system - before.system),
             wall=ended - began,
             rss=running.memory_info().rss,
+            skipped=_total(made_after, "scans_skipped") - _total(made, "scans_skipped"),
         )
         await agent.stop()
         return load
+
+
+@asynccontextmanager
+async def _subscribed(url: str, hear: OnMessage) -> AsyncIterator[None]:
+    subscriber = Subscriber(Target.of(url), ["edge/#"], hear, on_interrupted=_fail)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(subscriber.run())
+        await subscriber.subscribed.wait()
+        yield
+        running.cancel()
+
+
+def _fail() -> None:
+    raise AssertionError("the broker forgot its subscriber")
 
 
 async def _all_online(agent: AgentProcess, count: int) -> bool:
@@ -103,9 +125,6 @@ async def _all_online(agent: AgentProcess, count: int) -> bool:
     return bool(sum(device["state"] != "offline" for device in status["devices"].values()) == count)
 
 
-async def _readings(agent: AgentProcess) -> int:
-    total = 0.0
-    for line in (await agent.metrics()).splitlines():
-        if line.startswith("edge_agent_readings_total{"):
-            total += float(line.rpartition(" ")[2])
-    return int(total)
+def _total(metrics: str, name: str) -> int:
+    lines = [line for line in metrics.splitlines() if line.startswith(f"edge_agent_{name}_total{{")]
+    return int(sum(float(line.rpartition(" ")[2]) for line in lines))

@@ -1,6 +1,6 @@
-"""Meets every foreign server with every security and user, and polls 10,000 nodes; prints what happened.
+"""Meets every foreign server with every security and user, and carries a load; prints what happened.
 
-    python -m tests.interop [node-opcua] [python-opcua] [o6] [many]
+    python -m tests.interop [node-opcua] [python-opcua] [o6] [many] [load]
 
 Runs itself in a network namespace that has loopback and nothing else where the machine lets it: o6 binds every address.
 Exit 1 where something that a server offers did not work.
@@ -13,11 +13,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
@@ -26,40 +24,14 @@ from agent.telemetry.logging import configure
 from agent.testing.site import SimpleSite
 from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.integration.opcua_security.fort import POLICIES, inside, trusting
-from tests.interop.foreign import HERE, PASSWORD, URN, listening, node_opcua, venv
-from tests.support.opcua_pki import Pair, make_pair
+from tests.interop.foreign import PASSWORD, Foreign, foreign, node_modules, venv
+from tests.interop.load import load
+from tests.support.opcua_pki import make_pair
 from tests.support.ports import free_port
-from tests.support.processes import Process
 
 SECURED = [(policy, mode) for policy in POLICIES for mode in ("Sign", "SignAndEncrypt")]
 DEADLINE = 15.0
 NOT_OFFERED = ("does not take", "no endpoint", "wants the password readable", "names no policy")
-
-
-class Foreign(NamedTuple):
-    """A server that runs."""
-
-    url: str
-    node: str
-    pair: Pair
-
-
-@contextmanager
-def foreign(kind: str, folder: Path, **settings: Any) -> Iterator[Foreign]:
-    """One of the servers."""
-    pair = make_pair(folder / kind, "server")
-    server: tuple[str, Process]
-    if kind == "node-opcua":
-        with node_opcua(folder / kind, pair, **settings) as server:
-            yield Foreign(server[0], f"nsu={URN};s=v", pair)
-        return
-    requirements, script, node = {
-        "python-opcua": (("opcua==0.98.13", "cryptography==50.0.2"), "freeopcua_server.py", f"nsu={URN};s=v"),
-        "o6": (("o6==2.2.0",), "o6_server.py", "ns=1;s=v"),
-    }[kind]
-    given = {"port": free_port(), "certificate": str(pair.der), "key": str(pair.pem), "password": PASSWORD, "nodes": 3}
-    with listening([venv(*requirements), str(HERE / script)], {**given, **settings}) as server:
-        yield Foreign(server[0], node, pair)
 
 
 async def meet(server: Foreign, folder: Path) -> bool:
@@ -159,6 +131,9 @@ def main(wanted: list[str]) -> int:
             print("many", flush=True)  # noqa: T201
             with foreign("node-opcua", Path(place) / "many", nodes=10_000, every=1000) as server:
                 fine = asyncio.run(many(server, Path(place), 10_000, 20.0)) and fine
+        if not wanted or "load" in wanted:
+            print("load", flush=True)  # noqa: T201
+            fine = asyncio.run(load(Path(place) / "load")) and fine
     return 0 if fine else 1
 
 
@@ -172,8 +147,6 @@ def alone() -> int:
 if __name__ == "__main__":
     if os.environ.get("INTEROP_ALONE"):
         sys.exit(main(sys.argv[1:]))
-    from tests.interop.foreign import node_modules
-
     node_modules()
     venv("opcua==0.98.13", "cryptography==50.0.2")
     venv("o6==2.2.0")

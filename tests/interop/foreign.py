@@ -14,12 +14,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.support.opcua_pki import Pair
+from tests.support.opcua_pki import Pair, make_pair
+from tests.support.ports import free_port
 from tests.support.processes import ROOT, Process, process
 from tests.support.waiting import eventually_sync
 
@@ -110,3 +111,29 @@ def node_opcua(folder: Path, pair: Pair, **settings: Any) -> Iterator[tuple[str,
     }
     with listening(["node", str(HERE / "node_server.js")], given) as server:
         yield server
+
+
+class Foreign(NamedTuple):
+    """A server that runs. `node`: its counting nodes, without their number."""
+
+    url: str
+    node: str
+    pair: Pair
+
+
+@contextmanager
+def foreign(kind: str, folder: Path, **settings: Any) -> Iterator[Foreign]:
+    """One of the servers."""
+    pair = make_pair(folder / kind, "server")
+    server: tuple[str, Process]
+    if kind == "node-opcua":
+        with node_opcua(folder / kind, pair, **settings) as server:
+            yield Foreign(server[0], f"nsu={URN};s=v", pair)
+        return
+    requirements, script, node = {
+        "python-opcua": (("opcua==0.98.13", "cryptography==50.0.2"), "freeopcua_server.py", f"nsu={URN};s=v"),
+        "o6": (("o6==2.2.0",), "o6_server.py", "ns=1;s=v"),
+    }[kind]
+    given = {"port": free_port(), "certificate": str(pair.der), "key": str(pair.pem), "password": PASSWORD, "nodes": 3}
+    with listening([venv(*requirements), str(HERE / script)], {**given, **settings}) as server:
+        yield Foreign(server[0], node, pair)

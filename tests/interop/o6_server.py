@@ -49,7 +49,7 @@ with server:
     sys.stdout.write(f"listening {settings['port']}\n")
     sys.stdout.flush()
     ticks = 0
-    while not threading.Event().wait(0.1):
+    while not threading.Event().wait(settings.get("every", 100) / 1000):
         ticks += 1
-        for number, node in enumerate(nodes[:3]):
+        for number, node in enumerate(nodes):
             node(float(number + ticks))
