@@ -69,12 +69,15 @@ class Proxy:
         while self._server is None:
             tries += 1
             try:
-                self._server = await asyncio.start_server(self._accept, self._listen_host, self.port, limit=_CHUNK)
+                self._server = await self._listen()
             except OSError:
                 if not self.port or tries == _REBIND_TRIES:
                     raise
                 await asyncio.sleep(0.1)  # the port may serve as the near end of somebody's outgoing connection
         self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._accept, self._listen_host, self.port, limit=_CHUNK)
 
     def freeze(self) -> None:
         """Pass nothing any more, but keep connections and accept new ones: a peer that hangs."""

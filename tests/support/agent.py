@@ -66,16 +66,22 @@ class AgentProcess:
 
     async def start(self, *, ready: bool = True) -> None:
         """Start; return when it is ready. The loop runs on meanwhile: the servers of a test may live on it."""
+        self._process = await self._spawn()
+        if ready:
+            await eventually(self._is_ready, 20, "the agent is ready")
+
+    async def _spawn(self) -> subprocess.Popen[bytes]:
+        return self._popen()
+
+    def _popen(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", self._module, "run", "-c", str(self.config)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=REPOSITORY,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
-        if ready:
-            await eventually(self._is_ready, 20, "the agent is ready")
 
     async def _is_ready(self) -> bool:
         assert self._process is not None
