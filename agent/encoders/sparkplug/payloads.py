@@ -84,7 +84,7 @@ class Payloads:
         rows.sort(key=lambda row: row[0])
         for ts, info, reading in rows:
             slot = born.slots[info.tag]
-            metric = payload.metrics.add(name=info.tag, timestamp=ts, datatype=slot.kind)
+            metric = payload.metrics.add(name=info.tag, timestamp=ts & _LONG, datatype=slot.kind)
             if slot.alias:
                 metric.alias = slot.alias
             said = reading or Reading(tag=info.tag, value=None, ts=ts, quality="bad", code="BadWaitingForInitialData")
@@ -141,7 +141,8 @@ class Payloads:
                     metric.alias = alias
                 else:
                     metric.name = reading.tag
-                metric.timestamp = ts = reading.ts
+                ts = reading.ts
+                metric.timestamp = ts if ts >= 0 else ts & _LONG  # before 1970: as Java's long has it
                 if ts < last:
                     ordered = False
                 last = ts

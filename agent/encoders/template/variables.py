@@ -37,9 +37,12 @@ class Scope(Struct, gc=False):
 Getter = Callable[[Scope, Reading], object]
 
 
-def iso(ts: int) -> str:
-    """Epoch milliseconds as RFC 3339, UTC."""
-    moment = datetime.fromtimestamp(ts // 1000, UTC)
+def iso(ts: int) -> str | None:
+    """Epoch milliseconds as RFC 3339, UTC; None beyond the years 1 to 9999, which it cannot say."""
+    try:
+        moment = datetime.fromtimestamp(ts // 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{ts % 1000:03}Z"
 
 

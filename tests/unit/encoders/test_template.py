@@ -50,6 +50,21 @@ LITMUS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("ts", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
+        (-11_644_473_600_000, "1601-01-01T00:00:00.000Z"), (10**17, None), (-(10**17), None), (10**22, None),
+    ],
+)  # fmt: skip
+def test_no_time_of_a_device_stops_a_record(stage: Stage, ts: int, text: str | None) -> None:
+    """A clock beyond what RFC 3339 can say makes a null, and no error where nobody can help it any more."""
+    stage.add()
+    config = template(reading={"n": "{tag}", "t": "{ts_iso}", "ms": "{ts}"})
+    [message] = stage.begin(config=config)(record([Reading("t1", 1, ts, "good")]))
+    assert said(message) == {"n": "t1", "t": text, "ms": ts}
+
+
 def template(**keys: Any) -> TemplateConfig:
     return TemplateConfig.model_validate({"type": "template", **keys})
 

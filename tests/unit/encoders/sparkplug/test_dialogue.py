@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.consumer.sparkplug.wire import Metric, Payload, decode
 from agent.core.errors import Rejected
@@ -282,6 +283,18 @@ def test_a_rejected_record_has_said_nothing(scene: Scene):
     assert spoken(only(scene.record(good(2))).metrics[0]) == {"Quality": 192, "Code": None}
 
 
+def test_a_time_before_1970_costs_nobody_his_value(scene: Scene):
+    """A source with a wrong clock: two's complement, which hosts in Java read as the time it was."""
+    scene.add("press", TagInfo("a", "int16"), TagInfo("b", "int16"))
+    old = good(1, "a", -11_644_473_600_000)
+    scene.image.update(Batch(device="press", ts=NOW, readings=[old]))
+    born = decode(scene.open()[1].payload).metric("a")
+    payload = only(scene.record(good(2, "b"), old))
+    assert [metric.value for metric in payload.metrics] == [1, 2]
+    for metric in (born, payload.metrics[0]):
+        assert metric.timestamp == 2**64 - 11_644_473_600_000
+
+
 def test_a_value_beyond_its_float_is_no_infinity(scene: Scene):
     """Protobuf would make infinity of it, with quality good: the type grows instead, to what says it exactly."""
     scene.add("press", TagInfo("a", "float32"))
@@ -493,6 +506,40 @@ def test_a_write_is_refused(scene: Scene):
     message.metrics.add(name="Node Control/Rebirth", boolean_value=True)
     scene.hear("spBv1.0/plant/NCMD/gw-01", message.SerializeToString())
     assert scene.course == "open"
+
+
+def test_refusals_are_logged_with_what_was_asked_and_seldom(scene: Scene):
+    """Topic, reason and metrics; a host that asks a hundred times makes no hundred lines."""
+    scene.add()
+    scene.open()
+    write = Outgoing()
+    write.metrics.add(name="a", int_value=7)
+    write.metrics.add(alias=9, int_value=7)
+    topic = "spBv1.0/plant/DCMD/gw-01/press"
+    with capture_logs() as logs:
+        for _ in range(100):
+            scene.hear(topic, write.SerializeToString())
+        scene.hear(topic, b"\xff")
+        scene.hear("spBv1.0/plant/NCMD/gw-01", REBIRTH, retain=True)
+    refused = [log for log in logs if log["event"] == "sparkplug.command_refused"]
+    assert [(log["topic"], log["metrics"]) for log in refused] == [
+        (topic, ["a", "#9"]), (topic, None), ("spBv1.0/plant/NCMD/gw-01", None),
+    ]  # fmt: skip
+    assert refused[0]["reason"] == "the agent only reads"
+    assert refused[2]["reason"].startswith("retained")
+
+
+def test_a_state_that_does_not_count_is_logged():
+    """An operator looks at the host's clock, not at ours."""
+    scene = Scene(primary_host="scada")
+    scene.online()
+    scene.state(online=True, at=100)
+    with capture_logs() as logs:
+        scene.state(online=False, at=99)
+        scene.hear("spBv1.0/STATE/scada", b"OFFLINE")
+    assert [log["event"] for log in logs] == ["sparkplug.host_ignored"] * 2
+    assert "older than 100" in logs[0]["reason"]
+    assert "not a STATE payload" in logs[1]["reason"]
 
 
 # --- the primary host -------------------------------------------------------------------------------------------------
