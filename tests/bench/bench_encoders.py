@@ -33,10 +33,15 @@ ROUNDS = 200
 T0 = 1_763_760_000_000
 LIMITS = Limits(mqtt="5", window=20)
 
-MIXES: dict[str, list[tuple[str, Any]]] = {
-    "double": [("float64", 61.25)],
-    "mixed": [("float64", 61.25), ("float32", 1.5), ("int16", -12), ("uint32", 70_000), ("bool", True)],
-}
+#: Type, value, and its text where it is an enumerated one.
+MIXES: dict[str, list[tuple[str, Any, str | None]]] = {
+    "double": [("float64", 61.25, None)],
+    "mixed": [
+        ("float64", 61.25, None), ("float32", 1.5, None), ("int16", -12, None), ("uint32", 70_000, None),
+        ("bool", True, None),
+    ],
+    "labels": [("int16", 1, "running")],
+}  # fmt: skip
 
 #: Kepware's shape.
 MESSAGE = {"timestamp": "{record_ts}", "values": "{readings}"}
@@ -76,15 +81,16 @@ def best(step: Callable[[], object]) -> float:
     return lowest / (ROUNDS // 5) / READINGS * 1e6
 
 
-def stage(mix: list[tuple[str, Any]]) -> tuple[Image, Batch]:
+def stage(mix: list[tuple[str, Any, str | None]]) -> tuple[Image, Batch]:
     """A device with 1,000 tags, read once."""
     image = Image(AgentInfo("gw-01", "0", "h"))
     kinds = [mix[n % len(mix)] for n in range(READINGS)]
-    tags = [TagInfo(f"tag_{n:04}", kind, "Cel") for n, (kind, _) in enumerate(kinds)]
+    tags = [TagInfo(f"tag_{n:04}", kind, "Cel") for n, (kind, _, _) in enumerate(kinds)]
     image.add("press-01", location=["hall"], tags=tags, cat=1, now=T0)
     image.set_state("press-01", "online", now=T0)
     readings = [
-        Reading(tag=f"tag_{n:04}", value=value, ts=T0, quality="good", unit="Cel") for n, (_, value) in enumerate(kinds)
+        Reading(tag=f"tag_{n:04}", value=value, ts=T0, quality="good", unit="Cel", label=label)
+        for n, (_, value, label) in enumerate(kinds)
     ]
     batch = Batch(device="press-01", ts=T0, readings=readings)
     image.update(batch)

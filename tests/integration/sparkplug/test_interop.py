@@ -1,7 +1,7 @@
 """Decoders nobody here wrote read what we send: npm sparkplug-payload and pysparkplug, each installed by itself.
 
-Their limits are told here, too: neither knows arrays; sparkplug-payload reads UInt32 from long_value only and remembers
-no types from births; pysparkplug refuses negative Int8 and Int16 in 32 bits, which is how Tahu writes them.
+Their limits are told here, too: sparkplug-payload knows no arrays, reads UInt32 from long_value only and remembers no
+types from births; pysparkplug refuses negative Int8 and Int16 in 32 bits, which is how Tahu writes them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from msgspec import structs
 
 from agent.core.flow import Batch, Limits, Message, Online, Opening, Reading, Record, Stream
 from agent.core.image import AgentInfo, Image, TagInfo
-from agent.core.ports import RouteInfo
+from agent.core.ports import Dialogue, RouteInfo
 from agent.encoders.sparkplug import SparkplugConfig
 from tests.integration.sparkplug.conftest import PRESS, VALUES
 from tests.interop.foreign import venv
@@ -73,27 +74,40 @@ def pysparkplug() -> str:
     return venv("pysparkplug==0.6.1")
 
 
-def messages(tags: tuple[TagInfo, ...], values: dict[str, Any], **config: Any) -> list[Message]:
-    """NBIRTH, DBIRTH, live DDATA with a bad value, historical DDATA, live DDATA with what is good again and a label."""
+def _opened(tags: tuple[TagInfo, ...], readings: list[Reading], **config: Any) -> tuple[Dialogue, list[Message]]:
+    """A dialogue, and NBIRTH and DBIRTH it has said."""
     image = Image(AgentInfo("gw-01", "1.2.3", "h"))
     image.add("press", location=["hall"], tags=tags, cat=1, now=T0)
     image.set_state("press", "online", now=T0)
-    readings = [Reading(tag=tag, value=value, ts=T0, quality="good") for tag, value in values.items()]
-    batch = Batch(device="press", ts=T0, readings=readings)
-    image.update(batch)
+    image.update(Batch(device="press", ts=T0, readings=readings))
     encoder = SparkplugConfig.model_validate({"type": "sparkplug_b", "group": "plant", **config}).build(
         RouteInfo(name="plant", agent="gw-01")
     )
     dialogue = encoder.begin(image, DictMemo())
     dialogue(Online(ts=T0, limits=Limits(mqtt="5", window=20), streams=()))
-    said = [*dialogue(Opening(ts=T0, streams=()))]
+    return dialogue, [*dialogue(Opening(ts=T0, streams=()))]
+
+
+def _read(values: Mapping[str, Any]) -> list[Reading]:
+    return [Reading(tag=tag, value=value, ts=T0, quality="good") for tag, value in values.items()]
+
+
+def births(tags: tuple[TagInfo, ...], values: Mapping[str, Any], **config: Any) -> list[Message]:
+    """NBIRTH and DBIRTH."""
+    return _opened(tags, _read(values), **config)[1]
+
+
+def messages(tags: tuple[TagInfo, ...], values: Mapping[str, Any], **config: Any) -> list[Message]:
+    """NBIRTH, DBIRTH, live DDATA with a bad value, historical DDATA, live DDATA with what is good again and a label."""
+    readings = _read(values)
+    dialogue, said = _opened(tags, readings, **config)
     bad = Reading(tag="temperature", value=None, ts=T0, quality="bad", code="BadSensorFailure")
     live = Batch(device="press", ts=T0, readings=[*readings, bad], bad=1)
+    late = Batch(device="press", ts=T0, readings=readings)
     labelled = Reading(tag="delta", value=12, ts=T0, quality="good", label="läuft")
-    again = Batch(
-        device="press", ts=T0, readings=[structs.replace(bad, value=1.5, quality="good", code=None), labelled]
-    )
-    for seq, (content, historical) in enumerate(((live, False), (batch, True), (again, False)), 1):
+    recovered = structs.replace(bad, value=1.5, quality="good", code=None)
+    again = Batch(device="press", ts=T0, readings=[recovered, labelled])
+    for seq, (content, historical) in enumerate(((live, False), (late, True), (again, False)), 1):
         stream = Stream("01KB2X", "press", 3)
         said += dialogue(Record(row=seq, stream=stream, seq=seq, ts=T0, content=content, historical=historical))
     assert [message.topic.split("/")[2] for message in said] == ["NBIRTH", "DBIRTH", "DDATA", "DDATA", "DDATA"]
@@ -173,3 +187,38 @@ def test_pysparkplug_reads_births_and_data(pysparkplug: str):
     assert {tag: told[tag]["value"] for tag in expected} == expected
     assert all(metric["historical"] for metric in late["metrics"])
     assert live["metrics"][-1]["null"]
+
+
+ARRAYS: dict[str, list[Any]] = {
+    "int8[]": [-23, 123],
+    "int16[]": [-30000, 30000],
+    "int32[]": [-1, 315338746],
+    "int64[]": [-(2**63), 2**63 - 1],
+    "uint8[]": [23, 250],
+    "uint16[]": [30, 52360],
+    "uint32[]": [52, 2**32 - 1],
+    "uint64[]": [52, 2**64 - 1],
+    "float32[]": [1.5, -89.25],
+    "float64[]": [12.34, -1e300],
+    "bool[]": [False, False, True, True, False, True, False, False, True, True, False, True],
+    "string[]": ["ABC", "hello", "温度"],
+    "datetime[]": ["2026-11-22T07:00:00.123Z"],
+}
+
+
+def test_pysparkplug_reads_arrays(pysparkplug: str):
+    """Packed, little-endian, bits from the most significant one on: the published examples say otherwise."""
+    tags = tuple(TagInfo(name, name) for name in ARRAYS)
+    birth = births(tags, ARRAYS)[1]
+    run = subprocess.run(
+        [pysparkplug, "-c", DECODE_PY], input=f"DBirth {birth.payload.hex()}", text=True, check=True,
+        capture_output=True, timeout=60,
+    )  # fmt: skip
+    metrics = {metric["name"]: metric for metric in json.loads(run.stdout)["metrics"]}
+    for name, values in ARRAYS.items():
+        kind = name.removesuffix("[]").upper().replace("BOOL", "BOOLEAN").replace("FLOAT64", "DOUBLE")
+        assert metrics[name]["type"] == kind.replace("FLOAT32", "FLOAT") + "_ARRAY"
+        if name == "datetime[]":
+            assert "datetime.datetime(2026, 11, 22, 7, 0, 0, 123000" in metrics[name]["value"]
+        else:
+            assert metrics[name]["value"] == str(tuple(values))
