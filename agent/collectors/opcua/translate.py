@@ -46,6 +46,16 @@ _REFUSED = {
     "BadLicenseNotAvailable",
 }
 
+_TRUST = "trust the agent's certificate at the server (its list of rejected ones); see `edge-agent trust`"
+_HINTS = {
+    "BadCertificateTimeInvalid": "the agent's certificate is not valid at the server's time: compare the two clocks, "
+    "and the dates that `edge-agent trust` shows",
+    "BadCertificateUriInvalid": "the application URI in security: certificate: is not one the server takes; see "
+    "`edge-agent trust`",
+    "BadCertificateUseNotAllowed": "security: certificate: lacks a key usage or the extended usage clientAuth",
+    "BadInvalidTimestamp": "the clocks of the server and this machine differ by minutes: set them",
+}
+
 _TRUST_AGAIN = 30.0  #: seconds until a server that does not trust us is asked again: somebody may have told it to
 
 
@@ -91,9 +101,8 @@ def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
         return TransientError(said, retry_after=retry_after)
     if name in _GONE:
         return ConnectionLost(said)
-    if name == "BadSecurityChecksFailed" or name.startswith("BadCertificate"):
-        hint = "trust the agent's certificate at the server (its list of rejected ones); see `edge-agent trust`"
-        return TransientError(f"{said} -> {hint}", retry_after=_TRUST_AGAIN)
+    if name == "BadSecurityChecksFailed" or name.startswith("BadCertificate") or name in _HINTS:
+        return TransientError(f"{said} -> {_HINTS.get(name, _TRUST)}", retry_after=_TRUST_AGAIN)
     if name == "BadTcpEndpointUrlInvalid":
         return PermanentError(said, "write endpoint_url: with the name the server has for itself")
     if name in _REFUSED and not (name == "BadUserAccessDenied" and retry_after is None):

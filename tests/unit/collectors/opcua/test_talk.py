@@ -483,6 +483,9 @@ async def test_silence_is_measured_against_what_the_server_promised() -> None:
         (ua.uaerrors.BadTooManySessions(), TransientError, "BadTooManySessions"),
         (ua.uaerrors.BadCertificateUntrusted(), TransientError, "BadCertificateUntrusted.*trust the agent"),
         (ua.uaerrors.BadSecurityChecksFailed(), TransientError, "trust the agent"),
+        (ua.uaerrors.BadCertificateTimeInvalid(), TransientError, "compare the two clocks"),
+        (ua.uaerrors.BadCertificateUriInvalid(), TransientError, "application URI"),
+        (ua.uaerrors.BadInvalidTimestamp(), TransientError, "the clocks of the server and this machine"),
         (ua.uaerrors.BadTcpEndpointUrlInvalid(), PermanentError, "endpoint_url"),
         (ua.uaerrors.BadSecurityPolicyRejected(), PermanentError, "BadSecurityPolicyRejected"),
         (ua.UaStatusCodeError(0x80990000), Refused, "BadConditionDisabled|Bad0x80990000"),
@@ -493,3 +496,10 @@ def test_errors_are_named_by_what_to_do(error: Exception, kind: type[AgentError]
     """Each error of the library becomes one of ours, with words for an operator."""
     with pytest.raises(kind, match=words):
         raise translate(error, "doing", retry_after=5.0)
+
+
+def test_a_right_the_user_lacks_costs_the_session_or_one_request() -> None:
+    """While the session is made it is a matter for people; later it concerns what was asked for."""
+    denied = ua.uaerrors.BadUserAccessDenied()
+    assert isinstance(translate(denied, "connecting", retry_after=5.0), PermanentError)
+    assert isinstance(translate(denied, "reading"), Refused)
