@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 from asyncua import ua as library
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_from_binary
 
+from agent.collectors.opcua import exact
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.times import SourceClock, format_utc_offset, parse_utc_offset
@@ -208,3 +211,26 @@ def test_milliseconds_are_exact() -> None:
     """No rounding by floats: the millisecond that the source said, rounded down."""
     clock = SourceClock()
     assert clock.judge(at(NOW - 877) + dt.timedelta(microseconds=999), NOW) == NOW - 877
+
+
+@pytest.mark.parametrize(
+    ("ticks", "text"),
+    [
+        (134_085_456_001_234_567, "2025-11-25T12:00:00.1234567Z"),
+        (134_085_456_001_234_560, "2025-11-25T12:00:00.123456Z"),
+        (134_085_456_001_230_000, "2025-11-25T12:00:00.123Z"),
+        (134_085_456_000_000_001, "2025-11-25T12:00:00.0000001Z"),
+        (0, "1601-01-01T00:00:00.000Z"),
+        (2**63 - 1, "9999-12-31T23:59:59.000Z"),
+        (-1, "1601-01-01T00:00:00.000Z"),
+    ],
+)
+@pytest.mark.parametrize("shape", ["scalar", "array"])
+def test_a_date_is_exact_to_100_ns(ticks: int, text: str, shape: str) -> None:
+    """As it comes over the wire (OPC 10000-6, 5.2.2.5); the library alone cuts it to microseconds."""
+    exact.install()
+    stamp = ticks.to_bytes(8, "little", signed=True)
+    variant = b"\x0d" + stamp if shape == "scalar" else b"\x8d\x01\x00\x00\x00" + stamp
+    data = struct_from_binary(ua.DataValue, Buffer(b"\x01" + variant))
+    answer = Decoder(1, SourceClock()).answer((0,), [data], NOW)
+    assert answer.values == [text if shape == "scalar" else [text]]
