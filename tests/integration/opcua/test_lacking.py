@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from typing import Any
 
@@ -10,6 +11,7 @@ import structlog
 from asyncua import ua as library
 from asyncua.server.internal_session import InternalSession
 
+from agent.collectors.opcua.explore import DATA_TYPE, Explorer
 from agent.core.quality import name_of
 from tests.integration.opcua.server import URN, Plant, said
 from tests.integration.opcua.support import BRISK, collecting
@@ -125,3 +127,27 @@ async def test_a_clock_that_is_off_is_said_once_and_its_times_are_kept(
             await notebook.until(lambda: "clock_skew_ms" in notebook.note)
             await notebook.turn()
     assert [log["event"] for log in logs if "clock" in log["event"]] == []
+
+
+async def test_a_server_that_is_slow_to_tell_its_types_is_read_without(
+    shared: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Learning has its time; then values come with their numbers, and one that needs a definition is bad."""
+    if "typed" not in shared.nodes:
+        await shared.do(shared.add("typed", 1))
+    attributes, asked = Explorer.attributes, []
+
+    async def slow(explorer: Explorer, nodes: Any, attribute: int) -> Any:
+        if attribute == DATA_TYPE:
+            asked.append(len(nodes))
+            await asyncio.Event().wait()
+        return await attributes(explorer, nodes, attribute)
+
+    monkeypatch.setattr(Explorer, "attributes", slow)
+    tags = {"a": f"nsu={URN};s=typed", "state": "i=2259"}
+    with structlog.testing.capture_logs() as logs:
+        async with collecting(shared.url, tags, pace=BRISK._replace(types=0.05)) as notebook:
+            await notebook.heard()
+    assert asked == [2]
+    assert (notebook.newest("a"), notebook.newest("state"), notebook.labels) == (1, 0, {})
+    assert [log["reason"] for log in logs if log["event"] == "opcua.types_unknown"] == ["no answer in time"]
