@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -87,19 +86,16 @@ def colliding_clients(
     agent: str, publishers: Mapping[str, PublisherConfig], raw: Mapping[str, Map]
 ) -> Iterator[Mistake]:
     """Two publishers with one client id at one broker would throw each other out for ever."""
-    seen: dict[tuple[Any, str], str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for name, publisher in publishers.items():
-        if not hasattr(publisher, "client_id"):
-            continue
-        given = publisher.client_id
-        key = (getattr(publisher, "url", None), given or f"{agent}-{name}")
-        if key in seen:
+        client = getattr(publisher, "client_id", None) or f"{agent}-{name}"
+        keys = [(broker, client) for broker in publisher.brokers()]
+        if other := next((seen[key] for key in keys if key in seen), None):
             place = raw[name].place("client_id")
-            reason = (
-                f"`publishers.{name}`: the client id {key[1]!r} is that of `publishers.{seen[key]}` at the same broker"
-            )
+            reason = f"`publishers.{name}`: the client id {client!r} is that of `publishers.{other}` at the same broker"
             yield Mistake(*place, reason, "give each its own `client_id`, or leave it out")
-        seen.setdefault(key, name)
+        for key in keys:
+            seen.setdefault(key, name)
 
 
 def disagreeing_devices(devices: Mapping[str, DeviceConfig | None], raw: Mapping[str, Map]) -> Iterator[Mistake]:

@@ -78,8 +78,8 @@ def _shared_roots(config: Config) -> Iterator[str]:
     for name, publisher in config.publishers.items():
         if not says_status(publisher):
             continue
-        key = str(getattr(publisher, "url", name)), publisher.root
-        if key in seen:
-            other = seen[key]
+        keys = [(broker, publisher.root) for broker in publisher.brokers()]
+        if other := next((seen[key] for key in keys if key in seen), None):
             yield f"publishers.{name}: says its status where publishers.{other} does; give one of them another `root:`"
-        seen.setdefault(key, name)
+        for key in keys:
+            seen.setdefault(key, name)

@@ -361,6 +361,10 @@ class PublisherConfig(Model, ABC):
     outbox: OutboxSettings | None = None
     """Overrides of the top-level `outbox:` for this publisher (the loader merges the two)."""
 
+    def brokers(self) -> Sequence[str]:
+        """`host:port` of each broker it may speak to; empty where nobody can tell."""
+        return ()
+
     @abstractmethod
     def build(self, name: str, site: Site) -> Publisher:
         """The publisher. Imports its library no earlier than `Publisher.open()`."""

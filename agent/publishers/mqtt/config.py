@@ -151,6 +151,9 @@ class MqttConfig(PublisherConfig):
             raise ValueError("a password without a user name; write username:")
         return self
 
+    def brokers(self) -> list[str]:
+        return [f"{host}:{port}" for _, host, port in map(split_url, (self.url, *self.other_urls))]
+
     def build(self, name: str, site: Site) -> Publisher:
         from agent.publishers.mqtt.options import Options, Server
         from agent.publishers.mqtt.proxy import Proxy

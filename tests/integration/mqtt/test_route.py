@@ -16,8 +16,8 @@ from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from agent.testing.site import SimpleSite
-from tests.support.mosquitto import StartMosquitto
-from tests.support.mqtt import observing
+from tests.support.mosquitto import Mosquitto, StartMosquitto
+from tests.support.mqtt import Seen, observing
 from tests.support.waiting import eventually
 from tests.unit.runtime.test_route import Bench
 
@@ -54,7 +54,7 @@ class Wired(Bench):
         self.outbox.append(Batch(device=device, ts=reading.ts, readings=[reading]))
 
 
-def has(one: Publish, value: object) -> bool:
+def has(one: Publish | Seen, value: object) -> bool:
     if not one.topic.endswith("/readings"):
         return False
     return any(reading["value"] == value for reading in json.loads(one.payload)["readings"])
@@ -149,12 +149,13 @@ async def test_disconnect(broker: FakeBroker, tmp_path: Path, code: int) -> None
 # --- silence ----------------------------------------------------------------------------------------------------------
 
 
-async def test_mosquitto_3_1_1_with_a_packet_limit_gets_it_all_in_parts(
-    start_mosquitto: StartMosquitto, tmp_path: Path
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_mosquitto_with_a_packet_limit_gets_it_all_in_parts(
+    start_mosquitto: StartMosquitto, tmp_path: Path, version: str
 ) -> None:
-    """It hangs up on large packets without a word: the limit is learned, the record is split, nothing is lost."""
+    """MQTT 5 is told the limit; else it hangs up without a word, and it is learned. Split either way, nothing lost."""
     mosquitto = start_mosquitto("max_packet_size 4000")
-    bench = Wired(tmp_path / "outbox", mosquitto.url, version="3.1.1")
+    bench = Wired(tmp_path / "outbox", mosquitto.url, version=version)
     async with observing(mosquitto.port, "edge/#") as observer, bench.running():
         await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
         ts = bench.clock.now_ms()
@@ -163,9 +164,13 @@ async def test_mosquitto_3_1_1_with_a_packet_limit_gets_it_all_in_parts(
         bench.store(2, "meter")
         await bench.until(lambda: bench.outbox.stats.records == 0)
         assert bench.outbox.stats.quarantined == 0
-        heard = [json.loads(one.payload) for one in observer.seen if one.topic.endswith("press/readings")]
-        values = [reading["value"] for one in heard if "part" in one for reading in one["readings"]]
-        assert values == list(range(100))
+
+        def values() -> list[object]:
+            heard = [json.loads(one.payload) for one in list(observer.seen) if one.topic.endswith("press/readings")]
+            return [reading["value"] for one in heard if "part" in one for reading in one["readings"]]
+
+        await eventually(lambda: values() == list(range(100)))
+        assert (mosquitto.log.count("oversize packet") > 0) is (version == "3.1.1")
 
 
 async def test_mosquitto_3_1_1_and_what_cannot_be_split_is_found(
@@ -190,6 +195,22 @@ async def test_mosquitto_3_1_1_and_what_cannot_be_split_is_found(
             heard = [json.loads(one.payload) for one in observer.seen if one.topic.endswith(f"{device}/readings")]
             values = {reading["value"] for one in heard for reading in one["readings"]}
             assert {2, 3} <= values
+
+
+async def test_mosquitto_tells_that_nobody_subscribes(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """`on_no_subscriber: hold` at a real broker: kept while nobody listens, delivered once somebody does."""
+    bench = Wired(tmp_path / "outbox", mosquitto.url, on_no_subscriber="hold")
+    with capture_logs() as logs:
+        async with bench.running():
+            bench.store(1)
+            await bench.until(lambda: any("nobody subscribes" in one for one in said(logs, "route.refused")))
+            assert bench.outbox.stats.records > 0
+            async with observing(mosquitto.port, "edge/#") as observer:
+                await bench.until(lambda: bench.outbox.stats.records == 0, 5.0)
+                await eventually(
+                    lambda: any(b'"value":1,' in one.payload for one in observer.on("edge/hall/press/rea"))
+                )
+    assert bench.outbox.stats.quarantined == 0
 
 
 # --- one broker does not hurt another ---------------------------------------------------------------------------------

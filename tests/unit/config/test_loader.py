@@ -301,8 +301,12 @@ def test_client_ids(tmp_path):
     """One client id twice at one broker is a mistake; at two brokers it is none."""
     text = GW + "publishers:\n" + publisher("a") + publisher("b", "    client_id: gw-a\n")
     assert [m.line for m in refused(tmp_path, {"agent.yaml": text})] == [9]
-    config = loaded(tmp_path, {"agent.yaml": text.replace("192.0.2.1", "192.0.2.2", 1)}).config
-    assert len(config.publishers) == 2
+    elsewhere = text.replace("192.0.2.1", "192.0.2.2", 1)
+    assert len(loaded(tmp_path, {"agent.yaml": elsewhere}).config.publishers) == 2
+    for same in ("mqtt://192.0.2.1:1883", "mqtts://192.0.2.1:1883"):
+        second = publisher("b", f"    client_id: gw-a\n    other_urls: [mqtt://192.0.2.9, {same}]\n")
+        text = GW + "publishers:\n" + publisher("a") + second.replace("url: mqtt://192.0.2.1", "url: mqtt://192.0.2.8")
+        assert [m.line for m in refused(tmp_path, {"agent.yaml": text})] == [9]
 
 
 def test_unreadable_secret(tmp_path):
