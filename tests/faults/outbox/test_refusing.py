@@ -56,7 +56,8 @@ async def test_nothing_is_lost_that_fits_the_memory(mosquitto, disk, start_load,
         await committing(agent, expected=False)
         heard = len(consumer.records)
         await load.goes_on(2)
-        assert {device["state"] for device in (await agent.status())["devices"].values()} == {"online"}
+        states = {device["state"] for device in (await agent.status())["devices"].values()}
+        assert states <= {"online", "degraded"}  # at ten scans a second a busy machine makes it degraded
         assert len(consumer.records) - heard <= 2 * 20  # committed before, and on their way
         disk.accept()
         await committing(agent, expected=True)
