@@ -14,7 +14,9 @@ const load = createRequire(settings.modules + "/");
 const { OPCUAServer } = load("node-opcua-server");
 const { OPCUACertificateManager } = load("node-opcua-certificate-manager");
 const { SecurityPolicy, MessageSecurityMode } = load("node-opcua-secure-channel");
-const { Variant, DataType } = load("node-opcua-variant");
+const variants = load("node-opcua-variant");
+const { Variant, DataType } = variants;
+const addValues = require("./node_values.js");
 
 async function main() {
   const store = (name) =>
@@ -90,7 +92,9 @@ async function main() {
   if (settings.history) {
     values.forEach((node) => space.installHistoricalDataNode(node, { maxOnlineValues: 10000 }));
   }
+  const tellMore = addValues(space, ours, variants);
   const tell = () => {
+    tellMore();
     values.forEach((node, number) =>
       node.setValueFromSource(new Variant({ dataType: DataType.Double, value: number + ticks })),
     );

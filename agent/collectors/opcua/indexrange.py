@@ -1,6 +1,6 @@
 """Parts of arrays (OPC 10000-4, 7.27). Pure.
 
-`"3"` one element, given as a plain value; `"0:9"` ten of them; `"0:1,2:3"` a part of a matrix.
+`"3"`, `"2,3"` one element, given as a plain value; `"0:9"` ten of them; `"0:1,2:3"` a part of a matrix.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class IndexRange(NamedTuple):
 
     @property
     def single(self) -> bool:
-        """One element of an array: its tag has a plain value."""
-        return self.sizes == (1,) and ":" not in self.text
+        """One element of an array or a matrix: its tag has a plain value."""
+        return set(self.sizes) == {1} and ":" not in self.text
 
 
 def parse_index_range(text: str) -> IndexRange:
@@ -52,6 +52,9 @@ def within(part: IndexRange, inner: Callable[[Any], object] | None) -> Callable[
                 raise IgnoredError(f"the server ignores the index range {part.text}")
             rows = rows[0] if rows else None
         made = value if inner is None else inner(value)
-        return made[0] if part.single and isinstance(made, list) and len(made) == 1 else made
+        for _ in part.sizes if part.single else ():
+            if isinstance(made, list) and len(made) == 1:
+                made = made[0]
+        return made
 
     return convert

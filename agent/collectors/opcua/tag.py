@@ -37,7 +37,7 @@ class OpcUaTag(TagBase):
     """Instead of `node`, the way to it by browse names, followed on every connection: `Objects/2:Machine/2:Spindle`,
     `Objects/nsu=URI;Machine/nsu=URI;Spindle`."""
     index_range: Annotated[str, AfterValidator(_check_range)] | None = None
-    """Part of an array: `"3"` one element (a plain value then), `"0:9"` ten of them, `"0:1,2"` of a matrix."""
+    """Part of an array: `"3"`, `"2,3"` one element (a plain value then), `"0:9"` ten of them, `"0:1,2"` of a matrix."""
     sampling_interval: Duration | None = None
     """How often the server looks at the value; default: the tag's interval. 0ms: as fast as the server can."""
     queue_size: int | None = Field(default=None, ge=1, le=10_000)

@@ -105,7 +105,13 @@ def test_broken_text_spoils_no_neighbour() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value", "expected"),
-    [("3", [7], 7), ("0:1", [7, 8], [7, 8]), ("0:1,2", [[1], [2]], [[1], [2]]), ("0:3", "text", "text")],
+    [
+        ("3", [7], 7),
+        ("2,3", [[11.0]], 11.0),
+        ("0:1", [7, 8], [7, 8]),
+        ("0:1,2", [[1], [2]], [[1], [2]]),
+        ("0:3", "text", "text"),
+    ],
 )
 def test_a_part_of_an_array(text: str, value: object, expected: object) -> None:
     """One element is a plain value; more of them are a list."""
