@@ -17,6 +17,8 @@ from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
 
 #: A new epoch's word about the one before waits behind the backlog; so long may it be late, seconds.
 EPOCH_GRACE = 10.0
+#: So many sessions of an agent beside the present one are remembered.
+OTHERS = 8
 #: What an epoch that is over still owes comes as backlog. So long must an agent have been online and silent about
 #: history before a hole there is called missing: nothing claims a `low` for that epoch any more.
 BACKLOG_GRACE = 15.0
@@ -72,6 +74,7 @@ class _Session:
         self.from_start = from_start  #: we were there when it began
         self.online = True
         self.greeted: set[str] = set()  # devices that had their snapshot
+        self.claims: set[StreamKey] = set()  # streams it has spoken of, or that began under it
 
 
 class Ledger:
@@ -83,6 +86,7 @@ class Ledger:
         self.declared_gaps = 0
         self.findings: list[Finding] = []  #: those that are facts at once; holes and epochs are judged when asked
         self._sessions: dict[str, _Session] = {}
+        self._others: dict[str, dict[str, _Session]] = {}  # by agent and name: earlier ones that have not said goodbye
         self._lanes: dict[tuple[StreamKey, bool], tuple[int, int]] = {}  # seq and message of it that came last
         self._live_epoch: dict[tuple[str, str], StreamKey] = {}
         self._declared_epochs: set[StreamKey] = set()
@@ -143,10 +147,19 @@ class Ledger:
             session.online = message.state == "online"
             self._quiet_since[message.agent] = now
             return
+        others = self._others.setdefault(message.agent, {})
         fresh = known is None or known.name != message.session
         if fresh and message.state == "offline":
-            return  # a late will
-        if fresh:
+            others.pop(message.session, None)
+            return  # a late will, or that of another route of the agent
+        if known is not None and fresh and known.online:
+            others[known.name] = known
+            if len(others) > OTHERS:
+                del others[next(iter(others))]
+        if message.session in others:  # two routes of one agent take turns on its status topic
+            back = self._sessions[message.agent] = others.pop(message.session)
+            back.from_start = fresh = False  # which of them sent a snapshot meanwhile nobody can tell
+        elif fresh:
             # without a retained status there was no session before, unless its records tell another story
             from_start = known is not None or not any(key.agent == message.agent for key in self.streams)
             self._sessions[message.agent] = _Session(message.session, from_start=from_start)
@@ -156,8 +169,9 @@ class Ledger:
         session.online = message.state == "online"
         begins = fresh and session.from_start
         for device, claim in message.streams.items():
-            stream = self._stream(StreamKey(message.agent, claim.epoch, device))
-            stream.claim(claim.low, claim.next, begins=begins)
+            key = StreamKey(message.agent, claim.epoch, device)
+            session.claims.add(key)
+            self._stream(key).claim(claim.low, claim.next, begins=begins)
 
     def undecodable(self, reason: str) -> None:
         """A message on one of our topics that cannot be read."""
@@ -178,6 +192,7 @@ class Ledger:
     def _forget_sessions(self) -> None:
         self._lanes.clear()
         self._sessions.clear()
+        self._others.clear()
         self._live_epoch.clear()
 
     # --- asked --------------------------------------------------------------------------------------------------------
@@ -261,8 +276,14 @@ class Ledger:
 
     def _check_live(self, key: StreamKey, message: Readings | Marked, now: float) -> None:
         session = self._sessions.get(key.agent)
-        if session is not None and session.from_start and key.device not in session.greeted:
+        if (
+            session is not None
+            and session.from_start
+            and key.device not in session.greeted
+            and self._is_of(session, key)
+        ):
             session.greeted.add(key.device)
+            session.claims.add(key)
             if not message.snapshot:
                 self._find("no_snapshot", key, message.seq, "the first live record of the session is no snapshot")
         before = self._live_epoch.get((key.agent, key.device))
@@ -276,6 +297,11 @@ class Ledger:
                 self._find("conflict", key, message.seq, text)
         if before is not None and before != key and before not in self._declared_epochs:
             self._changes[_Change(before, key.epoch)] = now
+
+    def _is_of(self, session: _Session, key: StreamKey) -> bool:
+        """Whether the stream belongs to this session, and not to another route of the agent that is there as well."""
+        others = self._others.get(key.agent, {}).values()
+        return key in session.claims or not any(key in other.claims for other in others)
 
     def _stream(self, key: StreamKey) -> HeardStream:
         stream = self.streams.get(key)

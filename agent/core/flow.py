@@ -163,6 +163,7 @@ class Incoming(Struct, gc=False, kw_only=True):
     payload: bytes
     retain: bool = False
     properties: Sequence[tuple[str, str]] = ()
+    streams: Sequence[Stream] = ()  #: of the route, as of now: what is answered may tell of them
 
 
 class Limits(Struct, kw_only=True):

@@ -126,7 +126,7 @@ class Talk:
     async def hear(self) -> None:
         """Hand on what arrives, until the session ends."""
         async for incoming in self._session.incoming():
-            await self.beside(incoming)
+            await self.beside(structs.replace(incoming, streams=self._streams()))
 
     async def beside(self, event: DialogueEvent) -> None:
         """Answer an event that is no record."""

@@ -76,7 +76,6 @@ class StatusDialogue:
         self.session = session = ulid(now_ms())  #: names it in every status it writes
         self._now_ms = now_ms
         self._before = route.sessions.newest(route.name)
-        self._streams: Sequence[Stream] = ()
         self.conflict: str | None = None  #: session of another agent that writes our status
         self._route = route
         self._image = image
@@ -104,7 +103,6 @@ class StatusDialogue:
             case Tick():
                 self._topics.settle({stream.device for stream in event.streams})
                 self._values.settle()
-                self._streams = event.streams
                 return [self._agent("online", event.ts, event.streams)]
             case Online():
                 return self._online(event)
@@ -128,7 +126,6 @@ class StatusDialogue:
 
     def _online(self, event: Online) -> list[Message]:
         self._limits = event.limits
-        self._streams = event.streams
         self._route.sessions.spoke(self._route.name, self.session)
         self._renderer = self._make_renderer()
         messages = [self._agent("online", event.ts, event.streams)]
@@ -207,17 +204,17 @@ class StatusDialogue:
         except msgspec.DecodeError:
             return []
         if heard.session in self._route.sessions:
-            return self._corrected(heard) if not incoming.retain else []
+            return [] if incoming.retain else self._corrected(heard, incoming.streams)
         if self.conflict is None and (self._followed(heard) if incoming.retain else heard.state == "online"):
             self.conflict = heard.session
             log.error("route.conflict", agent=self._route.agent, topic=incoming.topic, session=heard.session)
         return []
 
-    def _corrected(self, heard: _Heard) -> list[Message]:
+    def _corrected(self, heard: _Heard, streams: Sequence[Stream]) -> list[Message]:
         """Another route of ours was cut off, and its will calls the agent offline: we are here."""
         if heard.state == "online" or heard.session == self.session:
             return []
-        return [self._agent("online", self._now_ms(), self._streams)]
+        return [self._agent("online", self._now_ms(), streams)]
 
     def _followed(self, heard: _Heard) -> bool:
         """Whether somebody else has spoken since we last did: two agents that share a client_id put each other out.

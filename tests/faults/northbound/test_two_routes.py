@@ -45,6 +45,7 @@ async def test_a_route_that_is_cut_off_leaves_the_agent_online(mosquitto, start_
         assert consumer.disorder() == []
         assert consumer.unaccounted() == []
         assert "missing=0" in consumer.audit.line()
+        assert [str(one) for one in consumer.audit.findings()] == []
 
         stranger = make_agent(load, mosquitto.port, publisher="three", devices=["dev-2"])
         await stranger.start()

@@ -281,6 +281,29 @@ def test_first_live_record_of_a_session_is_a_snapshot(side):
     assert [(f.device, f.kind) for f in side.found()] == [("cnc", "no_snapshot")]
 
 
+def test_two_routes_of_one_agent_take_turns(side):
+    """Their sessions alternate on one status topic: neither begins anew by that, and each still owes its snapshot."""
+    side.status("A")
+    side.record(1, snapshot=True)
+    side.status("B")
+    side.record(1, device="cnc", epoch="E2", snapshot=True)
+    for seq in range(2, 6):
+        side.status("A", press=("E1", seq, seq))
+        side.record(seq)
+        side.record(seq, device="cnc", epoch="E2")
+        side.status("B", cnc=("E2", seq, seq))
+        side.record(seq + 10, low=2)
+        side.record(seq + 10, device="cnc", epoch="E2", low=2)
+    assert side.found("no_snapshot") == []
+    side.status("A", "offline")  # its will; B goes on
+    side.record(100, device="cnc", epoch="E2", low=2)
+    side.status("C", press=("E1", 2, 101))
+    side.record(101, device="cnc", epoch="E2", low=2)
+    assert side.found("no_snapshot") == []
+    side.record(101, low=2)
+    assert [(f.device, f.kind) for f in side.found("no_snapshot")] == [("press", "no_snapshot")]
+
+
 def test_a_late_will_changes_nothing(side):
     """Offline of a session that is not the agent's present one is old news."""
     side.status("S1", press=("E1", 1, 1))

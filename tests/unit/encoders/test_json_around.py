@@ -280,8 +280,10 @@ def test_two_routes_of_one_run_are_one_agent(stage: Stage) -> None:
         assert one(Incoming(topic=STATUS, payload=online.payload, retain=True)) == []
         assert other.will is not None
         assert one(Incoming(topic=STATUS, payload=other.will.payload, retain=True)) == []
-        [answer] = one(Incoming(topic=STATUS, payload=other.will.payload))
+        streams = [Stream("E", "press-01", 7, 5, 7)]
+        [answer] = one(Incoming(topic=STATUS, payload=other.will.payload, streams=streams))
         assert (answer.topic, answer.retain) == (STATUS, True)
+        assert said(answer)["streams"] == {"press-01": {"epoch": "E", "low": 5, "next": 7}}
         assert (said(answer)["state"], said(answer)["session"]) == ("online", one.session)
         assert one(Incoming(topic=STATUS, payload=answer.payload)) == []
         assert one.will is not None
