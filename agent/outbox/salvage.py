@@ -15,7 +15,7 @@ from agent.outbox.schema import Durability, connect
 _SEARCH = 20_000
 #: Damaged files that are kept.
 KEPT = 3
-_TABLES = {"meta": 2, "streams": 5, "memo": 2, "records": 8, "acked": 8, "quarantine": 9}
+_TABLES = ("meta", "streams", "memo", "records", "acked", "quarantine")
 _BY_ROW = ("streams", "records", "acked", "quarantine")
 
 
@@ -37,8 +37,10 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
             return moved, 0
         with closing(old):
             new.execute("BEGIN IMMEDIATE")
-            for table, width in _TABLES.items():
-                statement = f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * width)})"  # noqa: S608 - our names
+            for table in _TABLES:
+                names = _columns(old, table)
+                places = ", ".join("?" * len(names))
+                statement = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - ours
                 for row in _rows_by_number(old, table) if table in _BY_ROW else _rows(old, table):
                     if table != "records" or _whole(row):
                         new.execute(statement, row)
@@ -76,6 +78,13 @@ def _whole(row: tuple[object, ...]) -> bool:
     except Undecodable:
         return False
     return True
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    """As the damaged file has them: an older version's lacks some."""
+    with suppress(sqlite3.DatabaseError):
+        return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+    return []
 
 
 def _rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:

@@ -2,19 +2,26 @@
 
 One connection in one thread: SQLite's WAL-reset defect (3.7.0 to 3.51.2) needs a second one that writes. Others may
 open the file read-only to look at it. The format version is `user_version`; a newer one is refused, an older one is
-upgraded (there is none yet).
+upgraded step by step.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from agent.core.errors import PermanentError
 from agent.outbox.job import Damaged
+from agent.telemetry.logging import get_logger
 
 VERSION = 1
+#: Version → statements that make a file of that version one of the next, in one transaction with the new number: a kill
+#: leaves one or the other. Steps are for ever; `TABLES` are always those of `VERSION`.
+UPGRADES: Mapping[int, Sequence[str]] = {}
+log = get_logger("outbox")
+
 APPLICATION_ID = 0x45644F62  # "EdOb"
 #: The write-ahead log is cut back to this after a burst, bytes.
 _WAL_KEPT = 16 << 20
@@ -72,17 +79,35 @@ def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability) -
     db.execute("PRAGMA secure_delete = OFF")
     if db.execute("PRAGMA secure_delete").fetchone()[0] != 0:
         raise PermanentError("this build of SQLite cannot switch secure_delete off", "use another build of SQLite")
-    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
         db.execute("BEGIN IMMEDIATE")
         for table in TABLES.split(";")[:-1]:
             db.execute(table)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
-    elif path is not None and path.stat().st_size <= _CHECKED_WHOLE:
+        return
+    if path is not None and path.stat().st_size <= _CHECKED_WHOLE:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise Damaged(str(verdict).replace("\n", " ")[:200])
+    for known in range(version, VERSION):
+        _upgrade(db, path, known)
+
+
+def _upgrade(db: sqlite3.Connection, path: Path | None, version: int) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in UPGRADES[version]:
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version + 1}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    log.info("outbox.upgraded", file=str(path), version=version + 1)
 
 
 def _check_version(db: sqlite3.Connection, path: Path | None) -> None:

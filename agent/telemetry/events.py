@@ -131,6 +131,7 @@ EVENTS: dict[str, Event] = {
     "opcua.types_unknown": Event("warning", "The server did not tell what its data types mean: `reason`."),
     "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
     # outbox
+    "outbox.upgraded": Event("info", "A `file` written by an older version has the present format (`version`) now."),
     "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),
     "outbox.dropped": Event("warning", "Records were dropped to stay within a bound; the gap is declared."),
     "outbox.expired": Event("warning", "Records were older than max_age; the gap is declared."),
