@@ -7,19 +7,34 @@ wall clock as it was when it was first seen set, and by the monotonic clock from
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 #: With too little free disk the outbox may still use this much (or what its file already has): data goes on flowing.
 FLOOR_BYTES = 4 << 20
+#: So much of the file stays vacant then, so that it does not grow between two looks.
+SLACK_BYTES = 4 << 20
 #: What a full outbox gives up at once, as a share of its bound and in bytes at most.
 _LUMP_SHARE = 100
 _LUMP_BYTES = 1 << 20
 
 
-def allowed(max_bytes: int, min_free_disk: int, free_disk: int | None, allocated: int) -> int:
-    """Packed bytes the outbox may hold now. Below the free-disk floor its file stops growing."""
+class File(NamedTuple):
+    """How a file is filled, bytes: of all its pages, of those nothing is in, and of the records as they were packed."""
+
+    pages: int = 0
+    vacant: int = 0
+    packed: int = 0
+
+
+def allowed(max_bytes: int, min_free_disk: int, free_disk: int | None, file: File) -> int:
+    """Packed bytes the outbox may hold now. Below the free-disk floor its file stops growing.
+
+    What fits a file is told by its vacant pages, not by its size: a record takes whole pages, up to twice its bytes.
+    """
     if free_disk is None or free_disk >= min_free_disk:
         return max_bytes
-    return min(max_bytes, max(FLOOR_BYTES, allocated - allocated // 8))
+    room = file.vacant - min(file.pages // 8, SLACK_BYTES)
+    return min(max_bytes, max(FLOOR_BYTES, file.packed + (room // 2 if room > 0 else room)))
 
 
 def excess(held: int, limit: int) -> int:

@@ -207,7 +207,8 @@ def applied(state: State, made: Plan, committed: Committed) -> None:
         _inserted(state, waiting, lows)
     for low in lows.values():
         state.book.settle(low)
-    state.oldest, state.allocated = committed.oldest, committed.allocated
+    state.oldest = committed.oldest
+    state.filled(committed.pages, committed.vacant)
     state.last_committed = state.last_row
 
 

@@ -73,7 +73,8 @@ class Committed(msgspec.Struct):
 
     lows: list[Low]
     oldest: tuple[int, int] | None  #: row and ts
-    allocated: int  #: bytes of the file, used or not
+    pages: int  #: bytes of the file
+    vacant: int  #: of those, of pages nothing is in
 
 
 class Row(msgspec.Struct):
@@ -100,7 +101,8 @@ class Opened(msgspec.Struct, kw_only=True):
     size: int  #: of those, bytes
     last_row: int
     oldest: tuple[int, int] | None
-    allocated: int
+    pages: int
+    vacant: int
     quarantined: int
     memo: dict[str, bytes]
     shelved: set[int] = set()  #: streams of records that are kept acknowledged, or in quarantine

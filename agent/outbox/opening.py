@@ -30,7 +30,8 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
     state.last_committed = max(state.last_committed, opened.last_row)
     state.records = opened.records + len(state.ring)
     state.bytes = opened.size + state.ring.bytes
-    state.oldest, state.allocated = opened.oldest, opened.allocated
+    state.oldest = opened.oldest
+    state.filled(opened.pages, opened.vacant)
     state.quarantined = opened.quarantined
     state.memo.load(opened.memo)
     if not state.adopted:

@@ -71,9 +71,10 @@ class Report:
 
     def committed(self, state: State) -> None:
         """After each commit: what was lost since the last one, said rarely, counted always."""
-        if state.written != self._written:
-            self._written_total.inc(state.written - self._written)
-            self._written = state.written
+        written = state.written if state.written_disk is None else state.written_disk
+        if written > self._written:
+            self._written_total.inc(written - self._written)
+            self._written = written
         self.losses(state)
 
     def losses(self, state: State) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.core.ids import ulid
-from agent.outbox.bounds import Age, allowed
+from agent.outbox.bounds import Age, File, allowed
 from agent.outbox.gaps import gap_of, key_of
 from agent.outbox.job import Row
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
@@ -53,11 +53,12 @@ class State:
         self.last_row = 0  #: highest row number ever given away
         self.last_committed = 0  #: highest row number on disk
         self.oldest: tuple[int, int] | None = None
-        self.allocated = 0
+        self.file = File()
         self.free_disk: int | None = None
         self.quarantined = 0
         self.dropped = 0
-        self.written = 0
+        self.written = 0  #: payload
+        self.written_disk: int | None = None  #: log, checkpoints and all, where the system counts that
         self.age = Age(settings.max_age, 0)
         self.dropped_now: dict[GapKind, int] = {}  #: since it was last said
         self.unset = Unset()
@@ -71,7 +72,11 @@ class State:
     @property
     def limit(self) -> int:
         """Bytes the outbox may hold now."""
-        return allowed(self.settings.max_bytes, self.settings.min_free_disk, self.free_disk, self.allocated)
+        return allowed(self.settings.max_bytes, self.settings.min_free_disk, self.free_disk, self.file)
+
+    def filled(self, pages: int, vacant: int) -> None:
+        """So the file is, after a commit or when it was opened."""
+        self.file = File(pages, vacant, self.bytes - self.ring.bytes - self.spared.bytes)
 
     def append_batch(self, batch: Batch, packed: bytes) -> None:
         """A number is used up whatever happens; then the batch waits, or is dropped and declared."""

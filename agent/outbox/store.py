@@ -119,7 +119,8 @@ class Store:
                 for table in ("records", "acked", "quarantine")
             ),
             oldest=self._oldest(),
-            allocated=self._allocated(),
+            pages=self._pages("page_count"),
+            vacant=self._pages("freelist_count"),
             quarantined=db.execute("SELECT count(*) FROM quarantine").fetchone()[0],
             memo=dict(db.execute("SELECT key, value FROM memo")),
             downs=self._old_downs(meta.get("epoch")),
@@ -184,7 +185,9 @@ class Store:
             finally:
                 if spared and not db.in_transaction:
                     db.execute("PRAGMA synchronous = NORMAL")
-            return Committed(self._lows(job.touched), self._oldest(), self._allocated())
+            return Committed(
+                self._lows(job.touched), self._oldest(), self._pages("page_count"), self._pages("freelist_count")
+            )
 
     def _apply(self, db: sqlite3.Connection, job: Job) -> None:
         if job.new_streams:
@@ -294,5 +297,5 @@ class Store:
         row: tuple[int, int] | None = self.db.execute("SELECT id, ts FROM records ORDER BY id LIMIT 1").fetchone()
         return row
 
-    def _allocated(self) -> int:
-        return int(self.db.execute("PRAGMA page_count").fetchone()[0]) * self._page_size
+    def _pages(self, which: str) -> int:
+        return int(self.db.execute(f"PRAGMA {which}").fetchone()[0]) * self._page_size

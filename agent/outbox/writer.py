@@ -14,6 +14,7 @@ from agent.core.errors import AgentError
 from agent.outbox import shelves
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
 from agent.outbox.job import Committed, Damaged, DiskRefused, Row
+from agent.outbox.medium import written_here
 from agent.outbox.opening import adopt
 from agent.outbox.report import Report
 from agent.outbox.restamp import STEP_MS, offset_of
@@ -286,6 +287,7 @@ class Writer:
         if now >= self._look_at:
             self._look_at = now + LOOK
             state.free_disk = await self._worker.call(self._store.free_disk)
+            state.written_disk = await self._worker.call(written_here)
             keep = state.settings.keep_acked
             if keep is not None:
                 await self._follow_clock()

@@ -10,12 +10,11 @@ from agent.testing.outbox import ScriptedOutbox
 from agent.testing.outbox_contract import OutboxContract, backlog, batch, gaps, live
 
 
-@pytest.fixture(params=["memory", "commit", "fsync", "on_outage"])
+@pytest.fixture(params=["memory", "commit", "fsync", "on_outage", "compress"])
 def durability(request):
-    """`on_outage`: with `commit`, but what a broker takes at once stays in memory."""
-    return (
-        {"durability": "commit", "disk": "on_outage"} if request.param == "on_outage" else {"durability": request.param}
-    )
+    """And two ways to spare the flash, with `commit`."""
+    more = {"on_outage": {"disk": "on_outage"}, "compress": {"compress": True}}.get(request.param)
+    return {"durability": request.param} if more is None else more
 
 
 class TestSqliteOutbox(OutboxContract):

@@ -11,7 +11,7 @@ import pytest
 from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Reading, Record
 from agent.outbox import SqliteOutbox
-from agent.outbox.ballast import STEP
+from agent.outbox.ballast import STEP, free_bytes
 from agent.settings.base import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
@@ -30,6 +30,12 @@ def small_disk(tmp_path):
 def disk_with_ballast(tmp_path):
     """A file system of 8 MiB."""
     yield from mounted_disk(tmp_path, "8m")
+
+
+@pytest.fixture
+def roomy_disk(tmp_path):
+    """A file system of 24 MiB."""
+    yield from mounted_disk(tmp_path, "24m")
 
 
 def mounted_disk(tmp_path, size):
@@ -166,6 +172,30 @@ async def test_a_broker_empties_a_full_disk(disk_with_ballast):
         assert ballast.stat().st_size == 1 << 20
     assert [seq for _, seq in numbers(records)] == list(range(1, appended + 1))
     assert gaps(records) == []
+
+
+async def test_a_disk_below_its_floor_is_not_filled_further(roomy_disk):
+    """`min_free_disk` belongs to others: the file stops growing, and what has to go is declared."""
+    clock = ManualClock(TS)
+    path = roomy_disk / "route.sqlite"
+    outbox = make(path, clock, max_bytes="64 MiB", min_free_disk="12 MiB")
+    async with outbox.open():
+        least = free_bytes(path.parent)
+        for number in range(4000):
+            outbox.append(noise(number))
+            if number % 50 == 49:
+                await clock.advance(6)
+                await outbox.flush()
+                least = min(least, free_bytes(path.parent))
+        assert outbox.stats.dropped_records > 500
+        assert outbox.stats.committing
+        assert least > 10 << 20
+        with outbox.reader() as reader:
+            records = await backlog(reader)
+        kept = [seq for _, seq in numbers(records)]
+        (gap,) = gaps(records)
+        assert (gap.kind, gap.from_seq, gap.to_seq, gap.records) == ("dropped", 1, kept[0] - 1, kept[0] - 1)
+        assert kept == list(range(kept[0], 4001))
 
 
 async def test_what_memory_cannot_hold_is_declared_exactly(small_disk):

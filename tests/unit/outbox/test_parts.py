@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.flow import Batch, Gap, Record, Stream
-from agent.outbox.bounds import FLOOR_BYTES, Age, allowed, excess
+from agent.outbox.bounds import FLOOR_BYTES, Age, File, allowed, excess
 from agent.outbox.gaps import gap_of, merged
 from agent.outbox.job import runs
 from agent.outbox.lanes import Lanes
@@ -189,11 +189,14 @@ def test_gaps_without_numbers_merge_only_where_their_times_meet(from_ts, meets):
 
 def test_too_little_free_disk_stops_the_growth():
     """Below the floor the file keeps its size; a small share stays usable so that data goes on flowing."""
-    assert allowed(1 << 30, 200, None, 0) == 1 << 30
-    assert allowed(1 << 30, 200, 200, 0) == 1 << 30
-    assert allowed(1 << 30, 200, 199, 0) == FLOOR_BYTES
-    assert allowed(1 << 30, 200, 199, 80 << 20) == 70 << 20
-    assert allowed(1000, 200, 199, 80 << 20) == 1000
+    mib = 1 << 20
+    assert allowed(1 << 30, 200, None, File()) == 1 << 30
+    assert allowed(1 << 30, 200, 200, File()) == 1 << 30
+    assert allowed(1 << 30, 200, 199, File()) == FLOOR_BYTES
+    assert allowed(1 << 30, 200, 199, File(80 * mib, 4 * mib, 70 * mib)) == 70 * mib
+    assert allowed(1 << 30, 200, 199, File(80 * mib, 0, 70 * mib)) == 66 * mib
+    assert allowed(1 << 30, 200, 199, File(80 * mib, 44 * mib, 30 * mib)) == 50 * mib
+    assert allowed(1000, 200, 199, File(80 * mib, 0, 70 * mib)) == 1000
 
 
 def test_a_full_outbox_gives_up_a_lump():

@@ -311,7 +311,7 @@ def test_a_file_that_may_be_behind_says_a_later_time(settings, boot, more):
     """What left us is no younger than it says, also after a power cut, and where the flash is spared."""
     opened = Opened(
         previous_epoch="E", clean=False, same_boot=boot == "same", streams=[StoredStream(1, "E", "press-01", 5, TS)],
-        lows=[], records=0, size=0, last_row=4, oldest=None, allocated=0, quarantined=0, memo={},
+        lows=[], records=0, size=0, last_row=4, oldest=None, pages=0, vacant=0, quarantined=0, memo={},
     )  # fmt: skip
     policy = OutboxSettings.model_validate(settings)
     spared = policy.disk == "on_outage"
