@@ -71,8 +71,8 @@ def make_room(state: State, oldest: Sequence[Row]) -> None:
             need -= row.size
 
 
-def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_RECORDS) -> Plan:
-    """The next transaction."""
+def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_RECORDS, spill: bool = True) -> Plan:
+    """The next transaction. Without `spill` what is in memory only stays there (see `State.spills`)."""
     gaps, batches = state.ring.take(max_bytes, max_records)
     first_row = state.last_row
     job = Job(
@@ -85,7 +85,7 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
         now_ms=state.clock.now_ms(),
     )
     made = Plan(job, gaps, batches, [], [], state.lanes, first_row)
-    for one in state.spared.spill():
+    for one in state.spared.spill() if spill else ():
         if not state.book.in_file(one.track):
             job.new_streams.append((one.track.id, one.track.stream.epoch, one.track.stream.device))
         size = len(one.packed)
@@ -97,16 +97,20 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
     for waiting in batches:
         _insert(state, made, waiting, tracks)
     for track in state.book if state.settings.disk == "on_outage" else ():
-        _note(track, tracks)
+        _note(track, tracks, spill=spill)
     job.streams = [(track.next, track.ts, number) for number, track in tracks.items()]
     state.committing = len(gaps) + len(batches)
     return made
 
 
-def _note(track: Track, tracks: dict[int, Track]) -> None:
-    """Numbers that were given away without the disk are written down with the next commit."""
-    if track.id and track.committed >= track.next:
-        track.next = track.committed + 1
+def _note(track: Track, tracks: dict[int, Track], *, spill: bool) -> None:
+    """Numbers that were given away without the disk are written down with the next commit.
+
+    Not those that stay in memory: a start declares as lost what comes after the last number written down.
+    """
+    top = next(iter(track.spared)) if track.spared and not spill else track.committed + 1
+    if track.id and top > track.next:
+        track.next = top
         tracks[track.id] = track
 
 
@@ -209,7 +213,8 @@ def applied(state: State, made: Plan, committed: Committed) -> None:
         state.book.settle(low)
     state.oldest = committed.oldest
     state.filled(committed.pages, committed.vacant)
-    state.last_committed = state.last_row
+    if made.inserted or job.spilled:
+        state.last_committed = state.last_row
 
 
 def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:

@@ -2,9 +2,9 @@
 
 A spared record has its number and its row like any other, is handed out live from memory, and is gone with its
 acknowledgement. It goes to the disk under its row, with the next commit, when it is not acknowledged within `WAIT`,
-when too much of that is in memory, when something else has to be written, and at the end of the session. So a crash
-costs what was read in the last `WAIT` seconds and not acknowledged: the next start declares it as lost. Numbers never
-mean two things, because every start opens a new epoch.
+when too much of that is in memory, when anything but an acknowledgement has to be written, and at the end of the
+session. So a crash costs what was read in the last `WAIT` seconds and not acknowledged: the next start declares it as
+lost. Numbers never mean two things, because every start opens a new epoch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from agent.outbox.ring import LIVE_BYTES, Waiting
 #: Seconds an unacknowledged record may be in memory only.
 WAIT = 5.0
 #: Packed bytes that may be in memory only.
-SPARED_BYTES = LIVE_BYTES // 2
+SPARED_BYTES = LIVE_BYTES
 #: What the file knows of the numbers given away is no older than this, seconds.
 NOTE = 60.0
 

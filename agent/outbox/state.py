@@ -203,6 +203,14 @@ class State:
         taken = lanes is not None and lanes.next_range is None and not lanes.live and not lanes.flight
         return taken or bool(self.acked or self.doomed or self.refused)
 
+    def spills(self, now: float) -> bool:
+        """Whether what is in memory only goes along with the next commit.
+
+        For acknowledgements alone it does not: each record that went along would have its own acknowledgement written,
+        which took the next one along, and nothing would ever be spared.
+        """
+        return bool(self.ring or self.doomed or self.refused or self.memo.dirty) or self.spill_due(now)
+
     def spill_due(self, now: float) -> bool:
         """Whether what is in memory only has to go to the disk (`disk: on_outage`)."""
         if not self.spared:

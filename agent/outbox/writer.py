@@ -196,7 +196,7 @@ class Writer:
                     self._notify()
                 if not (self._pending or (everything and state.spared)):
                     break
-                left -= await self._commit()
+                left -= await self._commit(spill=everything or self._stopping or state.spills(now))
                 if left <= 0 and not needs_room(state):
                     break
         except DiskRefused as error:
@@ -205,18 +205,18 @@ class Writer:
             self._refuse(error, again_at=now)
             self.damaged(error.reason)
 
-    async def _commit(self) -> int:
+    async def _commit(self, *, spill: bool = True) -> int:
         if self.refused:
-            return await self._write(SMALL)
+            return await self._write(SMALL, spill=spill)
         try:
-            return await self._write(JOB_BYTES)
+            return await self._write(JOB_BYTES, spill=spill)
         except DiskRefused:
             # The log may have taken the last room. Where it fits without, there is nothing to alarm anybody about.
             await self._worker.call(partial(self._store.relieve, flowing=self._state.flowing))
-            return await self._write(SMALL)
+            return await self._write(SMALL, spill=spill)
 
-    async def _write(self, max_bytes: int) -> int:
-        made = plan(self._state, max_bytes=max_bytes)
+    async def _write(self, max_bytes: int, *, spill: bool) -> int:
+        made = plan(self._state, max_bytes=max_bytes, spill=spill)
         future = self._worker.submit(partial(self._store.commit, made.job))
         try:
             await self._worker.finished(future)

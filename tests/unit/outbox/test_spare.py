@@ -168,3 +168,48 @@ def test_what_is_never_on_disk_cannot_be_kept():
     """keep_acked and on_outage contradict each other."""
     with pytest.raises(ValidationError, match="leave out one of the two"):
         OutboxSettings.model_validate({"disk": "on_outage", "keep_acked": {}})
+
+
+async def test_an_acknowledgement_of_what_is_on_disk_takes_nothing_along(path, clock):
+    """The broker answers after the next scan, as it does on any real line: still nothing more is written."""
+    outbox = make(path, clock)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            outbox.append(batch())  # makes the stream known, so it goes to the disk, and its acknowledgement too
+            (before,) = await live(reader, 1)
+            written = outbox.stats.written_bytes
+            for number in range(1, 50):
+                outbox.append(batch(number=number))
+                (record,) = await live(reader, 1)
+                reader.ack(before)
+                before = record
+                outbox._writer.wake()
+                await clock.advance(0)
+            assert outbox.stats.written_bytes == written
+            assert [seq for _, _, seq in contents(path).records] == []
+            assert outbox.stats.records == 1
+            (noted,) = contents(path).next.values()
+            assert noted <= before.seq  # a crash now would declare what comes from there on
+            await clock.advance(6)
+            await eventually(lambda: [seq for _, _, seq in contents(path).records] == [50])
+
+
+async def test_a_cut_between_an_acknowledgement_and_a_spill_hands_everything_out_once(path, clock):
+    """What was in memory only at the cut is the next session's backlog, in its place."""
+    outbox = make(path, clock)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            outbox.append(batch())
+            (first,) = await live(reader, 1)
+            outbox.append(batch(number=1))
+            await live(reader, 1)
+            reader.ack(first)
+            outbox._writer.wake()
+            await eventually(lambda: contents(path).records == {})
+        outbox.append(batch(number=2))
+        with outbox.reader() as reader:
+            outbox.append(batch(number=3))
+            assert numbers(await backlog(reader)) == [("press-01", 2), ("press-01", 3)]
+            assert numbers(await live(reader, 1)) == [("press-01", 4)]
+            assert reader.backlog_left == 0
+    assert [seq for _, _, seq in contents(path).records] == [2, 3, 4]
