@@ -16,7 +16,7 @@ from agent.outbox.gaps import hold_of, key_of, merged
 from agent.outbox.job import Committed, Job, Row
 from agent.outbox.lanes import Lanes
 from agent.outbox.pack import pack_gap
-from agent.outbox.ring import Waiting
+from agent.outbox.ring import Waiting, is_bare
 from agent.outbox.spare import NOTE, SPARED_BYTES
 from agent.outbox.state import OpenGap, State
 from agent.outbox.streams import Low, Track
@@ -124,7 +124,7 @@ def spare(state: State, now: float) -> bool:
     if now - spared.noted > NOTE:
         spared.noted = now
         return False
-    if not all(one.session == lanes.session and one.content is not None and one.track.id for one in ring.batches):
+    if not all(one.session == lanes.session and not is_bare(one.content) and one.track.id for one in ring.batches):
         return False
     _, batches = ring.take(SPARED_BYTES, JOB_RECORDS)
     for waiting in batches:
@@ -256,14 +256,11 @@ def _deliver(state: State, waiting: Waiting, size: int) -> None:
     if late:
         state.late -= 1
     backfill = isinstance(waiting.content, Batch) and waiting.content.backfill  # never live (docs/decisions/006)
-    if late or waiting.content is None or backfill:
+    if late or backfill:
         lanes.to_backlog(waiting.row)
     else:
-        lanes.arrived(
-            Record(
-                waiting.row, waiting.track.stream, waiting.seq, waiting.ts, waiting.content, historical=False, size=size
-            )
-        )
+        stream, content = waiting.track.stream, waiting.content
+        lanes.arrived(Record(waiting.row, stream, waiting.seq, waiting.ts, content, historical=False, size=size))
 
 
 def _grown(state: State, made: Plan, growth: Growth) -> None:

@@ -3,6 +3,7 @@
     committed before the cut ──▶ [1 … 812]  ranges, read from disk, `historical`
     committed after it ───────▶ live, from memory ──(falls behind)──▶ [900 … 1400] one more range
 
+What the live lane holds beyond a little is without its batch, and read back from disk when its turn comes.
 Pure. Rows are numbered in the order they are committed, so ranges come in rising order and with them the numbers of
 every stream. When the live lane exceeds its bound its older half falls at once: ranges stay few, however slow the
 broker is.
@@ -14,8 +15,9 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from agent.core.flow import Record
+from agent.outbox.ring import LIVE_BYTES, bare, is_bare
 
-#: Bounds of the live lane: packed bytes (a batch in memory takes some five times as much), and records.
+#: Bounds of the live lane: packed bytes, and records.
 LANE_BYTES = 4 << 20
 LANE_RECORDS = 5_000
 
@@ -35,6 +37,7 @@ class Lanes:
         self._max_bytes = max_bytes
         self._max_records = max_records
         self._live_bytes = 0
+        self._held = 0  #: of those, of records that have their batch
 
     # --- filling ------------------------------------------------------------------------------------------------------
 
@@ -42,12 +45,24 @@ class Lanes:
         """Committed just now, appended after the cut."""
         self.live[record.row] = record
         self._live_bytes += record.size
+        self._hold(record)
         if self._live_bytes > self._max_bytes or len(self.live) > self._max_records:
             keep_bytes, keep = self._max_bytes // 2, self._max_records // 2
             while self.live and (self._live_bytes > keep_bytes or len(self.live) > keep):
                 row, fallen = self.live.popitem(last=False)
-                self._live_bytes -= fallen.size
+                self._left_live(fallen)
                 self.to_backlog(row)
+
+    def _hold(self, record: Record) -> None:
+        if not is_bare(record.content) and self._held + record.size <= LIVE_BYTES:
+            self._held += record.size
+        else:
+            record.content = bare(record.content)
+
+    def _left_live(self, record: Record) -> None:
+        self._live_bytes -= record.size
+        if not is_bare(record.content):
+            self._held -= record.size
 
     def to_backlog(self, row: int) -> None:
         """A row to be read from disk when its turn comes: in its place among those not read yet."""
@@ -79,11 +94,14 @@ class Lanes:
     # --- handing out --------------------------------------------------------------------------------------------------
 
     def take_live(self, limit: int) -> list[Record]:
-        """Up to `limit` records, in order of append."""
+        """Up to `limit` records, in order of append: all of them whole, or all of them bare."""
         result: list[Record] = []
         while self.live and len(result) < limit:
-            row, record = self.live.popitem(last=False)
-            self._live_bytes -= record.size
+            row, record = next(iter(self.live.items()))
+            if result and is_bare(record.content) != is_bare(result[0].content):
+                break
+            del self.live[row]
+            self._left_live(record)
             self.flight[row] = record
             result.append(record)
         return result
@@ -133,7 +151,7 @@ class Lanes:
             if record is None:
                 self.skipped()
             else:
-                self._live_bytes -= record.size
+                self._left_live(record)
                 taken.append(record)
         return taken
 
@@ -144,3 +162,4 @@ class Lanes:
             self.live[record.row] = record
             self.live.move_to_end(record.row, last=False)
             self._live_bytes += record.size
+            self._hold(record)

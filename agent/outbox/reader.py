@@ -9,6 +9,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import Record
 from agent.outbox.job import Damaged, DiskRefused, Row
 from agent.outbox.lanes import Lanes
+from agent.outbox.ring import is_bare
 from agent.outbox.state import State
 
 #: Rows are read back in portions of at most this many packed bytes.
@@ -58,12 +59,44 @@ class LaneReader:
         while True:
             self._still_on()
             records = [] if self.closed else self._lanes.take_live(limit)
+            if records and is_bare(records[0].content):
+                records = await self._read_back(records)
+                if not records:
+                    self.notify()
+                    continue
             if records:
                 for record in records:
                     self._state.told(record)
                 return records
             self._live_ready.clear()
             await self._live_ready.wait()
+
+    async def _read_back(self, bare: Sequence[Record]) -> list[Record]:
+        """What the live lane had no room for. What cannot be read now goes to the backlog, to be tried again."""
+        left = {record.row: record for record in bare}
+        whole: list[Record] = []
+        try:
+            async with self._lock:
+                while left:
+                    rows = await self._fetch(next(iter(left)), bare[-1].row, len(bare), FETCH_BYTES)
+                    for row in rows:
+                        record = left.pop(row.row, None)
+                        if record is not None and row.content is not None:
+                            record.content = row.content
+                            whole.append(record)
+                        elif record is not None:
+                            self._lanes.landed(record)
+                            self._state.unreadable(row)
+                    if not rows:
+                        break
+        except Damaged as error:
+            self._damaged(error.reason)
+        except DiskRefused:
+            pass  # said by the writer
+        for record in left.values():
+            if self._lanes.landed(record):
+                self._lanes.to_backlog(record.row)
+        return whole
 
     async def backlog(self, limit: int, /) -> Sequence[Record]:
         while True:

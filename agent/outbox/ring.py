@@ -17,8 +17,19 @@ from agent.outbox.streams import Track
 #: Bounds of the ring: packed bytes, and records.
 RING_BYTES = 32 << 20
 RING_RECORDS = 10_000
-#: Batches themselves (some five times their packed size) are kept for the live lane up to this many packed bytes.
-LIVE_BYTES = 4 << 20
+#: Batches themselves (plain numbers take some fifteen times their packed size) are kept for the live lane up to this
+#: many packed bytes; others are read back from the disk when their turn comes.
+LIVE_BYTES = 256 << 10
+
+
+def bare(content: Batch | Gap) -> Batch | Gap:
+    """A batch without its readings, which are on the disk or on their way there. No batch is ever appended so."""
+    return Batch(content.device, content.ts, [], backfill=content.backfill) if isinstance(content, Batch) else content
+
+
+def is_bare(content: Batch | Gap) -> bool:
+    """Whether it has to be read back."""
+    return isinstance(content, Batch) and not content.readings
 
 
 class Waiting(msgspec.Struct, gc=False):
@@ -27,7 +38,7 @@ class Waiting(msgspec.Struct, gc=False):
     track: Track
     seq: int  #: 0 for a gap
     ts: int
-    content: Batch | Gap | None  #: None: too much waits; it is read back from the disk
+    content: Batch | Gap  #: bare where too much waits: it is read back from the disk
     packed: bytes  #: empty for a gap, which may still grow
     session: int  #: the cut it was appended after
     readings: int = 0
@@ -62,7 +73,7 @@ class Ring:
     def add(self, waiting: Waiting) -> None:
         """At the end."""
         if self.bytes > LIVE_BYTES:
-            waiting.content = None
+            waiting.content = bare(waiting.content)
         waiting.track.pending += 1
         self.bytes += len(waiting.packed)
         self.batches.append(waiting)

@@ -1,0 +1,109 @@
+"""A live lane whose broker is slow: on the disk, not in memory, and live all the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from agent.core.flow import Batch, Reading
+from agent.outbox import SqliteOutbox
+from agent.outbox.job import DiskRefused
+from agent.outbox.ring import LIVE_BYTES, is_bare
+from agent.settings.base import OutboxSettings
+from agent.testing.clock import ManualClock
+from agent.testing.outbox_contract import TS, backlog, gaps, live, numbers
+
+COUNT = 400
+
+
+@pytest.fixture(params=["always", "on_outage"])
+def outbox(tmp_path, request):
+    settings = OutboxSettings.model_validate({"min_free_disk": "0B", "disk": request.param})
+    return SqliteOutbox(tmp_path / "route.sqlite", name="route", settings=settings, clock=ManualClock(TS))
+
+
+def scan(number):
+    """Some 2 KiB."""
+    return Batch("press-01", TS, [Reading(f"tag_{i:03d}", number + i / 7, TS, "good") for i in range(160)])
+
+
+async def behind(outbox):
+    """Scans nobody has asked for yet, and how much of them is in memory."""
+    for number in range(COUNT):
+        outbox.append(scan(number))
+        if number % 20 == 19 or number == 0:
+            await outbox.flush()
+    waiting = outbox._state.lanes.live.values()
+    return sum(record.size for record in waiting if not is_bare(record.content))
+
+
+async def test_all_of_it_comes_live_and_whole(outbox):
+    """In its order, none historical; in memory is no more than the bound, whatever waits."""
+    async with outbox.open():
+        with outbox.reader() as reader:
+            assert 0 < await behind(outbox) <= LIVE_BYTES
+            records = await live(reader, COUNT // 2)
+            for record in records:
+                reader.ack(record)
+            await outbox.flush()
+            outbox.append(scan(COUNT))
+            await outbox.flush()
+            records += await live(reader, COUNT - COUNT // 2 + 1)
+            assert reader.backlog_left == 0
+    assert numbers(records) == [("press-01", seq) for seq in range(1, COUNT + 2)]
+    assert not any(record.historical for record in records)
+    assert all(record.content.readings == scan(record.seq - 1).readings for record in records)
+
+
+async def test_many_at_once_stay_live(outbox):
+    """A plant whose devices are all read in the same moment: more than memory is to hold, before the first commit."""
+    async with outbox.open():
+        with outbox.reader() as reader:
+            for number in range(COUNT):
+                outbox.append(scan(number))
+            records = await live(reader, COUNT)
+    assert [record.seq for record in records] == list(range(1, COUNT + 1))
+    assert not any(record.historical for record in records)
+    assert all(record.content.readings == scan(record.seq - 1).readings for record in records)
+
+
+async def test_what_is_damaged_meanwhile_is_lost_alone(outbox, tmp_path):
+    """It is declared with its number; the others come."""
+    async with outbox.open():
+        with outbox.reader() as reader:
+            await behind(outbox)
+            with closing(sqlite3.connect(tmp_path / "route.sqlite")) as db, db:
+                db.execute("UPDATE records SET content = ? WHERE seq = ?", (b"rubbish", COUNT))
+            records = await live(reader, COUNT - 1)
+            await outbox.flush()
+            records += await live(reader, 1)
+    assert [seq for _, seq in numbers(records)] == list(range(1, COUNT))
+    (gap,) = gaps(records)
+    assert (gap.kind, gap.from_seq, gap.to_seq) == ("lost", COUNT, COUNT)
+
+
+async def test_what_cannot_be_read_now_becomes_backlog(outbox):
+    """The disk refuses to read for a moment: nothing is lost, and what comes later says so."""
+    async with outbox.open():
+        with outbox.reader() as reader:
+            await behind(outbox)
+            records = []
+            while not is_bare(next(iter(outbox._state.lanes.live.values())).content):
+                records += await live(reader, 1)
+            fetch = reader._fetch
+
+            async def refuse(*_):
+                reader._fetch = fetch
+                raise DiskRefused("I/O error")
+
+            reader._fetch = refuse
+            records += await live(reader, 10)  # the ten after those that could not be read
+            assert not any(record.historical for record in records)
+            assert reader.backlog_left == 10
+            late = await backlog(reader)
+            records += await live(reader, COUNT - 10 - len(records))
+    assert all(record.historical for record in late)
+    assert sorted(seq for _, seq in numbers([*records, *late])) == list(range(1, COUNT + 1))
+    assert all(record.content.readings == scan(record.seq - 1).readings for record in [*records, *late])
