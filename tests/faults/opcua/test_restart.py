@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,3 +123,57 @@ async def test_the_hole_of_a_restart_is_filled(
             assert not others & {one.value for one in ear.readings("cnc", name)}
         assert [gap["device"] for gap in ear.down().values()] == ["cnc"], "the gap stays declared"
     await hall.stop(source.plant)
+
+
+async def test_killed_while_it_fills_it_goes_on_where_it_stood(
+    tmp_path: Path, mosquitto: Mosquitto, hall: Hall, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second page never came: the next run begins with it, and then another program swaps the nodes of the tags."""
+    manager = source.plant.server.iserver.history_manager
+    read, asked, held = manager.read_history, [], asyncio.Event()
+
+    async def hesitant(params: Any) -> Any:
+        asked.append(params)
+        if len(asked) == 2:
+            await held.wait()
+        return await read(params)
+
+    monkeypatch.setattr(manager, "read_history", hesitant)
+    device = opcua(source.plant.url, "a", "b", backfill=True)
+    publishers = {"plant": {"type": "mqtt", "url": mosquitto.url}}
+    async with hearing(mosquitto.url) as ear:
+        with AgentProcess(tmp_path, publishers=publishers, devices={"cnc": device}) as agent:
+            await agent.start()
+            await ear.good("cnc", ["a", "b"])
+            assert await agent.stop() == 0
+            await source.counts(250)
+            await agent.start()
+            for name in "ab":
+                await eventually(partial(_historical, ear, name, 100), 20, "the first page")
+            agent.kill()
+            source.plant._loop.call_soon_threadsafe(held.set)
+            await agent.start()
+            await _heard(ear, source, {"a": "a", "b": "b"})
+            assert await agent.stop() == 0
+            for name, past in source.said.items():
+                history = [one.value for one in ear.readings("cnc", name) if one.historical and not one.again]
+                assert sorted(value for value in history if value in past) == sorted(past)[:-1], "each once"
+            device["tags"]["a"], device["tags"]["b"] = device["tags"]["b"], device["tags"]["a"]
+            agent.configure(agent.document | {"devices": {"cnc": device}})
+            hidden = {name: len(past) for name, past in source.said.items()}
+            await source.counts(20)
+            await agent.start()
+            newest = {"a": max(source.said["b"]), "b": max(source.said["a"])}
+            for name, value in newest.items():
+                await eventually(partial(ear.readings, "cnc", name, value=value), 20, f"{name} is another node now")
+            await eventually(lambda: len(agent.events("opcua.recalled")) == 4, 20, "it was looked at")
+            assert agent.events("opcua.recalled")[-1]["tags"] == 2
+            assert await agent.stop() == 0
+        for name, past in source.said.items():
+            gone = {value for value in sorted(past)[hidden[name] :] if value not in newest.values()}
+            assert not [one for one in ear.readings("cnc") if one.value in gone], "of neither tag is anything known"
+    await hall.stop(source.plant)
+
+
+def _historical(ear: Ear, name: str, count: int) -> bool:
+    return sum(one.historical for one in ear.readings("cnc", name)) >= count
