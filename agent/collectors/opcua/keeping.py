@@ -27,6 +27,7 @@ T = TypeVar("T")
 FARTHEST = 30 * 86_400_000  #: how far back a span may reach, ms
 MOST = 50_000  #: spans of one device
 _HEADROOM = 10  #: ms: so that a lead that grows little by little is not written every time
+_PATIENCE = 5.0  #: seconds the disk may take
 _STEP = 1000  #: ms the agent's clock may go back before times of before and after are no longer compared
 
 
@@ -139,17 +140,34 @@ class Keeper:
             span.asked = span.after
         await self._write(partial(Logbook.ended, last=said, spans=list(past.spans)))
 
+    async def open(self) -> None:
+        """Without it nothing outlives the process; a file of no use is begun anew."""
+        if self._book is not None:
+            path = str(self._book.path)
+            damage = await self._write(Logbook.open)
+            if damage is not None:
+                log.warning("opcua.logbook_damaged", device=self._device, path=path, reason=damage)
+
+    async def close(self) -> None:
+        """What is written is written."""
+        await self._write(Logbook.close)
+
     async def _write(self, work: Callable[[Logbook], T]) -> T | None:
-        """Do it in a thread. What cannot be written must not be believed later: the file goes, and this goes on."""
+        """Do it in a thread. What cannot be written must not be believed later: the file goes, and this goes on.
+
+        A disk that hangs costs the logbook too, and no value its way.
+        """
         if self._book is None:
             return None
         try:
-            return await asyncio.to_thread(work, self._book)
-        except LogbookError as error:
-            log.warning("opcua.logbook_refused", device=self._device, path=str(self._book.path), reason=str(error))
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.to_thread(work, self._book)
+        except (LogbookError, TimeoutError) as error:
             book, self._book = self._book, None
-            with contextlib.suppress(LogbookError):  # it was said that the disk refuses
-                await asyncio.to_thread(book.discard)
+            reason = str(error) or f"no answer from the disk in {_PATIENCE:g} s"
+            log.warning("opcua.logbook_refused", device=self._device, path=str(book.path), reason=reason)
+            if isinstance(error, LogbookError):
+                await _discard(book)
             return None
 
     async def recall(self, names: frozenset[str] | None, recorded: int | None) -> None:
@@ -172,33 +190,23 @@ async def keeping(plan: DevicePlan, site: Site, past: Past) -> AsyncIterator[Kee
     book = Logbook(site.data_dir / "opcua" / f"{plan.device}.sqlite", whose(plan)) if site.recording else None
     if not plan.backfill:
         if book is not None and not past.recalled and book.path.exists():
-            with contextlib.suppress(LogbookError):
-                await asyncio.to_thread(book.discard)
+            await _discard(book)
         past.recalled = True
         yield Keeper(plan, past, None, lambda: site.clock.synced)
         return
-    if book is not None:
-        book = await _opened(book, plan.device)
     keeper = Keeper(plan, past, book, lambda: site.clock.synced)
     try:
+        await keeper.open()
         if not past.recalled:
             await keeper.recall(None if plan.selection is not None else plan.names, site.recorded(plan.device))
         yield keeper
     finally:
-        if book is not None:
-            await asyncio.to_thread(book.close)
+        await keeper.close()
 
 
-async def _opened(book: Logbook, device: str) -> Logbook | None:
-    """None where the disk refuses: this connection goes without."""
-    try:
-        damage = await asyncio.to_thread(book.open)
-    except LogbookError as error:
-        log.warning("opcua.logbook_refused", device=device, path=str(book.path), reason=str(error))
-        return None
-    if damage is not None:
-        log.warning("opcua.logbook_damaged", device=device, path=str(book.path), reason=damage)
-    return book
+async def _discard(book: Logbook) -> None:
+    with contextlib.suppress(LogbookError):  # a disk that takes nothing does not let go either
+        await asyncio.to_thread(book.discard)
 
 
 def whose(plan: DevicePlan) -> str:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from agent.collectors.opcua.past import Key, Span
 
 VERSION = 1
+MOST_TAGS = 100_000  #: programs change, and what browsing found once must not be kept for ever
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE said (
@@ -135,7 +136,8 @@ class Logbook:
             bound = recorded + lead if recorded is not None and isinstance(lead, int) else None
             last: dict[Key, int] = {}
             lost = 0
-            for tag, node, time, live in db.execute("SELECT tag, node, time, live FROM said").fetchall():
+            newest = "SELECT tag, node, time, live FROM said ORDER BY time DESC LIMIT ?"
+            for tag, node, time, live in db.execute(newest, (MOST_TAGS,)).fetchall():
                 if not isinstance(time, int) or (names is not None and tag not in names):
                     continue
                 if not live:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import structlog
 
 from agent.collectors.opcua import keeping as module
+from agent.collectors.opcua import logbook
 from agent.collectors.opcua.backfill import together
 from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.config import OpcUaConfig
@@ -334,3 +336,32 @@ async def test_an_abandoned_write_does_not_disturb_the_last_one(tmp_path: Path) 
             task.cancel()
         await one.keeper.end()
     assert (await Run(tmp_path, recorded=T + 100).recall()).known == {}
+
+
+async def test_a_disk_that_hangs_holds_no_value_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logbook is given up; leaving does not wait for it either."""
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    disk = threading.Event()
+    monkeypatch.setattr(Logbook, "heard", lambda *_args, **_keys: disk.wait(10))
+    run = Run(tmp_path)
+    with structlog.testing.capture_logs() as logs:
+        async with run.connection() as one:
+            book = one.keeper._book
+            assert book is not None
+            await one.says(0, T, T)
+            await one.says(0, T + 10, T + 10)
+            await one.keeper.end()
+    assert [log["reason"] for log in logs if "logbook" in log["event"]] == ["no answer from the disk in 0.05 s"]
+    assert run.known == {"a": T + 10}
+    disk.set()
+    await asyncio.to_thread(book.close)
+
+
+async def test_what_browsing_found_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest are."""
+    monkeypatch.setattr(logbook, "MOST_TAGS", 1)
+    async with Run(tmp_path).connection() as one:
+        await one.says(0, T, T)
+        await one.says(1, T + 10, T + 10)
+        await one.keeper.end()
+    assert (await Run(tmp_path).recall()).known == {"b": T + 10}
