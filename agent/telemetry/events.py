@@ -189,7 +189,7 @@ EVENTS: dict[str, Event] = {
         "is larger than this. Kept over a restart, and forgotten after a week.",
     ),
     "mqtt.rate_learned": Event(
-        "warning", "The broker finds our message rate too high (0x96): from now on at most `per_second` messages."
+        "warning", "The broker finds our message rate too high (0x96): for an hour at most `per_second` messages."
     ),
     "mqtt.qos_lowered": Event(
         "warning",

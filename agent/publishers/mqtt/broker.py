@@ -29,8 +29,10 @@ log = get_logger("mqtt")
 TRIES = 3
 #: What was learned is forgotten so long after it was last confirmed, ms.
 KEPT_FOR = 7 * 86_400_000
-#: A broker that finds our rate too high gets half of it, down to this, messages per second.
-SLOWEST = 1.0
+#: A broker that finds our rate too high gets half of it, down to this, messages per second …
+SLOWEST = 10.0
+#: … for so long, ms: the trouble of an hour must not become a backlog of a week.
+SLOW_FOR = 3_600_000
 
 _KEY = "mqtt.brokers"
 _VERSION = 1
@@ -44,6 +46,7 @@ class Learned(Struct, omit_defaults=True):
     window: int | None = None
     max_packet: int | None = None
     rate: float | None = None
+    slow_since: int = 0  #: wall clock, ms
     silent: int = 0  #: closes without a CONNACK in a row, where MQTT 5 was tried
     taken: int = 0  #: largest packet it has acknowledged
     large: int = 0  #: hang-ups in a row on a larger one
@@ -100,7 +103,7 @@ class Broker:
         elif row.without == "size" and largest:
             self._limit(max(SMALLEST, largest // 2), now)
         elif row.without == "rate":
-            learned.rate, learned.since = max(SLOWEST, min(rate, learned.rate or rate) / 2), now
+            learned.rate, learned.slow_since = max(SLOWEST, min(rate, learned.rate or rate) / 2), now
             log.warning(
                 "mqtt.rate_learned", publisher=self._publisher, broker=self.name, per_second=round(learned.rate, 1)
             )
@@ -135,6 +138,8 @@ class Broker:
         if self.learned.since and now - self.learned.since >= KEPT_FOR:
             self.learned = Learned()
             self.hangups = Hangups()
+        if self.learned.rate is not None and now - self.learned.slow_since >= SLOW_FOR:
+            self.learned.rate, self.learned.slow_since = None, 0
 
     def recall(self, learned: Learned) -> None:
         """What an earlier run knew."""

@@ -105,7 +105,9 @@ class MqttSession:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(early):
                             await self._gone.wait()
-                while self._why is None and len(self._flying) >= self.limits.window:
+                while self._why is None and self._full:
+                    if not self.limits.max_qos:
+                        self._ask()
                     await self._wait_for_room()
                 if self._why is not None:
                     raise self._why()
@@ -138,8 +140,7 @@ class MqttSession:
             return
         self._progress = now = time.monotonic()
         self._ack_seconds.observe(now - flying.sent)
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._make_room()
         if flying.proof:
             self._unproven.append(flying)
             self._probe_soon()
@@ -186,8 +187,7 @@ class MqttSession:
         self._gone.set()
         self._came.set()
         self._watchdog.cancel()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._make_room()
         why = self._why()
         reason, blames = str(why), isinstance(why, ConnectionLost) and why.blames
         if self._probe is not None:
@@ -201,6 +201,12 @@ class MqttSession:
     def largest_flying(self) -> int:
         """Bytes of the largest packet not yet acknowledged; 0 without any."""
         return max((one.size for one in self._flying.values()), default=0)
+
+    @property
+    def _full(self) -> bool:
+        """Where the broker takes QoS 0 only, what is not proven yet fills the window, too."""
+        unproven = 0 if self.limits.max_qos else len(self._unproven)
+        return len(self._flying) + unproven >= self.limits.window
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -233,6 +239,7 @@ class MqttSession:
     def _prove(self, order: int) -> None:
         while self._unproven and self._unproven[0].order <= order:
             self._taken(self._unproven.popleft(), 0)
+        self._make_room()
 
     async def _wait_for_room(self) -> None:
         self._room = asyncio.get_running_loop().create_future()
@@ -240,6 +247,10 @@ class MqttSession:
             await self._room
         finally:
             self._room = None
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _watch(self) -> None:
         """An acknowledgement that never comes: answered pings do not excuse it."""

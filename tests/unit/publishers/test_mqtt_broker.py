@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from structlog.testing import capture_logs
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.core.flow import Message
 from agent.outbox.memo import CachedMemo
-from agent.publishers.mqtt.broker import KEPT_FOR, Brokers
+from agent.publishers.mqtt.broker import KEPT_FOR, SLOW_FOR, SLOWEST, Brokers
 from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.hangups import End
 from agent.publishers.mqtt.pace import Pace
@@ -21,7 +22,7 @@ from agent.testing.clock import ManualClock
 from agent.testing.mqtt_broker import FakeBroker, Script
 from agent.testing.mqtt_packets import properties
 from agent.testing.site import SimpleSite
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, never
 
 TOO_LARGE = End(hung_up=True, lasted=100.0, largest_flying=9000, largest_taken=300)
 
@@ -164,6 +165,21 @@ def test_pace() -> None:
     assert pace.peak == 3
 
 
+def test_slowness_is_bounded() -> None:
+    """Halved as often as the broker complains, not below a floor, and over after an hour, restart or not."""
+    memo, clock = CachedMemo(), ManualClock()
+    run = brokers(memo, clock)
+    for peak, rate in ((100, 50), (50, 25), (80, 12.5), (12, SLOWEST), (0, SLOWEST)):
+        run.of(0).said_goodbye(0x96, window=20, largest=0, rate=peak, now=clock.now_ms())
+        assert run.of(0).learned.rate == rate
+    run.keep()
+    clock.step_wall(SLOW_FOR / 1000 - 1)
+    assert brokers(memo, clock).of(0).learned.rate == SLOWEST
+    clock.step_wall(2)
+    assert brokers(memo, clock).of(0).learned.rate is None
+    assert run.of(0).learned.rate is None
+
+
 async def test_a_rate_that_is_too_high_is_halved(broker: FakeBroker) -> None:
     """After 0x96 the next session sends at half the rate that was too high, and says so."""
     made = publisher(broker)
@@ -178,7 +194,7 @@ async def test_a_rate_that_is_too_high_is_halved(broker: FakeBroker) -> None:
     async with made.open(None, []) as session:
         rate = session.limits.max_rate
         assert rate is not None
-        assert 1 <= rate <= 20  # 20, where the 40 went within one second
+        assert 10 <= rate <= 20  # 20, where the 40 went within one second
         half_more = round(rate * 1.5)
         began = asyncio.get_running_loop().time()
         await asyncio.wait_for(await session.send([message() for _ in range(half_more)]), 10)
@@ -188,7 +204,8 @@ async def test_a_rate_that_is_too_high_is_halved(broker: FakeBroker) -> None:
 async def test_a_session_that_ends_wakes_who_is_early(broker: FakeBroker) -> None:
     """Waiting for its turn, a sender learns at once that the connection is gone."""
     made = publisher(broker)
-    made._brokers.of(0).learned.rate = 0.01
+    learned = made._brokers.of(0).learned
+    learned.rate, learned.slow_since = 0.01, made._clock.now_ms()
     async with asyncio.timeout(10), made.open(None, []) as session, asyncio.TaskGroup() as group:
         await session.send([message()])
 
@@ -220,6 +237,19 @@ async def test_a_broker_that_takes_no_qos_1_has_to_prove_that_it_reads(broker: F
         async with made.open(None, []):
             pass
     assert events(logs) == ["mqtt.qos_lowered"]
+
+
+async def test_without_qos_1_the_window_holds_what_is_not_proven(broker: FakeBroker) -> None:
+    """No more than the window can come twice: the next message waits for the proof of the first."""
+    broker.script = Script(connack_properties=properties(max_qos=0), pong=False)
+    async with publisher(broker, window=4).open(None, []) as session, asyncio.TaskGroup() as group:
+        sending = group.create_task(session.send([message() for _ in range(9)]))
+        for written in (4, 8, 9):
+            await eventually(partial(lambda so_many: len(broker.published) == so_many and broker.pings, written))
+            await never(partial(lambda so_many: len(broker.published) > so_many, written), 0.05)
+            broker.pings = 0
+            broker.send(b"\xd0\x00")
+        await asyncio.wait_for(await sending, 5)
 
 
 # --- a list of brokers ------------------------------------------------------------------------------------------------
