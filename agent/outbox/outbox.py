@@ -122,7 +122,10 @@ class SqliteOutbox:
             msg = "the outbox is not open"
             raise RuntimeError(msg)
         lanes = self._state.cut()
-        reader = LaneReader(self._state, lanes, self._writer.lock, self._writer.fetch, self._writer.damaged)
+        reader = LaneReader(
+            self._state, lanes, self._writer.lock, self._writer.fetch,
+            damaged=self._writer.damaged, unreadable=self._writer.unreadable,
+        )  # fmt: skip
         self._reader = reader
         reader.notify()
         try:

@@ -15,6 +15,9 @@ from agent.outbox.state import State
 #: Rows are read back in portions of at most this many packed bytes.
 FETCH_BYTES = 2 << 20
 
+#: A disk that refuses to read so often, a second apart, and yet to write never, has lost what is asked for.
+PATIENCE = 10
+
 Fetch = Callable[[int, int, int, int], Awaitable[list[Row]]]
 
 
@@ -22,13 +25,15 @@ class LaneReader:
     """The port `Reader`. Belongs to the event loop; one consumer per lane."""
 
     def __init__(
-        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, damaged: Callable[[str], None]
-    ) -> None:
+        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch,
+        *, damaged: Callable[[str], None], unreadable: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self._state = state
         self._lanes = lanes
         self._lock = lock
         self._fetch = fetch
         self._damaged = damaged
+        self._unreadable = unreadable
         self._live_ready = asyncio.Event()
         self._backlog_ready = asyncio.Event()
         self._over: str | None = None
@@ -99,6 +104,7 @@ class LaneReader:
         return whole
 
     async def backlog(self, limit: int, /) -> Sequence[Record]:
+        refusals = 0
         while True:
             self._still_on()
             if self.closed or self._lanes.next_range is None:
@@ -111,9 +117,14 @@ class LaneReader:
                     records = await self._read(limit)
             except Damaged as error:
                 self._damaged(error.reason)
-            except DiskRefused:
+            except DiskRefused as error:
                 await self._state.clock.sleep(1.0)
+                refusals += 1
+                if refusals >= PATIENCE:
+                    refusals = 0
+                    self._unreadable(error.reason)
             else:
+                refusals = 0
                 if records:
                     return records
 

@@ -19,7 +19,7 @@ RING_BYTES = 32 << 20
 RING_RECORDS = 10_000
 #: Batches themselves (plain numbers take some fifteen times their packed size) are kept for the live lane up to this
 #: many packed bytes; others are read back from the disk when their turn comes.
-LIVE_BYTES = 256 << 10
+LIVE_BYTES = 128 << 10
 
 
 def bare(content: Batch | Gap) -> Batch | Gap:

@@ -16,7 +16,7 @@ from agent.outbox.ring import LIVE_BYTES, Waiting
 #: Seconds an unacknowledged record may be in memory only.
 WAIT = 5.0
 #: Packed bytes that may be in memory only.
-SPARED_BYTES = LIVE_BYTES
+SPARED_BYTES = 2 * LIVE_BYTES
 #: What the file knows of the numbers given away is no older than this, seconds.
 NOTE = 60.0
 

@@ -79,6 +79,11 @@ class Writer:
         self._wake.set()
         self._urgent.set()
 
+    def unreadable(self, reason: str) -> None:
+        """Reading is refused again and again. Where writing is not, that is damage: the rest is worth more."""
+        if not self.refused:
+            self.damaged(reason)
+
     async def flush(self) -> None:
         """Return when everything appended so far is committed, or the disk refuses."""
         future = asyncio.get_running_loop().create_future()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 
@@ -10,7 +11,9 @@ import pytest
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
 from agent.outbox.job import DiskRefused
+from agent.outbox.reader import PATIENCE
 from agent.outbox.ring import LIVE_BYTES, is_bare
+from agent.outbox.store import Store
 from agent.settings.base import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import TS, backlog, gaps, live, numbers
@@ -107,3 +110,49 @@ async def test_what_cannot_be_read_now_becomes_backlog(outbox):
     assert all(record.historical for record in late)
     assert sorted(seq for _, seq in numbers([*records, *late])) == list(range(1, COUNT + 1))
     assert all(record.content.readings == scan(record.seq - 1).readings for record in [*records, *late])
+
+
+async def test_a_sector_that_cannot_be_read_costs_what_is_in_it(tmp_path, monkeypatch):
+    """The backlog waits for it a while; then the file is salvaged around it, and the rest comes."""
+    clock = ManualClock(TS)
+    settings = OutboxSettings.model_validate({"min_free_disk": "0B"})
+    outbox = SqliteOutbox(tmp_path / "route.sqlite", name="route", settings=settings, clock=clock)
+    fetch = Store.fetch
+
+    def refuse(self, low, high, limit, max_bytes):
+        if not list(tmp_path.glob("*.damaged-*")):
+            raise DiskRefused("disk I/O error")
+        return fetch(self, low, high, limit, max_bytes)
+
+    async with outbox.open():
+        for number in range(10):
+            outbox.append(scan(number))
+        await outbox.flush()
+        monkeypatch.setattr(Store, "fetch", refuse)
+        with outbox.reader() as reader:
+            async with asyncio.TaskGroup() as group:
+                asked = group.create_task(reader.backlog(100))
+                seconds = 0
+                async with asyncio.timeout(20):
+                    while not asked.done():
+                        seconds += not list(tmp_path.glob("*.damaged-*"))
+                        await clock.advance(1)
+                        await outbox.flush()
+                assert seconds >= PATIENCE
+            records = [*asked.result(), *await live(reader, 1)]
+    assert [seq for _, seq in numbers(records)] == list(range(1, 11))
+    (gap,) = gaps(records)
+    assert (gap.kind, gap.from_seq, gap.to_seq) == ("lost", 1, 10)
+
+
+async def test_a_disk_that_refuses_everything_is_not_taken_for_damaged(tmp_path):
+    """Neither reading nor writing: it is away, and the file is as it was when it comes back."""
+    outbox = SqliteOutbox(tmp_path / "route.sqlite", name="route", settings=OutboxSettings(), clock=ManualClock(TS))
+    async with outbox.open():
+        writer = outbox._writer
+        assert writer is not None
+        writer.refused = True
+        writer.unreadable("disk I/O error")
+        outbox.append(scan(0))
+        await outbox.flush()
+    assert list(tmp_path.glob("*.damaged-*")) == []

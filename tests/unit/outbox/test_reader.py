@@ -28,7 +28,9 @@ class Disk:
         self.state.book._by_id[1] = self.track
         self.meanwhile = []
         self.lanes = self.state.cut()
-        self.reader = LaneReader(self.state, self.lanes, asyncio.Lock(), self.fetch, self.damaged)
+        self.reader = LaneReader(
+            self.state, self.lanes, asyncio.Lock(), self.fetch, damaged=self.damaged, unreadable=self.damaged
+        )
 
     async def fetch(self, low, high, limit, max_bytes):
         found = [self.rows[row] for row in range(low, high + 1) if row in self.rows][:limit]
