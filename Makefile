@@ -54,7 +54,7 @@ bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="modbus"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather at broker and Modbus, the demo with its audit (MINUTES=60 for these two)
-	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 \
+	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py
 	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
