@@ -24,7 +24,7 @@ from agent.telemetry.logging import configure
 from agent.testing.site import SimpleSite
 from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.integration.opcua_security.fort import POLICIES, inside, trusting
-from tests.interop.foreign import PASSWORD, Foreign, foreign, node_modules, venv
+from tests.interop.foreign import PASSWORD, URN, Foreign, foreign, node_modules, venv
 from tests.interop.load import load
 from tests.support.opcua_pki import make_pair
 from tests.support.ports import free_port
@@ -63,6 +63,23 @@ async def meet(server: Foreign, folder: Path) -> bool:
                 result = f"{'not offered' if expected else 'FAILED'}: {str(error) or type(error).__name__}"[:110]
             print(f"  {policy:24}{mode:16}{name:12}{result}", flush=True)  # noqa: T201
     return fine
+
+
+async def described(server: Foreign, folder: Path) -> bool:
+    """A structure that the server describes by a dictionary only, as before OPC UA 1.04."""
+    tool = {"Name": "drill", "Wear": 0.5}
+    wanted = {"Number": 7, "Tools": [tool, tool], "Sizes": [1, -2, 3]}
+    try:
+        async with (
+            asyncio.timeout(DEADLINE),
+            inside(server.url, folder, tags={"a": f"nsu={URN};s=order"}) as notebook,
+        ):
+            await notebook.until(lambda: notebook.said["a"] and notebook.newest("a"))
+        value = notebook.newest("a")
+    except (AgentError, TimeoutError) as error:
+        value = f"{str(error) or type(error).__name__}"
+    print(f"  structure by dictionary: {'ok' if value == wanted else f'FAILED: {value}'}"[:150], flush=True)  # noqa: T201
+    return bool(value == wanted)
 
 
 async def called(server: Foreign, folder: Path, port: int) -> bool:
@@ -125,7 +142,9 @@ def main(wanted: list[str]) -> int:
                 port = free_port()
                 with foreign(kind, Path(place), calls=f"opc.tcp://127.0.0.1:{port}") as server:
                     fine = asyncio.run(meet(server, Path(place) / kind)) and fine
-                    if kind != "python-opcua":  # it calls nobody
+                    if kind == "python-opcua":  # it calls nobody
+                        fine = asyncio.run(described(server, Path(place) / kind)) and fine
+                    else:
                         fine = asyncio.run(called(server, Path(place) / kind, port)) and fine
         if not wanted or "many" in wanted:
             print("many", flush=True)  # noqa: T201

@@ -10,6 +10,10 @@ import sys
 import threading
 
 from opcua import Server, ua  # type: ignore[import-not-found]  # lives in a Python of its own
+from opcua.common.type_dictionary_buider import (  # type: ignore[import-not-found]
+    DataTypeDictionaryBuilder,
+    get_ua_class,
+)
 
 settings = json.loads(sys.argv[1])
 server = Server()
@@ -28,6 +32,21 @@ server.set_security_IDs(["Anonymous", "Username", "Basic256Sha256"])
 server.user_manager.set_user_manager(lambda _session, name, word: name == "agent" and word == settings["password"])
 index = server.register_namespace("urn:interop")
 nodes = [server.nodes.objects.add_variable(ua.NodeId(f"v{n}", index), f"v{n}", float(n)) for n in range(3)]
+types = {}
+book = DataTypeDictionaryBuilder(server, index, "urn:interop:types", "InteropTypes")
+for name, fields in {
+    "Tool": [("Name", ua.VariantType.String, False), ("Wear", ua.VariantType.Float, False)],
+    "Order": [("Number", ua.VariantType.UInt32, False), ("Tools", "Tool", True), ("Sizes", ua.VariantType.Int16, True)],
+}.items():
+    made = types[name] = book.create_data_type(name)
+    for field, kind, many in fields:
+        made.add_field(field, kind, is_array=many)
+book.set_dict_byte_string()
+server.load_type_definitions()  # its own client's way: classes made of the dictionary
+tool, order = get_ua_class("Tool")(), get_ua_class("Order")()
+tool.Name, tool.Wear = "drill", 0.5
+order.Number, order.Tools, order.Sizes = 7, [tool, tool], [1, -2, 3]
+server.nodes.objects.add_variable(ua.NodeId("order", index), "order", order, datatype=types["Order"].data_type)
 server.start()
 sys.stdout.write(f"listening {settings['port']}\n")
 sys.stdout.flush()

@@ -14,7 +14,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.quality import number_of
 from agent.telemetry import metrics
 
-HAS_ENCODING, HAS_SUBTYPE, HAS_PROPERTY, HIERARCHICAL = 38, 45, 46, 33
+HAS_ENCODING, HAS_DESCRIPTION, HAS_SUBTYPE, HAS_PROPERTY, HAS_COMPONENT, HIERARCHICAL = 38, 39, 45, 46, 47, 33
 DATA_TYPE, DATA_TYPE_DEFINITION = 14, 23  #: attributes
 
 _MOST_PAGES = 10_000  #: BrowseNext calls for one request: a server must not keep us for ever

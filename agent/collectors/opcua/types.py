@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncua import ua
 
+from agent.collectors.opcua.dictionaries import Dictionaries
 from agent.collectors.opcua.explore import (
     DATA_TYPE,
     DATA_TYPE_DEFINITION,
@@ -21,7 +22,7 @@ from agent.collectors.opcua.explore import (
     Look,
 )
 from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.structures import Codec, Field, Shape
+from agent.collectors.opcua.structures import Codec, Field, Key, Shape
 from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.collectors.opcua.values import UnsupportedError, object_of
 
@@ -40,11 +41,12 @@ class Types:
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
         self._roots: dict[ua.NodeId, int] = {}  # data type → number of the built-in (or 29) it is a kind of
-        self._shapes: dict[ua.NodeId, Shape] = {}
+        self._shapes: dict[ua.NodeId | Key, Shape] = {}
         self._labels: dict[ua.NodeId, Labels] = {}
-        self._encodings: dict[ua.NodeId, ua.NodeId] = {}  # encoding → data type
-        self._hopeless: set[ua.NodeId] = set()  # encodings the server does not explain
+        self._encodings: dict[ua.NodeId, ua.NodeId | Key] = {}  # encoding → data type
+        self._hopeless: dict[ua.NodeId, str] = {}  # encodings the server does not explain → words
         self._wanted: set[ua.NodeId] = set()
+        self._dictionaries = Dictionaries(explorer, self._shapes)
         self._codec = Codec(self._shapes, self.structure)
         self.asked = asyncio.Event()
 
@@ -58,7 +60,7 @@ class Types:
         data_type = self._encodings.get(encoding)
         if data_type is None:
             if encoding in self._hopeless:
-                raise UnsupportedError(f"structures of type {encoding.to_string()} are not described by the server")
+                raise UnsupportedError(self._hopeless[encoding])
             self._wanted.add(encoding)
             self.asked.set()
             raise UnsupportedError(f"structures of type {encoding.to_string()} are not known yet")
@@ -80,9 +82,16 @@ class Types:
         pages = await self.explorer.references([Look(each, HAS_ENCODING, forward=False) for each in wanted])
         owners = {each: page[0].NodeId for each, page in zip(wanted, pages, strict=True) if page}
         await self._learn(set(owners.values()))
-        known = {each: owner for each, owner in owners.items() if owner in self._shapes}
+        known: dict[ua.NodeId, ua.NodeId | Key] = {
+            each: owner for each, owner in owners.items() if owner in self._shapes
+        }
+        described, troubles = await self._dictionaries.describe([each for each in wanted if each not in known])
+        known.update(described)
         self._encodings.update(known)
-        self._hopeless.update(set(wanted) - known.keys())
+        for each in wanted:
+            if each not in known:
+                words = f"structures of type {each.to_string()} are not described by the server"
+                self._hopeless[each] = f"{words}: {troubles[each]}" if each in troubles else words
         return bool(known)
 
     async def _learn(self, types: set[ua.NodeId]) -> None:
