@@ -171,7 +171,7 @@ def consequence(row: Reaction) -> str:
     if row.without is not None:
         less = {
             "retain": "without retain", "qos": "with QoS 0", "window": "half the window", "size": "half the size",
-            "rate": "half the rate",
+            "rate": "half the rate, for an hour",
         }  # fmt: skip
         text += f"; from then on {less[row.without]}"
     return text + ("; what was in flight is suspected" if row.blames else "")
