@@ -21,7 +21,7 @@ from agent.encoders.sparkplug.metrics import (
     Standing,
 )
 from agent.encoders.sparkplug.node import BDSEQ, GAP, REBIRTH, VERSION
-from agent.encoders.sparkplug.quality import Properties, describe
+from agent.encoders.sparkplug.quality import NOTHING, Properties, describe
 from agent.encoders.sparkplug.schema import Payload
 
 _INT, _LONG = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
@@ -102,7 +102,7 @@ class Payloads:
                 raise UnfitError(reading.tag, reading.value) from None
         if reading.quality != "good" or reading.label is not None:
             said = self._properties.of(reading)
-            metric.properties.CopyFrom(said.properties)
+            metric.MergeFromString(said.merged)
             born.standing[reading.tag] = said.standing
 
     def device_death(self, seq: int, now: int) -> bytes:
@@ -185,13 +185,13 @@ class Payloads:
 
     def _beside(self, metric: Any, reading: Reading, standing: Standing, *, historical: bool) -> None:
         """Quality and label. What was true then neither stands nor takes back anything."""
-        said = self._properties.of(reading, () if historical else standing.get(reading.tag, ()))
-        if said.properties.keys:
-            metric.properties.CopyFrom(said.properties)
-        if historical:
+        before = NOTHING if historical else standing.get(reading.tag, NOTHING)
+        merged, now = self._properties.of(reading, before)
+        metric.MergeFromString(merged)
+        if now is before or historical:
             return
-        if said.standing:
-            standing[reading.tag] = said.standing
+        if now:
+            standing[reading.tag] = now
         else:
             standing.pop(reading.tag, None)
 

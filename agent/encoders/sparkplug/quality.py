@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from agent.core.flow import Reading
 from agent.encoders.sparkplug.datatypes import DataType
-from agent.encoders.sparkplug.schema import PropertySet
+from agent.encoders.sparkplug.schema import Metric
 
 BAD, GOOD, STALE = 0, 192, 500
 QUALITY, CODE, REASON, LABEL = "Quality", "Code", "Reason", "Label"
@@ -22,10 +22,13 @@ _MOST = 1000  # distinct sets kept
 Keys = tuple[str, ...]
 
 
+NOTHING: Keys = ()
+
+
 class Said(NamedTuple):
     """A ready property set, and which keys of it will have to be taken back."""
 
-    properties: Any
+    merged: bytes  #: a metric of nothing but the properties: to merge it costs half of what copying the set does
     standing: Keys
 
 
@@ -35,7 +38,7 @@ class Properties:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str | None, str | None, str | None, Keys], Said] = {}
 
-    def of(self, reading: Reading, standing: Keys = ()) -> Said:
+    def of(self, reading: Reading, standing: Keys = NOTHING) -> Said:
         """What to say of a reading where `standing` was said before."""
         key = (reading.quality, reading.code, reading.reason, reading.label, standing)
         known = self._known.get(key)
@@ -47,7 +50,8 @@ class Properties:
 
 
 def _made(reading: Reading, standing: Keys) -> Said:
-    properties = PropertySet()
+    metric = Metric()
+    properties = metric.properties
     if reading.quality != "good":
         _number(properties, QUALITY, STALE if reading.quality == "uncertain" else BAD)
         _texts(properties, {CODE: reading.code, REASON: reading.reason})
@@ -59,7 +63,7 @@ def _made(reading: Reading, standing: Keys) -> Said:
         elif key not in now:
             properties.keys.append(key)
             properties.values.add(type=DataType.STRING, is_null=True)
-    return Said(properties, now)
+    return Said(metric.SerializeToString() if properties.keys else b"", now)
 
 
 def describe(metric: Any, unit: str | None, description: str | None) -> None:

@@ -74,4 +74,3 @@ def _class(name: str) -> Any:
 
 Payload: Any = _class("Payload")
 Metric: Any = _class("Metric")
-PropertySet: Any = _class("PropertySet")
