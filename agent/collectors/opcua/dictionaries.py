@@ -32,10 +32,12 @@ class Dictionaries:
         self._explorer = explorer
         self._shapes = shapes
         self._read: dict[ua.NodeId, Dictionary | str] = {}  # or what is wrong with it
-        self._all = False
+        self._all: list[ua.NodeId] | None = None
 
     async def describe(self, encodings: Sequence[ua.NodeId]) -> tuple[dict[ua.NodeId, Key], dict[ua.NodeId, str]]:
         """The types of these encodings that are described, and why others are not where there is something to say."""
+        if not encodings:
+            return {}, {}
         pages = await self._explorer.references([Look(each, HAS_DESCRIPTION) for each in encodings])
         descriptions = {each: page[0] for each, page in zip(encodings, pages, strict=True) if page}
         nodes = [each.NodeId for each in descriptions.values()]
@@ -68,13 +70,13 @@ class Dictionaries:
         return having[0] if len(having) == 1 else None
 
     async def _others(self) -> list[ua.NodeId]:
-        """All the server has, asked once."""
-        if self._all:
-            return []
-        self._all = True
-        root: Any = ua.NodeId(_TYPE_SYSTEM)  # type: ignore[arg-type]  # plain values are what it takes
-        (page,) = await self._explorer.references([Look(root, HAS_COMPONENT)])
-        return [each.NodeId for each in page if each.NodeId != ua.NodeId(_STANDARDS)]  # type: ignore[arg-type]
+        """All the server has, asked once. What was read stays read, also where time ran out in between."""
+        if self._all is None:
+            root: Any = ua.NodeId(_TYPE_SYSTEM)  # type: ignore[arg-type]  # plain values are what it takes
+            (page,) = await self._explorer.references([Look(root, HAS_COMPONENT)])
+            own = ua.NodeId(_STANDARDS)  # type: ignore[arg-type]
+            self._all = [each.NodeId for each in page if each.NodeId != own]
+        return self._all
 
     async def _load(self, nodes: Sequence[ua.NodeId]) -> None:
         """One after the other: each may be large."""
