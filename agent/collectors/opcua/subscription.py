@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent.collectors.opcua.services import Node, Notification, Subscribed
 
 _NEAR_MS = 5_000  #: a server's clock that is behind ours by less is taken for right: the notification was under way
+_DRIFT = 1000  #: a clock that is off by more than one part in so many is none
 _LAST_SEQUENCE = 0xFFFFFFFF  #: 1 follows it: zero is never used (OPC 10000-4, 7.9)
 
 
@@ -22,7 +23,7 @@ class Subscription:
     items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
     events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification
-    ahead: int | None = None  #: how far the server's clock is ahead of ours, at least, ms
+    ahead: tuple[int, int] | None = None  #: how far the server's clock is ahead of ours, at least, and as of when, ms
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 
     def follow(self, notification: Notification) -> int:
@@ -41,14 +42,16 @@ class Subscription:
     def tell(self, made: int | None, now: int) -> None:
         """A notification made then (by the server's clock) arrived now: what happened on its way is not known.
 
-        What took the shortest way shows how far the clocks differ.
+        What took the shortest way shows how far the clocks differ; they may also drift apart.
         """
         if made is None:
             self.told = now
             return
-        self.ahead = made - now if self.ahead is None else max(self.ahead, made - now)
-        skew = max(self.ahead, 0) if self.ahead >= -_NEAR_MS else self.ahead
-        self.told = made - skew
+        seen = made - now
+        shortest, since = self.ahead or (seen, now)
+        ahead = max(seen, shortest)
+        self.told = made - (max(ahead, 0) if ahead >= -_NEAR_MS else ahead)
+        self.ahead = max(seen, shortest - (now - since) // _DRIFT), now
 
 
 def before(sequence: int, back: int) -> int:

@@ -25,6 +25,15 @@ def test_what_happened_while_a_notification_was_under_way_is_not_known(ahead: in
         assert subscription.told == expected
 
 
+def test_a_clock_that_loses_a_minute_a_day_does_not_put_a_gap_further_and_further_back() -> None:
+    """After a month at a server an hour behind us, its last word is as old as its way here was long."""
+    subscription = Subscription(Subscribed(1, 100.0, 10, 30), heard=0.0, told=0, allowed=1.0)
+    for second in range(0, 30 * 86_400, 10):
+        arrived = second * 1000
+        subscription.tell(arrived - 2 - HOURS - arrived // 1440, arrived)
+    assert arrived - 10 <= subscription.told <= arrived
+
+
 def test_a_server_that_does_not_say_when_is_taken_to_have_spoken_just_now() -> None:
     """Without a time of publishing the time of arrival counts."""
     subscription = Subscription(Subscribed(1, 100.0, 10, 30), heard=0.0, told=0, allowed=1.0)
