@@ -1,12 +1,9 @@
-"""A device goes away and comes back: said once, and everything restated."""
+"""A device goes away and comes back: said once, and everything restated. Other faults of OPC UA: tests/faults/opcua."""
 
 from __future__ import annotations
 
 import datetime as dt
-import signal
-import sys
 import time
-from contextlib import ExitStack
 from typing import Any
 
 from agent.simulator.modbus import ModbusServer
@@ -17,9 +14,6 @@ from tests.faults.southbound.test_isolation import unit
 from tests.integration.opcua.server import Hall, Plant, said
 from tests.support.agent import AgentProcess
 from tests.support.mosquitto import Mosquitto
-from tests.support.ports import accepts, free_port
-from tests.support.processes import process
-from tests.support.waiting import eventually
 
 LONG_AGO = dt.datetime(2024, 2, 29, 12, 0, 0, 250000, tzinfo=dt.UTC)
 SAID_THEN = 1709208000250
@@ -121,66 +115,3 @@ async def test_devices_that_stop_come_back(running: Running, hall: Hall, mosquit
         assert all(one.value == first + int(one.tag[1:]) for one in ear.readings(device, quality="good"))
     keeps_pace([one.ts for one in ear.readings("steady", "r0")], 100)
     assert not ear.readings("steady", quality="bad")
-
-
-async def test_a_frozen_server_and_nodes_that_come_late(running: Running, hall: Hall) -> None:
-    """SIGSTOP takes a device offline in bounded time and SIGCONT brings it back; late nodes are bad until they come."""
-    loading = await hall.plant()
-    await furnish(loading, "early", "late")
-    ports = {"frozen-poll": free_port(), "frozen-subscribe": free_port()}
-    with ExitStack() as stack:
-        servers = {
-            device: stack.enter_context(process(sys.executable, "-m", "tests.integration.opcua.server", str(port)))
-            for device, port in ports.items()
-        }
-        for device, port in ports.items():
-            await eventually(lambda: accepts(port) and "listening" in servers[device].stdout, 30)  # noqa: B023
-        frozen = {
-            device: opcua(f"opc.tcp://127.0.0.1:{port}", "a", mode=device.removeprefix("frozen-"), timeout="500ms")
-            for device, port in ports.items()
-        }
-        late = {
-            "late-poll": opcua(loading.url, "early", "late", mode="poll"),
-            "late-subscribe": opcua(loading.url, "early", "late", mode="subscribe"),
-        }
-        async with running(frozen | late) as (agent, ear):
-            for device in frozen:
-                await ear.good(device, ["a"])
-            for device in late:
-                await ear.good(device, ["early", "late"])
-            away, back = now(), {}
-            for server in servers.values():
-                server.signal(signal.SIGSTOP)
-            await loading.do(loading.close_listener())
-            for device in late:
-                await ear.why(device, "offline", ["early", "late"])
-            space = loading.server.iserver.aspace._nodes
-            missing = space.pop(loading.nodes["late"].nodeid)
-            await loading.do(loading.open_listener())
-            for device in late:
-                await ear.good(device, ["early"])
-                await eventually(lambda: ear.readings(device, "late", code="BadNodeIdUnknown"))  # noqa: B023
-            space[loading.nodes["late"].nodeid] = missing
-            for device in ports:
-                await ear.why(device, "offline", ["a"], timeout=40)
-                back[device] = now()
-                servers[device].signal(signal.SIGCONT)
-            for device in late:
-                await ear.good(device, ["late"], timeout=40)
-            for device in frozen:
-                await ear.why(device, "recovered", ["a"], timeout=40)
-        for device in frozen:
-            reason = went_once(ear, device, ["a"], away)
-            assert "in time" in reason or "stopped" in reason
-            # A look at the server every 10 s, its time-out, two seconds to leave.
-            assert ear.readings(device, "a", why="offline")[0].ts - away <= 1000 * (10 + 0.5 + 2 + SLACK)
-            came_back_once(agent, ear, device, ["a"], back[device])
-    for device in late:
-        story = [(one.quality, one.code, one.why) for one in ear.readings(device, "late") if one.ts >= away]
-        changes = [story[n] for n in range(len(story)) if n == 0 or story[n] != story[n - 1]]
-        assert changes[:2] == [
-            ("bad", "BadNoCommunication", "offline"),
-            ("bad", "BadNodeIdUnknown", "recovered"),
-        ], changes
-        assert changes[-1] == ("good", None, None), changes
-        assert {one.value for one in ear.readings(device, "late", quality="good")} == {1.5}
