@@ -36,6 +36,7 @@ from agent.runtime.site import RunningSite
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.settings.base import DeviceConfig, PublisherConfig
+from agent.settings.values import is_loopback
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 
@@ -221,7 +222,7 @@ class _App:
             ready=lambda: None if self._ready else "starting or stopping",
             refresh=partial(_refresh, routes),
             status=lambda: status.describe(self._image, views, now=self._clock.now_ms(), started=self._started),
-            open_to_all=server.is_loopback(http.host),
+            open_to_all=is_loopback(http.host),
             token_file=http.auth.token_file if http.auth else None,
         )
         supervisor = Supervisor("web", clock=self._clock, backoff=Backoff())

@@ -11,7 +11,6 @@ import contextlib
 import hmac
 import socket
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +108,6 @@ class Pages:
 def _probe(problem: str | None) -> Response:
     body = _encode({"status": "ok" if problem is None else "failed", "reason": problem})
     return Response(body, status_code=200 if problem is None else 503, media_type="application/json")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def serve(app: Starlette, host: str, port: int) -> None:

@@ -34,6 +34,7 @@ class DialIn:
         self._here: dict[bytes, Caller] = {}  #: the newest connection of each DTU
         self._known: set[bytes] = set()
         self._visitors: set[Caller] = set()  #: who have not introduced themselves yet
+        self._listening = False
         self._repeats = Repeats()
 
     async def run(self) -> None:
@@ -44,10 +45,12 @@ class DialIn:
         except OSError as error:
             raise TransientError(f"cannot listen on {self.host}:{self.port}: {reason_of(error)}") from None
         self.port = server.sockets[0].getsockname()[1]
+        self._listening = True
         log.info("modbus.listening", line=f"{self.host}:{self.port}")
         try:
             await loop.create_future()
         finally:
+            self._listening = False
             server.close()
             for caller in [*self._visitors, *self._here.values()]:
                 caller.close()
@@ -72,8 +75,8 @@ class DialIn:
     # --- callers ------------------------------------------------------------------------------------------------------
 
     def admit(self, caller: Caller) -> bool:
-        """A new visitor; False: there are too many."""
-        if len(self._visitors) >= _VISITORS:
+        """A new visitor; False: there are too many, or we are leaving."""
+        if not self._listening or len(self._visitors) >= _VISITORS:
             return False
         self._visitors.add(caller)
         return True

@@ -130,6 +130,17 @@ class OpcUaConfig(DeviceConfig):
                 f"reverse: whoever reaches {self.reverse.listen} can pretend to be {self.reverse.server_uri}; "
                 "security: {policy: Basic256Sha256} has it prove who it is"
             )
+        if self.mode == "poll":
+            idle = {
+                name: keys for name, tag in self.tags.items() if (keys := _FOR_SUBSCRIPTIONS & tag.model_fields_set)
+            }
+            if idle:
+                name, keys = next(iter(idle.items()))
+                more = f", and those of {len(idle) - 1} more tags" if len(idle) > 1 else ""
+                yield (
+                    f"tags.{name}: {', '.join(sorted(keys))}{more} tell a server how to watch a value, and "
+                    "`mode: poll` has none watched; write `mode: subscribe`, or leave them out"
+                )
 
     @property
     def tag_table(self) -> dict[str, TagBase]:
@@ -145,4 +156,5 @@ class OpcUaConfig(DeviceConfig):
         return OpcUaCollector(name, self, site)
 
 
+_FOR_SUBSCRIPTIONS = {"discard", "queue_size", "sampling_interval", "server_deadband", "trigger"}
 _ACCESS = {"security", "endpoint_url", "password", "password_file", "user_certificate", "user_private_key"}

@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent.collectors.modbus.config import ModbusConfig
+from agent.collectors.modbus.dialin import Caller, DialIn
 from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.transaction import Request
 from agent.core.errors import ConnectionLost
+from agent.testing.clock import ManualClock
 from agent.testing.site import SimpleSite
 from tests.faults.modbus.media import Ask, Medium, value
 from tests.integration.modbus.reading import cycle
@@ -127,6 +129,12 @@ async def test_strangers_are_sent_away() -> None:
             await eventually(lambda: browser.over and other.over)
             async with collector.open() as samples:
                 assert (await cycle(samples, config))["a"].value == value(1, 7)
+
+
+def test_nobody_is_let_in_before_and_after() -> None:
+    """Whoever connects in the moment the port is closed is sent away, not left waiting."""
+    hall = DialIn("127.0.0.1", 0, ManualClock())
+    assert not hall.admit(Caller(hall))
 
 
 async def test_a_dtu_that_comes_again_replaces_itself() -> None:

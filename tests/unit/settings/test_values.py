@@ -20,6 +20,7 @@ from agent.settings.values import (
     Rate,
     Secret,
     format_duration,
+    is_loopback,
     parse_duration,
     read_secret,
 )
@@ -190,3 +191,12 @@ def test_schema_agrees(adapter, text):
         accepted = "longer than zero" in str(error)  # a pattern cannot tell
     valid = jsonschema.Draft202012Validator(adapter.json_schema()).is_valid(text)
     assert valid is accepted
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("gw.plant", False)],
+)
+def test_loopback_is_recognised(host: str, *, expected: bool) -> None:
+    """Only addresses that cannot be reached from outside count."""
+    assert is_loopback(host) is expected

@@ -14,7 +14,7 @@ from agent.core.backoff import Backoff
 from agent.core.errors import PermanentError
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.testing.clock import ManualClock
-from agent.web.server import Pages, is_loopback, serve
+from agent.web.server import Pages, serve
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -117,12 +117,3 @@ async def test_an_empty_or_missing_token_file_opens_nothing(tmp_path: Path) -> N
     for name in ("empty", "missing"):
         guarded = _pages(open_to_all=False, token_file=tmp_path / name)
         assert (await _get(guarded, "/metrics", authorization="Bearer ")).status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("gw.plant", False)],
-)
-def test_loopback_is_recognised(host: str, *, expected: bool) -> None:
-    """Only addresses that cannot be reached from outside count."""
-    assert is_loopback(host) is expected

@@ -154,6 +154,16 @@ def test_a_door_that_is_open_to_all_is_warned_of(listen: str, security: dict[str
     assert ["can pretend to be urn:cnc" in words for words in made.oddities()] == [True] * warned
 
 
+def test_keys_that_polling_leaves_without_effect_are_warned_of() -> None:
+    """They are named once for the device, with the first tag that has them."""
+    watched = {"node": "i=1", "sampling_interval": "1s", "queue_size": 3}
+    tags = {"plain": {"node": "i=2"}, "a": watched, "b": {"node": "i=3", "trigger": "status"}}
+    assert list(read(tags=tags).oddities()) == []
+    (words,) = read(tags=tags, mode="poll").oddities()
+    assert words.startswith("tags.a: queue_size, sampling_interval, and those of 1 more tags tell a server")
+    assert list(read(tags={"plain": {"node": "i=2"}}, mode="poll").oddities()) == []
+
+
 async def test_a_server_of_a_disabled_device_is_not_expected() -> None:
     """It is turned away like a stranger, and does not hold a connection that nobody will use."""
     site = SimpleSite()
