@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode, is_catalogue
-from agent.consumer.ledger import Finding, Ledger
+from agent.consumer.findings import Finding
+from agent.consumer.ledger import Ledger
 from agent.consumer.marks import Marked, UserProperties, read_marks
 from agent.consumer.streams import Hole
 

@@ -1,17 +1,13 @@
-"""The audit's memory: every stream, every session, every rule of the contract a consumer can check. Pure.
-
-Kinds of findings: `missing` (holes below `low` nobody declared), `conflict` (one key, two payloads; two agents under
-one id), `epoch` (a new epoch without a word about the one before), `disorder` (a sequence number falls within one lane
-of one session), `no_snapshot` (the first live record of a device after a connection is none), `undecodable`.
-"""
+"""The audit's memory: every stream, every session, every rule of the contract a consumer can check. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from agent.consumer.contract import AgentStatus, GapNotice, Readings
+from agent.consumer.findings import Finding, FindingKind, of_hole
 from agent.consumer.marks import Marked
 from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
 
@@ -22,41 +18,6 @@ OTHERS = 8
 #: What an epoch that is over still owes comes as backlog. So long must an agent have been online and silent about
 #: history before a hole there is called missing: nothing claims a `low` for that epoch any more.
 BACKLOG_GRACE = 15.0
-
-FindingKind = Literal["missing", "unheard", "conflict", "epoch", "disorder", "no_snapshot", "undecodable"]
-
-
-class Finding(NamedTuple):
-    """Something wrong. `first` and `last` are sequence numbers where there are any."""
-
-    kind: FindingKind
-    agent: str
-    device: str
-    epoch: str
-    first: int | None
-    last: int | None
-    text: str
-
-    def __str__(self) -> str:
-        numbers = "" if self.first is None else f" seq {self.first}"
-        numbers += "" if self.last in (None, self.first) else f"-{self.last}"
-        where = f" {self.agent}/{self.device} epoch {self.epoch}" if self.device else ""
-        return f"{self.kind}{where}{numbers}: {self.text}"
-
-
-_WORDS = {
-    "missing": "never came, and nobody declared them lost",
-    "unheard": "acknowledged while our session at the broker was lost; `edge-agent outbox resend` sends what is kept",
-}
-
-
-#: Records and messages named in one finding.
-_PARTLY, _LISTED = 3, 5
-
-
-def _listed(numbers: list[int]) -> str:
-    more = len(numbers) - _LISTED
-    return ", ".join(map(str, numbers[:_LISTED])) + (f" and {more} more" if more > 0 else "")
 
 
 class _Change(NamedTuple):
@@ -217,22 +178,12 @@ class Ledger:
         """Everything that is wrong as of now: missing holes, undeclared epochs, and the facts of `findings`."""
         for hole in self.holes(now):
             if hole.state != "pending":
-                key = hole.stream
-                text = _WORDS[hole.state] + self._partly(hole)
-                yield Finding(hole.state, key.agent, key.device, key.epoch, hole.first, hole.last, text)
+                yield of_hole(hole, self.streams[hole.stream].lacking(hole.first, hole.last))
         for change, since in self._changes.items():
             if now - since > EPOCH_GRACE:
                 old, text = change.old, f"followed by epoch {change.new} without a word"
                 yield Finding("epoch", old.agent, old.device, old.epoch, None, None, text)
         yield from self.findings
-
-    def _partly(self, hole: Hole) -> str:
-        """Words on records of which some messages came."""
-        said = [
-            f"; {of - len(lacking)} of the {of} messages of {seq} came, not {_listed(lacking)}"
-            for seq, (lacking, of) in sorted(self.streams[hole.stream].lacking(hole.first, hole.last).items())
-        ]
-        return "".join(said[:_PARTLY]) + ("; …" if len(said) > _PARTLY else "")
 
     # --- kept from one audit to the next ------------------------------------------------------------------------------
 
