@@ -35,7 +35,8 @@ from agent.runtime.route import Route
 from agent.runtime.site import RunningSite
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
-from agent.settings.base import DeviceConfig, PublisherConfig
+from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import PublisherConfig
 from agent.settings.values import is_loopback
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger

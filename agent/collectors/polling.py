@@ -13,7 +13,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from agent.core.clock import Clock
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 
 SCAN_YIELD_SECONDS = 0.1
 """A scan longer than this hands on what it has, so that good values never wait for a dead block."""

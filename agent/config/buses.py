@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from agent.settings.base import BusLoad, DeviceConfig
+from agent.settings.devices import BusLoad, DeviceConfig
 
 NEARLY_FULL = 0.8
 FULL = 1.0

@@ -17,7 +17,8 @@ from agent.config.model import check_segment
 from agent.config.shape import alternatives, close
 from agent.config.words import list_keys
 from agent.core.errors import Mistake
-from agent.settings.base import DeviceConfig, PublisherConfig
+from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import PublisherConfig
 
 
 def missing_files(model: type[BaseModel], data: Map, base: Path, section: Sequence[str]) -> Iterator[Mistake]:

@@ -16,7 +16,7 @@ from agent.config.parts import Parts
 from agent.config.sections import collect
 from agent.config.validate import validate
 from agent.core.errors import ConfigError, Mistake
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 
 _EXTENSION = "x-"  #: top-level keys that begin with it are the user's own (a place for anchors)
 

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
-from agent.settings.base import DeviceConfig, Model, OutboxSettings, PublisherConfig
+from agent.settings.devices import DeviceConfig
+from agent.settings.model import Model
+from agent.settings.outbox import OutboxSettings
+from agent.settings.publishers import PublisherConfig
 from agent.settings.values import FilePath, Name
 
 

@@ -16,7 +16,9 @@ from agent.config.tables import Column, read_table
 from agent.config.validate import validate
 from agent.config.words import show, unknown_key
 from agent.core.errors import Mistake
-from agent.settings.base import DeviceConfig, OutboxSettings, PublisherConfig
+from agent.settings.devices import DeviceConfig
+from agent.settings.outbox import OutboxSettings
+from agent.settings.publishers import PublisherConfig
 
 
 class Parts:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.schema import config_schema, forms
-from agent.settings.base import DeviceConfig, PublisherConfig, TagBase
+from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import PublisherConfig
+from agent.settings.tags import TagBase
 
 BEGIN = "<!-- generated from the models: edit their docstrings, then run python -m agent.config.reference -->"
 END = "<!-- end of what is generated -->"

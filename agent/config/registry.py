@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from agent.settings.base import DeviceConfig, EncoderConfig, PublisherConfig
+from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import EncoderConfig, PublisherConfig
 
 
 class Kind(NamedTuple):

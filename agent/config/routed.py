@@ -11,7 +11,7 @@ from agent.core.errors import Mistake
 from agent.core.ports import RouteInfo
 from agent.encoders.common.examine import examine_topics
 from agent.encoders.common.topics import prefix_namer
-from agent.settings.base import Carried, Finding, PublisherConfig
+from agent.settings.publishers import Carried, Finding, PublisherConfig
 
 
 def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:

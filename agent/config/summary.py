@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from agent.config import memory, routed
 from agent.config.buses import NEARLY_FULL, buses
 from agent.config.model import Config
-from agent.settings.base import DeviceConfig, PublisherConfig
+from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import PublisherConfig
 from agent.settings.values import is_loopback
 
 _SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")

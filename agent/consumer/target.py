@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.core.errors import PermanentError
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 from agent.settings.values import read_secret
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}

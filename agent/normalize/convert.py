@@ -26,7 +26,7 @@ from agent.core.quality import (
     number_of,
     quality_of,
 )
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 
 BAD_TYPE_MISMATCH = number_of("BadTypeMismatch")
 

@@ -14,7 +14,7 @@ from agent.normalize.convert import Verdict
 from agent.normalize.past import past_readings
 from agent.normalize.rules import Report, Rule, compile_rule
 from agent.normalize.state import State
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from agent.normalize.convert import Convert, compile_convert
-from agent.settings.base import PercentDeadband, TagBase
+from agent.settings.tags import PercentDeadband, TagBase
 
 Report = Literal["every", "on_change"]
 Differs = Callable[[object, object], bool]

@@ -23,7 +23,7 @@ from agent.outbox.state import State
 from agent.outbox.store import Store
 from agent.outbox.worker import Worker
 from agent.outbox.writer import Writer
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry.logging import get_logger
 
 log = get_logger("outbox")

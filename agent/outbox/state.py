@@ -18,7 +18,7 @@ from agent.outbox.restamp import Unset, offset_of
 from agent.outbox.ring import Ring, Waiting
 from agent.outbox.spare import Spared
 from agent.outbox.streams import StreamBook, Track
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 
 
 class OpenGap(msgspec.Struct):

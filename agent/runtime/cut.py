@@ -22,7 +22,7 @@ from agent.core.ports import Outbox, Reader
 from agent.runtime.lanes import LanePlan, TokenBucket
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
-from agent.settings.base import Replay
+from agent.settings.publishers import Replay
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agent.settings.base import Replay
+from agent.settings.publishers import Replay
 
 #: Backlog messages per second while live data goes first, where the configuration names no rate.
 DEFAULT_RATE = 50.0

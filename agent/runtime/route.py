@@ -24,7 +24,7 @@ from agent.runtime.cut import Cut, Hooks
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
-from agent.settings.base import Replay
+from agent.settings.publishers import Replay
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats

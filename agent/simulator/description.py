@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import ConfigError, Mistake
-from agent.settings.base import Model
+from agent.settings.model import Model
 from agent.settings.values import Name
 from agent.simulator.machines import Cnc, Machine, Meter, Press
 from agent.simulator.plant import Device, ModbusDevice, OpcUaDevice, Plant, PlantClock

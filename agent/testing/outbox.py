@@ -22,7 +22,7 @@ from agent.core.ports import Memo, OutboxStats
 from agent.outbox.cut import pieces
 from agent.outbox.gaps import gap_of, merged
 from agent.outbox.memo import CachedMemo
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 
 
 class ScriptedOutbox:

@@ -15,7 +15,7 @@ from agent.core.flow import Reading
 from agent.core.ports import Line, Site
 from agent.core.quality import BAD_WAITING_FOR_INITIAL_DATA
 from agent.normalize import compile_normalizer
-from agent.settings.base import DeviceConfig
+from agent.settings.devices import DeviceConfig
 
 #: Beyond the device's own timeouts, seconds: a slow server may need a while for thousands of tags.
 PATIENCE = 10.0

@@ -8,7 +8,7 @@ from typing import Any
 from agent.core.clock import SystemClock
 from agent.core.flow import Answer, Sample
 from agent.normalize import compile_normalizer
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 
 TAGS = 120
 ROUNDS = 2000

@@ -13,7 +13,7 @@ from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
 from agent.outbox.cut import pieces
 from agent.outbox.pack import pack_batch, unpack
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry import logging
 from tests.faults.outbox import backlog
 

@@ -5,7 +5,7 @@ import pytest
 from agent.core.clock import SystemClock
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.outbox import ScriptedOutbox
 from agent.testing.outbox_contract import OutboxContract, backlog, batch, gaps, live
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from agent.collectors.modbus.layout import Layout
 from agent.collectors.modbus.plan import Block, Limits, plan
 from agent.collectors.modbus.url import Framing, SerialPort
-from agent.settings.base import BusLoad
+from agent.settings.devices import BusLoad
 
 LATENCY_SECONDS = 0.03
 """What a device needs before it answers, and an adapter (FTDI: 16 ms) before it says so; measured in the field."""

@@ -11,7 +11,8 @@ from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.reads import Reads
 from agent.collectors.modbus.url import Target, parse_url
 from agent.core.ports import Collector, Site
-from agent.settings.base import BusLoad, TLSSettings
+from agent.settings.devices import BusLoad
+from agent.settings.tls import TLSSettings
 
 
 def _check_url(url: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from agent.settings.base import Model
+from agent.settings.model import Model
 from agent.settings.values import Duration, Name
 
 

@@ -12,7 +12,8 @@ from agent.collectors.modbus.plan import Limits
 from agent.collectors.modbus.points import ByteOrder, Point, canonical_order
 from agent.collectors.modbus.sentinels import Preset
 from agent.collectors.modbus.tag import ModbusTag, Shared
-from agent.settings.base import DeviceConfig, TagBase, TagName
+from agent.settings.devices import DeviceConfig
+from agent.settings.tags import TagBase, TagName
 
 
 def _check_order(order: str) -> str:

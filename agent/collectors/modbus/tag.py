@@ -19,7 +19,8 @@ from agent.collectors.modbus.address import Address, parse_address
 from agent.collectors.modbus.points import REGISTERS, TIMES, ByteOrder, DataType, Point, TextOrder, canonical_order
 from agent.collectors.modbus.sentinels import Preset, raw_nulls, sunspec
 from agent.collectors.modbus.tagcheck import check_tag
-from agent.settings.base import Model, TagBase, TagName
+from agent.settings.model import Model
+from agent.settings.tags import TagBase, TagName
 from agent.settings.values import Duration
 
 _VALUE_TYPES = {

@@ -17,7 +17,7 @@ from agent.collectors.modbus.turnstile import Turnstile
 from agent.collectors.modbus.url import Target
 from agent.core.errors import ConnectionLost
 from agent.core.ports import Site
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 
 CONNECT_SECONDS = 5.0
 _Connect = Callable[[], Awaitable[Wire]]

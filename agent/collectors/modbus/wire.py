@@ -26,7 +26,7 @@ from agent.collectors.modbus.dial import reason_of
 from agent.collectors.modbus.dialin import Caller
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
 from agent.core.errors import ConnectionLost, TransientError
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 
 # The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)

@@ -22,7 +22,9 @@ from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.collectors.opcua.url import check_url
 from agent.core.ports import Collector, Site
-from agent.settings.base import Claim, DeviceConfig, Model, TagBase, TagName
+from agent.settings.devices import Claim, DeviceConfig
+from agent.settings.model import Model
+from agent.settings.tags import TagBase, TagName
 from agent.settings.values import FilePath, Interval, Secret, is_loopback
 
 

@@ -12,7 +12,7 @@ from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.polling import PollGroup, poll_groups
-from agent.settings.base import PercentDeadband
+from agent.settings.tags import PercentDeadband
 
 _FASTEST = 0.01  #: what "as fast as the server can" is taken for when a queue is sized, seconds
 _MOST_QUEUED = 1000

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from agent.collectors.opcua.reversehello import LONGEST_FIELD
 from agent.collectors.opcua.url import check_url, split_listen
-from agent.settings.base import Model
+from agent.settings.model import Model
 
 
 def _check_listen(value: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import SecretStr, model_validator
 
-from agent.settings.base import Model
+from agent.settings.model import Model
 from agent.settings.values import FilePath
 
 Policy = Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]

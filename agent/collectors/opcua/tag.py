@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath, parse_path
-from agent.settings.base import Model, PercentDeadband, TagBase
+from agent.settings.model import Model
+from agent.settings.tags import PercentDeadband, TagBase
 from agent.settings.values import Duration
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from agent.encoders.common.naming import Namer, UnplaceableError
-from agent.settings.base import Carried, Finding
+from agent.settings.publishers import Carried, Finding
 from agent.settings.topics import MAX_TOPIC_BYTES
 
 #: AWS IoT Core takes no topic with more slashes than this.

@@ -12,7 +12,7 @@ from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer
 from agent.encoders.influx.lines import CODE, QUALITY, key_text
-from agent.settings.base import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, EncoderConfig, Finding
 from agent.settings.topics import DEVICE_VARIABLES, Template, filter_of, topic_template
 
 __all__ = ["InfluxConfig"]

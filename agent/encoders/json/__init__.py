@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from agent.core.ports import Encoder, RouteInfo
-from agent.settings.base import EncoderConfig
+from agent.settings.publishers import EncoderConfig
 
 __all__ = ["JsonConfig"]
 

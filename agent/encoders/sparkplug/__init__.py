@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from agent.core.errors import PermanentError
 from agent.core.ports import Encoder, RouteInfo
-from agent.settings.base import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, EncoderConfig, Finding
 
 __all__ = ["SparkplugConfig"]
 

@@ -13,7 +13,7 @@ from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
 from agent.encoders.template.shape import READINGS, Shape, check_shape
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
-from agent.settings.base import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, EncoderConfig, Finding
 from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["TemplateConfig"]

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
-from agent.settings.base import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, EncoderConfig, Finding
 from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["ValueConfig"]

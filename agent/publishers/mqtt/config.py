@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from agent.core.ports import Publisher, Site
-from agent.settings.base import PublisherConfig, TLSSettings
+from agent.settings.publishers import PublisherConfig
+from agent.settings.tls import TLSSettings
 from agent.settings.topics import DEVICE_VARIABLES, check_levels, topic_template
 from agent.settings.values import FilePath, Interval, Secret
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.core.errors import ConnectionLost, TransientError
 from agent.publishers.mqtt.proxy import Proxy, tunnel
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 
 #: A wrong certificate is put right by people: no need to hurry.
 _TLS_RETRY = 30.0

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from agent.publishers.mqtt.proxy import Proxy
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 
 
 class Server(Struct, frozen=True):

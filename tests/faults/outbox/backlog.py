@@ -15,7 +15,7 @@ import psutil
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry import logging
 
 TS = 1_763_760_000_000

@@ -20,7 +20,7 @@ from typing import Any
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch, Gap, Reading, Record
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry import logging
 
 Key = tuple[str, str, int]

@@ -13,7 +13,7 @@ import pytest
 
 from agent.core.clock import SystemClock
 from agent.outbox import open_outbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from tests.faults.northbound.conftest import make_agent, route_of, start_load  # noqa: F401 - fixtures
 from tests.faults.outbox.backlog import batch
 from tests.support.processes import ROOT

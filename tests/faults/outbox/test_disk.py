@@ -12,7 +12,7 @@ from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Reading, Record
 from agent.outbox import SqliteOutbox
 from agent.outbox.ballast import STEP, free_bytes
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
 from tests.support.waiting import eventually

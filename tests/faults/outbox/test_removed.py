@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from agent.core.errors import PermanentError
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, numbers
 

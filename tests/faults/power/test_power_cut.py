@@ -16,7 +16,7 @@ from agent.core.clock import SystemClock
 from agent.core.flow import Batch
 from agent.outbox import SqliteOutbox
 from agent.outbox.pack import unpack
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.outbox_contract import backlog, gaps
 from tests.faults.northbound.conftest import caught_up, make_agent, start_load  # noqa: F401 - fixtures
 from tests.faults.outbox.test_agent_killed import unaccounted

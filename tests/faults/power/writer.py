@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry import logging
 
 

@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import Target
 from agent.core.errors import PermanentError, leaves
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 from agent.simulator.broker import EmbeddedBroker
 from agent.simulator.proxy import Proxy
 from agent.testing.mqtt_broker import FakeBroker, Script

@@ -16,7 +16,8 @@ from agent.encoders.sparkplug import SparkplugConfig
 from agent.outbox import SqliteOutbox
 from agent.publishers.mqtt.config import MqttConfig
 from agent.runtime.route import Route
-from agent.settings.base import OutboxSettings, Replay
+from agent.settings.outbox import OutboxSettings
+from agent.settings.publishers import Replay
 from agent.testing.site import SimpleSite
 from tests.support.waiting import eventually
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.cli.outbox import Order, outbox
 from agent.outbox import open_outbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import batch, live
 

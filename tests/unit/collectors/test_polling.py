@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.polling import Due, PollGroup, Schedule, phase_of, poll_groups, positions_of, ticks
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 
 

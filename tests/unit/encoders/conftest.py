@@ -10,7 +10,7 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
 from agent.encoders.common.dialogue import StatusDialogue
 from agent.encoders.json import JsonConfig
-from agent.settings.base import EncoderConfig
+from agent.settings.publishers import EncoderConfig
 
 NOW = 1_763_760_000_000
 

@@ -11,7 +11,7 @@ from agent.core.image import TagInfo
 from agent.encoders.influx import InfluxConfig
 from agent.encoders.umh import UmhConfig
 from agent.encoders.value import ValueConfig
-from agent.settings.base import EncoderConfig
+from agent.settings.publishers import EncoderConfig
 from tests.unit.encoders.conftest import Stage, record
 
 TS = 1_763_760_000_120

@@ -26,7 +26,8 @@ from agent.encoders.template import TemplateConfig
 from agent.encoders.umh import UmhConfig
 from agent.encoders.value import ValueConfig
 from agent.normalize import compile_normalizer
-from agent.settings.base import EncoderConfig, TagBase
+from agent.settings.publishers import EncoderConfig
+from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from tests.unit.encoders.conftest import NOW, Stage, record
 

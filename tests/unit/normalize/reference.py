@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.core.flow import Batch, Reading, Sample
 from agent.core.quality import name_of, number_of, quality_of
-from agent.settings.base import PercentDeadband, TagBase
+from agent.settings.tags import PercentDeadband, TagBase
 
 
 class Remembered:

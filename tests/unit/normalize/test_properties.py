@@ -12,7 +12,7 @@ from msgspec import structs
 from agent.core.flow import Answer, Sample
 from agent.core.quality import number_of
 from agent.normalize import compile_normalizer
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from tests.unit.normalize.reference import Reference, by_tag
 

@@ -11,7 +11,7 @@ import pytest
 from agent.core.flow import Answer, Batch, Reading, Sample
 from agent.core.quality import number_of
 from agent.normalize import compile_normalizer
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 
 T0 = 1_763_760_000_000

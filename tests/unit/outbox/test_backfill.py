@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 
 TS = 1_763_760_000_000

@@ -19,7 +19,7 @@ from agent.outbox.ring import LIVE_BYTES, RING_BYTES, RING_RECORDS
 from agent.outbox.salvage import KEPT
 from agent.outbox.spare import WAIT
 from agent.outbox.writer import PACE, RETRY
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS
 from agent.testing.outbox_contract import batch, live
 from tests.support.processes import agent_command, run_process

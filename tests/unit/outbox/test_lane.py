@@ -14,7 +14,7 @@ from agent.outbox.job import DiskRefused
 from agent.outbox.reader import PATIENCE
 from agent.outbox.ring import LIVE_BYTES, is_bare
 from agent.outbox.store import Store
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import TS, backlog, gaps, live, numbers
 

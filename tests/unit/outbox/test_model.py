@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agent.core.flow import Batch, Gap, Reading, Record
 from agent.core.ports import Reader
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 
 TS = 1_763_760_000_000

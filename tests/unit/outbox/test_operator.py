@@ -14,7 +14,7 @@ from agent.outbox import SqliteOutbox
 from agent.outbox.ask import Ask, Which
 from agent.outbox.desk import inquire
 from agent.outbox.door import socket_path
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, live, numbers
 from tests.support.waiting import eventually

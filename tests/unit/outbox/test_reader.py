@@ -8,7 +8,7 @@ from agent.core.flow import Batch
 from agent.outbox.job import Row
 from agent.outbox.reader import LaneReader
 from agent.outbox.state import State
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 
 TS = 1_763_760_000_000

@@ -9,7 +9,7 @@ import pytest
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
 from agent.outbox.restamp import restamped
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, live
 from tests.support.waiting import eventually

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from agent.core.errors import PermanentError
 from agent.outbox import SqliteOutbox, schema
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import TS, backlog, batch, numbers
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.outbox import SqliteOutbox
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, gaps, live, lows, numbers
 from tests.support.outbox_file import contents

@@ -13,7 +13,7 @@ from agent.outbox.shelves import prune_acked
 from agent.outbox.start import recorded
 from agent.outbox.store import Store
 from agent.outbox.streams import StoredStream
-from agent.settings.base import OutboxSettings
+from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
 

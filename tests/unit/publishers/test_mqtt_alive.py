@@ -20,7 +20,7 @@ from agent.publishers.mqtt.client import SILENCE, TICK, Connection
 from agent.publishers.mqtt.dial import Dial, tls_context
 from agent.publishers.mqtt.hooks import unacknowledged
 from agent.publishers.mqtt.session import MqttSession
-from agent.settings.base import TLSSettings
+from agent.settings.tls import TLSSettings
 from tests.support.certs import make_certs
 
 KEEP_ALIVE = 30.0

@@ -11,7 +11,7 @@ from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
 from agent.runtime.collect import Device
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from agent.testing.collector import ScriptedCollector
 

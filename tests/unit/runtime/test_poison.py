@@ -13,7 +13,7 @@ from agent.core.flow import Batch, DialogueEvent, Message, Reading, Record, Stre
 from agent.core.ports import Dialogue
 from agent.outbox.memo import CachedMemo
 from agent.runtime.suspects import DROPS, MOST, Suspects
-from agent.settings.base import Replay
+from agent.settings.publishers import Replay
 from tests.support.waiting import eventually
 from tests.unit.runtime.test_route import Bench
 

@@ -14,7 +14,7 @@ from agent.runtime.catalogue import Catalogues
 from agent.runtime.condition import CALM, Judge
 from agent.runtime.lanes import LanePlan, TokenBucket
 from agent.runtime.mailbox import Mailbox
-from agent.settings.base import Replay
+from agent.settings.publishers import Replay
 
 
 def test_skipped_cycles_degrade_until_it_was_calm() -> None:

@@ -18,7 +18,8 @@ from agent.core.ports import RouteInfo
 from agent.encoders.json import JsonConfig
 from agent.outbox import SqliteOutbox
 from agent.runtime.route import Route
-from agent.settings.base import OutboxSettings, Replay
+from agent.settings.outbox import OutboxSettings
+from agent.settings.publishers import Replay
 from agent.testing.clock import ManualClock
 from agent.testing.publisher import ScriptedPublisher
 from tests.support.waiting import eventually

@@ -10,7 +10,7 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
 from agent.runtime.collect import Device
 from agent.runtime.steps import Steps, put_right
-from agent.settings.base import TagBase
+from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from agent.testing.collector import ScriptedCollector
 

@@ -27,7 +27,8 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import Course, Memo
 from agent.outbox import SqliteOutbox
 from agent.runtime.route import Route
-from agent.settings.base import OutboxSettings, Replay
+from agent.settings.outbox import OutboxSettings
+from agent.settings.publishers import Replay
 from agent.testing.clock import ManualClock
 from agent.testing.publisher import ScriptedPublisher
 from tests.support.waiting import eventually, never

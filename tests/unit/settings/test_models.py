@@ -7,12 +7,18 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from agent.core.ports import Collector, Site
-from agent.settings import base
-from agent.settings.base import DeviceConfig, Model, OutboxSettings, Replay, TagBase, TLSSettings
+from agent.settings import devices, outbox, publishers, tags, tls
+from agent.settings.devices import DeviceConfig
+from agent.settings.model import Model
+from agent.settings.outbox import OutboxSettings
+from agent.settings.publishers import Replay
+from agent.settings.tags import TagBase
+from agent.settings.tls import TLSSettings
 
 MODELS = [
     model
-    for model in vars(base).values()
+    for room in (devices, outbox, publishers, tags, tls)
+    for model in vars(room).values()
     if isinstance(model, type) and issubclass(model, Model) and model is not Model
 ]
 

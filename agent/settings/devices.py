@@ -1,0 +1,120 @@
+"""`devices:`. A subclass lives in its protocol's folder and builds the collector."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pydantic import field_validator
+
+from agent.core.image import TagInfo
+from agent.core.ports import Collector, Site
+from agent.settings.model import Model
+from agent.settings.tags import TagBase
+from agent.settings.values import Duration, FilePath, Interval, format_duration
+
+#: What is held back is not on disk yet: a crash may cost this many seconds of readings.
+MAX_BATCH_DELAY = 60.0
+
+
+class BatchSettings(Model):
+    """How readings are gathered into batches."""
+
+    max_delay: Duration = 0.0
+    """A batch may wait this long to become larger, at most 60s. One that has 1000 readings goes at once."""
+
+    @field_validator("max_delay")
+    @classmethod
+    def _bounded(cls, value: float) -> float:
+        if value > MAX_BATCH_DELAY:
+            msg = f"{format_duration(value)} is longer than a batch may wait; write 60s or less, or read less often"
+            raise ValueError(msg)
+        return value
+
+
+class BusLoad(NamedTuple):
+    """What a device takes of a bus whose time is limited."""
+
+    bus: str  #: devices that name the same share it
+    share: float  #: seconds per second
+    words: str  #: how it comes about
+
+
+class Claim(NamedTuple):
+    """What a device must have for itself."""
+
+    key: str  #: of its configuration that claims it
+    what: str  #: devices that name the same cannot both have it
+    hint: str  #: what to write instead
+
+
+class DeviceConfig(Model, ABC):
+    """One entry under `devices:`. `type` names the protocol."""
+
+    type: str
+    """Protocol of the device."""
+    location: list[str] | None = None
+    """ISA-95 path; overrides the agent's."""
+    enabled: bool = True
+    """false: not read; its tags are said once as bad, BadOutOfService."""
+    interval: Interval = 1.0
+    """Polling (or publishing) interval of tags without their own."""
+    timeout: Interval = 1.0
+    """How long to wait for an answer."""
+    batch: BatchSettings = BatchSettings()
+    """How readings are gathered into batches."""
+    tags_file: FilePath | None = None
+    """CSV with the same keys as columns; its tags are added to `tags`."""
+
+    @property
+    @abstractmethod
+    def tag_table(self) -> dict[str, TagBase]:
+        """The tags by name, in order: positions in samples count in this order."""
+
+    @property
+    def finds_tags(self) -> bool:
+        """Whether the device itself tells of more tags than its table has."""
+        return False
+
+    @abstractmethod
+    def build(self, name: str, site: Site) -> Collector:
+        """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
+
+    def where(self) -> str:
+        """Where it is reached, for people."""
+        return str(getattr(self, "url", "-"))
+
+    def connection(self) -> tuple[str, dict[str, object]] | None:
+        """What it shares with other devices: the connection's name, and by key what all on it must agree about."""
+        return None
+
+    def claim(self) -> Claim | None:
+        """What no other device may have too; None where it takes nothing for itself."""
+        return None
+
+    def oddities(self) -> Iterable[str]:
+        """What is allowed, but probably not meant: `key: words`."""
+        return ()
+
+    def bus_load(self) -> BusLoad | None:
+        """What it takes of its bus; None where nobody can tell, or time is no matter."""
+        return None
+
+    def catalogue(self) -> list[TagInfo]:
+        """What the tag catalogue says."""
+        return [
+            TagInfo(
+                tag=name,
+                type=tag.catalogue_type(),
+                unit=tag.unit,
+                description=tag.description,
+                interval=self._interval_of(tag),
+            )
+            for name, tag in self.tag_table.items()
+        ]
+
+    def _interval_of(self, tag: TagBase) -> int | str | None:
+        if tag.awaited:
+            return None
+        return "once" if tag.interval == "once" else round((tag.interval or self.interval) * 1000)

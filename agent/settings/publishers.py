@@ -1,0 +1,97 @@
+"""`publishers:` and `encoder:`. A subclass lives in its component's folder and builds the component."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from pydantic import Field, SerializeAsAny
+
+from agent.core.ports import Encoder, Publisher, RouteInfo, Site
+from agent.settings.model import Model
+from agent.settings.outbox import OutboxSettings
+from agent.settings.values import ByteSize, Rate
+
+
+class Carried(NamedTuple):
+    """What an encoder must know of a device to judge its own configuration."""
+
+    location: Sequence[str]
+    tags: Sequence[str]
+
+
+class Finding(NamedTuple):
+    """What is wrong (or, if not `wrong`, odd) about a part once all the others are known."""
+
+    text: str  #: `reason; hint`
+    key: tuple[str, ...] = ()  #: of the part's own configuration
+    wrong: bool = True
+
+
+class EncoderConfig(Model, ABC):
+    """`encoder:` of a publisher. `type` names the payload."""
+
+    type: str
+    """Payload format."""
+
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterable[Finding]:
+        """What can be said against this encoder on this route, with these devices and this `version:`."""
+        del route, devices, mqtt
+        return ()
+
+    def identity(self, route: RouteInfo) -> str | None:
+        """Under what name the route speaks, where there must be only one of it at all brokers together."""
+        del route
+        return None
+
+    def filters(self, route: RouteInfo) -> Sequence[str]:
+        """Topic filters of its readings, where they do not all stand under `{root}`."""
+        del route
+        return ()
+
+    @abstractmethod
+    def build(self, route: RouteInfo) -> Encoder:
+        """The encoder of one route."""
+
+
+class Replay(Model):
+    """How the backlog of an outage is sent."""
+
+    order: Literal["live_first", "in_order"] = "live_first"
+    """live_first: new data goes out at once, the backlog beside it; in_order: the backlog first, live behind it."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """The backlog's share of the window (live_first)."""
+    max_rate: Rate | None = None
+    """Backlog messages per second. Default: 50/s where live goes first, no limit where live waits behind it."""
+
+
+class PublisherConfig(Model, ABC):
+    """One entry under `publishers:`: a publisher with its encoder and its outbox, a route."""
+
+    type: str
+    """Kind of publisher."""
+    encoder: SerializeAsAny[EncoderConfig] | None = None
+    """Payload format; default `{type: json}`."""
+    devices: list[str] = Field(default=["*"])
+    """Globs: which devices this route carries."""
+    topic: str = "{root}/{location}/{device}"
+    """Prefix of every topic about a device; may also name {agent} and single levels of the location, as {line}."""
+    root: str = "edge"
+    """First level of every topic."""
+    qos: Literal[0, 1] = 1
+    """Quality of service of readings. With 0 nothing is ever known to have arrived."""
+    max_message_bytes: ByteSize = 96 << 10
+    """Batches are cut to this before they get their sequence number."""
+    replay: Replay = Replay()
+    """How the backlog of an outage is sent."""
+    outbox: OutboxSettings | None = None
+    """Overrides of the top-level `outbox:` for this publisher (the loader merges the two)."""
+
+    def brokers(self) -> Sequence[str]:
+        """`host:port` of each broker it may speak to; empty where nobody can tell."""
+        return ()
+
+    @abstractmethod
+    def build(self, name: str, site: Site) -> Publisher:
+        """The publisher. Imports its library no earlier than `Publisher.open()`."""

@@ -1,0 +1,113 @@
+"""Keys every tag may have, whatever the protocol."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
+
+from agent.core.quality import is_status_name, number_of, quality_of
+from agent.settings.model import Model
+from agent.settings.values import Interval
+
+
+class Range(Model):
+    """Engineering limits after scaling."""
+
+    min: FiniteFloat | None = None
+    """Lowest plausible value, in the tag's unit."""
+    max: FiniteFloat | None = None
+    """Highest plausible value, in the tag's unit."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            msg = f"min {self.min:g} is above max {self.max:g}; swap them"
+            raise ValueError(msg)
+        return self
+
+
+class PercentDeadband(Model):
+    """A deadband relative to the last reported value."""
+
+    percent: float = Field(gt=0, le=100)
+    """Percent of the last reported value."""
+
+
+def _check_text(value: str) -> str:
+    if not value or len(value) > 256 or any(ord(char) < 32 or ord(char) == 127 for char in value):
+        msg = "a tag name has 1 to 256 characters and no control characters"
+        raise ValueError(msg)
+    return value
+
+
+TagName = Annotated[str, AfterValidator(_check_text)]
+
+
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,19}", re.ASCII)
+
+
+class TagBase(Model):
+    """Keys every tag may have, whatever the protocol."""
+
+    unit: str | None = None
+    """Engineering unit, UCUM notation (`Cel`, `bar`, `1/min`)."""
+    description: str | None = None
+    """Free text in any language."""
+    enabled: bool = True
+    """false: not read; said once as bad, BadOutOfService."""
+    scale: FiniteFloat | int | None = None
+    """Raw value times this …"""
+    offset: FiniteFloat | int | None = None
+    """… plus this."""
+    range: Range | None = None
+    """Outside: uncertain, UncertainEngineeringUnitsExceeded."""
+    null_values: list[float | int | str] | dict[float | int | str, str] | None = None
+    """Raw values that mean "no value"; a mapping names the status code of each (`{32768: BadSensorFailure}`)."""
+    enum: dict[int, str] | None = None
+    """Text for numbers; the number stays in `value`, the text goes into `label`."""
+    round: int | None = Field(default=None, ge=0, le=15)
+    """Decimal places kept after scaling."""
+    interval: Interval | Literal["once"] | None = None
+    """Overrides the device's; `once`: read once per connection."""
+    report: Literal["every", "on_change"] | None = None
+    """Every reading, or only changes (see deadband, max_silence). Default: every when polled."""
+    deadband: Annotated[float, Field(gt=0)] | PercentDeadband | None = None
+    """Smaller changes are not reported. Implies `report: on_change`."""
+    max_silence: Interval | None = None
+    """An unchanged value is said again (`why: heartbeat`) after this long."""
+
+    @field_validator("enum", mode="before")
+    @classmethod
+    def _number_keys(cls, value: object) -> object:
+        """A program that writes JSON can write a key as text only: `"1"` means the number."""
+        if not isinstance(value, dict):
+            return value
+        texts = {key for key in value if isinstance(key, str) and _WHOLE.fullmatch(key) and int(key) not in value}
+        return {int(key) if key in texts else key: text for key, text in value.items()}
+
+    @field_validator("null_values")
+    @classmethod
+    def _status_names(cls, value: object) -> object:
+        for name in value.values() if isinstance(value, dict) else ():
+            if not is_status_name(name) or quality_of(number_of(name)) != "bad":
+                msg = f"{name!r} is not a bad OPC UA status code; write for example BadSensorFailure, or a plain list"
+                raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        if self.report == "every" and self.deadband is not None:
+            msg = "a deadband reports only changes; leave out `report: every` or the deadband"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def awaited(self) -> bool:
+        """Whether it is said only when something happens that may not happen for a long time."""
+        return False
+
+    def catalogue_type(self) -> str | None:
+        """Data type for the catalogue, where the configuration knows it."""
+        return None
