@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -40,8 +41,15 @@ class Disk:
         run("umount", "-l", str(self.folder))
 
     def cut(self, to: Path) -> None:
-        """What the disk holds at this moment, its caches unwritten, as another image."""
-        shutil.copyfile(self.image, to)
+        """What the disk holds at this moment, its caches unwritten, as another image.
+
+        The kernel may write meanwhile: a copy that is not of one moment shows by differing from its original.
+        """
+        for _ in range(100):
+            shutil.copyfile(self.image, to)
+            if filecmp.cmp(self.image, to, shallow=False):
+                return
+        pytest.fail("the disk does not come to rest")
 
 
 def make_disk(folder: Path, size: str = "24M") -> Disk:

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
+from tests.faults.northbound.conftest import SCAN, caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
 from tests.support.consumer import consuming
 from tests.support.memory import Memory
 
@@ -42,7 +42,10 @@ async def test_memory_stays_flat(mosquitto, start_load, make_agent):  # noqa: F8
             await load.goes_on(OUTAGE)
             cable.thaw()
             await caught_up(agent, timeout=60 + 10 * OUTAGE)
-        async with memory.through("killed"):
+        assert consumer.unaccounted() == []
+        assert consumer.lost_scans(SCAN) == []
+        assert consumer.gaps == []
+        async with memory.through("killed"):  # what a broker has in its own memory is lost with it
             mosquitto.kill()
             await offline(agent)
             await load.goes_on(2)

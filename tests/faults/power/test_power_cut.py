@@ -63,11 +63,12 @@ async def test_power_cut_of_a_writer(disk, tmp_path, durability):
     for number in range(CUTS):
         file = disk.folder / f"{number}.sqlite"
         with process(sys.executable, "-m", "tests.faults.power.writer", str(file), durability) as writer:
-            lines = (number + 1) * (400 if durability == "commit" else 150)
+            lines = (number % 5 + 1) * (400 if durability == "commit" else 150)
             eventually_sync(lambda: writer.stdout.count("\n") >= lines, 30, "the writer writes")  # noqa: B023
             found = cut(disk, writer.pid, tmp_path)
             said = json.loads(writer.stdout.rpartition("\n")[0].splitlines()[-1])
-        file.unlink()
+        for left in disk.folder.glob(f"{file.name}*"):
+            left.unlink()
         try:
             copy = found.folder / file.name
             inside = contents(copy)
