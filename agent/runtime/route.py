@@ -114,6 +114,7 @@ class Route:
             self._cut.hurry()
         while self.outbox.stats.records and self.state == "online":
             await self._clock.sleep(0.02)
+        await self.outbox.flush()  # the goodbye says `low` as of the last commit
 
     def leave(self) -> None:
         """Say offline, close, and end :meth:`run`."""
