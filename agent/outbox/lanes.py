@@ -54,10 +54,10 @@ class Lanes:
                 self.to_backlog(row)
 
     def _hold(self, record: Record) -> None:
-        if not is_bare(record.content) and self._held + record.size <= LIVE_BYTES:
-            self._held += record.size
-        else:
+        if self._held + record.size > LIVE_BYTES:
             record.content = bare(record.content)
+        if not is_bare(record.content):  # a gap is small, and always held
+            self._held += record.size
 
     def _left_live(self, record: Record) -> None:
         self._live_bytes -= record.size

@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from agent.core.flow import Batch, Reading
+from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.outbox import SqliteOutbox
 from agent.outbox.job import DiskRefused
+from agent.outbox.lanes import Lanes
 from agent.outbox.reader import PATIENCE
 from agent.outbox.ring import LIVE_BYTES, is_bare
 from agent.outbox.store import Store
@@ -58,6 +59,21 @@ async def test_all_of_it_comes_live_and_whole(outbox):
     assert numbers(records) == [("press-01", seq) for seq in range(1, COUNT + 2)]
     assert not any(record.historical for record in records)
     assert all(record.content.readings == scan(record.seq - 1).readings for record in records)
+
+
+def test_what_is_held_is_what_is_there():
+    """Whatever comes and goes, gaps among it, nothing is held of an empty lane."""
+    stream = Stream("E", "press-01")
+    lanes = Lanes(last_row=0, left=0, session=1)
+    gap = Gap(id="1", kind="missed", device="press-01", from_ts=1, to_ts=2, reason="overflow")
+    for row in range(1, 200):
+        content = gap if row % 3 == 0 else scan(row)
+        lanes.arrived(Record(row, stream, row, TS, content, historical=False, size=2000))
+    lanes.restore([150, 151], lanes.withdraw([150, 151]))
+    assert lanes._held > LIVE_BYTES - 2000
+    while lanes.live:
+        lanes.take_live(7)
+    assert lanes._held == 0
 
 
 async def test_many_at_once_stay_live(outbox):
