@@ -98,6 +98,7 @@ class Proxy:
         pipe = self._group.create_task(self._serve(reader, writer), name=f"proxy-{self.connections}")
         self._pipes.add(pipe)
         pipe.add_done_callback(self._pipes.discard)
+        pipe.add_done_callback(lambda _: writer.transport.abort())  # also where it was cancelled before it began
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far: asyncio.StreamWriter | None = None

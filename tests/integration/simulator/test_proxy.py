@@ -124,3 +124,20 @@ async def test_target_that_is_away_ends_the_connection():
         writer.close()
         await eventually(lambda: cable.connections == 1)
         assert not cable.is_cut
+
+
+async def test_a_connection_that_is_cut_before_it_began_is_closed():
+    """Accepted in the very moment of the cut: nothing of it is left open."""
+    ended = asyncio.Event()
+
+    class Transport:
+        def abort(self):
+            ended.set()
+
+    class Writer:
+        transport = Transport()
+
+    async with Proxy("127.0.0.1", 1) as proxy:
+        proxy._accept(asyncio.StreamReader(), Writer())  # type: ignore[arg-type]
+        await proxy.cut()
+        assert ended.is_set()
