@@ -16,6 +16,8 @@ class Event(NamedTuple):
 
     level: Level
     meaning: str
+    #: What somebody can do about it; for every error, and for the warnings that wait for somebody.
+    remedy: str = ""
 
 
 EVENTS: dict[str, Event] = {
@@ -25,28 +27,56 @@ EVENTS: dict[str, Event] = {
     "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
     "agent.clock_stepped": Event("warning", "The wall clock was set forward or back by `seconds`."),
-    "agent.clock_unsynced": Event("warning", "The wall clock was never set; readings carry `clock: unsynced`."),
+    "agent.clock_unsynced": Event(
+        "warning",
+        "The wall clock was never set; readings carry `clock: unsynced`.",
+        "Let the gateway reach a time server. What waits unsent by then gets its right times.",
+    ),
     "agent.loop_blocked": Event(
-        "warning", "The event loop did not run for `seconds`: the machine is overloaded or a part is wrong."
+        "warning",
+        "The event loop did not run for `seconds`: the machine is overloaded or a part is wrong.",
+        "See what uses the processor. If it is the agent, read less often; on an idle machine, report it.",
     ),
     # configuration
     "config.loaded": Event("info", "A configuration was read: hash, counts."),
     "config.warning": Event("warning", "Something in the configuration is allowed, but probably not meant: `reason`."),
-    "config.rejected": Event("error", "The configuration has mistakes; `mistakes` lists them with file and line."),
+    "config.rejected": Event(
+        "error",
+        "The configuration has mistakes; `mistakes` lists them with file and line.",
+        "Nothing was started, exit code 2. Correct the lines it names; `edge-agent check` says whether all are right.",
+    ),
     # the log itself
-    "log.lines_lost": Event("warning", "Nobody read the log for a while; so many lines (`lines`) were left out."),
+    "log.lines_lost": Event(
+        "warning",
+        "Nobody read the log for a while; so many lines (`lines`) were left out.",
+        "Whoever reads standard output is too slow or stuck: look at journald, or the container's log driver. "
+        "No data is lost.",
+    ),
     # supervised components
-    "component.failed": Event("error", "A component cannot work as configured; the others go on. Retried every 5 min."),
+    "component.failed": Event(
+        "error",
+        "A component cannot work as configured; the others go on. Retried every 5 min.",
+        "Read `reason`. A file or permission that was missing counts at the next try, a changed configuration "
+        "after a restart.",
+    ),
     "component.retry": Event(
         "warning", "A component without a state of its own failed (`reason`) and is opened again."
     ),
     "component.bug": Event(
-        "error", "An error nobody translated: a bug in the agent. Traceback once; then as transient."
+        "error",
+        "An error nobody translated: a bug in the agent. Traceback once; then as transient.",
+        "Report the traceback. The part is opened again by itself. Where it never recovers, `component` says "
+        "what to take out of the configuration.",
     ),
     "component.stop_slow": Event("warning", "A component needs long to stop."),
     # devices
     "device.online": Event("info", "A device answers (again); `down_for` s, `attempts` failed meanwhile."),
-    "device.offline": Event("warning", "A device is lost: `reason`. Its tags were published once as bad."),
+    "device.offline": Event(
+        "warning",
+        "A device is lost: `reason`. Its tags were published once as bad.",
+        "Read `reason`: power, cable, address, unit, user. `edge-agent check --live` reads each tag once. "
+        "When it answers it is read again by itself.",
+    ),
     "device.degraded": Event("warning", "A device is read, but not as configured: `reason`."),
     "device.recovered": Event("info", "A degraded device is read as configured again."),
     "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
@@ -120,32 +150,55 @@ EVENTS: dict[str, Event] = {
         "info", "The agent made its own certificate; servers with security have to be told to trust `thumbprint`."
     ),
     "opcua.certificate_rejected": Event(
-        "warning", "A server showed a certificate that is not trusted (`reason`); `command` trusts it."
+        "warning",
+        "A server showed a certificate that is not trusted (`reason`); `command` trusts it.",
+        "Compare `thumbprint` with the one on the server's own screen. If they are the same, run `command`.",
     ),
     "opcua.certificate_mismatch": Event(
         "warning", "A server calls itself `server`, its certificate says `certificate`; it is accepted all the same."
     ),
     "opcua.certificate_expiring": Event(
-        "warning", "A `certificate` (own, user or the server's) runs out in `days`; below zero: it has."
+        "warning",
+        "A `certificate` (own, user or the server's) runs out in `days`; below zero: it has.",
+        "Renew it before that day. A new one of the server has to be trusted here, a new one of ours there "
+        "(docs/opcua.md).",
     ),
     "opcua.types_unknown": Event("warning", "The server did not tell what its data types mean: `reason`."),
     "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
     # outbox
     "outbox.upgraded": Event("info", "A `file` written by an older version has the present format (`version`) now."),
     "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),
-    "outbox.dropped": Event("warning", "Records were dropped to stay within a bound; the gap is declared."),
-    "outbox.expired": Event("warning", "Records were older than max_age; the gap is declared."),
-    "outbox.overflow": Event("error", "The ring in memory overflowed while the disk refused; the gap is declared."),
+    "outbox.dropped": Event(
+        "warning",
+        "Records were dropped to stay within a bound; the gap is declared.",
+        "Bring the broker back, free the disk, or raise `max_bytes`. What went is declared to the consumer.",
+    ),
+    "outbox.expired": Event(
+        "warning",
+        "Records were older than max_age; the gap is declared.",
+        "Bring the broker back, or raise `max_age`. What went is declared to the consumer.",
+    ),
+    "outbox.overflow": Event(
+        "error",
+        "The ring in memory overflowed while the disk refused; the gap is declared.",
+        "Records are being lost, and declared: do what the `hint` of `outbox.disk_refused` says.",
+    ),
     "outbox.disk_refused": Event(
-        "error", "The disk refuses to write `file` (`reason`, `hint`); `waiting` records are kept in memory, retried."
+        "error",
+        "The disk refuses to write `file` (`reason`, `hint`); `waiting` records are kept in memory, retried.",
+        "Do what `hint` says; 10,000 records or 32 MiB fit memory meanwhile. A restart loses those: do "
+        "without, unless `hint` asks for it.",
     ),
     "outbox.disk_ok": Event("info", "The disk takes writes again."),
     "outbox.file_removed": Event(
         "error",
         "The outbox file was removed or replaced while in use; it is written anew, the other one kept as `moved_to`.",
+        "Nothing is lost. Find out who did it, and leave the file alone while the agent runs.",
     ),
     "outbox.salvaged": Event(
-        "error", "The outbox file was damaged; what could be read was saved, the rest is declared lost."
+        "error",
+        "The outbox file was damaged; what could be read was saved, the rest is declared lost.",
+        "Check the disk. What may be missing is declared; the damaged file is kept as `moved_to`.",
     ),
     "outbox.ordered": Event("info", "Somebody ordered `records` to be sent again, or discarded (`order`)."),
     "outbox.no_door": Event(
@@ -158,11 +211,29 @@ EVENTS: dict[str, Event] = {
     # routes
     "route.online": Event("info", "A broker took us: MQTT version, window, limits, backlog to work off."),
     "route.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data is kept on disk."),
-    "route.offline": Event("warning", "The way to a broker is lost: `reason`. Data is kept on disk."),
-    "route.quarantined": Event("error", "A record the broker will never take went to quarantine; declared as a gap."),
-    "route.refused": Event("warning", "The broker refused a message for now: `reason`."),
+    "route.offline": Event(
+        "warning",
+        "The way to a broker is lost: `reason`. Data is kept on disk.",
+        "Read `reason`: broker, network, certificate, password. `edge-agent outbox` says what waits. When the "
+        "broker is back it goes out by itself.",
+    ),
+    "route.quarantined": Event(
+        "error",
+        "A record the broker will never take went to quarantine; declared as a gap.",
+        "`edge-agent outbox quarantined` lists them with the broker's reason. Put that right, then "
+        "`edge-agent outbox requeue --all`; or `edge-agent outbox discard --all`.",
+    ),
+    "route.refused": Event(
+        "warning",
+        "The broker refused a message for now: `reason`.",
+        "Read `reason`, often an access rule for that topic. The records wait on disk, and are tried again.",
+    ),
     "route.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
-    "route.conflict": Event("error", "Another agent writes our status topic: two agents share an id."),
+    "route.conflict": Event(
+        "error",
+        "Another agent writes our status topic: two agents share an id.",
+        "Find the other one, often a copied gateway, and give it an `id` of its own.",
+    ),
     "route.drained": Event("info", "The outbox drained before the end."),
     # sparkplug
     "sparkplug.born": Event("info", "The edge node has said its birth: `reason`, devices, metrics."),
@@ -173,7 +244,11 @@ EVENTS: dict[str, Event] = {
         "info", "Values did not fit the types of `tags` metrics: they have wider ones now."
     ),
     "sparkplug.unknown_metric": Event("warning", "A reading has no metric in the birth; it was not sent."),
-    "sparkplug.birth_too_large": Event("error", "A birth exceeds the broker's limit: the device cannot be published."),
+    "sparkplug.birth_too_large": Event(
+        "error",
+        "A birth exceeds the broker's limit: the device cannot be published.",
+        "Let the broker take packets of `bytes`, or make two devices of this one.",
+    ),
     "mqtt.version_fallback": Event(
         "warning",
         "MQTT 3.1.1 is spoken: it cannot tell when it refuses a message (access rules, size) or why it hangs up.",
@@ -181,7 +256,8 @@ EVENTS: dict[str, Event] = {
     "mqtt.taken_over": Event(
         "error",
         "The broker says so (0x8E), or hangs up soon after each connect: another client probably uses our `client_id`, "
-        "and each throws the other out. Give every agent and publisher its own; we keep away for a minute at a time.",
+        "and each throws the other out. We keep away for a minute at a time.",
+        "Find the other one, often a copied gateway, and give every agent and publisher its own `client_id`.",
     ),
     "mqtt.limit_learned": Event(
         "warning",

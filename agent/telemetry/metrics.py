@@ -53,7 +53,9 @@ REVERSE_REFUSED = _counter(
 
 OUTBOX_RECORDS = _gauge("outbox_records", "Records kept and not acknowledged.", "publisher")
 OUTBOX_BYTES = _gauge("outbox_bytes", "Bytes of those records.", "publisher")
-OUTBOX_OLDEST = _gauge("outbox_oldest_timestamp_seconds", "Age mark of the oldest one; 0 when empty.", "publisher")
+OUTBOX_OLDEST = _gauge(
+    "outbox_oldest_timestamp_seconds", "When the oldest of them was committed; 0 when there is none.", "publisher"
+)
 OUTBOX_WRITTEN = _counter(
     "outbox_written_bytes_total",
     "Bytes written to the disk, the log included (flash wear): `increase(…[1d])` is a day's.",

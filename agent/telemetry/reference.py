@@ -27,6 +27,11 @@ def events_page() -> str:
         "the names below), `room`, and the fields of that event. State changes are said once; what repeats is counted",
         "in `repeats` and said at most once a minute, after ten minutes every ten. Readings are never logged.",
     ]
+    lines += ["", "## What to do", "", "Errors first. What is not listed here heals by itself, or only tells.", ""]
+    lines += ["| event | what to do |", "|---|---|"]
+    urgent = [(name, event) for name, event in EVENTS.items() if event.remedy]
+    for name, event in sorted(urgent, key=lambda one: one[1].level != "error"):
+        lines.append(f"| `{name}` | {event.remedy} |")
     room = ""
     for name, event in EVENTS.items():
         if name.partition(".")[0] != room:

@@ -23,6 +23,13 @@ def test_every_event_is_told():
     assert all(f"`{name}`" in page for name in EVENTS)
 
 
+def test_every_error_says_what_to_do():
+    """Whoever is called at night finds it in one table."""
+    table = events_page().partition("## What to do")[2].partition("## agent")[0]
+    assert [name for name, event in EVENTS.items() if event.level == "error" and f"| `{name}` | " not in table] == []
+    assert [name for name, event in EVENTS.items() if event.level == "error" and not event.remedy] == []
+
+
 def test_main_writes_them(tmp_path):
     """The command writes both pages into the folder it is given."""
     main(str(tmp_path))
