@@ -55,6 +55,18 @@ def test_files_it_names_are_there(page: Path):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_files_named_beside_others_are_there():
+    """In a line of docs/architecture.md a bare name is a file in the folder of the path in front of it."""
+    missing = []
+    for line in text_of(ROOT / "docs" / "architecture.md").splitlines():
+        folder = None
+        for name in re.findall(r"`([\w./-]+\.py)`", line):
+            folder = (ROOT / name).parent if "/" in name else folder
+            if folder is not None and not (folder / Path(name).name).exists():
+                missing.append(name)
+    assert missing == []
+
+
 @each_page
 def test_its_links_lead_somewhere(page: Path):
     """To a file that exists, and to a heading in it."""
