@@ -160,7 +160,7 @@ def consequence(row: Reaction) -> str:
     text = {
         "accepted": "delivered",
         "rejected": "the record goes to quarantine, declared",
-        "permanent": "the publisher is failed; tried again every 5 min and on reload",
+        "permanent": "the publisher is failed; tried again every 5 min",
         "version": f"MQTT 3.1.1 with `version: auto`, else back off{wait}",
         "lost": f"back off{wait}, connect again",
         "transient": f"back off{wait}, connect again",
