@@ -50,10 +50,10 @@ check-deploy: $(VENV)/.test.stamp
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses
 	@$(BIN)/python -m tests.interop $(ARGS)
 
-bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="modbus" chooses
+bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather at broker and Modbus, the demo with its audit (MINUTES=60 for these two)
+soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, then MINUTES=60 of Modbus faults and the demo with its audit
 	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py

@@ -1,6 +1,6 @@
 """`make bench`: runs every `bench_*.py` beside it, each in a process of its own; they measure and print.
 
-`python -m tests.bench modbus` runs those whose name contains "modbus".
+`python -m tests.bench outbox` runs those whose name contains "outbox".
 """
 
 from __future__ import annotations

@@ -95,6 +95,15 @@ def test_make_targets_it_names_are_there(page: Path):
     assert set(re.findall(r"(?:`|^ *)make ([a-z-]+)", text_of(page), re.MULTILINE)) <= known
 
 
+def test_benchmarks_it_names_are_there():
+    """What `ARGS` chooses of `make bench` is part of a benchmark's name."""
+    texts = [*map(text_of, PAGES), *re.findall(r"^bench:.*", text_of(ROOT / "Makefile"), re.MULTILINE)]
+    chosen = [word for text in texts for word in re.findall(r"bench[: ].*?ARGS=\"?(\w+)", text)]
+    names = [path.stem for path in (ROOT / "tests/bench").glob("bench_*.py")]
+    assert chosen
+    assert [word for word in chosen if not any(word in name for name in names)] == []
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, *sorted((ROOT / "configs").rglob("*.yaml"))], ids=lambda page: str(page.relative_to(ROOT))
 )

@@ -10,9 +10,8 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath
-from agent.collectors.opcua.tag import OpcUaTag
+from agent.collectors.opcua.tag import OpcUaTag, RangeDeadband
 from agent.collectors.polling import PollGroup, poll_groups
-from agent.settings.tags import PercentDeadband
 
 _FASTEST = 0.01  #: what "as fast as the server can" is taken for when a queue is sized, seconds
 _MOST_QUEUED = 1000
@@ -89,7 +88,7 @@ def sampling_of(tag: OpcUaTag, interval: float) -> tuple[float, int]:
 def filter_of(tag: OpcUaTag) -> Filter | None:
     """None where the server's default is what the tag wants."""
     trigger = ("status", "value", "timestamp").index(tag.trigger)
-    if isinstance(tag.server_deadband, PercentDeadband):
+    if isinstance(tag.server_deadband, RangeDeadband):
         return Filter(trigger, tag.server_deadband.percent, 2)
     if tag.server_deadband is not None:
         return Filter(trigger, tag.server_deadband, 1)

@@ -10,7 +10,7 @@ from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath, parse_path
 from agent.settings.model import Model
-from agent.settings.tags import PercentDeadband, TagBase
+from agent.settings.tags import TagBase
 from agent.settings.values import Duration
 
 
@@ -27,6 +27,13 @@ def _check_path(value: str) -> str:
 def _check_range(value: str) -> str:
     parse_index_range(value)
     return value
+
+
+class RangeDeadband(Model):
+    """A deadband the server measures by the range of the node (OPC 10000-4, 7.22.2)."""
+
+    percent: float = Field(gt=0, le=100)
+    """Percent of the node's EURange."""
 
 
 class OpcUaTag(TagBase):
@@ -47,7 +54,7 @@ class OpcUaTag(TagBase):
     """What the server drops when its queue is full (declared as a gap)."""
     trigger: Literal["status", "value", "timestamp"] = "value"
     """What makes the server report: a change of status only; of status or value; of either or the source's time."""
-    server_deadband: Annotated[float, Field(gt=0)] | PercentDeadband | None = None
+    server_deadband: Annotated[float, Field(gt=0)] | RangeDeadband | None = None
     """Smaller changes are not even sent: absolute, or `{percent: 1}` of the node's EURange. Dropped where refused."""
 
     @model_validator(mode="after")
