@@ -55,7 +55,7 @@ def _top(
 
 @_app.command("run")
 def _run(config: _Config = _DEFAULT) -> None:
-    """The agent."""
+    """Run the agent."""
     from agent.cli.run import run
 
     raise typer.Exit(run(config))
@@ -63,7 +63,7 @@ def _run(config: _Config = _DEFAULT) -> None:
 
 @_app.command("demo")
 def _demo(seconds: _Seconds = None) -> None:
-    """Broker, simulated plant, agent and a live view; ends with an audit."""
+    """Broker, simulated plant, agent, a live view and an audit."""
     from agent.cli.demo import demo
 
     raise typer.Exit(demo(seconds))
@@ -90,7 +90,7 @@ def _schema(what: Annotated[Literal["config", "readings"], typer.Argument(help="
 
 @_app.command("simulate")
 def _simulate(file: Annotated[Path, typer.Argument(help="Description of the devices.")]) -> None:
-    """Devices from a description."""
+    """Simulated devices from a description."""
     from agent.cli.simulate import simulate
 
     raise typer.Exit(simulate(file))
@@ -140,7 +140,7 @@ def _trust(
     config: _Config = _DEFAULT,
     remove: Annotated[bool, typer.Option("--remove", help="Trust it no longer.")] = False,
 ) -> None:
-    """Certificates of OPC UA servers: list them, or trust one that was rejected."""
+    """Certificates of OPC UA servers: list them, trust one."""
     from agent.cli.trust import trust
 
     raise typer.Exit(trust(config, what, remove=remove))
