@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from agent.cli.run import loop_factory
 
 pytest.register_assert_rewrite("tests.support")
 pytest_plugins = ["tests.support.leaks", "tests.support.mosquitto"]
@@ -17,3 +21,8 @@ settings.register_profile(
     derandomize=os.environ.get("CI") == "true",
 )  # fmt: skip
 settings.load_profile("edge")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every test runs on the loop the agent runs on: uvloop's transports are no subclasses of asyncio's."""
+    return {"agent's": loop_factory() or asyncio.new_event_loop}

@@ -36,7 +36,7 @@ def run(config: Path) -> int:
     for reason in warnings(loaded.config):
         log.warning("config.warning", reason=reason)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_until_signal(loaded))
     except PermanentError as error:
         log.error("component.failed", component="agent", reason=str(error))  # noqa: TRY400 - the reason says it all
@@ -66,7 +66,7 @@ def _give_up() -> None:
     os._exit(1)
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     """Uvloop where it installs: it halves what a Modbus request costs."""
     try:
         import uvloop

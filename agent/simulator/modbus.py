@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import NoSuchIdException
@@ -145,8 +145,7 @@ class ModbusServer:
             msg = f"cannot listen on {self.host}:{self.port}: the port is taken or the address is not ours"
             raise OSError(msg)
         self._server = server
-        listener = server.transport
-        assert isinstance(listener, asyncio.Server)  # noqa: S101  # what loop.create_server gives pymodbus
+        listener = cast(asyncio.Server, server.transport)  # what loop.create_server gives pymodbus
         self.port = listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

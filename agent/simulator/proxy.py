@@ -120,6 +120,8 @@ class Proxy:
                 if self.delay > 0:
                     await asyncio.sleep(self.delay)
                 await flowing.wait()
+                if sink.is_closing():  # uvloop raises where asyncio drops
+                    return
                 sink.write(data)
                 await sink.drain()
             await flowing.wait()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from agent.testing.mqtt_packets import (
     CONNACK,
@@ -93,8 +93,7 @@ class _Link(asyncio.Protocol):
         self.reason: int | None = None  # of the client's DISCONNECT
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.number = len(self.broker.links)
         self.broker.links.append(self)
 

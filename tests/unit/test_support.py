@@ -16,11 +16,12 @@ from tests.support.waiting import eventually
 
 LEAKY = """
 import asyncio, threading
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 async def test_task():
     asyncio.get_running_loop().create_task(asyncio.Event().wait(), name="left-behind")
 
+@settings(deadline=None)
 @given(strategies.integers())
 async def test_property(number):
     asyncio.get_running_loop().create_task(asyncio.Event().wait(), name="left-by-an-example")

@@ -198,6 +198,8 @@ class Tap:
         while data := await source.read(1 << 16):
             tell(data)
             await self._open.wait()
+            if target.is_closing():  # uvloop raises where asyncio drops
+                return
             target.write(data)
             await target.drain()
         target.close()

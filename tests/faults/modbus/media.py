@@ -12,7 +12,7 @@ import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from pymodbus.framer import FramerAscii, FramerBase, FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
@@ -134,10 +134,9 @@ class _Peer(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self._owner.hang_up = transport.abort
-        self._owner.connected(transport.write)
+        self.transport = cast(asyncio.Transport, transport)
+        self._owner.hang_up = self.transport.abort
+        self._owner.connected(self.transport.write)
 
     def data_received(self, data: bytes) -> None:
         self._owner.heard(data)

@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import NoSuchIdException
@@ -174,9 +175,8 @@ class _Peer(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._server.peers.append(transport)
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.peers.append(self._transport)
         self._server.accepted += 1
 
     def connection_lost(self, exc: Exception | None) -> None:

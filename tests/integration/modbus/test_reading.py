@@ -115,7 +115,7 @@ async def test_groups_due_together_make_one_sample() -> None:
             while not ([0, 1] in groups and [0] in groups):
                 sample = await take(samples)
                 groups.append(sorted(position for answer in sample.answers for position in answer.tags))
-    assert groups[0] == [0, 1, 2]
+    assert 2 in groups[0]
     assert sum(2 in group for group in groups) == 1
     assert not any(3 in group for group in groups)
 

@@ -36,7 +36,7 @@ async def agent(config, config_hash, *, stop):
 
 configure()
 run.run_agent, run.STOP_WITHIN = agent, {within}
-with asyncio.Runner(loop_factory=run._loop_factory()) as runner:
+with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
     runner.run(run._until_signal(SimpleNamespace(config=None, hash="")))
 """
 
