@@ -34,6 +34,8 @@ FIRST_RETRY = 1.0
 LONGEST_RETRY = 60.0
 #: Last words (offline status) may take this long before the connection is closed anyway, seconds.
 LAST_WORDS = 1.0
+#: The first repetition comes this soon after connecting: by then the first records have made their streams, seconds.
+FIRST_TICK = 1.0
 
 log = get_logger("route")
 
@@ -213,8 +215,10 @@ class Route:
         raise ConnectionLost(reason)
 
     async def _tick(self, talk: Talk, seconds: float) -> None:
+        wait = min(FIRST_TICK, seconds)
         while True:
-            await self._clock.sleep(seconds)
+            await self._clock.sleep(wait)
+            wait = seconds
             await talk.beside(Tick(ts=self._clock.now_ms(), streams=self.outbox.streams()))
 
     async def _last_words(self, session: Session, dialogue: Dialogue, *, whole: bool) -> bool:
