@@ -28,6 +28,7 @@ class Pulse:
         """Beat until cancelled."""
         if not self._clock.synced:
             log.warning("agent.clock_unsynced")
+        metrics.CLOCK_SYNCED.set(self._clock.synced)
         while True:
             before = self._clock.monotonic()
             await self._clock.sleep(BEAT)
