@@ -12,7 +12,7 @@ from agent.settings.devices import DeviceConfig
 from agent.settings.model import Model
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import PublisherConfig
-from agent.settings.values import FilePath, Name
+from agent.settings.values import FilePath, Name, is_name
 
 
 def check_segment(value: str) -> str:
@@ -40,7 +40,7 @@ class AgentSettings(Model):
     @model_validator(mode="before")
     @classmethod
     def _default_location(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("location") is None and isinstance(data.get("id"), str):
+        if isinstance(data, Mapping) and data.get("location") is None and is_name(data.get("id")):
             return {**data, "location": [data["id"]]}
         return data
 

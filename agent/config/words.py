@@ -174,8 +174,10 @@ def _literal(case: Case) -> Words:
     distinct = len({"".join(sorted(one)) for one in allowed}) == len(allowed)  # ABCD, CDAB: any guess is as good
     guess = close(value, allowed) if isinstance(value, str) and distinct else None
     listed = ", ".join(allowed)
-    hint = f"did you mean {guess}?" if guess else f"write {'one of ' if len(allowed) > 1 else ''}{listed}"
-    return Words(f"`{case.name}`: {case.shown} is not {'one of ' if len(allowed) > 1 else ''}{listed}", hint)
+    one_of = f"{'one of ' if len(allowed) > 1 else ''}{listed}"
+    if guess:
+        return Words(f"`{case.name}`: {case.shown} is not {one_of}", f"did you mean {guess}?")
+    return Words(f"`{case.name}`: {case.shown} cannot stand here", f"write {one_of}")
 
 
 def _bound(case: Case) -> Words:
@@ -221,8 +223,9 @@ def _tag(case: Case) -> Words:
             f"add `{key}: …`, one of {', '.join(allowed)}" if allowed else f"add `{key}: …`",
         )
     guess = close(tag, allowed)
-    hint = f"did you mean {guess}?" if guess else f"write one of {', '.join(allowed)}"
-    return Words(f"`{case.name}.{key}`: {tag!r} is not one of {', '.join(allowed)}", hint)
+    if guess:
+        return Words(f"`{case.name}.{key}`: {tag!r} is not one of {', '.join(allowed)}", f"did you mean {guess}?")
+    return Words(f"`{case.name}.{key}`: {tag!r} cannot stand here", f"write one of {', '.join(allowed)}")
 
 
 def _lower(text: str) -> str:

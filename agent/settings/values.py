@@ -88,8 +88,13 @@ Rate = Annotated[
 ]
 
 
+def is_name(value: object) -> bool:
+    """Whether this can be the name of an agent, a device or a publisher."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value) is not None
+
+
 def _check_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+    if not is_name(value):
         msg = f"{value!r} is not a name; use 1 to 64 of A-Z a-z 0-9 _ - (other names belong into `description`)"
         raise ValueError(msg)
     return value

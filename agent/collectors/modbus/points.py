@@ -15,6 +15,13 @@ DataType = Literal[
     "datetime_6", "string",
 ]  # fmt: skip
 
+OTHER_NAMES: dict[str, DataType] = {
+    "int": "int16", "uint": "uint16", "word": "uint16", "dint": "int32", "udint": "uint32", "dword": "uint32",
+    "lint": "int64", "ulint": "uint64", "lword": "uint64", "real": "float32", "lreal": "float64",
+    "float": "float32", "double": "float64",
+}  # fmt: skip
+"""What PLC programs (IEC 61131-3, table 10) and other gateways call these types."""
+
 TextOrder = Literal["high_first", "low_first", "one_per_register", "one_per_register_high"]
 
 REGISTERS: dict[str, int] = {

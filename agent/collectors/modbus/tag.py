@@ -16,7 +16,16 @@ from pydantic import (
 )
 
 from agent.collectors.modbus.address import Address, parse_address
-from agent.collectors.modbus.points import REGISTERS, TIMES, ByteOrder, DataType, Point, TextOrder, canonical_order
+from agent.collectors.modbus.points import (
+    OTHER_NAMES,
+    REGISTERS,
+    TIMES,
+    ByteOrder,
+    DataType,
+    Point,
+    TextOrder,
+    canonical_order,
+)
 from agent.collectors.modbus.sentinels import Preset, raw_nulls, sunspec
 from agent.collectors.modbus.tagcheck import check_tag
 from agent.settings.model import Model
@@ -93,13 +102,20 @@ class ReadOn(Model):
     """How long to wait after the edge, for devices that raise the bit before the values stand."""
 
 
+def _called_otherwise(value: object) -> object:
+    name = OTHER_NAMES.get(value.lower()) if isinstance(value, str) else None
+    if name is None:
+        return value
+    raise ValueError(f"{value!r} is called otherwise here; write {name}")
+
+
 class ModbusTag(TagBase):
     """One value of a Modbus device."""
 
     address: AddressField
     """Area and offset counted from zero (`holding:0`, `input:10.4` for a bit, `coil:3`, `discrete:7`, `holding:0x10`),
     or a Modicon address in quotes (`"40021"`)."""
-    type: DataType | None = None
+    type: Annotated[DataType | None, BeforeValidator(_called_otherwise)] = None
     """Data type; bool for coils, discrete inputs and bits, else uint16 where it is left out. docs/modbus.md tells
     them apart."""
     length: Annotated[int, Field(ge=1, le=250)] | None = None

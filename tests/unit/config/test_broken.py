@@ -29,6 +29,17 @@ def test_broken(broken: Broken, tmp_path):
     assert "top-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["agent: {id: a b}", "agent: {id: gw}\noutbox: {when_full: block}"])
+def test_one_mistake_is_told_once(text: str, tmp_path):
+    """Neither a second time by what follows from it, nor with everything it may be on both sides of the arrow."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path, ENVIRON)
+    (mistake,) = caught.value.mistakes
+    assert str(mistake).count("drop_newest") <= 1
+
+
 def test_there_are_a_hundred():
     """The table is as long as was promised."""
     assert len({(one.text, one.word) for one in BROKEN}) >= 100
