@@ -231,7 +231,7 @@ EVENTS: dict[str, Event] = {
     "route.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
     "route.conflict": Event(
         "error",
-        "Another agent writes our status topic: two agents share an id.",
+        "Another agent (`session`) writes our status topic: two share an id. Said rarely, `repeats` counted.",
         "Find the other one, often a copied gateway, and give it an `id` of its own.",
     ),
     "route.drained": Event("info", "The outbox drained before the end."),

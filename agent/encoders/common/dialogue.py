@@ -33,10 +33,25 @@ from agent.encoders.common.newest import RetainedValues
 from agent.encoders.common.renderer import MakeRenderer, Renderer, Setting
 from agent.encoders.common.topics import Topics
 from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
 
 log = get_logger("encoder")
 
-_now_ms = SystemClock().now_ms
+_clock = SystemClock()
+
+
+class Rivals:
+    """Says that somebody else speaks under our name: at once, then rarely, however often sessions change."""
+
+    def __init__(self, monotonic: Callable[[], float] = _clock.monotonic) -> None:
+        self._monotonic = monotonic
+        self._repeats = Repeats()
+
+    def heard(self, agent: str, topic: str, session: str) -> None:
+        """Another agent has written our status."""
+        repeats = self._repeats.due("conflict", self._monotonic())
+        if repeats is not None:
+            log.error("route.conflict", agent=agent, topic=topic, session=session, repeats=repeats)
 
 
 class StatusEncoder:
@@ -45,13 +60,14 @@ class StatusEncoder:
     snapshots = True
     tick: float | None = 30.0
 
-    def __init__(self, route: RouteInfo, make: MakeRenderer, *, now_ms: Callable[[], int] = _now_ms) -> None:
+    def __init__(self, route: RouteInfo, make: MakeRenderer, *, now_ms: Callable[[], int] = _clock.now_ms) -> None:
         self._route = route
         self._make = make
         self._now_ms = now_ms
+        self._rivals = Rivals()
 
     def begin(self, image: Image, memo: Memo, /) -> StatusDialogue:
-        return StatusDialogue(self._route, image, memo, self._make, now_ms=self._now_ms)
+        return StatusDialogue(self._route, image, memo, self._make, now_ms=self._now_ms, rivals=self._rivals)
 
 
 class _Heard(Struct):
@@ -71,10 +87,12 @@ class StatusDialogue:
         memo: Memo,
         make: MakeRenderer,
         *,
-        now_ms: Callable[[], int] = _now_ms,
+        now_ms: Callable[[], int] = _clock.now_ms,
+        rivals: Rivals,
     ) -> None:
         self.session = session = ulid(now_ms())  #: names it in every status it writes
         self._now_ms = now_ms
+        self._rivals = rivals
         self._before = route.sessions.newest(route.name)
         self.conflict: str | None = None  #: session of another agent that writes our status
         self._route = route
@@ -207,7 +225,7 @@ class StatusDialogue:
             return [] if incoming.retain else self._corrected(heard, incoming.streams)
         if self.conflict is None and (self._followed(heard) if incoming.retain else heard.state == "online"):
             self.conflict = heard.session
-            log.error("route.conflict", agent=self._route.agent, topic=incoming.topic, session=heard.session)
+            self._rivals.heard(self._route.agent, incoming.topic, heard.session)
         return []
 
     def _corrected(self, heard: _Heard, streams: Sequence[Stream]) -> list[Message]:

@@ -12,7 +12,7 @@ from agent.core.flow import DeviceChanged, Incoming, Message, Offline, Stream, T
 from agent.core.image import TagInfo
 from agent.core.ports import RouteInfo
 from agent.core.sessions import REMEMBERED, Sessions
-from agent.encoders.common.dialogue import StatusDialogue
+from agent.encoders.common.dialogue import Rivals, StatusDialogue
 from agent.encoders.json import JsonConfig
 from agent.encoders.schema import KINDS, message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
@@ -265,8 +265,21 @@ def test_who_speaks_between_our_sessions_is_a_conflict(stage: Stage) -> None:
         second = connect(first.session)
         third = connect(older)  # a broker restored from an old copy
         assert [one.conflict for one in (first, second, third)] == [None, None, None]
-        assert connect(newer).conflict == newer
+        assert [connect(newer).conflict for _ in range(3)] == [newer] * 3  # known of each session, said once
     assert [line["event"] for line in logs] == ["route.conflict"]
+
+
+def test_a_lasting_conflict_is_said_rarely() -> None:
+    """Agents that put each other out begin a session every other second: once a minute says how often."""
+    now = 0.0
+    rivals = Rivals(lambda: now)
+    with capture_logs() as logs:
+        for second in range(0, 121, 2):
+            now = float(second)
+            rivals.heard("gw-01", STATUS, f"session {second}")
+    assert [(line["session"], line["repeats"]) for line in logs] == [
+        ("session 0", 0), ("session 60", 29), ("session 120", 29),
+    ]  # fmt: skip
 
 
 def test_two_routes_of_one_run_are_one_agent(stage: Stage) -> None:
