@@ -108,3 +108,10 @@ def test_mosquitto_lives_dies_and_comes_back(start_mosquitto) -> None:
 def test_free_port_is_free() -> None:
     """Nobody listens on a free port."""
     assert not accepts(free_port())
+
+
+def test_no_port_is_given_twice():
+    """Forty servers of one test get forty ports, none that a client of this machine could be given meanwhile."""
+    ports = [free_port() for _ in range(300)]
+    assert len(set(ports)) == 300
+    assert max(ports) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
