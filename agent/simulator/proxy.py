@@ -125,6 +125,6 @@ class Proxy:
                 sink.write(data)
                 await sink.drain()
             await flowing.wait()
-            if sink.can_write_eof():
+            if sink.can_write_eof() and not sink.is_closing():
                 sink.write_eof()
         await flowing.wait()  # a reset is not passed on either

@@ -41,6 +41,8 @@ class Thief(Proxy):
             while True:
                 first, header, body = await _packet(source)
                 number = self._steals(body) if first >> 4 == PUBLISH and first & 6 else None
+                if sink.is_closing() or back.is_closing():  # uvloop raises where asyncio drops
+                    return
                 if number is None:
                     sink.write(header + body)
                     await sink.drain()
@@ -52,6 +54,8 @@ class Thief(Proxy):
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 _, header, body = await _packet(source)  # whole packets: ours must not fall between two halves
+                if sink.is_closing():
+                    return
                 sink.write(header + body)
                 await sink.drain()
 

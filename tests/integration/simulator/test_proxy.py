@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import asynccontextmanager
 
 import pytest
@@ -110,6 +112,31 @@ async def test_delay_holds_every_chunk_back():
         writer.write(b"x")
         await reader.readexactly(1)
         assert loop.time() - began >= 0.06 - 0.004  # timers of uvloop count whole milliseconds
+        writer.close()
+
+
+async def test_an_end_is_not_passed_on_to_who_is_gone():
+    """One side ends in order while the other resets, as a killed peer with unread bytes does: the proxy lives on."""
+    go, gone = asyncio.Event(), asyncio.Event()
+
+    async def reset(_reader, writer):
+        await go.wait()
+        linger = struct.pack("ii", 1, 0)  # closing sends RST, no FIN
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+        gone.set()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    async with server, Proxy("127.0.0.1", server.sockets[0].getsockname()[1]) as cable:
+        _, writer = await asyncio.open_connection("127.0.0.1", cable.port)
+        await eventually(lambda: cable.connections == 1)
+        cable.freeze()
+        writer.write_eof()
+        go.set()
+        await asyncio.wait_for(gone.wait(), 5)
+        await never(lambda: not cable._pipes, 0.05)
+        cable.thaw()
+        await eventually(lambda: not cable._pipes)
         writer.close()
 
 
