@@ -49,6 +49,7 @@ class DeviceImage(Struct):
     last_good: int | None = None  #: newest ts of a good reading
     achieved_ms: int | None = None
     newest: dict[str, Reading] = {}
+    awaited: int = 0  #: when (epoch ms) a snapshot last said that a tag waits for its first value
     bad: int = 0  #: enabled tags whose newest reading is bad
     notes: dict[str, object] = {}  #: what its collector has to say, for status and people: JSON-able
 
@@ -116,6 +117,7 @@ class Image:
         for device in self.devices.values():
             device.since = moved(device.since)
             device.last_good = None if device.last_good is None else moved(device.last_good)
+            device.awaited = moved(device.awaited)
             for tag, reading in device.newest.items():
                 if reading.ts > now:
                     device.newest[tag] = structs.replace(reading, ts=moved(reading.ts))
@@ -165,6 +167,8 @@ class Image:
         """All tags of the device, newest value and quality, in batches; a tag not yet read waits for initial data."""
         device = self.devices[name]
         readings = [device.newest.get(info.tag) or _waiting(info, now) for info in device.tags]
+        if any(info.tag not in device.newest for info in device.tags):
+            device.awaited = now
         cuts = range(0, len(readings), MAX_BATCH_READINGS)
         batches = [
             Batch(device=name, ts=now, readings=readings[cut : cut + MAX_BATCH_READINGS], cat=device.cat)

@@ -63,6 +63,9 @@ class Normalizer(Protocol):
         sample says "confirmed unchanged at ts".
         """
 
+    def awaits(self, since: int, /) -> None:
+        """It was said for then (epoch ms) that tags wait for their first value: that is said for no time before."""
+
     def set_back(self, by: int, /) -> None:
         """The wall clock was set back by so many milliseconds (below zero): times still to come move along."""
 

@@ -13,7 +13,7 @@ from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
 from agent.normalize.past import past_readings
 from agent.normalize.rules import Report, Rule, compile_rule
-from agent.normalize.state import State
+from agent.normalize.state import NEVER, State
 from agent.settings.tags import TagBase
 
 _HIGH = 0xFFFF0000
@@ -58,6 +58,7 @@ class Normalizer:
         self._clock = clock
         self._state = State(len(rules))
         self._columns = ColumnCache(rules, self._state)
+        self._awaited = NEVER  # said to wait for their first values
         self._lost = False  # said offline, nothing answered since
         self._silent = [i for i, rule in enumerate(rules) if rule.silence]
         self._due = float("inf")  # no heartbeat can be due before (monotonic seconds)
@@ -95,6 +96,14 @@ class Normalizer:
             batch.uncertain = qualities.count("uncertain")
         return batch
 
+    def awaits(self, since: int, /) -> None:
+        """An answer that was under way while a snapshot was made is a moment older than what the snapshot said."""
+        self._awaited = since
+        stamp = self._state.stamp
+        for i, why in enumerate(self._state.pending):
+            if why == "initial":
+                stamp[i] = max(stamp[i], since)
+
     def set_back(self, by: int, /) -> None:
         """Times never go back, but for this: what was said for a time that is still to come now was said too late."""
         self._columns.release()
@@ -117,6 +126,7 @@ class Normalizer:
         self._rules += [compile_rule(name, TagBase(), report=self._report) for name in names]
         self._short += [rule[:6] for rule in self._rules[-len(names) :]]
         self._state.extend(len(names))
+        self._state.stamp[-len(names) :] = [self._awaited] * len(names)
         self._columns = ColumnCache(self._rules, self._state)
 
     def _past(self, sample: Sample) -> Batch | None:

@@ -62,6 +62,7 @@ class Device:
         self._steps.set_back.append(self._set_back)
         self._under_way = 0  # by how much the clock was set back, while a sample may have times from before
         self._under_way_until = 0.0
+        self._awaited = 0
         self._disabled = disabled_tags
         self._max_delay = max_delay
         self._finds_tags = finds_tags
@@ -121,6 +122,7 @@ class Device:
             log.info("device.types_learned", device=self.name, tags=len(sample.types))
         for loss in sample.losses:
             self._declare(loss)
+        self._heed_snapshots()
         batch = self._normalize(sample)
         if batch is None:
             return
@@ -137,6 +139,12 @@ class Device:
             self._release()
             for append in self._append:
                 append(batch)
+
+    def _heed_snapshots(self) -> None:
+        awaited = self._image.devices[self.name].awaited
+        if awaited != self._awaited:
+            self._awaited = awaited
+            self._normalize.awaits(awaited)
 
     def _find(self, names: Sequence[str]) -> None:
         """The device has tags nobody configured. One that had none begins with a snapshot, as every device does."""

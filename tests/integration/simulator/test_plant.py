@@ -117,7 +117,7 @@ async def test_slow_device_answers_late_and_with_the_right_answer(plant):
     await plant.device("raw-01").fail("slow", delay=0.1)
     began = loop.time()
     assert (await read(plant, "raw-01", 1)).registers == [2]
-    assert loop.time() - began >= 0.1
+    assert loop.time() - began >= 0.1 - 0.002  # timers of uvloop count whole milliseconds
 
 
 async def test_illegal_address_hits_only_requests_that_touch_it(plant):
@@ -231,7 +231,7 @@ async def test_opcua_server_in_all_its_moods(cnc):
         await device.fail("slow", delay=0.1)
         began = asyncio.get_running_loop().time()
         assert (await node("Axis.Y").read_data_value()).StatusCode.is_good()
-        assert asyncio.get_running_loop().time() - began >= 0.1
+        assert asyncio.get_running_loop().time() - began >= 0.1 - 0.002  # as above
         await device.heal()
 
     url = device.url

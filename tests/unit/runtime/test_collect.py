@@ -160,3 +160,17 @@ async def test_a_waiting_batch_leaves_when_it_is_full() -> None:
         await bench.clock.advance(0.1)
     values = [value for tag, value, _, why in bench.seen() if tag == "a" and why != "offline"]
     assert values == list(range(scans))
+
+
+async def test_no_time_of_a_tag_goes_back_where_a_snapshot_meets_its_first_answer():
+    """The answer came, then a session began with a snapshot without it, then the scan was done."""
+    bench = Bench()
+    under_way = bench.sample(1, 2)
+    await bench.clock.advance(0.004)
+    (snapshot,) = bench.image.snapshot("press", bench.clock.now_ms())
+    bench.device.take(under_way)
+    (batch,) = bench.batches
+    assert [reading.ts for reading in batch.readings] == [reading.ts for reading in snapshot.readings]
+    await bench.clock.advance(0.001)
+    bench.device.take(bench.sample(1, 2))
+    assert {reading.ts for reading in bench.batches[-1].readings} == {bench.clock.now_ms()}
