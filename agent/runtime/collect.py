@@ -20,7 +20,7 @@ from agent.core.image import Image, TagInfo
 from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.runtime.condition import Judge
-from agent.runtime.steps import Steps, put_right
+from agent.runtime.steps import LONGEST_SAMPLE_MS, Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -29,8 +29,6 @@ from agent.telemetry.repeats import Repeats
 #: Reopening a device: first and longest delay, seconds. Short, because the break is often a cable or a PLC restart.
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 15.0
-#: No sample is under way for longer, seconds.
-LONGEST_SAMPLE = 300.0
 
 log = get_logger("device")
 
@@ -60,7 +58,8 @@ class Device:
         self._clock = clock
         self._steps = steps or Steps(clock)
         self._steps.set_back.append(self._set_back)
-        self._under_way = 0  # by how much the clock was set back, while a sample may have times from before
+        self._steps.set_forward.append(self._clock_was_set)
+        self._under_way = 0  # by how much the clock was set, while a sample may have times from before
         self._under_way_until = 0.0
         self._awaited = 0
         self._disabled = disabled_tags
@@ -105,7 +104,10 @@ class Device:
     def _set_back(self, by: int) -> None:
         self._release()
         self._normalize.set_back(by)
-        self._under_way, self._under_way_until = by, self._clock.monotonic() + LONGEST_SAMPLE
+        self._clock_was_set(by)
+
+    def _clock_was_set(self, by: int) -> None:
+        self._under_way, self._under_way_until = by, self._clock.monotonic() + LONGEST_SAMPLE_MS / 1000
 
     # --- readings -----------------------------------------------------------------------------------------------------
 

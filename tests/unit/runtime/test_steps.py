@@ -80,6 +80,18 @@ def test_a_sample_that_was_under_way_moves_along():
     assert bench.times()[1:] == ["ended", now - 20, now]
 
 
+def test_a_sample_that_was_under_way_when_a_clock_was_set_at_last_moves_along():
+    """Else it would reach the consumer unmarked, with a time six years ago: the clock counts as set by now."""
+    bench = Bench()
+    years = 6 * 365 * 24 * HOUR
+    bench.take("fast", 1000)
+    bench.clock.step_wall(years / 1000)
+    bench.take("fast", years + 20, 0)
+    now = bench.clock.now_ms()
+    assert bench.times()[1:] == [now - 20, now]
+    assert all(batch.clock is None for batch in bench.appended)
+
+
 @pytest.mark.parametrize("seconds", [3600, 1, -1])
 def test_forward_and_small_steps_end_no_session(seconds):
     """Times go on, or stand still for a second."""
@@ -105,3 +117,4 @@ def test_a_sample_in_order_is_left_alone():
     """The same object."""
     sample = Sample(ts=5, answers=[Answer(tags=(0,), values=[1], ts=4)])
     assert put_right(sample, -HOUR, 5) is sample
+    assert put_right(sample, HOUR, 5) is sample
