@@ -44,7 +44,9 @@ class Group:
         self._scales = [rule.scale for rule in mine]
         self._offsets = [rule.offset for rule in mine]
         self._digits = [rule.digits for rule in mine]
-        self._integral = any(isinstance(rule.scale, int) and isinstance(rule.offset, int) for rule in mine)
+        self._integral = kind == "rounded" or any(
+            isinstance(rule.scale, int) and isinstance(rule.offset, int) for rule in mine
+        )
         self._owns = False
         self._stamp: int | Sequence[int] = 0
         self._src: Sequence[int] | None = None
@@ -91,7 +93,9 @@ class Group:
             return values
         if not types <= _NUMBERS:
             return None
-        if self._kind == "linear":
+        if self._kind == "rounded":  # without arithmetic: times 1.0 an integer were none, plus 0 there were no -0.0
+            made = list(map(round, values, self._digits))
+        elif self._kind == "linear":
             made = [value * scale + offset for value, scale, offset in zip(values, self._scales, self._offsets)]  # noqa: B905 - checked
         else:
             made = [
@@ -140,7 +144,7 @@ class Column:
         self.groups: list[tuple[Pick | None, Group, tuple[int, ...]]] = []
         rest: list[int] = list(range(len(tags)))
         if len(set(tags)) == len(tags):
-            for kind in ("plain", "linear", "rounded"):
+            for kind in ("plain", "linear", "rounded", "linear_rounded"):
                 places = [place for place in rest if rules[tags[place]].kind == kind]
                 if len(places) < _SMALLEST:
                     continue

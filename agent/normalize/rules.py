@@ -12,7 +12,7 @@ from agent.settings.tags import PercentDeadband, TagBase
 Report = Literal["every", "on_change"]
 Differs = Callable[[object, object], bool]
 #: How a column of values of such tags may be worked off at once. `each`: only value by value.
-Kind = Literal["plain", "linear", "rounded", "each"]
+Kind = Literal["plain", "linear", "rounded", "linear_rounded", "each"]
 
 
 class Rule(NamedTuple):
@@ -80,7 +80,10 @@ def compile_rule(name: str, tag: TagBase, *, report: Report) -> Rule:
     silence = tag.max_silence if tag.enabled and tag.max_silence is not None else 0.0
     kind: Kind = "each"
     if tag.enabled and not (differs or silence or tag.null_values or tag.enum or tag.range is not None):
-        kind = "rounded" if tag.round is not None else "linear" if scale != 1 or offset != 0 else "plain"
+        if scale != 1 or offset != 0:
+            kind = "linear" if tag.round is None else "linear_rounded"
+        else:
+            kind = "plain" if tag.round is None else "rounded"
     return Rule(
         name=name,
         unit=tag.unit,

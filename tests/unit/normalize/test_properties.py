@@ -73,8 +73,8 @@ def tables(draw: st.DrawFn) -> dict[str, TagBase]:
             keys["unit"] = "Cel"
         shape = draw(st.sampled_from([0, 0, 0, 1, 2, 3]))
         if shape in (1, 2):
-            keys["scale"] = draw(factors)
-            keys["offset"] = draw(factors)
+            for key in draw(st.sampled_from([("scale", "offset"), ("scale",), ("offset",), ()])):
+                keys[key] = draw(factors)
         if shape == 2:
             keys["round"] = draw(st.integers(0, 3))
         if shape == 3:

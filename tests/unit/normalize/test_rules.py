@@ -99,17 +99,22 @@ def test_untouched(raw):
         ({"round": 1}, 2.26, 2.3),
         ({"round": 0}, 2.6, 3.0),
         ({"round": 1}, 5, 5),
+        ({"round": 0}, -0.0, -0.0),
+        ({"scale": 1.0, "offset": 0.0, "round": 0}, 5, 5),
+        ({"scale": 1.0, "round": 0}, 2**64 - 1, 2**64 - 1),
         ({"round": 1}, "text", "text"),
         ({"scale": 0.5}, [2, 4], [1.0, 2.0]),
         ({"range": {"min": 0, "max": 10}}, 10, 10),
         ({"range": {}}, 1e300, 1e300),
     ],
 )
-def test_arithmetic(keys, raw, expected):
-    """Scale, offset, round; integers stay integers where all is integer."""
-    value = value_of(keys, raw)
-    assert value == expected
-    assert type(value) is type(expected)
+@pytest.mark.parametrize("tags", [1, 8])
+def test_arithmetic(keys, raw, expected, tags):
+    """Scale, offset, round; integers stay integers where all is integer, alone as in a warm column."""
+    bench = Bench(*[keys] * tags)
+    bench.warm(*[raw] * tags)
+    for reading in bench.read(*[raw] * tags):
+        assert repr(reading.value) == repr(expected)  # 5 is not 5.0, 0.0 is not -0.0
 
 
 @pytest.mark.parametrize(
@@ -596,7 +601,9 @@ def test_mixed_column():
 
 
 @pytest.mark.parametrize("raw", [None, math.nan, math.inf, "a\ud800", object(), [math.nan], 10**400])
-@pytest.mark.parametrize("keys", [{}, {"scale": 0.5}, {"scale": 2}, {"scale": 0.5, "round": 1}])
+@pytest.mark.parametrize(
+    "keys", [{}, {"scale": 0.5}, {"scale": 2}, {"scale": 0.5, "round": 1}, {"scale": 1.0, "round": 1}]
+)
 def test_one_bad_value_hurts_no_neighbour(raw, keys):
     """In a warm column one impossible value is bad alone; the next scan is whole again."""
     bench = Bench(*[keys] * 8)
