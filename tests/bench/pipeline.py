@@ -61,7 +61,7 @@ async def modbus_plant(devices: int, registers: int) -> AsyncIterator[list[int]]
         file = Path(folder) / "plant.yaml"
         file.write_text(repr({"devices": description}), encoding="utf-8")
         with process(sys.executable, "-m", "agent", "simulate", str(file)):
-            await eventually(lambda: all(accepts(port) for port in ports), 20)
+            await eventually(lambda: all(accepts(port) for port in ports))
             yield ports
 
 
@@ -70,7 +70,7 @@ async def opcua_plant(nodes: int, *, every: float) -> AsyncIterator[int]:
     """Port of an asyncua server in a process of its own; all nodes change `every` seconds (0: never)."""
     port = free_port()
     with process(sys.executable, "-m", "tests.bench.opcua_server", str(port), str(nodes), str(every)):
-        await eventually(lambda: accepts(port), 30)
+        await eventually(lambda: accepts(port))
         yield port
 
 
@@ -88,7 +88,7 @@ async def measure(
         publishers = {"plant": {"type": "mqtt", "url": broker.url}}
         agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices))
         await agent.start()
-        await eventually(lambda: _all_online(agent, len(devices)), 60, "all devices online")
+        await eventually(lambda: _all_online(agent, len(devices)), what="all devices online")
         await asyncio.sleep(warm_up)
         running = psutil.Process(agent.pid)
         loop = asyncio.get_running_loop()

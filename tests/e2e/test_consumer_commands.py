@@ -47,9 +47,9 @@ def publish(broker, *messages):
 async def hear(broker, *command, messages):
     """Exit code and output of a command that hears `messages`, says that it heard the last, and is ended by Ctrl-C."""
     with process(*agent_command(*command, "--url", broker.url)) as listener:
-        await eventually(lambda: "listening to edge/#" in listener.stderr, 15)
+        await eventually(lambda: "listening to edge/#" in listener.stderr)
         await asyncio.to_thread(publish, broker, *messages, LAST)
-        await eventually(lambda: re.search("agent gw (is )?offline", listener.stdout + listener.stderr), 15)
+        await eventually(lambda: re.search("agent gw (is )?offline", listener.stdout + listener.stderr))
         listener.signal(signal.SIGINT)
         code = await listener.wait()
         return code, listener.stdout
@@ -144,7 +144,7 @@ async def test_simulate_serves_a_plant_until_ctrl_c(tmp_path):
     path = tmp_path / "plant.yaml"
     path.write_text("devices:\n  raw-01: {kind: registers, holding: {0: [7]}}\n")
     with process(*agent_command("simulate", str(path))) as plant:
-        await eventually(lambda: "raw-01: tcp://" in plant.stdout, 15)
+        await eventually(lambda: "raw-01: tcp://" in plant.stdout)
         port = int(plant.stdout.split("raw-01: tcp://127.0.0.1:")[1].split()[0])
         client = AsyncModbusTcpClient("127.0.0.1", port=port)
         assert await client.connect()

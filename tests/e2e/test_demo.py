@@ -36,7 +36,7 @@ async def test_demo_in_a_pipe_shows_both_faults_and_loses_nothing():
 async def test_ctrl_c_ends_a_demo_in_order():
     """The agent is stopped first, then audited; no process of it stays behind."""
     with process(*agent_command("demo")) as demo:
-        await eventually(lambda: "agent=online" in demo.stdout, 30, "first totals")
+        await eventually(lambda: "agent=online" in demo.stdout, what="first totals")
         children = psutil.Process(demo.pid).children(recursive=True)
         assert len(children) == 2
         demo.signal(signal.SIGINT)
@@ -50,12 +50,12 @@ async def test_ctrl_c_ends_a_demo_in_order():
 async def test_a_demo_that_is_killed_leaves_nothing_running():
     """Broker and agent end with the demo, also when nobody tells them."""
     with process(*agent_command("demo")) as demo:
-        await eventually(lambda: "its log: " in demo.stdout, 30, "the agent")
+        await eventually(lambda: "its log: " in demo.stdout, what="the agent")
         children = psutil.Process(demo.pid).children(recursive=True)
         assert len(children) == 2
         demo.kill()
         folder = Path(demo.stdout.split("its log: ")[1].split()[0]).parent
     try:
-        await eventually(lambda: not any(child.is_running() for child in children), 20)
+        await eventually(lambda: not any(child.is_running() for child in children))
     finally:
         shutil.rmtree(folder)

@@ -81,10 +81,10 @@ async def test_the_first_configuration_works(tmp_path: Path, mosquitto: Mosquitt
                 good = [line for line in lines if line.get("quality") == "good"]
                 return {line["tag"]: round(line["value"], 3) for line in good} == wanted
 
-            await eventually(heard, 20, "all three tags are good")
+            await eventually(heard, what="all three tags are good")
             agent.terminate()
             assert await agent.wait() == 0, agent.tail()
-            await eventually(lambda: "offline" in verify.stderr + verify.stdout, 10)
+            await eventually(lambda: "offline" in verify.stderr + verify.stdout)
             verify.terminate()
             assert await verify.wait() == 0, verify.tail()
             assert "missing=0" in verify.stdout

@@ -188,7 +188,7 @@ async def test_every_value_arrives_under_its_own_tag(
         await subscriber.subscribed.wait()
         with AgentProcess(tmp_path, publishers=publishers, devices=devices) as agent:
             await agent.start()
-            await eventually(complete, 30, "every tag of every device was good once")
+            await eventually(complete, what="every tag of every device was good once")
             assert await agent.stop() == 0
         listening.cancel()
         consumer.check()

@@ -52,4 +52,4 @@ def aedes(certs: Certs) -> Iterator[AedesBroker]:
             found = [line for line in server.stdout.splitlines() if line.startswith("listening ")]
             return found[0].removeprefix("listening ") if found else None
 
-        yield AedesBroker(server, json.loads(eventually_sync(listening, 60, "aedes listens") or ""))
+        yield AedesBroker(server, json.loads(eventually_sync(listening, what="aedes listens") or ""))

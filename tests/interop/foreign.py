@@ -91,7 +91,7 @@ def listening(argv: Sequence[str], settings: dict[str, Any]) -> Iterator[tuple[s
             lines = [line for line in server.stdout.splitlines() if line.startswith("listening ")]
             return lines[0].split()[1] if lines else None
 
-        found = eventually_sync(port, 60, "the server listens")
+        found = eventually_sync(port, what="the server listens")
         yield f"opc.tcp://127.0.0.1:{found}", server
 
 

@@ -155,7 +155,7 @@ async def test_an_agent_over_websocket_in_tls(
         async def refused_by_us() -> bool:
             return "is refused" in ((await route_of(agent, "ws"))["reason"] or "")
 
-        await eventually(refused_by_us, 30)
+        await eventually(refused_by_us)
         assert len(broker.said("client")) == clients
         used["ca_file"].write_bytes(certs.ca.read_bytes())
         agent.kill()

@@ -127,7 +127,7 @@ async def counted_on(url: str, more: int) -> None:
     async with Client(url) as client:
         node = client.get_node("ns=2;s=v0")
         start = await node.read_value()
-        await eventually(partial(_beyond, node, start + more), 20)
+        await eventually(partial(_beyond, node, start + more))
 
 
 async def _beyond(node: Node, value: float) -> bool:

@@ -68,7 +68,7 @@ class AgentProcess:
         """Start; return when it is ready. The loop runs on meanwhile: the servers of a test may live on it."""
         self._process = await self._spawn()
         if ready:
-            await eventually(self._is_ready, 20, "the agent is ready")
+            await eventually(self._is_ready, what="the agent is ready")
 
     async def _spawn(self) -> subprocess.Popen[bytes]:
         return self._popen()
@@ -92,7 +92,7 @@ class AgentProcess:
             return False
 
     async def _get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=5) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
             return await client.get(path)
 
     @property
@@ -118,7 +118,7 @@ class AgentProcess:
         """Kill -9."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(timeout=5)
+        self._process.wait(timeout=30)
 
     async def status(self) -> dict[str, Any]:
         """What /api/v1/status says."""

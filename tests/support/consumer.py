@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from agent.consumer.audit import Audit
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import Target
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 #: What may differ when a record is sent again: it is as of sending.
 AS_OF_SENDING = ("low", "historical")
@@ -145,7 +145,7 @@ class Consumer:
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
-    async def heard(self, more: int, *devices: str, live: bool = True, timeout: float = 20.0) -> None:
+    async def heard(self, more: int, *devices: str, live: bool = True, timeout: float = PATIENCE) -> None:
         """Wait until every one of `devices` (default: of those heard so far) has said `more` further records."""
         start = len(self.records)
 

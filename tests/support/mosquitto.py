@@ -97,7 +97,7 @@ class Mosquitto:
                 self._process = subprocess.Popen(
                     [self._binary, "-c", str(self._write_config())], stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
-            eventually_sync(lambda: not self.running or accepts(self.port), 10, f"mosquitto on port {self.port}")
+            eventually_sync(lambda: not self.running or accepts(self.port), what=f"mosquitto on port {self.port}")
             if self.running:
                 return
             if attempt == 2 or "Address already in use" not in self.log:
@@ -107,9 +107,14 @@ class Mosquitto:
 
     def stop(self) -> None:
         """End it in order: it says goodbye and, if persistent, writes its store."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
+        process = self._process
+        if process is not None:
+
+            def ended() -> bool:
+                process.terminate()  # again and again: one that comes before its loop begins is forgotten
+                return process.poll() is not None
+
+            eventually_sync(ended, what="mosquitto has stopped")
 
     def kill(self) -> None:
         """Kill -9: what it has not written is gone."""

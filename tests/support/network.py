@@ -175,4 +175,4 @@ class HousedAgent(AgentProcess):
         return await self._room.run(self._popen)
 
     async def _get(self, path: str) -> httpx.Response:
-        return await self._room.run(lambda: httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5))
+        return await self._room.run(lambda: httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30))

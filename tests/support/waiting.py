@@ -11,6 +11,9 @@ from typing import Any, TypeVar, cast, overload
 T = TypeVar("T")
 
 STEP = 0.01
+#: Seconds until a wait is given up. Generous, since only a failing test ever waits so long: the longest back-off draws
+#: up to 60 s, and a busy machine takes its time.
+PATIENCE = 75.0
 
 
 def _give_up(condition: Callable[..., Any], timeout: float, what: str, last: object) -> AssertionError:
@@ -19,10 +22,10 @@ def _give_up(condition: Callable[..., Any], timeout: float, what: str, last: obj
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], timeout: float = 5.0, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T]], timeout: float = PATIENCE, what: str = "") -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], timeout: float = 5.0, what: str = "") -> T: ...
-async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float = 5.0, what: str = "") -> T:
+async def eventually(condition: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float = PATIENCE, what: str = "") -> T:
     """Poll `condition` (plain or async) until it is true and return what it gave; AssertionError after `timeout` s.
 
     An AssertionError out of the condition counts as "not yet", so a condition may itself assert.
@@ -43,7 +46,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], timeout: float =
         await asyncio.sleep(STEP)
 
 
-def eventually_sync(condition: Callable[[], T], timeout: float = 5.0, what: str = "") -> T:
+def eventually_sync(condition: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
     """`eventually` for fixtures and tests without a loop."""
     deadline = time.monotonic() + timeout
     while True:

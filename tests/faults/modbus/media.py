@@ -197,7 +197,7 @@ async def _dtu(medium: Medium) -> AsyncIterator[None]:
 async def _dial(medium: Medium, port: int) -> None:
     """Be a DTU: dial, say who it is, pass bytes on, dial again when the line breaks."""
     while True:
-        await eventually(lambda: accepts(port), 10)
+        await eventually(lambda: accepts(port))
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(REGISTRATION)
         medium.connected(writer.write)

@@ -61,7 +61,7 @@ class Units:
             except TransientError:
                 return False
 
-        await eventually(attempt, 10)
+        await eventually(attempt)
 
     def truth(self, unit: int) -> dict[str, Said]:
         """What its tags hold."""

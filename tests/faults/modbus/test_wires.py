@@ -45,7 +45,7 @@ async def ready(shared: ModbusLine) -> None:
             return False
         return True
 
-    await eventually(attempt, 10)
+    await eventually(attempt)
 
 
 async def outcome(answer: asyncio.Future[Reply]) -> Reply | None:

@@ -9,7 +9,7 @@ import pytest
 from agent.simulator.modbus import ModbusServer, Unit
 from agent.simulator.points import Memory
 from tests.support.agent import AgentProcess
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 #: The tag whose value is the number of the scan that read it.
 SCAN = "r000"
@@ -95,7 +95,7 @@ async def route_of(agent, name="plant"):
     return (await agent.status())["publishers"][name]
 
 
-async def caught_up(agent, name="plant", timeout=40):
+async def caught_up(agent, name="plant", timeout=PATIENCE):
     """Wait until the agent is connected and has no backlog."""
 
     async def done():
@@ -111,4 +111,4 @@ async def offline(agent, name="plant"):
     async def gone():
         return (await route_of(agent, name))["state"] == "offline"
 
-    await eventually(gone, 10, "the agent has noticed")
+    await eventually(gone, what="the agent has noticed")

@@ -29,12 +29,12 @@ async def test_drops_are_declared_exactly(mosquitto, start_load, make_agent, whe
         async def dropped():
             return (await agent.status())["publishers"]["plant"]["outbox"]["dropped_records"] > 40
 
-        await eventually(dropped, 40)
+        await eventually(dropped)
         agent.kill()
         await agent.start()
         await load.goes_on(0.5)
         await cable.restore()
-        await consumer.heard(3, *load.devices, timeout=60)
+        await consumer.heard(3, *load.devices)
         await caught_up(agent)
         assert await agent.stop() == 0
 

@@ -44,7 +44,7 @@ async def test_kills_at_random_moments(mosquitto, start_load, make_agent):
             cable.delay = chance.choice([0.0, 0.02])
         await cable.restore()
         await agent.start()
-        await consumer.heard(3, *load.devices, timeout=60)
+        await consumer.heard(3, *load.devices)
         await caught_up(agent)
         assert await agent.stop() == 0
         consumer.check()
@@ -65,7 +65,7 @@ async def test_kills_while_the_backlog_is_delivered(mosquitto, start_load, make_
         await load.goes_on(2)
         await cable.restore()
         for _ in range(2):
-            await consumer.heard(3, *load.devices, timeout=60)
+            await consumer.heard(3, *load.devices)
             agent.kill()
             await agent.start()
         await consumer.heard(3, *load.devices)

@@ -63,7 +63,7 @@ async def test_nothing_is_lost_at_a_3_1_1_broker(tmp_path, start_load, make_agen
         async with consuming(old.url) as consumer, Levels(old.port) as cable:
             agent = make_agent(load, cable.port, replay={"max_rate": "200/s"})
             await agent.start()
-            await consumer.heard(3, *load.devices, timeout=40)
+            await consumer.heard(3, *load.devices)
             assert cable.levels == old.first
             assert (await route_of(agent))["mqtt"] == "3.1.1"
             await cable.cut()
@@ -82,7 +82,7 @@ async def test_nothing_is_lost_at_a_3_1_1_broker(tmp_path, start_load, make_agen
             await agent.start()
             cable.levels.clear()
             await cable.restore()
-            await consumer.heard(3, *load.devices, timeout=60)
+            await consumer.heard(3, *load.devices)
             await caught_up(agent)
             assert cable.levels == [FIVE, OLD]  # what a closed connection means is known over the restart
             assert await agent.stop() == 0

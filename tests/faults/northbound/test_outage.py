@@ -44,7 +44,7 @@ async def test_broker_away_and_agent_killed_meanwhile(mosquitto, start_load, mak
         await agent.start()
         await load.goes_on(OUTAGE / 2)
         await cable.restore()
-        await consumer.heard(10, timeout=60)
+        await consumer.heard(10)
         await caught_up(agent)
         await consumer.heard(5)
         assert await agent.stop() == 0
@@ -84,9 +84,9 @@ async def test_broker_stopped_and_started_again(mosquitto, start_load, make_agen
         await agent.start()
         mosquitto.start()
         # what nobody subscribes to a broker may forget: the consumer comes back first
-        await eventually(lambda: consumer.interruptions and consumer.subscribed.is_set(), 20)
+        await eventually(lambda: consumer.interruptions and consumer.subscribed.is_set())
         await cable.restore()
-        await consumer.heard(10, *load.devices, timeout=60)
+        await consumer.heard(10, *load.devices)
         await caught_up(agent)
         assert await agent.stop() == 0
         consumer.check()

@@ -63,7 +63,7 @@ async def test_removed_with_a_backlog(mosquitto, start_load, make_agent):
         await agent.start()
         heard = len(consumer.records)
         await cable.restore()
-        await consumer.heard(2, "dev-2", timeout=40)
+        await consumer.heard(2, "dev-2")
         await caught_up(agent)
         assert any(said.device == "dev-1" for said in consumer.records[heard:])
         gone = "edge/plant/hall/dev-1"

@@ -18,16 +18,16 @@ async def test_conflict_is_said_once_by_each_and_nothing_merged(mosquitto, start
         await consumer.heard(3, *load.devices)
         assert one.events("route.conflict") == []
         await other.start()
-        [seen] = await eventually(lambda: one.events("route.conflict"), 20)
+        [seen] = await eventually(lambda: one.events("route.conflict"))
         # the other hears of it when the one speaks next: its status is repeated, at the latest by a new connection
         await cable.cut()
         await cable.restore()
-        [heard] = await eventually(lambda: other.events("route.conflict"), 40)
+        [heard] = await eventually(lambda: other.events("route.conflict"))
         assert seen["topic"] == heard["topic"] == "edge/agents/gw-test/status"
         assert seen["session"] != heard["session"]
         epochs = {agent: agent.events("outbox.opened")[0]["epoch"] for agent in (one, other)}
         seen_before = len(consumer.records)
-        await eventually(lambda: {said.epoch for said in consumer.records[seen_before:]} == set(epochs.values()), 20)
+        await eventually(lambda: {said.epoch for said in consumer.records[seen_before:]} == set(epochs.values()))
         assert await one.stop() == 0
         assert await other.stop() == 0
         assert len(one.events("route.conflict")) == len(other.events("route.conflict")) == 1

@@ -32,7 +32,7 @@ async def test_a_route_that_is_cut_off_leaves_the_agent_online(mosquitto, start_
         await eventually(
             lambda: b"offline" in b"".join(consumer.topics[STATUS]), 10, "the will of the route that is cut"
         )
-        await eventually(lambda: said(consumer) == "online", 10, "the other route has put it right")
+        await eventually(lambda: said(consumer) == "online", what="the other route has put it right")
         await consumer.heard(3, "dev-2")
         await cable.restore()
         await caught_up(agent, "one")
@@ -49,7 +49,7 @@ async def test_a_route_that_is_cut_off_leaves_the_agent_online(mosquitto, start_
 
         stranger = make_agent(load, mosquitto.port, publisher="three", devices=["dev-2"])
         await stranger.start()
-        await eventually(lambda: len(agent.events("route.conflict")) == 2, 20, "each route has seen the stranger")
+        await eventually(lambda: len(agent.events("route.conflict")) == 2, what="each route has seen the stranger")
         assert await stranger.stop() == 0
         assert await agent.stop() == 0
         assert said(consumer) == "offline"

@@ -47,7 +47,7 @@ class Weather:
             route = await route_of(self.agent)
             return route["state"] == "online" and route["outbox"]["records"] < 2 * WINDOW
 
-        await eventually(so, 60, "the agent delivers")
+        await eventually(so, what="the agent delivers")
 
     async def broken(self):
         """Why the connection is lost, as soon as the agent says it is."""
@@ -128,7 +128,7 @@ async def test_bad_weather(mosquitto, start_load, tmp_path):
                 if time.monotonic() - began >= SECONDS:
                     break
             await weather.flowing()
-            await caught_up(agent, timeout=60)
+            await caught_up(agent)
             await consumer.heard(3, *load.devices)
             memory.append(process.memory_info().rss)
             breaks = await weather.connections()

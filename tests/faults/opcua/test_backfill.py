@@ -31,15 +31,15 @@ async def test_history_fills_an_outage_behind_the_live_data(running: Running, ha
         for number in range(1, 151):
             await plant.do(plant.put("a", at(number, begin + number)))
         await plant.do(plant.open_listener())
-        await ear.why("cnc", "recovered", ["a"], timeout=40)
+        await ear.why("cnc", "recovered", ["a"])
         past = {number: begin + number for number in range(1, 150)}
 
         def filled() -> bool:
             return {one.value: one.ts for one in ear.readings("cnc", "a") if one.value in past} == past
 
-        await eventually(filled, 20, "every value of the outage arrived with its own time")
+        await eventually(filled, what="every value of the outage arrived with its own time")
         await plant.do(plant.put("a", said(999)))
-        await eventually(lambda: ear.readings("cnc", "a", value=999), 10)
+        await eventually(lambda: ear.readings("cnc", "a", value=999))
         numbers = {one.seq for one in ear.readings("cnc", "a") if one.value in past}
         assert len([one for one in ear.readings("cnc", "a") if one.value in past]) == len(past), "each once"
         records = [record for record in ear.fresh if record.device == "cnc" and record.seq in numbers]

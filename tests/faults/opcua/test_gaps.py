@@ -20,14 +20,14 @@ async def test_every_loss_is_a_gap_at_the_broker(running: Running, hall: Hall) -
     async with running({"cnc": opcua(plant.url, "a", "b")}) as (_, ear):
         await ear.good("cnc", ["a", "b"])
         await plant.do(plant.put("a", said(2), said(3, status=0x480)))
-        await eventually(lambda: ear.readings("cnc", "a", value=3), 10)
-        await eventually(lambda: len(ear.gaps) == 1, 10, "the overflow is declared")
+        await eventually(lambda: ear.readings("cnc", "a", value=3))
+        await eventually(lambda: len(ear.gaps) == 1, what="the overflow is declared")
         await plant.do(plant.close_listener())
         await ear.hears("cnc", "offline")
         await plant.do(plant.put("b", said(2), said(3)))
         await plant.do(plant.open_listener())
-        await ear.why("cnc", "recovered", ["a", "b"], timeout=40)
-        await eventually(lambda: len(ear.gaps) == 2, 10, "the outage is declared")
+        await ear.why("cnc", "recovered", ["a", "b"])
+        await eventually(lambda: len(ear.gaps) == 2, what="the outage is declared")
     overflow, outage = ear.gaps
     assert (overflow["kind"], overflow["device"], overflow["tags"]) == ("missed", "cnc", ["a"])
     assert "overflowed" in overflow["reason"]

@@ -40,12 +40,12 @@ async def test_redundant_servers_take_over_from_each_other(brisk: Running, hall:
         await ear.goes_on("cnc", "a", 10)
         assert (first.sessions(), second.sessions()) == (1, 0)
         await level(first, 1)
-        await eventually(lambda: (first.sessions(), second.sessions()) == (0, 1), 20, "the second has taken over")
+        await eventually(lambda: (first.sessions(), second.sessions()) == (0, 1), what="the second has taken over")
         await ear.goes_on("cnc", "a", 10)
         await level(first, 255)
         await second.do(second.close_listener())
-        await eventually(lambda: first.sessions() == 1, 20, "the first is back")
-        await eventually(lambda: len(ear.readings("cnc", "b", why="recovered")) >= 2, 20)
+        await eventually(lambda: first.sessions() == 1, what="the first is back")
+        await eventually(lambda: len(ear.readings("cnc", "b", why="recovered")) >= 2)
         await ear.goes_on("cnc", "a", 10)
         assert agent.events("opcua.failover")
     assert first.sessions() == 0
@@ -78,7 +78,7 @@ async def test_another_certificate_is_refused_until_somebody_trusts_it(
         again = Counting([server.plant])
         await again.add("b")
         again.start()
-        await eventually(lambda: new.thumbprint in str(ear.state("cnc")["reason"]), 20, "it is refused")
+        await eventually(lambda: new.thumbprint in str(ear.state("cnc")["reason"]), what="it is refused")
         assert server.plant.sessions() == 0
         trust(agent, new.thumbprint)
         await ear.why("cnc", "recovered", ["b"])
@@ -114,14 +114,14 @@ async def test_an_event_is_heard_once_or_lies_in_a_gap(brisk: Running, hall: Hal
         await ear.good("cnc", ["alarms"])
         for message in ("one", "two"):
             await happen(message)
-        await eventually(lambda: len(ear.readings("cnc", "alarms", why=None)) == 2, 10)
+        await eventually(lambda: len(ear.readings("cnc", "alarms", why=None)) == 2)
         await plant.do(plant.close_listener())
         await ear.why("cnc", "offline", ["alarms"])
         await happen("missed")
         await plant.do(plant.open_listener())
         await ear.why("cnc", "recovered", ["alarms"])
         await happen("three")
-        await eventually(lambda: ear.newest("cnc", "alarms").value.get("message") == "three", 10)
+        await eventually(lambda: ear.newest("cnc", "alarms").value.get("message") == "three")
     (outage,) = outages(ear, "cnc", ["alarms"])
     assert outage.gap is not None
     assert outage.gap["from_ts"] <= happened["missed"] <= outage.gap["to_ts"]

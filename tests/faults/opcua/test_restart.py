@@ -76,7 +76,7 @@ async def _heard(ear: Ear, source: Source, tags: dict[str, str]) -> None:
             assert not missing, f"{tag}: {len(missing)} are missing, {missing[:5]}"
         return True
 
-    await eventually(all_there, 40, "all is heard")
+    await eventually(all_there, what="all is heard")
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -106,7 +106,7 @@ async def test_the_hole_of_a_restart_is_filled(
             await _heard(ear, source, {"a": "a", "b": "b"})
             await source.counts(1)  # live goes on beside it
             await _heard(ear, source, {"a": "a", "b": "b"})
-            await eventually(lambda: agent.events("opcua.backfilled"), 20, "it says that it is done")
+            await eventually(lambda: agent.events("opcua.backfilled"), what="it says that it is done")
             assert await agent.stop() == 0
             assert "Traceback" not in agent.log_text
         for name, past in source.said.items():
@@ -149,7 +149,7 @@ async def test_killed_while_it_fills_it_goes_on_where_it_stood(
             await source.counts(250)
             await agent.start()
             for name in "ab":
-                await eventually(partial(_historical, ear, name, 100), 20, "the first page")
+                await eventually(partial(_historical, ear, name, 100), what="the first page")
             agent.kill()
             source.plant._loop.call_soon_threadsafe(held.set)
             await agent.start()
@@ -165,8 +165,8 @@ async def test_killed_while_it_fills_it_goes_on_where_it_stood(
             await agent.start()
             newest = {"a": max(source.said["b"]), "b": max(source.said["a"])}
             for name, value in newest.items():
-                await eventually(partial(ear.readings, "cnc", name, value=value), 20, f"{name} is another node now")
-            await eventually(lambda: len(agent.events("opcua.recalled")) == 4, 20, "it was looked at")
+                await eventually(partial(ear.readings, "cnc", name, value=value), what=f"{name} is another node now")
+            await eventually(lambda: len(agent.events("opcua.recalled")) == 4, what="it was looked at")
             assert agent.events("opcua.recalled")[-1]["tags"] == 2
             assert await agent.stop() == 0
         for name, past in source.said.items():

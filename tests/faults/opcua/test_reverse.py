@@ -27,8 +27,8 @@ async def test_a_server_that_calls_again_is_read_on(running: Running, hall: Hall
         await ear.hears("cnc", "offline")
         await plant.do(plant.put("b", said(2), said(3)))
         dialler.resume()
-        await ear.why("cnc", "recovered", ["a", "b"], timeout=40)
-        await eventually(lambda: ear.gaps, 10, "the outage is declared")
+        await ear.why("cnc", "recovered", ["a", "b"])
+        await eventually(lambda: ear.gaps, what="the outage is declared")
         refusals = agent.events("opcua.call_refused")
     (outage,) = ear.gaps
     assert (outage["kind"], outage["device"], outage["tags"]) == ("missed", "cnc", None)

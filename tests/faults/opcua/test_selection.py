@@ -18,13 +18,13 @@ async def test_found_tags_are_in_the_catalogue_and_go_offline_with_their_device(
     async with running({"cnc": device}) as (_, ear):
         await ear.good("cnc", ["a", "b"])
         topic = "edge/plant/hall/cnc/tags"
-        await eventually(lambda: {"a", "b"} <= names(ear.topics[topic]), 10, "the catalogue has them")
+        await eventually(lambda: {"a", "b"} <= names(ear.topics[topic]), what="the catalogue has them")
         await plant.do(plant.put("a", said(2)))
-        await eventually(lambda: ear.readings("cnc", "a", value=2), 10)
+        await eventually(lambda: ear.readings("cnc", "a", value=2))
         await plant.do(plant.close_listener())
         await ear.why("cnc", "offline", ["a", "b"])
         await plant.do(plant.open_listener())
-        await ear.why("cnc", "recovered", ["a", "b"], timeout=40)
+        await ear.why("cnc", "recovered", ["a", "b"])
     await hall.stop(plant)
 
 

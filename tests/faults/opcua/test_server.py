@@ -41,7 +41,7 @@ async def test_a_killed_server_comes_back_with_its_nodes_late(brisk: Running) ->
     port = free_port()
     with ExitStack() as servers:
         server = servers.enter_context(counting(port))
-        await eventually(lambda: "listening" in server.stdout, 30)
+        await eventually(lambda: "listening" in server.stdout)
         async with brisk(devices(port)) as (_, ear):
             for name in devices(port):
                 await ear.good(name, TAGS)
@@ -52,7 +52,7 @@ async def test_a_killed_server_comes_back_with_its_nodes_late(brisk: Running) ->
             again = servers.enter_context(counting(port, late=URIS[1:2]))
             for name in devices(port):
                 await ear.good(name, ["one", "three"])
-                await eventually(lambda: ear.readings(name, "two", code="BadNodeIdUnknown"), 20)  # noqa: B023
+                await eventually(lambda: ear.readings(name, "two", code="BadNodeIdUnknown"))  # noqa: B023
             again.signal(signal.SIGUSR1)
             for name in devices(port):
                 await ear.good(name, TAGS)
@@ -69,7 +69,7 @@ async def test_a_frozen_server_is_left_and_found_again(brisk: Running) -> None:
     """SIGSTOP: its sockets stay open, nothing comes. Offline in bounded time, and a gap when it goes on."""
     port = free_port()
     with counting(port) as server:
-        await eventually(lambda: "listening" in server.stdout, 30)
+        await eventually(lambda: "listening" in server.stdout)
         async with brisk(devices(port)) as (_, ear):
             for name in devices(port):
                 await ear.good(name, TAGS)
@@ -93,7 +93,7 @@ async def test_namespaces_in_another_order_never_swap_values(brisk: Running) -> 
     port = free_port()
     with ExitStack() as servers:
         server = servers.enter_context(counting(port))
-        await eventually(lambda: "listening" in server.stdout, 30)
+        await eventually(lambda: "listening" in server.stdout)
         async with brisk(devices(port)) as (_, ear):
             for name in devices(port):
                 await ear.good(name, TAGS)

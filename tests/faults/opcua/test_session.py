@@ -46,7 +46,7 @@ async def test_an_expired_session_is_replaced(brisk: Running, hall: Hall) -> Non
             await ear.good("cnc", TAGS)
             await ear.goes_on("cnc", "a", 10)
             cable.freeze()
-            await eventually(lambda: plant.sessions() == 0, 20, "the session has expired")
+            await eventually(lambda: plant.sessions() == 0, what="the session has expired")
             cable.thaw()
             await ear.why("cnc", "recovered", list(TAGS))
             await ear.goes_on("cnc", "a", 10)
@@ -64,13 +64,13 @@ async def test_a_channel_the_server_forgot_is_replaced(brisk: Running, hall: Hal
         await ear.good("cnc", TAGS)
         (first,) = plant.channels()
         token = first.security_token.TokenId
-        await eventually(lambda: first.security_token.TokenId >= token + 2, 20, "the token was renewed twice")
+        await eventually(lambda: first.security_token.TokenId >= token + 2, what="the token was renewed twice")
         assert not ear.gaps
         assert not ear.readings("cnc", why="offline")
         first.security_token.ChannelId += 1000
         await ear.why("cnc", "recovered", list(TAGS))
         await ear.goes_on("cnc", "a", 10)
-    await eventually(lambda: plant.sessions() == 0, 20, "ours is closed; the one of the lost channel runs out")
+    await eventually(lambda: plant.sessions() == 0, what="ours is closed; the one of the lost channel runs out")
     (outage,) = outages(ear, "cnc", list(TAGS))
     assert outage.reason
     heard_truly(ear, "cnc", TAGS, counter.diary)
@@ -100,8 +100,8 @@ async def test_vanished_packets_and_a_server_that_is_full(
             cable.lose()
             await ear.why("cnc", "offline", list(TAGS))
             cable.thaw()
-            await eventually(lambda: "BadTooManySessions" in str(ear.state("cnc")["reason"]), 20, "it is full")
-            await ear.why("cnc", "recovered", list(TAGS), timeout=60)
+            await eventually(lambda: "BadTooManySessions" in str(ear.state("cnc")["reason"]), what="it is full")
+            await ear.why("cnc", "recovered", list(TAGS))
             await ear.goes_on("cnc", "a", 10)
             assert plant.sessions() == 1
         assert plant.sessions() == 0
@@ -120,10 +120,10 @@ async def test_stopped_while_it_connects_it_leaves_no_session(
     async with Proxy("127.0.0.1", port) as cable:
         cable.delay = 0.15
         async with brisk({"cnc": device(cable.port)}) as (agent, ear):
-            await eventually(lambda: plant.sessions() == 1, 20, "the server has made a session")
+            await eventually(lambda: plant.sessions() == 1, what="the server has made a session")
             assert await agent.stop() == 0
             assert not ear.readings("cnc", quality="good")
-            await eventually(lambda: plant.sessions() == plant.connections() == 0, 5, "nothing is left at the server")
+            await eventually(lambda: plant.sessions() == plant.connections() == 0, what="nothing is left at the server")
             await agent.start(ready=False)
             cable.delay = 0
             await ear.good("cnc", TAGS)

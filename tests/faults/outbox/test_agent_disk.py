@@ -39,13 +39,15 @@ def on_disk(agent, disk):
     return agent
 
 
-async def refuses(agent):
-    """Wait until the outbox has noticed."""
+async def refuses(agent, full=None):
+    """Wait until the outbox has noticed; a disk that is `full` stays so, whatever the outbox gives up meanwhile."""
 
     async def noticed():
+        if full is not None:
+            fill(full.folder)
         return not (await route_of(agent))["outbox"]["committing"]
 
-    await eventually(noticed, 15, "the disk refuses")
+    await eventually(noticed, what="the disk refuses")
 
 
 async def accepts(agent):
@@ -54,7 +56,7 @@ async def accepts(agent):
     async def over():
         return (await route_of(agent))["outbox"]["committing"]
 
-    await eventually(over, 15, "the disk accepts")
+    await eventually(over, what="the disk accepts")
 
 
 async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent):  # noqa: F811
@@ -68,7 +70,7 @@ async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent)
         await offline(agent)
         filler = fill(disk.folder)
         await load.goes_on(1)
-        await refuses(agent)
+        await refuses(agent, full=disk)
         await load.goes_on(1)
         filler.unlink()
         await accepts(agent)

@@ -68,7 +68,7 @@ async def test_agent_replays_a_backlog_beside_live_data(mosquitto, start_load, m
                     await before.flush()
             old = before.streams()[0].epoch
         await agent.start()
-        await eventually(lambda: len(cable.acked) > 50, 20)
+        await eventually(lambda: len(cable.acked) > 50)
         process, grown = psutil.Process(agent.pid), []
         first = process.memory_info().rss
 

@@ -30,7 +30,7 @@ async def edge_agent(*arguments):
 async def verifying(port, books):
     """`edge-agent verify --state` while the body runs, ended by Ctrl-C; its exit code and output are left in `said`."""
     with process(*agent_command("verify", "--url", f"mqtt://127.0.0.1:{port}", "--state", str(books))) as audit:
-        await eventually(lambda: "listening to" in audit.stderr, 15)
+        await eventually(lambda: "listening to" in audit.stderr)
         said: list[Any] = []
         yield said
         audit.signal(signal.SIGINT)
@@ -53,8 +53,8 @@ async def test_what_a_broker_lost_is_named_and_comes_back(mosquitto, start_load,
             mosquitto.start()
             connections = ear.connections
             await ear.restore()
-            await eventually(lambda: ear.connections > connections and witness.interruptions, 20)
-            await witness.heard(10, *load.devices, timeout=30)
+            await eventually(lambda: ear.connections > connections and witness.interruptions)
+            await witness.heard(10, *load.devices)
             await caught_up(agent)
         code, report = said
         found = [match.groupdict() for match in FINDING.finditer(report)]
@@ -68,7 +68,7 @@ async def test_what_a_broker_lost_is_named_and_comes_back(mosquitto, start_load,
                 numbers = ("--from", one["first"], "--to", one["last"] or one["first"])
                 order = ("resend", "--device", one["device"], "--epoch", one["epoch"], *numbers)
                 await edge_agent("outbox", "-c", str(agent.config), *order)
-            await witness.heard(10, *load.devices, timeout=30)
+            await witness.heard(10, *load.devices)
             await caught_up(agent)
         code, report = said
         assert code == 0, report

@@ -66,9 +66,9 @@ def noise(number, readings=200):
 
 
 def fill(folder, name="filler"):
-    """Take every free byte of a file system; the file that does so."""
+    """Take every free byte of a file system; the file that does so. Called again, it takes what has come free since."""
     filler = folder / name
-    with filler.open("wb", buffering=0) as file:
+    with filler.open("ab", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 4096)

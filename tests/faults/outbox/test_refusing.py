@@ -41,7 +41,7 @@ async def committing(agent, expected):
     async def says_so():
         return (await route_of(agent))["outbox"]["committing"] == expected
 
-    await eventually(says_so, 20, f"committing: {expected}")
+    await eventually(says_so, what=f"committing: {expected}")
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
@@ -90,7 +90,7 @@ async def test_what_does_not_fit_the_memory_is_declared(
         async def overflows():
             return (await route_of(agent))["outbox"]["dropped_records"] > 2 * RING
 
-        await eventually(overflows, 40, "more is lost than the memory holds")
+        await eventually(overflows, what="more is lost than the memory holds")
         disk.accept()
         await committing(agent, expected=True)
         await consumer.heard(10, *load.devices)

@@ -64,7 +64,7 @@ async def test_power_cut_of_a_writer(disk, tmp_path, durability):
         file = disk.folder / f"{number}.sqlite"
         with process(sys.executable, "-m", "tests.faults.power.writer", str(file), durability) as writer:
             lines = (number % 5 + 1) * (400 if durability == "commit" else 150)
-            eventually_sync(lambda: writer.stdout.count("\n") >= lines, 30, "the writer writes")  # noqa: B023
+            eventually_sync(lambda: writer.stdout.count("\n") >= lines, what="the writer writes")  # noqa: B023
             found = cut(disk, writer.pid, tmp_path)
             said = json.loads(writer.stdout.rpartition("\n")[0].splitlines()[-1])
         for left in disk.folder.glob(f"{file.name}*"):
@@ -118,7 +118,7 @@ async def test_power_cut_of_an_agent(mosquitto, disk, tmp_path, start_load, make
         await cable.cut()
         await load.goes_on(1)
         await cable.restore()
-        await eventually(lambda: len(cable.acked) > 60, 20)
+        await eventually(lambda: len(cable.acked) > 60)
         found = cut(disk, agent.pid, tmp_path)
         try:
             agent.kill()

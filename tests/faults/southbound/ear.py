@@ -18,7 +18,7 @@ from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import Target
 from tests.support.consumer import Consumer, Said
 from tests.support.mqtt import observing
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 
 class Reading:
@@ -101,25 +101,25 @@ class Ear(Consumer):
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
-    async def hears(self, device: str, *states: str, timeout: float = 30.0) -> dict[str, Any]:
+    async def hears(self, device: str, *states: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the device is said to be in one of these states."""
         await eventually(lambda: self.state(device)["state"] in states, timeout, f"{device} is {states}")
         return self.state(device)
 
-    async def good(self, device: str, tags: Iterable[str], timeout: float = 30.0) -> None:
+    async def good(self, device: str, tags: Iterable[str], timeout: float = PATIENCE) -> None:
         """Wait until the newest reading of each tag is good."""
         wanted = dict.fromkeys(tags, "good")
         await eventually(
             lambda: wanted.items() <= self.qualities(device).items(), timeout, f"every tag of {device} is good"
         )
 
-    async def why(self, device: str, why: str, tags: Sequence[str], timeout: float = 30.0) -> None:
+    async def why(self, device: str, why: str, tags: Sequence[str], timeout: float = PATIENCE) -> None:
         """Wait until each of the tags has been said for this reason."""
         await eventually(
             lambda: {one.tag for one in self.readings(device, why=why)} >= set(tags), timeout, f"{device}: all {why}"
         )
 
-    async def goes_on(self, device: str, tag: str, times: int, timeout: float = 30.0) -> None:
+    async def goes_on(self, device: str, tag: str, times: int, timeout: float = PATIENCE) -> None:
         """Wait until a tag has been said so many times more."""
         before = len(self.readings(device, tag))
         await eventually(
@@ -154,7 +154,7 @@ def keeps_pace(times: Sequence[int], interval_ms: int) -> None:
 async def retained(port: int, topic: str) -> dict[str, Any]:
     """What a consumer that comes only now finds at the broker."""
     async with observing(port, topic) as observer:
-        await eventually(lambda: observer.seen, 5, f"something is retained at {topic}")
+        await eventually(lambda: observer.seen, what=f"something is retained at {topic}")
         first = observer.seen[0]
     assert first.retain
     status: dict[str, Any] = json.loads(first.payload)

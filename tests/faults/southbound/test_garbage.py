@@ -89,9 +89,9 @@ async def test_rubbish_never_becomes_a_value(running: Running) -> None:
             for spell in spells.values():
                 spell.cast()
             for kind, spell in spells.items():
-                await eventually(lambda: spell.left == 0, 30, f"{kind} is over")  # noqa: B023
+                await eventually(lambda: spell.left == 0, what=f"{kind} is over")  # noqa: B023
             for kind in devices:
-                await ear.good(kind, tags, timeout=40)
+                await ear.good(kind, tags)
                 await ear.goes_on(kind, "r0", 2)
             await ear.goes_on("steady", "r0", 5)
             assert (await agent.status())["publishers"]

@@ -34,7 +34,7 @@ async def test_one_illegal_register_costs_one_tag(running: Running) -> None:
         press.refused |= {("holding", 20), ("holding", 39)}
         bad = {"r13", "r20", "r39"}
         quality = {f"r{n}": "bad" if f"r{n}" in bad else "good" for n in range(40)}
-        await eventually(lambda: ear.qualities("press") == quality, 10, "exactly three tags are bad")
+        await eventually(lambda: ear.qualities("press") == quality, what="exactly three tags are bad")
         await ear.goes_on("press", "r20", 10)
         state = await ear.hears("press", "degraded")
     assert "3 of 40 tags are bad" in state["reason"]
@@ -66,7 +66,7 @@ async def test_dead_units_behind_a_gateway_cost_only_themselves(running: Running
             mute, refused = ear.state("unit-2"), ear.state("unit-3")
             units[2].silent, units[3].exception = False, None
             for device in ("unit-2", "unit-3"):
-                await ear.why(device, "recovered", tags, timeout=40)
+                await ear.why(device, "recovered", tags)
                 await ear.hears(device, "online", "degraded")
     assert mute["reason"] == "no answer from unit 2 within 0.3 s"
     assert refused["reason"] == "gateway target device failed to respond"
@@ -102,7 +102,7 @@ async def test_one_bad_node_costs_one_tag(running: Running) -> None:
         quality = {name: "bad" if name == "Tool.Number" else "good" for name in names}
         async with running(devices) as (_, ear):
             for device in devices:
-                await eventually(lambda: ear.qualities(device) == quality, 20, f"one tag of {device} is bad")  # noqa: B023
+                await eventually(lambda: ear.qualities(device) == quality, what=f"one tag of {device} is bad")  # noqa: B023
                 state = await ear.hears(device, "degraded")
                 assert "1 of 17 tags are bad" in state["reason"]
             began = round(time.time() * 1000)

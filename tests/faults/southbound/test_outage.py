@@ -102,7 +102,7 @@ async def test_devices_that_stop_come_back(running: Running, hall: Hall, mosquit
             cable.thaw()
             await press.start()
             for device in devices:
-                await ear.why(device, "recovered", tags[device], timeout=40)
+                await ear.why(device, "recovered", tags[device])
                 await ear.hears(device, "online", "degraded")
             await ear.goes_on("far", "r0", 5)
             await ear.goes_on("press", "r0", 5)

@@ -122,11 +122,11 @@ async def test_what_does_not_change_is_said_again_after_max_silence(running: Run
         async with running(devices) as (_, ear):
             for device, tag in tags.items():
                 await ear.good(device, [tag])
-                await eventually(lambda: len(ear.readings(device, tag, why="heartbeat")) >= 3, 20)  # noqa: B023
+                await eventually(lambda: len(ear.readings(device, tag, why="heartbeat")) >= 3)  # noqa: B023
             memory.fill("holding", 0, [70, 80])
             await plant.do(plant.put("still", said(70.5, at=LONG_AGO)))
             for device, tag in tags.items():
-                await eventually(lambda: ear.newest(device, tag).value in (70, 70.5), 10)  # noqa: B023
+                await eventually(lambda: ear.newest(device, tag).value in (70, 70.5))  # noqa: B023
     for device, tag in tags.items():
         told = ear.readings(device, tag)
         assert told[0].why == "initial", told
@@ -179,7 +179,7 @@ async def test_values_that_are_not_simply_good(running: Running, hall: Hall) -> 
         }
         async with running(devices) as (_, ear):
             for device, table in devices.items():
-                await eventually(lambda: ear.qualities(device).keys() == table["tags"].keys(), 20)  # noqa: B023
+                await eventually(lambda: ear.qualities(device).keys() == table["tags"].keys())  # noqa: B023
             await ear.goes_on("plc", "u64", 5)
             everything = [one for device in devices for one in (*ear.readings(device), *ear.snapshots[device])]
     waiting = "BadWaitingForInitialData"

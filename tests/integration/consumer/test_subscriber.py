@@ -100,7 +100,7 @@ async def test_session_survives_a_broken_connection(mosquitto):
         await eventually(lambda: not subscriber.subscribed.is_set())
         await asyncio.to_thread(publish, mosquitto.port, b"1", b"2")
         await cable.restore()
-        await eventually(lambda: heard.payloads == [b"1", b"2"], 10)
+        await eventually(lambda: heard.payloads == [b"1", b"2"])
         assert heard.interruptions == 0
 
 
@@ -110,7 +110,7 @@ async def test_forgotten_session_is_said(mosquitto):
         mosquitto.kill()
         await eventually(lambda: not subscriber.subscribed.is_set())
         mosquitto.start()
-        await eventually(subscriber.subscribed.is_set, 10)
+        await eventually(subscriber.subscribed.is_set)
         assert heard.interruptions == 1
         await asyncio.to_thread(publish, mosquitto.port, b"later")
         await eventually(lambda: heard.payloads == [b"later"])
@@ -132,7 +132,7 @@ async def test_tls_is_verified(start_mosquitto, tmp_path):
     stranger = Subscriber(Target.of(broker.url, tls=TLSSettings(ca_file=certs.other_ca)), ["#"], Heard())
     async with asyncio.TaskGroup() as group:
         running = group.create_task(stranger.run())
-        reason = await eventually(lambda: stranger.reason, 10)
+        reason = await eventually(lambda: stranger.reason)
         running.cancel()
     assert "CERTIFICATE_VERIFY_FAILED" in str(reason)
 

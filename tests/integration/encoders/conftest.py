@@ -45,7 +45,7 @@ class Machine:
     async def goes_on(self, scans: int) -> None:
         """Wait until it has been asked so often again."""
         goal = self.memory.scans + scans
-        await eventually(lambda: self.memory.scans >= goal, 20, f"{scans} scans more")
+        await eventually(lambda: self.memory.scans >= goal, what=f"{scans} scans more")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ async def state_is(agent: AgentProcess, state: str) -> None:
         route = (await agent.status())["publishers"]["plant"]
         return route["state"] == state and (state == "offline" or route["outbox"]["backlog"] == 0)
 
-    await eventually(there, 30, f"the route is {state}")
+    await eventually(there, what=f"the route is {state}")
 
 
 async def outage(agent: AgentProcess, cable: Proxy, machine) -> None:
@@ -75,7 +75,7 @@ async def test_umh_through_an_outage(mosquitto, machine, tmp_path) -> None:
     async with observing(mosquitto.port, "#") as observer, Proxy("127.0.0.1", mosquitto.port) as cable:
         with agent_with(tmp_path, machine, cable.port, encoder) as agent:
             await agent.start()
-            await eventually(lambda: len(observer.on("umh/")) > 10, 20)
+            await eventually(lambda: len(observer.on("umh/")) > 10)
             await outage(agent, cable, machine)
             assert await agent.stop() == 0
 
@@ -124,7 +124,7 @@ async def test_value_through_an_outage(mosquitto, machine, tmp_path, payload: st
     async with observing(mosquitto.port, "#") as observer, Proxy("127.0.0.1", mosquitto.port) as cable:
         with agent_with(tmp_path, machine, cable.port, encoder) as agent:
             await agent.start()
-            await eventually(lambda: len(observer.on(f"edge/{PRESS}/scan/value")) > 10, 20)
+            await eventually(lambda: len(observer.on(f"edge/{PRESS}/scan/value")) > 10)
             await outage(agent, cable, machine)
             assert await agent.stop() == 0
         left = await current(mosquitto.port)
@@ -158,7 +158,7 @@ async def test_values_of_what_was_removed_are_gone(mosquitto, machine, tmp_path)
     with agent_with(tmp_path, machine, mosquitto.port, encoder) as agent:
         async with observing(mosquitto.port, f"edge/{PRESS}/#") as observer:
             await agent.start()
-            await eventually(lambda: observer.on(f"edge/{PRESS}/lost/value"), 20)
+            await eventually(lambda: observer.on(f"edge/{PRESS}/lost/value"))
         assert await agent.stop() == 0
         del agent.document["devices"]["press"]["tags"]["lost"]
         agent.configure(agent.document)
@@ -172,7 +172,7 @@ async def test_values_of_what_was_removed_are_gone(mosquitto, machine, tmp_path)
 
 
 async def emptied(observer: Observer, topic: str) -> None:
-    await eventually(lambda: any(not one.payload for one in observer.on(topic)), 20, f"{topic} is emptied")
+    await eventually(lambda: any(not one.payload for one in observer.on(topic)), what=f"{topic} is emptied")
 
 
 async def test_a_thousand_tags_at_a_small_window(mosquitto, machine, tmp_path) -> None:
@@ -184,7 +184,7 @@ async def test_a_thousand_tags_at_a_small_window(mosquitto, machine, tmp_path) -
     async with observing(mosquitto.port, "umh/#") as observer:
         with agent_with(tmp_path, machine, mosquitto.port, {"type": "umh"}, version="5") as agent:
             await agent.start()
-            await eventually(lambda: len({one.topic for one in observer.on("umh/")}) == 1000, 20)
+            await eventually(lambda: len({one.topic for one in observer.on("umh/")}) == 1000)
             await machine.goes_on(2)
             assert await agent.stop() == 0
-        await eventually(lambda: not incomplete(observer.on("umh/")), 10, "every record is complete")
+        await eventually(lambda: not incomplete(observer.on("umh/")), what="every record is complete")

@@ -42,7 +42,7 @@ async def finished(verify: Process) -> tuple[int, list[str]]:
 
 async def all_say(audits: Mapping[str, Process], words: str) -> None:
     """Every audit has said it to people."""
-    await eventually(lambda: all(words in one.stderr for one in audits.values()), 30, words)
+    await eventually(lambda: all(words in one.stderr for one in audits.values()), what=words)
 
 
 async def test_one_lost_message_is_named(mosquitto: Mosquitto, machine: Machine, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ async def test_one_lost_message_is_named(mosquitto: Mosquitto, machine: Machine,
             await machine.goes_on(3)
             for name, thief in thieves.items():
                 thief.wants = STOLEN[name]
-            await eventually(lambda: all(thief.stolen for thief in thieves.values()), 20, "one of each is stolen")
+            await eventually(lambda: all(thief.stolen for thief in thieves.values()), what="one of each is stolen")
             await machine.goes_on(3)
             assert await agent.stop() == 0
             await all_say(audits, "agent gw-test is offline")
@@ -131,7 +131,7 @@ async def test_tail_prints_payloads_of_others(mosquitto: Mosquitto) -> None:
         both = {"text": text, "json": objects}
         await all_say(both, "listening to edge/#, plant/+")
         await asyncio.to_thread(publish, mosquitto.port, *said)
-        await eventually(lambda: all("offline" in one.stdout for one in both.values()), 20)
+        await eventually(lambda: all("offline" in one.stdout for one in both.values()))
         [(_, lines), (_, rows)] = [await finished(one) for one in both.values()]
     assert lines[:-1] == ["plant/1 21.5", "plant/2 a historical", "plant/2 b historical"]
     first, second = (json.loads(row) for row in rows[:-1])
@@ -153,9 +153,9 @@ async def test_every_kind_of_fault_is_told(mosquitto: Mosquitto) -> None:
         mark(8, 1, low=6), mark(8, 2, low=6),  # 6 and 7 may still come
     ]  # fmt: skip
     with process(*agent_command("verify", "--url", mosquitto.url, "--topic", "plant/+")) as verify:
-        await eventually(lambda: "listening to edge/#, plant/+" in verify.stderr, 30)
+        await eventually(lambda: "listening to edge/#, plant/+" in verify.stderr)
         await asyncio.to_thread(publish, mosquitto.port, *said)
-        await eventually(lambda: "agent gw is offline" in verify.stderr, 20)
+        await eventually(lambda: "agent gw is offline" in verify.stderr)
         code, lines = await finished(verify)
     assert code == 1
     assert [line.partition(":")[0] for line in lines[:-1]] == [

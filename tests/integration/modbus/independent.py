@@ -61,7 +61,7 @@ async def libmodbus(*arguments: str) -> AsyncIterator[Process]:
     if isinstance(server, str):
         missing(server)
     with process(str(server), *arguments) as running:
-        await eventually(lambda: running.stdout.startswith("ready"), 10, "libmodbus")
+        await eventually(lambda: running.stdout.startswith("ready"), what="libmodbus")
         yield running
 
 
@@ -77,7 +77,7 @@ async def cable(folder: Path) -> AsyncIterator[tuple[Path, Path]]:
         missing("socat")
     ends = folder / "ttyA", folder / "ttyB"
     with process("socat", *(f"pty,raw,echo=0,link={end}" for end in ends)):
-        await eventually(lambda: all(end.exists() for end in ends), 10, "socat")
+        await eventually(lambda: all(end.exists() for end in ends), what="socat")
         yield ends
     for end in ends:
         end.unlink(missing_ok=True)

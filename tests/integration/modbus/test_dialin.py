@@ -49,7 +49,7 @@ class Dtu:
 @asynccontextmanager
 async def dialled(port: int, *introductions: bytes) -> AsyncIterator[list[Dtu]]:
     """DTUs that dial one after the other and say this, some in several pieces."""
-    await eventually(lambda: accepts(port), 10)
+    await eventually(lambda: accepts(port))
     async with asyncio.TaskGroup() as group:
         dtus = []
         for introduction in introductions:
@@ -89,7 +89,7 @@ async def test_several_at_one_port() -> None:
                     except ConnectionLost:
                         return None
 
-                assert await eventually(attempt, 10) == value(config.unit_id, 7)
+                assert await eventually(attempt) == value(config.unit_id, 7)
             assert {ask.unit for ask in first.medium.asked} == {1, 2}
             assert {ask.unit for ask in third.medium.asked} == {3}
     assert len(site.lines) == 3  # the port, and two lines
@@ -161,7 +161,7 @@ async def test_a_dtu_that_comes_again_replaces_itself() -> None:
                         except ConnectionLost:
                             return False
 
-                    await eventually(again, 10)
+                    await eventually(again)
                     assert new.medium.asked
 
 

@@ -226,7 +226,7 @@ async def test_an_adapter_unplugged_and_plugged_in_again(tmp_path: Path) -> None
                 except TransientError:
                     return False
 
-            await eventually(again, 20)
+            await eventually(again)
 
 
 async def test_a_port_belongs_to_one(tmp_path: Path) -> None:

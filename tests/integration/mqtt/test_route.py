@@ -46,7 +46,7 @@ class Wired(Bench):
             await self.clock.advance(stride)
             return condition()
 
-        await eventually(step, 60)
+        await eventually(step)
 
     def store(self, value: int, device: str = "press", *, tag: str = "a") -> None:
         """Into the outbox only: no snapshot repeats it."""

@@ -38,7 +38,7 @@ async def test_a_frozen_server_is_noticed_and_left_in_bounded_time(mode: str, re
     """A server that stands still with its sockets open is lost within seconds, and leaving it does not hang."""
     port = free_port()
     with process(sys.executable, "-m", "tests.integration.opcua.server", str(port)) as server:
-        await eventually(lambda: accepts(port) and "listening" in server.stdout, 30)
+        await eventually(lambda: accepts(port) and "listening" in server.stdout)
         async with collecting(f"opc.tcp://127.0.0.1:{port}", TAGS, mode=mode, timeout="500ms") as notebook:
             await notebook.heard()
             server.signal(signal.SIGSTOP)
@@ -127,7 +127,7 @@ async def test_cancelled_at_any_step_it_leaves_nothing_behind(shared: Plant) -> 
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
-    await eventually(lambda: not sockets(), 2, "all sockets are closed, the server's ends too")
+    await eventually(lambda: not sockets(), what="all sockets are closed, the server's ends too")
 
 
 async def test_cancelled_while_running_it_says_goodbye(shared: Plant) -> None:

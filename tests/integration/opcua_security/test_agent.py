@@ -38,10 +38,10 @@ async def test_what_a_consumer_sees_of_a_server_that_has_to_be_trusted(
     async with hearing(mosquitto.url) as ear:
         with AgentProcess(tmp_path, publishers=publishers, devices={"cnc": device}) as agent:
             await agent.start()
-            await eventually(lambda: ear.readings("cnc", "a", quality="bad", why="offline"), 10, "it is bad")
+            await eventually(lambda: ear.readings("cnc", "a", quality="bad", why="offline"), what="it is bad")
             assert server_pair.thumbprint in str(ear.states["cnc"][-1]["reason"])
             trust(agent, "cnc")
-            await eventually(lambda: ear.readings("cnc", "a", quality="good"), 20, "it is good")
+            await eventually(lambda: ear.readings("cnc", "a", quality="good"), what="it is good")
             assert 'certificate="server",device="cnc"' in await agent.metrics()
             assert await agent.stop() == 0
         assert len(agent.events("opcua.certificate_rejected")) == 1

@@ -170,4 +170,4 @@ def test_broker_ends_with_its_parent():
         words = next(line for line in parent.stdout if line.startswith(b"pid"))
         pid = int(words.split()[-1])
         parent.kill()
-    eventually_sync(lambda: not psutil.pid_exists(pid), 5)
+    eventually_sync(lambda: not psutil.pid_exists(pid))

@@ -215,7 +215,7 @@ async def test_opcua_server_in_all_its_moods(cnc):
         seen = _Seen()
         subscription = await client.create_subscription(50, seen)
         await subscription.subscribe_data_change(node("Axis.Z"))
-        await eventually(lambda: len(set(seen.values)) > 1, 10, "axis moves")
+        await eventually(lambda: len(set(seen.values)) > 1, what="axis moves")
         await subscription.delete()
 
         await device.fail("bad_status", names=["Axis.X"], code="BadSensorFailure")

@@ -140,7 +140,7 @@ class Story:
             await self.counted(0, "NDEATH", 1)
             await eventually(lambda: plant.route.state == "offline")
             plant.read("press", temperature=71.0)  # waits, and becomes history
-            await eventually(lambda: tap_b.connections, 10)
+            await eventually(lambda: tap_b.connections)
             await self.state(1, online=True)
             await self.counted(1, "DDATA", 1, 10)
             births = self.count(1, "NBIRTH")

@@ -41,13 +41,13 @@ class Host:
     async def hears_more(self) -> None:
         """Wait until it has heard of a good many more scans."""
         goal = max(self.heard(), default=0) + 30
-        await eventually(lambda: max(self.heard(), default=0) >= goal, 30)
+        await eventually(lambda: max(self.heard(), default=0) >= goal)
 
 
 async def goes_on(memory: CountingMemory) -> None:
     """Wait until the machine was asked some more."""
     goal = memory.scans + 30
-    await eventually(lambda: memory.scans >= goal, 20)
+    await eventually(lambda: memory.scans >= goal)
 
 
 async def test_nothing_is_lost_between_machine_and_host(tmp_path: Path, mosquitto: Mosquitto):
@@ -91,8 +91,8 @@ async def test_nothing_is_lost_between_machine_and_host(tmp_path: Path, mosquitt
                 unread |= set(range(memory.scans - 2, memory.scans + 3))  # one more may be on its way
             await agent.start()
             last = memory.scans + 30
-            await eventually(lambda: max(host.heard(), default=0) >= last, 30)
-            await eventually(lambda: not _missing(host, last) - unread, 20, "every scan is heard")
+            await eventually(lambda: max(host.heard(), default=0) >= last)
+            await eventually(lambda: not _missing(host, last) - unread, what="every scan is heard")
             assert await agent.stop() == 0
     twice = {scan: times for scan, times in host.heard().items() if len(times) > 1}
     assert twice == {}

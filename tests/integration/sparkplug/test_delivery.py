@@ -54,7 +54,7 @@ async def test_an_outage_becomes_history_after_the_births(
             plant.read("press", a=number, ts=ts)
         broker.start()
         async with observing(broker.port, "spBv1.0/#") as host:
-            await eventually(lambda: 50 in values(host, historical=True), 10)
+            await eventually(lambda: 50 in values(host, historical=True))
             kinds = [one.topic.split("/")[2] for one in host.seen]
             assert kinds[:2] == ["NBIRTH", "DBIRTH"]
             late = [value for value in values(host, historical=True) if value]
@@ -106,11 +106,11 @@ async def test_strict_says_again_what_was_never_proven(make_plant: MakePlant, mo
             tap.freeze()
             for number in (1, 2, 3):
                 plant.read("press", a=number)
-            await eventually(lambda: plant.route.state == "offline", 10)
+            await eventually(lambda: plant.route.state == "offline")
             assert values(host, historical=False) == []
             tap.cut()
             tap.thaw()
-            await eventually(lambda: values(host, historical=True) == [1, 2, 3], 10)
+            await eventually(lambda: values(host, historical=True) == [1, 2, 3])
     assert monitor.ledger.ok, monitor.ledger.violations()
 
 
@@ -139,7 +139,7 @@ async def test_a_number_is_used_per_connect_packet(make_plant: MakePlant, start_
         broker.start()
         async with observing(broker.port, "spBv1.0/#") as host:
             await host.publish(NCMD, REBIRTH)
-            await eventually(lambda: plant.route.state == "online", 10)
+            await eventually(lambda: plant.route.state == "online")
             await host.publish(NCMD, REBIRTH)
             await eventually(lambda: said(host, "NBIRTH"))
             assert said(host, "NBIRTH")[-1].metric("bdSeq").value == 0

@@ -51,9 +51,9 @@ async def test_pysparkplug_is_judged_as_it_is(mosquitto: Mosquitto) -> None:
     monitor = Monitor(SystemClock().now_ms)
     async with Tap(mosquitto.port, monitor).open() as tap, observing(mosquitto.port, "spBv1.0/#") as host:
         with process(python, "-c", NODE, str(tap.port)) as node:
-            await eventually(lambda: any("/DDATA/" in one.topic for one in host.seen), 20, "it has said data")
-            await eventually(lambda: node.returncode is not None, 20)
-        await eventually(lambda: any("/NDEATH/" in one.topic for one in host.seen), 20, "it has said goodbye")
+            await eventually(lambda: any("/DDATA/" in one.topic for one in host.seen), what="it has said data")
+            await eventually(lambda: node.returncode is not None)
+        await eventually(lambda: any("/NDEATH/" in one.topic for one in host.seen), what="it has said goodbye")
     ledger = monitor.ledger
     assert ledger.failed.keys() - CHANCE == FAULTS, [str(one) for one in ledger.violations()]
     assert ledger.passed.keys() >= RIGHT

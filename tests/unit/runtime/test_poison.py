@@ -197,7 +197,7 @@ class PoisonBench(Bench):
             await self.clock.advance(1.0)
             return condition()
 
-        await eventually(step, 60)
+        await eventually(step)
 
     def store(self, value: int, device: str = "press") -> None:
         """Into the outbox only: the next snapshot does not repeat it."""

@@ -51,7 +51,7 @@ async def test_served_over_a_real_socket_and_gone_after_cancel() -> None:
             except httpx.ConnectError:
                 return False
 
-        await eventually(answers, 5)
+        await eventually(answers)
         assert (await client.get("/api/v1/status")).json() == {"agent": {"id": "gw-01"}}
         assert "edge_agent_build_info" in (await client.get("/metrics")).text
         task.cancel()
