@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.faults.northbound.conftest import make_agent, start_load
+from tests.support.load import make_agent, start_load
 
 __all__ = ["make_agent", "start_load"]

@@ -15,10 +15,10 @@ from agent.core.ports import Publisher
 from agent.publishers.mqtt.config import MqttConfig
 from agent.simulator.proxy import Proxy
 from agent.testing.site import SimpleSite
-from tests.faults.northbound.conftest import SCAN, caught_up, offline, route_of
 from tests.interop.aedes import WAYS, AedesBroker, aedes
 from tests.support.certs import Certs, make_certs
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, caught_up, offline, route_of
 from tests.support.waiting import eventually
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.northbound.conftest import caught_up
 from tests.support.consumer import consuming
+from tests.support.load import caught_up
 from tests.support.waiting import eventually
 
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import caught_up
 from tests.support.consumer import consuming
+from tests.support.load import caught_up
 
 
 def back_up(agent, copy):

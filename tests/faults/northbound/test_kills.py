@@ -7,8 +7,8 @@ import os
 import random
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up
 from tests.support.consumer import consuming
+from tests.support.load import all_arrived
 
 KILLS = int(os.environ.get("EDGE_KILLS", "5"))
 SEED = int(os.environ.get("EDGE_SEED", "0")) or random.randrange(1, 1 << 32)
@@ -45,10 +45,7 @@ async def test_kills_at_random_moments(mosquitto, start_load, make_agent):
         await cable.restore()
         await agent.start()
         await consumer.heard(3, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.wrongly_declared_downs() == []
         # the window, and what was acknowledged but not committed yet: half a second at the rate of the backlog, at most
         assert consumer.duplicates <= breaks * (WINDOW + 100)
@@ -69,9 +66,6 @@ async def test_kills_while_the_backlog_is_delivered(mosquitto, start_load, make_
             agent.kill()
             await agent.start()
         await consumer.heard(3, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.duplicates <= 2 * (WINDOW + 25)
         log.warning("%s", consumer.audit.line())

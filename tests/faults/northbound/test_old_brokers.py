@@ -10,10 +10,10 @@ import pytest
 
 from agent.simulator.broker import EmbeddedBroker
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, offline, route_of
 from tests.interop.aedes import aedes
 from tests.support.certs import make_certs
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, caught_up, offline, route_of
 from tests.support.recorder import _Tee
 
 FIVE, OLD = 5, 4  #: protocol levels (MQTT 5: 3.1.2.2; MQTT 3.1.1: 3.1.2.2)

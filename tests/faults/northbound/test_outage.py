@@ -7,8 +7,8 @@ import os
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, offline
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, all_arrived, caught_up, offline
 from tests.support.waiting import eventually
 
 #: How long the broker is away, seconds.
@@ -87,10 +87,7 @@ async def test_broker_stopped_and_started_again(mosquitto, start_load, make_agen
         await eventually(lambda: consumer.interruptions and consumer.subscribed.is_set())
         await cable.restore()
         await consumer.heard(10, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.duplicates <= 20
 
 
@@ -106,10 +103,7 @@ async def test_dead_link_is_noticed_without_a_word(mosquitto, start_load, make_a
         await load.goes_on(0.5)
         cable.thaw()
         await consumer.heard(3, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.duplicates <= 20
 
 

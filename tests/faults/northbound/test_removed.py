@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import caught_up
 from tests.support.consumer import consuming
+from tests.support.load import caught_up
 from tests.support.mqtt import observing
 from tests.support.waiting import eventually
 

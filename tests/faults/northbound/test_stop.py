@@ -7,8 +7,8 @@ import os
 import signal
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, offline
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, all_arrived, offline
 from tests.support.mqtt import observing
 from tests.support.waiting import eventually
 
@@ -78,10 +78,7 @@ async def test_broker_away(mosquitto, start_load, make_agent):
         heard = len(consumer.records)
         await agent.start()
         await consumer.heard(3, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         old = [said for said in consumer.records[heard:] if said.epoch == consumer.epochs[0]]
         assert len(old) == left
         assert all(said.historical for said in old)
@@ -104,10 +101,7 @@ async def test_broker_frozen(mosquitto, start_load, make_agent):
         assert agent.events("agent.stopped")[0]["left"] > 20  # more than the window holds
         await agent.start()
         await consumer.heard(3, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.duplicates <= 20
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN
 from tests.support.consumer import consuming
+from tests.support.load import SCAN
 from tests.support.waiting import eventually
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, offline, route_of
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, caught_up, offline, route_of
 from tests.support.waiting import eventually
 
 STATUS = "edge/agents/gw-test/status"

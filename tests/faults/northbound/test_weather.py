@@ -14,8 +14,8 @@ from contextlib import AsyncExitStack
 import psutil
 import pytest
 
-from tests.faults.northbound.conftest import SCAN, caught_up, route_of
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, caught_up, route_of
 from tests.support.network import WIRE_FAR, Door, HousedAgent, Room, Wire
 from tests.support.waiting import eventually
 

@@ -7,16 +7,9 @@ import random
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import (  # noqa: F401 - fixtures
-    SCAN,
-    caught_up,
-    make_agent,
-    offline,
-    route_of,
-    start_load,
-)
 from tests.faults.outbox.test_disk import fill
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, all_arrived, caught_up, offline, route_of
 from tests.support.loop import make_disk
 from tests.support.waiting import eventually
 
@@ -59,7 +52,7 @@ async def accepts(agent):
     await eventually(over, what="the disk accepts")
 
 
-async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent):  # noqa: F811
+async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent):
     """Nothing is lost that fits the memory: it is written when the disk has room again, and published in its order."""
     load = await start_load(2, tags=60, interval_ms=100)
     async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
@@ -77,14 +70,11 @@ async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent)
         await cable.restore()
         await consumer.heard(10, *load.devices)
         assert len(agent.events("outbox.disk_refused")) == len(agent.events("outbox.disk_ok")) == 1
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.gaps == []
 
 
-async def test_data_flows_through_a_full_disk(mosquitto, disk, start_load, make_agent):  # noqa: F811
+async def test_data_flows_through_a_full_disk(mosquitto, disk, start_load, make_agent):
     """Somebody else's files take every byte: what the broker takes passes all the same, also what waited out a cut."""
     load = await start_load(2, tags=60, interval_ms=100)
     async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
@@ -107,7 +97,7 @@ async def test_data_flows_through_a_full_disk(mosquitto, disk, start_load, make_
         assert consumer.gaps == []
 
 
-async def test_disk_that_turns_read_only_under_an_agent(mosquitto, disk, start_load, make_agent):  # noqa: F811
+async def test_disk_that_turns_read_only_under_an_agent(mosquitto, disk, start_load, make_agent):
     """It is said once, the agent stays up and stops in time; the next start on a sound disk counts in a new epoch."""
     load = await start_load(2, tags=60, interval_ms=100)
     async with consuming(mosquitto.url) as consumer:
@@ -139,7 +129,7 @@ async def test_disk_that_turns_read_only_under_an_agent(mosquitto, disk, start_l
 
 
 @pytest.mark.parametrize("damage", ["a page in the middle", "truncated"])
-async def test_damaged_file_under_an_agent(mosquitto, start_load, make_agent, damage):  # noqa: F811
+async def test_damaged_file_under_an_agent(mosquitto, start_load, make_agent, damage):
     """The agent starts, delivers what can be read, and declares what may be lost; no key means two things."""
     load = await start_load(2, tags=60, interval_ms=50)
     async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:

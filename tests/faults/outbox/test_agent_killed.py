@@ -12,7 +12,6 @@ import random
 
 import pytest
 
-from tests.faults.northbound.conftest import make_agent, start_load  # noqa: F401 - fixtures
 from tests.support.outbox_file import contents
 from tests.support.recorder import Recorder
 
@@ -47,7 +46,7 @@ def _fields(gap):
 
 
 @pytest.mark.timeout(max(240, KILLS * 10))
-async def test_agent_killed_under_load(mosquitto, start_load, make_agent):  # noqa: F811 - fixtures
+async def test_agent_killed_under_load(mosquitto, start_load, make_agent):
     """Missing: none, after each kill; no key means two things; what comes twice is bounded."""
     log.warning("EDGE_SEED=%s gives the same plan", SEED)
     chance = random.Random(SEED)
@@ -83,7 +82,7 @@ async def test_agent_killed_under_load(mosquitto, start_load, make_agent):  # no
 
 
 @pytest.mark.timeout(max(240, KILLS * 10))
-async def test_agent_that_spares_the_flash_killed_under_load(mosquitto, start_load, make_agent):  # noqa: F811
+async def test_agent_that_spares_the_flash_killed_under_load(mosquitto, start_load, make_agent):
     """What is missing is declared as lost, and is no more than was read within 5 s; no key means two things."""
     load = await start_load(4, tags=25, interval_ms=100)
     kills = max(3, KILLS // 6)

@@ -14,8 +14,8 @@ import pytest
 from agent.core.clock import SystemClock
 from agent.outbox import open_outbox
 from agent.settings.outbox import OutboxSettings
-from tests.faults.northbound.conftest import make_agent, route_of, start_load  # noqa: F401 - fixtures
 from tests.faults.outbox.backlog import batch
+from tests.support.load import route_of
 from tests.support.processes import ROOT
 from tests.support.recorder import Recorder
 from tests.support.waiting import eventually
@@ -51,7 +51,7 @@ def test_backlog_beside_live_data(tmp_path, records, readings):
 
 
 @pytest.mark.timeout(LIMIT)
-async def test_agent_replays_a_backlog_beside_live_data(mosquitto, start_load, make_agent):  # noqa: F811
+async def test_agent_replays_a_backlog_beside_live_data(mosquitto, start_load, make_agent):
     """Every record of a long outage reaches the broker, live ones do not wait, the agent's memory stays flat."""
     records = 8_640 if SOAK else 800
     load = await start_load(2, tags=50, interval_ms=100)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
 from tests.support.consumer import consuming
+from tests.support.load import caught_up, offline
 from tests.support.processes import agent_command, process, run_process
 from tests.support.waiting import eventually
 
@@ -37,7 +37,7 @@ async def verifying(port, books):
         said[:] = [await audit.wait(), audit.stdout]
 
 
-async def test_what_a_broker_lost_is_named_and_comes_back(mosquitto, start_load, make_agent, tmp_path):  # noqa: F811
+async def test_what_a_broker_lost_is_named_and_comes_back(mosquitto, start_load, make_agent, tmp_path):
     """`verify` names each device's numbers (exit 1), `outbox resend` sends them, and the books are clean (exit 0)."""
     load = await start_load(2, tags=20, interval_ms=50)
     agent = make_agent(load, mosquitto.port, outbox={"keep_acked": {"age": "10m"}}, replay={"max_rate": "500/s"})

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
 from tests.support.consumer import consuming
 from tests.support.faketime import FakeTime
+from tests.support.load import SCAN, all_arrived, caught_up, offline
 from tests.support.waiting import eventually
 
 HOUR = 3600
@@ -42,7 +42,7 @@ def kept(consumer):
 
 
 @pytest.mark.parametrize("step", [+HOUR, -HOUR])
-async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):  # noqa: F811
+async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):
     """No scan is skipped or doubled, nothing expires, order holds; it is said, and the pace stays the pace."""
     load = await start_load(2, tags=20, interval_ms=100)
     async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
@@ -73,7 +73,7 @@ async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):  
             assert max(live) - min(live) > HOUR * 900 or step < 0
 
 
-async def test_clock_set_back_while_all_is_well(mosquitto, start_load, make_agent, faketime):  # noqa: F811
+async def test_clock_set_back_while_all_is_well(mosquitto, start_load, make_agent, faketime):
     """The session ends, and the next says everything for the time it was read: nothing stands still for an hour."""
     load = await start_load(2, tags=20, interval_ms=100)
     async with consuming(mosquitto.url) as consumer:
@@ -87,10 +87,7 @@ async def test_clock_set_back_while_all_is_well(mosquitto, start_load, make_agen
         await eventually(lambda: len(agent.events("route.online")) == 2)
         await consumer.heard(10, *load.devices)
         now = time.time() * 1000 - HOUR * 1000
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.gaps == []
         assert len(consumer.epochs) == 1
         live = [message for message in messages if not message.get("historical")]
@@ -108,7 +105,7 @@ async def test_clock_set_back_while_all_is_well(mosquitto, start_load, make_agen
             assert all(now - 20_000 < reading["ts"] < now + 5_000 for reading in message["readings"])
 
 
-async def test_boot_without_a_set_clock(mosquitto, start_load, make_agent, faketime):  # noqa: F811
+async def test_boot_without_a_set_clock(mosquitto, start_load, make_agent, faketime):
     """What went out is marked; what waited is put right, in order; what comes after is as ever."""
     load = await start_load(2, tags=20, interval_ms=100)
     faketime.set(-6 * 365 * 24 * HOUR)
@@ -127,10 +124,7 @@ async def test_boot_without_a_set_clock(mosquitto, start_load, make_agent, faket
         before = len(messages)
         await cable.restore()
         await consumer.heard(10, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         waited = [message for message in messages[before:] if message.get("historical")]
         assert len(waited) >= 20
         marked = [message for message in waited if "clock" in message]

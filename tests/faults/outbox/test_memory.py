@@ -8,8 +8,8 @@ import os
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.faults.northbound.conftest import SCAN, caught_up, make_agent, offline, start_load  # noqa: F401 - fixtures
 from tests.support.consumer import consuming
+from tests.support.load import SCAN, caught_up, offline
 from tests.support.memory import Memory
 
 #: Seconds of load in each of its plights.
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @pytest.mark.timeout(240 + 30 * OUTAGE)
-async def test_memory_stays_flat(mosquitto, start_load, make_agent):  # noqa: F811
+async def test_memory_stays_flat(mosquitto, start_load, make_agent):
     """A growing backlog, its replay, a link that hangs and a broker that is killed cost disk, not memory."""
     load = await start_load(4, tags=125, interval_ms=100)
     assert load.rate == 5000

@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from tests.faults.northbound.conftest import SCAN, caught_up, make_agent, route_of, start_load  # noqa: F401 - fixtures
 from tests.support.consumer import consuming
+from tests.support.load import all_arrived, caught_up, route_of
 from tests.support.refusing import RefusingDisk
 from tests.support.waiting import eventually
 
@@ -45,7 +45,7 @@ async def committing(agent, expected):
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
-async def test_nothing_is_lost_that_fits_the_memory(mosquitto, disk, start_load, make_agent, number):  # noqa: F811
+async def test_nothing_is_lost_that_fits_the_memory(mosquitto, disk, start_load, make_agent, number):
     """It is said once, with what to do; the devices are read on; all of it comes when the disk is writable again."""
     load = await start_load(2, tags=60, interval_ms=100)
     async with consuming(mosquitto.url) as consumer:
@@ -62,10 +62,7 @@ async def test_nothing_is_lost_that_fits_the_memory(mosquitto, disk, start_load,
         disk.accept()
         await committing(agent, expected=True)
         await consumer.heard(10, *load.devices)
-        await caught_up(agent)
-        assert await agent.stop() == 0
-        consumer.check()
-        assert consumer.lost_scans(SCAN) == []
+        await all_arrived(agent, consumer)
         assert consumer.gaps == []
         assert len(consumer.epochs) == 1
         (refused,) = agent.events("outbox.disk_refused")
@@ -77,7 +74,7 @@ async def test_nothing_is_lost_that_fits_the_memory(mosquitto, disk, start_load,
 
 
 async def test_what_does_not_fit_the_memory_is_declared(
-    mosquitto, disk, small_ring, start_load, make_agent  # noqa: F811
+    mosquitto, disk, small_ring, start_load, make_agent
 ):  # fmt: skip
     """The consumer is told of each number that went, and of no other."""
     load = await start_load(2, tags=60, interval_ms=100)

@@ -18,8 +18,8 @@ from agent.outbox import SqliteOutbox
 from agent.outbox.pack import unpack
 from agent.settings.outbox import OutboxSettings
 from agent.testing.outbox_contract import backlog, gaps
-from tests.faults.northbound.conftest import caught_up, make_agent, start_load  # noqa: F401 - fixtures
 from tests.faults.outbox.test_agent_killed import unaccounted
+from tests.support.load import caught_up
 from tests.support.loop import Disk, make_disk
 from tests.support.outbox_file import contents
 from tests.support.processes import process
@@ -104,7 +104,7 @@ async def look_again(file, durability, epoch, there):
 
 
 @pytest.mark.parametrize("durability", ["commit", "fsync"])
-async def test_power_cut_of_an_agent(mosquitto, disk, tmp_path, start_load, make_agent, durability):  # noqa: F811
+async def test_power_cut_of_an_agent(mosquitto, disk, tmp_path, start_load, make_agent, durability):
     """After the restart nothing the broker has not acknowledged is missing undeclared, and no key means two things."""
     load = await start_load(2, tags=60, interval_ms=50)
     async with Recorder("127.0.0.1", mosquitto.port) as cable:

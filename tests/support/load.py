@@ -105,6 +105,14 @@ async def caught_up(agent, name="plant", timeout=PATIENCE):
     await eventually(done, timeout, "the backlog is delivered")
 
 
+async def all_arrived(agent, consumer):
+    """The backlog is delivered, the agent stops in order, and the consumer has every scan as the contract says."""
+    await caught_up(agent)
+    assert await agent.stop() == 0
+    consumer.check()
+    assert consumer.lost_scans(SCAN) == []
+
+
 async def offline(agent, name="plant"):
     """Wait until the agent has noticed that its broker is away."""
 
