@@ -1,7 +1,6 @@
 """Every value under its own tag: hundreds of tags of all types from real servers to a real broker, compared one by one.
 
-What the registers hold is written by this test from the standard's words (Modbus: big-endian registers; byte orders as
-docs/configuration.md names them), not by the agent's codec.
+What the registers hold is written by tests/support/registers.py, not by the agent's codec.
 """
 
 from __future__ import annotations
@@ -27,24 +26,8 @@ from tests.integration.opcua.server import Plant as UaPlant
 from tests.support.agent import AgentProcess
 from tests.support.consumer import consuming
 from tests.support.mosquitto import Mosquitto
+from tests.support.registers import FORMATS, ORDERS, registers_of
 from tests.support.waiting import eventually
-
-FORMATS = {
-    "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
-    "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
-}  # fmt: skip
-ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
-
-
-def _registers(kind: str, order: str, value: Any) -> list[int]:
-    """The registers that hold `value`, as they lie on the wire."""
-    data = struct.pack(">" + FORMATS[kind], value)
-    words = [data[at : at + 2] for at in range(0, len(data), 2)]
-    if order in ("CDAB", "DCBA"):
-        words.reverse()
-    if order in ("BADC", "DCBA"):
-        words = [word[::-1] for word in words]
-    return [int.from_bytes(word, "big") for word in words]
 
 
 def _value(kind: str, rng: random.Random) -> Any:
@@ -95,7 +78,7 @@ class Layout:
             order, value = rng.choice(ORDERS), _value(kind, rng)
             self.tags[tag] = {"address": f"{area}:{at}", "type": kind, "byte_order": order}
             self.expected[tag] = value
-            registers = _registers(kind, order, value)
+            registers = registers_of(kind, order, value)
         self.cells[area].update(enumerate(registers, at))
         return len(registers)
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from agent.consumer.audit import Audit
 from agent.consumer.subscriber import Subscriber
@@ -231,10 +231,19 @@ class Consumer:
         assert self.audit.pending() == 0
 
 
+C = TypeVar("C", bound=Consumer)
+
+
 @asynccontextmanager
 async def consuming(url: str) -> AsyncIterator[Consumer]:
     """Subscribe to everything before the body runs; directly at the broker, whatever becomes of the agent's own way."""
-    consumer = Consumer()
+    async with subscribed(url, Consumer()) as consumer:
+        yield consumer
+
+
+@asynccontextmanager
+async def subscribed(url: str, consumer: C) -> AsyncIterator[C]:
+    """What `consuming` does, for any consumer."""
     subscriber = Subscriber(Target.of(url), ["edge/#"], consumer.hear, on_interrupted=consumer.interrupted)
     consumer.subscribed = subscriber.subscribed
     failure: Exception | None = None

@@ -10,27 +10,15 @@ import pytest
 
 from agent.collectors.modbus.collector import ModbusCollector
 from agent.collectors.modbus.config import ModbusConfig
-from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.site import SimpleSite
 from tests.faults.modbus.media import Ask, Medium, medium, value
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import device
+from tests.support.clock import Hasty
 from tests.support.waiting import eventually
 
 BEHIND = ["tcp", "rtu+tcp", "serial rtu", "dtu rtu"]
-
-
-class Hasty(SystemClock):
-    """The machine's clock; `skip` makes minutes pass."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-    def skip(self, seconds: float) -> None:
-        self.ahead += seconds
 
 
 class Units:

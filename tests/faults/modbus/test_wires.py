@@ -189,7 +189,9 @@ async def test_whoever_gives_up_does_not_shift_the_others(name: str) -> None:
                 await eventually(lambda: held)
                 first.cancel()
                 second = group.create_task(shared.ask(1, read(30, timeout=5)))
+                queued = group.create_task(shared.ask(1, read(50, timeout=5)))
                 await asyncio.sleep(0)
+                queued.cancel()
                 peer.script = Ask.truth
                 peer.say(held[0].truth())
             assert holds(second.result(), 1, 30)

@@ -7,16 +7,13 @@ async with hearing(mosquitto.url) as ear:
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
-from agent.consumer.subscriber import Subscriber
-from agent.consumer.target import Target
-from tests.support.consumer import Consumer, Said
+from tests.support.consumer import Consumer, Said, subscribed
 from tests.support.mqtt import observing
 from tests.support.waiting import PATIENCE, eventually
 
@@ -164,18 +161,6 @@ async def retained(port: int, topic: str) -> dict[str, Any]:
 @asynccontextmanager
 async def hearing(url: str) -> AsyncIterator[Ear]:
     """Listen to everything from before the body runs until it is over; then the contract must have held."""
-    ear = Ear()
-    subscriber = Subscriber(Target.of(url), ["edge/#"], ear.hear, on_interrupted=ear.interrupted)
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(subscriber.run(), name="ear")
-        try:
-            async with asyncio.timeout(10):
-                await subscriber.subscribed.wait()
-            yield ear
-            ear.check()
-        except Exception as error:  # noqa: BLE001 - raised again below, not wrapped in a group of one
-            failure = error
-        running.cancel()
-    if failure is not None:
-        raise failure
+    async with subscribed(url, Ear()) as ear:
+        yield ear
+        ear.check()

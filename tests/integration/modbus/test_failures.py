@@ -6,29 +6,17 @@ from collections.abc import AsyncIterator
 import pytest
 from pymodbus.constants import ExcCodes
 
-from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Sample
 from agent.telemetry.metrics import READ_ERRORS, REQUESTS
 from agent.testing.site import SimpleSite
 from tests.integration.modbus.reading import Said, cycle, said, take
 from tests.integration.modbus.servers import Ask, device, plant, scripted
+from tests.support.clock import Hasty
 from tests.support.waiting import eventually
 
 ILLEGAL = "BadConfigurationError"
 PROBE_SECONDS = 60.0  # longer than the first two waits between probes
-
-
-class Hasty(SystemClock):
-    """The machine's clock; `skip` makes minutes pass."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-    def skip(self, seconds: float) -> None:
-        self.ahead += seconds
 
 
 def requests(name: str) -> float:
@@ -320,7 +308,8 @@ async def test_a_connection_closed_while_idle_is_made_again() -> None:
 
 async def test_a_slow_device_skips_cycles() -> None:
     """A device slower than its interval: cycles are skipped and counted, times are those of the answers."""
-    async with plant() as running, SimpleSite() as site:
+    clock = Hasty()
+    async with plant() as running, SimpleSite(clock=clock) as site:
         release = asyncio.Semaphore(0)
 
         async def wait() -> None:
@@ -333,13 +322,12 @@ async def test_a_slow_device_skips_cycles() -> None:
             async with asyncio.TaskGroup() as group:
                 late = group.create_task(take(samples))
                 await eventually(lambda: len(running.memory.asked) == 2)
-                asked_at = SystemClock().now_ms()
-                start = asyncio.get_running_loop().time()
-                await eventually(lambda: asyncio.get_running_loop().time() - start > 0.18)
+                asked_at = clock.now_ms()
+                clock.skip(0.18)
                 for _ in range(9):
                     release.release()
             sample = late.result()
-            assert sample.answers[0].ts >= asked_at + 170
+            assert sample.answers[0].ts >= asked_at + 180
             after = await take(samples)
     assert after.skipped >= 2
     assert after.achieved_ms == (after.skipped + 1) * 50

@@ -9,23 +9,7 @@ from agent.core.errors import ConnectionLost
 from agent.testing.site import SimpleSite
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import Memory, device, plant
-
-WORDS = {
-    "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q", "float32": "f",
-    "float64": "d",
-}  # fmt: skip
-ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
-
-
-def encode(kind: str, value: float, order: str) -> list[int]:
-    """Registers that hold a value, made the way the definition of the orders says it."""
-    data = struct.pack(">" + WORDS[kind], value)
-    words = [data[at : at + 2] for at in range(0, len(data), 2)]
-    if order in ("CDAB", "DCBA"):
-        words.reverse()
-    if order in ("BADC", "DCBA"):
-        words = [word[::-1] for word in words]
-    return [int.from_bytes(word, "big") for word in words]
+from tests.support.registers import FORMATS, ORDERS, registers_of
 
 
 def value_of(kind: str, rng: random.Random) -> float:
@@ -54,7 +38,7 @@ async def test_five_hundred_tags_of_every_kind() -> None:
             values[area][offset] = rng.getrandbits(1)
             truth[name] = bool(values[area][offset])
         else:
-            kind = rng.choice([*WORDS, "bool", "string"])
+            kind = rng.choice([*FORMATS, "bool", "string"])
             order = rng.choice(ORDERS)
             tag |= {"byte_order": order, "type": kind}
             if kind == "bool":
@@ -70,7 +54,7 @@ async def test_five_hundred_tags_of_every_kind() -> None:
                 tag["length"], size, truth[name] = 6, 3, text
             else:
                 truth[name] = exact = value_of(kind, rng)
-                words = encode(kind, exact, order)
+                words = registers_of(kind, order, exact)
                 values[area][offset : offset + len(words)] = words
                 size = len(words)
         tags[name] = tag

@@ -1,0 +1,20 @@
+"""A clock for tests that talk to real sockets, where waits are real but minutes are not waited for."""
+
+from __future__ import annotations
+
+from agent.core.clock import SystemClock
+
+
+class Hasty(SystemClock):
+    """The machine's clock; `skip` makes minutes pass."""
+
+    ahead = 0.0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + round(self.ahead * 1000)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def skip(self, seconds: float) -> None:
+        self.ahead += seconds
