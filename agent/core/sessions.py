@@ -1,4 +1,4 @@
-"""Which broker sessions were this run's own: routes of one agent are not strangers to each other."""
+"""Which broker sessions were this run's own: neither routes of one agent nor its own attempts are strangers to it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,28 @@ REMEMBERED = 100
 
 
 class Sessions:
-    """Names of the sessions in which a route of this run has said that the agent is online."""
+    """Names under which a route of this run says whether the agent is online, or may have it said by a broker.
+
+    A CONNECT that was given up may still reach its broker, from a link that hung for a while: then the broker says its
+    will, although nobody was ever online under that name.
+    """
 
     def __init__(self) -> None:
-        self._of: dict[str, deque[str]] = {}
+        self._begun: dict[str, deque[str]] = {}
+        self._spoken: dict[str, deque[str]] = {}
+
+    def begun(self, route: str, session: str) -> None:
+        """The route is about to connect, with a will under this name."""
+        self._begun.setdefault(route, deque(maxlen=REMEMBERED)).append(session)
 
     def spoke(self, route: str, session: str) -> None:
         """The route is about to say online under this name."""
-        self._of.setdefault(route, deque(maxlen=REMEMBERED)).append(session)
+        self._spoken.setdefault(route, deque(maxlen=REMEMBERED)).append(session)
 
     def newest(self, route: str) -> str | None:
-        """The last one of the route; None where it has not spoken yet."""
-        spoken = self._of.get(route)
+        """The last one in which the route spoke; None where it has not spoken yet."""
+        spoken = self._spoken.get(route)
         return spoken[-1] if spoken else None
 
     def __contains__(self, session: str) -> bool:
-        return any(session in spoken for spoken in self._of.values())
+        return any(session in names for of in (self._begun, self._spoken) for names in of.values())

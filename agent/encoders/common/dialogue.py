@@ -94,6 +94,7 @@ class StatusDialogue:
         self._now_ms = now_ms
         self._rivals = rivals
         self._before = route.sessions.newest(route.name)
+        route.sessions.begun(route.name, session)
         self.conflict: str | None = None  #: session of another agent that writes our status
         self._route = route
         self._image = image

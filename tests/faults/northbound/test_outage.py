@@ -49,7 +49,7 @@ async def test_broker_away_and_agent_killed_meanwhile(mosquitto, start_load, mak
         await consumer.heard(5)
         assert await agent.stop() == 0
 
-        consumer.check()
+        await consumer.check()
         assert consumer.lost_scans(SCAN) == []
         assert consumer.wrongly_declared_downs() == []
         assert overtaken(consumer) == [] or order == "live_first"
@@ -100,9 +100,14 @@ async def test_dead_link_is_noticed_without_a_word(mosquitto, start_load, make_a
         await consumer.heard(3, *load.devices)
         cable.freeze()
         await offline(agent)
+        await eventually(
+            lambda: any("did not answer" in one["reason"] for one in agent.events("route.offline")),
+            what="a CONNECT was given up, and is still under way",
+        )
         await load.goes_on(0.5)
         cable.thaw()
         await consumer.heard(3, *load.devices)
+        assert agent.events("route.conflict") == []
         await all_arrived(agent, consumer)
         assert consumer.duplicates <= 20
 
@@ -119,7 +124,7 @@ async def test_dead_broker_costs_another_publisher_nothing(mosquitto, start_load
         await agent.start()
         await consumer.heard(10, *load.devices)
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert consumer.lost_scans(SCAN) == []
         # what was read before the first connection stood is history, and nothing else
         online = consumer.agents["gw-test"][0]["ts"]

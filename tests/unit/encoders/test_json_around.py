@@ -269,6 +269,22 @@ def test_who_speaks_between_our_sessions_is_a_conflict(stage: Stage) -> None:
     assert [line["event"] for line in logs] == ["route.conflict"]
 
 
+def test_a_connect_that_was_given_up_is_ours(stage: Stage) -> None:
+    """A link that hung lets it through later, and the broker says its will: no stranger, and put right at once."""
+    sessions = Sessions()
+    stage.online(stage.begin(sessions=sessions))
+    given_up = stage.begin(sessions=sessions)
+    assert given_up.will is not None
+    present = stage.begin(sessions=sessions)
+    stage.online(present)
+    with capture_logs() as logs:
+        assert present(Incoming(topic=STATUS, payload=given_up.will.payload, retain=True)) == []
+        [answer] = present(Incoming(topic=STATUS, payload=given_up.will.payload))
+    assert (said(answer)["state"], said(answer)["session"]) == ("online", present.session)
+    assert present.conflict is None
+    assert not logs
+
+
 def test_a_lasting_conflict_is_said_rarely() -> None:
     """Agents that put each other out begin a session every other second: once a minute says how often."""
     now = 0.0
