@@ -80,7 +80,7 @@ async def measure(
     """Run an agent on `devices` with a mosquitto of its own. `hear` is told all that arrives there, until the end."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker = Mosquitto(folder, "max_queued_messages 0")
+        broker = Mosquitto(folder)
         broker.start()
         stack.callback(broker.stop)
         if hear is not None:

@@ -174,7 +174,7 @@ async def test_every_value_arrives_under_its_own_tag(
             await eventually(complete, what="every tag of every device was good once")
             assert await agent.stop() == 0
         listening.cancel()
-        consumer.check()
+        await consumer.check()
     assert server.largest_read <= 100
     for device, layout in (("plc-1", one), ("plc-2", other)):
         assert {tag: reading["value"] for tag, reading in newest[device].items()} == layout.expected

@@ -163,5 +163,5 @@ async def test_an_agent_over_websocket_in_tls(
         await consumer.heard(3, *load.devices, timeout=40)
         await caught_up(agent, "ws")
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert consumer.lost_scans(SCAN) == []

@@ -4,7 +4,7 @@ Two books are kept: the product's own audit, and plain lists that share no code 
 
     async with consuming(mosquitto.url) as consumer:
         await consumer.heard(20, "dev-1")
-        consumer.check()
+        await consumer.check()
 """
 
 from __future__ import annotations
@@ -219,8 +219,13 @@ class Consumer:
                     wrong.append(f"{device} {epoch} ended with {last}: {gap}")
         return wrong
 
-    def check(self) -> None:
+    async def complete(self) -> None:
+        """Wait until no number is open: a broker passes on a little later what it has acknowledged."""
+        await eventually(lambda: not self.unaccounted(), what="every number is accounted for")
+
+    async def check(self) -> None:
         """Nothing missing, nothing twice as if it were new, everything in its order."""
+        await self.complete()
         assert self.two_faced == []
         assert self.disorder() == []
         assert self.without_snapshot() == []
@@ -250,7 +255,7 @@ async def subscribed(url: str, consumer: C) -> AsyncIterator[C]:
     async with asyncio.TaskGroup() as group:
         running = group.create_task(subscriber.run(), name="consumer")
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await consumer.subscribed.wait()
             yield consumer
         except Exception as error:  # noqa: BLE001 - raised again below, not wrapped in a group of one

@@ -109,7 +109,7 @@ async def all_arrived(agent, consumer):
     """The backlog is delivered, the agent stops in order, and the consumer has every scan as the contract says."""
     await caught_up(agent)
     assert await agent.stop() == 0
-    consumer.check()
+    await consumer.check()
     assert consumer.lost_scans(SCAN) == []
 
 

@@ -38,7 +38,7 @@ async def test_drops_are_declared_exactly(mosquitto, start_load, make_agent, whe
         await caught_up(agent)
         assert await agent.stop() == 0
 
-        consumer.check()
+        await consumer.check()
         gaps = [gap for gap in consumer.gaps if gap["kind"] == "dropped"]
         assert sum(gap["records"] for gap in gaps) > 40
         assert {gap["device"] for gap in gaps} == set(load.devices)

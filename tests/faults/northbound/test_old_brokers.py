@@ -87,7 +87,7 @@ async def test_nothing_is_lost_at_a_3_1_1_broker(tmp_path, start_load, make_agen
             assert cable.levels == [FIVE, OLD]  # what a closed connection means is known over the restart
             assert await agent.stop() == 0
             assert {status["mqtt"] for status in consumer.agents["gw-test"] if "mqtt" in status} == {"3.1.1"}
-            consumer.check()
+            await consumer.check()
             assert consumer.lost_scans(SCAN) == []
             assert consumer.wrongly_declared_downs() == []
             assert consumer.duplicates <= 2 * (20 + 100)

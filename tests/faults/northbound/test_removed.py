@@ -43,7 +43,7 @@ async def test_removed_while_stopped(mosquitto, start_load, make_agent):
         assert (json.loads(last)["state"], end) == ("removed", b"")
         assert await retained(mosquitto.port) == {f"{kept}/status", f"{kept}/tags", "edge/agents/gw-test/status"}
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
 
 
 async def test_removed_with_a_backlog(mosquitto, start_load, make_agent):
@@ -71,5 +71,5 @@ async def test_removed_with_a_backlog(mosquitto, start_load, make_agent):
         assert json.loads(consumer.topics[f"{gone}/status"][-2])["state"] == "removed"
         assert not any(topic.startswith(gone) for topic in await retained(mosquitto.port))
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert ("dev-1", consumer.epochs[0]) in consumer.down()

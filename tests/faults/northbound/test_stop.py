@@ -32,7 +32,7 @@ async def test_drains_says_offline_and_declares_the_time_between(mosquitto, star
         await agent.start()
         await consumer.heard(5, *load.devices)
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         said = json.loads(await retained(mosquitto.port, STATUS))
         assert said["state"] == "offline"
         assert agent.events("agent.stopped")[0]["left"] == 0
@@ -45,7 +45,7 @@ async def test_drains_says_offline_and_declares_the_time_between(mosquitto, star
         await agent.start()
         await consumer.heard(5, *load.devices)
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert len(consumer.epochs) == 2
         assert consumer.lost_scans(SCAN) == []
         for device, last in before.items():

@@ -43,7 +43,7 @@ async def test_a_route_that_is_cut_off_leaves_the_agent_online(mosquitto, start_
         assert consumer.lost_scans(SCAN) == []
         assert consumer.two_faced == []
         assert consumer.disorder() == []
-        assert consumer.unaccounted() == []
+        await consumer.complete()
         assert "missing=0" in consumer.audit.line()
         assert [str(one) for one in consumer.audit.findings()] == []
 

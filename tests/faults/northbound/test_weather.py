@@ -134,7 +134,7 @@ async def test_bad_weather(mosquitto, start_load, tmp_path):
             breaks = await weather.connections()
             assert await agent.stop() == 0
 
-        consumer.check()
+        await consumer.check()
         assert consumer.lost_scans(SCAN) == []
         assert wire.lost > 0
         # the window, and what was acknowledged but not committed yet: half a second at the rate of the backlog, at most

@@ -92,7 +92,7 @@ async def test_data_flows_through_a_full_disk(mosquitto, disk, start_load, make_
         await caught_up(agent)
         assert filler.exists()
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert consumer.lost_scans(SCAN) == []
         assert consumer.gaps == []
 
@@ -154,7 +154,7 @@ async def test_damaged_file_under_an_agent(mosquitto, start_load, make_agent, da
         assert len(came) >= left / 4
         lost = {(gap["device"], gap["epoch"]) for gap in consumer.gaps if gap["kind"] == "lost"}
         assert lost == {(device, first) for device in load.devices}
-        assert consumer.unaccounted() == []
+        await consumer.complete()
         assert consumer.two_faced == []
         assert consumer.disorder() == []
         assert "missing=0" in consumer.audit.line()

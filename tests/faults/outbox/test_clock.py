@@ -65,7 +65,7 @@ async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):
         (said,) = agent.events("agent.clock_stepped")
         assert abs(said["seconds"] - step) < 5
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert consumer.lost_scans(SCAN) == []
         assert consumer.gaps == []
         for device in load.devices:

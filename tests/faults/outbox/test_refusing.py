@@ -94,7 +94,7 @@ async def test_what_does_not_fit_the_memory_is_declared(
         await caught_up(agent)
         dropped = (await route_of(agent))["outbox"]["dropped_records"]
         assert await agent.stop() == 0
-        consumer.check()
+        await consumer.check()
         assert {gap["kind"] for gap in consumer.gaps} == {"overflow"}
         assert sorted(gap["device"] for gap in consumer.gaps) == sorted(load.devices)
         assert sum(gap["records"] for gap in consumer.gaps) == dropped

@@ -125,9 +125,9 @@ class Ear(Consumer):
 
     # --- the contract -------------------------------------------------------------------------------------------------
 
-    def check(self) -> None:
+    async def check(self) -> None:
         """Also: the time of a tag never falls, a bad value is null and says why it is bad, a good one is a value."""
-        super().check()
+        await super().check()
         for device, said in self._said.items():
             past = {record.seq for record in self.fresh if record.device == device and record.historical}
             by_tag: dict[str, list[Reading]] = {}
@@ -163,4 +163,4 @@ async def hearing(url: str) -> AsyncIterator[Ear]:
     """Listen to everything from before the body runs until it is over; then the contract must have held."""
     async with subscribed(url, Ear()) as ear:
         yield ear
-        ear.check()
+        await ear.check()
