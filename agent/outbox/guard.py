@@ -55,3 +55,22 @@ def own(path: Path) -> int:
         os.close(lock)
         raise PermanentError(f"{path} is in use by another process", "give every agent its own data_dir") from error
     return lock
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of the body, or nothing. Raises what SQLite raises; see :func:`translated`."""
+    roll_back(db)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        roll_back(db)
+        raise
+
+
+def roll_back(db: sqlite3.Connection) -> None:
+    """Leave the transaction, if there is one: also that of an earlier failure that could not be rolled back then."""
+    if db.in_transaction:
+        db.execute("ROLLBACK")

@@ -7,7 +7,7 @@ database in memory, bounded by the same `max_bytes`: give it one that fits the m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agent.core.ports import Memo, OutboxStats, Reader
 from agent.outbox.clerk import Clerk
 from agent.outbox.cut import Packer
 from agent.outbox.door import door, socket_path
+from agent.outbox.guard import boot_id
 from agent.outbox.pack import unpack
 from agent.outbox.reader import LaneReader
 from agent.outbox.state import State
@@ -37,13 +38,14 @@ class SqliteOutbox:
 
     def __init__(
         self, path: Path | None, *, name: str, settings: OutboxSettings, clock: Clock,
-        max_record_bytes: int = 96 << 10, reachable: bool = False,
+        max_record_bytes: int = 96 << 10, reachable: bool = False, boot: Callable[[], str] = boot_id,
     ) -> None:  # fmt: skip
         self._name = name
         self._path = None if settings.durability == "memory" else path
         self._settings = settings
         self._clock = clock
         self._max_record_bytes = max_record_bytes
+        self._boot = boot
         self._state = State(settings, clock)
         self.memo: Memo = self._state.memo  #: the same object for ever
         self._writer: Writer | None = None
@@ -57,7 +59,7 @@ class SqliteOutbox:
             self._begin_again()
         self._opened = True
         worker = Worker(f"outbox-{self._name}")
-        store = Store(self._path, self._settings.durability, max_bytes=self._settings.max_bytes)
+        store = Store(self._path, self._settings.durability, max_bytes=self._settings.max_bytes, boot=self._boot)
         writer = Writer(self._state, store, worker, name=self._name, notify=self._notify)
         error: Exception | None = None
         try:

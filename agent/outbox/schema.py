@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.core.errors import PermanentError
+from agent.outbox.guard import transaction
 from agent.outbox.job import Damaged
 from agent.telemetry.logging import get_logger
 
@@ -81,12 +82,11 @@ def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability) -
         raise PermanentError("this build of SQLite cannot switch secure_delete off", "use another build of SQLite")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
-        db.execute("BEGIN IMMEDIATE")
-        for table in TABLES.split(";")[:-1]:
-            db.execute(table)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {VERSION}")
-        db.execute("COMMIT")
+        with transaction(db):
+            for table in TABLES.split(";")[:-1]:
+                db.execute(table)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
         return
     if path is not None and path.stat().st_size <= _CHECKED_WHOLE:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -97,16 +97,10 @@ def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability) -
 
 
 def _upgrade(db: sqlite3.Connection, path: Path | None, version: int) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for statement in UPGRADES[version]:
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {version + 1}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     log.info("outbox.upgraded", file=str(path), version=version + 1)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from agent.core.flow import Batch
-from agent.outbox.guard import translated
+from agent.outbox.guard import transaction, translated
 from agent.outbox.job import Row
 from agent.outbox.pack import pack_batch, squeezed
 from agent.outbox.restamp import offset_of, restamped
@@ -94,12 +94,5 @@ class Restamper:
 
 
 def _update(db: sqlite3.Connection, updates: Sequence[tuple[bytes, int, int, int]]) -> None:
-    with translated():
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            db.executemany("UPDATE records SET content = ?, size = ?, ts = ? WHERE id = ?", updates)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+    with translated(), transaction(db):
+        db.executemany("UPDATE records SET content = ?, size = ?, ts = ? WHERE id = ?", updates)

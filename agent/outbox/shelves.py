@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from agent.outbox.ask import Aside, Done, Heap, Listing, Which
-from agent.outbox.guard import translated
+from agent.outbox.guard import transaction, translated
 from agent.outbox.job import Row
 from agent.outbox.streams import StoredStream
 
@@ -138,7 +137,7 @@ def choose(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
 def put_back(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
     """Records of a shelf wait again; what was moved. One transaction. Raises DiskRefused or Damaged."""
     rows = choose(db, shelf, which)
-    with translated(), _transaction(db):
+    with translated(), transaction(db):
         for chunk in _numbers(rows):
             db.executemany(
                 "INSERT OR IGNORE INTO records SELECT id, stream, NULL, seq, ts, size, readings, content"  # noqa: S608
@@ -152,7 +151,7 @@ def put_back(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
 def discard(db: sqlite3.Connection, which: Which) -> list[Row]:
     """Records leave the quarantine for good (they were declared lost when they got there)."""
     rows = choose(db, "quarantine", which)
-    with translated(), _transaction(db):
+    with translated(), transaction(db):
         for chunk in _numbers(rows):
             db.executemany("DELETE FROM quarantine WHERE id = ?", chunk)
     return rows
@@ -183,17 +182,3 @@ def done(rows: Sequence[Row]) -> Done:
 def _numbers(rows: Sequence[Row]) -> Iterator[list[tuple[int]]]:
     for start in range(0, len(rows), 500):
         yield [(row.row,) for row in rows[start : start + 500]]
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    if db.in_transaction:  # an earlier failure that could not be rolled back then
-        db.execute("ROLLBACK")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.core.flow import Batch, Gap
 from agent.outbox.ballast import Ballast, free_bytes
-from agent.outbox.guard import boot_id, own, translated
+from agent.outbox.guard import boot_id, own, roll_back, transaction, translated
 from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row, runs
 from agent.outbox.pack import Undecodable, unpack
 from agent.outbox.place import identity, written_anew
@@ -166,22 +166,16 @@ class Store:
     def _write(self, job: Job, first: Sequence[tuple[str, list[tuple[object, ...]]]]) -> Committed:
         with translated(self._path):
             db = self.db
-            if db.in_transaction:  # an earlier failure that could not be rolled back then
-                db.execute("ROLLBACK")
+            roll_back(db)  # `synchronous` cannot be changed within a transaction
             # After a power cut a run and its streams must be known, or nobody could declare what else was lost.
             spared = self._durability == "commit"
             if spared and (first or job.new_streams):
                 db.execute("PRAGMA synchronous = FULL")
-            db.execute("BEGIN IMMEDIATE")
             try:
-                for statement, rows in first:
-                    db.executemany(statement, rows)
-                self._apply(db, job)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+                with transaction(db):
+                    for statement, rows in first:
+                        db.executemany(statement, rows)
+                    self._apply(db, job)
             finally:
                 if spared and not db.in_transaction:
                     db.execute("PRAGMA synchronous = NORMAL")

@@ -27,9 +27,10 @@ def clock():
 
 @pytest.fixture
 def make(tmp_path, clock):
-    def make(folder="", **settings):
+    def make(folder="", boot="same", **settings):
         policy = OutboxSettings.model_validate({"min_free_disk": "0B", **settings})
-        return SqliteOutbox(tmp_path / folder / "route.sqlite", name="route", settings=policy, clock=clock)
+        path = tmp_path / folder / "route.sqlite"
+        return SqliteOutbox(path, name="route", settings=policy, clock=clock, boot=lambda: boot)
 
     return make
 
@@ -125,18 +126,15 @@ async def test_a_clock_that_went_back_makes_no_negative_gap(make, clock):
         ("fsync", "other", ["down"]),
     ],
 )
-async def test_an_unclean_power_loss_declares_the_tail(make, tmp_path, monkeypatch, durability, boot, kinds):
+async def test_an_unclean_power_loss_declares_the_tail(make, tmp_path, durability, boot, kinds):
     """Killed on the same boot nothing committed is lost; after another boot, with `commit`, the tail may be."""
-    monkeypatch.setattr("agent.outbox.store.boot_id", lambda: "one")
-    monkeypatch.setattr(Store.__init__, "__kwdefaults__", {"boot": lambda: "same"})
     outbox = make(durability=durability)
     async with outbox.open():
         outbox.append(batch("a"))
         await outbox.flush()
         (stream,) = outbox.streams()
         shutil.copytree(tmp_path, tmp_path / "copy", ignore=shutil.ignore_patterns("copy"))
-    monkeypatch.setattr(Store.__init__, "__kwdefaults__", {"boot": lambda: boot})
-    found = gaps(await declared(make("copy", durability=durability)))
+    found = gaps(await declared(make("copy", boot, durability=durability)))
     assert [gap.kind for gap in found] == kinds
     assert found[0].reason == "agent ended without saying so"
     for gap in found[1:]:
