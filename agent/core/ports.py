@@ -173,6 +173,9 @@ class Reader(Protocol):
     def retry(self, record: Record, /) -> None:
         """Refused for now: it comes again as backlog, `historical`, before later rows that were not handed out yet."""
 
+    def put_off(self, record: Record, /) -> None:
+        """Not in this session: it waits on the disk for the next reader, and nobody holds it in memory meanwhile."""
+
 
 # --- northbound -------------------------------------------------------------------------------------------------------
 

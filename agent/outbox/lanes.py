@@ -33,6 +33,7 @@ class Lanes:
         self.flight: dict[int, Record] = {}
         self.left = left  #: rows in the ranges
         self.historical_in_flight = 0
+        self.put_off = 0  #: handed out, not sent, and left for the next reader
         self._ranges: deque[list[int]] = deque([[1, last_row]] if last_row else [])
         self._max_bytes = max_bytes
         self._max_records = max_records
@@ -148,12 +149,17 @@ class Lanes:
         taken = []
         for row in rows:
             record = self.live.pop(row, None)
-            if record is None:
+            if record is None and self._is_ahead(row):
                 self.skipped()
+            elif record is None:
+                self.put_off -= 1
             else:
                 self._left_live(record)
                 taken.append(record)
         return taken
+
+    def _is_ahead(self, row: int) -> bool:
+        return any(low <= row <= high for low, high in self._ranges)
 
     def restore(self, rows: Iterable[int], taken: list[Record]) -> None:
         """`withdraw` undone."""

@@ -149,7 +149,7 @@ class SqliteOutbox:
         oldest = state.oldest[1] if state.oldest is not None else state.ring.oldest_ts
         backlog = state.records
         if state.lanes is not None:
-            backlog = state.lanes.left + state.late + state.lanes.historical_in_flight
+            backlog = state.late + state.lanes.left + state.lanes.historical_in_flight + state.lanes.put_off
         return OutboxStats(
             records=state.records,
             bytes=state.bytes,

@@ -168,3 +168,7 @@ class LaneReader:
         if not self.closed and self._lanes.landed(record):
             self._lanes.to_backlog(record.row)
             self.notify()
+
+    def put_off(self, record: Record, /) -> None:
+        if not self.closed and self._lanes.landed(record):
+            self._lanes.put_off += 1

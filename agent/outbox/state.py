@@ -200,7 +200,7 @@ class State:
     def flowing(self) -> bool:
         """Whether what is written now is not there to stay: rows wait to go, or a broker has taken all there was."""
         lanes = self.lanes
-        taken = lanes is not None and lanes.next_range is None and not lanes.live and not lanes.flight
+        taken = lanes is not None and lanes.next_range is None and not (lanes.live or lanes.flight or lanes.put_off)
         return taken or bool(self.acked or self.doomed or self.refused)
 
     def spills(self, now: float) -> bool:

@@ -158,9 +158,10 @@ class Cut:
     async def _backlog(self, reader: Reader) -> None:
         bucket = TokenBucket(self._plan.rate, self._clock.monotonic())
         while True:
-            began, sent = self._clock.monotonic(), 0
+            began, sent = 0.0, 0
             while sent == 0 or reader.backlog_left:
                 for record in await reader.backlog(BACKLOG_TAKE):
+                    began = began or self._clock.monotonic()
                     if delay := bucket.take(self._clock.monotonic()):
                         await self._clock.sleep(delay)
                     await self._backlog_room.acquire()
@@ -169,7 +170,7 @@ class Cut:
                         self._backlog_room.release()
                     else:
                         outcome.add_done_callback(partial(_release, self._backlog_room))
-                    sent += 1
+                        sent += 1
             self._backlog_done(sent, began)
 
     async def _in_order(self, reader: Reader) -> None:
@@ -180,8 +181,7 @@ class Cut:
                 for record in await reader.backlog(BACKLOG_TAKE):
                     if delay := bucket.take(self._clock.monotonic()):
                         await self._clock.sleep(delay)
-                    await self._deliver(record, reader)
-                    sent += 1
+                    sent += await self._deliver(record, reader) is not None
             if sent:
                 self._backlog_done(sent, began)
             for record in await reader.live(LIVE_TAKE):
@@ -194,6 +194,7 @@ class Cut:
     async def _deliver(self, record: Record, reader: Reader) -> Future[None] | None:
         """Hand one record to the broker; None where its device is parked, or nobody will ever take it."""
         if self._parked and record.stream.device in self._parked:
+            reader.put_off(record)
             return None
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
@@ -214,6 +215,7 @@ class Cut:
         if device not in self._waited:
             self._waited.add(device)
             self._parked[device] = self._clock.monotonic() + self._suspects.patience(device)
+            reader.put_off(record)
             return None
         if self._flying:
             await asyncio.wait(self._flying)
@@ -283,6 +285,7 @@ class Cut:
             self._quarantine(record, reader, f"{error.reason}, {attempts} times")
         elif retry_after >= PARKING or len(self._later) >= MAX_WAITING:
             self._parked[device] = self._clock.monotonic() + retry_after
+            reader.put_off(record)
         else:
             self._later.append((self._clock.monotonic() + retry_after, record))
 

@@ -107,12 +107,14 @@ class ScriptedOutbox:
     @property
     def stats(self) -> OutboxStats:
         kept = [*self._kept.values(), *self._waiting]
-        historical = [one for one in self._reader.flight.values() if one.historical] if self._reader else []
+        reader = self._reader
+        off = [row for row in reader.told if row in self._kept and row not in reader.flight] if reader else []
+        historical = [one for one in reader.flight.values() if one.historical] if reader else []
         return OutboxStats(
             records=len(kept),
             bytes=sum(one.size for one in kept),
             oldest_ts=kept[0].ts if kept else None,
-            backlog=len(kept) if self._reader is None else self._reader.backlog_left + len(historical),
+            backlog=len(kept) if reader is None else reader.backlog_left + len(historical) + len(off),
             quarantined=len(self.rejected),
             dropped_records=self._dropped,
             committing=self._accepting,
@@ -132,7 +134,8 @@ class ScriptedOutbox:
             for old in [one for one in self._kept.values() if one.seq]:
                 if over > 0 and (self._reader is None or old.row not in self._reader.flight):
                     over -= old.size
-                    del self._kept[old.row]
+                    if self._kept.pop(old.row, None) is None:  # the declaration of another has pushed it out
+                        continue
                     self._lose(old, "dropped")
         if self._accepting:
             self._commit()
@@ -251,3 +254,6 @@ class ScriptedReader:
     def retry(self, record: Record, /) -> None:
         if self.flight.pop(record.row, None) is not None:
             self._outbox.later(self, record)
+
+    def put_off(self, record: Record, /) -> None:
+        self.flight.pop(record.row, None)

@@ -195,6 +195,32 @@ class OutboxContract:
                 reader.ack(again)
                 assert await lows(outbox) == {"press-01": 2}
 
+    async def test_what_is_put_off_waits_for_the_next_reader(self, make: Make) -> None:
+        """It is not handed out again, holds nothing else up, may be dropped, and is still backlog."""
+        outbox = make(max_bytes="100KiB")
+        async with outbox.open():
+            for _ in range(3):
+                outbox.append(batch())
+            with outbox.reader() as reader:
+                outbox.append(batch())
+                old, fresh = await backlog(reader), await live(reader, 1)
+                for record in (*old[:2], *fresh):
+                    reader.put_off(record)
+                assert (reader.backlog_left, outbox.stats.records, outbox.stats.backlog) == (0, 4, 4)
+                reader.ack(old[2])
+                assert (outbox.stats.records, outbox.stats.backlog) == (3, 3)
+            with outbox.reader() as reader:
+                again = await backlog(reader)
+                assert [(record.seq, record.historical) for record in again] == [(1, True), (2, True), (4, True)]
+                for record in again:
+                    reader.put_off(record)
+                while not outbox.stats.dropped_records:
+                    outbox.append(batch(readings=500))
+                    await outbox.flush()
+                assert reader.backlog_left == 0
+            with outbox.reader() as reader:
+                assert 1 not in [seq for _, seq in numbers(await backlog(reader))]
+
     async def test_gaps_take_no_number(self, make: Make) -> None:
         """A gap passes through as a record with number 0."""
         gap = Gap(id="01", kind="missed", device="press-01", from_ts=1, to_ts=2, reason="queue overflow", tags=["a"])

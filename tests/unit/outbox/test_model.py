@@ -26,7 +26,7 @@ OPS = st.lists(
         st.tuples(st.just("append"), st.sampled_from("ab"), st.integers(1, 6), st.integers(1, 8)),
         st.tuples(st.just("live"), st.integers(1, 4)),
         st.tuples(st.just("backlog"), st.integers(1, 4)),
-        st.tuples(st.sampled_from(["ack", "ack", "reject", "retry"]), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["ack", "ack", "reject", "retry", "put_off"]), st.integers(0, 9)),
         st.tuples(st.sampled_from(["flush", "session", "restart", "crash", "age"])),
     ),
     min_size=10,
@@ -170,8 +170,16 @@ class Player:
                     op, *args = todo.pop(0)
                     over = await getattr(self, op)(*args)
                     self.history.check_low(self.outbox, self.answered)
+                    self.check_counts()
                     if over:
                         break
+
+    def check_counts(self) -> None:
+        """Every row is somewhere, and once."""
+        state, lanes = self.outbox._state, self.outbox._state.lanes
+        assert lanes is not None
+        assert state.late + lanes.left + len(lanes.live) + len(lanes.flight) + lanes.put_off <= state.records
+        assert lanes.put_off >= 0
 
     async def append(self, device: str, readings: int, times: int) -> None:
         self.history.append(self.outbox, device, readings, times)
@@ -207,6 +215,11 @@ class Player:
         if record is not None:
             self.history.retried = True
             self.reader.retry(record)
+
+    async def put_off(self, index: int) -> None:
+        record = self._picked(index)
+        if record is not None:
+            self.reader.put_off(record)
 
     async def flush(self) -> None:
         await self.outbox.flush()

@@ -7,8 +7,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 from structlog.testing import capture_logs
 
 from agent.core.errors import ConnectionLost, Refused, Rejected, TransientError
@@ -236,6 +237,26 @@ async def test_a_missing_permission_parks_one_device_and_eats_nothing(tmp_path: 
         await bench.clock.advance(301)
         await bench.move_until(lambda: bench.outbox.stats.records == 0)
         assert bench.values(historical=True) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("order", ["live_first", "in_order"])
+async def test_a_parked_device_costs_no_memory(tmp_path: Path, order: Literal["live_first", "in_order"]) -> None:
+    """However much of it waits, and however long: it is on the disk, still counted as backlog, and may be dropped."""
+    bench = Bench(tmp_path, replay=Replay(order=order))
+    bench.publisher.script.judge = lambda message: (
+        Refused("not authorised", retry_after=300) if message.topic == READINGS else None
+    )
+    async with bench.running():
+        await bench.move_until(bench.messages)
+        for value in range(300):
+            bench.read(value)
+            bench.read(value, "meter")
+        await bench.move_until(lambda: bench.outbox.stats.records == 301)
+        held = bench.outbox._state.lanes
+        assert held is not None
+        await bench.move_until(lambda: not (held.live or held.left))
+        assert len(held.flight) <= bench.publisher.session.limits.window
+        assert bench.outbox.stats.backlog == 301
 
 
 async def test_quota_pauses_everything_and_keeps_it(tmp_path: Path) -> None:
