@@ -5,29 +5,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from agent.cli.listening import Listener, listen, source_of
+from agent.cli.listening import Listener, listen, source_of, with_exit_code
 from agent.consumer.sparkplug.audit import SparkplugAudit
 from agent.consumer.sparkplug.topics import NAMESPACE
 from agent.core.clock import SystemClock
-from agent.core.errors import ConfigError, PermanentError
 
 
+@with_exit_code
 def conformance(url: str | None, config: Path | None, seconds: float | None) -> int:
     """Listen until Ctrl-C or for `seconds`, then name every statement that was violated, with its id.
 
     0 where there is none, 1 where there are some (or nothing was born, or the broker cannot be reached), 2 for a bad
     configuration.
     """
-    try:
-        target = source_of(url, None, config).target
-        listener = _Listener()
-        listen(target, listener, seconds)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except PermanentError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    listener = _Listener()
+    listen(source_of(url, None, config).target, listener, seconds)
     for line in listener.audit.report():
         sys.stdout.write(line + "\n")
     return 0 if listener.audit.ok else 1

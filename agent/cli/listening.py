@@ -1,4 +1,4 @@
-"""What `tail` and `verify` share: which broker, and listening until Ctrl-C or for a while."""
+"""What `tail` and `verify` share: which broker, listening until Ctrl-C or for a while, and how they end."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ import asyncio
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec
 
 from agent.config.loader import load
 from agent.consumer.marks import UserProperties
 from agent.consumer.source import DEFAULT_ROOT, said_on, target_of, uncovered
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import Target
-from agent.core.errors import PermanentError, leaves
+from agent.core.errors import ConfigError, PermanentError, leaves
 from agent.publishers.mqtt.config import MqttConfig
+
+P = ParamSpec("P")
+
+
+def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
+    """What `command` raises is said on standard error: 2 for a bad configuration, 1 for what cannot be."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
+        except PermanentError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+
+    return run
 
 
 class Listener(ABC):

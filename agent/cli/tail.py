@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from agent.cli.listening import Listener, Source, listen, source_of
+from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus, Decoded, DeviceStatus, GapNotice, Reading, Readings
 from agent.consumer.marks import Marked, UserProperties
-from agent.core.errors import ConfigError, PermanentError
 
 
+@with_exit_code
 def tail(
     url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False,
     *, publisher: str | None = None, topics: Sequence[str] = (),
@@ -24,15 +24,8 @@ def tail(
 
     Payloads that are not ours (umh, value, influx, template) are printed as they are, behind their topic.
     """
-    try:
-        source = source_of(url, root, config, publisher=publisher, topics=topics)
-        listen(source.target, _Tail(source, json=json), seconds)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except PermanentError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    source = source_of(url, root, config, publisher=publisher, topics=topics)
+    listen(source.target, _Tail(source, json=json), seconds)
     return 0
 
 

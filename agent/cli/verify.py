@@ -7,17 +7,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli.listening import Listener, Source, listen, source_of
+from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
 from agent.consumer.marks import UserProperties
 from agent.consumer.state import keep, resume
-from agent.core.errors import ConfigError, PermanentError
 
 #: Seconds between two writings of the state: what a kill costs at most.
 KEEP_EVERY = 60.0
 
 
+@with_exit_code
 def verify(
     url: str | None, root: str | None, config: Path | None, seconds: float | None, state: Path | None = None,
     *, publisher: str | None = None, topics: Sequence[str] = (),
@@ -28,17 +28,10 @@ def verify(
     on from one run to the next. 0 where nothing is missing, 1 where something is (or the broker cannot be reached), 2
     for a bad configuration.
     """
-    try:
-        source = source_of(url, root, config, publisher=publisher, topics=topics)
-        auditor = _Auditor(source, state)
-        listen(source.target, auditor, seconds)
-        auditor.keep()
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except PermanentError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    source = source_of(url, root, config, publisher=publisher, topics=topics)
+    auditor = _Auditor(source, state)
+    listen(source.target, auditor, seconds)
+    auditor.keep()
     for line in auditor.report():
         sys.stdout.write(line + "\n")
     return 0 if auditor.audit.ok else 1

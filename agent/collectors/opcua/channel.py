@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from asyncua.client.client import Client
@@ -19,7 +19,7 @@ from agent.collectors.opcua.reception import Caller
 from agent.collectors.opcua.translate import translated
 from agent.collectors.opcua.url import split_url, with_port
 from agent.collectors.opcua.ways import Dialled, Way
-from agent.core.errors import ConnectionLost
+from agent.core.errors import AgentError, ConnectionLost
 
 
 class Times(NamedTuple):
@@ -125,14 +125,11 @@ def _notice_cancellation() -> None:
 async def _close(client: Client, transports: list[asyncio.Transport], within: float) -> None:
     try:
         if any(not transport.is_closing() for transport in transports):
-            async with asyncio.timeout(within):
-                with translated("closing the session"):
-                    await client.close_session()
-                    await client.close_secure_channel()
-    except (ConnectionLost, TimeoutError):
-        pass
-    except Exception:  # noqa: BLE001, S110  # a goodbye that failed: the server forgets the session by itself
-        pass
+            with suppress(AgentError, TimeoutError):  # a goodbye that failed: the server forgets the session by itself
+                async with asyncio.timeout(within):
+                    with translated("closing the session"):
+                        await client.close_session()
+                        await client.close_secure_channel()
     finally:
         client.disconnect_socket()
         for transport in transports:

@@ -59,12 +59,16 @@ class _Flying(NamedTuple):
 class MqttSession:
     """See `agent.core.ports.Session`."""
 
-    def __init__(self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False) -> None:
+    def __init__(
+        self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.limits = limits
+        self._monotonic = monotonic
         self.largest_taken = 0  #: bytes of the largest packet acknowledged
         self.pace = Pace(limits.max_rate)
         self._hold_unheard = hold_unheard
-        self._progress = time.monotonic()  # of acknowledgements, or of bytes on their way to the broker
+        self._progress = self._monotonic()  # of acknowledgements, or of bytes on their way to the broker
         self._moved = 0.0  # of these bytes
         self._watchdog = asyncio.get_running_loop().call_later(limits.keep_alive / 2, self._watch)
         self._link = link
@@ -101,7 +105,7 @@ class MqttSession:
         bundle = _Bundle(future, len(packets))
         async with self._turn:
             for packet in packets:
-                if (early := self.pace.early(time.monotonic())) > 0:
+                if (early := self.pace.early(self._monotonic())) > 0:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(early):
                             await self._gone.wait()
@@ -138,7 +142,7 @@ class MqttSession:
         flying = self._flying.pop(mid, None)
         if flying is None:
             return
-        self._progress = now = time.monotonic()
+        self._progress = now = self._monotonic()
         self._ack_seconds.observe(now - flying.sent)
         self._make_room()
         if flying.proof:
@@ -172,7 +176,7 @@ class MqttSession:
 
     def moved(self) -> None:
         """A slow link is neither dead nor stuck."""
-        self._progress = self._moved = time.monotonic()
+        self._progress = self._moved = self._monotonic()
 
     def lost(self, loss: Loss, /) -> None:
         """The connection is gone: everything in flight fails, everybody who waits is told."""
@@ -220,7 +224,7 @@ class MqttSession:
             _fail(bundle, Rejected(f"{message.topic}: {error}"))
             return
         self._order += 1
-        now = time.monotonic()
+        now = self._monotonic()
         self.pace.sent(now)
         self._flying[mid] = _Flying(
             bundle, now, packet.size, message.topic, self._order, packet.qos > 0,
@@ -254,7 +258,7 @@ class MqttSession:
 
     def _watch(self) -> None:
         """An acknowledgement that never comes: answered pings do not excuse it."""
-        now, keep_alive = time.monotonic(), self.limits.keep_alive
+        now, keep_alive = self._monotonic(), self.limits.keep_alive
         self._watchdog = asyncio.get_running_loop().call_later(keep_alive / 2, self._watch)
         oldest = next(iter(self._flying.values()), None)
         if oldest is None:
