@@ -212,7 +212,7 @@ class Monitor:
         try:
             state = json.loads(payload)
             online, stamp = state["online"], state["timestamp"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return
         if not isinstance(online, bool) or not isinstance(stamp, int):
             return

@@ -220,7 +220,7 @@ class StatusDialogue:
             return []
         try:
             heard = msgspec.json.decode(incoming.payload, type=_Heard)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested without end
             return []
         if heard.session in self._route.sessions:
             return [] if incoming.retain else self._corrected(heard, incoming.streams)

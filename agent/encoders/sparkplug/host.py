@@ -30,7 +30,7 @@ class PrimaryHost:
         """The word that counts, or None and why it does not."""
         try:
             state = msgspec.json.decode(payload, type=_State)
-        except msgspec.DecodeError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
             return None, f"not a STATE payload: {error}"
         last = self._seen.get(server)
         if last is not None and state.timestamp < last:

@@ -414,8 +414,9 @@ def test_other_topics_say_nothing():
     assert decode("edge/site/press/tags", b"{}") is None
     assert decode("edge/site/press/status", b"") is None
     assert decode("other/press/readings", b"{") is None
-    with pytest.raises(UndecodableError, match="edge/site/press/status"):
-        decode("edge/site/press/status", b"{}")
+    for payload in (b"{}", b'{"state":"online","session":"\xff"}', b'{"x":' * 5000):
+        with pytest.raises(UndecodableError, match="edge/site/press/status"):
+            decode("edge/site/press/status", payload)
 
 
 def test_fingerprints_are_bounded():

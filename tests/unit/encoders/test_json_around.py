@@ -328,7 +328,9 @@ def test_two_routes_of_one_run_are_one_agent(stage: Stage) -> None:
     assert [line["event"] for line in logs] == ["route.conflict"]
 
 
-@pytest.mark.parametrize("payload", [b"", b"\xff", b"[]", b"null", b'{"state":1}'])
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xff", b"[]", b"null", b'{"state":1}', b'{"state":"online","session":"\xff"}', b'{"x":' * 5000]
+)
 def test_junk_on_our_topic_is_ignored(stage: Stage, payload: bytes) -> None:
     """Whatever somebody writes to our topic, nothing happens."""
     assert stage.begin()(Incoming(topic=STATUS, payload=payload)) == []

@@ -591,7 +591,8 @@ def test_with_several_servers_an_offline_host_is_looked_for_elsewhere():
 
 
 @pytest.mark.parametrize(
-    "payload", [b"ONLINE", b"{}", b'{"online":1,"timestamp":2}', b'{"online":true}', b"[]", b"\xff"]
+    "payload",
+    [b"ONLINE", b"{}", b'{"online":1,"timestamp":2}', b'{"online":true}', b"[]", b"\xff", b'{"x":' * 5000],
 )
 def test_a_state_nobody_can_read_counts_for_nothing(payload: bytes):
     """Old or broken hosts do not let data flow by accident."""
