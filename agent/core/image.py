@@ -163,12 +163,17 @@ class Image:
         else:
             notes[key] = value
 
+    def told(self, name: str, now: int) -> None:
+        """Consumers are told the newest of all tags, as of now: no first value may be said for a time before."""
+        device = self.devices[name]
+        if any(info.tag not in device.newest for info in device.tags):
+            device.awaited = now
+
     def snapshot(self, name: str, now: int, *, clock: Literal["unsynced"] | None = None) -> list[Batch]:
         """All tags of the device, newest value and quality, in batches; a tag not yet read waits for initial data."""
         device = self.devices[name]
         readings = [device.newest.get(info.tag) or _waiting(info, now) for info in device.tags]
-        if any(info.tag not in device.newest for info in device.tags):
-            device.awaited = now
+        self.told(name, now)
         cuts = range(0, len(readings), MAX_BATCH_READINGS)
         batches = [
             Batch(device=name, ts=now, readings=readings[cut : cut + MAX_BATCH_READINGS], cat=device.cat)

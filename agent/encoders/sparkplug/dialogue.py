@@ -211,6 +211,7 @@ class SparkplugDialogue:
             self._born.pop(device.name, None)
             return []
         self._born[device.name] = born
+        self._image.told(device.name, now)
         return [self._voice.message("DBIRTH", payload, device.name)]
 
     def _bear(self, device: DeviceImage) -> Born:

@@ -141,6 +141,18 @@ def test_births_say_the_newest_of_every_device(scene: Scene):
     assert scene.course == "flow"
 
 
+def test_a_birth_that_awaits_a_value_says_so_to_the_collector(scene: Scene):
+    """Null as of now: the first value is said for no time before, or a metric would go back in time."""
+    scene.add("press", TagInfo("a", "int16"))
+    press = scene.image.devices["press"]
+    scene.now += 7
+    assert decode(scene.open()[1].payload).metric("a").timestamp == press.awaited == NOW + 7
+    press.newest["a"] = good(1)
+    scene.now += 2000
+    scene.dialogue(Opening(ts=scene.now, streams=[scene.stream]))
+    assert press.awaited == NOW + 7  # nothing waits any more
+
+
 def test_seq_wraps_after_255(scene: Scene):
     """One counter for all messages of the node, modulo 256."""
     scene.add()
