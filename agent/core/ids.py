@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from hashlib import blake2b
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-def ulid(now_ms: int) -> str:
-    """26 characters. Unique without coordination; the time part only helps people, nothing derives order from it."""
-    number = (now_ms & ((1 << 48) - 1)) << 80 | secrets.randbits(80)
+def ulid(now_ms: int, *, of: str | None = None) -> str:
+    """26 characters. Unique without coordination; the time part only helps people, nothing derives order from it.
+
+    With `of` always the same one for the same thing.
+    """
+    low = secrets.randbits(80) if of is None else int.from_bytes(blake2b(of.encode(), digest_size=10).digest())
+    number = (now_ms & ((1 << 48) - 1)) << 80 | low
     return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))

@@ -243,7 +243,9 @@ EVENTS: dict[str, Event] = {
     "sparkplug.type_learned": Event(
         "info", "Values did not fit the types of `tags` metrics: they have wider ones now."
     ),
-    "sparkplug.unknown_metric": Event("warning", "A reading has no metric in the birth; it was not sent."),
+    "sparkplug.unknown_metric": Event(
+        "warning", "Readings have no metric in the birth, their tags are no longer configured: declared as a loss."
+    ),
     "sparkplug.birth_too_large": Event(
         "error",
         "A birth exceeds the broker's limit: the device cannot be published.",

@@ -30,7 +30,7 @@ from agent.core.image import DeviceImage, Image
 from agent.core.ports import Course, Memo, RouteInfo
 from agent.encoders.sparkplug.datatypes import UnfitError
 from agent.encoders.sparkplug.ears import Ears
-from agent.encoders.sparkplug.gaps import declaration
+from agent.encoders.sparkplug.gaps import Losses, unsaid
 from agent.encoders.sparkplug.host import PrimaryHost
 from agent.encoders.sparkplug.metrics import Aliases, Born, Learned, Misfit
 from agent.encoders.sparkplug.node import GAP, Node
@@ -42,7 +42,6 @@ from agent.telemetry.repeats import Repeats
 log = get_logger("sparkplug")
 
 _BDSEQ = "sparkplug.bdseq"
-_LAST_GAP = "sparkplug.gap"
 #: A device that is offline and has told its history is said dead after so many ticks without a record.
 _PASSED = 5
 
@@ -66,6 +65,7 @@ class SparkplugDialogue:
         self._memo = memo
         self._aliases = aliases
         self._learned = Learned(memo)
+        self._losses = Losses(memo, route.agent)
         self._payloads = Payloads(uint32_long=node.uint32_long, typed_data=node.typed_data)
         self._ears = Ears(node, host, now_ms)
         self._now_ms = now_ms
@@ -149,10 +149,9 @@ class SparkplugDialogue:
         self._voice.seq, self._open, self.course, self.why = 0, True, "flow", ""
         self._born.clear()
         self._ears.answered()
-        last = self._memo.get(_LAST_GAP)
-        gap = self._aliases.of(None, GAP), None if last is None else last.decode()
-        version = self._image.agent.version
-        messages = [self._voice.message("NBIRTH", self._payloads.node_birth(self.bdseq, version, gap, now))]
+        alias, version = self._aliases.of(None, GAP), self._image.agent.version
+        birth = self._payloads.node_birth(self.bdseq, version, alias, self._losses.last(), now)
+        messages = [self._voice.message("NBIRTH", birth)]
         devices = [device for name, device in self._image.devices.items() if self._route.wants(name)]
         for device in devices:
             messages += self._birth(device)
@@ -264,41 +263,45 @@ class SparkplugDialogue:
             historical = record.historical or batch.backfill or record.seq < born.floor
             room = self._voice.room("DDATA", batch.device)
             try:
-                return messages + self._pieces(born, batch.readings, historical=historical, room=room)
+                pieces, unknown = self._pieces(born, batch.readings, historical=historical, room=room)
+                return [*messages, *pieces, *(self._unsaid(born, record, batch) if unknown else ())]
             except UnfitError:
                 self._voice.seq = seq
                 self._widen(device, born.misfits(batch.readings))
                 messages += self._birth(device)
         raise Rejected(f"the birth of {batch.device} is larger than the broker takes ({self._voice.limit} bytes)")
 
-    def _pieces(self, born: Born, readings: Sequence[Reading], *, historical: bool, room: int) -> list[Message]:
-        """One DDATA, or several where the broker's limit asks for it."""
+    def _pieces(
+        self, born: Born, readings: Sequence[Reading], *, historical: bool, room: int
+    ) -> tuple[list[Message], int]:
+        """One DDATA, or several where the broker's limit asks for it; and how many readings have no metric."""
         now = self._now_ms()
         payload, unknown, standing = self._payloads.data(
             born, readings, historical=historical, seq=self._voice.seq, now=now
         )
-        if unknown:
-            self._say_unknown(born, unknown)
-            if unknown == len(readings):
-                return []
+        if unknown == len(readings):
+            return [], unknown
         if len(payload) > room:
             if len(readings) == 1:
                 raise Rejected(f"tag {readings[0].tag}: {len(payload)} bytes are more than the broker takes ({room})")
             half = len(readings) // 2
-            first = self._pieces(born, readings[:half], historical=historical, room=room)
-            return first + self._pieces(born, readings[half:], historical=historical, room=room)
+            first, some = self._pieces(born, readings[:half], historical=historical, room=room)
+            second, others = self._pieces(born, readings[half:], historical=historical, room=room)
+            return first + second, some + others
         born.standing = standing
-        return [self._voice.message("DDATA", payload, born.name, data=True)]
+        return [self._voice.message("DDATA", payload, born.name, data=True)], unknown
 
-    def _say_unknown(self, born: Born, unknown: int) -> None:
+    def _unsaid(self, born: Born, record: Record, batch: Batch) -> list[Message]:
+        """Readings of tags that are no longer configured are lost, which is declared like any loss."""
+        lost = [reading for reading in batch.readings if reading.tag not in born.slots]
         repeats = self._repeats.due(("unknown", born.name), self._now_ms() / 1000)
         if repeats is not None:
-            log.warning("sparkplug.unknown_metric", device=born.name, readings=unknown, repeats=repeats)
+            log.warning("sparkplug.unknown_metric", device=born.name, readings=len(lost), repeats=repeats)
+        return self._gap(unsaid(record, lost))
 
     def _gap(self, gap: Gap) -> list[Message]:
         """A declared loss: the newest value of a metric of the node, so that hosts can show and keep it."""
-        text = declaration(gap, self._route.agent, self._voice.room("NDATA") - 64)
-        self._memo.put(_LAST_GAP, text)
-        alias = self._aliases.of(None, GAP)
-        payload = self._payloads.node_gap(alias, text.decode(), self._voice.seq, self._now_ms())
+        now = self._now_ms()
+        text = self._losses.declare(gap, self._voice.room("NDATA") - 64, now)
+        payload = self._payloads.node_gap(self._aliases.of(None, GAP), text, self._voice.seq, now)
         return [self._voice.message("NDATA", payload, data=True)]

@@ -44,20 +44,20 @@ class Payloads:
         _bdseq(payload, bdseq, now)
         return _bytes(payload)
 
-    def node_birth(self, bdseq: int, version: str, gap: tuple[int, str | None], now: int) -> bytes:
-        """NBIRTH, seq 0. `gap` is alias and value of the metric that declares losses."""
+    def node_birth(self, bdseq: int, version: str, alias: int, gap: tuple[int, str] | None, now: int) -> bytes:
+        """NBIRTH, seq 0. `gap`: time and words of the last declared loss, `alias` the number of its metric."""
         payload = Payload(timestamp=now, seq=0)
         _bdseq(payload, bdseq, now)
         payload.metrics.add(name=REBIRTH, timestamp=now, datatype=DataType.BOOLEAN, boolean_value=False)
         payload.metrics.add(name=VERSION, timestamp=now, datatype=DataType.STRING, string_value=version)
-        alias, value = gap
         metric = payload.metrics.add(name=GAP, timestamp=now, datatype=DataType.STRING)
         if alias:
             metric.alias = alias
-        if value is None:
+        if gap is None:
             metric.is_null = True
         else:
-            metric.string_value = value
+            metric.timestamp, metric.string_value = min(gap[0], now), gap[1]  # no news
+            payload.metrics.sort(key=attrgetter("timestamp"))
         return _bytes(payload)
 
     def node_gap(self, alias: int, value: str, seq: int, now: int) -> bytes:

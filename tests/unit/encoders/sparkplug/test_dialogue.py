@@ -381,13 +381,32 @@ def test_types_the_device_tells_bear_it_anew(scene: Scene):
     assert scene.changed() == []
 
 
-def test_readings_without_a_metric_are_left_out(scene: Scene):
-    """A tag of an older catalogue costs itself only; a record of nothing else costs no number."""
+def test_readings_without_a_metric_are_declared_as_lost(scene: Scene):
+    """A tag of an older catalogue costs itself only, and not in silence."""
     scene.add()
     scene.open()
-    assert [m.value for m in only(scene.record(good(1), good(2, "gone"), historical=True)).metrics] == [1]
-    assert scene.record(good(2, "gone"), historical=True) == []
-    assert only(scene.record(good(3))).seq == 3
+    data, loss = scene.record(good(1), good(2, "gone"), good(3, "away", NOW + 5), historical=True)
+    assert [m.value for m in decode(data.payload).metrics] == [1]
+    assert (loss.topic, decode(loss.payload).seq, loss.proof) == ("spBv1.0/plant/NDATA/gw-01", 3, True)
+    said = json.loads(str(decode(loss.payload).metrics[0].value))
+    assert (said["kind"], said["device"], said["tags"], said["readings"]) == ("dropped", "press", ["away", "gone"], 2)
+    assert (said["epoch"], said["from_seq"], said["to_seq"], said["records"]) == ("01KB2X", 1, 1, None)
+    assert (said["from_ts"], said["to_ts"]) == (NOW, NOW + 5)
+    assert kinds(scene.record(good(2, "gone"), historical=True)) == ["NDATA"]
+    scene.stream.next = 1  # an outage: the first record comes again, and declares the same loss, not another
+    again = scene.record(good(1), good(2, "gone"), good(3, "away", NOW + 5), historical=True)
+    assert json.loads(str(decode(again[1].payload).metrics[0].value))["id"] == said["id"]
+
+
+def test_a_cut_record_declares_all_it_could_not_say(scene: Scene):
+    """Once, however many messages it takes."""
+    scene.add()
+    scene.open(max_packet_bytes=1000)
+    readings = [good(at, tag) for at in range(100) for tag in ("a", "gone")]
+    *data, loss = scene.record(*readings, historical=True)
+    assert len(data) > 1
+    assert sum(len(decode(one.payload).metrics) for one in data) == 100
+    assert json.loads(str(decode(loss.payload).metrics[0].value))["readings"] == 100
 
 
 def test_records_of_a_removed_device_are_refused(scene: Scene):
@@ -410,7 +429,18 @@ def test_a_gap_is_declared_as_a_metric_of_the_node(scene: Scene):
     messages = list(scene.dialogue(Record(1, scene.stream, 0, NOW, gap)))
     assert kinds(messages) == ["NDATA"]
     assert json.loads(str(only(messages).metrics[0].value))["to_seq"] == 9
-    assert '"to_seq":9' in str(decode(scene.open()[0].payload).metric("Edge Agent/Gap").value)
+    scene.now += 60_000
+    birth = decode(scene.open()[0].payload)
+    assert '"to_seq":9' in str(birth.metric("Edge Agent/Gap").value)
+    assert birth.metric("Edge Agent/Gap").timestamp == NOW  # it is no news
+    assert [metric.timestamp for metric in birth.metrics] == sorted(metric.timestamp or 0 for metric in birth.metrics)
+
+
+@pytest.mark.parametrize("note", [b"", b"{}", b"x {}", b"12"])
+def test_a_damaged_note_of_the_last_gap_is_none(scene: Scene, note: bytes):
+    """Nothing is said that nobody can read."""
+    scene.memo.put("sparkplug.gap", note)
+    assert decode(scene.open()[0].payload).metric("Edge Agent/Gap").is_null
 
 
 # --- devices ----------------------------------------------------------------------------------------------------------
