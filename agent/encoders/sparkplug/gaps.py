@@ -1,6 +1,6 @@
 """Declared losses: what was lost on the way here, and what no metric can say. Pure but for the memo.
 
-A loss is the newest value of a metric of the node, as text: the JSON object that `{topic}/gaps` carries (docs/messages.md).
+A loss is the newest value of a metric of the node, as text: the JSON object of `{topic}/gaps` (docs/messages.md).
 """
 
 from __future__ import annotations

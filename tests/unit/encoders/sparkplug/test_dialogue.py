@@ -571,6 +571,25 @@ def test_refusals_are_logged_with_what_was_asked_and_seldom(scene: Scene):
     assert refused[2]["reason"].startswith("retained")
 
 
+def test_nobody_writes_a_log_of_his_own(scene: Scene):
+    """Names are shortened and readable; what asks for nothing, or for a rebirth in other words, is told so."""
+    scene.add()
+    scene.open()
+    scene.now += 5000
+    topic = "spBv1.0/plant/NCMD/gw-01"
+    odd = Outgoing()
+    odd.metrics.add(name="x" * 100_000, int_value=1)
+    number = Outgoing()
+    number.metrics.add(name="Node Control/Rebirth", int_value=1)
+    with capture_logs() as logs:
+        scene.hear(topic, odd.SerializeToString() + bytes.fromhex("1206 0a02 fffe 7001"))
+        scene.hear(topic, b"")
+        scene.hear(topic, number.SerializeToString())
+    assert [log["metrics"] for log in logs] == [["x" * 100 + "…", "\ufffd\ufffd"], None, None]
+    assert [log["reason"] for log in logs[1:]] == ["it names no metric", "Node Control/Rebirth takes a Boolean"]
+    assert scene.course == "flow"
+
+
 def test_a_state_that_does_not_count_is_logged():
     """An operator looks at the host's clock, not at ours."""
     scene = Scene(primary_host="scada")
