@@ -25,6 +25,7 @@ from agent.runtime.talk import Talk
 from agent.settings.publishers import Replay
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
 
 #: Records asked of the outbox at a time: a good part of a window, little memory.
 LIVE_TAKE = 64
@@ -35,7 +36,6 @@ PARKING = 30.0
 MAX_WAITING = 50
 
 log = get_logger("route")
-
 
 _NOTHING = Batch(device="", ts=0, readings=[])
 
@@ -81,6 +81,7 @@ class Cut:
         self.heard = False  #: the broker has taken something in this session
         self._later: list[tuple[float, Record]] = []
         self._hurried = False
+        self._repeats = Repeats()
         self._lingering: deque[tuple[float, Record]] = deque()
         self._reader: Reader | None = None
         self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
@@ -294,8 +295,9 @@ class Cut:
         self._suspects.gone(record)
         self._hooks.remember()
         stream = record.stream
-        where = {"publisher": self._name, "device": stream.device, "epoch": stream.epoch, "seq": record.seq}
-        log.error("route.quarantined", reason=reason, **where)
+        if (repeats := self._repeats.due(stream.device, self._clock.monotonic())) is not None:
+            where = {"publisher": self._name, "device": stream.device, "epoch": stream.epoch, "seq": record.seq}
+            log.error("route.quarantined", reason=reason, **where, repeats=repeats)
         reader.reject(record, reason)
 
 

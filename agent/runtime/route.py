@@ -182,7 +182,7 @@ class Route:
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch(session), name=f"publisher {self.name}: watch")
-                (await talk.say(self._online(session))).add_done_callback(partial(_heard, cut))
+                await talk.greet(self._online(session), partial(self._greeted, cut))
                 unlisten = self._image.listen(changed)
                 lanes: list[Coroutine[Any, Any, None]] = [talk.mail(self._said), talk.hear(), cut.run()]
                 if self._encoder.tick is not None:
@@ -231,6 +231,10 @@ class Route:
             log.warning("route.offline", publisher=self.name, reason=f"goodbye was not heard: {error!r}")
             return False
         return True
+
+    def _greeted(self, cut: Cut, outcome: Future[None]) -> None:
+        outcome.add_done_callback(partial(_heard, cut))
+        self._said(outcome)
 
     def _said(self, outcome: Future[None]) -> None:
         """Beside the data nothing is repeated: the next connection says it all again."""

@@ -77,10 +77,15 @@ class Talk:
 
     async def say(self, event: DialogueEvent) -> Future[None]:
         """Send what the dialogue answers; see `Session.send`."""
-        if self._stateful is None:
-            return await self._session.send(self._dialogue(event))
         async with self.turn:
             return await self._write(self._dialogue(event))
+
+    async def greet(self, event: DialogueEvent, said: Said) -> None:
+        """Say what comes before all else."""
+        if self._stateful is None:
+            await self._one_by_one(self._dialogue(event), said)
+        else:
+            said(await self.say(event))
 
     async def deliver(self, record: Record) -> tuple[Future[None], int]:
         """Send a record: the outcome, and bytes of payload. Waits for ever while the course is another one.
@@ -138,13 +143,18 @@ class Talk:
     async def mail(self, said: Said) -> None:
         """Send what is to be said beside the data, until cancelled."""
         while self._stateful is None:
-            said(await self._session.send(await self._mailbox.take()))
+            await self._one_by_one(await self._mailbox.take(), said)
         while True:
             await self._changed.wait()
             self._changed.clear()
             changes, self._changes = self._changes, {}
             for change in changes.values():
                 said(await self.say(structs.replace(change, streams=self._streams())))
+
+    async def _one_by_one(self, messages: Sequence[Message], said: Said) -> None:
+        """One that the broker refuses costs none of the others."""
+        for message in messages:
+            said(await self._session.send((message,)))
 
 
 def _size(messages: Sequence[Message]) -> int:

@@ -219,7 +219,7 @@ EVENTS: dict[str, Event] = {
     ),
     "route.quarantined": Event(
         "error",
-        "A record the broker will never take went to quarantine; declared as a gap.",
+        "A record the broker will never take went to quarantine; declared as a gap. Said of each device once a minute.",
         "`edge-agent outbox quarantined` lists them with the broker's reason. Put that right, then "
         "`edge-agent outbox requeue --all`; or `edge-agent outbox discard --all`.",
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from agent.core.clock import SystemClock
 from agent.core.flow import (
@@ -32,6 +32,7 @@ from agent.encoders.common.messages import AgentStatus, AgentWill, StreamStatus,
 from agent.encoders.common.newest import RetainedValues
 from agent.encoders.common.renderer import MakeRenderer, Renderer, Setting
 from agent.encoders.common.topics import Topics
+from agent.encoders.common.wire import overhead
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
@@ -175,7 +176,12 @@ class StatusDialogue:
             streams={stream.device: StreamStatus(stream.epoch, stream.low, _told(stream)) for stream in streams},
             ts=ts,
         )
-        return retained.message(self._topics.agent_status, encode(status))
+        message, theirs = retained.message(self._topics.agent_status, encode(status)), self._limits
+        if theirs is not None and theirs.max_packet_bytes is not None:
+            room = theirs.max_packet_bytes - overhead(message.topic, ())
+            if len(message.payload) > room:  # that we are there is worth more than where each stream stands
+                message.payload = encode(structs.replace(status, streams={}))
+        return message
 
     def _device(self, name: str, ts: int) -> list[Message]:
         device = self._image.devices.get(name)

@@ -12,9 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.core.flow import Batch, Reading
+from agent.core.image import TagInfo
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.mqtt_broker import FakeBroker, Publish, Script
+from agent.testing.mqtt_packets import properties
 from agent.testing.site import SimpleSite
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import Seen, observing
@@ -22,6 +24,8 @@ from tests.support.waiting import eventually
 from tests.unit.runtime.test_route import Bench
 
 BAD = 666
+#: What is said of every device.
+AROUND = ("status", "tags")
 
 
 @pytest.fixture
@@ -144,6 +148,62 @@ async def test_disconnect(broker: FakeBroker, tmp_path: Path, code: int) -> None
             await bench.until(lambda: bench.outbox.stats.records == 0)
     [line] = said(logs, "route.offline")
     assert row.text in line
+
+
+# --- around the readings ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", ["agents/gw/status", "hall/meter/tags"])
+async def test_a_status_that_is_refused_costs_no_other(broker: FakeBroker, tmp_path: Path, refused: str) -> None:
+    """Access rules that forbid one topic: it is said which, and all else around the readings is there."""
+    broker.script = Script(
+        connack_properties=properties(receive_maximum=1),
+        puback=lambda one: 0x87 if one.topic == f"edge/{refused}" else 0,
+    )
+    bench = Wired(tmp_path, broker.url)
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+    around = {"agents/gw/status", *(f"hall/{device}/{what}" for device in ("press", "meter") for what in AROUND)}
+    assert around <= {one.topic.removeprefix("edge/") for one in broker.published}
+    [line] = said(logs, "route.refused")
+    assert line.endswith(refused)
+
+
+async def test_what_is_too_large_around_the_readings_costs_nothing_else(broker: FakeBroker, tmp_path: Path) -> None:
+    """A broker that takes little: the agent is online without its streams; one tag's catalogue is missing, and said."""
+    broker.script = Script(connack_properties=properties(max_packet=1500))
+    bench = Wired(tmp_path, broker.url)
+    for number in range(20):
+        long = "x" * 3000 if number == 7 else None
+        bench.image.add(f"dev-{number}", location=["hall"], tags=[TagInfo("a", description=long)], cat=1, now=0)
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+            await bench.until(lambda: sum(one.topic == "edge/agents/gw/status" for one in broker.published) >= 2)
+    *_, status = (json.loads(one.payload) for one in broker.published if one.topic == "edge/agents/gw/status")
+    assert (status["state"], status["streams"]) == ("online", {})
+    for what in AROUND:
+        heard = {one.topic for one in broker.published if one.topic.endswith(f"/{what}") and "agents" not in one.topic}
+        assert len(heard) == 22 - (what == "tags")
+    [line] = said(logs, "route.refused")
+    assert line.endswith("hall/dev-7/tags")
+
+
+async def test_a_device_that_is_always_too_large_is_said_once_a_minute(broker: FakeBroker, tmp_path: Path) -> None:
+    """Each record is quarantined and declared; the log does not fill with it."""
+    broker.script = Script(puback=lambda one: 0x95 if one.topic == "edge/hall/press/readings" else 0)
+    bench = Wired(tmp_path, broker.url)
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+            for number in range(40):
+                bench.store(number)
+            await bench.until(lambda: bench.outbox.stats.quarantined == 41)
+            await bench.clock.advance(61)
+            bench.store(41)
+            await bench.until(lambda: bench.outbox.stats.quarantined == 42)
+    assert [log["repeats"] for log in logs if log["event"] == "route.quarantined"] == [0, 40]
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
