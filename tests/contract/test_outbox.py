@@ -7,7 +7,8 @@ from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
 from agent.settings.outbox import OutboxSettings
 from agent.testing.outbox import ScriptedOutbox
-from agent.testing.outbox_contract import OutboxContract, backlog, batch, gaps, live
+from agent.testing.outbox_contract import OutboxContract
+from agent.testing.records import backlog, batch, gaps, live
 
 
 @pytest.fixture(params=["memory", "commit", "fsync", "on_outage", "compress"])

@@ -14,7 +14,7 @@ from agent.outbox import SqliteOutbox
 from agent.outbox.ballast import STEP, free_bytes
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
+from agent.testing.records import backlog, batch, gaps, live, numbers
 from tests.support.waiting import eventually
 
 TS = 1_763_760_000_000

@@ -11,7 +11,7 @@ from agent.core.errors import PermanentError
 from agent.outbox import SqliteOutbox
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, batch, numbers
+from agent.testing.records import backlog, batch, numbers
 
 TS = 1_763_760_000_000
 

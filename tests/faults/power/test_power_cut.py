@@ -17,7 +17,7 @@ from agent.core.flow import Batch
 from agent.outbox import SqliteOutbox
 from agent.outbox.pack import unpack
 from agent.settings.outbox import OutboxSettings
-from agent.testing.outbox_contract import backlog, gaps
+from agent.testing.records import backlog, gaps
 from tests.faults.outbox.test_agent_killed import unaccounted
 from tests.support.load import caught_up
 from tests.support.loop import Disk, make_disk

@@ -10,7 +10,7 @@ from agent.cli.outbox import Order, outbox
 from agent.outbox import open_outbox
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import batch, live
+from agent.testing.records import batch, live
 
 
 @pytest.fixture

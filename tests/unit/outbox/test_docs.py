@@ -21,7 +21,7 @@ from agent.outbox.spare import WAIT
 from agent.outbox.writer import PACE, RETRY
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS
-from agent.testing.outbox_contract import batch, live
+from agent.testing.records import batch, live
 from tests.support.processes import agent_command, run_process
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "outbox.md").read_text(encoding="utf-8")

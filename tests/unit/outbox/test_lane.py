@@ -17,7 +17,7 @@ from agent.outbox.ring import LIVE_BYTES, is_bare
 from agent.outbox.store import Store
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import TS, backlog, gaps, live, numbers
+from agent.testing.records import TS, backlog, gaps, live, numbers
 
 COUNT = 400
 

@@ -16,7 +16,7 @@ from agent.outbox.desk import inquire
 from agent.outbox.door import socket_path
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, batch, live, numbers
+from agent.testing.records import backlog, batch, live, numbers
 from tests.support.waiting import eventually
 
 TS = 1_763_760_000_000

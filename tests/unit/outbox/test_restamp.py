@@ -11,7 +11,7 @@ from agent.outbox import SqliteOutbox
 from agent.outbox.restamp import restamped
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, live
+from agent.testing.records import backlog, live
 from tests.support.waiting import eventually
 
 BOOT = 1_600_000_000_000  # 2020: the build date of a gateway without a battery

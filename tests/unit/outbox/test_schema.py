@@ -14,7 +14,7 @@ from agent.core.errors import PermanentError
 from agent.outbox import SqliteOutbox, schema
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import TS, backlog, batch, numbers
+from agent.testing.records import TS, backlog, batch, numbers
 
 TABLES = schema.TABLES
 #: What two later versions would bring.

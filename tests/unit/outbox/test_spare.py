@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from agent.outbox import SqliteOutbox
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, batch, gaps, live, lows, numbers
+from agent.testing.records import backlog, batch, gaps, live, lows, numbers
 from tests.support.outbox_file import contents
 from tests.support.waiting import eventually
 

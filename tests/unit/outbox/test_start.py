@@ -15,7 +15,7 @@ from agent.outbox.store import Store
 from agent.outbox.streams import StoredStream
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.outbox_contract import backlog, batch, gaps, live, numbers
+from agent.testing.records import backlog, batch, gaps, live, numbers
 
 TS = 1_763_760_000_000
 

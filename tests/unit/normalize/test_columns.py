@@ -1,0 +1,178 @@
+"""Whole samples: columns and their neighbours, many blocks, and history."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from agent.core.flow import Answer, Sample
+from agent.core.quality import number_of
+from tests.unit.normalize.bench import T0, Bench
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def test_repeated_tags_keep_their_order():
+    """A tag may occur several times in one answer: oldest first, each said."""
+    bench = Bench({}, {})
+    bench.read(0, 0)
+    tags = (0, 1, 0, 0)
+    for _ in range(3):
+        readings = bench.read(1, 9, 2, 3, tags=tags)
+        assert [reading.value for reading in readings if reading.tag == "t0"] == [1, 2, 3]
+
+
+def test_mixed_column():
+    """In a warm column each tag keeps its own rules."""
+    keys: list[dict[str, Any]] = [{}] * 4 + [{"scale": 2}] * 4 + [{"scale": 0.5, "round": 0}] * 4
+    bench = Bench(*keys, {"deadband": 5}, {"enum": {3: "three"}})
+    bench.warm(*[3] * 14)
+    readings = {reading.tag: reading for reading in bench.read(*[3] * 14)}
+    assert [readings[f"t{n}"].value for n in range(12)] == [3] * 4 + [6] * 4 + [2.0] * 4
+    assert "t12" not in readings
+    assert readings["t13"].label == "three"
+
+
+@pytest.mark.parametrize("raw", [None, math.nan, math.inf, "a\ud800", object(), [math.nan], 10**400])
+@pytest.mark.parametrize(
+    "keys", [{}, {"scale": 0.5}, {"scale": 2}, {"scale": 0.5, "round": 1}, {"scale": 1.0, "round": 1}]
+)
+def test_one_bad_value_hurts_no_neighbour(raw, keys):
+    """In a warm column one impossible value is bad alone; the next scan is whole again."""
+    bench = Bench(*[keys] * 8)
+    bench.warm(*[2] * 8)
+    values: list[Any] = [2] * 8
+    values[5] = raw
+    hurt = bench.batch(*values)
+    assert hurt is not None
+    assert hurt.bad == 1
+    assert [reading.tag for reading in hurt.readings if reading.quality == "bad"] == ["t5"]
+    whole = bench.batch(*[2] * 8)
+    assert whole is not None
+    assert (whole.bad, len(whole.readings)) == (0, 8)
+
+
+def test_samples_are_left_alone():
+    """Samples may be shared: nothing in them is changed, and readings do not change later."""
+    bench = Bench(*[{"scale": 0.5}] * 8)
+    bench.warm(*[2] * 8)
+    values, src = [4] * 8, [T0 + 9000] * 8
+    first = bench.read(*values, src=src)
+    before = repr(first)
+    bench.read(*[6] * 8, src=[T0 + 9500] * 8)
+    bench.lost()
+    assert (values, src, repr(first)) == ([4] * 8, [T0 + 9000] * 8, before)
+
+
+def test_memory_is_bounded():
+    """A stream of one-off tuples leaves nothing behind."""
+    bench = Bench(*[{}] * 8)
+    for n in range(3000):
+        bench.read(n, n, tags=(n % 8, (n + 1) % 8))
+    cache = bench.normalize._columns
+    assert len(cache._columns) + len(cache._once) < 1000
+
+
+def test_many_blocks_are_compiled():
+    """A scan of many blocks is compiled at its second turn, however many there are."""
+    bench = Bench(*[{}] * 4000)
+    blocks = [tuple(range(n, n + 4)) for n in range(0, 4000, 4)]
+    for _ in range(2):
+        for block in blocks:
+            bench.read(1, 2, 3, 4, tags=block)
+    assert len(bench.normalize._columns._columns) == len(blocks)
+
+
+def test_columns_of_different_length():
+    """A collector that hands over columns of different length is a bug and is told so, not cut short in silence."""
+    with pytest.raises(ValueError, match="differ in length"):
+        Bench({}, {}).read(1)
+    with pytest.raises(ValueError, match="differ in length"):
+        Bench({}, {}).read(1, 2, src=[T0])
+    with pytest.raises(ValueError, match="differ in length"):
+        Bench({}, {}).read(1, 2, status=[])
+
+
+def test_nothing_to_say():
+    """A sample that says nothing gives no batch."""
+    assert Bench({}).quiet() == []
+    bench = Bench({"report": "on_change"})
+    bench.read(1)
+    assert bench.batch(1) is None
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_a_clock_that_is_set_back_is_believed(tags):
+    """Times that are still to come hold nothing back; those before are kept, and from there on none goes back."""
+    bench = Bench(*[{}] * tags)
+    bench.warm(*[1] * tags)
+    said = bench.clock.now_ms()
+    bench.read(*[1] * tags)
+    bench.clock.step_wall(-3600)
+    assert {reading.ts for reading in bench.read(*[2] * tags)} == {said}
+    bench.normalize.set_back(-3600_000)
+    now = bench.clock.now_ms()
+    assert {reading.ts for reading in bench.read(*[3] * tags)} == {now}
+    bench.clock.step_wall(-0.5)
+    assert {reading.ts for reading in bench.read(*[4] * tags)} == {now}
+    bench.normalize.set_back(-500)
+    assert {reading.ts for reading in bench.read(*[5] * tags)} == {now - 500}
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_a_first_value_is_not_older_than_the_word_that_it_is_awaited(tags):
+    """A snapshot said at some time that nothing was read yet; the answer under way then is said for that time."""
+    bench = Bench(*[{}] * tags)
+    snapshot = bench.clock.now_ms() + 4
+    bench.normalize.awaits(snapshot)
+    assert {(reading.ts, reading.why) for reading in bench.read(*[1] * tags)} == {(snapshot, "initial")}
+    bench.normalize.awaits(snapshot + 1000)  # what has a value waits no more
+    bench.clock.step_wall(0.1)
+    assert {reading.ts for reading in bench.read(*[2] * tags)} == {bench.clock.now_ms()}
+
+
+# --- history ----------------------------------------------------------------------------------------------------------
+
+
+def test_history_is_converted_and_nothing_else():
+    """Scale, range and labels apply; no deadband, no why, no place in what is remembered; ts is the source's."""
+    bench = Bench({"scale": 2, "deadband": 100, "max_silence": "1s"}, {"enum": {1: "on"}, "range": {"max": 5}})
+    bench.read(1, 1)
+    past = Answer(
+        tags=(0, 0, 0, 1, 1, 1),
+        values=[10, 11, None, 1, 9, 1],
+        ts=bench.clock.now_ms(),
+        status=[0, 0, number_of("BadSensorFailure"), 0, 0, 0],
+        src=[T0 - 3, T0 - 2, T0 - 1, T0 - 3, T0 - 2, None],
+        reason={2: "broken"},
+    )
+    batch = bench.normalize(Sample(ts=bench.clock.now_ms(), history=[past]))
+    assert batch is not None
+    assert (batch.backfill, batch.bad, batch.uncertain) == (True, 1, 1)
+    assert [(r.tag, r.value, r.ts, r.quality, r.label, r.why) for r in batch.readings] == [
+        ("t0", 20, T0 - 3, "good", None, None),
+        ("t0", 22, T0 - 2, "good", None, None),
+        ("t0", None, T0 - 1, "bad", None, None),
+        ("t1", 1, T0 - 3, "good", "on", None),
+        ("t1", 9, T0 - 2, "uncertain", None, None),
+    ]
+    assert batch.readings[2].reason == "broken"
+    assert bench.read(1, 1, tags=(0, 1)) != []
+
+
+def test_tags_a_device_is_found_to_have():
+    """They follow the table, are said like any other, and change nothing for those that were there."""
+    bench = Bench(*[{"unit": "Cel"}] * 5)
+    bench.warm(*[1] * 5)
+    now = bench.clock.now_ms()
+    answer = Answer(tags=(0, 5, 6), values=[2, 7, 8], ts=now)
+    batch = bench.normalize(Sample(ts=now, answers=[answer], found=["x", "y"]))
+    assert batch is not None
+    assert [(r.tag, r.value, r.unit, r.why) for r in batch.readings] == [
+        ("t0", 2, "Cel", None),
+        ("x", 7, None, "initial"),
+        ("y", 8, None, "initial"),
+    ]
+    assert {r.tag for r in bench.lost()} == {"t0", "t1", "t2", "t3", "t4", "x", "y"}
