@@ -10,8 +10,9 @@ from agent.collectors.opcua.indexrange import IgnoredError, IndexRange, within
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.values import (
     UNCERTAIN,
+    BadPartError,
     Convert,
-    MendedTextError,
+    DoubtfulError,
     UnsupportedError,
     converter,
     object_of,
@@ -132,9 +133,12 @@ class Decoder:
             return value, code
         try:
             return convert(value), code
-        except MendedTextError as mended:
-            reasons[at] = str(mended)
-            return mended.value, code or UNCERTAIN
+        except DoubtfulError as doubtful:
+            reasons[at] = str(doubtful)
+            return doubtful.value, max(code, UNCERTAIN)  # a good one with a word beside it is no less doubtful
+        except BadPartError as bad:
+            reasons[at] = str(bad)
+            return None, bad.status
         except IgnoredError as ignored:
             reasons[at] = str(ignored)
             return None, BAD_INDEX_RANGE_INVALID

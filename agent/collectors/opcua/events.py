@@ -24,7 +24,7 @@ from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.subscription import Subscription
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.translate import Refused, Undecodable, translated
-from agent.collectors.opcua.values import MendedTextError, UnsupportedError, convert
+from agent.collectors.opcua.values import BadPartError, DoubtfulError, UnsupportedError, convert
 from agent.core.clock import Clock
 from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of, number_of
@@ -203,7 +203,7 @@ def _plain(variant: Any) -> object:
         return None
     try:
         return convert(variant.VariantType.value, bool(variant.is_array), variant.Value)
-    except MendedTextError as text:
-        return text.value
-    except UnsupportedError:
+    except DoubtfulError as doubtful:
+        return doubtful.value
+    except (BadPartError, UnsupportedError):
         return None

@@ -53,8 +53,8 @@ def within(part: IndexRange, inner: Callable[[Any], object] | None) -> Callable[
             rows = rows[0] if rows else None
         made = value if inner is None else inner(value)
         for _ in part.sizes if part.single else ():
-            if isinstance(made, list) and len(made) == 1:
-                made = made[0]
+            if isinstance(made, list) and len(made) <= 1:
+                made = made[0] if made else None
         return made
 
     return convert

@@ -17,7 +17,7 @@ from asyncua.ua import uaprotocol_auto
 from asyncua.ua.ua_binary import struct_from_binary, unpack_uatype
 
 from agent.collectors.opcua import exact
-from agent.collectors.opcua.values import MendedTextError, UnsupportedError, convert
+from agent.collectors.opcua.values import DoubtfulError, UnsupportedError, convert
 
 exact.install()
 
@@ -74,13 +74,13 @@ class Codec:
     def __init__(self, shapes: Mapping[ua.NodeId | Key, Shape], nested: Callable[[Any], object]) -> None:
         self._shapes = shapes
         self._nested = nested
-        self._mended = False
+        self._doubt: str | None = None
         self._left = 0  # elements that may still come: nested arrays of nothing must not keep us for ever
 
     def decode(self, data_type: ua.NodeId | Key, body: bytes) -> dict[str, object]:
         """Raises UnsupportedError where a definition is missing or does not fit the bytes."""
-        around = self._mended, self._left  # an extension object inside a structure brings us here again
-        self._mended, self._left = False, 1000 + 8 * len(body)
+        around = self._doubt, self._left  # an extension object inside a structure brings us here again
+        self._doubt, self._left = None, 1000 + 8 * len(body)
         buffer = Buffer(body)
         try:
             value = self._structure(data_type, buffer, 0)
@@ -88,11 +88,11 @@ class Codec:
                 raise UnsupportedError(f"{len(buffer)} bytes more than the definition of {_name(data_type)}")
             if not isinstance(value, dict):
                 raise UnsupportedError(f"{_name(data_type)} is no structure")
-            if self._mended:
-                raise MendedTextError(value)
+            if self._doubt is not None:
+                raise DoubtfulError(value, self._doubt)
             return value
         finally:
-            self._mended, self._left = around
+            self._doubt, self._left = around
 
     def _structure(self, data_type: ua.NodeId | Key, buffer: Buffer, depth: int) -> object:
         shape = self._shapes.get(data_type)
@@ -157,9 +157,9 @@ class Codec:
         value = unpack_uatype(ua.VariantType(data_type), buffer)
         try:
             return self._nested(value) if data_type == 22 else convert(data_type, False, value, self._nested)
-        except MendedTextError as text:
-            self._mended = True
-            return text.value
+        except DoubtfulError as doubtful:
+            self._doubt = str(doubtful)
+            return doubtful.value
 
     # --- by a dictionary ----------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Codec:
         try:
             return raw.decode()
         except UnicodeDecodeError:
-            self._mended = True
+            self._doubt = str(DoubtfulError(raw))
             return raw.decode(errors="replace")
 
     def _standard(self, data_type: ua.NodeId | Key, buffer: Buffer) -> object:
@@ -217,9 +217,9 @@ class Codec:
             if isinstance(known, type) and dataclasses.is_dataclass(known):
                 try:
                     return self._nested(struct_from_binary(known, buffer))
-                except MendedTextError as text:
-                    self._mended = True
-                    return text.value
+                except DoubtfulError as doubtful:
+                    self._doubt = str(doubtful)
+                    return doubtful.value
         raise UnsupportedError(f"the server does not describe the structure {_name(data_type)}")
 
 

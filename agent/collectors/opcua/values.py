@@ -15,17 +15,26 @@ from typing import Any
 from agent.core.quality import number_of
 
 UNCERTAIN = number_of("Uncertain")
+_BAD = 0x80000000
 
 
 class UnsupportedError(Exception):
     """This value has no representation yet; the words say why."""
 
 
-class MendedTextError(Exception):
-    """Text in it is not valid UTF-8: `value` is the whole value with U+FFFD where it was broken."""
+class BadPartError(Exception):
+    """A value inside it is bad, by the word of the server: so is the whole. `status`: of the one inside."""
 
-    def __init__(self, value: object) -> None:
-        super().__init__("text is not valid UTF-8")
+    def __init__(self, status: int) -> None:
+        super().__init__("the server says a value inside it is bad")
+        self.status = status
+
+
+class DoubtfulError(Exception):
+    """`value`, the whole of it, is uncertain. Text that is not valid UTF-8 has U+FFFD where it was broken."""
+
+    def __init__(self, value: object, words: str = "text is not valid UTF-8") -> None:
+        super().__init__(words)
         self.value = value
 
 
@@ -39,9 +48,9 @@ TYPE_NAMES: Mapping[int, str] = {
 Convert = Callable[[Any], object]
 
 
-def _text(value: str | bytes | None) -> str | None:
-    if value is None:
-        return None
+def _text(value: str | bytes | None) -> str:
+    if value is None:  # many servers make no difference, and OPC UA hardly any (OPC 10000-6, 5.2.2.14)
+        return ""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
     if value.isascii():
@@ -49,7 +58,7 @@ def _text(value: str | bytes | None) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:  # the library keeps broken bytes as surrogates, which no JSON can carry
-        raise MendedTextError(value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")) from None
+        raise DoubtfulError(value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")) from None
     return value
 
 
@@ -77,15 +86,15 @@ def object_of(value: Any) -> object:
     if not dataclasses.is_dataclass(value):
         raise UnsupportedError(f"structures of type {type(value).__name__} have no representation")
     made: dict[str, object] = {}
-    mended = False
+    doubt: str | None = None
     for field in dataclasses.fields(value):
         if field.name not in {"Encoding", "TypeId"}:
             try:
                 made[field.name] = _member(getattr(value, field.name))
-            except MendedTextError as text:
-                made[field.name], mended = text.value, True
-    if mended:
-        raise MendedTextError(made)
+            except DoubtfulError as doubtful:
+                made[field.name], doubt = doubtful.value, str(doubtful)
+    if doubt is not None:
+        raise DoubtfulError(made, doubt)
     return made
 
 
@@ -126,13 +135,13 @@ _CONVERT: Mapping[int, Convert] = {
     12: _text,
     13: iso_utc,
     14: lambda value: None if value is None else str(value),
-    15: lambda value: None if value is None else base64.b64encode(value).decode("ascii"),
+    15: lambda value: base64.b64encode(value or b"").decode("ascii"),
     16: lambda value: _text(getattr(value, "Value", value)),
     17: lambda value: None if value is None else _text(value.to_string()),
     18: lambda value: None if value is None else _text(value.to_string()),
     19: lambda value: getattr(value, "value", value),
-    20: lambda value: None if value is None else _text(value.Name),
-    21: lambda value: None if value is None else _text(value.Text),
+    20: lambda value: _text(None if value is None else value.Name),
+    21: lambda value: _text(None if value is None else value.Text),
     25: _diagnostics,
 }
 
@@ -146,15 +155,33 @@ def _each(inner: Convert | None) -> Convert:
         if not isinstance(value, list | tuple):
             return value if inner is None else inner(value)
         made: list[object] = []
-        mended = False
+        doubt: str | None = None
         for element in value:
             try:
                 made.append(apply(element))
-            except MendedTextError as text:  # the others count too
-                made.append(text.value)
-                mended = True
-        if mended:
-            raise MendedTextError(made)
+            except DoubtfulError as doubtful:  # the others count too
+                made.append(doubtful.value)
+                doubt = str(doubtful)
+        if doubt is not None:
+            raise DoubtfulError(made, doubt)
+        return made
+
+    return lambda value: [] if value is None else apply(value)  # a null array is an empty one
+
+
+def _inner(structure: Convert) -> Convert:
+    """A DataValue as a value: what it says of the one inside counts."""
+    variant = _nested(structure)
+
+    def apply(value: Any) -> object:
+        if value is None:
+            return None
+        status = 0 if value.StatusCode is None else int(value.StatusCode.value)
+        if status >= _BAD:
+            raise BadPartError(status)
+        made = variant(value.Value)
+        if status >= UNCERTAIN:
+            raise DoubtfulError(made, "the server says a value inside it is uncertain")
         return made
 
     return apply
@@ -168,16 +195,17 @@ def converter(kind: int, is_array: bool, structure: Convert = object_of) -> Conv
     inner: Convert | None
     if kind == 22:
         inner = structure
-    elif kind in {23, 24}:
-        variant = _nested(structure)
-        inner = variant if kind == 24 else lambda value: None if value is None else variant(value.Value)
+    elif kind == 23:
+        inner = _inner(structure)
+    elif kind == 24:
+        inner = _nested(structure)
     else:
         inner = _CONVERT.get(kind) if kind in TYPE_NAMES or kind == 0 else _unknown
     return _each(inner) if is_array else inner
 
 
 def convert(kind: int, is_array: bool, value: Any, structure: Convert = object_of) -> object:
-    """One value. Raises UnsupportedError or MendedTextError."""
+    """One value. Raises UnsupportedError, BadPartError or DoubtfulError."""
     how = converter(kind, is_array, structure)
     return value if how is None else how(value)
 

@@ -78,7 +78,7 @@ def test_structures_of_the_standard_are_dicts() -> None:
     unit = ua.EUInformation(NamespaceUri="urn:u", UnitId=7, DisplayName=ua.LocalizedText("°C"))
     for value, expected in [
         (ua.Range(1.0, 2.0), {"Low": 1.0, "High": 2.0}),
-        (unit, {"NamespaceUri": "urn:u", "UnitId": 7, "DisplayName": "°C", "Description": None}),
+        (unit, {"NamespaceUri": "urn:u", "UnitId": 7, "DisplayName": "°C", "Description": ""}),
         ([ua.Range(1.0, 2.0)], [{"Low": 1.0, "High": 2.0}]),
         (ua.ExtensionObject(), None),
     ]:
@@ -101,6 +101,57 @@ def test_broken_text_spoils_no_neighbour() -> None:
     decoder = Decoder(1, SourceClock())
     answer = decoder.answer((0,), [data(["a", "b\udcff"], ua.VariantType.String)], NOW)
     assert (answer.values, name_of(answer.status[0])) == ([["a", "b\ufffd"]], "Uncertain")  # type: ignore[index]
+
+
+    answer = decoder.answer((0,), [data("b\udcff", status=0x00300000)], NOW)
+    assert name_of(answer.status[0]) == "Uncertain", "GoodClamped"  # type: ignore[index]
+
+
+V = ua.VariantType
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (None, V.String, ""),
+        (["a", None], V.String, ["a", ""]),
+        (ua.LocalizedText(None, "de"), V.LocalizedText, ""),
+        ([ua.LocalizedText("x"), ua.LocalizedText()], V.LocalizedText, ["x", ""]),
+        ([b"a", None], V.ByteString, ["YQ==", ""]),
+    ],
+)
+def test_a_null_text_is_an_empty_one(value: object, kind: Any, expected: object) -> None:
+    """Servers send either for a text of no characters: it is a value, and its neighbours in an array are too."""
+    answer = Decoder(1, SourceClock()).answer((0,), [data(value, kind)], NOW)
+    assert (answer.values, answer.status) == ([expected], 0)
+
+
+@pytest.mark.parametrize("kind", [V.Int32, V.String, V.DateTime, V.ExtensionObject, V.Variant])
+def test_a_null_array_is_an_empty_one(kind: Any) -> None:
+    """As for texts; an element that is not there is no value all the same."""
+    null = ua.DataValue(ua.Variant(None, kind, None, True))
+    answer = Decoder(1, SourceClock()).answer((0,), [null], NOW)
+    assert (answer.values, answer.status) == ([[]], 0)
+    part = Decoder(1, SourceClock(), parts={0: parse_index_range("3")})
+    assert part.answer((0,), [null], NOW).values == [None]
+
+
+def _inside(status: int) -> Any:
+    return ua.DataValue(ua.Variant(4), ua.StatusCode(status))
+
+
+def test_a_value_inside_a_value_is_as_good_as_its_own_status() -> None:
+    """A DataValue as a value: no bad one passes as good because the one around it is."""
+    decoder = Decoder(1, SourceClock())
+    for value, expected, code in [
+        (_inside(0), 4, "Good"),
+        (_inside(0x40900000), 4, "Uncertain"),
+        (_inside(0x808C0000), None, "BadSensorFailure"),
+        ([_inside(0), _inside(0x808C0000)], None, "BadSensorFailure"),
+    ]:
+        answer = decoder.answer((0,), [data(value, V.DataValue)], NOW)
+        status = answer.status if isinstance(answer.status, int) else answer.status[0]
+        assert (answer.values, name_of(status)) == ([expected], code)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.collectors.opcua.dictionary import LARGEST, read_dictionary
 from agent.collectors.opcua.structures import Codec
-from agent.collectors.opcua.values import MendedTextError, UnsupportedError, object_of
+from agent.collectors.opcua.values import DoubtfulError, UnsupportedError, object_of
 
 URN = "urn:acme:types"
 
@@ -106,7 +106,7 @@ def test_structures_and_enumerations_of_the_same_dictionary() -> None:
 
 def test_text_that_is_no_utf_8_is_mended() -> None:
     """As everywhere: said with U+FFFD, uncertain; the rest of the structure stands."""
-    with pytest.raises(MendedTextError) as mended:
+    with pytest.raises(DoubtfulError) as mended:
         decode(fields('word TypeName="opc:Char" Length="2"', f"n {INT}"), b"\xffa" + struct.pack("<i", 1))
     assert mended.value.value == {"word": "�a", "n": 1}
 
