@@ -128,6 +128,7 @@ class Conversation:
         self._items = Monitoring(self._services, self._creates, plan.device)
         self._tags = Settling(
             plan,
+            past,
             self._server,
             self._types,
             self._reader,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +11,9 @@ from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point
 from agent.collectors.opcua.ways import Way
+
+
+_NO_TEXTS: Mapping[int, str] = {}
 
 
 class Key(NamedTuple):
@@ -60,6 +63,13 @@ class Past:
     found: dict[str, NodeAddress] = field(default_factory=dict)  #: nodes found by browsing, by name; said in this order
     present: frozenset[str] | None = None  #: those the last connection found
     announced: int = 0  #: how many of `found` were said
+    labelled: set[int] = field(default_factory=set)  #: positions for which a server told the texts of numbers
+
+    def texts(self, asked: Iterable[int], told: Mapping[int, Mapping[int, str]]) -> dict[int, Mapping[int, str]]:
+        """The texts of these positions as of now: those told once and no longer are void, they were of another program."""
+        void = self.labelled.intersection(asked) - told.keys()
+        self.labelled = (self.labelled - void) | told.keys()
+        return {**dict.fromkeys(void, _NO_TEXTS), **told}
 
     def announce(self, find: Callable[[Sequence[str], Callable[[], None]], None]) -> None:
         """Say what was found and not said yet; it is said when it was handed on."""

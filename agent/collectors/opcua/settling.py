@@ -6,12 +6,13 @@ What the server refuses is said as bad, once, and tried again for as long as the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.nodes import Missing, resolve
+from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.plan import DevicePlan, Point, names_of
 from agent.collectors.opcua.poller import Poller
@@ -20,7 +21,7 @@ from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Node, node_id, path_of
 from agent.collectors.opcua.subscription import Subscription
 from agent.collectors.opcua.translate import Refused, Undecodable
-from agent.collectors.opcua.types import Types
+from agent.collectors.opcua.types import Labels, Types
 from agent.core.clock import Clock
 from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DECODING_ERROR, name_of
@@ -36,6 +37,7 @@ class Settling:
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a connection meet here
         self,
         plan: DevicePlan,
+        past: Past,
         server: Server,
         types: Types,
         reader: Reader,
@@ -46,6 +48,7 @@ class Settling:
         changed: Callable[[], None],
     ) -> None:
         self._plan = plan
+        self._past = past
         self._server = server
         self._types = types
         self._reader = reader
@@ -106,12 +109,14 @@ class Settling:
 
     async def _learn_types(self, nodes: Sequence[Node]) -> None:
         """Texts and fields before the values that need them; a server that cannot tell in time is read without."""
+        told: Mapping[int, Labels] = {}
         try:
             async with asyncio.timeout(self._plan.pace.types):
-                self._inbox.label(await self._types.survey(nodes))
+                told = await self._types.survey(nodes)
         except (Refused, Undecodable, TimeoutError) as error:
             reason = str(error) or "no answer in time"
             log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
+        self._inbox.label(self._past.texts([node.point.position for node in nodes], told))
 
     def node(self, position: int) -> Node | None:
         """Where a tag is on this connection; None where that is not known."""

@@ -8,9 +8,11 @@ import pytest
 from asyncua import ua as library
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
 
+from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.quality import name_of
+from agent.testing.site import SimpleSite
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
-from tests.integration.opcua.support import collecting
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
 ua: Any = library
 V = ua.VariantType
@@ -128,6 +130,23 @@ async def test_enumerations_bring_their_texts(built: Shop) -> None:
     assert notebook.newest("mode") == 1
     assert notebook.labels["mode"] == {0: "Idle", 1: "Run", 2: "Fault"}
     assert notebook.labels["plain"][0] == "Running"
+
+
+async def test_texts_that_are_told_no_longer_are_void(built: Shop) -> None:
+    """Another program has loaded meanwhile: its numbers do not get the texts of the one before."""
+    plant, made, site = built.plant, config(built.plant.url, {"mode": f"nsu={URN};s=mode"}), SimpleSite()
+    collector = OpcUaCollector("dev", made, site, BRISK)
+    node = plant.nodes["mode"].nodeid
+    enumeration = await plant.do(plant.nodes["mode"].read_data_type())
+    for kind, texts in ((enumeration, {0: "Idle", 1: "Run", 2: "Fault"}), (node_id("i=6"), {})):
+        data = ua.DataValue(ua.Variant(kind, V.NodeId))
+        await plant.do(plant.server.write_attribute_value(node, data, ua.AttributeIds.DataType))
+        async with collector.open() as samples:
+            notebook = Notebook(["mode"], samples, site)
+            await notebook.heard()
+            assert notebook.labels == {"mode": texts}
+    data = ua.DataValue(ua.Variant(enumeration, V.NodeId))
+    await plant.do(plant.server.write_attribute_value(node, data, ua.AttributeIds.DataType))
 
 
 async def test_a_part_of_an_array_is_asked_for(built: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

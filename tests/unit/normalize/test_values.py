@@ -198,3 +198,6 @@ def test_labels_the_device_tells() -> None:
     assert batch is not None
     labels = {reading.tag: reading.label for reading in batch.readings}
     assert labels == {"t0": "running", "t1": "ours"} | {f"t{n}": None for n in range(2, 8)}
+    batch = bench.normalize(Sample(ts=now, answers=[answer], labels={0: {}, 1: {}}))
+    assert batch is not None
+    assert [reading.label for reading in batch.readings[:2]] == [None, "ours"], "its texts are void"
