@@ -35,14 +35,15 @@ class PercentDeadband(Model):
     """Percent of the last reported value."""
 
 
-def _check_text(value: str) -> str:
+def check_tag_name(value: str) -> str:
+    """The name itself. Raises ValueError where it cannot be that of a tag."""
     if not value or len(value) > 256 or any(ord(char) < 32 or ord(char) == 127 for char in value):
         msg = "a tag name has 1 to 256 characters and no control characters"
         raise ValueError(msg)
     return value
 
 
-TagName = Annotated[str, AfterValidator(_check_text)]
+TagName = Annotated[str, AfterValidator(check_tag_name)]
 
 
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,19}", re.ASCII)

@@ -130,6 +130,9 @@ EVENTS: dict[str, Event] = {
     "opcua.selection": Event(
         "info", "What browsing chose has changed: `added`, `removed`; `cut` where there would have been more."
     ),
+    "opcua.nodes_left_out": Event(
+        "warning", "Browsing did not make tags of all that was chosen: `reason`; raise `max_nodes`, or name tags."
+    ),
     "opcua.no_conditions": Event("debug", "The server has no conditions to repeat."),
     "opcua.filter_refused": Event(
         "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."

@@ -5,7 +5,10 @@ ServiceLevel: 0 maintenance, 1 no data, 2 to 199 degraded, 200 to 255 healthy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from agent.core.clock import Clock
 
 HEALTHY = 200
 FORGET = 60.0  #: seconds after which what was seen of another server may have changed
@@ -47,3 +50,15 @@ class Choice:
         if level > -2 or not others:
             return self._at
         return others[0]
+
+
+@asynccontextmanager
+async def elsewhere_next(choice: Choice, clock: Clock) -> AsyncIterator[None]:
+    """Where a connection fails the next one is made to another server, if there is one."""
+    server = choice.server
+    try:
+        yield
+    except Exception:
+        if choice.server == server:
+            choice.failed(clock.monotonic())
+        raise

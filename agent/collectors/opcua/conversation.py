@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from agent.collectors.opcua.backfill import VALUES, Backfill
 from agent.collectors.opcua.background import Background
 from agent.collectors.opcua.channel import Times
-from agent.collectors.opcua.choice import Choice
+from agent.collectors.opcua.choice import elsewhere_next
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.events import Events
 from agent.collectors.opcua.explore import Explorer
@@ -27,14 +28,13 @@ from agent.collectors.opcua.plan import DevicePlan, names_of
 from agent.collectors.opcua.poller import Poller
 from agent.collectors.opcua.publishing import Publishing
 from agent.collectors.opcua.reader import Reader
-from agent.collectors.opcua.selection import selected
+from agent.collectors.opcua.selection import appeared, selected
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.session import Connection, connected
 from agent.collectors.opcua.settling import Settling
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.types import Types
-from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Loss
 from agent.core.ports import Site
@@ -47,23 +47,11 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
 @asynccontextmanager
-async def _elsewhere_next(choice: Choice, clock: Clock) -> AsyncIterator[None]:
-    """Where a connection fails the next one is made to another server, if there is one."""
-    server = choice.server
-    try:
-        yield
-    except Exception:
-        if choice.server == server:
-            choice.failed(clock.monotonic())
-        raise
-
-
-@asynccontextmanager
 async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
         keeping(plan, site, past) as keeper,
-        _elsewhere_next(past.choice, site.clock),
+        elsewhere_next(past.choice, site.clock),
         connected(
             past.ways[past.choice.server],
             guard,
@@ -74,7 +62,7 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
     ):
         server = Server(Services(connection.session, plan.device), site.clock, plan.device)
         await server.learn()
-        _heed(server, past)
+        past.heed(server)
         explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
         plan = await selected(plan, server.namespaces, explorer, past)
         talk = Conversation(plan, site, past, keeper, connection, background, server)
@@ -86,14 +74,6 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
         finally:
             talk.end()
             await keeper.end()
-
-
-def _heed(server: Server, past: Past) -> None:
-    """The limits of this connection: what the server told, what is known of its kind, what it refused before."""
-    past.reads.told(server.max_nodes_per_read, server.known("read"))
-    past.creates.told(server.max_items_per_call, server.known("monitor"))
-    past.browses.told(server.max_nodes_per_browse, server.known("browse"))
-    past.histories.told(server.max_history)
 
 
 class Conversation:
@@ -177,6 +157,9 @@ class Conversation:
             self._beside(self._poller.run, "poll")
         self._beside(self._pulse, "pulse")
         self._beside(self._again, "again")
+        if self._plan.selection is not None and not self._past.present:
+            waiting = partial(appeared, self._plan, self._server, self._types.explorer, self._clock)
+            self._beside(waiting, "selection")
         self._beside(self._learn, "types")
         if self._plan.backfill:
             self._beside(self._backfill.run, "backfill")

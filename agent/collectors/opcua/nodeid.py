@@ -25,6 +25,15 @@ class NodeAddress(NamedTuple):
     namespace: int | str  #: an index, or the URI of `nsu=`
     identifier: Identifier
 
+    @property
+    def text(self) -> str:
+        """As it is written in a configuration."""
+        kind = {int: "i", str: "s", uuid.UUID: "g"}.get(type(self.identifier), "b")
+        value = base64.b64encode(self.identifier).decode() if isinstance(self.identifier, bytes) else self.identifier
+        if isinstance(self.namespace, int):
+            return f"ns={self.namespace};{kind}={value}" if self.namespace else f"{kind}={value}"
+        return f"nsu={self.namespace.replace('%', '%25').replace(';', '%3B')};{kind}={value}"
+
     def index_in(self, namespaces: Sequence[str]) -> int | None:
         """Index of the namespace on a connection with this NamespaceArray; None where the server does not know it."""
         if isinstance(self.namespace, int):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point
 from agent.collectors.opcua.ways import Way
+
+if TYPE_CHECKING:
+    from agent.collectors.opcua.server import Server
 
 
 _NO_TEXTS: Mapping[int, str] = {}
@@ -62,11 +65,19 @@ class Past:
     events: dict[tuple[int, bytes], None] = field(default_factory=dict)  #: position and id of those said, oldest first
     found: dict[str, NodeAddress] = field(default_factory=dict)  #: nodes found by browsing, by name; said in this order
     present: frozenset[str] | None = None  #: those the last connection found
+    left_out: str = ""  #: why that is not all of them
     announced: int = 0  #: how many of `found` were said
     labelled: set[int] = field(default_factory=set)  #: positions for which a server told the texts of numbers
 
+    def heed(self, server: Server) -> None:
+        """The limits of a connection: what it told, what is known of its kind, what it refused before."""
+        self.reads.told(server.max_nodes_per_read, server.known("read"))
+        self.creates.told(server.max_items_per_call, server.known("monitor"))
+        self.browses.told(server.max_nodes_per_browse, server.known("browse"))
+        self.histories.told(server.max_history)
+
     def texts(self, asked: Iterable[int], told: Mapping[int, Mapping[int, str]]) -> dict[int, Mapping[int, str]]:
-        """The texts of these positions as of now: those told once and no longer are void, they were of another program."""
+        """The texts of these positions as of now: those no longer told are void, they were of another program."""
         void = self.labelled.intersection(asked) - told.keys()
         self.labelled = (self.labelled - void) | told.keys()
         return {**dict.fromkeys(void, _NO_TEXTS), **told}

@@ -5,8 +5,11 @@ Names are the browse names on the way, `Machine/Spindle/Speed`; include and excl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import NamedTuple
 
 from asyncua import ua
@@ -15,14 +18,20 @@ from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, Point, Selection, sampling_of
+from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.tag import OpcUaTag
+from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.collectors.polling import PollGroup
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost
+from agent.settings.tags import check_tag_name
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
 _DEEPEST = 32
+_SELDOM = 20  #: times the usual wait: how seldom a server in which nothing was found is walked through in the end
 _OBJECT, _VARIABLE = 1, 2
 
 
@@ -30,7 +39,9 @@ class Found(NamedTuple):
     """What a selection gave."""
 
     nodes: dict[str, NodeAddress]  #: by name, with the namespace's URI: good on every connection
-    cut: bool  #: more than `max_nodes` would have fitted
+    cut: bool = False  #: more than `max_nodes` would have fitted
+    deep: bool = False  #: what lies deeper than we go was not looked at
+    unnamed: int = 0  #: nodes whose name cannot be that of a tag
 
 
 def chosen(name: str, selection: Selection) -> bool:
@@ -44,11 +55,11 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
     """Walk down from the root, breadth first; each node once, however many ways lead to it."""
     index = selection.root.index_in(namespaces)
     if index is None:
-        return Found({}, cut=False)
+        return Found({})
     root = node_id(selection.root, index)
     level: list[tuple[ua.NodeId, str]] = [(root, "")]
     seen = {root}
-    nodes: dict[str, NodeAddress] = {}
+    found: list[tuple[str, NodeAddress]] = []
     for _ in range(_DEEPEST):
         pages = await explorer.references([Look(node, HIERARCHICAL) for node, _ in level])
         below: list[tuple[ua.NodeId, str]] = []
@@ -61,16 +72,32 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
                 if target.NamespaceIndex >= len(namespaces):
                     continue
                 seen.add(target)
-                name = f"{way}/{reference.BrowseName.Name}".lstrip("/")
+                name = f"{way}/{reference.BrowseName.Name or ''}".removeprefix("/")
                 below.append((target, name))
                 if kind == _VARIABLE and chosen(name, selection):
-                    if len(nodes) >= selection.max_nodes:
-                        return Found(nodes, cut=True)
-                    nodes.setdefault(name, NodeAddress(namespaces[target.NamespaceIndex], target.Identifier))
-        if not below:
-            break
+                    found.append((name, NodeAddress(namespaces[target.NamespaceIndex], target.Identifier)))
+        if not below or len(found) > selection.max_nodes:
+            return named(found, selection.max_nodes)
         level = below
-    return Found(nodes, cut=False)
+    return named(found, selection.max_nodes)._replace(deep=True)
+
+
+def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> Found:
+    """Each node under a name of its own.
+
+    A name that several nodes have is none of theirs: which one the server tells first may change any day. They are told
+    apart by their node ids. What could not be a tag's name in a configuration is not made one here.
+    """
+    times = Counter(name for name, _ in found)
+    nodes: dict[str, NodeAddress] = {}
+    unnamed = 0
+    for plain, address in found:
+        name = plain if times[plain] == 1 else f"{plain} ({address.text})"
+        try:
+            nodes[check_tag_name(name)] = address
+        except ValueError:
+            unnamed += 1
+    return Found(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
 
 
 def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
@@ -94,17 +121,50 @@ def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
 async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explorer, past: Past) -> DevicePlan:
     """The plan of this connection: with what was found now, and what was found before, which may come back.
 
-    Raises what the server answers to browsing.
+    A server that refuses to be browsed costs no tag that is known.
     """
     if plan.selection is None:
         return plan
-    found = await explore(explorer, plan.selection, namespaces)
+    try:
+        found = await explore(explorer, plan.selection, namespaces)
+    except (Refused, Undecodable) as error:
+        past.present = past.present or frozenset()
+        _say_left_out(plan.device, past, error.reason)
+        return extended(plan, past.found)
     nodes = {name: address for name, address in found.nodes.items() if name not in plan.names}
     room = 2 * plan.selection.max_nodes - len(past.found)  # programs change, and a table must not grow for ever
     fresh = [name for name in nodes if name not in past.found]
     past.found.update({name: nodes[name] for name in nodes if name in past.found or name in fresh[: max(0, room)]})
-    _say_changes(plan.device, past, frozenset(nodes), cut=found.cut or len(fresh) > room)
+    cut = found.cut or len(fresh) > room
+    reasons = {
+        f"there are more than max_nodes ({plan.selection.max_nodes})": cut,
+        f"some lie deeper than {_DEEPEST} levels below root": found.deep,
+        f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
+    }
+    _say_left_out(plan.device, past, "; ".join(words for words, so in reasons.items() if so))
+    _say_changes(plan.device, past, frozenset(nodes), cut=cut or found.deep)
     return extended(plan, past.found)
+
+
+async def appeared(plan: DevicePlan, server: Server, explorer: Explorer, clock: Clock) -> None:
+    """Wait for nodes where none were found: a controller may still be loading its program.
+
+    Raises ConnectionLost when there are some: the next connection has them as tags.
+    """
+    wait = plan.pace.again
+    while plan.selection is not None:
+        await clock.sleep(wait)
+        wait = min(2 * wait, _SELDOM * plan.pace.again)  # walking costs the server something, and there may be none
+        await server.read_namespaces()
+        with suppress(Refused, Undecodable):
+            if (await explore(explorer, plan.selection, server.namespaces)).nodes.keys() - plan.names:
+                raise ConnectionLost("the nodes to browse for have appeared: connecting anew for them")
+
+
+def _say_left_out(device: str, past: Past, reason: str) -> None:
+    before, past.left_out = past.left_out, reason
+    if reason and reason != before:
+        log.warning("opcua.nodes_left_out", device=device, reason=reason)
 
 
 def _say_changes(device: str, past: Past, now: frozenset[str], *, cut: bool) -> None:

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import structlog
+from asyncua import ua as library
+from asyncua.server.internal_session import InternalSession
+
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
+from agent.core.errors import ConnectionLost
 from agent.core.quality import name_of
 from agent.testing.site import SimpleSite
-from tests.integration.opcua.server import Hall, node_id
-from tests.integration.opcua.support import BRISK, Notebook
+from tests.integration.opcua.server import URN, Hall, Plant, node_id
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
+ua: Any = library
 PRESS = "urn:press"
 
 
@@ -63,9 +70,85 @@ async def test_a_selection_is_bounded(hall: Hall) -> None:
         await plant.do(plant.add(name, name))
     browse = {"max_nodes": 2}
     made = OpcUaConfig.model_validate({"type": "opcua", "url": plant.url, "interval": "50ms", "browse": browse})
-    async with OpcUaCollector("dev", made, SimpleSite(), BRISK).open() as samples:
-        notebook = Notebook([], samples, SimpleSite())
-        await notebook.turn()
-        await notebook.heard()
-        assert sorted(notebook.said) == ["a", "b"]
+    with structlog.testing.capture_logs() as logs:
+        async with OpcUaCollector("dev", made, SimpleSite(), BRISK).open() as samples:
+            notebook = Notebook([], samples, SimpleSite())
+            await notebook.turn()
+            await notebook.heard()
+    assert sorted(notebook.said) == ["a", "b"]
+    (left_out,) = [log["reason"] for log in logs if log["event"] == "opcua.nodes_left_out"]
+    assert "max_nodes (2)" in left_out
     await hall.stop(plant)
+
+
+async def test_each_node_has_a_name_of_its_own_and_what_is_left_out_is_said(hall: Hall) -> None:
+    """Two nodes of one name are told apart by their node ids, whichever the server tells first; what is too deep, or
+    has a name that no tag can have, is no tag.
+    """
+    plant = await hall.plant([URN, PRESS])
+    here, there = plant.indexes[URN], plant.indexes[PRESS]
+
+    async def build() -> None:
+        objects = plant.server.nodes.objects
+        root = await objects.add_object(node_id(f"ns={here};s=m"), f"{here}:Machine")
+        await root.add_variable(ua.NodeId("1", here), ua.QualifiedName("Speed", here), 1)
+        await root.add_variable(ua.NodeId(2, there), ua.QualifiedName("Speed", there), 2)
+        axis = await root.add_object(ua.NodeId("A", here), ua.QualifiedName("A", here))
+        await axis.add_variable(ua.NodeId("A.B", here), ua.QualifiedName("B", here), 3)
+        await root.add_variable(ua.NodeId("A/B", here), ua.QualifiedName("A/B", here), 4)
+        for number, name in enumerate(("", "a\nb", "x" * 257)):
+            await root.add_variable(ua.NodeId(f"bad{number}", here), ua.QualifiedName(name, here), 5)
+        for depth in range(33):
+            root = await root.add_object(ua.NodeId(f"deep{depth}", here), ua.QualifiedName("d", here))
+        await root.add_variable(ua.NodeId("deepest", here), ua.QualifiedName("v", here), 6)
+
+    await plant.do(build())
+    with structlog.testing.capture_logs() as logs:
+        async with collecting(plant.url, {}, browse={"root": f"nsu={URN};s=m"}) as notebook:
+            await notebook.turn()
+            await notebook.heard()
+    assert {name: rows[-1][0] for name, rows in notebook.said.items()} == {
+        f"Speed (nsu={URN};s=1)": 1,
+        f"Speed (nsu={PRESS};i=2)": 2,
+        f"A/B (nsu={URN};s=A.B)": 3,
+        f"A/B (nsu={URN};s=A/B)": 4,
+    }
+    (left_out,) = [log["reason"] for log in logs if log["event"] == "opcua.nodes_left_out"]
+    assert "deeper than 32 levels" in left_out
+    assert "3 have names that no tag can have" in left_out
+    await hall.stop(plant)
+
+
+async def test_nodes_that_appear_after_the_server_are_found(shared: Plant) -> None:
+    """A controller still loads its program, and nothing is found: the agent looks again, and connects anew."""
+    made, site = config(shared.url, {}, browse={"root": f"nsu={URN};s=loading"}), SimpleSite()
+    collector = OpcUaCollector("dev", made, site, BRISK)
+
+    async def load() -> None:
+        index = shared.indexes[URN]
+        root = await shared.server.nodes.objects.add_object(node_id(f"ns={index};s=loading"), f"{index}:Loading")
+        await root.add_variable(node_id(f"ns={index};s=loading.v"), f"{index}:v", 7)
+
+    async with collector.open() as samples:
+        notebook = Notebook([], samples, site)
+        await shared.do(load())
+        with pytest.raises(ConnectionLost, match="have appeared"):
+            await notebook.until(lambda: False)
+    async with collector.open() as samples:
+        notebook = Notebook([], samples, site)
+        await notebook.until(lambda: notebook.said.get("v"))
+    assert notebook.newest("v") == 7
+
+
+async def test_a_server_that_refuses_to_be_browsed_costs_no_tag(shared: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are configured are read; that there might be more is said."""
+
+    async def refusing(_session: Any, _params: Any) -> Any:
+        raise ua.uaerrors.BadUserAccessDenied
+
+    monkeypatch.setattr(InternalSession, "browse", refusing)
+    with structlog.testing.capture_logs() as logs:
+        async with collecting(shared.url, {"state": "i=2259"}, browse={}) as notebook:
+            await notebook.heard()
+    assert notebook.newest("state") == 0
+    assert "BadUserAccessDenied" in next(log["reason"] for log in logs if log["event"] == "opcua.nodes_left_out")

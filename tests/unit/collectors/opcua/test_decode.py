@@ -102,7 +102,6 @@ def test_broken_text_spoils_no_neighbour() -> None:
     answer = decoder.answer((0,), [data(["a", "b\udcff"], ua.VariantType.String)], NOW)
     assert (answer.values, name_of(answer.status[0])) == ([["a", "b\ufffd"]], "Uncertain")  # type: ignore[index]
 
-
     answer = decoder.answer((0,), [data("b\udcff", status=0x00300000)], NOW)
     assert name_of(answer.status[0]) == "Uncertain", "GoodClamped"  # type: ignore[index]
 
