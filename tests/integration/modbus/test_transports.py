@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -259,8 +260,6 @@ async def test_a_driver_without_rs485() -> None:
 
 async def test_opening_a_port_does_not_block_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a port takes long to open, everything else goes on; giving up does not leave it open."""
-    import threading
-
     entered, gate = threading.Event(), threading.Event()
 
     def slow(*_: object) -> None:

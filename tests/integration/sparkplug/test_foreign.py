@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 from agent.consumer.sparkplug.monitor import Monitor
 from agent.core.clock import SystemClock
@@ -14,18 +15,18 @@ from tests.support.processes import process
 from tests.support.waiting import eventually
 
 NODE = """
-import sys, time
+import signal, sys, time
 import pysparkplug as p
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 now = lambda: int(time.time() * 1000)
 metric = lambda name, kind, value: p.Metric(timestamp=now(), name=name, datatype=kind, value=value)
 node = p.EdgeNode("plant", "other", [metric("load", p.DataType.DOUBLE, 1.5)])
 node.register(p.Device("press", [metric("count", p.DataType.INT32, 7)]))
 node.connect("127.0.0.1", port=int(sys.argv[1]))
-time.sleep(0.3)
+signal.sigwait([signal.SIGUSR1])
 node.update([metric("load", p.DataType.DOUBLE, 2.5)])
 node.update_device("press", [metric("count", p.DataType.INT32, 8)])
 print("said", flush=True)
-sys.stdin.readline()
 node.disconnect()
 """
 
@@ -51,6 +52,8 @@ async def test_pysparkplug_is_judged_as_it_is(mosquitto: Mosquitto) -> None:
     monitor = Monitor(SystemClock().now_ms)
     async with Tap(mosquitto.port, monitor).open() as tap, observing(mosquitto.port, "spBv1.0/#") as host:
         with process(python, "-c", NODE, str(tap.port)) as node:
+            await eventually(lambda: any("/DBIRTH/" in one.topic for one in host.seen), what="its device is born")
+            node.signal(signal.SIGUSR1)
             await eventually(lambda: any("/DDATA/" in one.topic for one in host.seen), what="it has said data")
             await eventually(lambda: node.returncode is not None)
         await eventually(lambda: any("/NDEATH/" in one.topic for one in host.seen), what="it has said goodbye")

@@ -8,7 +8,7 @@ from agent.consumer.audit import Audit
 from agent.consumer.contract import UndecodableError
 from agent.consumer.marks import read_marks
 from agent.consumer.source import uncovered
-from tests.unit.consumer.test_ledger import Side
+from tests.unit.consumer.side import Side
 
 TOPIC = "umh/v1/site/press/_raw/"
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.errors import ConnectionLost, PermanentError, Refused, Rejected, TransientError
 from agent.core.flow import Message
@@ -479,8 +480,11 @@ async def test_a_sender_waiting_for_room_is_woken_by_the_end(broker: FakeBroker)
 async def test_a_refused_subscription_costs_no_data(broker: FakeBroker) -> None:
     """SUBACK 0x87 is said, and data flows."""
     broker.script = Script(suback=0x87)
-    async with publisher(broker).open(None, ["c/#"]) as session:
-        await asyncio.wait_for(await session.send([message()]), 5)
+    with capture_logs() as logs:
+        async with publisher(broker).open(None, ["c/#"]) as session:
+            await asyncio.wait_for(await session.send([message()]), 5)
+    said = [(log["topics"], log["reason"]) for log in logs if log["event"] == "mqtt.subscribe_refused"]
+    assert said == [(["c/#"], "refused")]
 
 
 async def test_a_broker_that_hangs_up_on_subscribe_is_not_asked_for_ever(broker: FakeBroker) -> None:
