@@ -238,6 +238,11 @@ EVENTS: dict[str, Event] = {
         "Find the other one, often a copied gateway, and give it an `id` of its own.",
     ),
     "route.drained": Event("info", "The outbox drained before the end."),
+    "encoder.topic_marked": Event(
+        "warning",
+        "Of the tags a device was found to have, so many `tags` would share topics (`tag` the one `wanted`).",
+        "They have a mark behind their level now (`topic`). Give them levels of your choice under `names:`.",
+    ),
     # sparkplug
     "sparkplug.born": Event("info", "The edge node has said its birth: `reason`, devices, metrics."),
     "sparkplug.host": Event("info", "The primary host is `state`."),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 
 from agent.core.ports import RouteInfo
+from agent.encoders.common.renderer import Setting
 from agent.settings.topics import ISA_95, Template
+from agent.telemetry.logging import get_logger
+
+log = get_logger("encoder")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _NAME = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -50,17 +55,20 @@ class Namer:
         self._level = level
         self._tag = tag
         self._names = names or {}
+        self.told: set[tuple[str, str]] = set()  #: devices and tags that a log was written about
 
-    def of(self, device: str, location: Sequence[str], *, strict: bool = False) -> Callable[[str], str]:
-        """A function from tag to topic. `strict`: UnplaceableError where the location is too short.
+    def of(self, device: str, location: Sequence[str], *, strict: bool = False) -> Callable[..., str]:
+        """A function from tag (and a mark behind its level) to topic.
+
+        `strict`: UnplaceableError where the location is too short.
 
         A device that is no longer configured may be, its records are still to be delivered: then the level is `_`.
         """
         values = self.values(device, location, strict=strict)
         template, names, sanitise = self._template, self._names, self._tag
 
-        def topic(tag: str) -> str:
-            return template.render({**values, "tag": names.get(tag) or sanitise(tag)})
+        def topic(tag: str, mark: str = "") -> str:
+            return template.render({**values, "tag": (names.get(tag) or sanitise(tag)) + mark})
 
         return topic
 
@@ -101,32 +109,55 @@ class Namer:
 class TagTopics:
     """Topics of all tags of a route's devices, rendered when they are first needed."""
 
-    def __init__(self, namer: Namer, location: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, namer: Namer, setting: Setting) -> None:
         self._namer = namer
-        self._location = location
+        self._setting = setting
         self._devices: dict[str, _Topics] = {}
 
     def of(self, device: str) -> _Topics:
         """Topics of one device by tag."""
         known = self._devices.get(device)
         if known is None:
-            location = tuple(self._location(device))
-            known = self._devices[device] = _Topics(location, self._namer.of(device, location))
+            known = self._devices[device] = _Topics(self._namer, self._setting, device)
         return known
 
     def moved(self, device: str) -> None:
         """The device's location may have changed."""
         known = self._devices.get(device)
-        if known is not None and known.location != tuple(self._location(device)):
+        if known is not None and known.location != tuple(self._setting.location(device)):
             del self._devices[device]
 
 
 class _Topics(dict[str, str]):
-    def __init__(self, location: tuple[str, ...], render: Callable[[str], str]) -> None:
+    """Each tag of the catalogue has a topic of its own, also those a device was found to have: nobody could look at
+    them when the configuration was read. The first in the catalogue keeps its level, others get a mark behind it.
+    """
+
+    def __init__(self, namer: Namer, setting: Setting, device: str) -> None:
         super().__init__()
-        self.location = location
-        self._render = render
+        self.location = tuple(setting.location(device))
+        self._namer = namer
+        self._device = device
+        self._render = namer.of(device, self.location)
+        self._image = setting.image
+        self._taken: set[str] = set()
 
     def __missing__(self, tag: str) -> str:
-        topic = self[tag] = self._render(tag)
-        return topic
+        if self._namer.per_tag and self._device in self._image.devices:
+            self._place([info.tag for info in self._image.devices[self._device].tags if info.tag not in self])
+        return self[tag] if tag in self else self.setdefault(tag, self._render(tag))
+
+    def _place(self, tags: Sequence[str]) -> None:
+        marked: dict[str, str] = {}
+        for tag in tags:
+            topic = self._render(tag)
+            if topic in self._taken or "//" in topic or topic.endswith("/"):
+                marked[tag] = topic
+                topic = self._render(tag, f"_{blake2b(tag.encode('utf-8', 'replace'), digest_size=4).hexdigest()}")
+            self._taken.add(topic)
+            self[tag] = topic
+        new = [tag for tag in marked if (self._device, tag) not in self._namer.told]
+        if new:
+            self._namer.told.update((self._device, tag) for tag in new)
+            one = {"tag": new[0], "wanted": marked[new[0]], "topic": self[new[0]]}
+            log.warning("encoder.topic_marked", device=self._device, tags=len(new), **one)

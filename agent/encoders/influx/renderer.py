@@ -34,7 +34,7 @@ class InfluxRenderer:
         self._by_tag = config.quality == "tag"
         self._factor, self._divisor = _PRECISION[config.precision]
         self._marker = marker(setting)
-        self._topics = TagTopics(namer, setting.location)
+        self._topics = TagTopics(namer, setting)
         self._heads: dict[str, str] = {}
         self._fields: dict[str, tuple[object, dict[str, tuple[str, str]]]] = {}  # by device: catalogue, tag → key, kind
 

@@ -27,7 +27,7 @@ class TemplateRenderer:
         self._qos = setting.route.qos
         self._reading = reading.make
         self._message = message.make if message is not None else None
-        self._topics = TagTopics(namer, setting.location)
+        self._topics = TagTopics(namer, setting)
         self._marker = marker(setting)
         self._catalogues: dict[str, tuple[object, dict[str, str], dict[str, str]]] = {}
 

@@ -25,7 +25,7 @@ class UmhRenderer:
     def __init__(self, setting: Setting, *, namer: Namer, uncertain: bool) -> None:
         self._qos = setting.route.qos
         self._uncertain = uncertain
-        self._topics = TagTopics(namer, setting.location)
+        self._topics = TagTopics(namer, setting)
         self._marker = marker(setting)
         self._apart = JsonRenderer(structs.replace(setting, limit=setting.limit - MARKS_ROOM), suffix="apart")
 

@@ -20,8 +20,8 @@ class ValueRenderer:
         self._qos = setting.route.qos
         self._limit = setting.limit
         self._devices = setting.image.devices
-        self._newest = TagTopics(newest, setting.location)
-        self._history = TagTopics(history, setting.location)
+        self._newest = TagTopics(newest, setting)
+        self._history = TagTopics(history, setting)
         self._retain = retain
         self._plain = plain
         self._marker = marker(setting)

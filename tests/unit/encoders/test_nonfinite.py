@@ -31,7 +31,12 @@ from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from tests.unit.encoders.conftest import NOW, Stage, record
 
-numbers = st.floats(width=64) | st.integers(-(2**63), 2**64 - 1) | st.sampled_from([math.nan, math.inf, -math.inf, 1.5])
+# no subnormal ones: the strtod of the parser of lines refuses them
+numbers = (
+    st.floats(allow_subnormal=False)
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.sampled_from([math.nan, math.inf, -math.inf, 1.5])
+)
 nested = st.recursive(
     numbers | st.booleans() | st.sampled_from(["null", "NaN", "温度", ""]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "null"]), inner, max_size=2),

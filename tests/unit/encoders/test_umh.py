@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jsonschema
 import pytest
 from hypothesis import given
@@ -159,3 +161,13 @@ def test_every_reading_is_said_once(readings: list[Reading]) -> None:
     assert len(sent) + len(apart) == len(readings)
     assert {uns.timestamp_ms for uns in sent} <= {reading.ts for reading in readings if reading.quality != "bad"}
     assert all(one["value"] is None for one in apart if one["quality"] == "bad")
+
+
+def test_a_tag_that_is_found_without_a_level_gets_one(stage: Stage) -> None:
+    """`...` has no character that UMH takes; its topic must not end with a slash."""
+    stage.add()
+    dialogue = stage.begin(config=UmhConfig(type="umh"))
+    stage.online(dialogue)
+    stage.image.extend("press-01", [TagInfo("...")])
+    [message] = dialogue(record([good("...", 1)]))
+    assert re.fullmatch("_[0-9a-f]{8}", take(message.topic, message.payload).name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jsonschema
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.flow import DeviceChanged, Reading, Tick
 from agent.core.image import TagInfo
@@ -143,3 +145,23 @@ def test_a_broken_note_is_survived(stage: Stage) -> None:
     stage.add(tags=[TagInfo(tag="t1")])
     stage.memo["values.retained"] = b"\xff{"
     assert cleared(stage.online(stage.begin(config=VALUE))) == []
+
+
+def test_tags_that_are_found_have_topics_of_their_own(stage: Stage) -> None:
+    """Nobody could look at their names beforehand: 温度 and 压力 must not replace each other."""
+    stage.add(tags=("oil temp",))
+    dialogue = stage.begin(config=ValueConfig(type="value", payload="plain"))
+    stage.online(dialogue)
+    stage.image.extend("press-01", [TagInfo(name) for name in ("温度", "压力", "oil/temp", "oil temp 2")])
+    with capture_logs() as logs:
+        found = dialogue(record([good("压力", 1), good("oil/temp", 2), good("温度", 3), good("oil temp", 4)]))
+    levels = {message.topic.split("/")[-2]: message.payload for message in found}
+    marked = {level: payload for level, payload in levels.items() if level not in ("__", "oil_temp")}
+    assert (levels["__"], levels["oil_temp"]) == (b"3", b"4")
+    assert sorted(marked.values()) == [b"1", b"2"]
+    assert all(re.fullmatch("(__|oil_temp)_[0-9a-f]{8}", level) for level in marked)
+    warned = [log for log in logs if log["event"] == "encoder.topic_marked"]
+    assert [(log["tags"], log["tag"]) for log in warned] == [(2, "压力")]
+    again = stage.begin(config=ValueConfig(type="value", payload="plain"))  # other sessions and runs say the same
+    stage.online(again)
+    assert {m.topic for m in again(record([good("oil/temp", 2), good("压力", 1)]))} < {m.topic for m in found}
