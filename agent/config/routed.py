@@ -9,8 +9,7 @@ from agent.config.located import Map, find
 from agent.config.model import Config
 from agent.core.errors import Mistake
 from agent.core.ports import RouteInfo
-from agent.encoders.common.examine import examine_topics
-from agent.encoders.common.topics import prefix_namer
+from agent.encoders.common.examine import examine_prefix
 from agent.settings.publishers import Carried, Finding, PublisherConfig
 
 
@@ -49,7 +48,7 @@ def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
         for finding in publisher.encoder.examine(route, devices, getattr(publisher, "version", None)):
             yield name, finding._replace(key=("encoder", *finding.key))
         if says_status(publisher):
-            for finding in examine_topics(prefix_namer(route, "/readings"), devices):
+            for finding in examine_prefix(route, devices):
                 yield name, finding
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from agent.core.ports import RouteInfo
 from agent.encoders.common.naming import Namer, UnplaceableError
+from agent.encoders.common.topics import agent_status, prefix_namer
 from agent.settings.publishers import Carried, Finding
 from agent.settings.topics import MAX_TOPIC_BYTES
 
@@ -14,8 +16,30 @@ AWS_SLASHES = 7
 ENOUGH = 10
 
 
+def examine_prefix(route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    """Mistakes and warnings about `topic:` of the publisher, under which all is said around the readings."""
+    yield from examine_topics(prefix_namer(route, "/readings"), devices)
+    own = _own(route, devices)
+    if len(own) < 1 + 3 * len(devices):
+        text = f"the status of a device would stand on {agent_status(route)}, which is that of the agent"
+        yield Finding(f"{text}; begin `topic:` otherwise", ("topic",))
+
+
+def _own(route: RouteInfo, devices: Mapping[str, Carried]) -> dict[str, str]:
+    """What the agent says for itself, by topic."""
+    own = {agent_status(route): "its own status"}
+    namer = prefix_namer(route)
+    for device, carried in devices.items():
+        prefix = namer.device(device, carried.location)
+        own[f"{prefix}/status"] = f"the status of {device}"
+        own[f"{prefix}/tags"] = f"the catalogue of {device}"
+        own[f"{prefix}/gaps"] = f"the losses of {device}"
+    return own
+
+
 def examine_topics(namer: Namer, devices: Mapping[str, Carried], key: str = "topic") -> Iterator[Finding]:
     """Mistakes and warnings about the topics of one template."""
+    own = _own(namer.route, devices)
     seen: dict[str, tuple[str, str]] = {}
     told, deepest = 0, ""
     for device, carried in devices.items():
@@ -27,7 +51,8 @@ def examine_topics(namer: Namer, devices: Mapping[str, Carried], key: str = "top
         for tag in carried.tags if namer.per_tag else [""]:
             topic = topic_of(tag)
             deepest = max(deepest, topic, key=lambda one: one.count("/"))
-            if told < ENOUGH and (text := _wrong(topic, seen.get(topic), device, tag, per_tag=namer.per_tag)):
+            text = _wrong(topic, seen.get(topic), device, tag, per_tag=namer.per_tag) or _taken(topic, own, device, tag)
+            if text and told < ENOUGH:
                 told += 1
                 yield Finding(text, (key,))
             seen.setdefault(topic, (device, tag))
@@ -50,6 +75,14 @@ def _wrong(topic: str, first: tuple[str, str] | None, device: str, tag: str, *, 
             f"{other}, tag {other_tag!r}, and {device}, tag {tag!r}, would share the topic {topic}; give one of them "
             "another level under `names:`, or put {device} into the topic"
         )
+    return ""
+
+
+def _taken(topic: str, own: Mapping[str, str], device: str, tag: str) -> str:
+    above, _, part = topic.rpartition("/")
+    if whose := own.get(above if part.isdecimal() and above.endswith("/tags") else topic):
+        said = f"{device}, tag {tag!r}," if tag else device
+        return f"{said} would be said on {topic}, where the agent says {whose}; give it another topic"
     return ""
 
 

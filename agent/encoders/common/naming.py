@@ -50,8 +50,8 @@ class Namer:
         names: Mapping[str, str] | None = None,
     ) -> None:
         self.per_tag = "tag" in template.names
+        self.route = route
         self._template = template
-        self._route = route
         self._level = level
         self._tag = tag
         self._names = names or {}
@@ -86,8 +86,8 @@ class Namer:
                     "device a longer `location:`, or write {location}"
                 )
         return {
-            "root": self._route.root,
-            "agent": self._level(self._route.agent),
+            "root": self.route.root,
+            "agent": self._level(self.route.agent),
             "location": "/".join(levels),
             "device": self._level(device),
             **dict.fromkeys(ISA_95, "_"),
@@ -97,8 +97,8 @@ class Namer:
     def raw(self, device: str, location: Sequence[str]) -> dict[str, str]:
         """The same as they are, for a payload; a level there is not is empty."""
         return {
-            "root": self._route.root,
-            "agent": self._route.agent,
+            "root": self.route.root,
+            "agent": self.route.agent,
             "location": "/".join(location),
             "device": device,
             **dict.fromkeys(ISA_95, ""),

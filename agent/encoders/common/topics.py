@@ -24,6 +24,11 @@ class Kept(Struct, omit_defaults=True):
     location: tuple[str, ...] = ()
 
 
+def agent_status(route: RouteInfo) -> str:
+    """Where the agent says whether it is there."""
+    return f"{route.root}/agents/{route.agent}/status"
+
+
 def prefix_namer(route: RouteInfo, below: str = "") -> Namer:
     """Names `{topic}` of each device, and what stands `below` it.
 
@@ -39,7 +44,7 @@ class Topics:
         self._route = route
         self._namer = prefix_namer(route)
         self._memo = memo
-        self.agent_status = f"{route.root}/agents/{route.agent}/status"
+        self.agent_status = agent_status(route)
         self._prefixes: dict[str, str] = {}
         self._locations: dict[str, tuple[str, ...]] = {}
         self._cleared: set[str] = set()  # this session has emptied them; whether that arrived is not known yet

@@ -105,6 +105,11 @@ def test_what_cannot_be_audited_is_said(tmp_path: Path, encoder: str, version: s
         ("type: influx\ntopic: $SYS/{device}", ["oil"], 9, "no topic"),
         ("type: influx\nprecision: h", ["oil"], 9, "precision"),
         ('type: value\nhistory_topic: "{root}/{location}/{device}/{tag}/value"', ["oil"], 9, "pass for news"),
+        ("type: value\ntopic: edge/{location}/{device}/{tag}", ["status"], 9, "says the status of press"),
+        ("type: value\nhistory_topic: edge/{location}/{device}/{tag}", ["gaps"], 9, "says the losses of press"),
+        ('type: influx\ntopic: "{root}/{location}/{device}/tags"', ["oil"], 9, "says the catalogue of press"),
+        ('type: influx\ntopic: "{root}/{location}/{device}/tags/12"', ["oil"], 9, "says the catalogue of press"),
+        ('type: template\ntopic: "{root}/agents/{agent}/status"\nreading: "{tag}"', ["oil"], 9, "says its own status"),
     ],
 )  # fmt: skip
 def test_mistakes(tmp_path: Path, encoder: str, tags: list[str], line: int, words: str) -> None:
@@ -184,6 +189,15 @@ def test_mistakes_in_the_prefix_of_a_route(tmp_path: Path, topic: str, words: st
     [found] = mistakes(path)
     assert found.startswith("9: `publishers.plant.topic`: "), found
     assert words in found
+
+
+def test_a_device_does_not_speak_for_the_agent(tmp_path: Path) -> None:
+    """Under its own name it may stand beside the agent, not in its place."""
+    path = written(tmp_path, "type: json\n###", {"gw": ["oil"], "press": ["oil"]})
+    text = path.read_text(encoding="utf-8").replace("      ###", '    topic: "{root}/agents/{device}"')
+    path.write_text(text, encoding="utf-8")
+    [found] = mistakes(path)
+    assert "the status of a device would stand on edge/agents/gw/status" in found
 
 
 def test_a_prefix_with_many_levels_is_odd(tmp_path: Path) -> None:
