@@ -37,6 +37,16 @@ def check_names(names: dict[str, str]) -> dict[str, str]:
     return names
 
 
+def check_location(template: Template, device: str, location: Sequence[str]) -> None:
+    """UnplaceableError where the template names a level that the device's location does not have."""
+    for at, name in enumerate(ISA_95):
+        if name in template.names and at >= len(location):
+            raise UnplaceableError(
+                f"{{{name}}} is level {at + 1} of a location, that of {device} is {'/'.join(location)}; give the "
+                "device a longer `location:`, or write {location}"
+            )
+
+
 class Namer:
     """Topics of one route, from one template. `level` sanitises location and device, `tag` the tag."""
 
@@ -79,12 +89,8 @@ class Namer:
     def values(self, device: str, location: Sequence[str], *, strict: bool = False) -> dict[str, str]:
         """The variables of one device, sanitised."""
         levels = [self._level(one) for one in location]
-        for at, name in enumerate(ISA_95):
-            if strict and name in self._template.names and at >= len(levels):
-                raise UnplaceableError(
-                    f"{{{name}}} is level {at + 1} of a location, that of {device} is {'/'.join(location)}; give the "
-                    "device a longer `location:`, or write {location}"
-                )
+        if strict:
+            check_location(self._template, device, location)
         return {
             "root": self.route.root,
             "agent": self._level(self.route.agent),

@@ -10,15 +10,12 @@ from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
-from agent.encoders.common.naming import Namer
-from agent.encoders.influx.lines import CODE, QUALITY, key_text
+from agent.encoders.common.naming import Namer, UnplaceableError, check_location
+from agent.encoders.influx.lines import CODE, QUALITY, RESERVED, key_text
 from agent.settings.publishers import Carried, EncoderConfig, Finding
 from agent.settings.topics import DEVICE_VARIABLES, Template, filter_of, topic_template
 
 __all__ = ["InfluxConfig"]
-
-#: InfluxDB drops a field or tag of this name without a word, or refuses the point.
-_RESERVED = "time"
 
 
 def _check_topic(value: str) -> str:
@@ -35,9 +32,16 @@ def _check_measurement(value: str) -> str:
 
 def _check_tags(value: dict[str, str]) -> dict[str, str]:
     for key, text in value.items():
-        if not key or key.startswith("_") or key in (_RESERVED, "quality"):
+        if not key or key.startswith("_") or key in (RESERVED, "quality"):
             raise ValueError(f"{key!r} cannot be a tag of ours; `quality`, `time` and what begins with _ are taken")
         Template(text, DEVICE_VARIABLES, word="tag")
+    return value
+
+
+def _check_fields(value: dict[str, str]) -> dict[str, str]:
+    for tag, name in value.items():
+        if not name:
+            raise ValueError(f"the field of {tag!r} has no name; leave it out to keep the tag's own")
     return value
 
 
@@ -60,7 +64,7 @@ class InfluxConfig(EncoderConfig):
     """Unit of the timestamps."""
     unsigned: Literal["u", "i", "float"] = "u"
     """How unsigned integers are written: `u` (InfluxDB 2 and 3), as signed `i`, or as floats."""
-    names: dict[str, str] = Field(default={})
+    names: Annotated[dict[str, str], AfterValidator(_check_fields)] = Field(default={})
     """Names of fields for tags whose own name is no good as one (`time: clock`)."""
 
     def build(self, route: RouteInfo) -> Encoder:
@@ -68,6 +72,10 @@ class InfluxConfig(EncoderConfig):
         from agent.encoders.influx.renderer import InfluxRenderer
 
         return StatusEncoder(route, partial(InfluxRenderer, config=self, namer=self.namer(route)))
+
+    def beside(self) -> set[str]:
+        """Keys of the tags of a line, escaped: none of them can be a field as well."""
+        return {key_text(key) for key in self.tags} | ({"quality"} if self.quality == "tag" else set())
 
     def namer(self, route: RouteInfo) -> Namer:
         """Topics of the devices of this route."""
@@ -79,6 +87,10 @@ class InfluxConfig(EncoderConfig):
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)
         for device, carried in devices.items():
+            try:
+                check_location(Template(self.measurement, DEVICE_VARIABLES), device, carried.location)
+            except UnplaceableError as error:
+                yield Finding(str(error), ("measurement",))
             if self.measurement.startswith("{device}") and device.startswith("_"):
                 yield Finding(
                     f"InfluxDB keeps measurements that begin with _, as {device}, to itself; put something in front",
@@ -89,11 +101,15 @@ class InfluxConfig(EncoderConfig):
 
     def _fields(self, device: str, carried: Carried) -> Iterator[Finding]:
         taken: dict[str, str] = {}
+        beside = self.beside()
         for tag in carried.tags:
             key = key_text(self.names.get(tag, tag))
-            if key == _RESERVED or key.startswith("_"):
+            if key == RESERVED or key.startswith("_"):
                 text = f"{device}, tag {tag!r}: InfluxDB takes no field named {key!r}; give it another under `names:`"
                 yield Finding(text, ("names",))
+            if key in beside:
+                text = f"{device}, tag {tag!r}: {key} is a tag of the line already, and cannot be a field as well"
+                yield Finding(f"{text}; give it another name under `names:`", ("names",))
             for field in (key, key + QUALITY, key + CODE):
                 if field in taken and taken[field] != tag:
                     both = f"the tags {taken[field]!r} and {tag!r} would both write the field {field}"

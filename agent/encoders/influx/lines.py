@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 from agent.encoders.common.messages import encode
 
+#: InfluxDB drops a field or tag of this name without a word, or refuses the point.
+RESERVED = "time"
 #: Fields beside a value begin with its name.
 QUALITY, CODE = ".quality", ".code"
 

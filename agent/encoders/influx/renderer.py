@@ -12,7 +12,16 @@ from agent.encoders.common.renderer import Setting
 from agent.encoders.common.values import honest, out_of_range, too_long
 from agent.encoders.common.wire import overhead
 from agent.encoders.influx import InfluxConfig
-from agent.encoders.influx.lines import CODE, QUALITY, field_value, key_text, measurement_text, tag_set, text_field
+from agent.encoders.influx.lines import (
+    CODE,
+    QUALITY,
+    RESERVED,
+    field_value,
+    key_text,
+    measurement_text,
+    tag_set,
+    text_field,
+)
 from agent.settings.topics import Template
 
 CONTENT_TYPE = "text/plain"
@@ -33,6 +42,7 @@ class InfluxRenderer:
         self._namer = namer
         self._by_tag = config.quality == "tag"
         self._factor, self._divisor = _PRECISION[config.precision]
+        self._taken = config.beside() | {RESERVED}
         self._marker = marker(setting)
         self._topics = TagTopics(namer, setting)
         self._heads: dict[str, str] = {}
@@ -98,7 +108,7 @@ class InfluxRenderer:
         if not self._by_tag:
             fields[key + QUALITY] = f'"{reading.quality}"'
         if reading.code is not None or not fields:
-            fields[key + CODE] = text_field(reading.code or "Bad")
+            fields[key + CODE] = text_field(reading.code or reading.quality.capitalize())
         return reading, fields
 
     def _head(self, device: str) -> str:
@@ -125,7 +135,10 @@ class InfluxRenderer:
             kind = self._config.unsigned
         elif name.startswith(_FLOATS):
             kind = "float"
-        return key_text(self._config.names.get(tag, tag)), kind
+        key = key_text(self._config.names.get(tag, tag))
+        if key in self._taken or key.startswith("_"):  # found on the device: what is configured was refused at load
+            key = f"tag_{key.lstrip('_')}"
+        return key, kind
 
 
 def _bundles(lines: Sequence[bytes], room: int) -> list[bytes]:

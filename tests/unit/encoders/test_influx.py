@@ -100,6 +100,21 @@ def test_bad_and_not_finite_have_no_value(stage: Stage) -> None:
     assert point["fields"] == {"t1.code": "BadTimeout", "t2.code": "Bad", "t3.code": "BadOutOfRange"}
 
 
+def test_a_good_null_is_not_called_bad(stage: Stage) -> None:
+    """OPC UA knows good variables without a value; a line needs a field."""
+    stage.add()
+    [point] = points(*stage.begin(config=INFLUX)(record([good("t1", None)])))
+    assert (point["tags"]["quality"], point["fields"]) == ("good", {"t1.code": "Good"})
+
+
+def test_tags_that_are_found_get_names_that_influxdb_takes(stage: Stage) -> None:
+    """What it would drop, or confuse with a tag of the line, was refused at load as far as it was known."""
+    stage.add()
+    found = [good("time", 1), good("_x", 2), good("location", 3), good("quality", 4)]
+    [point] = points(*stage.begin(config=INFLUX)(record(found)))
+    assert point["fields"] == {"tag_time": 1, "tag_x": 2, "tag_location": 3, "tag_quality": 4}
+
+
 def test_names_are_escaped_not_changed(stage: Stage) -> None:
     """Commas, spaces, equal signs and Unicode arrive as they are; a backslash, on which parsers differ, as a slash."""
     stage.add(location=("a, b", "c=d"), tags=("油温 (a,b=c)", "x\\y"))
@@ -153,7 +168,9 @@ def test_a_message_carries_the_same_lines_whenever_it_is_sent(stage: Stage) -> N
     assert [message.payload for message in live] == [message.payload for message in late]
 
 
-_names = st.text(st.characters(min_codepoint=32, exclude_characters="\x7f\\", exclude_categories=["Cs"]), min_size=1)
+_names = st.text(
+    st.characters(min_codepoint=32, exclude_characters="\x7f\\", exclude_categories=["Cs"]), min_size=1
+).filter(lambda name: not name.startswith("_") and name not in ("time", "quality", "agent", "location"))
 _floats = st.floats(allow_nan=False, allow_subnormal=False)  # the parser's strtod refuses subnormal ones
 _values = st.booleans() | st.integers(-(2**63), 2**63 - 1) | _floats | st.text(max_size=30)
 
