@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from agent.core.flow import Gap
 from agent.core.ids import ulid
@@ -30,16 +31,15 @@ def declarations(
         until = max(started_ms, stream.ts)
         since = stream.ts or until
         last = stream.next - 1
-        common = {"device": stream.device, "epoch": stream.epoch, "from_ts": since, "to_ts": until}
+        gap = partial(Gap, device=stream.device, epoch=stream.epoch, from_ts=since, to_ts=until)
         result.append(
             (
                 stream,
-                Gap(
+                gap(
                     id=ulid(started_ms),
                     kind="down",
                     reason="agent stopped" if opened.clean else "agent ended without saying so",
                     to_seq=last or None,
-                    **common,  # type: ignore[arg-type]
                 ),
             )
         )
@@ -49,14 +49,13 @@ def declarations(
             result.append(
                 (
                     stream,
-                    Gap(
+                    gap(
                         id=ulid(started_ms),
                         kind="lost",
                         reason=_reason(opened) if opened.damage is None else f"outbox file damaged: {opened.damage}",
                         # Damage may have hit any number; power only what came after the last one on disk.
                         from_seq=stream.next if opened.damage is None else 1,
                         to_seq=None if opened.damage is None else last or None,
-                        **common,  # type: ignore[arg-type]
                     ),
                 )
             )

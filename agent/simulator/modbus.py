@@ -64,14 +64,14 @@ class _Context:
     def device_ids(self) -> Iterable[int]:
         return self._units
 
-    async def async_getValues(self, device_id: int, func_code: int, address: int, count: int = 1) -> Any:  # noqa: N802
+    async def async_getValues(self, device_id: int, func_code: int, address: int, count: int = 1) -> Any:  # noqa: N802 - pymodbus
         unit = self._units.get(device_id)
         if unit is None or unit.silent:
             msg = f"unit {device_id} does not answer"
             raise NoSuchIdException(msg)
         return unit.answer(func_code, address, count, self._elapsed())
 
-    async def async_setValues(self, *_request: object) -> Any:  # noqa: N802
+    async def async_setValues(self, *_request: object) -> Any:  # noqa: N802 - pymodbus
         return ExcCodes.ILLEGAL_FUNCTION
 
 

@@ -47,7 +47,7 @@ def parse_address(value: object) -> Address:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{value!r} is not an address; {_FORMS}")  # noqa: TRY004 - pydantic's word for it
     if not isinstance(value, str):
-        raise ValueError(_bare_number(value))  # noqa: TRY004
+        raise ValueError(_bare_number(value))  # noqa: TRY004 - the same
     text = value.strip()
     if match := _OFFSET.fullmatch(text):
         area, offset, bit = match.groups()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from agent.collectors.modbus.address import Area
 from agent.collectors.modbus.items import items_of
 from agent.collectors.modbus.plan import Block, Limits, Span, block_of, plan
 from agent.collectors.modbus.points import Point
@@ -177,13 +178,13 @@ class Knowledge:
         return found
 
 
-def _spans(offsets: Sequence[tuple[str, int]]) -> list[Span]:
+def _spans(offsets: Sequence[tuple[Area, int]]) -> list[Span]:
     spans: list[Span] = []
     for area, offset in offsets:
         if spans and spans[-1].area == area and spans[-1].end == offset:
             spans[-1] = spans[-1]._replace(end=offset + 1)
         else:
-            spans.append(Span(area, offset, offset + 1))  # type: ignore[arg-type]
+            spans.append(Span(area, offset, offset + 1))
     return spans
 
 

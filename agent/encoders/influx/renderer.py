@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from agent.core.flow import Batch, Message, Reading, Record
 from agent.encoders.common.marks import MARKS_ROOM, marker
@@ -115,9 +115,12 @@ class InfluxRenderer:
         known = self._heads.get(device)
         if known is None:
             values = self._namer.raw(device, self._setting.location(device))
-            render: Callable[[str], str] = lambda text: Template(text, values).render(values)  # noqa: E731
-            tags = {key: render(text) for key, text in self._config.tags.items()}
-            known = self._heads[device] = measurement_text(render(self._config.measurement)) + tag_set(tags)
+
+            def rendered(text: str) -> str:
+                return Template(text, values).render(values)
+
+            tags = {key: rendered(text) for key, text in self._config.tags.items()}
+            known = self._heads[device] = measurement_text(rendered(self._config.measurement)) + tag_set(tags)
         return known
 
     def _keys(self, device: str) -> dict[str, tuple[str, str]]:
