@@ -49,6 +49,8 @@ def own(path: Path) -> int:
             raise PermanentError(
                 f"cannot write to {path.parent}: {error.strerror}", "let the agent's user own data_dir"
             ) from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise PermanentError(f"{path.parent} is no directory", "move away what stands there") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -52,6 +52,7 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
 def _forget_older(path: Path, moved: Path) -> None:
     """A failing disk must not fill itself with copies: the newest few are enough to look at."""
     found = [one for one in path.parent.glob(f"{path.name}.damaged-*") if not one.name.endswith(("-wal", "-shm"))]
+    found = [one for one in found if one.is_file()]  # a directory that stood there is somebody's
     # By the file system's time: the clock in the name may have gone back.
     older = sorted((one for one in found if one != moved), key=lambda one: one.stat().st_mtime_ns)
     for old in older[: max(0, len(found) - KEPT)]:
@@ -61,6 +62,8 @@ def _forget_older(path: Path, moved: Path) -> None:
 
 def _read(path: Path) -> sqlite3.Connection | None:
     """A connection to the damaged file; None where it is no database at all."""
+    if not path.is_file():
+        return None
     db = sqlite3.connect(path, isolation_level=None)
     try:
         # With this SQLite reads a file that is shorter than its header says.

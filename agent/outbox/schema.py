@@ -59,8 +59,11 @@ Durability = Literal["memory", "commit", "fsync"]
 
 def connect(path: Path | None, durability: Durability) -> sqlite3.Connection:
     """A connection ready for use, the tables made. Without a path: in memory. Raises sqlite3.Error and ours."""
-    if path is not None and path.exists() and 0 < path.stat().st_size < 512:
-        raise Damaged("the file is shorter than its header")
+    if path is not None and path.exists():
+        if not path.is_file():
+            raise Damaged("what stands there is no file")
+        if 0 < path.stat().st_size < 512:
+            raise Damaged("the file is shorter than its header")
     db = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=5.0)
     try:
         _set_up(db, path, durability)

@@ -6,12 +6,16 @@ consumer under the wrong identity.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from agent.core.errors import PermanentError
+
+_FAILED = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @contextmanager
@@ -19,7 +23,7 @@ def owned(data_dir: Path, agent: str) -> Iterator[None]:
     """Make `data_dir` and hold its lock meanwhile. Raises PermanentError where it is not ours or cannot be written."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "lock").open("w", encoding="ascii")
+        lock = _lock(data_dir / "lock")
     except OSError as error:
         reason = f"agent.data_dir {data_dir} cannot be written: {error.strerror or error}"
         raise PermanentError(reason, "make it writable for this user, or set another agent.data_dir") from error
@@ -31,6 +35,19 @@ def owned(data_dir: Path, agent: str) -> Iterator[None]:
             raise PermanentError(reason, "stop it, or give this one its own agent.data_dir") from error
         _claim(data_dir, agent)
         yield
+
+
+def _lock(path: Path) -> IO[str]:
+    """A medium that failed after it was ours is no reason not to start: the outbox runs in memory then, and says so."""
+    try:
+        return path.open("w", encoding="ascii")
+    except OSError as error:
+        if error.errno not in _FAILED:
+            raise
+        try:
+            return path.open(encoding="ascii")
+        except FileNotFoundError:  # it never was ours: somebody named the wrong place
+            raise error from None
 
 
 def _claim(data_dir: Path, agent: str) -> None:

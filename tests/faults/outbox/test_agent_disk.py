@@ -116,6 +116,10 @@ async def test_disk_that_turns_read_only_under_an_agent(mosquitto, disk, start_l
         assert "Read-only file system" in refused[0]["reason"]
         assert "restart the agent" in refused[0]["hint"]
         assert agent.events("component.bug") == []
+        await agent.start()  # whoever restarts it before the medium is replaced gets no crash loop
+        await refuses(agent)
+        assert (await agent.status())["devices"].keys() == load.devices.keys()
+        assert await agent.stop() == 0
         disk.unmount()
         disk.mount()
         await agent.start()

@@ -273,6 +273,26 @@ async def test_a_file_of_garbage_is_moved_aside(tmp_path):
     assert len(list(tmp_path.glob("route.sqlite.damaged-*"))) >= 1
 
 
+async def test_a_directory_in_place_of_the_file_is_moved_aside(tmp_path):
+    """With all that is in it; however often that happens, none of it is thrown away."""
+    path = tmp_path / "route.sqlite"
+    for number in range(5):
+        path.mkdir()
+        (path / "somebody's").write_text(str(number))
+        assert await _write(path, 1)
+        path.unlink()
+    kept = sorted(tmp_path.glob("route.sqlite.damaged-*/somebody's"))
+    assert sorted(one.read_text() for one in kept) == list("01234")
+
+
+async def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    """Nobody can put that right but the one who put it there."""
+    (tmp_path / "outbox").write_text("")
+    with pytest.raises(PermanentError, match=r"outbox is no directory.*move away"):
+        async with make(tmp_path / "outbox" / "route.sqlite").open():
+            pass
+
+
 async def test_a_failing_disk_is_not_filled_with_copies(tmp_path):
     """Only the newest damaged files are kept."""
     path = tmp_path / "route.sqlite"
