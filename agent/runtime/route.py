@@ -261,6 +261,7 @@ class Route:
         log.info(
             "route.online",
             publisher=self.name,
+            broker=session.limits.server,
             mqtt=session.limits.mqtt,
             window=session.limits.window,
             max_packet_bytes=session.limits.max_packet_bytes,

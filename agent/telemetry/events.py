@@ -212,7 +212,7 @@ EVENTS: dict[str, Event] = {
     ),
     "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
     # routes
-    "route.online": Event("info", "A broker took us: MQTT version, window, limits, backlog to work off."),
+    "route.online": Event("info", "A broker took us: which, MQTT version, window, limits, backlog to work off."),
     "route.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data is kept on disk."),
     "route.offline": Event(
         "warning",

@@ -21,7 +21,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import Client, Version, unacknowledged
-from agent.publishers.mqtt.link import LOCAL, Connack, Handler, Loss, said
+from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Handler, Loss, said
 from agent.publishers.mqtt.thread import run_in_thread
 from agent.publishers.mqtt.wire import Packed
 
@@ -49,7 +49,7 @@ class Connection:
         self._loss: Loss | None = None
         self._fd = -1
         self._unsent, self._heard_at = 0, 0.0
-        self._answered = self._flushing = self._writing = False
+        self._early = self._answered = self._flushing = self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
     def prepare(self, username: str | None, password: str | None) -> None:
@@ -76,7 +76,8 @@ class Connection:
             client.connect(host, port, announced, clean_start=clean)  # nothing blocks: the socket is connected
             sock = client.socket()
             if sock is None:
-                raise ConnectionLost(f"{host}:{port} hung up at once")
+                self._early = True
+                raise ConnectionLost(HUNG_UP)
             self._drive(sock)
             connack = await self._connack
         except BaseException:
@@ -93,7 +94,7 @@ class Connection:
     @property
     def closed_early(self) -> bool:
         """The socket was open, and the broker closed it without a CONNACK."""
-        return self._fd >= 0 and self._loss is not None and not self._answered
+        return self._early or (self._fd >= 0 and self._loss is not None and not self._answered)
 
     def _drive(self, sock: Any) -> None:
         client, loop = self._client, self._loop
@@ -186,7 +187,7 @@ class Connection:
     ) -> None:
         # paho dresses its own errors in the same reason codes
         outside = reason.value not in LOCAL
-        ours = Loss(LOCAL.get(reason.value, "the broker closed the connection without a word"), hung_up=outside)
+        ours = Loss(LOCAL.get(reason.value, HUNG_UP), hung_up=outside)
         theirs = Loss(said(properties), reason.value)
         self._end(theirs if flags.is_disconnect_packet_from_server else ours, close=False)
 

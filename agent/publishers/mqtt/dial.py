@@ -18,6 +18,15 @@ from agent.settings.tls import TLSSettings
 
 #: A wrong certificate is put right by people: no need to hurry.
 _TLS_RETRY = 30.0
+#: What to do about a certificate, by OpenSSL's X509_V_ERR_*.
+_NAMED = "write the host in url as the certificate has it, or set tls.server_name"
+_HINTS = {
+    9: "its time begins later: check the clocks of both machines",
+    10: "whoever runs the broker has to renew it",
+    62: _NAMED,  # host name
+    64: _NAMED,  # IP address
+}
+_HINT = "check tls.ca_file"  # an authority that is not known
 
 
 def tls_context(settings: TLSSettings) -> ssl.SSLContext:
@@ -159,8 +168,8 @@ class Dial:
             wrapped.do_handshake()
             self._check()
         except ssl.SSLCertVerificationError as error:
-            hint = "check tls.ca_file" if self._synced() else "the clock of this machine is not set"
-            reason = f"the certificate of {self._where} is refused: {error.verify_message}; {hint}"
+            hint = _HINTS.get(error.verify_code, _HINT) if self._synced() else "the clock of this machine is not set"
+            reason = f"the certificate of {self._where} is refused: {error.verify_message.rstrip('.')}; {hint}"
             raise TransientError(reason, retry_after=_TLS_RETRY) from None
         except TimeoutError:
             raise ConnectionLost(f"{self._where} does not answer the TLS handshake") from None

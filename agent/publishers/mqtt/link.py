@@ -13,6 +13,8 @@ LOCAL: dict[int, str] = {
     0x8D: "the broker does not answer: the link is dead",
 }
 
+HUNG_UP = "the broker closed the connection without a word"
+
 
 def said(found: object) -> str:
     """The broker's own words in the properties of a packet: why, or which server to use instead."""

@@ -77,9 +77,11 @@ class MqttPublisher:
             except (TransientError, PermanentError) as error:
                 self._broker.hangups.failed()
                 self._refusals += 1
+                if len(self._options.servers) > 1:
+                    error = _of(self._server.name, error)
                 if self._refusals % len(self._options.servers):
                     raise _next_one(error) from None
-                raise
+                raise error from None
             self._refusals = 0
             broken = True
             try:
@@ -274,6 +276,17 @@ class _Watch:
             text = f"{loss.text}, again and again: another client probably uses our client_id; give each its own"
             loss = loss._replace(text=text, retry_after=keep_away)
         self._session.lost(loss)
+
+
+def _of(name: str, error: TransientError | PermanentError) -> TransientError | PermanentError:
+    """It says which of several brokers it is about."""
+    if name in error.reason:
+        return error
+    reason = f"{name}: {error.reason}"
+    if isinstance(error, PermanentError):
+        return PermanentError(reason, error.hint)
+    error.reason, error.args = reason, (reason,)
+    return error
 
 
 def _next_one(error: TransientError | PermanentError) -> TransientError | PermanentError:

@@ -194,12 +194,21 @@ async def test_tls_refuses_a_stranger(start_mosquitto: StartMosquitto, tmp_path:
         async with opened(f"mqtts://127.0.0.1:{broker.port}", tls={"ca_file": str(certs.other_ca)}):
             pass
     assert caught.value.retry_after == 30
-    with pytest.raises(TransientError, match=r"certificate of .* is refused"):
+    with pytest.raises(TransientError, match=r"certificate of .* is refused.*'localhost'; .* tls\.server_name"):
         async with opened(f"mqtts://localhost:{broker.port}", tls={"ca_file": str(certs.ca)}):
             pass
     named = {"ca_file": str(certs.ca), "server_name": "other.example"}
     async with opened(f"mqtts://localhost:{broker.port}", tls=named) as session:
         await asyncio.wait_for(await session.send([message()]), 5)
+
+
+async def test_tls_refuses_what_is_over(start_mosquitto: StartMosquitto, tmp_path: Path) -> None:
+    """An expired server certificate is refused, and nobody is sent to look at the authority."""
+    certs = make_certs(tmp_path, expired=True)
+    broker = start_mosquitto(tls=certs)
+    with pytest.raises(TransientError, match=r"certificate has expired; .* renew it"):
+        async with opened(f"mqtts://127.0.0.1:{broker.port}", tls={"ca_file": str(certs.ca)}):
+            pass
 
 
 async def test_mutual_tls_reads_its_certificate_anew(start_mosquitto: StartMosquitto, tmp_path: Path) -> None:
