@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
-from agent.encoders.template.shape import READINGS, Shape, check_shape
+from agent.encoders.template.shape import READINGS, Shape, check_shape, clash
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
 from agent.settings.publishers import Carried, EncoderConfig, Finding
 from agent.settings.topics import filter_of, topic_template
@@ -81,6 +81,7 @@ class TemplateConfig(EncoderConfig):
         words = {*check_shape(self.reading, READING_WORDS)}
         if self.message is not None:
             words |= {*check_shape(self.message, (*RECORD_WORDS, READINGS))}
+        yield from self._clashes(namer, devices)
         in_topic = topic_template(self.topic).names
         if not words & QUALITY_WORDS:
             yield Finding(
@@ -93,3 +94,16 @@ class TemplateConfig(EncoderConfig):
         if "tag" not in words | in_topic:
             yield Finding("neither topic nor reading names the tag; put {tag} into the reading", ("reading",))
         yield from examine_identity(mqtt, "messages of your own shape")
+
+    def _clashes(self, namer: Namer, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+        """Keys that are one where a name stands for their variable: the first of each shape."""
+        for device, carried in devices.items():
+            names = namer.raw(device, carried.location)
+            found = {"message": clash(self.message, names), "reading": None}
+            for tag in carried.tags or [""]:
+                found["reading"] = found["reading"] or clash(self.reading, {**names, "tag": tag})
+            for key, text in found.items():
+                if text is not None:
+                    yield Finding(f"{device}: the key {text!r} would stand there twice; give one another name", (key,))
+            if any(text is not None for text in found.values()):
+                return

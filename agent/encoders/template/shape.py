@@ -6,8 +6,9 @@ are written into it. `{{` and `}}` are braces.
 
 from __future__ import annotations
 
+import math
 import string
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -31,6 +32,8 @@ def check_shape(shape: object, words: Collection[str]) -> list[str]:
             if not isinstance(text, _PLAIN):
                 hint = "use mappings, lists, texts, numbers and true or false"
                 raise ValueError(f"{text!r} cannot stand in a message; {hint}")  # noqa: TRY004 - words for the user
+            if isinstance(text, float) and not math.isfinite(text):
+                raise ValueError(f"{text!r} is no number of JSON; write null, or put it into quotes")
             if isinstance(text, str):
                 found += [name for _, name in _parse(text, words) if name is not None]
         except ValueError as error:
@@ -39,6 +42,28 @@ def check_shape(shape: object, words: Collection[str]) -> list[str]:
     if errors:
         raise ValidationError.from_exception_data("shape", errors)
     return found
+
+
+def clash(shape: object, names: Mapping[str, str]) -> str | None:
+    """A key that one mapping of the shape has twice, as far as keys are made of these names alone."""
+    if isinstance(shape, list):
+        return next((found for inner in shape if (found := clash(inner, names)) is not None), None)
+    if not isinstance(shape, dict):
+        return None
+    seen: set[str] = set()
+    for key in map(_key, shape):
+        parts = list(string.Formatter().parse(key))
+        if all(name is None or name in names for _, name, _, _ in parts):
+            text = "".join(literal + (names[name] if name is not None else "") for literal, name, _, _ in parts)
+            if text in seen:
+                return text
+            seen.add(text)
+    return clash(list(shape.values()), names)
+
+
+def _key(key: object) -> str:
+    """A key of YAML as JSON has it: `true`, not `True`."""
+    return key if isinstance(key, str) else encode(key).decode()
 
 
 def _texts(shape: object, path: _Path) -> Iterator[tuple[_Path, object]]:
@@ -89,11 +114,25 @@ def _compile(shape: object) -> Getter:
 
 
 def _mapping(shape: dict[object, object]) -> Getter:
-    values = {str(key): _compile(inner) for key, inner in shape.items()}
+    values = {_key(key): _compile(inner) for key, inner in shape.items()}
     if not any("{" in key or "}" in key for key in values):
         return lambda scope, reading: {key: value(scope, reading) for key, value in values.items()}
-    pairs = [(_written(key), value) for key, value in values.items()]
-    return lambda scope, reading: {key(scope, reading): value(scope, reading) for key, value in pairs}
+    fixed = frozenset(key for key in values if "{" not in key and "}" not in key)
+    pairs = [(None if key in fixed else _written(key), key, value) for key, value in values.items()]
+
+    def make(scope: Scope, reading: Reading) -> object:
+        made: dict[str, object] = {}
+        for write, key, value in pairs:
+            text = key
+            if write is not None:
+                text = write(scope, reading)
+                # a name that nobody knew when the configuration was read replaces no other key
+                while text in made or text in fixed:
+                    text += "_"
+            made[text] = value(scope, reading)
+        return made
+
+    return make
 
 
 def _text(text: str) -> Getter:

@@ -93,6 +93,12 @@ def test_what_cannot_be_audited_is_said(tmp_path: Path, encoder: str, version: s
         ('type: template\nreading: {v: "{value}"}', ["oil"], 9, "names the tag"),
         ('type: template\nreading:\n  a: 1\n  v: "{valu}"', ["oil"], 11, "{valu} is not known here"),
         ('type: template\nreading: "{tag}"\nmessage:\n  - "{readings} x"', ["oil"], 11, "alone"),
+        ('type: template\nreading: {"{tag}": "{value}", q: "{quality}"}', ["q"], 9, "the key 'q' would stand"),
+        ('type: template\nreading: {1: "{tag}", "1": "{quality}"}', ["oil"], 9, "the key '1' would stand there twice"),
+        (
+            'type: template\nreading: "{tag}"\nmessage: {a: [{press: 1, "{device}": "{readings}"}]}', ["oil"], 10,
+            "the key 'press' would stand there twice",
+        ),
         ("type: value\ntopic: x/{device}", ["oil"], 9, "put {tag} into it"),
         ('type: value\ntopic: "{root}/{device}/{tag}"', ["oil"], 9, "put a level behind {tag}"),
         ("type: umh\ntopic: umh/v1/{location}/raw/{tag}", ["oil"], 9, "no topic of UMH"),

@@ -185,6 +185,7 @@ def test_large_records_are_cut(stage: Stage) -> None:
         ({"reading": {"a": "{readings}"}}, ("reading", "a"), "readings"),
         ({"reading": {"{nope}": 1}}, ("reading", "{nope}"), "nope"),
         ({"reading": {"a": object()}}, ("reading", "a"), "cannot stand"),
+        ({"reading": {"a": float("nan")}}, ("reading", "a"), "no number of JSON"),
         ({"reading": {"a": "{tag}"}, "message": {"r": "x {readings}"}}, ("message", "r"), "alone"),
         ({"reading": {"a": "{tag}"}, "message": {"t": "{tag}"}}, ("message", "t"), "tag"),
         ({"reading": {"a": "{tag}"}, "message": {"t": 1}}, ("message",), "exactly once"),
@@ -201,3 +202,20 @@ def test_mistakes_are_found_at_their_place(keys: dict[str, Any], place: tuple[ob
     [error] = caught.value.errors()
     assert error["loc"] == place
     assert word in error["msg"]
+
+
+def test_keys_are_texts_of_json(stage: Stage) -> None:
+    """YAML takes more for a key than JSON does."""
+    stage.add()
+    config = template(reading={True: "{tag}", None: 1, 1.5: 2})
+    [message] = stage.begin(config=config)(record([good("t1", 1.5)]))
+    assert message.payload == b'{"true":"t1","null":1,"1.5":2}'
+
+
+def test_a_name_that_is_found_replaces_no_other_key(stage: Stage) -> None:
+    """A tag called as a key of the shape, which nobody could see beforehand, stands beside it."""
+    stage.add()
+    config = template(reading={"{tag}": "{value}", "q": "{quality}"})
+    [one, other] = stage.begin(config=config)(record([good("q", 7), good("t1", 8)]))
+    assert said(one) == {"q_": 7, "q": "good"}
+    assert said(other) == {"t1": 8, "q": "good"}
