@@ -31,6 +31,7 @@ class Known:
     name: str
     datatype: int
     device: str | None
+    alias: int | None = None
     newest: int = 0  #: timestamp of its newest live value
     value: object = None
 
@@ -49,12 +50,14 @@ def value_fits(metric: Metric, datatype: int) -> bool:
     return isinstance(signed, int) and low <= signed <= high
 
 
-def check_birth_metric(ledger: Ledger, kind: str, metric: Metric, where: str) -> None:
-    """Name, data type, time, value (lists of section D, E and L)."""
+def check_birth_metric(ledger: Ledger, kind: str, metric: Metric, where: str, *, aliased: bool) -> None:
+    """Name, data type, time, value (lists of section D, E and L); an alias where the node uses them."""
     side = "nbirth" if kind == "NBIRTH" else "dbirth"
     what = f"{where}: {metric.name!r}"
     typed = metric.datatype is not None
     ledger.check(metric.name, f"{what} has no name", "payloads-name-requirement", "payloads-alias-birth-requirement")
+    if aliased and metric.name != "bdSeq" and not (metric.name or "").startswith("Node Control/"):
+        ledger.check(metric.alias is not None, f"{what} has no alias", "payloads-alias-birth-requirement")
     ledger.check(typed, f"{what} has no data type", "payloads-metric-datatype-req")
     ledger.check(
         metric.datatype in FIELDS, f"{what} has data type {metric.datatype}", "payloads-metric-datatype-value",
@@ -76,8 +79,10 @@ def check_data_metric(ledger: Ledger, metric: Metric, known: Known | None, where
         metric.name or metric.alias is not None, f"{what}: neither name nor alias", "payloads-name-requirement"
     )
     if aliased:
-        by_alias = metric.alias is not None and metric.name is None
-        ledger.check(by_alias, f"{what}: name and alias in data", "payloads-alias-data-cmd-requirement")
+        # what the birth gave no alias (Node Control/…) has nothing but its name
+        named = metric.alias is None and known is not None and known.alias is None
+        right = named or (metric.alias is not None and metric.name is None)
+        ledger.check(right, f"{what}: its name, which has an alias, in data", "payloads-alias-data-cmd-requirement")
     ledger.check(metric.datatype is None, f"{what}: data type in data", "payloads-metric-datatype-not-req")
     node = where.startswith("NDATA")
     complete = ("topics-nbirth-metric-reqs", "operational-behavior-data-publish-nbirth") if node else (
@@ -127,6 +132,15 @@ def _check_exotic(ledger: Ledger, metric: Metric, what: str) -> None:
     for word, number in (("template", 19), ("dataset", 16)):
         if metric.value_field == f"{word}_value" or metric.datatype == number:
             ledger.notes[f"{what.partition(':')[0]}: a {word}, whose inside is not judged"] += 1
+
+
+def check_names(ledger: Ledger, payload: Payload, where: str) -> None:
+    """Each metric of a birth has a name that no other one has, not even in other letters."""
+    names = [metric.name or "" for metric in payload.metrics]
+    folded = {name.casefold() for name in names}
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(folded) < len(names) else []
+    said = f"{where}: names {twice or names}"
+    ledger.check(len(folded) == len(names), said, "case-sensitivity-metric-names")
 
 
 def in_order(payload: Payload) -> bool:

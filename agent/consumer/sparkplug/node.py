@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agent.consumer.sparkplug.ledger import Ledger
-from agent.consumer.sparkplug.metrics import Known, check_birth_metric, check_data_metric, in_order
+from agent.consumer.sparkplug.metrics import Known, check_birth_metric, check_data_metric, check_names, in_order
 from agent.consumer.sparkplug.topics import Place
 from agent.consumer.sparkplug.wire import MalformedError, Payload, decode
 
@@ -102,7 +102,6 @@ class EdgeNode:
 
     def _node_birth(self, payload: Payload, where: str) -> None:
         check = self.ledger.check
-        names = [metric.name for metric in payload.metrics]
         bdseq = next((metric for metric in payload.metrics if metric.name == "bdSeq"), None)
         said = f"{where}: bdSeq {bdseq}"
         check(bdseq is not None, said, "topics-nbirth-bdseq-included", "payloads-nbirth-bdseq")
@@ -128,10 +127,9 @@ class EdgeNode:
         self.born = True
         self.names, self.aliases = {}, {}
         self.devices = {name: Device("dead") for name in self.devices}
-        self.aliased = any(metric.alias is not None for metric in payload.metrics)
+        self.aliased = False
         self._metrics("NBIRTH", None, payload, where)
-        folded = [(name or "").casefold() for name in names]
-        check(len(set(folded)) == len(folded), f"{where}: names {names}", "case-sensitivity-metric-names")
+        check_names(self.ledger, payload, where)
         check(in_order(payload), f"{where}: times not in order", "operational-behavior-data-publish-nbirth-order")
 
     def _rebirth_metric(self, payload: Payload, where: str) -> None:
@@ -180,6 +178,7 @@ class EdgeNode:
         for alias in [alias for alias, known in self.aliases.items() if known.device == name]:
             del self.aliases[alias]
         self._metrics("DBIRTH", name, payload, where)
+        check_names(self.ledger, payload, where)
         check(in_order(payload), f"{where}: times not in order", "operational-behavior-data-publish-dbirth-order")
 
     def _device_death(self, name: str, where: str) -> None:
@@ -192,12 +191,13 @@ class EdgeNode:
 
     def _metrics(self, kind: str, device: str | None, payload: Payload, where: str) -> None:
         names = self.names if device is None else self.devices[device].names
+        self.aliased = self.aliased or any(metric.alias is not None for metric in payload.metrics)
         for metric in payload.metrics:
-            check_birth_metric(self.ledger, kind, metric, where)
-            known = Known(metric.name or "", metric.datatype or 0, device, metric.timestamp or 0, metric.value)
+            check_birth_metric(self.ledger, kind, metric, where, aliased=self.aliased)
+            newest = metric.timestamp or 0
+            known = Known(metric.name or "", metric.datatype or 0, device, metric.alias, newest, metric.value)
             names[known.name] = known
             if metric.alias is not None:
-                self.aliased = True
                 said = f"{where}: alias {metric.alias} of {metric.name} and {self.aliases.get(metric.alias)}"
                 self.ledger.check(metric.alias not in self.aliases, said, "payloads-alias-uniqueness")
                 self.aliases[metric.alias] = known

@@ -33,7 +33,7 @@ from agent.encoders.sparkplug.ears import Ears
 from agent.encoders.sparkplug.gaps import Losses, unsaid
 from agent.encoders.sparkplug.host import PrimaryHost
 from agent.encoders.sparkplug.metrics import Aliases, Born, Learned, Misfit
-from agent.encoders.sparkplug.node import GAP, Node
+from agent.encoders.sparkplug.node import GAP, VERSION, Node
 from agent.encoders.sparkplug.payloads import Payloads
 from agent.encoders.sparkplug.voice import Voice
 from agent.telemetry.logging import get_logger
@@ -149,8 +149,8 @@ class SparkplugDialogue:
         self._voice.seq, self._open, self.course, self.why = 0, True, "flow", ""
         self._born.clear()
         self._ears.answered()
-        alias, version = self._aliases.of(None, GAP), self._image.agent.version
-        birth = self._payloads.node_birth(self.bdseq, version, alias, self._losses.last(), now)
+        numbers = {name: self._aliases.of(None, name) for name in (GAP, VERSION)}
+        birth = self._payloads.node_birth(self.bdseq, self._image.agent.version, numbers, self._losses.last(), now)
         messages = [self._voice.message("NBIRTH", birth)]
         devices = [device for name, device in self._image.devices.items() if self._route.wants(name)]
         for device in devices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -44,15 +44,18 @@ class Payloads:
         _bdseq(payload, bdseq, now)
         return _bytes(payload)
 
-    def node_birth(self, bdseq: int, version: str, alias: int, gap: tuple[int, str] | None, now: int) -> bytes:
-        """NBIRTH, seq 0. `gap`: time and words of the last declared loss, `alias` the number of its metric."""
+    def node_birth(
+        self, bdseq: int, version: str, aliases: Mapping[str, int], gap: tuple[int, str] | None, now: int
+    ) -> bytes:
+        """NBIRTH, seq 0. `gap`: time and words of the last declared loss; `aliases`: 0 is none."""
         payload = Payload(timestamp=now, seq=0)
         _bdseq(payload, bdseq, now)
         payload.metrics.add(name=REBIRTH, timestamp=now, datatype=DataType.BOOLEAN, boolean_value=False)
         payload.metrics.add(name=VERSION, timestamp=now, datatype=DataType.STRING, string_value=version)
         metric = payload.metrics.add(name=GAP, timestamp=now, datatype=DataType.STRING)
-        if alias:
-            metric.alias = alias
+        for one in payload.metrics:
+            if alias := aliases.get(one.name):
+                one.alias = alias
         if gap is None:
             metric.is_null = True
         else:

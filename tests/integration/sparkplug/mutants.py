@@ -153,6 +153,10 @@ def disconnect_reason(reason: int) -> Callable[[Calls], None]:
     return mutate
 
 
+def _case_of_next(message: Payload) -> None:
+    message.metrics[1].name = message.metrics[0].name.upper()
+
+
 def _alias_of_next(message: Payload) -> None:
     message.metrics[1].alias = message.metrics[0].alias
 
@@ -295,6 +299,10 @@ MUTANTS: dict[str, tuple[Callable[[Calls], None], str]] = {
     "data retained": (published("DDATA", retain=True), "payloads-ddata-retain"),
     "data without a time": (payload(lambda p: p.ClearField("timestamp"), "DDATA"), "topics-ddata-timestamp"),
     "metric without a time": (metric("", "DDATA", timestamp=None), "payloads-name-birth-data-requirement"),
+    "names of a device that differ by case": (
+        payload(_case_of_next, "DBIRTH"), "case-sensitivity-metric-names"
+    ),
+    "a birth with one alias missing": (metric("", "DBIRTH", alias=None), "payloads-alias-birth-requirement"),
     "name and alias in data": (metric("", "DDATA", name="temperature"), "payloads-alias-data-cmd-requirement"),
     "data type in data": (metric("", "DDATA", datatype=9), "payloads-metric-datatype-not-req"),
     "unknown alias": (metric("", "DDATA", alias=5000), "topics-dbirth-metric-reqs"),

@@ -204,7 +204,9 @@ def test_aliases_are_stable_and_unique(scene: Scene):
     second = [[m.alias for m in decode(one.payload).metrics] for one in scene.open()]
     numbers = [alias for aliases in first for alias in aliases if alias is not None]
     assert first == second
-    assert len(numbers) == len(set(numbers)) == 3
+    assert len(numbers) == len(set(numbers)) == 4
+    birth = decode(scene.open()[0].payload)
+    assert [m.name for m in birth.metrics if m.alias is None] == ["bdSeq", "Node Control/Rebirth"]
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
