@@ -12,6 +12,7 @@ from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
 from agent.consumer.marks import UserProperties
 from agent.consumer.state import keep, resume
+from agent.core.errors import PermanentError
 
 #: Seconds between two writings of the state: what a kill costs at most.
 KEEP_EVERY = 60.0
@@ -31,10 +32,10 @@ def verify(
     source = source_of(url, root, config, publisher=publisher, topics=topics)
     auditor = _Auditor(source, state)
     listen(source.target, auditor, seconds)
-    auditor.keep()
+    kept = auditor.kept()
     for line in auditor.report():
         sys.stdout.write(line + "\n")
-    return 0 if auditor.audit.ok else 1
+    return 0 if auditor.audit.ok and kept else 1
 
 
 class _Auditor(Listener):
@@ -58,10 +59,19 @@ class _Auditor(Listener):
         if self._state is not None:
             keep(self.audit, self._state)
 
+    def kept(self) -> bool:
+        """Write the state, if that can be done: what was heard for days is worth more than an early end."""
+        try:
+            self.keep()
+        except PermanentError as error:
+            sys.stderr.write(f"{error}\n")
+            return False
+        return True
+
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         if time.monotonic() - self._kept > KEEP_EVERY:
             self._kept = time.monotonic()
-            self.keep()
+            self.kept()
         message = self.audit.feed(topic, payload, retained=retained)
         if isinstance(message, AgentStatus) and self._states.get(message.agent) != message.state:
             self._states[message.agent] = message.state

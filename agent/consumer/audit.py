@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode, is_catalogue
 from agent.consumer.findings import Finding
-from agent.consumer.ledger import Ledger
+from agent.consumer.ledger import LISTED, Ledger
 from agent.consumer.marks import Marked, UserProperties, read_marks
 from agent.consumer.streams import Hole
 
@@ -27,6 +27,7 @@ class Audit:
         self.nameless: Counter[str] = Counter()  #: by topic: messages that say neither who they are nor what
         self.historical = 0  #: messages of the backlog, without repetitions
         self.gaps = 0
+        self.leftovers = 0  #: retained readings and gaps: no agent retains any
         self.agents: dict[str, AgentStatus] = {}  #: newest word of each
         self.runs = 1  #: how often somebody has listened, where a state is kept
         self._root = root
@@ -38,6 +39,9 @@ class Audit:
             message = decode(topic, payload, self._root)
         except UndecodableError as error:
             self.ledger.undecodable(str(error))
+            return None
+        if retained and isinstance(message, Readings | GapNotice):
+            self.leftovers += 1
             return None
         if message is None:
             self._nameless(topic, payload, retained=retained)
@@ -87,7 +91,19 @@ class Audit:
         return list(self.ledger.judged(self._monotonic()))
 
     def notes(self) -> list[str]:
-        """What nobody can audit, one line; nothing where there is none."""
+        """What nobody can audit, and what is not listed: a line each."""
+        return [*self._unlisted(), *self._leftovers(), *self._unaudited()]
+
+    def _unlisted(self) -> list[str]:
+        more = {kind: count - LISTED for kind, count in self.ledger.found.items() if count > LISTED}
+        return [f"note: {count} more findings of kind {kind}" for kind, count in more.items()]
+
+    def _leftovers(self) -> list[str]:
+        if not self.leftovers:
+            return []
+        return [f"note: {self.leftovers} retained readings or gaps are left over from others: no agent retains any"]
+
+    def _unaudited(self) -> list[str]:
         if not self.nameless:
             return []
         topics = len(self.nameless) - (_OTHERS in self.nameless)
@@ -112,6 +128,7 @@ class Audit:
         """The result, one line."""
         findings = self.findings()
         kinds = Counter(finding.kind for finding in findings)
+        kinds.update({kind: count - LISTED for kind, count in self.ledger.found.items() if count > LISTED})
         missing, unheard = (_numbers(findings, kind) for kind in ("missing", "unheard"))
         return (
             f"audit: messages={self.messages} readings={self.readings} missing={missing}"

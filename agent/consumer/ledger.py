@@ -18,6 +18,11 @@ OTHERS = 8
 #: What an epoch that is over still owes comes as backlog. So long must an agent have been online and silent about
 #: history before a hole there is called missing: nothing claims a `low` for that epoch any more.
 BACKLOG_GRACE = 15.0
+#: So many findings of a kind are listed; more are counted.
+LISTED = 1000
+#: Of so many epochs of a device that are over it is remembered what each record said, to tell a repetition from a
+#: conflict.
+CONTENTS_OF = 2
 
 
 class _Change(NamedTuple):
@@ -46,13 +51,14 @@ class Ledger:
         self.counts: Counter[Verdict] = Counter()
         self.declared_gaps = 0
         self.findings: list[Finding] = []  #: those that are facts at once; holes and epochs are judged when asked
+        self.found: Counter[FindingKind] = Counter()  #: of these, how many by kind; `LISTED` of each are in the list
         self._sessions: dict[str, _Session] = {}
         self._others: dict[str, dict[str, _Session]] = {}  # by agent and name: earlier ones that have not said goodbye
         self._lanes: dict[tuple[StreamKey, bool], tuple[int, int]] = {}  # seq and message of it that came last
         self._live_epoch: dict[tuple[str, str], StreamKey] = {}
         self._declared_epochs: set[StreamKey] = set()
         self._changes: dict[_Change, float] = {}  # when it was last excused by a backlog on its way
-        self._over: set[StreamKey] = set()  # streams of epochs that ended
+        self._over: dict[StreamKey, None] = {}  # streams of epochs that ended, in that order
         self._followed: set[StreamKey] = set()  # of these, the ones another epoch spoke live after
         self._twins: set[str] = set()  # agents of which there are two
         self._quiet_since: dict[str, float] = {}  # by agent: when it last sent history, or came online
@@ -94,7 +100,7 @@ class Ledger:
             self._declared_epochs.add(key)
             for change in [change for change in self._changes if change.old == key]:
                 del self._changes[change]
-            self._over.add(key)
+            self._ended(key)
         if message.kind == "down":  # it excuses the time, never a missing number; but it tells the last one
             self._stream(key).ends(message.to_seq)
         else:
@@ -136,7 +142,7 @@ class Ledger:
 
     def undecodable(self, reason: str) -> None:
         """A message on one of our topics that cannot be read."""
-        self.findings.append(Finding("undecodable", "", "", "", None, None, reason))
+        self._add(Finding("undecodable", "", "", "", None, None, reason))
 
     def interrupted(self) -> None:
         """The consumer's own connection was away, and its session at the broker is lost."""
@@ -194,6 +200,7 @@ class Ledger:
             "counts": dict(self.counts),
             "declared_gaps": self.declared_gaps,
             "findings": [tuple(finding) for finding in self.findings],
+            "found": dict(self.found),
             "declared_epochs": [tuple(key) for key in self._declared_epochs],
             "over": [tuple(key) for key in self._over],
         }
@@ -207,8 +214,9 @@ class Ledger:
         ledger.counts.update(data["counts"])
         ledger.declared_gaps = data["declared_gaps"]
         ledger.findings = [Finding(*finding) for finding in data["findings"]]
+        ledger.found.update(data.get("found") or Counter(finding.kind for finding in ledger.findings))
         ledger._declared_epochs = {StreamKey(*key) for key in data["declared_epochs"]}
-        ledger._over = {StreamKey(*key) for key in data["over"]}
+        ledger._over = dict.fromkeys(StreamKey(*key) for key in data["over"])
         ledger.absent()
         return ledger
 
@@ -240,7 +248,7 @@ class Ledger:
         before = self._live_epoch.get((key.agent, key.device))
         self._live_epoch[key.agent, key.device] = key
         if before is not None and before != key:
-            self._over.add(before)
+            self._ended(before)
             self._followed.add(before)
             if key in self._followed and key.agent not in self._twins:
                 self._twins.add(key.agent)
@@ -261,4 +269,16 @@ class Ledger:
         return stream
 
     def _find(self, kind: FindingKind, key: StreamKey, seq: int, text: str) -> None:
-        self.findings.append(Finding(kind, key.agent, key.device, key.epoch, seq, seq, text))
+        self._add(Finding(kind, key.agent, key.device, key.epoch, seq, seq, text))
+
+    def _add(self, finding: Finding) -> None:
+        self.found[finding.kind] += 1
+        if self.found[finding.kind] <= LISTED:
+            self.findings.append(finding)
+
+    def _ended(self, key: StreamKey) -> None:
+        """What comes twice of an epoch comes soon after its end: contents of older ones are not remembered."""
+        self._over[key] = None
+        epochs = [one for one in self._over if one[::2] == key[::2]]
+        for one in epochs[:-CONTENTS_OF]:
+            self._stream(one).forget_contents()

@@ -92,6 +92,10 @@ class HeardStream:
                 self._complete(seq)
         return "new"
 
+    def forget_contents(self) -> None:
+        """What comes again from now on is a duplicate, whatever it says."""
+        self._fingerprints.clear()
+
     def lacking(self, first: int, last: int) -> dict[int, tuple[list[int], int]]:
         """Records of these numbers of which a part came: which of its messages did not, and how many it has."""
         found: dict[int, tuple[list[int], int]] = {}

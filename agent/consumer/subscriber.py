@@ -24,6 +24,7 @@ from agent.consumer.target import Target
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import PermanentError
+from agent.publishers.mqtt.hooks import upgrade
 
 KEEP_ALIVE = 15  #: seconds
 CONNECT_TIMEOUT = 5.0  #: seconds for TCP, TLS and CONNACK each
@@ -57,6 +58,7 @@ class _Shared:
     identity: str
     version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
     sessions: int = 0
+    welcome: bool = False  #: our subscription stood at some time
     subscribed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -97,13 +99,17 @@ class Subscriber:
         return self._shared.subscribed
 
     async def run(self) -> None:
-        """Until cancelled. Raises PermanentError where the broker will never take us; else it tries again for ever."""
+        """Until cancelled. Raises PermanentError where the broker refuses us from the start; else it tries again."""
         backoff = Backoff(first=0.3, cap=5.0)
         while True:
             began = self._clock.monotonic()
             connection = _Connection(self._shared)
             try:
                 await connection.live()
+            except PermanentError as error:
+                if not self._shared.welcome:
+                    raise
+                connection.reason = str(error)  # it took us once: whoever listens for days waits until it does again
             finally:
                 self._shared.subscribed.clear()
                 connection.close()
@@ -116,6 +122,18 @@ class _Client(paho.Client):
     """Its TLS handshake closes the socket when it fails, and may expect another name than the URL's host."""
 
     server_name: str | None = None
+    path: str | None = None  #: over WebSocket
+
+    def _create_socket(self) -> Any:
+        sock: Any = super()._create_socket()
+        if self.path is None:
+            return sock
+        sock.settimeout(CONNECT_TIMEOUT)
+        try:
+            return upgrade(self._host, self._port, self.path, tls=self._ssl)(sock)
+        except BaseException:
+            sock.close()
+            raise
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
         context = self._ssl_context
@@ -153,6 +171,7 @@ class _Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT
+        client.path = shared.target.path
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -276,6 +295,7 @@ class _Connection:
             self._failure = PermanentError(f"the broker refuses the subscription: {refused[0]}")
             self._gone.set()
             return
+        self._shared.welcome = True
         self._shared.subscribed.set()
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:

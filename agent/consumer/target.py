@@ -8,10 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.core.errors import PermanentError
+from agent.publishers.mqtt.config import websocket_path
 from agent.settings.tls import TLSSettings
 from agent.settings.values import read_secret
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,14 @@ class Target:
     username: str | None = None
     password: str | None = None
     password_file: Path | None = None
+    path: str | None = None  #: over WebSocket
 
     @classmethod
     def of(
         cls, url: str, *, tls: TLSSettings | None = None, username: str | None = None, password: str | None = None,
         password_file: Path | None = None,
     ) -> Target:  # fmt: skip
-        """Out of `mqtt://host[:port]` or `mqtts://…`; `mqtts` without `tls` trusts the system's authorities.
+        """Out of `mqtt://host[:port]`, `mqtts://…`, `ws://…` or `wss://…`; without `tls` the system's authorities.
 
         Raises PermanentError where the URL is none.
         """
@@ -42,7 +44,7 @@ class Target:
             raise PermanentError(f"{url!r} is no URL of a broker: {error}", hint) from error
         if parts.scheme not in _PORTS or not parts.hostname:
             raise PermanentError(f"{url!r} is no URL of a broker", hint)
-        encrypted = (tls or TLSSettings()) if parts.scheme == "mqtts" else None
+        encrypted = (tls or TLSSettings()) if parts.scheme in ("mqtts", "wss") else None
         return cls(
             parts.hostname,
             port or _PORTS[parts.scheme],
@@ -50,6 +52,7 @@ class Target:
             username or parts.username,
             password or parts.password,
             password_file,
+            websocket_path(url),
         )
 
     def secret(self) -> str | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import signal
 
 import msgspec
@@ -86,6 +87,21 @@ async def test_verify_keeps_its_books_between_runs(broker, tmp_path):
     assert "audit: messages=4 readings=4 missing=1" in said
     code, said = await hear(broker, "verify", *state, messages=[record(2, 60, historical=True)])
     assert (code, "missing=0" in said) == (0, True)
+
+
+async def test_verify_reports_even_where_its_books_cannot_be_kept(broker, tmp_path):
+    """What was heard for days is told all the same; the exit code says that the state is not."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with process(*agent_command("verify", "--state", str(folder / "books"), "--url", broker.url)) as listener:
+        await eventually(lambda: "listening to edge/#" in listener.stderr)
+        shutil.rmtree(folder)
+        await asyncio.to_thread(publish, broker, record(1, 1), record(2, 2), LAST)
+        await eventually(lambda: "agent gw is offline" in listener.stderr)
+        listener.signal(signal.SIGINT)
+        assert await listener.wait() == 1
+        assert "the state cannot be kept" in listener.stderr
+        assert "audit: messages=2 readings=2 missing=0" in listener.stdout
 
 
 async def test_tail_prints_each_reading_once(broker):

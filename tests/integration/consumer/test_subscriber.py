@@ -16,6 +16,7 @@ from agent.simulator.proxy import Proxy
 from agent.testing.mqtt_broker import FakeBroker, Script
 from tests.support.certs import make_certs
 from tests.support.waiting import eventually
+from tests.support.ways import gateway
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,28 @@ async def test_refused_credentials_are_final(start_mosquitto):
         async with listening(broker.url):
             pass
     assert any(isinstance(error, PermanentError) for error in leaves(caught.value))
+
+
+@pytest.mark.parametrize("refusal", [{"connack": 0x87}, {"suback": 0x87}])
+async def test_who_was_welcome_once_waits_until_it_is_again(refusal):
+    """A broker that comes back before its users do ends no audit of days."""
+    async with FakeBroker().serve() as broker, listening(broker.url) as (subscriber, heard):
+        broker.script = Script(**refusal)
+        broker.disconnect(0x8B)
+        await eventually(lambda: "refuses" in str(subscriber.reason))
+        broker.script = Script()
+        await eventually(subscriber.subscribed.is_set)
+        broker.publish("edge/x/readings", b"1")
+        await eventually(lambda: heard.payloads == [b"1"])
+
+
+async def test_hears_over_websocket(mosquitto):
+    """With the path of its URL."""
+    async with gateway(mosquitto.port) as way, listening(f"ws://127.0.0.1:{way.port}/plant") as (_, heard):
+        sent = [b"x" * size for size in (1, 200, 70_000)]
+        await asyncio.to_thread(publish, mosquitto.port, *sent)
+        await eventually(lambda: heard.payloads == sent)
+        assert way.seen == ["GET /plant HTTP/1.1 mqtt"]
 
 
 async def test_error_of_the_listener_comes_out_of_run(embedded):

@@ -14,20 +14,20 @@ class Side:
         self.now = 1000.0
         self.audit = Audit(monotonic=lambda: self.now)
 
-    def record(self, seq, *, low=1, device="press", epoch="E1", value=None, **extra):
+    def record(self, seq, *, low=1, device="press", epoch="E1", value=None, retained=False, **extra):
         readings = [{"tag": "t", "value": seq if value is None else value, "ts": 1, "quality": "good"}]
         body = {
             "schema": "edge.readings.v1", "agent": "gw", "device": device, "epoch": epoch, "seq": seq, "low": low,
             "ts": 1, "cat": 1, "readings": readings,
         }  # fmt: skip
-        return self._feed(f"edge/site/{device}/readings", body | extra)
+        return self._feed(f"edge/site/{device}/readings", body | extra, retained=retained)
 
-    def gap(self, kind="dropped", first=None, last=None, *, epoch="E1", device="press"):
+    def gap(self, kind="dropped", first=None, last=None, *, epoch="E1", device="press", retained=False):
         body = {
             "id": "G", "kind": kind, "agent": "gw", "device": device, "epoch": epoch, "from_seq": first,
             "to_seq": last, "from_ts": 1, "to_ts": 2, "tags": None, "records": None, "readings": None, "reason": "r",
         }  # fmt: skip
-        return self._feed(f"edge/site/{device}/gaps", body)
+        return self._feed(f"edge/site/{device}/gaps", body, retained=retained)
 
     def status(self, session, state="online", *, retained=False, **streams):
         claims = {

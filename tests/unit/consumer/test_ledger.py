@@ -7,6 +7,7 @@ import pytest
 
 from agent.consumer.audit import Audit
 from agent.consumer.contract import UndecodableError, decode
+from agent.consumer.ledger import LISTED
 from agent.consumer.state import keep, resume
 from agent.consumer.streams import REMEMBERED, HeardStream, StreamKey
 from agent.core.errors import PermanentError
@@ -208,6 +209,44 @@ def test_fingerprints_are_bounded():
         assert stream.hear(seq, 1, None, b"a") == "new"
     assert stream.hear(1, 1, None, b"b") == "duplicate"
     assert stream.hear(REMEMBERED, 1, None, b"b") == "conflict"
+
+
+def test_contents_of_old_epochs_are_forgotten(side):
+    """An agent that starts every hour for weeks costs its audit no memory; what comes twice soon after is known."""
+    for epoch in range(1, 7):
+        for seq in range(1, 51):
+            side.record(seq, low=seq, epoch=f"E{epoch}")
+    assert sum(len(stream._fingerprints) for stream in side.audit.ledger.streams.values()) == 3 * 50
+    side.record(50, epoch="E5", value="another", historical=True)
+    side.record(50, epoch="E1", value="another", historical=True)
+    assert [(one.epoch, one.first) for one in side.found("conflict")] == [("E5", 50)]
+
+
+def test_what_is_found_without_end_is_counted(side):
+    """The first thousand of a kind are listed, another kind all the same, and the books keep the count."""
+    for number in range(LISTED + 7):
+        side.audit.feed("edge/site/press/readings", b"junk %d" % number)
+    side.record(1)
+    side.record(1, value="another")
+    books = Audit()
+    books.resume(msgspec.msgpack.decode(msgspec.msgpack.encode(side.audit.dump())))
+    for audit in (side.audit, books):
+        assert len(audit.findings()) == LISTED + 1
+        assert f" undecodable={LISTED + 7} " in audit.line()
+        assert audit.notes() == ["note: 7 more findings of kind undecodable"]
+        assert not audit.ok
+
+
+def test_retained_readings_are_somebody_elses(side):
+    """No agent retains readings or gaps: what a broker has of them is no word of this one's, and is said."""
+    side.record(900, epoch="E0", retained=True)
+    side.gap("dropped", 1, 9, retained=True)
+    side.record(1)
+    side.record(12, low=12)
+    side.now += 100
+    assert side.missing == [("press", 2, 11)]
+    assert side.found("epoch") == []
+    assert side.audit.notes() == ["note: 2 retained readings or gaps are left over from others: no agent retains any"]
 
 
 def test_beside_the_root_others_may_speak(side):
