@@ -143,7 +143,7 @@ class _App:
         table = config.tag_table
         if not config.enabled:
             table = {tag: one.model_copy(update={"enabled": False}) for tag, one in table.items()}
-        image = self._image.devices[name]
+        image, tags = self._image.devices[name], list(table.values())
         append: list[Callable[[Batch | Gap], None]] = [route.outbox.append for route in routes if route.wants(name)]
         return Device(
             name,
@@ -153,9 +153,10 @@ class _App:
             append,
             clock=self._clock,
             steps=self._steps,
-            disabled_tags=tuple(position for position, tag in enumerate(table.values()) if not tag.enabled),
+            disabled_tags=tuple(position for position, tag in enumerate(tags) if not tag.enabled),
             max_delay=config.batch.max_delay,
             finds_tags=config.enabled and config.finds_tags,
+            value_type=lambda position, raw: tags[position].value_type(raw) if position < len(tags) else raw,
         )
 
     def _set_back(self, routes: Sequence[Route], by: int) -> None:

@@ -8,7 +8,7 @@ Nothing here waits for anything up north: appending to an outbox returns at once
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from agent.core.backoff import Backoff
@@ -49,6 +49,7 @@ class Device:
         disabled_tags: tuple[int, ...] = (),
         max_delay: float = 0.0,
         finds_tags: bool = False,
+        value_type: Callable[[int, str], str] = lambda _position, raw: raw,
     ) -> None:
         self.name = name
         self._collector = collector
@@ -65,6 +66,7 @@ class Device:
         self._disabled = disabled_tags
         self._max_delay = max_delay
         self._finds_tags = finds_tags
+        self._value_type = value_type
         self._held: Batch | None = None
         self._held_since = asyncio.Event()
         self._judge = Judge()
@@ -120,8 +122,8 @@ class Device:
                 self._under_way = 0
         if sample.found:
             self._find(sample.found)
-        if sample.types and self._image.describe(self.name, sample.types):
-            log.info("device.types_learned", device=self.name, tags=len(sample.types))
+        if sample.types:
+            self._learn(sample.types)
         for loss in sample.losses:
             self._declare(loss)
         self._heed_snapshots()
@@ -141,6 +143,11 @@ class Device:
             self._release()
             for append in self._append:
                 append(batch)
+
+    def _learn(self, raw: Mapping[int, str]) -> None:
+        types = {position: self._value_type(position, kind) for position, kind in raw.items()}
+        if self._image.describe(self.name, types):
+            log.info("device.types_learned", device=self.name, tags=len(types))
 
     def _heed_snapshots(self) -> None:
         awaited = self._image.devices[self.name].awaited

@@ -11,6 +11,30 @@ from agent.core.quality import is_status_name, number_of, quality_of
 from agent.settings.model import Model
 from agent.settings.values import Interval
 
+_INTEGER = re.compile(r"(u?)int(8|16|32|64)((?:\[\])?)")
+_BITS = (8, 16, 32, 64)
+
+
+def linear_type(raw: str, scale: float | int, offset: float | int) -> str:  # noqa: PYI041 - they differ here
+    """Data type of `raw * scale + offset`: of integers the smallest that holds all values, else a double."""
+    kind = _INTEGER.fullmatch(raw)
+    if kind is None or (scale == 1 and offset == 0):
+        return raw
+    unsigned, bits, array = kind[1] == "u", int(kind[2]), kind[3]
+    if isinstance(scale, float) or isinstance(offset, float):
+        return f"float64{array}"
+    ends = [end * scale + offset for end in _limits(bits, unsigned=unsigned)]
+    unsigned = min(ends) >= 0 and unsigned
+    for wide in _BITS[_BITS.index(bits) :]:
+        low, high = _limits(wide, unsigned=unsigned)
+        if low <= min(ends) and max(ends) <= high:
+            break
+    return f"{'u' if unsigned else ''}int{wide}{array}"
+
+
+def _limits(bits: int, *, unsigned: bool) -> tuple[int, int]:
+    return (0, (1 << bits) - 1) if unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
 
 class Range(Model):
     """Engineering limits after scaling."""
@@ -112,3 +136,7 @@ class TagBase(Model):
     def catalogue_type(self) -> str | None:
         """Data type for the catalogue, where the configuration knows it."""
         return None
+
+    def value_type(self, raw: str) -> str:
+        """Data type of the values, where that of what the device says is `raw` (see `normalize.convert`)."""
+        return linear_type(raw, 1 if self.scale is None else self.scale, 0 if self.offset is None else self.offset)

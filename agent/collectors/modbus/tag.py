@@ -174,7 +174,7 @@ class ModbusTag(TagBase):
 
     def catalogue_type(self) -> str:
         kind = "float64" if self.scale_from is not None else _VALUE_TYPES.get(self.data_type, str(self.data_type))
-        return kind if self.count is None else f"{kind}[]"
+        return self.value_type(kind if self.count is None else f"{kind}[]")
 
     @model_validator(mode="after")
     def _fits(self) -> ModbusTag:

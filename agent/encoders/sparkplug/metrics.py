@@ -62,7 +62,7 @@ class Aliases:
 
 
 class Learned:
-    """Data types that values taught us (a scaled int16 holds 61.2), remembered beyond restarts."""
+    """Data types that values taught us (what was told as Int16 holds 61.2), remembered beyond restarts."""
 
     def __init__(self, memo: Memo) -> None:
         self._memo = memo

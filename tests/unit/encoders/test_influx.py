@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line  # type: ignore[import-untyped]
 
+from agent.collectors.modbus.tag import ModbusTag
 from agent.core.flow import Message, Reading
 from agent.core.image import TagInfo
 from agent.encoders.influx import InfluxConfig
@@ -89,6 +90,14 @@ def test_what_does_not_fit_its_type_is_bad(stage: Stage, value: int, data_type: 
     stage.add(tags=[TagInfo(tag="t1", type=data_type)])
     [point] = points(*stage.begin(config=INFLUX)(record([good("t1", value)])))
     assert (point["tags"]["quality"], point["fields"]) == ("bad", {"t1.code": "BadOutOfRange"})
+
+
+def test_an_offset_takes_an_unsigned_value_below_zero(stage: Stage) -> None:
+    """A register of a thermometer that counts from -40: its field is a signed one from the beginning."""
+    tag = ModbusTag.model_validate({"address": "holding:0", "type": "uint16", "offset": -40})
+    stage.add(tags=[TagInfo(tag="t1", type=tag.catalogue_type())])
+    [cold, warm] = points(*stage.begin(config=INFLUX)(record([good("t1", -20), good("t1", 20)])))
+    assert (cold["tags"]["quality"], cold["fields"], warm["fields"]) == ("good", {"t1": -20}, {"t1": 20})
 
 
 def test_bad_and_not_finite_have_no_value(stage: Stage) -> None:

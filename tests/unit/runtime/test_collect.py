@@ -38,6 +38,7 @@ class Bench:
             clock=self.clock,
             disabled_tags=disabled,
             max_delay=max_delay,
+            value_type=lambda position, raw: f"{raw} of {position}",
         )
 
     def _append(self, content: Batch | Gap) -> None:
@@ -174,3 +175,10 @@ async def test_no_time_of_a_tag_goes_back_where_a_snapshot_meets_its_first_answe
     await bench.clock.advance(0.001)
     bench.device.take(bench.sample(1, 2))
     assert {reading.ts for reading in bench.batches[-1].readings} == {bench.clock.now_ms()}
+
+
+def test_types_that_are_learned_are_those_of_the_values():
+    """What the server tells is the type of the raw value."""
+    bench = Bench()
+    bench.device.take(Sample(ts=1, types={1: "uint8"}))
+    assert [tag.type for tag in bench.image.devices["press"].tags] == [None, "uint8 of 1"]

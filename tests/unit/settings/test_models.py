@@ -52,6 +52,30 @@ def test_models_are_frozen_and_strict(model):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
 
 
+@pytest.mark.parametrize(
+    ("raw", "scale", "offset", "kind"),
+    [
+        ("uint8", None, -40, "int16"),
+        ("uint8[]", None, -40, "int16[]"),
+        ("uint16", 10, None, "uint32"),
+        ("uint16", 1, 0, "uint16"),
+        ("uint16", 1.0, None, "uint16"),
+        ("uint16", 1, 5, "uint32"),
+        ("int16", -1, None, "int32"),
+        ("uint64", 2, None, "uint64"),
+        ("uint64", -1, None, "int64"),
+        ("int16", 0.1, None, "float64"),
+        ("int16[]", None, 0.5, "float64[]"),
+        ("float32", 0.1, None, "float32"),
+        ("bool", 2, None, "bool"),
+        ("structure", 2, None, "structure"),
+    ],
+)
+def test_the_type_of_a_value_is_that_of_what_comes_out(raw: str, scale: float | None, offset: float | None, kind: str):
+    """Scale and offset are part of it: -20 is no uint8, 61.2 no int16."""
+    assert TagBase(scale=scale, offset=offset).value_type(raw) == kind
+
+
 def test_a_tag_needs_nothing():
     """All keys of a tag are optional, and a bare tag changes nothing."""
     tag = TagBase()

@@ -43,6 +43,8 @@ def point(tag: dict[str, Any], **keys: Any) -> Point:
         ({"type": "string", "length": 7}, 4, "string"),
         ({"type": "string", "length": 7, "string_order": "one_per_register"}, 7, "string"),
         ({"type": "int16", "scale_from": "holding:9"}, 1, "float64"),
+        ({"type": "uint16", "offset": -40}, 1, "int32"),
+        ({"type": "int16", "scale": 0.1, "count": 2}, 2, "float64[]"),
     ],
 )
 def test_sizes_and_types(tag: dict[str, Any], size: int, catalogue: str) -> None:
