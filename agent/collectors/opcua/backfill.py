@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from agent.collectors.opcua.decode import Decoder
+from agent.collectors.opcua.decode import BAD_INDEX_RANGE_INVALID, Decoder
 from agent.collectors.opcua.history import History, Page
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.keeping import Keeper
@@ -118,7 +118,7 @@ class Backfill:
             asked = list(points)
             try:
                 pages = await self._history.raw(
-                    [nodes[span].node_id for span in asked], [points[span] for span in asked], start, end
+                    [nodes[span] for span in asked], [points[span] for span in asked], start, end
                 )
             except (Refused, Undecodable) as error:
                 tally = await self._judge(error, asked, unfinished, tally)
@@ -128,14 +128,17 @@ class Backfill:
                 if page.code == _NO_CONTINUATION_POINTS and self._past.histories.refused(len(asked)):
                     unfinished.add(span)
                     continue
+                failed = tally.failed
                 tally = self._take(span, positions[span.key], page, tally)
+                if tally.failed > failed:
+                    continue
                 if page.more:
                     points[span] = page.more
                 elif len(page.values) >= self._history.most and span.asked > stood[span]:
                     unfinished.add(span)  # a full page that nothing continues: some servers just stop there
             if points and self._left <= 0:
-                rest = {nodes[span].node_id: point for span, point in points.items() if point}
-                await self._history.release(list(rest), list(rest.values()))
+                rest = {span: point for span, point in points.items() if point}
+                await self._history.release([nodes[span] for span in rest], list(rest.values()))
                 unfinished.update(points)
                 break
             await self._clock.sleep(_PAUSE)
@@ -167,6 +170,8 @@ class Backfill:
         answer = self._decoder.history(position, page.values, self._clock.now_ms(), span.asked, span.before)
         if answer is None:
             return tally
+        if isinstance(answer.status, list) and BAD_INDEX_RANGE_INVALID in answer.status:  # the whole, not the part
+            return tally._replace(failed=tally.failed + 1, reason=tally.reason or name_of(BAD_INDEX_RANGE_INVALID))
         until = span.asked = max(source for source in answer.src or () if source is not None)
 
         def handed() -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
+from agent.collectors.opcua.services import Node
 from agent.collectors.opcua.translate import Refused, Undecodable, translated
 from agent.core.quality import number_of
 from agent.telemetry import metrics
@@ -40,7 +41,7 @@ class History:
         self._aside = list(_ASIDE)
 
     async def raw(
-        self, nodes: Sequence[ua.NodeId], points: Sequence[bytes | None], start_ms: int, end_ms: int
+        self, nodes: Sequence[Node], points: Sequence[bytes | None], start_ms: int, end_ms: int
     ) -> list[Page]:
         """A page for each node; `points` continue earlier ones. Raises Refused where the server keeps no history."""
         while True:
@@ -59,14 +60,14 @@ class History:
         before, self.most = self.most, max(1, self.most // 2)
         return self.most < before
 
-    async def release(self, nodes: Sequence[ua.NodeId], points: Sequence[bytes]) -> None:
+    async def release(self, nodes: Sequence[Node], points: Sequence[bytes]) -> None:
         """The rest of these is not wanted."""
         request = self._request(nodes, points, 0, 0)
         request.ReleaseContinuationPoints = True
         await self._read(request)
 
     def _request(
-        self, nodes: Sequence[ua.NodeId], points: Sequence[bytes | None], start_ms: int, end_ms: int
+        self, nodes: Sequence[Node], points: Sequence[bytes | None], start_ms: int, end_ms: int
     ) -> ua.HistoryReadParameters:
         details = ua.ReadRawModifiedDetails()
         details.IsReadModified = details.ReturnBounds = False
@@ -77,7 +78,11 @@ class History:
         request.TimestampsToReturn = self._times
         request.ReleaseContinuationPoints = False
         request.NodesToRead = [
-            ua.HistoryReadValueId(NodeId=node, ContinuationPoint=point)
+            ua.HistoryReadValueId(
+                NodeId=node.node_id,
+                IndexRange=None if (part := node.point.index_range) is None else part.text,  # type: ignore[arg-type]
+                ContinuationPoint=point,
+            )
             for node, point in zip(nodes, points, strict=True)
         ]
         return request

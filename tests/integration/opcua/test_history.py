@@ -49,14 +49,14 @@ def keeper(hall: Hall) -> Iterator[Plant]:
 
 
 async def outage(
-    plant: Plant, collector: OpcUaCollector, values: int, site: SimpleSite, *names: str
+    plant: Plant, collector: OpcUaCollector, values: int, site: SimpleSite, *names: str, array: bool = False
 ) -> tuple[Notebook, list[int]]:
     """One connection, values while there is none, and the notebook of the next, with the times of the values."""
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
     async with collector.open() as samples:
         notebook = Notebook(["a", "b"], samples, site)
         await notebook.heard()
-        await plant.do(plant.put("a", _at(1, now)))
+        await plant.do(plant.put("a", _at([1] if array else 1, now)))
         await notebook.until(lambda: notebook.newest("a") == 1)
         await plant.do(plant.close_listener())
         with pytest.raises(ConnectionLost):
@@ -64,12 +64,12 @@ async def outage(
     times = [now + number for number in range(1, values + 1)]
     for number, time in enumerate(times, 2):
         for name in names or ("a",):
-            await plant.do(plant.put(name, _at(number, time)))
+            await plant.do(plant.put(name, _at([number] if array else number, time)))
     await plant.do(plant.open_listener())
     return notebook, times
 
 
-def _at(value: int, ms: int) -> Any:
+def _at(value: int | list[int], ms: int) -> Any:
     return said(value, at=dt.datetime.fromtimestamp(ms / 1000, dt.UTC))
 
 
@@ -166,6 +166,35 @@ async def test_who_may_not_read_history_keeps_his_connection(keeper: Plant, monk
     (done,) = [log for log in logs if log["event"] == "opcua.backfilled"]
     assert (done["values"], done["failed"]) == (0, 1)
     assert "BadUserAccessDenied" in done["reason"]
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+async def test_history_of_a_part_is_that_of_the_part(
+    keeper: Plant, monkeypatch: pytest.MonkeyPatch, heeds: bool
+) -> None:
+    """The index range goes with the question; a server that ignores it has no history of this tag, not a bad one."""
+    manager = keeper.server.iserver.history_manager
+    read = manager.read_history
+
+    async def whole(params: Any) -> Any:
+        results = await read(params)
+        for node, result in zip(params.NodesToRead, results, strict=True):
+            for data in result.HistoryData.DataValues if not heeds or node.IndexRange != "0" else ():
+                data.Value = ua.Variant([data.Value.Value[0], -1])
+        return results
+
+    monkeypatch.setattr(manager, "read_history", whole)
+    site = SimpleSite()
+    tags = {"a": {"node": f"nsu={URN};s=a", "index_range": "0"}, "b": {"node": f"nsu={URN};s=b"}}
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
+    _, times = await outage(keeper, collector, 5, site, array=True)
+    with structlog.testing.capture_logs() as logs:
+        async with collector.open() as samples:
+            notebook = Notebook(["a", "b"], samples, site)
+            await notebook.until(lambda: any(log["event"] == "opcua.backfilled" for log in logs))
+    assert past(notebook.samples) == (list(zip(range(2, 6), times[:-1], strict=True)) if heeds else [])
+    (done,) = [log for log in logs if log["event"] == "opcua.backfilled"]
+    assert (done["values"], done["failed"]) == ((4, 0) if heeds else (0, 1))
 
 
 async def test_a_node_that_comes_back_late_is_filled_late(keeper: Plant) -> None:
