@@ -46,6 +46,8 @@ class Monitoring:
 
     async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
         """Create monitored items; the nodes the server refuses come back with its status."""
+        interval = subscription.server.interval_ms
+        nodes = [node._replace(point=node.point.published(interval)) for node in nodes]
         refused: list[tuple[Point, int]] = []
         start, size = 0, self._limit.size
         while start < len(nodes):

@@ -13,7 +13,7 @@ from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.tag import OpcUaTag, RangeDeadband
 from agent.collectors.polling import PollGroup, poll_groups
 
-_FASTEST = 0.01  #: what "as fast as the server can" is taken for when a queue is sized, seconds
+_FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
 _MOST_QUEUED = 1000
 
 
@@ -36,6 +36,13 @@ class Point(NamedTuple):
     index_range: IndexRange | None = None
     filter: Filter | None = None  #: None: the server's default, a change of status or value
     discard_oldest: bool = True
+    queue_given: bool = False  #: by the configuration: then it is what is asked for
+
+    def published(self, interval_ms: float) -> Point:
+        """The same where the server publishes only every `interval_ms`: its queue holds what comes in between."""
+        if self.queue_given:
+            return self
+        return self._replace(queue_size=max(self.queue_size, queue_for(self.sampling_ms, interval_ms)))
 
 
 class Pace(NamedTuple):
@@ -81,8 +88,13 @@ def sampling_of(tag: OpcUaTag, interval: float) -> tuple[float, int]:
     sampling = interval if tag.sampling_interval is None else tag.sampling_interval
     if tag.queue_size is not None:
         return sampling * 1000, tag.queue_size
-    samples = math.ceil(interval / max(sampling, _FASTEST) - 1e-9)
-    return sampling * 1000, min(max(1, 2 * samples), _MOST_QUEUED)
+    return sampling * 1000, queue_for(sampling * 1000, interval * 1000)
+
+
+def queue_for(sampling_ms: float, interval_ms: float) -> int:
+    """Twice the samples between two notifications."""
+    samples = math.ceil(interval_ms / max(sampling_ms, _FASTEST_MS) - 1e-9)
+    return min(max(1, 2 * samples), _MOST_QUEUED)
 
 
 def filter_of(tag: OpcUaTag) -> Filter | None:
@@ -106,6 +118,8 @@ def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, P
             points[position] = Point(position, name, tag.address, sampling, queue, part)
             if (wanted := filter_of(tag)) is not None or tag.discard != "oldest":
                 points[position] = points[position]._replace(filter=wanted, discard_oldest=tag.discard == "oldest")
+            if tag.queue_size is not None:
+                points[position] = points[position]._replace(queue_given=True)
     return points
 
 

@@ -94,6 +94,31 @@ async def test_a_server_that_revises_the_rhythm_is_believed(shared: Plant, monke
     assert notebook.said["patient"][0][0] == 1
 
 
+async def test_a_queue_holds_what_comes_between_two_notifications_of_the_server(
+    shared: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that publishes less often than it was asked to; not where the configuration has the last word."""
+    service = shared.server.iserver.subscription_service
+    create = service.create_subscription
+
+    async def slower(params, *rest, **more):
+        params.RequestedPublishingInterval = 500
+        return await create(params, *rest, **more)
+
+    monkeypatch.setattr(service, "create_subscription", slower)
+    for name in ("often", "given"):
+        await shared.do(shared.add(name, 0))
+    tags = {"often": {"node": f"nsu={URN};s=often"}, "given": {"node": f"nsu={URN};s=given", "queue_size": 2}}
+    async with collecting(shared.url, tags, interval="50ms") as notebook:
+        await notebook.heard()
+        for name in tags:
+            await shared.do(shared.put(name, *[stamped(number, number) for number in range(1, 11)]))
+        await notebook.until(lambda: all(notebook.newest(name) == 10 for name in tags))
+    assert [row[0] for row in notebook.said["often"]] == list(range(11))
+    assert [row[0] for row in notebook.said["given"]][-2:] == [9, 10]
+    assert len(notebook.said["given"]) < 11
+
+
 async def test_an_overflowed_queue_is_a_declared_gap(shared: Plant) -> None:
     """The bit the server sets where its queue lost values becomes a loss of that tag, up to the value that has it."""
     await shared.do(shared.add("flood", 0))
