@@ -75,6 +75,7 @@ class Events:
         self._waiting = {notifier.position: notifier for notifier in notifiers}
         self._wanted = dict(self._waiting)
         self._codes: dict[int, int] = {}
+        self._heard: dict[int, int] = {}  #: when each was heard of last, epoch ms: what a queue lost came later
         self._requests = metrics.REQUESTS.labels(device)
 
     async def settle(self, subscription: Subscription, namespaces: Sequence[str]) -> None:
@@ -92,6 +93,7 @@ class Events:
                 continue
             del self._waiting[position]
             listening = True
+            self._heard[position] = self._clock.now_ms()
             self._say(position, {}, _GOOD_NO_DATA)
         if listening:
             await self._refresh(subscription)
@@ -145,8 +147,10 @@ class Events:
         now = self._clock.now_ms()
         kind = getattr(values.get("type"), "Value", None)
         if kind == _OVERFLOWED:
-            self._inbox.lose(Loss(now, now, "the server's queue of events overflowed", (position,)))
+            since = self._heard.get(position, now)
+            self._inbox.lose(Loss(min(since, now), now, "the server's queue of events overflowed", (position,)))
             return
+        self._heard[position] = now
         if kind in _REFRESH or int(getattr(values.get("severity"), "Value", None) or 0) < notifier.min_severity:
             return
         number = getattr(values.pop("id", None), "Value", None)

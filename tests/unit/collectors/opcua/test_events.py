@@ -69,13 +69,17 @@ async def test_an_alarm_is_told_with_its_state() -> None:
 
 
 async def test_what_the_servers_queue_lost_is_a_declared_gap() -> None:
-    """EventQueueOverflowEventType is no event of the plant."""
+    """EventQueueOverflowEventType is no event of the plant: others were lost since the last one that was heard."""
     desk = Desk()
+    desk.happens()
+    heard = only(await desk.said()).ts
+    await desk.clock.advance(60)
     desk.happens(type=ua.NodeId(3035))
     sample = await desk.said()
     assert not sample.answers
     (loss,) = sample.losses
     assert (loss.tags, loss.reason) == ((3,), "the server's queue of events overflowed")
+    assert (loss.from_ts, loss.to_ts) == (heard, heard + 60_000)
 
 
 async def test_only_what_is_wanted_and_new_is_said() -> None:
