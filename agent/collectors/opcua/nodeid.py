@@ -58,11 +58,11 @@ def parse_node_id(text: str) -> NodeAddress:
         ends = [end for end in (rest.find(mark) for mark in (";i=", ";s=", ";g=", ";b=")) if end > 0]
         if not ends or min(ends) == 4:
             raise ValueError(f"{text!r} is not a node id: a URI and an identifier belong after `nsu=`; {_HINT}")
-        namespace, rest = _unescape(rest[4 : min(ends)]), rest[min(ends) + 1 :]
+        namespace, rest = unescape_uri(rest[4 : min(ends)]), rest[min(ends) + 1 :]
     return NodeAddress(namespace, _identifier(rest, text))
 
 
-def _unescape(uri: str) -> str:
+def unescape_uri(uri: str) -> str:
     """The standard escapes `;` and `%` inside a URI as %3B and %25."""
     return uri.replace("%3B", ";").replace("%3b", ";").replace("%25", "%")
 

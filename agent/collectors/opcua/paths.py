@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from agent.collectors.opcua.nodeid import unescape_uri
+
 _STARTS = {"Root": 84, "Objects": 85, "Types": 86, "Views": 87}
 _HINT = 'write "Objects/2:Machine/2:Spindle" or "Objects/nsu=URI;Machine/nsu=URI;Spindle"'
 
@@ -36,19 +38,21 @@ class BrowsePath(NamedTuple):
 def parse_path(text: str) -> BrowsePath:
     """Raises ValueError that says what to write instead. Without a start it begins at Objects."""
     steps: list[tuple[int | str, str]] = []
-    rest = text.strip("/")
+    rest = text.removeprefix("/")
     while rest:
         namespace: int | str = 0
         if rest.startswith("nsu="):
             uri, found, rest = rest[4:].partition(";")
             if not uri or not found:
                 raise ValueError(f"{text!r} is no browse path: `nsu=` takes a URI that ends with `;`; {_HINT}")
-            namespace = uri
-        name, rest = _name(rest)
+            namespace = unescape_uri(uri)
+        name, rest = _name(rest, text)
         if namespace == 0:
             number, found, behind = name.partition(":")
             if found and number.isascii() and number.isdecimal():
                 namespace, name = int(number), behind
+                if namespace > 0xFFFF:
+                    raise ValueError(f"{text!r} is no browse path: an index is a number of 0 to 65535; {_HINT}")
         if not name:
             raise ValueError(f"{text!r} is no browse path: a name is missing; {_HINT}")
         steps.append((namespace, name.replace("\0", ":")))
@@ -62,7 +66,7 @@ def parse_path(text: str) -> BrowsePath:
     return BrowsePath(start, tuple(steps))
 
 
-def _name(rest: str) -> tuple[str, str]:
+def _name(rest: str, text: str) -> tuple[str, str]:
     """The name up to the next `/`, and what follows. An escaped `:` comes back as NUL, which no name has."""
     name = ""
     at = 0
@@ -70,8 +74,10 @@ def _name(rest: str) -> tuple[str, str]:
         char = rest[at]
         if char == "/":
             return name, rest[at + 1 :]
-        if char == "&" and at + 1 < len(rest):
+        if char == "&":
             at += 1
+            if at == len(rest):
+                raise ValueError(f"{text!r} is no browse path: nothing follows the `&`, write `&&` for itself; {_HINT}")
             char = "\0" if rest[at] == ":" else rest[at]
         name += char
         at += 1

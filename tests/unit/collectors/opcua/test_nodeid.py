@@ -33,6 +33,7 @@ from agent.collectors.opcua.paths import BrowsePath, parse_path
 def test_what_the_standard_writes_is_understood(text: str, address: NodeAddress) -> None:
     """Every form of the standard's text notation, with names that look like notation."""
     assert parse_node_id(text) == address
+    assert parse_node_id(address.text) == address
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,8 @@ def test_every_name_survives(index: int, name: str) -> None:
             "Objects/nsu=http://acme.com/cnc/;Machine/4:x",
             BrowsePath(85, (("http://acme.com/cnc/", "Machine"), (4, "x"))),
         ),
+        ("2:Speed &//", BrowsePath(85, ((2, "Speed /"),))),
+        ("nsu=urn:a%3Bb;X", BrowsePath(85, (("urn:a;b", "X"),))),
         ("2:a&/b/2:c&&d/1&:x/2:1&:x", BrowsePath(85, ((2, "a/b"), (2, "c&d"), (0, "1:x"), (2, "1:x")))),
     ],
 )
@@ -90,7 +93,9 @@ def test_browse_paths(text: str, path: BrowsePath) -> None:
     assert parse_path(text) == path
 
 
-@pytest.mark.parametrize("text", ["", "/", "Objects", "Objects//2:x", "nsu=urn:x", "nsu=;x", "2:", "Objects/2:"])
+@pytest.mark.parametrize(
+    "text", ["", "/", "Objects", "Objects//2:x", "nsu=urn:x", "nsu=;x", "2:", "Objects/2:", "2:a&", "70000:x"]
+)
 def test_ways_that_lead_nowhere(text: str) -> None:
     """The mistake says what to write."""
     with pytest.raises(ValueError, match="Objects/2:Machine"):
