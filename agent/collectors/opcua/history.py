@@ -80,7 +80,7 @@ class History:
         request.NodesToRead = [
             ua.HistoryReadValueId(
                 NodeId=node.node_id,
-                IndexRange=None if (part := node.point.index_range) is None else part.text,  # type: ignore[arg-type]
+                IndexRange=None if (part := node.point.index_range) is None else part.text,
                 ContinuationPoint=point,
             )
             for node, point in zip(nodes, points, strict=True)
