@@ -53,6 +53,21 @@ def test_leaks_fail_the_test(tmp_path: Path) -> None:
     assert "5 passed, 3 errors" in result.stdout
 
 
+def test_a_hanging_test_ends(tmp_path: Path) -> None:
+    """On the agent's loop too, which waits in C: it is said where it stands, and the run goes red."""
+    (tmp_path / "test_hanging.py").write_text(
+        "import asyncio\n\nasync def test_hangs():\n    await asyncio.Event().wait()\n"
+    )
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_asyncio_loop_factories\n")
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    result = run_process(
+        sys.executable, "-m", "pytest", "-q", "-c", str(pyproject), "--rootdir", str(tmp_path),
+        "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout", "0.5", str(tmp_path),
+    )  # fmt: skip
+    assert result.returncode == 1, result.stdout
+    assert "Timeout" in result.stdout + result.stderr
+
+
 async def test_eventually_waits_and_gives_up() -> None:
     """`eventually` returns what became true and fails with the last value seen."""
     seen = iter([0, 0, 7])
