@@ -44,6 +44,8 @@ log = get_logger("sparkplug")
 _BDSEQ = "sparkplug.bdseq"
 #: A device that is offline and has told its history is said dead after so many ticks without a record.
 _PASSED = 5
+#: So many ticks a server is given to say something of the primary host, where it may be at another one.
+_PATIENCE = 30
 
 
 class SparkplugDialogue:
@@ -73,6 +75,7 @@ class SparkplugDialogue:
         self._streams: dict[str, Stream] = {}  # this run's, by device
         self._open = False  # the node is born
         self._born: dict[str, Born] = {}
+        self._waited = 0  # ticks without a word of the primary host that counts
         self._reason = "connected"
         self._repeats = Repeats()
 
@@ -133,6 +136,11 @@ class SparkplugDialogue:
         self._note(event.streams)
         if self._open and self.course == "hold" and self._ears.may_answer():
             self.course = "open"
+        elif not self._open and self.course == "hold" and self._voice.limits.servers > 1:
+            self._waited += 1
+            if self._waited >= _PATIENCE:
+                self.why = f"nothing is heard of the primary host {self._node.primary_host} here"
+                self.course = "leave"
         if self.course != "flow":
             return []
         messages = []

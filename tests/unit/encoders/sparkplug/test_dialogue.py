@@ -653,6 +653,19 @@ def test_with_several_servers_an_offline_host_is_looked_for_elsewhere():
     assert scene.course == "leave"
 
 
+@pytest.mark.parametrize("servers", [1, 2])
+def test_where_nothing_is_heard_of_the_host_it_may_be_elsewhere(servers: int):
+    """A server without any STATE (it forgot what was retained) holds nobody for ever, unless it is the only one."""
+    scene = Scene(primary_host="scada")
+    scene.online(servers=servers)
+    for _ in range(29):
+        scene.tick()
+    assert scene.course == "hold"
+    scene.tick()
+    assert scene.course == ("leave" if servers > 1 else "hold")
+    assert "scada" in scene.dialogue.why
+
+
 @pytest.mark.parametrize(
     "payload",
     [b"ONLINE", b"{}", b'{"online":1,"timestamp":2}', b'{"online":true}', b"[]", b"\xff", b'{"x":' * 5000],
