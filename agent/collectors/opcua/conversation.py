@@ -255,7 +255,8 @@ class Conversation:
         while True:
             await self._types.asked.wait()
             positions, self._decoder.unsupported = self._decoder.unsupported, set()
-            await self._tags.learn_more(positions)
+            while not await self._tags.learn_more(positions):  # a value that does not change would stay bad for ever
+                await self._clock.sleep(self._plan.pace.again)
 
     async def _again(self) -> None:
         """Soon at first: a controller that has just started is still loading its program."""

@@ -27,6 +27,7 @@ from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DECODING_ERROR, name_of
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
 
 log = get_logger("opcua")
 
@@ -59,6 +60,7 @@ class Settling:
         self._changed = changed
         self._nodes: dict[int, Node] = {}
         self._audited = clock.now_ms()
+        self._said = Repeats()
         self.missing = Missing()
         self.subscriptions: list[Subscription] = []  #: one for each periodic group of the plan, in its order
 
@@ -114,8 +116,7 @@ class Settling:
             async with asyncio.timeout(self._plan.pace.types):
                 told = await self._types.survey(nodes)
         except (Refused, Undecodable, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
-            log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
+            self._say_unknown(error)
         self._inbox.label(self._past.texts([node.point.position for node in nodes], told))
 
     def node(self, position: int) -> Node | None:
@@ -137,18 +138,23 @@ class Settling:
         if idle:
             await self.settle(idle)
 
-    async def learn_more(self, positions: set[int]) -> None:
-        """Values came whose type is not known: ask for it, and for the values of these tags again."""
+    def _say_unknown(self, error: Exception) -> None:
+        if (repeats := self._said.due("types", self._clock.monotonic())) is not None:
+            reason = str(error) or "no answer in time"
+            log.warning("opcua.types_unknown", device=self._plan.device, reason=reason, repeats=repeats)
+
+    async def learn_more(self, positions: set[int]) -> bool:
+        """Values came whose type is not known: ask for it, and for the values of these tags again. False: not yet."""
         try:
             async with asyncio.timeout(self._plan.pace.types):
                 learned = await self._types.learn_wanted()
         except (Refused, Undecodable, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
-            log.warning("opcua.types_unknown", device=self._plan.device, reason=reason)
-            return
+            self._say_unknown(error)
+            return False
         if learned:
             nodes = [self._nodes[position] for position in sorted(positions) if position in self._nodes]
             await self._reader.read(self._reader.layout(nodes), self._inbox.put)
+        return True
 
     async def _monitor(self, number: int, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
         """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""

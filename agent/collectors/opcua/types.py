@@ -76,9 +76,12 @@ class Types:
         return {position: self._labels[kind] for position, kind in types.items() if kind in self._labels}
 
     async def learn_wanted(self) -> bool:
-        """Learn the structures that came without being known; whether anything was learned."""
+        """Learn the structures that came without being known; whether anything was learned.
+
+        Where that fails (see `Explorer`) they are still wanted, and what was learned until then need not be asked again.
+        """
         self.asked.clear()
-        wanted, self._wanted = sorted(self._wanted, key=str), set()
+        wanted = sorted(self._wanted, key=str)
         pages = await self.explorer.references([Look(each, HAS_ENCODING, forward=False) for each in wanted])
         owners = {each: page[0].NodeId for each, page in zip(wanted, pages, strict=True) if page}
         await self._learn(set(owners.values()))
@@ -92,6 +95,7 @@ class Types:
             if each not in known:
                 words = f"structures of type {each.to_string()} are not described by the server"
                 self._hopeless[each] = f"{words}: {troubles[each]}" if each in troubles else words
+        self._wanted.difference_update(wanted)
         return bool(known)
 
     async def _learn(self, types: set[ua.NodeId]) -> None:

@@ -5,10 +5,12 @@ import struct
 from typing import Any
 
 import pytest
+import structlog
 from asyncua import ua as library
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
 
 from agent.collectors.opcua.collector import OpcUaCollector
+from agent.collectors.opcua.explore import HAS_ENCODING, Explorer
 from agent.core.quality import name_of
 from agent.testing.site import SimpleSite
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
@@ -121,6 +123,31 @@ async def test_bytes_that_do_not_fit_their_definition_are_bad(built: Shop) -> No
         for name in things:
             assert notebook.newest(name) is None
             assert name_of(notebook.status(name)) in {"BadDataEncodingUnsupported", "BadDecodingError"}
+
+
+async def test_a_type_that_could_not_be_learned_in_time_is_asked_for_again(
+    built: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is slow at first: a value that never changes does not stay bad for that."""
+    plant, slow = built.plant, [True, True]
+    await plant.do(plant.add("patient", built.thing("Tool", TOOL), V.ExtensionObject))
+    references = Explorer.references
+
+    async def hesitating(explorer: Explorer, looks: Any) -> Any:
+        if looks and looks[0].reference == HAS_ENCODING and slow:
+            slow.pop()
+            await asyncio.Event().wait()
+        return await references(explorer, looks)
+
+    monkeypatch.setattr(Explorer, "references", hesitating)
+    with structlog.testing.capture_logs() as logs:
+        pace = BRISK._replace(types=0.05)
+        async with collecting(plant.url, {"patient": f"nsu={URN};s=patient"}, pace=pace) as notebook:
+            await notebook.heard()
+            assert name_of(notebook.status("patient")) == "BadDataEncodingUnsupported"
+            await notebook.until(lambda: notebook.newest("patient") is not None)
+    assert notebook.newest("patient") == {"Name": "drill", "Wear": 0.5}
+    assert [log["reason"] for log in logs if log["event"] == "opcua.types_unknown"] == ["no answer in time"]
 
 
 async def test_enumerations_bring_their_texts(built: Shop) -> None:
