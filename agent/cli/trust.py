@@ -46,7 +46,9 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return 1
     console.print(_about(found))
-    when = "from the next connection on; one that stands is not cut" if remove else "at the next try, within half a minute"
+    when = (
+        "from the next connection on; one that stands is not cut" if remove else "at the next try, within half a minute"
+    )
     console.print(
         f"{target}: {pki / target / (found.thumbprint + '.der')}. It counts {when}.",
         markup=False,

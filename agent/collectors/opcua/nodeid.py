@@ -35,13 +35,20 @@ class NodeAddress(NamedTuple):
         return f"nsu={self.namespace.replace('%', '%25').replace(';', '%3B')};{kind}={value}"
 
     def index_in(self, namespaces: Sequence[str]) -> int | None:
-        """Index of the namespace on a connection with this NamespaceArray; None where the server does not know it."""
-        if isinstance(self.namespace, int):
-            return self.namespace
-        try:
-            return namespaces.index(self.namespace)
-        except ValueError:
-            return None
+        """Index of the namespace on a connection with this NamespaceArray; None where the server does not tell it."""
+        return self.namespace if isinstance(self.namespace, int) else index_of(self.namespace, namespaces)
+
+
+def index_of(uri: str, namespaces: Sequence[str]) -> int | None:
+    """Index of a namespace; None where the server does not have it, or has it twice: then nobody can tell which."""
+    return namespaces.index(uri) if namespaces.count(uri) == 1 else None
+
+
+def trouble_with(uri: str, namespaces: Sequence[str]) -> str:
+    """Why there is no index of it."""
+    if uri in namespaces:
+        return f"the server has the namespace {uri} more than once"
+    return f"the server does not know the namespace {uri}"
 
 
 def parse_node_id(text: str) -> NodeAddress:

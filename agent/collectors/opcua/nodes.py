@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from agent.collectors.opcua.nodeid import trouble_with
 from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.plan import Point
 from agent.core.flow import Answer
@@ -77,14 +78,13 @@ def resolve(points: Iterable[Point], namespaces: Sequence[str]) -> Resolved:
         if isinstance(address, BrowsePath):
             names = address.names_in(namespaces)
             if isinstance(names, str):
-                made.refused.append((point, BAD_NODE_ID_UNKNOWN, f"the server does not know the namespace {names}"))
+                made.refused.append((point, BAD_NODE_ID_UNKNOWN, trouble_with(names, namespaces)))
             else:
                 made.ways.append((point, names))
             continue
         index = address.index_in(namespaces)
         if index is None:
-            reason = f"the server does not know the namespace {address.namespace}"
-            made.refused.append((point, BAD_NODE_ID_UNKNOWN, reason))
+            made.refused.append((point, BAD_NODE_ID_UNKNOWN, trouble_with(str(address.namespace), namespaces)))
         else:
             made.known.append((point, index))
     return made

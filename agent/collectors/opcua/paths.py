@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.collectors.opcua.nodeid import unescape_uri
+from agent.collectors.opcua.nodeid import index_of, unescape_uri
 
 _STARTS = {"Root": 84, "Objects": 85, "Types": 86, "Views": 87}
 _HINT = 'write "Objects/2:Machine/2:Spindle" or "Objects/nsu=URI;Machine/nsu=URI;Spindle"'
@@ -23,13 +23,14 @@ class BrowsePath(NamedTuple):
     steps: tuple[tuple[int | str, str], ...]
 
     def names_in(self, namespaces: Sequence[str]) -> list[tuple[int, str]] | str:
-        """The steps with the indexes of this connection; a URI the server does not know instead."""
+        """The steps with the indexes of this connection; a URI it has no index for instead."""
         names = []
         for namespace, name in self.steps:
             if isinstance(namespace, str):
-                if namespace not in namespaces:
+                index = index_of(namespace, namespaces)
+                if index is None:
                     return namespace
-                names.append((namespaces.index(namespace), name))
+                names.append((index, name))
             else:
                 names.append((namespace, name))
         return names

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from asyncua import ua
 
 from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
-from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.nodeid import NodeAddress, index_of
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, Point, Selection, sampling_of
 from agent.collectors.opcua.server import Server
@@ -42,6 +42,7 @@ class Found(NamedTuple):
     cut: bool = False  #: more than `max_nodes` would have fitted
     deep: bool = False  #: what lies deeper than we go was not looked at
     unnamed: int = 0  #: nodes whose name cannot be that of a tag
+    nowhere: int = 0  #: nodes in a namespace without a URI of its own: their addresses are good for today only
 
 
 def chosen(name: str, selection: Selection) -> bool:
@@ -60,6 +61,7 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
     level: list[tuple[ua.NodeId, str]] = [(root, "")]
     seen = {root}
     found: list[tuple[str, NodeAddress]] = []
+    nowhere = 0
     for _ in range(_DEEPEST):
         pages = await explorer.references([Look(node, HIERARCHICAL) for node, _ in level])
         below: list[tuple[ua.NodeId, str]] = []
@@ -69,17 +71,19 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
                 elsewhere = isinstance(target, ua.ExpandedNodeId) and target.ServerIndex
                 if target in seen or elsewhere or kind not in {_OBJECT, _VARIABLE}:
                     continue
-                if target.NamespaceIndex >= len(namespaces):
-                    continue
                 seen.add(target)
                 name = f"{way}/{reference.BrowseName.Name or ''}".removeprefix("/")
                 below.append((target, name))
                 if kind == _VARIABLE and chosen(name, selection):
-                    found.append((name, NodeAddress(namespaces[target.NamespaceIndex], target.Identifier)))
+                    uri = namespaces[target.NamespaceIndex] if target.NamespaceIndex < len(namespaces) else ""
+                    if index_of(uri, namespaces) is None:
+                        nowhere += 1
+                    else:
+                        found.append((name, NodeAddress(uri, target.Identifier)))
         if not below or len(found) > selection.max_nodes:
-            return named(found, selection.max_nodes)
+            return named(found, selection.max_nodes)._replace(nowhere=nowhere)
         level = below
-    return named(found, selection.max_nodes)._replace(deep=True)
+    return named(found, selection.max_nodes)._replace(deep=True, nowhere=nowhere)
 
 
 def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> Found:
@@ -140,6 +144,7 @@ async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explor
         f"there are more than max_nodes ({plan.selection.max_nodes})": cut,
         f"some lie deeper than {_DEEPEST} levels below root": found.deep,
         f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
+        f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,
     }
     _say_left_out(plan.device, past, "; ".join(words for words, so in reasons.items() if so))
     _say_changes(plan.device, past, frozenset(nodes), cut=cut or found.deep)

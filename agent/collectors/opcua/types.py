@@ -78,7 +78,7 @@ class Types:
     async def learn_wanted(self) -> bool:
         """Learn the structures that came without being known; whether anything was learned.
 
-        Where that fails (see `Explorer`) they are still wanted, and what was learned until then need not be asked again.
+        Where that fails (see `Explorer`) they are still wanted, and what was learned by then is kept.
         """
         self.asked.clear()
         wanted = sorted(self._wanted, key=str)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
+
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
 from tests.integration.opcua.support import collecting
@@ -74,6 +76,36 @@ async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) 
         await notebook.until(lambda: notebook.newest("press") == "press")
         assert {row[0] for row in notebook.said["oven"]} == {"oven"}
     await hall.stop(after)
+
+
+async def test_a_namespace_the_server_has_twice_is_nobodys(hall: Hall) -> None:
+    """Which of the two is meant cannot be told, and tomorrow it may be the other: bad, and not browsed."""
+    plant = await hall.plant([URN, "urn:second"])
+    for uri in (URN, "urn:second"):
+        await plant.do(plant.add("a", uri, uri=uri))
+    twice = said([*await plant.do(plant.server.get_namespace_array()), URN])
+    await plant.do(plant.server.write_attribute_value(node_id("i=2255"), twice))
+    tags = {
+        "node": f"nsu={URN};s=a",
+        "way": {"path": f"Objects/nsu={URN};a"},
+        "sure": f"ns={plant.indexes[URN]};s=a",
+        "second": "nsu=urn:second;s=a",
+    }
+    with structlog.testing.capture_logs() as logs:
+        async with collecting(plant.url, tags, browse={"include": ["a"]}) as notebook:
+            await notebook.until(lambda: len(notebook.said) > len(tags) and all(notebook.said.values()))
+    newest = {name: (notebook.newest(name), name_of(notebook.status(name))) for name in notebook.said}
+    assert newest == {
+        "node": (None, "BadNodeIdUnknown"),
+        "way": (None, "BadNodeIdUnknown"),
+        "sure": (URN, "Good"),
+        "second": ("urn:second", "Good"),
+        "a": ("urn:second", "Good"),
+    }
+    assert "more than once" in (notebook.reasons["node"] or "")
+    (left_out,) = [log["reason"] for log in logs if log["event"] == "opcua.nodes_left_out"]
+    assert "1 lie in namespaces without a URI of their own" in left_out
+    await hall.stop(plant)
 
 
 async def test_every_kind_of_node_id_is_found(shared: Plant) -> None:
