@@ -104,8 +104,8 @@ class Conversation:
         self._server = server
         self._reader = Reader(self._services, self._decoder, self._reads, site.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
-        self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals)
         self._items = Monitoring(self._services, self._creates, plan.device)
+        self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals, self._items.look_at)
         self._tags = Settling(
             plan,
             past,
@@ -264,6 +264,7 @@ class Conversation:
         while True:
             await self._clock.sleep(wait)
             wait = min(2 * wait, self._plan.pace.again)
+            await self._tags.move(sorted(self._items.vanished))
             gone = await self._items.drop_vanished(self._tags.subscriptions)
             wanted = [*self._tags.missing.points, *gone]
             if wanted:

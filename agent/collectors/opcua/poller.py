@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.reader import Chunk, Reader
@@ -14,10 +14,14 @@ from agent.telemetry import metrics
 
 
 class Poller:
-    """Reads the groups of one device when they are due. `intervals` in seconds."""
+    """Reads the groups of one device when they are due. `intervals` in seconds; `look_at` sees every answer."""
 
-    def __init__(self, reader: Reader, inbox: Inbox, clock: Clock, device: str, intervals: Sequence[float]) -> None:
+    def __init__(
+        self, reader: Reader, inbox: Inbox, clock: Clock, device: str, intervals: Sequence[float],
+        look_at: Callable[[Answer], None],
+    ) -> None:  # fmt: skip
         self._reader = reader
+        self._look_at = look_at
         self._inbox = inbox
         self._clock = clock
         self._scan_seconds = metrics.SCAN_SECONDS.labels(device)
@@ -29,12 +33,22 @@ class Poller:
         """These nodes are read with `group` from its next cycle on."""
         self._chunks[group] += self._reader.layout(nodes)
 
+    def move(self, node: Node) -> None:
+        """Its tag is another node from the next cycle on."""
+        position = node.point.position
+        for chunks in self._chunks:
+            for at, chunk in enumerate(chunks):
+                if position in chunk.tags:
+                    nodes = list(chunk.nodes)
+                    nodes[chunk.tags.index(position)] = self._reader.question(node)
+                    chunks[at] = chunk._replace(nodes=nodes)
+
     async def run(self) -> None:
         """Poll for ever; raises what ends the connection."""
         async for due in ticks(self._schedule, self._clock):
             await self._inbox.room()
             begun = self._clock.monotonic()
-            scan = _Scan(self._inbox, self._clock, begun)
+            scan = _Scan(self._inbox, self._clock, begun, self._look_at)
             for group in due.groups:
                 await self._reader.read(self._chunks[group], scan.put)
             scan.hand_on()
@@ -45,13 +59,15 @@ class Poller:
 class _Scan:
     """The answers of one cycle: handed on together, or as they come once the cycle takes long."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, begun: float) -> None:
+    def __init__(self, inbox: Inbox, clock: Clock, begun: float, look_at: Callable[[Answer], None]) -> None:
         self._inbox = inbox
+        self._look_at = look_at
         self._clock = clock
         self._patience = begun + SCAN_YIELD_SECONDS
         self._answers: list[Answer] = []
 
     def put(self, answer: Answer) -> None:
+        self._look_at(answer)
         self._answers.append(answer)
         if self._clock.monotonic() >= self._patience:
             self.hand_on()

@@ -49,8 +49,12 @@ class Reader:
 
     def layout(self, nodes: Sequence[Node]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
-        whole = Chunk(tuple(node.point.position for node in nodes), [self._services.question(node) for node in nodes])
+        whole = Chunk(tuple(node.point.position for node in nodes), [self.question(node) for node in nodes])
         return whole.cut(self._limit.size) if nodes else []
+
+    def question(self, node: Node) -> Any:
+        """What a chunk asks for this node."""
+        return self._services.question(node)
 
     async def read(self, chunks: list[Chunk], emit: Emit) -> None:
         """An answer for every chunk, in order, as each arrives. Raises only what ends the connection."""

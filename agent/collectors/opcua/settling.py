@@ -109,6 +109,17 @@ class Settling:
                 nodes[point.position] = Node(point, end)
         return nodes
 
+    async def move(self, positions: Sequence[int]) -> None:
+        """Polled tags whose node went away: the path of some may lead to another one, which a new program made."""
+        if self._plan.subscribe:  # there an item that is dropped is settled anew
+            return
+        points = [self._plan.points[at] for at in positions if isinstance(self._plan.points[at].address, BrowsePath)]
+        where = resolve(points, self._server.namespaces)
+        for position, node in (await self._follow(where.ways, [])).items():
+            if position in self._nodes and node.node_id != self._nodes[position].node_id:
+                self._nodes[position] = node
+                self._poller.move(node)
+
     async def _learn_types(self, nodes: Sequence[Node]) -> None:
         """Texts and fields before the values that need them; a server that cannot tell in time is read without."""
         told: Mapping[int, Labels] = {}

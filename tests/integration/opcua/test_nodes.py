@@ -3,10 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from asyncua import ua as library
+from asyncua.common.node import Node
 
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
 from tests.integration.opcua.support import collecting
+
+ua: Any = library
 
 
 async def test_a_wrong_node_costs_one_tag_until_it_appears(shared: Plant) -> None:
@@ -163,3 +167,21 @@ async def test_browse_paths_are_followed_on_every_connection(hall: Hall) -> None
             await plant.do(machine.add_variable(node_id(f"ns={index};s=late"), f"{index}:Late", "here"))
             await notebook.until(lambda notebook=notebook: notebook.newest("late") == "here")
         await hall.stop(plant)
+
+
+async def test_a_polled_path_leads_to_the_node_a_new_program_made(shared: Plant) -> None:
+    """Its node id is another one now: the tag follows without a new connection."""
+    index, name = shared.indexes[URN], "Remade"
+
+    async def program(number: int) -> Node:
+        at = ua.NodeId(f"{name} {number}", index)
+        return await shared.server.nodes.objects.add_variable(at, ua.QualifiedName(name, index), number)
+
+    node = await shared.do(program(1))
+    async with collecting(shared.url, {"a": {"path": f"Objects/nsu={URN};{name}"}}, mode="poll") as notebook:
+        await notebook.heard()
+        assert notebook.newest("a") == 1
+        await shared.do(shared.server.delete_nodes([node]))
+        await notebook.until(lambda: name_of(notebook.status("a")) == "BadNodeIdUnknown")
+        await shared.do(program(2))
+        await notebook.until(lambda: notebook.newest("a") == 2)
