@@ -42,6 +42,6 @@ def _no_leaked_threads() -> Iterator[None]:
         return [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]
 
     try:
-        eventually_sync(lambda: not alive(), 10)
+        eventually_sync(lambda: not alive(), 5)
     except AssertionError:
         pytest.fail(f"leaked threads: {', '.join(sorted(alive()))}")
