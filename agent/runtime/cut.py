@@ -19,7 +19,7 @@ from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Record
 from agent.core.ports import Outbox, Reader
-from agent.runtime.lanes import LanePlan, TokenBucket
+from agent.runtime.lanes import LanePlan, TokenBucket, start_delay
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
 from agent.settings.publishers import Replay
@@ -156,7 +156,12 @@ class Cut:
             for record in await reader.live(LIVE_TAKE):
                 await self._deliver(record, reader)
 
+    async def _start(self, reader: Reader) -> None:
+        if reader.backlog_left:
+            await self._clock.sleep(start_delay())
+
     async def _backlog(self, reader: Reader) -> None:
+        await self._start(reader)
         bucket = TokenBucket(self._plan.rate, self._clock.monotonic())
         while True:
             began, sent = 0.0, 0
@@ -175,6 +180,7 @@ class Cut:
             self._backlog_done(sent, began)
 
     async def _in_order(self, reader: Reader) -> None:
+        await self._start(reader)
         bucket = TokenBucket(self._plan.rate, self._clock.monotonic())
         while True:
             began, sent = self._clock.monotonic(), 0

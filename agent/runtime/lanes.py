@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Literal
 
 from agent.settings.publishers import Replay
@@ -10,6 +11,13 @@ from agent.settings.publishers import Replay
 DEFAULT_RATE = 50.0
 #: A short outage's backlog may go out at once: so many seconds of its rate.
 BURST = 1.0
+#: Between a cut and the first record of its backlog lies up to this, seconds.
+LATEST_START = 0.5
+
+
+def start_delay() -> float:
+    """At random, so that the agents of a plant whose broker comes back do not all replay at once."""
+    return random.uniform(0.0, LATEST_START)
 
 
 class TokenBucket:

@@ -18,6 +18,7 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
 from agent.encoders.json import JsonConfig
 from agent.outbox import SqliteOutbox
+from agent.runtime.lanes import LATEST_START, start_delay
 from agent.runtime.route import Route
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
@@ -140,6 +141,26 @@ async def test_what_waited_comes_as_history_and_live_does_not_wait_for_it(tmp_pa
         await bench.move_until(lambda: len(bench.values(historical=True)) == 20)
         assert bench.values(historical=True) == list(range(20))
         await bench.move_until(lambda: bench.outbox.stats.records == 0)
+
+
+async def test_a_backlog_starts_a_random_moment_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a plant does not replay at once. Live data does not wait for it."""
+    drawn = {start_delay() for _ in range(50)}
+    assert len(drawn) > 40
+    assert 0 <= min(drawn) < max(drawn) <= LATEST_START < 1
+    monkeypatch.setattr("agent.runtime.cut.start_delay", lambda: 3.0)
+    bench = Bench(tmp_path)
+    async with bench.outbox.open():
+        bench.read(1)
+        await bench.outbox.flush()
+    async with bench.running():
+        await bench.move_until(bench.messages)
+        cut = bench.clock.monotonic()
+        bench.read(2)
+        await bench.move_until(lambda: bench.values(historical=False) == [2])
+        assert bench.values(historical=True) == []
+        await bench.move_until(lambda: 1 in bench.values(historical=True))
+        assert bench.clock.monotonic() - cut >= 2.9
 
 
 async def test_in_order_live_waits_behind_the_backlog(tmp_path: Path) -> None:

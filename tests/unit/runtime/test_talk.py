@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -119,6 +119,15 @@ class Bench:
         reading = Reading(tag="a", value=value, ts=self.clock.now_ms(), quality="good")
         self.outbox.append(Batch(device="press", ts=reading.ts, readings=[reading]))
 
+    async def move_until(self, condition: Callable[[], object]) -> None:
+        """Move the clock in small steps until the condition holds."""
+
+        async def step() -> object:
+            await self.clock.advance(0.05)
+            return condition()
+
+        await eventually(step)
+
     def said(self, session: int = -1) -> list[str]:
         sessions = self.publisher.sessions
         return [one.payload.decode().strip() for one in sessions[session].sent] if sessions else []
@@ -169,7 +178,7 @@ async def test_nothing_flows_while_the_dialogue_holds(bench: Bench):
         await never(bench.said, 0.05)
         assert str(bench.route.state) == "offline"
         bench.publisher.session.deliver("orders", b"open")
-        await eventually(lambda: bench.said() == ["open 1", "late 2 1"])
+        await bench.move_until(lambda: bench.said() == ["open 1", "late 2 1"])
         assert bench.route.state == "online"
         bench.read(2)
         await eventually(lambda: bench.said()[-1] == "live 3 2")
@@ -183,7 +192,7 @@ async def test_a_new_opening_is_a_new_cut(bench: Bench):
         await eventually(lambda: bench.encoder.begun[0].course == "hold")
         bench.read(1)
         bench.publisher.session.deliver("orders", b"open")
-        await eventually(lambda: bench.said() == ["open 1", "open 2", "late 3 1"])
+        await bench.move_until(lambda: bench.said() == ["open 1", "open 2", "late 3 1"])
         assert bench.route.state == "online"
 
 
@@ -258,4 +267,4 @@ async def test_what_lingers_is_said_again_after_a_loss(bench: Bench):
         await eventually(lambda: bench.route.state == "offline")
         await bench.clock.advance(3)
         await eventually(lambda: len(bench.publisher.sessions) == 2)
-        await eventually(lambda: bench.said() == ["open 1", "late 2 1"])
+        await bench.move_until(lambda: bench.said() == ["open 1", "late 2 1"])
