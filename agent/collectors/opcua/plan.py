@@ -15,6 +15,7 @@ from agent.collectors.polling import PollGroup, poll_groups
 
 _FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
 _MOST_QUEUED = 1000
+_SLOWEST = 10.0  #: publishing interval of a subscription, seconds; how often a server samples is another matter
 
 
 class Filter(NamedTuple):
@@ -69,7 +70,12 @@ class Rhythm(NamedTuple):
 
 
 def rhythm(interval: float, pace: Pace) -> Rhythm:
-    """The subscription for tags of this interval (seconds)."""
+    """The subscription for tags of this interval (seconds).
+
+    The first values come with the end of its first publishing interval, and silence is measured in such: a tag that is
+    sampled once an hour must not be without a value for the first one, nor a dead subscription stand for half a day.
+    """
+    interval = min(interval, _SLOWEST)
     keep_alive = max(1, math.ceil(max(pace.silence, 3 * interval) / interval - 1e-9))
     lifetime = max(3 * keep_alive, math.ceil(pace.session / interval))
     return Rhythm(interval * 1000, keep_alive, lifetime)

@@ -5,8 +5,9 @@ import datetime as dt
 import pytest
 from asyncua import ua
 
+from agent.collectors.opcua import plan
 from agent.collectors.opcua.collector import OpcUaCollector
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import Pace, points_of
 from agent.core.errors import ConnectionLost
 from agent.testing.site import SimpleSite
 from tests.integration.opcua.server import URN, Hall, Plant, said
@@ -92,6 +93,19 @@ async def test_a_server_that_revises_the_rhythm_is_believed(shared: Plant, monke
     ) as notebook:
         await notebook.until(lambda: len([sample for sample in notebook.samples if not sample.answers]) >= 2)
     assert notebook.said["patient"][0][0] == 1
+
+
+async def test_a_tag_that_is_seldom_sampled_has_its_value_at_once(
+    shared: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sampled every hour, published sooner: its first value, and its recovery, do not take an hour."""
+    monkeypatch.setattr(plan, "_SLOWEST", 0.05)
+    await shared.do(shared.add("seldom", 1))
+    tags = {"seldom": {"node": f"nsu={URN};s=seldom", "interval": "1h"}}
+    async with collecting(shared.url, tags) as notebook:
+        await notebook.heard()
+        assert points_of(config(shared.url, tags).tags, 1.0)[0].sampling_ms == 3_600_000
+        assert notebook.note["subscriptions"][0]["interval_ms"] == 50
 
 
 async def test_a_queue_holds_what_comes_between_two_notifications_of_the_server(
