@@ -83,7 +83,7 @@ async def test_rubbish_never_becomes_a_value(running: Running) -> None:
         }
         steady = await stack.enter_async_context(ModbusServer({1: unit(0)}))
         devices = {kind: modbus(server.url, timeout="250ms", interval="200ms") for kind, server in servers.items()}
-        async with running(devices | {"steady": modbus(steady.url)}) as (agent, ear):
+        async with running(devices | {"steady": modbus(steady.url, timeout="20s")}) as (agent, ear):
             for kind in devices:
                 await ear.good(kind, tags)
             for spell in spells.values():
