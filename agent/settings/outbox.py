@@ -25,7 +25,7 @@ class OutboxSettings(Model):
     durability: Literal["memory", "commit", "fsync"] = "commit"
     """memory: lost with the process; commit: survives kill -9; fsync: survives power loss."""
     max_bytes: ByteSize = 1 << 30
-    """Bound per publisher."""
+    """Bound per publisher: bytes of the records as they are packed. Their file may take up to twice as much."""
     max_age: Interval = 30 * 86400.0
     """Older records expire (declared)."""
     min_free_disk: ByteSize = 200 << 20
