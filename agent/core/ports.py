@@ -141,7 +141,7 @@ class Outbox(Protocol):
         """Hand nothing more out in the broker session that is on: its readers raise ConnectionLost."""
 
     def streams(self) -> Sequence[Stream]:
-        """Streams of this run, and older ones that still have something unacknowledged."""
+        """Older streams that still have something unacknowledged, then those of this run."""
 
     def recorded(self, device: str, /) -> int | None:
         """When (epoch ms) earlier runs appended their last record of this device, or later; None: not known."""

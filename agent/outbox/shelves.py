@@ -8,6 +8,7 @@ its place; it holds `low` no more, because it was acknowledged (or declared) onc
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -157,15 +158,32 @@ def discard(db: sqlite3.Connection, which: Which) -> list[Row]:
     return rows
 
 
-def prune_acked(db: sqlite3.Connection, *, before_ms: int, max_bytes: int) -> None:
-    """Keep of the acknowledged records what is younger and fits."""
+def expire_acked(db: sqlite3.Connection, *, before_ms: int) -> None:
+    """Of the acknowledged records let those go that are older. It costs what goes, not what is kept.
+
+    Rows lie nearly in the order in which they were acknowledged; the search ends at a stretch of younger ones.
+    """
     with translated():
-        db.execute("DELETE FROM acked WHERE at < ?", (before_ms,))
+        low, more = 0, True
+        while more:
+            rows = db.execute("SELECT id FROM acked WHERE id > ? ORDER BY id LIMIT 500", (low,)).fetchall()
+            high = rows[-1][0] if rows else low
+            more = (
+                db.execute("DELETE FROM acked WHERE id BETWEEN ? AND ? AND at < ?", (low, high, before_ms)).rowcount > 0
+            )
+            low = high
+
+
+def trim_acked(db: sqlite3.Connection, *, max_bytes: int) -> float:
+    """Keep of the acknowledged records the newest that fit. All are looked at; how many seconds that took."""
+    began = time.perf_counter()
+    with translated():
         db.execute(
             "DELETE FROM acked WHERE id <= (SELECT max(id) FROM"
             " (SELECT id, sum(size) OVER (ORDER BY id DESC) AS above FROM acked) WHERE above > ?)",
             (max_bytes,),
         )
+    return time.perf_counter() - began
 
 
 def shift_acked(db: sqlite3.Connection, milliseconds: int) -> None:

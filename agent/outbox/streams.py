@@ -132,8 +132,9 @@ class StreamBook:
             self._tracks.pop((track.stream.epoch, track.stream.device), None)
 
     def streams(self) -> list[Stream]:
-        """This run's, and older ones that still have something unacknowledged."""
-        return [track.stream for track in self._tracks.values()]
+        """Older ones that still have something unacknowledged, then this run's."""
+        present = self.epoch
+        return sorted((track.stream for track in self._tracks.values()), key=lambda stream: stream.epoch == present)
 
     def __iter__(self) -> Iterator[Track]:
         return iter(self._tracks.values())

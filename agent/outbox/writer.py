@@ -32,6 +32,8 @@ TICK = 0.5
 #: How long a refusing disk is left alone, and how long the answer about free space is believed.
 RETRY = 3.0
 LOOK = 5.0
+#: What `keep_acked` keeps is weighed as a whole: no more than one part in so many of the time.
+WEIGH = 500
 #: Portions while the disk refuses: a little may fit where much does not.
 SMALL = 256 << 10
 
@@ -52,7 +54,7 @@ class Writer:
         self._was_open = False
         self._suspect: str | None = None
         self._retry_at = 0.0
-        self._look_at = 0.0
+        self._look_at = self._weigh_at = 0.0
         self._offset: int | None = None
         self._stopping = False
         self._wake = asyncio.Event()
@@ -297,7 +299,10 @@ class Writer:
             if keep is not None:
                 await self._follow_clock()
                 before = state.clock.now_ms() - int(keep.age * 1000)
-                await self.call(partial(shelves.prune_acked, before_ms=before, max_bytes=keep.max_bytes))
+                await self.call(partial(shelves.expire_acked, before_ms=before))
+                if now >= self._weigh_at:
+                    took = await self.call(partial(shelves.trim_acked, max_bytes=keep.max_bytes))
+                    self._weigh_at = now + WEIGH * took
 
     def _refuse(self, error: AgentError, *, again_at: float | None = None) -> None:
         now = self._state.clock.monotonic()

@@ -132,6 +132,23 @@ async def test_records_of_earlier_runs_are_sent_again_under_their_own_epoch(path
     ]  # fmt: skip
 
 
+async def test_what_is_sent_again_leaves_a_device_its_present_epoch(path):
+    """The agent's status tells the last stream of each device: this run's, also while an older one has records."""
+    outbox = make(path)
+    async with outbox.open():
+        await deliver(outbox, 1)
+    outbox = make(path)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            for gap in await backlog(reader):
+                reader.ack(gap)
+        (record,) = await deliver(outbox, 1)
+        assert len(outbox.streams()) == 1
+        assert (await asked(path, "resend", last=1)).done.records == 2
+        assert len(outbox.streams()) == 2
+        assert outbox.streams()[-1].epoch == record.stream.epoch
+
+
 @pytest.mark.parametrize("running", [True, False])
 async def test_quarantined_records_are_shown_requeued_and_discarded(path, running):
     """By id; what is requeued goes out with its own number, what is discarded is gone."""

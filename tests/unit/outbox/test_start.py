@@ -9,7 +9,7 @@ import pytest
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
 from agent.outbox.job import Opened
-from agent.outbox.shelves import prune_acked
+from agent.outbox.shelves import expire_acked, trim_acked
 from agent.outbox.start import recorded
 from agent.outbox.store import Store
 from agent.outbox.streams import StoredStream
@@ -247,10 +247,23 @@ async def test_acknowledged_records_are_kept_where_wanted(make, tmp_path):
     store = Store(tmp_path / "route.sqlite", "commit")
     store.open(TS)
     assert store.db.execute("SELECT seq FROM acked ORDER BY id").fetchall() == [(1,), (2,)]
-    prune_acked(store.db, before_ms=0, max_bytes=100)
+    expire_acked(store.db, before_ms=0)
+    trim_acked(store.db, max_bytes=100)
     assert store.db.execute("SELECT seq FROM acked ORDER BY id").fetchall() == [(2,)]
-    prune_acked(store.db, before_ms=TS + 1, max_bytes=100)
+    expire_acked(store.db, before_ms=TS + 1)
     assert store.db.execute("SELECT seq FROM acked").fetchall() == []
+    store.close(clean=True)
+
+
+async def test_kept_records_expire_whatever_was_sent_again(make, tmp_path):
+    """One that was acknowledged a second time is young, and those around it are not."""
+    await run(make(keep_acked={"age": "10m"}), batch("a", 1))
+    store = Store(tmp_path / "route.sqlite", "commit")
+    store.open(TS)
+    rows = [(n, 1, n, TS, 10, 1, TS if n % 3 == 0 else TS - 100, b"") for n in range(1, 2001)]
+    store.db.executemany("INSERT OR REPLACE INTO acked VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    expire_acked(store.db, before_ms=TS - 50)
+    assert store.db.execute("SELECT id FROM acked ORDER BY id").fetchall() == [(n,) for n in range(3, 2001, 3)]
     store.close(clean=True)
 
 
