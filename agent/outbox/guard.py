@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -50,6 +51,8 @@ def own(path: Path) -> int:
                 f"cannot write to {path.parent}: {error.strerror}", "let the agent's user own data_dir"
             ) from error
         except (FileExistsError, NotADirectoryError) as error:
+            if not path.parent.exists():  # a link to what is not mounted
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
             raise PermanentError(f"{path.parent} is no directory", "move away what stands there") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from agent.core.errors import AgentError
+from agent.core.errors import AgentError, PermanentError
 from agent.outbox import shelves
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
 from agent.outbox.job import Committed, Damaged, DiskRefused, Row
@@ -50,6 +50,7 @@ class Writer:
         self._restamper = Restamper(state, store, worker, notify)
         self.lock = asyncio.Lock()
         self.refused = False
+        self._said: set[str] = set()  # what to do about the present refusal, each once
         self._is_open = False
         self._was_open = False
         self._suspect: str | None = None
@@ -208,6 +209,8 @@ class Writer:
                     break
         except DiskRefused as error:
             self._refuse(error)
+        except PermanentError as error:  # at start it is a reason not to begin; now there is something to hold on to
+            self._refuse(DiskRefused(error.reason, error.hint))
         except Damaged as error:
             self._refuse(error, again_at=now)
             self.damaged(error.reason)
@@ -309,6 +312,10 @@ class Writer:
         self._retry_at = now + RETRY if again_at is None else again_at
         if not self.refused:
             self.refused = True
+            self._said.clear()
+        remedy = getattr(error, "hint", None) or str(error)
+        if remedy not in self._said:  # SQLite has several words for one trouble, and one may follow another
+            self._said.add(remedy)
             self._report.disk_refused(error, self._state)
 
     def _answer(self) -> None:

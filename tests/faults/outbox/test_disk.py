@@ -5,8 +5,10 @@ import os
 import random
 import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Reading, Record
@@ -238,6 +240,35 @@ async def test_a_disk_that_is_full_at_start_is_no_reason_not_to_start(small_disk
             filler.unlink()
             await clock.advance(10)
             assert numbers(await live(reader, 1)) == [("press-01", 1)]
+
+
+async def test_a_file_of_a_newer_version_that_turns_up_later_ends_nothing(tmp_path):
+    """Where the folder was not there at start: the outbox stays in memory and says what to do, until that is done."""
+    outside = tmp_path / "outside"
+    _newer(outside)
+    clock, folder = ManualClock(TS), tmp_path / "disk"
+    folder.symlink_to(tmp_path / "nowhere" / "yet", target_is_directory=True)
+    outbox = make(folder / "route.sqlite", clock)
+    with capture_logs() as logs:
+        async with outbox.open():
+            with outbox.reader() as reader:
+                outbox.append(batch())
+                folder.unlink()
+                folder.symlink_to(outside, target_is_directory=True)
+                await clock.advance(10)
+                await outbox.flush()
+                assert not outbox.stats.committing
+                (outside / "route.sqlite").unlink()
+                await clock.advance(10)
+                assert numbers(await live(reader, 1)) == [("press-01", 1)]
+    said = [log for log in logs if log["event"] == "outbox.disk_refused"]
+    assert any("outbox format 99" in log["reason"] and "version that wrote it" in log["hint"] for log in said)
+
+
+def _newer(folder):
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "route.sqlite")) as db:
+        db.execute("PRAGMA user_version = 99")
 
 
 async def _write(path, count):
