@@ -1,6 +1,6 @@
 """The composition root: configuration → parts → two nested task groups.
 
-    outboxes ⊃ northbound (routes, web) ⊃ southbound (lines, devices)
+    outboxes ⊃ northbound (routes, web) ⊃ southbound (buses, devices)
 
 The nesting is the order: northbound opens first and closes last. On stop the devices are left, the outboxes drain until
 a deadline, northbound says offline and closes; what is left stays on disk. All of it within :data:`STOP_WITHIN`.
@@ -23,16 +23,16 @@ from agent.core.clock import Clock, SystemClock
 from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.image import AgentInfo, Image
-from agent.core.ports import Line, OutboxStats, RouteInfo
+from agent.core.ports import Bus, OutboxStats, RouteInfo
 from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
 from agent.runtime.catalogue import Catalogues
-from agent.runtime.collect import Device
+from agent.runtime.context import RunningContext
+from agent.runtime.device import Device
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
 from agent.runtime.route import Route
-from agent.runtime.site import RunningSite
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.settings.devices import DeviceConfig
@@ -77,7 +77,7 @@ class _App:
 
     async def run(self, stop: asyncio.Event) -> None:
         log.info("agent.starting", agent=self._image.agent.id, version=__version__, config=self._image.agent.config)
-        site = RunningSite(self._image, self.data_dir, self._clock, recorded=self._recorded)
+        context = RunningContext(self._image, self.data_dir, self._clock, recorded=self._recorded)
         catalogues = Catalogues(self.data_dir / "catalogues.json")
         for name, device in self._config.devices.items():
             cat, tags = catalogues.version(name, device.catalogue())
@@ -86,19 +86,23 @@ class _App:
             catalogues.keep(kept, self._started)
         self._image.listen(partial(_keep, catalogues, self._image, self._clock))
         async with AsyncExitStack() as stores:
-            routes = [await self._open_route(name, one, site, stores) for name, one in self._config.publishers.items()]
+            routes = [
+                await self._open_route(name, one, context, stores) for name, one in self._config.publishers.items()
+            ]
             self._routes = routes
-            devices = [self._device(name, one, site, routes) for name, one in self._config.devices.items()]
+            devices = [self._device(name, one, context, routes) for name, one in self._config.devices.items()]
             self._steps.set_back.append(partial(self._set_back, routes))
             gc.collect()
             gc.freeze()  # configuration, models and plans live as long as the process
-            await self._live(site.lines, devices, routes, stop)
+            await self._live(context.buses, devices, routes, stop)
             left = sum(route.outbox.stats.records for route in routes)
         log.info("agent.stopped", left=left)
 
     # --- building -----------------------------------------------------------------------------------------------------
 
-    async def _open_route(self, name: str, config: PublisherConfig, site: RunningSite, stores: AsyncExitStack) -> Route:
+    async def _open_route(
+        self, name: str, config: PublisherConfig, context: RunningContext, stores: AsyncExitStack
+    ) -> Route:
         wants = _matcher(config.devices)
         info = RouteInfo(
             name=name,
@@ -122,7 +126,7 @@ class _App:
             reason = f"publisher {name} has no encoder"
             raise PermanentError(reason, "write `encoder: {type: json}`")
         encoder = config.encoder.build(info)
-        publisher = config.build(name, site)
+        publisher = config.build(name, context)
         return Route(
             name,
             publisher,
@@ -139,7 +143,7 @@ class _App:
         known = [route.outbox.recorded(device) for route in self._routes if route.wants(device)]
         return max((at for at in known if at is not None), default=None)
 
-    def _device(self, name: str, config: DeviceConfig, site: RunningSite, routes: Iterable[Route]) -> Device:
+    def _device(self, name: str, config: DeviceConfig, context: RunningContext, routes: Iterable[Route]) -> Device:
         table = config.tag_table
         if not config.enabled:
             table = {tag: one.model_copy(update={"enabled": False}) for tag, one in table.items()}
@@ -147,7 +151,7 @@ class _App:
         append: list[Callable[[Batch | Gap], None]] = [route.outbox.append for route in routes if route.wants(name)]
         return Device(
             name,
-            config.build(name, site),
+            config.build(name, context),
             compile_normalizer(name, table, cat=lambda: image.cat, clock=self._clock),
             self._image,
             append,
@@ -169,7 +173,7 @@ class _App:
 
     async def _live(
         self,
-        lines: dict[str, Line[object, object]],
+        buses: dict[str, Bus],
         devices: Sequence[Device],
         routes: Sequence[Route],
         stop: asyncio.Event,
@@ -180,7 +184,7 @@ class _App:
             publishing = [north.create_task(route.run(), name=f"publisher {route.name}") for route in routes]
             async with TaskGroup() as south:
                 reading = [south.create_task(device.run(), name=f"device {device.name}") for device in devices]
-                driving = [south.create_task(self._line(key, line), name=f"line {key}") for key, line in lines.items()]
+                driving = [south.create_task(self._bus(key, bus), name=f"bus {key}") for key, bus in buses.items()]
                 self._ready = True
                 log.info("agent.started", devices=len(devices), publishers=len(routes))
                 await stop.wait()
@@ -194,11 +198,11 @@ class _App:
             await _finish(publishing, SAY_GOODBYE_WITHIN)
             await _end([web, pulse], 1.0)
 
-    async def _line(self, key: str, line: Line[object, object]) -> None:
-        supervisor = Supervisor(f"line {key}", clock=self._clock, backoff=Backoff())
+    async def _bus(self, key: str, bus: Bus) -> None:
+        supervisor = Supervisor(f"bus {key}", clock=self._clock, backoff=Backoff())
 
         async def attempt(_: Attempt) -> None:
-            await line.run()
+            await bus.run()
 
         await supervisor.run(attempt)
 
@@ -208,7 +212,7 @@ class _App:
             draining = [group.create_task(route.drain(), name=f"drain {route.name}") for route in routes]
             await _finish(draining, DRAIN_WITHIN)
         if all(route.outbox.stats.records == 0 for route in routes):
-            log.info("route.drained")
+            log.info("publisher.drained")
 
     # --- the web ------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -18,10 +18,6 @@ from agent.core.clock import Clock
 from agent.core.flow import Batch, DialogueEvent, Gap, Incoming, Limits, Message, Record, Sample, Stream
 from agent.core.image import Image
 from agent.core.sessions import Sessions
-
-RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
-ResponseT_co = TypeVar("ResponseT_co", covariant=True)
-
 
 # --- southbound -------------------------------------------------------------------------------------------------------
 
@@ -37,19 +33,13 @@ class Collector(Protocol):
         """
 
 
-class Line(Protocol[RequestT_contra, ResponseT_co]):
-    """A connection or bus that several collectors share; sole owner of its socket."""
+class Bus(Protocol):
+    """A connection or bus that several collectors share; sole owner of its socket. What is asked of it is its own."""
 
     async def run(self) -> None:
         """Own the connection until cancelled; always finishes (or abandons with the connection) the one in flight.
 
         Never raises for a lost peer: it reconnects by itself while somebody asks.
-        """
-
-    async def ask(self, unit: int, request: RequestT_contra, /) -> ResponseT_co:
-        """One transaction, fair between units. Cancelling the caller only abandons its answer.
-
-        Raises ConnectionLost when the connection is down, TransientError when this unit did not answer.
         """
 
 
@@ -70,7 +60,7 @@ class Normalizer(Protocol):
         """The wall clock was set back by so many milliseconds (below zero): times still to come move along."""
 
 
-class Site(Protocol):
+class BuildContext(Protocol):
     """What a configuration model may use when it builds its part."""
 
     agent: str
@@ -84,8 +74,8 @@ class Site(Protocol):
         Nothing of it was handed to a broker by them that came later. None where that is not known.
         """
 
-    def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
-        """The line known as `key`, made by `make` and put under supervision if it is new."""
+    def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
+        """The bus known as `key`, made by `make` and put under supervision if it is new."""
 
     def note(self, device: str, key: str, value: object, /) -> None:
         """Put something for people into the image (None takes it back)."""

@@ -15,11 +15,11 @@ from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.ports import Memo, OutboxStats, Reader
 from agent.outbox.clerk import Clerk
-from agent.outbox.cut import Packer
 from agent.outbox.door import door, socket_path
 from agent.outbox.guard import boot_id
 from agent.outbox.pack import unpack
 from agent.outbox.reader import LaneReader
+from agent.outbox.split import Packer
 from agent.outbox.state import State
 from agent.outbox.store import Store
 from agent.outbox.worker import Worker

@@ -20,7 +20,7 @@ from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
 from agent.core.ports import Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
-from agent.runtime.cut import Cut, Hooks
+from agent.runtime.delivery import Delivery, Hooks
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
@@ -37,7 +37,7 @@ LAST_WORDS = 1.0
 #: The first repetition comes this soon after connecting: by then the first records have made their streams, seconds.
 FIRST_TICK = 1.0
 
-log = get_logger("route")
+log = get_logger("publisher")
 
 
 class _EnoughError(Exception):
@@ -76,7 +76,7 @@ class Route:
         self._replay = replay
         self._leaving = asyncio.Event()
         self._draining = False
-        self._cut: Cut | None = None
+        self._cut: Delivery | None = None
         self._suspects = Suspects()
         self._dialogue: Dialogue | None = None
         self._repeats = Repeats()
@@ -160,7 +160,7 @@ class Route:
         def changed(device: str) -> None:
             talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms()))
 
-        self._cut = cut = Cut(
+        self._cut = cut = Delivery(
             self.name,
             self.outbox,
             talk,
@@ -228,11 +228,11 @@ class Route:
             async with asyncio.timeout(LAST_WORDS):
                 await (await session.send(words if whole else words[-1:]))
         except (TimeoutError, AgentError) as error:
-            log.warning("route.offline", publisher=self.name, reason=f"goodbye was not heard: {error!r}")
+            log.warning("publisher.offline", publisher=self.name, reason=f"goodbye was not heard: {error!r}")
             return False
         return True
 
-    def _greeted(self, cut: Cut, outcome: Future[None]) -> None:
+    def _greeted(self, cut: Delivery, outcome: Future[None]) -> None:
         outcome.add_done_callback(partial(_heard, cut))
         self._said(outcome)
 
@@ -250,7 +250,7 @@ class Route:
     def _say_refused(self, reason: str, device: str) -> None:
         repeats = self._repeats.due(("refused", reason), self._clock.monotonic())
         if repeats is not None:
-            log.warning("route.refused", publisher=self.name, device=device or None, reason=reason, repeats=repeats)
+            log.warning("publisher.refused", publisher=self.name, device=device or None, reason=reason, repeats=repeats)
 
     def _is_online(self, session: Session) -> None:
         if self.state == "online":
@@ -259,7 +259,7 @@ class Route:
         self._up.set(1)
         self._up_since = self._clock.monotonic()
         log.info(
-            "route.online",
+            "publisher.online",
             publisher=self.name,
             broker=session.limits.server,
             mqtt=session.limits.mqtt,
@@ -274,7 +274,7 @@ class Route:
     def _is_held(self, why: str) -> None:
         """The broker is there, but nothing may be said yet."""
         if self.reason != why:
-            log.info("route.held", publisher=self.name, reason=why)
+            log.info("publisher.held", publisher=self.name, reason=why)
         self._is_offline(why)
 
     def _is_offline(self, reason: str) -> None:
@@ -298,7 +298,9 @@ class Route:
         repeats = self._repeats.due(trouble, self._clock.monotonic())
         if repeats is not None:
             waiting = self.outbox.stats.records
-            log.warning("route.offline", publisher=self.name, reason=failure.reason, waiting=waiting, repeats=repeats)
+            log.warning(
+                "publisher.offline", publisher=self.name, reason=failure.reason, waiting=waiting, repeats=repeats
+            )
 
     def _snapshot(self) -> None:
         """Append the newest of every device: with the cut, and no await between."""
@@ -311,5 +313,5 @@ class Route:
                     self.outbox.append(batch)
 
 
-def _heard(cut: Cut, outcome: Future[None]) -> None:
+def _heard(cut: Delivery, outcome: Future[None]) -> None:
     cut.heard |= not outcome.cancelled() and outcome.exception() is None

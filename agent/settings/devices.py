@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pydantic import field_validator
 
 from agent.core.image import TagInfo
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from agent.settings.model import Model
 from agent.settings.tags import TagBase
 from agent.settings.values import Duration, FilePath, Interval, format_duration
@@ -78,7 +78,7 @@ class DeviceConfig(Model, ABC):
         return False
 
     @abstractmethod
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
 
     def where(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, SerializeAsAny
 
-from agent.core.ports import Encoder, Publisher, RouteInfo, Site
+from agent.core.ports import BuildContext, Encoder, Publisher, RouteInfo
 from agent.settings.model import Model
 from agent.settings.outbox import OutboxSettings
 from agent.settings.values import ByteSize, Rate
@@ -93,5 +93,5 @@ class PublisherConfig(Model, ABC):
         return ()
 
     @abstractmethod
-    def build(self, name: str, site: Site) -> Publisher:
+    def build(self, name: str, context: BuildContext) -> Publisher:
         """The publisher. Imports its library no earlier than `Publisher.open()`."""

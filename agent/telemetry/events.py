@@ -212,32 +212,32 @@ EVENTS: dict[str, Event] = {
     ),
     "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
     # routes
-    "route.online": Event("info", "A broker took us: which, MQTT version, window, limits, backlog to work off."),
-    "route.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data is kept on disk."),
-    "route.offline": Event(
+    "publisher.online": Event("info", "A broker took us: which, MQTT version, window, limits, backlog to work off."),
+    "publisher.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data stays on disk."),
+    "publisher.offline": Event(
         "warning",
-        "The way to a broker is lost: `reason`. Data is kept on disk.",
+        "The way to a broker is lost: `reason`. Data stays on disk.",
         "Read `reason`: broker, network, certificate, password. `edge-agent outbox` says what waits. When the "
         "broker is back it goes out by itself.",
     ),
-    "route.quarantined": Event(
+    "publisher.quarantined": Event(
         "error",
         "A record the broker will never take went to quarantine; declared as a gap. Said of each device once a minute.",
         "`edge-agent outbox quarantined` lists them with the broker's reason. Put that right, then "
         "`edge-agent outbox requeue --all`; or `edge-agent outbox discard --all`.",
     ),
-    "route.refused": Event(
+    "publisher.refused": Event(
         "warning",
         "The broker refused a message for now: `reason`.",
         "Read `reason`, often an access rule for that topic. The records wait on disk, and are tried again.",
     ),
-    "route.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
-    "route.conflict": Event(
+    "publisher.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
+    "publisher.conflict": Event(
         "error",
         "Another agent (`session`) writes our status topic: two share an id. Said rarely, `repeats` counted.",
         "Find the other one, often a copied gateway, and give it an `id` of its own.",
     ),
-    "route.drained": Event("info", "The outbox drained before the end."),
+    "publisher.drained": Event("info", "The outbox drained before the end."),
     "encoder.topic_marked": Event(
         "warning",
         "Of the tags a device was found to have, so many `tags` would share topics (`tag` the one `wanted`).",

@@ -1,7 +1,7 @@
 """Structured logs: one event per fact, JSON lines on standard output, or a console format for people.
 
-    log = get_logger("route")
-    log.info("route.online", publisher="plant", mqtt="5")
+    log = get_logger("publisher")
+    log.info("publisher.online", publisher="plant", mqtt="5")
 
 Call the method of the level that the catalogue gives the event (a test holds them together). Library loggers: bridged.
 """
@@ -53,9 +53,9 @@ _CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def get_logger(room: str) -> FilteringBoundLogger:
-    """A logger whose lines carry `room`. Events come from `telemetry.events.EVENTS`."""
-    logger: FilteringBoundLogger = structlog.get_logger(room=room)
+def get_logger(component: str) -> FilteringBoundLogger:
+    """A logger whose lines carry `component`. Events come from `telemetry.events.EVENTS`."""
+    logger: FilteringBoundLogger = structlog.get_logger(component=component)
     return logger
 
 
@@ -84,7 +84,8 @@ def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
 
 
 def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    ordered = {"ts": event.pop("ts"), "level": event.pop("level"), "event": event.pop("event"), **event}
+    told = {key: value for key, value in event.items() if value is not None}  # a null tells nobody anything
+    ordered = {"ts": event.pop("ts"), "level": event.pop("level"), "event": event.pop("event"), **told}
     try:
         return _encode(ordered).decode()
     except (TypeError, ValueError, OverflowError):  # a device's half character, a key that is no text: still one line
@@ -160,7 +161,7 @@ class _Bridge(logging.Handler):
     """Lines of library loggers as `library.message` events; a line break in them would break ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger(room="library")
+        log = structlog.get_logger(component="library")
         level = (
             "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
         )

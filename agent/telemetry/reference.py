@@ -17,26 +17,26 @@ _MADE = "<!-- Made by `python -m agent.telemetry.reference docs`; edit the table
 
 
 def events_page() -> str:
-    """The catalogue of log events as Markdown, room by room."""
+    """The catalogue of log events as Markdown, component by component."""
     lines = [
         "# Log events",
         "",
         _MADE,
         "",
         "Every line of the log is one JSON object on standard output: `ts` (UTC, ISO 8601), `level`, `event` (one of",
-        "the names below), `room`, and the fields of that event. State changes are said once; what repeats is counted",
-        "in `repeats` and said at most once a minute, after ten minutes every ten. Readings are never logged.",
+        "the names below), `component`, and its own fields. State changes are logged once; repeats are counted in",
+        "`repeats` and logged at most once a minute, after ten minutes every ten. Readings are never logged.",
     ]
     lines += ["", "## What to do", "", "Errors first. What is not listed here heals by itself, or only tells.", ""]
     lines += ["| event | what to do |", "|---|---|"]
     urgent = [(name, event) for name, event in EVENTS.items() if event.remedy]
     for name, event in sorted(urgent, key=lambda one: one[1].level != "error"):
         lines.append(f"| `{name}` | {event.remedy} |")
-    room = ""
+    part = ""
     for name, event in EVENTS.items():
-        if name.partition(".")[0] != room:
-            room = name.partition(".")[0]
-            lines += ["", f"## {room}", "", "| event | level | meaning |", "|---|---|---|"]
+        if name.partition(".")[0] != part:
+            part = name.partition(".")[0]
+            lines += ["", f"## {part}", "", "| event | level | meaning |", "|---|---|---|"]
         lines.append(f"| `{name}` | {event.level} | {event.meaning} |")
     return "\n".join(lines) + "\n"
 

@@ -15,22 +15,22 @@ class Repeats:
     def __init__(self, *, first: float = 60.0, later: float = 600.0) -> None:
         self._first = first
         self._later = later
-        self._seen: dict[Hashable, tuple[float, float, int]] = {}  # began, last said, suppressed since
+        self._seen: dict[Hashable, tuple[float, float, int]] = {}  # began, last said, repeats since
 
     def due(self, key: Hashable, now: float) -> int | None:
-        """None: keep quiet (counted). Else say it, with this many repetitions suppressed since the last time."""
+        """None: keep quiet (counted). Else say it, with this many repetitions kept quiet since the last time."""
         if key not in self._seen:
             if len(self._seen) >= MOST_KEYS:
                 del self._seen[next(iter(self._seen))]
             self._seen[key] = (now, now, 0)
             return 0
-        began, said, suppressed = self._seen[key]
+        began, said, repeats = self._seen[key]
         every = self._first if now - began < self._later else self._later
         if now - said < every:
-            self._seen[key] = (began, said, suppressed + 1)
+            self._seen[key] = (began, said, repeats + 1)
             return None
         self._seen[key] = (began, now, 0)
-        return suppressed
+        return repeats
 
     def over(self, key: Hashable) -> int:
         """The fact ended: forget it; how many repetitions were never said."""

@@ -14,9 +14,9 @@ import pytest
 
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Sample
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from agent.core.quality import quality_of
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 
 _SECONDS = 10.0  #: longest any single step may take
 
@@ -36,7 +36,7 @@ class Bench(Protocol):
     def connections(self) -> int:
         """Connections the peer has now."""
 
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         """A collector for it."""
 
 
@@ -77,8 +77,8 @@ async def _read_all(samples: AsyncIterator[Sample], tags: int) -> list[Sample]:
 async def check_reads(bench: Bench) -> None:
     """Opened, it reads every tag; left, the peer has no connection any more."""
     await bench.up()
-    async with SimpleSite() as site:
-        async with bench.build("device", site).open() as samples:
+    async with SimpleContext() as context:
+        async with bench.build("device", context).open() as samples:
             await _read_all(samples, bench.tags)
             assert bench.connections == 1
         await _until(lambda: bench.connections == 0, "the connection is closed")
@@ -88,17 +88,17 @@ async def check_nobody_there(bench: Bench) -> None:
     """Where nobody listens, entering raises ConnectionLost."""
     await bench.up()
     await bench.down()
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         with pytest.raises(ConnectionLost):
-            async with asyncio.timeout(_SECONDS), bench.build("device", site).open():
+            async with asyncio.timeout(_SECONDS), bench.build("device", context).open():
                 raise AssertionError("opened without a peer")
 
 
 async def check_lost_peer(bench: Bench) -> None:
     """When the peer goes away, iterating raises TransientError (ConnectionLost); opened again, it reads on."""
     await bench.up()
-    async with SimpleSite() as site:
-        collector = bench.build("device", site)
+    async with SimpleContext() as context:
+        collector = bench.build("device", context)
 
         async def read() -> None:
             async with collector.open() as samples:
@@ -118,8 +118,8 @@ async def check_lost_peer(bench: Bench) -> None:
 async def check_reopens(bench: Bench) -> None:
     """One collector can be opened again and again, each time anew."""
     await bench.up()
-    async with SimpleSite() as site:
-        collector = bench.build("device", site)
+    async with SimpleContext() as context:
+        collector = bench.build("device", context)
         for _ in range(3):
             async with collector.open() as samples:
                 await _read_all(samples, bench.tags)
@@ -128,12 +128,12 @@ async def check_reopens(bench: Bench) -> None:
 async def check_close_on_cancel(bench: Bench) -> None:
     """Cancelled while it waits for a sample it closes at once: no task, no connection stays."""
     await bench.up()
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         before = asyncio.all_tasks()
         reading = asyncio.Event()
 
         async def read() -> None:
-            async with bench.build("device", site).open() as samples:
+            async with bench.build("device", context).open() as samples:
                 await _read_all(samples, bench.tags)
                 reading.set()
                 async for _ in samples:
@@ -149,16 +149,16 @@ async def check_close_on_cancel(bench: Bench) -> None:
             assert task.cancelled()
         await _until(lambda: bench.connections == 0, "the connection is closed")
         await _until(
-            lambda: all(task.get_name().startswith("line ") for task in asyncio.all_tasks() - before),
-            "no task but the site's lines is left",
+            lambda: all(task.get_name().startswith("bus ") for task in asyncio.all_tasks() - before),
+            "no task but the context's buses is left",
         )
 
 
 async def check_close_before_reading(bench: Bench) -> None:
     """Opened and left without reading: nothing stays, nothing hangs."""
     await bench.up()
-    async with SimpleSite() as site:
-        async with asyncio.timeout(_SECONDS), bench.build("device", site).open():
+    async with SimpleContext() as context:
+        async with asyncio.timeout(_SECONDS), bench.build("device", context).open():
             pass
         await _until(lambda: bench.connections == 0, "the connection is closed")
 

@@ -19,9 +19,9 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import Batch, Gap, Record, Stream
 from agent.core.ids import ulid
 from agent.core.ports import Memo, OutboxStats
-from agent.outbox.cut import pieces
 from agent.outbox.gaps import gap_of, merged
 from agent.outbox.memo import CachedMemo
+from agent.outbox.split import pieces
 from agent.settings.outbox import OutboxSettings
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from msgspec import Struct
 
 from agent.config.model import Config
 from agent.core.errors import AgentError
 from agent.core.flow import Reading
-from agent.core.ports import Line, Site
+from agent.core.ports import BuildContext, Bus
 from agent.core.quality import BAD_WAITING_FOR_INITIAL_DATA
 from agent.normalize import compile_normalizer
 from agent.settings.devices import DeviceConfig
@@ -35,11 +34,11 @@ class Visit(Struct):
         return not self.error and not self.silent and all(one.quality != "bad" for one in self.readings.values())
 
 
-async def visit_all(config: Config, site: Site, lines: Mapping[str, Line[Any, Any]]) -> list[Visit]:
-    """Read every enabled device once, all at the same time. `lines`: those of the site, driven meanwhile."""
-    clock = site.clock
+async def visit_all(config: Config, context: BuildContext, buses: Mapping[str, Bus]) -> list[Visit]:
+    """Read every enabled device once, all at the same time. `buses`: those of the context, driven meanwhile."""
+    clock = context.clock
     enabled = {name: device for name, device in config.devices.items() if device.enabled}
-    collectors = {name: device.build(name, site) for name, device in enabled.items()}
+    collectors = {name: device.build(name, context) for name, device in enabled.items()}
     visits: list[Visit] = []
 
     async def visit(name: str, device: DeviceConfig) -> None:
@@ -66,7 +65,7 @@ async def visit_all(config: Config, site: Site, lines: Mapping[str, Line[Any, An
         ordered = {tag: newest[tag] for tag in table if tag in newest}
         visits.append(Visit(name, ordered, tuple(tag for tag in table if tag in wanted - newest.keys()), error))
 
-    async with _driving(lines), asyncio.TaskGroup() as group:
+    async with _driving(buses), asyncio.TaskGroup() as group:
         for name, device in enabled.items():
             group.create_task(visit(name, device), name=f"visit {name}")
     order = list(enabled)
@@ -74,10 +73,10 @@ async def visit_all(config: Config, site: Site, lines: Mapping[str, Line[Any, An
 
 
 @asynccontextmanager
-async def _driving(lines: Mapping[str, Line[Any, Any]]) -> AsyncIterator[None]:
-    """Run the shared lines for as long as the visits take."""
+async def _driving(buses: Mapping[str, Bus]) -> AsyncIterator[None]:
+    """Run the shared buses for as long as the visits take."""
     async with asyncio.TaskGroup() as group:
-        driving = [group.create_task(line.run(), name=f"line {key}") for key, line in lines.items()]
+        driving = [group.create_task(bus.run(), name=f"bus {key}") for key, bus in buses.items()]
         yield
         for task in driving:
             task.cancel()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from agent.testing.collector_contract import CHECKS, Bench
 from tests.integration.modbus.servers import Plant, device
 from tests.integration.opcua.bench import OpcUaBench
@@ -18,14 +18,14 @@ class ModbusBench(Plant):
 
     tags = 4
 
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         tags: dict[str, object] = {
             "count": {"address": "holding:0", "type": "uint32"},
             "running": "coil:3",
             "overload": "input:10.4",
             "once": {"address": "holding:9", "interval": "once"},
         }
-        return device(self.url, tags).build(name, site)
+        return device(self.url, tags).build(name, context)
 
 
 BENCHES: dict[str, Callable[[Hall], Bench]] = {

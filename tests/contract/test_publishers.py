@@ -11,9 +11,9 @@ import pytest
 from agent.core.ports import Publisher
 from agent.publishers.mqtt.config import MqttConfig
 from agent.simulator.broker import EmbeddedBroker
+from agent.testing.context import SimpleContext
 from agent.testing.publisher import ScriptedPublisher
 from agent.testing.publisher_contract import PublisherContract
-from agent.testing.site import SimpleSite
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
 from tests.support.ports import free_port
@@ -62,7 +62,7 @@ async def bench_at(port: int, version: str, cut: Callable[[], None]) -> AsyncIte
     url = f"mqtt://127.0.0.1:{port}"
     config = MqttConfig.model_validate({"type": "mqtt", "url": url, "version": version, "window": 5})
     async with observing(port, "#", version=version) as observer:
-        yield MqttBench(config.build("plant", SimpleSite()), observer, cut)
+        yield MqttBench(config.build("plant", SimpleContext()), observer, cut)
 
 
 class TestMqtt5(PublisherContract):

@@ -22,7 +22,7 @@ from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
 from agent.core.errors import AgentError
 from agent.telemetry.logging import configure
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.integration.opcua_security.fort import POLICIES, inside, trusting
 from tests.interop.foreign import PASSWORD, URN, Foreign, foreign, node_modules, venv
@@ -88,13 +88,13 @@ async def called(server: Foreign, folder: Path, port: int) -> bool:
     reverse = {"listen": f"127.0.0.1:{port}", "server_uri": "urn:test:server"}
     tags = {"a": server.node + "0"}
     made = config(None, tags, reverse=reverse, security={"policy": "Basic256Sha256"}, timeout="5s")
-    async with SimpleSite(data_dir=trusting(folder / "caller", server.pair), agent="gw-01") as site:
-        collector = OpcUaCollector("dev", made, site, BRISK)
+    async with SimpleContext(data_dir=trusting(folder / "caller", server.pair), agent="gw-01") as context:
+        collector = OpcUaCollector("dev", made, context, BRISK)
         for which in ("first", "second"):
             began = time.monotonic()
             try:
                 async with asyncio.timeout(60), collector.open() as samples:
-                    notebook = Notebook(["a"], samples, site)
+                    notebook = Notebook(["a"], samples, context)
                     said = notebook.said["a"]
                     await notebook.until(lambda said=said: len({value for value, *_ in said}) >= 2)
             except (AgentError, TimeoutError) as error:

@@ -14,7 +14,7 @@ from agent.core.flow import Message
 from agent.core.ports import Publisher
 from agent.publishers.mqtt.config import MqttConfig
 from agent.simulator.proxy import Proxy
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.interop.aedes import WAYS, AedesBroker, aedes
 from tests.support.certs import Certs, make_certs
 from tests.support.consumer import consuming
@@ -35,7 +35,7 @@ def broker(certs: Certs) -> Iterator[AedesBroker]:
 
 def publisher(url: str, **keys: object) -> Publisher:
     config = {"type": "mqtt", "url": url, "connect_timeout": "10s", **keys}
-    return MqttConfig.model_validate(config).build("plant", SimpleSite(agent="gw-01"))
+    return MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw-01"))
 
 
 def papers(certs: Certs) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import TransientError
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.integration.opcua_security.fort import POLICIES, inside, trusting
 from tests.interop.foreign import PASSWORD, URN, node_opcua
@@ -104,9 +104,9 @@ async def test_it_calls_and_is_read(papers: Path, pair: Pair, data_dir: Path) ->
     reverse = {"listen": f"127.0.0.1:{port}", "server_uri": "urn:test:server"}
     made = config(None, TAGS, reverse=reverse, security={"policy": "Basic256Sha256"}, timeout="5s")
     with node_opcua(papers / "caller", pair, hostname="cnc.invalid", calls=f"opc.tcp://127.0.0.1:{port}"):
-        async with SimpleSite(data_dir=data_dir, agent="gw-01") as site:
-            collector = OpcUaCollector("dev", made, site, BRISK)
+        async with SimpleContext(data_dir=data_dir, agent="gw-01") as context:
+            collector = OpcUaCollector("dev", made, context, BRISK)
             for _ in range(2):
                 async with collector.open() as samples:
-                    notebook = Notebook(["a"], samples, site)
+                    notebook = Notebook(["a"], samples, context)
                     await notebook.until(lambda said=notebook.said["a"]: len({value for value, *_ in said}) >= 2)

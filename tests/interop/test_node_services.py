@@ -14,11 +14,11 @@ from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.common.node import Node
 
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.collector import OpcUaCollector
-from agent.collectors.opcua.limits import ChunkLimit
 from agent.core.errors import ConnectionLost
 from agent.simulator.proxy import Proxy
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.interop.foreign import URN, node_opcua
 from tests.support.opcua_pki import make_pair
@@ -45,10 +45,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Proc
 
 
 @asynccontextmanager
-async def reading(collector: OpcUaCollector, site: SimpleSite, *names: str) -> AsyncIterator[Notebook]:
+async def reading(collector: OpcUaCollector, context: SimpleContext, *names: str) -> AsyncIterator[Notebook]:
     """One connection of a collector that may have had others before."""
     async with collector.open() as samples:
-        yield Notebook(list(names), samples, site)
+        yield Notebook(list(names), samples, context)
 
 
 def number(name: str) -> int:
@@ -70,8 +70,8 @@ async def test_limits_that_are_told_are_never_exceeded(
     monkeypatch.setattr(ChunkLimit, "refused", refuse)
     paths = {f"p{at}": {"path": f"Objects/nsu={URN};v{at}"} for at in range(8)}
     made = config(server[0], TAGS | paths, mode=mode, browse={"include": ["v1", "v1?"]})
-    site = SimpleSite(data_dir=tmp_path)
-    async with reading(OpcUaCollector("dev", made, site, BRISK), site, *TAGS, *paths) as notebook:
+    context = SimpleContext(data_dir=tmp_path)
+    async with reading(OpcUaCollector("dev", made, context, BRISK), context, *TAGS, *paths) as notebook:
         await notebook.until(lambda: all(notebook.said.values()) and len(notebook.said) == COUNT + 8 + 11)
         assert (notebook.note["chunk_read"], notebook.note["chunk_monitor"]) == (13, 5)
     assert not refused
@@ -84,12 +84,12 @@ async def test_limits_that_are_told_are_never_exceeded(
 async def test_history_fills_an_outage(server: tuple[str, Process], tmp_path: Path) -> None:
     """Cut off while the server goes on counting: every count of that time comes as history, once, within the gap."""
     url, names = server[0], [f"t{at}" for at in range(5)]
-    site = SimpleSite(data_dir=tmp_path)
+    context = SimpleContext(data_dir=tmp_path)
     async with Proxy("127.0.0.1", int(url.rpartition(":")[2])) as cable:
         tags = {name: {"node": TAGS[name], "sampling_interval": "0ms", "queue_size": 100} for name in names}
         made = config(f"opc.tcp://127.0.0.1:{cable.port}", tags, backfill=True)
-        collector = OpcUaCollector("dev", made, site, BRISK._replace(history=0.2))
-        async with reading(collector, site, *names) as before:
+        collector = OpcUaCollector("dev", made, context, BRISK._replace(history=0.2))
+        async with reading(collector, context, *names) as before:
             await before.until(lambda: len(before.said["t0"]) >= 5)
             await cable.cut()
             with pytest.raises(ConnectionLost):
@@ -97,7 +97,7 @@ async def test_history_fills_an_outage(server: tuple[str, Process], tmp_path: Pa
         await counted_on(url, 20)
         await cable.restore()
         past: dict[str, dict[int, int]] = {name: {} for name in names}
-        async with reading(collector, site, *names) as after:
+        async with reading(collector, context, *names) as after:
             await after.heard()
             while not all(filled(before, after, past[name], name) for name in names):
                 for answer in (await after.turn()).history:
@@ -136,12 +136,12 @@ async def _beyond(node: Node, value: float) -> bool:
 
 async def test_alarms_with_their_state_across_an_outage(server: tuple[str, Process], tmp_path: Path) -> None:
     """An alarm that came is told with its state; one that stands after an outage is told when we are back."""
-    site = SimpleSite(data_dir=tmp_path)
+    context = SimpleContext(data_dir=tmp_path)
     async with Client(server[0]) as hand, Proxy("127.0.0.1", int(server[0].rpartition(":")[2])) as cable:
         level = hand.get_node("ns=2;s=level")
         made = config(f"opc.tcp://127.0.0.1:{cable.port}", {"a": TAGS["t0"]}, events={"alarms": {}})
-        collector = OpcUaCollector("dev", made, site, BRISK)
-        async with reading(collector, site, "a", "alarms") as notebook:
+        collector = OpcUaCollector("dev", made, context, BRISK)
+        async with reading(collector, context, "a", "alarms") as notebook:
             await notebook.heard()
             await put(level, 95.0)
             high = await alarm(notebook, active=True)
@@ -155,7 +155,7 @@ async def test_alarms_with_their_state_across_an_outage(server: tuple[str, Proce
         assert "Level" in high["source"]
         await put(level, 97.0)
         await cable.restore()
-        async with reading(collector, site, "a", "alarms") as notebook:
+        async with reading(collector, context, "a", "alarms") as notebook:
             standing = await alarm(notebook, active=True)
             assert "97" in standing["message"]
             assert notebook.losses
@@ -179,9 +179,9 @@ async def alarm(notebook: Notebook, *, active: bool) -> dict[str, Any]:
 
 async def test_what_a_server_forgot_is_found_by_the_audit(server: tuple[str, Process], tmp_path: Path) -> None:
     """Items that vanished at the server: declared with their tags, monitored again, and values go on."""
-    site = SimpleSite(data_dir=tmp_path)
-    collector = OpcUaCollector("dev", config(server[0], TAGS), site, BRISK._replace(audit=0.3))
-    async with reading(collector, site, *TAGS) as notebook:
+    context = SimpleContext(data_dir=tmp_path)
+    collector = OpcUaCollector("dev", config(server[0], TAGS), context, BRISK._replace(audit=0.3))
+    async with reading(collector, context, *TAGS) as notebook:
         await notebook.heard()
         server[1].signal(signal.SIGUSR2)
         await notebook.until(lambda: notebook.losses)

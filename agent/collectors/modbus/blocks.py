@@ -43,11 +43,11 @@ class Blocks:
         self.groups = [[self.compile(block) for block in blocks] for blocks in wanted]
         self.on_edge = [[self.compile(block) for block in blocks] for blocks in on_edge]
 
-    def note(self, line: str) -> dict[str, object]:
+    def note(self, bus: str) -> dict[str, object]:
         """For people: what is asked, what is not, and what may be written down."""
         names, known = self._setup.names, self._known
         note: dict[str, object] = {
-            "line": line,
+            "bus": bus,
             "unit": self._setup.unit,
             "blocks": [str(compiled.block) for group in self.groups for compiled in group],
             "quarantined": {names[p]: reaction.reason for p, reaction in known.quarantine.refused.items()},

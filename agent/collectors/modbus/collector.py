@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.compiled import Compiled
-from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.plan import Block, plan
 from agent.collectors.modbus.reactions import reaction_to
 from agent.collectors.modbus.samples import Samples
 from agent.collectors.modbus.setup import Setup
 from agent.collectors.modbus.transaction import NoAnswer
 from agent.core.flow import Sample
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
 
 log = get_logger("modbus")
@@ -22,26 +22,26 @@ log = get_logger("modbus")
 class ModbusCollector:
     """Implements `core.ports.Collector`."""
 
-    def __init__(self, setup: Setup, line: ModbusLine, site: Site) -> None:
+    def __init__(self, setup: Setup, bus: ModbusBus, context: BuildContext) -> None:
         self._setup = setup
-        self._line = line
-        self._site = site
+        self._bus = bus
+        self._context = context
         self._silent = False  #: the last connection ended in silence
         self._probes = 0
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
-        with self._line.used():
-            await self._line.ready()
+        with self._bus.used():
+            await self._bus.ready()
             answers = await self._probe() if self._silent else None
-            samples = Samples(self._setup, self._line, self._site, answers)
+            samples = Samples(self._setup, self._bus, self._context, answers)
             try:
                 yield samples
             finally:
                 self._silent = samples.silent
                 if self._silent:
                     log.warning(
-                        "modbus.unit_silent", device=self._setup.device, line=self._line.name, unit=self._setup.unit
+                        "modbus.unit_silent", device=self._setup.device, bus=self._bus.name, unit=self._setup.unit
                     )
                 samples.close()
 
@@ -57,7 +57,7 @@ class ModbusCollector:
         blocks = plan(points, setup.limits)
         block = blocks[self._probes % len(blocks)]
         self._probes += 1
-        reply = await self._line.ask(setup.unit, Compiled.of(block, setup.timeout).request)
+        reply = await self._bus.ask(setup.unit, Compiled.of(block, setup.timeout).request)
         if reply.code and reaction_to(reply.code).kind == "silent":
             raise NoAnswer(reaction_to(reply.code).reason)
         return block

@@ -10,7 +10,7 @@ from agent.collectors.modbus.budget import bus_load
 from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.reads import Reads
 from agent.collectors.modbus.url import Target, parse_url
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import BusLoad
 from agent.settings.tls import TLSSettings
 
@@ -74,15 +74,15 @@ class ModbusConfig(Reads):
         pause = self.workarounds.pause_between_requests
         return bus_load(target.place, self.layout(), self.limits, target.serial, target.framing, pause=pause)
 
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         from agent.collectors.modbus.collector import ModbusCollector
         from agent.collectors.modbus.setup import Setup
-        from agent.collectors.modbus.transports import line_to
+        from agent.collectors.modbus.transports import bus_to
 
         layout = self.layout()
-        line = line_to(self.target, site, self.tls, self.dtu, self.workarounds)
+        bus = bus_to(self.target, context, self.tls, self.dtu, self.workarounds)
         odd = self.workarounds
-        line.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)
+        bus.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)
         setup = Setup(
             device=name,
             unit=self.unit_id,
@@ -95,4 +95,4 @@ class ModbusConfig(Reads):
             limits=self.limits,
             idle=self.interval,
         )
-        return ModbusCollector(setup, line, site)
+        return ModbusCollector(setup, bus, context)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from agent.collectors.common.sockets import keep_alive
 from agent.collectors.modbus.dial import reason_of
-from agent.collectors.sockets import keep_alive
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.telemetry.logging import get_logger
@@ -25,7 +25,7 @@ _LONGEST = 512
 
 
 class DialIn:
-    """One listening port. Implements `core.ports.Line`: what is asked for is the connection of a DTU."""
+    """One listening port. Implements `core.ports.Bus`: what is asked for is the connection of a DTU."""
 
     def __init__(self, host: str, port: int, clock: Clock) -> None:
         self.host, self.port = host, port  #: port: the real one once it listens
@@ -46,7 +46,7 @@ class DialIn:
             raise TransientError(f"cannot listen on {self.host}:{self.port}: {reason_of(error)}") from None
         self.port = server.sockets[0].getsockname()[1]
         self._listening = True
-        log.info("modbus.listening", line=f"{self.host}:{self.port}")
+        log.info("modbus.listening", bus=f"{self.host}:{self.port}")
         try:
             await loop.create_future()
         finally:
@@ -104,14 +104,14 @@ class DialIn:
 
     def unknown(self, caller: Caller, said: bytes) -> None:
         """Somebody nobody expects."""
-        suppressed = self._repeats.due("unknown", self._clock.monotonic())
-        if suppressed is not None:
+        repeats = self._repeats.due("unknown", self._clock.monotonic())
+        if repeats is not None:
             log.warning(
                 "modbus.dtu_unknown",
-                line=f"{self.host}:{self.port}",
+                bus=f"{self.host}:{self.port}",
                 peer=caller.peer,
                 said=said[:32].hex(" "),
-                suppressed=suppressed,
+                repeats=repeats,
             )
 
     def left(self, caller: Caller) -> None:

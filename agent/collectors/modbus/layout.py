@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.collectors.common.polling import poll_groups
 from agent.collectors.modbus.address import parse_address
 from agent.collectors.modbus.plan import Limits, Span, unreadable
 from agent.collectors.modbus.points import Point
 from agent.collectors.modbus.tag import ModbusTag, ReadOn, Shared
-from agent.collectors.polling import poll_groups
 
 _RANGE = re.compile(r"(.*?)(?:-(0[xX][0-9a-fA-F]+|[0-9]+))?")
 

@@ -13,4 +13,4 @@ class Manners(NamedTuple):
     pause_after_connect: float = 0.0
     close_after_cycle: bool = False
     doubt_after: int = 3  #: unanswered requests in a row, of whatever unit; then the connection itself is doubted
-    door: Turnstile | None = None  #: shared with lines that may not be connected at the same time
+    door: Turnstile | None = None  #: shared with buses that may not be connected at the same time

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from agent.collectors.common.polling import Due, Schedule, phase_of
 from agent.collectors.modbus.blocks import Blocks
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.codec import Column
 from agent.collectors.modbus.compiled import Compiled
 from agent.collectors.modbus.knowledge import Knowledge, as_yaml
-from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.plan import Block
 from agent.collectors.modbus.reactions import Reaction
 from agent.collectors.modbus.scan import Scan, Step
@@ -17,10 +18,9 @@ from agent.collectors.modbus.setup import Setup
 from agent.collectors.modbus.transaction import NoAnswer
 from agent.collectors.modbus.triggers import Triggers
 from agent.collectors.modbus.values import Doubt
-from agent.collectors.polling import Due, Schedule, phase_of
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import SCAN_PERIOD, SCAN_SECONDS
 
@@ -33,12 +33,12 @@ class Samples:
     `answers`: a block the unit is known to answer, where it kept silent before; it is asked first.
     """
 
-    def __init__(self, setup: Setup, line: ModbusLine, site: Site, answers: Block | None = None) -> None:
+    def __init__(self, setup: Setup, bus: ModbusBus, context: BuildContext, answers: Block | None = None) -> None:
         self._setup = setup
-        self._line = line
-        self._site = site
+        self._bus = bus
+        self._context = context
         self._answers = answers
-        self._clock = site.clock
+        self._clock = context.clock
         self._groups = [points for _, points in setup.groups]
         polled = [point for points in self._groups for point in points]
         triggered = [point for trigger in setup.triggers for point in trigger.points]
@@ -58,7 +58,7 @@ class Samples:
         self._last_began: float | None = None
         intervals = [interval for interval, _ in setup.groups]
         now = self._clock.monotonic()
-        self._allowance = Allowance.of(line, now)
+        self._allowance = Allowance.of(bus, now)
         self._schedule = Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
@@ -79,7 +79,7 @@ class Samples:
             if self._scan.over:
                 answers += self._finish(self._scan)
                 self._scan = None
-                self._line.cycle(self, begins=False)
+                self._bus.cycle(self, begins=False)
             if answers:
                 return self._sample(answers)
 
@@ -87,15 +87,15 @@ class Samples:
         """Abandon what is on its way, and forget."""
         if self._scan is not None:
             self._scan.close()
-        self._line.cycle(self, begins=False)
-        self._site.note(self._setup.device, "modbus", None)
+        self._bus.cycle(self, begins=False)
+        self._context.note(self._setup.device, "modbus", None)
 
     def _note(self) -> None:
-        self._site.note(self._setup.device, "modbus", self._blocks.note(self._line.name))
+        self._context.note(self._setup.device, "modbus", self._blocks.note(self._bus.name))
 
     def _look(self) -> None:
         """Nothing is polled; a lost connection is to be seen all the same."""
-        if not self._line.connected:
+        if not self._bus.connected:
             raise ConnectionLost("the connection is lost")
 
     def _sample(self, answers: list[Answer]) -> Sample:
@@ -123,7 +123,7 @@ class Samples:
     def _start(self, due: Due, settled: Sequence[int], now: float) -> Scan:
         self._due, self._began, self._moved, self._recovered = due, now, False, []
         self._fired = set(settled)
-        self._line.cycle(self, begins=True)
+        self._bus.cycle(self, begins=True)
         self._allowance.earn(now)
         steps = [step for index in settled for step in self._read_on_edge(index)]
         regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
@@ -137,7 +137,7 @@ class Samples:
         if not steps and not regular:
             self._look()
         return Scan(
-            self._line, self._setup.unit, self._clock, steps + regular, self, device=self._setup.device,
+            self._bus, self._setup.unit, self._clock, steps + regular, self, device=self._setup.device,
             lenient=not regular,
         )  # fmt: skip
 

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from agent.collectors.common.polling import SCAN_YIELD_SECONDS
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.codec import Column
 from agent.collectors.modbus.compiled import Compiled, Factors
-from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.plan import Block
 from agent.collectors.modbus.reactions import Reaction, reaction_to
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply
 from agent.collectors.modbus.values import Doubt
-from agent.collectors.polling import SCAN_YIELD_SECONDS
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.core.quality import BAD_COMMUNICATION_ERROR, BAD_TIMEOUT
@@ -28,7 +28,7 @@ from agent.telemetry.metrics import READ_ERRORS, REQUESTS
 
 BUSY_RETRIES = (0.1, 0.2, 0.4, 0.8)
 """Seconds to wait before a busy device is asked again."""
-_SILENCES = 2  #: at the start of a scan; then the unit is gone, and its neighbours on the line get their turn
+_SILENCES = 2  #: at the start of a scan; then the unit is gone, and its neighbours on the bus get their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,11 @@ class Scan:
     """Asks the blocks of one tick. Call :meth:`next` until it is :attr:`over`, :meth:`close` in any case."""
 
     def __init__(
-        self, line: ModbusLine, unit: int, clock: Clock, steps: Iterable[Step], brain: Brain, *, device: str,
+        self, bus: ModbusBus, unit: int, clock: Clock, steps: Iterable[Step], brain: Brain, *, device: str,
         lenient: bool = False,
     ) -> None:  # fmt: skip
         self.findings = Findings()
-        self._line = line
+        self._bus = bus
         self._unit = unit
         self._clock = clock
         self._steps = deque(steps)
@@ -126,7 +126,7 @@ class Scan:
                 self._requests.inc()
                 if step.extra:
                     self._asked_at = self._clock.monotonic()
-                self._pending = self._line.submit(self._unit, step.compiled.request)
+                self._pending = self._bus.submit(self._unit, step.compiled.request)
             if not await self._arrived(self._pending):
                 return self._hand_on()
             answer, self._pending = self._pending, None

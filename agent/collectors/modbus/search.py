@@ -21,9 +21,9 @@ _TOO_MANY = reaction_to(3)
 
 
 class Allowance:
-    """Seconds of a line that may be spent on searching and probing: a tenth of all time, and a little in advance.
+    """Seconds of a bus that may be spent on searching and probing: a tenth of all time, and a little in advance.
 
-    All devices of the line share it. One request may overdraw it (nobody knows how long it will take); then nothing
+    All devices of the bus share it. One request may overdraw it (nobody knows how long it will take); then nothing
     more is spent until it is earned.
     """
 
@@ -37,9 +37,9 @@ class Allowance:
         self._at = now
 
     @classmethod
-    def of(cls, line: object, now: float) -> Allowance:
-        """The allowance of a line."""
-        return cls._shared.setdefault(line, cls(now))
+    def of(cls, bus: object, now: float) -> Allowance:
+        """The allowance of a bus."""
+        return cls._shared.setdefault(bus, cls(now))
 
     def earn(self, now: float) -> None:
         """Time has passed."""

@@ -46,7 +46,7 @@ class Lost(NamedTuple):
 
 
 class StreamWire(asyncio.Protocol):
-    """Implements `line.Wire`, as the protocol of any transport."""
+    """Implements `bus.Wire`, as the protocol of any transport."""
 
     def __init__(self, framer: Framer, habits: Habits, clock: Clock, memory: list[Lost]) -> None:
         self._framer = framer
@@ -65,7 +65,7 @@ class StreamWire(asyncio.Protocol):
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
         self.stale = 0
 
-    # --- what the line calls ------------------------------------------------------------------------------------------
+    # --- what the bus calls ------------------------------------------------------------------------------------------
 
     @property
     def lost(self) -> str | None:

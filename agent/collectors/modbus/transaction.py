@@ -1,4 +1,4 @@
-"""What a collector asks of a line, and what comes back. Pure."""
+"""What a collector asks of a bus, and what comes back. Pure."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""From a URL to the line that leads there. Libraries are imported when it first connects."""
+"""From a URL to the bus that leads there. Libraries are imported when it first connects."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.connection import Dtu, Workarounds
 from agent.collectors.modbus.dial import dial_stream, open_serial
 from agent.collectors.modbus.dialin import DialIn
 from agent.collectors.modbus.framing import Ascii, Rtu
-from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.manners import Manners
 from agent.collectors.modbus.stream import Habits, Lost, StreamWire
 from agent.collectors.modbus.transaction import Wire
 from agent.collectors.modbus.turnstile import Turnstile
 from agent.collectors.modbus.url import Target
 from agent.core.errors import ConnectionLost
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 from agent.settings.tls import TLSSettings
 
 CONNECT_SECONDS = 5.0
@@ -24,27 +24,29 @@ _Connect = Callable[[], Awaitable[Wire]]
 _SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hanging up would cost a minute
 
 
-def line_to(target: Target, site: Site, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds) -> ModbusLine:
-    """The line devices at this place share, made where it is new."""
+def bus_to(
+    target: Target, context: BuildContext, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds
+) -> ModbusBus:
+    """The bus devices at this place share, made where it is new."""
     place = f"modbus {target.place}"
     if target.kind == "listen":
-        hall: DialIn = site.line(place, lambda: DialIn(target.host, target.port, site.clock))
+        hall: DialIn = context.bus(place, lambda: DialIn(target.host, target.port, context.clock))
         hall.expect(dtu.registration_bytes)
         place += f" {dtu.registration or 'anybody'}"
-        connect, doubt_after = _dialled_in(target, site, hall, dtu, workarounds), 10
+        connect, doubt_after = _dialled_in(target, context, hall, dtu, workarounds), 10
     else:
-        connect, doubt_after = _dialled(target, site, tls or TLSSettings(), workarounds), 3
+        connect, doubt_after = _dialled(target, context, tls or TLSSettings(), workarounds), 3
     one = workarounds.one_connection
-    door = site.line(f"modbus one connection {one}", Turnstile) if one is not None else None
+    door = context.bus(f"modbus one connection {one}", Turnstile) if one is not None else None
     manners = Manners(workarounds.pause_after_connect, workarounds.close_after_cycle, doubt_after, door)
     name = target.name if not dtu.registration else f"{target.name} {dtu.registration}"
-    line: ModbusLine = site.line(place, lambda: ModbusLine(name, connect, site.clock, manners))
-    return line
+    bus: ModbusBus = context.bus(place, lambda: ModbusBus(name, connect, context.clock, manners))
+    return bus
 
 
-def _dialled(target: Target, site: Site, tls: TLSSettings, workarounds: Workarounds) -> _Connect:
+def _dialled(target: Target, context: BuildContext, tls: TLSSettings, workarounds: Workarounds) -> _Connect:
     if target.framing != "tcp":
-        return _framed(target, site, workarounds)
+        return _framed(target, context, workarounds)
 
     async def connect() -> Wire:
         from agent.collectors.modbus import wire
@@ -57,7 +59,7 @@ def _dialled(target: Target, site: Site, tls: TLSSettings, workarounds: Workarou
     return connect
 
 
-def _framed(target: Target, site: Site, workarounds: Workarounds) -> _Connect:
+def _framed(target: Target, context: BuildContext, workarounds: Workarounds) -> _Connect:
     framer = Ascii() if target.framing == "ascii" else Rtu()
     serial = target.kind == "serial"
     habits = Habits(
@@ -69,7 +71,7 @@ def _framed(target: Target, site: Site, workarounds: Workarounds) -> _Connect:
     memory: list[Lost] = []
 
     async def connect() -> Wire:
-        wire = StreamWire(framer, habits, site.clock, memory)
+        wire = StreamWire(framer, habits, context.clock, memory)
         try:
             if serial:
                 await open_serial(wire, target.host, target.serial)
@@ -83,7 +85,7 @@ def _framed(target: Target, site: Site, workarounds: Workarounds) -> _Connect:
     return connect
 
 
-def _dialled_in(target: Target, site: Site, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
+def _dialled_in(target: Target, context: BuildContext, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
     noise = tuple(one for one in (dtu.heartbeat_bytes, dtu.registration_bytes) if one)
     habits = Habits(echo=workarounds.echo, noise=noise, reopens=False, settle=_SETTLE_DIALLED_IN)
     framer = Ascii() if target.framing == "ascii" else Rtu()
@@ -100,7 +102,7 @@ def _dialled_in(target: Target, site: Site, hall: DialIn, dtu: Dtu, workarounds:
             from agent.collectors.modbus.wire import take_over
 
             return await take_over(caller, noise)
-        wire = StreamWire(framer, habits, site.clock, memory)
+        wire = StreamWire(framer, habits, context.clock, memory)
         caller.hand_over(wire)
         return wire
 

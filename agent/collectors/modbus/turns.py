@@ -1,4 +1,4 @@
-"""Whose turn it is on a line: each unit has its own queue, and the units take turns. Pure."""
+"""Whose turn it is on a bus: each unit has its own queue, and the units take turns. Pure."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Turnstile:
-    """Implements `core.ports.Line`, so that lines may share it; what is asked for is to be let in."""
+    """Implements `core.ports.Bus`, so that buses may share it; what is asked for is to be let in."""
 
     def __init__(self) -> None:
         self._wake: Callable[[], None] | None = None  #: of the one inside

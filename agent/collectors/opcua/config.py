@@ -21,7 +21,7 @@ from agent.collectors.opcua.security import SecuritySettings, access_of, check_a
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.collectors.opcua.url import check_url
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import Claim, DeviceConfig
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
@@ -152,10 +152,10 @@ class OpcUaConfig(DeviceConfig):
     def finds_tags(self) -> bool:
         return self.browse is not None
 
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         from agent.collectors.opcua.collector import OpcUaCollector
 
-        return OpcUaCollector(name, self, site)
+        return OpcUaCollector(name, self, context)
 
 
 _FOR_SUBSCRIPTIONS = {"discard", "queue_size", "sampling_interval", "server_deadband", "trigger"}

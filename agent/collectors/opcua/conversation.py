@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from agent.collectors.common.background import Background
+from agent.collectors.common.choice import elsewhere_next
 from agent.collectors.opcua.backfill import VALUES, Backfill
-from agent.collectors.opcua.background import Background
 from agent.collectors.opcua.channel import Times
-from agent.collectors.opcua.choice import elsewhere_next
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.events import Events
 from agent.collectors.opcua.explore import Explorer
@@ -37,7 +37,7 @@ from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.types import Types
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Loss
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
@@ -47,11 +47,11 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
 @asynccontextmanager
-async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
+async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
-        keeping(plan, site, past) as keeper,
-        elsewhere_next(past.choice, site.clock),
+        keeping(plan, context, past) as keeper,
+        elsewhere_next(past.choice, context.clock),
         connected(
             past.ways[past.choice.server],
             guard,
@@ -60,12 +60,12 @@ async def conversation(plan: DevicePlan, site: Site, past: Past, guard: Guard) -
         ) as connection,
         Background() as background,
     ):
-        server = Server(Services(connection.session, plan.device), site.clock, plan.device)
+        server = Server(Services(connection.session, plan.device), context.clock, plan.device)
         await server.learn()
         past.heed(server)
         explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
         plan = await selected(plan, server.namespaces, explorer, past)
-        talk = Conversation(plan, site, past, keeper, connection, background, server)
+        talk = Conversation(plan, context, past, keeper, connection, background, server)
         past.announce(talk.inbox.find)
         try:
             await talk.begin()
@@ -80,10 +80,10 @@ class Conversation:
     """The parts of one connection, put together."""
 
     def __init__(
-        self, plan: DevicePlan, site: Site, past: Past, keeper: Keeper, connection: Connection, background: Background,
-        server: Server,
+        self, plan: DevicePlan, context: BuildContext, past: Past, keeper: Keeper, connection: Connection,
+        background: Background, server: Server,
     ) -> None:  # fmt: skip
-        self._plan, self._site, self._clock = plan, site, site.clock
+        self._plan, self._context, self._clock = plan, context, context.clock
         self._past = past
         self._chosen = past.choice.server
         self._listening = False
@@ -94,18 +94,18 @@ class Conversation:
             use=plan.use_source_time,
             utc_offset=plan.utc_offset,
             max_skew=plan.max_skew,
-            synced=lambda: site.clock.synced,
+            synced=lambda: context.clock.synced,
         )
         self._reads, self._creates, self._browses = past.reads, past.creates, past.browses
         self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device))
         parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
         self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
-        self.inbox = Inbox(site.clock, self._decoder.news)
+        self.inbox = Inbox(context.clock, self._decoder.news)
         self._server = server
-        self._reader = Reader(self._services, self._decoder, self._reads, site.clock, plan.device)
+        self._reader = Reader(self._services, self._decoder, self._reads, context.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._items = Monitoring(self._services, self._creates, plan.device)
-        self._poller = Poller(self._reader, self.inbox, site.clock, plan.device, intervals, self._items.look_at)
+        self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)
         self._tags = Settling(
             plan,
             past,
@@ -115,7 +115,7 @@ class Conversation:
             self._items,
             self._poller,
             self.inbox,
-            site.clock,
+            context.clock,
             self._note,
         )
         self._publishing = Publishing(
@@ -124,7 +124,7 @@ class Conversation:
             self._decoder,
             self.inbox,
             self._items,
-            site.clock,
+            context.clock,
             plan,
             self._tags.given_up,
         )
@@ -133,7 +133,9 @@ class Conversation:
         keeper.follow(plan, self._decoder.first)
         if plan.backfill:
             self.inbox.witness = keeper
-        self._backfill = Backfill(plan, history, self._decoder, self.inbox, site.clock, past, keeper, self._tags.node)
+        self._backfill = Backfill(
+            plan, history, self._decoder, self.inbox, context.clock, past, keeper, self._tags.node
+        )
 
     # --- begin and end ----------------------------------------------------------------------------------------------
 
@@ -206,7 +208,7 @@ class Conversation:
                 self._past.choice.failed(self._clock.monotonic())
         if self._listening:
             self._past.told = self._publishing.told
-        self._site.note(self._plan.device, "opcua", None)
+        self._context.note(self._plan.device, "opcua", None)
 
     def _beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self._background.start(self._guarded(work), f"opcua {self._plan.device} {name}")
@@ -273,7 +275,7 @@ class Conversation:
 
     def _note(self) -> None:
         missing = self._tags.missing.points
-        self._site.note(
+        self._context.note(
             self._plan.device,
             "opcua",
             {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
-from agent.collectors.opcua.limits import ChunkLimit
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.translate import TooLarge, Undecodable, translated
 from agent.core.errors import ConnectionLost
 from agent.core.quality import number_of

@@ -17,7 +17,7 @@ from agent.collectors.opcua.logbook import Logbook, LogbookError
 from agent.collectors.opcua.past import Key, Past, Span, key_of
 from agent.collectors.opcua.plan import DevicePlan
 from agent.core.flow import Answer
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
@@ -182,23 +182,23 @@ class Keeper:
 
 
 @asynccontextmanager
-async def keeping(plan: DevicePlan, site: Site, past: Past) -> AsyncIterator[Keeper]:
+async def keeping(plan: DevicePlan, context: BuildContext, past: Past) -> AsyncIterator[Keeper]:
     """The keeper of a connection about to be made; the first one recalls what the runs before left.
 
     A device without `backfill` forgets: it says values nobody accounts for.
     """
-    book = Logbook(site.data_dir / "opcua" / f"{plan.device}.sqlite", whose(plan)) if site.recording else None
+    book = Logbook(context.data_dir / "opcua" / f"{plan.device}.sqlite", whose(plan)) if context.recording else None
     if not plan.backfill:
         if book is not None and not past.recalled and book.path.exists():
             await _discard(book)
         past.recalled = True
-        yield Keeper(plan, past, None, lambda: site.clock.synced)
+        yield Keeper(plan, past, None, lambda: context.clock.synced)
         return
-    keeper = Keeper(plan, past, book, lambda: site.clock.synced)
+    keeper = Keeper(plan, past, book, lambda: context.clock.synced)
     try:
         await keeper.open()
         if not past.recalled:
-            await keeper.recall(None if plan.selection is not None else plan.names, site.recorded(plan.device))
+            await keeper.recall(None if plan.selection is not None else plan.names, context.recorded(plan.device))
         yield keeper
     finally:
         await keeper.close()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from agent.collectors.opcua.limits import ChunkLimit
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.plan import Point, names_of
 from agent.collectors.opcua.services import Monitored, Node, Services
 from agent.collectors.opcua.subscription import Subscription

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent.collectors.opcua.choice import Choice
-from agent.collectors.opcua.limits import ChunkLimit
+from agent.collectors.common.choice import Choice
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point
 from agent.collectors.opcua.ways import Way

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from agent.collectors.common.polling import PollGroup, poll_groups
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath
 from agent.collectors.opcua.tag import OpcUaTag, RangeDeadband
-from agent.collectors.polling import PollGroup, poll_groups
 
 _FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
 _MOST_QUEUED = 1000

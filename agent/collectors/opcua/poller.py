@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.reader import Chunk, Reader
 from agent.collectors.opcua.services import Node
-from agent.collectors.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.telemetry import metrics

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.decode import Decoder
-from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.services import Node, Services
 from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
 from agent.core.clock import Clock

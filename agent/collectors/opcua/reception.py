@@ -11,9 +11,9 @@ import asyncio
 import os
 from typing import NamedTuple, cast
 
+from agent.collectors.common.sockets import keep_alive
 from agent.collectors.opcua.reversehello import ReverseHello, Unacceptable, error_message, read_reverse_hello
 from agent.collectors.opcua.url import check_url, with_port
-from agent.collectors.sockets import keep_alive
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.telemetry import metrics
@@ -35,7 +35,7 @@ class Expected(NamedTuple):
 
 
 class Reception:
-    """One listening address. Implements `core.ports.Line`: what is asked for is the connection of a server."""
+    """One listening address. Implements `core.ports.Bus`: what is asked for is the connection of a server."""
 
     def __init__(self, host: str, port: int, clock: Clock, introduction: float = _INTRODUCTION_SECONDS) -> None:
         self.host, self.port = host, port

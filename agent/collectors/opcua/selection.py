@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from asyncua import ua
 
+from agent.collectors.common.polling import PollGroup
 from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
 from agent.collectors.opcua.nodeid import NodeAddress, index_of
 from agent.collectors.opcua.past import Past
@@ -22,7 +23,6 @@ from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.opcua.translate import Refused, Undecodable
-from agent.collectors.polling import PollGroup
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.settings.tags import check_tag_name

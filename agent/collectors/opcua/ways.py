@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent.collectors.opcua.reception import Caller, Expected, Reception
 from agent.core.errors import ConnectionLost
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 
 if TYPE_CHECKING:
     from agent.collectors.opcua.config import OpcUaConfig
@@ -46,13 +46,13 @@ class Called:
 Way = Dialled | Called
 
 
-def ways_to(config: OpcUaConfig, site: Site) -> dict[str, Way]:
+def ways_to(config: OpcUaConfig, context: BuildContext) -> dict[str, Way]:
     """The ways to a device's servers by name, the preferred first. Who is to call is expected from now on."""
     if config.reverse is None:
         return {url: Dialled(url, config.endpoint_url) for url in config.all_urls}
     host, port = config.reverse.address
-    reception: Reception = site.line(
-        f"opcua reverse {config.reverse.listen}", lambda: Reception(host, port, site.clock)
+    reception: Reception = context.bus(
+        f"opcua reverse {config.reverse.listen}", lambda: Reception(host, port, context.clock)
     )
     who = Expected(config.reverse.server_uri, config.reverse.endpoint_url)
     if config.enabled:

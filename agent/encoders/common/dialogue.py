@@ -52,7 +52,7 @@ class Rivals:
         """Another agent has written our status."""
         repeats = self._repeats.due("conflict", self._monotonic())
         if repeats is not None:
-            log.error("route.conflict", agent=agent, topic=topic, session=session, repeats=repeats)
+            log.error("publisher.conflict", agent=agent, topic=topic, session=session, repeats=repeats)
 
 
 class StatusEncoder:

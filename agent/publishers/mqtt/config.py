@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.core.ports import Publisher, Site
+from agent.core.ports import BuildContext, Publisher
 from agent.settings.publishers import PublisherConfig
 from agent.settings.tls import TLSSettings
 from agent.settings.topics import DEVICE_VARIABLES, check_levels, topic_template
@@ -158,7 +158,7 @@ class MqttConfig(PublisherConfig):
     def brokers(self) -> list[str]:
         return [f"{host}:{port}" for _, host, port in map(split_url, (self.url, *self.other_urls))]
 
-    def build(self, name: str, site: Site) -> Publisher:
+    def build(self, name: str, context: BuildContext) -> Publisher:
         from agent.publishers.mqtt.options import Options, Server
         from agent.publishers.mqtt.proxy import Proxy
         from agent.publishers.mqtt.publisher import MqttPublisher
@@ -178,7 +178,7 @@ class MqttConfig(PublisherConfig):
                     for scheme, host, port, path in servers
                 ),
                 version=self.version,
-                client_id=self.client_id or f"{site.agent}-{name}",
+                client_id=self.client_id or f"{context.agent}-{name}",
                 username=self.username,
                 password=self.password.get_secret_value() if self.password is not None else None,
                 password_file=self.password_file,
@@ -188,5 +188,5 @@ class MqttConfig(PublisherConfig):
                 hold_unheard=self.on_no_subscriber == "hold",
                 proxy=proxy,
             ),
-            site.clock,
+            context.clock,
         )

@@ -16,7 +16,7 @@ from agent.collectors.modbus.config import ModbusConfig
 from agent.core.clock import SystemClock
 from agent.core.errors import TransientError
 from agent.core.flow import Sample
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import MEDIA, Ask, Medium, medium
 from tests.integration.modbus.servers import device
 
@@ -106,7 +106,7 @@ class Record:
                 self.good += 1
 
 
-async def soak(name: str, site: SimpleSite, until: float) -> tuple[int, int, int, int]:
+async def soak(name: str, context: SimpleContext, until: float) -> tuple[int, int, int, int]:
     """Three devices over one medium; good and bad values, requests and faults."""
     async with medium(name) as peer:
         weather = Weather(peer, random.Random(name))
@@ -117,13 +117,13 @@ async def soak(name: str, site: SimpleSite, until: float) -> tuple[int, int, int
         async with asyncio.TaskGroup() as group:
             for record in records:
                 config = device(peer.url, tags, unit_id=record.unit, **keys)
-                group.create_task(watch(config, f"{name} {record.unit}", record, site, until))
+                group.create_task(watch(config, f"{name} {record.unit}", record, context, until))
     return sum(one.good for one in records), sum(one.bad for one in records), len(peer.asked), weather.faults
 
 
-async def watch(config: ModbusConfig, name: str, record: Record, site: SimpleSite, until: float) -> None:
+async def watch(config: ModbusConfig, name: str, record: Record, context: SimpleContext, until: float) -> None:
     """Read a device as the supervisor does, only without patience."""
-    collector = config.build(name, site)
+    collector = config.build(name, context)
     loop = asyncio.get_running_loop()
     while loop.time() < until:
         try:
@@ -140,8 +140,8 @@ async def watch(config: ModbusConfig, name: str, record: Record, site: SimpleSit
 async def test_nothing_but_the_truth_gets_through(capsys: pytest.CaptureFixture[str]) -> None:
     """Over every medium at once: each good value carries the address it was asked by, and is no older than that."""
     until = asyncio.get_running_loop().time() + SECONDS
-    async with SimpleSite() as site, asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(soak(name, site, until)) for name in MEDIA}
+    async with SimpleContext() as context, asyncio.TaskGroup() as group:
+        tasks = {name: group.create_task(soak(name, context, until)) for name in MEDIA}
     with capsys.disabled():
         for name, task in tasks.items():
             good, bad, asked, faults = task.result()

@@ -11,7 +11,7 @@ import pytest
 from agent.collectors.modbus.collector import ModbusCollector
 from agent.collectors.modbus.config import ModbusConfig
 from agent.core.errors import ConnectionLost, TransientError
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import Ask, Medium, medium, value
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import device
@@ -24,14 +24,14 @@ BEHIND = ["tcp", "rtu+tcp", "serial rtu", "dtu rtu"]
 class Units:
     """Devices 1, 2 and 3 on one medium."""
 
-    def __init__(self, peer: Medium, site: SimpleSite, timeout: str) -> None:
+    def __init__(self, peer: Medium, context: SimpleContext, timeout: str) -> None:
         self.peer = peer
         self.configs: dict[int, ModbusConfig] = {}
         self.collectors: dict[int, ModbusCollector] = {}
         for unit in (1, 2, 3):
             tags: dict[str, object] = {"a": "holding:5", "b": "holding:50"}
             config = device(peer.url, tags, unit_id=unit, interval="30ms", timeout=timeout, **peer.keys)
-            collector = config.build(f"unit {unit}", site)
+            collector = config.build(f"unit {unit}", context)
             assert isinstance(collector, ModbusCollector)
             self.configs[unit], self.collectors[unit] = config, collector
 
@@ -61,10 +61,10 @@ class Units:
 
 
 @asynccontextmanager
-async def units(name: str, site: SimpleSite, timeout: str = "2s") -> AsyncIterator[Units]:
+async def units(name: str, context: SimpleContext, timeout: str = "2s") -> AsyncIterator[Units]:
     """Three devices that have all been read once; the line is kept."""
     async with medium(name) as peer:
-        three = Units(peer, site, timeout)
+        three = Units(peer, context, timeout)
         for unit in (1, 2, 3):
             await three.until_read(unit)
         async with three.collectors[3].open() as samples:
@@ -75,7 +75,7 @@ async def units(name: str, site: SimpleSite, timeout: str = "2s") -> AsyncIterat
 @pytest.mark.parametrize("name", BEHIND)
 async def test_a_unit_the_gateway_does_not_reach(name: str) -> None:
     """0B takes its unit offline and no other; the connection stays, and the unit costs one request per probe."""
-    async with SimpleSite() as site, units(name, site) as three:
+    async with SimpleContext() as context, units(name, context) as three:
         opened = three.peer.opened
         three.peer.script = lambda ask: ask.exception(0x0B) if ask.unit == 2 else ask.truth()
         with pytest.raises(TransientError, match="gateway target device failed to respond"):
@@ -94,8 +94,8 @@ async def test_a_unit_the_gateway_does_not_reach(name: str) -> None:
 async def test_a_gateway_without_a_path() -> None:
     """0A takes all units behind it offline; while it backs off nobody is asked, then one request asks for all."""
     clock = Hasty()
-    async with SimpleSite(clock=clock) as site, medium("tcp") as peer:
-        three = Units(peer, site, "2s")
+    async with SimpleContext(clock=clock) as context, medium("tcp") as peer:
+        three = Units(peer, context, "2s")
         for unit in (1, 2, 3):
             assert await three.read(unit)
         peer.script = lambda ask: ask.exception(0x0A)
@@ -116,7 +116,7 @@ async def test_a_gateway_without_a_path() -> None:
 @pytest.mark.parametrize("name", BEHIND)
 async def test_a_dead_unit_costs_one_time_out_per_probe(name: str) -> None:
     """Once it is known to be dead, a unit gets one request per probe; its neighbours lose nothing but that time."""
-    async with SimpleSite() as site, units(name, site, "80ms") as three:
+    async with SimpleContext() as context, units(name, context, "80ms") as three:
         three.peer.script = lambda ask: None if ask.unit == 2 else ask.truth()
         with pytest.raises(TransientError, match="no answer from unit 2"):
             await three.read(2)
@@ -132,8 +132,8 @@ async def test_a_dead_unit_costs_one_time_out_per_probe(name: str) -> None:
 
 async def test_a_connection_that_is_cut_takes_all_of_them() -> None:
     """When the gateway itself is gone all its units are lost at once, and all come back with it."""
-    async with SimpleSite() as site, medium("tcp") as peer:
-        three = Units(peer, site, "60s")
+    async with SimpleContext() as context, medium("tcp") as peer:
+        three = Units(peer, context, "60s")
         async with three.collectors[1].open() as first, three.collectors[2].open() as second:
             for samples, unit in ((first, 1), (second, 2)):
                 await cycle(samples, three.configs[unit])

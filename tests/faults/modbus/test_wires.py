@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request
 from agent.core.errors import ConnectionLost
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import HEARTBEAT, MEDIA, Ask, Medium, medium, value
 from tests.integration.modbus.servers import device
 from tests.support.waiting import eventually
@@ -20,10 +20,10 @@ from tests.support.waiting import eventually
 FRAMED = [name for name, framing in MEDIA.items() if framing != "tcp"]
 
 
-def line(peer: Medium, site: SimpleSite, **workarounds: object) -> ModbusLine:
+def line(peer: Medium, context: SimpleContext, **workarounds: object) -> ModbusBus:
     config = device(peer.url, {"a": "holding:0"}, workarounds=workarounds, **peer.keys)
-    config.build("press", site)
-    return next(line for line in site.lines.values() if isinstance(line, ModbusLine))
+    config.build("press", context)
+    return next(line for line in context.buses.values() if isinstance(line, ModbusBus))
 
 
 def read(offset: int, count: int = 2, *, timeout: float = 2.0) -> Request:
@@ -35,7 +35,7 @@ def holds(reply: Reply, unit: int, offset: int, count: int = 2) -> bool:
     return (reply.data, reply.code) == (truth, 0)
 
 
-async def ready(shared: ModbusLine) -> None:
+async def ready(shared: ModbusBus) -> None:
     """Connected, however often it takes: a DTU dials in when it likes."""
 
     async def attempt() -> bool:
@@ -86,8 +86,8 @@ DAMAGED: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("kind", WRONG)
 async def test_a_wrong_reply_is_never_a_value(name: str, kind: str) -> None:
     """A reply that does not fit its request raises, and the requests after it get their own values."""
-    async with medium(name, WRONG[kind]) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, WRONG[kind]) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             reply = await outcome(shared.submit(1, read(20, timeout=0.05)))
@@ -102,8 +102,8 @@ async def test_a_wrong_reply_is_never_a_value(name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", DAMAGED)
 async def test_a_damaged_reply_is_never_a_value(name: str, kind: str) -> None:
     """What its checksum does not vouch for is thrown away, and the next request gets its own value."""
-    async with medium(name, lambda ask: DAMAGED[kind](ask.truth())) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, lambda ask: DAMAGED[kind](ask.truth())) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             with pytest.raises((BadReply, NoAnswer)):
@@ -116,8 +116,8 @@ async def test_a_damaged_reply_is_never_a_value(name: str, kind: str) -> None:
 async def test_a_late_reply_is_not_the_next_value(name: str) -> None:
     """M1: an answer that comes after its time-out is never taken for that of another request, nor shifts the rest."""
     held: list[bytes] = []
-    async with medium(name, lambda ask: held.append(ask.truth())) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, lambda ask: held.append(ask.truth())) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             with pytest.raises(NoAnswer):
@@ -139,8 +139,8 @@ async def test_a_device_that_is_one_answer_behind(name: str) -> None:
         behind.append(ask.truth())
         return behind.pop(0) if len(behind) > 1 else None
 
-    async with medium(name, previous) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, previous) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             for offset in range(100, 600, 100):
@@ -164,8 +164,8 @@ async def test_a_late_reply_does_not_disturb_a_neighbour(name: str) -> None:
             return None
         return held.pop() + ask.truth()
 
-    async with medium(name, late) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, late) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             with pytest.raises(NoAnswer):
@@ -180,8 +180,8 @@ async def test_a_late_reply_does_not_disturb_a_neighbour(name: str) -> None:
 async def test_whoever_gives_up_does_not_shift_the_others(name: str) -> None:
     """M13: a cancelled caller abandons its answer; the transaction ends, and the next caller gets its own value."""
     held: list[Ask] = []
-    async with medium(name, held.append) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, held.append) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             async with asyncio.TaskGroup() as group:
@@ -207,8 +207,8 @@ async def test_a_reply_in_pieces_is_one_reply(name: str) -> None:
         for byte in ask.truth():
             peer.say(bytes([byte]))
 
-    async with medium(name, drip) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, drip) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             assert holds(await shared.ask(1, read(20, 60)), 1, 20, 60)
@@ -217,8 +217,8 @@ async def test_a_reply_in_pieces_is_one_reply(name: str) -> None:
 @pytest.mark.parametrize("name", MEDIA)
 async def test_exceptions_arrive(name: str) -> None:
     """An exception is an answer: it comes with its code, and the line is in step afterwards."""
-    async with medium(name, lambda ask: ask.exception(0x0B)) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, lambda ask: ask.exception(0x0B)) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             assert (await shared.ask(9, read(20)))[:2] == (b"", 0x0B)
@@ -229,16 +229,16 @@ async def test_exceptions_arrive(name: str) -> None:
 @pytest.mark.parametrize("name", FRAMED)
 async def test_the_echo_of_a_two_wire_line(name: str) -> None:
     """With `echo` what is sent comes back before the answer; without it the echo is garbage, never a value."""
-    async with medium(name) as peer, SimpleSite() as site:
+    async with medium(name) as peer, SimpleContext() as context:
         peer.echo = True
-        shared = line(peer, site, echo=True)
+        shared = line(peer, context, echo=True)
         with shared.used():
             await ready(shared)
             for offset in (20, 30):
                 assert holds(await shared.ask(1, read(offset)), 1, offset)
-    async with medium(name) as peer, SimpleSite() as site:
+    async with medium(name) as peer, SimpleContext() as context:
         peer.echo = True
-        shared = line(peer, site)
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             with pytest.raises((BadReply, NoAnswer)):
@@ -252,8 +252,8 @@ async def test_a_device_that_answers_under_another_unit(name: str) -> None:
     def zero(ask: Ask) -> bytes:
         return ask.frame(ask.registers(value(1, ask.offset), value(1, ask.offset + 1)), unit=0)
 
-    async with medium(name, zero) as peer, SimpleSite() as site:
-        shared = line(peer, site, ignore_unit=True)
+    async with medium(name, zero) as peer, SimpleContext() as context:
+        shared = line(peer, context, ignore_unit=True)
         with shared.used():
             await ready(shared)
             assert holds(await shared.ask(1, read(20)), 1, 20)
@@ -268,8 +268,8 @@ async def test_heartbeats_are_thrown_away(name: str) -> None:
     def beating(ask: Ask) -> bytes:
         return HEARTBEAT + ask.truth() + HEARTBEAT
 
-    async with medium(name, beating) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, beating) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             for offset in range(20, 30):
@@ -305,8 +305,8 @@ async def test_no_wrong_value_under_random_failures(name: str, seed: int) -> Non
         return WRONG[rng.choice(list(WRONG))](ask)
 
     values = 0
-    async with medium(name, script) as peer, SimpleSite() as site:
-        shared = line(peer, site)
+    async with medium(name, script) as peer, SimpleContext() as context:
+        shared = line(peer, context)
         with shared.used():
             await ready(shared)
             for number in range(60):

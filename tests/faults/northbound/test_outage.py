@@ -101,13 +101,13 @@ async def test_dead_link_is_noticed_without_a_word(mosquitto, start_load, make_a
         cable.freeze()
         await offline(agent)
         await eventually(
-            lambda: any("did not answer" in one["reason"] for one in agent.events("route.offline")),
+            lambda: any("did not answer" in one["reason"] for one in agent.events("publisher.offline")),
             what="a CONNECT was given up, and is still under way",
         )
         await load.goes_on(0.5)
         cable.thaw()
         await consumer.heard(3, *load.devices)
-        assert agent.events("route.conflict") == []
+        assert agent.events("publisher.conflict") == []
         await all_arrived(agent, consumer)
         assert consumer.duplicates <= 20
 

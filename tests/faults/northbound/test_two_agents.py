@@ -16,13 +16,13 @@ async def test_conflict_is_said_once_by_each_and_nothing_merged(mosquitto, start
         other = make_agent(load, mosquitto.port, publisher="other")
         await one.start()
         await consumer.heard(3, *load.devices)
-        assert one.events("route.conflict") == []
+        assert one.events("publisher.conflict") == []
         await other.start()
-        [seen] = await eventually(lambda: one.events("route.conflict"))
+        [seen] = await eventually(lambda: one.events("publisher.conflict"))
         # the other hears of it when the one speaks next: its status is repeated, at the latest by a new connection
         await cable.cut()
         await cable.restore()
-        [heard] = await eventually(lambda: other.events("route.conflict"))
+        [heard] = await eventually(lambda: other.events("publisher.conflict"))
         assert seen["topic"] == heard["topic"] == "edge/agents/gw-test/status"
         assert seen["session"] != heard["session"]
         epochs = {agent: agent.events("outbox.opened")[0]["epoch"] for agent in (one, other)}
@@ -30,7 +30,7 @@ async def test_conflict_is_said_once_by_each_and_nothing_merged(mosquitto, start
         await eventually(lambda: {said.epoch for said in consumer.records[seen_before:]} == set(epochs.values()))
         assert await one.stop() == 0
         assert await other.stop() == 0
-        assert len(one.events("route.conflict")) == len(other.events("route.conflict")) == 1
+        assert len(one.events("publisher.conflict")) == len(other.events("publisher.conflict")) == 1
         assert consumer.two_faced == []
         await consumer.complete()
         assert "missing=0" in consumer.audit.line()

@@ -38,7 +38,7 @@ async def test_a_route_that_is_cut_off_leaves_the_agent_online(mosquitto, start_
         await caught_up(agent, "one")
         await consumer.heard(3, *load.devices)
         assert said(consumer) == "online"
-        assert agent.events("route.conflict") == []
+        assert agent.events("publisher.conflict") == []
         assert [(await route_of(agent, name))["conflict"] for name in ("one", "two")] == [None, None]
         assert consumer.lost_scans(SCAN) == []
         assert consumer.two_faced == []
@@ -49,7 +49,7 @@ async def test_a_route_that_is_cut_off_leaves_the_agent_online(mosquitto, start_
 
         stranger = make_agent(load, mosquitto.port, publisher="three", devices=["dev-2"])
         await stranger.start()
-        await eventually(lambda: len(agent.events("route.conflict")) == 2, what="each route has seen the stranger")
+        await eventually(lambda: len(agent.events("publisher.conflict")) == 2, what="each route has seen the stranger")
         assert await stranger.stop() == 0
         assert await agent.stop() == 0
         assert said(consumer) == "offline"

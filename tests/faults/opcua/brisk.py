@@ -9,7 +9,7 @@ from agent.cli import main
 from agent.collectors.opcua import collector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.plan import Pace
-from agent.core.ports import Site
+from agent.core.ports import BuildContext
 
 PACE = Pace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1.0, history=0.2, close=1.0)
 
@@ -17,8 +17,8 @@ PACE = Pace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1
 class BriskCollector(collector.OpcUaCollector):
     """`OpcUaConfig.build` finds it under the name of the other."""
 
-    def __init__(self, name: str, config: OpcUaConfig, site: Site) -> None:
-        super().__init__(name, config, site, PACE)
+    def __init__(self, name: str, config: OpcUaConfig, context: BuildContext) -> None:
+        super().__init__(name, config, context, PACE)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ async def test_clock_set_back_while_all_is_well(mosquitto, start_load, make_agen
         faketime.set(-HOUR)
         await eventually(lambda: agent.events("agent.clock_stepped"))
         before = len(messages)
-        await eventually(lambda: len(agent.events("route.online")) == 2)
+        await eventually(lambda: len(agent.events("publisher.online")) == 2)
         await consumer.heard(10, *load.devices)
         now = time.time() * 1000 - HOUR * 1000
         await all_arrived(agent, consumer)

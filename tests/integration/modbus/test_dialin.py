@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.config import ModbusConfig
 from agent.collectors.modbus.dialin import Caller, DialIn
-from agent.collectors.modbus.line import ModbusLine
 from agent.collectors.modbus.transaction import Request
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import Ask, Medium, value
 from tests.integration.modbus.reading import cycle
 from tests.integration.modbus.servers import device
@@ -76,9 +76,9 @@ def behind(port: int, registration: str | None, unit: int = 1, **keys: object) -
 async def test_several_at_one_port() -> None:
     """Two DTUs at one port are told apart by what they say first; devices behind one share its connection."""
     port = free_port()
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         configs = [behind(port, "A-1", 1), behind(port, "A-1", 2), behind(port, "0x010203", 3)]
-        collectors = [config.build(f"d{number}", site) for number, config in enumerate(configs)]
+        collectors = [config.build(f"d{number}", context) for number, config in enumerate(configs)]
         async with dialled(port, b"\1\2\3", b"A-1") as (third, first):
             for config, collector in zip(configs, collectors, strict=True):
 
@@ -92,7 +92,7 @@ async def test_several_at_one_port() -> None:
                 assert await eventually(attempt) == value(config.unit_id, 7)
             assert {ask.unit for ask in first.medium.asked} == {1, 2}
             assert {ask.unit for ask in third.medium.asked} == {3}
-    assert len(site.lines) == 3  # the port, and two lines
+    assert len(context.buses) == 3  # the port, and two lines
 
 
 def test_uvloop_carries_it_too() -> None:
@@ -112,8 +112,8 @@ def test_uvloop_carries_it_too() -> None:
 async def test_nobody_has_dialled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the DTU dials in its devices are offline, and the reason says who is missing."""
     monkeypatch.setattr("agent.collectors.modbus.transports.CONNECT_SECONDS", 0.05)
-    async with SimpleSite() as site:
-        collector = behind(free_port(), "A-1").build("press", site)
+    async with SimpleContext() as context:
+        collector = behind(free_port(), "A-1").build("press", context)
         with pytest.raises(ConnectionLost, match="DTU 'A-1' has not dialled in"):
             async with collector.open():
                 pass
@@ -122,9 +122,9 @@ async def test_nobody_has_dialled_in(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_strangers_are_sent_away() -> None:
     """Who says something nobody expects is hung up on, and the DTU that is expected is not disturbed."""
     port = free_port()
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         config = behind(port, "A-1")
-        collector = config.build("press", site)
+        collector = config.build("press", context)
         async with dialled(port, b"GET / HTTP/1.1\r\n\r\n", b"A-2", b"A-1") as (browser, other, _):
             await eventually(lambda: browser.over and other.over)
             async with collector.open() as samples:
@@ -140,9 +140,9 @@ def test_nobody_is_let_in_before_and_after() -> None:
 async def test_a_dtu_that_comes_again_replaces_itself() -> None:
     """When a DTU dials in anew its old connection is dropped, and the next request goes over the new one."""
     port = free_port()
-    async with SimpleSite() as site:
-        behind(port, "A-1").build("press", site)
-        shared = next(line for line in site.lines.values() if isinstance(line, ModbusLine))
+    async with SimpleContext() as context:
+        behind(port, "A-1").build("press", context)
+        shared = next(line for line in context.buses.values() if isinstance(line, ModbusBus))
         request = Request(3, 7, 1, 60.0)
         with shared.used():
             async with dialled(port, b"A-1") as (old,):
@@ -168,8 +168,8 @@ async def test_a_dtu_that_comes_again_replaces_itself() -> None:
 async def test_whoever_comes() -> None:
     """Without a registration the DTU need not say anything."""
     port = free_port()
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         config = behind(port, None)
-        collector = config.build("press", site)
+        collector = config.build("press", context)
         async with dialled(port, b""), collector.open() as samples:
             assert (await cycle(samples, config))["a"].value == value(1, 7)

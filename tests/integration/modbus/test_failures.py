@@ -9,7 +9,7 @@ from pymodbus.constants import ExcCodes
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Sample
 from agent.telemetry.metrics import READ_ERRORS, REQUESTS
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import Said, cycle, said, take
 from tests.integration.modbus.servers import Ask, device, plant, scripted
 from tests.support.clock import Hasty
@@ -25,18 +25,18 @@ def requests(name: str) -> float:
 
 async def test_one_illegal_register_costs_one_tag() -> None:
     """In a merged block with an illegal register exactly the tags on it are bad, with code and reason, at once."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         running.memory.illegal = {("holding", 13), ("holding", 14), ("input", 0)}
         tags: dict[str, object] = {f"h{offset}": f"holding:{offset}" for offset in range(40)}
         tags |= {"i0": "input:0", "i1": "input:1"}
         tags["wide"] = {"address": "holding:40", "type": "uint64"}
         config = device(running.url, tags)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             first = await cycle(samples, config)
             asked = len(running.memory.asked)
             second = await cycle(samples, config)
             assert len(running.memory.asked) - asked == 3  # 0..12, 15..43, input 1: nothing is tried again
-            assert site.notes["press", "modbus"]["quarantined"] == {  # type: ignore[index]
+            assert context.notes["press", "modbus"]["quarantined"] == {  # type: ignore[index]
                 "h13": "illegal data address", "h14": "illegal data address", "i0": "illegal data address",
             }  # fmt: skip
     for found in (first, second):
@@ -47,9 +47,9 @@ async def test_one_illegal_register_costs_one_tag() -> None:
 
 async def test_an_address_beyond_the_end_is_refused_by_a_real_server() -> None:
     """A register the server does not have at all is treated the same."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         config = device(running.url, {"last": "holding:1999", "none": "holding:2000"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
     assert found["last"].code == "Good"
     assert found["none"] == Said(None, ILLEGAL, "illegal data address")
@@ -57,10 +57,10 @@ async def test_an_address_beyond_the_end_is_refused_by_a_real_server() -> None:
 
 async def test_a_device_that_takes_less_than_it_should() -> None:
     """A block refused as too large (03) is split until it fits, and no tag stays bad."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         running.memory.largest = 20
         config = device(running.url, {f"h{offset}": f"holding:{offset}" for offset in range(60)})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
             running.memory.asked.clear()
             again = await cycle(samples, config)
@@ -71,24 +71,24 @@ async def test_a_device_that_takes_less_than_it_should() -> None:
 
 async def test_a_hole_that_cannot_be_bridged_is_remembered() -> None:
     """Where max_gap bridges a register that is not there, all tags are read, and the next scan does not try again."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         running.memory.illegal = {("holding", 3)}
         config = device(running.url, {"a": "holding:0", "b": "holding:5", "c": "holding:6"}, max_gap=10)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             assert {what.code for what in (await cycle(samples, config)).values()} == {"Good"}
             running.memory.asked.clear()
             assert {what.code for what in (await cycle(samples, config)).values()} == {"Good"}
             assert running.memory.asked[:2] == [(1, 3, 0, 1), (1, 3, 5, 2)]
-            assert site.notes["press", "modbus"]["quarantined"] == {}  # type: ignore[index]
+            assert context.notes["press", "modbus"]["quarantined"] == {}  # type: ignore[index]
 
 
 async def test_quarantined_tags_are_probed_and_come_back() -> None:
     """A minute later a refused tag is asked for alone; once the device has it, it is read with its neighbours again."""
     clock = Hasty()
-    async with plant() as running, SimpleSite(clock=clock) as site:
+    async with plant() as running, SimpleContext(clock=clock) as context:
         running.memory.illegal = {("holding", 1)}
         config = device(running.url, {"a": "holding:0", "b": "holding:1", "c": "holding:2"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             assert (await cycle(samples, config))["b"].code == ILLEGAL
             clock.skip(PROBE_SECONDS)
             running.memory.asked.clear()
@@ -109,17 +109,17 @@ async def test_quarantined_tags_are_probed_and_come_back() -> None:
 
 async def test_a_device_that_refuses_everything_is_not_learned_from() -> None:
     """While it boots all tags are bad; afterwards all are read at once, none is in quarantine."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         running.memory.refuse_all = ExcCodes.ILLEGAL_ADDRESS
         config = device(running.url, {f"h{offset}": f"holding:{offset}" for offset in range(8)})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(3):
                 assert {what.code for what in (await cycle(samples, config)).values()} == {ILLEGAL}
             assert len(running.memory.asked) <= 15 + 3  # split once, then only looked at
             running.memory.refuse_all = None
             found = await cycle(samples, config)
             assert {what.code for what in found.values()} == {"Good"}
-            assert site.notes["press", "modbus"]["quarantined"] == {}  # type: ignore[index]
+            assert context.notes["press", "modbus"]["quarantined"] == {}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ async def test_exceptions_become_quality(code: int, status: str, reason: str) ->
         return ask.exception(code) if ask.function == 4 else ask.truth()
 
     before = READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}")._value.get()
-    async with scripted(script) as server, SimpleSite() as site:
+    async with scripted(script) as server, SimpleContext() as context:
         config = device(server.url, {"good": "holding:7", "bad": "input:7"})
-        async with config.build(f"d{code}", site).open() as samples:
+        async with config.build(f"d{code}", context).open() as samples:
             found = await cycle(samples, config)
     assert found == {"good": Said(7, "Good"), "bad": Said(None, status, reason)}
     assert READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}")._value.get() > before
@@ -156,9 +156,9 @@ async def test_an_unsupported_function_is_not_tried_again() -> None:
     def script(ask: Ask) -> bytes:
         return ask.exception(1) if ask.function == 4 else ask.truth()
 
-    async with scripted(script) as server, SimpleSite(clock=(clock := Hasty())) as site:
+    async with scripted(script) as server, SimpleContext(clock=(clock := Hasty())) as context:
         config = device(server.url, {"good": "holding:7", "bad": "input:7"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(3):
                 assert (await cycle(samples, config))["bad"].code == "BadNotSupported"
                 clock.skip(PROBE_SECONDS)
@@ -176,9 +176,9 @@ async def test_a_busy_device_is_asked_again() -> None:
         return ask.truth()
 
     clock = Impatient()
-    async with scripted(script) as server, SimpleSite(clock=clock) as site:
+    async with scripted(script) as server, SimpleContext(clock=clock) as context:
         config = device(server.url, {"late": "holding:7", "never": "input:7"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
     assert found["late"] == Said(7, "Good")
     assert found["never"] == Said(None, "BadServerTooBusy", "device busy")
@@ -200,12 +200,12 @@ async def drain(samples: AsyncIterator[Sample]) -> None:
 
 async def test_a_dead_unit_is_offline_and_its_neighbour_is_not() -> None:
     """A unit that does not answer raises after at most two time-outs; the other unit on the line reads on."""
-    async with plant(1) as running, SimpleSite() as site:
+    async with plant(1) as running, SimpleContext() as context:
         alive = device(running.url, {"a": "holding:0"}, unit_id=1)
         dead = device(running.url, {f"t{n}": f"holding:{n * 10}" for n in range(9)}, unit_id=9, timeout="100ms")
         before = requests("dead")
-        collector = dead.build("dead", site)
-        async with alive.build("alive", site).open() as samples:
+        collector = dead.build("dead", context)
+        async with alive.build("alive", context).open() as samples:
 
             async def attempt() -> None:
                 async with collector.open() as silent:
@@ -229,9 +229,9 @@ async def test_a_unit_that_comes_back_is_read() -> None:
     def script(ask: Ask) -> bytes | None:
         return None if silent else ask.truth()
 
-    async with scripted(script) as server, SimpleSite() as site:
+    async with scripted(script) as server, SimpleContext() as context:
         config = device(server.url, {"a": "holding:3", "b": "holding:9"}, timeout="200ms")
-        collector = config.build("press", site)
+        collector = config.build("press", context)
 
         async def attempt() -> dict[str, Said]:
             async with collector.open() as samples:
@@ -251,9 +251,9 @@ async def test_one_silent_block_makes_its_tags_bad() -> None:
     def script(ask: Ask) -> bytes | None:
         return None if ask.offset == 50 else ask.truth()
 
-    async with scripted(script) as server, SimpleSite() as site:
+    async with scripted(script) as server, SimpleContext() as context:
         config = device(server.url, {"a": "holding:0", "mute": "holding:50", "z": "holding:99"}, timeout="300ms")
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             first = await take(samples)
             assert said(config, first) == {"a": Said(0, "Good")}
             later = [first]
@@ -268,9 +268,9 @@ async def test_one_silent_block_makes_its_tags_bad() -> None:
 
 async def test_a_gateway_that_cannot_reach_the_unit() -> None:
     """Exception 0B on everything takes the unit offline, and the connection stays."""
-    async with scripted(lambda ask: ask.exception(0x0B)) as server, SimpleSite() as site:
+    async with scripted(lambda ask: ask.exception(0x0B)) as server, SimpleContext() as context:
         config = device(server.url, {"a": "holding:0", "b": "holding:9"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             with pytest.raises(TransientError, match="gateway target"):
                 await take(samples)
             assert len(server.peers) == 1
@@ -278,9 +278,9 @@ async def test_a_gateway_that_cannot_reach_the_unit() -> None:
 
 async def test_a_server_gone_and_back() -> None:
     """When the server goes away iterating raises ConnectionLost; entering does, too, until it is back."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         config = device(running.url, {"a": "holding:0"})
-        collector = config.build("press", site)
+        collector = config.build("press", context)
         async with collector.open() as samples:
             await cycle(samples, config)
             await running.down()
@@ -297,9 +297,9 @@ async def test_a_server_gone_and_back() -> None:
 
 async def test_a_connection_closed_while_idle_is_made_again() -> None:
     """A device that closes idle connections is not offline: the next request opens a new one."""
-    async with scripted() as server, SimpleSite() as site:
+    async with scripted() as server, SimpleContext() as context:
         config = device(server.url, {"a": "holding:4"}, interval="100ms")
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             await cycle(samples, config)
             server.peers[0].close()
             assert await cycle(samples, config) == {"a": Said(4, "Good")}
@@ -309,14 +309,14 @@ async def test_a_connection_closed_while_idle_is_made_again() -> None:
 async def test_a_slow_device_skips_cycles() -> None:
     """A device slower than its interval: cycles are skipped and counted, times are those of the answers."""
     clock = Hasty()
-    async with plant() as running, SimpleSite(clock=clock) as site:
+    async with plant() as running, SimpleContext(clock=clock) as context:
         release = asyncio.Semaphore(0)
 
         async def wait() -> None:
             await release.acquire()
 
         config = device(running.url, {"a": "holding:0"}, interval="50ms", timeout="5s")
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             await take(samples)
             running.memory.gate = wait
             async with asyncio.TaskGroup() as group:

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from agent.core.errors import ConnectionLost
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import Memory, device, plant
 from tests.support.registers import FORMATS, ORDERS, registers_of
@@ -59,9 +59,9 @@ async def test_five_hundred_tags_of_every_kind() -> None:
                 size = len(words)
         tags[name] = tag
         at[area] = offset + size
-    async with plant(values=values) as running, SimpleSite() as site:
+    async with plant(values=values) as running, SimpleContext() as context:
         config = device(running.url, tags, max_registers=50, max_bits=30, max_gap=1)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(2):
                 found = await cycle(samples, config)
                 assert {name: said.value for name, said in found.items()} == truth
@@ -71,11 +71,11 @@ async def test_five_hundred_tags_of_every_kind() -> None:
 
 async def test_tuples_of_tags_stay() -> None:
     """An answer carries the same tuple of tags on every scan."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         config = device(
             running.url, {"a": "holding:0", "b": "holding:7", "c": {"address": "coil:0", "interval": "40ms"}}
         )
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             taken = [await take(samples) for _ in range(6)]
     tuples = {answer.tags: set[int]() for sample in taken for answer in sample.answers}
     for sample in taken:
@@ -86,7 +86,7 @@ async def test_tuples_of_tags_stay() -> None:
 
 async def test_groups_due_together_make_one_sample() -> None:
     """Each group is read at its own interval; where ticks meet, one sample holds all; `once` is read once."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         tags: dict[str, object] = {
             "fast": "holding:0",
             "slow": {"address": "holding:1", "interval": "60ms"},
@@ -94,7 +94,7 @@ async def test_groups_due_together_make_one_sample() -> None:
             "off": {"address": "holding:3", "enabled": False},
         }
         config = device(running.url, tags)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             groups: list[list[int]] = []
             while not ([0, 1] in groups and [0] in groups):
                 sample = await take(samples)
@@ -106,24 +106,24 @@ async def test_groups_due_together_make_one_sample() -> None:
 
 async def test_two_units_share_one_connection() -> None:
     """Devices behind the same host and port use one connection, and each gets its own unit's values."""
-    async with plant(1, 2) as running, SimpleSite() as site:
+    async with plant(1, 2) as running, SimpleContext() as context:
         first = device(running.url, {"a": "holding:5"}, unit_id=1)
         second = device(running.url, {"a": "holding:5"}, unit_id=2)
-        collectors = first.build("one", site), second.build("two", site)
+        collectors = first.build("one", context), second.build("two", context)
         async with collectors[0].open() as ones, collectors[1].open() as twos:
             for _ in range(3):
                 assert (await cycle(ones, first))["a"].value == running.values[1]["holding"][5]
                 assert (await cycle(twos, second))["a"].value == running.values[2]["holding"][5]
             assert running.connections == 1
-            assert len(site.lines) == 1
+            assert len(context.buses) == 1
 
 
 async def test_a_bad_text_is_uncertain() -> None:
     """A string that is no UTF-8 is said with replacements and the status for doubtful data."""
     values = {area: [0xFFFF] * 4 for area in ("holding", "input")} | {"coil": [0] * 16, "discrete": [0] * 16}
-    async with plant(values=values) as running, SimpleSite() as site:
+    async with plant(values=values) as running, SimpleContext() as context:
         config = device(running.url, {"s": {"address": "holding:0", "type": "string", "length": 2}, "n": "holding:1"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
     assert found["s"] == Said("\ufffd\ufffd", "UncertainDataSubNormal", "text is not valid UTF-8")
     assert found["n"] == Said(0xFFFF, "Good")
@@ -133,8 +133,8 @@ async def test_a_device_without_tags_is_watched() -> None:
     """With nothing to poll, a lost connection is seen all the same."""
     async with (
         plant() as running,
-        SimpleSite() as site,
-        device(running.url, {}).build("empty", site).open() as samples,
+        SimpleContext() as context,
+        device(running.url, {}).build("empty", context).open() as samples,
     ):
         await running.down()
         with pytest.raises(ConnectionLost):
@@ -143,15 +143,15 @@ async def test_a_device_without_tags_is_watched() -> None:
 
 async def test_notes_say_what_is_asked() -> None:
     """The image learns the blocks a device is asked for, and forgets them when it is left."""
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         config = device(running.url, {"a": "holding:0", "b": "holding:1", "c": "coil:4"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             await take(samples)
-            note = site.notes["press", "modbus"]
+            note = context.notes["press", "modbus"]
             assert note == {
                 "line": running.url.removeprefix("tcp://"),
                 "unit": 1,
                 "blocks": ["coil:4+1", "holding:0+2"],
                 "quarantined": {},
             }
-        assert not site.notes
+        assert not context.notes

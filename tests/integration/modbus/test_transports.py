@@ -15,7 +15,7 @@ import pytest
 
 from agent.collectors.modbus.config import ModbusConfig
 from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.independent import Bus, cable, libmodbus, library, port_of
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import device, pattern
@@ -50,9 +50,9 @@ def check(found: dict[str, Said], unit: int = 1) -> None:
 
 async def read(config: ModbusConfig) -> dict[str, Said]:
     """One cycle of a device, or its error."""
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         try:
-            async with config.build("press", site).open() as samples:
+            async with config.build("press", context).open() as samples:
                 return await cycle(samples, config)
         except AgentError as error:
             fault = error
@@ -168,21 +168,21 @@ async def test_three_devices_on_a_bus_one_of_them_dead() -> None:
         async with (
             library("serial rtu", 1, path=bus.taps[0]),
             library("serial rtu", 3, path=bus.taps[1]),
-            SimpleSite() as site,
+            SimpleContext() as context,
         ):
             url = f"serial://{bus.master}"
             tags: dict[str, object] = {"a": "holding:5", "b": {"address": "input:9", "type": "uint32"}}
             keys = {"interval": "50ms", "timeout": "150ms"}
             devices = {unit: device(url, tags, unit_id=unit, **keys) for unit in (1, 2, 3)}
-            dead = devices[2].build("dead", site)
+            dead = devices[2].build("dead", context)
 
             async def attempt() -> None:
                 async with dead.open() as samples:
                     await take(samples)
 
             async with (
-                devices[1].build("one", site).open() as first,
-                devices[3].build("three", site).open() as third,
+                devices[1].build("one", context).open() as first,
+                devices[3].build("three", context).open() as third,
             ):
                 for _ in range(3):
                     with pytest.raises(TransientError, match="no answer from unit 2"):
@@ -193,16 +193,16 @@ async def test_three_devices_on_a_bus_one_of_them_dead() -> None:
                             "a": Said(held["holding"][5], "Good"),
                             "b": Said(held["input"][9] << 16 | held["input"][10], "Good"),
                         }
-            assert len(site.lines) == 1
+            assert len(context.buses) == 1
     finally:
         bus.close()
 
 
 async def test_an_adapter_unplugged_and_plugged_in_again(tmp_path: Path) -> None:
     """When its port vanishes the line is lost; it is opened again under the same path."""
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         config = device(f"serial://{tmp_path / 'ttyA'}", {"a": "holding:5"}, timeout="1s")
-        collector = config.build("press", site)
+        collector = config.build("press", context)
         async with cable(tmp_path) as (_, theirs), libmodbus("rtu", str(theirs), "1"):
             opened = collector.open()
             samples = await opened.__aenter__()
@@ -232,7 +232,7 @@ async def test_an_adapter_unplugged_and_plugged_in_again(tmp_path: Path) -> None
 
 async def test_a_port_belongs_to_one(tmp_path: Path) -> None:
     """A port that another program has open is not shared with it."""
-    async with cable(tmp_path) as (ours, _), SimpleSite() as first, SimpleSite() as second:
+    async with cable(tmp_path) as (ours, _), SimpleContext() as first, SimpleContext() as second:
         config = device(f"serial://{ours}", {"a": "holding:5"})
         async with config.build("press", first).open():
             with pytest.raises(ConnectionLost, match="another program has it open"):
@@ -268,8 +268,8 @@ async def test_opening_a_port_does_not_block_the_loop(monkeypatch: pytest.Monkey
         raise ConnectionLost("slow")
 
     monkeypatch.setattr("agent.collectors.modbus.dial._open", slow)
-    async with SimpleSite() as site:
-        collector = device("serial:///dev/ttySLOW", {"a": "holding:0"}).build("press", site)
+    async with SimpleContext() as context:
+        collector = device("serial:///dev/ttySLOW", {"a": "holding:0"}).build("press", context)
 
         async def attempt() -> None:
             async with collector.open():

@@ -8,22 +8,22 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
 from agent.collectors.modbus.wire import connect_tcp
 from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import Ask, Scripted, device, scripted
 from tests.support.waiting import eventually
 
 
-def line(server: Scripted, site: SimpleSite) -> ModbusLine:
-    def make() -> ModbusLine:
-        return ModbusLine("line", lambda: connect_tcp("127.0.0.1", server.port, 5.0), SystemClock())
+def line(server: Scripted, context: SimpleContext) -> ModbusBus:
+    def make() -> ModbusBus:
+        return ModbusBus("line", lambda: connect_tcp("127.0.0.1", server.port, 5.0), SystemClock())
 
-    found: ModbusLine = site.line("line", make)
+    found: ModbusBus = context.bus("line", make)
     return found
 
 
@@ -54,8 +54,8 @@ WRONG: dict[str, Callable[[Ask], bytes]] = {
 @pytest.mark.parametrize("kind", WRONG)
 async def test_a_wrong_reply_is_never_a_value(kind: str) -> None:
     """A reply that does not fit its request raises, and the request after it gets its own value."""
-    async with scripted(WRONG[kind]) as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted(WRONG[kind]) as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             with pytest.raises((BadReply, NoAnswer)):
                 await shared.ask(1, read(20))
@@ -71,14 +71,14 @@ async def test_a_wrong_reply_costs_its_block_only(kind: str) -> None:
     def script(ask: Ask) -> bytes:
         return WRONG[kind](ask) if ask.offset == 20 else ask.truth()
 
-    async with scripted(script) as server, SimpleSite() as site:
+    async with scripted(script) as server, SimpleContext() as context:
         tags: dict[str, object] = {
             "a": "holding:3",
             "x": {"address": "holding:20", "type": "uint32"},
             "z": "holding:40",
         }
         config = device(server.url, tags, timeout="2s")
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(2):
                 found = await cycle(samples, config)
                 assert (found["a"], found["z"]) == (Said(3, "Good"), Said(40, "Good"))
@@ -93,8 +93,8 @@ async def test_a_late_reply_is_not_the_next_value() -> None:
     def hold(ask: Ask) -> None:
         held.append(ask.truth())
 
-    async with scripted(hold) as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted(hold) as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             for offset in (10, 20):
                 with pytest.raises(NoAnswer, match="no answer from unit 1"):
@@ -113,8 +113,8 @@ async def test_a_late_reply_is_not_the_next_value() -> None:
 
 async def test_half_a_reply_does_not_spoil_the_next() -> None:
     """When a time-out leaves half a reply behind, the connection is made anew: its rest would come as a header."""
-    async with scripted(lambda ask: ask.truth()[:9]) as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted(lambda ask: ask.truth()[:9]) as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             with pytest.raises(NoAnswer):
                 await shared.ask(1, read(20, timeout=0.05))
@@ -125,8 +125,8 @@ async def test_half_a_reply_does_not_spoil_the_next() -> None:
 
 async def test_something_nobody_asked_for_closes_the_connection() -> None:
     """Bytes between two requests that are no late reply: the stream is not trusted any more."""
-    async with scripted() as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted() as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             await shared.ask(1, read(20))
             server.say(b"\0\0\0\0\0\0\0\0\0\0")
@@ -137,8 +137,8 @@ async def test_something_nobody_asked_for_closes_the_connection() -> None:
 
 async def test_the_line_is_fair_between_units() -> None:
     """A unit with many requests waiting does not keep another one from its turn."""
-    async with scripted() as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted() as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             await shared.ready()
             async with asyncio.TaskGroup() as group:
@@ -159,8 +159,8 @@ async def test_closing_in_flight_is_a_lost_connection() -> None:
     def hang_up(ask: Ask) -> None:
         server.peers[-1].close()
 
-    async with scripted(hang_up) as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted(hang_up) as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             async with asyncio.timeout(5):
                 with pytest.raises(ConnectionLost, match="closed by the peer"):
@@ -170,8 +170,8 @@ async def test_closing_in_flight_is_a_lost_connection() -> None:
 async def test_a_line_that_stops_answers_all_who_wait() -> None:
     """Nobody waits for ever on a line that is stopped in the middle of a transaction."""
     async with scripted(lambda _: None) as server:
-        async with SimpleSite() as site:
-            shared = line(server, site)
+        async with SimpleContext() as context:
+            shared = line(server, context)
             waiting = [shared.submit(unit, read(1, timeout=60)) for unit in (1, 2, 1)]
             await eventually(lambda: server.asked)
         for answer in waiting:
@@ -182,8 +182,8 @@ async def test_a_line_that_stops_answers_all_who_wait() -> None:
 
 async def test_a_connection_that_never_answers_is_made_anew() -> None:
     """After three silences in a row, of whatever unit, the connection itself is doubted."""
-    async with scripted(lambda _: None) as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted(lambda _: None) as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             for unit in (1, 2, 1):
                 with pytest.raises(NoAnswer):
@@ -195,9 +195,9 @@ async def test_a_connection_that_never_answers_is_made_anew() -> None:
 
 async def test_everything_wrong_takes_the_device_offline() -> None:
     """A peer that answers nothing but garbage is no device: iterating raises, and says why."""
-    async with scripted(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as server, SimpleSite() as site:
+    async with scripted(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as server, SimpleContext() as context:
         config = device(server.url, {"a": "holding:3", "b": "holding:30"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             with pytest.raises(TransientError, match="no Modbus header"):
                 await take(samples)
 
@@ -212,8 +212,8 @@ async def test_a_reply_filled_up_with_another_is_no_value() -> None:
     def cut(ask: Ask) -> bytes:
         return ask.truth()[:-4] + held[0]
 
-    async with scripted(hold) as server, SimpleSite() as site:
-        shared = line(server, site)
+    async with scripted(hold) as server, SimpleContext() as context:
+        shared = line(server, context)
         with shared.used():
             with pytest.raises(NoAnswer):
                 await shared.ask(1, read(20, timeout=0.02))

@@ -7,7 +7,7 @@ import pytest
 from agent.core.errors import TransientError
 from agent.core.flow import Sample
 from agent.telemetry.metrics import SCAN_PERIOD
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import Said, cycle, said, take
 from tests.integration.modbus.servers import device, scripted
 from tests.integration.modbus_values.plc import Bench, Plc
@@ -24,12 +24,12 @@ async def test_what_was_learned_is_said_once_and_may_be_pasted(capsys: pytest.Ca
     """The status shows what must never be read; a device so configured is read without a single refusal."""
     plc = Plc()
     plc.missing = {20, 21, 40}
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, WIDE)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(4):
                 await cycle(samples, config)
-            note = site.notes["press", "modbus"]
+            note = context.notes["press", "modbus"]
             assert isinstance(note, dict)
             assert note["learned"] == {
                 "never_read": ["holding:20-21", "holding:40"],
@@ -40,7 +40,7 @@ async def test_what_was_learned_is_said_once_and_may_be_pasted(capsys: pytest.Ca
         assert sum("modbus.learned" in line for line in lines) == 1
         plc.asked.clear()
         taught = device(server.url, WIDE, never_read=["holding:20-21", "holding:40"])
-        async with taught.build("press", site).open() as samples:
+        async with taught.build("press", context).open() as samples:
             found = await cycle(samples, taught)
             await cycle(samples, taught)
     assert not any(touched in range(first, first + count) for _, first, count in plc.asked for touched in plc.missing)
@@ -52,9 +52,9 @@ async def test_on_a_slow_bus_the_search_is_spread_over_cycles() -> None:
     clock = Bench(cost=0.15)
     plc = Plc(clock)
     plc.missing = {3, 17, 40, 41, 63}
-    async with scripted(plc) as server, SimpleSite(clock=clock) as site:
+    async with scripted(plc) as server, SimpleContext(clock=clock) as context:
         config = device(server.url, WIDE | {"good": "coil:0"}, interval="1s")
-        async with config.build("meter", site).open() as samples:
+        async with config.build("meter", context).open() as samples:
             start, cycles, skipped, most, expected = clock.monotonic(), 0, 0, 0, 64 - len(plc.missing) + 1
             while most < expected:
                 before = len(plc.asked)
@@ -80,9 +80,9 @@ async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
     plc.mute = {5}
     tags: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(8)}
     tags["good"] = "coil:0"
-    async with scripted(plc) as server, SimpleSite(clock=clock) as site:
+    async with scripted(plc) as server, SimpleContext(clock=clock) as context:
         config = device(server.url, tags, interval="1s", timeout="40ms")
-        async with config.build("meter", site).open() as samples:
+        async with config.build("meter", context).open() as samples:
             cycles, found = 0, set[int]()
             while len(found) < 8:
                 found |= good(await take(samples))
@@ -115,9 +115,9 @@ async def test_two_mute_blocks_do_not_keep_a_device_offline() -> None:
         "d": "input:50",
         "x": "holding:60",
     }
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, tags, timeout="40ms", never_read=["holding:60"])
-        collector = config.build("press", site)
+        collector = config.build("press", context)
         for _ in range(3):
             with pytest.raises(TransientError, match="no answer"):
                 async with collector.open() as samples:
@@ -137,9 +137,9 @@ async def test_other_tags_flow_while_a_large_block_is_searched() -> None:
     """Within the cycle that meets the refusal, and in every later one, tags of other blocks are read."""
     plc = Plc()
     plc.missing = {63}
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, WIDE | {"good": "coil:0"})
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(5):
                 found = await cycle(samples, config)
                 assert found["good"].code == "Good"
@@ -169,9 +169,9 @@ async def test_whatever_a_device_refuses_no_value_is_wrong(seed: int) -> None:
             truth[f"t{number}"] = {"uint32": offset << 16 | offset + 1, "list": [*range(offset, offset + 4)]}.get(
                 kind, offset
             )
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, tags, max_gap=rng.choice([0, 3, 20]), max_registers=rng.choice([60, 125]))
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             single = {name for name, tag in config.tags.items() if tag.together is None}
             found: dict[str, object] = {}
             cycles = 0

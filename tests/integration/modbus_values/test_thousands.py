@@ -5,7 +5,7 @@ from pathlib import Path
 from agent.collectors.modbus.config import ModbusConfig
 from agent.config.loader import load
 from agent.normalize import compile_normalizer
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import take
 from tests.integration.modbus.servers import Plant, pattern, plant
 
@@ -55,18 +55,18 @@ def written(folder: Path, running: Plant, text: str) -> Path:
 async def test_thousands_of_tags_from_a_table(tmp_path: Path) -> None:
     """5,000 tags of a CSV each arrive under their own name with their own value, in as few requests as there can be."""
     text, truth = table()
-    async with plant() as running, SimpleSite() as site:
+    async with plant() as running, SimpleContext() as context:
         config = load(written(tmp_path, running, text), {}).config.devices["press"]
         assert isinstance(config, ModbusConfig)
-        normalize = compile_normalizer("press", config.tag_table, cat=lambda: 1, clock=site.clock)
+        normalize = compile_normalizer("press", config.tag_table, cat=lambda: 1, clock=context.clock)
         said: dict[str, object] = {}
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             while len(said) < TAGS:
                 batch = normalize(await take(samples, 20.0))
                 for reading in batch.readings if batch is not None else ():
                     assert reading.quality == "good"
                     said[reading.tag] = reading.value
-            note = site.notes["press", "modbus"]
+            note = context.notes["press", "modbus"]
         assert said == truth
         assert isinstance(note, dict)
         registers = [block for block in note["blocks"] if block.startswith(("holding", "input"))]

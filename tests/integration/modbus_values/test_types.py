@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 
 from agent.normalize import compile_normalizer
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import device, plant, scripted
 from tests.integration.modbus_values.plc import Plc
@@ -44,9 +44,9 @@ async def test_every_type_from_a_real_server() -> None:
     for name, (tag, registers, _) in KINDS.items():
         tags[name] = {"address": f"holding:{len(values['holding'])}"} | tag
         values["holding"] += registers
-    async with plant(values=values) as running, SimpleSite() as site:
+    async with plant(values=values) as running, SimpleContext() as context:
         config = device(running.url, tags)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
         assert running.memory.asked[1] == (1, 3, 0, len(values["holding"]))
     assert found.pop("no digit") == Said(None, "BadDecodingError", "0x000A is no BCD number")
@@ -74,10 +74,10 @@ async def test_scale_factors_and_sentinels() -> None:
     plc.write(0, 2345, 0xFFFF, 120)
     plc.write(4, 0, 77, 0xFFFF, 0x7FC0, 0)
     plc.registers[60] = 1
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, SUNSPEC, null_values="sunspec")
-        normalize = compile_normalizer("pv", config.tag_table, cat=lambda: 1, clock=site.clock)
-        async with config.build("pv", site).open() as samples:
+        normalize = compile_normalizer("pv", config.tag_table, cat=lambda: 1, clock=context.clock)
+        async with config.build("pv", context).open() as samples:
             found = await cycle(samples, config)
             assert found["w"] == Said(234.5, "Good")
             assert found["va"] == Said(1200, "Good")
@@ -99,13 +99,13 @@ async def test_a_refused_scale_factor_makes_its_values_bad() -> None:
     """Without its exponent a value is not published at all; the others of its block are."""
     plc = Plc()
     plc.missing = {500}
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         tags: dict[str, object] = {
             "a": {"address": "holding:3", "type": "int16", "scale_from": "holding:500"},
             "b": "holding:4",
         }
         config = device(server.url, tags)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             for _ in range(3):
                 found = await cycle(samples, config)
                 assert found["b"] == Said(4, "Good")
@@ -122,9 +122,9 @@ async def test_what_belongs_together_comes_in_one_response() -> None:
         "other": "holding:12",
         "alone": {"address": "holding:11", "merge": False},
     }
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, tags)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             sample = await take(samples)
     assert sorted(tuple(sorted(answer.tags)) for answer in sample.answers) == [(0, 1, 2), (3,)]
     assert plc.asked[:2] == [(3, 10, 81), (3, 11, 1)]
@@ -133,10 +133,10 @@ async def test_what_belongs_together_comes_in_one_response() -> None:
 async def test_tags_in_never_read_are_bad_and_cost_nothing() -> None:
     """No request touches a forbidden register; a tag that lies there says why it is bad."""
     plc = Plc()
-    async with scripted(plc) as server, SimpleSite() as site:
+    async with scripted(plc) as server, SimpleContext() as context:
         tags: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(6)}
         config = device(server.url, tags, never_read=["holding:2-3"], max_gap=9)
-        async with config.build("press", site).open() as samples:
+        async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
     assert set(plc.asked) == {(3, 0, 2), (3, 4, 2)}
     assert found["h2"] == found["h3"] == Said(None, "BadConfigurationError", "lies in never_read (holding:2-3)")

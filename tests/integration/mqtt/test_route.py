@@ -15,9 +15,9 @@ from agent.core.flow import Batch, Reading
 from agent.core.image import TagInfo
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
+from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from agent.testing.mqtt_packets import properties
-from agent.testing.site import SimpleSite
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import Seen, observing
 from tests.support.waiting import eventually
@@ -41,7 +41,7 @@ class Wired(Bench):
         folder.mkdir(exist_ok=True)
         super().__init__(folder)
         config = {"type": "mqtt", "url": url, "connect_timeout": "5s", **keys}
-        self.route._publisher = MqttConfig.model_validate(config).build("plant", SimpleSite(agent="gw"))
+        self.route._publisher = MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw"))
 
     async def until(self, condition: Callable[[], object], stride: float = 1.0) -> None:
         """Move the clock until the condition holds. Every step leaves the wire time to answer."""
@@ -88,7 +88,7 @@ async def test_connack(broker: FakeBroker, tmp_path: Path, code: int) -> None:
             await bench.until(lambda: any(has(one, 1) for one in broker.published), max(1.0, waited / 20))
             await bench.until(lambda: bench.outbox.stats.records == 0)
             assert bench.clock.monotonic() - began >= waited - 2
-    [line] = said(logs, "route.offline")
+    [line] = said(logs, "publisher.offline")
     assert row.text in line
     assert len(said(logs, "component.failed")) == (row.kind == "permanent")
 
@@ -112,7 +112,7 @@ async def test_puback(broker: FakeBroker, tmp_path: Path, code: int) -> None:
                 await bench.until(lambda: bench.outbox.stats.quarantined == 1)
                 await bench.until(lambda: bench.outbox.stats.records == 0)
                 assert sum(has(one, BAD) for one in broker.published) == (row.attempts or 1)
-                [line] = said(logs, "route.quarantined")
+                [line] = said(logs, "publisher.quarantined")
                 assert row.text in line
             else:
                 again = 2 if row.kind == "refused" else 1
@@ -121,9 +121,11 @@ async def test_puback(broker: FakeBroker, tmp_path: Path, code: int) -> None:
                 await bench.until(lambda: bench.outbox.stats.records == 0)
                 assert bench.outbox.stats.quarantined == 0
             assert len(broker.connects) >= 2 if row.kind == "lost" else len(broker.connects) == 1
-            assert any(one.topic.endswith("/gaps") for one in broker.published) is bool(said(logs, "route.quarantined"))
+            assert any(one.topic.endswith("/gaps") for one in broker.published) is bool(
+                said(logs, "publisher.quarantined")
+            )
     if row.kind == "refused":
-        first, *repeated = said(logs, "route.refused")
+        first, *repeated = said(logs, "publisher.refused")
         assert row.text in first
         assert len(repeated) <= 1  # those kept long are said again, rarely
 
@@ -146,7 +148,7 @@ async def test_disconnect(broker: FakeBroker, tmp_path: Path, code: int) -> None
             await bench.until(lambda: sum(has(one, 1) for one in broker.published) == 2)
             assert bench.clock.monotonic() - began >= (row.retry_after or 0) - 1
             await bench.until(lambda: bench.outbox.stats.records == 0)
-    [line] = said(logs, "route.offline")
+    [line] = said(logs, "publisher.offline")
     assert row.text in line
 
 
@@ -166,7 +168,7 @@ async def test_a_status_that_is_refused_costs_no_other(broker: FakeBroker, tmp_p
             await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
     around = {"agents/gw/status", *(f"hall/{device}/{what}" for device in ("press", "meter") for what in AROUND)}
     assert around <= {one.topic.removeprefix("edge/") for one in broker.published}
-    [line] = said(logs, "route.refused")
+    [line] = said(logs, "publisher.refused")
     assert line.endswith(refused)
 
 
@@ -186,7 +188,7 @@ async def test_what_is_too_large_around_the_readings_costs_nothing_else(broker: 
     for what in AROUND:
         heard = {one.topic for one in broker.published if one.topic.endswith(f"/{what}") and "agents" not in one.topic}
         assert len(heard) == 22 - (what == "tags")
-    [line] = said(logs, "route.refused")
+    [line] = said(logs, "publisher.refused")
     assert line.endswith("hall/dev-7/tags")
 
 
@@ -203,7 +205,7 @@ async def test_a_device_that_is_always_too_large_is_said_once_a_minute(broker: F
             await bench.clock.advance(61)
             bench.store(41)
             await bench.until(lambda: bench.outbox.stats.quarantined == 42)
-    assert [log["repeats"] for log in logs if log["event"] == "route.quarantined"] == [0, 40]
+    assert [log["repeats"] for log in logs if log["event"] == "publisher.quarantined"] == [0, 40]
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ async def test_mosquitto_tells_that_nobody_subscribes(mosquitto: Mosquitto, tmp_
     with capture_logs() as logs:
         async with bench.running():
             bench.store(1)
-            await bench.until(lambda: any("nobody subscribes" in one for one in said(logs, "route.refused")))
+            await bench.until(lambda: any("nobody subscribes" in one for one in said(logs, "publisher.refused")))
             assert bench.outbox.stats.records > 0
             async with observing(mosquitto.port, "edge/#") as observer:
                 await bench.until(lambda: bench.outbox.stats.records == 0, 5.0)
@@ -313,7 +315,7 @@ async def test_a_link_that_dies_under_load_is_noticed_and_nothing_is_lost(broker
             broker.freeze()
             for number in range(50):
                 bench.store(number)
-            await bench.until(lambda: any("dead" in one for one in said(logs, "route.offline")))
+            await bench.until(lambda: any("dead" in one for one in said(logs, "publisher.offline")))
             await bench.until(lambda: bench.outbox.stats.records == 0)
             assert bench.outbox.stats.quarantined == 0
             await asyncio.sleep(0)

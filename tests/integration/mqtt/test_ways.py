@@ -15,7 +15,7 @@ from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Publisher
 from agent.publishers.mqtt.config import MqttConfig
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.support.certs import make_certs
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import observing
@@ -28,7 +28,7 @@ versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
 def publisher(url: str, **keys: object) -> Publisher:
     config = {"type": "mqtt", "url": url, "connect_timeout": "5s", **keys}
-    return MqttConfig.model_validate(config).build("plant", SimpleSite(agent="gw-01"))
+    return MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw-01"))
 
 
 def message(payload: bytes = b"{}") -> Message:

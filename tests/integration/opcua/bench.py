@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import config
 
@@ -35,10 +35,10 @@ class OpcUaBench:
     def connections(self) -> int:
         return self._plant.connections()
 
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         tags = {
             "speed": f"nsu={URN};s=speed",
             "program": f"nsu={URN};s=program",
             "serial": {"node": f"nsu={URN};s=serial", "interval": "once"},
         }
-        return config(self._plant.url, tags, mode=self._mode).build(name, site)
+        return config(self._plant.url, tags, mode=self._mode).build(name, context)

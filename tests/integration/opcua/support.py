@@ -10,7 +10,7 @@ from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.plan import Pace
 from agent.core.flow import Loss, Sample
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 
 BRISK = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0)
 
@@ -18,10 +18,10 @@ BRISK = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0)
 class Notebook:
     """What a collector has said, by tag name: (value, status, src, ts), oldest first."""
 
-    def __init__(self, names: list[str], samples: AsyncIterator[Sample], site: SimpleSite) -> None:
+    def __init__(self, names: list[str], samples: AsyncIterator[Sample], context: SimpleContext) -> None:
         self._names = names
         self._samples = samples
-        self.site = site
+        self.context = context
         self.said: dict[str, list[tuple[Any, int, int | None, int]]] = {name: [] for name in names}
         self.reasons: dict[str, str | None] = {}
         self.doubted: dict[str, int] = {}  #: newest source times that were not believed
@@ -71,7 +71,7 @@ class Notebook:
 
     @property
     def note(self) -> dict[str, Any]:
-        note = self.site.notes["dev", "opcua"]
+        note = self.context.notes["dev", "opcua"]
         assert isinstance(note, dict)
         return note
 
@@ -86,6 +86,6 @@ def config(url: str | None, tags: dict[str, Any], **more: Any) -> OpcUaConfig:
 async def collecting(url: str, tags: dict[str, Any], *, pace: Pace = BRISK, **more: Any) -> AsyncIterator[Notebook]:
     """A collector that is open."""
     made = config(url, tags, **more)
-    site = SimpleSite()
-    async with OpcUaCollector("dev", made, site, pace).open() as samples:
-        yield Notebook(list(made.tag_table), samples, site)
+    context = SimpleContext()
+    async with OpcUaCollector("dev", made, context, pace).open() as samples:
+        yield Notebook(list(made.tag_table), samples, context)

@@ -8,7 +8,7 @@ from asyncua import ua as library
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import ConnectionLost
 from agent.core.quality import name_of
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import BRISK, Notebook, config
 
@@ -38,11 +38,11 @@ async def test_events_are_readings_of_their_notifier(hall: Hall, mode: str) -> N
         events={"alarms": {"min_severity": 300}, "nowhere": {"node": "nsu=urn:no;s=x"}},
     )
     assert [info.type for info in made.catalogue()] == [None, "event", "event"]
-    site = SimpleSite()
-    collector = OpcUaCollector("dev", made, site, BRISK)
+    context = SimpleContext()
+    collector = OpcUaCollector("dev", made, context, BRISK)
     names = list(made.tag_table)
     async with collector.open() as samples:
-        notebook = Notebook(names, samples, site)
+        notebook = Notebook(names, samples, context)
         await notebook.heard("a", "alarms", "nowhere")
         assert (notebook.newest("alarms"), name_of(notebook.status("alarms"))) == ({}, "GoodNoData")
         assert name_of(notebook.status("nowhere")) == "BadNodeIdUnknown"
@@ -61,7 +61,7 @@ async def test_events_are_readings_of_their_notifier(hall: Hall, mode: str) -> N
             await notebook.until(lambda: False)
     await plant.do(plant.open_listener())
     async with collector.open() as samples:
-        notebook = Notebook(names, samples, site)
+        notebook = Notebook(names, samples, context)
         await notebook.until(lambda: notebook.said["alarms"] and notebook.losses)
         (loss,) = notebook.losses
         assert loss.tags == (None if mode == "subscribe" else (1, 2))

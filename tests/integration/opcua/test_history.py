@@ -15,7 +15,7 @@ from agent.collectors.opcua.history import History
 from agent.collectors.opcua.translate import Undecodable
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Sample
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, said
 from tests.integration.opcua.support import BRISK, Notebook, config
 
@@ -49,12 +49,12 @@ def keeper(hall: Hall) -> Iterator[Plant]:
 
 
 async def outage(
-    plant: Plant, collector: OpcUaCollector, values: int, site: SimpleSite, *names: str, array: bool = False
+    plant: Plant, collector: OpcUaCollector, values: int, context: SimpleContext, *names: str, array: bool = False
 ) -> tuple[Notebook, list[int]]:
     """One connection, values while there is none, and the notebook of the next, with the times of the values."""
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
     async with collector.open() as samples:
-        notebook = Notebook(["a", "b"], samples, site)
+        notebook = Notebook(["a", "b"], samples, context)
         await notebook.heard()
         await plant.do(plant.put("a", _at([1] if array else 1, now)))
         await notebook.until(lambda: notebook.newest("a") == 1)
@@ -76,12 +76,12 @@ def _at(value: int | list[int], ms: int) -> Any:
 @pytest.mark.parametrize("values", [5, 250])
 async def test_an_outage_is_filled_from_the_servers_history(keeper: Plant, values: int) -> None:
     """Each value between the last before and the first after, once, in order, in pages; a node without one is left."""
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
-    _, times = await outage(keeper, collector, values, site)
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    _, times = await outage(keeper, collector, values, context)
     async with collector.open() as samples:
-        notebook = Notebook(["a", "b"], samples, site)
+        notebook = Notebook(["a", "b"], samples, context)
         await notebook.until(lambda: len(past(notebook.samples)) >= values - 1)
         assert notebook.newest("a") == values + 1
         assert past(notebook.samples) == list(zip(range(2, values + 1), times[:-1], strict=True))
@@ -100,12 +100,12 @@ async def test_another_kind_of_time_is_tried(keeper: Plant, monkeypatch: pytest.
         return await read(params)
 
     monkeypatch.setattr(manager, "read_history", picky)
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
-    await outage(keeper, collector, 3, site)
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    await outage(keeper, collector, 3, context)
     async with collector.open() as samples:
-        notebook = Notebook(["a", "b"], samples, site)
+        notebook = Notebook(["a", "b"], samples, context)
         await notebook.until(lambda: len(past(notebook.samples)) >= 2)
     assert [value for value, _ in past(notebook.samples)] == [2, 3]
     assert asked[:2] == [ua.TimestampsToReturn.Source, ua.TimestampsToReturn.Both]
@@ -139,12 +139,12 @@ async def test_what_a_server_finds_too_large_is_asked_for_in_smaller_pieces(
         return ua.uaerrors.BadResponseTooLarge() if params.HistoryReadDetails.NumValuesPerNode > 30 else None
 
     asked = _refusing(keeper, monkeypatch, refuse)
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
-    _, times = await outage(keeper, collector, 90, site, "a", "b")
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    _, times = await outage(keeper, collector, 90, context, "a", "b")
     async with collector.open() as samples:
-        notebook = Notebook(["a", "b"], samples, site)
+        notebook = Notebook(["a", "b"], samples, context)
         await notebook.until(lambda: len(past(notebook.samples)) >= 89)
     assert past(notebook.samples) == list(zip(range(2, 91), times[:-1], strict=True))
     assert asked[0] == 2
@@ -153,13 +153,13 @@ async def test_what_a_server_finds_too_large_is_asked_for_in_smaller_pieces(
 async def test_who_may_not_read_history_keeps_his_connection(keeper: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without the right: it is said, and the present goes on."""
     _refusing(keeper, monkeypatch, lambda _: ua.uaerrors.BadUserAccessDenied())
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
-    await outage(keeper, collector, 5, site)
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    await outage(keeper, collector, 5, context)
     with structlog.testing.capture_logs() as logs:
         async with collector.open() as samples:
-            notebook = Notebook(["a", "b"], samples, site)
+            notebook = Notebook(["a", "b"], samples, context)
             await notebook.until(lambda: any(log["event"] == "opcua.backfilled" for log in logs))
             await keeper.do(keeper.put("a", said(99)))
             await notebook.until(lambda: notebook.newest("a") == 99)
@@ -184,13 +184,13 @@ async def test_history_of_a_part_is_that_of_the_part(
         return results
 
     monkeypatch.setattr(manager, "read_history", whole)
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {"a": {"node": f"nsu={URN};s=a", "index_range": "0"}, "b": {"node": f"nsu={URN};s=b"}}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
-    _, times = await outage(keeper, collector, 5, site, array=True)
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    _, times = await outage(keeper, collector, 5, context, array=True)
     with structlog.testing.capture_logs() as logs:
         async with collector.open() as samples:
-            notebook = Notebook(["a", "b"], samples, site)
+            notebook = Notebook(["a", "b"], samples, context)
             await notebook.until(lambda: any(log["event"] == "opcua.backfilled" for log in logs))
     assert past(notebook.samples) == (list(zip(range(2, 6), times[:-1], strict=True)) if heeds else [])
     (done,) = [log for log in logs if log["event"] == "opcua.backfilled"]
@@ -199,15 +199,15 @@ async def test_history_of_a_part_is_that_of_the_part(
 
 async def test_a_node_that_comes_back_late_is_filled_late(keeper: Plant) -> None:
     """A controller that still loads its program: its history is asked for when its first value is there."""
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
     space = keeper.server.iserver.aspace._nodes
     kept = keeper.nodes["a"].nodeid
-    notebook, times = await outage(keeper, collector, 5, site)
+    notebook, times = await outage(keeper, collector, 5, context)
     node = space.pop(kept)
     async with collector.open() as samples:
-        notebook = Notebook(["a", "b"], samples, site)
+        notebook = Notebook(["a", "b"], samples, context)
         await notebook.until(lambda: notebook.said["a"])
         assert notebook.newest("a") is None
         space[kept] = node
@@ -219,17 +219,17 @@ async def test_the_next_run_fills_what_this_one_left(keeper: Plant, tmp_path: Pa
     """Another collector, as after a restart, with what is on disk; left in the middle of filling it goes on there."""
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
 
-    def run() -> tuple[OpcUaCollector, SimpleSite]:
-        site = SimpleSite(data_dir=tmp_path, recording=True)
-        return OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK), site
+    def run() -> tuple[OpcUaCollector, SimpleContext]:
+        context = SimpleContext(data_dir=tmp_path, recording=True)
+        return OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK), context
 
-    collector, site = run()
-    _, times = await outage(keeper, collector, 350, site)
+    collector, context = run()
+    _, times = await outage(keeper, collector, 350, context)
     seen: list[tuple[Any, int | None]] = []
     while len(seen) < 349:
-        collector, site = run()
+        collector, context = run()
         async with collector.open() as samples:
-            notebook = Notebook(["a", "b"], samples, site)
+            notebook = Notebook(["a", "b"], samples, context)
             await notebook.until(lambda: past(notebook.samples))  # noqa: B023 - within this round
         seen += past(notebook.samples)
     assert seen == list(zip(range(2, 351), times[:-1], strict=True))
@@ -245,13 +245,13 @@ async def test_history_that_cannot_be_decoded_costs_one_tag(keeper: Plant, monke
         return await read(history, request)
 
     monkeypatch.setattr(History, "_read", poisoned)
-    site = SimpleSite()
+    context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), site, QUICK)
-    _, times = await outage(keeper, collector, 5, site, "a", "b")
+    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    _, times = await outage(keeper, collector, 5, context, "a", "b")
     with structlog.testing.capture_logs() as logs:
         async with collector.open() as samples:
-            notebook = Notebook(["a", "b"], samples, site)
+            notebook = Notebook(["a", "b"], samples, context)
             await notebook.until(lambda: any(log["event"] == "opcua.backfilled" for log in logs))
             await notebook.until(lambda: len(past(notebook.samples)) >= 4)
     assert past(notebook.samples) == list(zip(range(2, 6), times[:-1], strict=True))

@@ -7,7 +7,7 @@ from asyncua import ua
 
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import ConnectionLost
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
@@ -76,15 +76,15 @@ async def test_a_limit_of_monitored_items_nobody_told_is_found(plant: Plant, mon
 
 async def test_a_server_that_breaks_off_what_is_too_large_is_asked_for_less(plant: Plant) -> None:
     """It does not refuse, it drops the connection: the next one asks for half, until everything is read."""
-    made, site = config(plant.url, TAGS, mode="poll"), SimpleSite()
-    collector = OpcUaCollector("dev", made, site, BRISK)
+    made, context = config(plant.url, TAGS, mode="poll"), SimpleContext()
+    collector = OpcUaCollector("dev", made, context, BRISK)
     plant.fatal_reads = 100
     connections = 0
     while True:
         try:
             async with collector.open() as samples:
                 connections += 1
-                notebook = Notebook(list(TAGS), samples, site)
+                notebook = Notebook(list(TAGS), samples, context)
                 await notebook.heard()
                 assert notebook.note["chunk_read"] <= 100
                 break

@@ -15,7 +15,7 @@ from agent.collectors.opcua import reception as module
 from agent.collectors.opcua.reception import Caller, Expected, Reception
 from agent.core.errors import ConnectionLost, TransientError
 from agent.telemetry import metrics
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.support.opcua_dialler import reverse_hello
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -28,11 +28,11 @@ REFUSED_URL = (0x80830000).to_bytes(4, "little")  #: BadTcpEndpointUrlInvalid
 @asynccontextmanager
 async def receiving(*whom: Expected, introduction: float = 30.0) -> AsyncIterator[Reception]:
     """A reception that listens and expects these."""
-    async with SimpleSite() as site:
-        made = Reception("127.0.0.1", free_port(), site.clock, introduction)
+    async with SimpleContext() as context:
+        made = Reception("127.0.0.1", free_port(), context.clock, introduction)
         for who in whom:
             made.expect(who)
-        site.line("reception", lambda: made)
+        context.bus("reception", lambda: made)
         await eventually(lambda: made.listening)
         yield made
 
@@ -238,7 +238,7 @@ async def test_an_address_that_is_taken_is_the_reason_that_devices_hear() -> Non
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
-            made = Reception("127.0.0.1", other.getsockname()[1], SimpleSite().clock)
+            made = Reception("127.0.0.1", other.getsockname()[1], SimpleContext().clock)
             early = group.create_task(ask())
             await asyncio.sleep(0)
             with pytest.raises(TransientError, match="cannot listen on"):

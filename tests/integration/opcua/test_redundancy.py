@@ -8,7 +8,7 @@ from asyncua import ua as library
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.core.errors import ConnectionLost
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, node_id
 from tests.integration.opcua.support import BRISK, Notebook
 
@@ -34,12 +34,12 @@ async def test_another_server_takes_over(hall: Hall) -> None:
             "tags": {"a": {"node": f"nsu={URN};s=a"}},
         }
     )
-    site = SimpleSite()
-    collector = OpcUaCollector("dev", made, site, BRISK._replace(pulse=0.02))
+    context = SimpleContext()
+    collector = OpcUaCollector("dev", made, context, BRISK._replace(pulse=0.02))
 
     async def connection(value: str, then: Any = None) -> Notebook:
         async with collector.open() as samples:
-            notebook = Notebook(["a"], samples, site)
+            notebook = Notebook(["a"], samples, context)
             await notebook.heard()
             assert notebook.newest("a") == value
             if then is not None:

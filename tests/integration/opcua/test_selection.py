@@ -11,7 +11,7 @@ from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.core.errors import ConnectionLost
 from agent.core.quality import name_of
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, node_id
 from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
@@ -22,7 +22,7 @@ PRESS = "urn:press"
 async def test_a_selection_is_walked_on_every_connection(hall: Hall) -> None:
     """New nodes become tags behind those known, gone ones are bad under their own name, whatever the indexes are."""
     made: Any = None
-    site = SimpleSite()
+    context = SimpleContext()
     names: list[str] = []
     collector: Any = None
     for namespaces, things in (([PRESS], ("a", "b", "skip")), (["urn:oven", PRESS], ("b", "c", "skip"))):
@@ -48,9 +48,9 @@ async def test_a_selection_is_walked_on_every_connection(hall: Hall) -> None:
             )
             assert made.finds_tags
             names = list(made.tags)
-            collector = OpcUaCollector("dev", made, site, BRISK)
+            collector = OpcUaCollector("dev", made, context, BRISK)
         async with collector.open() as samples:
-            notebook = Notebook(names, samples, site)
+            notebook = Notebook(names, samples, context)
             await notebook.turn()
             await notebook.heard()
             newest = {name: notebook.newest(name) for name in names}
@@ -71,8 +71,8 @@ async def test_a_selection_is_bounded(hall: Hall) -> None:
     browse = {"max_nodes": 2}
     made = OpcUaConfig.model_validate({"type": "opcua", "url": plant.url, "interval": "50ms", "browse": browse})
     with structlog.testing.capture_logs() as logs:
-        async with OpcUaCollector("dev", made, SimpleSite(), BRISK).open() as samples:
-            notebook = Notebook([], samples, SimpleSite())
+        async with OpcUaCollector("dev", made, SimpleContext(), BRISK).open() as samples:
+            notebook = Notebook([], samples, SimpleContext())
             await notebook.turn()
             await notebook.heard()
     assert sorted(notebook.said) == ["a", "b"]
@@ -121,8 +121,8 @@ async def test_each_node_has_a_name_of_its_own_and_what_is_left_out_is_said(hall
 
 async def test_nodes_that_appear_after_the_server_are_found(shared: Plant) -> None:
     """A controller still loads its program, and nothing is found: the agent looks again, and connects anew."""
-    made, site = config(shared.url, {}, browse={"root": f"nsu={URN};s=loading"}), SimpleSite()
-    collector = OpcUaCollector("dev", made, site, BRISK)
+    made, context = config(shared.url, {}, browse={"root": f"nsu={URN};s=loading"}), SimpleContext()
+    collector = OpcUaCollector("dev", made, context, BRISK)
 
     async def load() -> None:
         index = shared.indexes[URN]
@@ -130,12 +130,12 @@ async def test_nodes_that_appear_after_the_server_are_found(shared: Plant) -> No
         await root.add_variable(node_id(f"ns={index};s=loading.v"), f"{index}:v", 7)
 
     async with collector.open() as samples:
-        notebook = Notebook([], samples, site)
+        notebook = Notebook([], samples, context)
         await shared.do(load())
         with pytest.raises(ConnectionLost, match="have appeared"):
             await notebook.until(lambda: False)
     async with collector.open() as samples:
-        notebook = Notebook([], samples, site)
+        notebook = Notebook([], samples, context)
         await notebook.until(lambda: notebook.said.get("v"))
     assert notebook.newest("v") == 7
 

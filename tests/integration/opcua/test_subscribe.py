@@ -9,7 +9,7 @@ from agent.collectors.opcua import plan
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace, points_of
 from agent.core.errors import ConnectionLost
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, said
 from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
@@ -151,24 +151,24 @@ async def test_what_changed_without_a_connection_is_a_declared_gap(hall: Hall) -
     """From the last word of the old subscription to the first of the new one: declared once, for the device."""
     plant = await hall.plant()
     await plant.do(plant.add("a", 1))
-    made, site = config(plant.url, {"a": f"nsu={URN};s=a"}), SimpleSite()
-    collector = OpcUaCollector("dev", made, site, BRISK)
-    begun = site.clock.now_ms()
+    made, context = config(plant.url, {"a": f"nsu={URN};s=a"}), SimpleContext()
+    collector = OpcUaCollector("dev", made, context, BRISK)
+    begun = context.clock.now_ms()
     async with collector.open() as samples:
-        first = Notebook(["a"], samples, site)
+        first = Notebook(["a"], samples, context)
         await first.heard()
         await plant.do(plant.close_listener())
         with pytest.raises(ConnectionLost):
             await first.until(lambda: False)
     assert not first.losses
-    lost = site.clock.now_ms()
+    lost = context.clock.now_ms()
     await plant.do(plant.put("a", said(2)))
     with pytest.raises(ConnectionLost):
         async with collector.open():
             pass
     await plant.do(plant.open_listener())
     async with collector.open() as samples:
-        second = Notebook(["a"], samples, site)
+        second = Notebook(["a"], samples, context)
         await second.until(lambda: second.said["a"] and second.losses)
     (loss,) = second.losses
     assert begun <= loss.from_ts <= lost <= loss.to_ts <= max(sample.ts for sample in second.samples)

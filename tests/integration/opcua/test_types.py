@@ -12,7 +12,7 @@ from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.explore import HAS_ENCODING, Explorer
 from agent.core.quality import name_of
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
 from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
@@ -161,15 +161,15 @@ async def test_enumerations_bring_their_texts(built: Shop) -> None:
 
 async def test_texts_that_are_told_no_longer_are_void(built: Shop) -> None:
     """Another program has loaded meanwhile: its numbers do not get the texts of the one before."""
-    plant, made, site = built.plant, config(built.plant.url, {"mode": f"nsu={URN};s=mode"}), SimpleSite()
-    collector = OpcUaCollector("dev", made, site, BRISK)
+    plant, made, context = built.plant, config(built.plant.url, {"mode": f"nsu={URN};s=mode"}), SimpleContext()
+    collector = OpcUaCollector("dev", made, context, BRISK)
     node = plant.nodes["mode"].nodeid
     enumeration = await plant.do(plant.nodes["mode"].read_data_type())
     for kind, texts in ((enumeration, {0: "Idle", 1: "Run", 2: "Fault"}), (node_id("i=6"), {})):
         data = ua.DataValue(ua.Variant(kind, V.NodeId))
         await plant.do(plant.server.write_attribute_value(node, data, ua.AttributeIds.DataType))
         async with collector.open() as samples:
-            notebook = Notebook(["mode"], samples, site)
+            notebook = Notebook(["mode"], samples, context)
             await notebook.heard()
             assert notebook.labels == {"mode": texts}
     data = ua.DataValue(ua.Variant(enumeration, V.NodeId))

@@ -17,7 +17,7 @@ from asyncua.server.user_managers import UserManager
 from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
 from agent.core.clock import Clock
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import BRISK, Notebook, config
 from tests.support.opcua_pki import Pair
@@ -111,7 +111,7 @@ def collector(
     """A collector for tag `a`. The agent is called `gw-01`."""
     more = {"tags": TAGS, **more}
     made = config(url, more.pop("tags"), **more)
-    return OpcUaCollector("dev", made, SimpleSite(data_dir=data_dir, agent="gw-01", clock=clock), pace)
+    return OpcUaCollector("dev", made, SimpleContext(data_dir=data_dir, agent="gw-01", clock=clock), pace)
 
 
 @asynccontextmanager
@@ -119,4 +119,4 @@ async def inside(url: str, data_dir: Path, **more: Any) -> AsyncIterator[Noteboo
     """A collector that is open and read into a notebook."""
     made = collector(url, data_dir, **more)
     async with made.open() as samples:
-        yield Notebook(["a"], samples, made._site)  # type: ignore[arg-type]
+        yield Notebook(["a"], samples, made._context)  # type: ignore[arg-type]

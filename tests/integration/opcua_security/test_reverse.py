@@ -13,7 +13,7 @@ from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.reception import Reception
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import BRISK, Notebook
 from tests.integration.opcua_security.fort import Fort, trusting
@@ -36,21 +36,21 @@ def device(port: int, server_uri: str = SERVER, **keys: Any) -> OpcUaConfig:
 class Listening:
     """One device and its connections."""
 
-    def __init__(self, site: SimpleSite, made: OpcUaConfig, call: float = 20.0) -> None:
-        self.collector = OpcUaCollector("dev", made, site, BRISK._replace(call=call))
-        self.site = site
+    def __init__(self, context: SimpleContext, made: OpcUaConfig, call: float = 20.0) -> None:
+        self.collector = OpcUaCollector("dev", made, context, BRISK._replace(call=call))
+        self.context = context
 
     @property
     def waiting(self) -> int:
         """Calls that nobody has used yet."""
-        (reception,) = self.site.lines.values()
+        (reception,) = self.context.buses.values()
         assert isinstance(reception, Reception)
         return len(reception._here)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Notebook]:
         async with self.collector.open() as samples:
-            yield Notebook(["a"], samples, self.site)
+            yield Notebook(["a"], samples, self.context)
 
 
 async def _plant(hall: Hall, value: object) -> Plant:
@@ -62,8 +62,8 @@ async def _plant(hall: Hall, value: object) -> Plant:
 async def test_values_come_although_nobody_dials(fort: Fort) -> None:
     """From the first call on everything is as ever; extra calls beside a session disturb nothing."""
     port = free_port()
-    async with SimpleSite() as site:
-        cnc = Listening(site, device(port))
+    async with SimpleContext() as context:
+        cnc = Listening(context, device(port))
         async with calling(port, fort.url, SERVER, "opc.tcp://cnc-07.invalid:4840/UA") as first:
             async with cnc.open() as notebook, calling(port, fort.url, SERVER) as second:
                 await notebook.heard()
@@ -89,14 +89,14 @@ async def test_several_servers_call_at_one_address(hall: Hall) -> None:
     one, two = await _plant(hall, "one"), await _plant(hall, "two")
     port = free_port()
     async with (
-        SimpleSite() as site,
+        SimpleContext() as context,
         calling(port, one.url, "urn:one", "") as first,
         calling(port, two.url, "urn:two", "opc.tcp://two:4840") as second,
         calling(port, two.url, "urn:stranger") as stranger,
     ):
         async with (
-            Listening(site, device(port, "urn:one")).open() as left,
-            Listening(site, device(port, "urn:two", endpoint_url="opc.tcp://two:4840")).open() as right,
+            Listening(context, device(port, "urn:one")).open() as left,
+            Listening(context, device(port, "urn:two", endpoint_url="opc.tcp://two:4840")).open() as right,
         ):
             await left.heard()
             await right.heard()
@@ -105,7 +105,7 @@ async def test_several_servers_call_at_one_address(hall: Hall) -> None:
             await eventually(lambda: stranger.answers)
             assert {answer[:4] for answer in stranger.answers} == {b"ERRF"}
         await second.hush()
-        missing = Listening(site, device(port, "urn:three", endpoint_url="opc.tcp://three"), call=0.05)
+        missing = Listening(context, device(port, "urn:three", endpoint_url="opc.tcp://three"), call=0.05)
         with pytest.raises(
             ConnectionLost, match=rf"urn:three \(opc.tcp://three\) calling 127.0.0.1:{port}: it has not"
         ):
@@ -119,8 +119,8 @@ async def test_several_servers_call_at_one_address(hall: Hall) -> None:
 async def _secured(fort: Fort, data_dir: Path, **keys: Any) -> AsyncIterator[tuple[Listening, Dialler]]:
     port = free_port()
     made = device(port, **{"security": SECURITY, **keys})
-    async with SimpleSite(data_dir=data_dir, agent="gw-01") as site, calling(port, fort.url, SERVER) as dialler:
-        yield Listening(site, made), dialler
+    async with SimpleContext(data_dir=data_dir, agent="gw-01") as context, calling(port, fort.url, SERVER) as dialler:
+        yield Listening(context, made), dialler
 
 
 async def test_a_secured_server_calls_twice_at_first_and_once_from_then_on(
@@ -158,9 +158,9 @@ async def test_a_name_alone_lets_nobody_in(fort: Fort, server_pair: Pair, tmp_pa
     made = device(port, "urn:test:another", security=SECURITY)
     trusted = trusting(tmp_path, server_pair)
     before = len(fort.doorman.came)
-    async with SimpleSite(data_dir=trusted, agent="gw-01") as site, calling(port, fort.url, "urn:test:another"):
+    async with SimpleContext(data_dir=trusted, agent="gw-01") as context, calling(port, fort.url, "urn:test:another"):
         with pytest.raises(TransientError, match=f"urn:test:another is expected .* that of {SERVER}"):
-            async with Listening(site, made).open():
+            async with Listening(context, made).open():
                 pass
     assert len(fort.doorman.came) == before, "nobody has logged in"
 

@@ -18,7 +18,7 @@ from agent.publishers.mqtt.config import MqttConfig
 from agent.runtime.route import Route
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.support.waiting import eventually
 
 PRESS = (
@@ -62,7 +62,7 @@ class Plant:
         sparkplug = SparkplugConfig.model_validate({"type": "sparkplug_b", "group": "plant", **encoder})
         self.encoder = sparkplug.build(info)
         self.route = Route(
-            "plant", config.build("plant", SimpleSite(agent="gw-01")), self.encoder, self.outbox, self.image,
+            "plant", config.build("plant", SimpleContext(agent="gw-01")), self.encoder, self.outbox, self.image,
             clock=self.clock, replay=Replay(), wants=info.wants,
         )  # fmt: skip
 
@@ -85,7 +85,7 @@ class Plant:
         self.outbox.append(batch)
 
     def lose(self, device: str) -> None:
-        """The device is gone: its tags are bad, as collect.py says it."""
+        """The device is gone: its tags are bad, as device.py says it."""
         ts = self.clock.now_ms()
         readings = [
             Reading(tag=info.tag, value=None, ts=ts, quality="bad", code="BadNoCommunication", why="offline")

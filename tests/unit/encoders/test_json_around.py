@@ -242,7 +242,7 @@ def test_conflicts(stage: Stage, session: str, state: str, retain: bool, topic: 
     with capture_logs() as logs:
         for _ in range(2):
             assert dialogue(Incoming(topic=topic, payload=payload, retain=retain)) == []
-    assert [line["event"] for line in logs] == (["route.conflict"] if conflict else [])
+    assert [line["event"] for line in logs] == (["publisher.conflict"] if conflict else [])
     assert dialogue.conflict == ("other" if conflict else None)
 
 
@@ -266,7 +266,7 @@ def test_who_speaks_between_our_sessions_is_a_conflict(stage: Stage) -> None:
         third = connect(older)  # a broker restored from an old copy
         assert [one.conflict for one in (first, second, third)] == [None, None, None]
         assert [connect(newer).conflict for _ in range(3)] == [newer] * 3  # known of each session, said once
-    assert [line["event"] for line in logs] == ["route.conflict"]
+    assert [line["event"] for line in logs] == ["publisher.conflict"]
 
 
 def test_a_connect_that_was_given_up_is_ours(stage: Stage) -> None:
@@ -325,7 +325,7 @@ def test_two_routes_of_one_run_are_one_agent(stage: Stage) -> None:
     [strange, *_] = stage.online(stranger)
     with capture_logs() as logs:
         one(Incoming(topic=STATUS, payload=strange.payload))
-    assert [line["event"] for line in logs] == ["route.conflict"]
+    assert [line["event"] for line in logs] == ["publisher.conflict"]
 
 
 @pytest.mark.parametrize(

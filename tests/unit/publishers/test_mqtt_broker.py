@@ -19,9 +19,9 @@ from agent.publishers.mqtt.hangups import End
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.publisher import MqttPublisher
 from agent.testing.clock import ManualClock
+from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Script
 from agent.testing.mqtt_packets import properties
-from agent.testing.site import SimpleSite
 from tests.support.waiting import eventually, never
 
 TOO_LARGE = End(hung_up=True, lasted=100.0, largest_flying=9000, largest_taken=300)
@@ -41,7 +41,7 @@ async def second() -> AsyncIterator[FakeBroker]:
 
 def publisher(broker: FakeBroker, *others: FakeBroker, **keys: object) -> MqttPublisher:
     config = {"type": "mqtt", "url": broker.url, "other_urls": [one.url for one in others], "connect_timeout": "5s"}
-    made = MqttConfig.model_validate(config | keys).build("plant", SimpleSite(agent="gw-01"))
+    made = MqttConfig.model_validate(config | keys).build("plant", SimpleContext(agent="gw-01"))
     assert isinstance(made, MqttPublisher)
     return made
 

@@ -16,9 +16,9 @@ from agent.core.flow import Message
 from agent.core.ports import Publisher, Session
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
+from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Script
 from agent.testing.mqtt_packets import packet, properties
-from agent.testing.site import SimpleSite
 from tests.support.waiting import eventually, never
 
 WILL = Message(topic="w/status", payload=b"offline", retain=True)
@@ -36,7 +36,7 @@ async def broker() -> AsyncIterator[FakeBroker]:
 
 def publisher(broker: FakeBroker, **keys: object) -> Publisher:
     config = {"type": "mqtt", "url": broker.url, "connect_timeout": "5s", **keys}
-    return MqttConfig.model_validate(config).build("plant", SimpleSite(agent="gw-01"))
+    return MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw-01"))
 
 
 def message(topic: str = "t/1", payload: bytes = b"x", **keys: object) -> Message:

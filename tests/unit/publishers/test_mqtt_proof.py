@@ -9,14 +9,14 @@ import pytest
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Message
 from agent.publishers.mqtt.config import MqttConfig
+from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Script
-from agent.testing.site import SimpleSite
 from tests.support.ports import free_port
 from tests.support.waiting import eventually, never
 
 
 def publisher(url: str, **keys):
-    return MqttConfig.model_validate({"type": "mqtt", "url": url, **keys}).build("plant", SimpleSite())
+    return MqttConfig.model_validate({"type": "mqtt", "url": url, **keys}).build("plant", SimpleContext())
 
 
 class Wills:

@@ -17,8 +17,8 @@ from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.hangups import End, Hangups
 from agent.publishers.mqtt.link import Loss
 from agent.publishers.mqtt.session import MqttSession
+from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Publish, Script
-from agent.testing.site import SimpleSite
 from tests.support.waiting import eventually
 
 
@@ -30,7 +30,7 @@ async def broker() -> AsyncIterator[FakeBroker]:
 
 def publisher(broker: FakeBroker, **keys: object) -> Publisher:
     config = {"type": "mqtt", "url": broker.url, "connect_timeout": "5s", **keys}
-    return MqttConfig.model_validate(config).build("plant", SimpleSite(agent="gw-01"))
+    return MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw-01"))
 
 
 def message(topic: str = "t/1", payload: bytes = b"x", **keys: Any) -> Message:
@@ -115,7 +115,7 @@ async def test_a_rival_under_our_client_id_is_named(broker: FakeBroker) -> None:
             assert caught.value.retry_after == (60 if number >= 5 else None)
     assert "another client probably uses our client_id" in str(caught.value)
     assert [log for log in logs if log["event"] == "mqtt.taken_over"] == [
-        {"event": "mqtt.taken_over", "log_level": "error", "room": "mqtt", "publisher": "plant",
+        {"event": "mqtt.taken_over", "log_level": "error", "component": "mqtt", "publisher": "plant",
          "client_id": "gw-01-plant"},
     ]  # fmt: skip
 

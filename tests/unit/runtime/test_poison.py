@@ -345,7 +345,7 @@ async def test_what_our_own_code_cannot_say_does_not_block_the_rest(tmp_path: Pa
     assert len(bench.publisher.sessions) == DROPS
     [bug] = [log for log in logs if log["event"] == "component.bug"]
     assert "ZeroDivisionError" in bug["traceback"]
-    [gone] = [log for log in logs if log["event"] == "route.quarantined"]
+    [gone] = [log for log in logs if log["event"] == "publisher.quarantined"]
     assert "we cannot say it, ZeroDivisionError: unforeseen" in gone["reason"]
     assert {1, 2} <= {one["readings"][0]["value"] for one in bench.messages()} | {
         one["readings"][0]["value"] for one in bench.messages(session=0)

@@ -12,8 +12,8 @@ from agent.core.flow import Message
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.condition import CALM, Judge
-from agent.runtime.lanes import LanePlan, TokenBucket
 from agent.runtime.mailbox import Mailbox
+from agent.runtime.replay import LanePlan, TokenBucket
 from agent.settings.publishers import Replay
 
 

@@ -18,7 +18,7 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import RouteInfo
 from agent.encoders.json import JsonConfig
 from agent.outbox import SqliteOutbox
-from agent.runtime.lanes import LATEST_START, start_delay
+from agent.runtime.replay import LATEST_START, start_delay
 from agent.runtime.route import Route
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
@@ -65,7 +65,7 @@ class Bench:
             task.cancel()
 
     def read(self, value: int, device: str = "press") -> None:
-        """The device is read: into the image and the outbox, as collect.py does it."""
+        """The device is read: into the image and the outbox, as device.py does it."""
         reading = Reading(tag="a", value=value, ts=self.clock.now_ms(), quality="good")
         batch = Batch(device=device, ts=reading.ts, readings=[reading])
         self.image.update(batch)
@@ -148,7 +148,7 @@ async def test_a_backlog_starts_a_random_moment_late(tmp_path: Path, monkeypatch
     drawn = {start_delay() for _ in range(50)}
     assert len(drawn) > 40
     assert 0 <= min(drawn) < max(drawn) <= LATEST_START < 1
-    monkeypatch.setattr("agent.runtime.cut.start_delay", lambda: 3.0)
+    monkeypatch.setattr("agent.runtime.delivery.start_delay", lambda: 3.0)
     bench = Bench(tmp_path)
     async with bench.outbox.open():
         bench.read(1)
@@ -364,7 +364,7 @@ async def test_one_trouble_is_said_once_however_often_it_comes_back(tmp_path: Pa
     with capture_logs() as logs:
 
         def said() -> list[str]:
-            return [log["reason"] for log in logs if log["event"] == "route.offline"]
+            return [log["reason"] for log in logs if log["event"] == "publisher.offline"]
 
         async with bench.running():
             for number in range(1, 4):

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
-from agent.runtime.collect import Device
+from agent.runtime.device import Device
 from agent.runtime.steps import Steps, put_right
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from agent.core.ports import Collector, Site
+from agent.core.ports import BuildContext, Collector
 from agent.settings import devices, outbox, publishers, tags, tls
 from agent.settings.devices import DeviceConfig
 from agent.settings.model import Model
@@ -40,7 +40,7 @@ class Meter(DeviceConfig):
     def tag_table(self) -> dict[str, TagBase]:
         return self.tags
 
-    def build(self, name: str, site: Site) -> Collector:
+    def build(self, name: str, context: BuildContext) -> Collector:
         raise AssertionError("not built here")
 
 

@@ -48,17 +48,18 @@ def lines(out) -> Lines:
 
 
 def test_json_line(lines):
-    """A line begins with time, level and event, and has the room and the fields."""
-    get_logger("route").info("route.online", publisher="plant", window=20, took=None)
+    """A line begins with time, level and event, and has the component and the fields."""
+    get_logger("publisher").info("publisher.online", publisher="plant", window=20, took=None)
     (line,) = lines()
     assert list(line)[:3] == ["ts", "level", "event"]
-    assert (line["level"], line["event"], line["room"]) == ("info", "route.online", "route")
-    assert (line["publisher"], line["window"], line["took"]) == ("plant", 20, None)
+    assert (line["level"], line["event"], line["component"]) == ("info", "publisher.online", "publisher")
+    assert (line["publisher"], line["window"]) == ("plant", 20)
+    assert "took" not in line, "a field without a value is left out"
 
 
 def test_time_is_utc_in_milliseconds(lines):
     """Times are ISO 8601, UTC, milliseconds."""
-    get_logger("x").info("route.online")
+    get_logger("x").info("publisher.online")
     (line,) = lines()
     assert datetime.fromisoformat(line["ts"]).utcoffset().total_seconds() == 0  # type: ignore[union-attr]
     assert len(line["ts"]) == len("2026-11-22T00:00:00.000Z")
@@ -67,8 +68,8 @@ def test_time_is_utc_in_milliseconds(lines):
 def test_level(out):
     """Below the level nothing is said."""
     configure(level="warning", stream=out)
-    get_logger("x").info("route.online")
-    get_logger("x").warning("route.offline")
+    get_logger("x").info("publisher.online")
+    get_logger("x").warning("publisher.offline")
     assert out.getvalue().count("\n") == 1
 
 
@@ -76,8 +77,8 @@ def test_loggers_made_before(out):
     """A logger of a module imported before the set-up follows it."""
     log = get_logger("early")
     configure(stream=out)
-    log.info("route.online")
-    assert '"room":"early"' in out.getvalue()
+    log.info("publisher.online")
+    assert '"component":"early"' in out.getvalue()
 
 
 @pytest.mark.parametrize("key", ["password", "PASSWORD", "mqtt_password", "client_secret", "token", "private_key"])
@@ -100,7 +101,7 @@ def test_names_of_secret_files_are_no_secrets(lines):
 def test_credentials_in_addresses(out, style):
     """User and password of a URL never reach a line, wherever they stand."""
     configure(style=style, stream=out)
-    get_logger("x").warning("route.offline", reason="cannot reach mqtts://gw:hunter2@broker.local:8883 (refused)")
+    get_logger("x").warning("publisher.offline", reason="cannot reach mqtts://gw:hunter2@broker.local:8883 (refused)")
     assert "hunter2" not in out.getvalue()
     assert "broker.local:8883" in out.getvalue()
 
@@ -135,8 +136,8 @@ def test_one_line_for_anything(lines):
 def test_console_is_for_people(out):
     """The console format has no colour codes where nobody sees them."""
     configure(style="console", stream=out)
-    get_logger("x").info("route.online", publisher="plant")
-    assert "route.online" in out.getvalue()
+    get_logger("x").info("publisher.online", publisher="plant")
+    assert "publisher.online" in out.getvalue()
     assert "\x1b" not in out.getvalue()
 
 
@@ -144,7 +145,7 @@ def test_console_of_a_narrow_terminal():
     """A terminal that cannot show a character gets its number, not nothing."""
     raw = io.BytesIO()
     configure(style="console", stream=io.TextIOWrapper(raw, encoding="ascii", write_through=True))
-    get_logger("x").info("route.online", publisher="Werk-Süd")
+    get_logger("x").info("publisher.online", publisher="Werk-Süd")
     assert b"S\\xfcd" in raw.getvalue()
 
 
@@ -156,11 +157,11 @@ class _Broken(io.StringIO):
 def test_nobody_listens():
     """A closed or broken output hurts nobody who logs."""
     configure(stream=_Broken())
-    get_logger("x").info("route.online")
+    get_logger("x").info("publisher.online")
     closed = io.StringIO()
     configure(stream=closed)
     closed.close()
-    get_logger("x").info("route.online")
+    get_logger("x").info("publisher.online")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_configured_twice(out):
     configure(stream=out)
     configure(stream=out)
     logging.getLogger("some.lib").warning("once")
-    get_logger("x").info("route.online")
+    get_logger("x").info("publisher.online")
     assert out.getvalue().count("\n") == 2
 
 

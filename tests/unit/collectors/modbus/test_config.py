@@ -117,9 +117,9 @@ def test_the_library_is_not_imported_by_the_configuration() -> None:
     """Validating and building a Modbus device needs no pymodbus."""
     code = (
         "import sys; from agent.collectors.modbus.config import ModbusConfig; "
-        "from agent.testing.site import SimpleSite; "
+        "from agent.testing.context import SimpleContext; "
         "ModbusConfig.model_validate({'type': 'modbus', 'url': 'tcp://h', 'tags': {'a': {'address': 'coil:1'}}})"
-        ".build('d', SimpleSite()); sys.exit(any('pymodbus' in name for name in sys.modules))"
+        ".build('d', SimpleContext()); sys.exit(any('pymodbus' in name for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -11,9 +11,9 @@ import pytest
 import structlog
 from asyncua import ua as library
 
+from agent.collectors.common.choice import Choice
 from agent.collectors.opcua import backfill as module
 from agent.collectors.opcua.backfill import Backfill
-from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.history import History, Page

@@ -11,7 +11,7 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.reception import Expected, Reception
 from agent.collectors.opcua.security import access_of
 from agent.settings.values import FromEnvironment
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.support.processes import ROOT
 
 BASE: dict[str, Any] = {"type": "opcua", "url": "opc.tcp://127.0.0.1:4840", "tags": {"a": {"node": "ns=2;s=A"}}}
@@ -114,10 +114,10 @@ def test_the_library_is_not_imported_before_a_device_is_opened() -> None:
     program = """
 import sys
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 for way in ({"url": "opc.tcp://h"}, {"reverse": {"server_uri": "urn:h"}}):
     made = OpcUaConfig.model_validate({"type": "opcua", **way, "tags": {"a": {"node": "i=1"}}})
-    made.build("dev", SimpleSite())
+    made.build("dev", SimpleContext())
 assert not [name for name in sys.modules if name.startswith("asyncua")]
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -166,9 +166,9 @@ def test_keys_that_polling_leaves_without_effect_are_warned_of() -> None:
 
 async def test_a_server_of_a_disabled_device_is_not_expected() -> None:
     """It is turned away like a stranger, and does not hold a connection that nobody will use."""
-    site = SimpleSite()
+    context = SimpleContext()
     for enabled in (True, False):
-        read(**{**CALLS, "reverse": {"server_uri": f"urn:{enabled}"}}, enabled=enabled).build("dev", site)
-    (reception,) = site.lines.values()
+        read(**{**CALLS, "reverse": {"server_uri": f"urn:{enabled}"}}, enabled=enabled).build("dev", context)
+    (reception,) = context.buses.values()
     assert isinstance(reception, Reception)
     assert reception._expected == {Expected("urn:True")}

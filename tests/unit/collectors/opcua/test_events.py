@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from asyncua import ua as library
 
-from agent.collectors.opcua.choice import Choice
+from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.events import Events
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.nodeid import NodeAddress

@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 from asyncua import ua
 
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
-from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.translate import TooLarge
 
 library: Any = ua

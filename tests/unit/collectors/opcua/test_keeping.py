@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import structlog
 
+from agent.collectors.common.choice import Choice
 from agent.collectors.opcua import keeping as module
 from agent.collectors.opcua import logbook
 from agent.collectors.opcua.backfill import together
-from agent.collectors.opcua.choice import Choice
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.keeping import FARTHEST, Keeper, keeping
 from agent.collectors.opcua.logbook import Logbook
@@ -22,7 +22,7 @@ from agent.collectors.opcua.past import Key, Past, Span
 from agent.collectors.opcua.plan import DevicePlan, Pace, compile_plan
 from agent.core.flow import Answer
 from agent.testing.clock import ManualClock
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 
 T = 1_763_760_000_000
 TAGS = {"a": "ns=2;s=a", "b": "ns=2;s=b"}
@@ -39,9 +39,9 @@ class Run:
 
     def __init__(self, folder: Path, *, recorded: int | None = None, plan: DevicePlan | None = None) -> None:
         self.clock = ManualClock(T)
-        self.site = SimpleSite(clock=self.clock, data_dir=folder, recording=True)
+        self.context = SimpleContext(clock=self.clock, data_dir=folder, recording=True)
         if recorded is not None:
-            self.site.last_recorded["cnc"] = recorded
+            self.context.last_recorded["cnc"] = recorded
         self.plan = plan or globals()["plan"]()
         self.past = Past(Choice(self.plan.servers), {})
 
@@ -55,7 +55,7 @@ class Run:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        async with keeping(self.plan, self.site, self.past) as keeper:
+        async with keeping(self.plan, self.context, self.past) as keeper:
             yield Connection(self.plan, keeper)
 
     async def recall(self) -> Run:
@@ -220,7 +220,7 @@ async def test_a_time_without_backfill_is_never_filled(tmp_path: Path) -> None:
 async def test_a_command_that_only_looks_leaves_the_logbook_alone(tmp_path: Path) -> None:
     """`check --live` reads beside an agent at work."""
     run = Run(tmp_path)
-    run.site.recording = False
+    run.context.recording = False
     async with run.connection() as one:
         await one.says(0, T, T)
         await one.keeper.end()

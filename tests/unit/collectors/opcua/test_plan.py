@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.opcua.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
+from agent.collectors.common.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.nodes import Missing, resolve
 from agent.collectors.opcua.plan import Pace, Point, allowed_silence, names_of, points_of, rhythm, sampling_of

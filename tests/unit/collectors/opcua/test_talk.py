@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from asyncua import ua as library
 
+from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.limits import ChunkLimit
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Filter, Pace, Point, Rhythm, compile_plan

@@ -23,13 +23,13 @@ from agent.core.errors import ConnectionLost
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
-_SHARE_SECONDS = 5.0  #: for which a line with busy devices keeps others from the connection they share
+_SHARE_SECONDS = 5.0  #: for which a bus with busy devices keeps others from the connection they share
 
 log = get_logger("modbus")
 
 
-class ModbusLine:
-    """Implements `core.ports.Line` for Modbus. `run()` has to be running for anything to happen."""
+class ModbusBus:
+    """Implements `core.ports.Bus` for Modbus. `run()` has to be running for anything to happen."""
 
     def __init__(
         self, name: str, connect: Callable[[], Awaitable[Wire]], clock: Clock, manners: Manners | None = None
@@ -136,7 +136,7 @@ class ModbusLine:
         finally:
             self._close()
             while isinstance(job := self._turns.take(), Job):
-                job.answer.set_exception(ConnectionLost("the line is stopped"))
+                job.answer.set_exception(ConnectionLost("the bus is stopped"))
 
     async def _idle(self, seconds: float | None) -> None:
         """Wait for work, or until a unit need not rest any more."""
@@ -177,11 +177,11 @@ class ModbusLine:
         except (ConnectionLost, NoAnswer, BadReply) as fault:
             error = fault
             self._judge(fault, job)
-        except Exception as bug:  # noqa: BLE001 - whose answer it is shall see it; the line serves the others
+        except Exception as bug:  # noqa: BLE001 - whose answer it is shall see it; the bus serves the others
             error = bug
             self._close()
         except asyncio.CancelledError:
-            error = ConnectionLost("the line is stopped")
+            error = ConnectionLost("the bus is stopped")
             raise
         finally:
             if not job.answer.done():
@@ -205,7 +205,7 @@ class ModbusLine:
         self._unanswered = 0
         if not self._said:  # only now: a peer may well accept connections and never answer
             self._said = True
-            log.info("modbus.connected", line=self.name)
+            log.info("modbus.connected", bus=self.name)
         self._path.answered(unit, code)
         return Reply(data, code, self._clock.now_ms())
 
@@ -252,11 +252,9 @@ class ModbusLine:
             self._down(fault.reason)
             self._hold_off(fault.reason)
         elif isinstance(fault, BadReply):
-            suppressed = self._repeats.due(("bad", job.unit), self._clock.monotonic())
-            if suppressed is not None:
-                log.warning(
-                    "modbus.bad_reply", line=self.name, unit=job.unit, reason=fault.reason, suppressed=suppressed
-                )
+            repeats = self._repeats.due(("bad", job.unit), self._clock.monotonic())
+            if repeats is not None:
+                log.warning("modbus.bad_reply", bus=self.name, unit=job.unit, reason=fault.reason, repeats=repeats)
             if wire.lost is not None:
                 self._close(on_purpose=True)  # opened anew for the next request
         else:
@@ -278,10 +276,10 @@ class ModbusLine:
     def _say_down(self, reason: str) -> None:
         if self._said is False:
             return
-        suppressed = self._repeats.due("down", self._clock.monotonic())
-        if suppressed is not None:  # else it stays "up" in the log, so that its return is not said either
+        repeats = self._repeats.due("down", self._clock.monotonic())
+        if repeats is not None:  # else it stays "up" in the log, so that its return is not said either
             self._said = False
-            log.warning("modbus.disconnected", line=self.name, reason=reason, suppressed=suppressed)
+            log.warning("modbus.disconnected", bus=self.name, reason=reason, repeats=repeats)
 
     def _close(self, *, on_purpose: bool = False) -> None:
         wire, self._wire = self._wire, None

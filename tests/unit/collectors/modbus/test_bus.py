@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from agent.collectors.modbus.line import ModbusLine
+from agent.collectors.modbus.bus import ModbusBus
 from agent.collectors.modbus.manners import Manners
 from agent.collectors.modbus.transaction import NoAnswer, Request, Wire
 from agent.collectors.modbus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
-from agent.testing.site import SimpleSite
+from agent.testing.context import SimpleContext
 from tests.support.waiting import eventually
 
 READ = Request(3, 0, 1, 1.0)
@@ -72,8 +72,8 @@ async def test_all_who_wait_share_an_attempt() -> None:
     """While a line backs off, asking fails at once without an attempt; those who want to open wait for the next one."""
     clock, network = ManualClock(), Network()
     network.up = False
-    async with SimpleSite(clock=clock) as site:
-        line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, clock))
+    async with SimpleContext(clock=clock) as context:
+        line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, clock))
         with pytest.raises(ConnectionLost, match="refused"):
             await line.ready()
         for _ in range(3):
@@ -95,7 +95,7 @@ async def test_all_who_wait_share_an_attempt() -> None:
             assert network.attempts == 3
 
 
-async def _fails(line: ModbusLine) -> str:
+async def _fails(line: ModbusBus) -> str:
     try:
         await line.ready()
     except ConnectionLost as error:
@@ -106,8 +106,8 @@ async def _fails(line: ModbusLine) -> str:
 async def test_the_connection_ends_with_its_last_user() -> None:
     """The connection is kept while somebody uses the line, and closed when nobody is left."""
     network = Network()
-    async with SimpleSite() as site:
-        line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, site.clock))
+    async with SimpleContext() as context:
+        line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, context.clock))
         with line.used():
             with line.used():
                 await line.ask(1, READ)
@@ -123,8 +123,8 @@ async def test_the_connection_ends_with_its_last_user() -> None:
 async def test_a_bug_is_told_to_its_caller_and_the_line_lives() -> None:
     """An error nobody translated reaches whoever asked; others are served on a new connection."""
     network = Network()
-    async with SimpleSite() as site:
-        line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, site.clock))
+    async with SimpleContext() as context:
+        line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, context.clock))
         with line.used():
             await line.ready()
             network.wires[0].fault = ZeroDivisionError("a bug")
@@ -135,9 +135,9 @@ async def test_a_bug_is_told_to_its_caller_and_the_line_lives() -> None:
 
 
 @asynccontextmanager
-async def opened(site: SimpleSite, network: Network, manners: Manners | None = None) -> AsyncIterator[ModbusLine]:
+async def opened(context: SimpleContext, network: Network, manners: Manners | None = None) -> AsyncIterator[ModbusBus]:
     """A line that stands and is used."""
-    line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, site.clock, manners))
+    line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, context.clock, manners))
     with line.used():
         await line.ready()
         yield line
@@ -146,7 +146,7 @@ async def opened(site: SimpleSite, network: Network, manners: Manners | None = N
 async def test_a_gateway_without_a_path_is_asked_once() -> None:
     """After 0A nobody behind the gateway is asked until its back-off is over, then one of them is, for all."""
     clock, network = ManualClock(), Network()
-    async with SimpleSite(clock=clock) as site, opened(site, network) as line:
+    async with SimpleContext(clock=clock) as context, opened(context, network) as line:
         network.wires[0].code = 0x0A
         for unit in (1, 2, 3, 1):
             assert (await line.ask(unit, READ)).code == 0x0A
@@ -164,7 +164,7 @@ async def test_a_gateway_without_a_path_is_asked_once() -> None:
 async def test_a_gateway_that_has_no_path_to_one_unit() -> None:
     """Where others are reached 0A concerns its unit alone, until they are not reached either."""
     clock, network = ManualClock(), Network()
-    async with SimpleSite(clock=clock) as site, opened(site, network) as line:
+    async with SimpleContext(clock=clock) as context, opened(context, network) as line:
         await line.ask(1, READ)
         network.wires[0].code = 0x0A
         assert (await line.ask(9, READ)).code == 0x0A
@@ -181,9 +181,9 @@ async def test_a_gateway_that_has_no_path_to_one_unit() -> None:
 
 async def test_a_unit_that_rests_is_passed_over() -> None:
     """While the late answer of one unit may still come its neighbours are asked, and it is when its time is over."""
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         network = Network()
-        async with opened(site, network) as line:
+        async with opened(context, network) as line:
             wire = network.wires[0]
             wire.rests[1] = 60.0
             first = line.submit(1, READ)
@@ -198,9 +198,9 @@ async def test_a_unit_that_rests_is_passed_over() -> None:
 
 async def test_a_connection_that_has_to_be_renewed() -> None:
     """Where a unit's answer never came, the connection is made anew before it is asked again, not for others."""
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         network = Network()
-        async with opened(site, network) as line:
+        async with opened(context, network) as line:
             network.wires[0].renews = {1}
             await line.ask(2, READ)
             assert network.attempts == 1
@@ -212,9 +212,9 @@ async def test_a_connection_that_has_to_be_renewed() -> None:
 async def test_pauses() -> None:
     """After connecting, and before and after the requests of a unit that wants it, nothing is sent for a while."""
     clock, network = ManualClock(), Network()
-    async with SimpleSite(clock=clock) as site:
-        line: ModbusLine = site.line(
-            "line", lambda: ModbusLine("line", network.connect, clock, Manners(pause_after_connect=2.0))
+    async with SimpleContext(clock=clock) as context:
+        line: ModbusBus = context.bus(
+            "line", lambda: ModbusBus("line", network.connect, clock, Manners(pause_after_connect=2.0))
         )
         line.know(7, pause=0.5)
         with line.used():
@@ -229,9 +229,9 @@ async def test_pauses() -> None:
 
 async def test_a_connection_closed_after_each_cycle() -> None:
     """With `close_after_cycle` the connection lives while anybody's cycle lasts, and is no lost one in between."""
-    async with SimpleSite() as site:
+    async with SimpleContext() as context:
         network = Network()
-        async with opened(site, network, Manners(close_after_cycle=True)) as line:
+        async with opened(context, network, Manners(close_after_cycle=True)) as line:
             await eventually(lambda: network.wires[0].closed)
             assert line.connected
             line.cycle("a", begins=True)
@@ -265,8 +265,8 @@ async def test_a_cancellation_that_the_library_swallows() -> None:
     async def connect() -> Wire:
         return wire
 
-    async with SimpleSite() as site:
-        line: ModbusLine = site.line("line", lambda: ModbusLine("line", connect, site.clock))
+    async with SimpleContext() as context:
+        line: ModbusBus = context.bus("line", lambda: ModbusBus("line", connect, context.clock))
         answer = line.submit(1, READ)
         await eventually(lambda: wire.asked)
     assert answer.done()
@@ -280,13 +280,13 @@ async def test_one_connection_for_several_hosts() -> None:
     def standing() -> int:
         return sum(not wire.closed for network in networks for wire in network.wires)
 
-    async with SimpleSite() as site:
-        door: Turnstile = site.line("door", Turnstile)
+    async with SimpleContext() as context:
+        door: Turnstile = context.bus("door", Turnstile)
 
-        def make(number: int) -> ModbusLine:
-            return ModbusLine(f"line {number}", networks[number].connect, site.clock, Manners(door=door))
+        def make(number: int) -> ModbusBus:
+            return ModbusBus(f"line {number}", networks[number].connect, context.clock, Manners(door=door))
 
-        lines: list[ModbusLine] = [site.line(f"line {number}", partial(make, number)) for number in range(3)]
+        lines: list[ModbusBus] = [context.bus(f"line {number}", partial(make, number)) for number in range(3)]
         networks[2].up = False
         with lines[0].used(), lines[1].used(), lines[2].used():
             for _ in range(5):
@@ -315,8 +315,8 @@ async def test_a_connection_is_news_once_somebody_answers() -> None:
     """A peer that accepts connections and never answers fills no log, however often it is connected to anew."""
     clock, network = ManualClock(), Network()
     with capture_logs() as logs:
-        async with SimpleSite(clock=clock) as site:
-            line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, clock))
+        async with SimpleContext(clock=clock) as context:
+            line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, clock))
             for _ in range(5):
                 with line.used():
                     await line.ready()
@@ -337,8 +337,8 @@ async def test_a_connection_that_comes_and_goes_is_said_rarely() -> None:
     """A connection lost every few seconds is said once a minute at most, its return no oftener than its loss."""
     clock, network = ManualClock(), Network()
     with capture_logs() as logs:
-        async with SimpleSite(clock=clock) as site:
-            line: ModbusLine = site.line("line", lambda: ModbusLine("line", network.connect, clock))
+        async with SimpleContext(clock=clock) as context:
+            line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, clock))
             with line.used():
                 for _ in range(30):
                     await line.ask(1, READ)

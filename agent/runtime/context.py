@@ -1,4 +1,4 @@
-"""What a running agent offers the parts it builds: clock, data directory, shared lines, notes."""
+"""What a running agent offers the parts it builds: clock, data directory, shared buses, notes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from agent.core.clock import Clock
 from agent.core.image import Image
-from agent.core.ports import Line
+from agent.core.ports import Bus
 
 
-class RunningSite:
-    """The `Site` of production. Lines are collected here while devices are built; the composition root runs them."""
+class RunningContext:
+    """The `BuildContext` of production. It collects buses while devices are built; app.py runs them."""
 
     def __init__(
         self,
@@ -26,16 +26,16 @@ class RunningSite:
         self.agent = image.agent.id
         self.data_dir = data_dir
         self.clock = clock
-        self.lines: dict[str, Line[Any, Any]] = {}
+        self.buses: dict[str, Bus] = {}
         self.recording = recorded is not None
         self._recorded = recorded
         self._image = image
 
-    def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
-        """The line known as `key`; several devices on one connection or bus share it."""
-        if key not in self.lines:
-            self.lines[key] = make()
-        return self.lines[key]
+    def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
+        """The bus known as `key`; several devices on one connection or bus share it."""
+        if key not in self.buses:
+            self.buses[key] = make()
+        return self.buses[key]
 
     def recorded(self, device: str, /) -> int | None:
         """What the outboxes of this device's routes say, the latest."""

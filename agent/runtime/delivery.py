@@ -19,7 +19,7 @@ from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Record
 from agent.core.ports import Outbox, Reader
-from agent.runtime.lanes import LanePlan, TokenBucket, start_delay
+from agent.runtime.replay import LanePlan, TokenBucket, start_delay
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
 from agent.settings.publishers import Replay
@@ -35,7 +35,7 @@ PARKING = 30.0
 #: So many records may wait in memory for another try; more of them park their device.
 MAX_WAITING = 50
 
-log = get_logger("route")
+log = get_logger("publisher")
 
 _NOTHING = Batch(device="", ts=0, readings=[])
 
@@ -51,7 +51,7 @@ class Hooks(NamedTuple):
     remember: Callable[[], None] = lambda: None  #: what is known of suspects has changed
 
 
-class Cut:
+class Delivery:
     """The lanes of one session."""
 
     def __init__(
@@ -196,7 +196,7 @@ class Cut:
 
     def _backlog_done(self, sent: int, began: float) -> None:
         seconds = round(self._clock.monotonic() - began, 1)
-        log.info("route.backlog_done", publisher=self._name, records=sent, seconds=seconds)
+        log.info("publisher.backlog_done", publisher=self._name, records=sent, seconds=seconds)
 
     async def _deliver(self, record: Record, reader: Reader) -> Future[None] | None:
         """Hand one record to the broker; None where its device is parked, or nobody will ever take it."""
@@ -303,7 +303,7 @@ class Cut:
         stream = record.stream
         if (repeats := self._repeats.due(stream.device, self._clock.monotonic())) is not None:
             where = {"publisher": self._name, "device": stream.device, "epoch": stream.epoch, "seq": record.seq}
-            log.error("route.quarantined", reason=reason, **where, repeats=repeats)
+            log.error("publisher.quarantined", reason=reason, **where, repeats=repeats)
         reader.reject(record, reason)
 
 

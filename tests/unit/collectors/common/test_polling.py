@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.polling import Due, PollGroup, Schedule, phase_of, poll_groups, positions_of, ticks
+from agent.collectors.common.polling import Due, PollGroup, Schedule, phase_of, poll_groups, positions_of, ticks
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 

@@ -1,4 +1,4 @@
-"""A small site: clock, lines and notes for one collector under test."""
+"""A small BuildContext: clock, buses and notes for one collector under test."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from agent.core.clock import Clock, SystemClock
-from agent.core.ports import Line
+from agent.core.ports import Bus
 
 
-class SimpleSite:
-    """Implements `core.ports.Site`. As an async context manager it runs the lines that are asked for while it is open.
+class SimpleContext:
+    """Implements `core.ports.BuildContext`. Entered, it runs the buses that are asked for.
 
-        async with SimpleSite() as site:
-            collector = config.build("press", site)
+        async with SimpleContext() as context:
+            collector = config.build("press", context)
             async with collector.open() as samples: ...
 
-    A line that ends or raises fails the site, as its contract says it never does.
+    A bus that ends or raises fails the context, as its contract says it never does.
     """
 
     def __init__(
@@ -36,17 +36,17 @@ class SimpleSite:
         self.data_dir = data_dir if data_dir is not None else Path(tempfile.gettempdir())
         self.recording = recording
         self.last_recorded: dict[str, int] = {}  #: by device, as outboxes would say it
-        self.lines: dict[str, Line[Any, Any]] = {}
+        self.buses: dict[str, Bus] = {}
         self.notes: dict[tuple[str, str], object] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def line(self, key: str, make: Callable[[], Line[Any, Any]], /) -> Any:
-        if key not in self.lines:
-            self.lines[key] = make()
+    def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
+        if key not in self.buses:
+            self.buses[key] = make()
             if self._group is not None:
                 self._start(key)
-        return self.lines[key]
+        return self.buses[key]
 
     def recorded(self, device: str, /) -> int | None:
         return self.last_recorded.get(device)
@@ -59,11 +59,11 @@ class SimpleSite:
 
     def _start(self, key: str) -> None:
         assert self._group is not None
-        self._tasks.append(self._group.create_task(self.lines[key].run(), name=f"line {key}"))
+        self._tasks.append(self._group.create_task(self.buses[key].run(), name=f"bus {key}"))
 
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
-        for key in self.lines:
+        for key in self.buses:
             self._start(key)
         return self
 

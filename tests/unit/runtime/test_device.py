@@ -10,7 +10,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
-from agent.runtime.collect import Device
+from agent.runtime.device import Device
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from agent.testing.collector import ScriptedCollector

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agent.collectors.opcua.choice import FORGET, Choice
+from agent.collectors.common.choice import FORGET, Choice
 
 
 def test_a_server_that_is_not_there_is_followed_by_the_next() -> None:
