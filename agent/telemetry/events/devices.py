@@ -1,0 +1,21 @@
+"""Devices, whatever their protocol."""
+
+from __future__ import annotations
+
+from agent.telemetry.events.event import Event
+
+EVENTS: dict[str, Event] = {
+    # devices
+    "device.online": Event("info", "A device answers (again); `down_for` s, `attempts` failed meanwhile."),
+    "device.offline": Event(
+        "warning",
+        "A device is lost: `reason`. Its tags were published once as bad.",
+        "Read `reason`: power, cable, address, unit, user. `edge-agent check --live` reads each tag once. "
+        "When it answers it is read again by itself.",
+    ),
+    "device.degraded": Event("warning", "A device is read, but not as configured: `reason`."),
+    "device.recovered": Event("info", "A degraded device is read as configured again."),
+    "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
+    "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
+    "catalogue.not_kept": Event("warning", "The disk refuses a tag catalogue; its version is taken from the time."),
+}

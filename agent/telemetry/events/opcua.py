@@ -1,0 +1,79 @@
+"""OPC UA."""
+
+from __future__ import annotations
+
+from agent.telemetry.events.event import Event
+
+EVENTS: dict[str, Event] = {
+    # opc ua
+    "opcua.listening": Event("info", "The agent listens for servers that call (reverse connect)."),
+    "opcua.call_refused": Event(
+        "warning", "Somebody called where servers call (reverse connect) and was turned away: `reason`."
+    ),
+    "opcua.connected": Event("info", "A session with an OPC UA server stands; its limits."),
+    "opcua.disconnected": Event("warning", "The session is gone: `reason`."),
+    "opcua.subscribed": Event("info", "Monitored items are created: `active` of `configured`."),
+    "opcua.items_rejected": Event("warning", "The server refuses nodes; they are bad until it accepts them."),
+    "opcua.items_recovered": Event("info", "Nodes the server refused earlier are monitored now."),
+    "opcua.limit_lowered": Event("info", "The server refused the size of a request; smaller ones from now on."),
+    "opcua.backfilled": Event(
+        "info", "History of an outage was read: `values` of `tags`; `failed` tags have none (`reason`)."
+    ),
+    "opcua.recalled": Event(
+        "info",
+        "What the run before left to be filled: `tags` it had said, `spans` not done; of `lost` tags nothing is known.",
+    ),
+    "opcua.logbook_refused": Event(
+        "warning",
+        "The disk refuses the logbook of `backfill`: what is missed from now on is not filled after a restart.",
+    ),
+    "opcua.logbook_damaged": Event(
+        "warning", "The logbook of `backfill` was no use (`reason`) and begins anew: the last stop is not filled."
+    ),
+    "opcua.clock_off": Event(
+        "warning", "The server's clock is off by `skew_s`, more than `max_skew`; its times are said as they stand."
+    ),
+    "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of ours."),
+    "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
+    "opcua.selection": Event(
+        "info", "What browsing chose has changed: `added`, `removed`; `cut` where there would have been more."
+    ),
+    "opcua.nodes_left_out": Event(
+        "warning", "Browsing did not make tags of all that was chosen: `reason`; raise `max_nodes`, or name tags."
+    ),
+    "opcua.no_conditions": Event("debug", "The server has no conditions to repeat."),
+    "opcua.filter_refused": Event(
+        "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."
+    ),
+    "opcua.items_lost": Event(
+        "warning", "The server monitors nodes no longer that it should; monitored anew, declared as a gap."
+    ),
+    "opcua.subscriptions_merged": Event(
+        "warning", "The server allows `count` subscriptions only; tags of slower intervals share the slowest of them."
+    ),
+    "opcua.overflow": Event("warning", "The server's queue overflowed: values were lost there, declared as a gap."),
+    "opcua.gap": Event(
+        "warning",
+        "Notifications of a subscription were `missing`; asked for again, `lost` of them are declared as a gap.",
+    ),
+    "opcua.keepalive_missed": Event("warning", "Publishing stopped without a word; the session is opened anew."),
+    "opcua.certificate_created": Event(
+        "info", "The agent made its own certificate; servers with security have to be told to trust `thumbprint`."
+    ),
+    "opcua.certificate_rejected": Event(
+        "warning",
+        "A server showed a certificate that is not trusted (`reason`); `command` trusts it.",
+        "Compare `thumbprint` with the one on the server's own screen. If they are the same, run `command`.",
+    ),
+    "opcua.certificate_mismatch": Event(
+        "warning", "A server calls itself `server`, its certificate says `certificate`; it is accepted all the same."
+    ),
+    "opcua.certificate_expiring": Event(
+        "warning",
+        "A `certificate` (own, user or the server's) runs out in `days`; below zero: it has.",
+        "Renew it before that day. A new one of the server has to be trusted here, a new one of ours there "
+        "(docs/opcua.md).",
+    ),
+    "opcua.types_unknown": Event("warning", "The server did not tell what its data types mean: `reason`."),
+    "opcua.undecodable": Event("warning", "A message of the server could not be decoded."),
+}

@@ -1,0 +1,64 @@
+"""The process, its configuration, its log and its supervised components."""
+
+from __future__ import annotations
+
+from agent.telemetry.events.event import Event
+
+EVENTS: dict[str, Event] = {
+    # the process
+    "agent.starting": Event("info", "Configuration accepted; parts are being opened."),
+    "agent.started": Event("info", "Every part is open and supervised."),
+    "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
+    "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
+    "agent.clock_stepped": Event("warning", "The wall clock was set forward or back by `seconds`."),
+    "agent.clock_unsynced": Event(
+        "warning",
+        "The wall clock was never set; readings carry `clock: unsynced`.",
+        "Let the gateway reach a time server. What waits unsent by then gets its right times.",
+    ),
+    "agent.loop_blocked": Event(
+        "warning",
+        "The event loop did not run for `seconds`: the machine is overloaded or a part is wrong.",
+        "See what uses the processor. If it is the agent, read less often; on an idle machine, report it.",
+    ),
+    # configuration
+    "config.loaded": Event("info", "A configuration was read: hash, counts."),
+    "config.warning": Event("warning", "Something in the configuration is allowed, but probably not meant: `reason`."),
+    "config.rejected": Event(
+        "error",
+        "The configuration has mistakes; `mistakes` lists them with file and line.",
+        "Nothing was started, exit code 2. Correct the lines it names; `edge-agent check` says whether all are right.",
+    ),
+    # the log itself
+    "log.lines_lost": Event(
+        "warning",
+        "Nobody read the log for a while; so many lines (`lines`) were left out.",
+        "Whoever reads standard output is too slow or stuck: look at journald, or the container's log driver. "
+        "No data is lost.",
+    ),
+    # supervised components
+    "component.failed": Event(
+        "error",
+        "A component cannot work as configured; the others go on. Retried every 5 min.",
+        "Read `reason`. A file or permission that was missing counts at the next try, a changed configuration "
+        "after a restart.",
+    ),
+    "component.retry": Event(
+        "warning", "A component without a state of its own failed (`reason`) and is opened again."
+    ),
+    "component.bug": Event(
+        "error",
+        "An error nobody translated: a bug in the agent. Traceback once; then as transient.",
+        "Report the traceback. The part is opened again by itself. Where it never recovers, `component` says "
+        "what to take out of the configuration.",
+    ),
+    "component.stop_slow": Event("warning", "A component needs long to stop."),
+    # the web
+    "http.listening": Event("info", "Health, metrics and status are served."),
+    # bridged libraries
+    "library.message": Event("info", "A line of a library's own logger."),
+    # simulated plant, demo
+    "simulator.listening": Event("info", "A simulated device listens."),
+    "simulator.fault": Event("info", "A simulated device misbehaves on command."),
+    "broker.listening": Event("info", "The embedded broker listens."),
+}

@@ -1,0 +1,40 @@
+"""Publishers and their brokers."""
+
+from __future__ import annotations
+
+from agent.telemetry.events.event import Event
+
+EVENTS: dict[str, Event] = {
+    # routes
+    "publisher.online": Event("info", "A broker took us: which, MQTT version, window, limits, backlog to work off."),
+    "publisher.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data stays on disk."),
+    "publisher.offline": Event(
+        "warning",
+        "The way to a broker is lost: `reason`. Data stays on disk.",
+        "Read `reason`: broker, network, certificate, password. `edge-agent outbox` says what waits. When the "
+        "broker is back it goes out by itself.",
+    ),
+    "publisher.quarantined": Event(
+        "error",
+        "A record the broker will never take went to quarantine; declared as a gap. Said of each device once a minute.",
+        "`edge-agent outbox quarantined` lists them with the broker's reason. Put that right, then "
+        "`edge-agent outbox requeue --all`; or `edge-agent outbox discard --all`.",
+    ),
+    "publisher.refused": Event(
+        "warning",
+        "The broker refused a message for now: `reason`.",
+        "Read `reason`, often an access rule for that topic. The records wait on disk, and are tried again.",
+    ),
+    "publisher.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
+    "publisher.conflict": Event(
+        "error",
+        "Another agent (`session`) writes our status topic: two share an id. Said rarely, `repeats` counted.",
+        "Find the other one, often a copied gateway, and give it an `id` of its own.",
+    ),
+    "publisher.drained": Event("info", "The outbox drained before the end."),
+    "encoder.topic_marked": Event(
+        "warning",
+        "Of the tags a device was found to have, so many `tags` would share topics (`tag` the one `wanted`).",
+        "They have a mark behind their level now (`topic`). Give them levels of your choice under `names:`.",
+    ),
+}

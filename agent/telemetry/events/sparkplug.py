@@ -1,0 +1,51 @@
+"""Sparkplug."""
+
+from __future__ import annotations
+
+from agent.telemetry.events.event import Event
+
+EVENTS: dict[str, Event] = {
+    # sparkplug
+    "sparkplug.born": Event("info", "The edge node has said its birth: `reason`, devices, metrics."),
+    "sparkplug.host": Event("info", "The primary host is `state`."),
+    "sparkplug.host_ignored": Event("warning", "A STATE message does not count: `reason`."),
+    "sparkplug.command_refused": Event("warning", "A command other than rebirth came; the agent only reads."),
+    "sparkplug.type_learned": Event(
+        "info", "Values did not fit the types of `tags` metrics: they have wider ones now."
+    ),
+    "sparkplug.unknown_metric": Event(
+        "warning", "Readings have no metric in the birth, their tags are no longer configured: declared as a loss."
+    ),
+    "sparkplug.birth_too_large": Event(
+        "error",
+        "A birth exceeds the broker's limit: the device cannot be published.",
+        "Let the broker take packets of `bytes`, or make two devices of this one.",
+    ),
+    "mqtt.version_fallback": Event(
+        "warning",
+        "MQTT 3.1.1 is spoken: it cannot tell when it refuses a message (access rules, size) or why it hangs up.",
+    ),
+    "mqtt.taken_over": Event(
+        "error",
+        "The broker says so (0x8E), or hangs up soon after each connect: another client probably uses our `client_id`, "
+        "and each throws the other out. We keep away for a minute at a time.",
+        "Find the other one, often a copied gateway, and give every agent and publisher its own `client_id`.",
+    ),
+    "mqtt.limit_learned": Event(
+        "warning",
+        "The broker hung up on larger packets, three times without a word or once saying so (0x95): from now on none "
+        "is larger than this. Kept over a restart, and forgotten after a week.",
+    ),
+    "mqtt.rate_learned": Event(
+        "warning", "The broker finds our message rate too high (0x96): for an hour at most `per_second` messages."
+    ),
+    "mqtt.qos_lowered": Event(
+        "warning",
+        "The broker takes nothing above QoS 0. A record counts as delivered once a later round trip proves that the "
+        "broker has read it; whether it took it, nobody can tell.",
+    ),
+    "mqtt.subscribe_refused": Event(
+        "warning", "The broker does not let us listen on `topics`; what comes there is not heard."
+    ),
+    "mqtt.no_subscriber": Event("info", "The broker took messages nobody subscribes to (PUBACK 0x10)."),
+}
