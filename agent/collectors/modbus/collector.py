@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agent.collectors.modbus.bus import ModbusBus
-from agent.collectors.modbus.compiled import Compiled
-from agent.collectors.modbus.plan import Block, plan
-from agent.collectors.modbus.reactions import reaction_to
-from agent.collectors.modbus.samples import Samples
-from agent.collectors.modbus.setup import Setup
-from agent.collectors.modbus.transaction import NoAnswer
+from agent.collectors.modbus.blocks.compiled import Compiled
+from agent.collectors.modbus.blocks.plan import Block, plan
+from agent.collectors.modbus.blocks.reactions import reaction_to
+from agent.collectors.modbus.blocks.setup import Setup
+from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.transaction import NoAnswer
+from agent.collectors.modbus.scan.samples import Samples
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from agent.collectors.modbus.budget import bus_load
-from agent.collectors.modbus.connection import Dtu, Workarounds
+from agent.collectors.modbus.blocks.budget import bus_load
+from agent.collectors.modbus.bus.connection import Dtu, Workarounds
+from agent.collectors.modbus.bus.url import Target, parse_url
 from agent.collectors.modbus.reads import Reads
-from agent.collectors.modbus.url import Target, parse_url
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import BusLoad
 from agent.settings.tls import TLSSettings
@@ -75,9 +75,9 @@ class ModbusConfig(Reads):
         return bus_load(target.place, self.layout(), self.limits, target.serial, target.framing, pause=pause)
 
     def build(self, name: str, context: BuildContext) -> Collector:
+        from agent.collectors.modbus.blocks.setup import Setup
+        from agent.collectors.modbus.bus.transports import bus_to
         from agent.collectors.modbus.collector import ModbusCollector
-        from agent.collectors.modbus.setup import Setup
-        from agent.collectors.modbus.transports import bus_to
 
         layout = self.layout()
         bus = bus_to(self.target, context, self.tls, self.dtu, self.workarounds)

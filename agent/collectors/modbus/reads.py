@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from agent.collectors.modbus.layout import Layout, lay_out, parse_range
-from agent.collectors.modbus.plan import Limits
-from agent.collectors.modbus.points import ByteOrder, Point, canonical_order
-from agent.collectors.modbus.sentinels import Preset
-from agent.collectors.modbus.tag import ModbusTag, Shared
+from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
+from agent.collectors.modbus.blocks.plan import Limits
+from agent.collectors.modbus.tags.points import ByteOrder, Point, canonical_order
+from agent.collectors.modbus.tags.sentinels import Preset
+from agent.collectors.modbus.tags.tag import ModbusTag, Shared
 from agent.settings.devices import DeviceConfig
 from agent.settings.tags import TagBase, TagName
 

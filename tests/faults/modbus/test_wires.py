@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.collectors.modbus.bus import ModbusBus
-from agent.collectors.modbus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import HEARTBEAT, MEDIA, Ask, Medium, medium, value

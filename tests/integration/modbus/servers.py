@@ -15,8 +15,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simcore import SimCore
 
-from agent.collectors.modbus.address import Address
 from agent.collectors.modbus.config import ModbusConfig
+from agent.collectors.modbus.tags.address import Address
 from tests.support.ports import free_port
 
 

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.collectors.modbus.bus import ModbusBus
+from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.dialin import Caller, DialIn
+from agent.collectors.modbus.bus.transaction import Request
 from agent.collectors.modbus.config import ModbusConfig
-from agent.collectors.modbus.dialin import Caller, DialIn
-from agent.collectors.modbus.transaction import Request
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
@@ -111,7 +111,7 @@ def test_uvloop_carries_it_too() -> None:
 
 async def test_nobody_has_dialled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the DTU dials in its devices are offline, and the reason says who is missing."""
-    monkeypatch.setattr("agent.collectors.modbus.transports.CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("agent.collectors.modbus.bus.transports.CONNECT_SECONDS", 0.05)
     async with SimpleContext() as context:
         collector = behind(free_port(), "A-1").build("press", context)
         with pytest.raises(ConnectionLost, match="DTU 'A-1' has not dialled in"):

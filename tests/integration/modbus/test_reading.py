@@ -149,7 +149,7 @@ async def test_notes_say_what_is_asked() -> None:
             await take(samples)
             note = context.notes["press", "modbus"]
             assert note == {
-                "line": running.url.removeprefix("tcp://"),
+                "bus": running.url.removeprefix("tcp://"),
                 "unit": 1,
                 "blocks": ["coil:4+1", "holding:0+2"],
                 "quarantined": {},

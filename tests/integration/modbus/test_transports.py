@@ -267,7 +267,7 @@ async def test_opening_a_port_does_not_block_the_loop(monkeypatch: pytest.Monkey
         gate.wait(10)
         raise ConnectionLost("slow")
 
-    monkeypatch.setattr("agent.collectors.modbus.dial._open", slow)
+    monkeypatch.setattr("agent.collectors.modbus.bus.dial._open", slow)
     async with SimpleContext() as context:
         collector = device("serial:///dev/ttySLOW", {"a": "holding:0"}).build("press", context)
 

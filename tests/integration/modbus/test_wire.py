@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.collectors.modbus.bus import ModbusBus
-from agent.collectors.modbus.transaction import BadReply, NoAnswer, Request
-from agent.collectors.modbus.wire import connect_tcp
+from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request
+from agent.collectors.modbus.bus.wire import connect_tcp
 from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.context import SimpleContext

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from agent.collectors.modbus.reactions import reaction_to
+from agent.collectors.modbus.blocks.reactions import reaction_to
 from agent.core.flow import Reading
 from agent.core.quality import is_status_name, name_of
 from agent.encoders.common.messages import ReadingsMessage

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_protocol_parser import parse_line  # type: ignore[import-untyped]
 
-from agent.collectors.modbus.tag import ModbusTag
+from agent.collectors.modbus.tags.tag import ModbusTag
 from agent.core.flow import Message, Reading
 from agent.core.image import TagInfo
 from agent.encoders.influx import InfluxConfig

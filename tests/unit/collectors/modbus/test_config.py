@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agent.collectors.modbus.blocks.plan import Limits
 from agent.collectors.modbus.config import ModbusConfig
-from agent.collectors.modbus.plan import Limits
-from agent.collectors.modbus.points import Point
+from agent.collectors.modbus.tags.points import Point
 from agent.config.loader import load
 
 ROOT = Path(__file__).resolve().parents[4]

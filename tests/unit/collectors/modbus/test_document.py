@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.collectors.modbus.reactions import reaction_to
+from agent.collectors.modbus.blocks.reactions import reaction_to
 from agent.config.loader import load
 from agent.core.quality import name_of
 

@@ -1,0 +1,62 @@
+"""What must, or would rather, be read in one response. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from agent.collectors.modbus.tags.points import Point
+
+
+class Item(NamedTuple):
+    """Points of one area that no block separates."""
+
+    start: int
+    end: int
+    points: tuple[Point, ...]  #: by offset
+
+
+def items_of(
+    points: Iterable[Point], *, fits: Callable[[Sequence[Point]], bool] | None = None, join: bool = False
+) -> list[Item]:
+    """The items by offset: always the points of one `group`; with `fits`, values with their scale factors where it
+    says so; with `join`, all of them where it says so.
+    """
+    ordered = sorted(points, key=Point.order_in_block)
+    heap = {point.position: [point] for point in ordered}
+    grouped: dict[str, Point] = {}
+    for point in ordered:
+        if point.group is not None:
+            _unite(heap, grouped.setdefault(point.group, point), point, None)
+    if fits is not None:
+        for one, other in _wishes(ordered, join=join):
+            if not one.alone and not other.alone:
+                _unite(heap, one, other, fits)
+    found = [_item(held) for held in {id(held): held for held in heap.values()}.values()]
+    return sorted(found, key=lambda item: (item.start, item.end, item.points[0].position))
+
+
+def _wishes(points: Sequence[Point], *, join: bool) -> Iterator[tuple[Point, Point]]:
+    if join:
+        yield from pairwise(points)
+    sources = {point.position: point for point in points}
+    for point in points:
+        if point.factor is not None and (source := sources.get(point.factor)) is not None:
+            yield source, point
+
+
+def _unite(
+    heap: dict[int, list[Point]], one: Point, other: Point, fits: Callable[[Sequence[Point]], bool] | None
+) -> None:
+    left, right = heap[one.position], heap[other.position]
+    if left is right or (fits is not None and not fits(left + right)):
+        return
+    left.extend(right)
+    for point in right:
+        heap[point.position] = left
+
+
+def _item(points: Sequence[Point]) -> Item:
+    held = tuple(sorted(points, key=Point.order_in_block))
+    return Item(held[0].offset, max(point.end for point in held), held)

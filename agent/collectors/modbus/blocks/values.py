@@ -1,0 +1,147 @@
+"""From the raw item of a struct to the value of its tag, for the types Python's struct does not know. Pure.
+
+| type | raw | value |
+|---|---|---|
+| `bits` | the register(s) as an unsigned integer | the field as an unsigned integer |
+| bcd16, bcd32 | four bits a decimal digit | a nibble above 9 is bad |
+| sm16, sm32 | highest bit the sign, the rest the magnitude | |
+| mod10_32, _48, _64 | registers of 0 to 9999 each (M10K); the first counts units | above is bad |
+| string | bytes | text up to its first NUL |
+| date and time | see times.py | ISO 8601 |
+
+A value that cannot be told is a :class:`Doubt`, never a guess.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Any, NamedTuple
+
+from agent.collectors.modbus.blocks.times import read_time
+from agent.collectors.modbus.tags.points import TIMES, Point
+from agent.core.quality import BAD_DECODING_ERROR, number_of
+
+UNCERTAIN_DATA_SUB_NORMAL = number_of("UncertainDataSubNormal")
+
+Finish = Callable[[Any], object]
+
+
+class Doubt(NamedTuple):
+    """Instead of a value: what there is of it (None where the status is bad), the status, and why."""
+
+    value: object
+    status: int
+    reason: str
+
+
+def finish_of(point: Point) -> Finish | None:
+    """What is still to be done to one raw item (of an array: to each); None where the raw item is the value."""
+    finish = _by_type(point)
+    return _unless_null(dict(point.nulls), finish) if point.nulls else finish
+
+
+def _by_type(point: Point) -> Finish | None:
+    kind = point.type
+    if point.bits is not None:
+        return _field(*point.bits)
+    if kind == "string":
+        return _text(point)
+    if kind in ("bcd16", "bcd32"):
+        return _bcd
+    if kind in ("sm16", "sm32"):
+        return _signed_magnitude(16 if kind == "sm16" else 32)
+    if kind.startswith("mod10"):
+        return _modulo(point)
+    if kind in TIMES:
+        return _time(point)
+    return None
+
+
+def _unless_null(nulls: dict[float | str, int], finish: Finish | None) -> Finish:
+    nan = nulls.get("nan")
+
+    def check(raw: Any) -> object:
+        status = nan if type(raw) is float and math.isnan(raw) else nulls.get(raw)
+        if status is not None:
+            return Doubt(None, status, f"the raw value {raw!r} means no value")
+        return raw if finish is None else finish(raw)
+
+    return check
+
+
+def _field(low: int, high: int) -> Finish:
+    mask = (1 << high - low + 1) - 1
+    return lambda raw: raw >> low & mask
+
+
+def _bcd(raw: int) -> object:
+    digits = f"{raw:x}"
+    if digits.isdecimal():
+        return int(digits)
+    return Doubt(None, BAD_DECODING_ERROR, f"0x{raw:04X} is no BCD number")
+
+
+def _signed_magnitude(bits: int) -> Finish:
+    sign = 1 << bits - 1
+    return lambda raw: sign - raw if raw & sign else raw
+
+
+def _modulo(point: Point) -> Finish:
+    """Sum of register i times 10000 to the i; CDAB and DCBA: the first register is the most significant."""
+    unpack = Struct(f">{point.size // (point.items or 1)}H").unpack
+    first_is_high = point.order in ("CDAB", "DCBA")
+
+    def finish(data: bytes) -> object:
+        total = 0
+        registers: Sequence[int] = unpack(data)
+        for register in registers if first_is_high else reversed(registers):
+            if register > 9999:
+                return Doubt(None, BAD_DECODING_ERROR, f"{register} in a modulo 10000 number")
+            total = total * 10_000 + register
+        return total
+
+    return finish
+
+
+def _time(point: Point) -> Finish:
+    read = read_time(point.type, point.utc_offset)
+
+    def finish(raw: Any) -> object:
+        try:
+            text, sure = read(raw)
+        except (ValueError, OverflowError) as error:
+            return Doubt(None, BAD_DECODING_ERROR, f"no date and time: {error}")
+        return text if sure else Doubt(text, UNCERTAIN_DATA_SUB_NORMAL, "the device marks its clock as not set")
+
+    return finish
+
+
+def _text(point: Point) -> Finish:
+    encoding = point.encoding
+    name = {"utf-8": "UTF-8", "gb18030": "GB 18030", "ascii": "ASCII"}.get(encoding, encoding)
+    start = 1 if point.text == "one_per_register" else 0
+    step = 2 if point.text in ("one_per_register", "one_per_register_high") else 1
+
+    def finish(data: bytes) -> object:
+        text = data[start::step].partition(b"\0")[0]
+        try:
+            return text.decode(encoding)
+        except UnicodeDecodeError:
+            words = f"text is not valid {name}"
+            return Doubt(text.decode(encoding, errors="replace"), UNCERTAIN_DATA_SUB_NORMAL, words)
+
+    return finish
+
+
+def scaled(raw: object, exponent: object) -> object:
+    """A raw number times ten to the power that another register holds (SunSpec: sunssf, -10 to 10)."""
+    if type(exponent) is not int or not -10 <= exponent <= 10:
+        return Doubt(None, BAD_DECODING_ERROR, f"{exponent} is no scale factor (-10 to 10)")
+    if type(raw) is list:
+        values = [scaled(element, exponent) for element in raw]
+        return next((value for value in values if type(value) is Doubt), values)
+    if type(raw) is not int and type(raw) is not float:
+        return raw
+    return raw * 10**exponent if exponent >= 0 else raw / 10**-exponent

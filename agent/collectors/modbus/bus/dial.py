@@ -1,0 +1,109 @@
+"""Opens what carries frames without a transaction id: byte streams and serial ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import importlib.util
+import os
+import ssl
+from typing import TYPE_CHECKING
+
+from agent.collectors.modbus.bus.stream import StreamWire
+from agent.collectors.modbus.bus.url import SerialPort
+from agent.core.errors import ConnectionLost, PermanentError
+
+if TYPE_CHECKING:
+    from pymodbus.transport.serialtransport import SerialTransport
+
+
+def reason_of(error: OSError) -> str:
+    """What an operator should read of an error of the network or of a port."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or error}"
+    number = error.errno or 0  # below zero: a resolver's
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
+
+
+async def dial_stream(wire: StreamWire, host: str, port: int, timeout: float) -> None:
+    """Connect a wire over TCP. Raises ConnectionLost."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout):
+            await loop.create_connection(lambda: wire, host, port)
+    except TimeoutError:
+        raise ConnectionLost(f"{host}:{port}: no connection within {timeout:g} s") from None
+    except OSError as error:
+        raise ConnectionLost(f"{host}:{port}: {reason_of(error)}") from None
+
+
+async def open_serial(wire: StreamWire, path: str, settings: SerialPort) -> None:
+    """Open a port for this wire alone. Opening may block for seconds, so a thread does it.
+
+    Raises ConnectionLost where it is not there, taken or forbidden; PermanentError where it cannot do what is asked.
+    """
+    if importlib.util.find_spec("serial") is None:
+        raise PermanentError("serial lines need pyserial", "pip install 'edge-agent[serial]'")
+    loop = asyncio.get_running_loop()
+    opening = loop.run_in_executor(None, _open, loop, wire, path, settings)
+    try:
+        transport = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_late)
+        raise
+    try:
+        transport.setup()
+    except OSError as error:
+        transport.sync_serial.close()
+        raise ConnectionLost(f"{path}: {reason_of(error)}") from None
+    wire.connection_made(transport)
+
+
+def _open(loop: asyncio.AbstractEventLoop, wire: StreamWire, path: str, settings: SerialPort) -> SerialTransport:
+    import termios
+
+    from pymodbus.transport.serialtransport import SerialTransport
+
+    parity, bytesize = settings.parity, settings.bytesize
+    if os.path.realpath(path).startswith("/dev/pts/"):  # a pseudo terminal has neither, and refuses them
+        parity, bytesize = "N", 8
+    try:
+        transport = SerialTransport(loop, wire, path, settings.baudrate, bytesize, parity, settings.stopbits, 0)
+    except OSError as error:  # SerialException is one
+        hint = " (the user must be in the group of the port, often dialout)" if error.errno == errno.EACCES else ""
+        raise ConnectionLost(f"{path}: {_words(error)}{hint}") from None
+    except (ValueError, termios.error) as error:
+        raise PermanentError(f"{path}: {error}", "choose settings the adapter supports") from None
+    port = transport.sync_serial
+    with contextlib.suppress(ValueError, OSError, AttributeError, NotImplementedError):
+        port.set_low_latency_mode(True)  # FTDI adapters else hold bytes back for 16 ms
+    if settings.rs485:
+        from serial.rs485 import RS485Settings  # type: ignore[import-untyped]
+
+        try:
+            port.rs485_mode = RS485Settings(
+                settings.rts_on_send, not settings.rts_on_send, False, settings.rts_before, settings.rts_after
+            )
+        except (ValueError, OSError):
+            port.close()
+            raise PermanentError(
+                f"{path}: its driver has no RS-485 mode", "leave rs485=on out for adapters that switch by themselves"
+            ) from None
+    with contextlib.suppress(termios.error):
+        port.reset_input_buffer()
+    return transport
+
+
+def _words(error: OSError) -> str:
+    text = str(error)
+    if error.errno == errno.EAGAIN or "exclusively lock" in text:
+        return "another program has it open"
+    return os.strerror(error.errno) if error.errno else text
+
+
+def _close_late(opening: asyncio.Future[SerialTransport]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().sync_serial.close()

@@ -1,0 +1,250 @@
+"""A connection that carries frames without a transaction id: a serial line, or a byte stream that leads to one.
+
+One transaction at a time, and nobody can tell a late answer from the next one by its number (M1, M13 in the field
+notes). So whatever was given up on is remembered by its form, over connections. For as long as an answer may take its
+unit rests: others may be asked, because a late frame names its unit and is recognised between theirs. Where nothing
+came by then, a connection that can be made anew is made anew, and the unit is first asked for something of another
+form: its answer cannot be mistaken, however late the others are, and whoever gives it is in step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, cast
+
+from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost
+
+_DRAIN = 0.05  #: seconds of silence after garbage before anything is sent
+_NEVER_SILENT = 2.0  #: seconds; a line that talks on and on is no Modbus line
+_BUFFER = 4096
+_FORGET = 60.0  #: seconds; an answer later than that never comes
+
+
+class Habits(NamedTuple):
+    """What is known of such a connection."""
+
+    gap: float = 0.0  #: seconds of silence between two frames
+    character: float = 0.0  #: seconds each byte takes on the line; where unknown its time is in the time-out
+    echo: bool = False  #: what is sent comes back (two-wire adapters)
+    noise: tuple[bytes, ...] = ()  #: what may come at any time and means nothing (registration, heartbeat)
+    reopens: bool = True  #: a new connection gets rid of what is on its way
+    settle: float = 1.0  #: how long a unit rests after silence, in time-outs
+
+
+class Lost(NamedTuple):
+    """An answer that may still come."""
+
+    unit: int
+    form: Form
+    until: float
+    on: StreamWire  #: the connection it was asked on
+
+
+class StreamWire(asyncio.Protocol):
+    """Implements `transaction.Wire`, as the protocol of any transport."""
+
+    def __init__(self, framer: Framer, habits: Habits, clock: Clock, memory: list[Lost]) -> None:
+        self._framer = framer
+        self._habits = habits
+        self._clock = clock
+        self._transport: asyncio.Transport | None = None
+        self._gone: str | None = None  #: why the connection is lost
+        self._unclean: str | None = None  #: why it has to be made anew
+        self._buffer = bytearray()
+        self._asked: Form | None = None
+        self._echo = b""  #: what has yet to come back of the request
+        self._answer: asyncio.Future[Frame] | None = None
+        self._memory = memory  #: what was given up on, by earlier connections, too
+        self._dirty = False  #: garbage came; there may be more of it
+        self._last = clock.monotonic()  #: when the newest byte came or went
+        self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
+        self.stale = 0
+
+    # --- what the bus calls ------------------------------------------------------------------------------------------
+
+    @property
+    def lost(self) -> str | None:
+        """Why the connection is gone or not to be used any more; None while it is good."""
+        return self._gone or self._unclean
+
+    def rest(self, unit: int) -> float:
+        """Seconds until this unit may be asked: zero, or what is left of the time its late answer has."""
+        now = self._clock.monotonic()
+        return max((lost.until - now for lost in self._memory if self._concerns(lost, unit)), default=0.0)
+
+    def renew(self, unit: int) -> bool:
+        """Whether the connection has to be made anew before this unit is asked: what was given up dies with it."""
+        return self._habits.reopens and any(lost.on is self and self._concerns(lost, unit) for lost in self._memory)
+
+    def _concerns(self, lost: Lost, unit: int) -> bool:
+        return unit == lost.unit or (unit >= 0 and (lost.form.unit is None or unit in self.any_unit))
+
+    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+        """One read: data bytes and 0, or b"" and an exception code. Raises NoAnswer, BadReply, ConnectionLost."""
+        self._forget()
+        doubted = {lost.form.size for lost in self._memory if self._concerns(lost, unit)}
+        if doubted:
+            await self._exchange(unit, of_another_size(request, doubted))
+            self._memory[:] = [lost for lost in self._memory if not self._concerns(lost, unit)]
+        answer = await self._exchange(unit, request)
+        return answer.data, answer.code
+
+    async def _exchange(self, unit: int, request: Request) -> Frame:
+        await self._silence()
+        if self.lost is not None or self._transport is None:
+            raise ConnectionLost(self.lost or "not connected")
+        form = Form.of(unit, request, any_unit=unit in self.any_unit)
+        frame = self._framer.encode(unit, request)
+        self._buffer.clear()  # half a frame whose rest did not come
+        self._asked, self._echo = form, frame if self._habits.echo else b""
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(frame)
+        way = self._habits.character * (len(frame) * (1 + self._habits.echo) + self._framer.length(form))
+        try:
+            async with asyncio.timeout(request.timeout + way):
+                answer = await self._answer
+            if self._dirty:
+                raise Garbage("more bytes came behind the answer", over=True)
+        except TimeoutError:
+            self._give_up(unit, form, request)
+            raise NoAnswer(f"no answer from unit {unit} within {request.timeout:g} s") from None
+        except Garbage as error:
+            self._dirty = True
+            if not error.over:
+                self._give_up(unit, form, request)
+            if self._habits.reopens:
+                self._unclean = str(error)
+            raise BadReply(str(error)) from None
+        finally:
+            self._asked = self._answer = None
+            self._last = self._clock.monotonic()
+        return answer
+
+    def close(self) -> None:
+        """Close at once, whatever is in flight."""
+        self._gone = self._gone or "closed"
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    # --- between transactions -----------------------------------------------------------------------------------------
+
+    def _give_up(self, unit: int, form: Form, request: Request) -> None:
+        """The answer did not come. It may, for as long as an answer could take again."""
+        until = self._clock.monotonic() + request.timeout * self._habits.settle
+        self._memory[:] = [lost for lost in self._memory if (lost.unit, lost.form) != (unit, form)]
+        self._memory.append(Lost(unit, form, until, self))
+
+    def _forget(self) -> None:
+        long_ago = self._clock.monotonic() - _FORGET
+        self._memory[:] = [lost for lost in self._memory if lost.until > long_ago]
+
+    async def _silence(self) -> None:
+        """Wait for the gap between frames; after garbage, until the line has been silent for a while."""
+        give_up_at = self._clock.monotonic() + _NEVER_SILENT
+        while self.lost is None:
+            now = self._clock.monotonic()
+            wait = self._last + max(self._habits.gap, _DRAIN if self._dirty else 0.0) - now
+            if wait <= 0:
+                self._dirty = False
+                return
+            if now > give_up_at:
+                self._unclean = "the line is never silent"
+            await self._clock.sleep(wait)
+
+    def _idle(self) -> None:
+        """Bytes while nothing is asked: a late answer, a heartbeat, or garbage."""
+        try:
+            while (frame := self._next([lost.form for lost in self._memory])) is not None:
+                self._came_late(frame)
+        except Garbage as error:
+            self._buffer.clear()
+            self._dirty = True
+            if self._habits.reopens:
+                self._unclean = f"nobody asked for this: {error}"
+
+    def _came_late(self, frame: Frame) -> None:
+        self.stale += 1
+        self._memory.remove(next(lost for lost in self._memory if lost.form is frame.form))
+
+    def _begins_noise(self) -> bool:
+        return any(noise.startswith(bytes(self._buffer)) for noise in self._habits.noise)
+
+    def _next(self, forms: Sequence[Form]) -> Frame | None:
+        """Take a frame of one of these forms from the buffer, heartbeats before it thrown away. Raises Garbage."""
+        while self._buffer:
+            try:
+                frame = self._framer.find(bytes(self._buffer), forms)
+            except Garbage:
+                noise = next((noise for noise in self._habits.noise if self._buffer.startswith(noise)), None)
+                if noise is None:
+                    if self._begins_noise():
+                        return None
+                    raise
+                del self._buffer[: len(noise)]
+                continue
+            if frame is not None:
+                del self._buffer[: frame.length]
+            return frame
+        return None
+
+    # --- the transport's protocol -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by inheritance
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = self._gone or (f"connection lost: {exc}" if exc else "closed by the peer")
+        self._fail(ConnectionLost(self._gone))
+
+    def data_received(self, data: bytes) -> None:
+        self._last = self._clock.monotonic()
+        self._buffer += data
+        if len(self._buffer) > _BUFFER:
+            del self._buffer[:-1]  # no frame is as long; one byte makes it garbage
+        if self._asked is None or self._answer is None or self._answer.done():
+            self._idle()
+            return
+        try:
+            self._parse(self._asked, self._answer)
+        except Garbage as error:
+            self._fail(error)
+
+    def _parse(self, asked: Form, answer: asyncio.Future[Frame]) -> None:
+        """Look for the answer. What hangs behind it makes it worthless: two frames may have been merged into one."""
+        if self._echo and not self._echoed():
+            return
+        while True:
+            frame = self._next([asked, *(lost.form for lost in self._memory if lost.form != asked)])
+            if frame is None:
+                return
+            if frame.form is asked:
+                break
+            self._came_late(frame)
+        self._next_nothing()
+        answer.set_result(frame)
+
+    def _next_nothing(self) -> None:
+        """Raise Garbage where anything but heartbeats is left in the buffer."""
+        self._next(())
+        if self._buffer and not self._begins_noise():
+            raise Garbage(f"{len(self._buffer)} bytes hang behind the answer", over=True)
+
+    def _echoed(self) -> bool:
+        """Take the echo of the request away; False while it is not complete. Raises Garbage where it is another."""
+        came = len(self._buffer)
+        if not self._echo.startswith(bytes(self._buffer[: len(self._echo)])):
+            raise Garbage(f"not the echo of the request: {bytes(self._buffer[:12]).hex(' ')}")
+        del self._buffer[: len(self._echo)]
+        self._echo = self._echo[came:]
+        return not self._echo
+
+    def _fail(self, error: Exception) -> None:
+        self._buffer.clear()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)

@@ -1,0 +1,109 @@
+"""From a URL to the bus that leads there. Libraries are imported when it first connects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.connection import Dtu, Workarounds
+from agent.collectors.modbus.bus.dial import dial_stream, open_serial
+from agent.collectors.modbus.bus.dialin import DialIn
+from agent.collectors.modbus.bus.framing import Ascii, Rtu
+from agent.collectors.modbus.bus.manners import Manners
+from agent.collectors.modbus.bus.stream import Habits, Lost, StreamWire
+from agent.collectors.modbus.bus.transaction import Wire
+from agent.collectors.modbus.bus.turnstile import Turnstile
+from agent.collectors.modbus.bus.url import Target
+from agent.core.errors import ConnectionLost
+from agent.core.ports import BuildContext
+from agent.settings.tls import TLSSettings
+
+CONNECT_SECONDS = 5.0
+_Connect = Callable[[], Awaitable[Wire]]
+_SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hanging up would cost a minute
+
+
+def bus_to(
+    target: Target, context: BuildContext, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds
+) -> ModbusBus:
+    """The bus devices at this place share, made where it is new."""
+    place = f"modbus {target.place}"
+    if target.kind == "listen":
+        hall: DialIn = context.bus(place, lambda: DialIn(target.host, target.port, context.clock))
+        hall.expect(dtu.registration_bytes)
+        place += f" {dtu.registration or 'anybody'}"
+        connect, doubt_after = _dialled_in(target, context, hall, dtu, workarounds), 10
+    else:
+        connect, doubt_after = _dialled(target, context, tls or TLSSettings(), workarounds), 3
+    one = workarounds.one_connection
+    door = context.bus(f"modbus one connection {one}", Turnstile) if one is not None else None
+    manners = Manners(workarounds.pause_after_connect, workarounds.close_after_cycle, doubt_after, door)
+    name = target.name if not dtu.registration else f"{target.name} {dtu.registration}"
+    bus: ModbusBus = context.bus(place, lambda: ModbusBus(name, connect, context.clock, manners))
+    return bus
+
+
+def _dialled(target: Target, context: BuildContext, tls: TLSSettings, workarounds: Workarounds) -> _Connect:
+    if target.framing != "tcp":
+        return _framed(target, context, workarounds)
+
+    async def connect() -> Wire:
+        from agent.collectors.modbus.bus import wire
+
+        if target.kind == "tls":
+            return await wire.connect_tls(target.host, target.port, CONNECT_SECONDS, tls)
+        reach = wire.connect_udp if target.kind == "udp" else wire.connect_tcp
+        return await reach(target.host, target.port, CONNECT_SECONDS)
+
+    return connect
+
+
+def _framed(target: Target, context: BuildContext, workarounds: Workarounds) -> _Connect:
+    framer = Ascii() if target.framing == "ascii" else Rtu()
+    serial = target.kind == "serial"
+    habits = Habits(
+        gap=target.serial.gap if serial else 0.0,
+        character=target.serial.character if serial else 0.0,
+        echo=workarounds.echo,
+        reopens=not serial,
+    )
+    memory: list[Lost] = []
+
+    async def connect() -> Wire:
+        wire = StreamWire(framer, habits, context.clock, memory)
+        try:
+            if serial:
+                await open_serial(wire, target.host, target.serial)
+            else:
+                await dial_stream(wire, target.host, target.port, CONNECT_SECONDS)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    return connect
+
+
+def _dialled_in(target: Target, context: BuildContext, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
+    noise = tuple(one for one in (dtu.heartbeat_bytes, dtu.registration_bytes) if one)
+    habits = Habits(echo=workarounds.echo, noise=noise, reopens=False, settle=_SETTLE_DIALLED_IN)
+    framer = Ascii() if target.framing == "ascii" else Rtu()
+    memory: list[Lost] = []
+
+    async def connect() -> Wire:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                caller = await hall.ask(0, dtu.registration_bytes)
+        except TimeoutError:
+            who = f"DTU {dtu.registration!r}" if dtu.registration else "a DTU"
+            raise ConnectionLost(f"{hall.host}:{hall.port}: {who} has not dialled in") from None
+        if target.framing == "tcp":
+            from agent.collectors.modbus.bus.wire import take_over
+
+            return await take_over(caller, noise)
+        wire = StreamWire(framer, habits, context.clock, memory)
+        caller.hand_over(wire)
+        return wire
+
+    return connect

@@ -1,0 +1,58 @@
+"""Whose turn it is on a bus: each unit has its own queue, and the units take turns. Pure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from agent.collectors.modbus.bus.transaction import Reply, Request
+
+NOBODY = -1  #: the unit of those who only want the connection
+
+
+class Job(NamedTuple):
+    """Somebody waits for an answer."""
+
+    unit: int
+    request: Request | None  #: None: only connect
+    answer: asyncio.Future[Reply]
+
+
+class Turns:
+    """Jobs by unit. What was abandoned while it waited is dropped."""
+
+    def __init__(self) -> None:
+        self._queues: dict[int, deque[Job]] = {}
+        self._order: deque[int] = deque()  #: units with work, the next one first
+
+    def put(self, job: Job) -> None:
+        """Behind what its unit has waiting already."""
+        queue = self._queues.setdefault(job.unit, deque())
+        if not queue:
+            self._order.append(job.unit)
+        queue.append(job)
+
+    def take(self, rest: Callable[[int], float] = lambda _unit: 0.0) -> Job | float | None:
+        """The next job of the unit whose turn it is, or the seconds until one need not rest any more, or None."""
+        soonest: float | None = None
+        for _ in range(len(self._order)):
+            unit = self._order.popleft()
+            queue = self._queues[unit]
+            while queue and queue[0].answer.done():  # abandoned
+                queue.popleft()
+            if not queue:
+                del self._queues[unit]
+                continue
+            wait = rest(unit)
+            self._order.append(unit)
+            if wait > 0:
+                soonest = wait if soonest is None else min(soonest, wait)
+                continue
+            job = queue.popleft()
+            if not queue:
+                self._order.pop()
+                del self._queues[unit]
+            return job
+        return soonest

@@ -1,0 +1,197 @@
+"""What a device has shown of itself on this connection, and the blocks that follow from it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from agent.collectors.modbus.blocks.items import items_of
+from agent.collectors.modbus.blocks.plan import Block, Limits, Span, block_of, plan
+from agent.collectors.modbus.blocks.reactions import Reaction
+from agent.collectors.modbus.learning.quarantine import Quarantine
+from agent.collectors.modbus.learning.search import Search
+from agent.collectors.modbus.tags.address import Area
+from agent.collectors.modbus.tags.points import Point
+from agent.core.quality import BAD_CONFIGURATION_ERROR
+
+HOLD_OFF_SECONDS = 60.0
+"""A device that refused everything is not searched again for so long; its regular blocks are asked all the same."""
+_SILENCES = 3  #: scans in a row in which a block kept silent while others answered; then it is searched
+
+
+class News(NamedTuple):
+    """What a scan has taught."""
+
+    quarantined: Sequence[int] = ()  #: positions
+    recovered: Sequence[int] = ()
+    settled: bool = False  #: a search is over
+    replan: bool = False
+
+
+class Knowledge:
+    """Tags in quarantine, the search that is on, and limits beyond the configured ones."""
+
+    def __init__(self, limits: Limits, points: Iterable[Point], unread: Mapping[int, str]) -> None:
+        self.quarantine = Quarantine()
+        self.search = Search()
+        self._configured = limits
+        self._limits = limits
+        self._points = {point.position: point for point in points}
+        self._unread = {
+            position: Reaction(BAD_CONFIGURATION_ERROR, f"lies in never_read ({span})", "unsupported")
+            for position, span in unread.items()
+        }
+        self._silences: dict[Block, int] = {}
+        self._holes: set[Span] = set()
+        self._not_before = 0.0  #: no search before
+
+    # --- what is asked ------------------------------------------------------------------------------------------------
+
+    def bad(self, position: int) -> Reaction | None:
+        """Why a tag is in no block; None where it is in one."""
+        return self._unread.get(position) or self.quarantine.refused.get(position) or self.search.held.get(position)
+
+    @property
+    def anything_bad(self) -> bool:
+        """Whether any tag is in no block."""
+        return bool(self._unread or self.quarantine.refused or self.search.held)
+
+    def blocks(self, points: Iterable[Point], *, join: bool = False) -> list[Block]:
+        """The blocks these are read with; those that are known to be bad are left out."""
+        return plan([p for p in points if self.bad(p.position) is None], self._effective, join=join)
+
+    def probes(self, points: Iterable[Point], now: float) -> list[Block]:
+        """Which of these are in quarantine and due to be asked again, each item alone."""
+        held = {point.position: point for point in points if point.position in self.quarantine.refused}
+        due = self.quarantine.due(held, now)
+        items = items_of(held.values())
+        homes = {point.position: item for item in items for point in item.points}
+        chosen = list({id(homes[position]): homes[position] for position in due}.values())
+        return [block_of(item.points, self._configured) for item in chosen]
+
+    @property
+    def _effective(self) -> Limits:
+        bad = [*self.quarantine.refused, *self.search.held]
+        if not bad and not self.search.cuts and self._limits is self._configured:
+            return self._configured
+        avoid = [Span(p.area, p.offset, p.end) for position in bad if (p := self._points.get(position)) is not None]
+        cuts = self._limits.cuts | self.search.cuts
+        return self._limits._replace(avoid=(*self._limits.avoid, *avoid), cuts=cuts)
+
+    # --- what a scan finds --------------------------------------------------------------------------------------------
+
+    def refuse(self, block: Block, reaction: Reaction, now: float, *, good: bool) -> bool:
+        """A block was refused. True: it is searched; False: nothing is to be learned from that.
+
+        `good`: the device has answered another in the same scan.
+        """
+        if now < self._not_before and not self.search:
+            return False
+        if good:
+            self.search.device_answers()
+        self.search.refused(block, reaction, self._effective)
+        return True
+
+    def device_answers(self) -> None:
+        """Something could be read."""
+        self._not_before = 0.0
+        if self.search:
+            self.search.device_answers()
+
+    def try_again(self, blocks: Iterable[Block]) -> None:
+        """These halves could not be judged: the device was busy, say."""
+        self.search.todo.extend(block for block in blocks if block.points[0].position in self.search.held)
+
+    @property
+    def silences(self) -> bool:
+        """Whether blocks are watched because they kept silent."""
+        return bool(self._silences)
+
+    def doubt(self, block: Block, answers: Block | None) -> int:
+        """How much is to be said against asking a block first: two silences at its start end a scan."""
+        if block in self._silences:
+            return 2
+        return 0 if answers is not None and answers.points[0] in block.points else 1
+
+    def keep_silent(self, silent: Sequence[tuple[Block, Reaction]], asked: Iterable[Block], now: float) -> bool:
+        """Of the blocks asked these kept silent while others answered. Whether one is searched from now on."""
+        counts = {block: self._silences.get(block, 0) + 1 for block, _ in silent}
+        again = [(block, reaction) for block, reaction in silent if counts[block] >= _SILENCES]
+        for block in asked:
+            self._silences.pop(block, None)
+        self._silences |= {block: count for block, count in counts.items() if count < _SILENCES}
+        searched = [self.refuse(block, reaction, now, good=True) for block, reaction in again]
+        return any(searched)
+
+    def learn(
+        self, refused: Mapping[int, Reaction], probed: Iterable[int], now: float, *, good: bool, moved: bool
+    ) -> News:
+        """A scan is over. `refused`: tags refused for good; `probed`: those read again; `good`: anything was read."""
+        search = self.search
+        if good:
+            self.device_answers()
+        elif search.hopeless:
+            self._not_before = now + HOLD_OFF_SECONDS
+            self.search = Search()
+            return News(replan=True)
+        verdicts = search.verdicts() | (dict(refused) if good else {})
+        for position in verdicts:
+            search.held.pop(position, None)
+        news = self.quarantine.learn(verdicts, now)
+        freed = self.quarantine.release(probed)
+        lesson = search.lesson() if moved or verdicts else None
+        if lesson is not None:
+            self._holes |= self._between(lesson.cuts)
+            self._limits = self._limits._replace(
+                cuts=self._limits.cuts | lesson.cuts,
+                max_registers=lesson.max_registers or self._limits.max_registers,
+                max_bits=lesson.max_bits or self._limits.max_bits,
+            )
+            self.search = Search()
+        return News(news, freed, lesson is not None, bool(news or freed or moved or lesson))
+
+    def _between(self, cuts: Iterable[int]) -> set[Span]:
+        """The holes before these tags, where they are the cause of the cut."""
+        holes: set[Span] = set()
+        for position in cuts:
+            point = self._points[position]
+            ends = [p.end for p in self._points.values() if p.area == point.area and p.offset < point.offset]
+            if ends and max(ends) < point.offset:
+                holes.add(Span(point.area, max(ends), point.offset))
+        return holes
+
+    # --- for people ---------------------------------------------------------------------------------------------------
+
+    def learned(self) -> dict[str, object]:
+        """What may be put into the configuration, so that it need not be found out again."""
+        good = [p for p in self._points.values() if self.bad(p.position) is None]
+        covered = {(p.area, offset) for p in good for offset in range(p.offset, p.end)}
+        bad = [self._points[p] for p, r in self.quarantine.refused.items() if r.kind != "unsupported"]
+        offsets = {(p.area, offset) for p in bad for offset in range(p.offset, p.end)} - covered
+        offsets |= {(hole.area, offset) for hole in self._holes for offset in range(hole.first, hole.end)}
+        found: dict[str, object] = {}
+        if offsets:
+            found["never_read"] = [str(span) for span in _spans(sorted(offsets))]
+        for key in ("max_registers", "max_bits"):
+            if getattr(self._limits, key) != getattr(self._configured, key):
+                found[key] = getattr(self._limits, key)
+        return found
+
+
+def _spans(offsets: Sequence[tuple[Area, int]]) -> list[Span]:
+    spans: list[Span] = []
+    for area, offset in offsets:
+        if spans and spans[-1].area == area and spans[-1].end == offset:
+            spans[-1] = spans[-1]._replace(end=offset + 1)
+        else:
+            spans.append(Span(area, offset, offset + 1))
+    return spans
+
+
+def as_yaml(learned: Mapping[str, object]) -> str:
+    """One line a key, to be pasted under the device."""
+    lines = []
+    for key, value in learned.items():
+        text = "[" + ", ".join(f'"{one}"' for one in value) + "]" if isinstance(value, list) else str(value)
+        lines.append(f"{key}: {text}")
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""Tags the device refuses: kept out of the blocks, probed with back-off. Pure; lives with a connection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from agent.collectors.modbus.blocks.reactions import Reaction
+
+FIRST_PROBE_SECONDS = 15.0
+LAST_PROBE_SECONDS = 600.0
+
+
+class Quarantine:
+    """Which tags are refused, why, and when each is probed again: after 15 s, 30 s, … 10 min."""
+
+    def __init__(self) -> None:
+        self.refused: dict[int, Reaction] = {}  #: by position in the tag table
+        self._probe_at: dict[int, float] = {}
+        self._wait: dict[int, float] = {}
+
+    def __contains__(self, position: int) -> bool:
+        return position in self.refused
+
+    def learn(self, refused: Mapping[int, Reaction], now: float) -> list[int]:
+        """These were refused on their own; which of them are news. Known ones are probed again, later each time."""
+        news = [position for position in refused if position not in self.refused]
+        for position, reaction in refused.items():
+            self.refused[position] = reaction
+            wait = min(self._wait.get(position, FIRST_PROBE_SECONDS / 2) * 2, LAST_PROBE_SECONDS)
+            self._wait[position] = wait
+            self._probe_at[position] = math.inf if reaction.kind == "unsupported" else now + wait
+        return news
+
+    def postpone(self, positions: Iterable[int], now: float) -> None:
+        """A probe of these is on its way: not again before the same time has passed once more."""
+        for position in positions:
+            if position in self.refused:
+                self._probe_at[position] = now + self._wait[position]
+
+    def release(self, positions: Iterable[int]) -> list[int]:
+        """These were read; which of them had been refused."""
+        freed = [position for position in positions if self.refused.pop(position, None) is not None]
+        for position in freed:
+            del self._probe_at[position], self._wait[position]
+        return freed
+
+    def due(self, positions: Iterable[int], now: float) -> list[int]:
+        """Which of these are to be probed: the longest overdue first."""
+        overdue = [position for position in positions if self._probe_at.get(position, math.inf) <= now]
+        return sorted(overdue, key=lambda position: (self._probe_at[position], position))

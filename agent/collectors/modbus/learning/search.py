@@ -1,0 +1,172 @@
+"""The search for what a device refuses: blocks are cut in half until the bad tags stand alone. Pure.
+
+    refused ─▶ halves ─▶ read ─▶ asked as it is from now on
+                  └─▶ refused again ─▶ halves … ─▶ a single item: condemned
+
+Halves are asked after the regular blocks and only as far as the :class:`Allowance` goes: at once on a fast link, spread
+over cycles on a slow bus. Condemned tags go to quarantine once the device has answered anything at all; a device that
+refuses everything (it is booting, say) is not learned from.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
+
+from agent.collectors.modbus.blocks.plan import Block, Limits, halves
+from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
+
+_TOO_MANY = reaction_to(3)
+
+
+class Allowance:
+    """Seconds of a bus that may be spent on searching and probing: a tenth of all time, and a little in advance.
+
+    All devices of the bus share it. One request may overdraw it (nobody knows how long it will take); then nothing
+    more is spent until it is earned.
+    """
+
+    SHARE = 0.1
+    BURST = 0.5
+
+    _shared: ClassVar[WeakKeyDictionary[object, Allowance]] = WeakKeyDictionary()
+
+    def __init__(self, now: float) -> None:
+        self._left = self.BURST
+        self._at = now
+
+    @classmethod
+    def of(cls, bus: object, now: float) -> Allowance:
+        """The allowance of a bus."""
+        return cls._shared.setdefault(bus, cls(now))
+
+    def earn(self, now: float) -> None:
+        """Time has passed."""
+        self._left = min(self.BURST, self._left + (now - self._at) * self.SHARE)
+        self._at = now
+
+    def spend(self, seconds: float) -> None:
+        """A request took so long."""
+        self._left -= seconds
+
+    @property
+    def free(self) -> bool:
+        """Whether something may be asked beyond the regular blocks."""
+        return self._left > 0
+
+
+class Split(NamedTuple):
+    """A block that was refused whole."""
+
+    block: Block
+    before: int  #: the tag it was cut before
+    reaction: Reaction
+
+
+class Lesson(NamedTuple):
+    """What a finished search says about a device."""
+
+    cuts: frozenset[int] = frozenset()  #: tags that blocks must be cut before
+    max_registers: int | None = None
+    max_bits: int | None = None
+
+
+class Search:
+    """One search: from the first refusal until nothing is left to be cut."""
+
+    def __init__(self) -> None:
+        self.todo: deque[Block] = deque()
+        self.held: dict[int, Reaction] = {}  #: tags that are in no regular block, by position
+        self.condemned: dict[int, Reaction] = {}  #: refused alone
+        self._suspect: list[Block] = []  #: condemned before the device had said anything good
+        self._splits: list[Split] = []
+        self._read: set[int] = set()
+        self._largest = {False: 0, True: 0}  #: registers, bits of the largest block read
+        self._good = False
+
+    def __bool__(self) -> bool:
+        """Whether a search is on."""
+        return bool(self.held)
+
+    @property
+    def cuts(self) -> frozenset[int]:
+        """Where blocks are cut while the search is on: not where a bad tag may explain the refusal."""
+        return frozenset(
+            split.before for split in self._splits if split.reaction == _TOO_MANY or self._read_in_parts(split)
+        )
+
+    def _read_in_parts(self, split: Split) -> bool:
+        return self._read.issuperset(point.position for point in split.block.points)
+
+    def refused(self, block: Block, reaction: Reaction, limits: Limits) -> None:
+        """A block was refused: its halves are to be asked; a single item is condemned."""
+        positions = [point.position for point in block.points]
+        parts = halves(block, limits)
+        self.held.update(dict.fromkeys(positions, reaction))
+        if parts is None:
+            self.condemned.update(dict.fromkeys(positions, reaction))
+            if not self._good:
+                self._suspect.append(block)
+            return
+        self._splits.append(Split(block, parts[1].points[0].position, reaction))
+        self.todo.extend(parts)
+
+    def was_read(self, block: Block) -> None:
+        """A half could be read."""
+        positions = [point.position for point in block.points]
+        self._read.update(positions)
+        for position in positions:
+            self.held.pop(position, None)
+        of_bits = block.area in ("coil", "discrete")
+        self._largest[of_bits] = max(self._largest[of_bits], block.count)
+        self.device_answers()
+
+    def device_answers(self) -> None:
+        """The device has answered something. What was condemned before is asked once more: it may have been booting."""
+        if self._good:
+            return
+        self._good = True
+        self.todo.extend(self._suspect)
+        for block in self._suspect:
+            for point in block.points:
+                del self.condemned[point.position]
+        self._suspect = []
+
+    def verdicts(self) -> dict[int, Reaction]:
+        """Condemned tags to put into quarantine, each once. None as long as the device has refused everything."""
+        if not self._good:
+            return {}
+        verdicts, self.condemned = self.condemned, {}
+        for position in verdicts:
+            self.held.pop(position, None)
+        return verdicts
+
+    @property
+    def hopeless(self) -> bool:
+        """Everything has been asked, and everything was refused."""
+        return bool(self.held) and not self.todo and not self._good
+
+    def lesson(self) -> Lesson | None:
+        """What is left of it when it is over; None while it is on."""
+        if self.held or self.todo:
+            return None
+        whole = [split for split in self._splits if self._read_in_parts(split)]
+        registers, bits = self._smaller(whole, of_bits=False), self._smaller(whole, of_bits=True)
+        explained = {False: registers, True: bits}
+        cuts = {
+            split.before
+            for split in whole
+            if (limit := explained[split.block.area in ("coil", "discrete")]) is None or split.block.count <= limit
+        }
+        return Lesson(frozenset(cuts), registers, bits)
+
+    def _smaller(self, whole: list[Split], *, of_bits: bool) -> int | None:
+        """The most a device takes in one request, where it said that it was too much."""
+        refused = [
+            split.block.count
+            for split in whole
+            if split.reaction == _TOO_MANY and (split.block.area in ("coil", "discrete")) == of_bits
+        ]
+        largest = self._largest[of_bits]
+        return largest if refused and 0 < largest < min(refused) else None

@@ -1,0 +1,269 @@
+"""The scans of one connection: when each begins, what it asks, and what is learned from it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from agent.collectors.common.polling import Due, Schedule, phase_of
+from agent.collectors.modbus.blocks.codec import Column
+from agent.collectors.modbus.blocks.compiled import Compiled
+from agent.collectors.modbus.blocks.plan import Block
+from agent.collectors.modbus.blocks.reactions import Reaction
+from agent.collectors.modbus.blocks.setup import Setup
+from agent.collectors.modbus.blocks.values import Doubt
+from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.transaction import NoAnswer
+from agent.collectors.modbus.learning.knowledge import Knowledge, as_yaml
+from agent.collectors.modbus.learning.planned import Blocks
+from agent.collectors.modbus.learning.search import Allowance
+from agent.collectors.modbus.scan.scan import Scan, Step
+from agent.collectors.modbus.scan.triggers import Triggers
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Answer, Sample
+from agent.core.ports import BuildContext
+from agent.telemetry.logging import get_logger
+from agent.telemetry.metrics import SCAN_PERIOD, SCAN_SECONDS
+
+log = get_logger("modbus")
+
+
+class Samples:
+    """Iterates over the samples of one connection. Implements `scan.Brain`.
+
+    `answers`: a block the unit is known to answer, where it kept silent before; it is asked first.
+    """
+
+    def __init__(self, setup: Setup, bus: ModbusBus, context: BuildContext, answers: Block | None = None) -> None:
+        self._setup = setup
+        self._bus = bus
+        self._context = context
+        self._answers = answers
+        self._clock = context.clock
+        self._groups = [points for _, points in setup.groups]
+        polled = [point for points in self._groups for point in points]
+        triggered = [point for trigger in setup.triggers for point in trigger.points]
+        self._triggers = Triggers(setup.triggers)
+        self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
+        self._polled = polled
+        self._knowledge = Knowledge(setup.limits, [*polled, *triggered], setup.unread)
+        self._blocks = Blocks(setup, self._knowledge)
+        self._scan: Scan | None = None
+        self._due = Due((), 0.0)
+        self._fired: set[int] = set()  #: triggers whose points are read in this scan
+        self._probes: list[Block] = []
+        self._moved = False  #: the search went on in this scan
+        self._recovered: list[int] = []  #: quarantined tags read in this scan
+        self.silent = False  #: the unit did not answer any more
+        self._began = 0.0
+        self._last_began: float | None = None
+        intervals = [interval for interval, _ in setup.groups]
+        now = self._clock.monotonic()
+        self._allowance = Allowance.of(bus, now)
+        self._schedule = Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
+        self._seconds = SCAN_SECONDS.labels(setup.device)
+        self._period = SCAN_PERIOD.labels(setup.device)
+        self._note()
+
+    def __aiter__(self) -> AsyncIterator[Sample]:
+        return self
+
+    async def __anext__(self) -> Sample:
+        while True:
+            if self._scan is None:
+                self._scan = await self._next_scan()
+            try:
+                answers = await self._scan.next()
+            except NoAnswer:
+                self.silent = True
+                raise
+            if self._scan.over:
+                answers += self._finish(self._scan)
+                self._scan = None
+                self._bus.cycle(self, begins=False)
+            if answers:
+                return self._sample(answers)
+
+    def close(self) -> None:
+        """Abandon what is on its way, and forget."""
+        if self._scan is not None:
+            self._scan.close()
+        self._bus.cycle(self, begins=False)
+        self._context.note(self._setup.device, "modbus", None)
+
+    def _note(self) -> None:
+        self._context.note(self._setup.device, "modbus", self._blocks.note(self._bus.name))
+
+    def _look(self) -> None:
+        """Nothing is polled; a lost connection is to be seen all the same."""
+        if not self._bus.connected:
+            raise ConnectionLost("the connection is lost")
+
+    def _sample(self, answers: list[Answer]) -> Sample:
+        skipped, achieved = self._due.skipped, self._due.achieved_ms
+        self._due = Due(self._due.groups, self._due.at)
+        return Sample(ts=self._clock.now_ms(), answers=answers, skipped=skipped, achieved_ms=achieved)
+
+    # --- when ---------------------------------------------------------------------------------------------------------
+
+    async def _next_scan(self) -> Scan:
+        """Wait for the next tick, or for a triggered read whose settle time is over."""
+        while True:
+            now = self._clock.monotonic()
+            settled = self._triggers.due(now)
+            due = self._schedule.due(now)
+            if settled or (due is not None and due.groups):
+                return self._start(due or Due((), now), settled, now)
+            if due is not None:
+                self._look()
+                continue
+            waits = self._triggers.next
+            until = self._schedule.next if waits is None else min(waits, self._schedule.next)
+            await self._clock.sleep(until - now)
+
+    def _start(self, due: Due, settled: Sequence[int], now: float) -> Scan:
+        self._due, self._began, self._moved, self._recovered = due, now, False, []
+        self._fired = set(settled)
+        self._bus.cycle(self, begins=True)
+        self._allowance.earn(now)
+        steps = [step for index in settled for step in self._read_on_edge(index)]
+        regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
+        if self._answers is not None or self._knowledge.silences:
+            regular.sort(key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))
+        self._probes = []
+        if due.groups:
+            self._measure(now)
+            if self._knowledge.quarantine.refused:
+                self._probes = self._knowledge.probes(self._polled, now)[::-1]
+        if not steps and not regular:
+            self._look()
+        return Scan(
+            self._bus, self._setup.unit, self._clock, steps + regular, self, device=self._setup.device,
+            lenient=not regular,
+        )  # fmt: skip
+
+    def _measure(self, now: float) -> None:
+        """The period the shortest poll group achieves."""
+        if 0 not in self._due.groups or self._setup.groups[0][0] is None:
+            return
+        if self._last_began is not None:
+            self._period.set(now - self._last_began)
+        self._last_began = now
+
+    # --- what a scan asks (scan.Brain) --------------------------------------------------------------------------------
+
+    def refused(self, step: Step, reaction: Reaction) -> bool:
+        block = step.compiled.block
+        position = block.points[0].position
+        if position in self._knowledge.quarantine:
+            self._knowledge.quarantine.learn({point.position: reaction for point in block.points}, self._began)
+            return False
+        news = not self._knowledge.search
+        good = self._scan is not None and self._scan.findings.good > 0
+        if not self._knowledge.refuse(block, reaction, self._clock.monotonic(), good=good):
+            return False
+        self._moved = True
+        if news:
+            log.warning("modbus.block_refused", device=self._setup.device, block=str(block), reason=reaction.reason)
+        return True
+
+    def could_read(self, step: Step) -> None:
+        block = step.compiled.block
+        if block.points[0].position in self._knowledge.quarantine:
+            self._recovered.extend(point.position for point in block.points)
+        else:
+            self._knowledge.search.was_read(block)
+
+    def edges(self, compiled: Compiled, column: Column) -> Iterable[Step]:
+        bits = [(position, bool(column.values[index])) for index, position in compiled.bits]
+        for index in self._triggers.see(bits, self._clock.monotonic()):
+            self._fired.add(index)
+            yield from self._read_on_edge(index)
+
+    def _read_on_edge(self, index: int) -> list[Step]:
+        probes = self._knowledge.probes(self._setup.triggers[index].points, self._began)
+        return [Step(compiled) for compiled in self._blocks.on_edge[index]] + [self._probe(block) for block in probes]
+
+    def _probe(self, block: Block) -> Step:
+        self._knowledge.quarantine.postpone([point.position for point in block.points], self._began)
+        return Step(self._blocks.compile(block), extra=True)
+
+    def extra(self) -> Step | None:
+        if not self._allowance.free:
+            return None
+        if self._knowledge.search.todo:
+            self._moved = True
+            block = self._knowledge.search.todo.popleft()
+            trigger = self._trigger_of.get(block.points[0].position)
+            return Step(
+                self._blocks.compile(block), extra=True, mute=trigger is not None and trigger not in self._fired
+            )
+        return self._probe(self._probes.pop()) if self._probes else None
+
+    def spent(self, seconds: float) -> None:
+        self._allowance.spend(seconds)
+
+    def unread_factors(self) -> dict[int, Doubt]:
+        bad = {position: self._knowledge.bad(position) for position in self._blocks.roles.factors}
+        return {p: Doubt(None, reaction.status, reaction.reason) for p, reaction in bad.items() if reaction is not None}
+
+    # --- what is learned ----------------------------------------------------------------------------------------------
+
+    def _finish(self, scan: Scan) -> list[Answer]:
+        """Learn from a finished scan; answers for the tags that were not asked for because they are known to be bad."""
+        found, knowledge = scan.findings, self._knowledge
+        now = self._clock.monotonic()
+        self._seconds.observe(now - self._began)
+        held = self._held(found.said)  # before: silent blocks have been said
+        if found.answered and (found.silent_blocks or knowledge.silences):
+            asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
+            asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
+            self._moved |= knowledge.keep_silent(found.silent_blocks, asked, now)
+        knowledge.try_again(found.undecided)
+        self._schedule.again((found.unread_groups | self._unfinished()) - {-1})
+        if self._moved or found.refused or self._recovered:
+            self._learn(found.refused, self._recovered, now, good=found.good > 0)
+        elif found.good:
+            knowledge.device_answers()
+        return held
+
+    def _unfinished(self) -> set[int]:
+        """Groups with tags that are still searched."""
+        held = self._knowledge.search.held
+        if not held:
+            return set()
+        return {g for g in self._due.groups if any(point.position in held for point in self._groups[g])}
+
+    def _learn(self, refused: dict[int, Reaction], probed: list[int], now: float, *, good: bool) -> None:
+        news = self._knowledge.learn(refused, probed, now, good=good, moved=self._moved)
+        for event, positions in (
+            ("modbus.tags_quarantined", news.quarantined),
+            ("modbus.tags_recovered", news.recovered),
+        ):
+            if positions:
+                names = [self._setup.names[position] for position in positions]
+                say = log.warning if positions is news.quarantined else log.info
+                say(event, device=self._setup.device, count=len(names), tags=names[:20])
+        if news.replan:
+            self._blocks.replan()
+            self._note()
+        if news.settled and (learned := self._knowledge.learned()):
+            log.info("modbus.learned", device=self._setup.device, yaml=as_yaml(learned))
+
+    def _held(self, said: set[int]) -> list[Answer]:
+        """Answers for the tags of the groups just read that are in no block, and were not asked for otherwise."""
+        if not self._knowledge.anything_bad:
+            return []
+        bad: dict[Reaction, list[int]] = {}
+        points = [point for group in self._due.groups for point in self._groups[group]]
+        points += [point for index in sorted(self._fired) for point in self._setup.triggers[index].points]
+        for point in points:
+            position = point.position
+            if position < self._setup.tags and position not in said:
+                reaction = self._knowledge.bad(position)
+                if reaction is not None:
+                    bad.setdefault(reaction, []).append(position)
+        ts = self._clock.now_ms()
+        return [
+            Answer(tuple(tags), (None,) * len(tags), ts, reaction.status, reason=reaction.reason)
+            for reaction, tags in bad.items()
+        ]

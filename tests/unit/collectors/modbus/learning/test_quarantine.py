@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from agent.collectors.modbus.blocks.reactions import reaction_to
+from agent.collectors.modbus.learning.quarantine import FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS, Quarantine
+from agent.core.quality import is_status_name, name_of, quality_of
+
+ILLEGAL = reaction_to(2)
+
+
+def test_news_are_said_once() -> None:
+    """Only what was not known before is news."""
+    quarantine = Quarantine()
+    assert quarantine.learn({1: ILLEGAL, 2: ILLEGAL}, 0.0) == [1, 2]
+    assert quarantine.learn({2: ILLEGAL, 3: ILLEGAL}, 10.0) == [3]
+    assert 1 in quarantine
+    assert 4 not in quarantine
+
+
+def test_probes_back_off() -> None:
+    """A tag is probed soon at first, then after twice the time, at last every ten minutes; longest overdue first."""
+    quarantine = Quarantine()
+    quarantine.learn({1: ILLEGAL, 2: ILLEGAL}, 0.0)
+    quarantine.learn({2: ILLEGAL}, 10.0)
+    assert quarantine.due([1, 2], FIRST_PROBE_SECONDS - 1) == []
+    assert quarantine.due([1, 2], FIRST_PROBE_SECONDS) == [1]
+    assert quarantine.due([2, 1], 1000.0) == [1, 2]
+    waits = []
+    for _ in range(8):
+        now = next(now for now in range(10_000) if quarantine.due([1], now))
+        quarantine.learn({1: ILLEGAL}, 0.0)
+        waits.append(now)
+    assert waits == [15, 30, 60, 120, 240, 480, 600, 600]
+    assert LAST_PROBE_SECONDS == 600
+
+
+def test_a_probe_under_way_is_not_due() -> None:
+    """What has been asked is not asked again before its time, answer or not."""
+    quarantine = Quarantine()
+    quarantine.learn({1: ILLEGAL}, 0.0)
+    quarantine.postpone([1, 7], 15.0)
+    assert quarantine.due([1, 7], 29.0) == []
+    assert quarantine.due([1, 7], 30.0) == [1]
+
+
+def test_a_tag_that_was_read_is_free() -> None:
+    """Release says which tags had been refused, and forgets them."""
+    quarantine = Quarantine()
+    quarantine.learn({1: ILLEGAL}, 0.0)
+    assert quarantine.release([1, 2]) == [1]
+    assert quarantine.release([1]) == []
+    assert 1 not in quarantine
+    assert quarantine.due([1], 1e9) == []
+
+
+def test_what_is_not_supported_is_never_probed() -> None:
+    """After exception 01 only a new connection tries again."""
+    quarantine = Quarantine()
+    quarantine.learn({1: reaction_to(1)}, 0.0)
+    assert quarantine.due([1], 1e9) == []
+
+
+def test_every_exception_code_is_bad_and_has_a_name() -> None:
+    """Whatever code a device sends, its tags get a bad status the standard knows, and words."""
+    for code in range(1, 256):
+        reaction = reaction_to(code)
+        assert quality_of(reaction.status) == "bad"
+        assert is_status_name(name_of(reaction.status))
+        assert reaction.reason
+    assert reaction_to(0x42).reason == "exception code 0x42"
