@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.modbus.blocks.budget import bus_load
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
-from agent.collectors.modbus.bus.url import Target, parse_url
+from agent.collectors.modbus.bus.url import BusTarget, parse_url
 from agent.collectors.modbus.reads import Reads
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import BusLoad
@@ -38,7 +38,7 @@ class ModbusConfig(Reads):
     """Unit (slave) address; behind a gateway each device has its own."""
 
     @property
-    def target(self) -> Target:
+    def target(self) -> BusTarget:
         """The URL, parsed."""
         return parse_url(self.url)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
-from agent.collectors.modbus.blocks.plan import Limits
-from agent.collectors.modbus.tags.points import ByteOrder, Point, canonical_order
+from agent.collectors.modbus.blocks.plan import BlockLimits
+from agent.collectors.modbus.tags.points import ByteOrder, ModbusPoint, canonical_order
 from agent.collectors.modbus.tags.sentinels import Preset
 from agent.collectors.modbus.tags.tag import ModbusTag, Shared
 from agent.settings.devices import DeviceConfig
@@ -66,9 +66,9 @@ class Reads(DeviceConfig, ABC):
         return self
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> BlockLimits:
         """What the planner must keep to."""
-        return Limits(
+        return BlockLimits(
             self.max_registers,
             self.max_bits,
             self.max_gap,
@@ -83,7 +83,7 @@ class Reads(DeviceConfig, ABC):
         """What holds for all tags without their own."""
         return Shared(self.byte_order, self.byte_order_64, self.null_values, self.merge)
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[ModbusPoint]:
         """All tags, disabled ones too, in the order of the table."""
         return [tag.point(position, self.shared) for position, tag in enumerate(self.tags.values())]
 

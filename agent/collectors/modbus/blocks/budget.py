@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.collectors.modbus.blocks.layout import Layout
-from agent.collectors.modbus.blocks.plan import Block, Limits, plan
+from agent.collectors.modbus.blocks.plan import Block, BlockLimits, plan
 from agent.collectors.modbus.bus.url import Framing, SerialPort
 from agent.settings.devices import BusLoad
 
@@ -26,7 +26,7 @@ def request_seconds(block: Block, port: SerialPort, framing: Framing, pause: flo
 
 
 def bus_load(
-    bus: str, layout: Layout, limits: Limits, port: SerialPort, framing: Framing, *, pause: float = 0.0
+    bus: str, layout: Layout, limits: BlockLimits, port: SerialPort, framing: Framing, *, pause: float = 0.0
 ) -> BusLoad:
     """What a device takes of its bus. What is read once, or on an edge, is not counted."""
     share, words = 0.0, []

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.values import Doubt, Finish, finish_of
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 
 _CODES = {
     "bool": "H", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
@@ -32,7 +32,7 @@ _VIEWS = {"ABCD": (False, ">"), "DCBA": (False, "<"), "BADC": (True, ">"), "CDAB
 _BITS = tuple(tuple(bool(byte >> bit & 1) for bit in range(8)) for byte in range(256))
 
 
-class Column(NamedTuple):
+class DecodedColumn(NamedTuple):
     """The values of one response, in the order of the block's points."""
 
     values: Sequence[object]
@@ -40,7 +40,7 @@ class Column(NamedTuple):
     reason: dict[int, str] | None = None
 
 
-Decoder = Callable[[bytes], Column]
+Decoder = Callable[[bytes], DecodedColumn]
 
 
 def compile_block(block: Block) -> Decoder:
@@ -63,15 +63,15 @@ def _bits(block: Block) -> Decoder:
     pick = _pick(starts)
     arrays = [(i, starts[i], starts[i] + point.items) for i, point in enumerate(block.points) if point.items]
 
-    def decode(data: bytes) -> Column:
-        return Column(pick(tuple(chain.from_iterable(map(_BITS.__getitem__, data)))))
+    def decode(data: bytes) -> DecodedColumn:
+        return DecodedColumn(pick(tuple(chain.from_iterable(map(_BITS.__getitem__, data)))))
 
-    def decode_arrays(data: bytes) -> Column:
+    def decode_arrays(data: bytes) -> DecodedColumn:
         bits = tuple(chain.from_iterable(map(_BITS.__getitem__, data)))
         values = list(pick(bits))
         for i, start, end in arrays:
             values[i] = list(bits[start:end])
-        return Column(values)
+        return DecodedColumn(values)
 
     return decode_arrays if arrays else decode
 
@@ -85,7 +85,7 @@ class _Slot(NamedTuple):
     direction: str
 
 
-def _slot(point: Point, block: Block) -> _Slot:
+def _slot(point: ModbusPoint, block: Block) -> _Slot:
     start = (point.offset - block.offset) * 2
     if point.type == "string":
         return _Slot(start, f"{point.length * _bytes_per_character(point)}s", _text_swapped(point), ">")
@@ -99,11 +99,11 @@ def _slot(point: Point, block: Block) -> _Slot:
     return _Slot(start, _CODES[point.type], swapped, direction)
 
 
-def _text_swapped(point: Point) -> bool:
+def _text_swapped(point: ModbusPoint) -> bool:
     return point.order in ("BADC", "DCBA") if point.text is None else point.text == "low_first"
 
 
-def _bytes_per_character(point: Point) -> int:
+def _bytes_per_character(point: ModbusPoint) -> int:
     return 2 if point.text in ("one_per_register", "one_per_register_high") else 1
 
 
@@ -144,12 +144,12 @@ def _registers(block: Block) -> Decoder:
     fixes = [(i, fix) for i, point in others if (fix := _fix(point)) is not None]
     unpack = _unpacker([(swapped, item.unpack_from) for swapped, item, _ in passes])
 
-    def decode(data: bytes) -> Column:
+    def decode(data: bytes) -> DecodedColumn:
         values = unpack(data)
         if pick is not None:
             values = pick(values)
         if not masks and not fixes:
-            return Column(values)
+            return DecodedColumn(values)
         values = list(values)
         for i, mask in masks:
             values[i] = values[i] & mask != 0
@@ -178,7 +178,7 @@ def _swap(data: bytes) -> bytes:
     return registers.tobytes()
 
 
-def _fix(point: Point) -> Finish | None:
+def _fix(point: ModbusPoint) -> Finish | None:
     """What is still to be done to the item of a struct; None where it is the value."""
     finish = finish_of(point)
     if point.type == "string":
@@ -190,7 +190,7 @@ def _fix(point: Point) -> Finish | None:
     return finish
 
 
-def _permuted(point: Point, finish: Finish | None) -> Finish:
+def _permuted(point: ModbusPoint, finish: Finish | None) -> Finish:
     """A value whose bytes arrive in an order of their own."""
     size = len(point.order)
     places = [point.order.index(letter) for letter in sorted(point.order)]
@@ -205,7 +205,7 @@ def _permuted(point: Point, finish: Finish | None) -> Finish:
     return (lambda data: elements(data)[0]) if finish is None else (lambda data: finish(elements(data)[0]))
 
 
-def _elements(point: Point, direction: str) -> Callable[[bytes], Sequence[Any]]:
+def _elements(point: ModbusPoint, direction: str) -> Callable[[bytes], Sequence[Any]]:
     """The raw items in the bytes of an array (or of one value)."""
     count = point.items or 1
     code = _CODES.get(point.type, f"{point.size * 2 // count}s")
@@ -230,7 +230,7 @@ def _array(elements: Callable[[bytes], Sequence[Any]], finish: Finish | None) ->
     return whole
 
 
-def _fixed(values: list[Any], fixes: Sequence[tuple[int, Finish]]) -> Column:
+def _fixed(values: list[Any], fixes: Sequence[tuple[int, Finish]]) -> DecodedColumn:
     doubts: dict[int, Doubt] = {}
     for i, fix in fixes:
         value = fix(values[i])
@@ -238,10 +238,10 @@ def _fixed(values: list[Any], fixes: Sequence[tuple[int, Finish]]) -> Column:
             doubts[i] = value
             value = value.value
         values[i] = value
-    return Column(values) if not doubts else doubted(values, doubts)
+    return DecodedColumn(values) if not doubts else doubted(values, doubts)
 
 
-def doubted(values: Sequence[object], doubts: Mapping[int, Doubt]) -> Column:
+def doubted(values: Sequence[object], doubts: Mapping[int, Doubt]) -> DecodedColumn:
     """A column some of whose values are in doubt."""
     status = [doubts[i].status if i in doubts else 0 for i in range(len(values))]
-    return Column(values, status, {i: doubt.reason for i, doubt in doubts.items()})
+    return DecodedColumn(values, status, {i: doubt.reason for i, doubt in doubts.items()})

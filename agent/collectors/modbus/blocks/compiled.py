@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from agent.collectors.modbus.blocks.codec import Column, Decoder, compile_block, doubted
+from agent.collectors.modbus.blocks.codec import DecodedColumn, Decoder, compile_block, doubted
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.values import Doubt, scaled
 from agent.collectors.modbus.bus.transaction import Request
@@ -69,9 +69,9 @@ class Factors:
 
     def __init__(self, unread: Mapping[int, Doubt]) -> None:
         self._known: dict[int, object] = dict(unread)
-        self._waiting: list[tuple[Compiled, Column, int]] = []
+        self._waiting: list[tuple[Compiled, DecodedColumn, int]] = []
 
-    def read(self, compiled: Compiled, column: Column, ts: int) -> list[tuple[Compiled, Column, int]]:
+    def read(self, compiled: Compiled, column: DecodedColumn, ts: int) -> list[tuple[Compiled, DecodedColumn, int]]:
         """A block was read: every column that is complete now, this one and those that waited for it."""
         assert compiled.links is not None  # noqa: S101 - the caller has looked
         for i, position in compiled.links.gives:
@@ -81,13 +81,13 @@ class Factors:
         self._waiting.append((compiled, column, ts))
         return self._complete()
 
-    def failed(self, compiled: Compiled, doubt: Doubt) -> list[tuple[Compiled, Column, int]]:
+    def failed(self, compiled: Compiled, doubt: Doubt) -> list[tuple[Compiled, DecodedColumn, int]]:
         """A block could not be read: what needed it is bad."""
         assert compiled.links is not None  # noqa: S101 - the caller has looked
         self._known.update((position, doubt) for _, position in compiled.links.gives)
         return self._complete()
 
-    def rest(self, unread: Mapping[int, Doubt]) -> list[tuple[Compiled, Column, int]]:
+    def rest(self, unread: Mapping[int, Doubt]) -> list[tuple[Compiled, DecodedColumn, int]]:
         """The scan is over: what still waits is bad. `unread`: why, where that is known."""
         missing = Doubt(None, BAD_NO_DATA, "not read in this scan")
         for compiled, _, _ in self._waiting:
@@ -96,7 +96,7 @@ class Factors:
                 self._known.setdefault(position, unread.get(position, missing))
         return self._complete()
 
-    def _complete(self) -> list[tuple[Compiled, Column, int]]:
+    def _complete(self) -> list[tuple[Compiled, DecodedColumn, int]]:
         done = [entry for entry in self._waiting if self._ready(entry[0])]
         self._waiting = [entry for entry in self._waiting if not self._ready(entry[0])]
         return [(compiled, self._applied(compiled, column), ts) for compiled, column, ts in done]
@@ -104,7 +104,7 @@ class Factors:
     def _ready(self, compiled: Compiled) -> bool:
         return compiled.links is not None and all(position in self._known for _, position in compiled.links.needs)
 
-    def _applied(self, compiled: Compiled, column: Column) -> Column:
+    def _applied(self, compiled: Compiled, column: DecodedColumn) -> DecodedColumn:
         links = compiled.links
         assert links is not None  # noqa: S101 - only such wait
         values = list(column.values)
@@ -123,10 +123,12 @@ class Factors:
             values[i] = value
         shown = {i: place for place, i in enumerate(links.shown)}
         kept = {shown[i]: doubt for i, doubt in doubts.items() if i in shown}
-        return doubted([values[i] for i in links.shown], kept) if kept else Column([values[i] for i in links.shown])
+        return (
+            doubted([values[i] for i in links.shown], kept) if kept else DecodedColumn([values[i] for i in links.shown])
+        )
 
 
-def _doubts(column: Column) -> dict[int, Doubt]:
+def _doubts(column: DecodedColumn) -> dict[int, Doubt]:
     if isinstance(column.status, int):
         return {}
     reasons = column.reason or {}

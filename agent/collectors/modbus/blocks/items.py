@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 
 
 class Item(NamedTuple):
@@ -14,18 +14,18 @@ class Item(NamedTuple):
 
     start: int
     end: int
-    points: tuple[Point, ...]  #: by offset
+    points: tuple[ModbusPoint, ...]  #: by offset
 
 
 def items_of(
-    points: Iterable[Point], *, fits: Callable[[Sequence[Point]], bool] | None = None, join: bool = False
+    points: Iterable[ModbusPoint], *, fits: Callable[[Sequence[ModbusPoint]], bool] | None = None, join: bool = False
 ) -> list[Item]:
     """The items by offset: always the points of one `group`; with `fits`, values with their scale factors where it
     says so; with `join`, all of them where it says so.
     """
-    ordered = sorted(points, key=Point.order_in_block)
+    ordered = sorted(points, key=ModbusPoint.order_in_block)
     heap = {point.position: [point] for point in ordered}
-    grouped: dict[str, Point] = {}
+    grouped: dict[str, ModbusPoint] = {}
     for point in ordered:
         if point.group is not None:
             _unite(heap, grouped.setdefault(point.group, point), point, None)
@@ -37,7 +37,7 @@ def items_of(
     return sorted(found, key=lambda item: (item.start, item.end, item.points[0].position))
 
 
-def _wishes(points: Sequence[Point], *, join: bool) -> Iterator[tuple[Point, Point]]:
+def _wishes(points: Sequence[ModbusPoint], *, join: bool) -> Iterator[tuple[ModbusPoint, ModbusPoint]]:
     if join:
         yield from pairwise(points)
     sources = {point.position: point for point in points}
@@ -47,7 +47,10 @@ def _wishes(points: Sequence[Point], *, join: bool) -> Iterator[tuple[Point, Poi
 
 
 def _unite(
-    heap: dict[int, list[Point]], one: Point, other: Point, fits: Callable[[Sequence[Point]], bool] | None
+    heap: dict[int, list[ModbusPoint]],
+    one: ModbusPoint,
+    other: ModbusPoint,
+    fits: Callable[[Sequence[ModbusPoint]], bool] | None,
 ) -> None:
     left, right = heap[one.position], heap[other.position]
     if left is right or (fits is not None and not fits(left + right)):
@@ -57,6 +60,6 @@ def _unite(
         heap[point.position] = left
 
 
-def _item(points: Sequence[Point]) -> Item:
-    held = tuple(sorted(points, key=Point.order_in_block))
+def _item(points: Sequence[ModbusPoint]) -> Item:
+    held = tuple(sorted(points, key=ModbusPoint.order_in_block))
     return Item(held[0].offset, max(point.end for point in held), held)

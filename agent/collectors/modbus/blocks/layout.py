@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.collectors.common.polling import poll_groups
-from agent.collectors.modbus.blocks.plan import Limits, Span, unreadable
+from agent.collectors.modbus.blocks.plan import AddressRange, BlockLimits, unreadable
 from agent.collectors.modbus.tags.address import parse_address
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.collectors.modbus.tags.tag import ModbusTag, ReadOn, Shared
 
 _RANGE = re.compile(r"(.*?)(?:-(0[xX][0-9a-fA-F]+|[0-9]+))?")
@@ -23,7 +23,7 @@ class Trigger:
     rising: bool
     falling: bool
     settle: float
-    points: tuple[Point, ...]
+    points: tuple[ModbusPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Layout:
 
     names: tuple[str, ...]  #: by position; behind the tags: what is read for their sake
     tags: int  #: how many of them are tags
-    groups: tuple[tuple[float | None, tuple[Point, ...]], ...]  #: interval (None: once) and points
+    groups: tuple[tuple[float | None, tuple[ModbusPoint, ...]], ...]  #: interval (None: once) and points
     triggers: tuple[Trigger, ...] = ()
     unread: Mapping[int, str] = field(default_factory=dict)  #: positions that lie in `never_read`, and where
 
 
-def parse_range(text: str) -> Span:
+def parse_range(text: str) -> AddressRange:
     """Offsets written `holding:100`, `holding:100-110` (both included). ValueError says what to write instead."""
     match = _RANGE.fullmatch(text.strip())
     start, last = match.groups() if match else (text, None)
@@ -47,16 +47,16 @@ def parse_range(text: str) -> Span:
     end = address.offset if last is None else int(last, 0)
     if not address.offset <= end <= 0xFFFF:
         raise ValueError(f'"{text}" ends before it begins, or beyond 65535; write for example "holding:100-110"')
-    return Span(address.area, address.offset, end + 1)
+    return AddressRange(address.area, address.offset, end + 1)
 
 
-def lay_out(tags: Mapping[str, ModbusTag], shared: Shared, limits: Limits, interval: float) -> Layout:
+def lay_out(tags: Mapping[str, ModbusTag], shared: Shared, limits: BlockLimits, interval: float) -> Layout:
     """The layout of a device. ValueError names the tag that cannot be read as it is configured."""
     return _Layout(tags, shared, limits, interval).made()
 
 
 class _Layout:
-    def __init__(self, tags: Mapping[str, ModbusTag], shared: Shared, limits: Limits, interval: float) -> None:
+    def __init__(self, tags: Mapping[str, ModbusTag], shared: Shared, limits: BlockLimits, interval: float) -> None:
         self._tags = tags
         self._shared = shared
         self._limits = limits
@@ -72,7 +72,7 @@ class _Layout:
         for name, tag in self._tags.items():
             if tag.scale_from is not None:
                 self._source(name, tag.scale_from)
-        groups: list[tuple[float | None, tuple[Point, ...]]] = []
+        groups: list[tuple[float | None, tuple[ModbusPoint, ...]]] = []
         for group in poll_groups(self._list, self._interval):
             polled = [position for position in group.positions if self._list[position].read_on is None]
             if polled:
@@ -85,7 +85,7 @@ class _Layout:
         self._check_groups([points for _, points in groups] + [trigger.points for trigger in triggers])
         return Layout(tuple(self._names), len(self._tags), tuple(groups), triggers, self._unread)
 
-    def _forbidden(self, tag: ModbusTag) -> Span | None:
+    def _forbidden(self, tag: ModbusTag) -> AddressRange | None:
         address = tag.address
         for span in self._limits.never:
             if span.area == address.area and span.first < address.offset + tag.size and address.offset < span.end:
@@ -94,11 +94,11 @@ class _Layout:
 
     # --- scale factors ------------------------------------------------------------------------------------------------
 
-    def _points(self, positions: Sequence[int]) -> tuple[Point, ...]:
+    def _points(self, positions: Sequence[int]) -> tuple[ModbusPoint, ...]:
         """Points of one group, and the scale factors that are read with them."""
         here = set(positions)
-        points: list[Point] = []
-        extra: dict[str, Point] = {}
+        points: list[ModbusPoint] = []
+        extra: dict[str, ModbusPoint] = {}
         for position in positions:
             tag = self._list[position]
             factor = None
@@ -107,7 +107,7 @@ class _Layout:
             points.append(tag.point(position, self._shared, factor=factor))
         return (*points, *extra.values())
 
-    def _factor(self, name: str, reference: str, here: set[int], extra: dict[str, Point]) -> int:
+    def _factor(self, name: str, reference: str, here: set[int], extra: dict[str, ModbusPoint]) -> int:
         """The position of the scale factor: a tag of the same group, or one read for its sake."""
         position = self._at.get(reference)
         if position is not None and position in here:
@@ -155,17 +155,17 @@ class _Layout:
 
     # --- what can be read ---------------------------------------------------------------------------------------------
 
-    def _check(self, points: Iterable[Point]) -> None:
+    def _check(self, points: Iterable[ModbusPoint]) -> None:
         for point in points:
             if point.position not in self._unread and (reason := unreadable([point], self._limits)):
                 name = self._names[point.position]
                 raise ValueError(f"tag {name!r} cannot be read, a value is never split: it takes {reason}")
 
-    def _check_groups(self, groups: Sequence[Sequence[Point]]) -> None:
+    def _check_groups(self, groups: Sequence[Sequence[ModbusPoint]]) -> None:
         """What belongs together is read together, and fits."""
         home: dict[str, int] = {}
         for number, points in enumerate(groups):
-            together: dict[str, list[Point]] = {}
+            together: dict[str, list[ModbusPoint]] = {}
             for point in points:
                 if point.group is not None:
                     together.setdefault(point.group, []).append(point)

@@ -21,12 +21,12 @@ from typing import NamedTuple
 
 from agent.collectors.modbus.blocks.items import Item, items_of
 from agent.collectors.modbus.tags.address import FUNCTIONS, Area
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 
 _REQUEST = 1 << 20  #: registers that are cheaper than one request more
 
 
-class Span(NamedTuple):
+class AddressRange(NamedTuple):
     """Some offsets of an area."""
 
     area: Area
@@ -37,7 +37,7 @@ class Span(NamedTuple):
         return f"{self.area}:{self.first}" + (f"-{self.end - 1}" if self.end > self.first + 1 else "")
 
 
-class Limits(NamedTuple):
+class BlockLimits(NamedTuple):
     """What a device takes in one request."""
 
     max_registers: int = 125
@@ -46,8 +46,8 @@ class Limits(NamedTuple):
     align_registers: int = 1  #: blocks of registers begin at a multiple of this
     align_bits: int = 1
     coils_from_zero: bool = False  #: blocks of coils begin at coil 0
-    never: tuple[Span, ...] = ()  #: no block covers any of these
-    avoid: tuple[Span, ...] = ()  #: no block bridges any of these
+    never: tuple[AddressRange, ...] = ()  #: no block covers any of these
+    avoid: tuple[AddressRange, ...] = ()  #: no block bridges any of these
     cuts: frozenset[int] = frozenset()  #: positions of tags that blocks are cut before
 
     def of(self, area: Area) -> int:
@@ -61,7 +61,7 @@ class Limits(NamedTuple):
         return offset - offset % (self.align_bits if area in ("coil", "discrete") else self.align_registers)
 
 
-_ANY = Limits()
+_ANY = BlockLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Block:
     area: Area
     offset: int
     count: int
-    points: tuple[Point, ...]
+    points: tuple[ModbusPoint, ...]
 
     @property
     def function(self) -> int:
@@ -82,25 +82,25 @@ class Block:
         return f"{self.area}:{self.offset}+{self.count}"
 
 
-def plan(points: Iterable[Point], limits: Limits, *, join: bool = False) -> list[Block]:
+def plan(points: Iterable[ModbusPoint], limits: BlockLimits, *, join: bool = False) -> list[Block]:
     """Blocks that cover every point exactly once, in the order they are asked for (area by function code, offset).
 
     `join`: in one response where they fit, whatever lies between them (but not what is to be avoided).
     """
-    areas: dict[Area, list[Point]] = {area: [] for area in sorted(FUNCTIONS, key=FUNCTIONS.__getitem__)}
+    areas: dict[Area, list[ModbusPoint]] = {area: [] for area in sorted(FUNCTIONS, key=FUNCTIONS.__getitem__)}
     for point in points:
         areas[point.area].append(point)
     return [block for area, held in areas.items() if held for block in _Area(area, limits, held).plan(held, join=join)]
 
 
-def block_of(points: Iterable[Point], limits: Limits = _ANY) -> Block:
+def block_of(points: Iterable[ModbusPoint], limits: BlockLimits = _ANY) -> Block:
     """The smallest block around these points (of one area, not none)."""
     held = tuple(points)
     first = limits.start(held[0].area, min(point.offset for point in held))
     return Block(held[0].area, first, max(point.end for point in held) - first, held)
 
 
-def halves(block: Block, limits: Limits = _ANY) -> tuple[Block, Block] | None:
+def halves(block: Block, limits: BlockLimits = _ANY) -> tuple[Block, Block] | None:
     """The block cut in the middle of its items; None where it holds a single one."""
     items = items_of(block.points)
     if len(items) < 2:
@@ -114,7 +114,7 @@ def cost(blocks: Iterable[Block]) -> int:
     return sum(_REQUEST + block.count for block in blocks)
 
 
-def unreadable(points: Sequence[Point], limits: Limits) -> str | None:
+def unreadable(points: Sequence[ModbusPoint], limits: BlockLimits) -> str | None:
     """Why these can never be read in one response; None where they can. They are of one area."""
     block = block_of(points, limits)
     if block.count > limits.of(block.area):
@@ -125,12 +125,12 @@ def unreadable(points: Sequence[Point], limits: Limits) -> str | None:
     return None if hit is None else f"{block} covers {hit}, which is never read"
 
 
-def _meet(span: Span, block: Block) -> bool:
+def _meet(span: AddressRange, block: Block) -> bool:
     return span.area == block.area and span.first < block.offset + block.count and block.offset < span.end
 
 
-def _points(items: Iterable[Item]) -> list[Point]:
-    return sorted((point for item in items for point in item.points), key=Point.order_in_block)
+def _points(items: Iterable[Item]) -> list[ModbusPoint]:
+    return sorted((point for item in items for point in item.points), key=ModbusPoint.order_in_block)
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ class _Fence:
     ends: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, spans: Iterable[Span]) -> _Fence:
+    def of(cls, spans: Iterable[AddressRange]) -> _Fence:
         fence = cls()
         for span in sorted(spans):
             if fence.ends and span.first <= fence.ends[-1]:
@@ -162,17 +162,17 @@ class _Fence:
 class _Area:
     """The plan of one area."""
 
-    def __init__(self, area: Area, limits: Limits, points: Iterable[Point]) -> None:
+    def __init__(self, area: Area, limits: BlockLimits, points: Iterable[ModbusPoint]) -> None:
         self._area = area
         self._limits = limits
         self._largest = limits.of(area)
         never = [span for span in limits.never if span.area == area]
         avoid = [span for span in limits.avoid if span.area == area]
-        avoid += [Span(area, point.offset, point.end) for point in points if point.alone]
+        avoid += [AddressRange(area, point.offset, point.end) for point in points if point.alone]
         self._never = _Fence.of(never)
         self._fence = _Fence.of(never + avoid)
 
-    def plan(self, points: Iterable[Point], *, join: bool) -> list[Block]:
+    def plan(self, points: Iterable[ModbusPoint], *, join: bool) -> list[Block]:
         items = items_of(points, fits=self._fits, join=join)
         alone = [item for item in items if item.points[0].alone]
         merged = [item for item in items if not item.points[0].alone]
@@ -184,9 +184,9 @@ class _Area:
     def _block(self, run: Iterable[Item]) -> Block:
         return block_of(_points(run), self._limits)
 
-    def _fits(self, points: Sequence[Point]) -> bool:
+    def _fits(self, points: Sequence[ModbusPoint]) -> bool:
         """Whether points that would rather be read together may be."""
-        ordered = sorted(points, key=Point.order_in_block)
+        ordered = sorted(points, key=ModbusPoint.order_in_block)
         covered = ordered[0].offset
         for point in ordered:
             if self._fence.between(covered, point.offset) or (point is not ordered[0] and self._cut(point)):
@@ -194,7 +194,7 @@ class _Area:
             covered = max(covered, point.end)
         return self._may_begin(ordered[0].offset) and covered - self._start(ordered[0].offset) <= self._largest
 
-    def _cut(self, point: Point) -> bool:
+    def _cut(self, point: ModbusPoint) -> bool:
         return point.position in self._limits.cuts
 
     def _start(self, offset: int) -> int:

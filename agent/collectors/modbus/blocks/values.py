@@ -20,7 +20,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from agent.collectors.modbus.blocks.times import read_time
-from agent.collectors.modbus.tags.points import TIMES, Point
+from agent.collectors.modbus.tags.points import TIMES, ModbusPoint
 from agent.core.quality import BAD_DECODING_ERROR, number_of
 
 UNCERTAIN_DATA_SUB_NORMAL = number_of("UncertainDataSubNormal")
@@ -36,13 +36,13 @@ class Doubt(NamedTuple):
     reason: str
 
 
-def finish_of(point: Point) -> Finish | None:
+def finish_of(point: ModbusPoint) -> Finish | None:
     """What is still to be done to one raw item (of an array: to each); None where the raw item is the value."""
     finish = _by_type(point)
     return _unless_null(dict(point.nulls), finish) if point.nulls else finish
 
 
-def _by_type(point: Point) -> Finish | None:
+def _by_type(point: ModbusPoint) -> Finish | None:
     kind = point.type
     if point.bits is not None:
         return _field(*point.bits)
@@ -88,7 +88,7 @@ def _signed_magnitude(bits: int) -> Finish:
     return lambda raw: sign - raw if raw & sign else raw
 
 
-def _modulo(point: Point) -> Finish:
+def _modulo(point: ModbusPoint) -> Finish:
     """Sum of register i times 10000 to the i; CDAB and DCBA: the first register is the most significant."""
     unpack = Struct(f">{point.size // (point.items or 1)}H").unpack
     first_is_high = point.order in ("CDAB", "DCBA")
@@ -105,7 +105,7 @@ def _modulo(point: Point) -> Finish:
     return finish
 
 
-def _time(point: Point) -> Finish:
+def _time(point: ModbusPoint) -> Finish:
     read = read_time(point.type, point.utc_offset)
 
     def finish(raw: Any) -> object:
@@ -118,7 +118,7 @@ def _time(point: Point) -> Finish:
     return finish
 
 
-def _text(point: Point) -> Finish:
+def _text(point: ModbusPoint) -> Finish:
     encoding = point.encoding
     name = {"utf-8": "UTF-8", "gb18030": "GB 18030", "ascii": "ASCII"}.get(encoding, encoding)
     start = 1 if point.text == "one_per_register" else 0

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from agent.collectors.modbus.bus.gateway import NO_PATH, PathBehind
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request, Wire
-from agent.collectors.modbus.bus.turns import NOBODY, Job, Turns
+from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -97,7 +97,7 @@ class ModbusBus:
                 raise ConnectionLost(self._reason)
             wait = self._not_before - self._clock.monotonic()
             if wait <= 0:
-                await self._submit(Job(NOBODY, None, _future()))
+                await self._submit(PendingRequest(NOBODY, None, _future()))
                 return
             await self._clock.sleep(wait)
 
@@ -106,9 +106,9 @@ class ModbusBus:
 
     def submit(self, unit: int, request: Request) -> asyncio.Future[Reply]:
         """`ask`, for those who wait on a future. Cancelling it abandons the answer."""
-        return self._submit(Job(unit, request, _future()))
+        return self._submit(PendingRequest(unit, request, _future()))
 
-    def _submit(self, job: Job) -> asyncio.Future[Reply]:
+    def _submit(self, job: PendingRequest) -> asyncio.Future[Reply]:
         self._turns.put(job)
         self._work.set()
         return job.answer
@@ -125,7 +125,7 @@ class ModbusBus:
                 self._work.clear()
                 self._make_room()
                 job = self._turns.take(self._rest)
-                if isinstance(job, Job):
+                if isinstance(job, PendingRequest):
                     await self._serve(job)
                     continue
                 if not self._users:
@@ -135,7 +135,7 @@ class ModbusBus:
                 await self._idle(job)
         finally:
             self._close()
-            while isinstance(job := self._turns.take(), Job):
+            while isinstance(job := self._turns.take(), PendingRequest):
                 job.answer.set_exception(ConnectionLost("the bus is stopped"))
 
     async def _idle(self, seconds: float | None) -> None:
@@ -160,7 +160,7 @@ class ModbusBus:
     def _rest(self, unit: int) -> float:
         return 0.0 if self._wire is None or self._wire.lost is not None else self._wire.rest(unit)
 
-    async def _serve(self, job: Job) -> None:
+    async def _serve(self, job: PendingRequest) -> None:
         reply: Reply | None = None
         error: Exception | None = None
         try:
@@ -243,7 +243,7 @@ class ModbusBus:
             await self._clock.sleep(self._manners.pause_after_connect)
         return self._wire
 
-    def _judge(self, fault: ConnectionLost | NoAnswer | BadReply, job: Job) -> None:
+    def _judge(self, fault: ConnectionLost | NoAnswer | BadReply, job: PendingRequest) -> None:
         """What a failed transaction says about the connection."""
         wire = self._wire
         if wire is None:

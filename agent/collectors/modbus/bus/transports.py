@@ -14,7 +14,7 @@ from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.stream import Habits, Lost, StreamWire
 from agent.collectors.modbus.bus.transaction import Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
-from agent.collectors.modbus.bus.url import Target
+from agent.collectors.modbus.bus.url import BusTarget
 from agent.core.errors import ConnectionLost
 from agent.core.ports import BuildContext
 from agent.settings.tls import TLSSettings
@@ -25,7 +25,7 @@ _SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hang
 
 
 def bus_to(
-    target: Target, context: BuildContext, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds
+    target: BusTarget, context: BuildContext, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds
 ) -> ModbusBus:
     """The bus devices at this place share, made where it is new."""
     place = f"modbus {target.place}"
@@ -44,7 +44,7 @@ def bus_to(
     return bus
 
 
-def _dialled(target: Target, context: BuildContext, tls: TLSSettings, workarounds: Workarounds) -> _Connect:
+def _dialled(target: BusTarget, context: BuildContext, tls: TLSSettings, workarounds: Workarounds) -> _Connect:
     if target.framing != "tcp":
         return _framed(target, context, workarounds)
 
@@ -59,7 +59,7 @@ def _dialled(target: Target, context: BuildContext, tls: TLSSettings, workaround
     return connect
 
 
-def _framed(target: Target, context: BuildContext, workarounds: Workarounds) -> _Connect:
+def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) -> _Connect:
     framer = Ascii() if target.framing == "ascii" else Rtu()
     serial = target.kind == "serial"
     habits = Habits(
@@ -85,7 +85,7 @@ def _framed(target: Target, context: BuildContext, workarounds: Workarounds) -> 
     return connect
 
 
-def _dialled_in(target: Target, context: BuildContext, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
+def _dialled_in(target: BusTarget, context: BuildContext, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
     noise = tuple(one for one in (dtu.heartbeat_bytes, dtu.registration_bytes) if one)
     habits = Habits(echo=workarounds.echo, noise=noise, reopens=False, settle=_SETTLE_DIALLED_IN)
     framer = Ascii() if target.framing == "ascii" else Rtu()

@@ -12,7 +12,7 @@ from agent.collectors.modbus.bus.transaction import Reply, Request
 NOBODY = -1  #: the unit of those who only want the connection
 
 
-class Job(NamedTuple):
+class PendingRequest(NamedTuple):
     """Somebody waits for an answer."""
 
     unit: int
@@ -24,17 +24,17 @@ class Turns:
     """Jobs by unit. What was abandoned while it waited is dropped."""
 
     def __init__(self) -> None:
-        self._queues: dict[int, deque[Job]] = {}
+        self._queues: dict[int, deque[PendingRequest]] = {}
         self._order: deque[int] = deque()  #: units with work, the next one first
 
-    def put(self, job: Job) -> None:
+    def put(self, job: PendingRequest) -> None:
         """Behind what its unit has waiting already."""
         queue = self._queues.setdefault(job.unit, deque())
         if not queue:
             self._order.append(job.unit)
         queue.append(job)
 
-    def take(self, rest: Callable[[int], float] = lambda _unit: 0.0) -> Job | float | None:
+    def take(self, rest: Callable[[int], float] = lambda _unit: 0.0) -> PendingRequest | float | None:
         """The next job of the unit whose turn it is, or the seconds until one need not rest any more, or None."""
         soonest: float | None = None
         for _ in range(len(self._order)):

@@ -65,7 +65,7 @@ class SerialPort:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BusTarget:
     """A parsed URL."""
 
     kind: Kind
@@ -88,7 +88,7 @@ class Target:
         return self.host if self.kind == "serial" else self.place.partition("://")[2]
 
 
-def parse_url(url: str) -> Target:
+def parse_url(url: str) -> BusTarget:
     """The place and its settings. ValueError says what to write instead."""
     scheme, separator, _ = url.partition("://")
     if not separator:
@@ -116,7 +116,7 @@ def parse_url(url: str) -> Target:
     options.nothing_left(f"{url!r} has more than a host and a port; {hint}")
     if parts.path.strip("/") or parts.fragment or parts.username is not None:
         raise ValueError(f"{url!r} has more than a host and a port; {hint}")
-    return Target(kind, framing, host, usual if port is None else port)
+    return BusTarget(kind, framing, host, usual if port is None else port)
 
 
 class _Options:
@@ -148,7 +148,7 @@ class _Options:
             raise ValueError(reason)
 
 
-def _serial(parts: SplitResult, options: _Options, hint: str) -> Target:
+def _serial(parts: SplitResult, options: _Options, hint: str) -> BusTarget:
     path = parts.netloc + parts.path
     if not path.strip("/"):
         raise ValueError(f"it names no serial port; {hint}")
@@ -169,4 +169,4 @@ def _serial(parts: SplitResult, options: _Options, hint: str) -> Target:
     options.nothing_left(f"a serial line has the options {known} and no other; {hint}")
     if framing == "rtu" and port.bytesize == 7:
         raise ValueError(f"RTU needs 8 data bits, only ASCII lives with 7; {hint}")
-    return Target("serial", framing, path, 0, port)
+    return BusTarget("serial", framing, path, 0, port)

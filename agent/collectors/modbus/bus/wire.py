@@ -150,7 +150,7 @@ class _Transactions(TransactionManager):
         self._fail(ConnectionLost(self.lost))
 
 
-class Wire:
+class MbapWire:
     """An open connection. Used by one task, one transaction at a time."""
 
     def __init__(self, transactions: _Transactions) -> None:
@@ -213,17 +213,17 @@ class Wire:
         self._transactions.close()
 
 
-async def connect_tcp(host: str, port: int, timeout: float) -> Wire:
+async def connect_tcp(host: str, port: int, timeout: float) -> MbapWire:
     """Connect over TCP. Raises ConnectionLost."""
     return await _connect(CommType.TCP, host, port, timeout)
 
 
-async def connect_udp(host: str, port: int, timeout: float) -> Wire:
+async def connect_udp(host: str, port: int, timeout: float) -> MbapWire:
     """The same in datagrams. Whether anybody listens is only known when something is asked."""
     return await _connect(CommType.UDP, host, port, timeout)
 
 
-async def connect_tls(host: str, port: int, timeout: float, settings: TLSSettings) -> Wire:
+async def connect_tls(host: str, port: int, timeout: float, settings: TLSSettings) -> MbapWire:
     """Connect over TLS (MODBUS/TCP Security, v21). Raises ConnectionLost, TransientError where a file is wrong."""
     context = await asyncio.to_thread(_context, settings)  # the system's authorities take long to read
     wire = await _connect(CommType.TLS, host, port, timeout, context, settings.server_name or host)
@@ -232,12 +232,12 @@ async def connect_tls(host: str, port: int, timeout: float, settings: TLSSetting
     return wire
 
 
-async def take_over(caller: Caller, noise: tuple[bytes, ...]) -> Wire:
+async def take_over(caller: Caller, noise: tuple[bytes, ...]) -> MbapWire:
     """A wire over a connection that was dialled in."""
     inner = _Transactions(CommParams(comm_name="dtu", comm_type=CommType.TCP, reconnect_delay=0.0))
     inner.noise = noise
     caller.hand_over(inner)  # type: ignore[arg-type]  # the library's protocol serves datagrams, too
-    return Wire(inner)
+    return MbapWire(inner)
 
 
 def _context(settings: TLSSettings) -> ssl.SSLContext:
@@ -256,7 +256,7 @@ def _context(settings: TLSSettings) -> ssl.SSLContext:
 
 async def _connect(
     kind: CommType, host: str, port: int, timeout: float, context: ssl.SSLContext | None = None, name: str | None = None
-) -> Wire:
+) -> MbapWire:
     params = CommParams(
         comm_name="modbus", comm_type=kind, host=host, port=port, reconnect_delay=0.0, timeout_connect=timeout,
         sslctx=context,
@@ -281,4 +281,4 @@ async def _connect(
         raise
     if not connected:
         raise ConnectionLost(f"{host}:{port}: {reason}")
-    return Wire(inner)
+    return MbapWire(inner)

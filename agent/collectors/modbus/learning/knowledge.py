@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.collectors.modbus.blocks.items import items_of
-from agent.collectors.modbus.blocks.plan import Block, Limits, Span, block_of, plan
+from agent.collectors.modbus.blocks.plan import AddressRange, Block, BlockLimits, block_of, plan
 from agent.collectors.modbus.blocks.reactions import Reaction
 from agent.collectors.modbus.learning.quarantine import Quarantine
 from agent.collectors.modbus.learning.search import Search
 from agent.collectors.modbus.tags.address import Area
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.core.quality import BAD_CONFIGURATION_ERROR
 
 HOLD_OFF_SECONDS = 60.0
@@ -31,7 +31,7 @@ class News(NamedTuple):
 class Knowledge:
     """Tags in quarantine, the search that is on, and limits beyond the configured ones."""
 
-    def __init__(self, limits: Limits, points: Iterable[Point], unread: Mapping[int, str]) -> None:
+    def __init__(self, limits: BlockLimits, points: Iterable[ModbusPoint], unread: Mapping[int, str]) -> None:
         self.quarantine = Quarantine()
         self.search = Search()
         self._configured = limits
@@ -42,7 +42,7 @@ class Knowledge:
             for position, span in unread.items()
         }
         self._silences: dict[Block, int] = {}
-        self._holes: set[Span] = set()
+        self._holes: set[AddressRange] = set()
         self._not_before = 0.0  #: no search before
 
     # --- what is asked ------------------------------------------------------------------------------------------------
@@ -56,11 +56,11 @@ class Knowledge:
         """Whether any tag is in no block."""
         return bool(self._unread or self.quarantine.refused or self.search.held)
 
-    def blocks(self, points: Iterable[Point], *, join: bool = False) -> list[Block]:
+    def blocks(self, points: Iterable[ModbusPoint], *, join: bool = False) -> list[Block]:
         """The blocks these are read with; those that are known to be bad are left out."""
         return plan([p for p in points if self.bad(p.position) is None], self._effective, join=join)
 
-    def probes(self, points: Iterable[Point], now: float) -> list[Block]:
+    def probes(self, points: Iterable[ModbusPoint], now: float) -> list[Block]:
         """Which of these are in quarantine and due to be asked again, each item alone."""
         held = {point.position: point for point in points if point.position in self.quarantine.refused}
         due = self.quarantine.due(held, now)
@@ -70,11 +70,13 @@ class Knowledge:
         return [block_of(item.points, self._configured) for item in chosen]
 
     @property
-    def _effective(self) -> Limits:
+    def _effective(self) -> BlockLimits:
         bad = [*self.quarantine.refused, *self.search.held]
         if not bad and not self.search.cuts and self._limits is self._configured:
             return self._configured
-        avoid = [Span(p.area, p.offset, p.end) for position in bad if (p := self._points.get(position)) is not None]
+        avoid = [
+            AddressRange(p.area, p.offset, p.end) for position in bad if (p := self._points.get(position)) is not None
+        ]
         cuts = self._limits.cuts | self.search.cuts
         return self._limits._replace(avoid=(*self._limits.avoid, *avoid), cuts=cuts)
 
@@ -150,14 +152,14 @@ class Knowledge:
             self.search = Search()
         return News(news, freed, lesson is not None, bool(news or freed or moved or lesson))
 
-    def _between(self, cuts: Iterable[int]) -> set[Span]:
+    def _between(self, cuts: Iterable[int]) -> set[AddressRange]:
         """The holes before these tags, where they are the cause of the cut."""
-        holes: set[Span] = set()
+        holes: set[AddressRange] = set()
         for position in cuts:
             point = self._points[position]
             ends = [p.end for p in self._points.values() if p.area == point.area and p.offset < point.offset]
             if ends and max(ends) < point.offset:
-                holes.add(Span(point.area, max(ends), point.offset))
+                holes.add(AddressRange(point.area, max(ends), point.offset))
         return holes
 
     # --- for people ---------------------------------------------------------------------------------------------------
@@ -178,13 +180,13 @@ class Knowledge:
         return found
 
 
-def _spans(offsets: Sequence[tuple[Area, int]]) -> list[Span]:
-    spans: list[Span] = []
+def _spans(offsets: Sequence[tuple[Area, int]]) -> list[AddressRange]:
+    spans: list[AddressRange] = []
     for area, offset in offsets:
         if spans and spans[-1].area == area and spans[-1].end == offset:
             spans[-1] = spans[-1]._replace(end=offset + 1)
         else:
-            spans.append(Span(area, offset, offset + 1))
+            spans.append(AddressRange(area, offset, offset + 1))
     return spans
 
 

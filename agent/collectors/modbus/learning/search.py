@@ -14,7 +14,7 @@ from collections import deque
 from typing import ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
 
-from agent.collectors.modbus.blocks.plan import Block, Limits, halves
+from agent.collectors.modbus.blocks.plan import Block, BlockLimits, halves
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
 
 _TOO_MANY = reaction_to(3)
@@ -99,7 +99,7 @@ class Search:
     def _read_in_parts(self, split: Split) -> bool:
         return self._read.issuperset(point.position for point in split.block.points)
 
-    def refused(self, block: Block, reaction: Reaction, limits: Limits) -> None:
+    def refused(self, block: Block, reaction: Reaction, limits: BlockLimits) -> None:
         """A block was refused: its halves are to be asked; a single item is condemned."""
         positions = [point.position for point in block.points]
         parts = halves(block, limits)

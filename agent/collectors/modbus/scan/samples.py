@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from agent.collectors.common.polling import Due, Schedule, phase_of
-from agent.collectors.modbus.blocks.codec import Column
+from agent.collectors.modbus.blocks.codec import DecodedColumn
 from agent.collectors.modbus.blocks.compiled import Compiled
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.reactions import Reaction
@@ -173,7 +173,7 @@ class Samples:
         else:
             self._knowledge.search.was_read(block)
 
-    def edges(self, compiled: Compiled, column: Column) -> Iterable[Step]:
+    def edges(self, compiled: Compiled, column: DecodedColumn) -> Iterable[Step]:
         bits = [(position, bool(column.values[index])) for index, position in compiled.bits]
         for index in self._triggers.see(bits, self._clock.monotonic()):
             self._fired.add(index)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.collectors.common.polling import SCAN_YIELD_SECONDS
-from agent.collectors.modbus.blocks.codec import Column
+from agent.collectors.modbus.blocks.codec import DecodedColumn
 from agent.collectors.modbus.blocks.compiled import Compiled, Factors
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
@@ -52,7 +52,7 @@ class Brain(Protocol):
     def could_read(self, step: Step) -> None:
         """An extra block was read."""
 
-    def edges(self, compiled: Compiled, column: Column) -> Iterable[Step]:
+    def edges(self, compiled: Compiled, column: DecodedColumn) -> Iterable[Step]:
         """Bits that are watched were read: what to ask at once because of it."""
 
     def extra(self) -> Step | None:
@@ -226,7 +226,7 @@ class Scan:
         if step.extra:
             self.findings.said.update(compiled.tags)
 
-    def _say(self, complete: Iterable[tuple[Compiled, Column, int]]) -> None:
+    def _say(self, complete: Iterable[tuple[Compiled, DecodedColumn, int]]) -> None:
         for compiled, column, ts in complete:
             if compiled.tags:
                 self._answers.append(Answer(compiled.tags, column.values, ts, column.status, reason=column.reason))

@@ -60,7 +60,7 @@ def canonical_order(order: str, registers: int) -> str:
     return _SAME.get(order, order)
 
 
-class Point(NamedTuple):
+class ModbusPoint(NamedTuple):
     """One tag: where it lies and how its bytes are read."""
 
     position: int  #: in the device's tag table; behind its end: read for the sake of others, not published

@@ -22,7 +22,7 @@ from agent.collectors.modbus.tags.points import (
     TIMES,
     ByteOrder,
     DataType,
-    Point,
+    ModbusPoint,
     TextOrder,
     canonical_order,
 )
@@ -195,13 +195,13 @@ class ModbusTag(TagBase):
         field = self.bits is not None and isinstance(nulls, str)
         return field or self.scale_from is not None or self.data_type in TIMES
 
-    def point(self, position: int, shared: Shared, *, factor: int | None = None) -> Point:
+    def point(self, position: int, shared: Shared, *, factor: int | None = None) -> ModbusPoint:
         """The tag as the planner and the codec know it."""
         address = self.address
         wide = REGISTERS.get(self.data_type) == 4 and self.data_type != "mod10_64"
         order = self.byte_order or (wide and shared.byte_order_64) or shared.byte_order
         nulls = self.null_values or shared.null_values
-        return Point(
+        return ModbusPoint(
             position,
             address.area,
             address.offset,

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.modbus.blocks.codec import compile_block
-from agent.collectors.modbus.blocks.plan import Block, Limits, Span, block_of, cheapest, cost, halves, plan
+from agent.collectors.modbus.blocks.plan import AddressRange, Block, BlockLimits, block_of, cheapest, cost, halves, plan
 from agent.collectors.modbus.blocks.values import UNCERTAIN_DATA_SUB_NORMAL
 from agent.collectors.modbus.tags.address import Area
-from agent.collectors.modbus.tags.points import REGISTERS, ByteOrder, DataType, Point
+from agent.collectors.modbus.tags.points import REGISTERS, ByteOrder, DataType, ModbusPoint
 
 AREAS: tuple[Area, ...] = get_args(Area)
 TYPES: tuple[DataType, ...] = (
@@ -26,29 +26,29 @@ FORMS = {
 
 
 @st.composite
-def points(draw: st.DrawFn, *, span: int = 60) -> list[Point]:
+def points(draw: st.DrawFn, *, span: int = 60) -> list[ModbusPoint]:
     """A layout of tags: any area, type, order; with holes and overlaps."""
     found = []
     for position in range(draw(st.integers(0, 40))):
         area = draw(st.sampled_from(AREAS))
         offset = draw(st.integers(0, span))
         if area in BITS:
-            found.append(Point(position, area, offset, 1, "bool"))
+            found.append(ModbusPoint(position, area, offset, 1, "bool"))
             continue
         kind = draw(st.sampled_from(TYPES))
         order = draw(st.sampled_from(ORDERS))
         bit = draw(st.integers(0, 15)) if kind == "bool" else None
         length = draw(st.integers(1, 8)) if kind == "string" else 0
         size = (length + 1) // 2 if kind == "string" else REGISTERS.get(kind, 1)
-        found.append(Point(position, area, offset, size, kind, bit, order, length))
+        found.append(ModbusPoint(position, area, offset, size, kind, bit, order, length))
     return found
 
 
-limits = st.tuples(st.integers(4, 125), st.integers(1, 2000), st.integers(0, 10)).map(lambda three: Limits(*three))
+limits = st.tuples(st.integers(4, 125), st.integers(1, 2000), st.integers(0, 10)).map(lambda three: BlockLimits(*three))
 
 
 @given(points(), limits)
-def test_every_tag_is_in_exactly_one_block(layout: list[Point], limit: Limits) -> None:
+def test_every_tag_is_in_exactly_one_block(layout: list[ModbusPoint], limit: BlockLimits) -> None:
     """A plan covers each point once, whole, within the limits, and bridges no more than max_gap."""
     blocks = plan(layout, limit)
     assert sorted(point.position for block in blocks for point in block.points) == list(range(len(layout)))
@@ -65,14 +65,14 @@ def test_every_tag_is_in_exactly_one_block(layout: list[Point], limit: Limits) -
 
 
 @given(points(), limits, st.randoms())
-def test_the_plan_does_not_depend_on_the_order_of_tags(layout: list[Point], limit: Limits, random) -> None:
+def test_the_plan_does_not_depend_on_the_order_of_tags(layout: list[ModbusPoint], limit: BlockLimits, random) -> None:
     """The same tags in another order give the same blocks."""
     shuffled = list(layout)
     random.shuffle(shuffled)
     assert plan(shuffled, limit) == plan(layout, limit)
 
 
-def model(point: Point, registers: list[int], bits: list[bool]) -> object:
+def model(point: ModbusPoint, registers: list[int], bits: list[bool]) -> object:
     """The value as the definition of the byte orders says it, one tag at a time."""
     if point.area in BITS:
         return bits[point.offset]
@@ -107,7 +107,7 @@ def payload(block: Block, registers: list[int], bits: list[bool]) -> bytes:
 
 
 @given(points(), limits, st.randoms(use_true_random=False))
-def test_planned_blocks_decode_to_what_single_reads_say(layout: list[Point], limit: Limits, random) -> None:
+def test_planned_blocks_decode_to_what_single_reads_say(layout: list[ModbusPoint], limit: BlockLimits, random) -> None:
     """Whatever is merged with whatever, each tag gets the value of its own registers in its own order."""
     registers = [random.getrandbits(16) for _ in range(80)]
     bits = [bool(random.getrandbits(1)) for _ in range(80)]
@@ -122,7 +122,7 @@ def test_planned_blocks_decode_to_what_single_reads_say(layout: list[Point], lim
 
 
 @given(points(), limits)
-def test_halves_keep_tags_whole(layout: list[Point], limit: Limits) -> None:
+def test_halves_keep_tags_whole(layout: list[ModbusPoint], limit: BlockLimits) -> None:
     """Cutting a block in half down to single tags loses none and splits none."""
     todo, single = plan(layout, limit), 0
     while todo:
@@ -141,9 +141,9 @@ def test_halves_keep_tags_whole(layout: list[Point], limit: Limits) -> None:
 
 
 @st.composite
-def wishes(draw: st.DrawFn) -> tuple[list[Point], Limits]:
+def wishes(draw: st.DrawFn) -> tuple[list[ModbusPoint], BlockLimits]:
     """A layout with groups, lonely tags and scale factors, and limits of every kind that let each of them be read."""
-    limit = Limits(
+    limit = BlockLimits(
         draw(st.integers(8, 125)),
         draw(st.integers(80, 2000)),
         draw(st.integers(0, 10)),
@@ -181,19 +181,19 @@ def wishes(draw: st.DrawFn) -> tuple[list[Point], Limits]:
     return layout, limit
 
 
-def spans() -> st.SearchStrategy[Span]:
+def spans() -> st.SearchStrategy[AddressRange]:
     return st.builds(
-        lambda area, first, size: Span(area, first, first + size),
+        lambda area, first, size: AddressRange(area, first, first + size),
         st.sampled_from(AREAS), st.integers(0, 70), st.integers(1, 6),
     )  # fmt: skip
 
 
-def touches(span: Span, block: Block) -> bool:
+def touches(span: AddressRange, block: Block) -> bool:
     return span.area == block.area and span.first < block.offset + block.count and block.offset < span.end
 
 
 @given(wishes())
-def test_whatever_is_wished_every_tag_is_read_once(case: tuple[list[Point], Limits]) -> None:
+def test_whatever_is_wished_every_tag_is_read_once(case: tuple[list[ModbusPoint], BlockLimits]) -> None:
     """Each tag is in exactly one block, whole; no limit is broken, no alignment missed, nothing forbidden covered."""
     layout, limit = case
     blocks = plan(layout, limit)
@@ -209,7 +209,7 @@ def test_whatever_is_wished_every_tag_is_read_once(case: tuple[list[Point], Limi
 
 
 @given(wishes())
-def test_what_belongs_together_is_read_together(case: tuple[list[Point], Limits]) -> None:
+def test_what_belongs_together_is_read_together(case: tuple[list[ModbusPoint], BlockLimits]) -> None:
     """The tags of a group are in one block; a lonely tag is in none with others."""
     layout, limit = case
     homes: dict[str, set[int]] = {}
@@ -222,10 +222,10 @@ def test_what_belongs_together_is_read_together(case: tuple[list[Point], Limits]
 
 
 @given(wishes())
-def test_what_is_avoided_is_not_bridged(case: tuple[list[Point], Limits]) -> None:
+def test_what_is_avoided_is_not_bridged(case: tuple[list[ModbusPoint], BlockLimits]) -> None:
     """Between two of its tags a block covers nothing that is avoided, and no lonely tag, but for a group's sake."""
     layout, limit = case
-    fences = [*limit.avoid, *(Span(p.area, p.offset, p.end) for p in layout if p.alone)]
+    fences = [*limit.avoid, *(AddressRange(p.area, p.offset, p.end) for p in layout if p.alone)]
     for block in plan(layout, limit):
         covered = block.points[0].offset
         for point in block.points:
@@ -235,9 +235,9 @@ def test_what_is_avoided_is_not_bridged(case: tuple[list[Point], Limits]) -> Non
             covered = max(covered, point.end)
 
 
-def greedy(layout: list[Point], limit: Limits) -> list[list[Point]]:
+def greedy(layout: list[ModbusPoint], limit: BlockLimits) -> list[list[ModbusPoint]]:
     """Each block grows as long as it may: what the planner must not be worse than."""
-    runs: list[list[Point]] = []
+    runs: list[list[ModbusPoint]] = []
     for point in sorted(layout, key=lambda p: (p.area, p.offset, p.end, p.position)):
         run = runs[-1] if runs else []
         end = max((p.end for p in run), default=0)
@@ -250,7 +250,7 @@ def greedy(layout: list[Point], limit: Limits) -> list[list[Point]]:
 
 
 @given(points(), limits)
-def test_the_plan_costs_no_more_than_the_greedy_one(layout: list[Point], limit: Limits) -> None:
+def test_the_plan_costs_no_more_than_the_greedy_one(layout: list[ModbusPoint], limit: BlockLimits) -> None:
     """Never more requests, and with as many requests never more registers."""
     assert cost(plan(layout, limit)) <= cost(block_of(run, limit) for run in greedy(layout, limit))
 
@@ -260,9 +260,9 @@ def test_the_plan_is_the_best_there_is(sizes: list[tuple[int, int]], largest: in
     """Of all ways to cut neighbours into blocks none is cheaper than the one chosen."""
     layout, at = [], 0
     for position, (hole, size) in enumerate(sizes):
-        layout.append(Point(position, "holding", at + hole, size, "uint16"))
+        layout.append(ModbusPoint(position, "holding", at + hole, size, "uint16"))
         at += hole + size
-    limit = Limits(largest, 100, gap)
+    limit = BlockLimits(largest, 100, gap)
 
     def best(first: int) -> int:
         if first == len(layout):
@@ -282,55 +282,63 @@ def test_the_plan_is_the_best_there_is(sizes: list[tuple[int, int]], largest: in
 
 def test_fewer_registers_for_as_many_requests() -> None:
     """Where the greedy hand would fill its first block with a hole, the hole is left out."""
-    layout = [Point(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 9, 11, 12))]
-    assert [str(block) for block in plan(layout, Limits(10, 100, 10))] == ["holding:0+1", "holding:9+4"]
+    layout = [ModbusPoint(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 9, 11, 12))]
+    assert [str(block) for block in plan(layout, BlockLimits(10, 100, 10))] == ["holding:0+1", "holding:9+4"]
     assert cheapest([], [], [], [], 5) == []
 
 
 def test_a_large_plan_is_made_at_once() -> None:
     """Tens of thousands of scattered coils are planned in linear time."""
-    layout = [Point(i, "coil", i * 3 // 2, 1, "bool") for i in range(20_000)]
-    blocks = plan(layout, Limits(max_gap=1))
+    layout = [ModbusPoint(i, "coil", i * 3 // 2, 1, "bool") for i in range(20_000)]
+    blocks = plan(layout, BlockLimits(max_gap=1))
     assert len(blocks) == 15
     assert sum(len(block.points) for block in blocks) == len(layout)
 
 
 def test_a_value_and_its_scale_factor_share_a_response() -> None:
     """They are read in one block across a hole, as long as they fit and nothing there is to be avoided."""
-    layout = [Point(0, "holding", 0, 1, "int16", factor=1), Point(1, "holding", 9, 1, "int16")]
-    assert [str(block) for block in plan(layout, Limits())] == ["holding:0+10"]
-    for limit in (Limits(9), Limits(never=(Span("holding", 4, 5),)), Limits(cuts=frozenset({1}))):
+    layout = [ModbusPoint(0, "holding", 0, 1, "int16", factor=1), ModbusPoint(1, "holding", 9, 1, "int16")]
+    assert [str(block) for block in plan(layout, BlockLimits())] == ["holding:0+10"]
+    for limit in (
+        BlockLimits(9),
+        BlockLimits(never=(AddressRange("holding", 4, 5),)),
+        BlockLimits(cuts=frozenset({1})),
+    ):
         assert [str(block) for block in plan(layout, limit)] == ["holding:0+1", "holding:9+1"]
 
 
 def test_join_reads_a_group_at_once_where_it_fits() -> None:
     """A triggered group is one block across its holes, or as few as it takes."""
-    layout = [Point(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 50, 120, 200))]
-    assert [str(block) for block in plan(layout, Limits(), join=True)] == ["holding:0+121", "holding:200+1"]
+    layout = [ModbusPoint(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 50, 120, 200))]
+    assert [str(block) for block in plan(layout, BlockLimits(), join=True)] == ["holding:0+121", "holding:200+1"]
 
 
 def test_coils_from_zero() -> None:
     """Every request of coils begins at coil 0; discrete inputs are left alone."""
-    layout = [Point(0, "coil", 20, 1, "bool"), Point(1, "coil", 90, 1, "bool"), Point(2, "discrete", 20, 1, "bool")]
-    limit = Limits(coils_from_zero=True, max_gap=100)
+    layout = [
+        ModbusPoint(0, "coil", 20, 1, "bool"),
+        ModbusPoint(1, "coil", 90, 1, "bool"),
+        ModbusPoint(2, "discrete", 20, 1, "bool"),
+    ]
+    limit = BlockLimits(coils_from_zero=True, max_gap=100)
     assert [str(block) for block in plan(layout, limit)] == ["coil:0+91", "discrete:20+1"]
 
 
 def test_neighbours_share_a_request() -> None:
     """Adjacent tags are one block, a hole makes two, unless max_gap bridges it."""
     layout = [
-        Point(0, "holding", 0, 2, "uint32"),
-        Point(1, "holding", 2, 1, "int16"),
-        Point(2, "holding", 5, 1, "int16"),
+        ModbusPoint(0, "holding", 0, 2, "uint32"),
+        ModbusPoint(1, "holding", 2, 1, "int16"),
+        ModbusPoint(2, "holding", 5, 1, "int16"),
     ]
-    assert [str(block) for block in plan(layout, Limits())] == ["holding:0+3", "holding:5+1"]
-    assert [str(block) for block in plan(layout, Limits(max_gap=2))] == ["holding:0+6"]
-    assert [str(block) for block in plan(layout, Limits(max_gap=2, max_registers=2))] == [
+    assert [str(block) for block in plan(layout, BlockLimits())] == ["holding:0+3", "holding:5+1"]
+    assert [str(block) for block in plan(layout, BlockLimits(max_gap=2))] == ["holding:0+6"]
+    assert [str(block) for block in plan(layout, BlockLimits(max_gap=2, max_registers=2))] == [
         "holding:0+2", "holding:2+1", "holding:5+1",
     ]  # fmt: skip
 
 
 def test_a_block_is_as_small_as_its_points() -> None:
     """Whatever order its points come in, a block begins at the first and ends with the last."""
-    block = block_of([Point(0, "input", 7, 4, "int64"), Point(1, "input", 5, 1, "int16")])
+    block = block_of([ModbusPoint(0, "input", 7, 4, "int64"), ModbusPoint(1, "input", 5, 1, "int16")])
     assert (block.function, block.offset, block.count) == (4, 5, 6)

@@ -2,24 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from agent.collectors.modbus.bus.url import SerialPort, Target, parse_url
+from agent.collectors.modbus.bus.url import BusTarget, SerialPort, parse_url
 
 
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("tcp://192.168.10.21:502", Target("tcp", "tcp", "192.168.10.21", 502)),
-        ("tcp://plc.local", Target("tcp", "tcp", "plc.local", 502)),
-        ("tcp://[fe80::1]:1502/", Target("tcp", "tcp", "fe80::1", 1502)),
-        ("udp://h", Target("udp", "tcp", "h", 502)),
-        ("tls://h", Target("tls", "tcp", "h", 802)),
-        ("rtu+tcp://h:4001", Target("tcp", "rtu", "h", 4001)),
-        ("ascii+tcp://h", Target("tcp", "ascii", "h", 502)),
-        ("tcp-listen://0.0.0.0:9000", Target("listen", "rtu", "0.0.0.0", 9000)),
-        ("tcp-listen://0.0.0.0:9000?framing=tcp", Target("listen", "tcp", "0.0.0.0", 9000)),
+        ("tcp://192.168.10.21:502", BusTarget("tcp", "tcp", "192.168.10.21", 502)),
+        ("tcp://plc.local", BusTarget("tcp", "tcp", "plc.local", 502)),
+        ("tcp://[fe80::1]:1502/", BusTarget("tcp", "tcp", "fe80::1", 1502)),
+        ("udp://h", BusTarget("udp", "tcp", "h", 502)),
+        ("tls://h", BusTarget("tls", "tcp", "h", 802)),
+        ("rtu+tcp://h:4001", BusTarget("tcp", "rtu", "h", 4001)),
+        ("ascii+tcp://h", BusTarget("tcp", "ascii", "h", 502)),
+        ("tcp-listen://0.0.0.0:9000", BusTarget("listen", "rtu", "0.0.0.0", 9000)),
+        ("tcp-listen://0.0.0.0:9000?framing=tcp", BusTarget("listen", "tcp", "0.0.0.0", 9000)),
     ],
 )
-def test_network_urls(url: str, target: Target) -> None:
+def test_network_urls(url: str, target: BusTarget) -> None:
     """Kind, framing, host and port; 502, or 802 with TLS, where no port is given."""
     assert parse_url(url) == target
 

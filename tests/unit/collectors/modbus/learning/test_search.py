@@ -3,30 +3,32 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.modbus.blocks.plan import Block, Limits
+from agent.collectors.modbus.blocks.plan import Block, BlockLimits
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
 from agent.collectors.modbus.learning.knowledge import HOLD_OFF_SECONDS, Knowledge, as_yaml
 from agent.collectors.modbus.learning.search import Allowance
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.core.quality import BAD_TIMEOUT
 
 ILLEGAL, TOO_MANY = reaction_to(2), reaction_to(3)
 SILENT = Reaction(BAD_TIMEOUT, "no answer", "silent")
 
 
-def registers(count: int, start: int = 0) -> list[Point]:
-    return [Point(i, "holding", start + i, 1, "uint16") for i in range(count)]
+def registers(count: int, start: int = 0) -> list[ModbusPoint]:
+    return [ModbusPoint(i, "holding", start + i, 1, "uint16") for i in range(count)]
 
 
 class Device:
     """Refuses what touches a bad register, or is too large; scanned the way a collector does it."""
 
-    def __init__(self, points: list[Point], limits: Limits | None = None, bad: set[int] | None = None, most: int = 125):
+    def __init__(
+        self, points: list[ModbusPoint], limits: BlockLimits | None = None, bad: set[int] | None = None, most: int = 125
+    ):
         self.points = points
         self.bad = bad or set()
         self.most = most
         self.booting = False
-        self.known = Knowledge(limits or Limits(), points, {})
+        self.known = Knowledge(limits or BlockLimits(), points, {})
         self.asked = 0
 
     def answer(self, block: Block) -> Reaction | None:
@@ -66,7 +68,7 @@ class Device:
 @given(st.sets(st.integers(0, 59)), st.integers(1, 60), st.integers(0, 3), st.integers(1, 9))
 def test_exactly_the_bad_tags_are_found(bad: set[int], most: int, gap: int, extras: int) -> None:
     """Whatever is refused, and however slowly it may be searched, the good tags are read and the bad ones known."""
-    device = Device(registers(60), Limits(max_gap=gap), bad, most)
+    device = Device(registers(60), BlockLimits(max_gap=gap), bad, most)
     good = set(range(60)) - bad
     for _ in range(400):
         blocks, before = len(device.known.blocks(device.points)), device.asked
@@ -88,8 +90,8 @@ def test_a_limit_is_learned_as_a_limit() -> None:
 
 def test_a_hole_is_learned_as_a_hole() -> None:
     """Where the gap between two tags is refused, it is what must never be read."""
-    points = [Point(0, "holding", 0, 1, "uint16"), Point(1, "holding", 5, 1, "uint16")]
-    device = Device(points, Limits(max_gap=9), bad={3})
+    points = [ModbusPoint(0, "holding", 0, 1, "uint16"), ModbusPoint(1, "holding", 5, 1, "uint16")]
+    device = Device(points, BlockLimits(max_gap=9), bad={3})
     device.scan()
     assert device.known.learned() == {"never_read": ["holding:1-4"]}
     assert len(device.known.blocks(points)) == 2
@@ -97,7 +99,7 @@ def test_a_hole_is_learned_as_a_hole() -> None:
 
 def test_bad_registers_are_named_once() -> None:
     """Neighbouring bad registers are one range; one that a good tag holds, too, is not named."""
-    points = [*registers(6), Point(6, "holding", 1, 2, "uint32")]
+    points = [*registers(6), ModbusPoint(6, "holding", 1, 2, "uint32")]
     device = Device(points, bad={2, 3})
     device.scan()
     assert set(device.known.quarantine.refused) == {2, 3, 6}

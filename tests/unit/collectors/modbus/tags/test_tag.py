@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.collectors.modbus.blocks.layout import Layout, parse_range
-from agent.collectors.modbus.blocks.plan import Span
+from agent.collectors.modbus.blocks.plan import AddressRange
 from agent.collectors.modbus.config import ModbusConfig
-from agent.collectors.modbus.tags.points import Point
+from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.core.quality import number_of
 from agent.normalize.convert import null_codes
 
@@ -19,7 +19,7 @@ def config(tags: dict[str, Any], **keys: Any) -> ModbusConfig:
     return ModbusConfig.model_validate({"type": "modbus", "url": "tcp://10.0.0.1", "tags": tags} | keys)
 
 
-def point(tag: dict[str, Any], **keys: Any) -> Point:
+def point(tag: dict[str, Any], **keys: Any) -> ModbusPoint:
     return config({"a": {"address": "holding:0"} | tag}, **keys).points()[0]
 
 
@@ -201,10 +201,10 @@ def test_what_lies_in_never_read_is_not_asked_for() -> None:
 
 def test_ranges() -> None:
     """A range names its first and its last offset, or one alone."""
-    assert parse_range("holding:100-110") == Span("holding", 100, 111)
-    assert parse_range("coil:7") == Span("coil", 7, 8)
-    assert parse_range("input:0x10-0x1F") == Span("input", 16, 32)
-    assert parse_range("40101-110") == Span("holding", 100, 111)
+    assert parse_range("holding:100-110") == AddressRange("holding", 100, 111)
+    assert parse_range("coil:7") == AddressRange("coil", 7, 8)
+    assert parse_range("input:0x10-0x1F") == AddressRange("input", 16, 32)
+    assert parse_range("40101-110") == AddressRange("holding", 100, 111)
     assert [str(parse_range(text)) for text in ("holding:3-9", "input:4")] == ["holding:3-9", "input:4"]
     for text in ("holding:9-3", "100-110", "holding:1.2", "holding:1-70000", "holding"):
         with pytest.raises(ValueError, match=r"[a-z]"):
