@@ -1,1 +1,1 @@
-"""Floor 3: the other side. Knows the contract (DESIGN: readings, and what is around them), never the encoders."""
+"""Floor 3: the other side. Knows the messages (docs/messages.md), never the encoders."""

@@ -1,4 +1,4 @@
-"""Errors, named by what the caller does about them (docs/decisions and DESIGN: ports).
+"""Errors, named by what the caller does about them (docs/architecture.md).
 
 A foreign exception is translated into one of these once, in the one file that touches its library. A tag that cannot be
 read is no error: it is a reading with quality bad.

@@ -126,7 +126,7 @@ class EmbeddedBroker:
         if self._process is not None:
             return
         if importlib.util.find_spec("iotcore") is None:
-            raise PermanentError("the embedded broker is not installed", "pip install 'edge-agent[demo]'")
+            raise PermanentError("the embedded broker is not installed", "pip install iotcore")
         for taken in (port for port in self._asked if port and not is_free(port)):
             raise PermanentError(f"port {taken} of {HOST} is taken", "choose another, or leave it to the broker")
         for last in (False, False, True):

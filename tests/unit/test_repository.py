@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCKS = sorted((ROOT / "deploy/lock").glob("*.txt"))
 TOP = {
     "agent", "configs", "deploy", "docs", "tests", "Makefile", "pyproject.toml", "Dockerfile", "README.md",
-    "CHANGELOG.md", "LICENSE", ".ci", ".gitignore", ".dockerignore",
+    "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", ".ci", ".github", ".gitignore", ".dockerignore",
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_locks_fulfil_pyproject(lock: str, extras: list[str]) -> None:
     wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     versions = locked(ROOT / f"deploy/lock/{lock}.txt")
     for requirement in map(Requirement, wanted):
-        if named(requirement) != "edge-agent":
+        if named(requirement) != "industrial-edge-agent":
             assert versions[named(requirement)] in requirement.specifier, str(requirement)
 
 
@@ -120,7 +120,7 @@ def test_compose_is_hardened_and_its_files_exist() -> None:
 
 
 def test_make_has_its_promised_targets() -> None:
-    """The targets that README and DESIGN name exist, and each is explained by `make help`."""
+    """The targets that the README and the pages name exist, and each is explained by `make help`."""
     helped = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(helped) >= {"help", "setup", "demo", "test", "check", "bench", "soak", "lock", "clean"}
 

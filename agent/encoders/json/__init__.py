@@ -1,4 +1,4 @@
-"""`type: json`: one record, one message (DESIGN 6.2, 6.3; docs/messages.md)."""
+"""`type: json`: one record, one message (docs/messages.md)."""
 
 from __future__ import annotations
 

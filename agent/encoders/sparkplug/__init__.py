@@ -91,6 +91,6 @@ class SparkplugConfig(EncoderConfig):
             from agent.encoders.sparkplug.encoder import SparkplugEncoder
         except ImportError as error:
             raise PermanentError(
-                f"sparkplug_b needs protobuf: {error}", "pip install 'edge-agent[sparkplug]'"
+                f"sparkplug_b needs protobuf: {error}", "pip install protobuf (the image has it)"
             ) from None
         return SparkplugEncoder(self, route)

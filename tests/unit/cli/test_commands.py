@@ -124,3 +124,9 @@ def test_a_visit_as_a_table():
     assert said[4].split()[1] == "true"
     assert live.line_of(visit) == "press: 1 read, 1 bad, 1 silent"
     assert live.line_of(Visit("press", {}, (), "no route")) == "press: no route"
+
+
+def test_the_agent_loads_neither_the_monitor_nor_a_terminal_library():
+    """`edge-agent run` imports nothing of the Sparkplug monitor (decision 022), nor rich (decision 004)."""
+    code = "import sys, agent.cli.run; print([m for m in sys.modules if m == 'rich' or 'consumer.sparkplug' in m])"
+    assert run_process(sys.executable, "-c", code).stdout.strip() == "[]"

@@ -20,7 +20,7 @@ _VALIDATE = jsonschema.Draft202012Validator(readings_schema()).validate
 
 
 def test_the_example_of_the_contract(stage: Stage) -> None:
-    """The message of DESIGN 6.2, byte for byte in its order of fields."""
+    """The message of docs/messages.md, byte for byte in its order of fields."""
     stage.add()
     readings = [
         Reading("oil_temperature", 61.2, 1763760000120, "good", unit="Cel"),

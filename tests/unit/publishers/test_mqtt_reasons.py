@@ -1,4 +1,4 @@
-"""The tables of reason codes are complete and say what FIELD_NOTES D3 asks for."""
+"""The tables of reason codes are complete and lead to what docs/mqtt.md says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a serial bus a device takes: from baud rate, bytes and delays (FIELD_NOTES C, "Serial budget"). Pure.
+"""How much of a serial bus a device takes: from baud rate, bytes and delays (docs/modbus.md). Pure.
 
     RTU, N registers: (8 + 5 + 2N) characters + 2 gaps of 3.5 characters + latency of the device and the adapter
 

@@ -1,6 +1,6 @@
 """What an exception code means for the tags it hits, and what is done about it. Pure.
 
-Modbus Application Protocol V1.1b3, chapter 7, and FIELD_NOTES B3. The status codes are OPC UA's:
+Modbus Application Protocol V1.1b3, chapter 7, and docs/modbus.md. The status codes are OPC UA's:
 
 | code | meaning | status of the tags | reaction |
 |---|---|---|---|

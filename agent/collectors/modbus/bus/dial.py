@@ -46,7 +46,7 @@ async def open_serial(wire: StreamWire, path: str, settings: SerialPort) -> None
     Raises ConnectionLost where it is not there, taken or forbidden; PermanentError where it cannot do what is asked.
     """
     if importlib.util.find_spec("serial") is None:
-        raise PermanentError("serial lines need pyserial", "pip install 'edge-agent[serial]'")
+        raise PermanentError("serial lines need pyserial", "pip install pyserial (the image has it)")
     loop = asyncio.get_running_loop()
     opening = loop.run_in_executor(None, _open, loop, wire, path, settings)
     try:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from agent.collectors.modbus.tags.address import Area
 
 ByteOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
-"""The bytes of a 32-bit value as they arrive (DESIGN 6.1)."""
+"""The bytes of a 32-bit value as they arrive (docs/modbus.md)."""
 
 DataType = Literal[
     "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "bcd16", "bcd32",

@@ -21,7 +21,7 @@ def config(tags: dict[str, Any] | None = None, **keys: Any) -> ModbusConfig:
 
 
 def test_the_example_of_the_design() -> None:
-    """The device of DESIGN 6.1 is understood as it is written there."""
+    """The device of the reference configuration is understood as it is written there."""
     press = config(
         {
             "oil_temperature": {"address": "holding:0", "type": "float32", "unit": "Cel", "scale": 0.1, "offset": 0},
