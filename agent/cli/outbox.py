@@ -19,8 +19,8 @@ from agent.config.loader import load
 from agent.config.model import Config
 from agent.core.errors import ConfigError, PermanentError
 from agent.outbox import outbox_path
-from agent.outbox.ask import Answer, Aside, Ask, Heap, Listing, Verb, Which
-from agent.outbox.desk import inquire
+from agent.outbox.operator.client import inquire
+from agent.outbox.operator.protocol import Answer, Aside, Ask, Heap, Listing, Verb, Which
 from agent.settings.values import parse_duration
 
 

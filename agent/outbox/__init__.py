@@ -2,12 +2,10 @@
 
     append ─▶ ring ─▶ commit (one thread, one SQLite file) ─▶ lanes ─▶ reader ─▶ ack ─▶ gone with the next commit
 
-`outbox.py` is the port. `commit.py` decides what one transaction holds, `store.py` writes it; everything else is pure:
-`pack` and `cut` (bytes of a batch), `gaps` (declarations and their merging), `streams` (epoch, seq, low), `ring` (what
-waits for its commit), `lanes` (what a reader hands out), `bounds` (what has to go), `start` (what a start declares).
-
-`edge-agent outbox` asks (`ask`) at the `door`, and the `clerk` answers; at the `desk` while no agent runs. Both use the
-`shelves`.
+`outbox.py` is the port. `commit.py` decides what one transaction holds; `file/` writes it, and is all that touches the
+disk. Pure: `split` (bytes of a batch), `gaps` (declarations and their merging), `streams` (epoch, seq, low), `ring`
+(what waits for its commit), `lanes` (what a reader hands out), `bounds` (what has to go), `declarations` (what a start
+declares). `operator/` is what `edge-agent outbox` asks.
 """
 
 from __future__ import annotations

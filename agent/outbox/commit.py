@@ -12,14 +12,14 @@ import msgspec
 
 from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.outbox.bounds import excess
+from agent.outbox.file.pack import pack_gap
+from agent.outbox.file.transaction import Committed, Job, Low, Row
 from agent.outbox.gaps import hold_of, key_of, merged
-from agent.outbox.job import Committed, Job, Row
 from agent.outbox.lanes import Lanes
-from agent.outbox.pack import pack_gap
 from agent.outbox.ring import Waiting, is_bare
-from agent.outbox.spare import NOTE, SPARED_BYTES
+from agent.outbox.spared import NOTE, SPARED_BYTES
 from agent.outbox.state import OpenGap, State
-from agent.outbox.streams import Low, Track
+from agent.outbox.streams import Track
 
 #: What one transaction takes at most: packed bytes, and records.
 JOB_BYTES = 4 << 20

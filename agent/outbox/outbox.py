@@ -14,15 +14,15 @@ from pathlib import Path
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.ports import Memo, OutboxStats, Reader
-from agent.outbox.clerk import Clerk
-from agent.outbox.door import door, socket_path
-from agent.outbox.guard import boot_id
-from agent.outbox.pack import unpack
+from agent.outbox.file.errors import boot_id
+from agent.outbox.file.pack import unpack
+from agent.outbox.file.store import Store
+from agent.outbox.file.worker import Worker
+from agent.outbox.operator.service import Clerk
+from agent.outbox.operator.socket import door, socket_path
 from agent.outbox.reader import LaneReader
 from agent.outbox.split import Packer
 from agent.outbox.state import State
-from agent.outbox.store import Store
-from agent.outbox.worker import Worker
 from agent.outbox.writer import Writer
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.logging import get_logger

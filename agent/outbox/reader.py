@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Record
-from agent.outbox.job import Damaged, DiskRefused, Row
+from agent.outbox.file.transaction import Damaged, DiskRefused, Row
 from agent.outbox.lanes import Lanes
 from agent.outbox.ring import is_bare
 from agent.outbox.state import State

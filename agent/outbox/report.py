@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.core.flow import GapKind
-from agent.outbox.job import Opened
+from agent.outbox.file.transaction import Opened
 from agent.outbox.state import State
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger

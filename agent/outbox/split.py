@@ -15,7 +15,7 @@ from operator import add
 import msgspec
 
 from agent.core.flow import MAX_BATCH_READINGS, Batch
-from agent.outbox.pack import OPTIONAL, Columns, columns, make_storable, pack_columns, squeezed
+from agent.outbox.file.pack import OPTIONAL, Columns, columns, make_storable, pack_columns, squeezed
 
 #: Envelope of a message, topic included, bytes.
 ENVELOPE = 768

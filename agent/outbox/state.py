@@ -10,13 +10,13 @@ from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.core.ids import ulid
 from agent.outbox.bounds import Age, File, allowed
+from agent.outbox.file.transaction import Row
 from agent.outbox.gaps import gap_of, key_of
-from agent.outbox.job import Row
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
 from agent.outbox.memo import CachedMemo
 from agent.outbox.restamp import Unset, offset_of
 from agent.outbox.ring import Ring, Waiting
-from agent.outbox.spare import Spared
+from agent.outbox.spared import Spared
 from agent.outbox.streams import StreamBook, Track
 from agent.settings.outbox import OutboxSettings
 

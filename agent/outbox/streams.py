@@ -11,24 +11,7 @@ from collections.abc import Container, Iterable, Iterator
 import msgspec
 
 from agent.core.flow import Gap, Stream
-
-
-class StoredStream(msgspec.Struct, frozen=True):
-    """A row of the table of streams."""
-
-    id: int
-    epoch: str
-    device: str
-    next: int  #: one more than the highest number ever committed (or declared) in it
-    ts: int  #: of its last commit
-
-
-class Low(msgspec.Struct, frozen=True):
-    """What holds a stream back, after a commit."""
-
-    id: int
-    hold: int | None  #: lowest number a row holds
-    rows: bool  #: whether any row is left
+from agent.outbox.file.transaction import Low, StoredStream
 
 
 class Track(msgspec.Struct):

@@ -11,17 +11,17 @@ from functools import partial
 from typing import TypeVar
 
 from agent.core.errors import AgentError, PermanentError
-from agent.outbox import shelves
+from agent.outbox.adopt import adopt
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
-from agent.outbox.job import Committed, Damaged, DiskRefused, Row
-from agent.outbox.medium import written_here
-from agent.outbox.opening import adopt
+from agent.outbox.file.causes import written_here
+from agent.outbox.file.store import Store
+from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
+from agent.outbox.file.worker import Worker
+from agent.outbox.operator import queries
 from agent.outbox.report import Report
 from agent.outbox.restamp import STEP_MS, offset_of
-from agent.outbox.setright import Restamper
+from agent.outbox.restamper import Restamper
 from agent.outbox.state import State
-from agent.outbox.store import Store
-from agent.outbox.worker import Worker
 
 T = TypeVar("T")
 
@@ -252,7 +252,7 @@ class Writer:
         offset, was = offset_of(self._state.clock), self._offset
         self._offset = offset
         if was is not None and abs(offset - was) >= STEP_MS:
-            await self.call(partial(shelves.shift_acked, milliseconds=offset - was))
+            await self.call(partial(queries.shift_acked, milliseconds=offset - was))
 
     async def _set_right(self) -> None:
         """The clock is set: what nobody has been told yet gets its right times."""
@@ -302,9 +302,9 @@ class Writer:
             if keep is not None:
                 await self._follow_clock()
                 before = state.clock.now_ms() - int(keep.age * 1000)
-                await self.call(partial(shelves.expire_acked, before_ms=before))
+                await self.call(partial(queries.expire_acked, before_ms=before))
                 if now >= self._weigh_at:
-                    took = await self.call(partial(shelves.trim_acked, max_bytes=keep.max_bytes))
+                    took = await self.call(partial(queries.trim_acked, max_bytes=keep.max_bytes))
                     self._weigh_at = now + WEIGH * took
 
     def _refuse(self, error: AgentError, *, again_at: float | None = None) -> None:

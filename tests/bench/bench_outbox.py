@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch, Reading
 from agent.outbox import SqliteOutbox
-from agent.outbox.pack import pack_batch, unpack
+from agent.outbox.file.pack import pack_batch, unpack
 from agent.outbox.split import pieces
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry import logging

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from agent.core.flow import Gap
-from agent.outbox.pack import unpack
+from agent.outbox.file.pack import unpack
 
 
 class Contents(NamedTuple):

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Reading, Record
 from agent.outbox import SqliteOutbox
-from agent.outbox.ballast import STEP, free_bytes
+from agent.outbox.file.ballast import STEP, free_bytes
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import backlog, batch, gaps, live, numbers

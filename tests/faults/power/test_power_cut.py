@@ -15,7 +15,7 @@ import pytest
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch
 from agent.outbox import SqliteOutbox
-from agent.outbox.pack import unpack
+from agent.outbox.file.pack import unpack
 from agent.settings.outbox import OutboxSettings
 from agent.testing.records import backlog, gaps
 from tests.faults.outbox.test_agent_killed import unaccounted

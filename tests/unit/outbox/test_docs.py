@@ -11,13 +11,13 @@ import yaml
 
 from agent.core.clock import SystemClock
 from agent.outbox import open_outbox
-from agent.outbox.ballast import MOST
 from agent.outbox.bounds import FLOOR_BYTES
+from agent.outbox.file.ballast import MOST
+from agent.outbox.file.salvage import KEPT
 from agent.outbox.gaps import REASONS
 from agent.outbox.lanes import LANE_BYTES
 from agent.outbox.ring import LIVE_BYTES, RING_BYTES, RING_RECORDS
-from agent.outbox.salvage import KEPT
-from agent.outbox.spare import WAIT
+from agent.outbox.spared import WAIT
 from agent.outbox.writer import PACE, RETRY
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS

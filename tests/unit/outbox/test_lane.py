@@ -10,11 +10,11 @@ import pytest
 
 from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.outbox import SqliteOutbox
-from agent.outbox.job import DiskRefused
+from agent.outbox.file.store import Store
+from agent.outbox.file.transaction import DiskRefused
 from agent.outbox.lanes import Lanes
 from agent.outbox.reader import PATIENCE
 from agent.outbox.ring import LIVE_BYTES, is_bare
-from agent.outbox.store import Store
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import TS, backlog, gaps, live, numbers

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from agent.core.flow import Batch, Gap, Record, Stream
 from agent.outbox.bounds import FLOOR_BYTES, Age, File, allowed, excess
+from agent.outbox.file.transaction import Low, StoredStream, runs
 from agent.outbox.gaps import gap_of, merged
-from agent.outbox.job import runs
 from agent.outbox.lanes import Lanes
 from agent.outbox.memo import CachedMemo
-from agent.outbox.streams import Low, StoredStream, StreamBook
+from agent.outbox.streams import StreamBook
 
 STREAM = Stream("E", "press-01")
 

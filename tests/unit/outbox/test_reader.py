@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agent.core.flow import Batch
-from agent.outbox.job import Row
+from agent.outbox.file.transaction import Row
 from agent.outbox.reader import LaneReader
 from agent.outbox.state import State
 from agent.settings.outbox import OutboxSettings

@@ -9,9 +9,9 @@ import os
 import sqlite3
 from pathlib import Path
 
-from agent.outbox.guard import own
-from agent.outbox.job import Damaged
-from agent.outbox.schema import Durability, connect
+from agent.outbox.file.errors import own
+from agent.outbox.file.schema import Durability, connect
+from agent.outbox.file.transaction import Damaged
 from agent.telemetry.logging import get_logger
 
 log = get_logger("outbox")

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent.core.flow import Batch, Gap
-from agent.outbox.ballast import Ballast, free_bytes
-from agent.outbox.guard import boot_id, own, roll_back, transaction, translated
-from agent.outbox.job import Committed, Damaged, DiskRefused, Job, Opened, Row, runs
-from agent.outbox.pack import Undecodable, unpack
-from agent.outbox.place import identity, written_anew
-from agent.outbox.salvage import salvage
-from agent.outbox.schema import Durability, connect
-from agent.outbox.streams import Low, StoredStream
+from agent.outbox.file.ballast import Ballast, free_bytes
+from agent.outbox.file.errors import boot_id, own, roll_back, transaction, translated
+from agent.outbox.file.pack import Undecodable, unpack
+from agent.outbox.file.replaced import identity, written_anew
+from agent.outbox.file.salvage import salvage
+from agent.outbox.file.schema import Durability, connect
+from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Job, Low, Opened, Row, StoredStream, runs
 
 #: The quarantine keeps this many records; what goes from it has long been declared.
 QUARANTINE_KEPT = 1000

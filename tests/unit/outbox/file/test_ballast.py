@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.outbox.ballast import LEAST, MOST, STEP, Ballast, size_of
+from agent.outbox.file.ballast import LEAST, MOST, STEP, Ballast, size_of
 
 GIB = 1 << 30
 

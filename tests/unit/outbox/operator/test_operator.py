@@ -11,9 +11,9 @@ import pytest
 
 from agent.core.errors import ConnectionLost, PermanentError
 from agent.outbox import SqliteOutbox
-from agent.outbox.ask import Ask, Which
-from agent.outbox.desk import inquire
-from agent.outbox.door import socket_path
+from agent.outbox.operator.client import inquire
+from agent.outbox.operator.protocol import Ask, Which
+from agent.outbox.operator.socket import socket_path
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import backlog, batch, live, numbers

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from agent.outbox.guard import roll_back, transaction
+from agent.outbox.file.errors import roll_back, transaction
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ import pytest
 
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
-from agent.outbox.job import Opened
-from agent.outbox.shelves import expire_acked, trim_acked
-from agent.outbox.start import recorded
-from agent.outbox.store import Store
-from agent.outbox.streams import StoredStream
+from agent.outbox.declarations import recorded
+from agent.outbox.file.store import Store
+from agent.outbox.file.transaction import Opened, StoredStream
+from agent.outbox.operator.queries import expire_acked, trim_acked
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import backlog, batch, gaps, live, numbers

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from agent.outbox.ask import Aside, Done, Heap, Listing, Which
-from agent.outbox.guard import transaction, translated
-from agent.outbox.job import Row
-from agent.outbox.streams import StoredStream
+from agent.outbox.file.errors import transaction, translated
+from agent.outbox.file.transaction import Row, StoredStream
+from agent.outbox.operator.protocol import Aside, Done, Heap, Listing, Which
 
 Shelf = Literal["quarantine", "acked"]
 

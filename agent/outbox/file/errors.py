@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.core.errors import PermanentError
-from agent.outbox.job import Damaged, DiskRefused
-from agent.outbox.medium import cause, hint_of
+from agent.outbox.file.causes import cause, hint_of
+from agent.outbox.file.transaction import Damaged, DiskRefused
 
 
 @contextmanager

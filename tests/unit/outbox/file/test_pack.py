@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.flow import Batch, Gap, Reading
-from agent.outbox.pack import Undecodable, columns, make_storable, pack_batch, pack_gap, squeezed, unpack
+from agent.outbox.file.pack import Undecodable, columns, make_storable, pack_batch, pack_gap, squeezed, unpack
 from agent.outbox.split import Packer, pieces, plan, sizes, total
 
 TS = 1_763_760_000_000

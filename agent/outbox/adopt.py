@@ -7,8 +7,8 @@ import msgspec
 from agent.core.flow import Gap
 from agent.core.ids import ulid
 from agent.outbox.bounds import Age
-from agent.outbox.job import Opened, Row
-from agent.outbox.start import declarations, over, recorded
+from agent.outbox.declarations import declarations, over, recorded
+from agent.outbox.file.transaction import Opened, Row
 from agent.outbox.state import State
 
 

@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.core.errors import PermanentError
-from agent.outbox import SqliteOutbox, schema
+from agent.outbox import SqliteOutbox
+from agent.outbox.file import schema
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import TS, backlog, batch, numbers

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.outbox.ask import Answer, Ask
+from agent.outbox.operator.protocol import Answer, Ask
 from agent.telemetry.logging import get_logger
 
 #: A question is short; an answer may name a thousand records.

@@ -8,8 +8,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from agent.core.ids import ulid
-from agent.outbox.pack import Undecodable, unpack
-from agent.outbox.schema import Durability, connect
+from agent.outbox.file.pack import Undecodable, unpack
+from agent.outbox.file.schema import Durability, connect
 
 #: How far past an unreadable page row numbers are tried one by one before the search gives up on what follows.
 _SEARCH = 20_000

@@ -8,12 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 from agent.core.errors import AgentError, PermanentError
-from agent.outbox import shelves
-from agent.outbox.ask import Answer, Ask
-from agent.outbox.door import ask as knock
-from agent.outbox.door import socket_path
-from agent.outbox.guard import own
-from agent.outbox.schema import connect
+from agent.outbox.file.errors import own
+from agent.outbox.file.schema import connect
+from agent.outbox.operator import queries
+from agent.outbox.operator.protocol import Answer, Ask
+from agent.outbox.operator.socket import ask as knock
+from agent.outbox.operator.socket import socket_path
 
 
 def inquire(file: Path, question: Ask) -> Answer:
@@ -46,12 +46,12 @@ def _answer(db: sqlite3.Connection, question: Ask) -> Answer:
     which = question.which
     match question.verb:
         case "list":
-            return Answer(listing=shelves.listing(db))
+            return Answer(listing=queries.listing(db))
         case "quarantined":
-            return Answer(quarantined=shelves.quarantined(db, which))
+            return Answer(quarantined=queries.quarantined(db, which))
         case "discard":
-            return Answer(done=shelves.done(shelves.discard(db, which)))
+            return Answer(done=queries.done(queries.discard(db, which)))
         case "requeue":
-            return Answer(done=shelves.done(shelves.put_back(db, "quarantine", which)))
+            return Answer(done=queries.done(queries.put_back(db, "quarantine", which)))
         case "resend":
-            return Answer(done=shelves.done(shelves.put_back(db, "acked", which)))
+            return Answer(done=queries.done(queries.put_back(db, "acked", which)))

@@ -9,7 +9,6 @@ import msgspec
 
 from agent.core.errors import TransientError
 from agent.core.flow import Batch, Gap
-from agent.outbox.streams import Low, StoredStream
 
 
 class DiskRefused(TransientError):
@@ -25,6 +24,24 @@ class DiskRefused(TransientError):
 
 class Damaged(TransientError):
     """The file is not what was written. It has to be moved aside and salvaged."""
+
+
+class StoredStream(msgspec.Struct, frozen=True):
+    """A row of the table of streams."""
+
+    id: int
+    epoch: str
+    device: str
+    next: int  #: one more than the highest number ever committed (or declared) in it
+    ts: int  #: of its last commit
+
+
+class Low(msgspec.Struct, frozen=True):
+    """What holds a stream back, after a commit."""
+
+    id: int
+    hold: int | None  #: lowest number a row holds
+    rows: bool  #: whether any row is left
 
 
 def runs(rows: Sequence[int]) -> list[tuple[int, int]]:

@@ -7,10 +7,9 @@ from functools import partial
 
 from agent.core.flow import Gap
 from agent.core.ids import ulid
-from agent.outbox.job import Opened
-from agent.outbox.schema import Durability
-from agent.outbox.spare import NOTE
-from agent.outbox.streams import StoredStream
+from agent.outbox.file.schema import Durability
+from agent.outbox.file.transaction import Opened, StoredStream
+from agent.outbox.spared import NOTE
 
 _BEHIND = round(NOTE * 1000)
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from agent.core.errors import AgentError
-from agent.outbox import shelves
-from agent.outbox.ask import Answer, Ask, Which
-from agent.outbox.job import Row
+from agent.outbox.file.transaction import Low, Row
+from agent.outbox.operator import queries
+from agent.outbox.operator.protocol import Answer, Ask, Which
 from agent.outbox.state import State
-from agent.outbox.streams import Low
 from agent.outbox.writer import Writer
 from agent.telemetry.logging import get_logger
 
@@ -37,7 +36,7 @@ class Clerk:
                 case "list":
                     return await self._list()
                 case "quarantined":
-                    found = await self._writer.use(lambda db: shelves.quarantined(db, ask.which))
+                    found = await self._writer.use(lambda db: queries.quarantined(db, ask.which))
                     return Answer(quarantined=found)
                 case "discard":
                     return await self._discard(ask.which)
@@ -51,26 +50,26 @@ class Clerk:
     async def _list(self) -> Answer:
         """In portions, so that a long backlog holds no commit up for long."""
         use = self._writer.use
-        sums = {table: shelves.Sums() for table in ("records", "quarantine", "acked")}
+        sums = {table: queries.Sums() for table in ("records", "quarantine", "acked")}
         for table, one in sums.items():
-            last = await use(partial(shelves.last_row, table=table))
-            for low in range(0, last + 1, shelves.PORTION):
+            last = await use(partial(queries.last_row, table=table))
+            for low in range(0, last + 1, queries.PORTION):
                 await use(partial(one.portion, table=table, low=low))
-        known = await use(shelves.streams)
-        return Answer(listing=shelves.put_together(sums, known, self._state.book.epoch))
+        known = await use(queries.streams)
+        return Answer(listing=queries.put_together(sums, known, self._state.book.epoch))
 
     async def _discard(self, which: Which) -> Answer:
         async with self._writer.lock:
-            rows = await self._writer.call(lambda db: shelves.discard(db, which))
+            rows = await self._writer.call(lambda db: queries.discard(db, which))
             self._state.quarantined -= len(rows)
         self._said("discard", rows)
-        return Answer(done=shelves.done(rows))
+        return Answer(done=queries.done(rows))
 
-    async def _again(self, shelf: shelves.Shelf, which: Which) -> Answer:
+    async def _again(self, shelf: queries.Shelf, which: Which) -> Answer:
         state = self._state
         async with self._writer.lock:
-            known = await self._writer.call(shelves.streams)
-            rows = await self._writer.call(lambda db: shelves.put_back(db, shelf, which))
+            known = await self._writer.call(queries.streams)
+            rows = await self._writer.call(lambda db: queries.put_back(db, shelf, which))
             touched = {row.stream for row in rows}
             lows = [
                 Low(number, None if track is None else track.hold, rows=True)
@@ -88,7 +87,7 @@ class Clerk:
         self._said("requeue" if shelf == "quarantine" else "resend", rows)
         if rows:
             self._end_session(AGAIN)
-        return Answer(done=shelves.done(rows))
+        return Answer(done=queries.done(rows))
 
     def _said(self, verb: str, rows: Sequence[Row]) -> None:
         log.info("outbox.ordered", publisher=self._name, order=verb, records=len(rows))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from agent.core.errors import PermanentError
-from agent.outbox.guard import transaction
-from agent.outbox.job import Damaged
+from agent.outbox.file.errors import transaction
+from agent.outbox.file.transaction import Damaged
 from agent.telemetry.logging import get_logger
 
 VERSION = 1

@@ -9,13 +9,13 @@ from functools import partial
 from typing import NamedTuple
 
 from agent.core.flow import Batch
-from agent.outbox.guard import transaction, translated
-from agent.outbox.job import Row
-from agent.outbox.pack import pack_batch, squeezed
+from agent.outbox.file.errors import transaction, translated
+from agent.outbox.file.pack import pack_batch, squeezed
+from agent.outbox.file.store import Store
+from agent.outbox.file.transaction import Row
+from agent.outbox.file.worker import Worker
 from agent.outbox.restamp import offset_of, restamped
 from agent.outbox.state import State
-from agent.outbox.store import Store
-from agent.outbox.worker import Worker
 
 #: Rows, and bytes, that are read and rewritten in one transaction.
 PORTION = 64

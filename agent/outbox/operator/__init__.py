@@ -1,0 +1,1 @@
+"""What `edge-agent outbox` asks: `protocol` and `queries`; `service` answers while an agent runs, `client` asks."""
