@@ -113,6 +113,7 @@ class _App:
             max_message_bytes=config.max_message_bytes,
             wants=wants,
             sessions=self._sessions,
+            clock=self._clock,
         )
         outbox = open_outbox(
             self.data_dir,
@@ -256,7 +257,7 @@ class _RouteView:
 
     @property
     def mqtt(self) -> str | None:
-        return self._route.mqtt
+        return self._route.protocol
 
     @property
     def conflict(self) -> str | None:

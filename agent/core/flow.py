@@ -169,12 +169,14 @@ class Incoming(Struct, gc=False, kw_only=True):
 class Limits(Struct, kw_only=True):
     """What the broker announced at CONNACK. None = no limit stated."""
 
-    mqtt: Literal["5", "3.1.1"]
+    protocol: str  #: what is spoken, for people; "5" or "3.1.1" with MQTT
     window: int  #: unacknowledged messages: min(configured, Receive Maximum)
     max_packet_bytes: int | None = None
     max_rate: float | None = None  #: messages per second; learned, no broker announces it
     max_qos: int = 2
-    retain_available: bool = True
+    properties: bool = True  #: user properties of a message travel with it
+    retain: bool = True  #: the broker keeps the newest message of a topic
+    will: bool = True  #: the will can be had also at an orderly end
     keep_alive: float = (
         30.0  #: seconds in which a dead link is noticed: what is configured, or less where the server asks
     )

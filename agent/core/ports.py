@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
-from agent.core.clock import Clock
+from agent.core.clock import Clock, SystemClock
 from agent.core.flow import Batch, DialogueEvent, Gap, Incoming, Limits, Message, Record, Sample, Stream
 from agent.core.image import Image
 from agent.core.sessions import Sessions
@@ -181,6 +181,7 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     max_message_bytes: int = 96 * 1024
     wants: Callable[[str], bool] = lambda _device: True  #: the route's `devices:` globs
     sessions: Sessions = field(default_factory=Sessions)  #: of all routes of this run
+    clock: Clock = field(default_factory=SystemClock)
 
 
 class Encoder(Protocol):

@@ -68,7 +68,7 @@ class Route:
         self.wants = wants
         self.state: Literal["online", "offline"] = "offline"
         self.reason: str | None = "not connected yet"
-        self.mqtt: str | None = None
+        self.protocol: str | None = None  #: what this session speaks
         self._publisher = publisher
         self._encoder = encoder
         self._image = image
@@ -203,7 +203,7 @@ class Route:
         finally:
             unlisten()
             self._cut = None
-        if talk.stateful and (session.limits.mqtt == "5" or not heard):
+        if talk.stateful and (session.limits.will or not heard):
             raise _WithWillError
 
     def _online(self, session: Session) -> Online:
@@ -255,14 +255,14 @@ class Route:
     def _is_online(self, session: Session) -> None:
         if self.state == "online":
             return
-        self.state, self.reason, self.mqtt = "online", None, session.limits.mqtt
+        self.state, self.reason, self.protocol = "online", None, session.limits.protocol
         self._up.set(1)
         self._up_since = self._clock.monotonic()
         log.info(
             "publisher.online",
             publisher=self.name,
             broker=session.limits.server,
-            mqtt=session.limits.mqtt,
+            mqtt=session.limits.protocol,
             window=session.limits.window,
             max_packet_bytes=session.limits.max_packet_bytes,
             backlog=self.outbox.stats.records,
@@ -287,7 +287,7 @@ class Route:
                 for known in self._troubles:
                     self._repeats.over(known)
                 self._troubles.clear()
-        self.state, self.reason, self.mqtt = "offline", reason, None
+        self.state, self.reason, self.protocol = "offline", reason, None
         self._up.set(0)
 
     def _lost(self, failure: Failure) -> None:

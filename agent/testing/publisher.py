@@ -24,7 +24,7 @@ from agent.core.ports import WillMaker
 class PublisherScript:
     """How sessions behave; may be changed at any time."""
 
-    limits: Limits = field(default_factory=lambda: Limits(mqtt="5", window=20))
+    limits: Limits = field(default_factory=lambda: Limits(protocol="5", window=20))
     auto_ack: bool = True  #: acknowledge each message in the next turn of the loop
     judge: Callable[[Message], AgentError | None] = lambda _message: None  #: an error refuses a message
     open_errors: deque[AgentError] = field(default_factory=deque)  #: raised by the next openings, one each

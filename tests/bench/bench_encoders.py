@@ -31,7 +31,7 @@ from tests.interop.foreign import venv
 READINGS = 1000
 ROUNDS = 200
 T0 = 1_763_760_000_000
-LIMITS = Limits(mqtt="5", window=20)
+LIMITS = Limits(protocol="5", window=20)
 
 #: Type, value, and its text where it is an enumerated one.
 MIXES: dict[str, list[tuple[str, Any, str | None]]] = {

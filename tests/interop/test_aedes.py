@@ -55,7 +55,7 @@ async def works(made: Publisher) -> str:
                 if len(heard) == len(sizes):
                     break
         assert heard == sizes
-        return session.limits.mqtt
+        return session.limits.protocol
 
 
 async def refused(made: Publisher) -> TransientError:

@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, structs
 
-from agent.core.clock import SystemClock
 from agent.core.flow import (
     Batch,
     DeviceChanged,
@@ -38,13 +37,11 @@ from agent.telemetry.repeats import Repeats
 
 log = get_logger("encoder")
 
-_clock = SystemClock()
-
 
 class Rivals:
     """Says that somebody else speaks under our name: at once, then rarely, however often sessions change."""
 
-    def __init__(self, monotonic: Callable[[], float] = _clock.monotonic) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._repeats = Repeats()
 
@@ -61,14 +58,13 @@ class StatusEncoder:
     snapshots = True
     tick: float | None = 30.0
 
-    def __init__(self, route: RouteInfo, make: MakeRenderer, *, now_ms: Callable[[], int] = _clock.now_ms) -> None:
+    def __init__(self, route: RouteInfo, make: MakeRenderer) -> None:
         self._route = route
         self._make = make
-        self._now_ms = now_ms
-        self._rivals = Rivals()
+        self._rivals = Rivals(route.clock.monotonic)
 
     def begin(self, image: Image, memo: Memo, /) -> StatusDialogue:
-        return StatusDialogue(self._route, image, memo, self._make, now_ms=self._now_ms, rivals=self._rivals)
+        return StatusDialogue(self._route, image, memo, self._make, rivals=self._rivals)
 
 
 class _Heard(Struct):
@@ -88,11 +84,10 @@ class StatusDialogue:
         memo: Memo,
         make: MakeRenderer,
         *,
-        now_ms: Callable[[], int] = _clock.now_ms,
         rivals: Rivals,
     ) -> None:
-        self.session = session = ulid(now_ms())  #: names it in every status it writes
-        self._now_ms = now_ms
+        self._now_ms = route.clock.now_ms
+        self.session = session = ulid(self._now_ms())  #: names it in every status it writes
         self._rivals = rivals
         self._before = route.sessions.newest(route.name)
         route.sessions.begun(route.name, session)
@@ -138,7 +133,7 @@ class StatusDialogue:
                 route=self._route,
                 image=self._image,
                 limit=self._limit,
-                mqtt=self._limits.mqtt if self._limits is not None else "5",
+                properties=self._limits is None or self._limits.properties,
                 prefix=self._topics.prefix,
                 location=self._topics.location,
             )
@@ -170,7 +165,7 @@ class StatusDialogue:
             state=state,
             session=self.session,
             version=about.version,
-            mqtt=self._limits.mqtt if self._limits is not None else "5",
+            mqtt=self._limits.protocol if self._limits is not None else "",
             config=about.config,
             # several epochs of a device: the present one is the last
             streams={stream.device: StreamStatus(stream.epoch, stream.low, _told(stream)) for stream in streams},

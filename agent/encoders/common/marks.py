@@ -18,10 +18,10 @@ def marker(setting: Setting) -> Callable[[Record, int], Callable[[int], Properti
     """A function from a record and how many messages it takes to the properties of message 1, 2, … of it.
 
     (agent, epoch, device, seq, index) is the identity of a message; `of` says how many there are, `low` which records
-    are done with (docs/messages.md). On MQTT 3.1.1 there are no properties.
+    are done with (docs/messages.md). Not every broker carries properties (MQTT 3.1.1).
     """
     agent = ("agent", setting.route.agent)
-    if setting.mqtt != "5":
+    if not setting.properties:
         return lambda _record, _of: _nothing
 
     def of_record(record: Record, of: int) -> Callable[[int], Properties]:

@@ -67,7 +67,7 @@ class AgentStatus(Struct):
     state: Literal["online", "offline"]
     session: str
     version: str
-    mqtt: Literal["5", "3.1.1"]
+    mqtt: str
     config: str
     streams: dict[str, StreamStatus]
     ts: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     route: RouteInfo
     image: Image
     limit: int  #: bytes of a whole packet
-    mqtt: Literal["5", "3.1.1"]
+    properties: bool  #: user properties travel with a message
     prefix: Callable[[str], str]  #: `{topic}` of a device, also of one that is no longer configured
     location: Callable[[str], Sequence[str]]  #: its location, likewise
 

@@ -8,7 +8,7 @@ than the birth of its device is history, whichever lane it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from agent.core.errors import Rejected
 from agent.core.flow import (
@@ -53,7 +53,7 @@ class SparkplugDialogue:
 
     def __init__(
         self, node: Node, route: RouteInfo, image: Image, memo: Memo, *, aliases: Aliases,
-        host: PrimaryHost | None, now_ms: Callable[[], int],
+        host: PrimaryHost | None,
     ) -> None:  # fmt: skip
         self.will: Message | None = None  # made at every CONNECT
         self.listens: Sequence[str] = node.listens
@@ -69,8 +69,8 @@ class SparkplugDialogue:
         self._learned = Learned(memo)
         self._losses = Losses(memo, route.agent)
         self._payloads = Payloads(uint32_long=node.uint32_long, typed_data=node.typed_data)
-        self._ears = Ears(node, host, now_ms)
-        self._now_ms = now_ms
+        self._ears = Ears(node, host, route.clock)
+        self._now_ms = route.clock.now_ms
         self._voice = Voice(node)
         self._streams: dict[str, Stream] = {}  # this run's, by device
         self._open = False  # the node is born
@@ -302,7 +302,7 @@ class SparkplugDialogue:
     def _unsaid(self, born: Born, record: Record, batch: Batch) -> list[Message]:
         """Readings of tags that are no longer configured are lost, which is declared like any loss."""
         lost = [reading for reading in batch.readings if reading.tag not in born.slots]
-        repeats = self._repeats.due(("unknown", born.name), self._now_ms() / 1000)
+        repeats = self._repeats.due(("unknown", born.name), self._route.clock.monotonic())
         if repeats is not None:
             log.warning("sparkplug.unknown_metric", device=born.name, readings=len(lost), repeats=repeats)
         return self._gap(unsaid(record, lost))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
+from agent.core.clock import Clock
 from agent.core.flow import Incoming
 from agent.encoders.sparkplug import commands
 from agent.encoders.sparkplug.host import PrimaryHost
@@ -14,8 +14,8 @@ from agent.telemetry.repeats import Repeats
 
 log = get_logger("sparkplug")
 
-#: Births are said at most this often, milliseconds: several hosts that ask at once get one.
-REST = 1000
+#: Births are said at most this often, seconds: several hosts that ask at once get one.
+REST = 1.0
 
 Heard = Literal["rebirth", "online", "offline"]
 
@@ -23,12 +23,12 @@ Heard = Literal["rebirth", "online", "offline"]
 class Ears:
     """Judges incoming messages; says what is refused, seldom enough."""
 
-    def __init__(self, node: Node, host: PrimaryHost | None, now_ms: Callable[[], int]) -> None:
+    def __init__(self, node: Node, host: PrimaryHost | None, clock: Clock) -> None:
         self.server = ""  #: whose STATE we hear
         self._node = node
         self._host = host
-        self._now_ms = now_ms
-        self._answered: int | None = None
+        self._clock = clock
+        self._answered: float | None = None
         self._word = ""
         self._repeats = Repeats()
 
@@ -51,7 +51,7 @@ class Ears:
     def _state(self, host: PrimaryHost, payload: bytes) -> Heard | None:
         word, reason = host.hear(self.server, payload)
         if word is None:
-            repeats = self._repeats.due(("state", reason), self._now_ms() / 1000)
+            repeats = self._repeats.due(("state", reason), self._clock.monotonic())
             if repeats is not None:
                 log.warning("sparkplug.host_ignored", host=host.host_id, reason=reason, repeats=repeats)
         elif word != self._word:
@@ -60,14 +60,14 @@ class Ears:
         return word
 
     def _refuse(self, topic: str, *, reason: str, metrics: list[str] | None = None) -> None:
-        repeats = self._repeats.due(("refused", topic, reason), self._now_ms() / 1000)
+        repeats = self._repeats.due(("refused", topic, reason), self._clock.monotonic())
         if repeats is not None:
             log.warning("sparkplug.command_refused", topic=topic, reason=reason, metrics=metrics, repeats=repeats)
 
     def answered(self) -> None:
         """Births have been said."""
-        self._answered = self._now_ms()
+        self._answered = self._clock.monotonic()
 
     def may_answer(self) -> bool:
-        """Whether births may be said again already. A clock that jumps costs no birth."""
-        return self._answered is None or abs(self._now_ms() - self._answered) >= REST
+        """Whether births may be said again already."""
+        return self._answered is None or self._clock.monotonic() - self._answered >= REST

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from agent.core.clock import SystemClock
 from agent.core.image import Image
 from agent.core.ports import Memo, RouteInfo
 from agent.encoders.sparkplug import SparkplugConfig
@@ -13,8 +10,6 @@ from agent.encoders.sparkplug.host import PrimaryHost
 from agent.encoders.sparkplug.metrics import Aliases
 from agent.encoders.sparkplug.node import Node
 
-_now_ms = SystemClock().now_ms
-
 
 class SparkplugEncoder:
     """See `agent.core.ports.Encoder`. Births come from the image, so the outbox needs no snapshots."""
@@ -22,7 +17,7 @@ class SparkplugEncoder:
     snapshots = False
     tick: float | None = 1.0
 
-    def __init__(self, config: SparkplugConfig, route: RouteInfo, *, now_ms: Callable[[], int] = _now_ms) -> None:
+    def __init__(self, config: SparkplugConfig, route: RouteInfo) -> None:
         self.node = Node(
             group=config.group,
             edge_node=config.edge_node or route.agent,
@@ -33,11 +28,8 @@ class SparkplugEncoder:
             uint32_long=config.uint32 == "long",
         )
         self._route = route
-        self._now_ms = now_ms
         self._aliases = Aliases(used=config.aliases)
         self._host = PrimaryHost(config.primary_host) if config.primary_host is not None else None
 
     def begin(self, image: Image, memo: Memo, /) -> SparkplugDialogue:
-        return SparkplugDialogue(
-            self.node, self._route, image, memo, aliases=self._aliases, host=self._host, now_ms=self._now_ms
-        )
+        return SparkplugDialogue(self.node, self._route, image, memo, aliases=self._aliases, host=self._host)

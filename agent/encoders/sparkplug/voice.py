@@ -14,7 +14,7 @@ class Voice:
     """Makes the messages of one session."""
 
     def __init__(self, node: Node) -> None:
-        self.limits = Limits(mqtt="5", window=1)
+        self.limits = Limits(protocol="", window=1)
         self.seq = 0  #: of the next message; taken by :meth:`message`
         self._node = node
 

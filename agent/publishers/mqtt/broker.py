@@ -78,12 +78,14 @@ class Broker:
         learned = self.learned
         sizes = [size for size in (connack.max_packet, learned.max_packet) if size is not None]
         return Limits(
-            mqtt=version,
+            protocol=version,
             window=max(1, min(options.window, learned.window or options.window, connack.receive_maximum)),
             max_packet_bytes=min(sizes, default=None),
             max_rate=learned.rate,
             max_qos=0 if self.without("qos") else connack.max_qos,
-            retain_available=connack.retain_available and not self.without("retain"),
+            properties=version == "5",
+            retain=connack.retain_available and not self.without("retain"),
+            will=version == "5",
             keep_alive=min(connack.keep_alive or options.keep_alive, options.keep_alive),
             client_id=connack.client_id or options.client_id,
             server=self.name,

@@ -29,7 +29,7 @@ def prepare(message: Message, limits: Limits) -> Packet:
         raise Rejected(f"no topic to publish on: {message.topic!r}", code=0x90)
     qos = min(message.qos, limits.max_qos)
     try:
-        block = pack_properties(message) if limits.mqtt == "5" else None
+        block = pack_properties(message) if limits.properties else None
     except OverflowError:
         raise Rejected("a user property is longer than 65,535 bytes", code=0x95) from None
     size = packet_size(message.topic, message.payload, block, qos)
@@ -37,4 +37,4 @@ def prepare(message: Message, limits: Limits) -> Packet:
         reason = f"{size} bytes are more than the broker takes ({limits.max_packet_bytes}): {message.topic}"
         raise Rejected(reason, code=0x95)
     proof = not qos and (message.proof or message.qos > 0)
-    return Packet(message, qos, message.retain and limits.retain_available, block, size, proof)
+    return Packet(message, qos, message.retain and limits.retain, block, size, proof)

@@ -84,7 +84,7 @@ def _opened(tags: tuple[TagInfo, ...], readings: list[Reading], **config: Any) -
         RouteInfo(name="plant", agent="gw-01")
     )
     dialogue = encoder.begin(image, DictMemo())
-    dialogue(Online(ts=T0, limits=Limits(mqtt="5", window=20), streams=()))
+    dialogue(Online(ts=T0, limits=Limits(protocol="5", window=20), streams=()))
     return dialogue, [*dialogue(Opening(ts=T0, streams=()))]
 
 

@@ -44,7 +44,7 @@ class Stage:
         return dialogue
 
     def online(self, dialogue: StatusDialogue, **limits):
-        given = Limits(**{"mqtt": "5", "window": 20, **limits})
+        given = Limits(**{"protocol": "5", "window": 20, **limits})
         return dialogue(Online(ts=NOW, limits=given, streams=self.streams))
 
 

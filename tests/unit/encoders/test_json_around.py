@@ -55,7 +55,7 @@ def test_going_online_says_agent_then_devices(stage: Stage) -> None:
     stage.add("cnc-07", location=["gw-01"], tags=("s1",))
     stage.streams = [Stream("old", "press-01", 90, 88), Stream("new", "press-01", 5, 2), Stream("new", "cnc-07", 1, 1)]
     dialogue = stage.begin()
-    messages = stage.online(dialogue, mqtt="3.1.1")
+    messages = stage.online(dialogue, protocol="3.1.1", properties=False)
     assert topics(messages) == [
         (STATUS, False), (f"{PRESS}/status", False), (f"{PRESS}/tags", False),
         ("edge/gw-01/cnc-07/status", False), ("edge/gw-01/cnc-07/tags", False),

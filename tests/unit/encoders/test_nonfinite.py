@@ -118,7 +118,7 @@ def messages_of(config: EncoderConfig, readings: list[Reading]) -> Sequence[Mess
     stage.add(tags=[reading.tag for reading in readings])
     stage.image.set_state("press-01", "online", now=NOW)
     dialogue = config.build(RouteInfo(name="plant", agent="gw-01")).begin(stage.image, stage.memo)
-    dialogue(Online(ts=NOW, limits=Limits(mqtt="5", window=20), streams=()))
+    dialogue(Online(ts=NOW, limits=Limits(protocol="5", window=20), streams=()))
     born = dialogue(Opening(ts=NOW, streams=[Stream("01KB2X", "press-01")]))
     return [*born, *dialogue(record(readings))]
 

@@ -50,7 +50,7 @@ def test_no_properties_on_3_1_1(stage: Stage) -> None:
     """MQTT 3.1.1 has none, so none are made."""
     stage.add()
     dialogue = stage.begin(config=UMH)
-    stage.online(dialogue, mqtt="3.1.1")
+    stage.online(dialogue, protocol="3.1.1", properties=False)
     assert dialogue(record([good()]))[0].properties == ()
 
 

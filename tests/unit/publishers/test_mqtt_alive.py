@@ -134,7 +134,7 @@ async def test_a_broker_that_still_receives_is_not_stuck() -> None:
     """No acknowledgement for many keep-alives, but bytes move: only once they stop it counts as stuck."""
     now = 1000.0
     link = SlowBox()
-    limits = Limits(mqtt="5", window=20, keep_alive=KEEP_ALIVE)
+    limits = Limits(protocol="5", window=20, keep_alive=KEEP_ALIVE)
     session = MqttSession(link, limits, "plant", monotonic=lambda: now)
 
     def watch() -> None:

@@ -138,7 +138,7 @@ async def test_what_a_silent_close_means_is_known_over_a_restart(broker: FakeBro
         made.recall(memo)
         if opens:
             async with made.open(None, []) as session:
-                assert session.limits.mqtt == "3.1.1"
+                assert session.limits.protocol == "3.1.1"
         else:
             with pytest.raises(ConnectionLost):
                 async with made.open(None, []):
@@ -146,7 +146,7 @@ async def test_what_a_silent_close_means_is_known_over_a_restart(broker: FakeBro
     assert [one.version for one in broker.connects] == ["5", "5", "5", "3.1.1", "5", "3.1.1"]
     broker.script = Script()
     async with made.open(None, []) as session:
-        assert session.limits.mqtt == "5"
+        assert session.limits.protocol == "5"
     assert publisher(broker)._brokers.of(0).learned.silent == 0
 
 
@@ -283,7 +283,7 @@ async def test_one_broker_of_a_list_speaks_3_1_1_only(broker: FakeBroker, second
     with capture_logs() as logs:
         for _ in range(4):
             async with made.open(None, []) as session:
-                versions.append(session.limits.mqtt)
+                versions.append(session.limits.protocol)
     assert versions == ["5", "3.1.1", "5", "3.1.1"]
     [line] = [log for log in logs if log["event"] == "mqtt.version_fallback"]
     assert line["broker"] == f"127.0.0.1:{second.port}"

@@ -134,7 +134,7 @@ async def test_a_broker_without_mqtt_5_gets_3_1_1(broker: FakeBroker) -> None:
     made = publisher(broker)
     for _ in range(2):
         async with made.open(WILL, []) as session:
-            assert session.limits.mqtt == "3.1.1"
+            assert session.limits.protocol == "3.1.1"
             await asyncio.wait_for(await session.send([message(content_type="a/b", properties=[("a", "b")])]), 5)
     assert [one.version for one in broker.connects] == ["5", "3.1.1"] * 2
     assert broker.published[-1].payload == b"x"
@@ -150,10 +150,10 @@ async def test_three_silent_closes_lead_to_3_1_1(broker: FakeBroker) -> None:
                 pass
     assert {one.version for one in broker.connects} == {"5"}
     async with made.open(WILL, []) as session:
-        assert session.limits.mqtt == "3.1.1"
+        assert session.limits.protocol == "3.1.1"
     broker.script = Script()
     async with made.open(WILL, []) as session:
-        assert session.limits.mqtt == "5"
+        assert session.limits.protocol == "5"
 
 
 async def test_a_broker_that_always_hangs_up_is_no_fallback(broker: FakeBroker) -> None:

@@ -36,7 +36,7 @@ async def test_each_connect_packet_has_a_will_of_its_own():
     wills = Wills()
     async with FakeBroker(Script(speaks=["3.1.1"])).serve() as broker:
         async with publisher(broker.url).open(wills, []) as session:
-            assert session.limits.mqtt == "3.1.1"
+            assert session.limits.protocol == "3.1.1"
         assert [connect.will_payload for connect in broker.connects] == [b"1", b"2"]
 
 

@@ -157,7 +157,7 @@ class DeadLetterBox:
 async def test_a_missing_acknowledgement_ends_the_session(others: bool, words: str) -> None:
     """Nothing acknowledged for three keep-alives, or one message forgotten for ten: a reconnect brings it again."""
     link = DeadLetterBox()
-    session = link.session = MqttSession(link, Limits(mqtt="5", window=20, keep_alive=0.02), "plant")
+    session = link.session = MqttSession(link, Limits(protocol="5", window=20, keep_alive=0.02), "plant")
     forgotten = await session.send([message()])
     async with asyncio.timeout(10):
         while not forgotten.done():

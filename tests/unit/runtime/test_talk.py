@@ -145,7 +145,7 @@ def bench(tmp_path: Path, encoder: CountingEncoder) -> Bench:
 
 async def test_what_was_made_first_is_written_first(bench: Bench):
     """Records, changes of devices, backlog: whatever task says it, numbers rise on the wire, also in a full window."""
-    bench.publisher.script.limits = Limits(mqtt="5", window=2)
+    bench.publisher.script.limits = Limits(protocol="5", window=2)
     async with bench.running():
         await eventually(lambda: bench.said() == ["open 1"])
         for number in range(30):
@@ -221,7 +221,7 @@ async def test_stopping_says_goodbye_with_the_will(bench: Bench):
 
 async def test_stopping_a_3_1_1_session_is_clean(bench: Bench):
     """What was said is enough: the broker need not say the will."""
-    bench.publisher.script.limits = Limits(mqtt="3.1.1", window=5)
+    bench.publisher.script.limits = Limits(protocol="3.1.1", properties=False, will=False, window=5)
     async with bench.running() as task:
         await eventually(lambda: bench.said() == ["open 1"])
         bench.route.leave()

@@ -32,10 +32,25 @@ from agent.encoders.sparkplug import SparkplugConfig
 from agent.encoders.sparkplug.dialogue import SparkplugDialogue
 from agent.encoders.sparkplug.encoder import SparkplugEncoder
 from agent.encoders.sparkplug.schema import Payload as Outgoing
+from agent.testing.clock import ManualClock
 from tests.unit.encoders.conftest import DictMemo
 
 NOW = 1_763_760_000_000
 REBIRTH = bytes.fromhex("12180a14") + b"Node Control/Rebirth" + bytes.fromhex("7001")
+
+
+class _Hand(ManualClock):
+    """The scene's clock."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self._scene = scene
+
+    def now_ms(self) -> int:
+        return self._scene.now
+
+    def monotonic(self) -> float:
+        return self._scene.now / 1000
 
 
 class Scene:
@@ -48,8 +63,8 @@ class Scene:
         self.stream = Stream("01KB2X", "press", 1)
         self.wanted = True
         keys = {"type": "sparkplug_b", "group": "plant", **config}
-        route = RouteInfo(name="plant", agent="gw-01", wants=lambda _device: self.wanted)
-        self.encoder = SparkplugEncoder(SparkplugConfig.model_validate(keys), route, now_ms=lambda: self.now)
+        route = RouteInfo(name="plant", agent="gw-01", wants=lambda _device: self.wanted, clock=_Hand(self))
+        self.encoder = SparkplugEncoder(SparkplugConfig.model_validate(keys), route)
         self.dialogue = self.begin()
 
     def begin(self) -> SparkplugDialogue:
@@ -67,7 +82,7 @@ class Scene:
             self.image.set_state(name, "online", now=NOW)
 
     def online(self, **limits: Any) -> None:
-        self.dialogue(Online(ts=self.now, limits=Limits(**{"mqtt": "5", "window": 20, **limits}), streams=()))
+        self.dialogue(Online(ts=self.now, limits=Limits(**{"protocol": "5", "window": 20, **limits}), streams=()))
 
     def open(self, **limits: Any) -> list[Message]:
         self.online(**limits)
