@@ -97,7 +97,7 @@ GAP = Record(
 class EncoderContract:
     """See `agent.core.ports.Encoder` and `Dialogue`."""
 
-    limits = Limits(mqtt="5", window=20)
+    limits = Limits(protocol="5", window=20)
     streams = (Stream("01KB2X", DEVICE, 1, 1),)
 
     def session(self, encoder: Encoder, over: Image) -> Dialogue:
