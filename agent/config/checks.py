@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
@@ -14,6 +13,7 @@ from pydantic.fields import FieldInfo
 from agent.config.buses import FULL, buses
 from agent.config.located import Broken, List, Map, Place, find
 from agent.config.model import check_segment
+from agent.config.secret_files import is_secret_file, unusable
 from agent.config.shape import alternatives, close
 from agent.config.words import list_keys
 from agent.core.errors import Mistake
@@ -21,21 +21,25 @@ from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 
 
-def missing_files(model: type[BaseModel], data: Map, base: Path, section: Sequence[str]) -> Iterator[Mistake]:
-    """Every file a section names must be there and readable."""
+def missing_files(
+    model: type[BaseModel], data: Map, base: Path, section: Sequence[str], *, secrets: bool = True
+) -> Iterator[Mistake]:
+    """Every file a section names must be there and readable; without `secrets` only those that are read now."""
     for key, field in _may_name_files(model).items():
         value = data.get(key)
         for kind in alternatives(field.annotation):
             if not isinstance(kind, type):
                 continue
             if issubclass(kind, Path) and isinstance(value, str) and not isinstance(value, Broken):
-                reason = _unreadable(base / value)
-                if reason:
-                    relative = "relative paths start at the folder of the file they are written in"
-                    hint = "put it there, or name another" if Path(value).is_absolute() else relative
+                if is_secret_file(key) and not secrets:
+                    continue
+                if (found := unusable(key, base / value)) is not None:
+                    reason, hint = found
+                    if reason.startswith("there is no") and not Path(value).is_absolute():
+                        hint = "relative paths start at the folder of the file they are written in"
                     yield Mistake(*data.place(key), f"`{'.'.join((*section, key))}`: {reason}", hint)
             elif issubclass(kind, BaseModel) and isinstance(value, Map):
-                yield from missing_files(kind, value, base, (*section, key))
+                yield from missing_files(kind, value, base, (*section, key), secrets=secrets)
 
 
 @cache
@@ -48,19 +52,6 @@ def _may_name_files(model: type[BaseModel]) -> dict[str, FieldInfo]:
         if (issubclass(kind, Path) and not name.endswith("_dir"))
         or (issubclass(kind, BaseModel) and _may_name_files(kind))
     }
-
-
-def _unreadable(file: Path) -> str | None:
-    try:
-        if file.is_dir():
-            return f"{file} is a directory"
-        if not file.exists():
-            return f"there is no file {file}"
-        if not os.access(file, os.R_OK):
-            return f"{file} may not be read by this user"
-    except (OSError, ValueError) as error:
-        return f"{str(file)!r} is no path: {error}"
-    return None
 
 
 def dangling_globs(name: str, data: Map, devices: Sequence[str]) -> Iterator[Mistake]:

@@ -6,12 +6,22 @@ import codecs
 import glob
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.config.located import List, Map, Place
 from agent.config.yaml import parse
 from agent.core.errors import Mistake
+
+
+@dataclass
+class Reads:
+    """What a configuration is read from, as far as it came: what would have to change for it to mean something else."""
+
+    files: list[Path] = field(default_factory=list)  #: YAML and tables, also those that are missing
+    globs: list[tuple[str, Path]] = field(default_factory=list)  #: of `include`, and the folder they start from
+
 
 INCLUDABLE = ("devices", "publishers", "include")
 
@@ -48,7 +58,9 @@ def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistak
         return None
 
 
-def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]) -> tuple[list[Source], list[str]]:
+def read_sources(
+    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads
+) -> tuple[list[Source], list[str]]:
     """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all."""
     sources: list[Source] = []
     names: list[str] = []
@@ -61,11 +73,14 @@ def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]
             continue
         seen.add(real)
         names.append(shown)
+        reads.files.append(file.absolute())
         text = read_text(file, shown, named, mistakes)
         if text is None:
             continue
         before = len(mistakes)
         data = parse(text, shown, environ, mistakes)
+        if data is None and sources and len(mistakes) == before:
+            data = Map(shown, 1)  # an included file may be empty: one whose devices are all commented out
         if not isinstance(data, Map):
             if len(mistakes) == before:
                 what = "the file is empty" if data is None else "the file does not hold a mapping"
@@ -75,7 +90,7 @@ def read_sources(path: Path, environ: Mapping[str, str], mistakes: list[Mistake]
         if sources:
             _refuse_foreign_keys(source, mistakes)
         sources.append(source)
-        waiting.extend(_included(source, mistakes))
+        waiting.extend(_included(source, mistakes, reads))
     return sources, names
 
 
@@ -86,7 +101,7 @@ def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:
         mistakes.append(Mistake(*place, f"`{key}` cannot stand in an included file", hint))
 
 
-def _included(source: Source, mistakes: list[Mistake]) -> list[tuple[Path, str, Place | None]]:
+def _included(source: Source, mistakes: list[Mistake], reads: Reads) -> list[tuple[Path, str, Place | None]]:
     patterns = source.data.get("include")
     if patterns is None:
         return []
@@ -100,7 +115,8 @@ def _included(source: Source, mistakes: list[Mistake]) -> list[tuple[Path, str, 
         if not isinstance(pattern, str):
             mistakes.append(Mistake(*place, f"`include.{index}` is not text", "write `include: [devices/*.yaml]`"))
             continue
-        names = _glob(pattern, source.base)
+        reads.globs.append((pattern, source.base))
+        names = matching(pattern, source.base)
         if not names:
             reason = f"`include`: no file matches {pattern!r}"
             mistakes.append(Mistake(*place, reason, f"it is looked for from the folder {source.base}"))
@@ -109,7 +125,8 @@ def _included(source: Source, mistakes: list[Mistake]) -> list[tuple[Path, str, 
     return found
 
 
-def _glob(pattern: str, base: Path) -> list[str]:
+def matching(pattern: str, base: Path) -> list[str]:
+    """The files that one pattern of `include` means, sorted."""
     try:
         names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 -- absolute patterns may be given too
         return sorted(name for name in names if (base / name).is_file())

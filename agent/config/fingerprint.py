@@ -11,7 +11,9 @@ from agent.config.model import Config
 from agent.config.words import hide_userinfo
 
 #: Which file something stands in changes no meaning.
-_WHERE_FROM: dict[str, Any] = {"include": True, "devices": {"__all__": {"tags_file"}}}
+WHERE_FROM: dict[str, Any] = {
+    "include": True, "templates": True, "devices_file": True, "devices": {"__all__": {"tags_file"}}
+}  # fmt: skip
 
 
 def fingerprint(config: Config) -> str:
@@ -19,6 +21,6 @@ def fingerprint(config: Config) -> str:
 
     Neither the order of keys nor of files counts, nor how a value is written (`1s`, `1000ms`).
     """
-    values = msgspec.json.decode(config.model_dump_json(exclude=_WHERE_FROM))
+    values = msgspec.json.decode(config.model_dump_json(exclude=WHERE_FROM))
     text = msgspec.json.encode(values, order="sorted").decode()
     return hashlib.sha256(hide_userinfo(text).encode()).hexdigest()[:12]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.config import checks, routed
-from agent.config.files import Source, read_sources
+from agent.config import checks, located, routed
+from agent.config.files import Reads, Source, read_sources
 from agent.config.fingerprint import fingerprint
 from agent.config.located import Map
 from agent.config.model import Config
@@ -28,25 +28,32 @@ class Loaded:
     config: Config
     hash: str  #: of the effective configuration, without secrets; the same for the same meaning
     files: tuple[Path, ...]  #: every YAML and CSV file it came from, the main file first
+    written: Mapping[tuple[Hashable, ...], str] = field(default_factory=dict)
+    """Values that came out of the environment, as written (`tcp://${HOST}:502`), by their path in the configuration."""
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
+def load(
+    path: Path, environ: Mapping[str, str] = os.environ, *, secrets: bool = True, reads: Reads | None = None
+) -> Loaded:
     """Read and validate the configuration in `path`.
 
     Raises ConfigError with all mistakes, in the order of files and lines: it goes on behind a mistake as far as there
-    is sense in it.
+    is sense in it. Without `secrets`, secret and certificate files may be missing: what needs them waits for them.
+    `reads` is filled with what was read, also where mistakes are found.
     """
     mistakes: list[Mistake] = []
-    sources, shown = read_sources(path, environ, mistakes)
+    reads = Reads() if reads is None else reads
+    sources, shown = read_sources(path, environ, mistakes, reads)
     files = [source.base / Path(source.shown).name for source in sources]
     if not sources or sources[0].shown != str(path):
         raise ConfigError.of(_in_order(mistakes, shown))
-    head = _head(sources[0], mistakes)
-    parts = Parts(environ, _good_outbox(sources[0]), mistakes)
+    head = _head(sources[0], mistakes, secrets=secrets)
+    parts = Parts(environ, _good_outbox(sources[0]), mistakes, secrets=secrets)
     devices = collect(sources, "devices", mistakes)
     publishers = collect(sources, "publishers", mistakes)
     built_devices = {name: parts.device(name, entry) for name, entry in devices.items()}
     built_publishers = {name: parts.publisher(name, entry) for name, entry in publishers.items()}
+    reads.files += [file for file, _ in parts.tables]
     routes = {name: publisher for name, publisher in built_publishers.items() if publisher is not None}
     raw = {name: entry.data for name, entry in publishers.items()}
     for name in publishers:
@@ -63,10 +70,12 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
     if mistakes or head is None:
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in parts.tables]))
     config = head.model_copy(update={"devices": built_devices, "publishers": routes})
-    return Loaded(config, fingerprint(config), tuple(files + [file for file, _ in parts.tables]))
+    files += [file for file, _ in parts.tables]
+    values = {**dict(located.written(sources[0].data)), **parts.written}
+    return Loaded(config, fingerprint(config), tuple(files), values)
 
 
-def _head(main: Source, mistakes: list[Mistake]) -> Config | None:
+def _head(main: Source, mistakes: list[Mistake], *, secrets: bool) -> Config | None:
     """Everything but devices and publishers."""
     data = main.data.copy_as()
     for key in list(data):
@@ -77,7 +86,7 @@ def _head(main: Source, mistakes: list[Mistake]) -> Config | None:
     include = data.get("include", [])
     if not isinstance(include, list) or not all(isinstance(pattern, str) for pattern in include):
         del data["include"]  # said when the files were read
-    mistakes.extend(checks.missing_files(Config, data, main.base, ()))
+    mistakes.extend(checks.missing_files(Config, data, main.base, (), secrets=secrets))
     return validate(Config, data, base=main.base, mistakes=mistakes)
 
 

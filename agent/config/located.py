@@ -5,7 +5,7 @@ pydantic validates them as the plain dicts and lists they are; the places are lo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from agent.settings.values import FromEnvironment
@@ -47,10 +47,12 @@ class Map(dict[Any, Any]):
         self.raw: dict[Key, str] = {}  #: as written, where `${NAME}` was put in
         self.size = 1  #: values inside, aliases counted as often as they are used
 
-    def put(self, key: Key, value: object, place: Place) -> None:
-        """Set an entry that stands at `place`."""
+    def put(self, key: Key, value: object, place: Place, raw: str | None = None) -> None:
+        """Set an entry that stands at `place`; `raw` as written, where it came out of the environment."""
         self[key] = value
         self.places[key] = place
+        if raw is not None:
+            self.raw[key] = raw
 
     def place(self, key: Key) -> Place:
         """Where `key` stands; the mapping's own place for a key it does not have."""
@@ -83,6 +85,15 @@ class List(list[Any]):
     def place(self, index: int) -> Place:
         """Where item `index` stands."""
         return Place(self.file, self.lines[index] if index < len(self.lines) else self.line)
+
+
+def written(data: Map | List, path: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """Path and text, as written, of every value that came out of the environment."""
+    for key, text in data.raw.items():
+        yield (*path, key), text
+    for key, value in data.items() if isinstance(data, Map) else enumerate(data):
+        if isinstance(value, Map | List):
+            yield from written(value, (*path, key))
 
 
 class Found(NamedTuple):

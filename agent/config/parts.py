@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from agent.config import checks, registry
 from agent.config.files import read_text
-from agent.config.located import Broken, Map, Place
+from agent.config.located import Broken, Map, Place, written
 from agent.config.sections import Entry
 from agent.config.shape import close, keys_at
 from agent.config.tables import Column, read_table
@@ -24,8 +24,13 @@ from agent.settings.publishers import PublisherConfig
 class Parts:
     """Makes the models of devices and publishers; notes mistakes, and the tables it read."""
 
-    def __init__(self, environ: Mapping[str, str], outbox: Map | None, mistakes: list[Mistake]) -> None:
-        self.tables: list[tuple[Path, str]] = []  #: tag tables read: file, name for people
+    def __init__(
+        self, environ: Mapping[str, str], outbox: Map | None, mistakes: list[Mistake], *, secrets: bool
+    ) -> None:
+        """Without `secrets`, secret and certificate files may be missing."""
+        self.tables: list[tuple[Path, str]] = []  #: tag tables: file, name for people
+        self.written: dict[tuple[Hashable, ...], str] = {}  #: what came out of the environment, as written
+        self._secrets = secrets
         self._environ = environ
         self._outbox_default = outbox
         self._mistakes = mistakes
@@ -37,7 +42,8 @@ class Parts:
         if model is None:
             return None
         data = self._with_table(name, entry, model)
-        self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section))
+        self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section, secrets=self._secrets))
+        self.written.update(written(data, section))
         device = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
         if not isinstance(device, DeviceConfig):
             return None
@@ -52,11 +58,13 @@ class Parts:
         encoder = self._encoder((*section, "encoder"), data)
         if model is None:
             return None
+        self.written.update(written(data, section))
         data.pop("encoder", None)
         if encoder is not None:
             data["encoder"] = encoder
         self._merge_outbox(data)
-        self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section))
+        self.written.update(written(data["outbox"], (*section, "outbox")) if isinstance(data["outbox"], Map) else ())
+        self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section, secrets=self._secrets))
         publisher = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
         return publisher if isinstance(publisher, PublisherConfig) else None
 
@@ -106,7 +114,8 @@ class Parts:
         merged = own.copy_as() if own is not None else Map(*data.place("outbox"))
         for key in self._outbox_default or ():
             if key not in merged and self._outbox_default is not None:
-                merged.put(key, self._outbox_default[key], self._outbox_default.place(key))
+                default = self._outbox_default
+                merged.put(key, default[key], default.place(key), default.raw.get(key))
         data["outbox"] = merged or OutboxSettings()
 
     def _with_table(self, name: str, entry: Entry, model: type[BaseModel]) -> Map:
@@ -116,12 +125,12 @@ class Parts:
         if not isinstance(file, str) or isinstance(file, Broken) or not file:
             return data
         shown = str(Path(entry.source.shown).parent / file)
+        self.tables.append((entry.source.base / file, shown))
         text = read_text(entry.source.base / file, shown, data.place("tags_file"), self._mistakes)
         data = data.copy_as()
         if text is None:
             del data["tags_file"]  # said already
             return data
-        self.tables.append((entry.source.base / file, shown))
         table = read_table(text, shown, self._environ, lambda path: _column(model, path), self._mistakes)
         own = data.get("tags")
         if own is None or isinstance(own, Map):

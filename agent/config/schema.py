@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from agent.config import registry
 from agent.config.model import Config
-from agent.settings.values import format_duration
+from agent.settings.values import format_duration, format_rate, format_size
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FROM_ENVIRONMENT = {"$ref": "#/$defs/FromEnvironment"}
@@ -99,15 +99,7 @@ def written(value: object, allowed: Sequence[dict[str, Any]]) -> object:
         return format_duration(value)
     if "iB)" in pattern:
         return format_size(int(value))
-    return f"{value:g}/s" if "/" in pattern else value
-
-
-def format_size(size: int) -> str:
-    """The shortest notation of a size in bytes."""
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size >= 1 << power and size % (1 << power) == 0:
-            return f"{size >> power}{unit}"
-    return f"{size}B"
+    return format_rate(value) if "/" in pattern else value
 
 
 def _reachable(root: object, definitions: dict[str, Any]) -> dict[str, Any]:

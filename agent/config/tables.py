@@ -121,7 +121,7 @@ def _row(
         elif path == [NAME_COLUMN]:
             name = text
         else:
-            _put(tag, path, _cell(text, place, environ, mistakes), place)
+            _put(tag, path, _cell(text, place, environ, mistakes), place, text)
     if not name:
         mistakes.append(
             Mistake(*place, f"a line without a name in column `{NAME_COLUMN}`", "name the tag, or remove the line")
@@ -138,13 +138,13 @@ def _row(
         table.put(name, tag, place)
 
 
-def _put(tag: Map, path: Sequence[str], value: object, place: Place) -> None:
+def _put(tag: Map, path: Sequence[str], value: object, place: Place, text: str) -> None:
     into = tag
     for step in path[:-1]:
         if not isinstance(into.get(step), Map):
             into.put(step, Map(*place), place)
         into = into[step]
-    into.put(path[-1], value, place)
+    into.put(path[-1], value, place, text if isinstance(value, Text) and "${" in text else None)
 
 
 def _cell(text: str, place: Place, environ: Mapping[str, str], mistakes: list[Mistake]) -> object:

@@ -139,9 +139,7 @@ class _Builder:
             into.size += source.size
             for key, value in source.items():
                 if key not in into:
-                    into.put(key, value, source.place(key))
-                    if key in source.raw:
-                        into.raw[key] = source.raw[key]
+                    into.put(key, value, source.place(key), source.raw.get(key))
 
     def _add(self, value: object, line: int) -> None:
         raw, self._raw = self._raw, None

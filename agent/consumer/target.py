@@ -61,7 +61,7 @@ class Target:
             return self.password
         try:
             return read_secret(self.password_file)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise PermanentError(f"the password file cannot be read: {error}") from error
 
     def context(self) -> ssl.SSLContext | None:

@@ -50,7 +50,20 @@ def format_duration(seconds: float) -> str:
     for unit in ("d", "h", "m", "s"):
         if seconds >= _DURATION_UNITS[unit] and (seconds / _DURATION_UNITS[unit]).is_integer():
             return f"{int(seconds / _DURATION_UNITS[unit])}{unit}"
-    return f"{round(seconds * 1000)}ms"
+    return f"{seconds * 1000:.15g}ms"
+
+
+def format_size(size: int) -> str:
+    """The shortest notation of a size in bytes."""
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size >= 1 << power and size % (1 << power) == 0:
+            return f"{size >> power}{unit}"
+    return f"{size}B"
+
+
+def format_rate(rate: float) -> str:
+    """Per second, in a notation parse_rate reads."""
+    return f"{rate:.15g}/s"
 
 
 def _positive(value: float) -> float:
@@ -78,13 +91,17 @@ Interval = Annotated[
 ByteSize = Annotated[
     int,
     BeforeValidator(parse_size),
+    PlainSerializer(format_size),
     WithJsonSchema(
         {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(B|[kKMGT]B|[KMGT]iB)$", "examples": ["96KiB", "1GiB"]}
     ),
 ]
 #: Per second, written `50/s`.
 Rate = Annotated[
-    float, BeforeValidator(parse_rate), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|h)$"})
+    float,
+    BeforeValidator(parse_rate),
+    PlainSerializer(format_rate),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*/\s*(s|min|h)$"}),
 ]
 
 
@@ -139,8 +156,19 @@ FilePath = Annotated[Path, BeforeValidator(_against_base), WithJsonSchema({"type
 
 
 def read_secret(path: Path) -> str:
-    """The secret in a file, its last line break taken off. Read at every connection, so that it may be rotated."""
-    return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    """The secret in a file, its last line break taken off. Read at every connection, so that it may be rotated.
+
+    Raises OSError, and ValueError (`reason; hint`) where an editor left what nobody sees in it.
+    """
+    text = path.read_bytes().decode("utf-8")
+    if text.startswith("\ufeff"):
+        msg = "it begins with a byte order mark; save it as UTF-8 without one"
+        raise ValueError(msg)
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if "\n" in secret or "\r" in secret:
+        msg = "it has more than one line; the secret is its only line"
+        raise ValueError(msg)
+    return secret
 
 
 def is_loopback(host: str) -> bool:

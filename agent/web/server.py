@@ -95,7 +95,7 @@ class Pages:
             return False
         try:
             token = read_secret(self._token_file)
-        except OSError:
+        except (OSError, ValueError):
             return False
         return bool(token) and hmac.compare_digest(given.removeprefix("Bearer ").encode(), token.encode())
 

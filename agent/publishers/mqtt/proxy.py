@@ -46,7 +46,7 @@ class Proxy(Struct, frozen=True):
             return ""
         try:
             return read_secret(self.password_file)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             raise TransientError(f"proxy_password_file {self.password_file}: {error}", retry_after=_RETRY) from None
 
 

@@ -186,7 +186,7 @@ class MqttPublisher:
             return self._options.password
         try:
             return read_secret(path)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             raise TransientError(f"password_file {path}: {error}", retry_after=30.0) from None
 
     async def _will(self, broker: Broker, will: Message | WillMaker | None) -> Message | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.config import registry
+from agent.config.files import Reads
 from agent.config.loader import Loaded, load
 from agent.config.summary import warnings
 from agent.core.errors import ConfigError, Mistake
@@ -396,3 +397,49 @@ def test_environ_is_the_process(tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "EDGE_TEST_ID", "from-here")
     (tmp_path / "agent.yaml").write_text("agent: {id: '${EDGE_TEST_ID}'}\n")
     assert load(tmp_path / "agent.yaml").config.agent.id == "from-here"
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def test_secret_files_may_be_missing_at_a_start(tmp_path):
+    """A start goes on without secret and certificate files: only their part waits for them. A table is needed now."""
+    text = (
+        GW + "http: {auth: {token_file: t}}\npublishers:\n" + publisher(extra="    username: u\n    password_file: p\n")
+    )
+    (tmp_path / "agent.yaml").write_text(text)
+    assert [m.line for m in refused(tmp_path, {"agent.yaml": text})] == [2, 8]
+    assert load(tmp_path / "agent.yaml", {}, secrets=False).config.publishers["plant"].type == "mqtt"
+    (tmp_path / "agent.yaml").write_text(GW + "devices:\n" + device(extra="    tags_file: t.csv\n"))
+    with pytest.raises(ConfigError, match=r"t\.csv"):
+        load(tmp_path / "agent.yaml", {}, secrets=False)
+
+
+def test_a_secret_that_cannot_be_one_is_a_mistake(tmp_path):
+    """A byte order mark and a second line are named with the key, not sent to a broker."""
+    text = GW + "publishers:\n" + publisher(extra="    username: u\n    password_file: p\n")
+    for content, words in ((b"\xef\xbb\xbfx", "byte order mark"), (b"x\ny\n", "more than one line")):
+        (tmp_path / "p").write_bytes(content)
+        [mistake] = refused(tmp_path, {"agent.yaml": text})
+        assert mistake.line == 7
+        assert words in str(mistake)
+
+
+def test_what_was_read_is_told_also_of_a_broken_configuration(tmp_path):
+    """Every file it came from, missing ones too, and the patterns that decide which there are."""
+    main = GW + "include: [d/*.yaml]\ndevices:\n" + device(extra="    tags_file: gone.csv\n")
+    for name, text in {"agent.yaml": main, "d/a.yaml": "x: 1\n"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    reads = Reads()
+    with pytest.raises(ConfigError):
+        load(tmp_path / "agent.yaml", {}, reads=reads)
+    assert reads.files == [tmp_path / "agent.yaml", tmp_path / "d/a.yaml", tmp_path / "gone.csv"]
+    assert reads.globs == [("d/*.yaml", tmp_path)]
+
+
+@pytest.mark.parametrize("text", ["", "# devices:\n#   a: {}\n", "devices: {}\n", "---\n"])
+def test_an_included_file_may_be_empty(tmp_path, text):
+    """A file whose devices are all gone, or commented out, is a file without devices."""
+    config = loaded(tmp_path, {"agent.yaml": GW + "include: [a.yaml]\n", "a.yaml": text}).config
+    assert config.devices == {}

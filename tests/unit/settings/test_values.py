@@ -165,7 +165,7 @@ def test_paths_start_at_the_file_they_stand_in(tmp_path):
         ("hunter2", "hunter2"),
         ("hunter2\n", "hunter2"),
         ("hunter2\r\n", "hunter2"),
-        (" a b \n\n", " a b \n"),
+        (" a b \n", " a b "),
         ("ü\n", "ü"),
     ],
 )
@@ -174,6 +174,24 @@ def test_secret_files(tmp_path, content, secret):
     path = tmp_path / "secret"
     path.write_bytes(content.encode())
     assert read_secret(path) == secret
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xef\xbb\xbfhunter2\n", "byte order mark"),
+        (b"hunter2\n\n", "more than one line"),
+        (b"hunter2\nuser\n", "more than one line"),
+        (b"hunter2\r\nuser", "more than one line"),
+        (b"\xff\xfeh\x00", "utf-8"),
+    ],
+)
+def test_what_nobody_sees_in_a_secret_is_refused(tmp_path, content, reason):
+    """An editor's byte order mark or second line would be part of the password; it is named, not sent."""
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=reason):
+        read_secret(path)
 
 
 @pytest.mark.parametrize("adapter", [DURATION, INTERVAL, SIZE, RATE], ids=["duration", "interval", "size", "rate"])

@@ -1,0 +1,53 @@
+"""The secret and certificate files that a part names. Not part of the model: they are read anew at each connection."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from agent.settings.values import read_secret
+
+#: Paths that are read when the configuration is, or that are no files.
+_OTHERS = re.compile(r"(tags|devices)_file|.*_dir")
+#: Files whose only line is the secret.
+_LINES = re.compile(r".*(password|username|token)_file")
+
+
+def is_secret_file(key: str) -> bool:
+    """Whether a key whose value is a path names a secret or a certificate."""
+    return _OTHERS.fullmatch(key) is None
+
+
+def secret_files(part: BaseModel | None) -> Iterator[tuple[str, Path]]:
+    """Each such file of a publisher, a device or a section: its key, dotted, and the path."""
+    for key in type(part).model_fields if part is not None else ():
+        value = getattr(part, key)
+        if isinstance(value, Path) and is_secret_file(key):
+            yield key, value
+        elif isinstance(value, BaseModel):
+            yield from ((f"{key}.{below}", file) for below, file in secret_files(value))
+
+
+def unusable(key: str, file: Path) -> tuple[str, str] | None:
+    """Why the file cannot be used, and what to do about it; None where it can be. Looks at the disk."""
+    try:
+        if not file.exists():
+            return f"there is no file {file}", "put it there, or name another"
+        if file.is_dir():
+            return f"{file} is a directory", "name a file in it"
+        if not os.access(file, os.R_OK):
+            return f"{file} may not be read by this user", "let the user the agent runs as read it"
+        if _LINES.fullmatch(key):
+            read_secret(file)
+    except UnicodeDecodeError as error:
+        return f"{file}: byte 0x{error.object[error.start]:02X} is not UTF-8", "save it as UTF-8"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}", "name a file that may be read"
+    except ValueError as error:
+        reason, _, hint = str(error).partition("; ")
+        return f"{str(file)!r}: {reason}", hint or "name a file that may be read"
+    return None
