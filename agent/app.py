@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
 from functools import partial
 
+from msgspec import structs
+
 from agent import __version__
 from agent.config.model import Config
 from agent.core.backoff import Backoff
@@ -23,7 +25,7 @@ from agent.core.clock import Clock, SystemClock
 from agent.core.errors import PermanentError
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus, OutboxStats, RouteInfo
+from agent.core.ports import Bus, OutboxStats
 from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
@@ -104,16 +106,8 @@ class _App:
         self, name: str, config: PublisherConfig, context: RunningContext, stores: AsyncExitStack
     ) -> Route:
         wants = _matcher(config.devices)
-        info = RouteInfo(
-            name=name,
-            agent=self._image.agent.id,
-            root=config.root,
-            topic=config.topic,
-            qos=config.qos,
-            max_message_bytes=config.max_message_bytes,
-            wants=wants,
-            sessions=self._sessions,
-            clock=self._clock,
+        info = structs.replace(
+            config.route(name, self._image.agent.id), wants=wants, sessions=self._sessions, clock=self._clock
         )
         outbox = open_outbox(
             self.data_dir,

@@ -18,7 +18,6 @@ from agent.config.shape import alternatives, close
 from agent.config.words import list_keys
 from agent.core.errors import Mistake
 from agent.settings.devices import DeviceConfig
-from agent.settings.publishers import PublisherConfig
 
 
 def missing_files(
@@ -72,22 +71,6 @@ def dangling_globs(name: str, data: Map, devices: Sequence[str]) -> Iterator[Mis
             guess = close(glob, devices)
             hint = f"did you mean {guess}?" if guess else f"there are {', '.join(devices) or 'no devices'}"
             yield Mistake(*globs.place(index), f"`publishers.{name}.devices`: no device matches {glob!r}", hint)
-
-
-def colliding_clients(
-    agent: str, publishers: Mapping[str, PublisherConfig], raw: Mapping[str, Map]
-) -> Iterator[Mistake]:
-    """Two publishers with one client id at one broker would throw each other out for ever."""
-    seen: dict[tuple[str, str], str] = {}
-    for name, publisher in publishers.items():
-        client = getattr(publisher, "client_id", None) or f"{agent}-{name}"
-        keys = [(broker, client) for broker in publisher.brokers()]
-        if other := next((seen[key] for key in keys if key in seen), None):
-            place = raw[name].place("client_id")
-            reason = f"`publishers.{name}`: the client id {client!r} is that of `publishers.{other}` at the same broker"
-            yield Mistake(*place, reason, "give each its own `client_id`, or leave it out")
-        for key in keys:
-            seen.setdefault(key, name)
 
 
 def disagreeing_devices(devices: Mapping[str, DeviceConfig | None], raw: Mapping[str, Map]) -> Iterator[Mistake]:

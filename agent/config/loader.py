@@ -63,8 +63,6 @@ def load(
     good = {name: device for name, device in built_devices.items() if device is not None}
     mistakes.extend(checks.claimed_twice(good, written))
     mistakes.extend(checks.overloaded_buses(good, written))
-    if head is not None:
-        mistakes.extend(checks.colliding_clients(head.agent.id, routes, raw))
     if head is not None and not mistakes:  # what is wrong with a device would only be said again
         mistakes.extend(routed.mistakes(head.model_copy(update={"devices": built_devices, "publishers": routes}), raw))
     if mistakes or head is None:

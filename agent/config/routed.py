@@ -1,4 +1,4 @@
-"""Encoders together with the devices whose readings they carry: what only both can show. Pure."""
+"""Publishers together with the devices whose readings they carry: what only both can show. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from fnmatch import fnmatchcase
 from agent.config.located import Map, find
 from agent.config.model import Config
 from agent.core.errors import Mistake
-from agent.core.ports import RouteInfo
-from agent.encoders.common.examine import examine_prefix
-from agent.settings.publishers import Carried, Finding, PublisherConfig
+from agent.settings.publishers import Carried, Finding
 
 
 def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
@@ -22,6 +20,7 @@ def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
             key = ".".join(("publishers", publisher, *finding.key))
             yield Mistake(*place, f"`{key}`: {reason}", hint)
     yield from _shared_identities(config, raw)
+    yield from _colliding(config, raw)
 
 
 def warnings(config: Config) -> Iterator[str]:
@@ -29,34 +28,28 @@ def warnings(config: Config) -> Iterator[str]:
     for publisher, finding in _findings(config):
         if not finding.wrong:
             yield f"publishers.{publisher}.{'.'.join(finding.key)}: {finding.text}"
-    yield from _shared_roots(config)
 
 
 def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
-    """Publisher, and what is to be said of it; keys are those of the publisher."""
+    """Publisher, and what it says of itself; keys are those of the publisher."""
     for name, publisher in config.publishers.items():
-        if publisher.encoder is None:
-            continue
-        route = RouteInfo(
-            name=name, agent=config.agent.id, root=publisher.root, topic=publisher.topic, qos=publisher.qos
-        )
-        devices = {
-            device: Carried(config.location_of(device), list(one.tag_table))
-            for device, one in config.devices.items()
-            if any(fnmatchcase(device, glob) for glob in publisher.devices)
-        }
-        for finding in publisher.encoder.examine(route, devices, getattr(publisher, "version", None)):
-            yield name, finding._replace(key=("encoder", *finding.key))
-        if says_status(publisher):
-            for finding in examine_prefix(route, devices):
-                yield name, finding
+        for finding in publisher.examine(publisher.route(name, config.agent.id), _carried(config, publisher.devices)):
+            yield name, finding
+
+
+def _carried(config: Config, globs: list[str]) -> dict[str, Carried]:
+    return {
+        device: Carried(config.location_of(device), list(one.tag_table))
+        for device, one in config.devices.items()
+        if any(fnmatchcase(device, glob) for glob in globs)
+    }
 
 
 def _shared_identities(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
     """Two routes under one name would declare each other dead."""
     seen: dict[str, str] = {}
     for name, publisher in config.publishers.items():
-        route = RouteInfo(name=name, agent=config.agent.id)
+        route = publisher.route(name, config.agent.id)
         identity = None if publisher.encoder is None else publisher.encoder.identity(route)
         if identity is not None and identity in seen:
             place = find(raw[name], ("encoder",)).place
@@ -66,19 +59,16 @@ def _shared_identities(config: Config, raw: Mapping[str, Map]) -> Iterator[Mista
             seen.setdefault(identity, name)
 
 
-def says_status(publisher: PublisherConfig) -> bool:
-    """Whether `topic:` and `root:` name anything. Sparkplug has topics of its own."""
-    return publisher.encoder is not None and publisher.encoder.type != "sparkplug_b"
-
-
-def _shared_roots(config: Config) -> Iterator[str]:
-    """Two routes that say their status on one topic of one broker look like two agents of one name."""
+def _colliding(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
+    """Two publishers in each other's way at one broker: one client id, one status, readings on one topic."""
     seen: dict[tuple[str, str], str] = {}
     for name, publisher in config.publishers.items():
-        if not says_status(publisher):
-            continue
-        keys = [(broker, publisher.root) for broker in publisher.brokers()]
-        if other := next((seen[key] for key in keys if key in seen), None):
-            yield f"publishers.{name}: says its status where publishers.{other} does; give one of them another `root:`"
-        for key in keys:
-            seen.setdefault(key, name)
+        told: set[tuple[str, bool]] = set()  # of each publisher its client id, and the first of its topics
+        brokers = publisher.brokers()
+        for mark in publisher.marks(publisher.route(name, config.agent.id), _carried(config, publisher.devices)):
+            for broker in brokers:
+                other = seen.setdefault((broker, mark.what), name)
+                if other != name and (kind := (other, mark.key == "client_id")) not in told:
+                    told.add(kind)
+                    reason = f"`publishers.{name}`: {mark.words}, as `publishers.{other}` does at the same broker"
+                    yield Mistake(*raw[name].place(mark.key), reason, f"give one of them another `{mark.key}:`")

@@ -13,7 +13,6 @@ from agent.config import memory, routed
 from agent.config.buses import NEARLY_FULL, buses
 from agent.config.model import Config
 from agent.settings.devices import DeviceConfig
-from agent.settings.publishers import PublisherConfig
 from agent.settings.values import is_loopback
 
 _SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")
@@ -27,7 +26,6 @@ def warnings(config: Config) -> list[str]:
         *_open_http(config),
         *_odd_devices(config),
         *_uncarried(config),
-        *_plain_text(config),
         *_busy_buses(config),
         *routed.warnings(config),
         *memory.warnings(config),
@@ -85,23 +83,6 @@ def _uncarried(config: Config) -> Iterator[str]:
     for name in config.devices:
         if globs and not any(fnmatchcase(name, glob) for glob in globs):
             yield f"devices.{name}: no publisher carries it"
-
-
-def _plain_text(config: Config) -> Iterator[str]:
-    for name, publisher in config.publishers.items():
-        url = str(getattr(publisher, "url", ""))
-        if url.startswith("mqtt://") and _has_password(publisher) and not _is_local(url):
-            yield f"publishers.{name}: the password crosses the network readable; mqtts:// encrypts"
-        if publisher.qos == 0 and routed.says_status(publisher):
-            yield f"publishers.{name}: with qos 0 nothing is ever known to have arrived"
-
-
-def _has_password(publisher: PublisherConfig) -> bool:
-    return any(getattr(publisher, key, None) is not None for key in ("password", "password_file"))
-
-
-def _is_local(url: str) -> bool:
-    return is_loopback(url.split("://", 1)[1].rsplit(":", 1)[0].strip("[]/"))
 
 
 def _busy_buses(config: Config) -> Iterator[str]:

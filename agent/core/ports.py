@@ -182,6 +182,7 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     wants: Callable[[str], bool] = lambda _device: True  #: the route's `devices:` globs
     sessions: Sessions = field(default_factory=Sessions)  #: of all routes of this run
     clock: Clock = field(default_factory=SystemClock)
+    properties: bool | None = None  #: user properties travel with messages; None: it is the broker that decides
 
 
 class Encoder(Protocol):

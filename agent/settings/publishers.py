@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from pydantic import Field, SerializeAsAny
+from msgspec import structs
+from pydantic import Field, SerializeAsAny, field_validator
 
 from agent.core.ports import BuildContext, Encoder, Publisher, RouteInfo
 from agent.settings.model import Model
 from agent.settings.outbox import OutboxSettings
+from agent.settings.topics import DEVICE_VARIABLES, check_levels, topic_template
 from agent.settings.values import ByteSize, Rate
 
 
@@ -29,15 +31,33 @@ class Finding(NamedTuple):
     wrong: bool = True
 
 
+class Mark(NamedTuple):
+    """Something at a broker that only one route of an agent can have."""
+
+    what: str  #: routes that name the same at one broker are in each other's way
+    words: str  #: what the route does there
+    key: str  #: of the publisher that has to change
+
+
 class EncoderConfig(Model, ABC):
     """`encoder:` of a publisher. `type` names the payload."""
 
     type: str
     """Payload format."""
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterable[Finding]:
-        """What can be said against this encoder on this route, with these devices and this `version:`."""
-        del route, devices, mqtt
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Finding]:
+        """What is wrong or odd about this encoder on this route with these devices; keys are those of `encoder:`."""
+        del route, devices
+        return ()
+
+    def around(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Finding]:
+        """What is wrong or odd about the topics around its readings; keys are those of the publisher."""
+        del route, devices
+        return ()
+
+    def marks(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Mark]:
+        """Where it writes at its broker, as far as no other route of the agent may write there."""
+        del route, devices
         return ()
 
     def identity(self, route: RouteInfo) -> str | None:
@@ -75,12 +95,6 @@ class PublisherConfig(Model, ABC):
     """Payload format; default `{type: json}`."""
     devices: list[str] = Field(default=["*"])
     """Globs: which devices this route carries."""
-    topic: str = "{root}/{location}/{device}"
-    """Prefix of every topic about a device; may also name {agent} and single levels of the location, as {line}."""
-    root: str = "edge"
-    """First level of every topic."""
-    qos: Literal[0, 1] = 1
-    """Quality of service of readings. With 0 nothing is ever known to have arrived."""
     max_message_bytes: ByteSize = 96 << 10
     """Batches are cut to this before they get their sequence number."""
     replay: Replay = Replay()
@@ -92,6 +106,50 @@ class PublisherConfig(Model, ABC):
         """`host:port` of each broker it may speak to; empty where nobody can tell."""
         return ()
 
+    def route(self, name: str, agent: str) -> RouteInfo:
+        """What the encoder must know of this publisher; what a running agent adds is left at its defaults."""
+        return RouteInfo(name=name, agent=agent, max_message_bytes=self.max_message_bytes)
+
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Finding]:
+        """What is wrong or odd about it once its devices are known; keys are its own."""
+        if self.encoder is None:
+            return
+        for finding in self.encoder.examine(route, devices):
+            yield finding._replace(key=("encoder", *finding.key))
+        yield from self.encoder.around(route, devices)
+
+    def marks(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Mark]:
+        """What no other publisher of the agent may have at one of :meth:`brokers`."""
+        return () if self.encoder is None else self.encoder.marks(route, devices)
+
     @abstractmethod
     def build(self, name: str, context: BuildContext) -> Publisher:
         """The publisher. Imports its library no earlier than `Publisher.open()`."""
+
+
+class TopicConfig(PublisherConfig):
+    """A publisher whose messages go to topics as MQTT has them."""
+
+    topic: str = "{root}/{location}/{device}"
+    """Prefix of every topic about a device; may also name {agent} and single levels of the location, as {line}."""
+    root: str = "edge"
+    """First level of every topic."""
+    qos: Literal[0, 1] = 1
+    """Quality of service of readings. With 0 nothing is ever known to have arrived."""
+
+    @field_validator("topic")
+    @classmethod
+    def _check_topic(cls, value: str) -> str:
+        names = topic_template(value, DEVICE_VARIABLES).names
+        if "device" not in names:
+            raise ValueError("two devices would share a topic; put {device} into it")
+        return value
+
+    @field_validator("root")
+    @classmethod
+    def _check_root(cls, value: str) -> str:
+        return check_levels(value, "root")
+
+    def route(self, name: str, agent: str) -> RouteInfo:
+        route = super().route(name, agent)
+        return structs.replace(route, root=self.root, topic=self.topic, qos=self.qos)

@@ -86,9 +86,9 @@ def _taken(topic: str, own: Mapping[str, str], device: str, tag: str) -> str:
     return ""
 
 
-def examine_identity(mqtt: str | None, what: str) -> Iterator[Finding]:
+def examine_identity(route: RouteInfo, what: str) -> Iterator[Finding]:
     """Where nobody can audit what arrives."""
-    if mqtt != "5":
-        where = "on MQTT 3.1.1" if mqtt == "3.1.1" else "where the broker speaks only MQTT 3.1.1"
+    if not route.properties:
+        where = "where the broker speaks only MQTT 3.1.1" if route.properties is None else "on MQTT 3.1.1"
         why = "identity (epoch, seq, index) travels in MQTT 5 user properties"
         yield Finding(f"{where} nobody can audit {what}: {why}", wrong=False)

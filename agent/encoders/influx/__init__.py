@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
+from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, UnplaceableError, check_location
 from agent.encoders.influx.lines import CODE, QUALITY, RESERVED, key_text
-from agent.settings.publishers import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, Finding
 from agent.settings.topics import DEVICE_VARIABLES, Template, filter_of, topic_template
 
 __all__ = ["InfluxConfig"]
@@ -45,7 +46,7 @@ def _check_fields(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-class InfluxConfig(EncoderConfig):
+class InfluxConfig(AroundConfig):
     """Line protocol: a measurement a device, a field a tag, the quality beside them."""
 
     type: Literal["influx"]
@@ -81,10 +82,13 @@ class InfluxConfig(EncoderConfig):
         """Topics of the devices of this route."""
         return Namer(topic_template(self.topic, DEVICE_VARIABLES), route)
 
+    def namers(self, route: RouteInfo) -> list[Namer]:
+        return [self.namer(route)]
+
     def filters(self, route: RouteInfo) -> list[str]:
         return [filter_of(topic_template(self.topic, DEVICE_VARIABLES), root=route.root, agent=route.agent)]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)
         for device, carried in devices.items():
             try:
@@ -97,7 +101,7 @@ class InfluxConfig(EncoderConfig):
                     ("measurement",),
                 )
             yield from self._fields(device, carried)
-        yield from examine_identity(mqtt, "messages of lines")
+        yield from examine_identity(route, "messages of lines")
 
     def _fields(self, device: str, carried: Carried) -> Iterator[Finding]:
         taken: dict[str, str] = {}

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Literal
 
 from agent.core.ports import Encoder, RouteInfo
-from agent.settings.publishers import EncoderConfig
+from agent.encoders.common.config import AroundConfig
 
 __all__ = ["JsonConfig"]
 
 
-class JsonConfig(EncoderConfig):
+class JsonConfig(AroundConfig):
     """Readings as JSON, one message per batch."""
 
     type: Literal["json"] = "json"

@@ -76,8 +76,7 @@ class SparkplugConfig(EncoderConfig):
     def identity(self, route: RouteInfo) -> str | None:
         return f"the edge node {self.group}/{self.edge_node or route.agent}"
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
-        del mqtt
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         usual = RouteInfo(name=route.name, agent=route.agent)
         if (route.topic, route.root, route.qos) != (usual.topic, usual.root, usual.qos):
             yield Finding(

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from agent.core.ports import Encoder, RouteInfo
+from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
 from agent.encoders.template.shape import READINGS, Shape, check_shape, clash
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
-from agent.settings.publishers import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, Finding
 from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["TemplateConfig"]
@@ -24,7 +25,7 @@ def _check_topic(value: str) -> str:
     return value
 
 
-class TemplateConfig(EncoderConfig):
+class TemplateConfig(AroundConfig):
     """JSON of any shape: text in braces stands for what a reading or its record says."""
 
     type: Literal["template"]
@@ -72,10 +73,13 @@ class TemplateConfig(EncoderConfig):
     def _namer(self, route: RouteInfo) -> Namer:
         return Namer(topic_template(self.topic), route, names=self.names)
 
+    def namers(self, route: RouteInfo) -> list[Namer]:
+        return [self._namer(route)]
+
     def filters(self, route: RouteInfo) -> list[str]:
         return [filter_of(topic_template(self.topic), root=route.root, agent=route.agent)]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         namer = self._namer(route)
         yield from examine_topics(namer, devices)
         words = {*check_shape(self.reading, READING_WORDS)}
@@ -93,7 +97,7 @@ class TemplateConfig(EncoderConfig):
             )
         if "tag" not in words | in_topic:
             yield Finding("neither topic nor reading names the tag; put {tag} into the reading", ("reading",))
-        yield from examine_identity(mqtt, "messages of your own shape")
+        yield from examine_identity(route, "messages of your own shape")
 
     def _clashes(self, namer: Namer, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         """Keys that are one where a name stands for their variable: the first of each shape."""

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
+from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
-from agent.settings.publishers import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, Finding
 from agent.settings.topics import TAG_VARIABLES, filter_of, topic_template
 
 __all__ = ["UmhConfig"]
@@ -42,7 +43,7 @@ def _tag(text: str) -> str:
     return "/".join(_LEVEL.sub("_", part) for part in re.split(r"[./]", text) if part)
 
 
-class UmhConfig(EncoderConfig):
+class UmhConfig(AroundConfig):
     """Payload exactly `{"timestamp_ms": …, "value": …}`; what that cannot carry goes to `{topic}/apart`."""
 
     type: Literal["umh"]
@@ -64,9 +65,12 @@ class UmhConfig(EncoderConfig):
         """Topics of the tags of this route."""
         return Namer(topic_template(self.topic, TAG_VARIABLES), route, level=_level, tag=_tag, names=self.names)
 
+    def namers(self, route: RouteInfo) -> list[Namer]:
+        return [self.namer(route)]
+
     def filters(self, route: RouteInfo) -> list[str]:
         return [filter_of(topic_template(self.topic), root=route.root, agent=route.agent)]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         yield from examine_topics(self.namer(route), devices)
-        yield from examine_identity(mqtt, "messages of one tag each")
+        yield from examine_identity(route, "messages of one tag each")

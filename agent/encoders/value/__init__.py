@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent.core.ports import Encoder, RouteInfo
+from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
-from agent.settings.publishers import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, Finding
 from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["ValueConfig"]
@@ -25,7 +26,7 @@ def _check_topic(value: str) -> str:
     return value
 
 
-class ValueConfig(EncoderConfig):
+class ValueConfig(AroundConfig):
     """Value, time and quality of one tag a message; retained, so that who comes later knows the newest at once."""
 
     type: Literal["value"]
@@ -57,17 +58,20 @@ class ValueConfig(EncoderConfig):
     def _namer(self, route: RouteInfo, topic: str) -> Namer:
         return Namer(topic_template(topic), route, names=self.names)
 
+    def namers(self, route: RouteInfo) -> list[Namer]:
+        return [self._namer(route, topic) for topic in (self.topic, self.history_topic)]
+
     def filters(self, route: RouteInfo) -> list[str]:
         return [
             filter_of(topic_template(topic), root=route.root, agent=route.agent)
             for topic in (self.topic, self.history_topic)
         ]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried], mqtt: str | None) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         yield from examine_topics(self._namer(route, self.topic), devices)
         yield from examine_topics(self._namer(route, self.history_topic), devices, "history_topic")
         if self.topic == self.history_topic:
             yield Finding(
                 "history on the topic of newest values would pass for news; give it another", ("history_topic",)
             )
-        yield from examine_identity(mqtt, "messages of one tag each")
+        yield from examine_identity(route, "messages of one tag each")

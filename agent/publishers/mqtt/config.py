@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
+from msgspec import structs
 from pydantic import Field, field_validator, model_validator
 
-from agent.core.ports import BuildContext, Publisher
-from agent.settings.publishers import PublisherConfig
+from agent.core.ports import BuildContext, Publisher, RouteInfo
+from agent.settings.publishers import Carried, Finding, Mark, TopicConfig
 from agent.settings.tls import TLSSettings
-from agent.settings.topics import DEVICE_VARIABLES, check_levels, topic_template
-from agent.settings.values import FilePath, Interval, Secret
+from agent.settings.values import FilePath, Interval, Secret, is_loopback
 
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _ENCRYPTED = ("mqtts", "wss")
@@ -68,7 +69,7 @@ def split_proxy(url: str) -> tuple[Literal["http", "socks5"], str, int]:
     return kind, parts.hostname, port or _PROXY_PORTS[kind]
 
 
-class MqttConfig(PublisherConfig):
+class MqttConfig(TopicConfig):
     """A broker that speaks MQTT 5 or 3.1.1."""
 
     type: Literal["mqtt"]
@@ -127,19 +128,6 @@ class MqttConfig(PublisherConfig):
             split_proxy(value)
         return value
 
-    @field_validator("topic")
-    @classmethod
-    def _check_topic(cls, value: str) -> str:
-        names = topic_template(value, DEVICE_VARIABLES).names
-        if "device" not in names:
-            raise ValueError("two devices would share a topic; put {device} into it")
-        return value
-
-    @field_validator("root")
-    @classmethod
-    def _check_root(cls, value: str) -> str:
-        return check_levels(value, "root")
-
     @model_validator(mode="after")
     def _fits_together(self) -> MqttConfig:
         schemes = {split_url(url)[0] for url in (self.url, *self.other_urls)}
@@ -157,6 +145,27 @@ class MqttConfig(PublisherConfig):
 
     def brokers(self) -> list[str]:
         return [f"{host}:{port}" for _, host, port in map(split_url, (self.url, *self.other_urls))]
+
+    def route(self, name: str, agent: str) -> RouteInfo:
+        properties = None if self.version == "auto" else self.version == "5"
+        return structs.replace(super().route(name, agent), properties=properties)
+
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+        yield from super().examine(route, devices)
+        readable = any(
+            scheme not in _ENCRYPTED and not is_loopback(host)
+            for scheme, host, _ in map(split_url, (self.url, *self.other_urls))
+        )
+        if readable and (self.password is not None or self.password_file is not None):
+            yield Finding("the password crosses the network readable; mqtts:// encrypts", ("url",), wrong=False)
+
+    def marks(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Mark]:
+        client = self._client_id(route.name, route.agent)
+        yield Mark(f"client id {client}", f"connects as {client!r}", "client_id")
+        yield from super().marks(route, devices)
+
+    def _client_id(self, name: str, agent: str) -> str:
+        return self.client_id or f"{agent}-{name}"
 
     def build(self, name: str, context: BuildContext) -> Publisher:
         from agent.publishers.mqtt.options import Options, Server
@@ -178,7 +187,7 @@ class MqttConfig(PublisherConfig):
                     for scheme, host, port, path in servers
                 ),
                 version=self.version,
-                client_id=self.client_id or f"{context.agent}-{name}",
+                client_id=self._client_id(name, context.agent),
                 username=self.username,
                 password=self.password.get_secret_value() if self.password is not None else None,
                 password_file=self.password_file,

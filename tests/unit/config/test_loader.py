@@ -92,7 +92,7 @@ def test_encoder_keys(tmp_path):
 def test_outbox_is_merged(tmp_path):
     """A publisher's `outbox:` overrides the common one key by key; the rest is inherited."""
     text = GW + "outbox: {max_bytes: 5MiB, durability: fsync, keep_acked: {age: 1m}}\npublishers:\n"
-    text += publisher("a", "    outbox: {max_bytes: 7MiB}\n") + publisher("b")
+    text += publisher("a", "    outbox: {max_bytes: 7MiB}\n") + publisher("b", "    root: b\n")
     config = loaded(tmp_path, {"agent.yaml": text}).config
     a, b = config.publishers["a"].outbox, config.publishers["b"].outbox
     assert a is not None
@@ -300,12 +300,12 @@ def test_all_devices_of_none(tmp_path):
 
 def test_client_ids(tmp_path):
     """One client id twice at one broker is a mistake; at two brokers it is none."""
-    text = GW + "publishers:\n" + publisher("a") + publisher("b", "    client_id: gw-a\n")
+    text = GW + "publishers:\n" + publisher("a") + publisher("b", "    client_id: gw-a\n    root: b\n")
     assert [m.line for m in refused(tmp_path, {"agent.yaml": text})] == [9]
     elsewhere = text.replace("192.0.2.1", "192.0.2.2", 1)
     assert len(loaded(tmp_path, {"agent.yaml": elsewhere}).config.publishers) == 2
     for same in ("mqtt://192.0.2.1:1883", "mqtts://192.0.2.1:1883"):
-        second = publisher("b", f"    client_id: gw-a\n    other_urls: [mqtt://192.0.2.9, {same}]\n")
+        second = publisher("b", f"    client_id: gw-a\n    root: b\n    other_urls: [mqtt://192.0.2.9, {same}]\n")
         text = GW + "publishers:\n" + publisher("a") + second.replace("url: mqtt://192.0.2.1", "url: mqtt://192.0.2.8")
         assert [m.line for m in refused(tmp_path, {"agent.yaml": text})] == [9]
 

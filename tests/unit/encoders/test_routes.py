@@ -173,14 +173,30 @@ def test_a_topic_too_long_for_mqtt(tmp_path: Path) -> None:
 
 
 def test_two_routes_that_would_talk_over_each_other(tmp_path: Path) -> None:
-    """Two routes of one agent at one broker need a `root:` each: their status topics are one otherwise."""
+    """Two routes of one agent at one broker need a `root:` each: their status topics are one otherwise. A mistake."""
     path = written(tmp_path, "type: umh")
     more = '  value:\n    type: mqtt\n    url: mqtt://192.0.2.1\n    version: "5"\n    encoder: {type: value}\n'
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("devices:", more + "devices:"), encoding="utf-8")
-    assert [one for one in warnings(load(path, {}).config) if "another `root:`" in one]
-    path.write_text(text.replace("devices:", more + "    root: values\ndevices:"), encoding="utf-8")
-    assert warnings(load(path, {}).config) == []
+    [found] = mistakes(path)
+    assert found.startswith("10:"), found
+    assert "publishes its status on edge/agents/gw/status, as `publishers.plant` does" in found
+    assert "another `root:`" in found
+    for elsewhere in ("    root: values\n", "    url: mqtt://192.0.2.8\n"):
+        told = more if "root" in elsewhere else more.replace("    url: mqtt://192.0.2.1\n", "")
+        path.write_text(text.replace("devices:", told + elsewhere + "devices:"), encoding="utf-8")
+        assert warnings(load(path, {}).config) == []
+
+
+def test_readings_of_two_routes_never_share_a_topic(tmp_path: Path) -> None:
+    """Whatever their roots: nobody could tell whose reading stands there."""
+    path = written(tmp_path, "type: umh")
+    more = "  more:\n    type: mqtt\n    url: mqtt://192.0.2.1\n    root: more\n    encoder: {type: umh}\n"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("devices:", more + "devices:"), encoding="utf-8")
+    [found] = mistakes(path)
+    assert found.startswith("13:"), found
+    assert "publishes readings of press on umh/v1/acme/suzhou/press/_raw/oil, as `publishers.plant` does" in found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What configurations of encoders share that say status, catalogue and losses under `topic:` of their publisher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from agent.core.ports import RouteInfo
+from agent.encoders.common.examine import examine_prefix
+from agent.encoders.common.naming import Namer
+from agent.encoders.common.topics import agent_status, prefix_namer
+from agent.settings.publishers import Carried, EncoderConfig, Finding, Mark
+
+
+class AroundConfig(EncoderConfig):
+    """An encoder with the topics of `json` around its readings."""
+
+    def namers(self, route: RouteInfo) -> Sequence[Namer]:
+        """Topics of its readings."""
+        return [prefix_namer(route, "/readings")]
+
+    def around(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+        yield from examine_prefix(route, devices)
+        if route.qos == 0:
+            yield Finding("with qos 0 nothing is ever known to have arrived", ("qos",), wrong=False)
+
+    def marks(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Mark]:
+        status = agent_status(route)
+        yield Mark(status, f"publishes its status on {status}", "root")
+        prefix, namers = prefix_namer(route), self.namers(route)
+        for device, carried in devices.items():
+            topic = prefix.device(device, carried.location)
+            yield Mark(f"{topic}/status", f"publishes the status of {device} on {topic}/status", "topic")
+            for namer in namers:
+                topic_of = namer.of(device, carried.location)
+                for tag in carried.tags if namer.per_tag else [""]:
+                    topic = topic_of(tag)
+                    yield Mark(topic, f"publishes readings of {device} on {topic}", "encoder")
