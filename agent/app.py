@@ -29,8 +29,10 @@ from agent.core.ports import Bus, OutboxStats
 from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
+from agent.outbox.operator.protocol import Ask
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.context import RunningContext
+from agent.runtime.control import Control
 from agent.runtime.device import Device
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
@@ -67,6 +69,7 @@ class _App:
         self._config = config
         self._clock = clock
         self._steps = Steps(clock)
+        self.control = Control(self.data_dir, clock)
         self._started = clock.now_ms()
         self._ready = False
         self._sessions = Sessions()
@@ -117,6 +120,7 @@ class _App:
             max_record_bytes=config.max_message_bytes,
         )
         await stores.enter_async_context(outbox.open())
+        stores.callback(self.control.serve(f"outbox {name}", outbox.answer, Ask))
         if config.encoder is None:
             reason = f"publisher {name} has no encoder"
             raise PermanentError(reason, "write `encoder: {type: json}`")
@@ -176,6 +180,7 @@ class _App:
         async with TaskGroup() as north:
             pulse = north.create_task(Pulse(self._clock, self._steps).run(), name="pulse")
             web = north.create_task(self._web(routes), name="web")
+            control = north.create_task(self.control.run(), name="control")
             publishing = [north.create_task(route.run(), name=f"publisher {route.name}") for route in routes]
             async with TaskGroup() as south:
                 reading = [south.create_task(device.run(), name=f"device {device.name}") for device in devices]
@@ -191,7 +196,7 @@ class _App:
             for route in routes:
                 route.leave()
             await _finish(publishing, SAY_GOODBYE_WITHIN)
-            await _end([web, pulse], 1.0)
+            await _end([web, pulse, control], 1.0)
 
     async def _bus(self, key: str, bus: Bus) -> None:
         supervisor = Supervisor(f"bus {key}", clock=self._clock, backoff=Backoff())

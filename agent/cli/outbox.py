@@ -21,6 +21,7 @@ from agent.core.errors import ConfigError, PermanentError
 from agent.outbox import outbox_path
 from agent.outbox.operator.client import inquire
 from agent.outbox.operator.protocol import Answer, Aside, Ask, Heap, Listing, Verb, Which
+from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call
 from agent.settings.values import parse_duration
 
 
@@ -56,15 +57,23 @@ def outbox(config: Path, order: Order) -> int:
     answers: dict[str, Answer] = {}
     for name in names:
         try:
-            answers[name] = answer = inquire(outbox_path(loaded.agent.data_dir, name), ask)
+            answers[name] = answer = _inquire(loaded.agent.data_dir, name, ask)
             reason = answer.error
-        except PermanentError as error:
+        except (ControlError, PermanentError) as error:
             reason = str(error)
         if reason is not None:
             failed = True
             sys.stderr.write(f"{name}: {reason}\n")
     _show(answers, order)
     return 1 if failed else 0
+
+
+def _inquire(data_dir: Path, name: str, ask: Ask) -> Answer:
+    """The agent answers for what it has open; else the file is asked itself. Raises ControlError, PermanentError."""
+    try:
+        return call(data_dir, f"outbox {name}", ask, Answer)
+    except (NoAgent, UnknownVerb):
+        return inquire(outbox_path(data_dir, name), ask)
 
 
 def _names(config: Config, publisher: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from agent.core.clock import Clock
@@ -18,8 +18,8 @@ from agent.outbox.file.errors import boot_id
 from agent.outbox.file.pack import unpack
 from agent.outbox.file.store import Store
 from agent.outbox.file.worker import Worker
+from agent.outbox.operator.protocol import Answer, Ask
 from agent.outbox.operator.service import Clerk
-from agent.outbox.operator.socket import door, socket_path
 from agent.outbox.reader import LaneReader
 from agent.outbox.split import Packer
 from agent.outbox.state import State
@@ -38,7 +38,7 @@ class SqliteOutbox:
 
     def __init__(
         self, path: Path | None, *, name: str, settings: OutboxSettings, clock: Clock,
-        max_record_bytes: int = 96 << 10, reachable: bool = False, boot: Callable[[], str] = boot_id,
+        max_record_bytes: int = 96 << 10, boot: Callable[[], str] = boot_id,
     ) -> None:  # fmt: skip
         self._name = name
         self._path = None if settings.durability == "memory" else path
@@ -51,7 +51,6 @@ class SqliteOutbox:
         self._writer: Writer | None = None
         self._reader: LaneReader | None = None
         self._opened = False
-        self._door = socket_path(path) if path is not None and reachable else None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -68,8 +67,7 @@ class SqliteOutbox:
             async with asyncio.TaskGroup() as group:
                 group.create_task(writer.run(), name=f"outbox-{self._name}")
                 try:
-                    async with self._reachable(writer, group):
-                        yield
+                    yield
                 except Exception as raised:  # noqa: BLE001 - raised again below, not wrapped in a group of one
                     error = raised
                 writer.stop()
@@ -79,15 +77,15 @@ class SqliteOutbox:
         if error is not None:
             raise error
 
-    def _reachable(self, writer: Writer, group: asyncio.TaskGroup) -> AbstractAsyncContextManager[None]:
-        if self._door is None:
-            return nullcontext()
-        clerk = Clerk(self._state, writer, name=self._name, end_session=self.end_session)
-        return door(self._door, clerk.answer, group, publisher=self._name)
-
     def end_session(self, reason: str, /) -> None:
         if self._reader is not None:
             self._reader.end(reason)
+
+    async def answer(self, question: Ask) -> Answer:
+        """What an operator asks or orders (`edge-agent outbox`). Never raises but for cancellation."""
+        if self._writer is None:
+            return Answer(error="the outbox is not open")
+        return await Clerk(self._state, self._writer, name=self._name, end_session=self.end_session).answer(question)
 
     def _begin_again(self) -> None:
         """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
@@ -172,6 +170,4 @@ def open_outbox(
 ) -> SqliteOutbox:
     """The outbox of the route `name`, in its own file under `data_dir`."""
     path = outbox_path(data_dir, name)
-    return SqliteOutbox(
-        path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes, reachable=True
-    )
+    return SqliteOutbox(path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes)

@@ -1,4 +1,4 @@
-"""Asking an outbox from another process: at its door while an agent runs, else in its file, as its only user."""
+"""Asking the file of an outbox itself, as its only user: while no agent runs, or for one the agent does not use."""
 
 from __future__ import annotations
 
@@ -12,20 +12,10 @@ from agent.outbox.file.errors import own
 from agent.outbox.file.schema import connect
 from agent.outbox.operator import queries
 from agent.outbox.operator.protocol import Answer, Ask
-from agent.outbox.operator.socket import ask as knock
-from agent.outbox.operator.socket import socket_path
 
 
 def inquire(file: Path, question: Ask) -> Answer:
     """The answer. Raises PermanentError where there is no outbox, or one that cannot be used."""
-    try:
-        answer = knock(socket_path(file), question)
-    except (OSError, ValueError) as error:
-        raise PermanentError(
-            f"the agent that uses {file} does not answer: {error}", "ask as the agent's user"
-        ) from error
-    if answer is not None:
-        return answer
     if not file.exists():
         raise PermanentError(f"there is no outbox at {file}", "has the agent ever run with this configuration?")
     lock = own(file)

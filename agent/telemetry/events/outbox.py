@@ -41,9 +41,6 @@ EVENTS: dict[str, Event] = {
         "Check the disk. What may be missing is declared; the damaged file is kept as `moved_to`.",
     ),
     "outbox.ordered": Event("info", "Somebody ordered `records` to be sent again, or discarded (`order`)."),
-    "outbox.no_door": Event(
-        "warning", "The command `edge-agent outbox` cannot reach this outbox while the agent runs: `reason`."
-    ),
     "outbox.restamped": Event(
         "info", "The clock is set: records that were read before and told nobody yet have their right times."
     ),

@@ -10,6 +10,11 @@ EVENTS: dict[str, Event] = {
     "agent.started": Event("info", "Every part is open and supervised."),
     "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
+    "agent.no_socket": Event(
+        "warning",
+        "The socket `file`, by which commands reach the running agent, cannot be made: `reason`. All else works.",
+        "Make data_dir writable for the agent's user; it is tried again every minute.",
+    ),
     "agent.clock_stepped": Event("warning", "The wall clock was set forward or back by `seconds`."),
     "agent.clock_unsynced": Event(
         "warning",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from agent.cli.outbox import Order, outbox
 from agent.outbox import open_outbox
+from agent.outbox.operator.protocol import Ask
+from agent.runtime.asking import socket_path
+from agent.runtime.control import Control
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import batch, live
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -59,6 +64,24 @@ def test_shows_moves_and_gives_up(config, capsys):
     assert "plant: requeued 1 records, 2 readings" in said
     assert "plant: to be sent again: 1 records, 2 readings" in said
     assert "plant: discarded 0 records" in said
+
+
+async def test_a_running_agent_is_asked_for_what_it_has_open(config, capsys):
+    """Through its socket; an outbox that it does not use is asked itself."""
+    data_dir, clock = config.parent / "data", ManualClock()
+    cloud = open_outbox(data_dir, name="cloud", settings=OutboxSettings(durability="memory"), clock=clock)
+    control = Control(data_dir, clock)
+    async with asyncio.TaskGroup() as group, cloud.open():
+        task = group.create_task(control.run())
+        undo = control.serve("outbox cloud", cloud.answer, Ask)
+        cloud.append(batch())
+        await eventually(socket_path(data_dir).is_socket)
+        assert await asyncio.to_thread(outbox, config, Order("list")) == 0
+        said = capsys.readouterr().out
+        assert "plant: 1 records wait (" in said
+        assert "cloud: 1 records wait (" in said
+        undo()
+        task.cancel()
 
 
 def test_json_is_for_programs(config, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from typing import Any
 
@@ -13,7 +12,6 @@ from agent.core.errors import ConnectionLost, PermanentError
 from agent.outbox import SqliteOutbox
 from agent.outbox.operator.client import inquire
 from agent.outbox.operator.protocol import Ask, Which
-from agent.outbox.operator.socket import socket_path
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import backlog, batch, live, numbers
@@ -24,7 +22,7 @@ TS = 1_763_760_000_000
 
 def make(path, **settings):
     policy = OutboxSettings.model_validate({"min_free_disk": "0B", "keep_acked": {}, **settings})
-    return SqliteOutbox(path, name="plant", settings=policy, clock=ManualClock(TS), reachable=True)
+    return SqliteOutbox(path, name="plant", settings=policy, clock=ManualClock(TS))
 
 
 async def deliver(outbox, count, *, refuse=()):
@@ -42,15 +40,17 @@ async def deliver(outbox, count, *, refuse=()):
     return records
 
 
-async def asked(path, verb, **which):
-    """As the command does it: from another thread, through the socket or the file."""
-    return await asyncio.to_thread(inquire, path, Ask(verb, Which(**which)))
+async def asked(where, verb, **which):
+    """A running outbox as the agent's socket hands it on; by its path, without an agent, the file itself."""
+    question = Ask(verb, Which(**which))
+    if isinstance(where, SqliteOutbox):
+        return await where.answer(question)
+    return await asyncio.to_thread(inquire, where, question)
 
 
 @pytest.fixture
 def path(tmp_path):
-    # deeper than a socket's name may be long
-    folder = tmp_path / ("deep-" * 20) / "outbox"
+    folder = tmp_path / "outbox"
     folder.mkdir(parents=True)
     return folder / "plant.sqlite"
 
@@ -63,11 +63,9 @@ async def test_list_says_what_waits_and_what_is_kept(path, running):
         await deliver(outbox, 3, refuse=[2])
         for _ in range(2):
             outbox.append(batch("cnc-07", readings=5))
-        answer = await asked(path, "list")
-        assert oct(socket_path(path).stat().st_mode & 0o777) == "0o600"
+        answer = await asked(outbox, "list")
     if not running:
         answer = await asked(path, "list")
-    assert not socket_path(path).exists()
     listing = answer.listing
     (waiting,), (aside,), (kept,) = listing.waiting, listing.quarantined, listing.kept
     assert (waiting.device, waiting.records, waiting.readings, waiting.first, waiting.last) == ("cnc-07", 2, 10, 1, 2)
@@ -85,7 +83,7 @@ async def test_resent_records_are_historical_and_keep_number_and_content(path):
         sent = await deliver(outbox, 5)
         with outbox.reader() as reader:
             said: Any = await asyncio.gather(
-                asked(path, "resend", device="press-*", first=2, last=4),
+                asked(outbox, "resend", device="press-*", first=2, last=4),
                 reader.live(1),
                 reader.backlog(1),
                 return_exceptions=True,
@@ -106,7 +104,7 @@ async def test_resent_records_are_historical_and_keep_number_and_content(path):
                 reader.ack(record)
             await outbox.flush()
         assert (outbox.stats.records, outbox.stats.bytes) == (0, 0)
-        (kept,) = (await asked(path, "list")).listing.kept
+        (kept,) = (await asked(outbox, "list")).listing.kept
         assert (kept.first, kept.last, kept.records) == (1, 6, 6)
 
 
@@ -124,7 +122,7 @@ async def test_records_of_earlier_runs_are_sent_again_under_their_own_epoch(path
     assert {heap.epoch for heap in (await asked(path, "list")).listing.kept} == set(epochs)
     assert (await asked(path, "resend", epoch=epochs[0])).done.records == 2
     async with outbox.open():
-        assert (await asked(path, "resend", epoch=epochs[1], first=2)).done.records == 1
+        assert (await asked(outbox, "resend", epoch=epochs[1], first=2)).done.records == 1
         with outbox.reader() as reader:
             records = [record for record in await backlog(reader) if record.seq]
     assert [(record.stream.epoch, record.seq) for record in records] == [
@@ -144,7 +142,7 @@ async def test_what_is_sent_again_leaves_a_device_its_present_epoch(path):
                 reader.ack(gap)
         (record,) = await deliver(outbox, 1)
         assert len(outbox.streams()) == 1
-        assert (await asked(path, "resend", last=1)).done.records == 2
+        assert (await asked(outbox, "resend", last=1)).done.records == 2
         assert len(outbox.streams()) == 2
         assert outbox.streams()[-1].epoch == record.stream.epoch
 
@@ -156,7 +154,7 @@ async def test_quarantined_records_are_shown_requeued_and_discarded(path, runnin
     async with outbox.open():
         await deliver(outbox, 4, refuse=[1, 3, 4])
         if running:
-            shown, counts = await handle(path), outbox.stats.quarantined
+            shown, counts = await handle(outbox), outbox.stats.quarantined
     if not running:
         shown, counts = await handle(path), None
     assert [(one.seq, one.reason, one.readings) for one in shown] == [(n, "too large", 2) for n in (1, 3, 4)]
@@ -169,12 +167,12 @@ async def test_quarantined_records_are_shown_requeued_and_discarded(path, runnin
     assert numbers(records) == [("press-01", 3)]
 
 
-async def handle(path):
+async def handle(where):
     """Requeue the second, discard the first."""
-    shown = (await asked(path, "quarantined")).quarantined
-    assert (await asked(path, "requeue", ids=(shown[1].id,))).done.records == 1
-    assert (await asked(path, "discard", ids=(shown[0].id, 99_999))).done.records == 1
-    assert [one.seq for one in (await asked(path, "quarantined")).quarantined] == [4]
+    shown = (await asked(where, "quarantined")).quarantined
+    assert (await asked(where, "requeue", ids=(shown[1].id,))).done.records == 1
+    assert (await asked(where, "discard", ids=(shown[0].id, 99_999))).done.records == 1
+    assert [one.seq for one in (await asked(where, "quarantined")).quarantined] == [4]
     return shown
 
 
@@ -188,39 +186,12 @@ async def test_choices_narrow(path):
     assert (await asked(path, "resend", since=TS, until=TS, last=1)).done.records == 1
 
 
-async def test_a_door_of_a_killed_agent_is_no_obstacle(path):
-    """The file is asked itself, and the next run opens its own door."""
-    outbox = make(path)
-    async with outbox.open():
-        await deliver(outbox, 1)
-    socket_path(path).touch()
-    assert (await asked(path, "list")).listing.kept
-    async with outbox.open():
-        assert (await asked(path, "list")).listing.kept
-
-
-async def test_nonsense_at_the_door_is_answered_or_hung_up_on(path):
-    """It costs the outbox nothing."""
-    outbox = make(path)
-    async with outbox.open():
-        for nonsense in (b"{}\n", b"\n", b'{"verb":"drop"}\n', b"x" * 4096 + b"\n"):
-            folder = os.open(path.parent, os.O_PATH)
-            reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{socket_path(path).name}")
-            os.close(folder)
-            writer.write(nonsense)
-            assert b"not understood" in await reader.readline()
-            writer.close()
-            await writer.wait_closed()
-        await deliver(outbox, 1)
-
-
 async def test_what_cannot_be_asked_says_why(path):
-    """No file, a file in use without a door, a file that is none."""
+    """No file, a file in use by an agent that does not answer for it, a file that is none."""
     with pytest.raises(PermanentError, match="there is no outbox"):
         await asked(path, "list")
     outbox = make(path)
     async with outbox.open():
-        socket_path(path).unlink()
         with pytest.raises(PermanentError, match="in use by another process"):
             await asked(path, "list")
     path.write_bytes(b"no database at all" * 100)
@@ -228,20 +199,12 @@ async def test_what_cannot_be_asked_says_why(path):
         await asked(path, "list")
 
 
-async def test_without_a_socket_the_outbox_works_on(path):
-    """Where none can be made only the command suffers."""
-    socket_path(path).mkdir()
-    outbox = make(path)
-    async with outbox.open():
-        assert len(await deliver(outbox, 2)) == 2
-
-
 async def test_an_outbox_in_memory_can_be_asked_too(path):
-    """`durability: memory` has a door as well."""
+    """`durability: memory` answers as well."""
     outbox = make(path, durability="memory")
     async with outbox.open():
         await deliver(outbox, 2)
-        assert (await asked(path, "resend", first=2)).done.records == 1
+        assert (await asked(outbox, "resend", first=2)).done.records == 1
         await eventually(lambda: outbox.stats.records == 1)
 
 

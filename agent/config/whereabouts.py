@@ -1,0 +1,39 @@
+"""Where an agent keeps its data, by its configuration, also while that has mistakes: a command must reach the agent."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.config.files import Reads, read_sources
+from agent.config.located import Broken
+from agent.config.model import AgentSettings
+from agent.core.errors import ConfigError, Mistake
+
+_WRITTEN = re.compile(r"""\bdata_dir\s*:\s*(?:"([^"]+)"|'([^']+)'|([^\s,}#][^,}#\n]*))""")
+
+
+def data_dir_of(config: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """`agent.data_dir` of the configuration in `config`, whatever else is wrong with it.
+
+    Where not even the YAML can be read, the first `data_dir:` in its text counts. Raises ConfigError where the file
+    cannot be read at all.
+    """
+    mistakes: list[Mistake] = []
+    sources, _ = read_sources(config, environ, mistakes, Reads())
+    base = config.absolute().parent
+    if sources and sources[0].shown == str(config):
+        agent = sources[0].data.get("agent")
+        written = agent.get("data_dir") if isinstance(agent, dict) else None
+        if isinstance(written, str) and not isinstance(written, Broken):
+            return base / written
+        return AgentSettings.model_fields["data_dir"].default  # type: ignore[no-any-return]
+    try:
+        found = _WRITTEN.search(config.read_text(encoding="utf-8-sig", errors="replace"))
+    except OSError:
+        raise ConfigError.of(mistakes) from None
+    if found is None:
+        raise ConfigError.of(mistakes)
+    return base / next(group for group in found.groups() if group).strip()
