@@ -59,9 +59,10 @@ def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistak
 
 
 def read_sources(
-    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads
+    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads | None = None
 ) -> tuple[list[Source], list[str]]:
     """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all."""
+    reads = Reads() if reads is None else reads
     sources: list[Source] = []
     names: list[str] = []
     seen: set[Path] = set()

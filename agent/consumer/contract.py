@@ -93,6 +93,14 @@ class StreamClaim(Struct):
     next: int
 
 
+class ConfigClaim(Struct):
+    """What an agent says of its configuration."""
+
+    effective: str
+    attempted: str | None = None
+    error: str | None = None
+
+
 class AgentStatus(Struct):
     """State of an agent. The will carries state and session only."""
 
@@ -101,8 +109,15 @@ class AgentStatus(Struct):
     agent: str = ""
     version: str = ""
     mqtt: str = ""
+    config: ConfigClaim | str | None = None  #: agents before 0.2 say the hash alone
+    shard: str = ""
     streams: dict[str, StreamClaim] = {}
     ts: int | None = None
+
+    @property
+    def effective(self) -> str | None:
+        """Hash of the configuration in force."""
+        return self.config.effective if isinstance(self.config, ConfigClaim) else self.config
 
 
 class DeviceStatus(Struct):

@@ -34,6 +34,9 @@ class AgentInfo(Struct, frozen=True):
     id: str
     version: str
     config: str  #: hash of the configuration in force
+    attempted: str | None = None  #: hash of the one that was tried last, where it is another
+    error: str | None = None  #: why that one is not in force, short
+    shard: str = "0/1"  #: which of how many agents that share this configuration
 
 
 class DeviceImage(Struct):

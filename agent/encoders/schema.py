@@ -118,6 +118,17 @@ class StreamStatus(_Model):
     """Number of the next record."""
 
 
+class ConfigStatus(_Model):
+    """Which configuration runs, and which was tried last."""
+
+    effective: str
+    """Hash of the configuration in force."""
+    attempted: str
+    """Hash of the one that was tried last; the same unless it was refused."""
+    error: str | None
+    """Why it was refused."""
+
+
 class AgentStatus(_Model):
     """State of the agent. Topic `{root}/agents/{agent}/status`, retained."""
 
@@ -129,8 +140,10 @@ class AgentStatus(_Model):
     """Version of the agent."""
     mqtt: Literal["5", "3.1.1"]
     """MQTT version of the session."""
-    config: str
-    """Hash of the configuration in force."""
+    config: ConfigStatus
+    """Which configuration runs, and which was tried last. Text before 0.2: the hash of the one in force."""
+    shard: Annotated[str, Field(pattern=r"^\d+/\d+$")]
+    """Which of how many agents that share one configuration: `0/1` where it is the only one."""
     streams: dict[str, StreamStatus]
     """By device."""
     ts: Instant

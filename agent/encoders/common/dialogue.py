@@ -27,7 +27,7 @@ from agent.core.image import Image
 from agent.core.ports import Memo, RouteInfo
 from agent.encoders.common import retained
 from agent.encoders.common.gaps import gap_message
-from agent.encoders.common.messages import AgentStatus, AgentWill, StreamStatus, encode
+from agent.encoders.common.messages import AgentStatus, AgentWill, ConfigStatus, StreamStatus, encode
 from agent.encoders.common.newest import RetainedValues
 from agent.encoders.common.renderer import MakeRenderer, Renderer, Setting
 from agent.encoders.common.topics import Topics
@@ -166,7 +166,8 @@ class StatusDialogue:
             session=self.session,
             version=about.version,
             mqtt=self._limits.protocol if self._limits is not None else "",
-            config=about.config,
+            config=ConfigStatus(about.config, about.attempted or about.config, about.error),
+            shard=about.shard,
             # several epochs of a device: the present one is the last
             streams={stream.device: StreamStatus(stream.epoch, stream.low, _told(stream)) for stream in streams},
             ts=ts,

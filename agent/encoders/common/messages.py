@@ -61,6 +61,14 @@ class StreamStatus(Struct):
     next: int
 
 
+class ConfigStatus(Struct):
+    """Which configuration runs, and which was tried last."""
+
+    effective: str
+    attempted: str
+    error: str | None
+
+
 class AgentStatus(Struct):
     """`{root}/agents/{agent}/status`, retained."""
 
@@ -68,7 +76,8 @@ class AgentStatus(Struct):
     session: str
     version: str
     mqtt: str
-    config: str
+    config: ConfigStatus
+    shard: str
     streams: dict[str, StreamStatus]
     ts: int
 

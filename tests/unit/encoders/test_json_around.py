@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jsonschema
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from agent.core.flow import DeviceChanged, Incoming, Message, Offline, Stream, Tick
@@ -62,7 +63,8 @@ def test_going_online_says_agent_then_devices(stage: Stage) -> None:
     ]  # fmt: skip
     assert all(message.retain and message.qos == 1 for message in messages)
     assert said(messages[0]) == {
-        "state": "online", "session": dialogue.session, "version": "0.1.0", "mqtt": "3.1.1", "config": "abc123",
+        "state": "online", "session": dialogue.session, "version": "0.1.0", "mqtt": "3.1.1",
+        "config": {"effective": "abc123", "attempted": "abc123", "error": None}, "shard": "0/1",
         "streams": {"press-01": {"epoch": "new", "low": 2, "next": 5}, "cnc-07": {"epoch": "new", "low": 1, "next": 1}},
         "ts": NOW,
     }  # fmt: skip
@@ -76,6 +78,21 @@ def test_going_online_says_agent_then_devices(stage: Stage) -> None:
     }
     for kind, message in zip(("agent_status", "device_status", "catalogue"), messages, strict=False):
         validate(kind, message)
+
+
+def test_a_refused_configuration_is_in_the_status(stage: Stage) -> None:
+    """What was tried last and why it was refused stand beside what runs, with the next tick."""
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    stage.image.agent = structs.replace(
+        stage.image.agent, attempted="def456", error="agent.yaml:3: `x` is not a key", shard="1/3"
+    )
+    [tick] = dialogue(Tick(ts=NOW + 30_000, streams=[]))
+    assert said(tick)["config"] == {
+        "effective": "abc123", "attempted": "def456", "error": "agent.yaml:3: `x` is not a key",
+    }  # fmt: skip
+    assert said(tick)["shard"] == "1/3"
+    validate("agent_status", tick)
 
 
 def test_ticks_and_the_end(stage: Stage) -> None:
