@@ -16,6 +16,9 @@ from agent.core.flow import MAX_BATCH_READINGS, Batch, Reading
 from agent.core.quality import BAD_WAITING_FOR_INITIAL_DATA, name_of
 
 DeviceState = Literal["online", "degraded", "offline"]
+#: Why a device is not simply online: it is slow, a neighbour on its bus holds it up, it says itself that it is not
+#: well, it has bad tags, it does not answer, it cannot work as configured, it is not to be read.
+Cause = Literal["late", "neighbour", "complaint", "tags", "silent", "misconfigured", "disabled"]
 
 
 class TagInfo(Struct, frozen=True, omit_defaults=True):
@@ -48,6 +51,7 @@ class DeviceImage(Struct):
     cat: int
     state: DeviceState = "offline"
     reason: str | None = "not connected yet"
+    causes: tuple[Cause, ...] = ()  #: of `reason`, for programs
     since: int = 0  #: when the state began
     last_good: int | None = None  #: newest ts of a good reading
     achieved_ms: int | None = None
@@ -126,10 +130,12 @@ class Image:
                     device.newest[tag] = structs.replace(reading, ts=moved(reading.ts))
 
     def set_state(
-        self, name: str, state: DeviceState, *, now: int, reason: str | None = None, achieved_ms: int | None = None
-    ) -> bool:
+        self, name: str, state: DeviceState, *, now: int, reason: str | None = None, achieved_ms: int | None = None,
+        causes: tuple[Cause, ...] = (),
+    ) -> bool:  # fmt: skip
         """Move a device to `state`; True where anything changed. `since` moves only with the state."""
         device = self.devices[name]
+        device.causes = causes
         if (device.state, device.reason, device.achieved_ms) == (state, reason, achieved_ms):
             return False
         if device.state != state:

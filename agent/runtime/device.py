@@ -16,7 +16,7 @@ from agent.core.clock import Clock
 from agent.core.errors import TransientError
 from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.ids import ulid
-from agent.core.image import Image, TagInfo
+from agent.core.image import Cause, Image, TagInfo
 from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.runtime.condition import Judge
@@ -88,7 +88,8 @@ class Device:
         if self._disabled:
             self.take(Sample(ts=self._clock.now_ms(), answers=[_out_of_service(self._disabled, self._clock.now_ms())]))
         if not self._tags and not self._finds_tags:
-            self._image.set_state(self.name, "offline", now=self._clock.now_ms(), reason="disabled")
+            now = self._clock.now_ms()
+            self._image.set_state(self.name, "offline", now=now, reason="disabled", causes=("disabled",))
             return
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
         supervisor = Supervisor(f"device {self.name}", clock=self._clock, backoff=backoff, report=self._lost)
@@ -240,14 +241,7 @@ class Device:
             self._last_good.set(device.last_good / 1000)
         if sample.skipped:
             self._skipped.inc(sample.skipped)
-        condition = self._judge.answered(
-            self._clock.monotonic(),
-            skipped=sample.skipped,
-            achieved_ms=sample.achieved_ms,
-            bad=device.bad,
-            tags=self._tags,
-            complaint=sample.complaint,
-        )
+        condition = self._judge.answered(self._clock.monotonic(), sample, bad=device.bad, tags=self._tags)
         before = device.state
         changed = self._image.set_state(
             self.name,
@@ -255,6 +249,7 @@ class Device:
             now=sample.ts,
             reason=condition.reason,
             achieved_ms=condition.achieved_ms,
+            causes=condition.causes,
         )
         if before == "offline":
             self._up.set(1)
@@ -285,7 +280,8 @@ class Device:
         self._up.set(0)
         self._bad.set(self._image.devices[self.name].bad)
         self._judge = Judge()
-        self._image.set_state(self.name, "offline", now=now, reason=failure.reason)
+        cause: Cause = "misconfigured" if failure.kind == "permanent" else "silent"
+        self._image.set_state(self.name, "offline", now=now, reason=failure.reason, causes=(cause,))
         repeats = self._repeats.due("down", self._clock.monotonic())
         if repeats is not None:
             log.warning("device.offline", device=self.name, reason=failure.reason, repeats=repeats)

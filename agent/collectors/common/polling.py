@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+from agent.collectors.common.pace import Pace
 from agent.core.clock import Clock
 from agent.settings.tags import TagBase
 
@@ -53,7 +54,8 @@ class Due(NamedTuple):
     groups: tuple[int, ...]  #: indexes into the schedule's intervals; empty: nothing but a look at the peer
     at: float  #: the instant on the grid
     skipped: int = 0  #: cycles skipped since the last tick handed out, over all groups
-    achieved_ms: int | None = None  #: period reached by the group that fell behind most, where one did
+    achieved_ms: int | None = None  #: period reached by the group furthest behind, lately (pace.py); None: all keep up
+    met: float = 1.0  #: share of its cycles that this group met lately
 
 
 class Schedule:
@@ -69,7 +71,8 @@ class Schedule:
         if not self._intervals:
             self._intervals[-1] = idle
         self._next_k = dict.fromkeys(self._intervals, 0)
-        self._begun_k = dict.fromkeys(self._intervals, -1)  #: the newest cycle of each group that did begin
+        self._paces = {group: Pace(interval, start) for group, interval in self._intervals.items() if group >= 0}
+        self._behind = False  #: whether a cycle was skipped lately
         self._skipped = 0
 
     @property
@@ -85,8 +88,6 @@ class Schedule:
         """The groups whose cycle begins now, or None: ask again at :attr:`next`. Late cycles are skipped here."""
         groups: list[int] = []
         at = now
-        worst = 1.0
-        achieved: float | None = None
         for group, interval in self._intervals.items():
             early = min(_EARLY_SECONDS, interval * _LATE_SHARE)
             newest = math.floor((now + early - self._start) / interval)
@@ -97,25 +98,34 @@ class Schedule:
             instant = self._start + newest * interval
             begins = now - instant <= interval * _LATE_SHARE
             if group >= 0:
-                self._skipped += newest - expected + (not begins)
+                skipped = newest - expected + (not begins)
+                self._skipped += skipped
+                self._behind = self._behind or skipped > 0
+                self._paces[group].count(now, newest - expected + (expected > 0), skipped)
             if begins:
                 groups.append(group)
                 at = min(at, instant)
-                cycles = newest - self._begun_k[group]
-                self._begun_k[group] = newest
-                if cycles > worst and group >= 0:
-                    worst, achieved = cycles, cycles * interval
         if not groups:
             return None
+        achieved_ms, met = self._pace() if self._behind else (None, 1.0)
         due = Due(
             groups=tuple(sorted([group for group in groups if group >= 0] + [*self._once])),
             at=at,
             skipped=self._skipped,
-            achieved_ms=None if achieved is None else round(achieved * 1000),
+            achieved_ms=achieved_ms,
+            met=met,
         )
         self._once.clear()
         self._skipped = 0
         return due
+
+    def _pace(self) -> tuple[int | None, float]:
+        """Of the group furthest behind; forgotten when all have kept up for the whole span."""
+        stretch, group = max((pace.stretch, group) for group, pace in self._paces.items())
+        self._behind = stretch > 1.0
+        if not self._behind:
+            return None, 1.0
+        return round(stretch * self._intervals[group] * 1000), min(pace.met for pace in self._paces.values())
 
 
 async def next_tick(schedule: Schedule, clock: Clock) -> Due:

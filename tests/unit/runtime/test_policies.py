@@ -1,4 +1,4 @@
-"""Pure policies: condition of a device, lanes, mailbox, catalogue versions."""
+"""Pure policies: lanes, mailbox, catalogue versions."""
 
 from __future__ import annotations
 
@@ -11,34 +11,9 @@ from hypothesis import strategies as st
 from agent.core.flow import Message
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.runtime.catalogue import Catalogues
-from agent.runtime.condition import CALM, Judge
 from agent.runtime.mailbox import Mailbox
 from agent.runtime.replay import LanePlan, TokenBucket
 from agent.settings.publishers import Replay
-
-
-def test_skipped_cycles_degrade_until_it_was_calm() -> None:
-    """One late cycle degrades; the device is online again only after a calm while, so a status does not flap."""
-    judge = Judge()
-    assert judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
-    slow = judge.answered(1, skipped=2, achieved_ms=3000, bad=0, tags=5)
-    assert (slow.state, slow.achieved_ms) == ("degraded", 3000)
-    assert judge.answered(2, skipped=0, achieved_ms=None, bad=0, tags=5).state == "degraded"
-    assert judge.answered(1 + CALM, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
-
-
-def test_a_similar_period_is_no_news() -> None:
-    """The achieved period is said anew only when it moved by a quarter."""
-    judge = Judge()
-    first = judge.answered(0, skipped=1, achieved_ms=2000, bad=0, tags=1)
-    assert judge.answered(1, skipped=1, achieved_ms=2200, bad=0, tags=1) == first
-    assert judge.answered(2, skipped=1, achieved_ms=4000, bad=0, tags=1).achieved_ms == 4000
-
-
-def test_bad_tags_degrade() -> None:
-    """A device with bad tags is degraded and says how many."""
-    condition = Judge().answered(0, skipped=0, achieved_ms=None, bad=3, tags=20)
-    assert (condition.state, condition.reason) == ("degraded", "3 of 20 tags are bad")
 
 
 @pytest.mark.parametrize(
@@ -104,14 +79,6 @@ def test_a_damaged_file_never_brings_a_version_back(tmp_path: Path) -> None:
     """Version numbers go on far above what was ever said."""
     (tmp_path / "c.json").write_bytes(b"{garbage")
     assert Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])[0] > 1_000_000
-
-
-def test_what_a_device_says_of_itself_degrades_it() -> None:
-    """A server that answers but is suspended is read, and not as it should be."""
-    judge = Judge()
-    condition = judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5, complaint="its state is suspended")
-    assert (condition.state, condition.reason) == ("degraded", "its state is suspended")
-    assert judge.answered(0, skipped=0, achieved_ms=None, bad=0, tags=5).state == "online"
 
 
 def test_a_version_that_cannot_be_kept_is_never_counted(tmp_path: Path) -> None:

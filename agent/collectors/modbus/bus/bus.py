@@ -13,7 +13,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from agent.collectors.modbus.bus.gateway import NO_PATH, PathBehind
+from agent.collectors.modbus.bus.culprits import Culprits
+from agent.collectors.modbus.bus.gateway import NO_PATH, NOT_THERE, PathBehind
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request, Wire
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
@@ -53,6 +54,7 @@ class ModbusBus:
         self._work = asyncio.Event()
         self._repeats = Repeats()
         self._path = PathBehind(clock)
+        self.culprits = Culprits()
         self._pauses: dict[int, float] = {}
         self._any_unit: set[int] = set()
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
@@ -75,6 +77,10 @@ class ModbusBus:
         finally:
             self._users -= 1
             self._work.set()
+
+    def courtesy(self, unit: int) -> float:
+        """Seconds for which a unit that kept silent once more leaves the bus to others in need of it."""
+        return self.culprits.courtesy(unit, self._clock.monotonic()) if self._users > 1 else 0.0
 
     def cycle(self, whose: object, *, begins: bool) -> None:
         """A cycle of somebody begins or is over: with `close_after_cycle` the connection lives no longer than that."""
@@ -195,13 +201,17 @@ class ModbusBus:
             ended, whose = self._last
             pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
             await self._clock.sleep(ended + pause - self._clock.monotonic())
+        began, answered = self._clock.monotonic(), False
         try:
             data, code = await wire.transact(unit, request)
+            answered = code not in NOT_THERE
         except NoAnswer:
             self._path.silent(unit)
             raise
         finally:
-            self._last = self._clock.monotonic(), unit
+            now = self._clock.monotonic()
+            self._last = now, unit
+            self.culprits.took(now, unit, now - began, answered=answered)
         self._unanswered = 0
         if not self._said:  # only now: a peer may well accept connections and never answer
             self._said = True

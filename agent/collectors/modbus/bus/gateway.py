@@ -10,6 +10,7 @@ from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 
 NO_PATH = 0x0A  #: exception code "gateway path unavailable"
+NOT_THERE = (NO_PATH, 0x0B)  #: what a gateway says for a unit that did not answer it; 0B: "target failed to respond"
 _PROVES = 60.0  #: seconds for which an answer of another unit proves that there is a path
 
 

@@ -99,9 +99,15 @@ class Samples:
             raise ConnectionLost("the connection is lost")
 
     def _sample(self, answers: list[Answer]) -> Sample:
-        skipped, achieved = self._due.skipped, self._due.achieved_ms
-        self._due = Due(self._due.groups, self._due.at)
-        return Sample(ts=self._clock.now_ms(), answers=answers, skipped=skipped, achieved_ms=achieved)
+        due = self._due
+        blame = None
+        if due.skipped:
+            blame = self._bus.culprits.of(self._setup.unit, self._clock.monotonic())
+            self._due = due._replace(skipped=0)
+        return Sample(
+            ts=self._clock.now_ms(), answers=answers, skipped=due.skipped, achieved_ms=due.achieved_ms, met=due.met,
+            blame=blame,
+        )  # fmt: skip
 
     # --- when ---------------------------------------------------------------------------------------------------------
 

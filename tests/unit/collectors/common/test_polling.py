@@ -47,8 +47,8 @@ def test_late_cycles_are_skipped_and_counted() -> None:
     schedule.due(0.0)
     assert schedule.due(2.5) is None
     assert schedule.next == 3.0
-    assert schedule.due(3.0) == Due((0,), 3.0, skipped=2, achieved_ms=3000)
-    assert schedule.due(4.0) == Due((0,), 4.0)
+    assert schedule.due(3.0) == Due((0,), 3.0, skipped=2, achieved_ms=3000, met=1 - 2 / 60)
+    assert schedule.due(4.0) == Due((0,), 4.0, achieved_ms=2000, met=1 - 2 / 60)
 
 
 def test_a_little_late_is_still_that_cycle() -> None:
@@ -75,7 +75,37 @@ def test_the_achieved_period_spans_all_that_was_missed() -> None:
     schedule.due(0.0)
     assert schedule.due(2.5) is None
     assert schedule.due(3.5) is None
-    assert schedule.due(4.0) == Due((0,), 4.0, skipped=3, achieved_ms=4000)
+    assert schedule.due(4.0) == Due((0,), 4.0, skipped=3, achieved_ms=4000, met=1 - 3 / 60)
+
+
+def test_the_achieved_period_is_that_of_the_last_minute() -> None:
+    """One late cycle is one in sixty, and forgotten a minute later."""
+    schedule = Schedule([1.0], start=0.0)
+    pace: dict[int, tuple[int | None, float]] = {}
+    for second in range(200):
+        if second not in (100, 101):
+            due = schedule.due(second)
+            assert due is not None
+            pace[second] = due.achieved_ms, round(due.met, 3)
+    assert pace[99] == (None, 1.0)
+    assert pace[102][0] in range(1033, 1038)
+    assert pace[150][0] in range(1033, 1038)
+    assert pace[150][1] == pace[102][1] == 0.967
+    assert pace[170] == (None, 1.0)
+
+
+def test_of_a_slow_group_the_last_five_cycles_count() -> None:
+    """A group read once a minute that missed one of its last five is behind for five minutes, not for one."""
+    schedule = Schedule([60.0], start=0.0)
+    pace = {}
+    for minute in range(12):
+        if minute != 4:
+            due = schedule.due(minute * 60.0)
+            assert due is not None
+            pace[minute] = due.achieved_ms
+    assert pace[3] is None
+    assert all(60_000 < (pace[minute] or 0) <= 80_000 for minute in (5, 6, 7, 8))
+    assert pace[11] is None
 
 
 def test_once_is_once_until_it_had_no_answer() -> None:

@@ -1,0 +1,40 @@
+"""How well a poll group keeps its interval, over the last minute or its last five cycles, whichever is longer. Pure."""
+
+from __future__ import annotations
+
+#: What is looked back on: so many seconds, or so many cycles where that is longer.
+SPAN_SECONDS, SPAN_CYCLES = 60.0, 5
+_PARTS = 12  #: the span is forgotten in parts
+
+
+class Pace:
+    """Counts cycles of one group: those that were due, and those of them that were skipped."""
+
+    def __init__(self, interval: float, start: float) -> None:
+        self._interval = interval
+        self._cycles = max(SPAN_SECONDS / interval, SPAN_CYCLES)  #: in a whole span
+        self._part = self._cycles * interval / _PARTS
+        self._start = start
+        self._at = 0
+        self._due = [0] * _PARTS
+        self._skipped = [0] * _PARTS
+
+    def count(self, now: float, due: int, skipped: int) -> None:
+        """So many cycles were due since the last call, and so many of them did not begin."""
+        at = int((now - self._start) / self._part)
+        for gone in range(self._at + 1, min(at, self._at + _PARTS) + 1):
+            self._due[gone % _PARTS] = self._skipped[gone % _PARTS] = 0
+        self._at = max(at, self._at)
+        self._due[self._at % _PARTS] += due
+        self._skipped[self._at % _PARTS] += skipped
+
+    @property
+    def stretch(self) -> float:
+        """Period reached over interval: 1 where no cycle of the span was skipped."""
+        due, skipped = sum(self._due), sum(self._skipped)
+        return due / max(1, due - skipped) if skipped else 1.0
+
+    @property
+    def met(self) -> float:
+        """Share of the span's cycles that were not skipped. What lies before the first cycle counts as met."""
+        return 1.0 - sum(self._skipped) / self._cycles
