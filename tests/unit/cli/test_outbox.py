@@ -23,7 +23,7 @@ async def config(tmp_path):
     """A configuration with two publishers; only the first has ever run: one record waits, one is aside, one kept."""
     document = {
         "agent": {"id": "gw-01", "data_dir": str(tmp_path / "data")},
-        "publishers": {name: {"type": "mqtt", "url": "mqtt://127.0.0.1"} for name in ("plant", "cloud")},
+        "publishers": {name: {"type": "mqtt", "url": "mqtt://127.0.0.1", "root": name} for name in ("plant", "cloud")},
     }
     file = tmp_path / "agent.yaml"
     file.write_text(json.dumps(document))
