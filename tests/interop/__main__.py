@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
 from agent.core.errors import AgentError
 from agent.telemetry.logging import configure
@@ -89,7 +88,7 @@ async def called(server: Foreign, folder: Path, port: int) -> bool:
     tags = {"a": server.node + "0"}
     made = config(None, tags, reverse=reverse, security={"policy": "Basic256Sha256"}, timeout="5s")
     async with SimpleContext(data_dir=trusting(folder / "caller", server.pair), agent="gw-01") as context:
-        collector = OpcUaCollector("dev", made, context, BRISK)
+        collector = made.build("dev", context, BRISK)
         for which in ("first", "second"):
             began = time.monotonic()
             try:

@@ -9,7 +9,6 @@ from typing import Any
 import psutil
 import pytest
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.support import BRISK, Notebook, config
@@ -105,7 +104,7 @@ async def test_it_calls_and_is_read(papers: Path, pair: Pair, data_dir: Path) ->
     made = config(None, TAGS, reverse=reverse, security={"policy": "Basic256Sha256"}, timeout="5s")
     with node_opcua(papers / "caller", pair, hostname="cnc.invalid", calls=f"opc.tcp://127.0.0.1:{port}"):
         async with SimpleContext(data_dir=data_dir, agent="gw-01") as context:
-            collector = OpcUaCollector("dev", made, context, BRISK)
+            collector = made.build("dev", context, BRISK)
             for _ in range(2):
                 async with collector.open() as samples:
                     notebook = Notebook(["a"], samples, context)

@@ -15,8 +15,8 @@ from asyncua.client.client import Client
 from asyncua.common.node import Node
 
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import ConnectionLost
+from agent.core.ports import Collector
 from agent.simulator.proxy import Proxy
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.support import BRISK, Notebook, config
@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Proc
 
 
 @asynccontextmanager
-async def reading(collector: OpcUaCollector, context: SimpleContext, *names: str) -> AsyncIterator[Notebook]:
+async def reading(collector: Collector, context: SimpleContext, *names: str) -> AsyncIterator[Notebook]:
     """One connection of a collector that may have had others before."""
     async with collector.open() as samples:
         yield Notebook(list(names), samples, context)
@@ -71,7 +71,7 @@ async def test_limits_that_are_told_are_never_exceeded(
     paths = {f"p{at}": {"path": f"Objects/nsu={URN};v{at}"} for at in range(8)}
     made = config(server[0], TAGS | paths, mode=mode, browse={"include": ["v1", "v1?"]})
     context = SimpleContext(data_dir=tmp_path)
-    async with reading(OpcUaCollector("dev", made, context, BRISK), context, *TAGS, *paths) as notebook:
+    async with reading(made.build("dev", context, BRISK), context, *TAGS, *paths) as notebook:
         await notebook.until(lambda: all(notebook.said.values()) and len(notebook.said) == COUNT + 8 + 11)
         assert (notebook.note["chunk_read"], notebook.note["chunk_monitor"]) == (13, 5)
     assert not refused
@@ -88,7 +88,7 @@ async def test_history_fills_an_outage(server: tuple[str, Process], tmp_path: Pa
     async with Proxy("127.0.0.1", int(url.rpartition(":")[2])) as cable:
         tags = {name: {"node": TAGS[name], "sampling_interval": "0ms", "queue_size": 100} for name in names}
         made = config(f"opc.tcp://127.0.0.1:{cable.port}", tags, backfill=True)
-        collector = OpcUaCollector("dev", made, context, BRISK._replace(history=0.2))
+        collector = made.build("dev", context, BRISK._replace(history=0.2))
         async with reading(collector, context, *names) as before:
             await before.until(lambda: len(before.said["t0"]) >= 5)
             await cable.cut()
@@ -140,7 +140,7 @@ async def test_alarms_with_their_state_across_an_outage(server: tuple[str, Proce
     async with Client(server[0]) as hand, Proxy("127.0.0.1", int(server[0].rpartition(":")[2])) as cable:
         level = hand.get_node("ns=2;s=level")
         made = config(f"opc.tcp://127.0.0.1:{cable.port}", {"a": TAGS["t0"]}, events={"alarms": {}})
-        collector = OpcUaCollector("dev", made, context, BRISK)
+        collector = made.build("dev", context, BRISK)
         async with reading(collector, context, "a", "alarms") as notebook:
             await notebook.heard()
             await put(level, 95.0)
@@ -180,7 +180,7 @@ async def alarm(notebook: Notebook, *, active: bool) -> dict[str, Any]:
 async def test_what_a_server_forgot_is_found_by_the_audit(server: tuple[str, Process], tmp_path: Path) -> None:
     """Items that vanished at the server: declared with their tags, monitored again, and values go on."""
     context = SimpleContext(data_dir=tmp_path)
-    collector = OpcUaCollector("dev", config(server[0], TAGS), context, BRISK._replace(audit=0.3))
+    collector = config(server[0], TAGS).build("dev", context, BRISK._replace(audit=0.3))
     async with reading(collector, context, *TAGS) as notebook:
         await notebook.heard()
         server[1].signal(signal.SIGUSR2)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from agent.collectors.common.choice import Choice
-from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.guard import Guard
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import Pace, compile_plan
-from agent.collectors.opcua.security import access_of
-from agent.collectors.opcua.ways import ways_to
+from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.security import Access
+from agent.collectors.opcua.ways import Way
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext
 
-_PACE = Pace()
-
 
 class OpcUaCollector:
-    """One OPC UA server. `pace`: the rhythms of its connections."""
+    """One OPC UA server; `ways` to it, or to its redundant ones."""
 
-    def __init__(self, name: str, config: OpcUaConfig, context: BuildContext, pace: Pace = _PACE) -> None:
-        self._plan = compile_plan(name, context.agent, config, pace)
+    def __init__(self, plan: DevicePlan, ways: Mapping[str, Way], access: Access, context: BuildContext) -> None:
+        self._plan = plan
         self._context = context
-        self._past = Past(Choice(self._plan.servers), ways_to(config, context))
-        self._guard = Guard(name, context.agent, access_of(dict(config)), context.data_dir / "pki", context.clock)
+        self._past = Past(Choice(plan.servers), ways)
+        self._guard = Guard(plan.device, context.agent, access, context.data_dir / "pki", context.clock)
 
     def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:
         """See the port. The library (41 MB) is imported here and not before."""

@@ -16,16 +16,21 @@ from pydantic import (
     model_validator,
 )
 
+from agent.collectors.common.polling import poll_groups
+from agent.collectors.opcua.plan import DevicePlan, Pace, Point
 from agent.collectors.opcua.reverse import ReverseSettings
 from agent.collectors.opcua.security import SecuritySettings, access_of, check_access, check_user
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
 from agent.collectors.opcua.url import check_url
+from agent.collectors.opcua.ways import ways_to
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import Claim, DeviceConfig
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
 from agent.settings.values import FilePath, Interval, Secret, is_loopback
+
+_PACE = Pace()
 
 
 class ClockSettings(Model):
@@ -152,10 +157,52 @@ class OpcUaConfig(DeviceConfig):
     def finds_tags(self) -> bool:
         return self.browse is not None
 
-    def build(self, name: str, context: BuildContext) -> Collector:
+    @property
+    def points(self) -> dict[int, Point]:
+        """The enabled tags by position."""
+        return {
+            position: tag.point(position, name, self.interval)
+            for position, (name, tag) in enumerate(self.tags.items())
+            if tag.enabled
+        }
+
+    def plan(self, device: str, agent: str, pace: Pace = _PACE) -> DevicePlan:
+        """All that a connection must know. Events follow the tags in the tag table.
+
+        A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
+        """
+        silences = [tag.max_silence for tag in self.tags.values() if tag.enabled and tag.max_silence is not None]
+        return DevicePlan(
+            device=device,
+            agent=agent,
+            servers=tuple(self.all_urls) if self.reverse is None else (self.reverse.name,),
+            subscribe=self.mode == "subscribe",
+            timeout=self.timeout,
+            use_source_time=self.clock.use == "source",
+            utc_offset=self.clock.utc_offset,
+            max_skew=self.clock.max_skew,
+            backfill=self.backfill,
+            interval=self.interval,
+            notifiers=[
+                each.notifier(len(self.tags) + at, name)
+                for at, (name, each) in enumerate(self.events.items())
+                if each.enabled
+            ],
+            names=frozenset(self.tag_table),
+            selection=None if self.browse is None else self.browse.selection,
+            size=len(self.tag_table),
+            points=self.points,
+            groups=poll_groups(self.tags.values(), self.interval),
+            pace=pace._replace(silence=min([pace.silence, *silences])),
+        )
+
+    def build(self, name: str, context: BuildContext, pace: Pace = _PACE) -> Collector:
+        """`pace`: the rhythms of its connections."""
         from agent.collectors.opcua.collector import OpcUaCollector
 
-        return OpcUaCollector(name, self, context)
+        access = access_of(dict(self))
+        ways = ways_to(self.all_urls, self.reverse, context, announced=self.endpoint_url, enabled=self.enabled)
+        return OpcUaCollector(self.plan(name, context.agent, pace), ways, access, context)
 
 
 _FOR_SUBSCRIPTIONS = {"discard", "queue_size", "sampling_interval", "server_deadband", "trigger"}

@@ -62,7 +62,7 @@ async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guar
     ):
         server = Server(Services(connection.session, plan.device), context.clock, plan.device)
         await server.learn()
-        past.heed(server)
+        past.heed(server.limits)
         explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
         plan = await selected(plan, server.namespaces, explorer, past)
         talk = Conversation(plan, context, past, keeper, connection, background, server)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.common.limits import ChunkLimit
@@ -12,11 +12,19 @@ from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point
 from agent.collectors.opcua.ways import Way
 
-if TYPE_CHECKING:
-    from agent.collectors.opcua.server import Server
-
-
 _NO_TEXTS: Mapping[int, str] = {}
+
+
+class OperationLimits(NamedTuple):
+    """What one request may ask a server for: as it told (None: not told, 0: no limit), and as its kind is known for."""
+
+    read: int | None = None
+    monitor: int | None = None
+    browse: int | None = None
+    history: int | None = None
+    known_read: int | None = None
+    known_monitor: int | None = None
+    known_browse: int | None = None
 
 
 class Key(NamedTuple):
@@ -69,12 +77,12 @@ class Past:
     announced: int = 0  #: how many of `found` were said
     labelled: set[int] = field(default_factory=set)  #: positions for which a server told the texts of numbers
 
-    def heed(self, server: Server) -> None:
-        """The limits of a connection: what it told, what is known of its kind, what it refused before."""
-        self.reads.told(server.max_nodes_per_read, server.known("read"))
-        self.creates.told(server.max_items_per_call, server.known("monitor"))
-        self.browses.told(server.max_nodes_per_browse, server.known("browse"))
-        self.histories.told(server.max_history)
+    def heed(self, limits: OperationLimits) -> None:
+        """A new connection's limits; what a server refused before counts too."""
+        self.reads.told(limits.read, limits.known_read)
+        self.creates.told(limits.monitor, limits.known_monitor)
+        self.browses.told(limits.browse, limits.known_browse)
+        self.histories.told(limits.history)
 
     def texts(self, asked: Iterable[int], told: Mapping[int, Mapping[int, str]]) -> dict[int, Mapping[int, str]]:
         """The texts of these positions as of now: those no longer told are void, they were of another program."""

@@ -1,4 +1,4 @@
-"""What is asked of the server, computed once from the configuration. Pure."""
+"""What is asked of a server: the configuration compiles it once and is not looked at again. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.collectors.common.polling import PollGroup, poll_groups
-from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.indexrange import IndexRange, parse_index_range
-from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
+from agent.collectors.common.polling import PollGroup
+from agent.collectors.opcua.indexrange import IndexRange
+from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.paths import BrowsePath
-from agent.collectors.opcua.tag import OpcUaTag, RangeDeadband
 
 _FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
 _MOST_QUEUED = 1000
@@ -86,47 +84,20 @@ def allowed_silence(interval_ms: float, keep_alive: int, margin: float) -> float
     return interval_ms / 1000 * keep_alive * 1.5 + margin
 
 
-def sampling_of(tag: OpcUaTag, interval: float) -> tuple[float, int]:
+def sampling_of(interval: float, sampling: float | None = None, queue_size: int | None = None) -> tuple[float, int]:
     """Sampling interval in ms and queue size of a tag published every `interval` seconds.
 
-    The queue holds twice what sampling can bring between two notifications, unless it is given.
+    `sampling` (seconds) and `queue_size` where they are given; else sampling is as often as publishing, and the queue
+    holds twice what sampling can bring between two notifications.
     """
-    sampling = interval if tag.sampling_interval is None else tag.sampling_interval
-    if tag.queue_size is not None:
-        return sampling * 1000, tag.queue_size
-    return sampling * 1000, queue_for(sampling * 1000, interval * 1000)
+    sampling_ms = (interval if sampling is None else sampling) * 1000
+    return sampling_ms, queue_for(sampling_ms, interval * 1000) if queue_size is None else queue_size
 
 
 def queue_for(sampling_ms: float, interval_ms: float) -> int:
     """Twice the samples between two notifications."""
     samples = math.ceil(interval_ms / max(sampling_ms, _FASTEST_MS) - 1e-9)
     return min(max(1, 2 * samples), _MOST_QUEUED)
-
-
-def filter_of(tag: OpcUaTag) -> Filter | None:
-    """None where the server's default is what the tag wants."""
-    trigger = ("status", "value", "timestamp").index(tag.trigger)
-    if isinstance(tag.server_deadband, RangeDeadband):
-        return Filter(trigger, tag.server_deadband.percent, 2)
-    if tag.server_deadband is not None:
-        return Filter(trigger, tag.server_deadband, 1)
-    return Filter(trigger) if trigger != 1 else None
-
-
-def points_of(tags: dict[str, OpcUaTag], default_interval: float) -> dict[int, Point]:
-    """The enabled tags by position."""
-    points = {}
-    for position, (name, tag) in enumerate(tags.items()):
-        if tag.enabled:
-            interval = default_interval if tag.interval in {None, "once"} else tag.interval
-            sampling, queue = sampling_of(tag, float(interval or default_interval))
-            part = None if tag.index_range is None else parse_index_range(tag.index_range)
-            points[position] = Point(position, name, tag.address, sampling, queue, part)
-            if (wanted := filter_of(tag)) is not None or tag.discard != "oldest":
-                points[position] = points[position]._replace(filter=wanted, discard_oldest=tag.discard == "oldest")
-            if tag.queue_size is not None:
-                points[position] = points[position]._replace(queue_given=True)
-    return points
 
 
 class Notifier(NamedTuple):
@@ -136,15 +107,6 @@ class Notifier(NamedTuple):
     name: str
     address: NodeAddress
     min_severity: int
-
-
-def notifiers_of(config: OpcUaConfig) -> list[Notifier]:
-    """The enabled ones; they follow the tags in the tag table."""
-    return [
-        Notifier(len(config.tags) + at, name, parse_node_id(each.node), each.min_severity)
-        for at, (name, each) in enumerate(config.events.items())
-        if each.enabled
-    ]
 
 
 class Selection(NamedTuple):
@@ -176,35 +138,6 @@ class DevicePlan(NamedTuple):
     points: dict[int, Point]  #: the enabled tags by position
     groups: list[PollGroup]  #: their intervals
     pace: Pace
-
-
-def compile_plan(device: str, agent: str, config: OpcUaConfig, pace: Pace) -> DevicePlan:
-    """The configuration is not looked at again.
-
-    A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
-    """
-    silences = [tag.max_silence for tag in config.tags.values() if tag.enabled and tag.max_silence is not None]
-    return DevicePlan(
-        device=device,
-        agent=agent,
-        servers=tuple(config.all_urls) if config.reverse is None else (config.reverse.name,),
-        subscribe=config.mode == "subscribe",
-        timeout=config.timeout,
-        use_source_time=config.clock.use == "source",
-        utc_offset=config.clock.utc_offset,
-        max_skew=config.clock.max_skew,
-        backfill=config.backfill,
-        interval=config.interval,
-        notifiers=notifiers_of(config),
-        names=frozenset(config.tag_table),
-        selection=None
-        if (chosen := config.browse) is None
-        else Selection(parse_node_id(chosen.root), tuple(chosen.include), tuple(chosen.exclude), chosen.max_nodes),
-        size=len(config.tag_table),
-        points=points_of(config.tags, config.interval),
-        groups=poll_groups(config.tags.values(), config.interval),
-        pace=pace._replace(silence=min([pace.silence, *silences])),
-    )
 
 
 def names_of(points: Sequence[Point], most: int = 10) -> list[str]:

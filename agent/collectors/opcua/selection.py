@@ -21,7 +21,6 @@ from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, Point, Selection, sampling_of
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import node_id
-from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.opcua.translate import Refused, Undecodable
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -108,7 +107,7 @@ def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
     """The plan with the nodes found so far behind its own tags, in the order they were found."""
     if not known:
         return plan
-    sampling, queue = sampling_of(OpcUaTag.model_construct(), plan.interval)
+    sampling, queue = sampling_of(plan.interval)
     added = {
         plan.size + at: Point(plan.size + at, name, address, sampling, queue)
         for at, (name, address) in enumerate(known.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from agent.collectors.opcua.past import Past
+from agent.collectors.opcua.past import OperationLimits, Past
 from agent.collectors.opcua.plan import DevicePlan
 from agent.collectors.opcua.profiles import Profile, profile_of
 from agent.collectors.opcua.services import (
@@ -48,10 +48,7 @@ class Server:
         self._clock = clock
         self._skew = metrics.CLOCK_SKEW.labels(device)
         self.namespaces: list[str] = []
-        self.max_nodes_per_read: int | None = None  #: None: not told; 0: no limit
-        self.max_items_per_call: int | None = None
-        self.max_nodes_per_browse: int | None = None
-        self.max_history: int | None = None  #: nodes in one HistoryRead
+        self.limits = OperationLimits()
         self.profile: Profile | None = None
         self.service_level: int | None = None  #: 0 to 255, where it is told
         self._product: str | None = None
@@ -69,15 +66,12 @@ class Server:
         except (Refused, Undecodable):
             return
         numbers = [value if isinstance(value, int) else None for value in said[: len(limits)]]
-        self.max_nodes_per_read, self.max_items_per_call, self.max_nodes_per_browse, self.max_history = numbers
         own_uri, *build = said[len(limits) :]
         words = [*(own_uri[:1] if isinstance(own_uri, list) else []), *build]
         self.profile = profile_of(str(word) for word in words if word)
+        known = () if self.profile is None else (self.profile.read, self.profile.monitor, self.profile.browse)
+        self.limits = OperationLimits(*numbers, *known)
         self._product = str(build[0]) if build[0] else None
-
-    def known(self, what: str) -> int | None:
-        """What is known of this kind of server: the most `read`, `monitor` or `browse` per request."""
-        return None if self.profile is None else int(getattr(self.profile, what))
 
     async def read_namespaces(self) -> None:
         """The NamespaceArray as of now."""
@@ -122,8 +116,8 @@ class Server:
         """For logs and notes; without what is not known."""
         facts = {
             "namespaces": len(self.namespaces),
-            "max_nodes_per_read": self.max_nodes_per_read,
-            "max_items_per_call": self.max_items_per_call,
+            "max_nodes_per_read": self.limits.read,
+            "max_items_per_call": self.limits.monitor,
             "product": self._product,
             "profile": None if self.profile is None else self.profile.name,
             "server_state": self._state,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from agent.collectors.opcua.indexrange import parse_index_range
 from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.paths import BrowsePath, parse_path
+from agent.collectors.opcua.plan import Filter, Notifier, Point, Selection, sampling_of
 from agent.settings.model import Model
 from agent.settings.tags import TagBase
 from agent.settings.values import Duration
@@ -68,6 +69,32 @@ class OpcUaTag(TagBase):
         """Where it is."""
         return parse_path(self.path) if self.path is not None else parse_node_id(self.node or "")
 
+    @property
+    def filter(self) -> Filter | None:
+        """None where the server's default is what is wanted."""
+        trigger = ("status", "value", "timestamp").index(self.trigger)
+        if isinstance(self.server_deadband, RangeDeadband):
+            return Filter(trigger, self.server_deadband.percent, 2)
+        if self.server_deadband is not None:
+            return Filter(trigger, self.server_deadband, 1)
+        return Filter(trigger) if trigger != 1 else None
+
+    def point(self, position: int, name: str, default_interval: float) -> Point:
+        """The tag on the wire. `default_interval`: of the device, seconds."""
+        interval = default_interval if self.interval in {None, "once"} else self.interval
+        sampling, queue = sampling_of(float(interval or default_interval), self.sampling_interval, self.queue_size)
+        return Point(
+            position,
+            name,
+            self.address,
+            sampling,
+            queue,
+            None if self.index_range is None else parse_index_range(self.index_range),
+            self.filter,
+            discard_oldest=self.discard == "oldest",
+            queue_given=self.queue_size is not None,
+        )
+
 
 class OpcUaEvents(TagBase):
     """Events and alarms of one notifier of an OPC UA server, as one tag."""
@@ -79,6 +106,10 @@ class OpcUaEvents(TagBase):
 
     def catalogue_type(self) -> str | None:
         return "event"
+
+    def notifier(self, position: int, name: str) -> Notifier:
+        """The tag on the wire."""
+        return Notifier(position, name, parse_node_id(self.node), self.min_severity)
 
 
 class BrowseSettings(Model):
@@ -92,3 +123,8 @@ class BrowseSettings(Model):
     """Globs over the names that are left out again."""
     max_nodes: int = Field(default=1000, ge=1, le=100_000)
     """Not more than so many; what lies beyond is left out, and said."""
+
+    @property
+    def selection(self) -> Selection:
+        """What is asked of the server."""
+        return Selection(parse_node_id(self.root), tuple(self.include), tuple(self.exclude), self.max_nodes)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from agent.collectors.opcua.reception import Caller, Expected, Reception
+from agent.collectors.opcua.reverse import ReverseSettings
 from agent.core.errors import ConnectionLost
 from agent.core.ports import BuildContext
-
-if TYPE_CHECKING:
-    from agent.collectors.opcua.config import OpcUaConfig
 
 
 class Dialled(NamedTuple):
@@ -46,16 +45,20 @@ class Called:
 Way = Dialled | Called
 
 
-def ways_to(config: OpcUaConfig, context: BuildContext) -> dict[str, Way]:
+def ways_to(
+    urls: Sequence[str],
+    reverse: ReverseSettings | None,
+    context: BuildContext,
+    *,
+    announced: str | None = None,
+    enabled: bool = True,
+) -> dict[str, Way]:
     """The ways to a device's servers by name, the preferred first. Who is to call is expected from now on."""
-    if config.reverse is None:
-        return {url: Dialled(url, config.endpoint_url) for url in config.all_urls}
-    host, port = config.reverse.address
-    reception: Reception = context.bus(
-        f"opcua reverse {config.reverse.listen}", lambda: Reception(host, port, context.clock)
-    )
-    who = Expected(config.reverse.server_uri, config.reverse.endpoint_url)
-    if config.enabled:
+    if reverse is None:
+        return {url: Dialled(url, announced) for url in urls}
+    host, port = reverse.address
+    reception: Reception = context.bus(f"opcua reverse {reverse.listen}", lambda: Reception(host, port, context.clock))
+    who = Expected(reverse.server_uri, reverse.endpoint_url)
+    if enabled:
         reception.expect(who)
-    name = config.reverse.name
-    return {name: Called(name, reception, who)}
+    return {reverse.name: Called(reverse.name, reception, who)}

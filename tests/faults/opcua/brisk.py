@@ -5,10 +5,13 @@ They are in seconds here what they are in minutes in a plant, so that a fault an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agent.cli import main
 from agent.collectors.opcua import collector
-from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import DevicePlan, Pace
+from agent.collectors.opcua.security import Access
+from agent.collectors.opcua.ways import Way
 from agent.core.ports import BuildContext
 
 PACE = Pace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1.0, history=0.2, close=1.0)
@@ -17,10 +20,11 @@ PACE = Pace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1
 class BriskCollector(collector.OpcUaCollector):
     """`OpcUaConfig.build` finds it under the name of the other."""
 
-    def __init__(self, name: str, config: OpcUaConfig, context: BuildContext) -> None:
-        super().__init__(name, config, context, PACE)
+    def __init__(self, plan: DevicePlan, ways: Mapping[str, Way], access: Access, context: BuildContext) -> None:
+        pace = PACE._replace(silence=min(PACE.silence, plan.pace.silence))
+        super().__init__(plan._replace(pace=pace), ways, access, context)
 
 
 if __name__ == "__main__":
-    collector.OpcUaCollector = BriskCollector  # type: ignore[assignment,misc]
+    collector.OpcUaCollector = BriskCollector  # type: ignore[misc]
     main()

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.plan import Pace
 from agent.core.flow import Loss, Sample
@@ -87,5 +86,5 @@ async def collecting(url: str, tags: dict[str, Any], *, pace: Pace = BRISK, **mo
     """A collector that is open."""
     made = config(url, tags, **more)
     context = SimpleContext()
-    async with OpcUaCollector("dev", made, context, pace).open() as samples:
+    async with made.build("dev", context, pace).open() as samples:
         yield Notebook(list(made.tag_table), samples, context)

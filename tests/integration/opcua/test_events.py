@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from asyncua import ua as library
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.errors import ConnectionLost
 from agent.core.quality import name_of
 from agent.testing.context import SimpleContext
@@ -39,7 +38,7 @@ async def test_events_are_readings_of_their_notifier(hall: Hall, mode: str) -> N
     )
     assert [info.type for info in made.catalogue()] == [None, "event", "event"]
     context = SimpleContext()
-    collector = OpcUaCollector("dev", made, context, BRISK)
+    collector = made.build("dev", context, BRISK)
     names = list(made.tag_table)
     async with collector.open() as samples:
         notebook = Notebook(names, samples, context)

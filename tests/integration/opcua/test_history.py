@@ -10,11 +10,11 @@ import pytest
 import structlog
 from asyncua import ua as library
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.history import History
 from agent.collectors.opcua.translate import Undecodable
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Sample
+from agent.core.ports import Collector
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, said
 from tests.integration.opcua.support import BRISK, Notebook, config
@@ -49,7 +49,7 @@ def keeper(hall: Hall) -> Iterator[Plant]:
 
 
 async def outage(
-    plant: Plant, collector: OpcUaCollector, values: int, context: SimpleContext, *names: str, array: bool = False
+    plant: Plant, collector: Collector, values: int, context: SimpleContext, *names: str, array: bool = False
 ) -> tuple[Notebook, list[int]]:
     """One connection, values while there is none, and the notebook of the next, with the times of the values."""
     now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
@@ -78,7 +78,7 @@ async def test_an_outage_is_filled_from_the_servers_history(keeper: Plant, value
     """Each value between the last before and the first after, once, in order, in pages; a node without one is left."""
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     _, times = await outage(keeper, collector, values, context)
     async with collector.open() as samples:
         notebook = Notebook(["a", "b"], samples, context)
@@ -102,7 +102,7 @@ async def test_another_kind_of_time_is_tried(keeper: Plant, monkeypatch: pytest.
     monkeypatch.setattr(manager, "read_history", picky)
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     await outage(keeper, collector, 3, context)
     async with collector.open() as samples:
         notebook = Notebook(["a", "b"], samples, context)
@@ -141,7 +141,7 @@ async def test_what_a_server_finds_too_large_is_asked_for_in_smaller_pieces(
     asked = _refusing(keeper, monkeypatch, refuse)
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     _, times = await outage(keeper, collector, 90, context, "a", "b")
     async with collector.open() as samples:
         notebook = Notebook(["a", "b"], samples, context)
@@ -155,7 +155,7 @@ async def test_who_may_not_read_history_keeps_his_connection(keeper: Plant, monk
     _refusing(keeper, monkeypatch, lambda _: ua.uaerrors.BadUserAccessDenied())
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     await outage(keeper, collector, 5, context)
     with structlog.testing.capture_logs() as logs:
         async with collector.open() as samples:
@@ -186,7 +186,7 @@ async def test_history_of_a_part_is_that_of_the_part(
     monkeypatch.setattr(manager, "read_history", whole)
     context = SimpleContext()
     tags = {"a": {"node": f"nsu={URN};s=a", "index_range": "0"}, "b": {"node": f"nsu={URN};s=b"}}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     _, times = await outage(keeper, collector, 5, context, array=True)
     with structlog.testing.capture_logs() as logs:
         async with collector.open() as samples:
@@ -201,7 +201,7 @@ async def test_a_node_that_comes_back_late_is_filled_late(keeper: Plant) -> None
     """A controller that still loads its program: its history is asked for when its first value is there."""
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     space = keeper.server.iserver.aspace._nodes
     kept = keeper.nodes["a"].nodeid
     notebook, times = await outage(keeper, collector, 5, context)
@@ -219,9 +219,9 @@ async def test_the_next_run_fills_what_this_one_left(keeper: Plant, tmp_path: Pa
     """Another collector, as after a restart, with what is on disk; left in the middle of filling it goes on there."""
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
 
-    def run() -> tuple[OpcUaCollector, SimpleContext]:
+    def run() -> tuple[Collector, SimpleContext]:
         context = SimpleContext(data_dir=tmp_path, recording=True)
-        return OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK), context
+        return config(keeper.url, tags, backfill=True).build("dev", context, QUICK), context
 
     collector, context = run()
     _, times = await outage(keeper, collector, 350, context)
@@ -247,7 +247,7 @@ async def test_history_that_cannot_be_decoded_costs_one_tag(keeper: Plant, monke
     monkeypatch.setattr(History, "_read", poisoned)
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
-    collector = OpcUaCollector("dev", config(keeper.url, tags, backfill=True), context, QUICK)
+    collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)
     _, times = await outage(keeper, collector, 5, context, "a", "b")
     with structlog.testing.capture_logs() as logs:
         async with collector.open() as samples:

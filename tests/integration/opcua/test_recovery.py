@@ -10,7 +10,6 @@ import psutil
 import pytest
 from asyncua import ua
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import Pace
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.testing.context import SimpleContext
@@ -92,7 +91,7 @@ async def test_a_cancelled_connect_leaves_nothing_behind() -> None:
     listener = await asyncio.start_server(mute, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     context = SimpleContext()
-    collector = OpcUaCollector("dev", config(f"opc.tcp://127.0.0.1:{port}", TAGS), context, BRISK)
+    collector = config(f"opc.tcp://127.0.0.1:{port}", TAGS).build("dev", context, BRISK)
 
     async def opening() -> None:
         async with collector.open():
@@ -113,7 +112,7 @@ async def test_a_cancelled_connect_leaves_nothing_behind() -> None:
 
 async def test_cancelled_at_any_step_it_leaves_nothing_behind(shared: Plant) -> None:
     """Between hello and the last monitored item there is no instant at which a cancel would leak a socket."""
-    collector = OpcUaCollector("dev", config(shared.url, {"x": "i=2258", "y": "ns=9;i=1"}), SimpleContext(), BRISK)
+    collector = config(shared.url, {"x": "i=2258", "y": "ns=9;i=1"}).build("dev", SimpleContext(), BRISK)
 
     async def opening() -> None:
         async with collector.open():

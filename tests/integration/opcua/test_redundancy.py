@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from asyncua import ua as library
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
@@ -35,7 +34,7 @@ async def test_another_server_takes_over(hall: Hall) -> None:
         }
     )
     context = SimpleContext()
-    collector = OpcUaCollector("dev", made, context, BRISK._replace(pulse=0.02))
+    collector = made.build("dev", context, BRISK._replace(pulse=0.02))
 
     async def connection(value: str, then: Any = None) -> Notebook:
         async with collector.open() as samples:

@@ -7,7 +7,6 @@ import structlog
 from asyncua import ua as library
 from asyncua.server.internal_session import InternalSession
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.core.errors import ConnectionLost
 from agent.core.quality import name_of
@@ -48,7 +47,7 @@ async def test_a_selection_is_walked_on_every_connection(hall: Hall) -> None:
             )
             assert made.finds_tags
             names = list(made.tags)
-            collector = OpcUaCollector("dev", made, context, BRISK)
+            collector = made.build("dev", context, BRISK)
         async with collector.open() as samples:
             notebook = Notebook(names, samples, context)
             await notebook.turn()
@@ -71,7 +70,7 @@ async def test_a_selection_is_bounded(hall: Hall) -> None:
     browse = {"max_nodes": 2}
     made = OpcUaConfig.model_validate({"type": "opcua", "url": plant.url, "interval": "50ms", "browse": browse})
     with structlog.testing.capture_logs() as logs:
-        async with OpcUaCollector("dev", made, SimpleContext(), BRISK).open() as samples:
+        async with made.build("dev", SimpleContext(), BRISK).open() as samples:
             notebook = Notebook([], samples, SimpleContext())
             await notebook.turn()
             await notebook.heard()
@@ -122,7 +121,7 @@ async def test_each_node_has_a_name_of_its_own_and_what_is_left_out_is_said(hall
 async def test_nodes_that_appear_after_the_server_are_found(shared: Plant) -> None:
     """A controller still loads its program, and nothing is found: the agent looks again, and connects anew."""
     made, context = config(shared.url, {}, browse={"root": f"nsu={URN};s=loading"}), SimpleContext()
-    collector = OpcUaCollector("dev", made, context, BRISK)
+    collector = made.build("dev", context, BRISK)
 
     async def load() -> None:
         index = shared.indexes[URN]

@@ -6,8 +6,7 @@ import pytest
 from asyncua import ua
 
 from agent.collectors.opcua import plan
-from agent.collectors.opcua.collector import OpcUaCollector
-from agent.collectors.opcua.plan import Pace, points_of
+from agent.collectors.opcua.plan import Pace
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, said
@@ -104,7 +103,7 @@ async def test_a_tag_that_is_seldom_sampled_has_its_value_at_once(
     tags = {"seldom": {"node": f"nsu={URN};s=seldom", "interval": "1h"}}
     async with collecting(shared.url, tags) as notebook:
         await notebook.heard()
-        assert points_of(config(shared.url, tags).tags, 1.0)[0].sampling_ms == 3_600_000
+        assert config(shared.url, tags).points[0].sampling_ms == 3_600_000
         assert notebook.note["subscriptions"][0]["interval_ms"] == 50
 
 
@@ -152,7 +151,7 @@ async def test_what_changed_without_a_connection_is_a_declared_gap(hall: Hall) -
     plant = await hall.plant()
     await plant.do(plant.add("a", 1))
     made, context = config(plant.url, {"a": f"nsu={URN};s=a"}), SimpleContext()
-    collector = OpcUaCollector("dev", made, context, BRISK)
+    collector = made.build("dev", context, BRISK)
     begun = context.clock.now_ms()
     async with collector.open() as samples:
         first = Notebook(["a"], samples, context)

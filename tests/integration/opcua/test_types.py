@@ -9,7 +9,6 @@ import structlog
 from asyncua import ua as library
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.explore import HAS_ENCODING, Explorer
 from agent.core.quality import name_of
 from agent.testing.context import SimpleContext
@@ -162,7 +161,7 @@ async def test_enumerations_bring_their_texts(built: Shop) -> None:
 async def test_texts_that_are_told_no_longer_are_void(built: Shop) -> None:
     """Another program has loaded meanwhile: its numbers do not get the texts of the one before."""
     plant, made, context = built.plant, config(built.plant.url, {"mode": f"nsu={URN};s=mode"}), SimpleContext()
-    collector = OpcUaCollector("dev", made, context, BRISK)
+    collector = made.build("dev", context, BRISK)
     node = plant.nodes["mode"].nodeid
     enumeration = await plant.do(plant.nodes["mode"].read_data_type())
     for kind, texts in ((enumeration, {0: "Idle", 1: "Run", 2: "Fault"}), (node_id("i=6"), {})):

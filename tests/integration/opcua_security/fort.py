@@ -111,7 +111,9 @@ def collector(
     """A collector for tag `a`. The agent is called `gw-01`."""
     more = {"tags": TAGS, **more}
     made = config(url, more.pop("tags"), **more)
-    return OpcUaCollector("dev", made, SimpleContext(data_dir=data_dir, agent="gw-01", clock=clock), pace)
+    built = made.build("dev", SimpleContext(data_dir=data_dir, agent="gw-01", clock=clock), pace)
+    assert isinstance(built, OpcUaCollector)
+    return built
 
 
 @asynccontextmanager

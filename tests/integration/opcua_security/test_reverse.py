@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.reception import Reception
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
@@ -37,7 +36,7 @@ class Listening:
     """One device and its connections."""
 
     def __init__(self, context: SimpleContext, made: OpcUaConfig, call: float = 20.0) -> None:
-        self.collector = OpcUaCollector("dev", made, context, BRISK._replace(call=call))
+        self.collector = made.build("dev", context, BRISK._replace(call=call))
         self.context = context
 
     @property

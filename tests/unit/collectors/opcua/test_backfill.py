@@ -21,7 +21,7 @@ from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.keeping import Keeper
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.past import Past, Span, key_of
-from agent.collectors.opcua.plan import Pace, compile_plan
+from agent.collectors.opcua.plan import Pace
 from agent.collectors.opcua.services import Node
 from agent.collectors.opcua.times import SourceClock
 from agent.collectors.opcua.translate import Refused, TooLarge
@@ -73,7 +73,7 @@ class Desk:
     def __init__(self, tags: int = COUNT) -> None:
         table = {f"t{number}": {"node": f"ns=2;i={number}"} for number in range(tags)}
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "backfill": True, "tags": table})
-        plan = compile_plan("dev", "gw", made, Pace(history=0.01, again=0.01))
+        plan = made.plan("dev", "gw", Pace(history=0.01, again=0.01))
         self.clock = ManualClock(T + 60_000)
         self.script = Script()
         decoder = Decoder(tags, SourceClock())

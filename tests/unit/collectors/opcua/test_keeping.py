@@ -19,7 +19,7 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.keeping import FARTHEST, Keeper, keeping
 from agent.collectors.opcua.logbook import Logbook
 from agent.collectors.opcua.past import Key, Past, Span
-from agent.collectors.opcua.plan import DevicePlan, Pace, compile_plan
+from agent.collectors.opcua.plan import DevicePlan
 from agent.core.flow import Answer
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
@@ -31,7 +31,7 @@ TAGS = {"a": "ns=2;s=a", "b": "ns=2;s=b"}
 def plan(tags: dict[str, str] | None = None, **more: Any) -> DevicePlan:
     table = {name: {"node": node} for name, node in (tags or TAGS).items()}
     config = {"type": "opcua", "url": "opc.tcp://plc:4840", "backfill": True, "tags": table, **more}
-    return compile_plan("cnc", "gw", OpcUaConfig.model_validate(config), Pace())
+    return OpcUaConfig.model_validate(config).plan("cnc", "gw")
 
 
 class Run:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.common.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
+from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.nodeid import NodeAddress
 from agent.collectors.opcua.nodes import Missing, resolve
-from agent.collectors.opcua.plan import Pace, Point, allowed_silence, names_of, points_of, rhythm, sampling_of
+from agent.collectors.opcua.plan import Pace, Point, allowed_silence, names_of, rhythm
 from agent.collectors.opcua.profiles import profile_of
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.core.quality import BAD_NODE_ID_UNKNOWN
@@ -63,12 +64,15 @@ def test_a_queue_holds_twice_what_sampling_brings(
     keys: dict[str, object], interval: float, expected: tuple[float, int]
 ) -> None:
     """Unless its size is given; never without bounds."""
-    assert sampling_of(tag(**keys), interval) == expected
+    made = tag(**keys).point(0, "a", interval)
+    assert (made.sampling_ms, made.queue_size) == expected
 
 
 def test_points_are_the_enabled_tags() -> None:
     """Positions count over all tags; `once` and the default take the device's interval for sampling."""
-    points = points_of({"a": tag(), "b": tag(enabled=False), "c": tag(interval="once")}, 2.0)
+    tags = {"a": tag(), "b": tag(enabled=False), "c": tag(interval="once")}
+    made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "interval": "2s", "tags": tags})
+    points = made.points
     assert list(points) == [0, 2]
     assert points[2].sampling_ms == 2000.0
 

@@ -15,7 +15,7 @@ from agent.collectors.opcua.decode import Decoder
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.nodeid import NodeAddress
-from agent.collectors.opcua.plan import Filter, Pace, Point, Rhythm, compile_plan
+from agent.collectors.opcua.plan import Filter, Point, Rhythm
 from agent.collectors.opcua.publishing import Publishing
 from agent.collectors.opcua.reader import Reader
 from agent.collectors.opcua.services import Monitored, Node, Notification, Services, Subscribed
@@ -119,7 +119,7 @@ class Desk:
         self.lost: list[Loss] = []
         self.reader = Reader(services, decoder, self.limit, self.clock, "dev")
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
-        plan = compile_plan("dev", "test", made, Pace())
+        plan = made.plan("dev", "test")
         self.items = Monitoring(services, self.limit, "dev")
         self.publishing = Publishing(
             services, self.reader, decoder, self.inbox, self.items, self.clock, plan, self.broken.extend
