@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import report
-from agent.collectors.opcua.certificates import application_uri, read_certificates
-from agent.collectors.opcua.trust import Entry, TrustList
+from agent.collectors.opcua.trust.certificates import application_uri, read_certificates
+from agent.collectors.opcua.trust.trustlist import Entry, TrustList
 from agent.config.loader import load
 from agent.core.errors import ConfigError, PermanentError
 

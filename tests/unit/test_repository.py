@@ -183,7 +183,7 @@ TOUCHES = {
     "pymodbus": ("collectors/modbus", "simulator", "workbench", "testing"),
     "paho": ("publishers/mqtt", "consumer", "simulator", "testing"),
     "iotcore": ("simulator",),
-    "sqlite3": ("outbox", "collectors/opcua/logbook.py", "testing"),
+    "sqlite3": ("outbox", "collectors/opcua/history/logbook.py", "testing"),
     "starlette": ("web",),
     "uvicorn": ("web",),
     "typer": ("cli",),

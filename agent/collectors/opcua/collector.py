@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from agent.collectors.common.choice import Choice
-from agent.collectors.opcua.guard import Guard
+from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan
-from agent.collectors.opcua.security import Access
-from agent.collectors.opcua.ways import Way
+from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.security import Access
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext
 

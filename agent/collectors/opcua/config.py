@@ -17,13 +17,13 @@ from pydantic import (
 )
 
 from agent.collectors.common.polling import poll_groups
+from agent.collectors.opcua.connect.reverse import ReverseSettings
+from agent.collectors.opcua.connect.url import check_url
+from agent.collectors.opcua.connect.ways import ways_to
 from agent.collectors.opcua.plan import DevicePlan, Pace, Point
-from agent.collectors.opcua.reverse import ReverseSettings
-from agent.collectors.opcua.security import SecuritySettings, access_of, check_access, check_user
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
-from agent.collectors.opcua.times import format_utc_offset, parse_utc_offset
-from agent.collectors.opcua.url import check_url
-from agent.collectors.opcua.ways import ways_to
+from agent.collectors.opcua.trust.security import SecuritySettings, access_of, check_access, check_user
+from agent.collectors.opcua.values.times import format_utc_offset, parse_utc_offset
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import Claim, DeviceConfig
 from agent.settings.model import Model

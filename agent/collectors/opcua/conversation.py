@@ -13,28 +13,28 @@ from typing import Any
 
 from agent.collectors.common.background import Background
 from agent.collectors.common.choice import elsewhere_next
-from agent.collectors.opcua.backfill import VALUES, Backfill
-from agent.collectors.opcua.channel import Times
-from agent.collectors.opcua.decode import Decoder
-from agent.collectors.opcua.events import Events
+from agent.collectors.opcua.connect.channel import Times
+from agent.collectors.opcua.connect.session import Connection, connected
 from agent.collectors.opcua.explore import Explorer
-from agent.collectors.opcua.guard import Guard
-from agent.collectors.opcua.history import History
+from agent.collectors.opcua.history.backfill import VALUES, Backfill
+from agent.collectors.opcua.history.history import History
+from agent.collectors.opcua.history.keeping import Keeper, keeping
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.keeping import Keeper, keeping
-from agent.collectors.opcua.monitoring import Monitoring
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, names_of
-from agent.collectors.opcua.poller import Poller
-from agent.collectors.opcua.publishing import Publishing
-from agent.collectors.opcua.reader import Reader
-from agent.collectors.opcua.selection import appeared, selected
 from agent.collectors.opcua.server import Server
 from agent.collectors.opcua.services import Services
-from agent.collectors.opcua.session import Connection, connected
-from agent.collectors.opcua.settling import Settling
-from agent.collectors.opcua.times import SourceClock
-from agent.collectors.opcua.types import Types
+from agent.collectors.opcua.tags.events import Events
+from agent.collectors.opcua.tags.monitoring import Monitoring
+from agent.collectors.opcua.tags.poller import Poller
+from agent.collectors.opcua.tags.publishing import Publishing
+from agent.collectors.opcua.tags.reader import Reader
+from agent.collectors.opcua.tags.selection import appeared, selected
+from agent.collectors.opcua.tags.settling import Settling
+from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.types.types import Types
+from agent.collectors.opcua.values.decode import Decoder
+from agent.collectors.opcua.values.times import SourceClock
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Loss
 from agent.core.ports import BuildContext

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.address.nodeid import NodeAddress
+from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.plan import Point
-from agent.collectors.opcua.ways import Way
 
 _NO_TEXTS: Mapping[int, str] = {}
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.collectors.common.polling import PollGroup
-from agent.collectors.opcua.indexrange import IndexRange
-from agent.collectors.opcua.nodeid import NodeAddress
-from agent.collectors.opcua.paths import BrowsePath
+from agent.collectors.opcua.address.nodeid import NodeAddress
+from agent.collectors.opcua.address.paths import BrowsePath
+from agent.collectors.opcua.values.indexrange import IndexRange
 
 _FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
 _MOST_QUEUED = 1000

@@ -22,8 +22,8 @@ from agent.collectors.opcua.services import (
     Services,
     node_id,
 )
-from agent.collectors.opcua.times import epoch_ms, is_off
 from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.values.times import epoch_ms, is_off
 from agent.core.clock import Clock
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger

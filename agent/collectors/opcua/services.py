@@ -9,11 +9,11 @@ from asyncua import ua
 from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
-from agent.collectors.opcua import exact
-from agent.collectors.opcua.nodeid import NodeAddress
+from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.plan import Point, Rhythm
-from agent.collectors.opcua.times import NOT_BEFORE_MS, epoch_ms
 from agent.collectors.opcua.translate import Refused, Undecodable, translated
+from agent.collectors.opcua.values import exact
+from agent.collectors.opcua.values.times import NOT_BEFORE_MS, epoch_ms
 from agent.telemetry import metrics
 
 exact.install()

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from agent.collectors.opcua.indexrange import parse_index_range
-from agent.collectors.opcua.nodeid import NodeAddress, parse_node_id
-from agent.collectors.opcua.paths import BrowsePath, parse_path
+from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
+from agent.collectors.opcua.address.paths import BrowsePath, parse_path
 from agent.collectors.opcua.plan import Filter, Notifier, Point, Selection, sampling_of
+from agent.collectors.opcua.values.indexrange import parse_index_range
 from agent.settings.model import Model
 from agent.settings.tags import TagBase
 from agent.settings.values import Duration

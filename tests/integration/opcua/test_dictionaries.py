@@ -9,7 +9,7 @@ import pytest
 from asyncua import ua as library
 from asyncua.common.type_dictionary_builder import DataTypeDictionaryBuilder
 
-from agent.collectors.opcua.dictionary import read_dictionary
+from agent.collectors.opcua.types.dictionary import read_dictionary
 from agent.core.quality import name_of
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import collecting
@@ -153,7 +153,7 @@ async def test_a_dictionary_is_read_once(plant: Plant, monkeypatch: pytest.Monke
         documents.append(document)
         return read_dictionary(document)
 
-    monkeypatch.setattr("agent.collectors.opcua.dictionaries.read_dictionary", counting)
+    monkeypatch.setattr("agent.collectors.opcua.types.dictionaries.read_dictionary", counting)
     book = await write(plant, "once", ORDER)
     tags = await _add(book, once=book.thing("Order", DUE), often=book.thing("Tool", DRILL))
     async with collecting(plant.url, tags, mode="poll") as notebook:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from asyncua import ua as library
 
-from agent.collectors.opcua.history import History
+from agent.collectors.opcua.history.history import History
 from agent.collectors.opcua.translate import Undecodable
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Sample

@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from agent.collectors.opcua import reception as module
-from agent.collectors.opcua.reception import Caller, Expected, Reception
+from agent.collectors.opcua.connect import reception as module
+from agent.collectors.opcua.connect.reception import Caller, Expected, Reception
 from agent.core.errors import ConnectionLost, TransientError
 from agent.telemetry import metrics
 from agent.testing.context import SimpleContext

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from asyncua import ua
 
-from agent.collectors.opcua.channel import QuietSession
+from agent.collectors.opcua.connect.channel import QuietSession
 from agent.core.errors import ConnectionLost, TransientError
 from tests.integration.opcua.support import BRISK
 from tests.integration.opcua_security.fort import Fort, collector, inside, trusting

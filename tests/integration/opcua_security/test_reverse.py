@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.reception import Reception
+from agent.collectors.opcua.connect.reception import Reception
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant

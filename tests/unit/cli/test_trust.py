@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.trust import trust
-from agent.collectors.opcua.trust import TrustList
+from agent.collectors.opcua.trust.trustlist import TrustList
 from tests.support.opcua_pki import Pair, make_pair
 
 

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.reception import Expected, Reception
-from agent.collectors.opcua.security import access_of
+from agent.collectors.opcua.connect.reception import Expected, Reception
+from agent.collectors.opcua.trust.security import access_of
 from agent.settings.values import FromEnvironment
 from agent.testing.context import SimpleContext
 from tests.support.processes import ROOT

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.common.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
+from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.nodeid import NodeAddress
-from agent.collectors.opcua.nodes import Missing, resolve
 from agent.collectors.opcua.plan import Pace, Point, allowed_silence, names_of, rhythm
 from agent.collectors.opcua.profiles import profile_of
 from agent.collectors.opcua.tag import OpcUaTag
+from agent.collectors.opcua.tags.nodes import Missing, resolve
 from agent.core.quality import BAD_NODE_ID_UNKNOWN
 
 

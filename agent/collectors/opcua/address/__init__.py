@@ -1,0 +1,1 @@
+"""Node ids and browse paths as text."""

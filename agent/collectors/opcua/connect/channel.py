@@ -1,0 +1,137 @@
+"""One secure channel: a fresh asyncua client on a socket, dialled or called, closed always and in bounded time.
+
+The library's own supervision stays off: `connect()` would start its watchdogs, `create_subscription()` its publish
+loop, and each silent loss we know of lies there (docs/decisions). What has to run beside is started by the collector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+from asyncua.client.client import Client
+from asyncua.client.ua_client import UaClient, UaClientState
+from asyncua.client.ua_session import UaSession
+
+from agent.collectors.opcua.connect.reception import Caller
+from agent.collectors.opcua.connect.url import split_url, with_port
+from agent.collectors.opcua.connect.ways import Dialled, Way
+from agent.collectors.opcua.translate import translated
+from agent.core.errors import AgentError, ConnectionLost
+
+
+class Times(NamedTuple):
+    """How long things may take or live, seconds."""
+
+    answer: float  #: a request is answered within this
+    session: float  #: the server may forget a session it has not heard of for so long
+    channel: float  #: life of a security token
+    close: float  #: how long leaving may take before the socket is simply dropped
+    call: float  #: a server that calls does so within this
+
+
+class QuietSession(UaSession):
+    """A session that leaves publishing to the collector."""
+
+    def ensure_publish_loop(self) -> None:
+        """Nothing: the library's loop has one request in flight and hides errors behind retries."""
+
+
+class AdoptingClient(UaClient):
+    """Takes over a connection that the server opened, where the library would dial."""
+
+    def __init__(self, caller: Caller, timeout: float) -> None:
+        super().__init__(timeout)
+        self._caller = caller
+
+    async def connect_socket(self, host: str, port: int) -> None:  # noqa: ARG002 - the library's
+        """Raises ConnectionLost where the server has hung up."""
+        self._set_state(UaClientState.CONNECTING)
+        try:
+            self._caller.hand_over(self._make_protocol())
+        except ConnectionLost:
+            self._set_state(UaClientState.DISCONNECTED)
+            raise
+        self._set_state(UaClientState.SOCKET_OPEN)
+
+
+class Channel(NamedTuple):
+    """An open one."""
+
+    client: Client
+    session: UaSession
+    told: str  #: what the server is told it is called in everything but the Hello
+
+
+@asynccontextmanager
+async def open_channel(way: Way, policy: Any, times: Times) -> AsyncIterator[Channel]:
+    """A secure channel of this security policy (the library's). Its socket is closed even where entering is cancelled.
+
+    Raises ConnectionLost, TransientError or PermanentError.
+    """
+    channel, hello = await _unconnected(way, times)
+    client = channel.client
+    client.security_policy = policy
+    client.uaclient.set_security(policy)
+    host, port = split_url(way.url) if isinstance(way, Dialled) else ("", 0)
+    transports: list[asyncio.Transport] = []
+    try:
+        with translated(f"connecting to {way.name}", retry_after=times.session):
+            try:
+                await client.uaclient.connect_socket(host, port)
+            finally:
+                _remember(client, transports)
+            _notice_cancellation()
+            await client.uaclient.send_hello(hello, client.max_messagesize, client.max_chunkcount)
+            await client.open_secure_channel()
+        yield channel
+    finally:
+        await _close(client, transports, times.close)
+
+
+async def _unconnected(way: Way, times: Times) -> tuple[Channel, str]:
+    """With the EndpointUrl for the Hello: for a caller letter by letter what it said (OPC 10000-6, 7.1.2.6)."""
+    if isinstance(way, Dialled):
+        hello = told = with_port(way.announced or way.url)
+        client = Client(told, timeout=times.answer)
+    else:
+        caller = await way.caller(times.call)
+        hello, told = caller.endpoint_url, caller.endpoint_url or caller.address
+        client = Client(told, timeout=times.answer)
+        adopting = AdoptingClient(caller, times.answer)
+        adopting.pre_request_hook = client.uaclient.pre_request_hook
+        client.uaclient = adopting
+    client.session_timeout = round(times.session * 1000)
+    client.secure_channel_timeout = round(times.channel * 1000)
+    session = client.uaclient.session = QuietSession(client.uaclient)
+    return Channel(client, session, told), hello
+
+
+def _remember(client: Client, transports: list[asyncio.Transport]) -> None:
+    protocol = client.uaclient.protocol
+    if protocol is not None and protocol.transport is not None:
+        transports.append(protocol.transport)
+
+
+def _notice_cancellation() -> None:
+    """Before Python 3.12 `asyncio.wait_for` may return although it was cancelled in the same turn."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def _close(client: Client, transports: list[asyncio.Transport], within: float) -> None:
+    try:
+        if any(not transport.is_closing() for transport in transports):
+            with suppress(AgentError, TimeoutError):  # a goodbye that failed: the server forgets the session by itself
+                async with asyncio.timeout(within):
+                    with translated("closing the session"):
+                        await client.close_session()
+                        await client.close_secure_channel()
+    finally:
+        client.disconnect_socket()
+        for transport in transports:
+            transport.abort()  # close() would wait for a frozen server to take what is left
+        await asyncio.sleep(0)  # the loop drops the socket in its next turn

@@ -1,0 +1,1 @@
+"""The tags of a connection: found, monitored, read, polled."""

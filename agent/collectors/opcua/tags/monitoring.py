@@ -1,0 +1,182 @@
+"""Monitored items of one connection: created in chunks, dropped where they are of no more use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from agent.collectors.common.limits import ChunkLimit
+from agent.collectors.opcua.plan import Point, names_of
+from agent.collectors.opcua.services import Monitored, Node, Services
+from agent.collectors.opcua.tags.subscription import Subscription
+from agent.collectors.opcua.translate import Refused, TooLarge
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Answer
+from agent.core.quality import BAD_NODE_ID_UNKNOWN, number_of
+from agent.telemetry.logging import get_logger
+
+log = get_logger("opcua")
+
+_BAD = 0x80000000
+_FILTER_REFUSED = {
+    number_of(name)
+    for name in (
+        "BadMonitoredItemFilterUnsupported",
+        "BadMonitoredItemFilterInvalid",
+        "BadFilterNotAllowed",
+        "BadDeadbandFilterInvalid",
+    )
+}
+_TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
+
+
+class Monitoring:
+    """Creates and deletes items. `busy` is held meanwhile: the ids of items being created are not known yet."""
+
+    def __init__(self, services: Services, limit: ChunkLimit, device: str) -> None:
+        self._services = services
+        self._limit = limit
+        self._device = device
+        self.busy = asyncio.Lock()
+        self.filters = True  #: whether this server knows filters at all
+        self.unfiltered: set[int] = set()  #: positions whose filter it refused
+        self.revised: dict[int, tuple[str, float, int]] = {}  #: position → tag, sampling ms and queue size it got
+        self.vanished: set[int] = set()  #: positions whose node was deleted while it was monitored
+
+    async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
+        """Create monitored items; the nodes the server refuses come back with its status."""
+        interval = subscription.server.interval_ms
+        nodes = [node._replace(point=node.point.published(interval)) for node in nodes]
+        refused: list[tuple[Point, int]] = []
+        start, size = 0, self._limit.size
+        while start < len(nodes):
+            piece = nodes[start : start + size]
+            try:
+                results = await self._create(subscription, piece)
+                self._limit.answered(len(piece))
+            except ConnectionLost:
+                self._limit.lost(len(piece))
+                raise
+            except TooLarge as error:
+                if error.code == _TOO_MANY_ITEMS:  # not of the request, but of all
+                    if len(piece) > 1:
+                        size = len(piece) // 2
+                        continue
+                    return refused + [(node.point, error.code) for node in nodes[start:]]
+                if self._limit.refused(len(piece)):
+                    size = self._limit.size
+                    log.info("opcua.limit_lowered", device=self._device, limit=size, reason=error.reason)
+                    continue
+                results = [Monitored(error.code)]
+            except Refused as error:
+                results = [Monitored(error.code)] * len(piece)
+            refused += [(node.point, made.code) for node, made in zip(piece, results, strict=True) if made.code >= _BAD]
+            start += len(piece)
+        return refused
+
+    async def _create(self, subscription: Subscription, nodes: Sequence[Node]) -> list[Monitored]:
+        if self.unfiltered or not self.filters:
+            nodes = [
+                self._plain(node) if not self.filters or node.point.position in self.unfiltered else node
+                for node in nodes
+            ]
+        async with self.busy:
+            try:
+                results = await self._services.monitor(subscription.server.id, nodes)
+            except Refused as error:
+                if error.code not in _FILTER_REFUSED:
+                    raise
+                results = [Monitored(error.code)] * len(nodes)
+            again = [at for at, made in enumerate(results) if made.code in _FILTER_REFUSED and nodes[at].point.filter]
+            if again:
+                self._say_unfiltered([nodes[at].point for at in again])
+                retried = await self._services.monitor(subscription.server.id, [self._plain(nodes[at]) for at in again])
+                results = list(results)
+                for at, made in zip(again, retried, strict=True):
+                    results[at] = made
+            for node, made in zip(nodes, results, strict=True):
+                if made.code < _BAD:
+                    self._note(subscription, node, made)
+        return results
+
+    @staticmethod
+    def _plain(node: Node) -> Node:
+        return node._replace(point=node.point._replace(filter=None))
+
+    def _say_unfiltered(self, points: Sequence[Point]) -> None:
+        self.unfiltered.update(point.position for point in points)
+        log.warning("opcua.filter_refused", device=self._device, count=len(points), tags=names_of(points))
+
+    def _note(self, subscription: Subscription, node: Node, made: Monitored) -> None:
+        point = node.point
+        subscription.nodes[point.position] = node
+        subscription.items[point.position] = made.item
+        if made.queue_size < point.queue_size or made.sampling_ms > max(point.sampling_ms, 1.0) * 1.01:
+            self.revised[point.position] = (point.name, made.sampling_ms, made.queue_size)
+        else:
+            self.revised.pop(point.position, None)
+
+    def facts(self) -> dict[str, object]:
+        """For notes: what the server gives otherwise than asked for. A few of each."""
+        revised = list(self.revised.values())[:10]
+        return {
+            "unfiltered": len(self.unfiltered),
+            "revised": len(self.revised),
+            "revised_items": [
+                {"tag": name, "sampling_ms": sampling, "queue_size": queue} for name, sampling, queue in revised
+            ],
+        }
+
+    async def audit(self, subscriptions: Iterable[Subscription]) -> list[Point]:
+        """Compare the books with the server's; the tags it monitors no longer. What it has too much is deleted."""
+        gone: list[Point] = []
+        async with self.busy:
+            for subscription in subscriptions:
+                there = await self._services.monitored(subscription.server.id)
+                if there is None:
+                    return gone
+                ours = {item: position for position, item in subscription.items.items()}
+                lost = [position for item, position in ours.items() if there.get(item) != position]
+                gone += [subscription.nodes.pop(position).point for position in lost]
+                for position in lost:
+                    del subscription.items[position]
+                await self._forget(subscription, [item for item in there if item not in ours or ours[item] in lost])
+        return gone
+
+    def look_at(self, answer: Answer) -> None:
+        """Notice nodes that went away, and that came back."""
+        if not answer.status and not self.vanished:
+            return
+        codes = answer.status if isinstance(answer.status, Sequence) else [answer.status] * len(answer.tags)
+        for position, code in zip(answer.tags, codes, strict=True):
+            if code == BAD_NODE_ID_UNKNOWN:
+                self.vanished.add(position)
+            else:
+                self.vanished.discard(position)
+
+    async def drop_vanished(self, subscriptions: Iterable[Subscription]) -> list[Point]:
+        """The tags whose node was deleted while it was monitored, not monitored any more: to be asked for anew.
+
+        A server need not connect an old item with a node that comes back, so the item is given up.
+        """
+        points: list[Point] = []
+        async with self.busy:
+            for subscription in subscriptions:
+                gone = sorted(self.vanished & subscription.items.keys())
+                if gone:
+                    points += await self.drop(subscription, gone)
+        self.vanished.clear()
+        return points
+
+    async def drop(self, subscription: Subscription, positions: Sequence[int]) -> list[Point]:
+        """Monitor these no longer. `busy` is the caller's."""
+        points = [subscription.nodes.pop(position).point for position in positions]
+        items = [subscription.items.pop(position) for position in positions]
+        await self._forget(subscription, items)
+        return points
+
+    async def _forget(self, subscription: Subscription, items: Sequence[int]) -> None:
+        for at in range(0, len(items), self._limit.size):
+            with suppress(Refused):  # an item without a node may be beyond the server's reach too
+                await self._services.forget(subscription.server.id, items[at : at + self._limit.size])

@@ -1,0 +1,78 @@
+"""Poll mode: chunked reads on the drift-free grid, one cycle at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
+from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.services import Node
+from agent.collectors.opcua.tags.reader import Chunk, Reader
+from agent.core.clock import Clock
+from agent.core.flow import Answer
+from agent.telemetry import metrics
+
+
+class Poller:
+    """Reads the groups of one device when they are due. `intervals` in seconds; `look_at` sees every answer."""
+
+    def __init__(
+        self, reader: Reader, inbox: Inbox, clock: Clock, device: str, intervals: Sequence[float],
+        look_at: Callable[[Answer], None],
+    ) -> None:  # fmt: skip
+        self._reader = reader
+        self._look_at = look_at
+        self._inbox = inbox
+        self._clock = clock
+        self._scan_seconds = metrics.SCAN_SECONDS.labels(device)
+        self._chunks: list[list[Chunk]] = [[] for _ in intervals]
+        start = clock.monotonic() + phase_of(device, intervals)
+        self._schedule = Schedule(intervals, start=start)
+
+    def add(self, group: int, nodes: Sequence[Node]) -> None:
+        """These nodes are read with `group` from its next cycle on."""
+        self._chunks[group] += self._reader.layout(nodes)
+
+    def move(self, node: Node) -> None:
+        """Its tag is another node from the next cycle on."""
+        position = node.point.position
+        for chunks in self._chunks:
+            for at, chunk in enumerate(chunks):
+                if position in chunk.tags:
+                    nodes = list(chunk.nodes)
+                    nodes[chunk.tags.index(position)] = self._reader.question(node)
+                    chunks[at] = chunk._replace(nodes=nodes)
+
+    async def run(self) -> None:
+        """Poll for ever; raises what ends the connection."""
+        async for due in ticks(self._schedule, self._clock):
+            await self._inbox.room()
+            begun = self._clock.monotonic()
+            scan = _Scan(self._inbox, self._clock, begun, self._look_at)
+            for group in due.groups:
+                await self._reader.read(self._chunks[group], scan.put)
+            scan.hand_on()
+            self._inbox.cycle(due.skipped, due.achieved_ms)
+            self._scan_seconds.observe(self._clock.monotonic() - begun)
+
+
+class _Scan:
+    """The answers of one cycle: handed on together, or as they come once the cycle takes long."""
+
+    def __init__(self, inbox: Inbox, clock: Clock, begun: float, look_at: Callable[[Answer], None]) -> None:
+        self._inbox = inbox
+        self._look_at = look_at
+        self._clock = clock
+        self._patience = begun + SCAN_YIELD_SECONDS
+        self._answers: list[Answer] = []
+
+    def put(self, answer: Answer) -> None:
+        self._look_at(answer)
+        self._answers.append(answer)
+        if self._clock.monotonic() >= self._patience:
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        for answer in self._answers:
+            self._inbox.put(answer)
+        self._answers.clear()

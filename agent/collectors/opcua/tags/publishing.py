@@ -1,0 +1,271 @@
+"""Subscriptions of one connection: more than one Publish request in flight, batches, silence and gaps noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.plan import DevicePlan, Point, Rhythm, allowed_silence, rhythm
+from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
+from agent.collectors.opcua.tags.monitoring import Monitoring
+from agent.collectors.opcua.tags.reader import Reader
+from agent.collectors.opcua.tags.subscription import Subscription, before
+from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
+from agent.collectors.opcua.values.decode import Decoder
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Answer, Loss
+from agent.core.quality import BAD_DECODING_ERROR, name_of, number_of
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+log = get_logger("opcua")
+
+_BAD_TIMEOUT = number_of("BadTimeout")
+_BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
+_BAD_TOO_MANY_SUBSCRIPTIONS = number_of("BadTooManySubscriptions")
+_UNDECODABLE = "the value of this node cannot be decoded"
+_MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
+_MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
+
+
+class Publishing:
+    """Creates subscriptions and takes what they bring. Its coroutines raise what ends the connection."""
+
+    def __init__(
+        self,
+        services: Services,
+        reader: Reader,
+        decoder: Decoder,
+        inbox: Inbox,
+        items: Monitoring,
+        clock: Clock,
+        plan: DevicePlan,
+        given_up: Callable[[Sequence[tuple[Point, int, str]]], None],
+    ) -> None:
+        self._services = services
+        self._reader = reader
+        self._decoder = decoder
+        self._inbox = inbox
+        self._items = items
+        self._clock = clock
+        self._pace = plan.pace
+        self._margin = plan.timeout
+        self._device = plan.device
+        self._tags = decoder.size
+        self._given_up = given_up
+        self._turn = asyncio.Lock()  # notifications are taken one after the other, in the order they came
+        self._said = Repeats()
+        self._acks: list[tuple[int, int]] = []
+        self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._publishers = 0
+        self._overflows = 0
+        self._most = MOST_PER_NOTIFICATION
+        self.subscriptions: dict[int, Subscription] = {}
+        self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
+
+    async def create_all(self, intervals: Sequence[float]) -> list[Subscription]:
+        """One for each interval; a server that has too many of them already gets the faster ones only, shared."""
+        made: dict[float, Subscription] = {}
+        for interval in sorted(set(intervals)):
+            try:
+                made[interval] = await self.create(interval)
+            except Refused as error:
+                if error.code != _BAD_TOO_MANY_SUBSCRIPTIONS or not made:
+                    raise
+                made[interval] = made[max(made)]
+                log.warning("opcua.subscriptions_merged", device=self._device, count=len(self.subscriptions))
+        return [made[interval] for interval in intervals]
+
+    async def create(self, interval: float) -> Subscription:
+        """A subscription for tags of this interval."""
+        server = await self._services.subscribe(rhythm(interval, self._pace))
+        allowed = allowed_silence(server.interval_ms, server.keep_alive, self._margin)
+        made = Subscription(server, self._clock.monotonic(), self._clock.now_ms(), allowed)
+        self.subscriptions[server.id] = made
+        return made
+
+    @property
+    def wanted(self) -> int:
+        """How many Publish requests should be in flight: one for each subscription, and one on its way."""
+        return min(len(self.subscriptions) + 1, 5)
+
+    @property
+    def told(self) -> int | None:
+        """What happened before this instant (epoch ms) was told to us by every subscription; None without any."""
+        return min((each.told for each in self.subscriptions.values()), default=None)
+
+    async def publish(self) -> None:
+        """Keep one Publish request in flight, for ever."""
+        self._publishers += 1
+        while True:
+            if self._inbox.full:
+                await self._inbox.room()
+                self._touch_all()  # it was us who did not ask
+            acks, self._acks = self._acks, []
+            try:
+                notification = await self._services.publish(acks)
+            except Undecodable as error:
+                async with self._turn:
+                    await self._resynchronize(error)
+            except TooLarge as error:
+                await self._lower(error)
+            except Refused as error:
+                if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and self._publishers > 1:
+                    self._publishers -= 1
+                    return
+                if error.code not in {_BAD_TIMEOUT, _BAD_TOO_MANY_PUBLISH_REQUESTS}:
+                    raise
+                await self._clock.sleep(1.0)
+            else:
+                async with self._turn:
+                    await self._take(notification)
+
+    async def _take(self, notification: Notification) -> None:
+        subscription = self.subscriptions.get(notification.subscription)
+        if subscription is None:
+            return
+        subscription.heard = self._clock.monotonic()
+        if notification.ended is not None:
+            raise ConnectionLost(f"the server ended the subscription: {name_of(notification.ended)}")
+        since = subscription.told
+        missing = subscription.follow(notification)
+        unknown = await self._republished(subscription, notification, missing) if missing else 0
+        self._deliver(notification)
+        subscription.tell(notification.made, self._clock.now_ms())
+        if unknown:
+            self._lost([subscription], since, f"{unknown} notifications of the server were lost")
+            await self._reread([subscription])
+
+    def _deliver(self, notification: Notification) -> None:
+        if notification.empty:
+            self._inbox.confirm()
+            return
+        self._acks.append((notification.subscription, notification.sequence))
+        for position, fields in notification.events:
+            self.on_event(position, fields)
+        handles, values = notification.handles, notification.values
+        if not handles:
+            return
+        if max(handles) >= self._tags:
+            known = [(handle, value) for handle, value in zip(handles, values, strict=True) if handle < self._tags]
+            handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
+        answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
+        self._inbox.put(answer)
+        self._items.look_at(answer)
+        if self._decoder.overflows > self._overflows:
+            self._overflowed()
+
+    def _known(self, handles: tuple[int, ...]) -> tuple[int, ...]:
+        if len(self._tuples) >= _MOST_TUPLES:
+            self._tuples.clear()
+        return self._tuples.setdefault(handles, handles)
+
+    # --- what was lost ----------------------------------------------------------------------------------------------
+
+    def _overflowed(self) -> None:
+        if not self._overflows:  # once a connection; the count is in the device's notes
+            log.warning("opcua.overflow", device=self._device)
+        self._overflows = self._decoder.overflows
+        for loss in self._decoder.losses():
+            self._inbox.lose(loss)
+
+    def _lost(self, subscriptions: Sequence[Subscription], since: int, reason: str) -> None:
+        tags = tuple(position for each in subscriptions for position in (*each.nodes, *each.events))
+        self._inbox.lose(Loss(since, self._clock.now_ms(), reason, tags))
+
+    async def _republished(self, subscription: Subscription, notification: Notification, missing: int) -> int:
+        """Ask again for the notifications before this one; how many the server does not have any more."""
+        unknown = max(0, missing - _MOST_REPUBLISHED)
+        for back in range(missing - unknown, 0, -1):
+            try:
+                again = await self._services.republish(subscription.server.id, before(notification.sequence, back))
+            except (Refused, Undecodable):
+                unknown += 1
+            else:
+                unknown += again.empty
+                if not again.empty:
+                    self._deliver(again)
+        if (repeats := self._said.due("missing", self._clock.monotonic())) is not None:
+            log.warning("opcua.gap", device=self._device, missing=missing, lost=unknown, repeats=repeats)
+        return unknown
+
+    async def _lower(self, error: TooLarge) -> None:
+        """A notification is too large for the server's answer: fewer values in each."""
+        if self._most == 1:
+            raise error
+        self._most = max(1, self._most // 2)
+        log.info("opcua.limit_lowered", device=self._device, limit=self._most, reason=error.reason)
+        for each in self.subscriptions.values():
+            server = each.server
+            with suppress(Refused):
+                await self._services.lower(
+                    server.id, Rhythm(server.interval_ms, server.keep_alive, server.lifetime), self._most
+                )
+        await self._clock.sleep(0.1)
+
+    def _touch_all(self) -> None:
+        now = self._clock.monotonic()
+        for subscription in self.subscriptions.values():
+            subscription.heard = now
+
+    async def _resynchronize(self, error: Undecodable) -> None:
+        """A notification is lost to us: say so, and read every tag, which also finds the one that is to blame.
+
+        That one is monitored no longer: it would take its neighbours' values with it again and again.
+        """
+        if (repeats := self._said.due("undecodable", self._clock.monotonic())) is not None:
+            log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=repeats)
+        self._touch_all()
+        subscriptions = list(self.subscriptions.values())
+        for subscription in subscriptions:
+            subscription.slack += 1
+        self._lost(subscriptions, self.told or self._clock.now_ms(), "a notification could not be decoded")
+        await self._reread(subscriptions)
+
+    async def _reread(self, subscriptions: Sequence[Subscription]) -> None:
+        async with self._items.busy:  # not while items are being created: their ids are not known yet
+            for subscription in subscriptions:
+                await self._read_all(subscription)
+                subscription.heard = self._clock.monotonic()
+
+    async def _read_all(self, subscription: Subscription) -> None:
+        broken: list[tuple[Point, int, str]] = []
+
+        def sort(answer: Answer) -> None:
+            if answer.status == BAD_DECODING_ERROR:
+                broken.extend((subscription.nodes[at].point, BAD_DECODING_ERROR, _UNDECODABLE) for at in answer.tags)
+            else:
+                self._inbox.put(answer)
+
+        await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
+        if broken:
+            await self._items.drop(subscription, [point.position for point, _, _ in broken])
+            self._given_up(broken)
+
+    # --- for people -------------------------------------------------------------------------------------------------
+
+    def facts(self) -> list[dict[str, object]]:
+        """The subscriptions as the server revised them, for notes."""
+        return [
+            {"interval_ms": each.server.interval_ms, "keep_alive": each.server.keep_alive, "items": len(each.items)}
+            for each in self.subscriptions.values()
+        ]
+
+    async def watch(self) -> None:
+        """Raise ConnectionLost as soon as a subscription has been silent for too long."""
+        while True:
+            now = self._clock.monotonic()
+            first = min((each.heard + each.allowed for each in self.subscriptions.values()), default=math.inf)
+            if first <= now and not self._inbox.full:
+                log.warning("opcua.keepalive_missed", device=self._device)
+                raise ConnectionLost("publishing stopped")
+            await self._clock.sleep(min(max(first - now, 0.05), 60.0))
+
+
+def _nobody(_position: int, _fields: Sequence[Any]) -> None:
+    """Who listens to no events hears none."""

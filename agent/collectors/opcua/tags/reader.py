@@ -1,0 +1,97 @@
+"""Reading many nodes in chunks: what is too large is halved, what cannot be decoded is searched for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from agent.collectors.common.limits import ChunkLimit
+from agent.collectors.opcua.services import Node, Services
+from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
+from agent.collectors.opcua.values.decode import Decoder
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost, TransientError
+from agent.core.flow import Answer
+from agent.core.quality import BAD_DECODING_ERROR, name_of
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+log = get_logger("opcua")
+
+Emit = Callable[[Answer], None]
+
+
+class Chunk(NamedTuple):
+    """One Read request."""
+
+    tags: tuple[int, ...]
+    nodes: Sequence[Any]  #: as `Services.question` makes them
+
+    def cut(self, size: int) -> list[Chunk]:
+        """The same in pieces of at most `size`; itself where it is small enough."""
+        if len(self.tags) <= size:
+            return [self]
+        starts = range(0, len(self.tags), size)
+        return [Chunk(self.tags[at : at + size], self.nodes[at : at + size]) for at in starts]
+
+
+class Reader:
+    """Reads of one device on one connection."""
+
+    def __init__(self, services: Services, decoder: Decoder, limit: ChunkLimit, clock: Clock, device: str) -> None:
+        self._services = services
+        self._decoder = decoder
+        self._limit = limit
+        self._clock = clock
+        self._device = device
+        self._said = Repeats()
+
+    def layout(self, nodes: Sequence[Node]) -> list[Chunk]:
+        """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
+        whole = Chunk(tuple(node.point.position for node in nodes), [self.question(node) for node in nodes])
+        return whole.cut(self._limit.size) if nodes else []
+
+    def question(self, node: Node) -> Any:
+        """What a chunk asks for this node."""
+        return self._services.question(node)
+
+    async def read(self, chunks: list[Chunk], emit: Emit) -> None:
+        """An answer for every chunk, in order, as each arrives. Raises only what ends the connection."""
+        at = 0
+        while at < len(chunks):
+            chunk = chunks[at]
+            try:
+                data = await self._services.read(chunk.nodes)
+                self._limit.answered(len(chunk.tags))
+            except TooLarge as error:
+                if self._limit.refused(len(chunk.tags)):
+                    log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
+                    chunks[at:] = [piece for rest in chunks[at:] for piece in rest.cut(self._limit.size)]
+                    continue
+                emit(self._bad(chunk, error.code, error))
+            except Refused as error:
+                emit(self._bad(chunk, error.code, error))
+            except Undecodable as error:
+                if len(chunk.tags) > 1:
+                    chunks[at : at + 1] = chunk.cut((len(chunk.tags) + 1) // 2)
+                    continue
+                if (before := self._said.due(chunk.tags, self._clock.monotonic())) is not None:
+                    log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=before)
+                emit(self._bad(chunk, BAD_DECODING_ERROR, error))
+            except ConnectionLost:
+                self._limit.lost(len(chunk.tags))
+                raise
+            else:
+                emit(self._decoder.answer(chunk.tags, data, self._clock.now_ms()))
+            at += 1
+
+    def _bad(self, chunk: Chunk, status: int, error: TransientError) -> Answer:
+        metrics.READ_ERRORS.labels(self._device, name_of(status)).inc()
+        return Answer(
+            tags=chunk.tags,
+            values=[None] * len(chunk.tags),
+            ts=self._clock.now_ms(),
+            status=status,
+            reason=error.reason,
+        )

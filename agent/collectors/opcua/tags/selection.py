@@ -1,0 +1,187 @@
+"""Nodes chosen by browsing: walked anew on every connection, bounded. What is chosen is pure.
+
+Names are the browse names on the way, `Machine/Spindle/Speed`; include and exclude are globs over them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import NamedTuple
+
+from asyncua import ua
+
+from agent.collectors.common.polling import PollGroup
+from agent.collectors.opcua.address.nodeid import NodeAddress, index_of
+from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
+from agent.collectors.opcua.past import Past
+from agent.collectors.opcua.plan import DevicePlan, Point, Selection, sampling_of
+from agent.collectors.opcua.server import Server
+from agent.collectors.opcua.services import node_id
+from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost
+from agent.settings.tags import check_tag_name
+from agent.telemetry.logging import get_logger
+
+log = get_logger("opcua")
+
+_DEEPEST = 32
+_SELDOM = 20  #: times the usual wait: how seldom a server in which nothing was found is walked through in the end
+_OBJECT, _VARIABLE = 1, 2
+
+
+class Found(NamedTuple):
+    """What a selection gave."""
+
+    nodes: dict[str, NodeAddress]  #: by name, with the namespace's URI: good on every connection
+    cut: bool = False  #: more than `max_nodes` would have fitted
+    deep: bool = False  #: what lies deeper than we go was not looked at
+    unnamed: int = 0  #: nodes whose name cannot be that of a tag
+    nowhere: int = 0  #: nodes in a namespace without a URI of its own: their addresses are good for today only
+
+
+def chosen(name: str, selection: Selection) -> bool:
+    """Whether a variable of this name is wanted."""
+    return any(fnmatchcase(name, glob) for glob in selection.include) and not any(
+        fnmatchcase(name, glob) for glob in selection.exclude
+    )
+
+
+async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence[str]) -> Found:
+    """Walk down from the root, breadth first; each node once, however many ways lead to it."""
+    index = selection.root.index_in(namespaces)
+    if index is None:
+        return Found({})
+    root = node_id(selection.root, index)
+    level: list[tuple[ua.NodeId, str]] = [(root, "")]
+    seen = {root}
+    found: list[tuple[str, NodeAddress]] = []
+    nowhere = 0
+    for _ in range(_DEEPEST):
+        pages = await explorer.references([Look(node, HIERARCHICAL) for node, _ in level])
+        below: list[tuple[ua.NodeId, str]] = []
+        for (_, way), page in zip(level, pages, strict=True):
+            for reference in page:
+                target, kind = reference.NodeId, int(reference.NodeClass)
+                elsewhere = isinstance(target, ua.ExpandedNodeId) and target.ServerIndex
+                if target in seen or elsewhere or kind not in {_OBJECT, _VARIABLE}:
+                    continue
+                seen.add(target)
+                name = f"{way}/{reference.BrowseName.Name or ''}".removeprefix("/")
+                below.append((target, name))
+                if kind == _VARIABLE and chosen(name, selection):
+                    uri = namespaces[target.NamespaceIndex] if target.NamespaceIndex < len(namespaces) else ""
+                    if index_of(uri, namespaces) is None:
+                        nowhere += 1
+                    else:
+                        found.append((name, NodeAddress(uri, target.Identifier)))
+        if not below or len(found) > selection.max_nodes:
+            return named(found, selection.max_nodes)._replace(nowhere=nowhere)
+        level = below
+    return named(found, selection.max_nodes)._replace(deep=True, nowhere=nowhere)
+
+
+def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> Found:
+    """Each node under a name of its own.
+
+    A name that several nodes have is none of theirs: which one the server tells first may change any day. They are told
+    apart by their node ids. What could not be a tag's name in a configuration is not made one here.
+    """
+    times = Counter(name for name, _ in found)
+    nodes: dict[str, NodeAddress] = {}
+    unnamed = 0
+    for plain, address in found:
+        name = plain if times[plain] == 1 else f"{plain} ({address.text})"
+        try:
+            nodes[check_tag_name(name)] = address
+        except ValueError:
+            unnamed += 1
+    return Found(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
+
+
+def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
+    """The plan with the nodes found so far behind its own tags, in the order they were found."""
+    if not known:
+        return plan
+    sampling, queue = sampling_of(plan.interval)
+    added = {
+        plan.size + at: Point(plan.size + at, name, address, sampling, queue)
+        for at, (name, address) in enumerate(known.items())
+    }
+    groups = [*plan.groups]
+    mine = next((at for at, group in enumerate(groups) if group.interval == plan.interval), None)
+    if mine is None:
+        groups.insert(0, PollGroup(plan.interval, tuple(added)))
+    else:
+        groups[mine] = PollGroup(plan.interval, (*groups[mine].positions, *added))
+    return plan._replace(points={**plan.points, **added}, groups=groups, size=plan.size + len(known))
+
+
+async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explorer, past: Past) -> DevicePlan:
+    """The plan of this connection: with what was found now, and what was found before, which may come back.
+
+    A server that refuses to be browsed costs no tag that is known.
+    """
+    if plan.selection is None:
+        return plan
+    try:
+        found = await explore(explorer, plan.selection, namespaces)
+    except (Refused, Undecodable) as error:
+        past.present = past.present or frozenset()
+        _say_left_out(plan.device, past, error.reason)
+        return extended(plan, past.found)
+    nodes = {name: address for name, address in found.nodes.items() if name not in plan.names}
+    room = 2 * plan.selection.max_nodes - len(past.found)  # programs change, and a table must not grow for ever
+    fresh = [name for name in nodes if name not in past.found]
+    past.found.update({name: nodes[name] for name in nodes if name in past.found or name in fresh[: max(0, room)]})
+    cut = found.cut or len(fresh) > room
+    reasons = {
+        f"there are more than max_nodes ({plan.selection.max_nodes})": cut,
+        f"some lie deeper than {_DEEPEST} levels below root": found.deep,
+        f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
+        f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,
+    }
+    _say_left_out(plan.device, past, "; ".join(words for words, so in reasons.items() if so))
+    _say_changes(plan.device, past, frozenset(nodes), cut=cut or found.deep)
+    return extended(plan, past.found)
+
+
+async def appeared(plan: DevicePlan, server: Server, explorer: Explorer, clock: Clock) -> None:
+    """Wait for nodes where none were found: a controller may still be loading its program.
+
+    Raises ConnectionLost when there are some: the next connection has them as tags.
+    """
+    wait = plan.pace.again
+    while plan.selection is not None:
+        await clock.sleep(wait)
+        wait = min(2 * wait, _SELDOM * plan.pace.again)  # walking costs the server something, and there may be none
+        await server.read_namespaces()
+        with suppress(Refused, Undecodable):
+            if (await explore(explorer, plan.selection, server.namespaces)).nodes.keys() - plan.names:
+                raise ConnectionLost("the nodes to browse for have appeared: connecting anew for them")
+
+
+def _say_left_out(device: str, past: Past, reason: str) -> None:
+    before, past.left_out = past.left_out, reason
+    if reason and reason != before:
+        log.warning("opcua.nodes_left_out", device=device, reason=reason)
+
+
+def _say_changes(device: str, past: Past, now: frozenset[str], *, cut: bool) -> None:
+    before, past.present = past.present, now
+    if before == now:
+        return
+    added, removed = sorted(now - (before or frozenset())), sorted((before or frozenset()) - now)
+    log.info(
+        "opcua.selection",
+        device=device,
+        nodes=len(now),
+        added=len(added),
+        removed=len(removed),
+        first=[*added[:5], *(f"-{name}" for name in removed[:5])],
+        cut=cut,
+    )

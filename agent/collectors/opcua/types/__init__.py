@@ -1,0 +1,1 @@
+"""A server's own data types: texts of enumerations, fields of structures."""

@@ -1,0 +1,163 @@
+"""The library's DataValues → columns of an Answer. Remembers each tag's type, so that a value costs one comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from agent.collectors.opcua.values.indexrange import IgnoredError, IndexRange, within
+from agent.collectors.opcua.values.times import SourceClock
+from agent.collectors.opcua.values.values import (
+    UNCERTAIN,
+    BadPartError,
+    Convert,
+    DoubtfulError,
+    UnsupportedError,
+    converter,
+    object_of,
+    type_name,
+)
+from agent.core.flow import Answer, Loss
+from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, number_of
+
+_OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
+_BAD = 0x80000000
+BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
+_HIGH = 0xFFFF0000
+_SAID = "the server says this value is bad"
+_OVERFLOWED = "the server's queue overflowed"
+_WORDS = {BAD_NODE_ID_UNKNOWN: "the server does not know this node"}
+
+
+class Decoder:
+    """Of one device on one connection. Not a value's fault ever raises here: it becomes bad with a reason."""
+
+    def __init__(
+        self,
+        tags: int,
+        clock: SourceClock,
+        structure: Convert = object_of,
+        parts: Mapping[int, IndexRange] = MappingProxyType({}),
+    ) -> None:
+        """`structure` converts extension objects; `parts`: the tags that are parts of arrays, by position."""
+        self._clock = clock
+        self._structure = structure
+        self._parts = parts
+        self._kinds: list[Any] = [None] * tags  # the library's type object last seen, compared by identity
+        self._arrays: list[bool] = [False] * tags
+        self._converters: list[Convert | None] = [None] * tags
+        self._names: dict[int, str] = {}
+        self._news: dict[int, str] = {}
+        self._last: list[int | None] = [None] * tags  # time of the newest value
+        self._losses: list[Loss] = []
+        self.first: dict[int, int] = {}  #: time of each tag's first value on this connection
+        self.size = tags
+        self.unsupported: set[int] = set()  #: positions whose value could not be represented
+        self.overflows = 0  #: values the server marked: others before them were lost in its queue
+
+    def news(self) -> dict[int, str] | None:
+        """Types learned (position → name) since the last call."""
+        news, self._news = self._news, {}
+        return news or None
+
+    def losses(self) -> list[Loss]:
+        """What the server's queues lost, since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def answer(self, tags: tuple[int, ...], data_values: Sequence[Any], now_ms: int) -> Answer:
+        """`data_values[i]` belongs to the tag at position `tags[i]`."""
+        values: list[object] = []
+        status: list[int] = []
+        sources: list[int | None] = []
+        reasons: dict[int, str] = {}
+        doubted: dict[int, int] = {}
+        judge, last = self._clock.judge, self._last
+        for at, (position, data) in enumerate(zip(tags, data_values, strict=True)):
+            code: int = 0 if data.StatusCode is None else data.StatusCode.value
+            value: object = None
+            if code < _BAD:
+                value, code = self._value(position, data.Value, code, at, reasons)
+            else:
+                reasons[at] = _WORDS.get(code & _HIGH, _SAID)
+            source = judge(data.SourceTimestamp, now_ms)
+            if source is None and data.SourceTimestamp is not None:
+                doubted[at] = self._clock.shown(data.SourceTimestamp)
+            when = now_ms if source is None else source
+            if code and code & _OVERFLOW == _OVERFLOW:
+                self._overflowed(position, when)
+            if last[position] is None:
+                self.first[position] = when
+            last[position] = when
+            values.append(value)
+            status.append(code)
+            sources.append(source)
+        return Answer(
+            tags=tags,
+            values=values,
+            ts=now_ms,
+            status=status if any(status) else 0,
+            src=sources if any(source is not None for source in sources) else None,
+            reason=reasons or None,
+            doubted=[doubted.get(at) for at in range(len(tags))] if doubted else None,
+        )
+
+    def history(self, position: int, data_values: Sequence[Any], now_ms: int, after: int, before: int) -> Answer | None:
+        """Values out of the history of a tag, those between `after` and `before`, both excluded; None without any."""
+        last = self._last[position]
+        inside = []
+        for data in data_values:
+            source = self._clock.judge(data.SourceTimestamp, now_ms)
+            if source is not None and after < source < before:
+                inside.append(data)
+        answer = self.answer((position,) * len(inside), inside, now_ms) if inside else None
+        self._last[position] = last
+        return answer
+
+    def _overflowed(self, position: int, when: int) -> None:
+        """Values between the last one of this tag and this one were lost in the server's queue."""
+        self.overflows += 1
+        before = self._last[position]
+        if before is not None:  # else it says nothing about what this connection has seen
+            self._losses.append(Loss(min(before, when), when, _OVERFLOWED, (position,)))
+
+    def _value(self, position: int, variant: Any, code: int, at: int, reasons: dict[int, str]) -> tuple[object, int]:
+        if variant is None:
+            return None, code
+        value = variant.Value
+        if variant.VariantType is not self._kinds[position] or bool(variant.is_array) is not self._arrays[position]:
+            self._learn(position, variant)
+        convert = self._converters[position]
+        if convert is None:
+            return value, code
+        try:
+            return convert(value), code
+        except DoubtfulError as doubtful:
+            reasons[at] = str(doubtful)
+            return doubtful.value, max(code, UNCERTAIN)  # a good one with a word beside it is no less doubtful
+        except BadPartError as bad:
+            reasons[at] = str(bad)
+            return None, bad.status
+        except IgnoredError as ignored:
+            reasons[at] = str(ignored)
+            return None, BAD_INDEX_RANGE_INVALID
+        except UnsupportedError as unsupported:
+            self.unsupported.add(position)
+            reasons[at] = str(unsupported)
+            return None, BAD_DATA_ENCODING_UNSUPPORTED
+        except Exception as error:  # noqa: BLE001  # whatever a server sends, it costs this one value only
+            reasons[at] = f"value cannot be understood: {error!r}"[:200]
+            return None, BAD_DECODING_ERROR
+
+    def _learn(self, position: int, variant: Any) -> None:
+        kind, is_array = variant.VariantType.value, bool(variant.is_array)
+        self._kinds[position], self._arrays[position] = variant.VariantType, is_array
+        how = converter(kind, is_array, self._structure)
+        part = self._parts.get(position)
+        if part is not None:
+            how, is_array = within(part, how), is_array and not part.single
+        self._converters[position] = how
+        name = type_name(kind, is_array)
+        if name is not None and self._names.get(position) != name:
+            self._names[position] = self._news[position] = name

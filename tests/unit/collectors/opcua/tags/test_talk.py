@@ -1,0 +1,505 @@
+"""Reader and publishing against scripted services: the faults no server at hand can be made to show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+from asyncua import ua as library
+
+from agent.collectors.common.limits import ChunkLimit
+from agent.collectors.opcua.address.nodeid import NodeAddress
+from agent.collectors.opcua.config import OpcUaConfig
+from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.plan import Filter, Point, Rhythm
+from agent.collectors.opcua.services import Monitored, Node, Notification, Services, Subscribed
+from agent.collectors.opcua.tags.monitoring import Monitoring
+from agent.collectors.opcua.tags.publishing import Publishing
+from agent.collectors.opcua.tags.reader import Reader
+from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable, translate
+from agent.collectors.opcua.values.decode import Decoder
+from agent.collectors.opcua.values.times import SourceClock
+from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
+from agent.core.flow import Answer, Loss
+from agent.core.quality import name_of, number_of
+from agent.testing.clock import ManualClock
+
+ua: Any = library
+TAGS = 8
+
+
+def good(value: object) -> Any:
+    return ua.DataValue(ua.Variant(value))
+
+
+class Script:
+    """Services as told: node ids are plain numbers, the value of a node is its number."""
+
+    def __init__(self) -> None:
+        self.most = TAGS
+        self.poison: set[int] = set()
+        self.asked: list[int] = []
+        self.publishes: asyncio.Queue[Notification | Exception] = asyncio.Queue()
+        self.acknowledged: list[tuple[int, int]] = []
+        self.forgotten: list[tuple[int, int]] = []
+        self.codes: dict[int, int] = {}
+        self.most_items = TAGS
+        self.plain: set[int] = set()  # positions that take no filter
+        self.monitors: dict[int, int] = {}
+        self.most_subscriptions = 9
+        self.lowered: list[int] = []
+        self.kept: dict[int, Notification] = {}  # for Republish
+
+    def question(self, node: Node) -> Any:
+        return node.node_id
+
+    async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
+        self.asked.append(len(nodes))
+        if len(nodes) > self.most:
+            raise TooLarge(number_of("BadTooManyOperations"), "reading")
+        if self.poison & set(nodes):
+            raise Undecodable("rubbish")
+        return [good(node) for node in nodes]
+
+    async def subscribe(self, wanted: Rhythm) -> Subscribed:
+        if not self.most_subscriptions:
+            raise Refused(number_of("BadTooManySubscriptions"), "creating a subscription")
+        self.most_subscriptions -= 1
+        return Subscribed(7, wanted.interval_ms, wanted.keep_alive, wanted.lifetime)
+
+    async def lower(self, _subscription: int, _wanted: Rhythm, most: int) -> None:
+        self.lowered.append(most)
+
+    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[Monitored]:
+        self.asked.append(len(nodes))
+        if len(nodes) > self.most_items:
+            raise TooLarge(number_of("BadTooManyMonitoredItems"), "monitoring")
+        self.most_items -= len(nodes)
+        return [self._made(node.point) for node in nodes]
+
+    def _made(self, point: Point) -> Monitored:
+        refused = number_of("BadFilterNotAllowed") if point.filter and point.position in self.plain else 0
+        code = self.codes.get(point.position, 0) or refused
+        if not code:
+            self.monitors[100 + point.position] = point.position
+        return Monitored(code, 100 + point.position, point.sampling_ms, 1)
+
+    async def monitored(self, _subscription: int) -> dict[int, int] | None:
+        return self.monitors
+
+    async def forget(self, subscription: int, items: Sequence[int]) -> None:
+        self.forgotten += [(subscription, item) for item in items]
+
+    async def publish(self, acknowledge: Sequence[tuple[int, int]]) -> Notification:
+        self.acknowledged += acknowledge
+        step = await self.publishes.get()
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def republish(self, _subscription: int, sequence: int) -> Notification:
+        if sequence not in self.kept:
+            raise Refused(number_of("BadMessageNotAvailable"), "asking again")
+        return self.kept[sequence]
+
+
+class Desk:
+    """The parts of a conversation around the script."""
+
+    def __init__(self) -> None:
+        self.script = Script()
+        self.clock = ManualClock()
+        services = cast("Services", self.script)
+        decoder = Decoder(TAGS, SourceClock())
+        self.limit = ChunkLimit(0)
+        self.inbox = Inbox(self.clock, lambda: None, most=4)
+        self.broken: list[tuple[Point, int, str]] = []
+        self.lost: list[Loss] = []
+        self.reader = Reader(services, decoder, self.limit, self.clock, "dev")
+        made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
+        plan = made.plan("dev", "test")
+        self.items = Monitoring(services, self.limit, "dev")
+        self.publishing = Publishing(
+            services, self.reader, decoder, self.inbox, self.items, self.clock, plan, self.broken.extend
+        )
+
+    async def read(self, *positions: int) -> list[Answer]:
+        answers: list[Answer] = []
+        await self.reader.read(self.reader.layout(nodes(*positions)), answers.append)
+        return answers
+
+    async def heard(self) -> list[list[object]]:
+        """Values of the next sample, answer by answer."""
+        sample = await anext(self.inbox)
+        self.lost += sample.losses
+        return [list(answer.values) for answer in sample.answers]
+
+
+def nodes(*positions: int) -> list[Node]:
+    return [
+        Node(Point(position, f"tag{position}", NodeAddress(0, position), 100.0, 2), cast("Any", position))
+        for position in positions
+    ]
+
+
+def change(sequence: int, *handles: int, subscription: int = 7) -> Notification:
+    return Notification(subscription, sequence, handles, [good(handle) for handle in handles], empty=False)
+
+
+def keep_alive(sequence: int) -> Notification:
+    return Notification(7, sequence, (), [])
+
+
+async def publishing(desk: Desk, check: Callable[[], Awaitable[None]]) -> None:
+    """Run one publisher while `check` looks on; its error passes."""
+
+    async def work() -> None:
+        try:
+            await desk.publishing.publish()
+        except AgentError as error:
+            desk.inbox.fail(error)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work())
+        try:
+            await check()
+        finally:
+            task.cancel()
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+async def test_too_large_reads_are_halved_until_they_fit() -> None:
+    """Every tag is read, in order, and the size that fits is kept for the next cycle."""
+    desk = Desk()
+    desk.script.most = 3
+    answers = await desk.read(*range(8))
+    assert [value for answer in answers for value in answer.values] == list(range(8))
+    assert desk.script.asked == [8, 4, 2, 2, 2, 2]
+    assert desk.limit.size == 2
+
+
+async def test_a_single_node_that_is_too_large_is_bad() -> None:
+    """Halving ends; the others are read."""
+    desk = Desk()
+    desk.script.most = 0
+    answers = await desk.read(0, 1)
+    assert [name_of(cast("int", answer.status)) for answer in answers] == ["BadTooManyOperations"] * 2
+
+
+async def test_the_undecodable_tag_is_found_and_stays_alone() -> None:
+    """Its neighbours are good; the layout is kept, so that the search is not repeated every cycle."""
+    desk = Desk()
+    desk.script.poison = {5}
+    chunks = desk.reader.layout(nodes(*range(8)))
+    for _ in range(2):
+        answers: list[Answer] = []
+        desk.script.asked.clear()
+        await desk.reader.read(chunks, answers.append)
+        bad = [answer for answer in answers if answer.status]
+        assert [(answer.tags, name_of(cast("int", answer.status))) for answer in bad] == [((5,), "BadDecodingError")]
+        found = {value for answer in answers for value in answer.values}
+        assert found == {0, 1, 2, 3, 4, None, 6, 7}
+    assert sum(desk.script.asked) == 8
+
+
+# --- monitoring -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_is_full_gets_as_many_items_as_it_takes() -> None:
+    """The rest is refused at once, not asked for one by one, and the size of requests is not to blame."""
+    desk = Desk()
+    desk.script.most_items = 3
+    made = await desk.publishing.create(1.0)
+    refused = await desk.items.monitor(made, nodes(*range(8)))
+    assert sorted(made.items) == [0, 1, 2]
+    assert [(point.position, name_of(code)) for point, code in refused] == [
+        (position, "BadTooManyMonitoredItems") for position in range(3, 8)
+    ]
+    assert len(desk.script.asked) < 8
+    assert desk.limit.size == 500
+
+
+async def test_a_refused_filter_costs_the_filter_only() -> None:
+    """The node is monitored without it, and not asked with it again; the others keep theirs."""
+    desk = Desk()
+    desk.script.plain = {1}
+    made = await desk.publishing.create(1.0)
+    some = [node._replace(point=node.point._replace(filter=Filter(1, 0.5, 1))) for node in nodes(0, 1)]
+    assert await desk.items.monitor(made, some) == []
+    assert [made.nodes[at].point.filter for at in (0, 1)] == [Filter(1, 0.5, 1), some[1].point.filter]
+    assert desk.script.asked == [2, 1]
+    await desk.items.monitor(made, some)
+    assert desk.script.asked == [2, 1, 2]
+    assert desk.items.facts()["unfiltered"] == 1
+
+
+async def test_an_audit_finds_what_the_server_forgot_and_what_it_has_too_much() -> None:
+    """Items it monitors no longer come back to be asked for; those nobody wants are deleted."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 1, 2))
+    assert desk.items.facts()["revised"] == 3, "it keeps one value where two were asked for"
+    assert await desk.items.audit([made]) == []
+    del desk.script.monitors[101]
+    desk.script.monitors[300] = 5
+    assert [point.position for point in await desk.items.audit([made])] == [1]
+    assert sorted(made.items) == [0, 2]
+    assert desk.script.forgotten == [(7, 300)]
+
+
+async def test_intervals_share_where_the_server_has_too_few_subscriptions() -> None:
+    """The faster ones get their own; slower tags ride along. Without any it is an error."""
+    desk = Desk()
+    desk.script.most_subscriptions = 1
+    slow, fast, slower = await desk.publishing.create_all([2.0, 0.5, 10.0])
+    assert slow is fast is slower
+    assert fast.server.interval_ms == 500
+    with pytest.raises(Refused, match="BadTooManySubscriptions"):
+        await desk.publishing.create_all([1.0])
+
+
+async def test_a_notification_too_large_for_the_server_is_made_smaller() -> None:
+    """Publish answered BadResponseTooLarge: fewer values in each, and publishing goes on."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(TooLarge(number_of("BadResponseTooLarge"), "publishing"))
+    desk.script.publishes.put_nowait(change(1, 2))
+
+    async def check() -> None:
+        await desk.clock.advance(1)
+        assert await desk.heard() == [[2]]
+        assert desk.script.lowered == [500]
+
+    await publishing(desk, check)
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+async def test_notifications_arrive_acknowledged_and_with_the_same_tuple() -> None:
+    """A recurring set of tags is the same object; each notification is acknowledged with the next request."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    for sequence in (1, 2):
+        desk.script.publishes.put_nowait(change(sequence, 0, 1))
+
+    async def check() -> None:
+        await desk.inbox._ready.wait()
+        await asyncio.sleep(0)
+        first, second = (await anext(desk.inbox)).answers
+        assert first.tags is second.tags
+        await desk.clock.advance(0)
+        assert desk.script.acknowledged == [(7, 1), (7, 2)]
+
+    await publishing(desk, check)
+
+
+@pytest.mark.parametrize(
+    "sequences",
+    [(1, 2, 3), (5, 6, 7), (0xFFFFFFFE, 0xFFFFFFFF, 1), (3, 3, 4)],
+    ids=["from one", "from anywhere", "around the end", "repeated"],
+)
+async def test_numbers_in_a_row_are_no_gap(sequences: tuple[int, ...]) -> None:
+    """Sequence numbers start anywhere, skip zero, and may be repeated by a republish."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    assert [made.follow(change(sequence, 0)) for sequence in sequences] == [0, 0, 0]
+
+
+async def test_a_lost_notification_is_asked_for_again() -> None:
+    """What the server still has comes in its place, in order, and nothing is declared."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.kept = {2: change(2, 1), 3: change(3, 2)}
+    for sequence in (1, 4):
+        desk.script.publishes.put_nowait(change(sequence, sequence))
+
+    async def check() -> None:
+        sample = await anext(desk.inbox)
+        assert [list(answer.values) for answer in sample.answers] == [[1], [1], [2], [4]]
+        assert not sample.losses
+        await desk.clock.advance(1)
+        assert desk.script.acknowledged == [(7, 1), (7, 2), (7, 3), (7, 4)]
+
+    await publishing(desk, check)
+
+
+async def test_a_notification_lost_for_good_is_declared_and_its_tags_are_read() -> None:
+    """Values the server sent and we never saw are not passed over in silence; the connection goes on."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 2))
+    desk.script.kept = {2: change(2, 2)}
+    desk.script.publishes.put_nowait(change(1, 0))
+
+    async def check() -> None:
+        assert await desk.heard() == [[0]]
+        before = desk.clock.now_ms()
+        await desk.clock.advance(5)
+        desk.script.publishes.put_nowait(change(4, 0))
+        sample = await anext(desk.inbox)
+        assert [(list(answer.tags), list(answer.values)) for answer in sample.answers] == [
+            ([2], [2]),
+            ([0], [0]),
+            ([0, 2], [0, 2]),
+        ]
+        (loss,) = sample.losses
+        assert (loss.from_ts, loss.to_ts, loss.tags) == (before, before + 5000, (0, 2))
+        assert "1 notifications" in loss.reason
+
+    await publishing(desk, check)
+
+
+async def test_keep_alives_may_be_counted_by_odd_servers() -> None:
+    """A keep-alive has the next number and uses none; servers that count it are not taken for losing data."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    assert [made.follow(step) for step in (change(1, 0), keep_alive(2), change(3, 0), change(4, 0))] == [0] * 4
+    assert made.follow(change(6, 0)) == 1
+
+
+async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
+    """What it held is not known: all tags are said anew; the one that cannot be decoded is monitored no longer."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 1, 2))
+    desk.script.poison = {1}
+    desk.script.publishes.put_nowait(Undecodable("rubbish"))
+    desk.script.publishes.put_nowait(change(9, 2))
+
+    async def check() -> None:
+        await desk.inbox._ready.wait()
+        await asyncio.sleep(0)
+        values = await desk.heard()
+        assert values[:2] == [[0], [2]]
+        assert [(point.position, name_of(code)) for point, code, _ in desk.broken] == [(1, "BadDecodingError")]
+        assert desk.script.forgotten == [(7, 101)], "it would break the next notification too"
+        assert [loss.reason for loss in desk.lost] == ["a notification could not be decoded"]
+
+    await publishing(desk, check)
+
+
+async def test_a_subscription_the_server_gives_up_ends_the_connection() -> None:
+    """StatusChangeNotification: its lifetime ran out, or somebody else took it."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(Notification(7, 1, (), [], ended=number_of("BadTimeout"), empty=False))
+
+    async def check() -> None:
+        with pytest.raises(ConnectionLost, match="BadTimeout"):
+            await anext(desk.inbox)
+
+    await publishing(desk, check)
+
+
+async def test_strange_notifications_are_harmless() -> None:
+    """Unknown subscriptions and client handles are passed over; what belongs to us is taken."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(change(1, 0, subscription=99))
+    desk.script.publishes.put_nowait(change(1, 4_000_000_000, 3))
+
+    async def check() -> None:
+        assert await desk.heard() == [[3]]
+
+    await publishing(desk, check)
+
+
+async def test_a_server_with_few_publish_requests_gets_fewer() -> None:
+    """BadTooManyPublishRequests ends one publisher, never the last; a timeout of the server is tried again."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    too_many = number_of("BadTooManyPublishRequests")
+    async with asyncio.TaskGroup() as group:
+        publishers = [group.create_task(desk.publishing.publish()) for _ in range(2)]
+        await asyncio.sleep(0)
+        desk.script.publishes.put_nowait(Refused(too_many, "publishing"))
+        await asyncio.wait(publishers, return_when=asyncio.FIRST_COMPLETED)
+        assert sum(task.done() for task in publishers) == 1
+        desk.script.publishes.put_nowait(Refused(too_many, "publishing"))
+        desk.script.publishes.put_nowait(change(1, 2))
+        await desk.clock.advance(1.1)
+        assert await desk.heard() == [[2]]
+        for task in publishers:
+            task.cancel()
+
+
+async def test_nothing_is_asked_for_while_the_inbox_is_full() -> None:
+    """Back-pressure reaches the server, which marks what overflows there; silence then is not its fault."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    for sequence in range(1, 9):
+        desk.script.publishes.put_nowait(change(sequence, 0, 1, 2))
+
+    async def check() -> None:
+        await desk.clock.advance(3600)
+        assert desk.script.publishes.qsize() == 6
+        assert desk.inbox.full
+        assert len(await desk.heard()) == 2
+        await desk.clock.advance(0)
+        assert made.heard == desk.clock.monotonic()
+
+    await publishing(desk, check)
+
+
+async def test_silence_is_measured_against_what_the_server_promised() -> None:
+    """Nothing for one and a half keep-alives plus the timeout: publishing stopped."""
+    desk = Desk()
+    made = await desk.publishing.create(2.0)  # keep-alive 10 s
+    assert made.allowed == 16.0
+    async with asyncio.TaskGroup() as group:
+
+        async def watch() -> str:
+            with pytest.raises(ConnectionLost) as caught:
+                await desk.publishing.watch()
+            return str(caught.value)
+
+        task = group.create_task(watch())
+        await desk.clock.advance(10)
+        made.heard = desk.clock.monotonic()
+        await desk.clock.advance(15.9)
+        assert not task.done()
+        await desk.clock.advance(0.2)
+        assert await task == "publishing stopped"
+
+
+# --- errors of the library --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), ConnectionLost, "Connection refused"),
+        (TimeoutError(), ConnectionLost, "no answer in time"),
+        (ConnectionError("connection lost"), ConnectionLost, "connection lost"),
+        (ua.uaerrors.BadSessionIdInvalid(), ConnectionLost, "BadSessionIdInvalid"),
+        (ua.uaerrors.BadTooManyOperations(), TooLarge, "BadTooManyOperations"),
+        (ua.uaerrors.BadEncodingLimitsExceeded(), TooLarge, "BadEncodingLimitsExceeded"),
+        (ua.uaerrors.BadResponseTooLarge(), TooLarge, "BadResponseTooLarge"),
+        (ua.uaerrors.BadTooManySessions(), TransientError, "BadTooManySessions"),
+        (ua.uaerrors.BadCertificateUntrusted(), TransientError, "BadCertificateUntrusted.*trust the agent"),
+        (ua.uaerrors.BadSecurityChecksFailed(), TransientError, "trust the agent"),
+        (ua.uaerrors.BadCertificateTimeInvalid(), TransientError, "compare the two clocks"),
+        (ua.uaerrors.BadCertificateUriInvalid(), TransientError, "application URI"),
+        (ua.uaerrors.BadInvalidTimestamp(), TransientError, "the clocks of the server and this machine"),
+        (ua.uaerrors.BadTcpEndpointUrlInvalid(), PermanentError, "endpoint_url"),
+        (ua.uaerrors.BadSecurityPolicyRejected(), PermanentError, "BadSecurityPolicyRejected"),
+        (ua.UaStatusCodeError(0x80990000), Refused, "BadConditionDisabled|Bad0x80990000"),
+        (ValueError("bytes"), Undecodable, "cannot be decoded"),
+    ],
+)
+def test_errors_are_named_by_what_to_do(error: Exception, kind: type[AgentError], words: str) -> None:
+    """Each error of the library becomes one of ours, with words for an operator."""
+    with pytest.raises(kind, match=words):
+        raise translate(error, "doing", retry_after=5.0)
+
+
+def test_a_right_the_user_lacks_costs_the_session_or_one_request() -> None:
+    """While the session is made it is a matter for people; later it concerns what was asked for."""
+    denied = ua.uaerrors.BadUserAccessDenied()
+    assert isinstance(translate(denied, "connecting", retry_after=5.0), PermanentError)
+    assert isinstance(translate(denied, "reading"), Refused)
