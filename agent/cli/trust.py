@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agent.cli.mistakes import report
 from agent.collectors.opcua.trust.certificates import application_uri, read_certificates
-from agent.collectors.opcua.trust.trustlist import Entry, TrustList
+from agent.collectors.opcua.trust.trustlist import TrustEntry, TrustList
 from agent.config.loader import load
 from agent.core.errors import ConfigError, PermanentError
 
@@ -57,7 +57,7 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
     return 0
 
 
-def _named(entries: list[Entry], what: str) -> Entry | str:
+def _named(entries: list[TrustEntry], what: str) -> TrustEntry | str:
     """The one that is meant, or why there is none. A device means what it showed last."""
     for entry in entries:
         if entry.device == what:
@@ -82,7 +82,7 @@ def _list(shelf: TrustList, pki: Path, console: Console) -> None:
         else:
             name = certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - the standard's thumbprint
             console.print("own: servers have to trust this one", markup=False)
-            console.print(_about(Entry(name, certificate, own)))
+            console.print(_about(TrustEntry(name, certificate, own)))
     for state in ("trusted", "rejected"):
         entries = shelf.entries(state)
         console.print(f"{state}: {len(entries) or 'none'}", markup=False)
@@ -90,7 +90,7 @@ def _list(shelf: TrustList, pki: Path, console: Console) -> None:
             console.print(_about(entry))
 
 
-def _about(entry: Entry) -> Table:
+def _about(entry: TrustEntry) -> Table:
     certificate: x509.Certificate = entry.certificate
     over = certificate.not_valid_after_utc < dt.datetime.now(dt.UTC)
     lines = {

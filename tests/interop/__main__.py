@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import ConnectionPace
 from agent.core.errors import AgentError
 from agent.telemetry.logging import configure
 from agent.testing.context import SimpleContext
@@ -108,7 +108,9 @@ async def many(server: Foreign, folder: Path, nodes: int, seconds: float, mode: 
     tags = {f"t{number}": {"node": f"{server.node}{number}", "sampling_interval": "0ms"} for number in range(nodes)}
     began = time.monotonic()
     cpu = time.process_time()
-    async with inside(server.url, folder, tags=tags, mode=mode, interval="1s", timeout="20s", pace=Pace()) as notebook:
+    async with inside(
+        server.url, folder, tags=tags, mode=mode, interval="1s", timeout="20s", pace=ConnectionPace()
+    ) as notebook:
         notebook._names = list(tags)
         notebook.said = {name: [] for name in tags}
         await notebook.heard()

@@ -20,7 +20,7 @@ from agent.collectors.common.polling import poll_groups
 from agent.collectors.opcua.connect.reverse import ReverseSettings
 from agent.collectors.opcua.connect.url import check_url
 from agent.collectors.opcua.connect.ways import ways_to
-from agent.collectors.opcua.plan import DevicePlan, Pace, Point
+from agent.collectors.opcua.plan import ConnectionPace, DevicePlan, NodePoint
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.trust.security import SecuritySettings, access_of, check_access, check_user
 from agent.collectors.opcua.values.times import format_utc_offset, parse_utc_offset
@@ -30,7 +30,7 @@ from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
 from agent.settings.values import FilePath, Interval, Secret, is_loopback
 
-_PACE = Pace()
+_PACE = ConnectionPace()
 
 
 class ClockSettings(Model):
@@ -158,7 +158,7 @@ class OpcUaConfig(DeviceConfig):
         return self.browse is not None
 
     @property
-    def points(self) -> dict[int, Point]:
+    def points(self) -> dict[int, NodePoint]:
         """The enabled tags by position."""
         return {
             position: tag.point(position, name, self.interval)
@@ -166,7 +166,7 @@ class OpcUaConfig(DeviceConfig):
             if tag.enabled
         }
 
-    def plan(self, device: str, agent: str, pace: Pace = _PACE) -> DevicePlan:
+    def plan(self, device: str, agent: str, pace: ConnectionPace = _PACE) -> DevicePlan:
         """All that a connection must know. Events follow the tags in the tag table.
 
         A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
@@ -196,7 +196,7 @@ class OpcUaConfig(DeviceConfig):
             pace=pace._replace(silence=min([pace.silence, *silences])),
         )
 
-    def build(self, name: str, context: BuildContext, pace: Pace = _PACE) -> Collector:
+    def build(self, name: str, context: BuildContext, pace: ConnectionPace = _PACE) -> Collector:
         """`pace`: the rhythms of its connections."""
         from agent.collectors.opcua.collector import OpcUaCollector
 

@@ -14,7 +14,7 @@ from typing import Any
 from agent.collectors.common.background import Background
 from agent.collectors.common.choice import elsewhere_next
 from agent.collectors.opcua.connect.channel import Times
-from agent.collectors.opcua.connect.session import Connection, connected
+from agent.collectors.opcua.connect.session import SessionConnection, connected
 from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.history.backfill import VALUES, Backfill
 from agent.collectors.opcua.history.history import History
@@ -22,13 +22,13 @@ from agent.collectors.opcua.history.keeping import Keeper, keeping
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, names_of
-from agent.collectors.opcua.server import Server
+from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.tags.events import Events
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.publishing import Publishing
-from agent.collectors.opcua.tags.reader import Reader
+from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.tags.selection import appeared, selected
 from agent.collectors.opcua.tags.settling import Settling
 from agent.collectors.opcua.trust.guard import Guard
@@ -60,7 +60,7 @@ async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guar
         ) as connection,
         Background() as background,
     ):
-        server = Server(Services(connection.session, plan.device), context.clock, plan.device)
+        server = ServerFacts(Services(connection.session, plan.device), context.clock, plan.device)
         await server.learn()
         past.heed(server.limits)
         explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
@@ -80,8 +80,8 @@ class Conversation:
     """The parts of one connection, put together."""
 
     def __init__(
-        self, plan: DevicePlan, context: BuildContext, past: Past, keeper: Keeper, connection: Connection,
-        background: Background, server: Server,
+        self, plan: DevicePlan, context: BuildContext, past: Past, keeper: Keeper, connection: SessionConnection,
+        background: Background, server: ServerFacts,
     ) -> None:  # fmt: skip
         self._plan, self._context, self._clock = plan, context, context.clock
         self._past = past
@@ -102,7 +102,7 @@ class Conversation:
         self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
         self.inbox = Inbox(context.clock, self._decoder.news)
         self._server = server
-        self._reader = Reader(self._services, self._decoder, self._reads, context.clock, plan.device)
+        self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._items = Monitoring(self._services, self._creates, plan.device)
         self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)

@@ -9,7 +9,7 @@ from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.translate import TooLarge, Undecodable, translated
+from agent.collectors.opcua.translate import AnswerUndecodable, TooLarge, translated
 from agent.core.errors import ConnectionLost
 from agent.core.quality import number_of
 from agent.telemetry import metrics
@@ -73,7 +73,7 @@ class Explorer:
                 raise
             limit.answered(len(piece))
             if len(results) != len(piece):
-                raise Undecodable(f"{len(results)} answers for {len(piece)} questions")
+                raise AnswerUndecodable(f"{len(results)} answers for {len(piece)} questions")
             found += results
         return found
 
@@ -101,7 +101,7 @@ class Explorer:
                 for at, page in pages.items():
                     found[at] += page.References or ()
                 more = {at: page.ContinuationPoint for at, page in pages.items() if page.ContinuationPoint}
-        raise Undecodable("browsing does not come to an end")
+        raise AnswerUndecodable("browsing does not come to an end")
 
     async def _apart(
         self, looks: Sequence[Look], results: Sequence[Any], found: list[list[ua.ReferenceDescription]]

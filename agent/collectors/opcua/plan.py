@@ -24,7 +24,7 @@ class Filter(NamedTuple):
     kind: int = 0  #: of deadband: 0 none, 1 absolute, 2 percent of the node's EURange
 
 
-class Point(NamedTuple):
+class NodePoint(NamedTuple):
     """One tag on the wire."""
 
     position: int  #: in the device's tag table; also its client handle
@@ -37,14 +37,14 @@ class Point(NamedTuple):
     discard_oldest: bool = True
     queue_given: bool = False  #: by the configuration: then it is what is asked for
 
-    def published(self, interval_ms: float) -> Point:
+    def published(self, interval_ms: float) -> NodePoint:
         """The same where the server publishes only every `interval_ms`: its queue holds what comes in between."""
         if self.queue_given:
             return self
         return self._replace(queue_size=max(self.queue_size, queue_for(self.sampling_ms, interval_ms)))
 
 
-class Pace(NamedTuple):
+class ConnectionPace(NamedTuple):
     """Rhythms of a connection, seconds. The defaults are for servers in plants; tests run faster."""
 
     silence: float = 10.0  #: a subscription without changes says so at least this often (or every 3 intervals)
@@ -67,7 +67,7 @@ class Rhythm(NamedTuple):
     lifetime: int  #: publishing intervals without a Publish request until it forgets the subscription
 
 
-def rhythm(interval: float, pace: Pace) -> Rhythm:
+def rhythm(interval: float, pace: ConnectionPace) -> Rhythm:
     """The subscription for tags of this interval (seconds).
 
     The first values come with the end of its first publishing interval, and silence is measured in such: a tag that is
@@ -135,12 +135,12 @@ class DevicePlan(NamedTuple):
     names: frozenset[str]  #: of the tag table
     selection: Selection | None
     size: int  #: of the tag table, disabled tags included
-    points: dict[int, Point]  #: the enabled tags by position
+    points: dict[int, NodePoint]  #: the enabled tags by position
     groups: list[PollGroup]  #: their intervals
-    pace: Pace
+    pace: ConnectionPace
 
 
-def names_of(points: Sequence[Point], most: int = 10) -> list[str]:
+def names_of(points: Sequence[NodePoint], most: int = 10) -> list[str]:
     """The first few names, for logs and notes."""
     names = [point.name for point in points[:most]]
     return [*names, f"and {len(points) - most} more"] if len(points) > most else names

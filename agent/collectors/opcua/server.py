@@ -22,7 +22,7 @@ from agent.collectors.opcua.services import (
     Services,
     node_id,
 )
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.values.times import epoch_ms, is_off
 from agent.core.clock import Clock
 from agent.telemetry import metrics
@@ -40,7 +40,7 @@ def _value(data: Any) -> Any:
     return None if data.Value is None else data.Value.Value
 
 
-class Server:
+class ServerFacts:
     """Asked on every connection anew: namespaces may stand in another order after a restart."""
 
     def __init__(self, services: Services, clock: Clock, device: str) -> None:
@@ -63,7 +63,7 @@ class Server:
         nodes = [node_id(address, 0) for address in asked]
         try:
             said = [_value(data) for data in await self._services.read(nodes, "reading the server's limits")]
-        except (Refused, Undecodable):
+        except (ServiceRefused, AnswerUndecodable):
             return
         numbers = [value if isinstance(value, int) else None for value in said[: len(limits)]]
         own_uri, *build = said[len(limits) :]
@@ -87,7 +87,7 @@ class Server:
             data = await self._services.read(
                 [node_id(each, 0) for each in (SERVER_STATE, CURRENT_TIME, SERVICE_LEVEL)], "reading the server's state"
             )
-        except (Refused, Undecodable):
+        except (ServiceRefused, AnswerUndecodable):
             return
         state, time, level = (_value(each) for each in data)
         self.service_level = level if isinstance(level, int) else None

@@ -10,8 +10,8 @@ from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
 from agent.collectors.opcua.address.nodeid import NodeAddress
-from agent.collectors.opcua.plan import Point, Rhythm
-from agent.collectors.opcua.translate import Refused, Undecodable, translated
+from agent.collectors.opcua.plan import NodePoint, Rhythm
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, translated
 from agent.collectors.opcua.values import exact
 from agent.collectors.opcua.values.times import NOT_BEFORE_MS, epoch_ms
 from agent.telemetry import metrics
@@ -33,10 +33,10 @@ _SERVER, _GET_MONITORED_ITEMS = ua.NodeId(2253), ua.NodeId(11492)  # type: ignor
 MOST_PER_NOTIFICATION = 1000  #: decoded in one go while nothing else runs
 
 
-class Node(NamedTuple):
+class ResolvedNode(NamedTuple):
     """A point as this connection knows it."""
 
-    point: Point
+    point: NodePoint
     node_id: ua.NodeId
 
 
@@ -88,12 +88,12 @@ class Services:
         self._session = session
         self._requests = metrics.REQUESTS.labels(device)
 
-    def question(self, node: Node) -> ua.ReadValueId:
+    def question(self, node: ResolvedNode) -> ua.ReadValueId:
         """What :meth:`read` takes; made once for all the times it is asked."""
         return _value_of(node)
 
     async def read(self, nodes: Sequence[ua.ReadValueId | ua.NodeId], doing: str = "reading") -> list[ua.DataValue]:
-        """Value and source timestamp of each node. Raises TooLarge, Undecodable, Refused or ConnectionLost."""
+        """Value and source timestamp of each node. Raises TooLarge, AnswerUndecodable, ServiceRefused or ConnectionLost."""
         request = ua.ReadParameters()
         request.MaxAge = 0
         request.TimestampsToReturn = ua.TimestampsToReturn.Source
@@ -105,7 +105,7 @@ class Services:
         with translated(doing):
             results = await self._session.read(request)
             if len(results or ()) != len(nodes):
-                raise Undecodable(f"{doing}: {len(results or ())} answers for {len(nodes)} nodes")
+                raise AnswerUndecodable(f"{doing}: {len(results or ())} answers for {len(nodes)} nodes")
         return results
 
     async def subscribe(self, wanted: Rhythm) -> Subscribed:
@@ -140,7 +140,7 @@ class Services:
         with translated("modifying a subscription"):
             await self._session.update_subscription(request)
 
-    async def monitor(self, subscription: int, nodes: Sequence[Node]) -> list[Monitored]:
+    async def monitor(self, subscription: int, nodes: Sequence[ResolvedNode]) -> list[Monitored]:
         """CreateMonitoredItems, one for each node. Source times only: the library misreads the others."""
         request = ua.CreateMonitoredItemsParameters()
         request.SubscriptionId = subscription
@@ -150,7 +150,7 @@ class Services:
         with translated("creating monitored items"):
             results = await self._session.create_monitored_items(request)
             if len(results or ()) != len(nodes):
-                raise Undecodable(f"{len(results or ())} answers for {len(nodes)} monitored items")
+                raise AnswerUndecodable(f"{len(results or ())} answers for {len(nodes)} monitored items")
         return [
             Monitored(
                 0 if result.StatusCode is None else int(result.StatusCode.value),
@@ -173,7 +173,7 @@ class Services:
         try:
             with translated("asking what is monitored"):
                 results = await self._session.call([request])
-        except Refused:
+        except ServiceRefused:
             return None
         if not results or results[0].StatusCode.value >= 0x40000000 or len(results[0].OutputArguments or ()) < 2:
             return None
@@ -199,7 +199,7 @@ class Services:
             return _notification(response.Parameters.SubscriptionId, response.Parameters.NotificationMessage)
 
     async def republish(self, subscription: int, sequence: int) -> Notification:
-        """Republish: a notification sent before. Raises Refused where the server does not have it any more."""
+        """Republish: a notification sent before. Raises ServiceRefused where the server does not have it any more."""
         self._requests.inc()
         with translated("asking for a notification again"):
             return _notification(subscription, await self._session.republish(subscription, sequence))
@@ -209,14 +209,14 @@ async def _nobody(_result: ua.PublishResult) -> None:
     """Callback the library wants; its publish loop never runs."""
 
 
-def _value_of(node: Node) -> ua.ReadValueId:
+def _value_of(node: ResolvedNode) -> ua.ReadValueId:
     asked = ua.ReadValueId(NodeId=node.node_id, AttributeId=AttributeIds.Value)
     if node.point.index_range is not None:
         asked.IndexRange = node.point.index_range.text
     return asked
 
 
-def _item(node: Node) -> ua.MonitoredItemCreateRequest:
+def _item(node: ResolvedNode) -> ua.MonitoredItemCreateRequest:
     parameters = ua.MonitoringParameters()
     parameters.ClientHandle = node.point.position
     parameters.SamplingInterval = node.point.sampling_ms

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.address.paths import BrowsePath, parse_path
-from agent.collectors.opcua.plan import Filter, Notifier, Point, Selection, sampling_of
+from agent.collectors.opcua.plan import Filter, NodePoint, Notifier, Selection, sampling_of
 from agent.collectors.opcua.values.indexrange import parse_index_range
 from agent.settings.model import Model
 from agent.settings.tags import TagBase
@@ -79,11 +79,11 @@ class OpcUaTag(TagBase):
             return Filter(trigger, self.server_deadband, 1)
         return Filter(trigger) if trigger != 1 else None
 
-    def point(self, position: int, name: str, default_interval: float) -> Point:
+    def point(self, position: int, name: str, default_interval: float) -> NodePoint:
         """The tag on the wire. `default_interval`: of the device, seconds."""
         interval = default_interval if self.interval in {None, "once"} else self.interval
         sampling, queue = sampling_of(float(interval or default_interval), self.sampling_interval, self.queue_size)
-        return Point(
+        return NodePoint(
             position,
             name,
             self.address,

@@ -59,7 +59,7 @@ _HINTS = {
 _TRUST_AGAIN = 30.0  #: seconds until a server that does not trust us is asked again: somebody may have told it to
 
 
-class Refused(TransientError):
+class ServiceRefused(TransientError):
     """The server answered a service with a bad status that concerns this request only."""
 
     def __init__(self, code: int, doing: str) -> None:
@@ -67,11 +67,11 @@ class Refused(TransientError):
         self.code = code
 
 
-class TooLarge(Refused):
+class TooLarge(ServiceRefused):
     """The server does not take requests (or cannot give answers) of this size: ask for less."""
 
 
-class Undecodable(TransientError):
+class AnswerUndecodable(TransientError):
     """The server's answer could not be decoded; the connection stands."""
 
 
@@ -89,7 +89,7 @@ def translate(error: BaseException, doing: str, *, retry_after: float | None = N
         return ConnectionLost(f"{doing}: no answer in time")
     if isinstance(error, OSError):
         return ConnectionLost(f"{doing}: {error.strerror or str(error) or type(error).__name__}")
-    return Undecodable(f"{doing}: the answer cannot be decoded ({type(error).__name__}: {error})"[:300])
+    return AnswerUndecodable(f"{doing}: the answer cannot be decoded ({type(error).__name__}: {error})"[:300])
 
 
 def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
@@ -107,7 +107,7 @@ def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
         return PermanentError(said, "write endpoint_url: with the name the server has for itself")
     if name in _REFUSED and not (name == "BadUserAccessDenied" and retry_after is None):
         return PermanentError(said, "see the server's users and its security settings")
-    return Refused(code, doing)
+    return ServiceRefused(code, doing)
 
 
 @contextmanager

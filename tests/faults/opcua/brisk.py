@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from agent.cli import main
 from agent.collectors.opcua import collector
 from agent.collectors.opcua.connect.ways import Way
-from agent.collectors.opcua.plan import DevicePlan, Pace
+from agent.collectors.opcua.plan import ConnectionPace, DevicePlan
 from agent.collectors.opcua.trust.security import Access
 from agent.core.ports import BuildContext
 
-PACE = Pace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1.0, history=0.2, close=1.0)
+PACE = ConnectionPace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1.0, history=0.2, close=1.0)
 
 
 class BriskCollector(collector.OpcUaCollector):

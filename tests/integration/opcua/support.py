@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import ConnectionPace
 from agent.core.flow import Loss, Sample
 from agent.testing.context import SimpleContext
 
-BRISK = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0)
+BRISK = ConnectionPace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0)
 
 
 class Notebook:
@@ -82,7 +82,9 @@ def config(url: str | None, tags: dict[str, Any], **more: Any) -> OpcUaConfig:
 
 
 @asynccontextmanager
-async def collecting(url: str, tags: dict[str, Any], *, pace: Pace = BRISK, **more: Any) -> AsyncIterator[Notebook]:
+async def collecting(
+    url: str, tags: dict[str, Any], *, pace: ConnectionPace = BRISK, **more: Any
+) -> AsyncIterator[Notebook]:
     """A collector that is open."""
     made = config(url, tags, **more)
     context = SimpleContext()

@@ -11,7 +11,7 @@ import structlog
 from asyncua import ua as library
 
 from agent.collectors.opcua.history.history import History
-from agent.collectors.opcua.translate import Undecodable
+from agent.collectors.opcua.translate import AnswerUndecodable
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Sample
 from agent.core.ports import Collector
@@ -241,7 +241,7 @@ async def test_history_that_cannot_be_decoded_costs_one_tag(keeper: Plant, monke
 
     async def poisoned(history: History, request: Any) -> Any:
         if any(node.NodeId.Identifier == "b" for node in request.NodesToRead):
-            raise Undecodable("rubbish")
+            raise AnswerUndecodable("rubbish")
         return await read(history, request)
 
     monkeypatch.setattr(History, "_read", poisoned)

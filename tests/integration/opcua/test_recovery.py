@@ -10,7 +10,7 @@ import psutil
 import pytest
 from asyncua import ua
 
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import ConnectionPace
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
@@ -63,7 +63,7 @@ async def test_a_server_that_goes_is_lost_at_once(hall: Hall, mode: str) -> None
     """A stopped server is a lost connection, also for a poller whose next cycle is hours away."""
     plant = await hall.plant()
     await plant.do(plant.add("a", 1))
-    lazy = Pace(pulse=3600.0)
+    lazy = ConnectionPace(pulse=3600.0)
     async with collecting(plant.url, TAGS, mode=mode, pace=lazy, interval="1h" if mode == "poll" else "1s") as notebook:
         await notebook.heard()
         await hall.stop(plant)

@@ -6,7 +6,7 @@ import pytest
 from asyncua import ua
 
 from agent.collectors.opcua import plan
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import ConnectionPace
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, said
@@ -86,7 +86,7 @@ async def test_a_server_that_revises_the_rhythm_is_believed(shared: Plant, monke
 
     monkeypatch.setattr(service, "create_subscription", revising)
     await shared.do(shared.add("patient", 1))
-    impatient = Pace(silence=0.05, pulse=5.0, again=5.0)
+    impatient = ConnectionPace(silence=0.05, pulse=5.0, again=5.0)
     async with collecting(
         shared.url, {"patient": f"nsu={URN};s=patient"}, pace=impatient, timeout="500ms", interval="50ms"
     ) as notebook:
@@ -184,7 +184,7 @@ async def test_the_server_leaves_out_small_changes_where_it_is_asked_to(shared: 
         "percent": {"node": f"nsu={URN};s=calm", "server_deadband": {"percent": 10}, "queue_size": 50},
         "text": {"node": f"nsu={URN};s=text", "trigger": "timestamp"},
     }
-    quick = Pace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0, audit=0.05)
+    quick = ConnectionPace(silence=0.5, pulse=0.5, again=0.1, session=30.0, close=1.0, audit=0.05)
     async with collecting(shared.url, tags, pace=quick) as notebook:
         await notebook.heard()
         await shared.do(shared.put("calm", said(1.5), said(3.0), said(3.1), said(5.0)))

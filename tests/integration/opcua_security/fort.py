@@ -15,7 +15,7 @@ from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
 
 from agent.collectors.opcua.collector import OpcUaCollector
-from agent.collectors.opcua.plan import Pace
+from agent.collectors.opcua.plan import ConnectionPace
 from agent.core.clock import Clock
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
@@ -106,7 +106,7 @@ def trusting(pki: Path, pair: Pair) -> Path:
 
 
 def collector(
-    url: str, data_dir: Path, *, pace: Pace = BRISK, clock: Clock | None = None, **more: Any
+    url: str, data_dir: Path, *, pace: ConnectionPace = BRISK, clock: Clock | None = None, **more: Any
 ) -> OpcUaCollector:
     """A collector for tag `a`. The agent is called `gw-01`."""
     more = {"tags": TAGS, **more}

@@ -34,7 +34,7 @@ _POLICIES: dict[str, Any] = {  # the library's crypto has no annotations
 }
 
 
-class Connection:
+class SessionConnection:
     """A connected client and its session."""
 
     def __init__(self, client: Client, session: UaSession) -> None:
@@ -64,7 +64,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIterator[Connection]:
+async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIterator[SessionConnection]:
     """A session, activated. Entering raises ConnectionLost, TransientError or PermanentError.
 
     The server is who the guard admits, before it learns who we are; `name`: of the session, for people there.
@@ -86,7 +86,7 @@ async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIte
             await client.uaclient.activate_session(login.activation(created))
         if isinstance(way, Called):
             way.certificate = shown
-        yield Connection(client, session)
+        yield SessionConnection(client, session)
 
 
 def _policy(access: Access, own: Own | None, server: x509.Certificate | None) -> Any:

@@ -16,8 +16,8 @@ from agent.collectors.opcua.history.keeping import Keeper
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Key, Past, Span
 from agent.collectors.opcua.plan import DevicePlan
-from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
+from agent.collectors.opcua.services import ResolvedNode
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import BAD_INDEX_RANGE_INVALID, Decoder
 from agent.core.clock import Clock
 from agent.core.quality import name_of, number_of
@@ -59,7 +59,7 @@ class Backfill:
         clock: Clock,
         past: Past,
         keeper: Keeper,
-        node: Callable[[int], Node | None],
+        node: Callable[[int], ResolvedNode | None],
     ) -> None:
         self._plan = plan
         self._history = history
@@ -120,7 +120,7 @@ class Backfill:
                 pages = await self._history.raw(
                     [nodes[span] for span in asked], [points[span] for span in asked], start, end
                 )
-            except (Refused, Undecodable) as error:
+            except (ServiceRefused, AnswerUndecodable) as error:
                 tally = await self._judge(error, asked, unfinished, tally)
                 break
             points = {}
@@ -148,18 +148,18 @@ class Backfill:
         return tally
 
     async def _judge(
-        self, error: Refused | Undecodable, asked: Sequence[Span], unfinished: set[Span], tally: Tally
+        self, error: ServiceRefused | AnswerUndecodable, asked: Sequence[Span], unfinished: set[Span], tally: Tally
     ) -> Tally:
         """What failed is asked for again, smaller, while that can help; else it costs what was asked for, or all."""
         lost = len(asked)
         if isinstance(error, TooLarge) and (self._past.histories.refused(lost) or self._history.lower()):
             unfinished.update(asked)
             return tally
-        if isinstance(error, Undecodable) and lost > 1:
+        if isinstance(error, AnswerUndecodable) and lost > 1:
             self._alone.update(span.key for span in asked)
             unfinished.update(asked)
             return tally
-        if isinstance(error, Refused) and error.code in _NO_HISTORY:
+        if isinstance(error, ServiceRefused) and error.code in _NO_HISTORY:
             lost = len(self._past.spans)
             await self._keeper.done(self._past.spans)
         return tally._replace(failed=tally.failed + lost, reason=error.reason)

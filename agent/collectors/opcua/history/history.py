@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
-from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.translate import Refused, Undecodable, translated
+from agent.collectors.opcua.services import ResolvedNode
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, translated
 from agent.core.quality import number_of
 from agent.telemetry import metrics
 
@@ -41,13 +41,13 @@ class History:
         self._aside = list(_ASIDE)
 
     async def raw(
-        self, nodes: Sequence[Node], points: Sequence[bytes | None], start_ms: int, end_ms: int
+        self, nodes: Sequence[ResolvedNode], points: Sequence[bytes | None], start_ms: int, end_ms: int
     ) -> list[Page]:
-        """A page for each node; `points` continue earlier ones. Raises Refused where the server keeps no history."""
+        """A page for each node; `points` continue earlier ones. Raises ServiceRefused where there is no history."""
         while True:
             try:
                 pages = await self._read(self._request(nodes, points, start_ms, end_ms))
-            except Refused as error:
+            except ServiceRefused as error:
                 if error.code not in _OTHER_TIMES or not self._aside:
                     raise
             else:
@@ -60,14 +60,14 @@ class History:
         before, self.most = self.most, max(1, self.most // 2)
         return self.most < before
 
-    async def release(self, nodes: Sequence[Node], points: Sequence[bytes]) -> None:
+    async def release(self, nodes: Sequence[ResolvedNode], points: Sequence[bytes]) -> None:
         """The rest of these is not wanted."""
         request = self._request(nodes, points, 0, 0)
         request.ReleaseContinuationPoints = True
         await self._read(request)
 
     def _request(
-        self, nodes: Sequence[Node], points: Sequence[bytes | None], start_ms: int, end_ms: int
+        self, nodes: Sequence[ResolvedNode], points: Sequence[bytes | None], start_ms: int, end_ms: int
     ) -> ua.HistoryReadParameters:
         details = ua.ReadRawModifiedDetails()
         details.IsReadModified = details.ReturnBounds = False
@@ -92,7 +92,7 @@ class History:
         with translated("reading history"):
             results = await self._session.history_read(request) or []
             if len(results) != len(request.NodesToRead):
-                raise Undecodable(f"{len(results)} answers for the history of {len(request.NodesToRead)} nodes")
+                raise AnswerUndecodable(f"{len(results)} answers for the history of {len(request.NodesToRead)} nodes")
             return [
                 Page(
                     int(result.StatusCode.value),

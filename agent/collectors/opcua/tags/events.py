@@ -22,7 +22,7 @@ from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Notifier
 from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.tags.subscription import Subscription
-from agent.collectors.opcua.translate import Refused, Undecodable, translated
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, translated
 from agent.collectors.opcua.values.times import SourceClock
 from agent.collectors.opcua.values.values import BadPartError, DoubtfulError, UnsupportedError, convert
 from agent.core.clock import Clock
@@ -120,7 +120,7 @@ class Events:
                 with translated("listening to events"):
                     (result,) = await self._session.create_monitored_items(request)
                 code = int(result.StatusCode.value)
-            except Refused as error:
+            except ServiceRefused as error:
                 code = error.code
             if code < _BAD:
                 return 0
@@ -135,7 +135,7 @@ class Events:
         try:
             with translated("asking for conditions"):
                 await self._session.call([request])
-        except (Refused, Undecodable) as error:
+        except (ServiceRefused, AnswerUndecodable) as error:
             log.debug("opcua.no_conditions", device=self._device, reason=error.reason)
 
     def take(self, position: int, fields: Sequence[Any]) -> None:

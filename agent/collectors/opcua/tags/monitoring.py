@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.plan import Point, names_of
-from agent.collectors.opcua.services import Monitored, Node, Services
+from agent.collectors.opcua.plan import NodePoint, names_of
+from agent.collectors.opcua.services import Monitored, ResolvedNode, Services
 from agent.collectors.opcua.tags.subscription import Subscription
-from agent.collectors.opcua.translate import Refused, TooLarge
+from agent.collectors.opcua.translate import ServiceRefused, TooLarge
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, number_of
@@ -44,11 +44,11 @@ class Monitoring:
         self.revised: dict[int, tuple[str, float, int]] = {}  #: position → tag, sampling ms and queue size it got
         self.vanished: set[int] = set()  #: positions whose node was deleted while it was monitored
 
-    async def monitor(self, subscription: Subscription, nodes: Sequence[Node]) -> list[tuple[Point, int]]:
+    async def monitor(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int]]:
         """Create monitored items; the nodes the server refuses come back with its status."""
         interval = subscription.server.interval_ms
         nodes = [node._replace(point=node.point.published(interval)) for node in nodes]
-        refused: list[tuple[Point, int]] = []
+        refused: list[tuple[NodePoint, int]] = []
         start, size = 0, self._limit.size
         while start < len(nodes):
             piece = nodes[start : start + size]
@@ -69,13 +69,13 @@ class Monitoring:
                     log.info("opcua.limit_lowered", device=self._device, limit=size, reason=error.reason)
                     continue
                 results = [Monitored(error.code)]
-            except Refused as error:
+            except ServiceRefused as error:
                 results = [Monitored(error.code)] * len(piece)
             refused += [(node.point, made.code) for node, made in zip(piece, results, strict=True) if made.code >= _BAD]
             start += len(piece)
         return refused
 
-    async def _create(self, subscription: Subscription, nodes: Sequence[Node]) -> list[Monitored]:
+    async def _create(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[Monitored]:
         if self.unfiltered or not self.filters:
             nodes = [
                 self._plain(node) if not self.filters or node.point.position in self.unfiltered else node
@@ -84,7 +84,7 @@ class Monitoring:
         async with self.busy:
             try:
                 results = await self._services.monitor(subscription.server.id, nodes)
-            except Refused as error:
+            except ServiceRefused as error:
                 if error.code not in _FILTER_REFUSED:
                     raise
                 results = [Monitored(error.code)] * len(nodes)
@@ -101,14 +101,14 @@ class Monitoring:
         return results
 
     @staticmethod
-    def _plain(node: Node) -> Node:
+    def _plain(node: ResolvedNode) -> ResolvedNode:
         return node._replace(point=node.point._replace(filter=None))
 
-    def _say_unfiltered(self, points: Sequence[Point]) -> None:
+    def _say_unfiltered(self, points: Sequence[NodePoint]) -> None:
         self.unfiltered.update(point.position for point in points)
         log.warning("opcua.filter_refused", device=self._device, count=len(points), tags=names_of(points))
 
-    def _note(self, subscription: Subscription, node: Node, made: Monitored) -> None:
+    def _note(self, subscription: Subscription, node: ResolvedNode, made: Monitored) -> None:
         point = node.point
         subscription.nodes[point.position] = node
         subscription.items[point.position] = made.item
@@ -128,9 +128,9 @@ class Monitoring:
             ],
         }
 
-    async def audit(self, subscriptions: Iterable[Subscription]) -> list[Point]:
+    async def audit(self, subscriptions: Iterable[Subscription]) -> list[NodePoint]:
         """Compare the books with the server's; the tags it monitors no longer. What it has too much is deleted."""
-        gone: list[Point] = []
+        gone: list[NodePoint] = []
         async with self.busy:
             for subscription in subscriptions:
                 there = await self._services.monitored(subscription.server.id)
@@ -155,12 +155,12 @@ class Monitoring:
             else:
                 self.vanished.discard(position)
 
-    async def drop_vanished(self, subscriptions: Iterable[Subscription]) -> list[Point]:
+    async def drop_vanished(self, subscriptions: Iterable[Subscription]) -> list[NodePoint]:
         """The tags whose node was deleted while it was monitored, not monitored any more: to be asked for anew.
 
         A server need not connect an old item with a node that comes back, so the item is given up.
         """
-        points: list[Point] = []
+        points: list[NodePoint] = []
         async with self.busy:
             for subscription in subscriptions:
                 gone = sorted(self.vanished & subscription.items.keys())
@@ -169,7 +169,7 @@ class Monitoring:
         self.vanished.clear()
         return points
 
-    async def drop(self, subscription: Subscription, positions: Sequence[int]) -> list[Point]:
+    async def drop(self, subscription: Subscription, positions: Sequence[int]) -> list[NodePoint]:
         """Monitor these no longer. `busy` is the caller's."""
         points = [subscription.nodes.pop(position).point for position in positions]
         items = [subscription.items.pop(position) for position in positions]
@@ -178,5 +178,5 @@ class Monitoring:
 
     async def _forget(self, subscription: Subscription, items: Sequence[int]) -> None:
         for at in range(0, len(items), self._limit.size):
-            with suppress(Refused):  # an item without a node may be beyond the server's reach too
+            with suppress(ServiceRefused):  # an item without a node may be beyond the server's reach too
                 await self._services.forget(subscription.server.id, items[at : at + self._limit.size])

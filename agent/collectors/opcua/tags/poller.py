@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.tags.reader import Chunk, Reader
+from agent.collectors.opcua.services import ResolvedNode
+from agent.collectors.opcua.tags.reader import Chunk, ChunkReader
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.telemetry import metrics
@@ -17,7 +17,7 @@ class Poller:
     """Reads the groups of one device when they are due. `intervals` in seconds; `look_at` sees every answer."""
 
     def __init__(
-        self, reader: Reader, inbox: Inbox, clock: Clock, device: str, intervals: Sequence[float],
+        self, reader: ChunkReader, inbox: Inbox, clock: Clock, device: str, intervals: Sequence[float],
         look_at: Callable[[Answer], None],
     ) -> None:  # fmt: skip
         self._reader = reader
@@ -29,11 +29,11 @@ class Poller:
         start = clock.monotonic() + phase_of(device, intervals)
         self._schedule = Schedule(intervals, start=start)
 
-    def add(self, group: int, nodes: Sequence[Node]) -> None:
+    def add(self, group: int, nodes: Sequence[ResolvedNode]) -> None:
         """These nodes are read with `group` from its next cycle on."""
         self._chunks[group] += self._reader.layout(nodes)
 
-    def move(self, node: Node) -> None:
+    def move(self, node: ResolvedNode) -> None:
         """Its tag is another node from the next cycle on."""
         position = node.point.position
         for chunks in self._chunks:

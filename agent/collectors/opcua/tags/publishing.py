@@ -9,12 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.plan import DevicePlan, Point, Rhythm, allowed_silence, rhythm
+from agent.collectors.opcua.plan import DevicePlan, NodePoint, Rhythm, allowed_silence, rhythm
 from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
 from agent.collectors.opcua.tags.monitoring import Monitoring
-from agent.collectors.opcua.tags.reader import Reader
+from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.tags.subscription import Subscription, before
-from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -39,13 +39,13 @@ class Publishing:
     def __init__(
         self,
         services: Services,
-        reader: Reader,
+        reader: ChunkReader,
         decoder: Decoder,
         inbox: Inbox,
         items: Monitoring,
         clock: Clock,
         plan: DevicePlan,
-        given_up: Callable[[Sequence[tuple[Point, int, str]]], None],
+        given_up: Callable[[Sequence[tuple[NodePoint, int, str]]], None],
     ) -> None:
         self._services = services
         self._reader = reader
@@ -74,7 +74,7 @@ class Publishing:
         for interval in sorted(set(intervals)):
             try:
                 made[interval] = await self.create(interval)
-            except Refused as error:
+            except ServiceRefused as error:
                 if error.code != _BAD_TOO_MANY_SUBSCRIPTIONS or not made:
                     raise
                 made[interval] = made[max(made)]
@@ -109,12 +109,12 @@ class Publishing:
             acks, self._acks = self._acks, []
             try:
                 notification = await self._services.publish(acks)
-            except Undecodable as error:
+            except AnswerUndecodable as error:
                 async with self._turn:
                     await self._resynchronize(error)
             except TooLarge as error:
                 await self._lower(error)
-            except Refused as error:
+            except ServiceRefused as error:
                 if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and self._publishers > 1:
                     self._publishers -= 1
                     return
@@ -184,7 +184,7 @@ class Publishing:
         for back in range(missing - unknown, 0, -1):
             try:
                 again = await self._services.republish(subscription.server.id, before(notification.sequence, back))
-            except (Refused, Undecodable):
+            except (ServiceRefused, AnswerUndecodable):
                 unknown += 1
             else:
                 unknown += again.empty
@@ -202,7 +202,7 @@ class Publishing:
         log.info("opcua.limit_lowered", device=self._device, limit=self._most, reason=error.reason)
         for each in self.subscriptions.values():
             server = each.server
-            with suppress(Refused):
+            with suppress(ServiceRefused):
                 await self._services.lower(
                     server.id, Rhythm(server.interval_ms, server.keep_alive, server.lifetime), self._most
                 )
@@ -213,7 +213,7 @@ class Publishing:
         for subscription in self.subscriptions.values():
             subscription.heard = now
 
-    async def _resynchronize(self, error: Undecodable) -> None:
+    async def _resynchronize(self, error: AnswerUndecodable) -> None:
         """A notification is lost to us: say so, and read every tag, which also finds the one that is to blame.
 
         That one is monitored no longer: it would take its neighbours' values with it again and again.
@@ -234,7 +234,7 @@ class Publishing:
                 subscription.heard = self._clock.monotonic()
 
     async def _read_all(self, subscription: Subscription) -> None:
-        broken: list[tuple[Point, int, str]] = []
+        broken: list[tuple[NodePoint, int, str]] = []
 
         def sort(answer: Answer) -> None:
             if answer.status == BAD_DECODING_ERROR:

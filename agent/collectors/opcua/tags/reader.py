@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.services import Node, Services
-from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable
+from agent.collectors.opcua.services import ResolvedNode, Services
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
@@ -36,7 +36,7 @@ class Chunk(NamedTuple):
         return [Chunk(self.tags[at : at + size], self.nodes[at : at + size]) for at in starts]
 
 
-class Reader:
+class ChunkReader:
     """Reads of one device on one connection."""
 
     def __init__(self, services: Services, decoder: Decoder, limit: ChunkLimit, clock: Clock, device: str) -> None:
@@ -47,12 +47,12 @@ class Reader:
         self._device = device
         self._said = Repeats()
 
-    def layout(self, nodes: Sequence[Node]) -> list[Chunk]:
+    def layout(self, nodes: Sequence[ResolvedNode]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
         whole = Chunk(tuple(node.point.position for node in nodes), [self.question(node) for node in nodes])
         return whole.cut(self._limit.size) if nodes else []
 
-    def question(self, node: Node) -> Any:
+    def question(self, node: ResolvedNode) -> Any:
         """What a chunk asks for this node."""
         return self._services.question(node)
 
@@ -70,9 +70,9 @@ class Reader:
                     chunks[at:] = [piece for rest in chunks[at:] for piece in rest.cut(self._limit.size)]
                     continue
                 emit(self._bad(chunk, error.code, error))
-            except Refused as error:
+            except ServiceRefused as error:
                 emit(self._bad(chunk, error.code, error))
-            except Undecodable as error:
+            except AnswerUndecodable as error:
                 if len(chunk.tags) > 1:
                     chunks[at : at + 1] = chunk.cut((len(chunk.tags) + 1) // 2)
                     continue

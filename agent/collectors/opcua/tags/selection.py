@@ -18,10 +18,10 @@ from agent.collectors.common.polling import PollGroup
 from agent.collectors.opcua.address.nodeid import NodeAddress, index_of
 from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, Point, Selection, sampling_of
-from agent.collectors.opcua.server import Server
+from agent.collectors.opcua.plan import DevicePlan, NodePoint, Selection, sampling_of
+from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import node_id
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.settings.tags import check_tag_name
@@ -34,7 +34,7 @@ _SELDOM = 20  #: times the usual wait: how seldom a server in which nothing was 
 _OBJECT, _VARIABLE = 1, 2
 
 
-class Found(NamedTuple):
+class FoundNodes(NamedTuple):
     """What a selection gave."""
 
     nodes: dict[str, NodeAddress]  #: by name, with the namespace's URI: good on every connection
@@ -51,11 +51,11 @@ def chosen(name: str, selection: Selection) -> bool:
     )
 
 
-async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence[str]) -> Found:
+async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence[str]) -> FoundNodes:
     """Walk down from the root, breadth first; each node once, however many ways lead to it."""
     index = selection.root.index_in(namespaces)
     if index is None:
-        return Found({})
+        return FoundNodes({})
     root = node_id(selection.root, index)
     level: list[tuple[ua.NodeId, str]] = [(root, "")]
     seen = {root}
@@ -85,7 +85,7 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
     return named(found, selection.max_nodes)._replace(deep=True, nowhere=nowhere)
 
 
-def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> Found:
+def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> FoundNodes:
     """Each node under a name of its own.
 
     A name that several nodes have is none of theirs: which one the server tells first may change any day. They are told
@@ -100,7 +100,7 @@ def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> Found:
             nodes[check_tag_name(name)] = address
         except ValueError:
             unnamed += 1
-    return Found(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
+    return FoundNodes(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
 
 
 def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
@@ -109,7 +109,7 @@ def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
         return plan
     sampling, queue = sampling_of(plan.interval)
     added = {
-        plan.size + at: Point(plan.size + at, name, address, sampling, queue)
+        plan.size + at: NodePoint(plan.size + at, name, address, sampling, queue)
         for at, (name, address) in enumerate(known.items())
     }
     groups = [*plan.groups]
@@ -130,7 +130,7 @@ async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explor
         return plan
     try:
         found = await explore(explorer, plan.selection, namespaces)
-    except (Refused, Undecodable) as error:
+    except (ServiceRefused, AnswerUndecodable) as error:
         past.present = past.present or frozenset()
         _say_left_out(plan.device, past, error.reason)
         return extended(plan, past.found)
@@ -150,7 +150,7 @@ async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explor
     return extended(plan, past.found)
 
 
-async def appeared(plan: DevicePlan, server: Server, explorer: Explorer, clock: Clock) -> None:
+async def appeared(plan: DevicePlan, server: ServerFacts, explorer: Explorer, clock: Clock) -> None:
     """Wait for nodes where none were found: a controller may still be loading its program.
 
     Raises ConnectionLost when there are some: the next connection has them as tags.
@@ -160,7 +160,7 @@ async def appeared(plan: DevicePlan, server: Server, explorer: Explorer, clock: 
         await clock.sleep(wait)
         wait = min(2 * wait, _SELDOM * plan.pace.again)  # walking costs the server something, and there may be none
         await server.read_namespaces()
-        with suppress(Refused, Undecodable):
+        with suppress(ServiceRefused, AnswerUndecodable):
             if (await explore(explorer, plan.selection, server.namespaces)).nodes.keys() - plan.names:
                 raise ConnectionLost("the nodes to browse for have appeared: connecting anew for them")
 

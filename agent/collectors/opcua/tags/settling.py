@@ -12,15 +12,15 @@ from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.address.paths import BrowsePath
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, Point, names_of
-from agent.collectors.opcua.server import Server
-from agent.collectors.opcua.services import Node, node_id, path_of
+from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
+from agent.collectors.opcua.server import ServerFacts
+from agent.collectors.opcua.services import ResolvedNode, node_id, path_of
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.nodes import Missing, resolve
 from agent.collectors.opcua.tags.poller import Poller
-from agent.collectors.opcua.tags.reader import Reader
+from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.tags.subscription import Subscription
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.types import Labels, Types
 from agent.core.clock import Clock
 from agent.core.flow import Answer, Loss
@@ -39,9 +39,9 @@ class Settling:
         self,
         plan: DevicePlan,
         past: Past,
-        server: Server,
+        server: ServerFacts,
         types: Types,
-        reader: Reader,
+        reader: ChunkReader,
         items: Monitoring,
         poller: Poller,
         inbox: Inbox,
@@ -58,18 +58,18 @@ class Settling:
         self._inbox = inbox
         self._clock = clock
         self._changed = changed
-        self._nodes: dict[int, Node] = {}
+        self._nodes: dict[int, ResolvedNode] = {}
         self._audited = clock.now_ms()
         self._said = Repeats()
         self.missing = Missing()
         self.subscriptions: list[Subscription] = []  #: one for each periodic group of the plan, in its order
 
-    async def settle(self, points: Sequence[Point]) -> None:
+    async def settle(self, points: Sequence[NodePoint]) -> None:
         """Ask the server for these tags; what it refuses is said as bad and tried again later."""
         where = resolve(points, self._server.namespaces)
         refused = where.refused
         nodes = {
-            point.position: Node(point, node_id(point.address, index))
+            point.position: ResolvedNode(point, node_id(point.address, index))
             for point, index in where.known
             if isinstance(point.address, NodeAddress)
         }
@@ -89,8 +89,8 @@ class Settling:
         self._sort(points, refused)
 
     async def _follow(
-        self, ways: Sequence[tuple[Point, list[tuple[int, str]]]], refused: list[tuple[Point, int, str]]
-    ) -> dict[int, Node]:
+        self, ways: Sequence[tuple[NodePoint, list[tuple[int, str]]]], refused: list[tuple[NodePoint, int, str]]
+    ) -> dict[int, ResolvedNode]:
         """The nodes at the end of these browse paths; those that lead nowhere are refused."""
         if not ways:
             return {}
@@ -98,15 +98,15 @@ class Settling:
         paths = [path_of(point.address.start, names) for point, names in ways if isinstance(point.address, BrowsePath)]
         try:
             ends = await self._types.explorer.follow(paths)
-        except (Refused, Undecodable) as error:  # it costs these tags, not those that have a node id
-            code = error.code if isinstance(error, Refused) else BAD_DECODING_ERROR
+        except (ServiceRefused, AnswerUndecodable) as error:  # it costs these tags, not those that have a node id
+            code = error.code if isinstance(error, ServiceRefused) else BAD_DECODING_ERROR
             refused += [(point, code, error.reason) for point, _ in ways]
             return {}
         for (point, _), end in zip(ways, ends, strict=True):
             if isinstance(end, int):
                 refused.append((point, end, "there is no node at the end of this path"))
             else:
-                nodes[point.position] = Node(point, end)
+                nodes[point.position] = ResolvedNode(point, end)
         return nodes
 
     async def move(self, positions: Sequence[int]) -> None:
@@ -120,17 +120,17 @@ class Settling:
                 self._nodes[position] = node
                 self._poller.move(node)
 
-    async def _learn_types(self, nodes: Sequence[Node]) -> None:
+    async def _learn_types(self, nodes: Sequence[ResolvedNode]) -> None:
         """Texts and fields before the values that need them; a server that cannot tell in time is read without."""
         told: Mapping[int, Labels] = {}
         try:
             async with asyncio.timeout(self._plan.pace.types):
                 told = await self._types.survey(nodes)
-        except (Refused, Undecodable, TimeoutError) as error:
+        except (ServiceRefused, AnswerUndecodable, TimeoutError) as error:
             self._say_unknown(error)
         self._inbox.label(self._past.texts([node.point.position for node in nodes], told))
 
-    def node(self, position: int) -> Node | None:
+    def node(self, position: int) -> ResolvedNode | None:
         """Where a tag is on this connection; None where that is not known."""
         return self._nodes.get(position)
 
@@ -159,7 +159,7 @@ class Settling:
         try:
             async with asyncio.timeout(self._plan.pace.types):
                 learned = await self._types.learn_wanted()
-        except (Refused, Undecodable, TimeoutError) as error:
+        except (ServiceRefused, AnswerUndecodable, TimeoutError) as error:
             self._say_unknown(error)
             return False
         if learned:
@@ -167,7 +167,7 @@ class Settling:
             await self._reader.read(self._reader.layout(nodes), self._inbox.put)
         return True
 
-    async def _monitor(self, number: int, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+    async def _monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int, str]]:
         """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""
         doubtful = [node for node in nodes if self.missing.code(node.point) == BAD_DECODING_ERROR]
         still: set[int] = set()
@@ -182,12 +182,12 @@ class Settling:
             *((node.point, BAD_DECODING_ERROR, "") for node in nodes if node.point.position in still),
         ]
 
-    def given_up(self, broken: Sequence[tuple[Point, int, str]]) -> None:
+    def given_up(self, broken: Sequence[tuple[NodePoint, int, str]]) -> None:
         self._sort((), broken)
 
-    async def _read_once(self, nodes: Sequence[Node]) -> list[tuple[Point, int, str]]:
+    async def _read_once(self, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int, str]]:
         """Read; the good values are handed on, the bad ones come back."""
-        bad: list[tuple[Point, int, str]] = []
+        bad: list[tuple[NodePoint, int, str]] = []
 
         def sort(answer: Answer) -> None:
             if answer.status == 0:
@@ -206,7 +206,7 @@ class Settling:
         await self._reader.read(self._reader.layout(nodes), sort)
         return bad
 
-    def _sort(self, asked: Iterable[Point], refused: Sequence[tuple[Point, int, str]]) -> None:
+    def _sort(self, asked: Iterable[NodePoint], refused: Sequence[tuple[NodePoint, int, str]]) -> None:
         """Keep the books of what is missing, and say what changed."""
         device = self._plan.device
         gone = {point.position for point, _, _ in refused}

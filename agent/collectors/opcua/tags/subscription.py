@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.collectors.opcua.services import Node, Notification, Subscribed
+from agent.collectors.opcua.services import Notification, ResolvedNode, Subscribed
 
 _NEAR_MS = 5_000  #: a server's clock that is behind ours by less is taken for right: the notification was under way
 _DRIFT = 1000  #: a clock that is off by more than one part in so many is none
@@ -19,7 +19,7 @@ class Subscription:
     heard: float  #: monotonic seconds of its last sign of life
     told: int  #: when its last word was made, by our clock, epoch ms: nothing that happened before is unknown to us
     allowed: float  #: seconds without one after which it is dead
-    nodes: dict[int, Node] = field(default_factory=dict)  #: monitored, by position
+    nodes: dict[int, ResolvedNode] = field(default_factory=dict)  #: monitored, by position
     items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
     events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification

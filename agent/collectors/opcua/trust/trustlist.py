@@ -28,7 +28,7 @@ _LONGEST_CHAIN = 8
 _MOST_REJECTED = 100  #: a stranger that shows a new certificate each time must not fill the disk
 
 
-class Entry(NamedTuple):
+class TrustEntry(NamedTuple):
     """A certificate of the list, for people."""
 
     thumbprint: str
@@ -69,7 +69,7 @@ class TrustList:
         (folder / f"{name}.der").write_bytes(certificate.public_bytes(serialization.Encoding.DER))
         (folder / f"{name}.json").write_text(json.dumps({"device": device, "url": url}), encoding="utf-8")
 
-    def entries(self, state: str) -> list[Entry]:
+    def entries(self, state: str) -> list[TrustEntry]:
         """What stands in `trusted` or `rejected`, newest first; what cannot be read is left out."""
         found = []
         for path in self._files(state):
@@ -78,10 +78,10 @@ class TrustList:
             except PermanentError:
                 continue
             about = _about(path)
-            found.append(Entry(thumbprint(certificate), certificate, path, about.get("device"), about.get("url")))
+            found.append(TrustEntry(thumbprint(certificate), certificate, path, about.get("device"), about.get("url")))
         return sorted(found, key=lambda entry: entry.path.stat().st_mtime, reverse=True)
 
-    def move(self, entry: Entry, to: str) -> None:
+    def move(self, entry: TrustEntry, to: str) -> None:
         """Into `trusted` or `rejected`. Raises OSError."""
         folder = self._pki / to
         folder.mkdir(parents=True, exist_ok=True)

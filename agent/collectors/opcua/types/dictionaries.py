@@ -14,9 +14,9 @@ from typing import Any
 from asyncua import ua
 
 from agent.collectors.opcua.explore import HAS_COMPONENT, HAS_DESCRIPTION, Explorer, Look
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.dictionary import Dictionary, read_dictionary
-from agent.collectors.opcua.types.structures import Key, Shape
+from agent.collectors.opcua.types.structures import Key, StructureShape
 from agent.collectors.opcua.values.values import UnsupportedError
 
 _VALUE = 13
@@ -28,7 +28,7 @@ _MOST = 64  #: dictionaries of one server
 class Dictionaries:
     """Those of one connection. What they describe goes into `shapes`."""
 
-    def __init__(self, explorer: Explorer, shapes: dict[ua.NodeId | Key, Shape]) -> None:
+    def __init__(self, explorer: Explorer, shapes: dict[ua.NodeId | Key, StructureShape]) -> None:
         self._explorer = explorer
         self._shapes = shapes
         self._read: dict[ua.NodeId, Dictionary | str] = {}  # or what is wrong with it
@@ -88,7 +88,7 @@ class Dictionaries:
                 if not isinstance(document, bytes):
                     raise UnsupportedError("the server does not tell its dictionary")
                 dictionary = await asyncio.to_thread(read_dictionary, document)
-            except (Refused, Undecodable, UnsupportedError) as error:
+            except (ServiceRefused, AnswerUndecodable, UnsupportedError) as error:
                 self._read[node] = str(error)
                 continue
             self._read[node] = dictionary

@@ -13,7 +13,16 @@ from __future__ import annotations
 from typing import NamedTuple
 from xml.parsers import expat
 
-from agent.collectors.opcua.types.structures import BIT, CHARACTER, DESCRIBED, STANDARD, Field, Key, Presence, Shape
+from agent.collectors.opcua.types.structures import (
+    BIT,
+    CHARACTER,
+    DESCRIBED,
+    STANDARD,
+    Field,
+    Key,
+    Presence,
+    StructureShape,
+)
 from agent.collectors.opcua.values.values import UnsupportedError
 
 LARGEST = 4 << 20  #: bytes of one dictionary
@@ -34,7 +43,7 @@ class Dictionary(NamedTuple):
     """One of a server's dictionaries."""
 
     namespace: str
-    shapes: dict[Key, Shape]
+    shapes: dict[Key, StructureShape]
     others: frozenset[str]  #: namespaces its fields name
 
 
@@ -59,7 +68,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.namespace: str | None = None
-        self.shapes: dict[Key, Shape] = {}
+        self.shapes: dict[Key, StructureShape] = {}
         self._prefixes: dict[str | None, str] = {}
         self._type: str | None = None
         self._fields: list[Field] = []
@@ -86,7 +95,7 @@ class _Reader:
             self._type, self._fields = given.get("Name", ""), []
         elif kind == "EnumeratedType" and (number := _ENUMERATED.get(_whole(given, "LengthInBits") or 32)) is not None:
             name = given.get("Name", "")
-            self.shapes[self.namespace or "", name] = Shape(name, DESCRIBED, (Field("", number, 0, False),))
+            self.shapes[self.namespace or "", name] = StructureShape(name, DESCRIBED, (Field("", number, 0, False),))
         elif kind == "Field" and self._type is not None:
             self._count += 1
             if self._count > _MOST_FIELDS:
@@ -99,7 +108,7 @@ class _Reader:
                 name for field in self._fields for name in (field.counter, field.presence and field.presence.switch)
             }
             fields = tuple(field._replace(hidden=field.hidden or field.name in told) for field in self._fields)
-            self.shapes[self.namespace or "", self._type] = Shape(self._type, DESCRIBED, fields)
+            self.shapes[self.namespace or "", self._type] = StructureShape(self._type, DESCRIBED, fields)
             self._type = None
 
     def _field(self, given: dict[str, str]) -> Field:

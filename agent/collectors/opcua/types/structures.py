@@ -60,7 +60,7 @@ class Field(NamedTuple):
     hidden: bool = False  #: it is about other fields, and not said
 
 
-class Shape(NamedTuple):
+class StructureShape(NamedTuple):
     """One structure. Without a name of its own the only field of a described one is what it is sent as."""
 
     name: str
@@ -71,7 +71,7 @@ class Shape(NamedTuple):
 class Codec:
     """Decodes what `shapes` describe. `nested` decodes an extension object inside a structure."""
 
-    def __init__(self, shapes: Mapping[ua.NodeId | Key, Shape], nested: Callable[[Any], object]) -> None:
+    def __init__(self, shapes: Mapping[ua.NodeId | Key, StructureShape], nested: Callable[[Any], object]) -> None:
         self._shapes = shapes
         self._nested = nested
         self._doubt: str | None = None
@@ -163,7 +163,7 @@ class Codec:
 
     # --- by a dictionary ----------------------------------------------------------------------------------------------
 
-    def _described(self, shape: Shape, buffer: Buffer, depth: int) -> object:
+    def _described(self, shape: StructureShape, buffer: Buffer, depth: int) -> object:
         if len(shape.fields) == 1 and not shape.fields[0].name:
             return self._element(shape.fields[0].type, buffer, depth)
         seen: dict[str, object] = {}

@@ -20,10 +20,10 @@ from agent.collectors.opcua.explore import (
     Explorer,
     Look,
 )
-from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.translate import Refused, Undecodable
+from agent.collectors.opcua.services import ResolvedNode
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.dictionaries import Dictionaries
-from agent.collectors.opcua.types.structures import Codec, Field, Key, Shape
+from agent.collectors.opcua.types.structures import Codec, Field, Key, StructureShape
 from agent.collectors.opcua.values.values import UnsupportedError, object_of
 
 VALUE = 13
@@ -41,7 +41,7 @@ class Types:
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
         self._roots: dict[ua.NodeId, int] = {}  # data type → number of the built-in (or 29) it is a kind of
-        self._shapes: dict[ua.NodeId | Key, Shape] = {}
+        self._shapes: dict[ua.NodeId | Key, StructureShape] = {}
         self._labels: dict[ua.NodeId, Labels] = {}
         self._encodings: dict[ua.NodeId, ua.NodeId | Key] = {}  # encoding → data type
         self._hopeless: dict[ua.NodeId, str] = {}  # encodings the server does not explain → words
@@ -68,7 +68,7 @@ class Types:
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
-    async def survey(self, nodes: Sequence[Node]) -> dict[int, Labels]:
+    async def survey(self, nodes: Sequence[ResolvedNode]) -> dict[int, Labels]:
         """Learn the types of these nodes; the texts of those that are enumerations, by position."""
         found = await self.explorer.attributes([node.node_id for node in nodes], DATA_TYPE)
         types = {node.point.position: kind for node, kind in zip(nodes, found, strict=True) if _is_node(kind)}
@@ -137,7 +137,7 @@ class Types:
     async def _definitions(self, types: Sequence[ua.NodeId]) -> dict[ua.NodeId, Any]:
         try:
             found = await self.explorer.attributes(types, DATA_TYPE_DEFINITION)
-        except (Refused, Undecodable):  # a server of before 1.04 may refuse the attribute as such
+        except (ServiceRefused, AnswerUndecodable):  # a server of before 1.04 may refuse the attribute as such
             found = [None] * len(types)
         return dict(zip(types, found, strict=True))
 
@@ -166,7 +166,7 @@ class Types:
         for (each, definition), page in zip(definitions.items(), pages, strict=True):
             kind = int(definition.StructureType)
             fields = tuple(self._field(field, kind) for field in definition.Fields or ())
-            self._shapes[each] = Shape(each.to_string(), kind, fields)
+            self._shapes[each] = StructureShape(each.to_string(), kind, fields)
             for encoding in [definition.DefaultEncodingId, *(reference.NodeId for reference in page)]:
                 self._encodings[encoding] = each
 

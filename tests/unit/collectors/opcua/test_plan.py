@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agent.collectors.common.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import Pace, Point, allowed_silence, names_of, rhythm
+from agent.collectors.opcua.plan import ConnectionPace, NodePoint, allowed_silence, names_of, rhythm
 from agent.collectors.opcua.profiles import profile_of
 from agent.collectors.opcua.tag import OpcUaTag
 from agent.collectors.opcua.tags.nodes import Missing, resolve
@@ -39,7 +39,7 @@ def test_a_refused_size_is_halved_and_remembered() -> None:
 @given(st.floats(0.01, 3600), st.floats(0.1, 60))
 def test_a_subscription_outlives_its_keep_alives(interval: float, silence: float) -> None:
     """Lifetime is at least three keep-alives; a quiet one is heard of within max(silence, 3 intervals)."""
-    wanted = rhythm(interval, Pace(silence=silence))
+    wanted = rhythm(interval, ConnectionPace(silence=silence))
     interval = min(interval, 10.0)
     assert wanted.interval_ms == interval * 1000
     assert wanted.lifetime >= 3 * wanted.keep_alive >= 3
@@ -77,8 +77,8 @@ def test_points_are_the_enabled_tags() -> None:
     assert points[2].sampling_ms == 2000.0
 
 
-def point(position: int, namespace: int | str = 0) -> Point:
-    return Point(position, f"tag{position}", NodeAddress(namespace, position), 100.0, 2)
+def point(position: int, namespace: int | str = 0) -> NodePoint:
+    return NodePoint(position, f"tag{position}", NodeAddress(namespace, position), 100.0, 2)
 
 
 def test_unknown_namespaces_are_told_apart() -> None:

@@ -20,9 +20,9 @@ from agent.collectors.opcua.history.history import History, Page
 from agent.collectors.opcua.history.keeping import Keeper
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Past, Span, key_of
-from agent.collectors.opcua.plan import Pace
-from agent.collectors.opcua.services import Node
-from agent.collectors.opcua.translate import Refused, TooLarge
+from agent.collectors.opcua.plan import ConnectionPace
+from agent.collectors.opcua.services import ResolvedNode
+from agent.collectors.opcua.translate import ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.core.quality import number_of
@@ -73,7 +73,7 @@ class Desk:
     def __init__(self, tags: int = COUNT) -> None:
         table = {f"t{number}": {"node": f"ns=2;i={number}"} for number in range(tags)}
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "backfill": True, "tags": table})
-        plan = made.plan("dev", "gw", Pace(history=0.01, again=0.01))
+        plan = made.plan("dev", "gw", ConnectionPace(history=0.01, again=0.01))
         self.clock = ManualClock(T + 60_000)
         self.script = Script()
         decoder = Decoder(tags, SourceClock())
@@ -84,7 +84,7 @@ class Desk:
         self.past.spans = [
             Span(number, key_of(point), T, T + 3000) for number, point in enumerate(plan.points.values())
         ]
-        nodes = {at: Node(point, cast("Any", NodeAddress(2, at))) for at, point in plan.points.items()}
+        nodes = {at: ResolvedNode(point, cast("Any", NodeAddress(2, at))) for at, point in plan.points.items()}
         self.work = Backfill(
             plan, cast("History", self.script), decoder, self.inbox, self.clock, self.past, keeper, nodes.get
         )
@@ -152,7 +152,7 @@ async def test_a_page_that_is_too_large_gets_smaller() -> None:
 async def test_a_server_without_history_is_asked_once(code: str) -> None:
     """The service as such is refused: no other tag would fare better."""
     desk = Desk()
-    desk.script.refuse = lambda _: Refused(number_of(code), "reading history")
+    desk.script.refuse = lambda _: ServiceRefused(number_of(code), "reading history")
     past, done = await desk.fill()
     assert (past, desk.script.asked) == ({}, [10])
     assert (done["failed"], done["complete"]) == (COUNT, True)

@@ -13,12 +13,12 @@ from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.plan import Filter, Point, Rhythm
-from agent.collectors.opcua.services import Monitored, Node, Notification, Services, Subscribed
+from agent.collectors.opcua.plan import Filter, NodePoint, Rhythm
+from agent.collectors.opcua.services import Monitored, Notification, ResolvedNode, Services, Subscribed
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.publishing import Publishing
-from agent.collectors.opcua.tags.reader import Reader
-from agent.collectors.opcua.translate import Refused, TooLarge, Undecodable, translate
+from agent.collectors.opcua.tags.reader import ChunkReader
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge, translate
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
@@ -52,7 +52,7 @@ class Script:
         self.lowered: list[int] = []
         self.kept: dict[int, Notification] = {}  # for Republish
 
-    def question(self, node: Node) -> Any:
+    def question(self, node: ResolvedNode) -> Any:
         return node.node_id
 
     async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
@@ -60,26 +60,26 @@ class Script:
         if len(nodes) > self.most:
             raise TooLarge(number_of("BadTooManyOperations"), "reading")
         if self.poison & set(nodes):
-            raise Undecodable("rubbish")
+            raise AnswerUndecodable("rubbish")
         return [good(node) for node in nodes]
 
     async def subscribe(self, wanted: Rhythm) -> Subscribed:
         if not self.most_subscriptions:
-            raise Refused(number_of("BadTooManySubscriptions"), "creating a subscription")
+            raise ServiceRefused(number_of("BadTooManySubscriptions"), "creating a subscription")
         self.most_subscriptions -= 1
         return Subscribed(7, wanted.interval_ms, wanted.keep_alive, wanted.lifetime)
 
     async def lower(self, _subscription: int, _wanted: Rhythm, most: int) -> None:
         self.lowered.append(most)
 
-    async def monitor(self, _subscription: int, nodes: Sequence[Node]) -> list[Monitored]:
+    async def monitor(self, _subscription: int, nodes: Sequence[ResolvedNode]) -> list[Monitored]:
         self.asked.append(len(nodes))
         if len(nodes) > self.most_items:
             raise TooLarge(number_of("BadTooManyMonitoredItems"), "monitoring")
         self.most_items -= len(nodes)
         return [self._made(node.point) for node in nodes]
 
-    def _made(self, point: Point) -> Monitored:
+    def _made(self, point: NodePoint) -> Monitored:
         refused = number_of("BadFilterNotAllowed") if point.filter and point.position in self.plain else 0
         code = self.codes.get(point.position, 0) or refused
         if not code:
@@ -101,7 +101,7 @@ class Script:
 
     async def republish(self, _subscription: int, sequence: int) -> Notification:
         if sequence not in self.kept:
-            raise Refused(number_of("BadMessageNotAvailable"), "asking again")
+            raise ServiceRefused(number_of("BadMessageNotAvailable"), "asking again")
         return self.kept[sequence]
 
 
@@ -115,9 +115,9 @@ class Desk:
         decoder = Decoder(TAGS, SourceClock())
         self.limit = ChunkLimit(0)
         self.inbox = Inbox(self.clock, lambda: None, most=4)
-        self.broken: list[tuple[Point, int, str]] = []
+        self.broken: list[tuple[NodePoint, int, str]] = []
         self.lost: list[Loss] = []
-        self.reader = Reader(services, decoder, self.limit, self.clock, "dev")
+        self.reader = ChunkReader(services, decoder, self.limit, self.clock, "dev")
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
         plan = made.plan("dev", "test")
         self.items = Monitoring(services, self.limit, "dev")
@@ -137,9 +137,9 @@ class Desk:
         return [list(answer.values) for answer in sample.answers]
 
 
-def nodes(*positions: int) -> list[Node]:
+def nodes(*positions: int) -> list[ResolvedNode]:
     return [
-        Node(Point(position, f"tag{position}", NodeAddress(0, position), 100.0, 2), cast("Any", position))
+        ResolvedNode(NodePoint(position, f"tag{position}", NodeAddress(0, position), 100.0, 2), cast("Any", position))
         for position in positions
     ]
 
@@ -258,7 +258,7 @@ async def test_intervals_share_where_the_server_has_too_few_subscriptions() -> N
     slow, fast, slower = await desk.publishing.create_all([2.0, 0.5, 10.0])
     assert slow is fast is slower
     assert fast.server.interval_ms == 500
-    with pytest.raises(Refused, match="BadTooManySubscriptions"):
+    with pytest.raises(ServiceRefused, match="BadTooManySubscriptions"):
         await desk.publishing.create_all([1.0])
 
 
@@ -368,7 +368,7 @@ async def test_an_undecodable_notification_makes_every_tag_be_read() -> None:
     made = await desk.publishing.create(1.0)
     await desk.items.monitor(made, nodes(0, 1, 2))
     desk.script.poison = {1}
-    desk.script.publishes.put_nowait(Undecodable("rubbish"))
+    desk.script.publishes.put_nowait(AnswerUndecodable("rubbish"))
     desk.script.publishes.put_nowait(change(9, 2))
 
     async def check() -> None:
@@ -417,10 +417,10 @@ async def test_a_server_with_few_publish_requests_gets_fewer() -> None:
     async with asyncio.TaskGroup() as group:
         publishers = [group.create_task(desk.publishing.publish()) for _ in range(2)]
         await asyncio.sleep(0)
-        desk.script.publishes.put_nowait(Refused(too_many, "publishing"))
+        desk.script.publishes.put_nowait(ServiceRefused(too_many, "publishing"))
         await asyncio.wait(publishers, return_when=asyncio.FIRST_COMPLETED)
         assert sum(task.done() for task in publishers) == 1
-        desk.script.publishes.put_nowait(Refused(too_many, "publishing"))
+        desk.script.publishes.put_nowait(ServiceRefused(too_many, "publishing"))
         desk.script.publishes.put_nowait(change(1, 2))
         await desk.clock.advance(1.1)
         assert await desk.heard() == [[2]]
@@ -488,8 +488,8 @@ async def test_silence_is_measured_against_what_the_server_promised() -> None:
         (ua.uaerrors.BadInvalidTimestamp(), TransientError, "the clocks of the server and this machine"),
         (ua.uaerrors.BadTcpEndpointUrlInvalid(), PermanentError, "endpoint_url"),
         (ua.uaerrors.BadSecurityPolicyRejected(), PermanentError, "BadSecurityPolicyRejected"),
-        (ua.UaStatusCodeError(0x80990000), Refused, "BadConditionDisabled|Bad0x80990000"),
-        (ValueError("bytes"), Undecodable, "cannot be decoded"),
+        (ua.UaStatusCodeError(0x80990000), ServiceRefused, "BadConditionDisabled|Bad0x80990000"),
+        (ValueError("bytes"), AnswerUndecodable, "cannot be decoded"),
     ],
 )
 def test_errors_are_named_by_what_to_do(error: Exception, kind: type[AgentError], words: str) -> None:
@@ -502,4 +502,4 @@ def test_a_right_the_user_lacks_costs_the_session_or_one_request() -> None:
     """While the session is made it is a matter for people; later it concerns what was asked for."""
     denied = ua.uaerrors.BadUserAccessDenied()
     assert isinstance(translate(denied, "connecting", retry_after=5.0), PermanentError)
-    assert isinstance(translate(denied, "reading"), Refused)
+    assert isinstance(translate(denied, "reading"), ServiceRefused)
