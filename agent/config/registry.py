@@ -59,9 +59,23 @@ class BrokenType(Exception):
 
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
-    points = {name: EntryPoint(name, value, group) for name, value in BUILT_IN.get(group, {}).items()}
-    points.update({point.name: point for point in entry_points(group=group)})
-    return points
+    """By type. What comes with the agent is never replaced by a package of others (:func:`shadowed` names those)."""
+    built_in = {name: EntryPoint(name, value, group) for name, value in BUILT_IN.get(group, {}).items()}
+    return {point.name: point for point in entry_points(group=group)} | built_in
+
+
+def shadowed() -> list[str]:
+    """Types that a package registers although they come with the agent: in words, with the package's name."""
+    return [
+        f"type `{point.name}` comes with the agent; {_package(point)} registers one of that name too, which is not used"
+        for group, built_in in BUILT_IN.items()
+        for point in entry_points(group=group)
+        if built_in.get(point.name, point.value) != point.value
+    ]
+
+
+def _package(point: EntryPoint) -> str:
+    return f"the package {point.dist.name}" if point.dist is not None else point.value
 
 
 def known(kind: Kind) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from agent.config import memory, routed
 from agent.config.buses import NEARLY_FULL, buses
 from agent.config.model import Config
+from agent.config.registry import shadowed
 from agent.settings.devices import DeviceConfig
 from agent.settings.values import is_loopback
 
@@ -21,6 +22,7 @@ _SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")
 def warnings(config: Config) -> list[str]:
     """What is allowed, but probably not meant."""
     return [
+        *shadowed(),
         *_empty(config),
         *_secrets(config),
         *_open_http(config),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pydantic import field_validator
@@ -11,7 +11,7 @@ from pydantic import field_validator
 from agent.core.image import TagInfo
 from agent.core.ports import BuildContext, Collector
 from agent.settings.model import Model
-from agent.settings.tags import TagBase
+from agent.settings.tags import TagBase, TagName
 from agent.settings.values import Duration, FilePath, Interval, format_duration
 
 #: What is held back is not on disk yet: a crash may cost this many seconds of readings.
@@ -67,10 +67,13 @@ class DeviceConfig(Model, ABC):
     tags_file: FilePath | None = None
     """CSV with the same keys as columns; its tags are added to `tags`."""
 
+    tags: Mapping[TagName, TagBase] = {}
+    """The values to read. A protocol narrows this to its own kind of tag."""
+
     @property
-    @abstractmethod
     def tag_table(self) -> dict[str, TagBase]:
         """The tags by name, in order: positions in samples count in this order."""
+        return dict(self.tags)
 
     @property
     def finds_tags(self) -> bool:
