@@ -43,6 +43,7 @@ from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 from agent.settings.values import is_loopback
 from agent.telemetry import metrics
+from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 
 #: The whole way from the signal to the end, seconds, and its parts.
@@ -75,7 +76,7 @@ class _App:
         self._sessions = Sessions()
         self._tasks: dict[str, Task[None]] = {}
         self._routes: Sequence[Route] = ()
-        self._image = Image(AgentInfo(config.agent.id, __version__, config_hash))
+        self._image = Image(AgentInfo(config.agent.id, __version__, config_hash), bug=Bugs("image").met)
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(config_hash).set(1)
         metrics.START_TIME.set(self._started / 1000)
@@ -84,11 +85,9 @@ class _App:
         log.info("agent.starting", agent=self._image.agent.id, version=__version__, config=self._image.agent.config)
         context = RunningContext(self._image, self.data_dir, self._clock, recorded=self._recorded)
         catalogues = Catalogues(self.data_dir / "catalogues.json")
-        for name, device in self._config.devices.items():
-            cat, tags = catalogues.version(name, device.catalogue())
-            location = device.location or self._config.agent.location
-            kept = self._image.add(name, location=location, tags=tags, cat=cat, now=self._started)
-            catalogues.keep(kept, self._started)
+        configured = {name: device.catalogue() for name, device in self._config.devices.items()}
+        for name, (cat, tags) in catalogues.versions(configured, self._started).items():
+            self._image.add(name, location=self._config.location_of(name), tags=tags, cat=cat, now=self._started)
         self._image.listen(partial(_keep, catalogues, self._image, self._clock))
         async with AsyncExitStack() as stores:
             routes = [
@@ -96,7 +95,7 @@ class _App:
             ]
             self._routes = routes
             devices = [self._device(name, one, context, routes) for name, one in self._config.devices.items()]
-            self._steps.set_back.append(partial(self._set_back, routes))
+            self._steps.set_back(partial(self._set_back, routes), last=True)
             gc.collect()
             gc.freeze()  # configuration, models and plans live as long as the process
             await self._live(context.buses, devices, routes, stop)
@@ -178,7 +177,7 @@ class _App:
         stop: asyncio.Event,
     ) -> None:
         async with TaskGroup() as north:
-            pulse = north.create_task(Pulse(self._clock, self._steps).run(), name="pulse")
+            pulse = north.create_task(self._pulse(), name="pulse")
             web = north.create_task(self._web(routes), name="web")
             control = north.create_task(self.control.run(), name="control")
             publishing = [north.create_task(route.run(), name=f"publisher {route.name}") for route in routes]
@@ -197,6 +196,14 @@ class _App:
                 route.leave()
             await _finish(publishing, SAY_GOODBYE_WITHIN)
             await _end([web, pulse, control], 1.0)
+
+    async def _pulse(self) -> None:
+        supervisor = Supervisor("pulse", clock=self._clock, backoff=Backoff())
+
+        async def attempt(_: Attempt) -> None:
+            await Pulse(self._clock, self._steps).run()
+
+        await supervisor.run(attempt)
 
     async def _bus(self, key: str, bus: Bus) -> None:
         supervisor = Supervisor(f"bus {key}", clock=self._clock, backoff=Backoff())

@@ -7,6 +7,7 @@ stands between.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -61,32 +62,56 @@ class DeviceImage(Struct):
     notes: dict[str, object] = {}  #: what its collector has to say, for status and people: JSON-able
 
 
-class Image:
-    """All devices. `listen` callbacks run at once, on the loop, after a state, catalogue or existence changed."""
+def void(_: object) -> None:
+    """Nothing: for an undo that is a lambda."""
 
-    def __init__(self, agent: AgentInfo) -> None:
+
+def _log_bug(error: Exception) -> None:
+    logging.getLogger(__name__).error("a listener of the image raised", exc_info=error)
+
+
+class Image:
+    """All devices. `listen` callbacks run at once, on the loop, after a state, catalogue or existence changed.
+
+    What a callback raises goes to `bug`, never to whoever made the change, and the other callbacks are called.
+    """
+
+    def __init__(self, agent: AgentInfo, *, bug: Callable[[Exception], None] = _log_bug) -> None:
         self.agent = agent
         self.devices: dict[str, DeviceImage] = {}
-        self._listeners: list[Callable[[str], None]] = []
-        self._settlers: dict[str, Callable[[], None]] = {}
+        self._bug = bug
+        self._listeners: dict[object, Callable[[str], None]] = {}
+        self._settlers: dict[object, Callable[[], None]] = {}
 
     def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call `callback(device)` on every change; the returned function ends that."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
+        key = object()
+        self._listeners[key] = callback
+        return lambda: void(self._listeners.pop(key, None))
 
-    def settles(self, name: str, hand_on: Callable[[], None]) -> None:
-        """`hand_on()` gives what the device's batches still hold back (`batch.max_delay`) to the outboxes, at once."""
-        self._settlers[name] = hand_on
+    def settles(self, hand_on: Callable[[], None]) -> Callable[[], None]:
+        """`hand_on()` gives what a device's batches still hold back (`batch.max_delay`) to the outboxes, at once.
+
+        The returned function ends that.
+        """
+        key = object()
+        self._settlers[key] = hand_on
+        return lambda: void(self._settlers.pop(key, None))
 
     def settle(self) -> None:
         """Before a cut: nothing older than the snapshot may follow it."""
-        for hand_on in self._settlers.values():
-            hand_on()
+        for hand_on in tuple(self._settlers.values()):
+            try:
+                hand_on()
+            except Exception as error:  # noqa: BLE001 - costs its device, not the cut
+                self._bug(error)
 
     def _changed(self, device: str) -> None:
-        for callback in tuple(self._listeners):
-            callback(device)
+        for callback in tuple(self._listeners.values()):
+            try:
+                callback(device)
+            except Exception as error:  # noqa: BLE001 - costs the listener, not whoever made the change
+                self._bug(error)
 
     def add(self, name: str, *, location: Sequence[str], tags: Iterable[TagInfo], cat: int, now: int) -> DeviceImage:
         """A device exists from now on (again, with another catalogue, after a reload)."""
@@ -97,7 +122,6 @@ class Image:
 
     def remove(self, name: str) -> None:
         """The device is no longer configured."""
-        self._settlers.pop(name, None)
         if self.devices.pop(name, None) is not None:
             self._changed(name)
 

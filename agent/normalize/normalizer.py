@@ -8,6 +8,7 @@ from typing import Any
 from agent.core.clock import Clock
 from agent.core.flow import Answer, Batch, Quality, Reading, Sample, Why
 from agent.core.quality import BAD_NO_COMMUNICATION, BAD_OUT_OF_SERVICE, name_of, quality_of
+from agent.core.text import carried
 from agent.normalize.cache import ColumnCache
 from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
@@ -116,7 +117,8 @@ class Normalizer:
         self._columns.release()
         for i, texts in labels.items():
             if i not in self._own:
-                self._rules[i] = self._rules[i]._replace(enum=dict(texts) or None, kind="each")
+                enum = {number: carried(text) for number, text in texts.items()}
+                self._rules[i] = self._rules[i]._replace(enum=enum or None, kind="each")
                 self._short[i] = self._rules[i][:6]
         self._columns = ColumnCache(self._rules, self._state)
 
@@ -273,7 +275,7 @@ class Normalizer:
                 why, unchanged = "heartbeat", False
         state.pending[i] = None
         state.status[i] = status
-        state.reason[i] = reason
+        state.reason[i] = None if reason is None else carried(reason)
         state.newest[i] = value
         state.src[i] = src
         state.seen[i] = ts
@@ -293,7 +295,7 @@ class Normalizer:
         for i, rule in enumerate(self._rules):
             if rule.enabled:
                 state.status[i] = BAD_NO_COMMUNICATION
-                state.reason[i] = reason
+                state.reason[i] = carried(reason)
                 state.newest[i] = None
                 state.seen[i] = ts
                 state.pending[i] = "recovered"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,9 @@ from agent.telemetry.logging import get_logger
 
 log = get_logger("catalogue")
 
+#: A version and its catalogue.
+Version = tuple[int, tuple[TagInfo, ...]]
+
 
 class _Kept(Struct):
     cat: int
@@ -26,63 +30,92 @@ class _Kept(Struct):
 
 
 class Catalogues:
-    """The catalogue of each device as last said. A damaged file only costs version numbers: they go on higher up."""
+    """The catalogue of each device as last published. A damaged file only costs numbers: they go on higher up.
+
+    Any thread may ask: the disk may be slow, so a reload does.
+    """
 
     def __init__(self, path: Path, *, first: int = 1) -> None:
         self._path = path
         self._first = first
+        self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
         self._unwritten: dict[str, _Kept] = {}
         try:
             self._kept = msgspec.json.decode(path.read_bytes(), type=dict[str, _Kept])
         except FileNotFoundError:
             pass
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):  # msgspec's errors, and half characters
             # A version must never come back with another meaning: start above anything plausible.
             self._first = max(first, int(path.stat().st_mtime)) if path.exists() else first
 
-    def version(self, device: str, configured: Sequence[TagInfo]) -> tuple[int, tuple[TagInfo, ...]]:
-        """The version and the catalogue (with types learned earlier) for what is configured now."""
-        kept = self._kept.get(device)
-        if kept is None:
-            return self._first, tuple(configured)
-        if len(kept.tags) == len(configured) and all(map(_same, kept.tags, configured)):
-            return kept.cat, kept.tags
-        return kept.cat + 1, tuple(configured)
+    def versions(self, configured: Mapping[str, Sequence[TagInfo]], now_ms: int) -> dict[str, Version]:
+        """Version and catalogue (with types learned earlier) of each device as it is configured now; remembered."""
+        with self._lock:
+            wanted = {device: _Kept(*self._version(device, tags)) for device, tags in configured.items()}
+            self._keep(wanted, now_ms)
+            return {device: (kept.cat, kept.tags) for device, kept in wanted.items()}
 
     def keep(self, device: DeviceImage, now_ms: int) -> None:
-        """Remember what is said from now on; written at once where it is new.
-
-        Where the disk refuses, the next start would not know of this version and give it another meaning: then it is
-        taken from the time, far above those that are counted.
+        """Remember what is published from now on, where it is new; `device.cat` is another one afterwards where the
+        disk refuses.
         """
         kept = _Kept(device.cat, device.tags)
-        if self._kept.get(device.name) == kept:
+        if (self._unwritten.get(device.name) or self._kept.get(device.name)) == kept:
             return
-        reason = self._write({**self._kept, device.name: kept})
-        if reason is None:
-            self._kept[device.name] = kept
-            self._unwritten.pop(device.name, None)
-        elif self._unwritten.get(device.name) != kept:
-            device.cat = max(device.cat, now_ms // 1000)
-            self._unwritten[device.name] = _Kept(device.cat, device.tags)
-            log.warning("catalogue.not_kept", device=device.name, version=device.cat, reason=reason)
+        with self._lock:
+            self._keep({device.name: kept}, now_ms)
+            device.cat = kept.cat
 
-    def _write(self, catalogues: dict[str, _Kept]) -> str | None:
+    def _version(self, device: str, configured: Sequence[TagInfo]) -> Version:
+        kept = self._unwritten.get(device) or self._kept.get(device)
+        if kept is None:
+            return self._first, tuple(configured)
+        known = {info.tag: info for info in kept.tags}
+        tags = tuple(_learned(known.get(info.tag), info) for info in configured)
+        return (kept.cat if tags == kept.tags else kept.cat + 1), tags
+
+    def _keep(self, wanted: dict[str, _Kept], now_ms: int) -> None:
+        """Write what is new, at once.
+
+        Where the disk refuses, the next start would not know of these versions and give them another meaning: then
+        they are taken from the time, far above those that are counted.
+        """
+        news = {device: kept for device, kept in wanted.items() if self._kept.get(device) != kept}
+        if not news:
+            return
+        reason = self._write({**self._kept, **news})
+        if reason is None:
+            self._kept.update(news)
+            for device in news:
+                self._unwritten.pop(device, None)
+            return
+        for device, kept in news.items():
+            if self._unwritten.get(device) == kept:
+                continue
+            kept.cat = max(kept.cat, now_ms // 1000)
+            self._unwritten[device] = _Kept(kept.cat, kept.tags)
+            log.warning("catalogue.not_kept", device=device, version=kept.cat, reason=reason)
+
+    def _write(self, catalogues: Mapping[str, _Kept]) -> str | None:
         """Why it could not be written; None where it was."""
         fresh = self._path.with_suffix(".new")
         try:
+            data = msgspec.json.encode(catalogues)
             with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(catalogues))
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self._path)
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:  # the disk, or something in a catalogue that is no text
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
             return str(error)
         return None
 
 
-def _same(kept: TagInfo, configured: TagInfo) -> bool:
-    return kept == configured or (configured.type is None and structs.replace(kept, type=None) == configured)
+def _learned(kept: TagInfo | None, configured: TagInfo) -> TagInfo:
+    """What is configured, with the type learned earlier where nothing else has changed."""
+    if kept is not None and configured.type is None and structs.replace(kept, type=None) == configured:
+        return kept
+    return configured

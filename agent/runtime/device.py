@@ -19,6 +19,7 @@ from agent.core.ids import ulid
 from agent.core.image import Cause, Image, TagInfo
 from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
+from agent.core.text import carried
 from agent.runtime.condition import Judge
 from agent.runtime.steps import LONGEST_SAMPLE_MS, Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
@@ -58,8 +59,7 @@ class Device:
         self._append = append
         self._clock = clock
         self._steps = steps or Steps(clock)
-        self._steps.set_back.append(self._set_back)
-        self._steps.set_forward.append(self._clock_was_set)
+        self._undo = [self._steps.set_back(self._set_back), self._steps.set_forward(self._clock_was_set)]
         self._under_way = 0  # by how much the clock was set, while a sample may have times from before
         self._under_way_until = 0.0
         self._awaited = 0
@@ -80,7 +80,7 @@ class Device:
         self._skipped = metrics.SCANS_SKIPPED.labels(name)
         self._tags = len(image.devices[name].tags) - len(disabled_tags)
         if max_delay:
-            image.settles(name, self._release)
+            self._undo.append(image.settles(self._release))
         metrics.TAGS_CONFIGURED.labels(name).set(len(image.devices[name].tags))
 
     async def run(self) -> None:
@@ -121,7 +121,10 @@ class Device:
             sample = put_right(sample, self._under_way, self._clock.now_ms())
             if self._clock.monotonic() > self._under_way_until:
                 self._under_way = 0
+        if sample.complaint is not None:
+            sample.complaint = carried(sample.complaint)
         if sample.found:
+            sample.found = [carried(name) for name in sample.found]
             self._find(sample.found)
         if sample.types:
             self._learn(sample.types)
@@ -146,7 +149,7 @@ class Device:
                 append(batch)
 
     def _learn(self, raw: Mapping[int, str]) -> None:
-        types = {position: self._value_type(position, kind) for position, kind in raw.items()}
+        types = {position: self._value_type(position, carried(kind)) for position, kind in raw.items()}
         if self._image.describe(self.name, types):
             log.info("device.types_learned", device=self.name, tags=len(types))
 
@@ -180,7 +183,7 @@ class Device:
                     device=self.name,
                     from_ts=loss.from_ts,
                     to_ts=loss.to_ts,
-                    reason=loss.reason,
+                    reason=carried(loss.reason),
                     tags=None if loss.tags is None else [info[position].tag for position in loss.tags],
                     readings=loss.readings,
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from agent.core.flow import Message
@@ -13,7 +12,6 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._letters: dict[str, list[Message]] = {}
-        self._filled = asyncio.Event()
 
     def post(self, messages: Sequence[Message]) -> None:
         """What one event says replaces what earlier events said on the same topics; its own order is kept."""
@@ -23,12 +21,8 @@ class Mailbox:
         for topic, letters in topics.items():
             self._letters.pop(topic, None)
             self._letters[topic] = letters
-        if topics:
-            self._filled.set()
 
-    async def take(self) -> Sequence[Message]:
-        """Wait for something to say, and take all of it."""
-        await self._filled.wait()
-        self._filled.clear()
+    def take(self) -> Sequence[Message]:
+        """All there is to say now."""
         letters, self._letters = self._letters, {}
         return [message for same_topic in letters.values() for message in same_topic]

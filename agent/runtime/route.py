@@ -178,12 +178,11 @@ class Route:
         )
         if self._draining:
             cut.hurry()
-        unlisten: Callable[[], None] = lambda: None  # noqa: E731 - replaced as soon as there is something to end
+        unlisten = self._image.listen(changed)  # before the greeting: it takes its time
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch(session), name=f"publisher {self.name}: watch")
                 await talk.greet(self._online(session), partial(self._greeted, cut))
-                unlisten = self._image.listen(changed)
                 lanes: list[Coroutine[Any, Any, None]] = [talk.mail(self._said), talk.hear(), cut.run()]
                 if self._encoder.tick is not None:
                     lanes.append(self._tick(talk, self._encoder.tick))

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from agent.core.clock import Clock
 from agent.core.flow import Sample
+from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 
 #: The wall clock moving against the monotonic one by more than this was set, milliseconds. Less is waited out.
@@ -26,13 +27,23 @@ log = get_logger("pulse")
 
 
 class Steps:
-    """Notices them, and tells `set_back` or `set_forward` how far (milliseconds, back is below zero)."""
+    """Notices them, and tells those who asked how far (milliseconds, back is below zero)."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset = self._wall()
-        self.set_back: list[Callable[[int], None]] = []
-        self.set_forward: list[Callable[[int], None]] = []
+        self._bugs = Bugs("clock steps")
+        self._back: dict[object, Callable[[int], None]] = {}
+        self._last: dict[object, Callable[[int], None]] = {}
+        self._forward: dict[object, Callable[[int], None]] = {}
+
+    def set_back(self, tell: Callable[[int], None], *, last: bool = False) -> Callable[[], None]:
+        """Call `tell(by)` when the clock was set back, `last`: after all others; the returned function ends that."""
+        return _register(self._last if last else self._back, tell)
+
+    def set_forward(self, tell: Callable[[int], None]) -> Callable[[], None]:
+        """Call `tell(by)` when the clock was set forward; the returned function ends that."""
+        return _register(self._forward, tell)
 
     def _wall(self) -> int:
         """Wall clock minus monotonic clock: it changes only when somebody sets the clock."""
@@ -45,8 +56,21 @@ class Steps:
             return
         self._offset += by
         log.warning("agent.clock_stepped", seconds=by / 1000)
-        for tell in self.set_back if by < 0 else self.set_forward:
-            tell(by)
+        for tell in [*self._back.values(), *self._last.values()] if by < 0 else tuple(self._forward.values()):
+            try:
+                tell(by)
+            except Exception as error:  # noqa: BLE001 - the others must know, and whoever looked goes on
+                self._bugs.met(error)
+
+
+def _register(where: dict[object, Callable[[int], None]], tell: Callable[[int], None]) -> Callable[[], None]:
+    key = object()
+    where[key] = tell
+
+    def undo() -> None:
+        where.pop(key, None)
+
+    return undo
 
 
 def put_right(sample: Sample, by: int, now: int) -> Sample:

@@ -8,7 +8,6 @@ is a bug: one traceback, a counter, then as transient.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -16,14 +15,14 @@ from typing import Literal
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import PermanentError, TransientError, leaves
+from agent.core.text import carried
+from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import BUGS, RESTARTS
+from agent.telemetry.metrics import RESTARTS
 from agent.telemetry.repeats import Repeats
 
 #: A component that cannot work as configured is tried again this often, seconds.
 PERMANENT_RETRY = 300.0
-#: So many different bugs are remembered as said; beyond, the oldest is forgotten.
-MOST_BUGS = 100
 
 log = get_logger("supervisor")
 
@@ -60,12 +59,12 @@ def judge(error: BaseException) -> Failure:
     inner = list(leaves(error))
     for one in inner:
         if not isinstance(one, TransientError | PermanentError):
-            return Failure("bug", f"{type(one).__name__}: {one}")
+            return Failure("bug", carried(f"{type(one).__name__}: {one}"))
     for one in inner:
         if isinstance(one, PermanentError):
-            return Failure("permanent", str(one), PERMANENT_RETRY)
+            return Failure("permanent", carried(str(one)), PERMANENT_RETRY)
     transient = [one for one in inner if isinstance(one, TransientError)]
-    return Failure("transient", transient[0].reason, max(one.retry_after or 0.0 for one in transient))
+    return Failure("transient", carried(transient[0].reason), max(one.retry_after or 0.0 for one in transient))
 
 
 class Supervisor:
@@ -83,7 +82,7 @@ class Supervisor:
         self._clock = clock
         self._backoff = backoff
         self._report = report
-        self._bugs_said: dict[str, None] = {}  # in the order they were said
+        self._bugs = Bugs(name)
         self._failed = False
         self._repeats = Repeats()
 
@@ -106,28 +105,26 @@ class Supervisor:
             await self._clock.sleep(self._backoff.failed(current.healthy_for, at_least=failure.retry_after))
 
     def _say(self, failure: Failure, error: Exception) -> None:
-        if failure.kind == "bug":
-            BUGS.labels(self.name).inc()
-            where = _place(error)
-            if where not in self._bugs_said:
-                if len(self._bugs_said) >= MOST_BUGS:
-                    del self._bugs_said[next(iter(self._bugs_said))]
-                self._bugs_said[where] = None
-                trace = "".join(traceback.format_exception(error))
-                log.error("component.bug", component=self.name, reason=failure.reason, traceback=trace)
-        elif failure.kind == "permanent" and not self._failed:
-            log.error("component.failed", component=self.name, reason=failure.reason, retry_s=PERMANENT_RETRY)
-        self._failed = failure.kind == "permanent"
-        if self._report is not None:
+        """Log it and report it; what raises meanwhile is a bug of its own and ends nothing."""
+        try:
+            self._log(failure, error)
+        except Exception as bug:  # noqa: BLE001 - a log that cannot be written must not end the component
+            self._bugs.met(bug)
+        if self._report is None:
+            return
+        try:
             self._report(failure)
-        elif failure.kind == "transient":
+        except Exception as bug:  # noqa: BLE001 - nor a report
+            self._bugs.met(bug)
+
+    def _log(self, failure: Failure, error: Exception) -> None:
+        news = not self._failed
+        self._failed = failure.kind == "permanent"
+        if failure.kind == "bug":
+            self._bugs.met(error)
+        elif failure.kind == "permanent" and news:
+            log.error("component.failed", component=self.name, reason=failure.reason, retry_s=PERMANENT_RETRY)
+        elif failure.kind == "transient" and self._report is None:
             repeats = self._repeats.due(failure.reason, self._clock.monotonic())
             if repeats is not None:
                 log.warning("component.retry", component=self.name, reason=failure.reason, repeats=repeats)
-
-
-def _place(error: BaseException) -> str:
-    """Which bug this is: its class and the line that raised it. Its words may differ each time."""
-    bug = next(one for one in leaves(error) if not isinstance(one, TransientError | PermanentError))
-    frames = traceback.extract_tb(bug.__traceback__, limit=-1)
-    return f"{type(bug).__name__} {frames[0].filename}:{frames[0].lineno}" if frames else type(bug).__name__

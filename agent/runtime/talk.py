@@ -32,9 +32,9 @@ class Talk:
         self._streams = streams
         self._dialogue = dialogue
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
+        self._news = asyncio.Event()  # there is something to say beside the data
         self._mailbox = Mailbox()
         self._changes: dict[str, DeviceChanged] = {}
-        self._changed = asyncio.Event()
         self._steered = asyncio.Event()
 
     # --- the course ---------------------------------------------------------------------------------------------------
@@ -121,12 +121,9 @@ class Talk:
     # --- beside the data ----------------------------------------------------------------------------------------------
 
     def changed(self, change: DeviceChanged) -> None:
-        """A device changed in the image: at once, from any place."""
-        if self._stateful is None:
-            self._mailbox.post(self._dialogue(change))
-        else:
-            self._changes[change.device] = change
-            self._changed.set()
+        """A device changed in the image: at once, from any place. The dialogue is told by :meth:`mail`."""
+        self._changes[change.device] = change
+        self._news.set()
 
     async def hear(self) -> None:
         """Hand on what arrives, until the session ends."""
@@ -137,19 +134,22 @@ class Talk:
         """Answer an event that is no record."""
         if self._stateful is None:
             self._mailbox.post(self._dialogue(event))
+            self._news.set()
         else:
             await self.say(event)
 
     async def mail(self, said: Said) -> None:
         """Send what is to be said beside the data, until cancelled."""
-        while self._stateful is None:
-            await self._one_by_one(await self._mailbox.take(), said)
         while True:
-            await self._changed.wait()
-            self._changed.clear()
+            await self._news.wait()
+            self._news.clear()
             changes, self._changes = self._changes, {}
             for change in changes.values():
-                said(await self.say(structs.replace(change, streams=self._streams())))
+                if self._stateful is None:
+                    self._mailbox.post(self._dialogue(change))
+                else:
+                    said(await self.say(structs.replace(change, streams=self._streams())))
+            await self._one_by_one(self._mailbox.take(), said)
 
     async def _one_by_one(self, messages: Sequence[Message], said: Said) -> None:
         """One that the broker refuses costs none of the others."""

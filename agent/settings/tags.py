@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
 from agent.core.quality import is_status_name, number_of, quality_of
+from agent.core.text import carried
 from agent.settings.model import Model
 from agent.settings.values import Interval
 
@@ -61,8 +62,9 @@ class PercentDeadband(Model):
 
 def check_tag_name(value: str) -> str:
     """The name itself. Raises ValueError where it cannot be that of a tag."""
-    if not value or len(value) > 256 or any(ord(char) < 32 or ord(char) == 127 for char in value):
-        msg = "a tag name has 1 to 256 characters and no control characters"
+    control = any(ord(char) < 32 or ord(char) == 127 for char in value)
+    if not value or len(value) > 256 or control or carried(value) != value:
+        msg = "a tag name has 1 to 256 characters, no control characters and no broken ones"
         raise ValueError(msg)
     return value
 

@@ -151,10 +151,25 @@ def test_snapshot_in_parts(image):
 
 
 def test_settle(image):
-    """Before a cut every device hands on what it holds back, until it is removed."""
+    """Before a cut every device hands on what it holds back, until it ends."""
     handed: list[str] = []
-    image.settles("press", lambda: handed.append("press"))
+    undo = image.settles(lambda: handed.append("press"))
     image.settle()
-    image.remove("press")
+    undo()
+    undo()
     image.settle()
     assert handed == ["press"]
+
+
+def test_who_listens_never_hurts_who_changes(image):
+    """A listener that raises is reported as a bug; the change is made and the other listeners are told."""
+    heard: list[str] = []
+    bugs: list[Exception] = []
+    image = Image(image.agent, bug=bugs.append)
+    image.listen(lambda _name: 1 / 0)
+    image.settles(lambda: 1 / 0)
+    image.listen(heard.append)
+    image.add("press", location=[], tags=[], cat=1, now=T0)
+    image.settle()
+    assert heard == ["press"]
+    assert [type(bug) for bug in bugs] == [ZeroDivisionError, ZeroDivisionError]

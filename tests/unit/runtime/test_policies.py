@@ -41,12 +41,12 @@ def test_the_bucket_never_lets_more_than_its_rate_through(rate: float, pauses: l
         assert taken <= max(1.0, rate) + (now - begin) * rate + 1e-6
 
 
-async def test_the_newest_message_of_a_topic_wins() -> None:
+def test_the_newest_message_of_a_topic_wins() -> None:
     """What one event says on one topic stays in order; a later event replaces it."""
     mailbox = Mailbox()
     mailbox.post([Message(topic="a", payload=b"1"), Message(topic="b", payload=b"2")])
     mailbox.post([Message(topic="a", payload=b"removed"), Message(topic="a", payload=b"")])
-    assert [(m.topic, m.payload) for m in await mailbox.take()] == [("b", b"2"), ("a", b"removed"), ("a", b"")]
+    assert [(m.topic, m.payload) for m in mailbox.take()] == [("b", b"2"), ("a", b"removed"), ("a", b"")]
 
 
 def _image(*tags: TagInfo, cat: int = 1) -> Image:
@@ -59,11 +59,11 @@ def test_a_catalogue_keeps_its_version_over_restarts(tmp_path: Path) -> None:
     """The same catalogue has the same version; a changed one gets a new one."""
     tags = [TagInfo("a", type="int16"), TagInfo("b")]
     first = Catalogues(tmp_path / "c.json")
-    assert first.version("press", tags) == (1, tuple(tags))
-    first.keep(_image(*tags).devices["press"], 0)
+    assert first.versions({"press": tags}, 0) == {"press": (1, tuple(tags))}
     second = Catalogues(tmp_path / "c.json")
-    assert second.version("press", tags)[0] == 1
-    assert second.version("press", tags[:1])[0] == 2
+    assert second.versions({"press": tags}, 0)["press"][0] == 1
+    assert second.versions({"press": tags[:1]}, 0)["press"][0] == 2
+    assert second.versions({"press": tags}, 0)["press"][0] == 3
 
 
 def test_learned_types_survive_a_restart(tmp_path: Path) -> None:
@@ -71,14 +71,17 @@ def test_learned_types_survive_a_restart(tmp_path: Path) -> None:
     image = _image(TagInfo("a"))
     assert image.describe("press", {0: "float64"})
     Catalogues(tmp_path / "c.json").keep(image.devices["press"], 0)
-    cat, tags = Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])
+    catalogues = Catalogues(tmp_path / "c.json")
+    cat, tags = catalogues.versions({"press": [TagInfo("a")]}, 0)["press"]
     assert (cat, tags[0].type) == (2, "float64")
+    cat, tags = catalogues.versions({"press": [TagInfo("b"), TagInfo("a")]}, 0)["press"]
+    assert (cat, [info.type for info in tags]) == (3, [None, "float64"])
 
 
 def test_a_damaged_file_never_brings_a_version_back(tmp_path: Path) -> None:
     """Version numbers go on far above what was ever said."""
     (tmp_path / "c.json").write_bytes(b"{garbage")
-    assert Catalogues(tmp_path / "c.json").version("press", [TagInfo("a")])[0] > 1_000_000
+    assert Catalogues(tmp_path / "c.json").versions({"press": [TagInfo("a")]}, 0)["press"][0] > 1_000_000
 
 
 def test_a_version_that_cannot_be_kept_is_never_counted(tmp_path: Path) -> None:
@@ -89,4 +92,13 @@ def test_a_version_that_cannot_be_kept_is_never_counted(tmp_path: Path) -> None:
     catalogues.keep(device, 1_763_760_000_000)
     assert device.cat == 1_763_760_000
     catalogues.keep(device, 1_763_760_009_000)
+    assert device.cat == 1_763_760_000
+    assert catalogues.versions({"press": [TagInfo("b")]}, 1_763_760_000_000)["press"][0] == 1_763_760_001
+
+
+def test_a_catalogue_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    """Text that no file can carry is a reason like a full disk."""
+    catalogues = Catalogues(tmp_path / "c.json")
+    device = _image(TagInfo("a\udc80")).devices["press"]
+    catalogues.keep(device, 1_763_760_000_000)
     assert device.cat == 1_763_760_000

@@ -26,7 +26,7 @@ class Bench:
         self.image = Image(AgentInfo("gw", "0", "h"))
         self.appended = []
         self.devices = {name: self._device(name) for name in ("fast", "slow")}
-        self.steps.set_back.append(self._ended)
+        self.steps.set_back(self._ended, last=True)
 
     def _device(self, name):
         self.image.add(name, location=["x"], tags=[TagInfo("a")], cat=1, now=self.clock.now_ms())

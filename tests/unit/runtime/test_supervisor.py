@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from agent.core.backoff import Backoff
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
-from agent.runtime.supervisor import MOST_BUGS, PERMANENT_RETRY, Attempt, Failure, Supervisor, judge
+from agent.runtime.supervisor import PERMANENT_RETRY, Attempt, Failure, Supervisor, judge
+from agent.telemetry.bugs import MOST_BUGS
 from agent.testing.clock import ManualClock
 
 
@@ -150,7 +151,7 @@ async def test_the_memory_of_bugs_is_bounded() -> None:
             group.create_task(supervisor.run(attempt))
             await clock.advance(3 * MOST_BUGS)
     assert not pending
-    assert len(supervisor._bugs_said) == MOST_BUGS
+    assert len(supervisor._bugs._logged) == MOST_BUGS
 
 
 async def test_cancelled_in_the_moment_of_a_failure() -> None:

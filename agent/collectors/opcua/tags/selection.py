@@ -142,7 +142,9 @@ async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explor
     reasons = {
         f"there are more than max_nodes ({plan.selection.max_nodes})": cut,
         f"some lie deeper than {_DEEPEST} levels below root": found.deep,
-        f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
+        f"{found.unnamed} have names that no tag can have (empty, too long, broken or control characters)": (
+            found.unnamed > 0
+        ),
         f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,
     }
     _say_left_out(plan.device, past, "; ".join(words for words, so in reasons.items() if so))
