@@ -121,15 +121,7 @@ class Device:
             sample = put_right(sample, self._under_way, self._clock.now_ms())
             if self._clock.monotonic() > self._under_way_until:
                 self._under_way = 0
-        if sample.complaint is not None:
-            sample.complaint = carried(sample.complaint)
-        if sample.found:
-            sample.found = [carried(name) for name in sample.found]
-            self._find(sample.found)
-        if sample.types:
-            self._learn(sample.types)
-        for loss in sample.losses:
-            self._declare(loss)
+        self._heed_device(sample)
         self._heed_snapshots()
         batch = self._normalize(sample)
         if batch is None:
@@ -147,6 +139,18 @@ class Device:
             self._release()
             for append in self._append:
                 append(batch)
+
+    def _heed_device(self, sample: Sample) -> None:
+        """What the device says beside its readings; any text of it may be broken."""
+        if sample.complaint is not None:
+            sample.complaint = carried(sample.complaint)
+        if sample.found:
+            sample.found = [carried(name) for name in sample.found]
+            self._find(sample.found)
+        if sample.types:
+            self._learn(sample.types)
+        for loss in sample.losses:
+            self._declare(loss)
 
     def _learn(self, raw: Mapping[int, str]) -> None:
         types = {position: self._value_type(position, carried(kind)) for position, kind in raw.items()}
