@@ -9,7 +9,7 @@ from collections.abc import Callable
 class Backoff:
     """Delays uniform in (0, min(cap, first * 2**n)].
 
-    The exponent falls back only after a run that stayed healthy longer than the last ceiling.
+    The exponent falls back only after a run that carried data, or that stayed healthy longer than the last ceiling.
 
     Full jitter, so that a plant whose broker restarts does not come back in one wave; the reset rule, so that a peer
     that accepts and drops at once does not turn the first delay into a loop.
@@ -35,9 +35,16 @@ class Backoff:
         """Failures in a row, healthy spells too short to count included."""
         return self._failures
 
-    def failed(self, healthy_for: float, *, at_least: float = 0.0) -> float:
-        """Seconds to wait before the next attempt, after a run healthy for `healthy_for` seconds (0: never)."""
-        if healthy_for > self.ceiling:
+    def reset(self) -> None:
+        """The next failure is as good as the first: what stood in the way may have changed."""
+        self._failures = 0
+
+    def failed(self, healthy_for: float, *, at_least: float = 0.0, carried: bool = False) -> float:
+        """Seconds to wait before the next attempt, after a run healthy for `healthy_for` seconds (0: never).
+
+        `carried`: it did what it is for, however short it was.
+        """
+        if carried or healthy_for > self.ceiling:
             self._failures = 0
         self._failures += 1
         return max(at_least, self._uniform(self.ceiling * 0.05, self.ceiling))

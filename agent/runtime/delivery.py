@@ -78,6 +78,7 @@ class Delivery:
         self._suspects.session(talk.limits.max_packet_bytes)
         self._alone = asyncio.Lock()  #: held while something is sent next to a suspect
         self._waited: set[str] = set()  # devices with suspects that have let the others go first
+        self.delivered = False  #: a record of this session has reached the broker
         self.heard = False  #: the broker has taken something in this session
         self._later: list[tuple[float, Record]] = []
         self._hurried = False
@@ -259,7 +260,7 @@ class Delivery:
         error = outcome.exception()
         if error is None:
             self._result["ok"].inc()
-            self.heard = True
+            self.heard = self.delivered = True
             if self._suspects.remembers:
                 self._suspects.cleared(record)
             linger = 0.0 if self._hurried else self._talk.linger

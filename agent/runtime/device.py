@@ -70,6 +70,8 @@ class Device:
         self._held: Batch | None = None
         self._held_since = asyncio.Event()
         self._judge = Judge()
+        backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
+        self._supervisor = Supervisor(f"device {name}", clock=clock, backoff=backoff, report=self._lost)
         self._repeats = Repeats()
         self._failures = 0
         self._down_since = clock.monotonic()
@@ -91,9 +93,16 @@ class Device:
             now = self._clock.now_ms()
             self._image.set_state(self.name, "offline", now=now, reason="disabled", causes=("disabled",))
             return
-        backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
-        supervisor = Supervisor(f"device {self.name}", clock=self._clock, backoff=backoff, report=self._lost)
-        await supervisor.run(self._attempt)
+        await self._supervisor.run(self._attempt)
+
+    def wake(self) -> None:
+        """Try again now where it waits: what stood in the way may have changed."""
+        self._supervisor.wake()
+
+    @property
+    def next_attempt(self) -> float | None:
+        """When a lost device is tried again, monotonic seconds; None while it is read or tried."""
+        return self._supervisor.next_attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
         async with self._holding(), self._collector.open() as samples:
@@ -291,7 +300,13 @@ class Device:
         self._image.set_state(self.name, "offline", now=now, reason=failure.reason, causes=(cause,))
         repeats = self._repeats.due("down", self._clock.monotonic())
         if repeats is not None:
-            log.warning("device.offline", device=self.name, reason=failure.reason, repeats=repeats)
+            log.warning(
+                "device.offline",
+                device=self.name,
+                reason=failure.reason,
+                retry_in_s=failure.retry_in_s,
+                repeats=repeats,
+            )
 
 
 def _out_of_service(tags: tuple[int, ...], ts: int) -> Answer:

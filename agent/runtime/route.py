@@ -74,6 +74,12 @@ class Route:
         self._image = image
         self._clock = clock
         self._replay = replay
+        self._supervisor = Supervisor(
+            f"publisher {name}",
+            clock=clock,
+            backoff=Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY),
+            report=self._lost,
+        )
         self._leaving = asyncio.Event()
         self._draining = False
         self._cut: Delivery | None = None
@@ -92,16 +98,24 @@ class Route:
         """Session of another agent that speaks under our id at this broker, as far as this session has heard."""
         return getattr(self._dialogue, "conflict", None)
 
+    @property
+    def since(self) -> float:
+        """When it came into its state, monotonic seconds."""
+        return self._up_since if self.state == "online" else self._down_since
+
+    @property
+    def next_attempt(self) -> float | None:
+        """When the next connection is tried, monotonic seconds; None while one stands or is tried."""
+        return self._supervisor.next_attempt
+
+    def wake(self) -> None:
+        """Try to connect now where it waits: what stood in the way may have changed."""
+        self._supervisor.wake()
+
     async def run(self) -> None:
         """Publish until :meth:`leave`; never raises but for cancellation."""
-        supervisor = Supervisor(
-            f"publisher {self.name}",
-            clock=self._clock,
-            backoff=Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY),
-            report=self._lost,
-        )
         async with TaskGroup() as group:
-            running = group.create_task(supervisor.run(self._attempt), name=f"publisher {self.name}")
+            running = group.create_task(self._supervisor.run(self._attempt), name=f"publisher {self.name}")
             leaving = group.create_task(self._leaving.wait(), name=f"publisher {self.name}: leave")
             await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
@@ -137,7 +151,7 @@ class Route:
             async with self._publisher.open(will, dialogue.listens) as session:
                 attempt.healthy()
                 metrics.CONNECTS.labels(self.name).inc()
-                await self._converse(session, dialogue)
+                await self._converse(session, dialogue, attempt)
         except _WithWillError:
             self._is_offline("stopped")
         finally:
@@ -154,7 +168,7 @@ class Route:
 
         return make
 
-    async def _converse(self, session: Session, dialogue: Dialogue) -> None:
+    async def _converse(self, session: Session, dialogue: Dialogue, attempt: Attempt) -> None:
         talk = Talk(session, dialogue, self.outbox.streams)
 
         def changed(device: str) -> None:
@@ -201,6 +215,8 @@ class Route:
             self._is_offline(talk.why if talk.leave.is_set() else "stopped")
         finally:
             unlisten()
+            if cut.delivered:
+                attempt.carried()
             self._cut = None
         if talk.stateful and (session.limits.will or not heard):
             raise _WithWillError
@@ -298,8 +314,9 @@ class Route:
         if repeats is not None:
             waiting = self.outbox.stats.records
             log.warning(
-                "publisher.offline", publisher=self.name, reason=failure.reason, waiting=waiting, repeats=repeats
-            )
+                "publisher.offline", publisher=self.name, reason=failure.reason, waiting=waiting,
+                retry_in_s=failure.retry_in_s, repeats=repeats,
+            )  # fmt: skip
 
     def _snapshot(self) -> None:
         """Append the newest of every device: with the cut, and no await between."""

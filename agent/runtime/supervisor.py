@@ -8,8 +8,9 @@ is a bug: one traceback, a counter, then as transient.
 from __future__ import annotations
 
 import asyncio
+from asyncio import TaskGroup
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.core.backoff import Backoff
@@ -34,6 +35,12 @@ class Failure:
     kind: Literal["transient", "permanent", "bug"]
     reason: str  #: words for people
     retry_after: float = 0.0  #: seconds to wait at least
+    retry_in: float = 0.0  #: seconds until the next attempt, unless somebody wakes the supervisor
+
+    @property
+    def retry_in_s(self) -> float:
+        """The same for a log line."""
+        return round(self.retry_in, 1)
 
 
 class Attempt:
@@ -42,11 +49,21 @@ class Attempt:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._healthy_since: float | None = None
+        self.has_carried = False
 
     def healthy(self) -> None:
         """The component works: from here on counts as a healthy run."""
         if self._healthy_since is None:
             self._healthy_since = self._clock.monotonic()
+
+    def carried(self) -> None:
+        """It did what it is for: its end is a new trouble, tried again after the first delay."""
+        self.has_carried = True
+
+    @property
+    def works(self) -> bool:
+        """Whether it has got somewhere."""
+        return self.has_carried or self._healthy_since is not None
 
     @property
     def healthy_for(self) -> float:
@@ -85,11 +102,30 @@ class Supervisor:
         self._bugs = Bugs(name)
         self._failed = False
         self._repeats = Repeats()
+        self._woken = asyncio.Event()
+        self._attempt: Attempt | None = None
+        self._next_attempt: float | None = None
+
+    @property
+    def next_attempt(self) -> float | None:
+        """When the next attempt is due, monotonic seconds; None while one is under way."""
+        return self._next_attempt
+
+    def wake(self) -> None:
+        """Try again now: what stood in the way may have changed (a secret, a certificate, the configuration).
+
+        Ends the present wait; during an attempt that has not succeeded yet, the one that would follow it. A component
+        that works is left alone.
+        """
+        if self._attempt is None or not self._attempt.works:
+            self._backoff.reset()
+            self._woken.set()
 
     async def run(self, attempt: Callable[[Attempt], Awaitable[None]]) -> None:
         """Returns when an attempt returns; never raises but for cancellation."""
         while True:
-            current = Attempt(self._clock)
+            self._woken.clear()
+            self._attempt = current = Attempt(self._clock)
             try:
                 await attempt(current)
             except Exception as error:
@@ -97,12 +133,37 @@ class Supervisor:
                 if task is not None and task.cancelling():
                     # A task group that fails while it is cancelled tells of the failure only.
                     raise asyncio.CancelledError from error
-                failure = judge(error)
+                failure = self._judge(error, current)
                 self._say(failure, error)
             else:
                 return
+            finally:
+                self._attempt = None
             RESTARTS.labels(self.name).inc()
-            await self._clock.sleep(self._backoff.failed(current.healthy_for, at_least=failure.retry_after))
+            await self._wait(failure.retry_in)
+
+    def _judge(self, error: Exception, attempt: Attempt) -> Failure:
+        failure = judge(error)
+        if self._woken.is_set():  # it began before the change it was woken for
+            return failure
+        healthy_for, carried = attempt.healthy_for, attempt.has_carried
+        wait = self._backoff.failed(healthy_for, at_least=failure.retry_after, carried=carried)
+        return replace(failure, retry_in=wait)
+
+    async def _wait(self, seconds: float) -> None:
+        """Until the next attempt is due, or somebody wakes it."""
+        self._next_attempt = self._clock.monotonic() + seconds
+        try:
+            async with TaskGroup() as group:
+                ends = [
+                    group.create_task(wait, name=f"{self.name}: wait")
+                    for wait in (self._clock.sleep(seconds), self._woken.wait())
+                ]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in ends:
+                    task.cancel()
+        finally:
+            self._next_attempt = None
 
     def _say(self, failure: Failure, error: Exception) -> None:
         """Log it and report it; what raises meanwhile is a bug of its own and ends nothing."""
@@ -123,8 +184,12 @@ class Supervisor:
         if failure.kind == "bug":
             self._bugs.met(error)
         elif failure.kind == "permanent" and news:
-            log.error("component.failed", component=self.name, reason=failure.reason, retry_s=PERMANENT_RETRY)
+            log.error("component.failed", component=self.name, reason=failure.reason, retry_in_s=failure.retry_in_s)
         elif failure.kind == "transient" and self._report is None:
             repeats = self._repeats.due(failure.reason, self._clock.monotonic())
             if repeats is not None:
-                log.warning("component.retry", component=self.name, reason=failure.reason, repeats=repeats)
+                log.warning(
+                    "component.retry", component=self.name, reason=failure.reason, retry_in_s=failure.retry_in_s,
+                    repeats=repeats,
+                )  # fmt: skip
+        log.debug("component.waits", component=self.name, retry_in_s=failure.retry_in_s)

@@ -44,10 +44,11 @@ EVENTS: dict[str, Event] = {
     # supervised components
     "component.failed": Event(
         "error",
-        "A component cannot work as configured; the others go on. Retried every 5 min.",
+        "A component cannot work as configured; the others go on. Tried again in `retry_in_s`, every 5 min.",
         "Read `reason`. A file or permission that was missing counts at the next try, a changed configuration "
         "after a restart.",
     ),
+    "component.waits": Event("debug", "A component that failed waits `retry_in_s` before it is opened again."),
     "component.retry": Event(
         "warning", "A component without a state of its own failed (`reason`) and is opened again."
     ),

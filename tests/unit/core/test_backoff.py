@@ -28,6 +28,16 @@ def test_short_health_does_not_reset():
     assert backoff.failures == 1
 
 
+def test_who_carried_data_begins_anew():
+    """A run that did what it is for resets the delay however short it was; so does who knows of a change."""
+    backoff = longest(first=1, cap=60)
+    assert [backoff.failed(0) for _ in range(4)] == [1, 2, 4, 8]
+    assert backoff.failed(0.5, carried=True) == 1
+    assert backoff.failed(0) == 2
+    backoff.reset()
+    assert backoff.failed(0) == 1
+
+
 def test_at_least():
     """What the peer asks for is waited at least, also beyond the cap."""
     backoff = longest(first=1, cap=5)

@@ -19,7 +19,7 @@ from agent.core.ports import RouteInfo
 from agent.encoders.json import JsonConfig
 from agent.outbox import SqliteOutbox
 from agent.runtime.replay import LATEST_START, start_delay
-from agent.runtime.route import Route
+from agent.runtime.route import FIRST_RETRY, Route
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
 from agent.testing.clock import ManualClock
@@ -356,6 +356,36 @@ async def test_a_failing_broker_is_tried_again_with_growing_delays(tmp_path: Pat
 
         await eventually(some_time_and_some_attempts)
         assert bench.publisher.attempts < 30
+
+
+async def test_a_second_outage_within_a_minute_is_over_as_soon_as_the_broker_is_back(tmp_path: Path) -> None:
+    """A session that carried data resets the back-off: after the next loss the first delay is the longest wait."""
+    bench = Bench(tmp_path)
+    bench.publisher.script.open_errors.extend(ConnectionLost("refused") for _ in range(8))
+    async with bench.running():
+        await bench.move_until(lambda: bench.route.state == "online")
+        await bench.move_until(lambda: bench.messages() and bench.outbox.stats.records == 0)
+        assert bench.route.next_attempt is None
+        sessions = len(bench.publisher.sessions)
+        bench.publisher.drop()
+        lost = bench.clock.monotonic()
+        await bench.move_until(lambda: len(bench.publisher.sessions) > sessions)
+        assert bench.clock.monotonic() - lost <= FIRST_RETRY + 0.1
+
+
+async def test_a_wait_tells_when_it_ends_and_can_be_ended(tmp_path: Path) -> None:
+    """Each loss that is logged and the route itself tell when the next attempt is; waking it makes that now."""
+    bench = Bench(tmp_path)
+    bench.publisher.script.open_errors.append(TransientError("no such user", retry_after=500))
+    with capture_logs() as logs:
+        async with bench.running():
+            await bench.move_until(lambda: bench.route.next_attempt)
+            assert bench.route.next_attempt == pytest.approx(bench.clock.monotonic() + 500, abs=1)
+            assert [log["retry_in_s"] for log in logs if log["event"] == "publisher.offline"] == [500]
+            bench.route.wake()
+            began = bench.clock.monotonic()
+            await bench.move_until(lambda: bench.route.state == "online")
+            assert bench.clock.monotonic() - began < 5
 
 
 async def test_one_trouble_is_said_once_however_often_it_comes_back(tmp_path: Path) -> None:

@@ -80,6 +80,80 @@ async def test_a_healthy_run_resets_the_back_off() -> None:
     assert gaps == [1.1, 2.1, 11.0, 2.1]
 
 
+async def test_who_carried_data_is_back_within_the_first_delay() -> None:
+    """A second outage within a minute is a new one: whoever carried data meanwhile waits no longer than at first."""
+    clock = ManualClock()
+    tried: list[float] = []
+
+    async def attempt(current: Attempt) -> None:
+        tried.append(clock.monotonic())
+        if len(tried) == 7:
+            current.healthy()
+            current.carried()
+            await clock.sleep(5)
+        raise ConnectionLost("gone")
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=60, uniform=_longest))
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(supervisor.run(attempt))
+            await clock.advance(100)
+            task.cancel()
+    gaps = [round(after - before, 1) for before, after in itertools.pairwise(tried)]
+    assert gaps[:8] == [1, 2, 4, 8, 16, 32, 5 + 1, 2]
+    waits = [line["retry_in_s"] for line in logs if line["event"] == "component.waits"]
+    assert waits[:8] == [1, 2, 4, 8, 16, 32, 1, 2]
+
+
+async def test_a_wait_can_be_ended() -> None:
+    """`wake` ends the wait, and the back-off begins anew; the wait tells when it ends by itself."""
+    clock = ManualClock()
+    tried: list[float] = []
+    begun = clock.monotonic()
+
+    async def attempt(_: Attempt) -> None:
+        tried.append(clock.monotonic() - begun)
+        raise PermanentError("wrong password")
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=60, uniform=_longest))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.run(attempt))
+        await clock.advance(10)
+        assert supervisor.next_attempt == begun + PERMANENT_RETRY
+        supervisor.wake()
+        await clock.advance(10)
+        assert supervisor.next_attempt == begun + 10 + PERMANENT_RETRY
+        task.cancel()
+    assert tried == [0, 10]
+    assert supervisor.next_attempt is None
+
+
+async def test_waking_during_an_attempt_counts_for_the_next() -> None:
+    """An attempt that began before the change fails with the old secret: the next follows at once."""
+    clock = ManualClock()
+    tried: list[float] = []
+    begun = clock.monotonic()
+
+    async def attempt(current: Attempt) -> None:
+        tried.append(clock.monotonic() - begun)
+        if len(tried) == 2:
+            current.healthy()
+        await clock.sleep(3)
+        raise ConnectionLost("gone")
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=8, cap=60, uniform=_longest))
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(supervisor.run(attempt))
+        await clock.advance(1)
+        supervisor.wake()
+        await clock.advance(4)
+        assert supervisor.next_attempt is None
+        supervisor.wake()
+        await clock.advance(15)
+        task.cancel()
+    assert tried[:3] == [0, 3, 3 + 3 + 8]
+
+
 async def test_a_bug_is_reported_and_survived() -> None:
     """An error nobody translated does not end the component."""
     clock = ManualClock()
