@@ -19,7 +19,7 @@ def conformance(url: str | None, config: Path | None, seconds: float | None) -> 
     configuration.
     """
     listener = _Listener()
-    listen(source_of(url, None, config).target, listener, seconds)
+    listen(source_of(url, None, config).access, listener, seconds)
     for line in listener.audit.report():
         sys.stdout.write(line + "\n")
     return 0 if listener.audit.ok else 1

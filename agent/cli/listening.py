@@ -14,10 +14,11 @@ from typing import NamedTuple, ParamSpec
 
 from agent.config.loader import load
 from agent.consumer.marks import UserProperties
-from agent.consumer.source import DEFAULT_ROOT, said_on, target_of, uncovered
+from agent.consumer.source import DEFAULT_ROOT, said_on, uncovered
 from agent.consumer.subscriber import Subscriber
-from agent.consumer.target import Target
+from agent.consumer.target import access_of
 from agent.core.errors import ConfigError, PermanentError, leaves
+from agent.publishers.mqtt.access import Access
 from agent.publishers.mqtt.config import MqttConfig
 
 P = ParamSpec("P")
@@ -65,7 +66,7 @@ class Listener(ABC):
 class Source(NamedTuple):
     """What to listen to."""
 
-    target: Target
+    access: Access
     root: str  #: first level of the topics that are the agent's own
     topics: list[str]  #: filters
 
@@ -80,32 +81,33 @@ def source_of(
     """
     if url is not None:
         top = root or DEFAULT_ROOT
-        return Source(Target.of(url), top, uncovered([f"{top}/#", *topics]))
+        return Source(access_of(url), top, uncovered([f"{top}/#", *topics]))
     if config is None:
         raise PermanentError("no broker to listen to", "give --url mqtt://host:1883, or -c agent.yaml")
     loaded = load(config).config
     for name, one in loaded.publishers.items():
         if isinstance(one, MqttConfig) and publisher in (None, name):
             top = root or one.root
-            return Source(target_of(one), top, uncovered([f"{top}/#", *said_on(one, name, loaded.agent.id), *topics]))
+            return Source(one.access(), top, uncovered([f"{top}/#", *said_on(one, name, loaded.agent.id), *topics]))
     what = "has no publisher of type mqtt" if publisher is None else f"has no publisher {publisher!r} of type mqtt"
     raise PermanentError(f"{config} {what}", "give --url mqtt://host:1883")
 
 
-def listen(target: Target, listener: Listener, seconds: float | None) -> None:
+def listen(access: Access, listener: Listener, seconds: float | None) -> None:
     """Until SIGINT or SIGTERM, or for `seconds`. Raises PermanentError where the broker refuses us or is not there."""
-    asyncio.run(_listen(target, listener, seconds))
+    asyncio.run(_listen(access, listener, seconds))
 
 
-async def _listen(target: Target, listener: Listener, seconds: float | None) -> None:
+async def _listen(access: Access, listener: Listener, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     subscriber = Subscriber(
-        target, listener.topics, listener.heard, on_interrupted=listener.interrupted, on_marked=listener.marked
+        access, listener.topics, listener.heard, on_interrupted=listener.interrupted, on_marked=listener.marked
     )
-    listening = f"listening to {', '.join(listener.topics)} at {target.host}:{target.port}\n"
+    where = ", ".join(server.name for server in access.servers)
+    listening = f"listening to {', '.join(listener.topics)} at {where}\n"
     ever = False
     try:
         async with asyncio.TaskGroup() as group:
@@ -120,7 +122,7 @@ async def _listen(target: Target, listener: Listener, seconds: float | None) -> 
     except* PermanentError as errors:
         raise next(leaves(errors)) from None
     if not ever:
-        raise PermanentError(f"the broker at {target.host}:{target.port} was never there: {subscriber.reason}")
+        raise PermanentError(f"the broker at {where} was never there: {subscriber.reason}")
 
 
 async def _say(standing: asyncio.Event, text: str) -> None:

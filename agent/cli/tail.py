@@ -25,7 +25,7 @@ def tail(
     Payloads that are not ours (umh, value, influx, template) are printed as they are, behind their topic.
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
-    listen(source.target, _Tail(source, json=json), seconds)
+    listen(source.access, _Tail(source, json=json), seconds)
     return 0
 
 

@@ -31,7 +31,7 @@ def verify(
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
     auditor = _Auditor(source, state)
-    listen(source.target, auditor, seconds)
+    listen(source.access, auditor, seconds)
     kept = auditor.kept()
     for line in auditor.report():
         sys.stdout.write(line + "\n")

@@ -1,32 +1,18 @@
-"""The broker that a publisher of an agent's configuration speaks to, and where, as a consumer reaches it. Pure."""
+"""Where a publisher of an agent's configuration speaks, as a consumer listens to it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from agent.consumer.target import Target
-from agent.core.ports import RouteInfo
 from agent.publishers.mqtt.config import MqttConfig
 from agent.settings.topics import DEVICE_VARIABLES, filter_of, topic_template
 
 DEFAULT_ROOT = "edge"
 
 
-def target_of(publisher: MqttConfig) -> Target:
-    """Address, credentials and TLS of a publisher."""
-    password = publisher.password
-    return Target.of(
-        publisher.url,
-        tls=publisher.tls,
-        username=publisher.username,
-        password=password.get_secret_value() if password is not None else None,
-        password_file=publisher.password_file,
-    )
-
-
 def said_on(publisher: MqttConfig, name: str, agent: str) -> Sequence[str]:
     """Topic filters of what the publisher says of devices; those under its root among them."""
-    route = RouteInfo(name=name, agent=agent, root=publisher.root, topic=publisher.topic)
+    route = publisher.route(name, agent)
     around = filter_of(topic_template(publisher.topic, DEVICE_VARIABLES), root=publisher.root, agent=agent)
     own = publisher.encoder.filters(route) if publisher.encoder is not None else ()
     return [around if around.endswith("#") else f"{around}/#", *own]

@@ -21,7 +21,7 @@ from typing import Any, Self
 from agent.consumer.audit import Audit
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.table import Table
-from agent.consumer.target import Target
+from agent.consumer.target import access_of
 from agent.simulator.broker import HOST, EmbeddedBroker
 from agent.simulator.description import plant_of
 from agent.simulator.plant import Plant
@@ -115,7 +115,7 @@ class Stage:
         self.cable = await self._stack.enter_async_context(Proxy(HOST, broker.port))
         group = await self._stack.enter_async_context(_Background())
         subscriber = Subscriber(
-            Target.of(broker.url), ["edge/#"], self._heard, on_interrupted=self.audit.interrupted, name="edge-demo"
+            access_of(broker.url), ["edge/#"], self._heard, on_interrupted=self.audit.interrupted, name="edge-demo"
         )
         group.start(subscriber.run())
         async with asyncio.timeout(10):

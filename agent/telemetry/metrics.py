@@ -69,6 +69,9 @@ PUBLISHED = _counter(
     "published_total", "Messages by outcome: ok, no_subscriber, rejected, retried.", "publisher", "result"
 )
 PUBLISHED_BYTES = _counter("published_bytes_total", "Payload bytes sent.", "publisher")
+INCOMING_DROPPED = _counter(
+    "incoming_dropped_total", "Messages to the agent that it did not take: too_large, crowded.", "publisher", "reason"
+)
 ACK_SECONDS = Histogram(
     "edge_agent_ack_seconds",
     "From sending a message to its acknowledgement.",

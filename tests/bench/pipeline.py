@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from agent.consumer.subscriber import OnMessage, Subscriber
-from agent.consumer.target import Target
+from agent.consumer.target import access_of
 from tests.support.agent import AgentProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import accepts, free_port
@@ -108,7 +108,7 @@ async def measure(
 
 @asynccontextmanager
 async def _subscribed(url: str, hear: OnMessage) -> AsyncIterator[None]:
-    subscriber = Subscriber(Target.of(url), ["edge/#"], hear, on_interrupted=_fail)
+    subscriber = Subscriber(access_of(url), ["edge/#"], hear, on_interrupted=_fail)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(subscriber.run())
         await subscriber.subscribed.wait()

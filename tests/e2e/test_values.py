@@ -18,7 +18,7 @@ import pytest
 from asyncua import ua
 
 from agent.consumer.subscriber import Subscriber
-from agent.consumer.target import Target
+from agent.consumer.target import access_of
 from agent.simulator.description import plant_of
 from agent.simulator.plant import Plant
 from tests.integration.opcua.server import Hall, said
@@ -166,7 +166,7 @@ async def test_every_value_arrives_under_its_own_tag(
 
     publishers = {"plant": {"type": "mqtt", "url": mosquitto.url}}
     async with consuming(mosquitto.url) as consumer, asyncio.TaskGroup() as group:
-        subscriber = Subscriber(Target.of(mosquitto.url), ["edge/#"], take)
+        subscriber = Subscriber(access_of(mosquitto.url), ["edge/#"], take)
         listening = group.create_task(subscriber.run())
         await subscriber.subscribed.wait()
         with AgentProcess(tmp_path, publishers=publishers, devices=devices) as agent:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from agent.consumer.audit import Audit
 from agent.consumer.subscriber import Subscriber
-from agent.consumer.target import Target
+from agent.consumer.target import access_of
 from tests.support.waiting import PATIENCE, eventually
 
 #: What may differ when a record is sent again: it is as of sending.
@@ -249,7 +249,7 @@ async def consuming(url: str) -> AsyncIterator[Consumer]:
 @asynccontextmanager
 async def subscribed(url: str, consumer: C) -> AsyncIterator[C]:
     """What `consuming` does, for any consumer."""
-    subscriber = Subscriber(Target.of(url), ["edge/#"], consumer.hear, on_interrupted=consumer.interrupted)
+    subscriber = Subscriber(access_of(url), ["edge/#"], consumer.hear, on_interrupted=consumer.interrupted)
     consumer.subscribed = subscriber.subscribed
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:

@@ -89,7 +89,7 @@ class Broker:
             keep_alive=min(connack.keep_alive or options.keep_alive, options.keep_alive),
             client_id=connack.client_id or options.client_id,
             server=self.name,
-            servers=len(options.servers),
+            servers=len(options.access.servers),
         )
 
     def refused(self, connack: Connack, now: int) -> None:

@@ -17,12 +17,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.core.errors import ConnectionLost
+from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
-from agent.publishers.mqtt.hooks import Client, Version, unacknowledged
+from agent.publishers.mqtt.hooks import TURN, Client, Version, unacknowledged
 from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Handler, Loss, said
-from agent.publishers.mqtt.thread import run_in_thread
+from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
+from agent.publishers.mqtt.tls import TLS_RETRY
 from agent.publishers.mqtt.wire import Packed
 
 #: A PINGREQ follows so much silence, and so long its answer is waited for, in keep-alives: with two ticks of the look
@@ -33,12 +34,17 @@ _MAX_READS = 64  # turns of paho's reader before the loop may do something else
 
 
 class Connection:
-    """`connect`, then `attach`, `subscribe`, `publish`; `leave` or `abort` ends it."""
+    """`connect`, then `attach`, `subscribe`, `publish`; `leave` or `abort` ends it.
 
-    def __init__(self, version: Version, client_id: str, dial: Dial, *, tls: bool) -> None:
+    Whoever resumes a session attaches before it connects: what the broker kept comes right behind its CONNACK.
+    """
+
+    def __init__(self, version: Version, client_id: str, dial: Dial, *, max_incoming: int = MAX_INCOMING) -> None:
         self._loop = asyncio.get_running_loop()
-        self._client = client = Client(version, client_id, dial)
-        if tls:
+        self._client = client = Client(version, client_id, dial, max_incoming=max_incoming)
+        self._max_incoming = max_incoming
+        self._session_expiry = 0
+        if dial.tls is not None:
             # only says that it is TLS; the context that counts is the dial's
             client.tls_set_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._five = version == "5"
@@ -52,44 +58,55 @@ class Connection:
         self._early = self._answered = self._flushing = self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def prepare(self, username: str | None, password: str | None) -> None:
-        """What CONNECT carries beside the client id and the will."""
+    def prepare(self, username: str | None, password: str | None, *, session_expiry: int = 0) -> None:
+        """What CONNECT carries beside the client id and the will. `session_expiry`: seconds, MQTT 5 only."""
         self._client.username, self._client.password = username, password
+        self._session_expiry = session_expiry
 
     async def connect(
-        self, host: str, port: int, keep_alive: float, will: Callable[[], Awaitable[Message | None]]
+        self, keep_alive: float, will: Callable[[], Awaitable[Message | None]] | None = None, *, clean: bool = True
     ) -> Connack:
         """Dial, send CONNECT, wait for CONNACK. Bound it with a timeout; cancelled, it leaves nothing behind.
 
-        `will` is asked for when the way stands, right before CONNECT is sent.
+        `will` is asked for when the way stands, right before CONNECT is sent. Not `clean` (MQTT 5): the session of
+        this client id is to be resumed, if the broker has it.
 
         Raises what the dial raises, and ConnectionLost when the link breaks. A refusal is a Connack like any other.
         """
-        client, announced = self._client, max(1, round(keep_alive))
-        clean = True if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # 3.1.1: clean session, by default
-        thread = run_in_thread(client.dial.reach)
+        client, dial = self._client, self._client.dial
         try:
-            await asyncio.wait({thread})
-            thread.result()
-            if (said_last := await will()) is not None:
+            await dial.reach()
+            if will is not None and (said_last := await will()) is not None:
                 client.will_set(said_last.topic, said_last.payload, said_last.qos, said_last.retain)
-            client.connect(host, port, announced, clean_start=clean)  # nothing blocks: the socket is connected
+            self._say_connect(dial, max(1, round(keep_alive)), clean=clean)
             sock = client.socket()
             if sock is None:
                 self._early = True
                 raise ConnectionLost(HUNG_UP)
             self._drive(sock)
             connack = await self._connack
-        except BaseException:
-            client.dial.abort()
-            await asyncio.wait({thread}, timeout=0.5)  # only a resolver that hangs makes it longer
-            thread.add_done_callback(lambda _: client.drop())
+        except BaseException as error:
+            client.drop()
             self.abort("gave up connecting")
+            if client.refusal is not None and isinstance(error, ConnectionLost):
+                raise TransientError(_refusal(client.refusal), retry_after=TLS_RETRY) from None
             raise
         if connack.code == 0:
             # the broker's word bounds our silence from above; nothing forbids to look more often
             self._watch(min(connack.keep_alive or keep_alive, keep_alive))
         return connack
+
+    def _say_connect(self, dial: Dial, keep_alive: int, *, clean: bool) -> None:
+        """Nothing blocks: the socket is connected."""
+        if self._five:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.MaximumPacketSize = self._max_incoming
+            if self._session_expiry:
+                properties.SessionExpiryInterval = self._session_expiry
+            self._client.connect(dial.host, dial.port, keep_alive, clean_start=clean, properties=properties)
+        else:  # clean session, by default
+            start = paho.MQTT_CLEAN_START_FIRST_ONLY
+            self._client.connect(dial.host, dial.port, keep_alive, clean_start=start)
 
     @property
     def closed_early(self) -> bool:
@@ -108,6 +125,7 @@ class Connection:
         client.pinged = lambda: self._handler.pinged() if self._handler is not None else None
         client.ponged = lambda: self._handler.ponged() if self._handler is not None else None
         client.refused = lambda code: self._answer(Connack(code))
+        client.oversized = self._oversized
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = lambda *_: self._flush_soon()
         client.on_socket_unregister_write = lambda *_: self._stop_writing()
@@ -142,12 +160,15 @@ class Connection:
 
     def _read(self) -> None:
         client = self._client
+        client.turn = TURN
         for _ in range(_MAX_READS):
             client.loop_read()
             sock: Any = client.socket()
             # TLS: what is decrypted already never makes the file descriptor readable again
             if sock is None or not hasattr(sock, "pending") or not sock.pending():
                 return
+            if client.turn <= 0:
+                break
         self._loop.call_soon(self._readable)
 
     def _flush_soon(self) -> None:
@@ -174,8 +195,8 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - translated once, here
             self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, found: Properties | None) -> None:
-        self._answer(Connack.of(reason.value, found))
+    def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, found: Properties | None) -> None:
+        self._answer(Connack.of(reason.value, found, session_present=bool(flags.session_present)))
 
     def _answer(self, connack: Connack) -> None:
         self._answered = True
@@ -188,6 +209,8 @@ class Connection:
         # paho dresses its own errors in the same reason codes
         outside = reason.value not in LOCAL
         ours = Loss(LOCAL.get(reason.value, HUNG_UP), hung_up=outside)
+        if (refusal := self._client.refusal) is not None:
+            ours = Loss(_refusal(refusal), retry_after=TLS_RETRY)
         theirs = Loss(said(properties), reason.value)
         self._end(theirs if flags.is_disconnect_packet_from_server else ours, close=False)
 
@@ -202,6 +225,10 @@ class Connection:
                 topic=message.topic, payload=bytes(message.payload), retain=message.retain, properties=pairs
             )
             self._handler.received(incoming)
+
+    def _oversized(self, found: Oversize) -> None:
+        if self._handler is not None:
+            self._handler.oversized(found)
 
     def _acknowledged(self, mid: int, code: int) -> None:
         if self._handler is not None:
@@ -260,7 +287,11 @@ class Connection:
         """Say goodbye. `with_will` (MQTT 5: 0x04, 3.1.1: just hang up): the broker publishes our will."""
         if self._loss is None and not (with_will and not self._five):
             code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
-            self._client.disconnect(code)
+            properties = None
+            if self._session_expiry and self._five:  # our session ends here
+                properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+                properties.SessionExpiryInterval = 0
+            self._client.disconnect(code, properties)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
                     await self._gone.wait()
@@ -270,3 +301,7 @@ class Connection:
         """Hang up at once."""
         self._end(Loss(why))
         self._client.close()
+
+
+def _refusal(words: str) -> str:
+    return f"the broker refuses us in TLS: {words}"

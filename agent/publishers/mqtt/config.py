@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from msgspec import structs
 from pydantic import Field, field_validator, model_validator
 
 from agent.core.ports import BuildContext, Publisher, RouteInfo
+from agent.publishers.mqtt.oversize import MAX_INCOMING
 from agent.settings.publishers import Carried, Finding, Mark, TopicConfig
 from agent.settings.tls import TLSSettings
-from agent.settings.values import FilePath, Interval, Secret, is_loopback
+from agent.settings.values import ByteSize, FilePath, Interval, Secret, is_loopback
+
+if TYPE_CHECKING:
+    from agent.publishers.mqtt.access import Access
 
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _ENCRYPTED = ("mqtts", "wss")
@@ -103,6 +107,8 @@ class MqttConfig(TopicConfig):
     """For resolving, connecting, TLS and the broker's answer together."""
     window: int = Field(default=20, ge=1, le=10000)
     """Unacknowledged messages; the broker's Receive Maximum caps it."""
+    max_incoming_bytes: ByteSize = MAX_INCOMING
+    """Largest packet the broker may send (Maximum Packet Size); a larger one is not kept, but counted."""
 
     on_no_subscriber: Literal["accept", "hold"] = "accept"
     """What follows when the broker has a message and nobody subscribes to it (PUBACK 0x10, MQTT 5 only). hold: it is
@@ -167,35 +173,43 @@ class MqttConfig(TopicConfig):
     def _client_id(self, name: str, agent: str) -> str:
         return self.client_id or f"{agent}-{name}"
 
-    def build(self, name: str, context: BuildContext) -> Publisher:
-        from agent.publishers.mqtt.options import Options, Server
+    def access(self) -> Access:
+        """Its brokers, and who the agent is to them."""
+        from agent.publishers.mqtt.access import Access, Server
         from agent.publishers.mqtt.proxy import Proxy
-        from agent.publishers.mqtt.publisher import MqttPublisher
 
         tls = self.tls or TLSSettings()
-        servers = [(*split_url(url), websocket_path(url)) for url in (self.url, *self.other_urls)]
         proxy = (
             Proxy(*split_proxy(self.proxy), username=self.proxy_username, password_file=self.proxy_password_file)
             if self.proxy is not None
             else None
         )
+        return Access(
+            servers=tuple(
+                Server(host, port, tls if scheme in _ENCRYPTED else None, websocket_path(url))
+                for url in (self.url, *self.other_urls)
+                for scheme, host, port in (split_url(url),)
+            ),
+            username=self.username,
+            password=self.password.get_secret_value() if self.password is not None else None,
+            password_file=self.password_file,
+            proxy=proxy,
+        )
+
+    def build(self, name: str, context: BuildContext) -> Publisher:
+        from agent.publishers.mqtt.options import Options
+        from agent.publishers.mqtt.publisher import MqttPublisher
+
         return MqttPublisher(
             Options(
                 publisher=name,
-                servers=tuple(
-                    Server(host, port, tls if scheme in _ENCRYPTED else None, path)
-                    for scheme, host, port, path in servers
-                ),
+                access=self.access(),
                 version=self.version,
                 client_id=self._client_id(name, context.agent),
-                username=self.username,
-                password=self.password.get_secret_value() if self.password is not None else None,
-                password_file=self.password_file,
                 keep_alive=self.keep_alive,
                 connect_timeout=self.connect_timeout,
                 window=self.window,
                 hold_unheard=self.on_no_subscriber == "hold",
-                proxy=proxy,
             ),
             context.clock,
         )

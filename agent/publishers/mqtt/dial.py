@@ -1,57 +1,30 @@
-"""Make the connected socket, in a worker thread: resolving, connecting, proxies, TLS and WebSocket handshakes block.
+"""Make the connected socket: addresses of the name beside each other, then proxy, TLS and WebSocket.
 
-Certificates are read at every connection, so that they may be rotated. Verification cannot be turned off.
+What blocks (files, handshakes) runs in a worker thread of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from typing import Any
 
+from agent.core.dial import connect_socket
 from agent.core.errors import ConnectionLost, TransientError
+from agent.core.resolve import NameUnknown
 from agent.publishers.mqtt.proxy import Proxy, tunnel
+from agent.publishers.mqtt.thread import run_in_thread
+from agent.publishers.mqtt.tls import TLS_RETRY, alert, tls_context, unverified
 from agent.settings.tls import TLSSettings
-
-#: A wrong certificate is put right by people: no need to hurry.
-_TLS_RETRY = 30.0
-#: What to do about a certificate, by OpenSSL's X509_V_ERR_*.
-_NAMED = "write the host in url as the certificate has it, or set tls.server_name"
-_HINTS = {
-    9: "its time begins later: check the clocks of both machines",
-    10: "whoever runs the broker has to renew it",
-    62: _NAMED,  # host name
-    64: _NAMED,  # IP address
-}
-_HINT = "check tls.ca_file"  # an authority that is not known
-
-
-def tls_context(settings: TLSSettings) -> ssl.SSLContext:
-    """TLS >= 1.2, host name and chain checked. TransientError names the file that cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ValueError) as error:
-        raise TransientError(f"tls.ca_file {settings.ca_file}: {error}", retry_after=_TLS_RETRY) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.cert_file is not None:
-        try:
-            # without a password OpenSSL would ask for one at the terminal, and hang there
-            context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
-        except (OSError, ValueError) as error:
-            where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
-            raise TransientError(f"{where}: {error}", retry_after=_TLS_RETRY) from None
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
 
 
 class Dial:
-    """One attempt to reach host:port within `timeout` seconds. `abort()` from another thread ends it at once.
+    """One attempt to reach host:port within `timeout` seconds.
 
     Raises agent errors only: ConnectionLost, or TransientError where TLS is wrong.
     """
@@ -67,28 +40,86 @@ class Dial:
         proxy: Proxy | None = None,
         upgrade: Callable[[socket.socket], Any] | None = None,
     ) -> None:
+        self.host, self.port = host, port
+        self.tls = tls
         self._where = f"{host}:{port}"
-        self._host, self._port = host, port
         self._deadline = time.monotonic() + timeout
-        self._settings = tls
         self._context: ssl.SSLContext | None = None
         self._synced = synced
         self._proxy = proxy
         self._upgrade = upgrade
         self._socket: socket.socket | None = None
         self._ready: Any = None
-        self.aborted = False
+        self._aborted = False
 
-    def reach(self) -> None:
-        """Connect and, where it is asked for, shake hands; :meth:`take` then gives the socket."""
-        sock = self.tcp()
+    async def reach(self) -> None:
+        """Connect and, where it is asked for, shake hands; :meth:`take` then gives the socket.
+
+        Cancelled, it leaves nothing behind.
+        """
+        if self.tls is not None:
+            # before anything is connected: a certificate that cannot be read needs no broker to be found out
+            await self._in_thread(self._load)
+        sock = self._socket = await self._tcp()
+        if self._proxy is None and self.tls is None and self._upgrade is None:
+            self._ready = sock
+        else:
+            await self._in_thread(self._shake_hands)
+
+    def take(self) -> Any:
+        """The connected socket (or what was wrapped around it), once; it is the caller's from now on."""
+        ready, self._ready = self._ready, None
+        if ready is None:
+            raise ConnectionLost(f"{self._where} was not reached")
+        return ready
+
+    def close(self) -> None:
+        """Close what was reached and not taken."""
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
+
+    async def _tcp(self) -> socket.socket:
+        host, port = (self.host, self.port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+        where = self._where if self._proxy is None else f"the proxy {host}:{port}"
+        try:
+            sock = await connect_socket(host, port, self._left())
+        except NameUnknown as error:
+            raise ConnectionLost(str(error)) from None
+        except TimeoutError:
+            raise ConnectionLost(f"{where} does not answer") from None
+        except OSError as error:
+            text = os.strerror(error.errno) if error.errno else str(error)
+            raise ConnectionLost(f"cannot connect to {where}: {text}") from None
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    async def _in_thread(self, step: Callable[[], None]) -> None:
+        thread = run_in_thread(step)
+        try:
+            await asyncio.wait({thread})
+        except asyncio.CancelledError:
+            self._abort()
+            await asyncio.wait({thread}, timeout=0.5)
+            thread.add_done_callback(lambda _: self.close())
+            raise
+        thread.result()
+
+    # --- in the thread ------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        self._context = tls_context(self.tls or TLSSettings())
+
+    def _shake_hands(self) -> None:
+        sock: Any = self._socket
         try:
             if self._proxy is not None:
                 sock.settimeout(self._left())
-                tunnel(sock, self._proxy, self._host, self._port)
+                tunnel(sock, self._proxy, self.host, self.port)
                 self._check()
-            if self._settings is not None:
-                sock = self.tls(sock)
+            if self.tls is not None:
+                sock = self._encrypted(sock)
             self._ready = self._upgraded(sock)
         except BaseException:
             sock.close()
@@ -96,6 +127,36 @@ class Dial:
 
     def _left(self) -> float:
         return max(0.01, self._deadline - time.monotonic())
+
+    def _encrypted(self, sock: socket.socket) -> ssl.SSLSocket:
+        """The socket after the handshake."""
+        settings = self.tls or TLSSettings()
+        context = self._context or tls_context(settings)
+        wrapped: ssl.SSLSocket | None = None
+        try:
+            name = settings.server_name or self.host
+            sock.settimeout(self._left())
+            wrapped = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+            self._socket = wrapped
+            self._check()
+            wrapped.settimeout(self._left())
+            wrapped.do_handshake()
+            self._check()
+        except ssl.SSLCertVerificationError as error:
+            raise unverified(error, self._where, synced=self._synced()) from None
+        except TimeoutError:
+            raise ConnectionLost(f"{self._where} does not answer the TLS handshake") from None
+        except (OSError, ValueError) as error:
+            if (words := alert(error)) is not None:
+                raise TransientError(f"{self._where} refuses us: {words}", retry_after=TLS_RETRY) from None
+            raise ConnectionLost(f"TLS handshake with {self._where} failed: {error}") from None
+        else:
+            done, wrapped = wrapped, None
+            return done
+        finally:
+            if wrapped is not None:
+                wrapped.close()
+            sock.close()  # after a handshake it holds nothing: the TLS socket took it over
 
     def _upgraded(self, sock: socket.socket) -> Any:
         if self._upgrade is None:
@@ -110,86 +171,13 @@ class Dial:
             raise ConnectionLost(f"{self._where} does not speak MQTT over WebSocket here: {error}") from None
         return upgraded
 
-    def take(self) -> Any:
-        """The connected socket (or what was wrapped around it), once; it is the caller's from now on."""
-        ready, self._ready = self._ready, None
-        if ready is None:
-            raise ConnectionLost(f"{self._where} was not reached")
-        return ready
-
-    def close(self) -> None:
-        """Close what was reached and not taken."""
-        if self._ready is not None:
-            self._ready.close()
-
-    def tcp(self) -> socket.socket:
-        """A connected TCP socket, to the proxy if there is one: every address gets its share of the time left."""
-        # Before anything is connected: a certificate that cannot be read needs no broker to be found out.
-        self._context = tls_context(self._settings) if self._settings is not None else None
-        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.host, self._proxy.port)
-        where = self._where if self._proxy is None else f"the proxy {host}:{port}"
-        try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise ConnectionLost(f"cannot resolve {host}: {error}") from None
-        trouble: Exception = ConnectionLost(f"{host} has no address")
-        for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            sock = socket.socket(family, kind, protocol)
-            self._socket = sock
-            try:
-                self._check()
-                sock.settimeout(max(0.01, (self._deadline - time.monotonic()) / left))
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._check()
-            except OSError as error:
-                sock.close()
-                trouble = error
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
-        if isinstance(trouble, TimeoutError):
-            raise ConnectionLost(f"{where} does not answer") from None
-        raise ConnectionLost(f"cannot connect to {where}: {trouble}") from None
-
-    def tls(self, sock: socket.socket) -> ssl.SSLSocket:
-        """The socket after the handshake."""
-        settings = self._settings or TLSSettings()
-        context = self._context or tls_context(settings)
-        wrapped: ssl.SSLSocket | None = None
-        try:
-            name = settings.server_name or self._host
-            wrapped = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
-            self._socket = wrapped
-            self._check()
-            wrapped.settimeout(max(0.01, self._deadline - time.monotonic()))
-            wrapped.do_handshake()
-            self._check()
-        except ssl.SSLCertVerificationError as error:
-            hint = _HINTS.get(error.verify_code, _HINT) if self._synced() else "the clock of this machine is not set"
-            reason = f"the certificate of {self._where} is refused: {error.verify_message.rstrip('.')}; {hint}"
-            raise TransientError(reason, retry_after=_TLS_RETRY) from None
-        except TimeoutError:
-            raise ConnectionLost(f"{self._where} does not answer the TLS handshake") from None
-        except (OSError, ValueError) as error:
-            raise ConnectionLost(f"TLS handshake with {self._where} failed: {error}") from None
-        else:
-            done, wrapped = wrapped, None
-            return done
-        finally:
-            if wrapped is not None:
-                wrapped.close()
-            sock.close()  # after a handshake it holds nothing: the TLS socket took it over
-
     def _check(self) -> None:
-        if self.aborted:
+        if self._aborted:
             raise ConnectionLost(f"connecting to {self._where} was given up")
 
-    def abort(self) -> None:
+    def _abort(self) -> None:
         """Wake the thread out of whatever it waits for. The thread closes its socket itself."""
-        self.aborted = True
+        self._aborted = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 # not SSLSocket's own shutdown: it would take the TLS object from under the handshake

@@ -16,6 +16,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.exception import MalformedPacket
 
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.oversize import Head, Oversize, oversize
+from agent.publishers.mqtt.tls import alert
+
+#: Bytes read at most before the loop may do something else, and of one call of the operating system.
+TURN = 1 << 20
+_READ = 1 << 16
 
 Version = Literal["5", "3.1.1"]
 _PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
@@ -63,8 +69,11 @@ class Client(paho.Client):
     (0x95 for a message over its size limit), and the reason would be lost.
     """
 
-    def __init__(self, version: Version, client_id: str, dial: Dial) -> None:
+    def __init__(self, version: Version, client_id: str, dial: Dial, *, max_incoming: int) -> None:
         self.dial = dial
+        self.turn = TURN  #: bytes that may still be read in this turn of the loop
+        self.refusal: str | None = None  #: the broker's TLS alert, in words
+        self._max_incoming = max_incoming
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -76,12 +85,40 @@ class Client(paho.Client):
         self.pinged: Callable[[], None] = lambda: None
         self.ponged: Callable[[], None] = lambda: None
         self.refused: Callable[[int], None] = lambda _code: None
+        self.oversized: Callable[[Oversize], None] = lambda _found: None
 
     def _create_socket_connection(self) -> socket.socket:
         return cast("socket.socket", self.dial.take())
 
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
         return tcp_sock  # the dial has done the handshake
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """A little at a time; the body of a packet larger than we take is read past, but for its head."""
+        packet = self._in_packet
+        if packet["to_process"]:
+            if self.turn <= 0:
+                raise BlockingIOError
+            if packet["remaining_length"] > self._max_incoming and not isinstance(packet["packet"], Head):
+                packet["packet"] = Head()
+        try:
+            data = super()._sock_recv(min(bufsize, _READ))
+        except OSError as error:
+            self.refusal = alert(error) or self.refusal
+            raise
+        self.turn -= len(data)
+        return data
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        packet = self._in_packet
+        if not isinstance(packet["packet"], Head):
+            return super()._packet_handle()
+        found = oversize(packet["command"], packet["packet"], packet["remaining_length"])
+        if found is None:  # only a PUBLISH may be so large
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self.oversized(found)
+        # acknowledged: it would come again at every connection, and fill the broker's window meanwhile
+        return MQTTErrorCode.MQTT_ERR_SUCCESS if found.mid is None else self._send_puback(found.mid)
 
     def _send_pingreq(self) -> MQTTErrorCode:
         self.pinged()

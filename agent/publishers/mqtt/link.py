@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from agent.core.flow import Incoming
+from agent.publishers.mqtt.oversize import Oversize
 
 #: What paho means when it is not the broker that ended a connection.
 LOCAL: dict[int, str] = {
@@ -32,9 +33,10 @@ class Connack(NamedTuple):
     retain_available: bool = True
     keep_alive: int | None = None
     client_id: str | None = None
+    session_present: bool = False  #: the broker has kept our session
 
     @classmethod
-    def of(cls, code: int, found: object) -> Connack:
+    def of(cls, code: int, found: object, *, session_present: bool = False) -> Connack:
         """From the properties the library decoded; attributes are there where the broker sent them."""
         return cls(
             code=code,
@@ -45,6 +47,7 @@ class Connack(NamedTuple):
             retain_available=bool(getattr(found, "RetainAvailable", 1)),
             keep_alive=getattr(found, "ServerKeepAlive", None),
             client_id=getattr(found, "AssignedClientIdentifier", None),
+            session_present=session_present,
         )
 
 
@@ -65,6 +68,9 @@ class Handler(Protocol):
 
     def received(self, incoming: Incoming, /) -> None:
         """A message on a topic we listen to."""
+
+    def oversized(self, found: Oversize, /) -> None:
+        """A message larger than we take was read past."""
 
     def pinged(self) -> None:
         """A PINGREQ is on its way, behind everything published so far."""

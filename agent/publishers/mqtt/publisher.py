@@ -15,15 +15,14 @@ from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Memo, WillMaker
 from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.access import Server
 from agent.publishers.mqtt.broker import TRIES, Broker, Brokers
 from agent.publishers.mqtt.client import Connection
-from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hangups import End
-from agent.publishers.mqtt.hooks import Version, upgrade
+from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Connack, Loss
-from agent.publishers.mqtt.options import Options, Server
+from agent.publishers.mqtt.options import Options
 from agent.publishers.mqtt.session import MqttSession
-from agent.settings.values import read_secret
 from agent.telemetry.logging import get_logger
 
 log = get_logger("mqtt")
@@ -51,14 +50,15 @@ class MqttPublisher:
     def __init__(self, options: Options, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._brokers = Brokers([server.name for server in options.servers], options.publisher, clock)
+        self._brokers = Brokers([server.name for server in options.access.servers], options.publisher, clock)
         self._said: set[str] = set()  # facts about the brokers that have been said
         self._turn = 0  # of the servers
         self._refusals = 0  # attempts that failed in a row
 
     @property
     def _server(self) -> Server:
-        return self._options.servers[self._turn % len(self._options.servers)]
+        servers = self._options.access.servers
+        return servers[self._turn % len(servers)]
 
     @property
     def _broker(self) -> Broker:
@@ -77,9 +77,9 @@ class MqttPublisher:
             except (TransientError, PermanentError) as error:
                 self._broker.hangups.failed()
                 self._refusals += 1
-                if len(self._options.servers) > 1:
+                if len(self._options.access.servers) > 1:
                     error = _of(self._server.name, error)
-                if self._refusals % len(self._options.servers):
+                if self._refusals % len(self._options.access.servers):
                     raise _next_one(error) from None
                 raise error from None
             self._refusals = 0
@@ -139,23 +139,13 @@ class MqttPublisher:
         self, version: Version, will: Message | WillMaker | None, listens: Sequence[str]
     ) -> tuple[Connection, MqttSession]:
         options, server, broker = self._options, self._server, self._broker
-        dial = Dial(
-            server.host,
-            server.port,
-            timeout=options.connect_timeout,
-            tls=server.tls,
-            synced=lambda: self._clock.synced,
-            proxy=options.proxy,
-            upgrade=upgrade(server.host, server.port, server.path, tls=server.tls is not None) if server.path else None,
-        )
-        connection = Connection(version, options.client_id, dial, tls=server.tls is not None)
-        connection.prepare(options.username, self._password())
+        dial = options.access.dial(server, timeout=options.connect_timeout, synced=lambda: self._clock.synced)
+        connection = Connection(version, options.client_id, dial, max_incoming=options.max_incoming_bytes)
+        connection.prepare(*options.access.credentials())
         session: MqttSession | None = None
         try:
             async with asyncio.timeout(options.connect_timeout):
-                connack = await connection.connect(
-                    server.host, server.port, options.keep_alive, partial(self._will, broker, will)
-                )
+                connack = await connection.connect(options.keep_alive, partial(self._will, broker, will))
                 self._judge(broker, connack)
                 limits = broker.limits(version, connack, options)
                 if not limits.max_qos and self._first(f"qos {broker.name}"):
@@ -179,15 +169,6 @@ class MqttPublisher:
             connection.abort()
             raise
         return connection, session
-
-    def _password(self) -> str | None:
-        path = self._options.password_file
-        if path is None:
-            return self._options.password
-        try:
-            return read_secret(path)
-        except (OSError, ValueError) as error:
-            raise TransientError(f"password_file {path}: {error}", retry_after=30.0) from None
 
     async def _will(self, broker: Broker, will: Message | WillMaker | None) -> Message | None:
         # No Will Delay Interval (MQTT 5: 3.1.3.2.2): a session of ours expires with its connection, and the will is due
@@ -265,6 +246,7 @@ class _Watch:
         self._since = time.monotonic()
         self.acknowledged = session.acknowledged
         self.received = session.received
+        self.oversized = session.oversized
         self.pinged = session.pinged
         self.ponged = session.ponged
         self.moved = session.moved

@@ -16,14 +16,18 @@ from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.link import Link, Loss
+from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
+from agent.telemetry.metrics import ACK_SECONDS, INCOMING_DROPPED, PUBLISHED
+from agent.telemetry.repeats import Repeats
 
 log = get_logger("mqtt")
 
+#: What waits to be heard: the oldest go where nobody reads.
 _MAX_INCOMING = 1000
+_MAX_INCOMING_BYTES = 4 << 20
 #: What was sent at QoS 0 and wants proof is followed by a PINGREQ so soon, seconds.
 _PROBE_AFTER = 0.1
 #: No acknowledgement at all for so many keep-alives while something waits for one: the broker is stuck, …
@@ -78,7 +82,9 @@ class MqttSession:
         self._room: asyncio.Future[None] | None = None
         self._gone = asyncio.Event()
         self._why: Callable[[], AgentError] | None = None
-        self._incoming: deque[Incoming] = deque(maxlen=_MAX_INCOMING)
+        self._incoming: deque[Incoming] = deque()
+        self._incoming_bytes = 0
+        self._repeats = Repeats()
         self._came = asyncio.Event()
         self._unheard = False
         self._order = 0
@@ -124,7 +130,9 @@ class MqttSession:
         """See the port. The oldest go where nobody reads."""
         while True:
             while self._incoming:
-                yield self._incoming.popleft()
+                incoming = self._incoming.popleft()
+                self._incoming_bytes -= len(incoming.payload)
+                yield incoming
             if self._gone.is_set():
                 return
             self._came.clear()
@@ -162,7 +170,21 @@ class MqttSession:
     def received(self, incoming: Incoming, /) -> None:
         """A message on a topic listened to."""
         self._incoming.append(incoming)
+        self._incoming_bytes += len(incoming.payload)
+        while len(self._incoming) > _MAX_INCOMING or self._incoming_bytes > _MAX_INCOMING_BYTES:
+            self._incoming_bytes -= len(self._incoming.popleft().payload)
+            INCOMING_DROPPED.labels(self._publisher, "crowded").inc()
         self._came.set()
+
+    def oversized(self, found: Oversize, /) -> None:
+        """A message that was read past."""
+        INCOMING_DROPPED.labels(self._publisher, "too_large").inc()
+        repeats = self._repeats.due(("oversized", found.topic), self._monotonic())
+        if repeats is not None:
+            log.warning(
+                "mqtt.incoming_too_large", publisher=self._publisher, topic=found.topic[:200], bytes=found.size,
+                repeats=repeats,
+            )  # fmt: skip
 
     def pinged(self) -> None:
         """A PINGREQ follows everything written so far."""

@@ -36,6 +36,11 @@ EVENTS: dict[str, Event] = {
         "The broker hung up on larger packets, three times without a word or once saying so (0x95): from now on none "
         "is larger than this. Kept over a restart, and forgotten after a week.",
     ),
+    "mqtt.incoming_too_large": Event(
+        "warning",
+        "A message to the agent is larger than it takes; it was not read, and is counted.",
+        "Find out who publishes so much on `topic`. `max_incoming_bytes` of the publisher is the limit.",
+    ),
     "mqtt.rate_learned": Event(
         "warning", "The broker finds our message rate too high (0x96): for an hour at most `per_second` messages."
     ),

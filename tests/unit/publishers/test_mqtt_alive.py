@@ -17,9 +17,10 @@ from paho.mqtt.enums import _ConnectionState
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Limits, Message
 from agent.publishers.mqtt.client import SILENCE, TICK, Connection
-from agent.publishers.mqtt.dial import Dial, tls_context
+from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import unacknowledged
 from agent.publishers.mqtt.session import MqttSession
+from agent.publishers.mqtt.tls import tls_context
 from agent.settings.tls import TLSSettings
 from tests.support.certs import make_certs
 
@@ -36,7 +37,7 @@ class Wire:
         patch.setattr(paho, "time_func", lambda: self.now)
         patch.setattr("agent.publishers.mqtt.hooks.time", SimpleNamespace(monotonic=lambda: self.now))
         patch.setattr("agent.publishers.mqtt.client.unacknowledged", lambda _fd: self.unsent)
-        self.connection = Connection("5", "me", Dial("x", 1, timeout=1, tls=None, synced=lambda: True), tls=False)
+        self.connection = Connection("5", "me", Dial("x", 1, timeout=1, tls=None, synced=lambda: True))
         self.client: Any = self.connection._client
         self.near, self.far = socket.socketpair()
         self.client._sock = self.near
