@@ -22,7 +22,10 @@ from agent.outbox import outbox_path
 from agent.outbox.operator.client import inquire
 from agent.outbox.operator.protocol import Answer, Aside, Ask, Heap, Listing, Verb, Which
 from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call
-from agent.settings.values import parse_duration
+from agent.settings.values import parse_duration, readable_size
+
+#: The outbox of a stopped agent that has lost records counts as full from this share of its bound on.
+NEARLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ def outbox(config: Path, order: Order) -> int:
         try:
             answers[name] = answer = _inquire(loaded.agent.data_dir, name, ask)
             reason = answer.error
+            if answer.listing is not None and answer.listing.limit is None:
+                answer.listing.limit = (loaded.publishers[name].outbox or loaded.outbox).max_bytes
         except (ControlError, PermanentError) as error:
             reason = str(error)
         if reason is not None:
@@ -149,14 +154,24 @@ def _listing(console: Console, name: str, listing: Listing) -> None:
             seqs = f"{heap.first}-{heap.last}" if heap.last > heap.first else f"{heap.first}"
             figures = (f"{heap.records}", f"{heap.readings}", f"{heap.bytes}")
             table.add_row(what, heap.device, heap.epoch, seqs, *figures, _time(heap.from_ts))
-    records, size = (sum(getattr(heap, key) for heap in listing.waiting) for key in ("records", "bytes"))
+    records = sum(heap.records for heap in listing.waiting)
     aside, kept = (sum(heap.records for heap in heaps) for heaps in (listing.quarantined, listing.kept))
     console.print(
-        f"{name}: {records} records wait ({size} bytes), {listing.declarations} declarations of gaps;"
-        f" {aside} records in quarantine, {kept} acknowledged ones kept"
+        f"{name}: {_fill(listing)}; {records:,} records wait, {listing.declarations:,} declarations of gaps;"
+        f" {aside:,} records in quarantine, {kept:,} acknowledged ones kept"
     )
     if table.rows:
         console.print(table)
+
+
+def _fill(listing: Listing) -> str:
+    lost, limit = listing.lost, listing.limit
+    words = [readable_size(listing.bytes, max(limit, listing.bytes)) if limit else readable_size(listing.bytes)]
+    if listing.full or (limit and lost.records and listing.bytes >= limit * NEARLY):
+        words.append("FULL")
+    if lost.records:
+        words.append(f"{lost.records:,} lost since {_time(lost.from_ts)}")
+    return ", ".join(words)
 
 
 def _heaps(listing: Listing) -> Iterator[tuple[str, list[Heap]]]:

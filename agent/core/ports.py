@@ -94,6 +94,26 @@ class Memo(Protocol):
         """At once, never waits; durable with the next commit (`Outbox.flush` to be sure). None deletes."""
 
 
+class Lost(Struct):
+    """Records that were given up, all of them declared."""
+
+    records: int = 0
+    readings: int = 0
+    from_ts: int = 0  #: of the oldest of them; 0 while there is none
+    to_ts: int = 0
+
+    def add(self, ts: int, readings: int) -> None:
+        """One more."""
+        self.merge(Lost(1, readings, ts, ts))
+
+    def merge(self, more: Lost) -> None:
+        """More of them."""
+        self.from_ts = more.from_ts if not self.records else min(self.from_ts, more.from_ts)
+        self.to_ts = max(self.to_ts, more.to_ts)
+        self.records += more.records
+        self.readings += more.readings
+
+
 class OutboxStats(Struct, kw_only=True):
     """Figures of one outbox, cheap to ask for."""
 
@@ -102,7 +122,10 @@ class OutboxStats(Struct, kw_only=True):
     oldest_ts: int | None = None
     backlog: int = 0  #: of those, what no longer goes live in the present session (all of them without a session)
     quarantined: int = 0
-    dropped_records: int = 0  #: since start, whatever the reason
+    dropped_records: int = 0  #: since start, whatever the reason, quarantined ones among them
+    lost: Lost = field(default_factory=Lost)  #: since start; what is quarantined is not lost
+    limit: int = 0  #: bytes it may hold now: `max_bytes`, or less where the disk is short
+    full: bool = False  #: records are being lost for want of room, or were until a moment ago
     written_bytes: int = 0  #: payload bytes handed to the disk since start
     committing: bool = True  #: False while the disk refuses (the ring in memory holds on)
 

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, Stream
 from agent.core.ports import Memo, OutboxStats, Reader
@@ -155,6 +157,9 @@ class SqliteOutbox:
             backlog=backlog,
             quarantined=state.quarantined,
             dropped_records=state.dropped,
+            lost=structs.replace(state.losses.total),
+            limit=state.limit,
+            full=state.losses.full,
             written_bytes=state.written,
             committing=self._writer is None or not self._writer.refused,
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.core.flow import GapKind
 from agent.outbox.file.transaction import Opened
+from agent.outbox.losses import News
 from agent.outbox.state import State
+from agent.settings.values import format_duration, readable_size
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
-from agent.telemetry.repeats import Repeats
 
 log = get_logger("outbox")
 
@@ -20,8 +21,6 @@ class Report:
     def __init__(self, name: str, file: Path | None) -> None:
         self._name = name
         self._file = None if file is None else str(file)
-        self._repeats = Repeats()
-        self._unsaid: dict[GapKind, int] = {}
         self._written = 0
         self._quarantined: int | None = None
         self._figures = (
@@ -75,29 +74,38 @@ class Report:
         if written > self._written:
             self._written_total.inc(written - self._written)
             self._written = written
-        self.losses(state)
 
-    def losses(self, state: State) -> None:
-        """Count and say what was dropped."""
-        for kind, count in state.dropped_now.items():
+    def losses(self, state: State, *, closing: bool = False) -> None:
+        """Count what was lost, and tell it: at once, every minute while it goes on, and when it is over."""
+        for kind, count in state.losses.by_kind.items():
             metrics.OUTBOX_DROPPED.labels(self._name, kind).inc(count)
             if kind == "quarantined":
                 metrics.QUARANTINED.labels(self._name).inc(count)
-            self._unsaid[kind] = self._unsaid.get(kind, 0) + count
-            if self._repeats.due(kind, state.clock.monotonic()) is not None:
-                self._say(kind, self._unsaid.pop(kind))
-        state.dropped_now.clear()
+        state.losses.by_kind.clear()
+        filled = state.bytes / state.limit if state.limit else 1.0
+        for news in state.losses.news(state.clock.monotonic(), filled=filled, closing=closing):
+            self._tell(news, state)
 
-    def _say(self, kind: GapKind, records: int) -> None:
-        if kind == "dropped":
-            log.warning("outbox.dropped", publisher=self._name, records=records)
-        elif kind == "expired":
-            log.warning("outbox.expired", publisher=self._name, records=records)
-        elif kind == "overflow":
-            log.error("outbox.overflow", publisher=self._name, records=records)
+    def _tell(self, news: News, state: State) -> None:
+        lost, several = news.lost, news.devices if news.device is None else None
+        who = news.device or f"{news.devices} devices"
+        span = {"from": _instant(lost.from_ts), "to": _instant(lost.to_ts)}
+        about = {"publisher": self._name, "device": news.device, "devices": several}
+        figures = {"records": lost.records, "readings": lost.readings, **span}
+        why = _why(news, state)
+        reason = f"{lost.records:,} records of {who} from {span['from']} to {span['to']} lost, {why}"
+        if news.over:
+            log.error("outbox.loss_over", **about, **figures, cause=news.cause, reason=reason)
+        elif news.cause == "dropped":
+            log.error("outbox.dropped", **about, **figures, bound=readable_size(state.limit), reason=reason)
+        elif news.cause == "expired":
+            log.error("outbox.expired", **about, **figures, reason=reason)
+        else:
+            log.error("outbox.overflow", **about, **figures, reason=reason)
 
     def figures(self, state: State) -> None:
-        """The gauges, once a turn."""
+        """What was lost and the gauges, once a turn."""
+        self.losses(state)
         records, size, oldest = self._figures
         records.set(state.records)
         size.set(state.bytes)
@@ -105,6 +113,20 @@ class Report:
 
     def closed(self, state: State, error: BaseException | None) -> None:
         """The file is closed; `error` where even that failed."""
+        self.losses(state, closing=True)
         self.figures(state)
         if error is not None:
             self.disk_refused(error, state)
+
+
+def _instant(ts: int) -> str:
+    return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _why(news: News, state: State) -> str:
+    if news.cause == "expired":
+        return f"older than max_age, {format_duration(state.settings.max_age)}"
+    if news.cause == "overflow":
+        return "memory full while the disk refused"
+    short = "" if state.limit >= state.settings.max_bytes else ", the disk is below min_free_disk"
+    return f"outbox full at {readable_size(state.limit)}{short}"

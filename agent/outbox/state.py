@@ -13,6 +13,7 @@ from agent.outbox.bounds import Age, File, allowed
 from agent.outbox.file.transaction import Row
 from agent.outbox.gaps import gap_of, key_of
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
+from agent.outbox.losses import Losses
 from agent.outbox.memo import CachedMemo
 from agent.outbox.restamp import Unset, offset_of
 from agent.outbox.ring import Ring, Waiting
@@ -60,7 +61,7 @@ class State:
         self.written = 0  #: payload
         self.written_disk: int | None = None  #: log, checkpoints and all, where the system counts that
         self.age = Age(settings.max_age, 0)
-        self.dropped_now: dict[GapKind, int] = {}  #: since it was last said
+        self.losses = Losses()
         self.unset = Unset()
         self.spared = Spared()
         self.recorded: dict[str, int] = {}  #: by device, when earlier runs appended their last record, or later
@@ -118,7 +119,7 @@ class State:
         gap = gap_of(kind, track.stream, seq, ts, readings, now_ms=self.clock.now_ms(), reason=reason)
         self.declare(track, gap)
         self.dropped += 1
-        self.dropped_now[kind] = self.dropped_now.get(kind, 0) + 1
+        self.losses.add(kind, track.stream.device, ts, readings, self.clock.monotonic())
 
     def _no_longer_late(self, waiting: Waiting) -> bool:
         if self.lanes is None or waiting.session == self.lanes.session:

@@ -61,6 +61,16 @@ def format_size(size: int) -> str:
     return f"{size}B"
 
 
+def readable_size(size: int, of: int | None = None) -> str:
+    """A size for people, rounded: `1.5 GiB`, and in one unit with what it is a part of: `48 of 64 KiB`."""
+    largest = size if of is None else of
+    power, unit = next(((p, u) for p, u in ((30, "GiB"), (20, "MiB"), (10, "KiB")) if largest >= 1 << p), (0, "B"))
+    part, whole = (f"{figure / (1 << power):,.1f}".removesuffix(".0") for figure in (size, largest))
+    if of is not None and size < 1 << power:
+        return f"{readable_size(size)} of {whole} {unit}"
+    return f"{whole} {unit}" if of is None else f"{part} of {whole} {unit}"
+
+
 def format_rate(rate: float) -> str:
     """Per second, in a notation parse_rate reads."""
     return f"{rate:.15g}/s"

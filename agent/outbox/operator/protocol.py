@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from agent.core.ports import Lost
 
 Verb = Literal["list", "quarantined", "requeue", "discard", "resend"]
 
@@ -47,7 +49,7 @@ class Heap(Struct, frozen=True):
     to_ts: int
 
 
-class Listing(Struct, frozen=True, kw_only=True):
+class Listing(Struct, kw_only=True):
     """What an outbox holds."""
 
     epoch: str | None  #: of the present run, or the last one
@@ -55,6 +57,10 @@ class Listing(Struct, frozen=True, kw_only=True):
     declarations: int  #: gaps that wait to be told
     quarantined: list[Heap]
     kept: list[Heap]  #: acknowledged records that can be sent again
+    bytes: int = 0  #: of what waits, declarations too
+    limit: int | None = None  #: bytes it may hold now; None: known to a running agent only
+    full: bool = False  #: records are being lost for want of room
+    lost: Lost = field(default_factory=Lost)  #: since it started; of a stopped one's, what nobody has been told
 
 
 class Aside(Struct, frozen=True):

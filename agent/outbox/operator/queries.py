@@ -13,7 +13,12 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from msgspec import structs
+
+from agent.core.flow import Gap
+from agent.core.ports import Lost
 from agent.outbox.file.errors import transaction, translated
+from agent.outbox.file.pack import Undecodable, unpack
 from agent.outbox.file.transaction import Row, StoredStream
 from agent.outbox.operator.protocol import Aside, Done, Heap, Listing, Which
 
@@ -89,7 +94,24 @@ def listing(db: sqlite3.Connection) -> Listing:
     for table, one in sums.items():
         for low in range(0, last_row(db, table) + 1, PORTION):
             one.portion(db, table, low)
-    return put_together(sums, streams(db), epoch(db))
+    listing = put_together(sums, streams(db), epoch(db))
+    with translated():
+        size = db.execute("SELECT coalesce(sum(size), 0) FROM records").fetchone()[0]
+    return structs.replace(listing, bytes=size, lost=untold(db))
+
+
+def untold(db: sqlite3.Connection) -> Lost:
+    """What was lost, as far as its declarations have not been delivered."""
+    lost = Lost()
+    with translated():
+        for (packed,) in db.execute("SELECT content FROM records WHERE seq = 0"):
+            try:
+                gap = unpack(packed)
+            except Undecodable:
+                continue
+            if isinstance(gap, Gap) and gap.kind in {"dropped", "expired", "overflow", "lost"}:
+                lost.merge(Lost(gap.records or 0, gap.readings or 0, gap.from_ts, gap.to_ts))
+    return lost
 
 
 def put_together(sums: dict[str, Sums], known: dict[int, StoredStream], run: str | None) -> Listing:

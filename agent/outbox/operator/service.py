@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec import structs
+
 from agent.core.errors import AgentError
 from agent.outbox.file.transaction import Low, Row
 from agent.outbox.operator import queries
@@ -56,7 +58,9 @@ class Clerk:
             for low in range(0, last + 1, queries.PORTION):
                 await use(partial(one.portion, table=table, low=low))
         known = await use(queries.streams)
-        return Answer(listing=queries.put_together(sums, known, self._state.book.epoch))
+        state, listing = self._state, queries.put_together(sums, known, self._state.book.epoch)
+        figures = {"bytes": state.bytes, "limit": state.limit, "full": state.losses.full, "lost": state.losses.total}
+        return Answer(listing=structs.replace(listing, **figures))
 
     async def _discard(self, which: Which) -> Answer:
         async with self._writer.lock:

@@ -9,19 +9,24 @@ EVENTS: dict[str, Event] = {
     "outbox.upgraded": Event("info", "A `file` written by an older version has the present format (`version`) now."),
     "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),
     "outbox.dropped": Event(
-        "warning",
-        "Records were dropped to stay within a bound; the gap is declared.",
+        "error",
+        "The outbox is full (`bound`) and records are lost, and declared. At once, then every minute with totals.",
         "Bring the broker back, free the disk, or raise `max_bytes`. What went is declared to the consumer.",
     ),
     "outbox.expired": Event(
-        "warning",
-        "Records were older than max_age; the gap is declared.",
+        "error",
+        "Records were older than max_age, and are lost and declared. At once, then every minute with totals.",
         "Bring the broker back, or raise `max_age`. What went is declared to the consumer.",
     ),
     "outbox.overflow": Event(
         "error",
-        "The ring in memory overflowed while the disk refused; the gap is declared.",
+        "Memory overflowed while the disk refused; records are lost, and declared. At once, then every minute.",
         "Records are being lost, and declared: do what the `hint` of `outbox.disk_refused` says.",
+    ),
+    "outbox.loss_over": Event(
+        "error",
+        "Nothing is lost any more for this `cause`: `records` of `device`, `from` … `to`, were, since it began.",
+        "What went is declared to the consumer. Where it is too much, raise the bound that `reason` names.",
     ),
     "outbox.disk_refused": Event(
         "error",

@@ -209,10 +209,13 @@ async def test_what_memory_cannot_hold_is_declared_exactly(small_disk):
         outbox.append(noise(0))
         await outbox.flush()
         filler = fill(small_disk)
-        for number in range(1, 301):
-            outbox.append(noise(number))
-        await outbox.flush()
+        with capture_logs() as logs:
+            for number in range(1, 301):
+                outbox.append(noise(number))
+            await outbox.flush()
         assert not outbox.stats.committing
+        (line,) = (line for line in logs if line["event"] == "outbox.overflow")
+        assert (line["log_level"], line["device"], line["records"]) == ("error", "press-01", 250)
         filler.unlink()
         await clock.advance(10)
         outbox.append(noise(301))

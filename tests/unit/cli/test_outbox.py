@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
-from agent.cli.outbox import Order, outbox
+from agent.cli.outbox import Order, _show, outbox
 from agent.outbox import open_outbox
-from agent.outbox.operator.protocol import Ask
+from agent.outbox.operator.protocol import Answer, Ask
 from agent.runtime.asking import socket_path
 from agent.runtime.control import Control
 from agent.settings.outbox import OutboxSettings
@@ -44,8 +45,7 @@ def test_shows_what_waits(config, capsys):
     """Figures in a line, streams below; an outbox that is not there is said, and counts."""
     assert outbox(config, Order("list")) == 1
     said = capsys.readouterr()
-    assert "plant: 1 records wait (" in said.out
-    assert "1 declarations of gaps; 1 records in quarantine, 1 acknowledged ones kept" in said.out
+    assert "of 1 GiB; 1 records wait, 1 declarations of gaps; 1 records in quarantine, 1 ack" in said.out
     assert [line.split()[:2] for line in said.out.splitlines()[2:]] == [
         ["waits", "press-01"], ["quarantine", "press-01"], ["kept", "press-01"],
     ]  # fmt: skip
@@ -78,10 +78,32 @@ async def test_a_running_agent_is_asked_for_what_it_has_open(config, capsys):
         await eventually(socket_path(data_dir).is_socket)
         assert await asyncio.to_thread(outbox, config, Order("list")) == 0
         said = capsys.readouterr().out
-        assert "plant: 1 records wait (" in said
-        assert "cloud: 1 records wait (" in said
+        assert "of 1 GiB; 1 records wait, 1 declarations of gaps; 1 records in quarantine, 1 ack" in said
+        assert "cloud: 70 B of 1 GiB; 1 records wait" in said
         undo()
         task.cancel()
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_full_outbox_is_shown_with_what_it_lost(config, capsys, running):
+    """How full of how much, and what is gone since when; a stopped agent's: as far as the consumer does not know."""
+    data_dir, clock = config.parent / "data", ManualClock()
+    config.write_text(config.read_text().replace('"cloud": {', '"cloud": {"outbox": {"max_bytes": "64KiB"},'))
+    settings = OutboxSettings.model_validate({"max_bytes": "64KiB", "min_free_disk": "0B"})
+    cloud = open_outbox(data_dir, name="cloud", settings=settings, clock=clock)
+    async with cloud.open():
+        for number in range(200):
+            cloud.append(batch(number=number, readings=100))
+            await cloud.flush()
+        lost = cloud.stats.lost
+        assert lost.records > 50
+        if running:
+            listing = (await cloud.answer(Ask("list"))).listing
+            _show({"cloud": Answer(listing=listing)}, Order("list"))
+    if not running:
+        assert outbox(config, Order("list", "cloud")) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"cloud: 6[0-4][.\d]* of 64 KiB, FULL, {lost.records} lost since 2025-11-21T21:20:00Z; ", shown)
 
 
 def test_json_is_for_programs(config, capsys):

@@ -23,6 +23,7 @@ from agent.settings.values import (
     is_loopback,
     parse_duration,
     read_secret,
+    readable_size,
 )
 
 DURATION: TypeAdapter[float] = TypeAdapter(Duration)
@@ -32,6 +33,18 @@ RATE: TypeAdapter[float] = TypeAdapter(Rate)
 NAME: TypeAdapter[str] = TypeAdapter(Name)
 SECRET: TypeAdapter[Any] = TypeAdapter(Secret)
 PATH: TypeAdapter[Path] = TypeAdapter(FilePath)
+
+
+@pytest.mark.parametrize(
+    ("size", "of", "words"),
+    [
+        (0, None, "0 B"), (1536, None, "1.5 KiB"), (64 << 10, None, "64 KiB"), (3 << 29, None, "1.5 GiB"),
+        (64 << 10, 64 << 10, "64 of 64 KiB"), (700 << 20, 1 << 30, "700 MiB of 1 GiB"), (0, 1 << 20, "0 B of 1 MiB"),
+    ],
+)  # fmt: skip
+def test_sizes_for_people(size, of, words):
+    """Rounded, and in one unit with what it is a part of as far as there is something to be seen."""
+    assert readable_size(size, of) == words
 
 
 def said(adapter: TypeAdapter[Any], value: object) -> str:
