@@ -20,6 +20,7 @@ from msgspec import structs
 
 from agent import __version__
 from agent.config.model import Config
+from agent.config.secret_files import secret_files
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import PermanentError
@@ -134,6 +135,7 @@ class _App:
             clock=self._clock,
             replay=config.replay,
             wants=wants,
+            files=list(secret_files(config)),
         )
 
     def _recorded(self, device: str) -> int | None:
@@ -158,6 +160,7 @@ class _App:
             disabled_tags=tuple(position for position, tag in enumerate(tags) if not tag.enabled),
             max_delay=config.batch.max_delay,
             finds_tags=config.enabled and config.finds_tags,
+            files=list(secret_files(config)),
             value_type=lambda position, raw: tags[position].value_type(raw) if position < len(tags) else raw,
         )
 

@@ -25,7 +25,7 @@ def run(config: Path) -> int:
     """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
     configure()
     try:
-        loaded = load(config)
+        loaded = load(config, secrets=False)
     except ConfigError as error:
         log.error("config.rejected", mistakes=[str(mistake) for mistake in error.mistakes])  # noqa: TRY400 - no traceback for a user's slip
         sys.stderr.write(f"{error}\n")

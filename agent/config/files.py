@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import glob
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,37 @@ from agent.core.errors import Mistake
 
 @dataclass
 class Reads:
-    """What a configuration is read from, as far as it came: what would have to change for it to mean something else."""
+    """What a configuration was read from, as far as the reading came.
 
-    files: list[Path] = field(default_factory=list)  #: YAML and tables, also those that are missing
-    globs: list[tuple[str, Path]] = field(default_factory=list)  #: of `include`, and the folder they start from
+    As long as all of this stays as it was, reading again comes to the same.
+    """
+
+    yaml: dict[Path, str] = field(default_factory=dict)
+    """YAML files, the main one first, each with a digest of the bytes that were read: empty where it was missing."""
+    tables: dict[Path, str] = field(default_factory=dict)
+    """Tables likewise."""
+    globs: dict[tuple[str, Path], tuple[str, ...]] = field(default_factory=dict)
+    """Patterns of `include` with the folder they start from, and the names that matched."""
+    secrets: dict[Path, str] = field(default_factory=dict)
+    """Secret and certificate files likewise; only of a configuration without mistakes."""
+
+    def hash(self) -> str:
+        """12 digits over the bytes of all files: names a configuration that has mistakes, and so no meaning."""
+        text = "".join(sorted((*self.yaml.values(), *self.tables.values())))
+        return digest(text.encode())[:12]
+
+
+def digest(data: bytes) -> str:
+    """Tells contents of a file apart."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(file: Path) -> str:
+    """Of what the file holds now; empty where it cannot be read."""
+    try:
+        return digest(file.read_bytes())
+    except (OSError, ValueError):
+        return ""
 
 
 INCLUDABLE = ("devices", "publishers", "include")
@@ -34,8 +62,14 @@ class Source(NamedTuple):
     shown: str  #: its name for people: as the user named it
 
 
-def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistake]) -> str | None:
-    """The text of a UTF-8 file, or None after noting why not: at `place`, where the file is named, else at the file."""
+def read_text(
+    path: Path, shown: str, place: Place | None, mistakes: list[Mistake], seen: dict[Path, str]
+) -> str | None:
+    """The text of a UTF-8 file, or None after noting why not: at `place`, where the file is named, else at the file.
+
+    What was read is entered in `seen`, as in :class:`Reads`.
+    """
+    seen[path.absolute()] = ""
     file, line = place if place is not None else (shown, None)
     try:
         data = path.read_bytes()
@@ -47,6 +81,7 @@ def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistak
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         mistakes.append(Mistake(file, line, f"{shown!r} cannot be read: {why}", "name a file that may be read"))
         return None
+    seen[path.absolute()] = digest(data)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         mistakes.append(Mistake(shown, 1, "the file is UTF-16", "save it as UTF-8"))
         return None
@@ -59,10 +94,9 @@ def read_text(path: Path, shown: str, place: Place | None, mistakes: list[Mistak
 
 
 def read_sources(
-    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads | None = None
+    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads
 ) -> tuple[list[Source], list[str]]:
     """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all."""
-    reads = Reads() if reads is None else reads
     sources: list[Source] = []
     names: list[str] = []
     seen: set[Path] = set()
@@ -74,8 +108,7 @@ def read_sources(
             continue
         seen.add(real)
         names.append(shown)
-        reads.files.append(file.absolute())
-        text = read_text(file, shown, named, mistakes)
+        text = read_text(file, shown, named, mistakes, reads.yaml)
         if text is None:
             continue
         before = len(mistakes)
@@ -116,8 +149,8 @@ def _included(source: Source, mistakes: list[Mistake], reads: Reads) -> list[tup
         if not isinstance(pattern, str):
             mistakes.append(Mistake(*place, f"`include.{index}` is not text", "write `include: [devices/*.yaml]`"))
             continue
-        reads.globs.append((pattern, source.base))
         names = matching(pattern, source.base)
+        reads.globs[pattern, source.base] = tuple(names)
         if not names:
             reason = f"`include`: no file matches {pattern!r}"
             mistakes.append(Mistake(*place, reason, f"it is looked for from the folder {source.base}"))

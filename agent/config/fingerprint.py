@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,15 +14,6 @@ from agent.config.words import hide_userinfo
 WHERE_FROM: dict[str, Any] = {
     "include": True, "templates": True, "devices_file": True, "devices": {"__all__": {"tags_file"}}
 }  # fmt: skip
-
-
-def text_hash(files: Iterable[Path]) -> str:
-    """As many digits over the files as they are written: names a configuration that has no meaning, by its mistakes."""
-    text = hashlib.sha256()
-    for file in sorted(set(files)):
-        with suppress(OSError, ValueError):
-            text.update(hashlib.sha256(file.read_bytes()).digest())
-    return text.hexdigest()[:12]
 
 
 def fingerprint(config: Config) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.config import checks, located, routed
-from agent.config.files import Reads, Source, read_sources
+from agent.config.files import Reads, Source, digest_of, read_sources
 from agent.config.fingerprint import fingerprint
 from agent.config.located import Map
 from agent.config.model import Config
 from agent.config.parts import Parts
+from agent.config.secret_files import all_secret_files
 from agent.config.sections import collect
 from agent.config.validate import validate
 from agent.core.errors import ConfigError, Mistake
@@ -30,6 +31,8 @@ class Loaded:
     files: tuple[Path, ...]  #: every YAML and CSV file it came from, the main file first
     written: Mapping[tuple[Hashable, ...], str] = field(default_factory=dict)
     """Values that came out of the environment, as written (`tcp://${HOST}:502`), by their path in the configuration."""
+    reads: Reads = field(default_factory=Reads)
+    """What it was read from, with the state of each file when it was."""
 
 
 def load(
@@ -48,12 +51,11 @@ def load(
     if not sources or sources[0].shown != str(path):
         raise ConfigError.of(_in_order(mistakes, shown))
     head = _head(sources[0], mistakes, secrets=secrets)
-    parts = Parts(environ, _good_outbox(sources[0]), mistakes, secrets=secrets)
+    parts = Parts(environ, _good_outbox(sources[0]), mistakes, secrets=secrets, seen=reads.tables)
     devices = collect(sources, "devices", mistakes)
     publishers = collect(sources, "publishers", mistakes)
     built_devices = {name: parts.device(name, entry) for name, entry in devices.items()}
     built_publishers = {name: parts.publisher(name, entry) for name, entry in publishers.items()}
-    reads.files += [file for file, _ in parts.tables]
     routes = {name: publisher for name, publisher in built_publishers.items() if publisher is not None}
     raw = {name: entry.data for name, entry in publishers.items()}
     for name in publishers:
@@ -69,8 +71,9 @@ def load(
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in parts.tables]))
     config = head.model_copy(update={"devices": built_devices, "publishers": routes})
     files += [file for file, _ in parts.tables]
+    reads.secrets.update({file: digest_of(file) for _, file in all_secret_files(config)})
     values = {**dict(located.written(sources[0].data)), **parts.written}
-    return Loaded(config, fingerprint(config), tuple(files), values)
+    return Loaded(config, fingerprint(config), tuple(files), values, reads)
 
 
 def _head(main: Source, mistakes: list[Mistake], *, secrets: bool) -> Config | None:

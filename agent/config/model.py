@@ -36,6 +36,9 @@ class AgentSettings(Model):
     """ISA-95 path of everything this agent reads; default: the agent's id alone."""
     data_dir: FilePath = Path("/data")
     """The only place written to."""
+    reload: Literal["signal", "watch", "off"] = "signal"
+    """When the configuration is read again. signal: at SIGHUP and `edge-agent reload`; watch: also when one of its
+    files changes; off: never."""
 
     @model_validator(mode="before")
     @classmethod

@@ -25,12 +25,19 @@ class Parts:
     """Makes the models of devices and publishers; notes mistakes, and the tables it read."""
 
     def __init__(
-        self, environ: Mapping[str, str], outbox: Map | None, mistakes: list[Mistake], *, secrets: bool
+        self,
+        environ: Mapping[str, str],
+        outbox: Map | None,
+        mistakes: list[Mistake],
+        *,
+        secrets: bool,
+        seen: dict[Path, str],
     ) -> None:
-        """Without `secrets`, secret and certificate files may be missing."""
+        """Without `secrets`, secret and certificate files may be missing. Tables are entered in `seen`, as in Reads."""
         self.tables: list[tuple[Path, str]] = []  #: tag tables: file, name for people
         self.written: dict[tuple[Hashable, ...], str] = {}  #: what came out of the environment, as written
         self._secrets = secrets
+        self._seen = seen
         self._environ = environ
         self._outbox_default = outbox
         self._mistakes = mistakes
@@ -126,7 +133,7 @@ class Parts:
             return data
         shown = str(Path(entry.source.shown).parent / file)
         self.tables.append((entry.source.base / file, shown))
-        text = read_text(entry.source.base / file, shown, data.place("tags_file"), self._mistakes)
+        text = read_text(entry.source.base / file, shown, data.place("tags_file"), self._mistakes, self._seen)
         data = data.copy_as()
         if text is None:
             del data["tags_file"]  # said already

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from agent.config.model import Config
 from agent.settings.values import read_secret
 
 #: Paths that are read when the configuration is, or that are no files.
@@ -30,6 +31,18 @@ def secret_files(part: BaseModel | None) -> Iterator[tuple[str, Path]]:
             yield key, value
         elif isinstance(value, BaseModel):
             yield from ((f"{key}.{below}", file) for below, file in secret_files(value))
+
+
+def all_secret_files(config: Config) -> Iterator[tuple[str, Path]]:
+    """Those of the whole configuration, keys from the top (`publishers.plant.password_file`)."""
+    for section in type(config).model_fields:
+        part = getattr(config, section)
+        if isinstance(part, BaseModel):
+            yield from ((f"{section}.{key}", file) for key, file in secret_files(part))
+        elif isinstance(part, dict):
+            for name, one in part.items():
+                if isinstance(one, BaseModel):
+                    yield from ((f"{section}.{name}.{key}", file) for key, file in secret_files(one))
 
 
 def unusable(key: str, file: Path) -> tuple[str, str] | None:

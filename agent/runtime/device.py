@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
@@ -21,6 +22,7 @@ from agent.core.ports import Collector, Normalizer
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.core.text import carried
 from agent.runtime.condition import Judge
+from agent.runtime.files import Files
 from agent.runtime.steps import LONGEST_SAMPLE_MS, Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.telemetry import metrics
@@ -51,7 +53,9 @@ class Device:
         max_delay: float = 0.0,
         finds_tags: bool = False,
         value_type: Callable[[int, str], str] = lambda _position, raw: raw,
+        files: Sequence[tuple[str, Path]] = (),
     ) -> None:
+        """`files`: key and path of each secret or certificate without which it cannot connect."""
         self.name = name
         self._collector = collector
         self._normalize = normalizer
@@ -69,6 +73,7 @@ class Device:
         self._value_type = value_type
         self._held: Batch | None = None
         self._held_since = asyncio.Event()
+        self._files = Files(f"device {name}", files, clock, self._waits)
         self._judge = Judge()
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
         self._supervisor = Supervisor(f"device {name}", clock=clock, backoff=backoff, report=self._lost)
@@ -105,6 +110,7 @@ class Device:
         return self._supervisor.next_attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
+        await self._files.usable()
         async with self._holding(), self._collector.open() as samples:
             async for sample in samples:
                 attempt.healthy()
@@ -112,6 +118,9 @@ class Device:
                 self._answers(sample)
         reason = "the collector ended without saying why"
         raise TransientError(reason)
+
+    def _waits(self, reason: str) -> None:
+        self._image.set_state(self.name, "offline", now=self._clock.now_ms(), reason=reason)
 
     def _set_back(self, by: int) -> None:
         self._release()

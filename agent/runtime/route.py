@@ -12,6 +12,7 @@ import asyncio
 from asyncio import Future, TaskGroup
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from agent.core.backoff import Backoff
@@ -21,6 +22,7 @@ from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
 from agent.core.ports import Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.delivery import Delivery, Hooks
+from agent.runtime.files import Files
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
@@ -51,7 +53,7 @@ class _WithWillError(Exception):
 class Route:
     """Keeps one outbox drained."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what app.py puts together
         self,
         name: str,
         publisher: Publisher,
@@ -62,7 +64,9 @@ class Route:
         clock: Clock,
         replay: Replay,
         wants: Callable[[str], bool],
+        files: Sequence[tuple[str, Path]] = (),
     ) -> None:
+        """`files`: key and path of each secret or certificate without which it cannot connect."""
         self.name = name
         self.outbox = outbox
         self.wants = wants
@@ -90,6 +94,7 @@ class Route:
         self._up_since = 0.0
         self._failures = 0
         self._down_since = clock.monotonic()
+        self._files = Files(f"publisher {name}", files, clock, self._is_offline)
         self._up = metrics.PUBLISHER_UP.labels(name)
         self._up.set(0)
 
@@ -141,6 +146,7 @@ class Route:
     async def _attempt(self, attempt: Attempt) -> None:
         if self._leaving.is_set():
             return
+        await self._files.usable()
         self._suspects.recall(self.outbox.memo)
         if isinstance(self._publisher, Learning) and self._dialogue is None:
             self._publisher.recall(self.outbox.memo)

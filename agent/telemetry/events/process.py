@@ -34,6 +34,17 @@ EVENTS: dict[str, Event] = {
         "The configuration has mistakes; `mistakes` lists them with file and line.",
         "Nothing was started, exit code 2. Correct the lines it names; `edge-agent check` says whether all are right.",
     ),
+    "config.files_changed": Event(
+        "info", "`files` of the configuration changed (`agent.reload: watch`); the configuration is read again."
+    ),
+    "config.files_missing": Event(
+        "warning",
+        "`files` of the configuration are not there (`agent.reload: watch`). The agent goes on with what it has read.",
+        "Put them back; a new configuration is read when all of them are there.",
+    ),
+    "config.secrets_changed": Event(
+        "info", "Secrets or certificates changed (`files`): they are used at the next connection."
+    ),
     # the log itself
     "log.lines_lost": Event(
         "warning",
@@ -49,6 +60,12 @@ EVENTS: dict[str, Event] = {
         "after a restart.",
     ),
     "component.waits": Event("debug", "A component that failed waits `retry_in_s` before it is opened again."),
+    "component.waits_for_file": Event(
+        "warning",
+        "A component does not start before a secret or certificate file can be used (`key`, `reason`, `hint`); the "
+        "others run. The file is looked for every 5 s.",
+        "Do what `hint` says. The component starts by itself when the file is there.",
+    ),
     "component.retry": Event(
         "warning", "A component without a state of its own failed (`reason`) and is opened again."
     ),

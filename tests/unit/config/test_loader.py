@@ -434,8 +434,11 @@ def test_what_was_read_is_told_also_of_a_broken_configuration(tmp_path):
     reads = Reads()
     with pytest.raises(ConfigError):
         load(tmp_path / "agent.yaml", {}, reads=reads)
-    assert reads.files == [tmp_path / "agent.yaml", tmp_path / "d/a.yaml", tmp_path / "gone.csv"]
-    assert reads.globs == [("d/*.yaml", tmp_path)]
+    assert list(reads.yaml) == [tmp_path / "agent.yaml", tmp_path / "d/a.yaml"]
+    assert all(reads.yaml.values())
+    assert reads.tables == {tmp_path / "gone.csv": ""}
+    assert reads.globs == {("d/*.yaml", tmp_path): ("d/a.yaml",)}
+    assert len(reads.hash()) == len("9f86d081884c")
 
 
 @pytest.mark.parametrize("text", ["", "# devices:\n#   a: {}\n", "devices: {}\n", "---\n"])
