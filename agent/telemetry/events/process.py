@@ -35,11 +35,11 @@ EVENTS: dict[str, Event] = {
         "Nothing was started, exit code 2. Correct the lines it names; `edge-agent check` says whether all are right.",
     ),
     "config.files_changed": Event(
-        "info", "`files` of the configuration changed (`agent.reload: watch`); the configuration is read again."
+        "info", "Files of the configuration changed (`files`; with `agent.reload: watch`): it is read again."
     ),
     "config.files_missing": Event(
         "warning",
-        "`files` of the configuration are not there (`agent.reload: watch`). The agent goes on with what it has read.",
+        "Files of the configuration are missing (`files`; with `agent.reload: watch`). The agent goes on with what it has.",
         "Put them back; a new configuration is read when all of them are there.",
     ),
     "config.secrets_changed": Event(
