@@ -2,21 +2,22 @@
 
 A column is compiled once per `Answer.tags` tuple. Its tags fall into groups whose values are worked off by one
 expression each, and a rest that is worked off value by value. A group only takes what is wholly ordinary (every status
-good, every value finite and of the right type, no time earlier than the last); for anything else it says None and the
-careful path has it.
+good, every value finite and of the right type); for anything else it says None and the careful path has it. Times are
+no reason for that: source times that stand still or fall back are worked off as columns too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from math import isfinite
-from operator import itemgetter, le
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from agent.core.flow import Reading
+from agent.normalize.instants import Times, instants
 from agent.normalize.rules import Kind, Rule
 from agent.normalize.state import State
 
@@ -48,8 +49,8 @@ class Group:
             isinstance(rule.scale, int) and isinstance(rule.offset, int) for rule in mine
         )
         self._owns = False
-        self._stamp: int | Sequence[int] = 0
-        self._src: Sequence[int] | None = None
+        self._stamp: Times = 0
+        self._src: Sequence[int | None] | None = None
 
     def readings(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None) -> list[Reading] | None:
         """The readings of one answer's values, all good; None where any of them needs the careful path."""
@@ -61,23 +62,30 @@ class Group:
             return None
         if made is None:
             return None
-        stamp = self._stamp
-        when: Any
-        if srcs is None:
-            if ts < (stamp if isinstance(stamp, int) else max(stamp)):
-                return None
-            self._stamp, self._src = ts, None
-            when = repeat(ts)
-        else:
-            if None in srcs:
-                return None
-            times: Sequence[Any] = srcs
-            if not (min(times) >= stamp if isinstance(stamp, int) else all(map(le, stamp, times))):
-                return None
-            self._stamp = self._src = when = times
-        if self._units is None:
-            return list(map(_reading, self._names, made, when, repeat("good")))
-        return list(map(_reading, self._names, made, when, repeat("good"), repeat(None), self._units))
+        when, shown = self._times(ts, srcs)
+        if self._units is not None:
+            return list(map(_reading, self._names, made, when, repeat("good"), shown or repeat(None), self._units))
+        if shown is not None:
+            return list(map(_reading, self._names, made, when, repeat("good"), shown))
+        return list(map(_reading, self._names, made, when, repeat("good")))
+
+    def _times(self, ts: int, srcs: Sequence[int | None] | None) -> tuple[Iterable[int], Sequence[int | None] | None]:
+        """`ts` and `src` of the readings; both are remembered."""
+        last, self._src = self._stamp, srcs
+        wanted: Any = ts if srcs is None else srcs
+        if srcs is not None and None in srcs:
+            wanted = [ts if one is None else one for one in srcs]
+        when = self._stamp = instants(wanted, last, ts)
+        if isinstance(when, int):
+            if when == last:
+                self._state.crowded += self._tags
+            return repeat(when), srcs
+        if when is srcs:
+            return when, None
+        if when is not wanted:
+            before = repeat(last) if isinstance(last, int) else last
+            self._state.crowded += [i for i, new, old in zip(self._tags, when, before) if new == old]  # noqa: B905 - one may be endless
+        return when, None if srcs is None else [None if src == new else src for src, new in zip(srcs, when)]  # noqa: B905 - checked
 
     def _converted(self, values: Sequence[Any]) -> Sequence[Any] | None:
         types = set(map(type, values))

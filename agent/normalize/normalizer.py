@@ -12,15 +12,19 @@ from agent.core.text import carried
 from agent.normalize.cache import ColumnCache
 from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
+from agent.normalize.instants import instant
 from agent.normalize.past import past_readings
 from agent.normalize.rules import Report, Rule, compile_rule
 from agent.normalize.state import NEVER, State
 from agent.settings.tags import TagBase
+from agent.telemetry.logging import get_logger
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000
 _NO_LABELS: Mapping[Any, str] = {}
 _LABELLED = (int, float, bool)
+
+log = get_logger("normalize")
 
 
 def compile_normalizer(
@@ -61,6 +65,7 @@ class Normalizer:
         self._columns = ColumnCache(rules, self._state)
         self._awaited = NEVER  # said to wait for their first values
         self._lost = False  # said offline, nothing answered since
+        self._crowded: set[int] = set()  # tags of which it was logged that their ts repeats
         self._silent = [i for i, rule in enumerate(rules) if rule.silence]
         self._due = float("inf")  # no heartbeat can be due before (monotonic seconds)
         self._now = 0.0  # monotonic seconds of the sample at hand; kept only where heartbeats exist
@@ -88,6 +93,8 @@ class Normalizer:
             self._heartbeats(sample.ts, readings)
         if not readings:
             return None
+        if self._state.crowded:
+            self._tell_crowded()
         batch = Batch(device=self._device, ts=sample.ts, readings=readings, cat=self._cat())
         if unset:
             batch.clock = "unsynced"
@@ -214,8 +221,8 @@ class Normalizer:
             if silence:
                 state.said[i] = now
             when = ts if src is None else src
-            if when < stamp[i]:  # noqa: PLR1730 - max() costs three times as much
-                when = stamp[i]
+            if when <= stamp[i]:
+                when = self._later(i, when, ts)
             stamp[i] = when
             if src == when:
                 src = None  # noqa: PLW2901 - shown only where it differs
@@ -281,7 +288,7 @@ class Normalizer:
         state.seen[i] = ts
         if unchanged:
             return None
-        return self._say(i, src if why is None and src is not None and believed else ts, src, why)
+        return self._say(i, src if why is None and src is not None and believed else ts, src, why, ts)
 
     # --- outages and heartbeats -------------------------------------------------------------------------------------
 
@@ -299,7 +306,7 @@ class Normalizer:
                 state.newest[i] = None
                 state.seen[i] = ts
                 state.pending[i] = "recovered"
-                out.append(self._say(i, ts, state.src[i], "offline"))
+                out.append(self._say(i, ts, state.src[i], "offline", ts))
 
     def _heartbeats(self, ts: int, out: list[Reading]) -> None:
         """Say again what was not said for its `max_silence`, with the value's own time as `src`."""
@@ -309,14 +316,31 @@ class Normalizer:
             silence = self._rules[i].silence
             if now - state.said[i] >= silence:
                 src = state.src[i]
-                out.append(self._say(i, ts, state.seen[i] if src is None else src, "heartbeat"))
+                out.append(self._say(i, ts, state.seen[i] if src is None else src, "heartbeat", ts))
             due = min(due, state.said[i] + silence)
         self._due = due
 
-    def _say(self, i: int, when: int, src: int | None, why: Why | None) -> Reading:
-        """The newest state of a tag as a reading asserted for `when`, or for its last `ts` where that is later."""
+    def _later(self, i: int, wanted: int, arrival: int) -> int:
+        """`ts` of a reading whose time is not after the tag's last one."""
+        last = self._state.stamp[i]
+        when = instant(wanted, last, arrival)
+        if when == last:
+            self._state.crowded.append(i)
+        return when
+
+    def _tell_crowded(self) -> None:
+        crowded = self._state.crowded
+        fresh = [i for i in dict.fromkeys(crowded) if i not in self._crowded]
+        crowded.clear()
+        if fresh:
+            self._crowded.update(fresh)
+            log.warning("tag.faster_than_ms", device=self._device, tag=self._rules[fresh[0]].name, tags=len(fresh))
+
+    def _say(self, i: int, when: int, src: int | None, why: Why | None, arrival: int) -> Reading:
+        """The newest state of a tag as a reading that wants to be asserted for `when`."""
         rule, state = self._rules[i], self._state
-        when = max(when, state.stamp[i])
+        if when <= state.stamp[i]:
+            when = self._later(i, when, arrival)
         state.stamp[i] = when
         value = state.reported[i] = state.newest[i]
         status = state.status[i]

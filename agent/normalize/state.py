@@ -25,6 +25,7 @@ class State:
     """
 
     __slots__ = (
+        "crowded",
         "newest",
         "owner",
         "pending",
@@ -38,7 +39,7 @@ class State:
     )
 
     def __init__(self, size: int) -> None:
-        self.stamp = [NEVER] * size  #: newest `ts` said; it never decreases
+        self.stamp = [NEVER] * size  #: newest `ts` said
         self.src: list[int | None] = [None] * size  #: source time of the newest value
         self.seen = [NEVER] * size  #: when the newest value arrived, agent's clock (kept for `each` tags only)
         self.pending: list[Why | None] = ["initial"] * size  #: why the next reading is said whatever it is
@@ -48,6 +49,7 @@ class State:
         self.reported: list[object] = [None] * size  #: the value a deadband is measured from
         self.said = [float("inf")] * size  #: monotonic seconds when it was last said; infinite before
         self.owner: list[Owner | None] = [None] * size
+        self.crowded: list[int] = []  #: tags whose `ts` repeated with the sample at hand (instants.py)
 
     def extend(self, more: int) -> None:
         """So many tags more, of which nothing is known yet."""

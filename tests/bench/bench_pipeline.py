@@ -47,6 +47,7 @@ async def main() -> None:
     """Run all; each prints a line."""
     await _modbus()
     await _opcua("poll", 1000, "1s", "opcua poll, 1000 @ 1 Hz", every=0)
+    await _opcua("poll", 10_000, "1s", "opcua poll, 10,000 still @ 1 Hz", every=0)  # their source times stand still
     await _opcua("subscribe", 1000, "500ms", "opcua subscription, 1000 @ 1 Hz", every=1.0)
     await _idle()
 

@@ -22,8 +22,11 @@ async def main(port: int, count: int, every: float) -> None:
     def named(name: str) -> tuple[ua.NodeId, ua.QualifiedName]:
         return ua.NodeId.from_string(f"ns={index};s={name}"), ua.QualifiedName(name, index)
 
-    folder = await server.nodes.objects.add_folder(*named("Bench"))
-    nodes = [await folder.add_variable(*named(f"V{number}"), float(number)) for number in range(count)]
+    nodes = []
+    for number in range(count):
+        if number % 100 == 0:  # adding to a folder takes the longer the more it has
+            folder = await server.nodes.objects.add_folder(*named(f"Bench{number}"))
+        nodes.append(await folder.add_variable(*named(f"V{number}"), float(number)))
     async with server:
         value = 0.0
         while True:

@@ -17,5 +17,11 @@ EVENTS: dict[str, Event] = {
     "device.recovered": Event("info", "A degraded device is read as configured again."),
     "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
     "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
+    "tag.faster_than_ms": Event(
+        "warning",
+        "The `ts` of so many `tags` (`tag` the first) repeats, and the order within the record counts: they have more "
+        "than one value a millisecond, or a source time that was ahead of the agent's clock and fell back. Logged "
+        "once for each tag.",
+    ),
     "catalogue.not_kept": Event("warning", "The disk refuses a tag catalogue; its version is taken from the time."),
 }

@@ -46,7 +46,7 @@ class Reference:
                 if tag.enabled:
                     known.value, known.status, known.reason = None, number_of("BadNoCommunication"), sample.outage
                     known.arrived = sample.ts
-                    readings.append(self.said(name, tag, known, sample.ts, known.src, "offline", monotonic))
+                    readings.append(self.said(name, tag, known, sample.ts, known.src, "offline", monotonic, sample.ts))
                     known.why = "recovered"
         for answer in sample.answers:
             self.lost = False
@@ -61,7 +61,7 @@ class Reference:
         for (name, tag), known in zip(self.tags, self.known, strict=True):
             if tag.max_silence and tag.enabled and known.said is not None and monotonic - known.said >= tag.max_silence:
                 own = known.arrived if known.src is None else known.src
-                readings.append(self.said(name, tag, known, sample.ts, own, "heartbeat", monotonic))
+                readings.append(self.said(name, tag, known, sample.ts, own, "heartbeat", monotonic, sample.ts))
         if not readings:
             return None
         return Batch(
@@ -100,10 +100,19 @@ class Reference:
                 return None
             why = "heartbeat"
         when = src if why is None and src is not None and doubt is None else ts
-        return self.said(name, tag, known, when, known.src, why, monotonic)
+        return self.said(name, tag, known, when, known.src, why, monotonic, ts)
 
-    def said(self, name, tag, known, when, src, why, monotonic) -> Reading:
-        when = when if known.ts is None else max(when, known.ts)
+    def said(self, name, tag, known, when, src, why, monotonic, arrival) -> Reading:
+        last = known.ts
+        if last is not None:
+            if when == last:
+                when = last + 1
+                if when > arrival + 1000:
+                    when = last
+            elif when < last:
+                when = max(arrival, last + 1)
+                if when > arrival + 1000:
+                    when = last
         known.ts, known.reported, known.said = when, known.value, monotonic
         label = None
         texts = tag.enum or self.labels.get(self.known.index(known))

@@ -96,7 +96,7 @@ def answers(draw: st.DrawFn, columns: list[tuple[int, ...]], size: int, now: int
     count = len(tags)
     exact: Any = {"min_size": count, "max_size": count}
     wild = draw(st.integers(0, 9)) == 0
-    times = st.integers(now - 3000, now + 500)
+    times = st.one_of(st.integers(now - 3000, now + 500), st.sampled_from([T0, now - 1, now, now + 1, now + 1500]))
     src = None
     if draw(st.booleans()):
         src = draw(st.lists(st.one_of(times, st.none()) if wild else times, **exact))
@@ -137,7 +137,7 @@ def test_agrees_with_the_reference(data: st.DataObject) -> None:
     normalize = compile_normalizer("d", table, default_report=report, cat=lambda: 7, clock=clock)
     reference = Reference(table, report=report)
     for _ in range(data.draw(st.integers(4, 14))):
-        move(clock, data.draw(st.sampled_from([0.1, 1.0, 3.0])))
+        move(clock, data.draw(st.sampled_from([0.0, 0.001, 0.1, 1.0, 3.0])))
         if data.draw(st.integers(0, 20)) == 0:
             clock.step_wall(-5)
         now = clock.now_ms()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.quality import number_of
 from tests.unit.normalize.bench import T0, Bench
@@ -30,9 +31,9 @@ def test_with_source_time(tags):
         bench.wait()
     assert [(reading.ts, reading.src, reading.why) for reading in said] == [
         (T0, T0 - 50, "initial"),
-        (T0, T0 - 49, None),  # not before the first one's ts
-        (T0, T0 - 48, None),
-        (T0, T0 - 47, None),
+        (T0 + 1000, T0 - 49, None),  # before the first one's ts: the arrival
+        (T0 + 2000, T0 - 48, None),
+        (T0 + 3000, T0 - 47, None),
     ]
     later = bench.read(*[9] * tags, src=[T0 + 3999] * tags)
     assert {(reading.ts, reading.src) for reading in later} == {(T0 + 3999, None)}
@@ -53,41 +54,135 @@ def test_a_source_time_that_is_not_believed_is_only_shown(tags: int) -> None:
 
 
 @pytest.mark.parametrize("tags", [1, 8])
-def test_ts_never_decreases(tags):
-    """A wall clock set back moves no ts back, with and without source times, warm or cold."""
+def test_a_source_time_that_stands_still(tags: int) -> None:
+    """Once the source's millisecond was published, the next reading is the next millisecond, then each its arrival."""
+    bench = Bench(*[{}] * tags)
+    bench.warm(*[0] * tags)
+    still = bench.clock.now_ms() - 5
+    said = []
+    for value in range(4):
+        said += bench.read(*[value] * tags, src=[still] * tags)[:1]
+        bench.wait()
+    assert [(reading.ts, reading.src) for reading in said] == [
+        (still, None),
+        (still + 1, still),
+        (T0 + 5000, still),
+        (T0 + 6000, still),
+    ]
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_a_source_clock_set_back(tags: int) -> None:
+    """Every reading has its arrival and the source's word in src, until the source is ahead of the last one again."""
+    bench = Bench(*[{}] * tags)
+    bench.warm(*[0] * tags)
+    said = []
+    for hours in (0, 1, 1, 1, 0):
+        now = bench.clock.now_ms()
+        said += bench.read(*[hours] * tags, src=[now - 5 - hours * 3_600_000] * tags)[:1]
+        bench.wait()
+    assert [(reading.ts - T0, reading.src and reading.src - T0) for reading in said] == [
+        (2995, None),
+        (4000, 4000 - 5 - 3_600_000),
+        (5000, 5000 - 5 - 3_600_000),
+        (6000, 6000 - 5 - 3_600_000),
+        (6995, None),
+    ]
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_values_queued_during_an_outage(tags: int) -> None:
+    """Several values of one tag that arrive together, older than its recovery, rise by a millisecond each."""
+    bench = Bench(*[{}] * tags)
+    bench.warm(*[0] * tags)
+    bench.lost()
+    bench.wait(10)
+    (recovered, *_) = bench.read(*[1] * tags, src=[T0 + 3000] * tags)
+    bench.wait(0.5)
+    queued = bench.read(2, 3, 4, tags=(0, 0, 0), src=[T0 + 4000, T0 + 5000, T0 + 6000])
+    assert [(reading.ts - T0, reading.src) for reading in (recovered, *queued)] == [
+        (13_000, T0 + 3000),
+        (13_500, T0 + 4000),
+        (13_501, T0 + 5000),
+        (13_502, T0 + 6000),
+    ]
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_a_column_whose_source_times_partly_stand_still(tags: int) -> None:
+    """Each tag of a warm column gets the time that is right for it; one without a source time has its arrival."""
+    bench = Bench(*[{}] * 3 * tags)
+    bench.warm(*[0] * 3 * tags)
+    still, moving = bench.clock.now_ms() - 5, 0
+    for _ in range(3):
+        now = bench.clock.now_ms()
+        moving = now - 7
+        readings = bench.read(*[1] * 3 * tags, src=[still, moving, None] * tags)
+        bench.wait()
+    assert [(reading.ts, reading.src) for reading in readings] == [(now, still), (moving, None), (now, None)] * tags
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+@pytest.mark.parametrize("src", [True, False])
+def test_faster_than_milliseconds(tags: int, src: bool) -> None:
+    """More values than milliseconds: `ts` counts up to one second ahead, repeats from there on, and says so once."""
+    bench = Bench(*[{}] * tags)
+    bench.warm(*[0] * tags)
+    now = bench.clock.now_ms()
+    with capture_logs() as lines:
+        said = [
+            reading.ts
+            for value in range(1100)
+            for reading in bench.read(*[value] * tags, src=[now] * tags if src else None)[:1]
+        ]
+    assert said == [now + n for n in range(1001)] + [now + 1000] * 99
+    assert [(line["event"], line["device"], line["tag"], line["tags"]) for line in lines] == [
+        ("tag.faster_than_ms", "d", "t0", tags)
+    ]
+    bench.wait()
+    assert {reading.ts for reading in bench.read(*[0] * tags)} == {now + 1001}
+
+
+@pytest.mark.parametrize("tags", [1, 8])
+def test_our_clock_set_back_a_little(tags: int) -> None:
+    """A step that begins no new session is waited out: times go on by a millisecond a reading."""
     bench = Bench(*[{}] * tags)
     bench.warm(*[1] * tags)
     last = bench.clock.now_ms() - 1000
-    bench.clock.step_wall(-60)
-    assert {(reading.ts, reading.src) for reading in bench.read(*[2] * tags)} == {(last, None)}
+    bench.clock.step_wall(-1.9)
+    assert {(reading.ts, reading.src) for reading in bench.read(*[2] * tags)} == {(last + 1, None)}
     early = last - 5000
-    assert {(reading.ts, reading.src) for reading in bench.read(*[3] * tags, src=[early] * tags)} == {(last, early)}
+    assert {(reading.ts, reading.src) for reading in bench.read(*[3] * tags, src=[early] * tags)} == {(last + 2, early)}
 
 
 @pytest.mark.parametrize("tags", [1, 8])
 def test_source_ahead_of_our_clock(tags):
-    """A source time later than our clock stays, and what follows does not fall behind it."""
+    """A source time later than our clock stays; what follows repeats it while it is more than a second ahead."""
     bench = Bench(*[{}] * tags)
     bench.warm(*[1] * tags)
     (ahead, *_) = bench.read(*[2] * tags, src=[T0 + 50_000] * tags)
     (offline, *_) = bench.lost()
     (back, *_) = bench.read(*[2] * tags)
-    assert [(reading.ts, reading.why) for reading in (ahead, offline, back)] == [
+    bench.wait(46.5)
+    (soon, *_) = bench.read(*[2] * tags)
+    assert [(reading.ts, reading.why) for reading in (ahead, offline, back, soon)] == [
         (T0 + 50_000, None),
         (T0 + 50_000, "offline"),
         (T0 + 50_000, "recovered"),
+        (T0 + 50_001, None),
     ]
 
 
 def test_overlapping_columns():
     """A tag that occurs in two columns has one past."""
     bench = Bench(*[{}] * 8)
-    late = [T0 + 50_000] * 8
+    late = [T0 + 900] * 8
     some = bench.tags[:4]
-    for _ in range(3):
-        bench.read(*[1] * 8, src=late)
-        assert {reading.ts for reading in bench.read(1, 1, 1, 1, tags=some)} <= {T0, T0 + 50_000}
-    assert {reading.ts for reading in bench.read(1, 1, 1, 1, tags=some)} == {T0 + 50_000}
+    times = []
+    for _ in range(4):
+        times += [reading.ts for reading in bench.read(*[1] * 8, src=late) if reading.tag == "t0"]
+        times += [reading.ts for reading in bench.read(1, 1, 1, 1, tags=some) if reading.tag == "t0"]
+    assert times == [T0, T0 + 1] + [T0 + 900 + n for n in range(6)]
 
 
 def test_source_time_is_forgotten():

@@ -171,8 +171,8 @@ async def test_no_time_of_a_tag_goes_back_where_a_snapshot_meets_its_first_answe
     (snapshot,) = bench.image.snapshot("press", bench.clock.now_ms())
     bench.device.take(under_way)
     (batch,) = bench.batches
-    assert [reading.ts for reading in batch.readings] == [reading.ts for reading in snapshot.readings]
-    await bench.clock.advance(0.001)
+    assert [reading.ts for reading in batch.readings] == [reading.ts + 1 for reading in snapshot.readings]
+    await bench.clock.advance(0.002)
     bench.device.take(bench.sample(1, 2))
     assert {reading.ts for reading in bench.batches[-1].readings} == {bench.clock.now_ms()}
 
