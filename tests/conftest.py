@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from agent.cli.run import loop_factory
 
 pytest.register_assert_rewrite("tests.support")
+collect_ignore = ["plugin"]  # a package of somebody else: e2e/test_plugin.py installs and judges it
 pytest_plugins = ["tests.support.leaks", "tests.support.mosquitto"]
 
 # No timed assertion, not by hypothesis either: the machine may be busy. Where CI=true the examples are the same every

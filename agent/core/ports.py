@@ -209,10 +209,11 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
 
 
 class Encoder(Protocol):
-    """Readings → payloads and topics. Holds configuration only; what is said in a session is the dialogue's."""
+    """Readings → payloads and topics. Holds configuration only; what is said in a session is the dialogue's.
 
-    snapshots: bool  #: True: the route appends a snapshot of every device to the outbox at each cut
-    tick: float | None  #: seconds between Tick events; None: none wanted
+    It may also have `snapshots: bool` (True where it has none: the route appends a snapshot of every device to the
+    outbox at each cut) and `tick: float | None` (seconds between Tick events; None, as where it has none: none wanted).
+    """
 
     def begin(self, image: Image, memo: Memo, /) -> Dialogue:
         """A dialogue for the next CONNECT. `memo` is committed before the CONNECT is sent."""

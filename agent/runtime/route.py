@@ -204,8 +204,8 @@ class Route:
                 group.create_task(self._watch(session), name=f"publisher {self.name}: watch")
                 await talk.greet(self._online(session), partial(self._greeted, cut))
                 lanes: list[Coroutine[Any, Any, None]] = [talk.mail(self._said), talk.hear(), cut.run()]
-                if self._encoder.tick is not None:
-                    lanes.append(self._tick(talk, self._encoder.tick))
+                if (tick := getattr(self._encoder, "tick", None)) is not None:
+                    lanes.append(self._tick(talk, tick))
                 tasks = [group.create_task(lane, name=f"publisher {self.name}") for lane in lanes]
                 ends = [
                     group.create_task(event.wait(), name=f"publisher {self.name}: end")
@@ -326,7 +326,7 @@ class Route:
 
     def _snapshot(self) -> None:
         """Append the newest of every device: with the cut, and no await between."""
-        if not self._encoder.snapshots:
+        if not getattr(self._encoder, "snapshots", True):
             return
         unsynced: Literal["unsynced"] | None = None if self._clock.synced else "unsynced"
         for device in self._image.devices:

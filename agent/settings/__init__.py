@@ -1,4 +1,4 @@
-"""Floor 1: what configuration models share. Packages of others build theirs on the three named here (docs/plugins.md)."""
+"""Floor 1: what configuration models share. Packages of others build on the three named here (docs/plugins.md)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""A package of somebody else: `type: counter` reads, `type: lines` encodes, `type: feed` publishes."""
