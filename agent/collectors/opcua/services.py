@@ -93,7 +93,7 @@ class Services:
         return _value_of(node)
 
     async def read(self, nodes: Sequence[ua.ReadValueId | ua.NodeId], doing: str = "reading") -> list[ua.DataValue]:
-        """Value and source timestamp of each node. Raises TooLarge, AnswerUndecodable, ServiceRefused, ConnectionLost."""
+        """Value and source time of each node. Raises TooLarge, AnswerUndecodable, ServiceRefused, ConnectionLost."""
         request = ua.ReadParameters()
         request.MaxAge = 0
         request.TimestampsToReturn = ua.TimestampsToReturn.Source
