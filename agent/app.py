@@ -24,9 +24,9 @@ from agent.config.secret_files import secret_files
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import PermanentError
-from agent.core.flow import Batch, Gap, Stream
+from agent.core.flow import Batch, Gap
 from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus, OutboxStats
+from agent.core.ports import Bus
 from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
@@ -35,6 +35,7 @@ from agent.runtime.catalogue import Catalogues
 from agent.runtime.context import RunningContext
 from agent.runtime.control import Control
 from agent.runtime.device import Device
+from agent.runtime.overview import Overview
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
 from agent.runtime.route import Route
@@ -77,7 +78,10 @@ class _App:
         self._sessions = Sessions()
         self._tasks: dict[str, Task[None]] = {}
         self._routes: Sequence[Route] = ()
+        self._devices: Sequence[Device] = ()
         self._image = Image(AgentInfo(config.agent.id, __version__, config_hash), bug=Bugs("image").met)
+        self._overview = Overview(self._image, clock=clock, routes=lambda: self._routes, devices=lambda: self._devices)
+        self.control.serve("status", self._overview.answer)
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(config_hash).set(1)
         metrics.START_TIME.set(self._started / 1000)
@@ -96,6 +100,7 @@ class _App:
             ]
             self._routes = routes
             devices = [self._device(name, one, context, routes) for name, one in self._config.devices.items()]
+            self._devices = devices
             self._steps.set_back(partial(self._set_back, routes), last=True)
             gc.collect()
             gc.freeze()  # configuration, models and plans live as long as the process
@@ -181,7 +186,8 @@ class _App:
     ) -> None:
         async with TaskGroup() as north:
             pulse = north.create_task(self._pulse(), name="pulse")
-            web = north.create_task(self._web(routes), name="web")
+            watching = north.create_task(self._watch(), name="overview")
+            web = north.create_task(self._web(), name="web")
             control = north.create_task(self.control.run(), name="control")
             publishing = [north.create_task(route.run(), name=f"publisher {route.name}") for route in routes]
             async with TaskGroup() as south:
@@ -198,13 +204,21 @@ class _App:
             for route in routes:
                 route.leave()
             await _finish(publishing, SAY_GOODBYE_WITHIN)
-            await _end([web, pulse, control], 1.0)
+            await _end([web, watching, pulse, control], 1.0)
 
     async def _pulse(self) -> None:
         supervisor = Supervisor("pulse", clock=self._clock, backoff=Backoff())
 
         async def attempt(_: Attempt) -> None:
             await Pulse(self._clock, self._steps).run()
+
+        await supervisor.run(attempt)
+
+    async def _watch(self) -> None:
+        supervisor = Supervisor("overview", clock=self._clock, backoff=Backoff())
+
+        async def attempt(_: Attempt) -> None:
+            await self._overview.run()
 
         await supervisor.run(attempt)
 
@@ -226,18 +240,17 @@ class _App:
 
     # --- the web ------------------------------------------------------------------------------------------------------
 
-    async def _web(self, routes: Sequence[Route]) -> None:
+    async def _web(self) -> None:
         http = self._config.http
         if http is None:
             return
-        from agent.web import server, status
+        from agent.web import server
 
-        views = [_RouteView(route) for route in routes]
         pages = server.Pages(
             healthy=lambda: None,
             ready=lambda: None if self._ready else "starting or stopping",
-            refresh=partial(_refresh, routes),
-            status=lambda: status.describe(self._image, views, now=self._clock.now_ms(), started=self._started),
+            refresh=self._overview.look,
+            status=self._overview.status,
             open_to_all=is_loopback(http.host),
             token_file=http.auth.token_file if http.auth else None,
         )
@@ -247,46 +260,6 @@ class _App:
             await server.serve(pages.app(), http.host, http.port)
 
         await supervisor.run(attempt)
-
-
-class _RouteView:
-    """A route as the web sees it."""
-
-    def __init__(self, route: Route) -> None:
-        self._route = route
-        self.name = route.name
-
-    @property
-    def state(self) -> str:
-        return self._route.state
-
-    @property
-    def reason(self) -> str | None:
-        return self._route.reason
-
-    @property
-    def mqtt(self) -> str | None:
-        return self._route.protocol
-
-    @property
-    def conflict(self) -> str | None:
-        return self._route.conflict
-
-    @property
-    def stats(self) -> OutboxStats:
-        return self._route.outbox.stats
-
-    @property
-    def streams(self) -> Sequence[Stream]:
-        return self._route.outbox.streams()
-
-
-def _refresh(routes: Sequence[Route]) -> None:
-    for route in routes:
-        stats = route.outbox.stats
-        metrics.OUTBOX_RECORDS.labels(route.name).set(stats.records)
-        metrics.OUTBOX_BYTES.labels(route.name).set(stats.bytes)
-        metrics.OUTBOX_OLDEST.labels(route.name).set((stats.oldest_ts or 0) / 1000)
 
 
 def _keep(catalogues: Catalogues, image: Image, clock: Clock, device: str) -> None:

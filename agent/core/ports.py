@@ -126,7 +126,10 @@ class OutboxStats(Struct, kw_only=True):
     lost: Lost = field(default_factory=Lost)  #: since start; what is quarantined is not lost
     limit: int = 0  #: bytes it may hold now: `max_bytes`, or less where the disk is short
     full: bool = False  #: records are being lost for want of room, or were until a moment ago
+    appended_bytes: int = 0  #: packed bytes of all records that came in since start
     written_bytes: int = 0  #: payload bytes handed to the disk since start
+    free_disk: int | None = None  #: bytes free on its disk, as of a few seconds ago; None: it has none
+    min_free_disk: int = 0  #: below so many it stops growing
     committing: bool = True  #: False while the disk refuses (the ring in memory holds on)
 
 

@@ -160,7 +160,10 @@ class SqliteOutbox:
             lost=structs.replace(state.losses.total),
             limit=state.limit,
             full=state.losses.full,
+            appended_bytes=state.appended,
             written_bytes=state.written,
+            free_disk=None if self._path is None else state.free_disk,
+            min_free_disk=self._settings.min_free_disk,
             committing=self._writer is None or not self._writer.refused,
         )
 

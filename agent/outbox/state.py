@@ -58,6 +58,7 @@ class State:
         self.free_disk: int | None = None
         self.quarantined = 0
         self.dropped = 0
+        self.appended = 0  #: packed bytes of all that came in
         self.written = 0  #: payload
         self.written_disk: int | None = None  #: log, checkpoints and all, where the system counts that
         self.age = Age(settings.max_age, 0)
@@ -89,6 +90,7 @@ class State:
             reason, until = self.unknown_loss
             unknown = Gap(id=ulid(now), kind="lost", device=batch.device, from_ts=0, to_ts=until, reason=reason)
             self.declare(track, unknown)
+        self.appended += len(packed)
         readings = len(batch.readings)
         # A session begins with snapshots, also where a full outbox drops the newest: a quarter more is for them.
         limit = self.limit * 5 // 4 if batch.snapshot else self.limit

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from agent.telemetry.events.event import Event
 
+#: What to do about a degraded device, by cause.
+DEGRADED = {
+    "late": "The device is slower than its interval: give it, or most of its tags, a longer `interval`.",
+    "neighbour": "Mend the unit that `reason` names, or set `enabled: false` for it: its time-outs hold its bus up.",
+    "complaint": "The device answers and says itself that it is not well: look at it.",
+    "tags": "Correct the address or type of the bad tags, or disable them; `edge-agent check --live` reads each once.",
+}
+
 EVENTS: dict[str, Event] = {
     # devices
     "device.online": Event("info", "A device answers (again); `down_for` s, `attempts` failed meanwhile."),
@@ -13,7 +21,9 @@ EVENTS: dict[str, Event] = {
         "Read `reason`: power, cable, address, unit, user. `edge-agent check --live` reads each tag once. "
         "When it answers it is read again by itself.",
     ),
-    "device.degraded": Event("warning", "A device is read, but not as configured: `reason`."),
+    "device.degraded": Event(
+        "warning", "A device is read, but not as configured: `reason`.", " ".join(DEGRADED.values())
+    ),
     "device.recovered": Event("info", "A degraded device is read as configured again."),
     "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
     "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),

@@ -8,6 +8,19 @@ EVENTS: dict[str, Event] = {
     # outbox
     "outbox.upgraded": Event("info", "A `file` written by an older version has the present format (`version`) now."),
     "outbox.opened": Event("info", "The outbox is open: epoch, records waiting from earlier runs."),
+    "outbox.filling": Event(
+        "warning",
+        "An outbox has passed 70 or 90 % of what it may hold; `full_in_s` is the time left at the present rate.",
+        "Bring the broker back, or raise `max_bytes` where the disk has room, before records are lost.",
+    ),
+    "outbox.eased": Event("info", "An outbox that was filling has room again."),
+    "disk.low": Event(
+        "warning",
+        "Less than twice `min_free_disk` is free, or (`below` true) less than that, and outboxes stop growing; "
+        "`floor_in_s` is the time until then at the present rate.",
+        "Free space on the disk of `data_dir`, before records are lost.",
+    ),
+    "disk.ok": Event("info", "Enough of the disk is free again."),
     "outbox.dropped": Event(
         "error",
         "The outbox is full (`bound`) and records are lost, and declared. At once, then every minute with totals.",

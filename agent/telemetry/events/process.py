@@ -8,6 +8,11 @@ EVENTS: dict[str, Event] = {
     # the process
     "agent.starting": Event("info", "Configuration accepted; parts are being opened."),
     "agent.started": Event("info", "Every part is open and supervised."),
+    "agent.summary": Event(
+        "info",
+        "Once an hour, what it brought: `devices_online` of `devices` now, `readings`, of them `bad`, messages "
+        "`published`, records `lost` and `quarantined`, and the `backlog` that waits now.",
+    ),
     "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
     "agent.no_socket": Event(

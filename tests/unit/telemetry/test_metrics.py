@@ -53,5 +53,5 @@ def test_instants_not_ages(name):
     """A gauge in seconds is an instant, or a difference that has no instant."""
     full = said(TABLE[name])[0]
     if full.endswith("_seconds"):
-        kinds = ("timestamp", "lag", "skew", "offset", "period")
+        kinds = ("timestamp", "lag", "skew", "offset", "period", "left")
         assert full.endswith(tuple(f"_{kind}_seconds" for kind in kinds))

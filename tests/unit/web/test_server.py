@@ -87,7 +87,8 @@ async def test_a_port_in_use_is_said_once() -> None:
             task.cancel()
     server.close()
     await server.wait_closed()
-    assert [(line["event"], str(port) in line["reason"]) for line in logs] == [("component.failed", True)]
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert [(line["event"], str(port) in line["reason"]) for line in errors] == [("component.failed", True)]
 
 
 async def test_not_ready_is_503_with_the_reason() -> None:

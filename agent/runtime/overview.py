@@ -1,0 +1,171 @@
+"""The whole of a running agent at a glance: early warnings, the hourly line of the log, and the status for people.
+
+Looks at the routes every five seconds, so that rates are known when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from agent.core.clock import Clock
+from agent.core.image import Image
+from agent.core.ports import OutboxStats
+from agent.runtime.control import Nothing
+from agent.runtime.device import Device
+from agent.runtime.room import Disk, Room
+from agent.runtime.route import Route
+from agent.runtime.status import AgentFigures, RouteFigures, describe
+from agent.runtime.summary import Summary
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+
+#: Between two looks, and between two lines of `agent.summary`, seconds.
+LOOK, HOUR = 5.0, 3600.0
+
+log = get_logger("agent")
+
+
+class _Watched:
+    """What is remembered of one route."""
+
+    def __init__(self, name: str, stats: OutboxStats, now: float) -> None:
+        self.room = Room()
+        self.lost, self.lost_at = 0, None if not stats.lost.records else now
+        # What earlier runs put aside waits for somebody, and this run does not know since when.
+        self.quarantined, self.quarantined_at = 0, now if stats.quarantined else None
+        self._gauges = metrics.OUTBOX_FILL.labels(name), metrics.OUTBOX_TIME_LEFT.labels(name)
+        self._name = name
+
+    def look(self, stats: OutboxStats, now: float) -> None:
+        """Measure, count, warn."""
+        if stats.lost.records > self.lost:
+            self.lost_at = now
+        if stats.quarantined > self.quarantined:
+            self.quarantined_at = now
+        self.lost, self.quarantined = stats.lost.records, stats.quarantined
+        news = self.room.look(now, held=stats.bytes, limit=stats.limit, appended=stats.appended_bytes)
+        fill, lasts = self._gauges
+        fill.set(self.room.filled)
+        lasts.set(float("inf") if self.room.lasts is None else self.room.lasts)
+        if news:
+            left = self.room.full_in if self.room.full_in is not None else self.room.lasts
+            log.warning(
+                "outbox.filling", publisher=self._name, percent=round(self.room.filled * 100), bytes=stats.bytes,
+                limit_bytes=stats.limit, full_in_s=left,
+            )  # fmt: skip
+        elif news == 0:
+            log.info("outbox.eased", publisher=self._name, percent=round(self.room.filled * 100))
+
+    def end(self) -> None:
+        """The route is gone."""
+        metrics.OUTBOX_FILL.remove(self._name)
+        metrics.OUTBOX_TIME_LEFT.remove(self._name)
+
+
+class Overview:
+    """`routes` and `devices`: those that run, as of each call."""
+
+    def __init__(
+        self,
+        image: Image,
+        *,
+        clock: Clock,
+        routes: Callable[[], Iterable[Route]],
+        devices: Callable[[], Iterable[Device]],
+    ) -> None:
+        self._image = image
+        self._clock = clock
+        self._routes = routes
+        self._devices = devices
+        self._started = clock.monotonic()
+        self._watched: dict[str, _Watched] = {}
+        self._disk = Disk()
+        self._summary = Summary()
+
+    async def run(self) -> None:
+        """Look every few seconds, and tell every hour, until cancelled."""
+        told = self._clock.monotonic()
+        while True:
+            self.look()
+            await self._clock.sleep(LOOK)
+            if self._clock.monotonic() - told >= HOUR:
+                told = self._clock.monotonic()
+                self._tell()
+
+    def _tell(self) -> None:
+        backlog = sum(route.outbox.stats.records for route in self._routes())
+        log.info("agent.summary", **self._summary.take(self._image, backlog))
+
+    def look(self) -> None:
+        """Measure fill, room and disk, and warn where they get short."""
+        now = self._clock.monotonic()
+        found = {route.name: route.outbox.stats for route in self._routes()}
+        for name in self._watched.keys() - found.keys():
+            self._watched.pop(name).end()
+        for name, stats in found.items():
+            watched = self._watched.get(name)
+            if watched is None:
+                watched = self._watched[name] = _Watched(name, stats, now)
+            watched.look(stats, now)
+        self._look_at_disk(found.values(), now)
+
+    def _look_at_disk(self, outboxes: Iterable[OutboxStats], now: float) -> None:
+        seen = [(one.free_disk, one.min_free_disk) for one in outboxes if one.free_disk is not None]
+        if not seen:
+            return
+        disk = self._disk
+        news = disk.look(now, free=min(free for free, _ in seen), floor=max(floor for _, floor in seen))
+        metrics.DISK_FREE.set(disk.free or 0)
+        metrics.DISK_FLOOR.set(disk.floor)
+        metrics.DISK_TIME_LEFT.set(float("inf") if disk.floor_in is None else disk.floor_in)
+        figures = {"free_bytes": disk.free, "floor_bytes": disk.floor}
+        if news:
+            log.warning("disk.low", **figures, below=disk.low, floor_in_s=disk.floor_in)
+        elif news == 0:
+            log.info("disk.ok", **figures)
+
+    # --- the status ---------------------------------------------------------------------------------------------------
+
+    async def answer(self, _: Nothing) -> dict[str, Any]:
+        """The status, for the agent's socket."""
+        return self.status()
+
+    def status(self) -> dict[str, Any]:
+        """The whole status, as of now (status.py)."""
+        self.look()
+        now, disk = self._clock.now_ms(), self._disk
+        about = AgentFigures(
+            now=now,
+            started=self._instant(self._started) or now,
+            synced=self._clock.synced,
+            free_disk=disk.free,
+            disk_floor=disk.floor,
+            floor_seconds=disk.floor_in,
+        )
+        routes = [self._figures(route) for route in self._routes()]
+        attempts = {device.name: self._instant(device.next_attempt) for device in self._devices()}
+        return describe(self._image, about, routes, attempts)
+
+    def _figures(self, route: Route) -> RouteFigures:
+        watched = self._watched[route.name]
+        return RouteFigures(
+            name=route.name,
+            state=route.state,
+            reason=route.reason,
+            since=self._instant(route.since) or 0,
+            next_attempt=self._instant(route.next_attempt),
+            protocol=route.protocol,
+            conflict=route.conflict,
+            stats=route.outbox.stats,
+            streams=route.outbox.streams(),
+            room_seconds=watched.room.lasts,
+            lost_at=self._instant(watched.lost_at),
+            quarantined_at=self._instant(watched.quarantined_at),
+        )
+
+    def _instant(self, monotonic: float | None) -> int | None:
+        """An instant of the monotonic clock by the wall clock as it is set now, so that a step makes nothing older."""
+        if monotonic is None:
+            return None
+        return self._clock.now_ms() + round((monotonic - self._clock.monotonic()) * 1000)

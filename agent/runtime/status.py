@@ -1,0 +1,148 @@
+"""The status of a running agent, for `edge-agent status` and `/api/v1/status`.
+
+Pure: from the image, the routes and what is known of disk and clock to plain data. Instants are epoch ms UTC.
+
+    {"agent": …, "devices": {name: …}, "publishers": {name: …}, "disk": …, "clock": …, "wrong": [what somebody must do]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import to_builtins
+
+from agent.core.flow import Stream
+from agent.core.image import DeviceImage, Image
+from agent.core.ports import OutboxStats
+from agent.runtime.wrong import remedy_of, wrong
+
+#: So many tags are named of those that are bad for the same reason, and so many reasons of a device.
+EXAMPLES, REASONS = 5, 20
+
+
+class RouteFigures(NamedTuple):
+    """A route, as of now."""
+
+    name: str
+    state: str
+    reason: str | None
+    since: int
+    next_attempt: int | None
+    protocol: str | None  #: what this session speaks
+    conflict: str | None  #: session of another agent that speaks under our id at the same broker
+    stats: OutboxStats
+    streams: Sequence[Stream]
+    room_seconds: int | None = None  #: for which its room lasts where the broker takes nothing
+    lost_at: int | None = None  #: when records were last lost, as far as this run knows
+    quarantined_at: int | None = None
+
+
+class AgentFigures(NamedTuple):
+    """The process, its disk and its clock."""
+
+    now: int
+    started: int
+    synced: bool
+    free_disk: int | None = None  #: bytes
+    disk_floor: int = 0  #: below so many nothing grows any more
+    floor_seconds: int | None = None  #: until that is reached at the present rate
+
+
+def describe(
+    image: Image, about: AgentFigures, routes: Iterable[RouteFigures], next_attempts: Mapping[str, int | None]
+) -> dict[str, Any]:
+    """The whole status. `next_attempts`: when each lost device is tried again."""
+    info = image.agent
+    document = {
+        "agent": {
+            "id": info.id,
+            "version": info.version,
+            "config": {"effective": info.config, "attempted": info.attempted or info.config, "error": info.error},
+            "shard": info.shard,
+            "started": about.started,
+        },
+        "ts": about.now,
+        "started": about.started,
+        "devices": {
+            name: _device(device, next_attempts.get(name)) for name, device in image.devices.items()
+        },
+        "publishers": {route.name: _publisher(route) for route in routes},
+        "disk": {
+            "free_bytes": about.free_disk, "floor_bytes": about.disk_floor, "floor_seconds": about.floor_seconds,
+        },
+        "clock": {"synced": about.synced},
+    }  # fmt: skip
+    document["wrong"] = wrong(document)
+    return document
+
+
+def _device(device: DeviceImage, next_attempt: int | None) -> dict[str, Any]:
+    figures = {
+        "state": device.state,
+        "since": device.since,
+        "reason": device.reason,
+        "causes": list(device.causes),
+        "last_good": device.last_good,
+        "achieved_ms": device.achieved_ms,
+        "interval_ms": min((info.interval for info in device.tags if isinstance(info.interval, int)), default=None),
+        "next_attempt": next_attempt,
+        "location": list(device.location),
+        "tags": len(device.tags),
+        "tags_bad": device.bad,
+        "bad": _bad(device),
+        "cat": device.cat,
+        "notes": dict(device.notes),
+    }
+    return figures | {"do": remedy_of(figures)}
+
+
+def _bad(device: DeviceImage) -> list[dict[str, Any]]:
+    """Bad tags by reason, most first. Of a device that does not answer its own reason says it all."""
+    if not device.bad or device.state == "offline":
+        return []
+    groups: dict[tuple[str | None, str | None], list[str]] = {}
+    for reading in device.newest.values():
+        if reading.quality == "bad" and reading.why != "disabled":
+            groups.setdefault((reading.reason, reading.code), []).append(reading.tag)
+    most = sorted(groups.items(), key=lambda group: -len(group[1]))[:REASONS]
+    return [
+        {"reason": reason, "code": code, "tags": len(tags), "examples": tags[:EXAMPLES]}
+        for (reason, code), tags in most
+    ]
+
+
+def _publisher(route: RouteFigures) -> Mapping[str, Any]:
+    stats = route.stats
+    streams: dict[str, list[dict[str, Any]]] = {}
+    for stream in route.streams:
+        streams.setdefault(stream.device, []).append({"epoch": stream.epoch, "low": stream.low, "next": stream.next})
+    return {
+        "state": route.state,
+        "since": route.since,
+        "reason": route.reason,
+        "next_attempt": route.next_attempt,
+        "protocol": route.protocol,
+        "mqtt": route.protocol,  # its name before 0.2
+        "conflict": route.conflict,
+        "records": stats.records,
+        "backlog": stats.backlog,
+        "bytes": stats.bytes,
+        "limit_bytes": stats.limit,
+        "room_bytes": max(0, stats.limit - stats.bytes),
+        "room_seconds": route.room_seconds,
+        "oldest": stats.oldest_ts,
+        "full": stats.full,
+        "committing": stats.committing,
+        "lost": {
+            "records": stats.lost.records,
+            "readings": stats.lost.readings,
+            "from": stats.lost.from_ts or None,
+            "to": stats.lost.to_ts or None,
+            "at": route.lost_at,
+        },
+        "quarantined": stats.quarantined,
+        "quarantined_at": route.quarantined_at,
+        "outbox": to_builtins(stats),
+        "streams": streams,
+    }
