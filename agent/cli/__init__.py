@@ -31,6 +31,10 @@ _Url = Annotated[str | None, typer.Option(help="Broker, mqtt://HOST:PORT.")]
 _Root = Annotated[str | None, typer.Option(help="First level of the agent's topics; default: edge.")]
 _Of = Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="Take broker and root from here.")]
 _DEFAULT = Path("agent.yaml")
+_Agent = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Instead of -c: the agent that keeps its data there.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
 
 def main() -> None:
@@ -167,3 +171,26 @@ def _outbox(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
 
     order = Order(verb, publisher, ids or (), device, epoch, first, last, since, everything, as_json)
     raise typer.Exit(outbox(config, order))
+
+
+@_app.command("diff")
+def _diff(config: _Config = _DEFAULT, data_dir: _Agent = None, as_json: _Json = False) -> None:
+    """What the files now say against what runs. Exit 0 nothing differs, 1 something does, 2 mistakes, 3 no agent."""
+    from agent.cli.diff import diff
+
+    raise typer.Exit(diff(config, data_dir, json=as_json))
+
+
+@_app.command("reload")
+def _reload(
+    config: _Config = _DEFAULT,
+    data_dir: _Agent = None,
+    wait: Annotated[
+        str | None, typer.Option(metavar="30s", help="Wait so long for the changed parts to be back.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Have the agent apply its files. Exit 0 applied (and back), 1 a part is not back, 2 refused, 3 no agent runs."""
+    from agent.cli.reload import reload
+
+    raise typer.Exit(reload(config, data_dir, wait=wait, json=as_json))

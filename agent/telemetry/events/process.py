@@ -44,7 +44,7 @@ EVENTS: dict[str, Event] = {
     ),
     "config.files_missing": Event(
         "warning",
-        "Files of the configuration are missing (`files`; with `agent.reload: watch`). The agent goes on with what it has.",
+        "Files of the configuration are missing (`files`; with `agent.reload: watch`). The agent goes on without them.",
         "Put them back; a new configuration is read when all of them are there.",
     ),
     "config.secrets_changed": Event(

@@ -1,0 +1,42 @@
+"""`edge-agent reload`: have the agent apply what its files say now."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from agent.cli.diff import lines, refusal
+from agent.cli.running import Running, UnreachableError, document
+from agent.runtime.reloading import ReloadAnswer, ReloadQuestion
+from agent.settings.values import parse_duration
+
+#: What a reload itself may take before the agent counts as stuck, seconds.
+PATIENCE = 120.0
+
+
+def reload(config: Path, data_dir: Path | None, *, wait: str | None, json: bool = False) -> int:
+    """0: applied (and back); 1: a changed part is not back in time; 2: refused; 3: no agent runs."""
+    try:
+        seconds = None if wait is None else parse_duration(wait)
+    except ValueError as error:
+        sys.stderr.write(f"--wait: {error}\n")
+        return 2
+    try:
+        running = Running(config, data_dir, json=json)
+        question = ReloadQuestion(running.file, seconds)
+        answer = running.ask("reload", question, ReloadAnswer, timeout=PATIENCE + (seconds or 0.0))
+    except UnreachableError as error:
+        return error.code
+    if json:
+        document(answer)
+    refusal(answer.mistakes)
+    if answer.report is None:
+        return 2
+    if not json:
+        sys.stdout.write("".join(f"{line}\n" for line in lines(answer.report)))
+        if answer.report:
+            back = ", and all changed parts are back" if seconds is not None and not answer.late else ""
+            sys.stdout.write(f"applied{back}\n")
+    for name, reason in answer.late.items():
+        sys.stderr.write(f"{name} is not back: {reason}\n")
+    return 1 if answer.late else 0

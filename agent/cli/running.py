@@ -1,0 +1,64 @@
+"""Reaching the agent that runs: for the commands that ask it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from agent.cli.mistakes import report
+from agent.config.whereabouts import data_dir_of
+from agent.core.errors import ConfigError
+from agent.runtime.asking import ControlError, NoAgent, call
+
+T = TypeVar("T")
+
+#: Exit code where no agent runs.
+NO_AGENT = 3
+
+
+class UnreachableError(Exception):
+    """The agent cannot be asked; what there is to say has been said. `code` is the exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+class Running:
+    """The agent that `-c FILE` or `--data-dir DIR` names."""
+
+    def __init__(self, config: Path, data_dir: Path | None, *, json: bool) -> None:
+        """Raises UnreachableError where the file does not even tell a `data_dir`."""
+        self._json = json
+        self.file = None if data_dir is not None else os.path.realpath(config)
+        try:
+            self.data_dir = data_dir if data_dir is not None else data_dir_of(config)
+        except ConfigError as error:
+            if json:
+                document({"error": f"{config} cannot be read", "mistakes": [str(one) for one in error.mistakes]})
+            report(error, sys.stderr)
+            raise UnreachableError(2) from None
+
+    def ask(self, verb: str, question: object, answer: type[T], *, timeout: float = 60.0) -> T:
+        """Its answer. Raises UnreachableError."""
+        try:
+            return call(self.data_dir, verb, question, answer, timeout=timeout)
+        except NoAgent as error:
+            raise self._unreachable(NO_AGENT, str(error)) from None
+        except ControlError as error:
+            raise self._unreachable(1, str(error)) from None
+
+    def _unreachable(self, code: int, reason: str) -> UnreachableError:
+        sys.stderr.write(f"{reason}\n")
+        if self._json:
+            document({"error": reason})
+        return UnreachableError(code)
+
+
+def document(value: object) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
