@@ -37,7 +37,7 @@ class AgentSettings(Model):
     data_dir: FilePath = Path("/data")
     """The only place written to."""
     reload: Literal["signal", "watch", "off"] = "signal"
-    """When the configuration is read again. signal: at SIGHUP or a command; watch: also when one of its
+    """When the configuration is read again. signal: at SIGHUP and `edge-agent reload`; watch: also when one of its
     files changes; off: never."""
 
     @model_validator(mode="before")
