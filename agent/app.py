@@ -31,6 +31,7 @@ from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.outbox import open_outbox
 from agent.outbox.operator.protocol import Ask
+from agent.outbox.orphans import orphans, tell
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.context import RunningContext
 from agent.runtime.control import Control
@@ -99,6 +100,7 @@ class _App:
                 await self._open_route(name, one, context, stores) for name, one in self._config.publishers.items()
             ]
             self._routes = routes
+            tell(orphans(self.data_dir, self._config.publishers))
             devices = [self._device(name, one, context, routes) for name, one in self._config.devices.items()]
             self._devices = devices
             self._steps.set_back(partial(self._set_back, routes), last=True)
@@ -123,6 +125,7 @@ class _App:
             settings=config.outbox or self._config.outbox,
             clock=self._clock,
             max_record_bytes=config.max_message_bytes,
+            was=config.was,
         )
         await stores.enter_async_context(outbox.open())
         stores.callback(self.control.serve(f"outbox {name}", outbox.answer, Ask))

@@ -13,6 +13,7 @@ from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
 from agent.config.summary import tags_of, warnings
 from agent.core.errors import ConfigError
+from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
 
 
@@ -32,6 +33,14 @@ def check(config: Path, *, live: bool = False) -> int:
     )
     for warning in warnings(loaded.config):
         sys.stderr.write(f"warning: {warning}\n")
+    publishers = loaded.config.publishers
+    used = {*publishers, *(one.was or "" for one in publishers.values())}
+    for orphan in orphans(agent.data_dir, used):
+        waits = "what is in it" if orphan.records is None else f"{orphan.records:,} records"
+        sys.stderr.write(
+            f"warning: {orphan.file} belongs to no publisher any more, and {waits} will not be sent; write"
+            f" `was: {orphan.publisher}` under its successor, or delete the file\n"
+        )
     if live:
         from agent.cli.live import read_once
 

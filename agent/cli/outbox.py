@@ -16,12 +16,14 @@ from rich.table import Table
 
 from agent.cli.mistakes import report
 from agent.config.loader import load
-from agent.config.model import Config
+from agent.config.whereabouts import data_dir_of
 from agent.core.errors import ConfigError, PermanentError
 from agent.outbox import outbox_path
 from agent.outbox.operator.client import inquire
 from agent.outbox.operator.protocol import Answer, Aside, Ask, Heap, Listing, Verb, Which
+from agent.outbox.orphans import orphans
 from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call
+from agent.settings.outbox import OutboxSettings
 from agent.settings.values import parse_duration, readable_size
 
 #: The outbox of a stopped agent that has lost records counts as full from this share of its bound on.
@@ -44,11 +46,29 @@ class Order:
     json: bool = False
 
 
-def outbox(config: Path, order: Order) -> int:
+@dataclass(frozen=True)
+class Place:
+    """Whose outboxes are asked: by a configuration, or as far as it has mistakes, and without one, by their files."""
+
+    data_dir: Path
+    publishers: dict[str, OutboxSettings | None]  #: configured ones; None: how it is bounded is not known
+    former: tuple[str, ...] = ()  #: whose outbox is still there
+
+    def names(self, order: Order) -> list[str]:
+        """Who is asked. Raises ValueError for a name nobody knows."""
+        known = [*self.publishers, *self.former]
+        if order.publisher is not None and order.publisher not in known:
+            raise ValueError(f"there is no publisher {order.publisher!r}; there are: {', '.join(known)}")
+        if order.publisher is not None:
+            return [order.publisher]
+        return known if order.verb in {"list", "quarantined"} else list(self.publishers)
+
+
+def outbox(config: Path, order: Order, data_dir: Path | None = None) -> int:
     """0: done; 1: an outbox could not be asked; 2: the configuration or the command line has a mistake."""
     try:
-        loaded = load(config).config
-        names = _names(loaded, order.publisher)
+        place = _place(config, data_dir)
+        names = place.names(order)
         ask = Ask(order.verb, _which(order, len(names)))
     except ConfigError as error:
         report(error, sys.stderr)
@@ -60,10 +80,13 @@ def outbox(config: Path, order: Order) -> int:
     answers: dict[str, Answer] = {}
     for name in names:
         try:
-            answers[name] = answer = _inquire(loaded.agent.data_dir, name, ask)
+            answers[name] = answer = _inquire(place.data_dir, name, ask)
             reason = answer.error
-            if answer.listing is not None and answer.listing.limit is None:
-                answer.listing.limit = (loaded.publishers[name].outbox or loaded.outbox).max_bytes
+            if answer.listing is not None:
+                settings = place.publishers.get(name)
+                answer.listing.orphan = name in place.former
+                if answer.listing.limit is None and settings is not None:
+                    answer.listing.limit = settings.max_bytes
         except (ControlError, PermanentError) as error:
             reason = str(error)
         if reason is not None:
@@ -73,19 +96,29 @@ def outbox(config: Path, order: Order) -> int:
     return 1 if failed else 0
 
 
+def _place(config: Path, data_dir: Path | None) -> Place:
+    """Raises ConfigError where the configuration does not even say where the outboxes are."""
+    if data_dir is None:
+        try:
+            loaded = load(config, secrets=False).config
+        except ConfigError:
+            data_dir = data_dir_of(config)
+            if not data_dir.is_dir():
+                raise
+        else:
+            where = loaded.agent.data_dir
+            former = tuple(orphan.publisher for orphan in orphans(where, loaded.publishers))
+            bounds = {name: one.outbox or loaded.outbox for name, one in loaded.publishers.items()}
+            return Place(where, dict(bounds), former)
+    return Place(data_dir, {orphan.publisher: None for orphan in orphans(data_dir, ())})
+
+
 def _inquire(data_dir: Path, name: str, ask: Ask) -> Answer:
     """The agent answers for what it has open; else the file is asked itself. Raises ControlError, PermanentError."""
     try:
         return call(data_dir, f"outbox {name}", ask, Answer)
     except (NoAgent, UnknownVerb):
         return inquire(outbox_path(data_dir, name), ask)
-
-
-def _names(config: Config, publisher: str | None) -> list[str]:
-    if publisher is not None and publisher not in config.publishers:
-        known = ", ".join(config.publishers)
-        raise ValueError(f"there is no publisher {publisher!r}; there are: {known}")
-    return [publisher] if publisher is not None else list(config.publishers)
 
 
 def _which(order: Order, publishers: int) -> Which:
@@ -155,9 +188,10 @@ def _listing(console: Console, name: str, listing: Listing) -> None:
             figures = (f"{heap.records}", f"{heap.readings}", f"{heap.bytes}")
             table.add_row(what, heap.device, heap.epoch, seqs, *figures, _time(heap.from_ts))
     records = sum(heap.records for heap in listing.waiting)
+    orphaned = f" (no publisher has this name; `was: {name}` under its successor sends it)" if listing.orphan else ""
     aside, kept = (sum(heap.records for heap in heaps) for heaps in (listing.quarantined, listing.kept))
     console.print(
-        f"{name}: {_fill(listing)}; {records:,} records wait, {listing.declarations:,} declarations of gaps;"
+        f"{name}{orphaned}: {_fill(listing)}; {records:,} records wait, {listing.declarations:,} declarations of gaps;"
         f" {aside:,} records in quarantine, {kept:,} acknowledged ones kept"
     )
     if table.rows:

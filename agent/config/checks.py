@@ -17,7 +17,10 @@ from agent.config.secret_files import is_secret_file, unusable
 from agent.config.shape import alternatives, close
 from agent.config.words import list_keys
 from agent.core.errors import Mistake
+from agent.outbox import outbox_path
+from agent.outbox.file.takeover import both
 from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import PublisherConfig
 
 
 def missing_files(
@@ -124,6 +127,27 @@ def overloaded_buses(devices: Mapping[str, DeviceConfig], raw: Mapping[str, Map]
             place = raw[next(iter(bus.loads))].place("url")
             hint = "choose longer intervals, fewer tags or a higher baud rate, or put some devices on another bus"
             yield Mistake(*place, str(bus), hint)
+
+
+def former_names(
+    data_dir: Path, publishers: Mapping[str, PublisherConfig], raw: Mapping[str, Map]
+) -> Iterator[Mistake]:
+    """The outbox of a former name can go to one publisher only, and only to one that has none yet."""
+    heirs: dict[str, str] = {}
+    for name, publisher in publishers.items():
+        was = publisher.was
+        if was is None:
+            continue
+        key, place = f"`publishers.{name}.was`", raw[name].place("was")
+        old, new = outbox_path(data_dir, was), outbox_path(data_dir, name)
+        if was in publishers:
+            hint = f"remove `publishers.{was}`, or this key: `was` is for a publisher that is gone"
+            yield Mistake(*place, f"{key}: {was} is configured still", hint)
+        elif heirs.setdefault(was, name) != name:
+            yield Mistake(*place, f"{key}: `publishers.{heirs[was]}` takes the outbox of {was} already", "keep one")
+        elif old.exists() and new.exists():
+            reason, hint = both(old, new)
+            yield Mistake(*place, f"{key}: {reason}", hint)
 
 
 def misplaced(key: object, place: Place, allowed: Sequence[str]) -> Mistake:

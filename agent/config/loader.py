@@ -66,6 +66,7 @@ def load(
     mistakes.extend(checks.claimed_twice(good, written))
     mistakes.extend(checks.overloaded_buses(good, written))
     if head is not None and not mistakes:  # what is wrong with a device would only be said again
+        mistakes.extend(checks.former_names(head.agent.data_dir, routes, raw))
         mistakes.extend(routed.mistakes(head.model_copy(update={"devices": built_devices, "publishers": routes}), raw))
     if mistakes or head is None:
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in parts.tables]))

@@ -40,13 +40,14 @@ class SqliteOutbox:
 
     def __init__(
         self, path: Path | None, *, name: str, settings: OutboxSettings, clock: Clock,
-        max_record_bytes: int = 96 << 10, boot: Callable[[], str] = boot_id,
+        max_record_bytes: int = 96 << 10, was: Path | None = None, boot: Callable[[], str] = boot_id,
     ) -> None:  # fmt: skip
         self._name = name
         self._path = None if settings.durability == "memory" else path
         self._settings = settings
         self._clock = clock
         self._max_record_bytes = max_record_bytes
+        self._was = was
         self._boot = boot
         self._state = State(settings, clock)
         self.memo: Memo = self._state.memo  #: the same object for ever
@@ -60,7 +61,10 @@ class SqliteOutbox:
             self._begin_again()
         self._opened = True
         worker = Worker(f"outbox-{self._name}")
-        store = Store(self._path, self._settings.durability, max_bytes=self._settings.max_bytes, boot=self._boot)
+        settings = self._settings
+        store = Store(
+            self._path, settings.durability, max_bytes=settings.max_bytes, was=self._was, boot=self._boot
+        )  # fmt: skip
         writer = Writer(self._state, store, worker, name=self._name, notify=self._notify)
         error: Exception | None = None
         try:
@@ -174,8 +178,11 @@ def outbox_path(data_dir: Path, name: str) -> Path:
 
 
 def open_outbox(
-    data_dir: Path, *, name: str, settings: OutboxSettings, clock: Clock, max_record_bytes: int = 96 << 10
-) -> SqliteOutbox:
-    """The outbox of the route `name`, in its own file under `data_dir`."""
-    path = outbox_path(data_dir, name)
-    return SqliteOutbox(path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes)
+    data_dir: Path, *, name: str, settings: OutboxSettings, clock: Clock, max_record_bytes: int = 96 << 10,
+    was: str | None = None,
+) -> SqliteOutbox:  # fmt: skip
+    """The outbox of the route `name`, in its own file under `data_dir`; `was`: its former name, whose file it takes."""
+    path, former = outbox_path(data_dir, name), None if was is None else outbox_path(data_dir, was)
+    return SqliteOutbox(
+        path, name=name, settings=settings, clock=clock, max_record_bytes=max_record_bytes, was=former
+    )  # fmt: skip

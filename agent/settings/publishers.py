@@ -13,7 +13,7 @@ from agent.core.ports import BuildContext, Encoder, Publisher, RouteInfo
 from agent.settings.model import Model
 from agent.settings.outbox import OutboxSettings
 from agent.settings.topics import DEVICE_VARIABLES, check_levels, topic_template
-from agent.settings.values import ByteSize, Rate
+from agent.settings.values import ByteSize, Name, Rate
 
 
 class Carried(NamedTuple):
@@ -101,6 +101,9 @@ class PublisherConfig(Model, ABC):
     """How the backlog of an outage is sent."""
     outbox: OutboxSettings | None = None
     """Overrides of the top-level `outbox:` for this publisher (the loader merges the two)."""
+
+    was: Name | None = None
+    """Former name of this publisher: the outbox of that name is taken over, with all that waits in it."""
 
     def brokers(self) -> Sequence[str]:
         """`host:port` of each broker it may speak to; empty where nobody can tell."""

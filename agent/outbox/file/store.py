@@ -17,6 +17,7 @@ from agent.outbox.file.pack import Undecodable, unpack
 from agent.outbox.file.replaced import identity, written_anew
 from agent.outbox.file.salvage import salvage
 from agent.outbox.file.schema import Durability, connect
+from agent.outbox.file.takeover import take_over
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Job, Low, Opened, Row, StoredStream, runs
 
 #: The quarantine keeps this many records; what goes from it has long been declared.
@@ -34,10 +35,12 @@ class Store:
     """One file (or, without a path, memory)."""
 
     def __init__(
-        self, path: Path | None, durability: Durability, *, max_bytes: int = 0, boot: Callable[[], str] = boot_id
-    ) -> None:
+        self, path: Path | None, durability: Durability, *, max_bytes: int = 0, was: Path | None = None,
+        boot: Callable[[], str] = boot_id,
+    ) -> None:  # fmt: skip
         self.path = self._path = path
         self._ballast = Ballast(path, max_bytes)
+        self._was = was  #: the file of the publisher's former name
         self._durability = durability
         self._boot = boot
         self._db: sqlite3.Connection | None = None
@@ -78,6 +81,8 @@ class Store:
         self._drop_connection()
         if self._path is not None and self._lock is None:
             self._lock = own(self._path)
+        if self._path is not None and self._was is not None:
+            take_over(self._was, self._path, self._durability)
         self._ballast.make_way()
         with translated(self._path):
             self._db = connect(self._path, self._durability)

@@ -59,6 +59,7 @@ class Listing(Struct, kw_only=True):
     kept: list[Heap]  #: acknowledged records that can be sent again
     bytes: int = 0  #: of what waits, declarations too
     limit: int | None = None  #: bytes it may hold now; None: known to a running agent only
+    orphan: bool = False  #: no publisher uses it any more
     full: bool = False  #: records are being lost for want of room
     lost: Lost = field(default_factory=Lost)  #: since it started; of a stopped one's, what nobody has been told
 

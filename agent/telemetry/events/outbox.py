@@ -21,6 +21,13 @@ EVENTS: dict[str, Event] = {
         "Free space on the disk of `data_dir`, before records are lost.",
     ),
     "disk.ok": Event("info", "Enough of the disk is free again."),
+    "outbox.orphaned": Event(
+        "warning",
+        "An outbox (`file`) belongs to no publisher any more: the `records` in it are kept, and not sent.",
+        "Write `was: NAME`, its former name, under the publisher that succeeds it, or configure it once more; "
+        "delete the file where nobody needs them.",
+    ),
+    "outbox.taken_over": Event("info", "A publisher has the outbox of its former name (`was`) now, and all in it."),
     "outbox.dropped": Event(
         "error",
         "The outbox is full (`bound`) and records are lost, and declared. At once, then every minute with totals.",

@@ -106,6 +106,28 @@ async def test_a_full_outbox_is_shown_with_what_it_lost(config, capsys, running)
     assert re.search(rf"cloud: 6[0-4][.\d]* of 64 KiB, FULL, {lost.records} lost since 2025-11-21T21:20:00Z; ", shown)
 
 
+def test_without_a_configuration_the_files_tell_who_there_is(config, tmp_path, capsys):
+    """By `--data-dir`, or where the configuration does not load: what is in them can be asked all the same."""
+    assert outbox(config, Order("list"), tmp_path / "data") == 0
+    assert "plant: 273 B; 1 records wait" in capsys.readouterr().out
+    config.write_text(config.read_text().replace("mqtt:", "mqqt:"))
+    assert outbox(config, Order("list")) == 0
+    assert "plant: 273 B; 1 records wait" in capsys.readouterr().out
+    assert outbox(config, Order("list", "cloud")) == 2
+    assert "there is no publisher 'cloud'; there are: plant" in capsys.readouterr().err
+
+
+def test_orders_without_a_name_leave_former_publishers_alone(config, capsys):
+    """They are shown; what is to be done with them is said by their name."""
+    config.write_text(config.read_text().replace('"plant"', '"main"'))
+    assert outbox(config, Order("list")) == 1
+    assert "plant (no publisher has this name; `was: plant` under its successor sends it): " in capsys.readouterr().out
+    assert outbox(config, Order("discard", everything=True)) == 1
+    assert "plant" not in capsys.readouterr().out
+    assert outbox(config, Order("discard", "plant", everything=True)) == 0
+    assert "plant: discarded 1 records" in capsys.readouterr().out
+
+
 def test_json_is_for_programs(config, capsys):
     """Everything, by publisher."""
     outbox(config, Order("list", "plant", json=True))

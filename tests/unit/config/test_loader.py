@@ -446,3 +446,41 @@ def test_an_included_file_may_be_empty(tmp_path, text):
     """A file whose devices are all gone, or commented out, is a file without devices."""
     config = loaded(tmp_path, {"agent.yaml": GW + "include: [a.yaml]\n", "a.yaml": text}).config
     assert config.devices == {}
+
+
+# --- former names -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("publishers", "files", "said"),
+    [
+        (publisher("main", "    was: plant\n"), ("plant",), None),
+        (publisher("main", "    was: plant\n"), ("main",), None),
+        (
+            publisher("main", "    was: plant\n"),
+            ("main", "plant"),
+            (6, "`publishers.main.was`: there is an outbox under"),
+        ),
+        (
+            publisher("main", "    was: plant\n") + publisher("plant", "    root: other\n"),
+            (),
+            (6, "`publishers.main.was`: plant is configured still"),
+        ),
+        (
+            publisher("main", "    was: plant\n") + publisher("cloud", "    root: other\n    was: plant\n"),
+            (),
+            (11, "`publishers.cloud.was`: `publishers.main` takes the outbox of plant already"),
+        ),
+    ],
+)
+def test_the_outbox_of_a_former_name_goes_to_one_publisher(tmp_path, publishers, files, said):
+    """And only where both are not there, and nobody uses it still."""
+    (tmp_path / "data" / "outbox").mkdir(parents=True)
+    for name in files:
+        (tmp_path / "data" / "outbox" / f"{name}.sqlite").touch()
+    text = {"agent.yaml": f"agent: {{id: gw, data_dir: ./data}}\npublishers:\n{publishers}"}
+    if said is None:
+        assert loaded(tmp_path, text).config.publishers["main"].was == "plant"
+    else:
+        (mistake,) = refused(tmp_path, text)
+        assert (mistake.line, mistake.reason.startswith(said[1])) == (said[0], True), mistake
