@@ -65,6 +65,20 @@ def _run(config: _Config = _DEFAULT) -> None:
     raise typer.Exit(run(config))
 
 
+@_app.command("status")
+def _status(
+    config: _Config = _DEFAULT,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="DIR", help="Of the agent, instead of -c.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """What is wrong right now, and what to do. Exit 0 all well, 1 something is wrong, 3 no agent runs."""
+    from agent.cli.status import status
+
+    raise typer.Exit(status(config, data_dir, as_json=as_json))
+
+
 @_app.command("demo")
 def _demo(seconds: _Seconds = None) -> None:
     """Broker, simulated plant, agent, a live view and an audit."""

@@ -55,12 +55,11 @@ def _losing(name: str, publisher: Mapping[str, Any], now: int) -> Iterator[dict[
     if not publisher["committing"]:
         yield _finding("outbox.disk_refused", name)
     if publisher["full"] or (lost["records"] and _within_a_day(lost["at"], now)):
-        yield _finding("outbox.dropped", name, lost["at"])
+        yield _finding("outbox.dropped", name)
     elif publisher["limit_bytes"] and publisher["bytes"] >= FILLED * publisher["limit_bytes"]:
         yield _finding("outbox.filling", name)
     if publisher["quarantined"]:
-        at = publisher["quarantined_at"]
-        yield _finding("publisher.quarantined", name, at, counts=_within_a_day(at, now))
+        yield _finding("publisher.quarantined", name, counts=_within_a_day(publisher["quarantined_at"], now))
 
 
 def _within_a_day(at: int | None, now: int) -> bool:

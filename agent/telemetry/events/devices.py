@@ -18,7 +18,7 @@ EVENTS: dict[str, Event] = {
     "device.offline": Event(
         "warning",
         "A device is lost: `reason`. Its tags were published once as bad.",
-        "Read `reason`: power, cable, address, unit, user. `edge-agent check --live` reads each tag once. "
+        "Check what `reason` names: power, cable, address, unit, user. `edge-agent check --live` reads each tag once. "
         "When it answers it is read again by itself.",
     ),
     "device.degraded": Event(

@@ -11,8 +11,8 @@ EVENTS: dict[str, Event] = {
     "publisher.offline": Event(
         "warning",
         "The way to a broker is lost: `reason`. Data stays on disk.",
-        "Read `reason`: broker, network, certificate, password. `edge-agent outbox` says what waits. When the "
-        "broker is back it goes out by itself.",
+        "Check what `reason` names: broker, network, certificate, password. `edge-agent outbox` lists what waits. "
+        "When the broker is back it goes out by itself.",
     ),
     "publisher.quarantined": Event(
         "error",

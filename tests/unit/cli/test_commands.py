@@ -26,7 +26,20 @@ from agent.workbench.live import Visit
 from tests.support.processes import agent_command, run_process
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("run", "demo", "check", "schema", "simulate", "tail", "verify", "trust", "outbox", "diff", "reload")
+COMMANDS = (
+    "run",
+    "status",
+    "demo",
+    "check",
+    "schema",
+    "simulate",
+    "tail",
+    "verify",
+    "trust",
+    "outbox",
+    "diff",
+    "reload",
+)
 
 
 def test_help_names_every_command_and_imports_none():
