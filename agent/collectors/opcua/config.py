@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
-    PlainSerializer,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -23,12 +21,12 @@ from agent.collectors.opcua.connect.ways import ways_to
 from agent.collectors.opcua.plan import ConnectionPace, DevicePlan, NodePoint
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.trust.security import SecuritySettings, access_of, check_access, check_user
-from agent.collectors.opcua.values.times import format_utc_offset, parse_utc_offset
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import Claim, DeviceConfig
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
 from agent.settings.values import FilePath, Interval, Secret, is_loopback
+from agent.settings.zones import TimeZone, UtcOffset, zone_of
 
 _PACE = ConnectionPace()
 
@@ -38,15 +36,18 @@ class ClockSettings(Model):
 
     use: Literal["source", "agent"] = "source"
     """source: readings carry the source's timestamps; agent: the time their answer arrived."""
-    utc_offset: Annotated[
-        float,
-        BeforeValidator(parse_utc_offset),
-        PlainSerializer(format_utc_offset),
-        WithJsonSchema({"anyOf": [{"const": 0}, {"type": "string", "pattern": r"^[+-]\d{1,2}:\d{2}$"}]}),
-    ] = 0.0
-    """For a controller on local time: how far it runs ahead of UTC, `"+08:00"`."""
+    utc_offset: UtcOffset = 0.0
+    """For a controller on local time: how far it runs ahead of UTC, `"+08:00"` …"""
+    time_zone: TimeZone | None = None
+    """… or, where it goes over to summer time, its zone: `Europe/Berlin`."""
     max_skew: Interval = 5.0
     """A source time further ahead of the agent's clock than this is not believed: the time of arrival stands in."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ClockSettings:
+        if self.time_zone is not None and self.utc_offset:
+            raise ValueError("utc_offset and time_zone contradict each other; leave one of the two out")
+        return self
 
 
 class OpcUaConfig(DeviceConfig):
@@ -179,7 +180,7 @@ class OpcUaConfig(DeviceConfig):
             subscribe=self.mode == "subscribe",
             timeout=self.timeout,
             use_source_time=self.clock.use == "source",
-            utc_offset=self.clock.utc_offset,
+            zone=zone_of(self.clock.utc_offset, self.clock.time_zone) or UTC,
             max_skew=self.clock.max_skew,
             backfill=self.backfill,
             interval=self.interval,

@@ -92,7 +92,7 @@ class Conversation:
         self._services = Services(connection.session, plan.device)
         self._times = SourceClock(
             use=plan.use_source_time,
-            utc_offset=plan.utc_offset,
+            zone=plan.zone,
             max_skew=plan.max_skew,
             synced=lambda: context.clock.synced,
         )

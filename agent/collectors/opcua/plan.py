@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import NamedTuple
 
 from agent.collectors.common.polling import PollGroup
@@ -127,7 +128,7 @@ class DevicePlan(NamedTuple):
     subscribe: bool
     timeout: float
     use_source_time: bool
-    utc_offset: float
+    zone: tzinfo  #: of the controller's clock
     max_skew: float
     backfill: bool
     interval: float  #: of the device; events are published with it

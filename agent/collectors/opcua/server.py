@@ -25,6 +25,7 @@ from agent.collectors.opcua.services import (
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.values.times import epoch_ms, is_off
 from agent.core.clock import Clock
+from agent.core.zones import LocalTime
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 
@@ -101,7 +102,7 @@ class ServerFacts:
         """Say once that its clock is off, and that it is right again; what it stamps is said as it stands."""
         if self._skew_ms is None or not plan.use_source_time or not self._clock.synced:
             return
-        off = is_off(self._skew_ms, plan.max_skew, plan.utc_offset)
+        off = is_off(self._skew_ms, plan.max_skew, LocalTime(plan.zone).ahead(self._clock.now_ms()))
         if off != past.clock_off:
             past.clock_off = off
             say, event = (log.warning, "opcua.clock_off") if off else (log.info, "opcua.clock_right")

@@ -6,6 +6,8 @@ import datetime as dt
 from itertools import pairwise
 from typing import Any
 
+from asyncua.server.internal_subscription import InternalSubscription
+
 from tests.faults.southbound.conftest import Running, opcua
 from tests.faults.southbound.ear import Ear, Reading
 from tests.integration.opcua.server import Hall, Plant, said
@@ -102,4 +104,34 @@ async def test_values_queued_while_a_server_stood_still(running: Running, hall: 
         queued = ear.readings("plc", "a")[-3:]
         assert [(one.value, one.src) for one in queued] == [(n + 1, ms(at)) for n, at in enumerate(times)]
         assert rises(ear.readings("plc", "a"))
+    await hall.stop(plant)
+
+
+async def test_a_cut_after_the_servers_clock_was_set_back(running: Running, hall: Hall, monkeypatch: Any) -> None:
+    """The gap of a short cut spans the cut, not the hour by which the server's clock was set back before it."""
+    back = [0.0]
+    pop = InternalSubscription._pop_publish_result
+
+    def made(self: InternalSubscription) -> Any:
+        result = pop(self)
+        result.NotificationMessage.PublishTime = now(behind=back[0])
+        return result
+
+    monkeypatch.setattr(InternalSubscription, "_pop_publish_result", made)
+    plant = await hall.plant()
+    await plant.do(plant.add("a", 0))
+    async with running({"plc": opcua(plant.url, "a")}) as (_, ear):
+        await ear.good("plc", ["a"])
+        before = ms(now())
+        await tell(plant, ear, "a", 1, now())
+        back[0] = 3600
+        for value in (2, 3):
+            await tell(plant, ear, "a", value, now(behind=3600))
+        await plant.do(plant.close_listener())
+        await ear.hears("plc", "offline")
+        await plant.do(plant.open_listener())
+        await ear.why("plc", "recovered", ["a"])
+        await eventually(lambda: ear.gaps, what="the outage is declared")
+    (gap,) = ear.gaps
+    assert before <= gap["from_ts"] < gap["to_ts"]
     await hall.stop(plant)

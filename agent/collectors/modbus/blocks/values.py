@@ -106,7 +106,7 @@ def _modulo(point: ModbusPoint) -> Finish:
 
 
 def _time(point: ModbusPoint) -> Finish:
-    read = read_time(point.type, point.utc_offset)
+    read = read_time(point.type, point.zone)
 
     def finish(raw: Any) -> object:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Literal, NamedTuple
 
 from agent.collectors.modbus.tags.address import Area
@@ -75,7 +76,7 @@ class ModbusPoint(NamedTuple):
     bits: tuple[int, int] | None = None  #: lowest and highest bit of a field, both included
     encoding: str = "utf-8"
     text: TextOrder | None = None  #: None: as `order` says
-    utc_offset: int | None = None  #: minutes the device's clock is ahead of UTC; None: nobody knows
+    zone: tzinfo | None = None  #: of the device's clock; None: nobody knows
     nulls: tuple[tuple[float | str, int], ...] = ()  #: raw values that mean "no value", where the codec must see them
     factor: int | None = None  #: position of the point whose value is the decimal exponent of this one
     group: str | None = None  #: what is read in one response with it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import (
@@ -31,6 +30,7 @@ from agent.collectors.modbus.tags.tagcheck import check_tag
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
 from agent.settings.values import Duration
+from agent.settings.zones import TimeZone, UtcOffset, zone_of
 
 _VALUE_TYPES = {
     "float16": "float32", "bcd16": "uint16", "bcd32": "uint32", "sm16": "int16", "sm32": "int32",
@@ -42,29 +42,6 @@ AddressField = Annotated[
     PlainValidator(parse_address),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "examples": ["holding:0", "input:10.4", "coil:3", "discrete:7", "40021"]}),
-]
-
-
-def _parse_offset(value: object) -> int:
-    """Minutes of `+08:00`, `-05:30`, 0."""
-    if value == 0 and not isinstance(value, bool):
-        return 0
-    if isinstance(value, str) and (match := re.fullmatch(r"([+-])([01]?[0-9]):([0-5][0-9])", value.strip())):
-        minutes = int(match[2]) * 60 + int(match[3])
-        return -minutes if match[1] == "-" else minutes
-    raise ValueError(f'{value!r} is no offset from UTC; write "+08:00", "-05:30" or 0')
-
-
-def _format_offset(minutes: int) -> str | int:
-    hours, rest = divmod(abs(minutes), 60)
-    return f"{'-' if minutes < 0 else '+'}{hours:02}:{rest:02}" if minutes else 0
-
-
-Offset = Annotated[
-    int,
-    PlainValidator(_parse_offset),
-    PlainSerializer(_format_offset),
-    WithJsonSchema({"anyOf": [{"const": 0}, {"type": "string", "pattern": r"^[+-]\d{1,2}:\d{2}$"}]}),
 ]
 
 
@@ -132,9 +109,11 @@ class ModbusTag(TagBase):
     """A field of an unsigned integer, lowest and highest bit included: `[4, 7]`. Bit 0 is the least significant."""
     count: Annotated[int, Field(ge=1, le=2000)] | None = None
     """Elements of an array; the value is a list."""
-    utc_offset: Offset | None = None
+    utc_offset: UtcOffset | None = None
     """How far the clock that fills a date and time is ahead of UTC (`"+08:00"`); default: not known, the text has no
-    zone."""
+    zone; `unix…` is UTC."""
+    time_zone: TimeZone | None = None
+    """Instead of `utc_offset`, where that clock goes over to summer time: its zone, `Europe/Berlin`."""
     scale_from: str | None = None
     """Where the decimal exponent of the value stands (SunSpec scale factor): a tag of the same device, or an address
     (int16). Read in the same response where it fits, else earlier in the same scan."""
@@ -214,7 +193,7 @@ class ModbusTag(TagBase):
             bits=self.bits,
             encoding=self.encoding or "utf-8",
             text=self.string_order,
-            utc_offset=self.utc_offset,
+            zone=zone_of(self.utc_offset, self.time_zone),
             nulls=raw_nulls(nulls, self.data_type) if nulls and self._codec_sees(nulls) else (),
             factor=factor,
             group=self.together,

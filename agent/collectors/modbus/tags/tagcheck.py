@@ -71,8 +71,11 @@ def _only_for(tag: ModbusTag) -> Iterator[str]:
         for key in _NUMBERS_ONLY:
             if getattr(tag, key) is not None:
                 yield f"`{key}` is for numbers, not for type {kind}; leave it out"
-    if tag.utc_offset is not None and not kind.startswith("datetime"):
-        yield f"`utc_offset` belongs to datetime_iec870 and datetime_6, not to type {kind}; leave it out"
+    for key in ("utc_offset", "time_zone"):
+        if getattr(tag, key) is not None and kind not in TIMES:
+            yield f"`{key}` belongs to a date and time (`unix32`, `datetime_6`, …), not to type {kind}; leave it out"
+    if tag.utc_offset is not None and tag.time_zone is not None:
+        yield "`utc_offset` and `time_zone` contradict each other; leave one of the two out"
     if tag.null_values == "sunspec" and sunspec(kind) is None:
         yield f"SunSpec names no sentinel for type {kind}; list the values, for example `null_values: [0]`"
 

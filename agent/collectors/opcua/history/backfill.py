@@ -21,6 +21,7 @@ from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, 
 from agent.collectors.opcua.values.decode import BAD_INDEX_RANGE_INVALID, Decoder
 from agent.core.clock import Clock
 from agent.core.quality import name_of, number_of
+from agent.core.zones import LocalTime
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
@@ -69,7 +70,7 @@ class Backfill:
         self._past = past
         self._keeper = keeper
         self._node = node
-        self._shift = round(plan.utc_offset * 1000)
+        self._zone = LocalTime(plan.zone)
         self._left = _MOST
         self._alone: set[Key] = set()  #: tags asked for without others
 
@@ -108,8 +109,9 @@ class Backfill:
             if (position := positions.get(span.key)) is not None and (node := self._node(position)) is not None
         }
         points: dict[Span, bytes | None] = dict.fromkeys(nodes)
-        start = min(span.asked for span in spans) + self._shift
-        end = max(span.before for span in spans) + self._shift
+        start, end = min(span.asked for span in spans), max(span.before for span in spans)
+        ahead = sorted((self._zone.ahead(start), self._zone.ahead(end)))  # the end of summer time may lie between them
+        start, end = start + ahead[0], end + ahead[1]
         stood = {span: span.asked for span in nodes}
         unfinished: set[Span] = set()
         while points:

@@ -211,4 +211,5 @@ async def _discard(book: Logbook) -> None:
 
 def whose(plan: DevicePlan) -> str:
     """What must be the same for times of one run to mean anything in the next."""
-    return f"{' '.join(sorted(plan.servers))} {plan.utc_offset:g}"
+    fixed = plan.zone.utcoffset(None)
+    return f"{' '.join(sorted(plan.servers))} {plan.zone if fixed is None else format(fixed.total_seconds(), 'g')}"

@@ -175,7 +175,7 @@ class Events:
             log.warning("opcua.items_rejected", device=self._device, count=1, reason=name_of(status))
         now = self._clock.now_ms()
         stamp = None if source is None else self._times.judge(source, now)
-        doubt = self._times.shown(source) if source is not None and stamp is None else None
+        doubt = self._times.shown(source, now) if source is not None and stamp is None else None
         self._inbox.put(
             Answer(
                 tags=(position,),

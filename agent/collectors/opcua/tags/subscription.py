@@ -24,6 +24,7 @@ class Subscription:
     events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification
     ahead: tuple[int, int] | None = None  #: how far the server's clock is ahead of ours, at least, and as of when, ms
+    made: int = 0  #: when its newest notification was made, by the server's clock, epoch ms
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 
     def follow(self, notification: Notification) -> int:
@@ -42,15 +43,20 @@ class Subscription:
     def tell(self, made: int | None, now: int) -> None:
         """A notification made then (by the server's clock) arrived now: what happened on its way is not known.
 
-        What took the shortest way shows how far the clocks differ; they may also drift apart.
+        What took the shortest way shows how far the clocks differ; they may also drift apart. One made before the one
+        it follows shows that the server's clock was set back: what was known of it does not count any more.
         """
         if made is None:
             self.told = now
             return
+        if made < self.made:
+            self.ahead = None
+        self.made = made
         seen = made - now
         shortest, since = self.ahead or (seen, now)
         ahead = max(seen, shortest)
-        self.told = made - (max(ahead, 0) if ahead >= -_NEAR_MS else ahead)
+        told = made - (max(ahead, 0) if ahead >= -_NEAR_MS else ahead)
+        self.told = max(told, min(self.told, now))  # made after what was told before, whatever the clocks say
         self.ahead = max(seen, shortest - (now - since) // _DRIFT), now
 
 

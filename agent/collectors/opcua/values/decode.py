@@ -83,7 +83,7 @@ class Decoder:
                 reasons[at] = _WORDS.get(code & _HIGH, _SAID)
             source = judge(data.SourceTimestamp, now_ms)
             if source is None and data.SourceTimestamp is not None:
-                doubted[at] = self._clock.shown(data.SourceTimestamp)
+                doubted[at] = self._clock.shown(data.SourceTimestamp, now_ms)
             when = now_ms if source is None else source
             if code and code & _OVERFLOW == _OVERFLOW:
                 self._overflowed(position, when)

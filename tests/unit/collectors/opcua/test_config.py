@@ -40,6 +40,8 @@ def test_defaults_are_those_of_the_reference() -> None:
         ({"mode": "push"}, "'subscribe' or 'poll'"),
         ({"interval": 1}, "250ms, 1s"),
         ({"clock": {"utc_offset": 8}}, "+08:00"),
+        ({"clock": {"time_zone": "Berlin"}}, "Europe/Berlin"),
+        ({"clock": {"time_zone": "Europe/Berlin", "utc_offset": "+01:00"}}, "contradict each other"),
         ({"clock": {"utc_offset": "8h"}}, "+08:00"),
         ({"clock": {"use": "mine"}}, "'source' or 'agent'"),
         ({"tags": {"a": {"node": "A"}}}, "is not a node id"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -190,9 +192,25 @@ def test_impossible_dates_are_bad() -> None:
 
 def test_a_known_zone_makes_a_local_time_universal() -> None:
     """With `utc_offset` local times are said in UTC; the summer bit moves them by an hour."""
-    assert one("datetime_6", "07ea000b0016000100020003", utc_offset=480) == "2026-11-21T17:02:03.000Z"
-    assert one("datetime_iec870", "001a07d60d050000", utc_offset=60) == "2026-07-22T12:05:00.000Z"
-    assert one("datetime_iec870", "001a07d68d050000", utc_offset=60) == "2026-07-22T11:05:00.000Z"
+    shanghai, berlin = timezone(timedelta(hours=8)), timezone(timedelta(hours=1))
+    assert one("datetime_6", "07ea000b0016000100020003", zone=shanghai) == "2026-11-21T17:02:03.000Z"
+    assert one("datetime_iec870", "001a07d60d050000", zone=berlin) == "2026-07-22T12:05:00.000Z"
+    assert one("datetime_iec870", "001a07d68d050000", zone=berlin) == "2026-07-22T11:05:00.000Z"
+    assert one("unix32", "69211e3e", zone=shanghai) == "2025-11-21T18:21:50.000Z"
+    assert one("unix64_ms", "0000019aa97fefb3", zone=shanghai) == "2025-11-21T18:58:45.299Z"
+
+
+def test_a_zone_with_summer_time() -> None:
+    """The zone knows when it is summer; in the hour that comes twice the summer bit decides, else the first counts."""
+    zone = ZoneInfo("Europe/Berlin")
+    assert one("datetime_6", "07ea00070016000d00050000", zone=zone) == "2026-07-22T11:05:00.000Z"
+    assert one("datetime_6", "07ea000c0016000d00050000", zone=zone) == "2026-12-22T12:05:00.000Z"
+    assert one("datetime_iec870", "001a07d68d050000", zone=zone) == "2026-07-22T11:05:00.000Z"
+    assert one("datetime_iec870", "001a0ad9821e0000", zone=zone) == "2026-10-25T00:30:00.000Z"
+    assert one("datetime_iec870", "001a0ad9021e0000", zone=zone) == "2026-10-25T01:30:00.000Z"
+    assert one("datetime_6", "07ea000a00190002001e0000", zone=zone) == "2026-10-25T00:30:00.000Z"
+    noon = int(datetime(2026, 7, 22, 12, tzinfo=UTC).timestamp())  # as a clock counts that takes its local time for UTC
+    assert one("unix32", f"{noon:08x}", zone=zone) == "2026-07-22T10:00:00.000Z"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ HOURS = 3_600_000
 )
 def test_what_happened_while_a_notification_was_under_way_is_not_known(ahead: int, told: list[int]) -> None:
     """Two ways of 2 ms and of 2.7 s, at servers whose clocks are right, ahead and behind."""
-    subscription = Subscription(Subscribed(1, 100.0, 10, 30), heard=0.0, told=0, allowed=1.0)
+    subscription = Subscription(Subscribed(1, 100.0, 10, 30), heard=0.0, told=-5000, allowed=1.0)
     for made, arrived, expected in zip((998, 1300), (1000, 4000), told, strict=True):
         subscription.tell(made + ahead, arrived)
         assert subscription.told == expected
@@ -32,6 +32,26 @@ def test_a_clock_that_loses_a_minute_a_day_does_not_put_a_gap_further_and_furthe
         arrived = second * 1000
         subscription.tell(arrived - 2 - HOURS - arrived // 1440, arrived)
     assert arrived - 10 <= subscription.told <= arrived
+
+
+@pytest.mark.parametrize("back", [1, 3 * 1000, HOURS, 8 * HOURS])
+@pytest.mark.parametrize("ahead", [0, -30_000, HOURS])
+def test_a_server_whose_clock_is_set_back(back: int, ahead: int) -> None:
+    """A cut later is no gap of an hour; a clock that is behind by less than 5 s is still taken for right."""
+    subscription = Subscription(Subscribed(1, 100.0, 10, 30), heard=0.0, told=0, allowed=1.0)
+    for second in range(1, 100):
+        arrived = second * 1000
+        subscription.tell(arrived - 2 + ahead - (back if second > 50 else 0), arrived)
+        assert arrived - 2 - (back if back < 5000 else 0) <= subscription.told <= arrived
+
+
+def test_a_server_whose_clock_is_set_forward_and_back_again() -> None:
+    """The same, and the hour forward is forgotten."""
+    subscription = Subscription(Subscribed(1, 100.0, 10, 30), heard=0.0, told=0, allowed=1.0)
+    for second in range(1, 100):
+        arrived = second * 1000
+        subscription.tell(arrived - 2 + (HOURS if 30 < second < 60 else 0), arrived)
+        assert arrived - 2 <= subscription.told <= arrived
 
 
 def test_a_server_that_does_not_say_when_is_taken_to_have_spoken_just_now() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from asyncua import ua as library
@@ -11,7 +12,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 from agent.collectors.opcua.values import exact
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.indexrange import parse_index_range
-from agent.collectors.opcua.values.times import SourceClock, format_utc_offset, parse_utc_offset
+from agent.collectors.opcua.values.times import SourceClock
 from agent.core.quality import name_of
 
 ua: Any = library
@@ -43,7 +44,7 @@ def test_a_source_time_that_is_not_believed_stays_visible() -> None:
     decoder = Decoder(3, SourceClock())
     answer = decoder.answer((0, 1, 2), [data(1, source=at(NOW)), data(2, source=at(NOW + 60_000)), data(3)], NOW)
     assert (answer.src, answer.doubted) == ([NOW, None, None], [None, NOW + 60_000, None])
-    local = Decoder(1, SourceClock(use=False, utc_offset=3600.0))
+    local = Decoder(1, SourceClock(use=False, zone=dt.timezone(dt.timedelta(hours=1))))
     answer = local.answer((0,), [data(1, source=at(NOW))], NOW)
     assert (answer.src, answer.doubted) == (None, [NOW - 3_600_000])
 
@@ -246,9 +247,19 @@ def test_absurd_times_are_refused() -> None:
 
 def test_local_time_is_moved_to_utc_before_it_is_judged() -> None:
     """A controller on Shanghai's time is eight hours ahead, and right."""
-    clock = SourceClock(utc_offset=parse_utc_offset("+08:00"))
+    clock = SourceClock(zone=dt.timezone(dt.timedelta(hours=8)))
     assert clock.judge(at(NOW + 8 * 3_600_000), NOW) == NOW
-    assert [format_utc_offset(parse_utc_offset(text)) for text in ("+08:00", "-05:30", 0)] == ["+08:00", "-05:30", 0]
+
+
+def test_a_controller_on_local_time_with_summer_time() -> None:
+    """Summer and winter alike; the hour that comes twice is the first or the second by what the agent's clock says."""
+    clock = SourceClock(zone=ZoneInfo("Europe/Berlin"))
+    for utc in ("2026-07-01T12:00", "2026-12-01T12:00", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:00"):
+        instant = dt.datetime.fromisoformat(utc + "+00:00")
+        shown = instant.astimezone(ZoneInfo("Europe/Berlin")).replace(tzinfo=dt.UTC)
+        now = int(instant.timestamp() * 1000)
+        assert clock.judge(shown, now + 900) == now
+        assert clock.judge(shown, now - 900) == now
 
 
 def test_the_agents_clock_stands_in_where_it_is_asked_to() -> None:
