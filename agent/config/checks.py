@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.config.buses import FULL, buses
-from agent.config.located import Broken, List, Map, Place, find
+from agent.config.located import Broken, List, Map, Place, find, named
 from agent.config.model import check_segment
 from agent.config.secret_files import is_secret_file, unusable
 from agent.config.shape import alternatives, close
@@ -153,4 +153,4 @@ def former_names(
 def misplaced(key: object, place: Place, allowed: Sequence[str]) -> Mistake:
     """A top-level key that does not exist."""
     guess = close(key, allowed)
-    return Mistake(*place, f"`{key}` is not a key", f"did you mean `{guess}`?" if guess else list_keys(allowed))
+    return Mistake(*place, f"`{named(key)}` is not a key", f"did you mean `{guess}`?" if guess else list_keys(allowed))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.config.located import List, Map, Place
+from agent.config.located import List, Map, Place, named
 from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
@@ -132,7 +132,7 @@ def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:
     for key in [key for key in source.data if key not in INCLUDABLE and not str(key).startswith("x-")]:
         place = source.data.place(key)
         hint = f"an included file may hold {', '.join(INCLUDABLE)}; everything else stands in the main file"
-        mistakes.append(Mistake(*place, f"`{key}` cannot stand in an included file", hint))
+        mistakes.append(Mistake(*place, f"`{named(key)}` cannot stand in an included file", hint))
 
 
 def _included(source: Source, mistakes: list[Mistake], reads: Reads) -> list[tuple[Path, str, Place | None]]:

@@ -105,13 +105,28 @@ class Found(NamedTuple):
     raw: str | None  #: as written, where the value came out of the environment
 
 
+def named(key: object) -> str:
+    """A key as it is written in YAML."""
+    if key is None or isinstance(key, bool):
+        return "null" if key is None else str(key).lower()
+    return str(key)
+
+
+def _key(data: object, step: object) -> object:
+    """The key of a mapping that pydantic means: of one that is no text it gives text, or a number for true."""
+    if isinstance(data, Map) and (step == 1 or step not in data):
+        return next((key for key in data if key == step or (not isinstance(key, str) and str(key) == step)), step)
+    return step
+
+
 def find(data: Map | List, path: Path) -> Found:
     """Follow `path` as far as it exists in the data, leaving out steps that are no keys (names of union branches)."""
     value: Any = data
     place = Place(data.file, data.line)
     raw: str | None = None
     taken: list[Any] = []
-    for step in path:
+    for meant in path:
+        step: Any = _key(value, meant)
         if (isinstance(value, Map) and step in value) or (
             isinstance(value, List) and isinstance(step, int) and 0 <= step < len(value)
         ):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from agent.config.files import Source
-from agent.config.located import Broken, Map, Place
+from agent.config.located import Broken, Map, Place, named
 from agent.config.words import show
 from agent.core.errors import Mistake
 from agent.settings.values import Name
@@ -51,7 +51,7 @@ def _wrong(section: str, name: object, data: object, first: Entry | None) -> tup
         _NAME.validate_python(name, strict=True)
     except ValidationError as error:
         context = error.errors(include_url=False)[0].get("ctx") or {}
-        text = str(context.get("error") or f'{show(name)} is not text; write it in quotes: "{show(name)}"')
+        text = str(context.get("error") or f'{named(name)} is not text; write it in quotes: "{named(name)}"')
         reason, _, hint = text.partition("; ")
         return f"`{section}`: {reason}", hint
     if first is not None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent.config.located import Broken, Map, Place, Text, find
+from agent.config.located import Broken, Map, Place, Text, find, named
 from agent.config.shape import keys_at
 from agent.config.words import Case, Words, words_for
 from agent.core.errors import Mistake
@@ -78,9 +78,9 @@ def _mistakes(model: type[BaseModel], data: Map, section: Sequence[str], errors:
         place = found.place
         if error["type"] == "extra_forbidden" and isinstance(found.value, Map):
             place = found.value.place(loc[-1])
-        keys = keys_at(model, found.path)
+        keys = keys_at(model, found.path[:-1] if error["type"] == "invalid_key" else found.path)
         path = (*found.path, loc[-1]) if error["type"] == "extra_forbidden" else found.path
-        case = Case(error, found, ".".join(str(step) for step in (*section, *path)), keys)
+        case = Case(error, found, ".".join(named(step) for step in (*section, *path)), keys)
         union = _union(loc[:-1] if error["type"] in _ABSENT else loc, found.path)
         groups.setdefault(number if union is None else ("union", union), []).append((case, place))
     return [mistake for group in groups.values() for mistake in _one_of(group)]
@@ -89,7 +89,7 @@ def _mistakes(model: type[BaseModel], data: Map, section: Sequence[str], errors:
 def _union(loc: Sequence[Any], path: Sequence[Any]) -> tuple[Any, ...] | None:
     """The path of the union an error lies in: pydantic names the branch behind it. None where there is none."""
     for index, step in enumerate(loc):
-        if index >= len(path) or step != path[index]:
+        if index >= len(path) or (step != path[index] and step != str(path[index])):
             return tuple(path[:index]) if step != "[key]" else None
     return None
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
 
-from agent.config.located import Found, List, Map
+from agent.config.located import Found, List, Map, named
 from agent.config.shape import close
 from agent.settings.values import format_duration
 
@@ -43,7 +43,8 @@ class Case(NamedTuple):
     def shown(self) -> str:
         """The value (or the key) found, fit to be shown."""
         if self.error["loc"][-1:] == ("[key]",) and self.found.path:
-            return show(self.found.path[-1])
+            key = self.found.path[-1]
+            return show(key) if isinstance(key, str) else named(key)
         return show(self.found.value, self.found.raw, secret=bool(self.found.path and is_secret(self.found.path[-1])))
 
 
@@ -140,8 +141,8 @@ def _text(case: Case) -> Words:
     value = case.found.value
     if case.error["loc"][-1] == "[key]":
         return Words(
-            f"`{case.name}`: the name {show(case.found.path[-1])} is not text",
-            f'write it in quotes: "{case.found.path[-1]}"',
+            f"`{case.name}`: the name {named(case.found.path[-1])} is not text",
+            f'write it in quotes: "{named(case.found.path[-1])}"',
         )
     if isinstance(value, bool | int | float):
         return Words(f"`{case.name}`: {case.shown} is not text", f'write it in quotes: "{show(value)}"')
@@ -208,7 +209,7 @@ def _custom(case: Case) -> Words:
 
 
 def _key(case: Case) -> Words:
-    if case.found.value is None:
+    if case.found.value is None and isinstance(case.found.path[-1], int):
         return Words(f"`{case.name}` is not a key", "decimals are written with a point, not with a comma")
     return Words(f"`{case.name}` is not a key", list_keys(list(case.keys)) if case.keys else "write text as the key")
 
