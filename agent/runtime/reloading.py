@@ -6,7 +6,7 @@ The agent reads the files itself, in its own environment: only it knows what a `
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -43,18 +43,29 @@ class ReloadAnswer(Struct):
     late: dict[str, str] = {}  #: `devices.press-01` → why
 
 
+class Outcome(Protocol):
+    """What became of a reload."""
+
+    @property
+    def result(self) -> str:
+        """`refused`, or something else."""
+
+    @property
+    def mistakes(self) -> Sequence[str]:
+        """Why it was refused."""
+
+
 class Reloader(Protocol):
-    """What applies a configuration. `file` is what the agent was started with, `loaded` what is in force."""
+    """What applies a configuration (reloader.py)."""
 
-    @property
-    def file(self) -> Path: ...
-    @property
-    def loaded(self) -> Loaded: ...
-    async def read(self) -> Loaded:
-        """The files as they are now. Raises ConfigError."""
+    path: Path  #: the file the agent was started with
+    effective: Loaded  #: what is in force
 
-    async def reload(self, cause: str) -> None:
-        """Read them and apply what they say; returns when the parts are replaced. Raises ConfigError: refused."""
+    async def compare(self) -> tuple[Loaded, object]:
+        """What the files say now. Raises ConfigError."""
+
+    async def reload(self, reason: str) -> Outcome:
+        """Read them and apply what they say; returns when the parts are replaced, or it is refused."""
 
 
 class Reconfiguring:
@@ -83,9 +94,9 @@ class Reconfiguring:
         """What would change. Nothing does."""
         if (other := self._other(question.file)) is not None:
             return ReloadAnswer([other])
-        running = self._reloader.loaded
+        running = self._reloader.effective
         try:
-            files = await self._reloader.read()
+            files, _ = await self._reloader.compare()
         except ConfigError as error:
             return ReloadAnswer([str(mistake) for mistake in error.mistakes])
         return ReloadAnswer(report=report(running, files))
@@ -94,19 +105,18 @@ class Reconfiguring:
         """Apply it, and wait for those it changed."""
         if (other := self._other(question.file)) is not None:
             return ReloadAnswer([other])
-        if self._reloader.loaded.config.agent.reload == "off":
+        if self._reloader.effective.config.agent.reload == "off":
             return ReloadAnswer(["`agent.reload` is off in the configuration that runs -> restart the agent"])
-        before = self._reloader.loaded
-        try:
-            await self._reloader.reload("command")
-        except ConfigError as error:
-            return ReloadAnswer([str(mistake) for mistake in error.mistakes])
-        done = report(before, self._reloader.loaded)
+        before = self._reloader.effective
+        outcome = await self._reloader.reload("command")
+        if outcome.result == "refused":
+            return ReloadAnswer(list(outcome.mistakes))
+        done = report(before, self._reloader.effective)
         late = {} if question.wait is None else await self._late(done, question.wait)
         return ReloadAnswer(report=done, late=late)
 
     def _other(self, file: str | None) -> str | None:
-        mine = os.path.realpath(self._reloader.file)
+        mine = os.path.realpath(self._reloader.path)
         if file is None or file == mine:
             return None
         return f"the agent runs {mine}, not {file} -> name that file with -c, or the agent with --data-dir"

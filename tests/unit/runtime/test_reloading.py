@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from agent.cli.diff import diff
 from agent.cli.reload import reload
+from agent.config.diff import Difference, difference
 from agent.config.loader import Loaded, load
 from agent.core.clock import SystemClock
-from agent.core.errors import ConfigError, Mistake
+from agent.core.errors import ConfigError
 from agent.runtime.control import Control
 from agent.runtime.reloading import Reconfiguring
 from tests.support.waiting import eventually
@@ -36,22 +38,36 @@ publishers:
 OLD = GW.format("") + PRESS + PLANT
 
 
+@dataclass
+class Outcome:
+    """What became of a reload."""
+
+    result: str
+    mistakes: tuple[str, ...] = ()
+
+
 class Scripted:
     """A reloader that takes what the files say, unless that needs a restart."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        self.loaded = load(file, ENVIRON)
+        self.path = file
+        self.effective = load(file, ENVIRON)
         self.missing: dict[str, str] = {}
 
-    async def read(self) -> Loaded:
-        return load(self.file, ENVIRON)
+    async def compare(self) -> tuple[Loaded, Difference]:
+        loaded = load(self.path, ENVIRON)
+        return loaded, difference(self.effective.config, loaded.config)
 
-    async def reload(self, cause: str) -> None:
-        new = await self.read()
-        if new.config.agent.id != self.loaded.config.agent.id:
-            raise ConfigError.of([Mistake(str(self.file), 1, "`agent.id` needs a restart", "restart the agent")])
-        self.loaded = new
+    async def reload(self, reason: str) -> Outcome:
+        assert reason
+        try:
+            new, found = await self.compare()
+        except ConfigError as error:
+            return Outcome("refused", tuple(map(str, error.mistakes)))
+        if found.restart:
+            return Outcome("refused", ("agent.id: needs a restart",))
+        self.effective = new
+        return Outcome("applied")
 
     def why(self, section: str, name: str) -> str | None:
         return self.missing.get(f"{section}.{name}")
@@ -97,7 +113,7 @@ async def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncItera
 async def test_nothing_differs(site: Site) -> None:
     """Exit 0, and one line that says so."""
     code, out, _ = await site.run(diff)
-    assert (code, out) == (0, f"no difference: the agent runs what the files say ({site.agent.loaded.hash})\n")
+    assert (code, out) == (0, f"no difference: the agent runs what the files say ({site.agent.effective.hash})\n")
     code, out, _ = await site.run(reload, wait=None)
     assert (code, out[:14]) == (0, "no difference:")
 
@@ -149,7 +165,7 @@ async def test_tags_alone_and_a_shared_connection(site: Site) -> None:
     """A change of tags alone keeps the connection; so does the bus under a device that others share it with."""
     shared = '  meter: {type: modbus, url: "tcp://192.0.2.1", unit_id: 2}\n'
     site.main.write_text(OLD.replace(PLANT, shared + PLANT))
-    site.agent.loaded = await site.agent.read()
+    site.agent.effective, _ = await site.agent.compare()
     site.main.write_text(site.main.read_text().replace("scale: 2", "scale: 5"))
     assert "~ device press: keeps its connection" in (await site.run(diff))[1]
     site.main.write_text(site.main.read_text().replace("unit_id: 2", "unit_id: 2, timeout: 3s"))
@@ -160,7 +176,7 @@ async def test_tags_alone_and_a_shared_connection(site: Site) -> None:
 async def test_a_part_of_a_url_that_is_not_shown(site: Site) -> None:
     """Where only user or query of a URL changed, that is said: two equal values would be a riddle."""
     site.main.write_text(OLD.replace("tcp://192.0.2.1", "serial:///dev/ttyUSB0?baudrate=9600"))
-    site.agent.loaded = await site.agent.read()
+    site.agent.effective, _ = await site.agent.compare()
     site.main.write_text(OLD.replace("tcp://192.0.2.1", "serial:///dev/ttyUSB0?baudrate=19200"))
     assert "    url: serial:///dev/ttyUSB0?…, in a part that is not shown" in (await site.run(diff))[1]
 
@@ -187,7 +203,7 @@ async def test_mistakes(site: Site, command: Callable[..., int]) -> None:
     assert err.endswith("1 mistake: the configuration that runs stays in force\n")
     code, out, _ = await site.run(command, json=True)
     assert (code, json.loads(out)["report"], len(json.loads(out)["mistakes"])) == (2, None, 1)
-    assert site.agent.loaded.hash == load_hash(OLD, site)
+    assert site.agent.effective.hash == load_hash(OLD, site)
 
 
 def load_hash(text: str, site: Site) -> str:
@@ -252,7 +268,7 @@ async def test_reload_waits_for_what_it_changed(site: Site) -> None:
 async def test_reload_that_is_turned_off(site: Site) -> None:
     """`agent.reload: off` means it."""
     site.main.write_text(OLD.replace("id: gw", "id: gw, reload: off"))
-    site.agent.loaded = await site.agent.read()
+    site.agent.effective, _ = await site.agent.compare()
     code, _, err = await site.run(reload, wait=None)
     assert code == 2
     assert "restart the agent" in err
