@@ -81,7 +81,9 @@ class _App:
         self._routes: Sequence[Route] = ()
         self._devices: Sequence[Device] = ()
         self._image = Image(AgentInfo(config.agent.id, __version__, config_hash), bug=Bugs("image").met)
-        self._overview = Overview(self._image, clock=clock, routes=lambda: self._routes, devices=lambda: self._devices)
+        self._overview = Overview(
+            self._image, self.data_dir, clock=clock, routes=lambda: self._routes, devices=lambda: self._devices
+        )
         self.control.serve("status", self._overview.answer)
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(config_hash).set(1)

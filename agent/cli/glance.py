@@ -118,6 +118,9 @@ def _finding(one: _Part, document: _Part, zone: tzinfo | None) -> _Finding:
         what, title, lines = "device", f"is {state}", _device_lines(device, now, zone)
     elif publisher is not None:
         what, (title, lines) = "publisher", _publisher_words(event, publisher, now, zone)
+    elif event == "outbox.orphaned":
+        what, title = "publisher", "is not configured any more, and records wait in its outbox"
+        lines = [(("cost", _orphaned(one))) for one in document["orphans"] if one["publisher"] == name]
     elif event == "disk.low":
         disk = document["disk"]
         title = "the disk is nearly full"
@@ -200,6 +203,12 @@ def _lost(lost: _Part, now: int, zone: tzinfo | None) -> str:
     if lost["from"] is not None:
         span = f" of {instant(lost['from'], now, zone)} to {instant(lost['to'], now, zone)}"
     return f"{counted(lost['records'], 'record')}, {counted(lost['readings'], 'reading')}{span} are lost"
+
+
+def _orphaned(orphan: _Part) -> str:
+    if orphan["records"] is None:
+        return f"{orphan['file']} cannot be read"
+    return f"{counted(orphan['records'], 'record')}, {counted(orphan['readings'], 'reading')} in {orphan['file']}"
 
 
 def _without_hint(reason: str) -> str:

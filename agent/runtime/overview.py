@@ -5,12 +5,15 @@ Looks at the routes every five seconds, so that rates are known when somebody as
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from agent.core.clock import Clock
 from agent.core.image import Image
 from agent.core.ports import OutboxStats
+from agent.outbox.orphans import Orphan, orphans
 from agent.runtime.control import Nothing
 from agent.runtime.device import Device
 from agent.runtime.room import Disk, Room
@@ -22,6 +25,8 @@ from agent.telemetry.logging import get_logger
 
 #: Between two looks, and between two lines of `agent.summary`, seconds.
 LOOK, HOUR = 5.0, 3600.0
+#: Outboxes without a publisher are looked for whenever publishers came or went, and this often, seconds.
+ORPHANS = 300.0
 
 log = get_logger("agent")
 
@@ -69,12 +74,14 @@ class Overview:
     def __init__(
         self,
         image: Image,
+        data_dir: Path,
         *,
         clock: Clock,
         routes: Callable[[], Iterable[Route]],
         devices: Callable[[], Iterable[Device]],
     ) -> None:
         self._image = image
+        self._data_dir = data_dir
         self._clock = clock
         self._routes = routes
         self._devices = devices
@@ -82,12 +89,16 @@ class Overview:
         self._watched: dict[str, _Watched] = {}
         self._disk = Disk()
         self._summary = Summary()
+        self._orphans: list[Orphan] = []
+        self._orphans_of: frozenset[str] | None = None  #: the publishers there were when they were looked for
+        self._orphans_at = 0.0
 
     async def run(self) -> None:
         """Look every few seconds, and tell every hour, until cancelled."""
         told = self._clock.monotonic()
         while True:
             self.look()
+            await self._look_for_orphans()
             await self._clock.sleep(LOOK)
             if self._clock.monotonic() - told >= HOUR:
                 told = self._clock.monotonic()
@@ -110,6 +121,12 @@ class Overview:
             watched.look(stats, now)
         self._look_at_disk(found.values(), now)
 
+    async def _look_for_orphans(self) -> None:
+        used, now = frozenset(self._watched), self._clock.monotonic()
+        if used != self._orphans_of or now - self._orphans_at >= ORPHANS:
+            self._orphans_of, self._orphans_at = used, now
+            self._orphans = await asyncio.to_thread(orphans, self._data_dir, used)
+
     def _look_at_disk(self, outboxes: Iterable[OutboxStats], now: float) -> None:
         seen = [(one.free_disk, one.min_free_disk) for one in outboxes if one.free_disk is not None]
         if not seen:
@@ -129,6 +146,8 @@ class Overview:
 
     async def answer(self, _: Nothing) -> dict[str, Any]:
         """The status, for the agent's socket."""
+        self.look()
+        await self._look_for_orphans()
         return self.status()
 
     def status(self) -> dict[str, Any]:
@@ -145,7 +164,7 @@ class Overview:
         )
         routes = [self._figures(route) for route in self._routes()]
         attempts = {device.name: self._instant(device.next_attempt) for device in self._devices()}
-        return describe(self._image, about, routes, attempts)
+        return describe(self._image, about, routes, attempts, self._orphans)
 
     def _figures(self, route: Route) -> RouteFigures:
         watched = self._watched[route.name]

@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from agent.core.flow import Stream
 from agent.core.image import DeviceImage, Image
 from agent.core.ports import OutboxStats
+from agent.outbox.orphans import Orphan
 from agent.runtime.wrong import remedy_of, wrong
 
 #: So many tags are named of those that are bad for the same reason, and so many reasons of a device.
@@ -50,7 +51,11 @@ class AgentFigures(NamedTuple):
 
 
 def describe(
-    image: Image, about: AgentFigures, routes: Iterable[RouteFigures], next_attempts: Mapping[str, int | None]
+    image: Image,
+    about: AgentFigures,
+    routes: Iterable[RouteFigures],
+    next_attempts: Mapping[str, int | None],
+    orphans: Sequence[Orphan] = (),
 ) -> dict[str, Any]:
     """The whole status. `next_attempts`: when each lost device is tried again."""
     info = image.agent
@@ -72,6 +77,13 @@ def describe(
             "free_bytes": about.free_disk, "floor_bytes": about.disk_floor, "floor_seconds": about.floor_seconds,
         },
         "clock": {"synced": about.synced},
+        "orphans": [
+            {
+                "publisher": one.publisher, "file": one.file, "records": one.records, "readings": one.readings,
+                "bytes": one.bytes, "from": one.from_ts, "to": one.to_ts,
+            }
+            for one in orphans
+        ],
     }  # fmt: skip
     document["wrong"] = wrong(document)
     return document

@@ -31,6 +31,9 @@ def wrong(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
     devices = sorted(document["devices"].items(), key=lambda one: (one[1]["state"] != "offline", one[1]["since"]))
     found += [one for name, device in devices for one in _device(name, device)]
+    for orphan in document["orphans"]:
+        if orphan["records"] != 0:
+            found.append(_finding("outbox.orphaned", orphan["publisher"], counts=False))
     config = document["agent"]["config"]
     if config["attempted"] != config["effective"]:
         found.append(_finding("config.rejected"))
