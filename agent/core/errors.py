@@ -77,9 +77,12 @@ class Refused(TransientError):
     `attempts`: quarantine the record after so many refusals; None: never (a missing permission must not eat data).
     """
 
-    def __init__(self, reason: str, *, retry_after: float, attempts: int | None = None) -> None:
+    def __init__(
+        self, reason: str, *, retry_after: float, attempts: int | None = None, code: int | None = None
+    ) -> None:
         super().__init__(reason, retry_after=retry_after)
         self.attempts = attempts
+        self.code = code  #: MQTT reason code, where there is one: the same cause, whatever the words
 
 
 class Rejected(AgentError):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, TaskGroup
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Hooks(NamedTuple):
 
     settle: Callable[[], None]  #: hand what devices hold back to the outboxes
     snapshot: Callable[[], None]  #: append the newest of every device
-    say_refused: Callable[[str, str], None]  #: reason, device
+    say_refused: Callable[[AgentError, str], None]  #: why, device
     opened: Callable[[], None] = lambda: None  #: records may flow
     held: Callable[[str], None] = lambda _why: None  #: records have to wait
     remember: Callable[[], None] = lambda: None  #: what is known of suspects has changed
@@ -74,6 +74,7 @@ class Delivery:
         self._parked: dict[str, float] = {}
         self._paused_until = 0.0
         self._flying: set[Future[None]] = set()
+        self._quiet: asyncio.Event | None = None  # set when records may go on
         self._suspects = suspects if suspects is not None else Suspects()
         self._suspects.session(talk.limits.max_packet_bytes)
         self._alone = asyncio.Lock()  #: held while something is sent next to a suspect
@@ -150,6 +151,18 @@ class Delivery:
                 self._parked = {device: until for device, until in self._parked.items() if until > now}
                 return
 
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Meanwhile no record is sent, and none is in flight: what else is sent now answers for itself."""
+        go_on = self._quiet = asyncio.Event()
+        try:
+            while self._flying:
+                await asyncio.wait(self._flying)
+            yield
+        finally:
+            self._quiet = None
+            go_on.set()
+
     # --- lanes --------------------------------------------------------------------------------------------------------
 
     async def _live(self, reader: Reader) -> None:
@@ -204,6 +217,8 @@ class Delivery:
         if self._parked and record.stream.device in self._parked:
             reader.put_off(record)
             return None
+        if self._quiet is not None:
+            await self._quiet.wait()
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
         if self._suspects:
@@ -281,7 +296,7 @@ class Delivery:
 
     def _refused(self, record: Record, reader: Reader, error: TransientError) -> None:
         device = record.stream.device
-        self._hooks.say_refused(error.reason, device)
+        self._hooks.say_refused(error, device)
         self._result["retried"].inc()
         retry_after = error.retry_after or 1.0
         limit = error.attempts if isinstance(error, Refused) else None

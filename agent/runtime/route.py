@@ -9,7 +9,7 @@ every device is a snapshot. A record is acknowledged, rejected or retried exactl
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future, TaskGroup
+from asyncio import TaskGroup
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,13 @@ from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
 from agent.core.ports import Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
+from agent.runtime.beside import Beside, Ears
 from agent.runtime.delivery import Delivery, Hooks
 from agent.runtime.files import Files
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
+from agent.runtime.unwelcome import Unwelcome
 from agent.settings.publishers import Replay
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -88,6 +90,7 @@ class Route:
         self._draining = False
         self._cut: Delivery | None = None
         self._suspects = Suspects()
+        self._unwelcome = Unwelcome()
         self._dialogue: Dialogue | None = None
         self._repeats = Repeats()
         self._troubles: set[tuple[str, str]] = set()  # said of the present trouble, each once
@@ -175,7 +178,8 @@ class Route:
         return make
 
     async def _converse(self, session: Session, dialogue: Dialogue, attempt: Attempt) -> None:
-        talk = Talk(session, dialogue, self.outbox.streams)
+        beside = Beside(session, self._unwelcome, self._clock, Ears(self._refused_beside, self._heard))
+        talk = Talk(session, dialogue, self.outbox.streams, beside)
 
         def changed(device: str) -> None:
             talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms()))
@@ -202,8 +206,10 @@ class Route:
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch(session), name=f"publisher {self.name}: watch")
-                await talk.greet(self._online(session), partial(self._greeted, cut))
-                lanes: list[Coroutine[Any, Any, None]] = [talk.mail(self._said), talk.hear(), cut.run()]
+                await talk.say(self._online(session))
+                lanes: list[Coroutine[Any, Any, None]] = [
+                    talk.mail(), talk.hear(), cut.run(), beside.second_tries(cut.quiet),
+                ]  # fmt: skip
                 if (tick := getattr(self._encoder, "tick", None)) is not None:
                     lanes.append(self._tick(talk, tick))
                 tasks = [group.create_task(lane, name=f"publisher {self.name}") for lane in lanes]
@@ -215,7 +221,7 @@ class Route:
                 for task in (*ends, *tasks):
                     task.cancel()
                 await asyncio.wait(tasks)
-                heard = await self._last_words(session, dialogue, whole=talk.whole)
+                heard = await self._last_words(session, dialogue, beside, whole=talk.whole)
                 raise _EnoughError
         except* _EnoughError:
             self._is_offline(talk.why if talk.leave.is_set() else "stopped")
@@ -223,6 +229,7 @@ class Route:
             unlisten()
             if cut.delivered:
                 attempt.carried()
+            self._leave_out(self._unwelcome.ended(heard=cut.heard, now=self._clock.monotonic()), session)
             self._cut = None
         if talk.stateful and (session.limits.will or not heard):
             raise _WithWillError
@@ -242,9 +249,9 @@ class Route:
             wait = seconds
             await talk.beside(Tick(ts=self._clock.now_ms(), streams=self.outbox.streams()))
 
-    async def _last_words(self, session: Session, dialogue: Dialogue, *, whole: bool) -> bool:
+    async def _last_words(self, session: Session, dialogue: Dialogue, beside: Beside, *, whole: bool) -> bool:
         """Say goodbye; whether the broker heard it. Not `whole`: a message was made and never written."""
-        words: Sequence[Message] = dialogue(Offline(ts=self._clock.now_ms(), streams=self.outbox.streams()))
+        words = beside.allowed(dialogue(Offline(ts=self._clock.now_ms(), streams=self.outbox.streams())))
         try:
             async with asyncio.timeout(LAST_WORDS):
                 await (await session.send(words if whole else words[-1:]))
@@ -253,23 +260,26 @@ class Route:
             return False
         return True
 
-    def _greeted(self, cut: Delivery, outcome: Future[None]) -> None:
-        outcome.add_done_callback(partial(_heard, cut))
-        self._said(outcome)
+    def _heard(self) -> None:
+        """The broker has taken something beside the data."""
+        if self._cut is not None:
+            self._cut.heard = True
 
-    def _said(self, outcome: Future[None]) -> None:
-        """Beside the data nothing is repeated: the next connection says it all again."""
-        outcome.add_done_callback(self._refused_beside)
+    def _refused_beside(self, error: AgentError) -> None:
+        self._say_refused(error, "")
 
-    def _refused_beside(self, outcome: Future[None]) -> None:
-        error = None if outcome.cancelled() else outcome.exception()
-        if error is not None and not isinstance(error, ConnectionLost):
-            self._say_refused(str(error), "")
+    def _leave_out(self, topic: str | None, session: Session) -> None:
+        """The broker hangs up on this, a topic or all that end alike, and goes without it from now on."""
+        if topic is not None:
+            log.error("publisher.left_out", publisher=self.name, broker=session.limits.server, topic=topic)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
-    def _say_refused(self, reason: str, device: str) -> None:
-        repeats = self._repeats.due(("refused", reason), self._clock.monotonic())
+    def _say_refused(self, error: AgentError, device: str) -> None:
+        """One cause is one line, whatever the topic."""
+        reason = str(error)
+        cause = getattr(error, "code", None) or reason
+        repeats = self._repeats.due(("refused", cause), self._clock.monotonic())
         if repeats is not None:
             log.warning("publisher.refused", publisher=self.name, device=device or None, reason=reason, repeats=repeats)
 
@@ -333,7 +343,3 @@ class Route:
             if self.wants(device):
                 for batch in self._image.snapshot(device, self._clock.now_ms(), clock=unsynced):
                     self.outbox.append(batch)
-
-
-def _heard(cut: Delivery, outcome: Future[None]) -> None:
-    cut.heard |= not outcome.cancelled() and outcome.exception() is None

@@ -15,20 +15,22 @@ from msgspec import structs
 
 from agent.core.flow import DeviceChanged, DialogueEvent, Message, Opening, Record, Stream
 from agent.core.ports import Dialogue, Session, Stateful
+from agent.runtime.beside import Beside
 from agent.runtime.mailbox import Mailbox
-
-Said = Callable[[Future[None]], None]
 
 
 class Talk:
     """Answers events over the session; belongs to one session."""
 
-    def __init__(self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]]) -> None:
+    def __init__(
+        self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]], beside: Beside
+    ) -> None:
         self.limits = session.limits
         self.leave = asyncio.Event()  #: the dialogue wants the session to end
         self.turn = asyncio.Lock()  #: held while a stateful dialogue speaks, and around a cut
         self.whole = True  #: every message that was made has been written
         self._session = session
+        self._beside = beside
         self._streams = streams
         self._dialogue = dialogue
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
@@ -75,17 +77,13 @@ class Talk:
 
     # --- speaking -----------------------------------------------------------------------------------------------------
 
-    async def say(self, event: DialogueEvent) -> Future[None]:
-        """Send what the dialogue answers; see `Session.send`."""
-        async with self.turn:
-            return await self._write(self._dialogue(event))
-
-    async def greet(self, event: DialogueEvent, said: Said) -> None:
-        """Say what comes before all else."""
+    async def say(self, event: DialogueEvent) -> None:
+        """Send what the dialogue answers, at once."""
         if self._stateful is None:
-            await self._one_by_one(self._dialogue(event), said)
+            await self._beside.say(self._dialogue(event))
         else:
-            said(await self.say(event))
+            async with self.turn:
+                await self._write_watched(self._dialogue(event))
 
     async def deliver(self, record: Record) -> tuple[Future[None], int]:
         """Send a record: the outcome, and bytes of payload. Waits for ever while the course is another one.
@@ -105,7 +103,10 @@ class Talk:
     async def open(self, ts: int) -> None:
         """Say what comes before any record. `turn` is held; up to the look at the image nothing is awaited."""
         if self._stateful is not None:
-            await self._write(self._dialogue(Opening(ts=ts, streams=self._streams())))
+            await self._write_watched(self._dialogue(Opening(ts=ts, streams=self._streams())))
+
+    async def _write_watched(self, messages: Sequence[Message]) -> None:
+        self._beside.watch(await self._write(messages), messages)
 
     async def _write(self, messages: Sequence[Message]) -> Future[None]:
         stateful = self._stateful
@@ -138,7 +139,7 @@ class Talk:
         else:
             await self.say(event)
 
-    async def mail(self, said: Said) -> None:
+    async def mail(self) -> None:
         """Send what is to be said beside the data, until cancelled."""
         while True:
             await self._news.wait()
@@ -148,13 +149,8 @@ class Talk:
                 if self._stateful is None:
                     self._mailbox.post(self._dialogue(change))
                 else:
-                    said(await self.say(structs.replace(change, streams=self._streams())))
-            await self._one_by_one(self._mailbox.take(), said)
-
-    async def _one_by_one(self, messages: Sequence[Message], said: Said) -> None:
-        """One that the broker refuses costs none of the others."""
-        for message in messages:
-            said(await self._session.send((message,)))
+                    await self.say(structs.replace(change, streams=self._streams()))
+            await self._beside.say(self._mailbox.take())
 
 
 def _size(messages: Sequence[Message]) -> int:

@@ -20,6 +20,7 @@ from agent.publishers.mqtt.hangups import SMALLEST, End, Hangups
 from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Connack
 from agent.publishers.mqtt.options import Options
+from agent.publishers.mqtt.pace import FAST, SLOWEST
 from agent.telemetry.logging import get_logger
 
 log = get_logger("mqtt")
@@ -29,9 +30,8 @@ log = get_logger("mqtt")
 TRIES = 3
 #: What was learned is forgotten so long after it was last confirmed, ms.
 KEPT_FOR = 7 * 86_400_000
-#: A broker that finds our rate too high gets half of it, down to this, messages per second …
-SLOWEST = 10.0
-#: … for so long, ms: the trouble of an hour must not become a backlog of a week.
+#: A broker that finds our rate too high gets half of it for so long, ms: the trouble of an hour must not become a
+#: backlog of a week.
 SLOW_FOR = 3_600_000
 
 _KEY = "mqtt.brokers"
@@ -50,6 +50,7 @@ class Learned(Struct, omit_defaults=True):
     silent: int = 0  #: closes without a CONNACK in a row, where MQTT 5 was tried
     taken: int = 0  #: largest packet it has acknowledged
     large: int = 0  #: hang-ups in a row on a larger one
+    fast: bool = False  #: it has acknowledged many messages within a second
 
 
 class _Note(Struct):
@@ -81,7 +82,7 @@ class Broker:
             protocol=version,
             window=max(1, min(options.window, learned.window or options.window, connack.receive_maximum)),
             max_packet_bytes=min(sizes, default=None),
-            max_rate=learned.rate,
+            max_rate=min((rate for rate in (options.max_rate, learned.rate) if rate is not None), default=None),
             max_qos=0 if self.without("qos") else connack.max_qos,
             properties=version == "5",
             retain=connack.retain_available and not self.without("retain"),
@@ -105,10 +106,21 @@ class Broker:
         elif row.without == "size" and largest:
             self._limit(max(SMALLEST, largest // 2), now)
         elif row.without == "rate":
-            learned.rate, learned.slow_since = max(SLOWEST, min(rate, learned.rate or rate) / 2), now
-            log.warning(
-                "mqtt.rate_learned", publisher=self._publisher, broker=self.name, per_second=round(learned.rate, 1)
-            )
+            self.too_fast(max(SLOWEST, min(rate, learned.rate or rate) / 2), now)
+
+    def too_fast(self, rate: float, now: int) -> None:
+        """It puts up with so many messages per second at most."""
+        learned = self.learned
+        if learned.rate is not None and learned.rate <= rate:
+            return
+        learned.rate, learned.slow_since, learned.fast = rate, now, False
+        log.warning("mqtt.rate_learned", publisher=self._publisher, broker=self.name, per_second=round(rate, 1))
+
+    def kept_up(self, peak: int, now: int) -> None:
+        """It has acknowledged all of a session in which so many messages went within one second."""
+        learned = self.learned
+        if peak >= FAST and learned.rate is None and not learned.fast:
+            learned.fast, learned.since = True, learned.since or now
 
     def silently_closed(self, now: int) -> bool:
         """It closed on a CONNECT of MQTT 5 without an answer; whether 3.1.1 is to be tried."""

@@ -13,7 +13,7 @@ from agent.core.ports import BuildContext, Publisher, RouteInfo
 from agent.publishers.mqtt.oversize import MAX_INCOMING
 from agent.settings.publishers import Carried, Finding, Mark, TopicConfig
 from agent.settings.tls import TLSSettings
-from agent.settings.values import ByteSize, FilePath, Interval, Secret, is_loopback
+from agent.settings.values import ByteSize, FilePath, Interval, Rate, Secret, is_loopback
 
 if TYPE_CHECKING:
     from agent.publishers.mqtt.access import Access
@@ -107,6 +107,9 @@ class MqttConfig(TopicConfig):
     """For resolving, connecting, TLS and the broker's answer together."""
     window: int = Field(default=20, ge=1, le=10000)
     """Unacknowledged messages; the broker's Receive Maximum caps it."""
+    max_rate: Rate | None = None
+    """Messages per second of all kinds, what is said at a connection included. Default: what the broker takes, learned
+    from what it refuses and from stalls."""
     max_incoming_bytes: ByteSize = MAX_INCOMING
     """Largest packet the broker may send (Maximum Packet Size); a larger one is not kept, but counted."""
 
@@ -209,6 +212,7 @@ class MqttConfig(TopicConfig):
                 keep_alive=self.keep_alive,
                 connect_timeout=self.connect_timeout,
                 window=self.window,
+                max_rate=self.max_rate,
                 hold_unheard=self.on_no_subscriber == "hold",
             ),
             context.clock,

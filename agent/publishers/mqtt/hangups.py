@@ -57,7 +57,11 @@ class Hangups:
     def ended(self, end: End) -> Verdict:
         """A session is over."""
         self.taken = max(self.taken, end.largest_taken)
-        return Verdict(self._too_large(end), *self._rival(end))
+        limit = self._too_large(end)
+        if limit is not None or self.large:  # a packet that is too large explains it
+            self._short, self._idle = 0, False
+            return Verdict(limit)
+        return Verdict(None, *self._rival(end))
 
     def _too_large(self, end: End) -> int | None:
         if not end.hung_up or end.largest_flying <= max(self.taken, SMALLEST):

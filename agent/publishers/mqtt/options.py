@@ -20,5 +20,6 @@ class Options(Struct, frozen=True, kw_only=True):
     keep_alive: float
     connect_timeout: float
     window: int
+    max_rate: float | None = None  #: messages per second of all kinds
     hold_unheard: bool = False
     max_incoming_bytes: int = MAX_INCOMING

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 #: So many seconds' worth may go at once after a pause.
-BURST = 1.0
+BURST = 0.2
+#: A broker that finds our rate too high gets half of it, down to this, messages per second.
+SLOWEST = 10.0
+#: A broker of which nobody knows what it takes: until so long after the first message, at most so many a second. The
+#: greeting of a large plant comes all at once, and some brokers throw away in silence what is too much.
+RAMP = ((2.0, 40.0), (5.0, 75.0))
+#: So many in one second, all acknowledged, and the broker needs no ramp.
+FAST = 100
 
 
 class Pace:
     """Messages of one session. `rate`: messages per second the broker puts up with; None: as fast as they come."""
 
-    def __init__(self, rate: float | None) -> None:
+    def __init__(self, rate: float | None, *, ramp: bool = False) -> None:
+        self.rate = rate
         self.peak = 0  #: most messages sent in one second
-        self._rate = rate
+        self._ramp = ramp
+        self._began: float | None = None
         self._due = 0.0
         self._second, self._count = 0, 0
+        self._halved = float("-inf")
 
     def early(self, now: float) -> float:
         """Take the next turn; how long it is until then (not above 0: now)."""
-        if self._rate is None:
+        rate = self._now(now) if self._ramp else self.rate
+        if rate is None:
             return 0.0
-        each = 1 / self._rate
+        each = 1 / rate
         self._due = max(self._due, now - max(BURST, each)) + each
         return self._due - now
+
+    def _now(self, now: float) -> float | None:
+        if self._began is None:
+            self._began = now
+        for until, most in RAMP:
+            if now - self._began < until:
+                return most if self.rate is None else min(most, self.rate)
+        self._ramp = False
+        return self.rate
 
     def sent(self, now: float) -> None:
         """A message is written."""
@@ -29,3 +49,9 @@ class Pace:
             self._second, self._count = int(now), 0
         self._count += 1
         self.peak = max(self.peak, self._count)
+
+    def halve(self, now: float) -> None:
+        """It was too fast; said of many messages at a time, which counts once a second."""
+        if now - self._halved >= 1.0:
+            self._halved = now
+            self.rate = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)

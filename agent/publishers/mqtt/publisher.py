@@ -22,6 +22,7 @@ from agent.publishers.mqtt.hangups import End
 from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Connack, Loss
 from agent.publishers.mqtt.options import Options
+from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.session import MqttSession
 from agent.telemetry.logging import get_logger
 
@@ -150,7 +151,10 @@ class MqttPublisher:
                 limits = broker.limits(version, connack, options)
                 if not limits.max_qos and self._first(f"qos {broker.name}"):
                     log.warning("mqtt.qos_lowered", publisher=options.publisher, broker=broker.name)
-                session = MqttSession(connection, limits, options.publisher, hold_unheard=options.hold_unheard)
+                session = MqttSession(
+                    connection, limits, options.publisher, hold_unheard=options.hold_unheard,
+                    pace=Pace(limits.max_rate, ramp=not broker.learned.fast),
+                )  # fmt: skip
                 connection.attach(_Watch(self, broker, session))
                 await self._listen(connection, broker, listens)
         except TimeoutError:
@@ -226,6 +230,10 @@ class MqttPublisher:
                 rate=session.pace.peak,
                 now=now,
             )
+        if session.pace.rate != session.limits.max_rate and session.pace.rate is not None:
+            broker.too_fast(session.pace.rate, now)
+        elif not session.largest_flying:
+            broker.kept_up(session.pace.peak, now)
         end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken)
         rival, keep_away = broker.ended(end, now)
         if lasted >= _CALM:

@@ -36,8 +36,8 @@ def _lost(text: str, retry_after: float | None = None, without: Without | None =
     return Reaction("lost", text, retry_after, without)
 
 
-def _blames(text: str, without: Without | None = None) -> Reaction:
-    return Reaction("lost", text, without=without, blames=True)
+def _blames(text: str, without: Without | None = None, retry_after: float | None = None) -> Reaction:
+    return Reaction("lost", text, retry_after, without=without, blames=True)
 
 
 def _later(text: str, retry_after: float, without: Without | None = None) -> Reaction:
@@ -105,7 +105,7 @@ DISCONNECT: dict[int, Reaction] = {
     0x81: _blames("the broker received a packet it could not read"),
     0x82: _blames("the broker saw a protocol error"),
     0x83: _blames("the broker ended the connection for a reason of its own"),
-    0x87: _later(f"not authorised; {_WHO}", 60),
+    0x87: _blames(f"not authorised for something that was in flight; {_WHO}", retry_after=5),
     0x89: _later("the broker is busy", 10),
     0x8B: _lost("the broker is shutting down"),
     0x8C: _later(f"bad authentication method; {_WHO}", 60),
@@ -146,7 +146,7 @@ def error(row: Reaction, code: int, said: str = "") -> AgentError:
     if row.kind == "rejected":
         return Rejected(text, code=code)
     if row.kind == "refused":
-        return Refused(text, retry_after=row.retry_after or 1.0, attempts=row.attempts)
+        return Refused(text, retry_after=row.retry_after or 1.0, attempts=row.attempts, code=code)
     if row.kind == "permanent":
         return PermanentError(text)
     if row.kind == "lost":

@@ -35,6 +35,11 @@ _STUCK = 3
 #: … or for so many this one message, while others are acknowledged: it has forgotten it. MQTT resends only after a
 #: reconnect (4.4).
 _FORGOTTEN = 10
+#: … or for so long, seconds (two keep-alives, if that is less), while it answers a PINGREQ sent later: it has thrown
+#: messages away, as brokers do that bill by the message.
+_STALLED = 16.0
+_LOOK = 2.0  # between two looks at that
+_QUOTA = 0x97
 #: Nobody subscribes and we are to hold: the device waits this long, seconds.
 _UNHEARD_RETRY = 30.0
 
@@ -64,17 +69,17 @@ class MqttSession:
     """See `agent.core.ports.Session`."""
 
     def __init__(
-        self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False,
+        self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False, pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.limits = limits
         self._monotonic = monotonic
         self.largest_taken = 0  #: bytes of the largest packet acknowledged
-        self.pace = Pace(limits.max_rate)
+        self.pace = pace or Pace(limits.max_rate)
         self._hold_unheard = hold_unheard
         self._progress = self._monotonic()  # of acknowledgements, or of bytes on their way to the broker
         self._moved = 0.0  # of these bytes
-        self._watchdog = asyncio.get_running_loop().call_later(limits.keep_alive / 2, self._watch)
+        self._watchdog = asyncio.get_running_loop().call_later(min(limits.keep_alive / 2, _LOOK), self._watch)
         self._link = link
         self._publisher = publisher
         self._flying: dict[int, _Flying] = {}
@@ -90,6 +95,7 @@ class MqttSession:
         self._order = 0
         self._unproven: deque[_Flying] = deque()  # written at QoS 0; TCP keeps the order, so a later answer proves them
         self._pinged = 0  # what was written before the PINGREQ under way
+        self._ponged = 0  # … and before the last one that was answered
         self._probe: asyncio.TimerHandle | None = None
         # what only we can see; records and bytes are counted by the route
         self._no_subscriber = PUBLISHED.labels(publisher, "no_subscriber")
@@ -153,9 +159,11 @@ class MqttSession:
         self._progress = now = self._monotonic()
         self._ack_seconds.observe(now - flying.sent)
         self._make_room()
-        if flying.proof:
+        if not flying.answered:  # written, which says nothing of the broker: a birth too large ends the session later
             self._unproven.append(flying)
             self._probe_soon()
+            if not flying.proof:
+                self._done(flying)
             return
         if self._unproven and flying.answered:
             self._prove(flying.order)
@@ -163,6 +171,8 @@ class MqttSession:
             self._taken(flying, code)
             return
         row = reasons.reaction(reasons.PUBACK, code)
+        if code == _QUOTA:
+            self.pace.halve(now)
         _fail(flying.bundle, reasons.error(row, code, flying.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
@@ -192,6 +202,7 @@ class MqttSession:
 
     def ponged(self) -> None:
         """The broker has read everything before the PINGREQ."""
+        self._ponged = self._pinged
         self._prove(self._pinged)
         if self._unproven:
             self._probe_soon()
@@ -225,13 +236,13 @@ class MqttSession:
 
     @property
     def largest_flying(self) -> int:
-        """Bytes of the largest packet not yet acknowledged; 0 without any."""
-        return max((one.size for one in self._flying.values()), default=0)
+        """Bytes of the largest packet of which nobody knows whether the broker has read it; 0 without any."""
+        return max((one.size for one in (*self._flying.values(), *self._unproven)), default=0)
 
     @property
     def _full(self) -> bool:
         """Where the broker takes QoS 0 only, what is not proven yet fills the window, too."""
-        unproven = 0 if self.limits.max_qos else len(self._unproven)
+        unproven = 0 if self.limits.max_qos else sum(one.proof for one in self._unproven)
         return len(self._flying) + unproven >= self.limits.window
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -264,7 +275,10 @@ class MqttSession:
 
     def _prove(self, order: int) -> None:
         while self._unproven and self._unproven[0].order <= order:
-            self._taken(self._unproven.popleft(), 0)
+            flying = self._unproven.popleft()
+            self.largest_taken = max(self.largest_taken, flying.size)
+            if flying.proof:
+                self._done(flying)
         self._make_room()
 
     async def _wait_for_room(self) -> None:
@@ -281,14 +295,30 @@ class MqttSession:
     def _watch(self) -> None:
         """An acknowledgement that never comes: answered pings do not excuse it."""
         now, keep_alive = self._monotonic(), self.limits.keep_alive
-        self._watchdog = asyncio.get_running_loop().call_later(keep_alive / 2, self._watch)
+        self._watchdog = asyncio.get_running_loop().call_later(min(keep_alive / 2, _LOOK), self._watch)
         oldest = next(iter(self._flying.values()), None)
         if oldest is None:
             return
+        self._stall(oldest, now)
         if now - max(self._progress, oldest.sent) > _STUCK * keep_alive:
             self._link.abort(f"the broker has acknowledged nothing for {_STUCK * keep_alive:g} s")
         elif now - max(self._moved, oldest.sent) > _FORGOTTEN * keep_alive:
             self._link.abort(f"the broker has not acknowledged a message for {_FORGOTTEN * keep_alive:g} s")
+
+    def _stall(self, oldest: _Flying, now: float) -> None:
+        """A broker that acknowledges nothing (or this not, but later ones), and answers what it was asked later, has
+        thrown it away. MQTT has it sent again by a reconnect only.
+        """
+        silent, waits = now - max(self._progress, oldest.sent), now - oldest.sent
+        patience = min(_STALLED, 2 * self.limits.keep_alive)
+        if not self.largest_taken or (silent <= patience / 2 and waits <= patience):
+            return
+        if self._ponged >= oldest.order and (silent > patience or waits > 2 * patience):
+            self.pace.halve(now)
+            text = f"the broker has acknowledged nothing for {silent:.0f} s, and answers: too many messages a second?"
+            self._link.abort(text if silent > patience else f"the broker has thrown a message away: {oldest.topic}")
+        else:
+            self._link.ping()
 
     def _taken(self, flying: _Flying, code: int) -> None:
         self.largest_taken = max(self.largest_taken, flying.size)
@@ -301,6 +331,9 @@ class MqttSession:
                 reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold"
                 _fail(flying.bundle, Refused(reason, retry_after=_UNHEARD_RETRY))
                 return
+        self._done(flying)
+
+    def _done(self, flying: _Flying) -> None:
         bundle = flying.bundle
         bundle.left -= 1
         if not bundle.left and not bundle.future.done():

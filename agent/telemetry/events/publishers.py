@@ -25,6 +25,12 @@ EVENTS: dict[str, Event] = {
         "The broker refused a message for now: `reason`.",
         "Read `reason`, often an access rule for that topic. The records wait on disk, and are tried again.",
     ),
+    "publisher.left_out": Event(
+        "error",
+        "The broker hangs up on messages of `topic`, sent alone too: they are left out there; readings flow.",
+        "Allow the topic in the broker's access rules, or turn it off with `status: false` or `catalogue: false`. It "
+        "is tried again when the agent is restarted, and once a day.",
+    ),
     "publisher.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
     "publisher.conflict": Event(
         "error",

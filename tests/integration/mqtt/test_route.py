@@ -15,6 +15,7 @@ from agent.core.flow import Batch, Reading
 from agent.core.image import TagInfo
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
+from agent.publishers.mqtt.publisher import MqttPublisher
 from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from agent.testing.mqtt_packets import properties
@@ -41,7 +42,10 @@ class Wired(Bench):
         folder.mkdir(exist_ok=True)
         super().__init__(folder)
         config = {"type": "mqtt", "url": url, "connect_timeout": "5s", **keys}
-        self.route._publisher = MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw"))
+        made = MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw"))
+        assert isinstance(made, MqttPublisher)
+        made._brokers.of(0).learned.fast = True  # else it is approached slowly, by a clock that no hand moves
+        self.route._publisher = made
 
     async def until(self, condition: Callable[[], object], stride: float = 1.0) -> None:
         """Move the clock until the condition holds. Every step leaves the wire time to answer."""

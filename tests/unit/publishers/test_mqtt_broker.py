@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.core.flow import Message
 from agent.outbox.memo import CachedMemo
-from agent.publishers.mqtt.broker import KEPT_FOR, SLOW_FOR, SLOWEST, Brokers
+from agent.publishers.mqtt.broker import KEPT_FOR, SLOW_FOR, Brokers
 from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.hangups import End
-from agent.publishers.mqtt.pace import Pace
+from agent.publishers.mqtt.pace import SLOWEST, Pace
 from agent.publishers.mqtt.publisher import MqttPublisher
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
@@ -154,15 +154,30 @@ async def test_what_a_silent_close_means_is_known_over_a_restart(broker: FakeBro
 
 
 def test_pace() -> None:
-    """A second's worth at once, then evenly; the peak is what was sent in the busiest second."""
-    pace = Pace(4.0)
+    """A fifth of a second's worth at once, then evenly; the peak is what was sent in the busiest second."""
+    pace = Pace(20.0)
     assert [pace.early(100.0) > 0 for _ in range(5)] == [False] * 4 + [True]
-    assert [round(pace.early(100.0), 2) for _ in range(2)] == [0.5, 0.75]
+    assert [round(pace.early(100.0), 2) for _ in range(2)] == [0.1, 0.15]
     assert pace.early(200.0) < 0
     assert Pace(None).early(1.0) == 0
     for now in (1.0, 1.5, 2.0, 2.1, 2.9, 3.0):
         pace.sent(now)
     assert pace.peak == 3
+    for _ in range(3):
+        pace.halve(4.0)
+    assert pace.rate == SLOWEST
+
+
+def test_a_broker_nobody_knows_is_approached_slowly() -> None:
+    """Forty messages a second, then 75, then as they come; a rate that is set holds all the time."""
+    for rate, expected in ((None, [48, 40, 75, 75, 75]), (60.0, [48, 40, 60, 60, 60])):
+        pace, now, went = Pace(rate, ramp=True), 100.0, [0] * 5
+        while now < 105.0:
+            now += max(0.0, pace.early(now))
+            if now < 105.0:
+                went[int(now - 100.0)] += 1
+        assert all(abs(one - most) <= 12 for one, most in zip(went, expected, strict=True)), went
+        assert [pace.early(106.0) for _ in range(200)][-1] > 0 if rate else not pace.early(106.0)
 
 
 def test_slowness_is_bounded() -> None:

@@ -1,0 +1,118 @@
+"""What a broker hangs up on beside the data: status, catalogue, births. Found as `suspects` finds records. Pure.
+
+What was in flight `DROPS` times in a row when the broker hung up is accused: from then on it waits until the data
+flows, and is sent alone. What then ends the session is left out at this broker. Of a kind (the last level of a topic)
+of which `KIND` were left out, nothing is sent any more: it is the rule of a broker, not the name of a device.
+
+Known of each broker, in memory only: who allows the topic restarts the agent, or waits for `FORGOTTEN_AFTER`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+#: So many hang-ups in a row accuse what was in flight each time.
+DROPS = 3
+#: So many topics of a kind that are left out stand for all of it.
+KIND = 2
+#: Data goes first so long, before something is sent that may end the session, seconds.
+PATIENCE = 5.0
+#: What is left out is tried again so long after it was, seconds.
+FORGOTTEN_AFTER = 86_400.0
+
+Verdict = Literal["welcome", "accused", "left out"]
+
+
+class _Known(Struct):
+    """Of one broker."""
+
+    drops: dict[str, int] = field(default_factory=dict)
+    alone: dict[str, int] = field(default_factory=dict)  #: hang-ups while nothing else was in flight
+    left_out: dict[str, float] = field(default_factory=dict)  #: topics or kinds, since when
+
+
+class Unwelcome:
+    """What a route remembers from one session to the next."""
+
+    def __init__(self) -> None:
+        self._brokers: dict[str, _Known] = {}
+        self._known = _Known()
+        self._dropped: set[str] = set()
+        self._alone: str | None = None
+        self._heard = False
+
+    def session(self, broker: str) -> None:
+        """The next session begins."""
+        self._known = self._brokers.setdefault(broker, _Known())
+        self._dropped, self._alone, self._heard = set(), None, False
+
+    def judge(self, topic: str, now: float) -> Verdict:
+        """What is to become of a message on this topic."""
+        known = self._known
+        if not known.drops and not known.left_out:
+            return "welcome"
+        for name in (topic, _kind(topic)):
+            since = known.left_out.get(name)
+            if since is not None and now - since < FORGOTTEN_AFTER:
+                return "left out"
+            known.left_out.pop(name, None)
+        return "accused" if known.drops.get(topic, 0) >= DROPS or self._like_others(topic) else "welcome"
+
+    def _like_others(self, topic: str) -> bool:
+        """Another one of its kind is left out, and this one has never been taken since."""
+        kind = _kind(topic)
+        return topic not in self._known.alone and any(_kind(one) == kind for one in self._known.left_out)
+
+    def alone(self, topic: str | None) -> None:
+        """This topic is in flight now and nothing else; None: no longer."""
+        self._alone = topic
+
+    def taken(self, topic: str) -> None:
+        """The broker took it."""
+        self._heard = True
+        self._known.drops.pop(topic, None)
+        if self._alone == topic:
+            self._known.alone[topic] = 0
+
+    def dropped(self, topic: str) -> None:
+        """It was in flight when the broker hung up. Said for each one."""
+        self._dropped.add(topic)
+
+    def ended(self, *, heard: bool, now: float) -> str | None:
+        """The session is over; what is left out from now on, a topic or all of a kind (`#/kind`), if that is news.
+
+        `heard`: the broker took something in it.
+        """
+        dropped, self._dropped = self._dropped, set()
+        if not dropped:
+            return None
+        known, alone = self._known, self._alone
+        if alone is not None and dropped == {alone}:
+            times = known.alone[alone] = known.alone.get(alone, 0) + 1
+            return self._leave_out(alone, now) if heard or self._heard or times >= DROPS else None
+        accused = {topic: count for topic, count in known.drops.items() if count >= DROPS or topic in dropped}
+        known.drops = accused | {topic: accused.get(topic, 0) + 1 for topic in dropped}
+        return None
+
+    def _leave_out(self, topic: str, now: float) -> str:
+        known, kind = self._known, _kind(topic)
+        known.drops.pop(topic, None)
+        known.alone.pop(topic, None)
+        known.left_out[topic] = now
+        alike = [one for one in known.left_out if _kind(one) == kind]
+        if len(alike) < KIND:
+            return topic
+        for one in alike:
+            del known.left_out[one]
+        known.left_out[kind] = now
+        return kind
+
+
+def _kind(topic: str) -> str:
+    """The last level that is no number: part 3 of a catalogue is a catalogue."""
+    levels = topic.split("/")
+    while len(levels) > 1 and levels[-1].isdecimal():
+        levels.pop()
+    return f"#/{levels[-1]}"

@@ -1,0 +1,52 @@
+"""A broker that hangs up on what is said around the data: the readings of all devices come, and it is named once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from agent.testing.mqtt_broker import FakeBroker, Publish, Script
+from tests.field.north.plant import Plant, lines, topics, values
+
+
+@pytest.mark.parametrize("suffix", ["/tags", "/status", "agents/gw/status", "d1/tags"])
+@pytest.mark.parametrize("how", ["close", "0x87"])
+async def test_what_a_broker_hangs_up_on_is_left_out(tmp_path: Path, suffix: str, how: str) -> None:
+    """Three hang-ups, one alone, and never again; readings flow from the fourth session on."""
+
+    def judge(one: Publish) -> int | None:
+        if one.topic.endswith(suffix):
+            if how == "close":
+                broker.drop()
+            else:
+                broker.disconnect(0x87)
+                broker.drop_soon()
+            return None
+        return 0
+
+    version = "3.1.1" if how == "close" else "5"
+    async with FakeBroker(Script(puback=judge)).serve() as broker:
+        plant = Plant(tmp_path, broker.url, 3, version=version)
+        with capture_logs() as logs:
+            async with plant.running():
+                plant.read(1)
+                await plant.until(lambda: all(1 in values(broker, device) for device in plant.devices))
+                assert len(broker.connects) == 4
+                await plant.until(lambda: lines(logs, "publisher.left_out"))
+                want = 2 if suffix in ("/tags", "/status") else 1
+                await plant.until(lambda: len(lines(logs, "publisher.left_out")) == want)
+                sessions = len(broker.connects)
+                plant.read(2)
+                await plant.until(lambda: all(2 in values(broker, device) for device in plant.devices))
+                for _ in range(120):
+                    await plant.clock.advance(1.0)
+                assert len(broker.connects) <= sessions + 1  # the one after the last hang-up
+                last = [one for one in broker.published if one.link == len(broker.connects) - 1]
+                assert not [topic for topic in topics(last) if topic.endswith(suffix)]
+        assert plant.outbox.stats.quarantined == 0
+        assert not lines(logs, "mqtt.taken_over")
+        assert not lines(logs, "publisher.quarantined")
+        told = [line["topic"] for line in lines(logs, "publisher.left_out")]
+        assert told[-1] == (f"#{suffix}" if want == 2 else told[0])
