@@ -95,7 +95,14 @@ class _App:
         catalogues = Catalogues(self.data_dir / "catalogues.json")
         configured = {name: device.catalogue() for name, device in self._config.devices.items()}
         for name, (cat, tags) in catalogues.versions(configured, self._started).items():
-            self._image.add(name, location=self._config.location_of(name), tags=tags, cat=cat, now=self._started)
+            self._image.add(
+                name,
+                location=self._config.location_of(name),
+                tags=tags,
+                cat=cat,
+                now=self._started,
+                description=self._config.devices[name].description,
+            )
         self._image.listen(partial(_keep, catalogues, self._image, self._clock))
         async with AsyncExitStack() as stores:
             routes = [

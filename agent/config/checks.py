@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.config.buses import FULL, buses
+from agent.config.grid import file_of
 from agent.config.located import Broken, List, Map, Place, find, named
 from agent.config.model import check_segment
 from agent.config.secret_files import is_secret_file, unusable
@@ -35,13 +36,27 @@ def missing_files(
             if issubclass(kind, Path) and isinstance(value, str) and not isinstance(value, Broken):
                 if is_secret_file(key) and not secrets:
                     continue
-                if (found := unusable(key, base / value)) is not None:
+                if (found := unusable(key, base / file_of(value))) is not None:
                     reason, hint = found
                     if reason.startswith("there is no") and not Path(value).is_absolute():
                         hint = "relative paths start at the folder of the file they are written in"
                     yield Mistake(*data.place(key), f"`{'.'.join((*section, key))}`: {reason}", hint)
             elif issubclass(kind, BaseModel) and isinstance(value, Map):
                 yield from missing_files(kind, value, base, (*section, key), secrets=secrets)
+
+
+def anchor_files(model: type[BaseModel], data: Map, base: Path, places: Collection[tuple[str, int]]) -> None:
+    """Relative names of files that stand at `places` start at `base`, whatever those around them start at."""
+    for key, field in _may_name_files(model).items():
+        value, at = data.get(key), data.place(key)
+        for kind in alternatives(field.annotation):
+            if not isinstance(kind, type):
+                continue
+            if issubclass(kind, Path) and isinstance(value, str) and not isinstance(value, Broken):
+                if (at.file, at.line) in places:
+                    data.put(key, str(base / value), at, data.raw.get(key))
+            elif issubclass(kind, BaseModel) and isinstance(value, Map):
+                anchor_files(kind, value, base, places)
 
 
 @cache

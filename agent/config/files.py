@@ -6,11 +6,12 @@ import codecs
 import glob
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.config.grid import Row, csv_rows, file_of, is_workbook, sheet_rows
 from agent.config.located import List, Map, Place, named
 from agent.config.yaml import parse
 from agent.core.errors import Mistake
@@ -51,7 +52,7 @@ def digest_of(file: Path) -> str:
         return ""
 
 
-INCLUDABLE = ("devices", "publishers", "include")
+INCLUDABLE = ("devices", "devices_file", "templates", "publishers", "include")
 
 
 class Source(NamedTuple):
@@ -69,6 +70,34 @@ def read_text(
 
     What was read is entered in `seen`, as in :class:`Reads`.
     """
+    data = _read_bytes(path, shown, place, mistakes, seen)
+    if data is None:
+        return None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        mistakes.append(Mistake(shown, 1, "the file is UTF-16", "save it as UTF-8"))
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        mistakes.append(Mistake(shown, line, f"byte 0x{data[error.start]:02X} is not UTF-8", "save the file as UTF-8"))
+        return None
+
+
+def rows_of(
+    path: Path, shown: str, place: Place, mistakes: list[Mistake], seen: dict[Path, str]
+) -> Iterator[Row] | None:
+    """The rows of a table: CSV, or a sheet of a workbook (`x.xlsx`, `x.xlsx#Sheet`). None as :func:`read_text`."""
+    if not is_workbook(str(path)):
+        text = read_text(path, shown, place, mistakes, seen)
+        return None if text is None else csv_rows(text, shown, mistakes)
+    data = _read_bytes(Path(file_of(str(path))), file_of(shown), place, mistakes, seen)
+    return None if data is None else sheet_rows(data, shown, mistakes)
+
+
+def _read_bytes(
+    path: Path, shown: str, place: Place | None, mistakes: list[Mistake], seen: dict[Path, str]
+) -> bytes | None:
     seen[path.absolute()] = ""
     file, line = place if place is not None else (shown, None)
     try:
@@ -82,15 +111,7 @@ def read_text(
         mistakes.append(Mistake(file, line, f"{shown!r} cannot be read: {why}", "name a file that may be read"))
         return None
     seen[path.absolute()] = digest(data)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        mistakes.append(Mistake(shown, 1, "the file is UTF-16", "save it as UTF-8"))
-        return None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        mistakes.append(Mistake(shown, line, f"byte 0x{data[error.start]:02X} is not UTF-8", "save the file as UTF-8"))
-        return None
+    return data
 
 
 def read_sources(

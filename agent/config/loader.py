@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.config import checks, located, routed
+from agent.config.device_tables import DeviceTables
 from agent.config.files import Reads, Source, digest_of, read_sources
 from agent.config.fingerprint import fingerprint
+from agent.config.grid import file_of, place_key
 from agent.config.located import Map
 from agent.config.model import Config
 from agent.config.parts import Parts
 from agent.config.secret_files import all_secret_files
 from agent.config.sections import collect
+from agent.config.templates import templates_of
 from agent.config.validate import validate
 from agent.core.errors import ConfigError, Mistake
 from agent.settings.outbox import OutboxSettings
 
+_PARTS = ("devices", "devices_file", "templates", "publishers")  #: top-level keys that are read one by one
 _EXTENSION = "x-"  #: top-level keys that begin with it are the user's own (a place for anchors)
 
 
@@ -51,8 +55,15 @@ def load(
     if not sources or sources[0].shown != str(path):
         raise ConfigError.of(_in_order(mistakes, shown))
     head = _head(sources[0], mistakes, secrets=secrets)
-    parts = Parts(environ, _good_outbox(sources[0]), mistakes, secrets=secrets, seen=reads.tables)
+    templates = templates_of(sources, environ, mistakes)
+    broken = {str(name) for one in sources for name in one.data.get("templates") or ()} - templates.keys()
+    parts = Parts(
+        environ, _good_outbox(sources[0]), mistakes,
+        templates=templates, broken_templates=broken, secrets=secrets, seen=reads.tables,
+    )  # fmt: skip
     devices = collect(sources, "devices", mistakes)
+    tables = DeviceTables(templates, environ, mistakes, seen=reads.tables)
+    tables.add_to(devices, sources)
     publishers = collect(sources, "publishers", mistakes)
     built_devices = {name: parts.device(name, entry) for name, entry in devices.items()}
     built_publishers = {name: parts.publisher(name, entry) for name, entry in publishers.items()}
@@ -69,9 +80,9 @@ def load(
         mistakes.extend(checks.former_names(head.agent.data_dir, routes, raw))
         mistakes.extend(routed.mistakes(head.model_copy(update={"devices": built_devices, "publishers": routes}), raw))
     if mistakes or head is None:
-        raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in parts.tables]))
+        raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in (*tables.tables, *parts.tables)]))
     config = head.model_copy(update={"devices": built_devices, "publishers": routes})
-    files += [file for file, _ in parts.tables]
+    files += [file for file, _ in (*tables.tables, *parts.tables)]
     reads.secrets.update({file: digest_of(file) for _, file in all_secret_files(config)})
     values = {**dict(located.written(sources[0].data)), **parts.written}
     return Loaded(config, fingerprint(config), tuple(files), values, reads)
@@ -83,7 +94,7 @@ def _head(main: Source, mistakes: list[Mistake], *, secrets: bool) -> Config | N
     for key in list(data):
         if not isinstance(key, str):
             mistakes.append(checks.misplaced(key, data.place(key), list(Config.model_fields)))
-        if not isinstance(key, str) or key in ("devices", "publishers") or key.startswith(_EXTENSION):
+        if not isinstance(key, str) or key in _PARTS or key.startswith(_EXTENSION):
             del data[key]
     include = data.get("include", [])
     if not isinstance(include, list) or not all(isinstance(pattern, str) for pattern in include):
@@ -102,4 +113,11 @@ def _good_outbox(main: Source) -> Map | None:
 
 def _in_order(mistakes: Sequence[Mistake], shown: Sequence[str]) -> list[Mistake]:
     rank = {name: index for index, name in reversed(list(enumerate(shown)))}
-    return sorted(dict.fromkeys(mistakes), key=lambda m: (rank.get(m.path, len(rank)), m.path, m.line or 0))
+    found = (mistake if mistake.line else replace(mistake, line=None) for mistake in dict.fromkeys(mistakes))
+    return sorted(dict.fromkeys(found), key=lambda one: (_rank(one, rank), *place_key(one)))
+
+
+def _rank(mistake: Mistake, rank: Mapping[str, int]) -> tuple[int, str]:
+    """By files in the order they are read; cells of a sheet where its workbook stands."""
+    file = mistake.path.rpartition("!")[0] or mistake.path
+    return next((rank[name] for name in (file, file_of(file)) if name in rank), len(rank)), file

@@ -18,11 +18,24 @@ class Place(NamedTuple):
     """Where something stands."""
 
     file: str  #: as the user named it
-    line: int  #: 1-based
+    line: int  #: 1-based; 0 where the name says it all (a cell of a sheet)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def in_file(self) -> str:
+        """For somebody who looks at that file already."""
+        return f"line {self.line}" if self.line else self.file.rpartition("!")[2]
 
 
 class Text(str):
     """Text whose type the field decides (a CSV cell): where a number is wanted it is read as one."""
+
+    __slots__ = ()
+
+
+class Reference(str):
+    """Text of a template with `${…}` in it: put in where a device uses the template."""
 
     __slots__ = ()
 

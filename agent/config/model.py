@@ -75,6 +75,15 @@ class HttpSettings(Model):
     """Opens `/metrics` and `/api/v1/status` to those who have the token, also from beyond loopback."""
 
 
+class TemplateConfig(Model):
+    """A device described once, for many: `${name}` in it is a parameter where one is declared."""
+
+    parameters: dict[str, Any] = Field(default={})
+    """Default of each parameter by its name; null: it must be given."""
+    device: dict[str, Any]
+    """The keys of a device, `type` among them."""
+
+
 class Config(Model):
     """The whole configuration."""
 
@@ -89,7 +98,11 @@ class Config(Model):
     publishers: dict[Name, SerializeAsAny[PublisherConfig]] = Field(default={})
     """Where readings go, by name."""
     include: list[str] = Field(default=[])
-    """Globs of files with more `devices:` and `publishers:`, relative to this file."""
+    """Globs of files with more `devices:`, `devices_file:`, `templates:` and `publishers:`, relative to this file."""
+    templates: dict[Name, TemplateConfig] = Field(default={})
+    """Devices described once, for many: `template:` of a device names one, `with:` gives its parameters."""
+    devices_file: FilePath | list[FilePath] | None = None
+    """Tables with a device a row, CSV or XLSX (`x.xlsx#Sheet`): columns name, template, its parameters, any key."""
     devices: dict[Name, SerializeAsAny[DeviceConfig]] = Field(default={})
     """What is read, by name."""
 

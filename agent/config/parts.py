@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from agent.config import checks, registry
-from agent.config.files import read_text
+from agent.config.files import rows_of
 from agent.config.located import Broken, Map, Place, written
 from agent.config.sections import Entry
 from agent.config.shape import close, keys_at
-from agent.config.tables import Column, read_table
+from agent.config.tables import Column, Kind, read_table
+from agent.config.templates import Template, Used, told_once, use
 from agent.config.validate import validate
 from agent.config.words import show, unknown_key
 from agent.core.errors import Mistake
@@ -30,10 +31,17 @@ class Parts:
         outbox: Map | None,
         mistakes: list[Mistake],
         *,
+        templates: Mapping[str, Template],
+        broken_templates: Collection[str],
         secrets: bool,
         seen: dict[Path, str],
     ) -> None:
-        """Without `secrets`, secret and certificate files may be missing. Tables are entered in `seen`, as in Reads."""
+        """Without `secrets`, secret and certificate files may be missing. Tables are entered in `seen`, as in Reads.
+
+        What is wrong with `broken_templates` is noted already.
+        """
+        self._templates = templates
+        self._broken_templates = broken_templates
         self.tables: list[tuple[Path, str]] = []  #: tag tables: file, name for people
         self.written: dict[tuple[Hashable, ...], str] = {}  #: what came out of the environment, as written
         self._secrets = secrets
@@ -44,11 +52,33 @@ class Parts:
 
     def device(self, name: str, entry: Entry) -> DeviceConfig | None:
         """The device's model, None after noting why not."""
+        given = entry.data.get("template")
+        if given is None or isinstance(given, Broken):
+            return self._device(name, entry, None)
+        template = self._templates.get(str(given))
+        if template is None:
+            if str(given) not in self._broken_templates:
+                guess = close(given, list(self._templates))
+                hint = f"did you mean `{guess}`?" if guess else "describe it under `templates:`"
+                reason = f"`devices.{name}.template`: there is no template {show(given)}"
+                self._mistakes.append(Mistake(*entry.data.place("template"), reason, hint))
+            return None
+        used = use(template, name, entry, self._environ, self._mistakes)
+        if used is None:
+            return None
+        before = len(self._mistakes)
+        device = self._device(name, entry._replace(data=used.data), used)
+        self._mistakes[before:] = [told_once(mistake, used, name) for mistake in self._mistakes[before:]]
+        return device
+
+    def _device(self, name: str, entry: Entry, used: Used | None) -> DeviceConfig | None:
         section = ("devices", name)
         model = self._model(registry.COLLECTORS, section, entry.data, entry.place)
         if model is None:
             return None
-        data = self._with_table(name, entry, model)
+        if used is not None and used.template.base != entry.source.base:
+            checks.anchor_files(model, entry.data, used.template.base, used.places)
+        data = self._spread(name, self._with_table(name, entry, model), model)
         self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section, secrets=self._secrets))
         self.written.update(written(data, section))
         device = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
@@ -133,28 +163,61 @@ class Parts:
             return data
         shown = str(Path(entry.source.shown).parent / file)
         self.tables.append((entry.source.base / file, shown))
-        text = read_text(entry.source.base / file, shown, data.place("tags_file"), self._mistakes, self._seen)
+        rows = rows_of(entry.source.base / file, shown, data.place("tags_file"), self._mistakes, self._seen)
         data = data.copy_as()
-        if text is None:
+        if rows is None:
             del data["tags_file"]  # said already
             return data
-        table = read_table(text, shown, self._environ, lambda path: _column(model, path), self._mistakes)
+        kind = Kind("tag", "tag", "address", lambda path: _column(model, path))
+        table = read_table(rows, shown, self._environ, kind, self._mistakes)
         own = data.get("tags")
         if own is None or isinstance(own, Map):
             data["tags"] = self._joined(name, own if own is not None else Map(*data.place("tags_file")), table)
+        return data
+
+    def _spread(self, device: str, data: Map, model: type[BaseModel]) -> Map:
+        """The device's data with every range of tags written out."""
+        tags = data.get("tags")
+        if not isinstance(tags, Map) or not issubclass(model, DeviceConfig):
+            return data
+        spread = Map(tags.file, tags.line)
+        for tag, keys in tags.items():
+            place = tags.place(tag)
+            try:
+                many = model.spread(str(tag), keys)
+            except ValueError as error:
+                reason, _, hint = str(error).partition("; ")
+                self._mistakes.append(Mistake(*place, f"`devices.{device}.tags.{tag}`: {reason}", hint))
+                continue
+            for name, one in ({tag: keys} if many is None else many).items():
+                if name in spread:
+                    first = spread.place(name)
+                    reason = f"`devices.{device}.tags.{name}` stands here a second time; the first is in {first}"
+                    self._mistakes.append(Mistake(*place, reason, "keep one of them"))
+                    continue
+                spread.put(name, keys if many is None else _like(keys, one), place, tags.raw.get(tag))
+        data = data.copy_as()
+        data["tags"] = spread
         return data
 
     def _joined(self, device: str, own: Map, table: Map) -> Map:
         tags = own.copy_as()
         for tag in table:
             if tag in tags:
-                first = tags.place(tag)
-                where = f"{first.file}:{first.line}"
-                reason = f"`devices.{device}.tags.{tag}` stands here a second time; the first is in {where}"
+                reason = f"`devices.{device}.tags.{tag}` stands here a second time; the first is in {tags.place(tag)}"
                 self._mistakes.append(Mistake(*table.place(tag), reason, "keep one of them"))
             else:
                 tags.put(tag, table[tag], table.place(tag))
         return tags
+
+
+def _like(keys: object, given: object) -> object:
+    """`given` with the places of the keys it was made of."""
+    if not isinstance(keys, Map) or not isinstance(given, Mapping):
+        return given
+    copy = keys.copy_as()
+    copy.update(given)
+    return copy
 
 
 def _column(model: type[BaseModel], path: Sequence[str]) -> Column:

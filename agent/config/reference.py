@@ -48,7 +48,7 @@ class _Reference:
         yield from self._family("devices", "device", DeviceConfig.model_fields)
 
     def _family(self, section: str, word: str, common: Mapping[str, Any]) -> Iterator[str]:
-        choices = self._choices(self._root["properties"][section]["additionalProperties"])
+        choices = self._choices(_else(self._root["properties"][section]["additionalProperties"]))
         first = next(iter(choices.values()))
         shared = first["properties"]
         about = f"Under `{section}:`, by name. `type` picks the kind: {', '.join(f'`{name}`' for name in choices)}."
@@ -125,6 +125,11 @@ class _Reference:
 def _only(model: _Schema, keys: Iterable[str]) -> _Schema:
     wanted = set(keys)
     return {**model, "properties": {key: one for key, one in model["properties"].items() if key in wanted}}
+
+
+def _else(schema: _Schema) -> _Schema:
+    """A device that uses no template; a publisher as it is."""
+    return schema.get("else", schema)  # type: ignore[no-any-return]
 
 
 def _without(model: _Schema, keys: Iterable[str]) -> _Schema:

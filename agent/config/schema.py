@@ -40,6 +40,7 @@ def config_schema() -> dict[str, Any]:
             "propertyNames": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
             "additionalProperties": _choice(models[kind], names, definitions),
         }
+    properties["devices"]["additionalProperties"] = _templated(properties["devices"]["additionalProperties"])
     definitions = _reachable(root, definitions)
     for definition in (root, *definitions.values()):
         _tidy(definition.get("properties", {}))
@@ -72,6 +73,20 @@ def _choice(models: dict[str, Any], names: dict[Any, str], definitions: dict[str
         "oneOf": options,
         "discriminator": {"propertyName": "type"},
     }
+
+
+def _templated(device: dict[str, Any]) -> dict[str, Any]:
+    """A device as it is, or one that uses a template: what it may then leave out, the template decides."""
+    about = "Name of a template; the keys beside it override the template's."
+    uses = {
+        "type": "object",
+        "required": ["template"],
+        "properties": {
+            "template": {"type": "string", "description": about},
+            "with": {"type": "object", "description": "Its parameters by name."},
+        },
+    }
+    return {"if": {"required": ["template"]}, "then": uses, "else": device}
 
 
 def _tidy(properties: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ def collect(sources: Sequence[Source], section: str, mistakes: list[Mistake]) ->
             continue
         for name, data in found.items():
             place = found.place(name)
-            wrong = _wrong(section, name, data, entries.get(name))
+            wrong = wrong_entry(section, name, data, entries.get(name))
             if wrong is None:
                 entries[name] = Entry(data, source, place)
             elif not isinstance(data, Broken):
@@ -46,7 +46,8 @@ def collect(sources: Sequence[Source], section: str, mistakes: list[Mistake]) ->
     return entries
 
 
-def _wrong(section: str, name: object, data: object, first: Entry | None) -> tuple[str, str] | None:
+def wrong_entry(section: str, name: object, data: object, first: Entry | None) -> tuple[str, str] | None:
+    """Reason and hint where a name or its data cannot be; `first` is the entry that has the name already."""
     try:
         _NAME.validate_python(name, strict=True)
     except ValidationError as error:
@@ -55,7 +56,7 @@ def _wrong(section: str, name: object, data: object, first: Entry | None) -> tup
         reason, _, hint = text.partition("; ")
         return f"`{section}`: {reason}", hint
     if first is not None:
-        reason = f"`{section}.{name}` stands here a second time; the first is in {first.place.file}:{first.place.line}"
+        reason = f"`{section}.{name}` stands here a second time; the first is in {first.place}"
         return reason, "give one of them another name"
     if not isinstance(data, Map):
         return f"`{section}.{name}`: {show(data)} is not a mapping", "write its keys below it, `type:` first"

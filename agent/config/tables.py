@@ -1,19 +1,17 @@
-"""`tags_file`: a CSV with the keys of a tag as columns. Pure; the text comes from files.py."""
+"""`tags_file`, `devices_file`: a table with keys as columns. Pure; its rows come from grid.py."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.config.environment import EnvironmentMistake, expand
+from agent.config.grid import Row
 from agent.config.located import Broken, Map, Place, Text
 from agent.config.words import Words
 from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
-NAME_COLUMN = "tag"
 _MAX_COLUMNS = 100
 _IGNORED = [""]  #: the path of a column whose cells are passed over, its mistake being noted
 
@@ -25,72 +23,49 @@ class Column(NamedTuple):
     wrong: Words | None = None
 
 
-def read_table(
-    text: str,
-    file: str,
-    environ: Mapping[str, str],
-    known: Callable[[Sequence[str]], Column],
-    mistakes: list[Mistake],
-) -> Map:
-    """The tags of a table by name. An empty cell is an absent key; `a.b` is key b of mapping a.
+class Kind(NamedTuple):
+    """What a table lists."""
 
-    `known` looks a column up, split at its dots.
-    """
+    name_column: str  #: holds the name of what a row describes
+    word: str  #: for people
+    more: str  #: another column, as an example
+    known: Callable[[Sequence[str]], Column]  #: looks a column up, split at its dots
+
+
+def read_table(rows: Iterable[Row], file: str, environ: Mapping[str, str], kind: Kind, mistakes: list[Mistake]) -> Map:
+    """What the rows describe, by name. An empty cell is an absent key; `a.b` is key b of mapping a."""
     table = Map(file, 1)
-    separator = _separator(text)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    before = len(mistakes)
     columns: list[list[str] | None] = []
-    while True:
-        line = rows.line_num + 1
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            mistakes.append(
-                Mistake(
-                    file, line, f"not CSV: {error}", 'put cells with separators into "quotes", write " inside as ""'
-                )
-            )
+    for row in rows:
+        if columns:
+            _row(row, columns, table, environ, kind, mistakes)
+            continue
+        columns = _columns(row, kind, mistakes)
+        if [kind.name_column] not in columns:
             return table
-        if row is None:
-            break
-        if not any(cell.strip() for cell in row):
-            continue
-        if not columns:
-            columns = _columns(row, file, line, known, mistakes)
-            if [NAME_COLUMN] not in columns:
-                return table
-            continue
-        _row(row, columns, table, Place(file, line), environ, mistakes)
-    if not columns:
-        mistakes.append(
-            Mistake(file, 1, "the table is empty", f"its first line names the columns: {NAME_COLUMN}, address, …")
-        )
+    if not columns and len(mistakes) == before:
+        hint = f"its first line names the columns: {kind.name_column}, {kind.more}, …"
+        mistakes.append(Mistake(file, 1, "the table is empty", hint))
     return table
 
 
-def _separator(text: str) -> str:
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return max(",;\t", key=header.count)
-
-
-def _columns(
-    header: Sequence[str], file: str, line: int, known: Callable[[Sequence[str]], Column], mistakes: list[Mistake]
-) -> list[list[str] | None]:
+def _columns(header: Row, kind: Kind, mistakes: list[Mistake]) -> list[list[str] | None]:
     """The key of each column; None for one without a name."""
-    names = [cell.strip() for cell in header[:_MAX_COLUMNS]]
+    names = header.cells[:_MAX_COLUMNS]
     columns: list[list[str] | None] = []
-    if NAME_COLUMN not in names:
-        hint = f"the first line names the columns: {NAME_COLUMN}, address, …"
-        mistakes.append(Mistake(file, line, f"no column `{NAME_COLUMN}`", hint))
+    if kind.name_column not in names:
+        hint = f"the first line names the columns: {kind.name_column}, {kind.more}, …"
+        mistakes.append(Mistake(*header.place, f"no column `{kind.name_column}`", hint))
         return columns
-    for name in names:
+    for index, name in enumerate(names):
         path = name.split(".")
-        column = Column(path) if name in ("", NAME_COLUMN) else known(path)
+        column = Column(path) if name in ("", kind.name_column) else kind.known(path)
         if column.wrong is not None:
             reason = column.wrong.reason.replace("is not a key", "is not a column")
-            mistakes.append(Mistake(file, line, reason, column.wrong.hint))
+            mistakes.append(Mistake(*header.at(index), reason, column.wrong.hint))
         if name and column.path in columns:
-            mistakes.append(Mistake(file, line, f"the column `{name}` stands here twice", "keep one of them"))
+            mistakes.append(Mistake(*header.at(index), f"the column `{name}` stands here twice", "keep one of them"))
             columns.append(_IGNORED)
         else:
             columns.append(column.path or _IGNORED if name else None)
@@ -98,48 +73,39 @@ def _columns(
 
 
 def _row(
-    row: Sequence[str],
+    row: Row,
     columns: Sequence[list[str] | None],
     table: Map,
-    place: Place,
     environ: Mapping[str, str],
+    kind: Kind,
     mistakes: list[Mistake],
 ) -> None:
-    tag = Map(*place)
-    name = ""
-    for index, cell in enumerate(row):
-        text = cell.strip()
+    entry = Map(*row.place)
+    name, at = "", row.place
+    for index, text in enumerate(row.cells):
         path = columns[index] if index < len(columns) else None
         if not text or path is _IGNORED:
             continue
+        place = row.at(index)
         if path is None:
-            mistakes.append(
-                Mistake(
-                    *place, f"{text!r} stands in a column without a name", "check the number of separators in this line"
-                )
-            )
-        elif path == [NAME_COLUMN]:
-            name = text
+            reason = f"{text!r} stands in a column without a name"
+            mistakes.append(Mistake(*place, reason, "check the number of separators in this line"))
+        elif path == [kind.name_column]:
+            name, at = text, place
         else:
-            _put(tag, path, _cell(text, place, environ, mistakes), place, text)
+            _put(entry, path, _cell(text, place, environ, mistakes), place, text)
     if not name:
-        mistakes.append(
-            Mistake(*place, f"a line without a name in column `{NAME_COLUMN}`", "name the tag, or remove the line")
-        )
+        reason = f"a line without a name in column `{kind.name_column}`"
+        mistakes.append(Mistake(*row.place, reason, f"name the {kind.word}, or remove the line"))
     elif name in table:
-        mistakes.append(
-            Mistake(
-                *place,
-                f"the tag `{name}` stands here a second time; the first is in line {table.place(name).line}",
-                "keep one of them",
-            )
-        )
+        reason = f"the {kind.word} `{name}` stands here a second time; the first is in {table.place(name).in_file()}"
+        mistakes.append(Mistake(*at, reason, "keep one of them"))
     else:
-        table.put(name, tag, place)
+        table.put(name, entry, at)
 
 
-def _put(tag: Map, path: Sequence[str], value: object, place: Place, text: str) -> None:
-    into = tag
+def _put(entry: Map, path: Sequence[str], value: object, place: Place, text: str) -> None:
+    into = entry
     for step in path[:-1]:
         if not isinstance(into.get(step), Map):
             into.put(step, Map(*place), place)

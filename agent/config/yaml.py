@@ -13,7 +13,7 @@ from yaml import events
 
 from agent.config import scalars
 from agent.config.environment import EnvironmentMistake, expand
-from agent.config.located import Broken, List, Map
+from agent.config.located import Broken, List, Map, Reference
 from agent.config.syntax import syntax_mistake
 from agent.core.errors import Mistake
 
@@ -26,6 +26,7 @@ _MAX_DEPTH = 50
 _MAX_VALUES = 1_000_000  #: that aliases may unfold to
 _KEY_HINT = "a key is a plain word, then a colon; text that begins with { or [ needs quotes"
 _STANDARD = "tag:yaml.org,2002:"
+TEMPLATES = "templates"  #: the section whose references are left for whoever uses it
 
 
 def parse(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mistake], *, line: int = 0) -> object:
@@ -190,6 +191,8 @@ class _Builder:
         text: str = event.value
         try:
             if "${" in text:
+                if self._in_templates():
+                    return Reference(text)
                 self._raw = text
                 return expand(text, self._environ)
             if event.implicit[0]:
@@ -202,6 +205,10 @@ class _Builder:
         except ValueError as error:
             self._note(line, str(error), "put text into quotes")
         return Broken()
+
+    def _in_templates(self) -> bool:
+        """Below the top-level `templates:`, where `${…}` may be a parameter: whose value only a device has."""
+        return len(self._stack) > 1 and self._stack[0].key == TEMPLATES
 
     def _note(self, line: int, reason: str, hint: str) -> None:
         self._mistakes.append(Mistake(self._file, line, reason, hint))

@@ -24,7 +24,7 @@ class Mistake:
     hint: str = ""  #: what to write instead; may be empty
 
     def __str__(self) -> str:
-        where = self.path if self.line is None else f"{self.path}:{self.line}"
+        where = f"{self.path}:{self.line}" if self.line else self.path
         return f"{where}: {self.reason}" + (f" -> {self.hint}" if self.hint else "")
 
 

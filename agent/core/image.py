@@ -50,6 +50,7 @@ class DeviceImage(Struct):
     location: tuple[str, ...]
     tags: tuple[TagInfo, ...]
     cat: int
+    description: str | None = None
     state: DeviceState = "offline"
     reason: str | None = "not connected yet"
     causes: tuple[Cause, ...] = ()  #: of `reason`, for programs
@@ -113,9 +114,20 @@ class Image:
             except Exception as error:  # noqa: BLE001 - costs the listener, not whoever made the change
                 self._bug(error)
 
-    def add(self, name: str, *, location: Sequence[str], tags: Iterable[TagInfo], cat: int, now: int) -> DeviceImage:
+    def add(
+        self,
+        name: str,
+        *,
+        location: Sequence[str],
+        tags: Iterable[TagInfo],
+        cat: int,
+        now: int,
+        description: str | None = None,
+    ) -> DeviceImage:
         """A device exists from now on (again, with another catalogue, after a reload)."""
-        device = DeviceImage(name=name, location=tuple(location), tags=tuple(tags), cat=cat, since=now)
+        device = DeviceImage(
+            name=name, location=tuple(location), tags=tuple(tags), cat=cat, description=description, since=now
+        )
         self.devices[name] = device
         self._changed(name)
         return device

@@ -200,6 +200,8 @@ class Catalogue(_Model):
     """[i, n] on `{topic}/tags/i`."""
     parts: int = 0
     """On `{topic}/tags`, instead of `tags`: how many parts there are."""
+    description: str | None = None
+    """What the configuration says of the device, for people; on `{topic}/tags`."""
     tags: list[CatalogueTag] = []
     """In the order of the configuration."""
 

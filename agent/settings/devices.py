@@ -56,6 +56,8 @@ class DeviceConfig(Model, ABC):
     """Protocol of the device."""
     location: list[str] | None = None
     """ISA-95 path; overrides the agent's."""
+    description: str | None = None
+    """Free text in any language, in the catalogue."""
     enabled: bool = True
     """false: not read; its tags are said once as bad, BadOutOfService."""
     interval: Interval = 1.0
@@ -74,6 +76,15 @@ class DeviceConfig(Model, ABC):
     def tag_table(self) -> dict[str, TagBase]:
         """The tags by name, in order: positions in samples count in this order."""
         return dict(self.tags)
+
+    @classmethod
+    def spread(cls, name: str, keys: object) -> Mapping[str, object] | None:
+        """The tags that one entry of `tags` stands for, by name; None where it stands for itself.
+
+        Raises ValueError, `reason; hint`.
+        """
+        del name, keys
+        return None
 
     @property
     def finds_tags(self) -> bool:

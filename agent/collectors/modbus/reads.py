@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
 from agent.collectors.modbus.blocks.plan import BlockLimits
 from agent.collectors.modbus.tags.points import ByteOrder, ModbusPoint, canonical_order
+from agent.collectors.modbus.tags.ranges import spread_tag
 from agent.collectors.modbus.tags.sentinels import Preset
 from agent.collectors.modbus.tags.tag import ModbusTag, Shared
 from agent.settings.devices import DeviceConfig
@@ -55,6 +57,10 @@ class Reads(DeviceConfig, ABC):
     """Requests of coils begin at coil 0, for devices that answer others wrongly."""
     tags: dict[TagName, ModbusTag] = Field(default={})
     """The values to read."""
+
+    @classmethod
+    def spread(cls, name: str, keys: object) -> Mapping[str, object] | None:
+        return spread_tag(name, keys)
 
     @property
     def tag_table(self) -> dict[str, TagBase]:

@@ -187,7 +187,7 @@ class StatusDialogue:
         self._renderer.moved(name)
         messages = self._clear_orphans(ts)
         messages.append(retained.status(prefix, device, self.session))
-        catalogue = (prefix, device.cat, device.tags)
+        catalogue = (prefix, device.cat, device.tags, device.description)
         if self._catalogues.get(name) != catalogue:
             self._catalogues[name] = catalogue
             kept = self._topics.kept[prefix]

@@ -106,4 +106,5 @@ class Catalogue(Struct, omit_defaults=True):
     version: int
     part: tuple[int, int] | None = None
     parts: int | None = None
+    description: str | None = None
     tags: list[TagInfo] | None = None

@@ -48,7 +48,7 @@ def catalogue(prefix: str, device: DeviceImage, limit: int) -> list[Message]:
     """`{topic}/tags`, and `/tags/1` … behind it where one message would be too large."""
     topic = f"{prefix}/tags"
     tags = list(device.tags)
-    whole = encode(Catalogue(version=device.cat, tags=tags))
+    whole = encode(Catalogue(version=device.cat, description=device.description, tags=tags))
     room = limit - overhead(topic + "/999", ())
     if len(whole) <= room or len(tags) < 2:
         return [message(topic, whole)]
@@ -59,5 +59,5 @@ def catalogue(prefix: str, device: DeviceImage, limit: int) -> list[Message]:
         if n == len(tags) or all(len(payload) <= room for payload in payloads):
             break
         n = min(len(tags), n + max(1, n // 4))
-    head = message(topic, encode(Catalogue(version=device.cat, parts=n)))
+    head = message(topic, encode(Catalogue(version=device.cat, parts=n, description=device.description)))
     return [head, *(message(f"{topic}/{i + 1}", payload) for i, payload in enumerate(payloads))]

@@ -95,9 +95,13 @@ def test_every_example_loads(tmp_path):
     """Every YAML example of the documentation is right, those that belong together as files of one configuration."""
     examples = blocks(DOC, "yaml")
     assert len(examples) >= 5
-    (table,) = blocks(DOC, "csv")
+    table, meters = blocks(DOC, "csv")
     for number, (name, text) in enumerate(examples):
         folder = tmp_path / str(number)
+        if name == "meters.yaml":
+            (tmp_path / meters[0]).write_text(meters[1], encoding="utf-8")
+            (tmp_path / name).write_text(text, encoding="utf-8")
+            assert len(load(tmp_path / name, ENVIRON).config.devices) == 4
         if name and name != "agent.yaml":
             continue
         (folder / "devices").mkdir(parents=True)
