@@ -53,6 +53,8 @@ def _heading(document: _Part, zone: tzinfo | None) -> Iterator[str]:
     agent, now = document["agent"], document["ts"]
     number = sum(one["counts"] for one in document["wrong"])
     verdict = f"{number} {'thing is' if number == 1 else 'things are'} wrong" if number else "all well"
+    if not number and document["wrong"]:
+        verdict += f", but {counted(len(document['wrong']), 'thing')} to look at"
     yield from _wrapped(f"{agent['id']}: {verdict} at {instant(now, 0, zone)}", "  ")
 
 
