@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, TypeVar
 
 from asyncua import ua
@@ -10,13 +11,21 @@ from asyncua.client.ua_session import UaSession
 
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.translate import AnswerUndecodable, TooLarge, translated
-from agent.core.errors import ConnectionLost
+from agent.core.clock import Clock
+from agent.core.errors import AgentError, ConnectionLost
 from agent.core.quality import number_of
 from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+
+log = get_logger("opcua")
 
 HAS_ENCODING, HAS_DESCRIPTION, HAS_SUBTYPE, HAS_PROPERTY, HAS_COMPONENT, HIERARCHICAL = 38, 39, 45, 46, 47, 33
 DATA_TYPE, DATA_TYPE_DEFINITION = 14, 23  #: attributes
 
+_FEW = 10  #: nodes of the first Browse; more at once as long as it answers …
+_SHORT, _LONG = 0.2, 0.8  #: … within so many seconds, and fewer beyond
+_PAGE = 1000  #: references of one node in one answer
+_MOST_REFERENCES = 10_000  #: for one question about a few nodes: types and dictionaries have dozens
 _MOST_PAGES = 10_000  #: BrowseNext calls for one request: a server must not keep us for ever
 
 BAD_NO_MATCH = number_of("BadNoMatch")
@@ -37,10 +46,13 @@ class Look(NamedTuple):
 class Explorer:
     """One per connection; every error is ours (see `translate`)."""
 
-    def __init__(self, session: UaSession, reads: ChunkLimit, browses: ChunkLimit, device: str) -> None:
+    def __init__(self, session: UaSession, reads: ChunkLimit, browses: ChunkLimit, device: str, clock: Clock) -> None:
         self._session = session
+        self._clock = clock
+        self._together = _FEW
         self._reads = reads
         self._browses = browses
+        self._device = device
         self._requests = metrics.REQUESTS.labels(device)
 
     async def attributes(self, nodes: Sequence[ua.NodeId], attribute: int) -> list[Any]:
@@ -48,8 +60,33 @@ class Explorer:
         return await self._in_chunks(self._reads, nodes, lambda piece: self._read(piece, attribute))
 
     async def references(self, looks: Sequence[Look]) -> list[list[ua.ReferenceDescription]]:
-        """The references of each look; empty where the node is not known."""
-        return await self._in_chunks(self._browses, looks, self._browse)
+        """The references of each look; empty where the node is not known, cut (and said so) beyond what is bearable."""
+        found: list[list[ua.ReferenceDescription]] = [[] for _ in looks]
+        left = _MOST_REFERENCES
+        async with aclosing(self.pages(looks)) as pages:
+            async for at, page in pages:
+                found[at] += page[:left]
+                left -= len(page)
+                if left < 0:
+                    log.warning("opcua.browse_cut", device=self._device, references=_MOST_REFERENCES)
+                    break
+        return found
+
+    async def pages(self, looks: Sequence[Look]) -> AsyncGenerator[tuple[int, Sequence[ua.ReferenceDescription]]]:
+        """The references of each look, page by page: (number of the look, some of them).
+
+        Left early (close it then), what the server still holds for us is released.
+        """
+        done = 0
+        while done < len(looks):
+            piece = looks[done : done + min(self._browses.size, self._together)]
+            since = self._clock.monotonic()
+            results = await self._in_chunks(self._browses, piece, self._browse)
+            self._pace(len(piece), self._clock.monotonic() - since)
+            async with aclosing(self._followed(piece, results)) as followed:
+                async for at, page in followed:
+                    yield done + at, page
+            done += len(piece)
 
     async def follow(self, paths: Sequence[tuple[ua.NodeId, Sequence[ua.QualifiedName]]]) -> list[ua.NodeId | int]:
         """The node at the end of each path of browse names, or the status that says why there is none."""
@@ -85,36 +122,71 @@ class Explorer:
             results = await self._session.read(request) or []
         return [None if _bad(data.StatusCode) or data.Value is None else data.Value.Value for data in results]
 
-    async def _browse(self, looks: Sequence[Look]) -> list[list[ua.ReferenceDescription]]:
+    async def _browse(self, looks: Sequence[Look]) -> list[ua.BrowseResult]:
         request = ua.BrowseParameters()
+        request.RequestedMaxReferencesPerNode = _PAGE
         request.NodesToBrowse = [_description(look) for look in looks]
         with translated("browsing"):
-            results = await self._session.browse(request) or []
-            found = [list(result.References or ()) for result in results]
-            more = {at: result.ContinuationPoint for at, result in enumerate(results) if result.ContinuationPoint}
+            return await self._session.browse(request) or []
+
+    def _pace(self, asked: int, took: float) -> None:
+        """Small controllers take long for each node of a Browse, and answer nothing else meanwhile."""
+        if took > _LONG:
+            self._together = max(1, asked // 2)
+        elif took < _SHORT and asked >= self._together:
+            self._together = 2 * asked
+
+    async def _followed(
+        self, looks: Sequence[Look], results: Sequence[ua.BrowseResult]
+    ) -> AsyncGenerator[tuple[int, Sequence[ua.ReferenceDescription]]]:
+        """What a Browse brought, and the pages that follow it."""
+        more = {at: result.ContinuationPoint for at, result in enumerate(results) if result.ContinuationPoint}
+        try:
+            for at, result in enumerate(results):
+                yield at, result.References or ()
             for _ in range(_MOST_PAGES):
                 if not more:
-                    return await self._apart(looks, results, found)
-                onwards = ua.BrowseNextParameters(ContinuationPoints=list(more.values()))
-                self._requests.inc()
-                pages = dict(zip(more, await self._session.browse_next(onwards) or (), strict=True))
-                for at, page in pages.items():
-                    found[at] += page.References or ()
-                more = {at: page.ContinuationPoint for at, page in pages.items() if page.ContinuationPoint}
-        raise AnswerUndecodable("browsing does not come to an end")
-
-    async def _apart(
-        self, looks: Sequence[Look], results: Sequence[Any], found: list[list[ua.ReferenceDescription]]
-    ) -> list[list[ua.ReferenceDescription]]:
-        """Those for which the server had no continuation point left are asked for alone: many have ten of them."""
+                    break
+                pages = await self._next(more)
+                more = {at: result.ContinuationPoint for at, result in pages.items() if result.ContinuationPoint}
+                for at, result in pages.items():
+                    yield at, result.References or ()
+            else:
+                raise AnswerUndecodable("browsing does not come to an end")
+        except GeneratorExit:  # the rest is not wanted; where the connection is gone there is nothing to release
+            if more:
+                with suppress(AgentError):
+                    await self._next(more, release=True)
+            raise
         for at, result in enumerate(results):
-            if int(result.StatusCode.value) != _NO_CONTINUATION_POINTS:
-                continue
-            if len(looks) == 1:
-                raise TooLarge(_NO_CONTINUATION_POINTS, "browsing")  # not known is not none
-            self._requests.inc()
-            (found[at],) = await self._browse([looks[at]])
-        return found
+            if int(result.StatusCode.value) == _NO_CONTINUATION_POINTS:
+                async with aclosing(self._alone(looks, at)) as alone:
+                    async for page in alone:
+                        yield at, page
+
+    async def _alone(self, looks: Sequence[Look], at: int) -> AsyncGenerator[Sequence[ua.ReferenceDescription]]:
+        """What the server had no continuation point left for: many have ten of them."""
+        if len(looks) == 1:
+            raise TooLarge(_NO_CONTINUATION_POINTS, "browsing")  # not known is not none
+        results = await self._in_chunks(self._browses, [looks[at]], self._browse)
+        async with aclosing(self._followed([looks[at]], results)) as followed:
+            async for _, page in followed:
+                yield page
+
+    async def _next(self, points: Mapping[int, bytes], *, release: bool = False) -> dict[int, ua.BrowseResult]:
+        """BrowseNext. `release`: the rest is not wanted; the library's default would have each server forget it."""
+        request = ua.BrowseNextParameters(
+            ReleaseContinuationPoints=release,
+            ContinuationPoints=list(points.values()),
+        )
+        self._requests.inc()
+        with translated("browsing on"):
+            results = await self._session.browse_next(request) or []
+            if release:
+                return {}
+            if len(results) != len(points):
+                raise AnswerUndecodable(f"{len(results)} answers for {len(points)} continuation points")
+            return dict(zip(points, results, strict=True))
 
     async def _translate(self, paths: Sequence[tuple[ua.NodeId, Sequence[ua.QualifiedName]]]) -> list[ua.NodeId | int]:
         with translated("following browse paths"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import NamedTuple
@@ -30,6 +30,7 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 _DEEPEST = 32
+_REFERENCES = 100_000  #: looked at at least, whatever `max_nodes`; a server must not make us walk for ever
 _SELDOM = 20  #: times the usual wait: how seldom a server in which nothing was found is walked through in the end
 _OBJECT, _VARIABLE = 1, 2
 
@@ -60,26 +61,30 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
     level: list[tuple[ua.NodeId, str]] = [(root, "")]
     seen = {root}
     found: list[tuple[str, NodeAddress]] = []
-    nowhere = 0
+    nowhere = looked = 0
+    most = max(_REFERENCES, 20 * selection.max_nodes)
     for _ in range(_DEEPEST):
-        pages = await explorer.references([Look(node, HIERARCHICAL) for node, _ in level])
         below: list[tuple[ua.NodeId, str]] = []
-        for (_, way), page in zip(level, pages, strict=True):
-            for reference in page:
-                target, kind = reference.NodeId, int(reference.NodeClass)
-                elsewhere = isinstance(target, ua.ExpandedNodeId) and target.ServerIndex
-                if target in seen or elsewhere or kind not in {_OBJECT, _VARIABLE}:
-                    continue
-                seen.add(target)
-                name = f"{way}/{reference.BrowseName.Name or ''}".removeprefix("/")
-                below.append((target, name))
-                if kind == _VARIABLE and chosen(name, selection):
-                    uri = namespaces[target.NamespaceIndex] if target.NamespaceIndex < len(namespaces) else ""
-                    if index_of(uri, namespaces) is None:
-                        nowhere += 1
-                    else:
-                        found.append((name, NodeAddress(uri, target.Identifier)))
-        if not below or len(found) > selection.max_nodes:
+        async with aclosing(explorer.pages([Look(node, HIERARCHICAL) for node, _ in level])) as pages:
+            async for at, page in pages:
+                for reference in page:
+                    target, kind = reference.NodeId, int(reference.NodeClass)
+                    elsewhere = isinstance(target, ua.ExpandedNodeId) and target.ServerIndex
+                    if target in seen or elsewhere or kind not in {_OBJECT, _VARIABLE}:
+                        continue
+                    seen.add(target)
+                    name = f"{level[at][1]}/{reference.BrowseName.Name or ''}".removeprefix("/")
+                    below.append((target, name))
+                    if kind == _VARIABLE and chosen(name, selection):
+                        uri = namespaces[target.NamespaceIndex] if target.NamespaceIndex < len(namespaces) else ""
+                        if index_of(uri, namespaces) is None:
+                            nowhere += 1
+                        else:
+                            found.append((name, NodeAddress(uri, target.Identifier)))
+                looked += len(page)
+                if len(found) > selection.max_nodes or looked > most:
+                    return named(found, selection.max_nodes)._replace(nowhere=nowhere, cut=True)
+        if not below:
             return named(found, selection.max_nodes)._replace(nowhere=nowhere)
         level = below
     return named(found, selection.max_nodes)._replace(deep=True, nowhere=nowhere)
@@ -97,8 +102,10 @@ def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> FoundNodes:
     for plain, address in found:
         name = plain if times[plain] == 1 else f"{plain} ({address.text})"
         try:
-            nodes[check_tag_name(name)] = address
-        except ValueError:
+            check_tag_name(name).encode()
+            address.text.encode()
+            nodes[name] = address
+        except ValueError:  # UnicodeEncodeError too: names and node ids with broken bytes cannot be carried
             unnamed += 1
     return FoundNodes(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
 
