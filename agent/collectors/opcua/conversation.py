@@ -63,7 +63,7 @@ async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guar
         server = ServerFacts(Services(connection.session, plan.device), context.clock, plan.device)
         await server.learn()
         past.heed(server.limits)
-        explorer = Explorer(connection.session, past.reads, past.browses, plan.device)
+        explorer = Explorer(connection.session, past.reads, past.browses, plan.device, context.clock)
         plan = await selected(plan, server.namespaces, explorer, past)
         talk = Conversation(plan, context, past, keeper, connection, background, server)
         past.announce(talk.inbox.find)
@@ -97,7 +97,7 @@ class Conversation:
             synced=lambda: context.clock.synced,
         )
         self._reads, self._creates, self._browses = past.reads, past.creates, past.browses
-        self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device))
+        self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device, self._clock))
         parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
         self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
         self.inbox = Inbox(context.clock, self._decoder.news)
@@ -105,6 +105,7 @@ class Conversation:
         self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._items = Monitoring(self._services, self._creates, plan.device)
+        self._items.disbelieved = past.disbelieved
         self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)
         self._tags = Settling(
             plan,
@@ -251,6 +252,7 @@ class Conversation:
         while True:
             await self._clock.sleep(self._plan.pace.audit)
             await self._tags.audit()
+            self._past.disbelieved = self._items.disbelieved
             self._note()
 
     async def _learn(self) -> None:

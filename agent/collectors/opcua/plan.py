@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agent.collectors.common.polling import PollGroup
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.address.paths import BrowsePath
+from agent.collectors.opcua.floors import PERIOD
 from agent.collectors.opcua.values.indexrange import IndexRange
 
 _FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
@@ -82,7 +83,7 @@ def rhythm(interval: float, pace: ConnectionPace) -> Rhythm:
 
 def allowed_silence(interval_ms: float, keep_alive: int, margin: float) -> float:
     """Seconds without any word of a subscription (values as the server revised them) after which it is dead."""
-    return interval_ms / 1000 * keep_alive * 1.5 + margin
+    return max(interval_ms / 1000 * keep_alive * 1.5, PERIOD) + margin
 
 
 def sampling_of(interval: float, sampling: float | None = None, queue_size: int | None = None) -> tuple[float, int]:

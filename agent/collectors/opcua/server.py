@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from agent.collectors.opcua.past import OperationLimits, Past
@@ -22,8 +23,9 @@ from agent.collectors.opcua.services import (
     Services,
     node_id,
 )
-from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.times import epoch_ms, is_off
+from agent.collectors.opcua.values.values import clean
 from agent.core.clock import Clock
 from agent.core.zones import LocalTime
 from agent.telemetry import metrics
@@ -31,6 +33,7 @@ from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
+_MOST = 16  #: more than it ever asks for at once
 _STATES = ("running", "failed", "no configuration", "suspended", "shutdown", "test", "communication fault", "unknown")
 
 
@@ -52,6 +55,7 @@ class ServerFacts:
         self.limits = OperationLimits()
         self.profile: Profile | None = None
         self.service_level: int | None = None  #: 0 to 255, where it is told
+        self._most = _MOST  #: nodes in one Read of this class
         self._product: str | None = None
         self._state: str | None = None
         self._skew_ms: int | None = None  #: its clock minus ours
@@ -62,17 +66,16 @@ class ServerFacts:
         limits = (MAX_NODES_PER_READ, MAX_ITEMS_PER_CALL, MAX_NODES_PER_BROWSE, MAX_NODES_PER_HISTORY_READ)
         asked = (*limits, SERVER_ARRAY, *BUILD_INFO)
         nodes = [node_id(address, 0) for address in asked]
-        try:
-            said = [_value(data) for data in await self._services.read(nodes, "reading the server's limits")]
-        except (ServiceRefused, AnswerUndecodable):
-            return
+        said = [
+            None if data is None else _value(data) for data in await self._ask(nodes, "reading the server's limits")
+        ]
         numbers = [value if isinstance(value, int) else None for value in said[: len(limits)]]
         own_uri, *build = said[len(limits) :]
         words = [*(own_uri[:1] if isinstance(own_uri, list) else []), *build]
         self.profile = profile_of(str(word) for word in words if word)
         known = () if self.profile is None else (self.profile.read, self.profile.monitor, self.profile.browse)
         self.limits = OperationLimits(*numbers, *known)
-        self._product = str(build[0]) if build[0] else None
+        self._product = clean(str(build[0])) if build[0] else None
 
     async def read_namespaces(self) -> None:
         """The NamespaceArray as of now."""
@@ -84,19 +87,31 @@ class ServerFacts:
     async def look(self) -> None:
         """State and clock. Raises ConnectionLost where the server does not answer; what it answers is its affair."""
         before = self._clock.now_ms()
-        try:
-            data = await self._services.read(
-                [node_id(each, 0) for each in (SERVER_STATE, CURRENT_TIME, SERVICE_LEVEL)], "reading the server's state"
-            )
-        except (ServiceRefused, AnswerUndecodable):
-            return
-        state, time, level = (_value(each) for each in data)
+        nodes = [node_id(each, 0) for each in (SERVER_STATE, CURRENT_TIME, SERVICE_LEVEL)]
+        data = await self._ask(nodes, "reading the server's state")
+        state, time, level = (None if each is None else _value(each) for each in data)
         self.service_level = level if isinstance(level, int) else None
         if isinstance(state, int):
             self._state = _STATES[state] if 0 <= state < len(_STATES) else str(state)
         if isinstance(time, dt.datetime):
             self._skew_ms = round(epoch_ms(time) - (before + self._clock.now_ms()) / 2)
             self._skew.set(self._skew_ms / 1000)
+
+    async def _ask(self, nodes: Sequence[Any], doing: str) -> list[Any]:
+        """A DataValue of each; None of what it does not tell. Some servers take one node at a time."""
+        answers: list[Any] = []
+        while len(answers) < len(nodes):
+            piece = nodes[len(answers) :][: self._most]
+            try:
+                answers += await self._services.read(piece, doing)
+            except TooLarge:
+                if len(piece) > 1:
+                    self._most = len(piece) // 2
+                    continue
+                answers.append(None)
+            except (ServiceRefused, AnswerUndecodable):
+                answers += [None] * len(piece)
+        return answers
 
     def compare_clocks(self, plan: DevicePlan, past: Past) -> None:
         """Say once that its clock is off, and that it is right again; what it stamps is said as it stands."""

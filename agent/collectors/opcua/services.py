@@ -10,6 +10,7 @@ from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
 from agent.collectors.opcua.address.nodeid import NodeAddress
+from agent.collectors.opcua.floors import PUBLISHING, count, period
 from agent.collectors.opcua.plan import NodePoint, Rhythm
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, translated
 from agent.collectors.opcua.values import exact
@@ -120,11 +121,12 @@ class Services:
         self._requests.inc()
         with translated("creating a subscription"):
             result = await self._session.create_subscription(request, _nobody)
+        interval = period(float(result.RevisedPublishingInterval) / 1000, wanted.interval_ms / 1000, PUBLISHING)
         return Subscribed(
             result.SubscriptionId,
-            float(result.RevisedPublishingInterval),
-            max(1, result.RevisedMaxKeepAliveCount),
-            result.RevisedLifetimeCount,
+            interval * 1000,
+            count(result.RevisedMaxKeepAliveCount, wanted.keep_alive),
+            count(result.RevisedLifetimeCount, wanted.lifetime),
         )
 
     async def lower(self, subscription: int, wanted: Rhythm, most: int) -> None:
@@ -156,13 +158,13 @@ class Services:
                 0 if result.StatusCode is None else int(result.StatusCode.value),
                 int(result.MonitoredItemId),
                 float(result.RevisedSamplingInterval),
-                int(result.RevisedQueueSize),
+                count(int(result.RevisedQueueSize), node.point.queue_size),
             )
-            for result in results
+            for node, result in zip(nodes, results, strict=True)
         ]
 
-    async def monitored(self, subscription: int) -> dict[int, int] | None:
-        """GetMonitoredItems (OPC 10000-5, 9.1), which changes nothing: item ids and their client handles.
+    async def monitored(self, subscription: int) -> list[tuple[int, int]] | None:
+        """GetMonitoredItems (OPC 10000-5, 9.1), which changes nothing: (item id, client handle) of each.
 
         None where the server does not tell: it lacks the method, or the Call service as such.
         """
@@ -178,7 +180,27 @@ class Services:
         if not results or results[0].StatusCode.value >= 0x40000000 or len(results[0].OutputArguments or ()) < 2:
             return None
         items, handles = (argument.Value or [] for argument in results[0].OutputArguments[:2])
-        return dict(zip(items, handles, strict=False))
+        return list(zip(items, handles, strict=False))
+
+    async def lives(self, subscription: int, items: Sequence[int]) -> list[bool] | None:
+        """Whether these items are there. Asked by SetMonitoringMode with the mode they have; None: it does not tell."""
+        request = ua.SetMonitoringModeParameters()
+        request.SubscriptionId = subscription
+        request.MonitoringMode = ua.MonitoringMode.Reporting
+        request.MonitoredItemIds = list(items)
+        self._requests.inc()
+        try:
+            with translated("asking whether items are there"):
+                results = await self._session.set_monitoring_mode(request)
+        except (ServiceRefused, AnswerUndecodable):
+            return None
+        return [result.value < 0x80000000 for result in results] if len(results or ()) == len(items) else None
+
+    async def unsubscribe(self, subscription: int) -> None:
+        """DeleteSubscriptions, of one that was created here."""
+        self._requests.inc()
+        with translated("deleting a subscription"):
+            await self._session.delete_subscriptions([subscription])
 
     async def forget(self, subscription: int, items: Sequence[int]) -> None:
         """DeleteMonitoredItems; those the server does not know are gone already."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from asyncua.ua.uaerrors import UaStatusCodeError
 
-from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
+from agent.core.errors import AgentError, ConnectionLost, TransientError
 from agent.core.quality import name_of
 
 _TOO_LARGE = {
@@ -58,6 +58,8 @@ _HINTS = {
 
 _TRUST_AGAIN = 30.0  #: seconds until a server that does not trust us is asked again: somebody may have told it to
 
+_USERS_AGAIN = 15.0  #: the same for a user: it may still be starting, and must not lock the user out for many attempts
+
 
 class ServiceRefused(TransientError):
     """The server answered a service with a bad status that concerns this request only."""
@@ -104,9 +106,10 @@ def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
     if name == "BadSecurityChecksFailed" or name.startswith("BadCertificate") or name in _HINTS:
         return TransientError(f"{said} -> {_HINTS.get(name, _TRUST)}", retry_after=_TRUST_AGAIN)
     if name == "BadTcpEndpointUrlInvalid":
-        return PermanentError(said, "write endpoint_url: with the name the server has for itself")
+        return TransientError(f"{said} -> write endpoint_url: with the name the server has for itself")
     if name in _REFUSED and not (name == "BadUserAccessDenied" and retry_after is None):
-        return PermanentError(said, "see the server's users and its security settings")
+        said = f"{said} -> see the server's users and its security settings"
+        return TransientError(said, retry_after=_USERS_AGAIN)
     return ServiceRefused(code, doing)
 
 

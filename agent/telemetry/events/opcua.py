@@ -41,6 +41,10 @@ EVENTS: dict[str, Event] = {
     "opcua.nodes_left_out": Event(
         "warning", "Browsing did not make tags of all that was chosen: `reason`; raise `max_nodes`, or name tags."
     ),
+    "opcua.browse_cut": Event(
+        "warning",
+        "The server has more references below a few nodes than the agent reads (`references`); the rest is left.",
+    ),
     "opcua.no_conditions": Event("debug", "The server has no conditions to repeat."),
     "opcua.filter_refused": Event(
         "warning", "The server takes no deadband or trigger for these nodes; it reports every change of them."
@@ -55,6 +59,13 @@ EVENTS: dict[str, Event] = {
     "opcua.gap": Event(
         "warning",
         "Notifications of a subscription were `missing`; asked for again, `lost` of them are declared as a gap.",
+    ),
+    "opcua.publish_refused": Event(
+        "warning",
+        "The server refuses a Publish request (`reason`); it is asked again every second, the session stands.",
+    ),
+    "opcua.audit_disbelieved": Event(
+        "warning", "What the server lists as monitored contradicts itself (`reason`); its list is not asked for again."
     ),
     "opcua.keepalive_missed": Event("warning", "Publishing stopped without a word; the session is opened anew."),
     "opcua.certificate_created": Event(

@@ -11,7 +11,7 @@ import pytest
 from asyncua import ua
 
 from agent.collectors.opcua.plan import ConnectionPace
-from agent.core.errors import ConnectionLost, PermanentError, TransientError
+from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import BRISK, collecting, config
@@ -162,8 +162,8 @@ async def test_an_error_of_the_consumer_passes_as_it_is(shared: Plant) -> None:
     ("refusal", "kind"),
     [
         (ua.uaerrors.BadTooManySessions, TransientError),
-        (ua.uaerrors.BadIdentityTokenRejected, PermanentError),
-        (ua.uaerrors.BadUserAccessDenied, PermanentError),
+        (ua.uaerrors.BadIdentityTokenRejected, TransientError),
+        (ua.uaerrors.BadUserAccessDenied, TransientError),
         (ua.uaerrors.BadInternalError, TransientError),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.cli.trust import trust
-from agent.core.errors import PermanentError, TransientError
+from agent.core.errors import TransientError
 from agent.core.flow import Sample
 from agent.telemetry.metrics import CERT_EXPIRY
 from agent.testing.clock import ManualClock
@@ -97,7 +97,7 @@ async def test_a_certificate_out_of_its_dates_is_refused_unless_allowed(
     over = make_pair(papers, "over", ends=-DAY)
     server = await Fort.build(hall, over)
     data_dir = trusting(tmp_path, over)
-    with pytest.raises(PermanentError, match=r"valid from .*allow_expired"):
+    with pytest.raises(TransientError, match=r"valid from .*allow_expired"):
         await try_to_open(server.url, data_dir)
     async with inside(server.url, data_dir, security={**SECURE, "allow_expired": True}) as notebook:
         await notebook.heard()

@@ -88,7 +88,7 @@ async def test_a_plain_password_needs_to_be_allowed(
     """A server that wants it readable gets it only where the configuration says so in as many words."""
     plain = await Fort.build(hall, server_pair, [ua.SecurityPolicyType.NoSecurity])
     pinned = {"server_certificate": str(server_pair.der)}
-    with pytest.raises(PermanentError, match=r"password readable.*allow_plain_password"):
+    with pytest.raises(TransientError, match=r"password readable.*allow_plain_password"):
         async with inside(plain.url, tmp_path, security=pinned, **users["agent"]):
             pass
     assert plain.doorman.came == []
@@ -131,7 +131,7 @@ async def test_nothing_weaker_is_taken_than_what_is_configured(hall: Hall, serve
         [ua.SecurityPolicyType.NoSecurity, ua.SecurityPolicyType.Basic256Sha256_Sign],
     )
     wanted = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
-    with pytest.raises(PermanentError, match="it offers no security, Basic256Sha256 Sign"):
+    with pytest.raises(TransientError, match="it offers no security, Basic256Sha256 Sign"):
         async with inside(weak.url, trusting(tmp_path, server_pair), security=wanted):
             pass
     assert weak.doorman.came == []
@@ -143,7 +143,7 @@ async def test_a_server_that_wants_security_is_not_talked_to_without(
 ) -> None:
     """No endpoint without security: the failure names those it has."""
     strict = await Fort.build(hall, server_pair, [ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt])
-    with pytest.raises(PermanentError, match="Aes256_Sha256_RsaPss SignAndEncrypt"):
+    with pytest.raises(TransientError, match="Aes256_Sha256_RsaPss SignAndEncrypt"):
         async with inside(strict.url, tmp_path):
             pass
     await strict.stop()
@@ -154,7 +154,7 @@ async def test_a_wrong_password_leaves_no_session_behind(fort: Fort, data_dir: P
     secret = tmp_path / "password"
     secret.write_text("wrong", encoding="utf-8")
     security = {"policy": "Basic256Sha256"}
-    with pytest.raises(PermanentError, match="BadUserAccessDenied"):
+    with pytest.raises(TransientError, match="BadUserAccessDenied"):
         async with inside(fort.url, data_dir, security=security, username="agent", password_file=str(secret)):
             pass
     assert fort.plant.sessions() == 0

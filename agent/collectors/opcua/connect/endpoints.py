@@ -1,6 +1,6 @@
 """Which of a server's endpoints is the configured one, and how a user is said to it. Pure: objects are looked at.
 
-Nothing here ever chooses something weaker than what is asked for: it is there, or a PermanentError lists what is.
+Nothing here ever chooses something weaker than what is asked for: it is there, or a TransientError lists what is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from agent.collectors.opcua.trust.security import Access, policy_name
-from agent.core.errors import PermanentError
+from agent.core.errors import TransientError
 
 _MODES = {1: "None", 2: "Sign", 3: "SignAndEncrypt"}  #: OPC 10000-4, 7.20
 _TRANSPORT = "opc.tcp://"
@@ -18,6 +18,7 @@ _TRANSPORT = "opc.tcp://"
 _ENCRYPTING = ("Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Basic256")
 _USERS = {0: "anonymous", 1: "user name", 2: "certificate", 3: "issued token"}  #: OPC 10000-4, 7.42
 ANONYMOUS, USER_NAME, CERTIFICATE = 0, 1, 2
+_UNLISTED = "anonymous"  #: policy of a user nobody has to be, where the server lists no policies at all
 
 
 class Token(NamedTuple):
@@ -34,16 +35,17 @@ def _mode(endpoint: Any) -> str:
 def matching(endpoints: Iterable[Any], access: Access) -> list[Any]:
     """The endpoints that are exactly what is configured, the one the server rates highest first.
 
-    Raises PermanentError with what the server offers.
+    Raises TransientError with what the server offers: what is not there while it starts may be there later. Some leave
+    an endpoint's URL empty, or write it in capitals.
     """
-    offered = [one for one in endpoints or () if (one.EndpointUrl or "").startswith(_TRANSPORT)]
+    offered = [one for one in endpoints or () if (one.EndpointUrl or _TRANSPORT).lower().startswith(_TRANSPORT)]
     found = [
         one for one in offered if policy_name(one.SecurityPolicyUri) == access.policy and _mode(one) == access.mode
     ]
     if not found:
-        raise PermanentError(
-            f"the server has no endpoint with {_both(access.policy, access.mode)}; it offers {offers(offered)}",
-            "write one of these under security: or switch the wanted one on at the server",
+        raise TransientError(
+            f"the server has no endpoint with {_both(access.policy, access.mode)}; it offers {offers(offered)} "
+            "-> write one of these under security: or switch the wanted one on at the server"
         )
     return sorted(found, key=lambda one: -int(one.SecurityLevel or 0))
 
@@ -59,7 +61,7 @@ def offers(endpoints: Iterable[Any]) -> str:
 
 
 def token_for(kind: int, endpoints: Sequence[Any], access: Access) -> Token:
-    """How a user of this kind is said at one of these endpoints (of one security). Raises PermanentError.
+    """How a user of this kind is said at one of these endpoints (of one security). Raises TransientError.
 
     An empty policy means the channel's (OPC 10000-4, 7.41). For a password the strongest encryption that is offered is
     taken; without any, an encrypted channel will do, or the configuration's own word that it may be readable.
@@ -70,10 +72,12 @@ def token_for(kind: int, endpoints: Sequence[Any], access: Access) -> Token:
         for one in policies
         if int(one.TokenType) == kind
     ]
+    if not policies and kind == ANONYMOUS:
+        return Token(_UNLISTED, None)
     if not fitting:
         taken = ", ".join(dict.fromkeys(_USERS.get(int(one.TokenType), "?") for one in policies)) or "nobody"
         hint = "write username: and password_file:" if kind == ANONYMOUS else "switch it on at the server"
-        raise PermanentError(f"the server does not take {_USERS[kind]} users here; it takes {taken}", hint)
+        raise TransientError(f"the server does not take {_USERS[kind]} users here; it takes {taken} -> {hint}")
     if kind == ANONYMOUS:
         return fitting[0]
     for name in _ENCRYPTING:
@@ -81,12 +85,12 @@ def token_for(kind: int, endpoints: Sequence[Any], access: Access) -> Token:
             if policy_name(token.policy_uri) == name:
                 return token
     if kind == CERTIFICATE:
-        raise PermanentError("the server names no policy that a user's certificate could sign with")
+        raise TransientError("the server names no policy that a user's certificate could sign with")
     if access.mode == "SignAndEncrypt" or access.allow_plain_password:
         plain = [token for token in fitting if policy_name(token.policy_uri) == "None"]
         if plain:
             return Token(plain[0].policy_id, None)
-    raise PermanentError(
-        "the server wants the password readable over a channel that is not encrypted",
-        "use security: {mode: SignAndEncrypt}; or, if you must, security: {allow_plain_password: true}",
+    raise TransientError(
+        "the server wants the password readable over a channel that is not encrypted "
+        "-> use security: {mode: SignAndEncrypt}; or, if you must, security: {allow_plain_password: true}"
     )

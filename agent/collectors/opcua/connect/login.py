@@ -15,7 +15,7 @@ from asyncua.crypto.security_policies import SecurityPolicy
 from cryptography.exceptions import InvalidSignature
 
 from agent.collectors.opcua.connect.endpoints import ANONYMOUS, CERTIFICATE, USER_NAME, Token, matching, token_for
-from agent.collectors.opcua.trust.certificates import Own, split_chain
+from agent.collectors.opcua.trust.certificates import Own, leaf, split_chain
 from agent.collectors.opcua.trust.guard import Guard
 from agent.core.errors import TransientError
 
@@ -53,12 +53,12 @@ class Login:
         return request  # type: ignore[no-any-return]
 
     def check(self, created: ua.CreateSessionResult, url: str) -> bytes | None:
-        """The certificate it showed: it is who it was and holds its key. Raises TransientError or PermanentError."""
+        """The certificate it showed: it is who it was and holds its key. Raises TransientError."""
         endpoint = matching(created.ServerEndpoints, self._access)[0]
         shown = _certificate(created, endpoint)
         if self._guard.minds_server:
-            admitted = self._guard.admit(shown, endpoint.Server.ApplicationUri, url)
-            if self._access.secured and self._channel.peer_certificate != _crypto.der_from_x509(admitted):
+            self._guard.admit(shown, endpoint.Server.ApplicationUri, url)
+            if self._access.secured and self._channel.peer_certificate != leaf(shown):
                 raise TransientError("the server's certificate changed while it was connected to")
         if self._access.secured:
             signed = (self._channel.host_certificate or b"") + self._nonce
@@ -69,10 +69,10 @@ class Login:
         return shown
 
     def activation(self, created: ua.CreateSessionResult) -> ua.ActivateSessionParameters:
-        """The second request: who we are. Raises PermanentError where the server takes no such user."""
+        """The second request: who we are. Raises TransientError where the server takes no such user."""
         endpoints = matching(created.ServerEndpoints, self._access)
-        chain = split_chain(_certificate(created, endpoints[0]))
-        server = _crypto.der_from_x509(chain[0]) if chain else b""
+        chain = split_chain(shown := _certificate(created, endpoints[0]))
+        server = leaf(shown) if chain else b""
         nonce = created.ServerNonce or b""
         request: Any = ua.ActivateSessionParameters()
         request.LocaleIds = ["en"]
@@ -107,7 +107,7 @@ class Login:
         plain = self._password.encode()
         if token.policy_uri is None:
             return plain, None
-        key = _crypto.x509_from_der(server).public_key()
+        key = split_chain(server)[0].public_key()
         secret = (len(plain) + len(nonce)).to_bytes(4, "little") + plain + nonce
         return _policies.encrypt_asymmetric(key, secret, token.policy_uri)  # type: ignore[no-any-return]
 

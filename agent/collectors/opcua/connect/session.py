@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -18,11 +18,12 @@ from agent.collectors.opcua.connect.channel import Times, open_channel
 from agent.collectors.opcua.connect.endpoints import matching
 from agent.collectors.opcua.connect.login import Login
 from agent.collectors.opcua.connect.ways import Called, Way
+from agent.collectors.opcua.floors import PERIOD, period
 from agent.collectors.opcua.translate import translated
-from agent.collectors.opcua.trust.certificates import Own
+from agent.collectors.opcua.trust.certificates import Own, leaf
 from agent.collectors.opcua.trust.guard import Guard
 from agent.collectors.opcua.trust.security import Access
-from agent.core.errors import ConnectionLost, PermanentError, TransientError
+from agent.core.errors import ConnectionLost, TransientError
 
 T = TypeVar("T")
 
@@ -37,8 +38,9 @@ _POLICIES: dict[str, Any] = {  # the library's crypto has no annotations
 class SessionConnection:
     """A connected client and its session."""
 
-    def __init__(self, client: Client, session: UaSession) -> None:
+    def __init__(self, client: Client, session: UaSession, times: Times) -> None:
         self._client = client
+        self._asked = times
         self.session = session
 
     async def lost(self) -> None:
@@ -48,6 +50,7 @@ class SessionConnection:
 
     async def renew_channel(self) -> None:
         """Ask for a new security token and use it."""
+        self._client.secure_channel_timeout = round(self._asked.channel * 1000)
         with translated("renewing the secure channel"):
             await self._client.open_secure_channel(renew=True)
             self._client.uaclient.revolve_security_token()
@@ -55,12 +58,12 @@ class SessionConnection:
     @property
     def channel_lifetime(self) -> float:
         """Seconds a security token lives, as the server revised it."""
-        return float(self._client.secure_channel_timeout) / 1000
+        return period(float(self._client.secure_channel_timeout) / 1000, self._asked.channel, 2 * PERIOD)
 
     @property
     def session_timeout(self) -> float:
         """Seconds without a request after which the server forgets the session, as it revised it."""
-        return float(self._client.session_timeout) / 1000
+        return period(float(self._client.session_timeout) / 1000, self._asked.session, 3 * PERIOD)
 
 
 @asynccontextmanager
@@ -75,29 +78,48 @@ async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIte
     if guard.access.secured:
         own = guard.own()
         server = await _server_certificate(way, guard, times)
-    policy = _policy(guard.access, own, server)
+    policy = _policy(guard.access, own, server, times)
     login = Login(guard, policy, own)
     async with open_channel(way, policy, times) as (client, session, told):
         with translated(f"connecting to {way.name}", retry_after=times.session):
             request = login.creation(told, name, client.session_timeout)
             created = await _seen_through(session.create_session(request), times.close)
+            if not created.ServerEndpoints:  # some tell them only to who used their own name for the server
+                created.ServerEndpoints = await client.get_endpoints()
             client.session_timeout = created.RevisedSessionTimeout
             shown = login.check(created, way.name)
             await client.uaclient.activate_session(login.activation(created))
         if isinstance(way, Called):
             way.certificate = shown
-        yield SessionConnection(client, session)
+        yield SessionConnection(client, session, times)
 
 
-def _policy(access: Access, own: Own | None, server: x509.Certificate | None) -> Any:
-    """The library's, for a channel to this server."""
+class Shown(NamedTuple):
+    """A server's certificate that was admitted, and its bytes as the server has them."""
+
+    certificate: x509.Certificate
+    der: bytes
+
+
+def _policy(access: Access, own: Own | None, server: Shown | None, times: Times) -> Any:
+    """The library's, for a channel to this server. A token that lives no time at all lives as long as was asked for."""
     if own is None or server is None:
         return _OPEN()
     mode = ua.MessageSecurityMode[access.mode]
-    return _POLICIES[access.policy](server, own.certificate, own.key, mode, host_cert_chain=list(own.chain))
+    policy = _POLICIES[access.policy](
+        server.certificate, own.certificate, own.key, mode, host_cert_chain=list(own.chain)
+    )
+    policy.peer_certificate = server.der
+    keys = policy.make_remote_symmetric_key
+
+    def lasting(secret: bytes, seed: bytes, lifetime: float) -> None:
+        keys(secret, seed, 1000 * period(lifetime / 1000, times.channel, 2 * PERIOD))
+
+    policy.make_remote_symmetric_key = lasting
+    return policy
 
 
-async def _server_certificate(way: Way, guard: Guard, times: Times) -> x509.Certificate:
+async def _server_certificate(way: Way, guard: Guard, times: Times) -> Shown:
     """Of the endpoint that is configured, verified. Asked without security: the guard decides, not the answer.
 
     A server that calls is not asked where its certificate is known: it would have to call once more.
@@ -105,18 +127,19 @@ async def _server_certificate(way: Way, guard: Guard, times: Times) -> x509.Cert
     if isinstance(way, Called):
         known, way.certificate = guard.pinned or way.certificate, None  # another one now? then it is asked next time
         if known is not None:
-            return guard.admit(known, None, way.name)
+            return Shown(guard.admit(known, None, way.name), leaf(known))
     try:
         async with open_channel(way, _OPEN(), times) as (client, _, _):
             with translated(f"asking {way.name} for its endpoints"):
                 endpoints = await client.get_endpoints()
-    except (TransientError, PermanentError) as error:
+    except TransientError as error:
         pinned = guard.pinned
         if pinned is None or isinstance(error, ConnectionLost):
             raise
-        return guard.admit(pinned, None, way.name)  # some servers tell strangers nothing, but we know this one
+        return Shown(guard.admit(pinned, None, way.name), pinned)  # it tells strangers nothing, but we know it
     endpoint = matching(endpoints, guard.access)[0]
-    return guard.admit(endpoint.ServerCertificate, endpoint.Server.ApplicationUri, way.name)
+    admitted = guard.admit(endpoint.ServerCertificate, endpoint.Server.ApplicationUri, way.name)
+    return Shown(admitted, leaf(endpoint.ServerCertificate))
 
 
 async def _seen_through(work: Coroutine[Any, Any, T], within: float) -> T:

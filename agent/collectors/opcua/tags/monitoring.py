@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from agent.collectors.common.limits import ChunkLimit
@@ -42,6 +42,8 @@ class Monitoring:
         self.filters = True  #: whether this server knows filters at all
         self.unfiltered: set[int] = set()  #: positions whose filter it refused
         self.revised: dict[int, tuple[str, float, int]] = {}  #: position → tag, sampling ms and queue size it got
+        self.disbelieved = False  #: the server's list of monitored items contradicts itself
+        self._missed: set[int] = set()  # what the last audit found missing
         self.vanished: set[int] = set()  #: positions whose node was deleted while it was monitored
 
     async def monitor(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int]]:
@@ -129,20 +131,42 @@ class Monitoring:
         }
 
     async def audit(self, subscriptions: Iterable[Subscription]) -> list[NodePoint]:
-        """Compare the books with the server's; the tags it monitors no longer. What it has too much is deleted."""
+        """Compare the books with the server's list; the tags it monitors no longer, to be asked for anew.
+
+        Lists lie: some have their two columns exchanged, some miss items that are there. So an item that is not in the
+        list is asked for by its id, and a list that misses the same tags again after they were created anew is wrong.
+        Nothing that was not created here is ever deleted.
+        """
         gone: list[NodePoint] = []
+        if self.disbelieved:
+            return gone
+        missed: set[int] = set()
         async with self.busy:
             for subscription in subscriptions:
                 there = await self._services.monitored(subscription.server.id)
                 if there is None:
                     return gone
-                ours = {item: position for position, item in subscription.items.items()}
-                lost = [position for item, position in ours.items() if there.get(item) != position]
-                gone += [subscription.nodes.pop(position).point for position in lost]
-                for position in lost:
-                    del subscription.items[position]
-                await self._forget(subscription, [item for item in there if item not in ours or ours[item] in lost])
+                lost = _missing(subscription.items, there)
+                if not lost:
+                    continue
+                missed.update(lost)
+                lives = await self._services.lives(subscription.server.id, [subscription.items[at] for at in lost])
+                if lives is not None and any(lives):
+                    self._disbelieve("it misses items that are there")
+                elif missed & self._missed:
+                    self._disbelieve("it misses items again that were created anew")
+                    if lives is None:
+                        return gone
+                for position, alive in zip(lost, lives or [False] * len(lost), strict=True):
+                    if not alive:
+                        gone.append(subscription.nodes.pop(position).point)
+                        del subscription.items[position]
+        self._missed = missed
         return gone
+
+    def _disbelieve(self, reason: str) -> None:
+        self.disbelieved = True
+        log.warning("opcua.audit_disbelieved", device=self._device, reason=reason)
 
     def look_at(self, answer: Answer) -> None:
         """Notice nodes that went away, and that came back."""
@@ -180,3 +204,12 @@ class Monitoring:
         for at in range(0, len(items), self._limit.size):
             with suppress(ServiceRefused):  # an item without a node may be beyond the server's reach too
                 await self._services.forget(subscription.server.id, items[at : at + self._limit.size])
+
+
+def _missing(items: Mapping[int, int], listed: Sequence[tuple[int, int]]) -> list[int]:
+    """The positions that are not in this list of (item, handle); some servers exchange the two."""
+    either = [
+        [position for position, item in items.items() if (item, position) not in pairs]
+        for pairs in (set(listed), {(item, handle) for handle, item in listed})
+    ]
+    return min(either, key=len)

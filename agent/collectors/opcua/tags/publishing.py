@@ -29,6 +29,7 @@ _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
 _BAD_TOO_MANY_SUBSCRIPTIONS = number_of("BadTooManySubscriptions")
 _UNDECODABLE = "the value of this node cannot be decoded"
+_PAUSE = 1.0  #: seconds until a Publish that was refused is asked again: the session and the other ones stand
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
 _MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
 
@@ -118,12 +119,19 @@ class Publishing:
                 if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and self._publishers > 1:
                     self._publishers -= 1
                     return
-                if error.code not in {_BAD_TIMEOUT, _BAD_TOO_MANY_PUBLISH_REQUESTS}:
-                    raise
-                await self._clock.sleep(1.0)
+                self._acks += acks
+                self._say_refused(error)
+                await self._clock.sleep(_PAUSE)
             else:
                 async with self._turn:
                     await self._take(notification)
+
+    def _say_refused(self, error: ServiceRefused) -> None:
+        """A moment without memory is no reason to leave; where it lasts, the silence of a subscription tells."""
+        if error.code == _BAD_TIMEOUT:
+            return
+        if (repeats := self._said.due(f"publish {error.code}", self._clock.monotonic())) is not None:
+            log.warning("opcua.publish_refused", device=self._device, reason=error.reason, repeats=repeats)
 
     async def _take(self, notification: Notification) -> None:
         subscription = self.subscriptions.get(notification.subscription)

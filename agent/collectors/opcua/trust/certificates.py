@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent.collectors.opcua.trust.der import first_element, without_explicit_false
 from agent.core.errors import PermanentError
 
 #: What looking into a certificate may raise: it is only decoded when it is looked at, and a stranger may have sent it.
@@ -52,34 +53,52 @@ def thumbprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303  # the standard's thumbprint
 
 
-def application_uri(certificate: x509.Certificate) -> str | None:
-    """The application the certificate was made for."""
+def application_uris(certificate: x509.Certificate) -> list[str]:
+    """The applications the certificate was made for: one by the standard, more where it was made for several."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except UNREADABLE:
-        return None
-    return next(iter(names.get_values_for_type(x509.UniformResourceIdentifier)), None)
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def application_uri(certificate: x509.Certificate) -> str | None:
+    """The (first) application the certificate was made for."""
+    return next(iter(application_uris(certificate)), None)
 
 
 def split_chain(der: bytes | None) -> list[x509.Certificate]:
-    """Certificates that follow each other, as servers send theirs with its issuers. Raises ValueError."""
+    """Certificates that follow each other, as servers send theirs with its issuers. Raises ValueError.
+
+    Zeros behind the last one are filling.
+    """
     found = []
     left = der or b""
-    while left:
-        length = _der_length(left)
-        found.append(x509.load_der_x509_certificate(left[:length]))
-        left = left[length:]
+    while left.strip(b"\0"):
+        one = first_element(left)
+        found.append(_load(one))
+        left = left[len(one) :]
     return found
 
 
-def _der_length(data: bytes) -> int:
-    """Length of the first element with its header (X.690, 8.1.3)."""
-    if len(data) < 2:
-        raise ValueError("the certificate is cut short")
-    if data[1] < 0x80:
-        return 2 + data[1]
-    octets = data[1] & 0x7F
-    return 2 + octets + int.from_bytes(data[2 : 2 + octets], "big")
+def leaf(der: bytes | None) -> bytes:
+    """The first of them, byte by byte as it was sent. Raises ValueError."""
+    return first_element(der or b"")
+
+
+def _load(der: bytes) -> x509.Certificate:
+    """Raises ValueError. What is wrong inside one that can be loaded is told where it is looked at."""
+    certificate = None
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        _ = certificate.extensions  # decoded only when it is looked at
+    except UNREADABLE:
+        mended = without_explicit_false(der)
+        if mended != der:
+            return x509.load_der_x509_certificate(mended)
+        if certificate is None:
+            raise
+    return certificate
 
 
 def read_certificates(path: Path) -> list[x509.Certificate]:
@@ -94,6 +113,15 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
     if not found:
         raise PermanentError(f"certificate {path} is empty")
     return found
+
+
+def read_leaf(path: Path) -> bytes:
+    """The first certificate of a file byte by byte, as its owner has it. Raises PermanentError."""
+    found = read_certificates(path)
+    content = path.read_bytes()
+    if b"-----BEGIN" in content:
+        return found[0].public_bytes(serialization.Encoding.DER)
+    return first_element(content)
 
 
 def read_own(certificate: Path, key: Path) -> Own:

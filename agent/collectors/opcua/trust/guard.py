@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from agent.collectors.opcua.trust.certificates import (
     UNREADABLE,
     Own,
     application_uri,
+    application_uris,
     own_certificate,
     read_certificates,
+    read_leaf,
     read_own,
     split_chain,
     thumbprint,
@@ -99,41 +100,42 @@ class Guard:
         """The one certificate the server may have. Raises PermanentError."""
         if self.access.server_certificate is None:
             return None
-        return read_certificates(self.access.server_certificate)[0].public_bytes(serialization.Encoding.DER)
+        return read_leaf(self.access.server_certificate)
 
     def admit(self, der: bytes | None, uri: str | None, url: str) -> x509.Certificate:
         """The server's certificate, verified. `der`: as it sent it, issuers behind; `uri`: what it calls itself.
 
-        Raises TransientError where a person (or the clock) may change it any moment, else PermanentError.
+        Raises TransientError where it is not: the server may be given another one, or a person may trust it, at any
+        moment; PermanentError where a file of ours cannot be read.
         """
         try:
             chain = split_chain(der)
             if not chain:
-                raise PermanentError("the server has no certificate to be known by")
+                raise TransientError("the server has no certificate to be known by")
             return self._examine(chain, uri, url)
         except UNREADABLE as error:
-            raise PermanentError(f"the server's certificate cannot be read: {error}") from error
+            raise TransientError(f"the server's certificate cannot be read: {error}") from error
 
     def _examine(self, chain: Sequence[x509.Certificate], uri: str | None, url: str) -> x509.Certificate:
         certificate = chain[0]
         if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
-            raise PermanentError("the server's certificate has no RSA key")
+            raise TransientError("the server's certificate has no RSA key")
         self._admit(chain, url)
         self._check_dates(certificate)
         self._watch("server", certificate)
-        named = application_uri(certificate)
+        named = application_uris(certificate)
         self._check_name(named)
-        if uri and named != uri and self._once("uri", thumbprint(certificate), uri):
-            log.warning("opcua.certificate_mismatch", device=self._device, certificate=named, server=uri)
+        if uri and uri not in named and self._once("uri", thumbprint(certificate), uri):
+            log.warning("opcua.certificate_mismatch", device=self._device, certificate=_listed(named), server=uri)
         return certificate
 
-    def _check_name(self, named: str | None) -> None:
+    def _check_name(self, named: Sequence[str]) -> None:
         """A server that calls has only claimed to be the one that is expected; who calls next may be."""
         wanted = self.access.server_uri
-        if wanted is not None and named != wanted:
+        if wanted is not None and wanted not in named:
             raise TransientError(
-                f"{wanted} is expected to call, but the caller's certificate is that of {named} -> write that under "
-                "reverse: as server_uri if it is the one you mean",
+                f"{wanted} is expected to call, but the caller's certificate is that of {_listed(named)} -> write "
+                "that under reverse: as server_uri if it is the one you mean",
                 retry_after=_AGAIN,
             )
 
@@ -182,7 +184,10 @@ class Guard:
             raise TransientError(
                 f"{words}, and this machine's clock is not set ({now:%Y-%m-%d})", retry_after=_CLOCK_AGAIN
             )
-        raise PermanentError(f"{words}, and it is {now:%Y-%m-%d}", "renew it; or write security: {allow_expired: true}")
+        raise TransientError(
+            f"{words}, and it is {now:%Y-%m-%d} -> renew it; or write security: {{allow_expired: true}}",
+            retry_after=_CLOCK_AGAIN,
+        )
 
     # --- what runs out ------------------------------------------------------------------------------------------------
 
@@ -219,3 +224,8 @@ class Guard:
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._clock.now_ms() / 1000, dt.UTC)
+
+
+def _listed(names: Sequence[str]) -> str | None:
+    """For people."""
+    return ", ".join(names) or None

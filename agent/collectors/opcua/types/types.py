@@ -24,7 +24,7 @@ from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.dictionaries import Dictionaries
 from agent.collectors.opcua.types.structures import Codec, Field, Key, StructureShape
-from agent.collectors.opcua.values.values import UnsupportedError, object_of
+from agent.collectors.opcua.values.values import UnsupportedError, clean, object_of
 
 VALUE = 13
 _STRUCTURE, _BASE, _ENUMERATION = 22, 24, 29
@@ -83,14 +83,14 @@ class Types:
         self.asked.clear()
         wanted = sorted(self._wanted, key=str)
         pages = await self.explorer.references([Look(each, HAS_ENCODING, forward=False) for each in wanted])
-        owners = {each: page[0].NodeId for each, page in zip(wanted, pages, strict=True) if page}
+        owners = {each: page[0].NodeId if page else each for each, page in zip(wanted, pages, strict=True)}
         await self._learn(set(owners.values()))
         known: dict[ua.NodeId, ua.NodeId | Key] = {
             each: owner for each, owner in owners.items() if owner in self._shapes
         }
         described, troubles = await self._dictionaries.describe([each for each in wanted if each not in known])
         known.update(described)
-        self._encodings.update(known)
+        self._encodings |= known
         for each in wanted:
             if each not in known:
                 words = f"structures of type {each.to_string()} are not described by the server"
@@ -146,7 +146,9 @@ class Types:
         for each in types:
             fields = getattr(definitions[each], "Fields", None)
             if fields:
-                self._labels[each] = {int(field.Value): _text(field.DisplayName) or field.Name for field in fields}
+                self._labels[each] = {
+                    int(field.Value): _text(field.DisplayName) or clean(str(field.Name)) for field in fields
+                }
             else:
                 untold.append(each)
         pages = await self.explorer.references([Look(each, HAS_PROPERTY) for each in untold])
@@ -167,7 +169,7 @@ class Types:
             kind = int(definition.StructureType)
             fields = tuple(self._field(field, kind) for field in definition.Fields or ())
             self._shapes[each] = StructureShape(each.to_string(), kind, fields)
-            for encoding in [definition.DefaultEncodingId, *(reference.NodeId for reference in page)]:
+            for encoding in [definition.DefaultEncodingId, *(reference.NodeId for reference in page), each]:
                 self._encodings[encoding] = each
 
     def _field(self, field: Any, kind: int) -> Field:
@@ -179,7 +181,7 @@ class Types:
         elif subtyped and root != _STRUCTURE:
             data_type = _BASE
         rank = 0 if field.ValueRank < 0 else max(1, int(field.ValueRank))
-        return Field(str(field.Name), data_type, rank, bool(field.IsOptional))
+        return Field(clean(str(field.Name)), data_type, rank, bool(field.IsOptional))
 
 
 def _is_node(value: Any) -> bool:
@@ -194,7 +196,7 @@ def _number(data_type: ua.NodeId) -> int | None:
 
 
 def _text(text: Any) -> str:
-    return str(getattr(text, "Text", None) or "")
+    return clean(str(getattr(text, "Text", None) or ""))
 
 
 def _texts(value: Sequence[Any]) -> Labels:

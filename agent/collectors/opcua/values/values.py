@@ -38,6 +38,11 @@ class DoubtfulError(Exception):
         self.value = value
 
 
+def clean(text: str) -> str:
+    """A name or text that a message can carry: the library keeps broken bytes as surrogates, U+FFFD stands for them."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 TYPE_NAMES: Mapping[int, str] = {
     1: "bool", 2: "int8", 3: "uint8", 4: "int16", 5: "uint16", 6: "int32", 7: "uint32", 8: "int64", 9: "uint64",
     10: "float32", 11: "float64", 12: "string", 13: "datetime", 14: "guid", 15: "bytes", 16: "xml", 17: "nodeid",

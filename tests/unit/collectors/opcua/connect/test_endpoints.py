@@ -8,7 +8,7 @@ import pytest
 
 from agent.collectors.opcua.connect.endpoints import ANONYMOUS, CERTIFICATE, USER_NAME, Token, matching, token_for
 from agent.collectors.opcua.trust.security import Access
-from agent.core.errors import PermanentError
+from agent.core.errors import TransientError
 
 URI = "http://opcfoundation.org/UA/SecurityPolicy#"
 SIGNED = Access("Basic256Sha256", "Sign", username="agent", password_file=Path("secret"))
@@ -47,7 +47,7 @@ def test_only_exactly_what_is_configured_matches() -> None:
 @pytest.mark.parametrize("endpoints", [None, [], [endpoint(url="https://h")]])
 def test_a_server_that_offers_nothing_is_said_so(endpoints: Any) -> None:
     """Nothing is assumed."""
-    with pytest.raises(PermanentError, match="it offers nothing"):
+    with pytest.raises(TransientError, match="it offers nothing"):
         matching(endpoints, SIGNED)
 
 
@@ -76,18 +76,18 @@ def test_a_password_is_encrypted_as_well_as_the_server_can(
 @pytest.mark.parametrize("offered", ["None", "Basic128Rsa15", "SomethingNew"])
 def test_a_password_that_nothing_good_encrypts_is_not_said(access: Access, offered: str) -> None:
     """Neither readable, nor by a way that gives it away, nor by one we do not know."""
-    with pytest.raises(PermanentError, match="allow_plain_password"):
+    with pytest.raises(TransientError, match="allow_plain_password"):
         token_for(USER_NAME, [endpoint("x", 1, (1, offered))], access)
 
 
 def test_a_kind_of_user_that_is_not_taken_is_named() -> None:
     """With those that are."""
-    with pytest.raises(PermanentError, match="does not take anonymous users here; it takes user name, certificate"):
+    with pytest.raises(TransientError, match="does not take anonymous users here; it takes user name, certificate"):
         token_for(ANONYMOUS, [endpoint("None", 1, (1, None), (2, None))], OPEN)
 
 
 def test_a_user_certificate_always_signs() -> None:
     """Without a policy for its signature it would prove nothing."""
     assert token_for(CERTIFICATE, [endpoint("x", 1, (2, None))], SIGNED) == Token("2 None", URI + "Basic256Sha256")
-    with pytest.raises(PermanentError, match="could sign with"):
+    with pytest.raises(TransientError, match="could sign with"):
         token_for(CERTIFICATE, [endpoint("x", 1, (2, None))], OPEN)

@@ -340,7 +340,6 @@ async def test_an_abandoned_write_does_not_disturb_the_last_one(tmp_path: Path) 
 
 async def test_a_disk_that_hangs_holds_no_value_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The logbook is given up; leaving does not wait for it either."""
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
     disk = threading.Event()
     monkeypatch.setattr(Logbook, "heard", lambda *_args, **_keys: disk.wait(10))
     run = Run(tmp_path)
@@ -348,6 +347,7 @@ async def test_a_disk_that_hangs_holds_no_value_back(tmp_path: Path, monkeypatch
         async with run.connection() as one:
             book = one.keeper._book
             assert book is not None
+            monkeypatch.setattr(module, "_PATIENCE", 0.05)  # now that it is open: a busy machine takes its time
             await one.says(0, T, T)
             await one.says(0, T + 10, T + 10)
             await one.keeper.end()

@@ -21,7 +21,7 @@ from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge, translate
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
-from agent.core.errors import AgentError, ConnectionLost, PermanentError, TransientError
+from agent.core.errors import AgentError, ConnectionLost, TransientError
 from agent.core.flow import Answer, Loss
 from agent.core.quality import name_of, number_of
 from agent.testing.clock import ManualClock
@@ -48,6 +48,8 @@ class Script:
         self.most_items = TAGS
         self.plain: set[int] = set()  # positions that take no filter
         self.monitors: dict[int, int] = {}
+        self.listed: dict[int, int] | None = None  # what it says instead of these
+        self.exchanged = self.mute = False
         self.most_subscriptions = 9
         self.lowered: list[int] = []
         self.kept: dict[int, Notification] = {}  # for Republish
@@ -86,8 +88,11 @@ class Script:
             self.monitors[100 + point.position] = point.position
         return Monitored(code, 100 + point.position, point.sampling_ms, 1)
 
-    async def monitored(self, _subscription: int) -> dict[int, int] | None:
-        return self.monitors
+    async def monitored(self, _subscription: int) -> list[tuple[int, int]] | None:
+        return [(b, a) if self.exchanged else (a, b) for a, b in (self.listed or self.monitors).items()]
+
+    async def lives(self, _subscription: int, items: Sequence[int]) -> list[bool] | None:
+        return None if self.mute else [item in self.monitors for item in items]
 
     async def forget(self, subscription: int, items: Sequence[int]) -> None:
         self.forgotten += [(subscription, item) for item in items]
@@ -237,8 +242,8 @@ async def test_a_refused_filter_costs_the_filter_only() -> None:
     assert desk.items.facts()["unfiltered"] == 1
 
 
-async def test_an_audit_finds_what_the_server_forgot_and_what_it_has_too_much() -> None:
-    """Items it monitors no longer come back to be asked for; those nobody wants are deleted."""
+async def test_an_audit_finds_what_the_server_forgot() -> None:
+    """Items it monitors no longer come back to be asked for; what was not created here is left alone."""
     desk = Desk()
     made = await desk.publishing.create(1.0)
     await desk.items.monitor(made, nodes(0, 1, 2))
@@ -248,7 +253,38 @@ async def test_an_audit_finds_what_the_server_forgot_and_what_it_has_too_much() 
     desk.script.monitors[300] = 5
     assert [point.position for point in await desk.items.audit([made])] == [1]
     assert sorted(made.items) == [0, 2]
-    assert desk.script.forgotten == [(7, 300)]
+    assert desk.script.forgotten == []
+    assert not desk.items.disbelieved
+
+
+async def test_an_audit_reads_a_list_with_exchanged_columns() -> None:
+    """Client handles first, item ids second: nothing is amiss, and what is missing is found all the same."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 1, 2))
+    desk.script.exchanged = True
+    assert await desk.items.audit([made]) == []
+    del desk.script.monitors[101]
+    assert [point.position for point in await desk.items.audit([made])] == [1]
+    assert not desk.items.disbelieved
+
+
+@pytest.mark.parametrize("mute", [False, True])
+async def test_an_audit_that_lies_is_not_believed_again(mute: bool) -> None:
+    """It misses items that answer to their id; or, where nobody tells that, the same ones after they were made anew."""
+    desk = Desk()
+    made = await desk.publishing.create(1.0)
+    await desk.items.monitor(made, nodes(0, 1, 2))
+    desk.script.listed, desk.script.mute = {100: 0}, mute
+    again = await desk.items.audit([made])
+    assert [point.position for point in again] == ([1, 2] if mute else [])
+    if mute:
+        await desk.items.monitor(made, nodes(1, 2))
+        assert await desk.items.audit([made]) == []
+    assert desk.items.disbelieved
+    assert sorted(made.items) == [0, 1, 2]
+    desk.script.listed = {}
+    assert await desk.items.audit([made]) == []
 
 
 async def test_intervals_share_where_the_server_has_too_few_subscriptions() -> None:
@@ -486,8 +522,8 @@ async def test_silence_is_measured_against_what_the_server_promised() -> None:
         (ua.uaerrors.BadCertificateTimeInvalid(), TransientError, "compare the two clocks"),
         (ua.uaerrors.BadCertificateUriInvalid(), TransientError, "application URI"),
         (ua.uaerrors.BadInvalidTimestamp(), TransientError, "the clocks of the server and this machine"),
-        (ua.uaerrors.BadTcpEndpointUrlInvalid(), PermanentError, "endpoint_url"),
-        (ua.uaerrors.BadSecurityPolicyRejected(), PermanentError, "BadSecurityPolicyRejected"),
+        (ua.uaerrors.BadTcpEndpointUrlInvalid(), TransientError, "endpoint_url"),
+        (ua.uaerrors.BadSecurityPolicyRejected(), TransientError, "BadSecurityPolicyRejected"),
         (ua.UaStatusCodeError(0x80990000), ServiceRefused, "BadConditionDisabled|Bad0x80990000"),
         (ValueError("bytes"), AnswerUndecodable, "cannot be decoded"),
     ],
@@ -501,5 +537,5 @@ def test_errors_are_named_by_what_to_do(error: Exception, kind: type[AgentError]
 def test_a_right_the_user_lacks_costs_the_session_or_one_request() -> None:
     """While the session is made it is a matter for people; later it concerns what was asked for."""
     denied = ua.uaerrors.BadUserAccessDenied()
-    assert isinstance(translate(denied, "connecting", retry_after=5.0), PermanentError)
+    assert not isinstance(translate(denied, "connecting", retry_after=5.0), ServiceRefused)
     assert isinstance(translate(denied, "reading"), ServiceRefused)
