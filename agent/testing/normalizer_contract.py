@@ -73,3 +73,13 @@ class NormalizerContract:
         back = said(normalize(sample(TS + 3000, [1, 2, 3])))
         assert {one.why for one in back.values()} == {"recovered"}
         assert {one.why for one in said(normalize(sample(TS + 4000, [1, 2, 3]))).values()} == {None}
+
+    def test_times_rise_strictly(self, make: Make) -> None:
+        """A source clock that stands still or runs back never gives a tag the same time twice; `src` keeps its word."""
+        normalize = make(TAGS)
+        seen: list[int] = []
+        for number, src in enumerate([TS, TS, TS, TS - 60_000, TS - 50_000]):
+            reading = said(normalize(sample(TS + 1000 * number, [number, 2, 3], src=src)))["a"]
+            assert (reading.src if reading.src is not None else reading.ts) == src
+            seen.append(reading.ts)
+        assert seen == sorted(set(seen))
