@@ -19,6 +19,8 @@ WIDTH = 80
 #: So many findings are told in full, and so few devices are listed one by one.
 FINDINGS, DEVICES = 6, 12
 
+_LIKE = ", and the like"
+
 _Part = Mapping[str, Any]
 
 
@@ -32,6 +34,11 @@ class _Finding(NamedTuple):
     lines: list[tuple[str, str]]  #: why, cost, next
     do: str | None
     counts: bool
+
+    @property
+    def why(self) -> str | None:
+        """What it was told, or saw."""
+        return next((text for word, text in self.lines if word == "why"), None)
 
     @property
     def headline(self) -> str:
@@ -94,19 +101,20 @@ def _since(ts: int, now: int, zone: tzinfo | None) -> str:
 
 
 def _merged(found: Iterable[_Finding]) -> list[_Finding]:
-    """What is the same with several parts is told once, with the time of the first."""
+    """What is the same with several parts, or differs in numbers only, is told once, with the time of the first."""
     groups: dict[tuple[object, ...], _Finding] = {}
     for one in found:
-        why = [text for word, text in one.lines if word == "why"]
-        key = (one.what, one.title, one.counts, one.do, *why)
-        first = groups.get(key)
-        if first is None or not one.names:
-            groups[key] = one
-        else:
+        why = one.why
+        key = (one.what, one.title, one.counts, one.do, re.sub(r"\d+", "#", why or ""))
+        first = groups.setdefault(key, one)
+        if first is not one:
             first.names.extend(one.names)
-            lines = [line for line in first.lines if line[0] == "why"]  # the others are of one part alone
+            words = first.why
+            if words is not None and words != why and not words.endswith(_LIKE):
+                words += _LIKE
             since = min((ts for ts in (first.since, one.since) if ts is not None), default=None)
-            groups[key] = first._replace(lines=lines, since=since)
+            # The other lines are of one part alone.
+            groups[key] = first._replace(lines=[] if words is None else [("why", words)], since=since)
     return list(groups.values())
 
 

@@ -116,10 +116,11 @@ def test_of_thousands_of_devices_only_what_is_wrong_is_shown() -> None:
     image = image_of(*(f"meter-{number:04}" for number in range(3000)))
     for number in range(1000):
         name = f"meter-{number:04}"
-        reason = "connection refused" if number < 990 else f"no answer from unit {number}"
+        reason = f"no answer from unit {number}" if number < 990 else f"it is {'x' * (number - 989)}"
         image.set_state(name, "offline", now=NOW - MINUTE, reason=reason, causes=("silent",))
     text = shown(image, publisher())
     assert "! 990 devices are offline: meter-0000, meter-0001, meter-0002 and 987 more" in text
+    assert "  why  no answer from unit 0, and the like\n" in text
     assert "5 x device is offline" in text
     assert "Devices     2,000 online, 1,000 offline" in text
     assert len(text.splitlines()) < 50
