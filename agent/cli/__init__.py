@@ -195,7 +195,7 @@ def _diff(config: _Config = _DEFAULT, data_dir: _Agent = None, as_json: _Json = 
     """What the files now say against what runs. Exit 0 nothing differs, 1 something does, 2 mistakes, 3 no agent."""
     from agent.cli.diff import diff
 
-    raise typer.Exit(diff(config, data_dir, json=as_json))
+    raise typer.Exit(diff(config, data_dir, as_json=as_json))
 
 
 @_app.command("reload")
@@ -210,4 +210,4 @@ def _reload(
     """Have the agent apply its files. Exit 0 applied (and back), 1 a part is not back, 2 refused, 3 no agent runs."""
     from agent.cli.reload import reload
 
-    raise typer.Exit(reload(config, data_dir, wait=wait, json=as_json))
+    raise typer.Exit(reload(config, data_dir, wait=wait, as_json=as_json))

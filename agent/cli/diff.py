@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.running import Running, UnreachableError, document
-from agent.config.report import DeviceReport, PublisherReport, Report, Shown
+from agent.cli.words import harmless
+from agent.config.report import DeviceReport, KeyReport, PublisherReport, Report
 from agent.runtime.reloading import DiffQuestion, ReloadAnswer
 
 #: So many tags of one device are listed; who wants all of them takes --json.
@@ -22,33 +23,38 @@ _EFFECTS = {
 }
 
 
-def diff(config: Path, data_dir: Path | None, *, json: bool = False) -> int:
+def diff(config: Path, data_dir: Path | None, *, as_json: bool = False) -> int:
     """0: nothing differs; 1: something does; 2: mistakes; 3: no agent runs."""
     try:
-        running = Running(config, data_dir, json=json)
+        running = Running(config, data_dir, as_json=as_json)
         answer = running.ask("diff", DiffQuestion(running.file), ReloadAnswer)
     except UnreachableError as error:
         return error.code
-    if json:
+    if as_json:
         document(answer)
     refusal(answer.mistakes)
     if answer.report is None:
         return 2
-    if not json:
-        sys.stdout.write("".join(f"{line}\n" for line in lines(answer.report)))
+    if not as_json:
+        show(answer.report)
     return 1 if answer.report else 0
+
+
+def show(report: Report) -> None:
+    """The report for people, on standard output."""
+    sys.stdout.write("".join(f"{harmless(line)}\n" for line in lines(report)))
 
 
 def refusal(mistakes: Sequence[str]) -> None:
     """Why nothing was done, on standard error."""
     if mistakes:
         number = len(mistakes)
-        sys.stderr.write("".join(f"{mistake}\n" for mistake in mistakes))
+        sys.stderr.write("".join(f"{harmless(mistake)}\n" for mistake in mistakes))
         sys.stderr.write(f"{number} mistake{'s' if number > 1 else ''}: the configuration that runs stays in force\n")
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report for people."""
+    """The report, line by line."""
     if not report:
         yield f"no difference: the agent runs what the files say ({report.running})"
         return
@@ -80,7 +86,9 @@ def _device(name: str, device: DeviceReport) -> Iterator[str]:
     tags = device.tags
     yield from _most([f"    + tag {tag}" for tag in tags.added])
     yield from _most([f"    - tag {tag}" for tag in tags.removed])
-    changed = [Shown(f"tag {tag}: {one.key}", one.old, one.new) for tag, keys in tags.changed.items() for one in keys]
+    changed = [
+        KeyReport(f"tag {tag}: {one.key}", one.old, one.new) for tag, keys in tags.changed.items() for one in keys
+    ]
     yield from _most(list(_changes(changed)))
 
 
@@ -95,7 +103,7 @@ def _most(found: list[str]) -> Iterator[str]:
         yield f"    … and {len(found) - MOST_TAGS} more (--json lists all)"
 
 
-def _changes(changes: Sequence[Shown]) -> Iterator[str]:
+def _changes(changes: Sequence[KeyReport]) -> Iterator[str]:
     for one in changes:
         if one.old == one.new:
             yield f"    {one.key}: {_value(one.new)}, in a part that is not shown"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from agent.cli.diff import lines, refusal
+from agent.cli.diff import refusal, show
 from agent.cli.running import Running, UnreachableError, document
+from agent.cli.words import harmless
 from agent.runtime.reloading import ReloadAnswer, ReloadQuestion
 from agent.settings.values import parse_duration
 
@@ -14,7 +15,7 @@ from agent.settings.values import parse_duration
 PATIENCE = 120.0
 
 
-def reload(config: Path, data_dir: Path | None, *, wait: str | None, json: bool = False) -> int:
+def reload(config: Path, data_dir: Path | None, *, wait: str | None, as_json: bool = False) -> int:
     """0: applied (and back); 1: a changed part is not back in time; 2: refused; 3: no agent runs."""
     try:
         seconds = None if wait is None else parse_duration(wait)
@@ -22,21 +23,21 @@ def reload(config: Path, data_dir: Path | None, *, wait: str | None, json: bool 
         sys.stderr.write(f"--wait: {error}\n")
         return 2
     try:
-        running = Running(config, data_dir, json=json)
+        running = Running(config, data_dir, as_json=as_json)
         question = ReloadQuestion(running.file, seconds)
         answer = running.ask("reload", question, ReloadAnswer, timeout=PATIENCE + (seconds or 0.0))
     except UnreachableError as error:
         return error.code
-    if json:
+    if as_json:
         document(answer)
     refusal(answer.mistakes)
     if answer.report is None:
         return 2
-    if not json:
-        sys.stdout.write("".join(f"{line}\n" for line in lines(answer.report)))
+    if not as_json:
+        show(answer.report)
         if answer.report:
             back = ", and all changed parts are back" if seconds is not None and not answer.late else ""
             sys.stdout.write(f"applied{back}\n")
     for name, reason in answer.late.items():
-        sys.stderr.write(f"{name} is not back: {reason}\n")
+        sys.stderr.write(harmless(f"{name} is not back: {reason}") + "\n")
     return 1 if answer.late else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -31,14 +32,14 @@ class UnreachableError(Exception):
 class Running:
     """The agent that `-c FILE` or `--data-dir DIR` names."""
 
-    def __init__(self, config: Path, data_dir: Path | None, *, json: bool) -> None:
+    def __init__(self, config: Path, data_dir: Path | None, *, as_json: bool) -> None:
         """Raises UnreachableError where the file does not even tell a `data_dir`."""
-        self._json = json
+        self._json = as_json
         self.file = None if data_dir is not None else os.path.realpath(config)
         try:
             self.data_dir = data_dir if data_dir is not None else data_dir_of(config)
         except ConfigError as error:
-            if json:
+            if as_json:
                 document({"error": f"{config} cannot be read", "mistakes": [str(one) for one in error.mistakes]})
             report(error, sys.stderr)
             raise UnreachableError(2) from None
@@ -60,5 +61,6 @@ class Running:
 
 
 def document(value: object) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    """One JSON document on standard output, in ASCII: what a terminal might obey is escaped."""
+    text = json.dumps(msgspec.to_builtins(value), indent=2)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")

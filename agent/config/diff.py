@@ -14,9 +14,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from agent.config.model import Config
-from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
-from agent.settings.tags import TagBase
 
 #: Keys of a publisher that are applied while its session goes on; all that stands below them too. A former name
 #: (`was`) is only looked at when an outbox is opened.
@@ -148,7 +146,7 @@ def _device(old: Config, new: Config, name: str) -> DeviceChange | None:
     where = old.location_of(name), new.location_of(name)
     if where[0] == where[1] and _same(before, after):
         return None
-    tables = _tables(before) & _tables(after)
+    tables = before.tables().keys() & after.tables().keys()
     changes = list(_changes(before, after, but=frozenset({_WHERE_FROM, "location", *tables})))
     if where[0] != where[1]:
         changes.append(Change(("location",), *where))
@@ -161,17 +159,6 @@ def _device(old: Config, new: Config, name: str) -> DeviceChange | None:
         {tag: found for tag, found in changed.items() if found},
     )
     return change if change != DeviceChange() else None
-
-
-def _tables(device: DeviceConfig) -> set[str]:
-    """The keys of a device that its tags stand under."""
-    table = device.tag_table
-    return {
-        name
-        for name in type(device).model_fields
-        if isinstance(value := getattr(device, name), dict)
-        if all(isinstance(tag, TagBase) and table.get(key) == tag for key, tag in value.items())
-    }
 
 
 def _changes(old: BaseModel, new: BaseModel, *, but: frozenset[str] = frozenset()) -> Iterator[Change]:

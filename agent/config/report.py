@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from agent.config.diff import Change, DeviceChange, difference
 from agent.config.loader import Loaded
 from agent.config.model import Config
 from agent.config.secret_files import all_secret_files
-from agent.config.shown import at, effective
+from agent.config.shown import Shown
 
 #: What a changed device does: its connection stays (only tags changed); the connection it shares with others stays;
 #: it disconnects and connects anew.
@@ -21,7 +21,7 @@ DeviceEffect = Literal["keeps its connection", "keeps a shared connection", "rec
 PublisherEffect = Literal["in place", "new session"]
 
 
-class Shown(Struct):
+class KeyReport(Struct):
     """One key whose value changed, as it would be written. Null: absent."""
 
     key: str
@@ -34,14 +34,14 @@ class TagsReport(Struct):
 
     added: list[str] = []
     removed: list[str] = []
-    changed: dict[str, list[Shown]] = {}
+    changed: dict[str, list[KeyReport]] = {}
 
 
 class DeviceReport(Struct):
     """A device that runs and is not as the files say."""
 
     effect: DeviceEffect
-    changes: list[Shown]
+    changes: list[KeyReport]
     tags: TagsReport
 
 
@@ -49,7 +49,7 @@ class PublisherReport(Struct):
     """A publisher likewise."""
 
     effect: PublisherEffect
-    changes: list[Shown]
+    changes: list[KeyReport]
 
 
 class Section(Struct):
@@ -83,8 +83,8 @@ class Report(Struct):
 
     running: str
     files: str
-    restart: list[Shown]
-    settings: list[Shown]
+    restart: list[KeyReport]
+    settings: list[KeyReport]
     devices: DeviceSection
     publishers: PublisherSection
     read_anew: list[Anew]
@@ -98,17 +98,18 @@ class Report(Struct):
 def report(old: Loaded, new: Loaded) -> Report:
     """What differs between the configuration that runs and another."""
     found = difference(old.config, new.config)
-    before, after = effective(old), effective(new)
+    before, after = Shown(old), Shown(new)
 
-    def shown(changes: Iterable[Change], *place: str) -> list[Shown]:
+    def shown(changes: Iterable[Change], *place: str) -> list[KeyReport]:
         return [
-            Shown(str(change), at(before, (*place, *change.key)), at(after, (*place, *change.key)))
+            KeyReport(str(change), before.at((*place, *change.key)), after.at((*place, *change.key)))
             for change in changes
         ]
 
     def device(name: str, change: DeviceChange) -> DeviceReport:
         place = ("devices", name)
-        changed = {tag: shown(keys, *place, _table(after, name, tag), tag) for tag, keys in change.tags_changed.items()}
+        where = {tag: key for key, table in new.config.devices[name].tables().items() for tag in table}
+        changed = {tag: shown(keys, *place, where[tag], tag) for tag, keys in change.tags_changed.items()}
         tags = TagsReport(list(change.tags_added), list(change.tags_removed), changed)
         return DeviceReport(_effect(old.config, new.config, name, change), shown(change.changes, *place), tags)
 
@@ -134,12 +135,6 @@ def report(old: Loaded, new: Loaded) -> Report:
         ),
         _read_anew(old, new),
     )
-
-
-def _table(data: Mapping[str, Any], device: str, tag: str) -> str:
-    """The key of a device that a tag stands under (`tags`, `events`)."""
-    keys = data["devices"][device]
-    return next((key for key, value in keys.items() if isinstance(value, dict) and tag in value), "tags")
 
 
 def _effect(old: Config, new: Config, name: str, change: DeviceChange) -> DeviceEffect:

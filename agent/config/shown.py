@@ -7,42 +7,84 @@ text is never shown: it may hold anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from agent.config.diff import Key
-from agent.config.fingerprint import WHERE_FROM
 from agent.config.loader import Loaded
+from agent.settings.devices import DeviceConfig
 
 #: A password may hold `/` and `?`: all up to the last `@` belongs to the user.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>\S*)")
 _HIDDEN = "…"
+_PARTS = ("devices", "publishers")
+_WHERE_FROM = {"include", "templates", "devices_file", "tags_file"}
+
+_Path = tuple[Hashable, ...]
 
 
 def effective(loaded: Loaded) -> dict[str, Any]:
     """The whole configuration as JSON-able data, defaults included, each device with the location it has."""
-    config = loaded.config
-    data: dict[str, Any] = config.model_dump(mode="json", exclude=WHERE_FROM)
-    for name, device in data["devices"].items():
-        device["location"] = list(config.location_of(name))
-    for publisher in data["publishers"].values():
-        publisher["outbox"] = publisher["outbox"] or dict(data["outbox"])
-    for path, text in loaded.written.items():
-        _put(data, [str(step) for step in path], text)
-    return {key: _hide(value, key) for key, value in data.items()}
+    shown = Shown(loaded)
+    parts = {
+        section: {name: shown.part(section, name) for name in getattr(loaded.config, section)} for section in _PARTS
+    }
+    return {**shown.head(), **parts}
 
 
-def at(data: Mapping[str, Any], key: Key) -> object:
-    """The value at a path of names; None where there is none."""
-    value: Any = data
-    for step in key:
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
+class Shown:
+    """The same, part by part; each as small as it comes, since whoever dumps it keeps all others from their turn."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._config = loaded.config
+        self._written: dict[_Path, list[tuple[_Path, str]]] = defaultdict(list)
+        for path, text in loaded.written.items():
+            depth = 2 if path[0] in _PARTS else 0
+            self._written[path[:depth]].append((path[depth:], text))
+        self._parts: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def head(self) -> dict[str, Any]:
+        """All but devices and publishers."""
+        return self._finished((), _dumped(self._config, but={*_PARTS, *_WHERE_FROM}))
+
+    def part(self, section: str, name: str) -> dict[str, Any]:
+        """One of `devices` or `publishers`; empty where there is none of that name."""
+        if (section, name) not in self._parts:
+            self._parts[section, name] = self._made(section, name)
+        return self._parts[section, name]
+
+    def at(self, key: Key) -> object:
+        """The value at a path of names from the top; None where there is none."""
+        value: Any = self.part(key[0], key[1]) if key[0] in _PARTS else self.head()
+        for step in key[2:] if key[0] in _PARTS else key:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        return value
+
+    def _made(self, section: str, name: str) -> dict[str, Any]:
+        part: BaseModel | None = getattr(self._config, section).get(name)
+        if part is None:
+            return {}
+        tables = part.tables() if isinstance(part, DeviceConfig) else {}
+        data = _dumped(part, but={*tables, *_WHERE_FROM})
+        data |= {key: {tag: _dumped(one) for tag, one in table.items()} for key, table in tables.items()}
+        if section == "devices":
+            data["location"] = list(self._config.location_of(name))
+        elif data["outbox"] is None:
+            data["outbox"] = _dumped(self._config.outbox)
+        return self._finished((section, name), data)
+
+    def _finished(self, place: _Path, data: dict[str, Any]) -> dict[str, Any]:
+        for path, text in self._written[place]:
+            _put(data, [str(step) for step in path], text)
+        return {key: _hide(value) for key, value in data.items()}
 
 
 def hide(text: str) -> str:
     """Text without user and query of the URLs in it."""
-    return _URL.sub(_hidden_url, text)
+    return _URL.sub(_hidden_url, text) if "://" in text else text
 
 
 def _hidden_url(match: re.Match[str]) -> str:
@@ -51,11 +93,15 @@ def _hidden_url(match: re.Match[str]) -> str:
     return match["scheme"] + (f"{_HIDDEN}@" if user else "") + place + (f"?{_HIDDEN}" if query else "")
 
 
-def _hide(value: object, key: str) -> object:
+def _dumped(model: BaseModel, but: set[str] | None = None) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude=but)
+
+
+def _hide(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _hide(one, name) for name, one in value.items()}
+        return {name: _hide(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_hide(one, key) for one in value]
+        return [_hide(one) for one in value]
     return hide(value) if isinstance(value, str) else value
 
 
@@ -63,7 +109,7 @@ def _put(data: Any, path: list[str], text: str) -> None:
     """Put text where a value stands; what has no value there (a key of the user's own) is passed over."""
     for step in path[:-1]:
         data = _below(data, step)
-    last = path[-1]
+    last = path[-1] if path else ""
     if isinstance(data, dict) and last in data:
         data[last] = text
     elif isinstance(data, list) and last.isdigit() and int(last) < len(data):

@@ -5,6 +5,7 @@ The agent reads the files itself, in its own environment: only it knows what a `
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -99,7 +100,7 @@ class Reconfiguring:
             files, _ = await self._reloader.compare()
         except ConfigError as error:
             return ReloadAnswer([str(mistake) for mistake in error.mistakes])
-        return ReloadAnswer(report=report(running, files))
+        return ReloadAnswer(report=await asyncio.to_thread(report, running, files))
 
     async def reload(self, question: ReloadQuestion) -> ReloadAnswer:
         """Apply it, and wait for those it changed."""
@@ -111,7 +112,7 @@ class Reconfiguring:
         outcome = await self._reloader.reload("command")
         if outcome.result == "refused":
             return ReloadAnswer(list(outcome.mistakes))
-        done = report(before, self._reloader.effective)
+        done = await asyncio.to_thread(report, before, self._reloader.effective)
         late = {} if question.wait is None else await self._late(done, question.wait)
         return ReloadAnswer(report=done, late=late)
 

@@ -86,6 +86,14 @@ class DeviceConfig(Model, ABC):
         del name, keys
         return None
 
+    def tables(self) -> dict[str, dict[str, TagBase]]:
+        """The keys of this device that its tags stand under, with those tags: `tags`, and what else a protocol has."""
+        return {
+            key: value
+            for key in type(self).model_fields
+            if isinstance(value := getattr(self, key), dict) and all(isinstance(tag, TagBase) for tag in value.values())
+        }
+
     @property
     def finds_tags(self) -> bool:
         """Whether the device itself tells of more tags than its table has."""

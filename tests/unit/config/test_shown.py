@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agent.config.shown import at, effective, hide
+from agent.config.shown import Shown, effective, hide
 from tests.unit.config.test_loader import loaded
 
 MAIN = """
@@ -44,7 +44,8 @@ ENVIRON = {
 
 def test_the_effective_configuration(tmp_path):
     """Everything in force with its defaults, as it would be written; what came out of the environment by its name."""
-    data = effective(loaded(tmp_path, {"agent.yaml": MAIN, "more.yaml": MORE, "t.csv": TABLE}, ENVIRON))
+    found = loaded(tmp_path, {"agent.yaml": MAIN, "more.yaml": MORE, "t.csv": TABLE}, ENVIRON)
+    data = effective(found)
     plant, press = data["publishers"]["plant"], data["devices"]["press"]
     assert (plant["password"], plant["window"], plant["url"]) == ("${PASSWORD}", "${WINDOW}", "mqtt://${BROKER}:1883")
     assert plant["other_urls"] == ["mqtt://${BROKER}", "wss://192.0.2.9/mqtt?…"]
@@ -54,7 +55,10 @@ def test_the_effective_configuration(tmp_path):
     assert press["tags"]["a"]["null_values"] == ["${NULL}"]
     assert press["tags"]["a"]["description"] == "see https://…@wiki/x"
     assert (press["tags"]["b"]["unit"], press["tags"]["b"]["scale"]) == ("${UNIT}", 2)
-    assert at(data, ("publishers", "plant", "tls", "ca_file")) is None
+    shown = Shown(found)
+    assert shown.at(("publishers", "plant", "window")) == "${WINDOW}"
+    assert shown.at(("agent", "location")) == ["plant"]
+    assert shown.at(("publishers", "plant", "tls", "ca_file")) is shown.at(("devices", "none", "url")) is None
     text = json.dumps(data)
     assert not [secret for secret in (*ENVIRON.values(), "geheim", "tags_file", "x-mine", "u:p") if secret in text]
 

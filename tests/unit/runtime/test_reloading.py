@@ -149,7 +149,7 @@ async def test_everything_that_may_differ(site: Site) -> None:
         "read anew at the next connection, healthy ones stay",
         f"    publishers.plant.password_file: {site.secret}",
     ]
-    code, out, _ = await site.run(diff, json=True)
+    code, out, _ = await site.run(diff, as_json=True)
     found = json.loads(out)
     assert code == 1
     assert found["report"]["devices"]["changed"]["press"]["tags"]["changed"] == {
@@ -188,7 +188,7 @@ async def test_many_tags_are_counted(site: Site) -> None:
     _, out, _ = await site.run(diff)
     assert len(out.splitlines()) < 30
     assert "    … and 480 more (--json lists all)" in out
-    _, out, _ = await site.run(diff, json=True)
+    _, out, _ = await site.run(diff, as_json=True)
     assert len(json.loads(out)["report"]["devices"]["changed"]["press"]["tags"]["added"]) == 500
 
 
@@ -201,7 +201,7 @@ async def test_mistakes(site: Site, command: Callable[..., int]) -> None:
     assert (code, out) == (2, "")
     assert err.startswith(f"{site.main}:{line}: `nonsense` is not a key")
     assert err.endswith("1 mistake: the configuration that runs stays in force\n")
-    code, out, _ = await site.run(command, json=True)
+    code, out, _ = await site.run(command, as_json=True)
     assert (code, json.loads(out)["report"], len(json.loads(out)["mistakes"])) == (2, None, 1)
     assert site.agent.effective.hash == load_hash(OLD, site)
 
@@ -280,7 +280,7 @@ async def test_no_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     for command in (diff, lambda *words, **options: reload(*words, wait=None, **options)):
         code, _, err = await site.run(command)
         assert (code, err) == (3, f"no agent runs on {site.data_dir}\n")
-        code, out, _ = await site.run(command, json=True)
+        code, out, _ = await site.run(command, as_json=True)
         assert (code, list(json.loads(out))) == (3, ["error"])
         assert (await site.run(command, tmp_path / "gone.yaml", None))[0] == 2
     assert (await site.run(reload, wait="3"))[0] == 2
