@@ -33,24 +33,20 @@ class ModbusCollector:
     async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
         with self._bus.used():
             await self._bus.ready()
-            answers = await self._probe_politely() if self._silent else None
+            answers = await self._probe() if self._silent else None
             samples = Samples(self._setup, self._bus, self._context, answers)
             try:
                 yield samples
             finally:
                 self._silent = samples.silent
                 if self._silent:
+                    self._bus.lost(self._setup.unit)
                     log.warning(
                         "modbus.unit_silent", device=self._setup.device, bus=self._bus.name, unit=self._setup.unit
                     )
+                else:
+                    self._bus.forget(self._setup.unit)
                 samples.close()
-
-    async def _probe_politely(self) -> Block | None:
-        """A unit silent once more leaves the bus to its neighbours for a while."""
-        try:
-            return await self._probe()
-        except NoAnswer as fault:
-            raise NoAnswer(fault.reason, retry_after=self._bus.courtesy(self._setup.unit) or None) from fault
 
     async def _probe(self) -> Block | None:
         """One request to a unit that kept silent, so that its neighbours lose no more than one time-out.

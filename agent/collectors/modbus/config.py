@@ -34,6 +34,8 @@ class ModbusConfig(Reads):
     """What the DTU says that dials in; only with tcp-listen://."""
     workarounds: Workarounds = Workarounds()
     """What the device needs that does not do as the standard says."""
+    retries: Annotated[int, Field(ge=0, le=3)] = 0
+    """How often a silent block is asked again within the scan, for devices that sleep; each costs a `timeout`."""
     unit_id: Annotated[int, Field(ge=0, le=255)] = 1
     """Unit (slave) address; behind a gateway each device has its own."""
 
@@ -52,6 +54,9 @@ class ModbusConfig(Reads):
             "workarounds.close_after_cycle": odd.close_after_cycle,
             "workarounds.one_connection": odd.one_connection,
             "workarounds.echo": odd.echo,
+            "workarounds.transaction_ids": odd.transaction_ids,
+            "workarounds.mbap_length": odd.mbap_length,
+            "workarounds.extra_zeros": odd.extra_zeros,
         }
 
     @model_validator(mode="after")
@@ -63,6 +68,14 @@ class ModbusConfig(Reads):
             raise ValueError("`dtu` is for units that dial in; write tcp-listen:// in `url`, or take `dtu` away")
         if self.workarounds.echo and target.framing == "tcp":
             raise ValueError("`workarounds.echo` is for two-wire lines; Modbus TCP has no echo, take it away")
+        odd = self.workarounds
+        if target.framing != "tcp" and (odd.transaction_ids, odd.mbap_length) != ("check", "check"):
+            raise ValueError(
+                "`workarounds.transaction_ids` and `mbap_length` are for Modbus TCP, UDP and TLS; RTU and ASCII have "
+                "neither, take them away"
+            )
+        if target.framing != "rtu" and odd.extra_zeros != "check":
+            raise ValueError("`workarounds.extra_zeros` is for RTU; other frames name their beginning, take it away")
         if self.unit_id == 0 and target.framing != "tcp":
             raise ValueError("unit_id 0 is the broadcast address of a serial line, nobody answers; write 1 to 247")
         return self
@@ -93,6 +106,7 @@ class ModbusConfig(Reads):
             triggers=layout.triggers,
             unread=layout.unread,
             limits=self.limits,
+            retries=self.retries,
             idle=self.interval,
         )
         return ModbusCollector(setup, bus, context)

@@ -19,5 +19,32 @@ EVENTS: dict[str, Event] = {
     "modbus.bad_reply": Event("warning", "A reply that does not fit its request was thrown away: `reason`."),
     "modbus.listening": Event("info", "The agent listens for DTUs that dial in."),
     "modbus.dtu_unknown": Event("warning", "Somebody dialled in who is not expected: `said` are its first bytes."),
+    "modbus.closed_by_peer": Event(
+        "info",
+        "A device or gateway closed a connection on which it had answered; it is made anew at once.",
+    ),
+    "modbus.deaf_after_connect": Event(
+        "warning",
+        "A device ignored what it was asked for `seconds` after the connection was made, then answered.",
+        "Set `workarounds: {pause_after_connect: …}` a little longer than `seconds`.",
+    ),
+    "modbus.answer_late": Event(
+        "warning",
+        "An answer came `took_s` seconds after its request, when nobody waited for it any more.",
+        "Raise `timeout` of the device above `took_s`.",
+    ),
+    "modbus.gateway_slow": Event(
+        "warning",
+        "The gateway waits for a silent unit longer than `timeout` and holds up the others meanwhile; from now on the "
+        "agent waits `waits_s` seconds for it.",
+        "Lower the gateway's own response time-out, or set `timeout` of its devices above it.",
+    ),
+    "modbus.bus_shared": Event(
+        "warning",
+        "Whole frames that the agent did not ask for: another master talks on this bus, and its answers cannot be told "
+        "from ours. Values of the bus are uncertain until there was none for a minute.",
+        "Let one master alone ask: take the other one away, or give the agent a connection of its own.",
+    ),
+    "modbus.bus_alone": Event("info", "No other master was heard on this bus for a minute; its values are good again."),
     "modbus.unit_silent": Event("warning", "A unit does not answer; it is probed with back-off."),
 }

@@ -243,7 +243,7 @@ async def test_a_port_belongs_to_one(tmp_path: Path) -> None:
 async def test_without_pyserial(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pyserial is missing, the device fails alone and says what to install."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(PermanentError, match=r"pip install 'edge-agent\[serial\]'"):
+    with pytest.raises(PermanentError, match=r"pip install pyserial"):
         await read(device("serial:///dev/ttyNONE", {"a": "holding:0"}))
 
 

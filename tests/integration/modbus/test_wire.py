@@ -198,7 +198,7 @@ async def test_everything_wrong_takes_the_device_offline() -> None:
     async with scripted(lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n") as server, SimpleContext() as context:
         config = device(server.url, {"a": "holding:3", "b": "holding:30"})
         async with config.build("press", context).open() as samples:
-            with pytest.raises(TransientError, match="no Modbus header"):
+            with pytest.raises(TransientError, match=r"HTTP/1\.1 answered, this is no Modbus device"):
                 await take(samples)
 
 

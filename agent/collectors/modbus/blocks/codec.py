@@ -20,7 +20,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from agent.collectors.modbus.blocks.plan import Block
-from agent.collectors.modbus.blocks.values import Doubt, Finish, finish_of
+from agent.collectors.modbus.blocks.values import UNCERTAIN_DATA_SUB_NORMAL, Doubt, Finish, finish_of
 from agent.collectors.modbus.tags.points import ModbusPoint
 
 _CODES = {
@@ -239,6 +239,17 @@ def _fixed(values: list[Any], fixes: Sequence[tuple[int, Finish]]) -> DecodedCol
             value = value.value
         values[i] = value
     return DecodedColumn(values) if not doubts else doubted(values, doubts)
+
+
+def all_doubted(column: DecodedColumn, reason: str) -> DecodedColumn:
+    """A column whose values may be somebody else's: what was good is uncertain, for this reason."""
+    status = [column.status] * len(column.values) if isinstance(column.status, int) else column.status
+    reasons = column.reason or {}
+    return DecodedColumn(
+        column.values,
+        [one or UNCERTAIN_DATA_SUB_NORMAL for one in status],
+        {i: reasons.get(i, reason) for i in range(len(column.values))},
+    )
 
 
 def doubted(values: Sequence[object], doubts: Mapping[int, Doubt]) -> DecodedColumn:

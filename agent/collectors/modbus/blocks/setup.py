@@ -21,6 +21,7 @@ class Setup:
     tags: int  #: how many of them are tags
     groups: tuple[tuple[float | None, tuple[ModbusPoint, ...]], ...]  #: interval (None: once) and points
     limits: BlockLimits
+    retries: int = 0  #: how often a silent block is asked again within a scan
     idle: float = 1.0  #: how often a device with nothing to poll is looked at
     triggers: tuple[Trigger, ...] = ()
     unread: Mapping[int, str] = field(default_factory=dict)  #: positions that lie in `never_read`, and where

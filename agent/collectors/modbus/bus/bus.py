@@ -3,8 +3,9 @@
 A transaction in flight is never cancelled: whoever gives up waiting only abandons the answer, so that a late one cannot
 be taken for the next (M13). The connection is made when somebody needs it, and closed when nobody is left.
 
-A unit that has to rest (its late answer may still come) is passed over, its neighbours are not. When a gateway has no
-path to any unit behind it (exception 0A), nobody asks it for a while: it says so once per back-off, not once per unit.
+A unit that has to rest (its late answer may still come) is passed over, its neighbours are not; units that are lost
+share a tenth of the time (`standing.py`). When a gateway has no path to any unit behind it (exception 0A), nobody asks
+it for a while: it says so once per back-off, not once per unit.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+from agent.collectors.modbus.bus.allowance import Allowance
 from agent.collectors.modbus.bus.culprits import Culprits
 from agent.collectors.modbus.bus.gateway import NO_PATH, NOT_THERE, PathBehind
+from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request, Wire
+from agent.collectors.modbus.bus.observer import Observer
+from agent.collectors.modbus.bus.standing import Standing
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request, Unanswered, Wire, WrongSize
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
-from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
-
-_SHARE_SECONDS = 5.0  #: for which a bus with busy devices keeps others from the connection they share
 
 log = get_logger("modbus")
 
@@ -36,37 +39,46 @@ class ModbusBus:
         self, name: str, connect: Callable[[], Awaitable[Wire]], clock: Clock, manners: Manners | None = None
     ) -> None:
         self.name = name
-        self._connect = connect
+        self.searching = Allowance(clock.monotonic())  #: for what its devices ask beyond their blocks
         self._clock = clock
         self._manners = manners or Manners()
-        self._wire: Wire | None = None
-        self._since = 0.0  #: when the connection was made
-        self._backoff = Backoff(first=0.5, cap=5.0)
-        self._not_before = 0.0
-        self._attempts = 0  #: to connect, that failed
-        self._reason = "not connected yet"
-        self._said: bool | None = None  #: what the log last said of the connection: up or down
-        self._on_purpose = False  #: closed by us, to be opened again when somebody asks
-        self._unanswered = 0
+        self._units: set[int] = set()  #: of all its devices
+        self._any_unit: set[int] = set()
+        self._work = asyncio.Event()
+        self._link = Link(name, connect, clock, self._manners, self._any_unit, self._work.set)
+        self._standing = Standing(clock)
+        self._observer = Observer(name, clock, self._standing)
         self._users = 0
         self._cycles: set[object] = set()  #: those in the middle of a cycle
         self._turns = Turns()
-        self._work = asyncio.Event()
         self._repeats = Repeats()
         self._path = PathBehind(clock)
         self.culprits = Culprits()
         self._pauses: dict[int, float] = {}
-        self._any_unit: set[int] = set()
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
     def know(self, unit: int, *, pause: float = 0.0, any_unit: bool = False) -> None:
         """What one unit needs: a pause before and after its requests; being taken at its word under any unit id."""
+        self._units.add(unit)
         if pause:
             self._pauses[unit] = max(pause, self._pauses.get(unit, 0.0))
         if any_unit:
             self._any_unit.add(unit)
+
+    def lost(self, unit: int) -> None:
+        """This unit keeps silent: from now on it shares a tenth of the time with others that do, until it answers."""
+        self._standing.lost(unit)
+
+    def forget(self, unit: int) -> None:
+        """Nobody reads this unit for now."""
+        self._standing.forget(unit)
+
+    @property
+    def shared(self) -> str | None:
+        """Why what comes over this bus may be meant for somebody else; None: it is ours alone."""
+        return self._observer.doubt
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -77,10 +89,6 @@ class ModbusBus:
         finally:
             self._users -= 1
             self._work.set()
-
-    def courtesy(self, unit: int) -> float:
-        """Seconds for which a unit that kept silent once more leaves the bus to others in need of it."""
-        return self.culprits.courtesy(unit, self._clock.monotonic()) if self._users > 1 else 0.0
 
     def cycle(self, whose: object, *, begins: bool) -> None:
         """A cycle of somebody begins or is over: with `close_after_cycle` the connection lives no longer than that."""
@@ -93,15 +101,15 @@ class ModbusBus:
     @property
     def connected(self) -> bool:
         """Whether the connection stands, as far as anybody knows, or is closed on purpose between two cycles."""
-        return self._on_purpose if self._wire is None else self._wire.lost is None
+        return self._link.up
 
     async def ready(self) -> None:
         """Return once the connection stands. Raises ConnectionLost after an attempt failed; all who wait share it."""
-        attempts = self._attempts
+        attempts = self._link.attempts
         while not self.connected:
-            if self._attempts != attempts:
-                raise ConnectionLost(self._reason)
-            wait = self._not_before - self._clock.monotonic()
+            if self._link.attempts != attempts:
+                raise ConnectionLost(self._link.reason)
+            wait = self._link.holds_off
             if wait <= 0:
                 await self._submit(PendingRequest(NOBODY, None, _future()))
                 return
@@ -129,20 +137,27 @@ class ModbusBus:
                 if me and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
-                self._make_room()
-                job = self._turns.take(self._rest)
+                self._link.make_room(busy=bool(self._cycles))
+                job = self._turns.take(self._rest, self._standing.waits_behind)
                 if isinstance(job, PendingRequest):
                     await self._serve(job)
                     continue
-                if not self._users:
-                    self._close()
-                elif self._manners.close_after_cycle and not self._cycles and self._wire is not None:
-                    self._close(on_purpose=True)
-                await self._idle(job)
+                await self._idle(self._let_go(job))
         finally:
-            self._close()
+            self._link.close()
             while isinstance(job := self._turns.take(), PendingRequest):
                 job.answer.set_exception(ConnectionLost("the bus is stopped"))
+
+    def _let_go(self, until: float | None) -> float | None:
+        """Close the connection where nobody needs it. How long to wait for work at most."""
+        if not self._users:
+            deaf = self._link.deaf_until - self._clock.monotonic()
+            if deaf > 0:
+                return deaf if until is None else min(deaf, until)
+            self._link.close()
+        elif self._manners.close_after_cycle and not self._cycles and self._link.wire is not None:
+            self._link.close(on_purpose=True)
+        return until
 
     async def _idle(self, seconds: float | None) -> None:
         """Wait for work, or until a unit need not rest any more."""
@@ -155,37 +170,31 @@ class ModbusBus:
         finally:
             timer.cancel()
 
-    def _make_room(self) -> None:
-        """Leave the door to others that want in: between cycles, or when they have waited for long."""
-        door = self._manners.door
-        if door is not None and self._wire is not None and door.wanted:
-            long = self._clock.monotonic() - self._since > _SHARE_SECONDS
-            if long or not self._cycles:
-                self._close(on_purpose=True)
-
     def _rest(self, unit: int) -> float:
-        return 0.0 if self._wire is None or self._wire.lost is not None else self._wire.rest(unit)
+        wire = self._link.wire
+        rest = 0.0 if wire is None or wire.lost is not None else wire.rest(unit)
+        return max(rest, self._standing.wait(unit))
 
     async def _serve(self, job: PendingRequest) -> None:
         reply: Reply | None = None
         error: Exception | None = None
         try:
-            wire = await self._connected(job.unit)
-            if wire.rest(job.unit) > 0:  # known only now, on a new connection
-                self._turns.put(job)
-                return
             if job.request is None:
+                await self._link.get(job.unit)
                 reply = Reply(b"", 0, self._clock.now_ms())
             elif self._path.closed:
                 reply = Reply(b"", NO_PATH, self._clock.now_ms())
             else:
-                reply = await self._transact(wire, job.unit, job.request)
+                reply = await self._answer(job, job.request)
+                if reply is None:  # it has to rest
+                    self._turns.put(job)
+                    return
         except (ConnectionLost, NoAnswer, BadReply) as fault:
             error = fault
             self._judge(fault, job)
         except Exception as bug:  # noqa: BLE001 - whose answer it is shall see it; the bus serves the others
             error = bug
-            self._close()
+            self._link.close()
         except asyncio.CancelledError:
             error = ConnectionLost("the bus is stopped")
             raise
@@ -196,108 +205,87 @@ class ModbusBus:
                 elif error is not None:
                     job.answer.set_exception(error)
 
-    async def _transact(self, wire: Wire, unit: int, request: Request) -> Reply:
+    async def _answer(self, job: PendingRequest, request: Request) -> Reply | None:
+        """One transaction; None where its unit has to rest first, as is known only on a new connection.
+
+        A connection that was answered on, and ended before a byte of this answer came, is made anew for it, once.
+        """
+        unit = job.unit
+        await self._pause(unit)
+        wire = await self._link.get(unit)
+        if wire.rest(unit) > 0:
+            return None
+        try:
+            return await self._transact(wire, unit, request)
+        except Unanswered as fault:
+            if not self._link.proven:
+                raise
+            self._link.ended(fault.reason)
+        wire = await self._link.get(unit)
+        return None if wire.rest(unit) > 0 else await self._transact(wire, unit, request)
+
+    async def _pause(self, unit: int) -> None:
         if self._pauses:
             ended, whose = self._last
             pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
             await self._clock.sleep(ended + pause - self._clock.monotonic())
-        began, answered = self._clock.monotonic(), False
+
+    async def _transact(self, wire: Wire, unit: int, request: Request) -> Reply:
+        asked_at, answered = self._clock.monotonic(), False
+        wanted = request.timeout
+        culprit = self._observer.patience.held_up_by(unit) if wire.numbered else None
+        if wire.numbered and (timeout := self._patience(unit, wanted, asked_at)) != wanted:
+            request = replace(request, timeout=timeout)
         try:
             data, code = await wire.transact(unit, request)
             answered = code not in NOT_THERE
-        except NoAnswer:
+        except NoAnswer as fault:
             self._path.silent(unit)
+            self._standing.silent(unit, self._clock.monotonic() - asked_at)
+            alone = len(self._units) < 2 and not self._link.proven
+            raise self._observer.silence(fault, wire, unit, request, asked_at, deaf=alone) from None
+        except WrongSize:
+            self._standing.answered(unit, 0.0)
+            self._link.answered(unit)
+            answered = True
             raise
         finally:
             now = self._clock.monotonic()
             self._last = now, unit
-            self.culprits.took(now, unit, now - began, answered=answered)
-        self._unanswered = 0
-        if not self._said:  # only now: a peer may well accept connections and never answer
-            self._said = True
-            log.info("modbus.connected", bus=self.name)
-        self._path.answered(unit, code)
-        return Reply(data, code, self._clock.now_ms())
-
-    async def _connected(self, unit: int) -> Wire:
-        """The connection, made anew where it is gone. Raises ConnectionLost, at once while backing off."""
-        if self._wire is not None:
-            reason = self._wire.lost
-            if reason is not None:
-                self._down(reason)
-            elif not self._wire.renew(unit):
-                return self._wire
+            if culprit is not None and now - asked_at > wanted:
+                self.culprits.took(now, culprit, now - asked_at, answered=False)
             else:
-                self._close(on_purpose=True)
-        if self._clock.monotonic() < self._not_before:
-            raise ConnectionLost(self._reason)
-        door = self._manners.door
-        if door is not None:
-            await door.ask(0, self._work.set)
-        try:
-            self._wire = await self._connect()
-        except ConnectionLost as fault:
-            self._attempts += 1
-            self._on_purpose = False
-            self._hold_off(fault.reason)
-            self._say_down(fault.reason)
-            raise
-        finally:
-            if door is not None and self._wire is None:
-                door.leave()
-        self._wire.any_unit = self._any_unit
-        self._since = self._clock.monotonic()
-        self._unanswered = 0
-        self._on_purpose = False
-        if self._manners.pause_after_connect:
-            await self._clock.sleep(self._manners.pause_after_connect)
-        return self._wire
+                self.culprits.took(now, unit, now - asked_at, answered=answered)
+        self._link.answered(unit)
+        self._path.answered(unit, code)
+        self._observer.answered(wire, unit, wanted, asked_at)
+        if answered:
+            self._standing.answered(unit, now - asked_at)
+        else:
+            self._standing.silent(unit, now - asked_at)
+        return Reply(data, code, self._clock.now_ms(), self._observer.doubt)
+
+    def _patience(self, unit: int, wanted: float, now: float) -> float:
+        """Seconds to wait for a unit where a late answer names its request."""
+        patience = self._observer.patience
+        timeout = patience.timeout(unit, wanted, now)
+        return self._standing.patience(unit, wanted) if timeout == wanted and patience.known else timeout
 
     def _judge(self, fault: ConnectionLost | NoAnswer | BadReply, job: PendingRequest) -> None:
         """What a failed transaction says about the connection."""
-        wire = self._wire
+        wire = self._link.wire
         if wire is None:
             return
         if isinstance(fault, ConnectionLost):
-            self._down(fault.reason)
-            self._hold_off(fault.reason)
+            self._link.failed(fault.reason)
         elif isinstance(fault, BadReply):
             repeats = self._repeats.due(("bad", job.unit), self._clock.monotonic())
             if repeats is not None:
                 log.warning("modbus.bad_reply", bus=self.name, unit=job.unit, reason=fault.reason, repeats=repeats)
             if wire.lost is not None:
-                self._close(on_purpose=True)  # opened anew for the next request
+                self._link.close(on_purpose=True)  # opened anew for the next request
         else:
-            self._unanswered += 1
-            if self._unanswered >= self._manners.doubt_after or wire.lost is not None:
-                self._unanswered = 0
-                self._close(on_purpose=True)
-
-    def _hold_off(self, reason: str) -> None:
-        now = self._clock.monotonic()
-        self._reason = reason
-        self._not_before = now + self._backoff.failed(now - self._since if self._since else 0.0)
-        self._since = 0.0
-
-    def _down(self, reason: str) -> None:
-        self._close()
-        self._say_down(reason)
-
-    def _say_down(self, reason: str) -> None:
-        if self._said is False:
-            return
-        repeats = self._repeats.due("down", self._clock.monotonic())
-        if repeats is not None:  # else it stays "up" in the log, so that its return is not said either
-            self._said = False
-            log.warning("modbus.disconnected", bus=self.name, reason=reason, repeats=repeats)
-
-    def _close(self, *, on_purpose: bool = False) -> None:
-        wire, self._wire = self._wire, None
-        self._on_purpose = on_purpose
-        if wire is not None:
-            wire.close()
-            if self._manners.door is not None:
-                self._manners.door.leave()
+            self._link.unanswered(job.unit)
 
 
 def _future() -> asyncio.Future[Reply]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -66,3 +66,9 @@ class Workarounds(Model):
     """What is sent comes back first (two-wire adapters); serial lines and byte streams only."""
     ignore_unit: bool = False
     """Take answers that name another unit id than was asked."""
+    transaction_ids: Literal["check", "ignore"] = "check"
+    """`ignore`: take answers under any transaction id, for gateways that count their own. Modbus TCP, UDP and TLS."""
+    mbap_length: Literal["check", "ignore"] = "check"
+    """`ignore`: an answer ends where its own byte count says, for devices whose header announces another length."""
+    extra_zeros: Literal["check", "skip"] = "check"
+    """`skip`: throw away zero bytes before and after an answer, for adapters that let the bus float. RTU only."""

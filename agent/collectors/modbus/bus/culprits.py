@@ -1,7 +1,7 @@
 """Who holds a bus up: transactions that took long, by unit. Pure; belongs to the bus.
 
 While a unit keeps silent nobody else on its bus is served, so its neighbours miss cycles through no fault of theirs.
-They are told who it is, and a unit known to be silent is probed rarely enough to leave them nine cycles in ten.
+They are told who it is.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from typing import NamedTuple
 
 #: Transactions are remembered for so long, seconds, and only those that took at least so long.
 WINDOW, LONG = 90.0, 0.1
-#: Between two probes of a silent unit its neighbours have the bus for so many times what probing every silent unit
-#: costs, at most so many seconds.
-_COURTESY, _MOST = 12, 300.0
 _NAMED = 3  #: so many culprits are named
 
 
@@ -29,15 +26,9 @@ class Culprits:
 
     def __init__(self) -> None:
         self._long: deque[_Took] = deque()
-        self._silent: dict[int, _Took] = {}  #: the newest silence of each unit that has not answered since
 
     def took(self, now: float, unit: int, seconds: float, *, answered: bool) -> None:
         """A transaction has ended."""
-        if answered:
-            if self._silent:
-                self._silent.pop(unit, None)
-        else:
-            self._silent[unit] = _Took(now, unit, seconds, answered)
         if seconds >= LONG:
             self._long.append(_Took(now, unit, seconds, answered))
             self._forget(now)
@@ -64,15 +55,6 @@ class Culprits:
         if not found or sum(found.values()) <= own:
             return None
         return f"{_units(sorted(found))} on the same bus {verbs[len(found) > 1]}"
-
-    def courtesy(self, unit: int, now: float) -> float:
-        """Seconds for which a unit that kept silent once more leaves the bus to its neighbours."""
-        for gone in [one.unit for one in self._silent.values() if one.at <= now - 2 * _MOST]:
-            del self._silent[gone]  # nobody asks for it any more
-        mine = self._silent.get(unit)
-        if mine is None or mine.seconds < LONG:
-            return 0.0
-        return min(_MOST, _COURTESY * sum(one.seconds for one in self._silent.values()))
 
 
 def _units(units: list[int]) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from agent.collectors.modbus.bus.stream import StreamWire
 from agent.collectors.modbus.bus.url import SerialPort
+from agent.core.dial import connect_socket
 from agent.core.errors import ConnectionLost, PermanentError
+from agent.core.resolve import resolver
 
 if TYPE_CHECKING:
     from pymodbus.transport.serialtransport import SerialTransport
@@ -28,14 +30,43 @@ def reason_of(error: OSError) -> str:
     return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
-async def dial_stream(wire: StreamWire, host: str, port: int, timeout: float) -> None:
-    """Connect a wire over TCP. Raises ConnectionLost."""
+async def dial(
+    protocol: asyncio.BaseProtocol,
+    host: str,
+    port: int,
+    timeout: float,
+    tls: ssl.SSLContext | None = None,
+    name: str | None = None,
+) -> None:
+    """Connect a protocol over TCP, or TLS where there is a context; `name`: what its certificate must be for.
+
+    Raises ConnectionLost.
+    """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            await loop.create_connection(lambda: wire, host, port)
+            sock = await connect_socket(host, port, timeout)
+            try:
+                await loop.create_connection(lambda: protocol, sock=sock, ssl=tls, server_hostname=name)
+            except BaseException:
+                sock.close()
+                raise
+    except TimeoutError as error:
+        reason = error.strerror or f"no connection within {timeout:g} s"
+        raise ConnectionLost(f"{host}:{port}: {reason}") from None
+    except OSError as error:
+        raise ConnectionLost(f"{host}:{port}: {reason_of(error)}") from None
+
+
+async def dial_datagrams(protocol: asyncio.BaseProtocol, host: str, port: int, timeout: float) -> None:
+    """Send a protocol's datagrams there. Raises ConnectionLost where the name has no address."""
+    try:
+        async with asyncio.timeout(timeout):
+            address = (await resolver.addresses(host, port))[0]
+            sockaddr = (address.sockaddr[0], address.sockaddr[1])
+            await asyncio.get_running_loop().create_datagram_endpoint(lambda: protocol, remote_addr=sockaddr)
     except TimeoutError:
-        raise ConnectionLost(f"{host}:{port}: no connection within {timeout:g} s") from None
+        raise ConnectionLost(f"{host}:{port}: no answer of the resolver within {timeout:g} s") from None
     except OSError as error:
         raise ConnectionLost(f"{host}:{port}: {reason_of(error)}") from None
 

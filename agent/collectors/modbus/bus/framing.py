@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from struct import Struct
 from typing import NamedTuple, Protocol
 
+from agent.collectors.modbus.bus.shown import shown
 from agent.collectors.modbus.bus.transaction import Request
 
 _READ = Struct(">BBHH")
@@ -75,9 +76,10 @@ class Frame(NamedTuple):
 class Garbage(ValueError):
     """What stands there is no answer to anything. `over`: the answer has come, damaged; nothing else is due."""
 
-    def __init__(self, reason: str, *, over: bool = False) -> None:
+    def __init__(self, reason: str, *, over: bool = False, size: bool = False) -> None:
         super().__init__(reason)
         self.over = over
+        self.size = size  #: it is the answer, with another number of data bytes
 
 
 class Framer(Protocol):
@@ -91,6 +93,14 @@ class Framer(Protocol):
 
     def find(self, data: bytes, forms: Iterable[Form]) -> Frame | None:
         """The frame at the beginning, of the first form that takes it; None: more has to come. Raises Garbage."""
+
+    def whole(self, data: bytes) -> int | None:
+        """Bytes of the frame at the beginning, whoever's it is, a request or an answer, right to its checksum; 0: there
+        is none; None: more has to come.
+        """
+
+    def size_for(self, frame: bytes, form: Form) -> int | None:
+        """Data bytes of a whole frame where it is an answer of this unit and function; None where it is not."""
 
 
 class Rtu:
@@ -117,7 +127,34 @@ class Rtu:
                 damaged = True
         if waiting:
             return None
-        raise Garbage(f"{'checksum wrong' if damaged else 'no answer'}: {_shown(data)}", over=damaged)
+        raise Garbage(f"{'checksum wrong' if damaged else 'no answer'}: {shown(data)}", over=damaged)
+
+    def whole(self, data: bytes) -> int | None:
+        lengths = _rtu_lengths(data)
+        for length in lengths:
+            if len(data) >= length and crc(data[: length - 2]) == data[length - 2 : length]:
+                return length
+        return None if any(len(data) < length for length in lengths) else 0
+
+    def size_for(self, frame: bytes, form: Form) -> int | None:
+        ours = form.unit in (None, frame[0]) and frame[1] == form.function and len(frame) == 5 + frame[2]
+        return frame[2] if ours else None
+
+
+def _rtu_lengths(data: bytes) -> tuple[int, ...]:
+    """How long a frame may be that begins like this: reads and writes, requests and answers (V1.1b3, chapter 6)."""
+    if not 0 < data[0] <= 247:
+        return ()
+    if len(data) < 3:
+        return (5,)
+    function = data[1]
+    if function & 0x80:
+        return (5,)
+    if function in (5, 6):
+        return (8,)
+    if function in (15, 16):
+        return (8, 9 + data[6]) if len(data) > 6 else (8,)
+    return (8, 5 + data[2]) if function in (1, 2, 3, 4) else ()
 
 
 def _rtu_length(data: bytes, form: Form) -> int | None:
@@ -145,24 +182,41 @@ class Ascii:
 
     def find(self, data: bytes, forms: Iterable[Form]) -> Frame | None:
         if data[:1] not in (b"", b":"):
-            raise Garbage(f"no answer: {_shown(data)}")
+            raise Garbage(f"no answer: {shown(data)}")
         if (second := data.find(b":", 1)) > 0 and (data.find(b"\n") < 0 or second < data.find(b"\n")):
-            raise Garbage(f"an answer broken off: {_shown(data)}", over=False)
+            raise Garbage(f"an answer broken off: {shown(data)}", over=False)
         end = data.find(b"\r\n")
         if end < 0:
             if len(data) > _REMNANT:
-                raise Garbage(f"no end: {_shown(data)}")
+                raise Garbage(f"no end: {shown(data)}")
             return None
         try:
             message = bytes.fromhex(data[1:end].decode("ascii"))
         except ValueError:
-            raise Garbage(f"no hexadecimal digits: {_shown(data)}", over=True) from None
+            raise Garbage(f"no hexadecimal digits: {shown(data)}", over=True) from None
         if len(message) < 4 or lrc(message[:-1]) != message[-1:]:
-            raise Garbage(f"checksum wrong: {_shown(data)}", over=True)
+            raise Garbage(f"checksum wrong: {shown(data)}", over=True)
         for form in forms:
             if form.takes(message[:-1]):
                 return Frame(form, message[:-1], end + 2)
-        raise Garbage(f"no answer: {_shown(data)}")
+        raise Garbage(f"no answer: {shown(data)}")
+
+    def whole(self, data: bytes) -> int | None:
+        if data[:1] != b":":
+            return 0
+        end = data.find(b"\r\n")
+        if end < 0:
+            return None if len(data) <= _REMNANT else 0
+        try:
+            message = bytes.fromhex(data[1:end].decode("ascii"))
+        except ValueError:
+            return 0
+        return end + 2 if len(message) >= 4 and lrc(message[:-1]) == message[-1:] else 0
+
+    def size_for(self, frame: bytes, form: Form) -> int | None:
+        message = bytes.fromhex(frame[1:-2].decode("ascii"))
+        ours = form.unit in (None, message[0]) and message[1] == form.function and len(message) == 4 + message[2]
+        return message[2] if ours else None
 
 
 def crc(data: bytes) -> bytes:
@@ -188,7 +242,3 @@ def _table() -> tuple[int, ...]:
 
 
 _TABLE = _table()
-
-
-def _shown(data: bytes) -> str:
-    return data[:12].hex(" ") + (" …" if len(data) > 12 else "")

@@ -15,13 +15,16 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request
+from agent.collectors.modbus.bus.shown import words_in
+from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, NoAnswer, Request, Unanswered, WrongSize
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 
 _DRAIN = 0.05  #: seconds of silence after garbage before anything is sent
 _NEVER_SILENT = 2.0  #: seconds; a line that talks on and on is no Modbus line
 _BUFFER = 4096
+_STRANGERS = 16  #: frames of somebody else that are remembered until the bus looks
+_ZEROS = "adapters that let the bus float need `workarounds: {extra_zeros: skip}`"
 _FORGET = 60.0  #: seconds; an answer later than that never comes
 
 
@@ -31,6 +34,7 @@ class Habits(NamedTuple):
     gap: float = 0.0  #: seconds of silence between two frames
     character: float = 0.0  #: seconds each byte takes on the line; where unknown its time is in the time-out
     echo: bool = False  #: what is sent comes back (two-wire adapters)
+    skip_zeros: bool = False  #: zero bytes stand before and behind frames (adapters that let the bus float)
     noise: tuple[bytes, ...] = ()  #: what may come at any time and means nothing (registration, heartbeat)
     reopens: bool = True  #: a new connection gets rid of what is on its way
     settle: float = 1.0  #: how long a unit rests after silence, in time-outs
@@ -41,6 +45,7 @@ class Lost(NamedTuple):
 
     unit: int
     form: Form
+    asked_at: float
     until: float
     on: StreamWire  #: the connection it was asked on
 
@@ -57,12 +62,18 @@ class StreamWire(asyncio.Protocol):
         self._unclean: str | None = None  #: why it has to be made anew
         self._buffer = bytearray()
         self._asked: Form | None = None
+        self._sent = b"\0"  #: the request in flight, or the newest one
         self._echo = b""  #: what has yet to come back of the request
         self._answer: asyncio.Future[Frame] | None = None
         self._memory = memory  #: what was given up on, by earlier connections, too
         self._dirty = False  #: garbage came; there may be more of it
         self._last = clock.monotonic()  #: when the newest byte came or went
+        self._stranger_at = -_FORGET  #: when a frame came that nobody here asked for
+        self._touched = False  #: something has come since the request was sent
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
+        self.numbered = False
+        self.late: list[LateAnswer] = []
+        self.strangers: list[float] = []
         self.stale = 0
 
     # --- what the bus calls ------------------------------------------------------------------------------------------
@@ -97,11 +108,13 @@ class StreamWire(asyncio.Protocol):
     async def _exchange(self, unit: int, request: Request) -> Frame:
         await self._silence()
         if self.lost is not None or self._transport is None:
-            raise ConnectionLost(self.lost or "not connected")
+            raise Unanswered(self.lost or "not connected")
         form = Form.of(unit, request, any_unit=unit in self.any_unit)
         frame = self._framer.encode(unit, request)
         self._buffer.clear()  # half a frame whose rest did not come
         self._asked, self._echo = form, frame if self._habits.echo else b""
+        self._sent, self._touched = frame, False
+        asked_at = self._clock.monotonic()
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(frame)
         way = self._habits.character * (len(frame) * (1 + self._habits.echo) + self._framer.length(form))
@@ -111,15 +124,15 @@ class StreamWire(asyncio.Protocol):
             if self._dirty:
                 raise Garbage("more bytes came behind the answer", over=True)
         except TimeoutError:
-            self._give_up(unit, form, request)
+            self._give_up(unit, form, request, asked_at)
             raise NoAnswer(f"no answer from unit {unit} within {request.timeout:g} s") from None
         except Garbage as error:
             self._dirty = True
             if not error.over:
-                self._give_up(unit, form, request)
-            if self._habits.reopens:
+                self._give_up(unit, form, request, asked_at)
+            if self._habits.reopens and not error.size:
                 self._unclean = str(error)
-            raise BadReply(str(error)) from None
+            raise (WrongSize if error.size else BadReply)(str(error)) from None
         finally:
             self._asked = self._answer = None
             self._last = self._clock.monotonic()
@@ -134,11 +147,11 @@ class StreamWire(asyncio.Protocol):
 
     # --- between transactions -----------------------------------------------------------------------------------------
 
-    def _give_up(self, unit: int, form: Form, request: Request) -> None:
+    def _give_up(self, unit: int, form: Form, request: Request, asked_at: float) -> None:
         """The answer did not come. It may, for as long as an answer could take again."""
         until = self._clock.monotonic() + request.timeout * self._habits.settle
         self._memory[:] = [lost for lost in self._memory if (lost.unit, lost.form) != (unit, form)]
-        self._memory.append(Lost(unit, form, until, self))
+        self._memory.append(Lost(unit, form, asked_at, until, self))
 
     def _forget(self) -> None:
         long_ago = self._clock.monotonic() - _FORGET
@@ -158,19 +171,37 @@ class StreamWire(asyncio.Protocol):
             await self._clock.sleep(wait)
 
     def _idle(self) -> None:
-        """Bytes while nothing is asked: a late answer, a heartbeat, or garbage."""
-        try:
-            while (frame := self._next([lost.form for lost in self._memory])) is not None:
-                self._came_late(frame)
-        except Garbage as error:
-            self._buffer.clear()
-            self._dirty = True
-            if self._habits.reopens:
-                self._unclean = f"nobody asked for this: {error}"
+        """Bytes while nothing is asked: a late answer, a heartbeat, somebody else's frame, or garbage."""
+        while True:
+            try:
+                while (frame := self._next([lost.form for lost in self._memory])) is not None:
+                    self._came_late(frame)
+            except Garbage as error:
+                whole = self._framer.whole(bytes(self._buffer))
+                if whole:
+                    self._heard_stranger(whole)
+                    continue
+                if whole is None and len(self._buffer) < _BUFFER:
+                    return  # it may be one yet; what asks next does not wait for it
+                reason = words_in(bytes(self._buffer)) or f"nobody asked for this: {error}"
+                self._buffer.clear()
+                self._dirty = True
+                if self._habits.reopens:
+                    self._unclean = reason
+            return
+
+    def _heard_stranger(self, length: int) -> None:
+        """A whole frame that nobody here asked for: another master talks on this bus."""
+        del self._buffer[:length]
+        self._stranger_at = self._clock.monotonic()
+        self.strangers.append(self._stranger_at)
+        del self.strangers[:-_STRANGERS]
 
     def _came_late(self, frame: Frame) -> None:
         self.stale += 1
-        self._memory.remove(next(lost for lost in self._memory if lost.form is frame.form))
+        lost = next(lost for lost in self._memory if lost.form is frame.form)
+        self._memory.remove(lost)
+        self.late.append(LateAnswer(lost.unit, self._clock.monotonic() - lost.asked_at, frame.code))
 
     def _begins_noise(self) -> bool:
         return any(noise.startswith(bytes(self._buffer)) for noise in self._habits.noise)
@@ -178,6 +209,9 @@ class StreamWire(asyncio.Protocol):
     def _next(self, forms: Sequence[Form]) -> Frame | None:
         """Take a frame of one of these forms from the buffer, heartbeats before it thrown away. Raises Garbage."""
         while self._buffer:
+            if self._habits.skip_zeros and not self._buffer[0]:
+                del self._buffer[:1]
+                continue
             try:
                 frame = self._framer.find(bytes(self._buffer), forms)
             except Garbage:
@@ -200,10 +234,11 @@ class StreamWire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = self._gone or (f"connection lost: {exc}" if exc else "closed by the peer")
-        self._fail(ConnectionLost(self._gone))
+        self._fail(ConnectionLost(self._gone) if self._touched else Unanswered(self._gone))
 
     def data_received(self, data: bytes) -> None:
         self._last = self._clock.monotonic()
+        self._touched = True
         self._buffer += data
         if len(self._buffer) > _BUFFER:
             del self._buffer[:-1]  # no frame is as long; one byte makes it garbage
@@ -220,7 +255,12 @@ class StreamWire(asyncio.Protocol):
         if self._echo and not self._echoed():
             return
         while True:
-            frame = self._next([asked, *(lost.form for lost in self._memory if lost.form != asked)])
+            try:
+                frame = self._next([asked, *(lost.form for lost in self._memory if lost.form != asked)])
+            except Garbage as error:
+                if not self._skipped_stranger(asked, error):
+                    return
+                continue
             if frame is None:
                 return
             if frame.form is asked:
@@ -229,10 +269,39 @@ class StreamWire(asyncio.Protocol):
         self._next_nothing()
         answer.set_result(frame)
 
+    def _skipped_stranger(self, asked: Form, error: Garbage) -> bool:
+        """Whether a frame that answers nothing was somebody else's, and is taken away; False: it may be one yet.
+
+        Raises Garbage where it is none.
+        """
+        data = bytes(self._buffer)
+        whole = None if data.startswith(self._sent) else self._framer.whole(data)
+        if data.startswith(self._sent):
+            raise Garbage(f"{error}: what was sent came back (two-wire adapters need `workarounds: {{echo: true}}`)")
+        if whole:
+            alone = self._clock.monotonic() - self._stranger_at >= _FORGET
+            if alone and (size := self._framer.size_for(data[:whole], asked)) is not None:
+                raise Garbage(f"{size} data bytes instead of {asked.size}", over=True, size=True)
+            self._heard_stranger(whole)
+            if alone:
+                raise error
+            return True
+        if whole is None and not error.over:
+            return False
+        if not data[0]:
+            raise Garbage(f"zero bytes before its answer ({_ZEROS})", over=error.over)
+        raise Garbage(words_in(data) or str(error), over=error.over)
+
     def _next_nothing(self) -> None:
         """Raise Garbage where anything but heartbeats is left in the buffer."""
-        self._next(())
+        try:
+            self._next(())
+        except Garbage:
+            if any(self._buffer):
+                raise
         if self._buffer and not self._begins_noise():
+            if not any(self._buffer):
+                raise Garbage(f"zero bytes behind its answer ({_ZEROS})", over=True)
             raise Garbage(f"{len(self._buffer)} bytes hang behind the answer", over=True)
 
     def _echoed(self) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
-from agent.collectors.modbus.bus.dial import dial_stream, open_serial
+from agent.collectors.modbus.bus.dial import dial, open_serial
 from agent.collectors.modbus.bus.dialin import DialIn
 from agent.collectors.modbus.bus.framing import Ascii, Rtu
 from agent.collectors.modbus.bus.manners import Manners
@@ -18,6 +19,9 @@ from agent.collectors.modbus.bus.url import BusTarget
 from agent.core.errors import ConnectionLost
 from agent.core.ports import BuildContext
 from agent.settings.tls import TLSSettings
+
+if TYPE_CHECKING:
+    from agent.collectors.modbus.bus.mbap import MbapHabits
 
 CONNECT_SECONDS = 5.0
 _Connect = Callable[[], Awaitable[Wire]]
@@ -51,12 +55,23 @@ def _dialled(target: BusTarget, context: BuildContext, tls: TLSSettings, workaro
     async def connect() -> Wire:
         from agent.collectors.modbus.bus import wire
 
+        habits = _mbap_habits(workarounds, context)
         if target.kind == "tls":
-            return await wire.connect_tls(target.host, target.port, CONNECT_SECONDS, tls)
+            return await wire.connect_tls(target.host, target.port, CONNECT_SECONDS, tls, habits)
         reach = wire.connect_udp if target.kind == "udp" else wire.connect_tcp
-        return await reach(target.host, target.port, CONNECT_SECONDS)
+        return await reach(target.host, target.port, CONNECT_SECONDS, habits)
 
     return connect
+
+
+def _mbap_habits(workarounds: Workarounds, context: BuildContext) -> MbapHabits:
+    from agent.collectors.modbus.bus.mbap import MbapHabits
+
+    return MbapHabits(
+        any_transaction=workarounds.transaction_ids == "ignore",
+        own_length=workarounds.mbap_length == "ignore",
+        monotonic=context.clock.monotonic,
+    )
 
 
 def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) -> _Connect:
@@ -66,6 +81,7 @@ def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) 
         gap=target.serial.gap if serial else 0.0,
         character=target.serial.character if serial else 0.0,
         echo=workarounds.echo,
+        skip_zeros=workarounds.extra_zeros == "skip",
         reopens=not serial,
     )
     memory: list[Lost] = []
@@ -76,7 +92,7 @@ def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) 
             if serial:
                 await open_serial(wire, target.host, target.serial)
             else:
-                await dial_stream(wire, target.host, target.port, CONNECT_SECONDS)
+                await dial(wire, target.host, target.port, CONNECT_SECONDS)
         except BaseException:
             wire.close()
             raise
@@ -87,7 +103,10 @@ def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) 
 
 def _dialled_in(target: BusTarget, context: BuildContext, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
     noise = tuple(one for one in (dtu.heartbeat_bytes, dtu.registration_bytes) if one)
-    habits = Habits(echo=workarounds.echo, noise=noise, reopens=False, settle=_SETTLE_DIALLED_IN)
+    habits = Habits(
+        echo=workarounds.echo, skip_zeros=workarounds.extra_zeros == "skip", noise=noise, reopens=False,
+        settle=_SETTLE_DIALLED_IN,
+    )  # fmt: skip
     framer = Ascii() if target.framing == "ascii" else Rtu()
     memory: list[Lost] = []
 
@@ -101,7 +120,7 @@ def _dialled_in(target: BusTarget, context: BuildContext, hall: DialIn, dtu: Dtu
         if target.framing == "tcp":
             from agent.collectors.modbus.bus.wire import take_over
 
-            return await take_over(caller, noise)
+            return await take_over(caller, _mbap_habits(workarounds, context)._replace(noise=noise))
         wire = StreamWire(framer, habits, context.clock, memory)
         caller.hand_over(wire)
         return wire

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from agent.collectors.modbus.bus.transaction import Reply, Request
 
+_LATER = float("inf")
 NOBODY = -1  #: the unit of those who only want the connection
 
 
@@ -34,8 +35,19 @@ class Turns:
             self._order.append(job.unit)
         queue.append(job)
 
-    def take(self, rest: Callable[[int], float] = lambda _unit: 0.0) -> PendingRequest | float | None:
-        """The next job of the unit whose turn it is, or the seconds until one need not rest any more, or None."""
+    def take(
+        self,
+        rest: Callable[[int], float] = lambda _unit: 0.0,
+        behind: Callable[[int], bool] = lambda _unit: False,
+    ) -> PendingRequest | float | None:
+        """The next job of the unit whose turn it is, or the seconds until one need not rest any more, or None.
+
+        `behind`: units that are asked only where no other wants to be.
+        """
+        taken = self._next(lambda unit: _LATER if behind(unit) else rest(unit))
+        return taken if taken is None or isinstance(taken, PendingRequest) else self._next(rest)
+
+    def _next(self, rest: Callable[[int], float]) -> PendingRequest | float | None:
         soonest: float | None = None
         for _ in range(len(self._order)):
             unit = self._order.popleft()

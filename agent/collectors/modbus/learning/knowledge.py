@@ -61,13 +61,17 @@ class Knowledge:
         return plan([p for p in points if self.bad(p.position) is None], self._effective, join=join)
 
     def probes(self, points: Iterable[ModbusPoint], now: float) -> list[Block]:
-        """Which of these are in quarantine and due to be asked again, each item alone."""
+        """Which of these are in quarantine and due to be asked again, each item alone; lapsed ones together, too."""
         held = {point.position: point for point in points if point.position in self.quarantine.refused}
         due = self.quarantine.due(held, now)
         items = items_of(held.values())
         homes = {point.position: item for item in items for point in item.points}
-        chosen = list({id(homes[position]): homes[position] for position in due}.values())
-        return [block_of(item.points, self._configured) for item in chosen]
+        lapsed, alone = self.quarantine.together(due)
+        apart = [position for position in due if position not in lapsed] + ([] if alone is None else [alone])
+        single = [block_of(item.points, self._configured) for item in dict.fromkeys(homes[p] for p in apart)]
+        returning = dict.fromkeys(homes[position] for position in lapsed)
+        whole = plan([point for item in returning for point in item.points], self._limits)
+        return [block for block in whole if block not in single] + single
 
     @property
     def _effective(self) -> BlockLimits:
@@ -140,7 +144,7 @@ class Knowledge:
         for position in verdicts:
             search.held.pop(position, None)
         news = self.quarantine.learn(verdicts, now)
-        freed = self.quarantine.release(probed)
+        freed = self.quarantine.release(probed, now)
         lesson = search.lesson() if moved or verdicts else None
         if lesson is not None:
             self._holes |= self._between(lesson.cuts)

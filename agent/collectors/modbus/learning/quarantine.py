@@ -9,15 +9,23 @@ from agent.collectors.modbus.blocks.reactions import Reaction
 
 FIRST_PROBE_SECONDS = 15.0
 LAST_PROBE_SECONDS = 600.0
+LAPSED_PROBE_SECONDS = 30.0
 
 
 class Quarantine:
-    """Which tags are refused, why, and when each is probed again: after 15 s, 30 s, … 10 min."""
+    """Which tags are refused, why, and when each is probed again: after 15 s, 30 s, … 10 min.
+
+    Tags that were read on this connection before they were refused have only lapsed (an inverter sleeps behind its
+    logger): they are probed every 30 s, together, and when one is read again all that lapsed are asked at once.
+    """
 
     def __init__(self) -> None:
         self.refused: dict[int, Reaction] = {}  #: by position in the tag table
         self._probe_at: dict[int, float] = {}
         self._wait: dict[int, float] = {}
+        self._lapsed: set[int] = set()
+        self._returning: set[int] = set()  #: lapsed ones that are asked again because another was read
+        self._turn = 0
 
     def __contains__(self, position: int) -> bool:
         return position in self.refused
@@ -27,7 +35,11 @@ class Quarantine:
         news = [position for position in refused if position not in self.refused]
         for position, reaction in refused.items():
             self.refused[position] = reaction
-            wait = min(self._wait.get(position, FIRST_PROBE_SECONDS / 2) * 2, LAST_PROBE_SECONDS)
+            if position in self._returning:  # refused while others that lapsed with it are back: it is gone for good
+                self._returning.discard(position)
+                self._lapsed.discard(position)
+            longest = LAPSED_PROBE_SECONDS if position in self._lapsed else LAST_PROBE_SECONDS
+            wait = min(self._wait.get(position, FIRST_PROBE_SECONDS / 2) * 2, longest)
             self._wait[position] = wait
             self._probe_at[position] = math.inf if reaction.kind == "unsupported" else now + wait
         return news
@@ -38,12 +50,31 @@ class Quarantine:
             if position in self.refused:
                 self._probe_at[position] = now + self._wait[position]
 
-    def release(self, positions: Iterable[int]) -> list[int]:
+    def lapse(self, positions: Iterable[int]) -> None:
+        """These were read, and are refused now."""
+        self._lapsed.update(positions)
+
+    def release(self, positions: Iterable[int], now: float) -> list[int]:
         """These were read; which of them had been refused."""
         freed = [position for position in positions if self.refused.pop(position, None) is not None]
         for position in freed:
             del self._probe_at[position], self._wait[position]
+        if not self._lapsed.isdisjoint(freed):
+            self._lapsed.difference_update(freed)
+            self._returning = {position for position in self._lapsed if position in self.refused}
+            self._probe_at.update(dict.fromkeys(self._returning, now))
         return freed
+
+    def together(self, due: Iterable[int]) -> tuple[list[int], int | None]:
+        """Of those due: the lapsed ones, to be asked together, and one of them, another each time, to be asked alone.
+
+        One that is gone for good must not keep the others.
+        """
+        lapsed = [position for position in due if position in self._lapsed and position not in self._returning]
+        if not lapsed:
+            return [], None
+        self._turn += 1
+        return lapsed, sorted(lapsed)[self._turn % len(lapsed)]
 
     def due(self, positions: Iterable[int], now: float) -> list[int]:
         """Which of these are to be probed: the longest overdue first."""

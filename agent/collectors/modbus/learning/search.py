@@ -3,7 +3,7 @@
     refused ─▶ halves ─▶ read ─▶ asked as it is from now on
                   └─▶ refused again ─▶ halves … ─▶ a single item: condemned
 
-Halves are asked after the regular blocks and only as far as the :class:`Allowance` goes: at once on a fast link, spread
+Halves are asked after the regular blocks and only as far as the `Allowance` goes: at once on a fast link, spread
 over cycles on a slow bus. Condemned tags go to quarantine once the device has answered anything at all; a device that
 refuses everything (it is booting, say) is not learned from.
 """
@@ -11,49 +11,12 @@ refuses everything (it is booting, say) is not learned from.
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
 from agent.collectors.modbus.blocks.plan import Block, BlockLimits, halves
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
 
 _TOO_MANY = reaction_to(3)
-
-
-class Allowance:
-    """Seconds of a bus that may be spent on searching and probing: a tenth of all time, and a little in advance.
-
-    All devices of the bus share it. One request may overdraw it (nobody knows how long it will take); then nothing
-    more is spent until it is earned.
-    """
-
-    SHARE = 0.1
-    BURST = 0.5
-
-    _shared: ClassVar[WeakKeyDictionary[object, Allowance]] = WeakKeyDictionary()
-
-    def __init__(self, now: float) -> None:
-        self._left = self.BURST
-        self._at = now
-
-    @classmethod
-    def of(cls, bus: object, now: float) -> Allowance:
-        """The allowance of a bus."""
-        return cls._shared.setdefault(bus, cls(now))
-
-    def earn(self, now: float) -> None:
-        """Time has passed."""
-        self._left = min(self.BURST, self._left + (now - self._at) * self.SHARE)
-        self._at = now
-
-    def spend(self, seconds: float) -> None:
-        """A request took so long."""
-        self._left -= seconds
-
-    @property
-    def free(self) -> bool:
-        """Whether something may be asked beyond the regular blocks."""
-        return self._left > 0
 
 
 class Split(NamedTuple):

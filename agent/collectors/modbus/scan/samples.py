@@ -15,7 +15,6 @@ from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
 from agent.collectors.modbus.learning.knowledge import Knowledge, as_yaml
 from agent.collectors.modbus.learning.planned import Blocks
-from agent.collectors.modbus.learning.search import Allowance
 from agent.collectors.modbus.scan.scan import Scan, Step
 from agent.collectors.modbus.scan.triggers import Triggers
 from agent.core.errors import ConnectionLost
@@ -53,12 +52,13 @@ class Samples:
         self._probes: list[Block] = []
         self._moved = False  #: the search went on in this scan
         self._recovered: list[int] = []  #: quarantined tags read in this scan
+        self._read_whole: set[int] = set()  #: groups all of whose blocks were read once
         self.silent = False  #: the unit did not answer any more
         self._began = 0.0
         self._last_began: float | None = None
         intervals = [interval for interval, _ in setup.groups]
         now = self._clock.monotonic()
-        self._allowance = Allowance.of(bus, now)
+        self._allowance = bus.searching
         self._schedule = Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
@@ -106,7 +106,7 @@ class Samples:
             self._due = due._replace(skipped=0)
         return Sample(
             ts=self._clock.now_ms(), answers=answers, skipped=due.skipped, achieved_ms=due.achieved_ms, met=due.met,
-            blame=blame,
+            complaint=self._bus.shared, blame=blame,
         )  # fmt: skip
 
     # --- when ---------------------------------------------------------------------------------------------------------
@@ -142,10 +142,7 @@ class Samples:
                 self._probes = self._knowledge.probes(self._polled, now)[::-1]
         if not steps and not regular:
             self._look()
-        return Scan(
-            self._bus, self._setup.unit, self._clock, steps + regular, self, device=self._setup.device,
-            lenient=not regular,
-        )  # fmt: skip
+        return Scan(self._bus, self._setup, self._clock, steps + regular, self, lenient=not regular)
 
     def _measure(self, now: float) -> None:
         """The period the shortest poll group achieves."""
@@ -167,6 +164,8 @@ class Samples:
         good = self._scan is not None and self._scan.findings.good > 0
         if not self._knowledge.refuse(block, reaction, self._clock.monotonic(), good=good):
             return False
+        if step.group in self._read_whole:
+            self._knowledge.quarantine.lapse(point.position for point in block.points)
         self._moved = True
         if news:
             log.warning("modbus.block_refused", device=self._setup.device, block=str(block), reason=reaction.reason)
@@ -220,7 +219,7 @@ class Samples:
         now = self._clock.monotonic()
         self._seconds.observe(now - self._began)
         held = self._held(found.said)  # before: silent blocks have been said
-        if found.answered and (found.silent_blocks or knowledge.silences):
+        if scan.answered and (found.silent_blocks or knowledge.silences):
             asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
             asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
             self._moved |= knowledge.keep_silent(found.silent_blocks, asked, now)
@@ -230,6 +229,8 @@ class Samples:
             self._learn(found.refused, self._recovered, now, good=found.good > 0)
         elif found.good:
             knowledge.device_answers()
+            if not found.unread_groups:
+                self._read_whole.update(self._due.groups)
         return held
 
     def _unfinished(self) -> set[int]:

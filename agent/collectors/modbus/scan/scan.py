@@ -1,26 +1,25 @@
-"""One scan: the blocks due at a tick, asked one after the other, judged, and handed on in pieces.
+"""One scan of a Modbus unit: what the answers to its blocks mean.
 
-After them comes what the collector knows to ask besides, as long as it may: halves of refused blocks, probes. A block
-without an answer makes its tags bad; a whole scan without one takes the unit offline, and after two silences at its
-start nobody waits for a third.
+After the blocks due at a tick comes what the collector knows to ask besides, as long as it may: halves of refused
+blocks, probes. A block without an answer makes its tags bad.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from agent.collectors.common.polling import SCAN_YIELD_SECONDS
-from agent.collectors.modbus.blocks.codec import DecodedColumn
+from agent.collectors.common.scanner import Scanner
+from agent.collectors.modbus.blocks.codec import DecodedColumn, all_doubted
 from agent.collectors.modbus.blocks.compiled import Compiled, Factors
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
+from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.blocks.values import Doubt
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, WrongSize
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.core.quality import BAD_COMMUNICATION_ERROR, BAD_TIMEOUT
@@ -28,7 +27,6 @@ from agent.telemetry.metrics import READ_ERRORS, REQUESTS
 
 BUSY_RETRIES = (0.1, 0.2, 0.4, 0.8)
 """Seconds to wait before a busy device is asked again."""
-_SILENCES = 2  #: at the start of a scan; then the unit is gone, and its neighbours on the bus get their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class Step:
     group: int = -1  #: poll group; -1: of none
     extra: bool = False  #: asked besides the regular blocks: a half, a probe
     mute: bool = False  #: asked to learn whether it can be read; what it says is not published
-    attempt: int = 0
+    attempt: int = 0  #: times the device was busy
+    silences: int = 0  #: times it kept silent
     not_before: float = 0.0
 
 
@@ -70,8 +69,6 @@ class Findings:
     """What a scan found out."""
 
     good: int = 0  #: blocks read
-    answered: int = 0  #: blocks that drew any answer of the unit itself
-    silent: int = 0  #: blocks that drew none, or rubbish
     why_silent: str = ""
     silent_blocks: list[tuple[Block, Reaction]] = field(default_factory=list)  #: regular ones
     refused: dict[int, Reaction] = field(default_factory=dict)  #: tags refused for good, whatever block they are in
@@ -80,127 +77,50 @@ class Findings:
     unread_groups: set[int] = field(default_factory=set)  #: with a block that brought no word about its tags
 
 
-class Scan:
-    """Asks the blocks of one tick. Call :meth:`next` until it is :attr:`over`, :meth:`close` in any case."""
+class Scan(Scanner[Step, Reply]):
+    """The blocks of one tick, and after them what the collector knows to ask besides."""
 
     def __init__(
-        self, bus: ModbusBus, unit: int, clock: Clock, steps: Iterable[Step], brain: Brain, *, device: str,
-        lenient: bool = False,
-    ) -> None:  # fmt: skip
+        self, bus: ModbusBus, setup: Setup, clock: Clock, steps: Iterable[Step], brain: Brain, *, lenient: bool = False
+    ) -> None:
+        super().__init__(clock, steps, lenient=lenient)
         self.findings = Findings()
         self._bus = bus
-        self._unit = unit
-        self._clock = clock
-        self._steps = deque(steps)
+        self._unit = setup.unit
+        self._retries = setup.retries
         self._brain = brain
-        self._device = device
-        self._lenient = lenient  #: silence says nothing about the unit: too little is asked
-        self._requests = REQUESTS.labels(device)
-        self._answers: list[Answer] = []
+        self._device = setup.device
+        self._requests = REQUESTS.labels(setup.device)
         self._factors: Factors | None = None
-        self._pending: asyncio.Future[Reply] | None = None
-        self._asked_at = 0.0
-        self._asked_all = False
-        self._gate: asyncio.Future[None] | None = None
-        self._overdue = False
-        self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def over(self) -> bool:
-        """Whether everything has been asked, and all answers are handed on."""
-        return self._asked_all and not self._answers
+    def ask(self, step: Step) -> asyncio.Future[Reply]:
+        self._requests.inc()
+        return self._bus.submit(self._unit, step.compiled.request)
 
-    async def next(self) -> list[Answer]:
-        """Answers to hand on now: all that are left, or, where that takes more than 100 ms, what is at hand by then.
+    def not_before(self, step: Step) -> float:
+        return step.not_before
 
-        Raises ConnectionLost, or NoAnswer where the unit does not answer at all.
-        """
-        self._overdue = False
-        while (step := self._current()) is not None:
-            if self._pending is None:
-                wait = step.not_before - self._clock.monotonic() if step.not_before else 0.0
-                if wait > 0:
-                    if self._presentable:
-                        return self._hand_on()
-                    await self._clock.sleep(wait)
-                self._requests.inc()
-                if step.extra:
-                    self._asked_at = self._clock.monotonic()
-                self._pending = self._bus.submit(self._unit, step.compiled.request)
-            if not await self._arrived(self._pending):
-                return self._hand_on()
-            answer, self._pending = self._pending, None
-            self._steps.popleft()
-            if step.extra:
-                self._brain.spent(self._clock.monotonic() - self._asked_at)
-            self._judge(step, answer)
-        self._stop_timer()
-        self._check_silence(at_end=True)
-        self._asked_all = True
+    def extra(self) -> Step | None:
+        return self._brain.extra()
+
+    def silence(self) -> Exception:
+        return NoAnswer(self.findings.why_silent)
+
+    def rest(self) -> None:
         if self._factors is not None:
             self._say(self._factors.rest(self._brain.unread_factors()))
-        return self._hand_on()
 
-    def _current(self) -> Step | None:
-        if not self._steps:
-            extra = self._brain.extra()
-            if extra is None:
-                return None
-            self._steps.append(extra)
-        return self._steps[0]
-
-    def close(self) -> None:
-        """Abandon what is on its way."""
-        self._stop_timer()
-        if self._pending is not None:
-            self._pending.cancel()
-            self._pending = None
-
-    # --- waiting ------------------------------------------------------------------------------------------------------
-
-    @property
-    def _presentable(self) -> bool:
-        """Whether there is something worth saying: of a unit that may be offline nothing is, yet."""
-        return bool(self._answers) and self.findings.answered > 0
-
-    async def _arrived(self, pending: asyncio.Future[Reply]) -> bool:
-        """Wait for the answer; False where what is at hand should not wait for it any longer."""
-        loop = asyncio.get_running_loop()
-        if self._timer is None:
-            self._timer = loop.call_later(SCAN_YIELD_SECONDS, self._late)
-        while not pending.done():
-            if self._overdue and self._presentable:
-                return False
-            self._gate = loop.create_future()
-            pending.add_done_callback(self._open)
-            await self._gate
-        return True
-
-    def _late(self) -> None:
-        self._overdue, self._timer = True, None
-        self._open()
-
-    def _open(self, _: object = None) -> None:
-        if self._gate is not None and not self._gate.done():
-            self._gate.set_result(None)
-
-    def _hand_on(self) -> list[Answer]:
-        self._stop_timer()
-        answers, self._answers = self._answers, []
-        return answers
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    # --- judging ------------------------------------------------------------------------------------------------------
-
-    def _judge(self, step: Step, answer: asyncio.Future[Reply]) -> None:
+    def judge(self, step: Step, answer: asyncio.Future[Reply], seconds: float) -> None:
+        if step.extra:
+            self._brain.spent(seconds)
         try:
             reply = answer.result()
         except NoAnswer as fault:
             self._silence(step, Reaction(BAD_TIMEOUT, fault.reason, "silent"), "timeout")
+            return
+        except WrongSize as fault:
+            self.answered += 1
+            self._fault(step, Reaction(BAD_COMMUNICATION_ERROR, fault.reason, "bad"), "bad_reply")
             return
         except BadReply as fault:
             self._silence(step, Reaction(BAD_COMMUNICATION_ERROR, fault.reason, "silent"), "bad_reply")
@@ -208,10 +128,12 @@ class Scan:
         if reply.code:
             self._exception(step, reaction_to(reply.code), reply)
             return
-        self.findings.answered += 1
+        self.answered += 1
         self.findings.good += 1
         compiled = step.compiled
         column = compiled.decode(reply.data)
+        if reply.doubt is not None:
+            column = all_doubted(column, reply.doubt)
         if step.extra:
             self._brain.could_read(step)
         if step.mute:
@@ -233,7 +155,16 @@ class Scan:
 
     def _silence(self, step: Step, reaction: Reaction, code: str) -> None:
         self._count(code)
-        self.findings.silent += 1
+        if not step.extra and step.silences < self._retries:
+            self._steps.appendleft(replace(step, silences=step.silences + 1))
+            return
+        self.silent += 1
+        self._fault(step, reaction, None)
+
+    def _fault(self, step: Step, reaction: Reaction, code: str | None) -> None:
+        """No value: the tags are bad, and the block is looked at more closely where that goes on."""
+        if code is not None:
+            self._count(code)
         self.findings.why_silent = reaction.reason
         if not step.extra:
             self.findings.unread_groups.add(step.group)
@@ -241,19 +172,13 @@ class Scan:
             self._bad(step, reaction, self._clock.now_ms())
         elif not self._brain.refused(step, reaction):
             self._bad(step, reaction, self._clock.now_ms())
-        self._check_silence(at_end=False)
-
-    def _check_silence(self, *, at_end: bool) -> None:
-        found = self.findings
-        if not self._lenient and not found.answered and found.silent and (at_end or found.silent >= _SILENCES):
-            raise NoAnswer(found.why_silent)
 
     def _exception(self, step: Step, reaction: Reaction, reply: Reply) -> None:
         if reaction.kind == "silent":
             self._silence(step, reaction, f"exception_{reply.code:02x}")
             return
         self._count(f"exception_{reply.code:02x}")
-        self.findings.answered += 1
+        self.answered += 1
         compiled = step.compiled
         if reaction.kind == "busy":
             if step.attempt < len(BUSY_RETRIES):

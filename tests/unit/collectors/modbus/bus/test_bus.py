@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.collectors.modbus.bus.bus import ModbusBus
+from agent.collectors.modbus.bus.link import DEAF_SECONDS
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.transaction import NoAnswer, Request, Wire
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Request, Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
@@ -25,8 +26,11 @@ class Twin:
     """A wire that answers zeros, or raises what it is told to."""
 
     stale = 0
+    numbered = True
 
     def __init__(self) -> None:
+        self.late: list[LateAnswer] = []
+        self.strangers: list[float] = []
         self.any_unit: AbstractSet[int] = set()
         self.lost: str | None = None
         self.fault: Exception | None = None
@@ -321,6 +325,7 @@ async def test_a_connection_is_news_once_somebody_answers() -> None:
                 with line.used():
                     await line.ready()
                     network.wires[-1].fault = NoAnswer("no answer within 1s")
+                    await clock.advance(DEAF_SECONDS)  # else it is kept: it may be deaf for a while
                     with pytest.raises(NoAnswer):
                         await line.ask(1, READ)
                 await eventually(lambda: network.wires[-1].closed)

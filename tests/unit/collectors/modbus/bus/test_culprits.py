@@ -36,27 +36,3 @@ def test_quick_answers_are_nobodys_fault() -> None:
     for turn in range(1000):
         culprits.took(turn / 100, 3, 0.09, answered=True)
     assert culprits.of(1, 10.0) is None
-
-
-def test_silent_units_leave_the_bus_to_others() -> None:
-    """All silent units together cost no more than a tenth of the time; each is asked every five minutes at least."""
-    culprits = Culprits()
-    assert culprits.courtesy(3, 0.0) == 0.0
-    culprits.took(0.0, 3, 2.0, answered=False)
-    assert culprits.courtesy(3, 0.0) == 24.0
-    culprits.took(1.0, 4, 1.0, answered=False)
-    assert culprits.courtesy(3, 1.0) == 36.0
-    culprits.took(2.0, 4, 0.01, answered=True)
-    assert culprits.courtesy(3, 2.0) == 24.0
-    for unit in range(5, 60):
-        culprits.took(3.0, unit, 1.0, answered=False)
-    assert culprits.courtesy(3, 3.0) == 300.0
-    culprits.took(1000.0, 3, 2.0, answered=False)
-    assert culprits.courtesy(3, 1000.0) == 24.0
-
-
-def test_a_silence_that_costs_nothing_needs_no_courtesy() -> None:
-    """A gateway that says at once that a unit is not there takes nothing from its neighbours."""
-    culprits = Culprits()
-    culprits.took(0.0, 3, 0.01, answered=False)
-    assert culprits.courtesy(3, 0.0) == 0.0

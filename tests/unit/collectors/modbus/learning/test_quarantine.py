@@ -46,8 +46,8 @@ def test_a_tag_that_was_read_is_free() -> None:
     """Release says which tags had been refused, and forgets them."""
     quarantine = Quarantine()
     quarantine.learn({1: ILLEGAL}, 0.0)
-    assert quarantine.release([1, 2]) == [1]
-    assert quarantine.release([1]) == []
+    assert quarantine.release([1, 2], 20.0) == [1]
+    assert quarantine.release([1], 20.0) == []
     assert 1 not in quarantine
     assert quarantine.due([1], 1e9) == []
 
@@ -67,3 +67,30 @@ def test_every_exception_code_is_bad_and_has_a_name() -> None:
         assert is_status_name(name_of(reaction.status))
         assert reaction.reason
     assert reaction_to(0x42).reason == "exception code 0x42"
+
+
+def test_what_was_read_before_is_probed_often() -> None:
+    """Tags that were read before they were refused are probed every 30 s at most."""
+    quarantine = Quarantine()
+    quarantine.lapse([1])
+    waits = []
+    for _ in range(5):
+        quarantine.learn({1: ILLEGAL}, 0.0)
+        waits.append(next(now for now in range(10_000) if quarantine.due([1], now)))
+    assert waits == [15, 30, 30, 30, 30]
+
+
+def test_one_that_is_back_brings_the_others() -> None:
+    """When one of the tags that lapsed together is read again, all are asked at once, and who stays away is alone."""
+    quarantine = Quarantine()
+    quarantine.lapse([1, 2, 3])
+    quarantine.learn(dict.fromkeys((1, 2, 3, 4), ILLEGAL), 0.0)
+    assert quarantine.together([1, 2, 3, 4])[0] == [1, 2, 3]
+    assert {quarantine.together([1, 2, 3])[1] for _ in range(3)} == {1, 2, 3}, "each is asked alone in its turn"
+    assert quarantine.release([2], 5.0) == [2]
+    assert quarantine.due([1, 3, 4], 5.0) == [1, 3]
+    assert quarantine.together([1, 3]) == ([], None), "alone from now on"
+    quarantine.release([1], 5.0)
+    for _ in range(6):
+        quarantine.learn({3: ILLEGAL}, 5.0)
+    assert quarantine.due([3], 5.0 + LAST_PROBE_SECONDS - 1) == []

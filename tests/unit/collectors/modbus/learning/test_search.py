@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from agent.collectors.modbus.blocks.plan import Block, BlockLimits
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
 from agent.collectors.modbus.learning.knowledge import HOLD_OFF_SECONDS, Knowledge, as_yaml
-from agent.collectors.modbus.learning.search import Allowance
 from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.core.quality import BAD_TIMEOUT
 
@@ -157,36 +156,3 @@ def test_a_block_that_alone_keeps_silent_is_searched() -> None:
     assert device.known.keep_silent([(block, SILENT)], [block, other], 0.0)
     assert len(device.known.search.todo) == 2
     assert device.known.bad(0) == SILENT
-
-
-def test_a_tenth_of_the_time_is_for_searching() -> None:
-    """What may be spent is earned slowly, a little is at hand at the start, and a debt is worked off first."""
-    allowance = Allowance(0.0)
-    at_first = allowance.free
-    allowance.spend(1.5)
-    assert (at_first, allowance.free) == (True, False)
-    allowance.earn(9.0)
-    early = allowance.free
-    allowance.earn(11.0)
-    assert (early, allowance.free) == (False, True)
-    spent, now = 0.0, 1000.0
-    allowance.earn(now)
-    for _ in range(1000):
-        now += 1.0
-        allowance.earn(now)
-        while allowance.free:
-            allowance.spend(0.3)
-            spent += 0.3
-    assert spent <= 0.1 * 1000 + 0.5 + 0.3
-
-
-def test_devices_of_one_line_share_the_tenth() -> None:
-    """What one of them spends the others do not have."""
-
-    class Line:
-        pass
-
-    one, other = Line(), Line()
-    Allowance.of(one, 0.0).spend(1.0)
-    assert not Allowance.of(one, 1.0).free
-    assert Allowance.of(other, 1.0).free

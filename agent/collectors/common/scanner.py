@@ -1,0 +1,172 @@
+"""One scan of a protocol of requests and responses: what is due, asked step by step, and handed on in pieces.
+
+Nothing here knows the protocol. A scan that takes longer than 100 ms hands on what it has, so that good values never
+wait for a dead block; what was read before a connection is lost is handed on before the loss is. A whole scan without
+an answer takes the device offline, and after two silences at its start nobody waits for a third. A silent step is asked
+again within the scan as often as `retries` says, for devices that sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from agent.collectors.common.polling import SCAN_YIELD_SECONDS
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost
+from agent.core.flow import Answer
+
+_SILENCES = 2  #: at the start of a scan; then the device is gone, and its neighbours on the bus get their turn
+
+StepT = TypeVar("StepT")
+ReplyT = TypeVar("ReplyT")
+
+
+class Scanner(ABC, Generic[StepT, ReplyT]):
+    """Asks the steps of one tick. Call :meth:`next` until it is :attr:`over`, :meth:`close` in any case.
+
+    `lenient`: silence says nothing about the device, because too little is asked.
+    """
+
+    def __init__(self, clock: Clock, steps: Iterable[StepT], *, lenient: bool = False) -> None:
+        self.answered = 0  #: steps that drew any answer of the device itself
+        self.silent = 0  #: steps that drew none, or rubbish
+        self._clock = clock
+        self._steps = deque(steps)
+        self._lenient = lenient
+        self._answers: list[Answer] = []
+        self._pending: asyncio.Future[ReplyT] | None = None
+        self._lost: ConnectionLost | None = None
+        self._asked_at = 0.0
+        self._asked_all = False
+        self._gate: asyncio.Future[None] | None = None
+        self._overdue = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- what a protocol says -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def ask(self, step: StepT) -> asyncio.Future[ReplyT]:
+        """Send it. Cancelling the future abandons the answer."""
+
+    @abstractmethod
+    def judge(self, step: StepT, answer: asyncio.Future[ReplyT], seconds: float) -> None:
+        """It is answered, or not: append to what is handed on. Raises what ends the connection."""
+
+    @abstractmethod
+    def silence(self) -> Exception:
+        """What is raised where the device does not answer at all."""
+
+    def not_before(self, step: StepT) -> float:  # noqa: ARG002 - most protocols do not wait
+        """When (monotonic) it may be sent; 0: at once."""
+        return 0.0
+
+    def extra(self) -> StepT | None:
+        """One more step that may be asked in this scan."""
+        return None
+
+    def rest(self) -> None:
+        """Everything is asked: say what is still to be said."""
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether everything has been asked, and all answers are handed on."""
+        return self._asked_all and not self._answers
+
+    async def next(self) -> list[Answer]:
+        """Answers to hand on now: all that are left, or, where that takes more than 100 ms, what is at hand by then.
+
+        Raises ConnectionLost, or what :meth:`silence` says where the device does not answer at all.
+        """
+        self._overdue = False
+        if self._lost is not None:
+            raise self._lost
+        while (step := self._current()) is not None:
+            if self._pending is None:
+                wait = (later - self._clock.monotonic()) if (later := self.not_before(step)) else 0.0
+                if wait > 0:
+                    if self._presentable:
+                        return self._hand_on()
+                    await self._clock.sleep(wait)
+                self._asked_at = self._clock.monotonic()
+                self._pending = self.ask(step)
+            if not await self._arrived(self._pending):
+                return self._hand_on()
+            answer, self._pending = self._pending, None
+            self._steps.popleft()
+            try:
+                self.judge(step, answer, self._clock.monotonic() - self._asked_at)
+            except ConnectionLost as fault:
+                if not self._presentable:
+                    raise
+                self._lost = fault
+                return self._hand_on()
+            self.check_silence(at_end=False)
+        self._stop_timer()
+        self.check_silence(at_end=True)
+        self._asked_all = True
+        self.rest()
+        return self._hand_on()
+
+    def check_silence(self, *, at_end: bool) -> None:
+        """Raise where the device is not there."""
+        if not self._lenient and not self.answered and self.silent and (at_end or self.silent >= _SILENCES):
+            raise self.silence()
+
+    def _current(self) -> StepT | None:
+        if not self._steps:
+            extra = self.extra()
+            if extra is None:
+                return None
+            self._steps.append(extra)
+        return self._steps[0]
+
+    def close(self) -> None:
+        """Abandon what is on its way."""
+        self._stop_timer()
+        if self._pending is not None:
+            self._pending.cancel()
+            self._pending = None
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _presentable(self) -> bool:
+        """Whether there is something worth saying: of a device that may be offline nothing is, yet."""
+        return bool(self._answers) and self.answered > 0
+
+    async def _arrived(self, pending: asyncio.Future[ReplyT]) -> bool:
+        """Wait for the answer; False where what is at hand should not wait for it any longer."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._timer = loop.call_later(SCAN_YIELD_SECONDS, self._late)
+        while not pending.done():
+            if self._overdue and self._presentable:
+                return False
+            self._gate = loop.create_future()
+            pending.add_done_callback(self._open)
+            await self._gate
+        return True
+
+    def _late(self) -> None:
+        self._overdue, self._timer = True, None
+        self._open()
+
+    def _open(self, _: object = None) -> None:
+        if self._gate is not None and not self._gate.done():
+            self._gate.set_result(None)
+
+    def _hand_on(self) -> list[Answer]:
+        self._stop_timer()
+        answers, self._answers = self._answers, []
+        return answers
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

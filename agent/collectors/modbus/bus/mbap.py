@@ -1,0 +1,203 @@
+"""Modbus TCP transactions of the library, with every reply checked.
+
+The library sends and keeps one transaction at a time; what it lets through is checked here (M6 in the field notes:
+replies of another function, another unit, another length, or transaction id 0 pass as good ones). After a reply that
+does not belong to its request the byte stream cannot be trusted: it is `unclean`, and its owner opens a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from struct import Struct
+from typing import Any, NamedTuple
+
+from pymodbus.framer import FramerSocket
+from pymodbus.pdu import DecodePDU, ModbusPDU
+from pymodbus.transaction import TransactionManager
+from pymodbus.transport import CommParams
+
+from agent.collectors.modbus.bus.dial import reason_of
+from agent.collectors.modbus.bus.shown import shown, words_in
+from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, Request
+from agent.core.errors import ConnectionLost, TransientError
+
+# The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
+OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
+_READ = Struct(">HH")
+_MAX_LENGTH = 254  #: unit + PDU
+_REMEMBERED = 64  #: requests that were given up on, and may be answered yet
+_BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
+
+
+class MbapRead(ModbusPDU):
+    """A read, and its answer, kept as bytes: the codec takes them from there."""
+
+    def __init__(self, unit: int, request: Request) -> None:
+        super().__init__(dev_id=unit, address=request.offset, count=request.count)
+        self.function_code = request.function
+        self.size = request.size
+        self.data = b""
+
+    def encode(self) -> bytes:
+        return _READ.pack(self.address, self.count)
+
+    def takes(self, frame: bytes) -> bool:
+        """Whether it has the form of an answer to this request."""
+        if frame[0] == self.function_code | 0x80:
+            return len(frame) == 2
+        return frame[0] == self.function_code and len(frame) == 2 + self.size == 2 + frame[1]
+
+    def take(self, frame: bytes) -> None:
+        """Function code and data of the answer. ValueError where that is no answer to this request."""
+        if frame[0] == self.function_code | 0x80 and len(frame) == 2:
+            self.exception_code = frame[1]
+        elif frame[0] != self.function_code:
+            raise ValueError(f"function {frame[0]} answered instead of {self.function_code}")
+        elif frame[1] != len(frame) - 2:
+            raise ValueError(f"its byte count says {frame[1]}, {len(frame) - 2} arrived")
+        else:
+            self.data = frame[2:]
+
+
+class MbapHabits(NamedTuple):
+    """What is known of such a connection."""
+
+    any_transaction: bool = False  #: answers come under transaction ids of their own
+    own_length: bool = False  #: the header's length is wrong, the answer's own byte count right
+    noise: tuple[bytes, ...] = ()  #: what may come at any time and means nothing (a DTU's heartbeat)
+    monotonic: Callable[[], float] = time.monotonic
+
+
+STRICT = MbapHabits()
+
+
+class _GivenUp(NamedTuple):
+    """A request nobody waits for any more."""
+
+    unit: int
+    asked_at: float
+
+
+class MbapTransactions(TransactionManager):
+    """The library's transactions, with every reply checked."""
+
+    def __init__(self, params: CommParams, habits: MbapHabits) -> None:
+        super().__init__(params, FramerSocket(DecodePDU(is_server=False)), 0, False, None, None, None)  # 0: no retries
+        self.max_until_disconnect = 1 << 60  # when to give a connection up is its owner's decision
+        self.max_buffer_size = _BUFFER
+        self.habits = habits
+        self.asked: MbapRead | None = None  #: the request in flight
+        self.touched = False  #: something has come since it was sent
+        self.other_id: int | None = None  #: of a transaction that came instead, and would have fitted
+        self.given_up: OrderedDict[int, _GivenUp] = OrderedDict()  #: by transaction id
+        self.late: list[LateAnswer] = []
+        self.any_unit = False  #: its answer may come under another unit id
+        self.hint = ""  #: what may be the matter when the connection is closed
+        self._answer: MbapRead | None = None  #: the answer to it, not handed on yet
+        self.lost: str | None = None  #: why the connection is gone
+        self.unclean: str | None = None  #: why its byte stream cannot be trusted any more
+        self.stale = 0  #: late answers to requests given up earlier
+
+    def callback_data(self, data: bytes, addr: tuple[Any, ...] | None = None) -> int:  # noqa: ARG002 - the library's
+        used = 0
+        noise = self.habits.noise
+        self.touched = True
+        while len(data) - used > HEADER.size or noise:
+            if (beat := next((one for one in noise if data.startswith(one, used)), None)) is not None:
+                used += len(beat)
+                continue
+            if len(data) - used <= HEADER.size:
+                break
+            tid, protocol, length, unit = HEADER.unpack_from(data, used)
+            if protocol or not (3 <= length <= _MAX_LENGTH or self.habits.own_length):
+                self._distrust(words_in(data[used:]) or f"no Modbus header: {shown(data[used : used + 8])}")
+                used = len(data)
+                break
+            announced = used + 6 + length
+            end = used + 7 + own_length(data[used + 7 :]) if self.habits.own_length else announced
+            if len(data) < end:
+                break
+            self._frame(tid, unit, data[used + 7 : end])
+            used = min(max(end, announced), len(data)) if self.habits.own_length else end
+        self._deliver(rest=len(data) - used)
+        return used
+
+    def _frame(self, tid: int, unit: int, frame: bytes) -> None:
+        asked = self.asked
+        if asked is None or not (tid == self.next_tid or self.habits.any_transaction):
+            self._other(tid, unit, frame)
+        elif unit != asked.dev_id and not self.any_unit:
+            self._distrust(f"unit {unit} answered instead of {asked.dev_id}")
+        else:
+            try:
+                asked.take(frame)
+            except ValueError as error:
+                self._distrust(str(error))
+                return
+            self.asked, self._answer = None, asked
+
+    def _other(self, tid: int, unit: int, frame: bytes) -> None:
+        """No answer to what is asked now."""
+        over = self.given_up.pop(tid, None)
+        if over is not None:
+            code = frame[1] if frame[0] & 0x80 and len(frame) > 1 else 0
+            self.late.append(LateAnswer(over.unit, self.habits.monotonic() - over.asked_at, code))
+        fits = self.asked is not None and unit == self.asked.dev_id and self.asked.takes(frame)
+        if over is not None or 0 < tid <= self.next_tid or self.habits.any_transaction:
+            self.stale += 1  # late or doubled; it names a request that is over, so it cannot be mistaken
+            if fits and over is None:
+                self.other_id = tid
+            return
+        hint = f" ({OWN_IDS})" if fits else ""
+        self._distrust(f"transaction {tid} was not asked for, the last was {self.next_tid}{hint}")
+
+    def give_up(self, unit: int, asked_at: float) -> None:
+        """Nobody waits for the answer to the newest request any more. It may come."""
+        self.given_up[self.next_tid] = _GivenUp(unit, asked_at)
+        while len(self.given_up) > _REMEMBERED:
+            self.given_up.popitem(last=False)
+
+    def _deliver(self, *, rest: int) -> None:
+        """Hand on the answer that has come, unless something hangs behind it.
+
+        A reply cut short and filled up with the head of another has the right form and a wrong value; what gives it
+        away is the tail of the other one.
+        """
+        answer, self._answer = self._answer, None
+        if answer is None or self.response_future.done():
+            return
+        if rest:
+            self.unclean = self.unclean or f"{rest} bytes hang behind the answer"
+        if self.unclean is not None:
+            self.response_future.set_exception(BadReply(self.unclean))
+        else:
+            self.response_future.set_result(answer)
+
+    def _distrust(self, reason: str) -> None:
+        self.unclean = self.unclean or reason
+        self._fail(BadReply(reason))
+
+    def _fail(self, error: TransientError) -> None:
+        if self.asked is not None and not self.response_future.done():
+            self.asked = None
+            self.response_future.set_exception(error)
+
+    def error_received(self, exc: OSError) -> None:
+        """What the network says of a datagram: nobody listens there."""
+        self.lost = reason_of(exc)
+        self._fail(ConnectionLost(self.lost))
+
+    def callback_disconnected(self, exc: Exception | None) -> None:
+        self.lost = (f"connection lost: {exc}" if exc else "closed by the peer") + self.hint
+        self._fail(ConnectionLost(self.lost))
+
+
+def own_length(pdu: bytes) -> int:
+    """How long an answer is by its own account: an exception has two bytes (Application Protocol V1.1b3, chapter 7)."""
+    return 2 if pdu[0] & 0x80 or len(pdu) < 2 else 2 + pdu[1]

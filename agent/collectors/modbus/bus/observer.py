@@ -1,0 +1,94 @@
+"""What a bus notices beside the answers: late ones, a gateway that is held up, another master.
+
+It says so once, and adds to the reason of a silence what the agent knows about its cause.
+"""
+
+from __future__ import annotations
+
+from agent.collectors.modbus.bus import sharing
+from agent.collectors.modbus.bus.gateway import NOT_THERE
+from agent.collectors.modbus.bus.patience import Patience
+from agent.collectors.modbus.bus.sharing import SharedBus
+from agent.collectors.modbus.bus.standing import Standing
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Request, Wire
+from agent.core.clock import Clock
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+_REMEMBERED = 600.0  #: seconds for which a late answer explains a silence of its unit
+
+log = get_logger("modbus")
+
+
+class Observer:
+    """Of one bus, over all its connections."""
+
+    def __init__(self, name: str, clock: Clock, standing: Standing) -> None:
+        self.patience = Patience()
+        self.doubt: str | None = None  #: why an answer may be meant for somebody else
+        self._name = name
+        self._clock = clock
+        self._standing = standing
+        self._sharing = SharedBus()
+        self._late: dict[int, tuple[float, float]] = {}  #: unit → seconds its answer took, when it came
+        self._repeats = Repeats()
+
+    def answered(self, wire: Wire, unit: int, wanted: float, asked_at: float) -> None:
+        """An answer has come, in the time it was given."""
+        now = self._clock.monotonic()
+        if wire.late:
+            self._take_late(wire, now)
+        if wire.strangers or self.doubt is not None:
+            self._look_for_strangers(wire, now)
+        if wire.numbered:
+            self._teach(self.patience.answered(unit, asked_at, wanted, now))
+
+    def silence(
+        self, fault: NoAnswer, wire: Wire, unit: int, request: Request, asked_at: float, *, deaf: bool
+    ) -> NoAnswer:
+        """No answer has come: the error with what is known of the cause."""
+        now = self._clock.monotonic()
+        self._take_late(wire, now)
+        self._look_for_strangers(wire, now)
+        if wire.numbered:
+            self.patience.silent(unit, asked_at, request.timeout, now)
+        took, when = self._late.get(unit, (0.0, 0.0))
+        if took > request.timeout and now - when < _REMEMBERED:
+            return NoAnswer(f"{fault.reason}; an answer came {took:.1f} s after its request, raise `timeout`")
+        if deaf:
+            return NoAnswer(
+                f"{fault.reason}, nor to anything since the connection was made "
+                "(some devices need `workarounds: {pause_after_connect: 2s}`)"
+            )
+        return fault
+
+    def _take_late(self, wire: Wire, now: float) -> None:
+        late, wire.late[:] = list(wire.late), []
+        for answer in late:
+            self._teach(self.patience.came_late(answer))
+            if answer.code not in NOT_THERE:
+                self._standing.answered(answer.unit, 0.0)
+            if not answer.code:
+                self._late[answer.unit] = answer.seconds, now
+                self._say_late(answer, now)
+
+    def _say_late(self, answer: LateAnswer, now: float) -> None:
+        repeats = self._repeats.due(("late", answer.unit), now)
+        if repeats is not None:
+            took = round(answer.seconds, 2)
+            log.warning("modbus.answer_late", bus=self._name, unit=answer.unit, took_s=took, repeats=repeats)
+
+    def _teach(self, seconds: float | None) -> None:
+        if seconds is not None:
+            log.warning("modbus.gateway_slow", bus=self._name, waits_s=round(seconds, 1))
+
+    def _look_for_strangers(self, wire: Wire, now: float) -> None:
+        strangers, wire.strangers[:] = list(wire.strangers), []
+        if not self._sharing.look(strangers, now):
+            return
+        if self._sharing.shared:
+            self.doubt = sharing.REASON
+            log.warning("modbus.bus_shared", bus=self._name)
+        else:
+            self.doubt = None
+            log.info("modbus.bus_alone", bus=self._name)

@@ -1,0 +1,36 @@
+"""Whether somebody else asks questions on this bus. Pure.
+
+A serial server in transparent mode passes everything its RS-485 port hears to every client: the answers to another
+master's requests, too, and one without a transaction id that has the right form cannot be told from ours. What gives
+the other one away are whole frames, right to their checksum, that come while nothing was asked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+_ENOUGH = 3  #: frames …
+_WITHIN = 10.0  #: … in so many seconds
+_OVER_AFTER = 60.0  #: seconds without any
+
+REASON = "another master talks on this bus, its answers cannot be told from ours"
+
+
+class SharedBus:
+    """What is known of one bus; it outlives connections."""
+
+    def __init__(self) -> None:
+        self.shared = False
+        self._heard: deque[float] = deque(maxlen=_ENOUGH)
+
+    def look(self, strangers: Iterable[float], now: float) -> bool:
+        """Frames nobody asked for came at these times. Whether `shared` has changed."""
+        for when in strangers:
+            self._heard.append(when)
+        if self.shared:
+            over = now - self._heard[-1] >= _OVER_AFTER
+        else:
+            over = len(self._heard) < _ENOUGH or self._heard[-1] - self._heard[0] > _WITHIN
+        changed, self.shared = self.shared == over, not over
+        return changed
