@@ -13,6 +13,8 @@ import typer.main
 from typer._click.exceptions import MissingParameter
 
 from agent import cli
+from agent.config.model import AgentSettings
+from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS
 from agent.telemetry.reference import metrics_page
 
@@ -24,6 +26,8 @@ PAGES = [
 ]
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 ROOMS = "|".join(sorted({name.partition(".")[0] for name in EVENTS}))
+#: Keys of the configuration whose dotted names begin as events do.
+KEYS = {f"agent.{key}" for key in AgentSettings.model_fields} | {f"outbox.{key}" for key in OutboxSettings.model_fields}
 FILES = {"md", "py", "yaml", "yml", "json", "pem", "toml", "sqlite"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -84,7 +88,7 @@ def test_events_and_metrics_it_names_are_there(page: Path):
     """Log events and metrics in backticks stand in their tables."""
     text = text_of(page)
     events = re.findall(rf"`((?:{ROOMS})\.\w+)`", text)
-    assert {name for name in events if name.partition(".")[2] not in FILES} - {"agent.id"} <= EVENTS.keys()
+    assert {name for name in events if name.partition(".")[2] not in FILES} - KEYS <= EVENTS.keys()
     assert set(re.findall(r"`(edge_agent_\w+)", text)) <= set(re.findall(r"`(edge_agent_\w+)`", metrics_page()))
 
 
