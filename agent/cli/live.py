@@ -15,6 +15,7 @@ from agent.config.model import Config
 from agent.core.clock import SystemClock
 from agent.core.flow import Reading
 from agent.core.image import AgentInfo, Image
+from agent.core.ports import Bus
 from agent.runtime.context import RunningContext
 from agent.telemetry.logging import configure
 from agent.workbench.live import Visit, visit_all
@@ -26,8 +27,10 @@ def read_once(config: Config, console: Console) -> int:
     """Connect to every enabled device and read every tag once. 0: none is bad, 2: some are, or a device is silent."""
     configure(level="error", style="console", stream=sys.stderr)
     image = Image(AgentInfo(config.agent.id, __version__, ""))
-    context = RunningContext(image, config.agent.data_dir, SystemClock())
-    visits = asyncio.run(visit_all(config, context, context.buses))
+    buses: dict[str, Bus] = {}
+    context = RunningContext(image, config.agent.data_dir, SystemClock(), buses)
+    context.begin()
+    visits = asyncio.run(visit_all(config, context, buses))
     for visit in visits:
         console.print(table_of(visit))
         console.print(line_of(visit), markup=False, soft_wrap=True)

@@ -21,8 +21,34 @@ RESERVE = 0.3
 log = get_logger("agent")
 
 
+class Hangups:
+    """SIGHUP from here on to the end of the process: it asks for a reload, and never ends anything.
+
+    Not the loop's handler: that begins with the loop and ends with it, and the signal may come before or after.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._event: asyncio.Event | None = None
+        signal.signal(signal.SIGHUP, self._take)
+
+    def _take(self, *_: object) -> None:
+        self._came = True
+        if self._loop is not None and self._event is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    def event(self) -> asyncio.Event:
+        """Set when the signal comes, also where it came before."""
+        self._event, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        if self._came:
+            self._event.set()
+        return self._event
+
+
 def run(config: Path) -> int:
     """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
+    hangups = Hangups()
     configure()
     try:
         loaded = load(config, secrets=False)
@@ -37,20 +63,20 @@ def run(config: Path) -> int:
         log.warning("config.warning", reason=reason)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_until_signal(loaded))
+            runner.run(_until_signal(config, loaded, hangups))
     except PermanentError as error:
         log.error("component.failed", component="agent", reason=str(error))  # noqa: TRY400 - the reason says it all
         return 1
     return 0
 
 
-async def _until_signal(loaded: Loaded) -> None:
+async def _until_signal(config: Path, loaded: Loaded, hangups: Hangups) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Set explicitly: as PID 1 of a container there is no default action that would end us.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, loop, stop)
-    await run_agent(loaded.config, loaded.hash, stop=stop)
+    await run_agent(config, loaded, stop=stop, reload=hangups.event())
 
 
 def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

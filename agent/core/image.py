@@ -132,6 +132,29 @@ class Image:
         self._changed(name)
         return device
 
+    def renew(
+        self,
+        name: str,
+        *,
+        location: Sequence[str],
+        tags: Iterable[TagInfo],
+        cat: int,
+        description: str | None = None,
+        keep: Callable[[str], bool],
+    ) -> None:
+        """The device is configured otherwise from now on. Its state stays until somebody knows better.
+
+        The newest readings of the tags that `keep` names stay; the others wait for their first value.
+        """
+        device = self.devices[name]
+        tags = tuple(tags)
+        device.newest = {
+            info.tag: device.newest[info.tag] for info in tags if info.tag in device.newest and keep(info.tag)
+        }
+        device.bad = sum(map(_counts, device.newest.values()))
+        device.location, device.tags, device.cat, device.description = tuple(location), tags, cat, description
+        self._changed(name)
+
     def remove(self, name: str) -> None:
         """The device is no longer configured."""
         if self.devices.pop(name, None) is not None:

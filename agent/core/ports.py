@@ -7,10 +7,10 @@ A context manager instead of start/stop, so that "closed on cancel" cannot be fo
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -30,6 +30,22 @@ class Collector(Protocol):
 
         Raises ConnectionLost / TransientError (the supervisor backs off and opens again) or PermanentError, on entering
         or while iterating. Retries and back-off are the supervisor's. Each call is a fresh connection.
+        """
+
+
+@runtime_checkable
+class Retaggable(Collector, Protocol):
+    """A collector that can go on with other tags over the connection it has.
+
+    The iterator of its `open()` may be cancelled while it is waited for, and asked again.
+    """
+
+    def retag(self, successor: Collector, /) -> bool:
+        """Read what `successor`, built from the new configuration, would read; only the tags differ.
+
+        True: from the next sample on positions are those of the successor, which is never opened. Tags that did not
+        change are read at the instants they would have been. False: not now, a cycle is under way; ask after the next
+        sample.
         """
 
 
@@ -59,6 +75,18 @@ class Normalizer(Protocol):
     def set_back(self, by: int, /) -> None:
         """The wall clock was set back by so many milliseconds (below zero): times still to come move along."""
 
+    def times(self) -> Mapping[str, int]:
+        """The newest `ts` of each tag, those that are gone among them."""
+
+    def begin_after(self, times: Mapping[str, int], /) -> None:
+        """No tag's time goes back behind these, also where the device was not configured for a while."""
+
+    def resume(self, before: Self, same: Callable[[str], bool], /) -> None:
+        """Go on after the normalizer of the device's former configuration: no tag's time goes back.
+
+        For tags that `same` names nothing has changed: they go on as they were.
+        """
+
 
 class BuildContext(Protocol):
     """What a configuration model may use when it builds its part."""
@@ -79,6 +107,12 @@ class BuildContext(Protocol):
 
     def note(self, device: str, key: str, value: object, /) -> None:
         """Put something for people into the image (None takes it back)."""
+
+    def while_running(self, register: Callable[[], Callable[[], None]], /) -> None:
+        """Call `register()` when the part that is built begins to work, and the undo it returns when it has ended.
+
+        What is built may never begin: building must leave no trace elsewhere.
+        """
 
 
 # --- the wall ---------------------------------------------------------------------------------------------------------
@@ -278,6 +312,14 @@ class Learning(Publisher, Protocol):
 
     def recall(self, memo: Memo, /) -> None:
         """Before the first opening: what earlier runs have learned is in there, what this one learns goes there."""
+
+
+@runtime_checkable
+class Adjustable(Publisher, Protocol):
+    """A publisher of whose configuration a part may change while its session goes on."""
+
+    def adjust(self, successor: Publisher, /) -> None:
+        """Take that part over from `successor`, built from the new configuration and never opened."""
 
 
 class Session(Protocol):

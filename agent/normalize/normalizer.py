@@ -63,6 +63,7 @@ class Normalizer:
         self._clock = clock
         self._state = State(len(rules))
         self._columns = ColumnCache(rules, self._state)
+        self._gone: dict[str, int] = {}  # newest `ts` of tags that were configured, or found, and are not now
         self._awaited = NEVER  # said to wait for their first values
         self._lost = False  # said offline, nothing answered since
         self._crowded: set[int] = set()  # tags of which it was logged that their ts repeats
@@ -112,6 +113,37 @@ class Normalizer:
             if why == "initial":
                 stamp[i] = max(stamp[i], since)
 
+    def times(self) -> dict[str, int]:
+        """The newest `ts` of each tag, those that are gone among them."""
+        self._columns.release()
+        return {**self._gone, **{rule.name: self._state.stamp[i] for i, rule in enumerate(self._rules)}}
+
+    def begin_after(self, times: Mapping[str, int], /) -> None:
+        """Times never go back, also where the device, or a tag, was not configured for a while."""
+        for i, rule in enumerate(self._rules):
+            self._state.stamp[i] = max(self._state.stamp[i], times.get(rule.name, NEVER))
+        names = {rule.name for rule in self._rules}
+        self._gone = {name: ts for name, ts in times.items() if name not in names}
+
+    def resume(self, before: Normalizer, same: Callable[[str], bool], /) -> None:
+        """Go on where the normalizer of the same device's former configuration leaves off, which is of no more use.
+
+        Tags that `same` names go on as if nothing had happened: deadband, heartbeat, what was said last. The others
+        begin, later than their last `ts`.
+        """
+        self.begin_after(before.times())
+        self.awaits(before._awaited)
+        positions = {rule.name: i for i, rule in enumerate(before._rules)}
+        for i, rule in enumerate(self._rules):
+            at = positions.get(rule.name)
+            if at is not None and same(rule.name):
+                self._state.take(i, before._state.row(at))
+                if i not in self._own and before._rules[at].enum:
+                    self._label(i, before._rules[at].enum)
+        self._columns = ColumnCache(self._rules, self._state)
+        self._lost = before._lost
+        self._due = before._due
+
     def set_back(self, by: int, /) -> None:
         """Times never go back, but for this: what was said for a time that is still to come now was said too late."""
         self._columns.release()
@@ -124,10 +156,12 @@ class Normalizer:
         self._columns.release()
         for i, texts in labels.items():
             if i not in self._own:
-                enum = {number: carried(text) for number, text in texts.items()}
-                self._rules[i] = self._rules[i]._replace(enum=enum or None, kind="each")
-                self._short[i] = self._rules[i][:6]
+                self._label(i, {number: carried(text) for number, text in texts.items()} or None)
         self._columns = ColumnCache(self._rules, self._state)
+
+    def _label(self, i: int, enum: dict[int, str] | None) -> None:
+        self._rules[i] = self._rules[i]._replace(enum=enum, kind="each")
+        self._short[i] = self._rules[i][:6]
 
     def _find(self, names: Sequence[str]) -> None:
         """Tags the device was found to have: nothing is configured for them."""
@@ -135,7 +169,7 @@ class Normalizer:
         self._rules += [compile_rule(name, TagBase(), report=self._report) for name in names]
         self._short += [rule[:6] for rule in self._rules[-len(names) :]]
         self._state.extend(len(names))
-        self._state.stamp[-len(names) :] = [self._awaited] * len(names)
+        self._state.stamp[-len(names) :] = [max(self._awaited, self._gone.pop(name, NEVER)) for name in names]
         self._columns = ColumnCache(self._rules, self._state)
 
     def _past(self, sample: Sample) -> Batch | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from agent.core.flow import Why
@@ -50,6 +51,15 @@ class State:
         self.said = [float("inf")] * size  #: monotonic seconds when it was last said; infinite before
         self.owner: list[Owner | None] = [None] * size
         self.crowded: list[int] = []  #: tags whose `ts` repeated with the sample at hand (instants.py)
+
+    def row(self, i: int) -> dict[str, object]:
+        """All that is known of one tag; nobody owns its times."""
+        return {name: getattr(self, name)[i] for name in self.__slots__ if name != "crowded"}
+
+    def take(self, i: int, row: Mapping[str, object]) -> None:
+        """Go on with what was known of one tag."""
+        for name, value in row.items():
+            getattr(self, name)[i] = value
 
     def extend(self, more: int) -> None:
         """So many tags more, of which nothing is known yet."""

@@ -55,6 +55,11 @@ class Age:
         self._expired_below = 0
         self._wall: tuple[int, float] | None = None
 
+    def limit(self, max_age: float) -> None:
+        """Another bound from now on."""
+        self._max_age = max_age
+        self._every = max(1.0, max_age / 1000)
+
     def mark(self, monotonic: float, next_row: int) -> None:
         """Remember how far the rows have come; kept coarse, a thousandth of `max_age`."""
         if not self._marks or monotonic - self._marks[-1][0] >= self._every:

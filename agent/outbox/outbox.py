@@ -87,6 +87,19 @@ class SqliteOutbox:
         if self._reader is not None:
             self._reader.end(reason)
 
+    @property
+    def path(self) -> Path | None:
+        """Its file; None where it lives in memory."""
+        return self._path
+
+    def apply(self, settings: OutboxSettings, *, max_record_bytes: int) -> None:
+        """Other bounds from now on; what is kept already is measured by them too. Durability and disk do not change."""
+        self._settings = self._state.settings = settings
+        self._state.age.limit(settings.max_age)
+        self._max_record_bytes = max_record_bytes
+        if self._writer is not None:
+            self._writer.wake()
+
     async def answer(self, question: Ask) -> Answer:
         """What an operator asks or orders (`edge-agent outbox`). Never raises but for cancellation."""
         if self._writer is None:

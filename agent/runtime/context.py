@@ -12,13 +12,18 @@ from agent.core.ports import Bus
 
 
 class RunningContext:
-    """The `BuildContext` of production. It collects buses while devices are built; app.py runs them."""
+    """The `BuildContext` of production, one for each part: it keeps what the part takes and what it registers.
+
+    Building touches nothing that runs, so any thread may do it. `standing` are the buses the part may share, those
+    that are being built for other parts among them; a bus that is new is added to it.
+    """
 
     def __init__(
         self,
         image: Image,
         data_dir: Path,
         clock: Clock,
+        standing: dict[str, Bus],
         *,
         recorded: Callable[[str], int | None] | None = None,
     ) -> None:
@@ -26,16 +31,21 @@ class RunningContext:
         self.agent = image.agent.id
         self.data_dir = data_dir
         self.clock = clock
-        self.buses: dict[str, Bus] = {}
+        self.buses: dict[str, Bus] = {}  #: those this part takes
         self.recording = recorded is not None
+        self._standing = standing
         self._recorded = recorded
         self._image = image
+        self._registrations: list[Callable[[], Callable[[], None]]] = []
+        self._undo: list[Callable[[], None]] = []
+        self._begun = False
 
     def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
         """The bus known as `key`; several devices on one connection or bus share it."""
-        if key not in self.buses:
-            self.buses[key] = make()
-        return self.buses[key]
+        if key not in self._standing:
+            self._standing[key] = make()
+        bus = self.buses[key] = self._standing[key]
+        return bus
 
     def recorded(self, device: str, /) -> int | None:
         """What the outboxes of this device's routes say, the latest."""
@@ -45,3 +55,22 @@ class RunningContext:
         """Into the image; a late note of a device that is gone goes nowhere."""
         if device in self._image.devices:
             self._image.note(device, key, value)
+
+    def while_running(self, register: Callable[[], Callable[[], None]], /) -> None:
+        """See the port."""
+        if self._begun:
+            self._undo.append(register())
+        else:
+            self._registrations.append(register)
+
+    def begin(self) -> None:
+        """The part begins to work."""
+        self._begun = True
+        self._undo += [register() for register in self._registrations]
+        self._registrations.clear()
+
+    def end(self) -> None:
+        """The part has ended."""
+        self._begun = False
+        while self._undo:
+            self._undo.pop()()

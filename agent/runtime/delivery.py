@@ -69,7 +69,9 @@ class Delivery:
         self._outbox = outbox
         self._talk = talk
         self._clock = clock
+        self._replay = replay
         self._plan = LanePlan(replay, talk.limits.window)
+        self._anew = asyncio.Event()  #: a new cut is due
         self._hooks = hooks
         self._parked: dict[str, float] = {}
         self._paused_until = 0.0
@@ -96,6 +98,8 @@ class Delivery:
             if self._talk.why:
                 self._hooks.held(self._talk.why)
             await self._talk.may_open()
+            self._anew.clear()
+            self._plan = LanePlan(self._replay, self._talk.limits.window)
             with ExitStack() as stack:
                 async with self._talk.turn:
                     self._hooks.settle()
@@ -115,7 +119,10 @@ class Delivery:
         live_first = self._plan.order == "live_first"
         working = [self._backlog(reader), self._live(reader)] if live_first else [self._in_order(reader)]
         async with TaskGroup() as group:
-            ends = [group.create_task(self._second_tries(reader), name="second tries")]
+            ends = [
+                group.create_task(self._second_tries(reader), name="second tries"),
+                group.create_task(self._wanted_anew(), name="new cut"),
+            ]
             if self._talk.stateful:
                 ends.append(group.create_task(self._talk.interrupted(), name="course"))
             lanes = [group.create_task(lane, name="lane") for lane in working]
@@ -125,6 +132,14 @@ class Delivery:
         # What is in flight belongs to this reader: the next one would hand it out a second time.
         if self._flying:
             await asyncio.wait(self._flying)
+
+    async def _wanted_anew(self) -> None:
+        await self._anew.wait()
+
+    def renew(self, replay: Replay) -> None:
+        """Make a new cut: the lanes are shared otherwise, or other devices are carried, from now on."""
+        self._replay = replay
+        self._anew.set()
 
     def hurry(self) -> None:
         """The end is near: nothing lingers any more."""

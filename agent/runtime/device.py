@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import TransientError
-from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
+from agent.core.flow import Answer, Batch, Gap, Loss, Sample
 from agent.core.ids import ulid
 from agent.core.image import Cause, Image, TagInfo
-from agent.core.ports import Collector, Normalizer
+from agent.core.ports import Collector, Normalizer, Retaggable
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.core.text import carried
 from agent.runtime.condition import Judge
 from agent.runtime.files import Files
+from agent.runtime.holding import Holding
 from agent.runtime.steps import LONGEST_SAMPLE_MS, Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.telemetry import metrics
@@ -36,29 +37,37 @@ LONGEST_RETRY = 15.0
 log = get_logger("device")
 
 
-class Device:
-    """One configured device at work. `append` are the outboxes of the routes that want it."""
+class Work(NamedTuple):
+    """What of a device changes with its tags."""
 
-    def __init__(  # noqa: PLR0913 - what app.py puts together
+    collector: Collector
+    normalizer: Normalizer
+    disabled_tags: tuple[int, ...] = ()
+    disabled_now: tuple[int, ...] = ()  #: those that were not disabled before
+    finds_tags: bool = False
+    value_type: Callable[[int, str], str] = lambda _position, raw: raw
+    before: Callable[[Work], None] = lambda _work: None  #: called with what it takes the place of, at that instant
+
+
+class Device:
+    """One configured device at work. `append` is the outlet of its batches."""
+
+    def __init__(
         self,
         name: str,
-        collector: Collector,
-        normalizer: Normalizer,
+        work: Work,
         image: Image,
-        append: Sequence[Callable[[Batch | Gap], None]],
+        append: Callable[[Batch | Gap], None],
         *,
         clock: Clock,
         steps: Steps | None = None,
-        disabled_tags: tuple[int, ...] = (),
         max_delay: float = 0.0,
-        finds_tags: bool = False,
-        value_type: Callable[[int, str], str] = lambda _position, raw: raw,
         files: Sequence[tuple[str, Path]] = (),
     ) -> None:
         """`files`: key and path of each secret or certificate without which it cannot connect."""
         self.name = name
-        self._collector = collector
-        self._normalize = normalizer
+        self.back = False  #: it has answered since it was configured as it is
+        self._work = work
         self._image = image
         self._append = append
         self._clock = clock
@@ -67,12 +76,10 @@ class Device:
         self._under_way = 0  # by how much the clock was set, while a sample may have times from before
         self._under_way_until = 0.0
         self._awaited = 0
-        self._disabled = disabled_tags
-        self._max_delay = max_delay
-        self._finds_tags = finds_tags
-        self._value_type = value_type
-        self._held: Batch | None = None
-        self._held_since = asyncio.Event()
+        self._holding = Holding(name, max_delay, append, clock)
+        self._pause: asyncio.Timeout | None = None  # ends the wait for a sample, while there is a connection
+        self._next: Work | None = None
+        self._taken_over = asyncio.Event()
         self._files = Files(f"device {name}", files, clock, self._waits)
         self._judge = Judge()
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
@@ -85,18 +92,33 @@ class Device:
         self._last_good = metrics.DEVICE_LAST_GOOD.labels(name)
         self._bad = metrics.TAGS_BAD.labels(name)
         self._skipped = metrics.SCANS_SKIPPED.labels(name)
-        self._tags = len(image.devices[name].tags) - len(disabled_tags)
         if max_delay:
-            self._undo.append(image.settles(self._release))
-        metrics.TAGS_CONFIGURED.labels(name).set(len(image.devices[name].tags))
+            self._undo.append(image.settles(self._holding.release))
+        self._count_tags()
+
+    @property
+    def normalizer(self) -> Normalizer:
+        """It knows where each tag leaves off."""
+        return self._work.normalizer
+
+    def end(self) -> None:
+        """After :meth:`run` was cancelled: nothing of it is left behind."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _count_tags(self) -> None:
+        """Those of the configuration, and those that were found before."""
+        configured = len(self._image.devices[self.name].tags)
+        self._tags = configured - len(self._work.disabled_tags)
+        metrics.TAGS_CONFIGURED.labels(self.name).set(configured)
 
     async def run(self) -> None:
         """Read the device until cancelled."""
-        if self._disabled:
-            self.take(Sample(ts=self._clock.now_ms(), answers=[_out_of_service(self._disabled, self._clock.now_ms())]))
-        if not self._tags and not self._finds_tags:
+        self._say_disabled(self._work.disabled_tags)
+        if not self._tags and not self._work.finds_tags:
             now = self._clock.now_ms()
             self._image.set_state(self.name, "offline", now=now, reason="disabled", causes=("disabled",))
+            self.back = True
             return
         await self._supervisor.run(self._attempt)
 
@@ -111,20 +133,67 @@ class Device:
 
     async def _attempt(self, attempt: Attempt) -> None:
         await self._files.usable()
-        async with self._holding(), self._collector.open() as samples:
-            async for sample in samples:
-                attempt.healthy()
-                self.take(sample)
-                self._answers(sample)
+        try:
+            async with self._holding.open(), self._work.collector.open() as samples:
+                while True:
+                    try:
+                        async with asyncio.timeout(None) as self._pause:
+                            await self._read(samples, attempt)
+                    except TimeoutError:
+                        if self._pause is None or not self._pause.expired():
+                            raise
+                    self._take_over()
+        finally:
+            self._pause, self._next = None, None
+            self._taken_over.set()
+
+    async def _read(self, samples: AsyncIterator[Sample], attempt: Attempt) -> None:
+        async for sample in samples:
+            attempt.healthy()
+            self.take(sample)
+            self._answers(sample)
+            self._take_over()
         reason = "the collector ended without saying why"
         raise TransientError(reason)
+
+    # --- other tags ---------------------------------------------------------------------------------------------------
+
+    async def retag(self, work: Work) -> bool:
+        """Go on with other tags over the connection there is. False: there is none, or the collector cannot.
+
+        Returns when the cycle under way is over.
+        """
+        if self._pause is None or not isinstance(self._work.collector, Retaggable):
+            return False
+        self._next = work
+        self._taken_over.clear()
+        self._pause.reschedule(asyncio.get_running_loop().time())
+        await self._taken_over.wait()
+        return self._work.normalizer is work.normalizer
+
+    def _take_over(self) -> None:
+        """Between two samples: where other tags wait and no cycle is under way, they are read from now on."""
+        collector = self._work.collector
+        if self._next is None or not isinstance(collector, Retaggable) or not collector.retag(self._next.collector):
+            return
+        self._holding.release()
+        work, self._next = self._next, None
+        work.before(self._work)
+        self._work = work._replace(collector=collector)
+        self._count_tags()
+        self._say_disabled(work.disabled_now)
+        self._taken_over.set()
+
+    def _say_disabled(self, tags: tuple[int, ...]) -> None:
+        if tags:
+            self.take(Sample(ts=self._clock.now_ms(), answers=[_out_of_service(tags, self._clock.now_ms())]))
 
     def _waits(self, reason: str) -> None:
         self._image.set_state(self.name, "offline", now=self._clock.now_ms(), reason=reason)
 
     def _set_back(self, by: int) -> None:
-        self._release()
-        self._normalize.set_back(by)
+        self._holding.release()
+        self._work.normalizer.set_back(by)
         self._clock_was_set(by)
 
     def _clock_was_set(self, by: int) -> None:
@@ -141,7 +210,7 @@ class Device:
                 self._under_way = 0
         self._heed_device(sample)
         self._heed_snapshots()
-        batch = self._normalize(sample)
+        batch = self._work.normalizer(sample)
         if batch is None:
             return
         if not batch.backfill:
@@ -151,12 +220,7 @@ class Device:
             self._readings["bad"].inc(batch.bad)
         if batch.uncertain:
             self._readings["uncertain"].inc(batch.uncertain)
-        if self._max_delay and sample.outage is None and not batch.backfill:
-            self._hold(batch)
-        else:
-            self._release()
-            for append in self._append:
-                append(batch)
+        self._holding.put(batch, wait=sample.outage is None and not batch.backfill)
 
     def _heed_device(self, sample: Sample) -> None:
         """What the device says beside its readings; any text of it may be broken."""
@@ -171,7 +235,7 @@ class Device:
             self._declare(loss)
 
     def _learn(self, raw: Mapping[int, str]) -> None:
-        types = {position: self._value_type(position, carried(kind)) for position, kind in raw.items()}
+        types = {position: self._work.value_type(position, carried(kind)) for position, kind in raw.items()}
         if self._image.describe(self.name, types):
             log.info("device.types_learned", device=self.name, tags=len(types))
 
@@ -179,7 +243,7 @@ class Device:
         awaited = self._image.devices[self.name].awaited
         if awaited != self._awaited:
             self._awaited = awaited
-            self._normalize.awaits(awaited)
+            self._work.normalizer.awaits(awaited)
 
     def _find(self, names: Sequence[str]) -> None:
         """The device has tags nobody configured. One that had none begins with a snapshot, as every device does."""
@@ -191,71 +255,23 @@ class Device:
             for batch in self._image.snapshot(
                 self.name, self._clock.now_ms(), clock=None if self._clock.synced else "unsynced"
             ):
-                for append in self._append:
-                    append(batch)
+                self._append(batch)
 
     def _declare(self, loss: Loss) -> None:
         """A loss before us has no sequence numbers; it is declared on every route, beside the readings."""
         info = self._image.devices[self.name].tags
-        for append in self._append:
-            append(
-                Gap(
-                    id=ulid(self._clock.now_ms()),
-                    kind="missed",
-                    device=self.name,
-                    from_ts=loss.from_ts,
-                    to_ts=loss.to_ts,
-                    reason=carried(loss.reason),
-                    tags=None if loss.tags is None else [info[position].tag for position in loss.tags],
-                    readings=loss.readings,
-                )
+        self._append(
+            Gap(
+                id=ulid(self._clock.now_ms()),
+                kind="missed",
+                device=self.name,
+                from_ts=loss.from_ts,
+                to_ts=loss.to_ts,
+                reason=carried(loss.reason),
+                tags=None if loss.tags is None else [info[position].tag for position in loss.tags],
+                readings=loss.readings,
             )
-
-    def _hold(self, batch: Batch) -> None:
-        held = self._held
-        if held is not None and (
-            held.cat != batch.cat
-            or held.clock != batch.clock
-            or len(held.readings) + len(batch.readings) > MAX_BATCH_READINGS
-        ):
-            self._release()
-            held = None
-        if held is None:  # ours alone until it is released, so that it may grow
-            held = self._held = Batch(device=batch.device, ts=batch.ts, readings=[], cat=batch.cat, clock=batch.clock)
-            self._held_since.set()
-        held.ts = batch.ts
-        held.readings.extend(batch.readings)
-        held.bad += batch.bad
-        held.uncertain += batch.uncertain
-        if len(held.readings) >= MAX_BATCH_READINGS:
-            self._release()
-
-    def _release(self) -> None:
-        batch, self._held = self._held, None
-        self._held_since.clear()
-        if batch is not None:
-            for append in self._append:
-                append(batch)
-
-    @asynccontextmanager
-    async def _holding(self) -> AsyncIterator[None]:
-        """Batches wait up to `batch.max_delay` to become larger, and are let go at the end of the attempt."""
-        if not self._max_delay:
-            yield
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                releaser = group.create_task(self._release_late(), name=f"batches of {self.name}")
-                yield
-                releaser.cancel()
-        finally:
-            self._release()
-
-    async def _release_late(self) -> None:
-        while True:
-            await self._held_since.wait()
-            await self._clock.sleep(self._max_delay)
-            self._release()
+        )
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -276,6 +292,7 @@ class Device:
             achieved_ms=condition.achieved_ms,
             causes=condition.causes,
         )
+        self.back = True
         if before == "offline":
             self._up.set(1)
             self._repeats.over("down")

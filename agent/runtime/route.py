@@ -20,7 +20,7 @@ from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
-from agent.core.ports import Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
+from agent.core.ports import Adjustable, Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.beside import Beside, Ears
 from agent.runtime.delivery import Delivery, Hooks
 from agent.runtime.files import Files
@@ -89,6 +89,7 @@ class Route:
         self._leaving = asyncio.Event()
         self._draining = False
         self._cut: Delivery | None = None
+        self._talk: Talk | None = None
         self._suspects = Suspects()
         self._unwelcome = Unwelcome()
         self._dialogue: Dialogue | None = None
@@ -140,6 +141,25 @@ class Route:
             await self._clock.sleep(0.02)
         await self.outbox.flush()  # the goodbye says `low` as of the last commit
 
+    def adjust(self, publisher: Publisher, replay: Replay, devices: Sequence[str]) -> None:
+        """Go on in the present session with what may change within one: window, replay, which `devices` it carries.
+
+        `publisher` is built from the new configuration, and never opened.
+        """
+        self._replay = replay
+        if isinstance(self._publisher, Adjustable):
+            self._publisher.adjust(publisher)
+        if self._talk is not None:
+            for device in devices:
+                self._talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms()))
+        if self._cut is not None:
+            self._cut.renew(replay)
+
+    def say_agent(self) -> None:
+        """What the agent says of itself has changed: repeat its status now."""
+        if self._talk is not None and getattr(self._encoder, "tick", None) is not None:
+            self._talk.changed(Tick(ts=self._clock.now_ms(), streams=()))
+
     def leave(self) -> None:
         """Say offline, close, and end :meth:`run`."""
         self._leaving.set()
@@ -179,7 +199,7 @@ class Route:
 
     async def _converse(self, session: Session, dialogue: Dialogue, attempt: Attempt) -> None:
         beside = Beside(session, self._unwelcome, self._clock, Ears(self._refused_beside, self._heard))
-        talk = Talk(session, dialogue, self.outbox.streams, beside)
+        talk = self._talk = Talk(session, dialogue, self.outbox.streams, beside)
 
         def changed(device: str) -> None:
             talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms()))
@@ -230,7 +250,7 @@ class Route:
             if cut.delivered:
                 attempt.carried()
             self._leave_out(self._unwelcome.ended(heard=cut.heard, now=self._clock.monotonic()), session)
-            self._cut = None
+            self._cut = self._talk = None
         if talk.stateful and (session.limits.will or not heard):
             raise _WithWillError
 

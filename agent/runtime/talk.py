@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from agent.core.flow import DeviceChanged, DialogueEvent, Message, Opening, Record, Stream
+from agent.core.flow import DeviceChanged, DialogueEvent, Message, Opening, Record, Stream, Tick
 from agent.core.ports import Dialogue, Session, Stateful
 from agent.runtime.beside import Beside
 from agent.runtime.mailbox import Mailbox
@@ -36,7 +36,7 @@ class Talk:
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
         self._news = asyncio.Event()  # there is something to say beside the data
         self._mailbox = Mailbox()
-        self._changes: dict[str, DeviceChanged] = {}
+        self._changes: dict[str, DeviceChanged | Tick] = {}
         self._steered = asyncio.Event()
 
     # --- the course ---------------------------------------------------------------------------------------------------
@@ -121,9 +121,9 @@ class Talk:
 
     # --- beside the data ----------------------------------------------------------------------------------------------
 
-    def changed(self, change: DeviceChanged) -> None:
-        """A device changed in the image: at once, from any place. The dialogue is told by :meth:`mail`."""
-        self._changes[change.device] = change
+    def changed(self, change: DeviceChanged | Tick) -> None:
+        """A device, or what the agent says of itself, changed: at once, from any place. :meth:`mail` tells of it."""
+        self._changes[change.device if isinstance(change, DeviceChanged) else ""] = change
         self._news.set()
 
     async def hear(self) -> None:
@@ -146,10 +146,11 @@ class Talk:
             self._news.clear()
             changes, self._changes = self._changes, {}
             for change in changes.values():
+                event = structs.replace(change, streams=self._streams())
                 if self._stateful is None:
-                    self._mailbox.post(self._dialogue(change))
+                    self._mailbox.post(self._dialogue(event))
                 else:
-                    await self.say(structs.replace(change, streams=self._streams()))
+                    await self.say(event)
             await self._beside.say(self._mailbox.take())
 
 

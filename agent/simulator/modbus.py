@@ -104,8 +104,10 @@ class _Server(ModbusTcpServer):
         super().__init__(nothing, address=address)
         self.units = units
         self.context = _Context(units, elapsed)  # type: ignore[assignment]
+        self.accepted = 0
 
     def callback_new_connection(self) -> _Handler:
+        self.accepted += 1
         return _Handler(self, self.trace_packet, self.trace_pdu, self.trace_connect)  # type: ignore[no-untyped-call]
 
 
@@ -120,6 +122,7 @@ class ModbusServer:
         port: int = 0,
     ) -> None:  # fmt: skip
         self.units = units
+        self._accepted = 0
         self.host = host
         self.port = port
         self._elapsed = elapsed
@@ -129,6 +132,11 @@ class ModbusServer:
     def listening(self) -> bool:
         """Whether connections are accepted."""
         return self._server is not None
+
+    @property
+    def connections(self) -> int:
+        """How many have been accepted so far."""
+        return self._accepted + (self._server.accepted if self._server is not None else 0)
 
     @property
     def url(self) -> str:
@@ -153,6 +161,7 @@ class ModbusServer:
         if self._server is None:
             return
         server, self._server = self._server, None
+        self._accepted += server.accepted
         await server.shutdown()  # type: ignore[no-untyped-call]
         await asyncio.sleep(0)  # closed transports say goodbye on the next turn of the loop
 

@@ -11,14 +11,38 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter tells nobody anything
 
 REGISTRY = CollectorRegistry()
+_LABELLED: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
-    return Counter(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+    made = Counter(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+    _LABELLED.append((made, labels))
+    return made
 
 
 def _gauge(name: str, text: str, *labels: str) -> Gauge:
-    return Gauge(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+    made = Gauge(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+    _LABELLED.append((made, labels))
+    return made
+
+
+def _histogram(name: str, text: str, *labels: str) -> Histogram:
+    made = Histogram(f"edge_agent_{name}", text, labels, buckets=_SECONDS, registry=REGISTRY)
+    _LABELLED.append((made, labels))
+    return made
+
+
+def forget(label: str, value: str) -> None:
+    """Remove every series with this value of a label: the device, publisher or component has ended for good."""
+    for metric, labels in _LABELLED:
+        if label not in labels:
+            continue
+        series = {
+            tuple(sample.labels[name] for name in labels) for found in metric.collect() for sample in found.samples
+        }
+        for one in series:
+            if one[labels.index(label)] == value:
+                metric.remove(*one)
 
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -42,9 +66,7 @@ DEVICE_UP = _gauge("device_up", "1 while the device answers.", "device")
 DEVICE_LAST_GOOD = _gauge("device_last_good_timestamp_seconds", "When a good reading last arrived.", "device")
 READINGS = _counter("readings_total", "Readings made, by quality.", "device", "quality")
 READ_ERRORS = _counter("read_errors_total", "Answers that were errors, by code.", "device", "code")
-SCAN_SECONDS = Histogram(
-    "edge_agent_scan_seconds", "Duration of a scan.", ("device",), buckets=_SECONDS, registry=REGISTRY
-)
+SCAN_SECONDS = _histogram("scan_seconds", "Duration of a scan.", "device")
 SCAN_PERIOD = _gauge("scan_period_seconds", "Time between the last two scans of the shortest interval.", "device")
 SCANS_SKIPPED = _counter("scans_skipped_total", "Cycles skipped because the device was too slow.", "device")
 TAGS_CONFIGURED = _gauge("tags_configured", "Tags in the configuration.", "device")
@@ -87,11 +109,5 @@ PUBLISHED_BYTES = _counter("published_bytes_total", "Payload bytes sent.", "publ
 INCOMING_DROPPED = _counter(
     "incoming_dropped_total", "Messages to the agent that it did not take: too_large, crowded.", "publisher", "reason"
 )
-ACK_SECONDS = Histogram(
-    "edge_agent_ack_seconds",
-    "From sending a message to its acknowledgement.",
-    ("publisher",),
-    buckets=_SECONDS,
-    registry=REGISTRY,
-)
+ACK_SECONDS = _histogram("ack_seconds", "From sending a message to its acknowledgement.", "publisher")
 CONNECTS = _counter("connects_total", "Connections made to the broker.", "publisher")

@@ -38,6 +38,7 @@ class SimpleContext:
         self.last_recorded: dict[str, int] = {}  #: by device, as outboxes would say it
         self.buses: dict[str, Bus] = {}
         self.notes: dict[tuple[str, str], object] = {}
+        self.undo: list[Callable[[], None]] = []  #: of what collectors have registered
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,6 +57,9 @@ class SimpleContext:
             self.notes.pop((device, key), None)
         else:
             self.notes[device, key] = value
+
+    def while_running(self, register: Callable[[], Callable[[], None]], /) -> None:
+        self.undo.append(register())
 
     def _start(self, key: str) -> None:
         assert self._group is not None

@@ -83,6 +83,21 @@ class AgentProcess:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
 
+    async def reload(self, document: dict[str, Any] | None = None) -> dict[str, Any]:
+        """SIGHUP, after writing another configuration if there is one; what the log tells of it."""
+        if document is not None:
+            self.configure(document)
+        before = len(self._reloads())
+        os.kill(self.pid, signal.SIGHUP)
+        return (await eventually(lambda: self._reloads()[before:], what="the configuration was read again"))[0]
+
+    def _reloads(self) -> list[dict[str, Any]]:
+        names = ("config.reloaded", "config.unchanged", "config.rejected")
+        return [line for line in self._lines() if line.get("event") in names]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log_text.splitlines() if line.startswith("{")]
+
     async def _is_ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the agent ended:\n{self.log_text[-3000:]}"
@@ -136,8 +151,7 @@ class AgentProcess:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Logged events of that name, over all runs."""
-        lines = [json.loads(line) for line in self.log_text.splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == name]
+        return [line for line in self._lines() if line.get("event") == name]
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ make one sample. Times are monotonic seconds; everything but :func:`ticks` is pu
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -74,6 +74,23 @@ class Schedule:
         self._paces = {group: Pace(interval, start) for group, interval in self._intervals.items() if group >= 0}
         self._behind = False  #: whether a cycle was skipped lately
         self._skipped = 0
+
+    def succeed(self, before: Schedule, groups: Mapping[int, int], now: float) -> None:
+        """Go on with the ticks of another schedule: these groups (mine → its) go on with theirs.
+
+        The others begin at the next instant of the grid.
+        """
+        self._start, self._skipped, self._behind = before._start, before._skipped, before._behind
+        self._once = {mine for mine, its in groups.items() if mine in self._once and its in before._once}
+        for group, interval in self._intervals.items():
+            its = groups.get(group)
+            if its is not None and before._intervals.get(its) == interval:
+                self._next_k[group] = before._next_k[its]
+                self._paces[group] = before._paces[its]
+            else:
+                self._next_k[group] = max(0, math.floor((now - self._start) / interval) + 1)
+                if group >= 0:
+                    self._paces[group] = Pace(interval, now)
 
     @property
     def next(self) -> float:

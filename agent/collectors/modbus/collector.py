@@ -13,7 +13,7 @@ from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
 from agent.collectors.modbus.scan.samples import Samples
 from agent.core.flow import Sample
-from agent.core.ports import BuildContext
+from agent.core.ports import BuildContext, Collector
 from agent.telemetry.logging import get_logger
 
 log = get_logger("modbus")
@@ -26,6 +26,7 @@ class ModbusCollector:
         self._setup = setup
         self._bus = bus
         self._context = context
+        self._samples: Samples | None = None  #: of the present connection
         self._silent = False  #: the last connection ended in silence
         self._probes = 0
 
@@ -34,10 +35,11 @@ class ModbusCollector:
         with self._bus.used():
             await self._bus.ready()
             answers = await self._probe() if self._silent else None
-            samples = Samples(self._setup, self._bus, self._context, answers)
+            samples = self._samples = Samples(self._setup, self._bus, self._context, answers)
             try:
                 yield samples
             finally:
+                self._samples = None
                 self._silent = samples.silent
                 if self._silent:
                     self._bus.lost(self._setup.unit)
@@ -47,6 +49,20 @@ class ModbusCollector:
                 else:
                     self._bus.forget(self._setup.unit)
                 samples.close()
+
+    def retag(self, successor: Collector, /) -> bool:
+        """See `core.ports.Retaggable`."""
+        if not isinstance(successor, ModbusCollector):
+            return False
+        if self._samples is not None and not self._samples.retag(successor.setup):
+            return False
+        self._setup = successor.setup
+        return True
+
+    @property
+    def setup(self) -> Setup:
+        """What it reads."""
+        return self._setup
 
     async def _probe(self) -> Block | None:
         """One request to a unit that kept silent, so that its neighbours lose no more than one time-out.

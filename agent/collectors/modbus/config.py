@@ -95,7 +95,9 @@ class ModbusConfig(Reads):
         layout = self.layout()
         bus = bus_to(self.target, context, self.tls, self.dtu, self.workarounds)
         odd = self.workarounds
-        bus.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)
+        context.while_running(
+            lambda: bus.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)
+        )
         setup = Setup(
             device=name,
             unit=self.unit_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -13,7 +13,7 @@ from msgspec import structs
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.core.flow import Message
-from agent.core.ports import Memo, WillMaker
+from agent.core.ports import Memo, Publisher, WillMaker
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.access import Server
 from agent.publishers.mqtt.broker import TRIES, Broker, Brokers
@@ -55,6 +55,7 @@ class MqttPublisher:
         self._said: set[str] = set()  # facts about the brokers that have been said
         self._turn = 0  # of the servers
         self._refusals = 0  # attempts that failed in a row
+        self._adjust: Callable[[], None] = _nothing  # has the present session heed the options
 
     @property
     def _server(self) -> Server:
@@ -68,6 +69,17 @@ class MqttPublisher:
     def recall(self, memo: Memo, /) -> None:
         """See the port."""
         self._brokers.recall(memo)
+
+    @property
+    def options(self) -> Options:
+        """What it is configured with."""
+        return self._options
+
+    def adjust(self, successor: Publisher, /) -> None:
+        """See the port: the window."""
+        if isinstance(successor, MqttPublisher):
+            self._options = successor.options
+            self._adjust()
 
     @asynccontextmanager
     async def open(self, will: Message | WillMaker | None, listens: Sequence[str], /) -> AsyncIterator[MqttSession]:
@@ -89,6 +101,7 @@ class MqttPublisher:
                 yield session
                 broken = False
             finally:
+                self._adjust = _nothing
                 await connection.leave(with_will=broken)
         finally:
             self._turn += 1
@@ -156,6 +169,7 @@ class MqttPublisher:
                     pace=Pace(limits.max_rate, ramp=not broker.learned.fast),
                 )  # fmt: skip
                 connection.attach(_Watch(self, broker, session))
+                self._adjust = partial(self._resize, session, broker, version, connack)
                 await self._listen(connection, broker, listens)
         except TimeoutError:
             connection.abort()
@@ -186,6 +200,9 @@ class MqttPublisher:
             qos=0 if broker.without("qos") else will.qos,
             retain=will.retain and not broker.without("retain"),
         )
+
+    def _resize(self, session: MqttSession, broker: Broker, version: Version, connack: Connack) -> None:
+        session.resize(broker.limits(version, connack, self._options).window)
 
     def _judge(self, broker: Broker, connack: Connack) -> None:
         row = reasons.reaction(reasons.CONNACK, connack.code)
@@ -242,6 +259,10 @@ class MqttPublisher:
             log.error("mqtt.taken_over", publisher=self._options.publisher, client_id=self._options.client_id)
         self._brokers.keep()
         return keep_away
+
+
+def _nothing() -> None:
+    """There is no session."""
 
 
 class _Watch:

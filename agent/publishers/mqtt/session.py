@@ -234,6 +234,11 @@ class MqttSession:
         for one in flying:
             _fail(one.bundle, ConnectionLost(reason, blames=blames))
 
+    def resize(self, window: int) -> None:
+        """Another window from now on."""
+        self.limits.window = window
+        self._make_room()
+
     @property
     def largest_flying(self) -> int:
         """Bytes of the largest packet of which nobody knows whether the broker has read it; 0 without any."""

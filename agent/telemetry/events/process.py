@@ -37,8 +37,16 @@ EVENTS: dict[str, Event] = {
     "config.rejected": Event(
         "error",
         "The configuration has mistakes; `mistakes` lists them with file and line.",
-        "Nothing was started, exit code 2. Correct the lines it names; `edge-agent check` says whether all are right.",
+        "Correct the lines it names; `edge-agent check` says whether all are right. At a start nothing was started "
+        "(exit code 2); a running agent goes on with the configuration it has.",
     ),
+    "config.reloaded": Event(
+        "info",
+        "Another configuration is in force (`hash`): what was added, removed, replaced (new connection) and retagged "
+        "(other tags over the same connection), publishers and other settings. Reading and validating took `read_ms`, "
+        "putting it in force `applied_ms`.",
+    ),
+    "config.unchanged": Event("info", "The configuration was read again; it means what runs already. Nothing changed."),
     "config.files_changed": Event(
         "info", "Files of the configuration changed (`files`; with `agent.reload: watch`): it is read again."
     ),
@@ -62,7 +70,7 @@ EVENTS: dict[str, Event] = {
         "error",
         "A component cannot work as configured; the others go on. Tried again in `retry_in_s`, every 5 min.",
         "Read `reason`. A file or permission that was missing counts at the next try, a changed configuration "
-        "after a restart.",
+        "after a reload.",
     ),
     "component.waits": Event("debug", "A component that failed waits `retry_in_s` before it is opened again."),
     "component.waits_for_file": Event(

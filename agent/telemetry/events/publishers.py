@@ -37,6 +37,11 @@ EVENTS: dict[str, Event] = {
         "Another agent (`session`) writes our status topic: two share an id. Said rarely, `repeats` counted.",
         "Find the other one, often a copied gateway, and give it an `id` of its own.",
     ),
+    "publisher.removed": Event(
+        "info",
+        "The publisher is no longer configured. What waits for it (`records`) stays in `file`; nothing is declared "
+        "lost.",
+    ),
     "publisher.drained": Event("info", "The outbox drained before the end."),
     "encoder.topic_marked": Event(
         "warning",

@@ -23,13 +23,12 @@ HANGS_AFTERWARDS = """
 """
 PROGRAM = """
 import asyncio, os, signal, sys
-from types import SimpleNamespace
 from agent.cli import run
 from agent.telemetry.logging import configure
 
 hanging = []
 async def hang():{hangs}
-async def agent(config, config_hash, *, stop):
+async def agent(path, loaded, *, stop, reload):
     asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
     asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
     {body}
@@ -37,7 +36,7 @@ async def agent(config, config_hash, *, stop):
 configure()
 run.run_agent, run.STOP_WITHIN = agent, {within}
 with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
-    runner.run(run._until_signal(SimpleNamespace(config=None, hash="")))
+    runner.run(run._until_signal(None, None, run.Hangups()))
 """
 
 

@@ -10,7 +10,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
-from agent.runtime.device import Device
+from agent.runtime.device import Device, Work
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from agent.testing.collector import ScriptedCollector
@@ -31,14 +31,16 @@ class Bench:
         table = {name: TagBase(enabled=position not in disabled) for position, name in enumerate("ab")}
         self.device = Device(
             "press",
-            self.collector,
-            compile_normalizer("press", table, cat=lambda: 1, clock=self.clock),
+            Work(
+                self.collector,
+                compile_normalizer("press", table, cat=lambda: 1, clock=self.clock),
+                disabled,
+                value_type=lambda position, raw: f"{raw} of {position}",
+            ),
             self.image,
-            [self._append],
+            self._append,
             clock=self.clock,
-            disabled_tags=disabled,
             max_delay=max_delay,
-            value_type=lambda position, raw: f"{raw} of {position}",
         )
 
     def _append(self, content: Batch | Gap) -> None:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
-from agent.runtime.device import Device
+from agent.runtime.device import Device, Work
 from agent.runtime.steps import Steps, put_right
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
@@ -31,8 +31,8 @@ class Bench:
     def _device(self, name):
         self.image.add(name, location=["x"], tags=[TagInfo("a")], cat=1, now=self.clock.now_ms())
         normalizer = compile_normalizer(name, {"a": TagBase()}, cat=lambda: 1, clock=self.clock)
-        append = [self.appended.append]
-        return Device(name, ScriptedCollector(), normalizer, self.image, append, clock=self.clock, steps=self.steps)
+        work = Work(ScriptedCollector(), normalizer)
+        return Device(name, work, self.image, self.appended.append, clock=self.clock, steps=self.steps)
 
     def _ended(self, by):
         self.image.set_back(by, self.clock.now_ms())

@@ -54,18 +54,36 @@ class ModbusBus:
         self._repeats = Repeats()
         self._path = PathBehind(clock)
         self.culprits = Culprits()
+        self._needs: dict[object, tuple[int, float, bool]] = {}  #: unit, pause, any unit id, by who asked
         self._pauses: dict[int, float] = {}
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
-    def know(self, unit: int, *, pause: float = 0.0, any_unit: bool = False) -> None:
-        """What one unit needs: a pause before and after its requests; being taken at its word under any unit id."""
-        self._units.add(unit)
-        if pause:
-            self._pauses[unit] = max(pause, self._pauses.get(unit, 0.0))
-        if any_unit:
-            self._any_unit.add(unit)
+    def know(self, unit: int, *, pause: float = 0.0, any_unit: bool = False) -> Callable[[], None]:
+        """What one unit needs until the undo is called: a pause before and after its requests; being taken at its word
+        under any unit id.
+        """
+        key = object()
+        self._needs[key] = unit, pause, any_unit
+        self._heed_needs()
+
+        def undo() -> None:
+            self._needs.pop(key, None)
+            self._heed_needs()
+
+        return undo
+
+    def _heed_needs(self) -> None:
+        self._pauses.clear()
+        self._any_unit.clear()
+        self._units.clear()
+        for unit, pause, any_unit in self._needs.values():
+            self._units.add(unit)
+            if pause:
+                self._pauses[unit] = max(pause, self._pauses.get(unit, 0.0))
+            if any_unit:
+                self._any_unit.add(unit)
 
     def lost(self, unit: int) -> None:
         """This unit keeps silent: from now on it shares a tenth of the time with others that do, until it answers."""

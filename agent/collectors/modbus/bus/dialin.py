@@ -8,6 +8,7 @@ comes again replaces its old connection, which is dead even if nobody has notice
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from agent.collectors.common.sockets import keep_alive
@@ -32,7 +33,7 @@ class DialIn:
         self._clock = clock
         self._expected: dict[bytes, asyncio.Future[Caller]] = {}
         self._here: dict[bytes, Caller] = {}  #: the newest connection of each DTU
-        self._known: set[bytes] = set()
+        self._known: dict[object, bytes] = {}  #: registrations, by who expects them
         self._visitors: set[Caller] = set()  #: who have not introduced themselves yet
         self._listening = False
         self._repeats = Repeats()
@@ -56,9 +57,17 @@ class DialIn:
                 caller.close()
             await server.wait_closed()
 
-    def expect(self, registration: bytes) -> None:
-        """A DTU that introduces itself like this is wanted; empty: whoever comes."""
-        self._known.add(registration)
+    def expect(self, registration: bytes) -> Callable[[], None]:
+        """A DTU that introduces itself like this is wanted until the undo is called; empty: any device may connect."""
+        key = object()
+        self._known[key] = registration
+
+        def undo() -> None:
+            self._known.pop(key, None)
+            if registration not in self._known.values() and (caller := self._here.pop(registration, None)):
+                caller.close()
+
+        return undo
 
     async def ask(self, unit: int, registration: bytes, /) -> Caller:  # noqa: ARG002 - the port's
         """A connection of this DTU that nobody has used yet, now or when it dials in. One waits for each."""
@@ -83,10 +92,10 @@ class DialIn:
 
     def registration_in(self, said: bytes, *, final: bool = False) -> bytes | None:
         """Which registration these first bytes are; None: more has to come. ValueError: none that is expected."""
-        longer = any(known.startswith(said) and len(known) > len(said) for known in self._known)
+        longer = any(known.startswith(said) and len(known) > len(said) for known in self._known.values())
         if longer and not final:
             return None
-        fitting = [known for known in self._known if said.startswith(known)]
+        fitting = [known for known in self._known.values() if said.startswith(known)]
         if not fitting:
             raise ValueError("nobody is expected to say so")
         return max(fitting, key=len)

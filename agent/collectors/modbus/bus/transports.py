@@ -35,7 +35,7 @@ def bus_to(
     place = f"modbus {target.place}"
     if target.kind == "listen":
         hall: DialIn = context.bus(place, lambda: DialIn(target.host, target.port, context.clock))
-        hall.expect(dtu.registration_bytes)
+        context.while_running(lambda: hall.expect(dtu.registration_bytes))
         place += f" {dtu.registration or 'anybody'}"
         connect, doubt_after = _dialled_in(target, context, hall, dtu, workarounds), 10
     else:

@@ -45,6 +45,19 @@ class Knowledge:
         self._holes: set[AddressRange] = set()
         self._not_before = 0.0  #: no search before
 
+    def carry(self, before: Knowledge, moved: Mapping[int, int]) -> None:
+        """The same device with other tags: what was learned of those that stay (position before → now), and of it."""
+        self.quarantine.carry(before.quarantine, moved)
+        learned = {moved[cut] for cut in before._limits.cuts - before._configured.cuts if cut in moved}
+        if learned or before._limits is not before._configured:
+            self._limits = self._configured._replace(
+                cuts=self._configured.cuts | learned,
+                max_registers=before._limits.max_registers,
+                max_bits=before._limits.max_bits,
+            )
+        self._holes = set(before._holes)
+        self._not_before = before._not_before
+
     # --- what is asked ------------------------------------------------------------------------------------------------
 
     def bad(self, position: int) -> Reaction | None:

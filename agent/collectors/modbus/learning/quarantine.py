@@ -27,6 +27,13 @@ class Quarantine:
         self._returning: set[int] = set()  #: lapsed ones that are asked again because another was read
         self._turn = 0
 
+    def carry(self, before: Quarantine, moved: Mapping[int, int]) -> None:
+        """These tags (position before → now) are refused as they were, and probed when they would have been."""
+        for was, position in moved.items():
+            if was in before.refused:
+                self.refused[position] = before.refused[was]
+                self._probe_at[position], self._wait[position] = before._probe_at[was], before._wait[was]
+
     def __contains__(self, position: int) -> bool:
         return position in self.refused
 

@@ -13,10 +13,9 @@ from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.blocks.values import Doubt
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
-from agent.collectors.modbus.learning.knowledge import Knowledge, as_yaml
-from agent.collectors.modbus.learning.planned import Blocks
+from agent.collectors.modbus.learning.knowledge import as_yaml
+from agent.collectors.modbus.scan.reading import Reading, moved_points
 from agent.collectors.modbus.scan.scan import Scan, Step
-from agent.collectors.modbus.scan.triggers import Triggers
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
 from agent.core.ports import BuildContext
@@ -26,6 +25,15 @@ from agent.telemetry.metrics import SCAN_PERIOD, SCAN_SECONDS
 log = get_logger("modbus")
 
 
+#: Tags that come are read at once where their interval is longer, seconds; else their next tick is soon enough.
+_SOON = 1.0
+
+
+def _schedule(setup: Setup, now: float) -> Schedule:
+    intervals = [interval for interval, _ in setup.groups]
+    return Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
+
+
 class Samples:
     """Iterates over the samples of one connection. Implements `scan.Brain`.
 
@@ -33,19 +41,11 @@ class Samples:
     """
 
     def __init__(self, setup: Setup, bus: ModbusBus, context: BuildContext, answers: Block | None = None) -> None:
-        self._setup = setup
         self._bus = bus
         self._context = context
         self._answers = answers
         self._clock = context.clock
-        self._groups = [points for _, points in setup.groups]
-        polled = [point for points in self._groups for point in points]
-        triggered = [point for trigger in setup.triggers for point in trigger.points]
-        self._triggers = Triggers(setup.triggers)
-        self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
-        self._polled = polled
-        self._knowledge = Knowledge(setup.limits, [*polled, *triggered], setup.unread)
-        self._blocks = Blocks(setup, self._knowledge)
+        self._take(Reading.of(setup))
         self._scan: Scan | None = None
         self._due = Due((), 0.0)
         self._fired: set[int] = set()  #: triggers whose points are read in this scan
@@ -56,13 +56,50 @@ class Samples:
         self.silent = False  #: the unit did not answer any more
         self._began = 0.0
         self._last_began: float | None = None
-        intervals = [interval for interval, _ in setup.groups]
+        self._fresh: list[Compiled] = []  #: to be read beside the grid, once: tags that have just come
         now = self._clock.monotonic()
         self._allowance = bus.searching
-        self._schedule = Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
+        self._schedule = _schedule(setup, now)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
         self._note()
+
+    def _take(self, reading: Reading) -> None:
+        setup = self._setup = reading.setup
+        self._knowledge, self._blocks, self._triggers = reading.knowledge, reading.blocks, reading.triggers
+        self._groups = [points for _, points in setup.groups]
+        self._polled = [point for points in self._groups for point in points]
+        self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
+
+    def retag(self, setup: Setup) -> bool:
+        """Read other tags from the next scan on; False while one is under way. What stays is read when it was due."""
+        if self._scan is not None or self._triggers.next is not None or self._fresh:
+            return False
+        old, moved = self._setup, moved_points(self._setup, setup)
+        reading = Reading.of(setup)
+        reading.knowledge.carry(self._knowledge, moved)
+        reading.triggers.carry(self._triggers, moved)
+        reading.blocks.replan()
+        self._take(reading)
+        now = self._clock.monotonic()
+        before, self._schedule = self._schedule, _schedule(setup, now)
+        were = {interval: group for group, (interval, _) in enumerate(old.groups)}
+        groups = {mine: were[interval] for mine, (interval, _) in enumerate(setup.groups) if interval in were}
+        self._schedule.succeed(before, groups, now)
+        self._read_whole = {mine for mine, its in groups.items() if its in self._read_whole}
+        stay = set(moved.values())
+        come = [
+            point
+            for interval, points in setup.groups
+            if interval is None or interval > _SOON
+            for point in points
+            if point.position not in stay
+        ]
+        self._fresh = [self._blocks.compile(block) for block in self._knowledge.blocks(come, join=True)]
+        self._due = Due((), 0.0)
+        self._answers = None
+        self._note()
+        return True
 
     def __aiter__(self) -> AsyncIterator[Sample]:
         return self
@@ -117,7 +154,7 @@ class Samples:
             now = self._clock.monotonic()
             settled = self._triggers.due(now)
             due = self._schedule.due(now)
-            if settled or (due is not None and due.groups):
+            if settled or self._fresh or (due is not None and due.groups):
                 return self._start(due or Due((), now), settled, now)
             if due is not None:
                 self._look()
@@ -132,6 +169,8 @@ class Samples:
         self._bus.cycle(self, begins=True)
         self._allowance.earn(now)
         steps = [step for index in settled for step in self._read_on_edge(index)]
+        fresh, self._fresh = self._fresh, []
+        steps += [Step(compiled) for compiled in fresh]
         regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
         if self._answers is not None or self._knowledge.silences:
             regular.sort(key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))

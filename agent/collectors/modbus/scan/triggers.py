@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.collectors.modbus.blocks.layout import Trigger
 
@@ -35,6 +35,10 @@ class Triggers:
                     elif all(waits != index for _, waits in self._waiting):
                         heapq.heappush(self._waiting, (now + trigger.settle, index))
         return fired
+
+    def carry(self, before: Triggers, moved: Mapping[int, int]) -> None:
+        """What the bits were that stay (position before → now)."""
+        self._was = {moved[was]: value for was, value in before._was.items() if was in moved}
 
     @property
     def next(self) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from agent.collectors.common.sockets import keep_alive
@@ -43,7 +44,7 @@ class Reception:
         self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.listening = False
         self._clock = clock
-        self._expected: set[Expected] = set()
+        self._expected: dict[object, Expected] = {}  #: by who expects them
         self._waited_for: dict[Expected, asyncio.Future[None]] = {}
         self._here: dict[Expected, Caller] = {}  #: the newest connection of each, not used yet
         self._visitors: set[Caller] = set()  #: who have not introduced themselves yet
@@ -71,9 +72,17 @@ class Reception:
             await server.wait_closed()
             await asyncio.sleep(0)  # the loop drops the sockets in its next turn
 
-    def expect(self, who: Expected) -> None:
-        """Somebody reads this server's values, sooner or later. Who is not expected is turned away."""
-        self._expected.add(who)
+    def expect(self, who: Expected) -> Callable[[], None]:
+        """Somebody reads this server's values, sooner or later, until the undo is called. Others are turned away."""
+        key = object()
+        self._expected[key] = who
+
+        def undo() -> None:
+            self._expected.pop(key, None)
+            if who not in self._expected.values() and (caller := self._here.pop(who, None)):
+                caller.close()
+
+        return undo
 
     async def ask(self, unit: int, who: Expected, /) -> Caller:  # noqa: ARG002 - the port's
         """A connection of this server that nobody has used yet, now or when it calls. One waits for each.
@@ -111,8 +120,8 @@ class Reception:
         except ValueError:
             raise Unacceptable("BadTcpEndpointUrlInvalid", "its EndpointUrl is no address") from None
         exactly = Expected(hello.server_uri, hello.endpoint_url)
-        who = exactly if exactly in self._expected else Expected(hello.server_uri)
-        if who not in self._expected:
+        who = exactly if exactly in self._expected.values() else Expected(hello.server_uri)
+        if who not in self._expected.values():
             self.refuse(caller, "unknown", Unacceptable("BadTcpEndpointUrlInvalid", "no device expects it"), hello)
             return
         self._visitors.discard(caller)

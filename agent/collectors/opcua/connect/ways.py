@@ -53,12 +53,12 @@ def ways_to(
     announced: str | None = None,
     enabled: bool = True,
 ) -> dict[str, Way]:
-    """The ways to a device's servers by name, the preferred first. Who is to call is expected from now on."""
+    """The ways to a device's servers by name, the preferred first. Who is to call is expected while it is read."""
     if reverse is None:
         return {url: Dialled(url, announced) for url in urls}
     host, port = reverse.address
     reception: Reception = context.bus(f"opcua reverse {reverse.listen}", lambda: Reception(host, port, context.clock))
     who = Expected(reverse.server_uri, reverse.endpoint_url)
     if enabled:
-        reception.expect(who)
+        context.while_running(lambda: reception.expect(who))
     return {reverse.name: Called(reverse.name, reception, who)}

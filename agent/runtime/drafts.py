@@ -1,0 +1,116 @@
+"""What a configuration is made into, before any of it runs: parts that are built, and nothing that has begun.
+
+Building plans ten thousand tags takes its time and touches nothing that runs, so a reload does it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from msgspec import structs
+
+from agent.config.diff import DeviceChange, Difference
+from agent.config.model import Config
+from agent.core.clock import Clock
+from agent.core.errors import PermanentError
+from agent.core.image import Image
+from agent.core.ports import Bus, Encoder, Publisher
+from agent.core.sessions import Sessions
+from agent.normalize import compile_normalizer
+from agent.runtime.catalogue import Version
+from agent.runtime.context import RunningContext
+from agent.runtime.device import Work
+from agent.runtime.outlet import Wants
+from agent.settings.devices import DeviceConfig
+from agent.settings.publishers import PublisherConfig
+
+MakeContext = Callable[[dict[str, Bus]], RunningContext]
+
+
+@dataclass(frozen=True)
+class DeviceDraft:
+    """One device, ready to begin."""
+
+    name: str
+    config: DeviceConfig
+    location: list[str]
+    context: RunningContext
+    work: Work
+    version: Version
+
+
+@dataclass(frozen=True)
+class RouteDraft:
+    """One publisher, ready to begin; its outbox is opened when it does."""
+
+    name: str
+    config: PublisherConfig
+    context: RunningContext
+    wants: Wants
+    encoder: Encoder
+    publisher: Publisher
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All that is new in a configuration, built."""
+
+    config: Config
+    difference: Difference
+    devices: Mapping[str, DeviceDraft] = field(default_factory=dict)
+    routes: Mapping[str, RouteDraft] = field(default_factory=dict)
+
+
+def draft_route(
+    name: str, config: PublisherConfig, context: RunningContext, *, sessions: Sessions, clock: Clock
+) -> RouteDraft:
+    """Raises PermanentError where it cannot work."""
+    if config.encoder is None:
+        reason = f"publisher {name} has no encoder"
+        raise PermanentError(reason, "write `encoder: {type: json}`")
+    wants = Wants(tuple(config.devices))
+    info = structs.replace(config.route(name, context.agent), wants=wants, sessions=sessions, clock=clock)
+    return RouteDraft(name, config, context, wants, config.encoder.build(info), config.build(name, context))
+
+
+def draft_device(
+    name: str,
+    config: DeviceConfig,
+    location: list[str],
+    version: Version,
+    context: RunningContext,
+    *,
+    image: Image,
+    clock: Clock,
+    change: DeviceChange | None = None,
+) -> DeviceDraft:
+    """`change`: what distinguishes it from the device of this name that is read now."""
+    table = config.tag_table
+    if not config.enabled:
+        table = {tag: one.model_copy(update={"enabled": False}) for tag, one in table.items()}
+    tags = list(table.values())
+    disabled = tuple(position for position, tag in enumerate(tags) if not tag.enabled)
+    same = unchanged(change)
+    names = list(table)
+
+    def value_type(position: int, raw: str) -> str:
+        return tags[position].value_type(raw) if position < len(tags) else raw
+
+    work = Work(
+        collector=config.build(name, context),
+        normalizer=compile_normalizer(name, table, cat=lambda: image.devices[name].cat, clock=clock),
+        disabled_tags=disabled,
+        disabled_now=tuple(position for position in disabled if not same(names[position])),
+        finds_tags=config.enabled and config.finds_tags,
+        value_type=value_type,
+    )
+    return DeviceDraft(name, config, location, context, work, version)
+
+
+def unchanged(change: DeviceChange | None) -> Callable[[str], bool]:
+    """Whether a tag of the new configuration is what it was in the old one."""
+    if change is None:
+        return lambda _tag: False
+    changed = {*change.tags_added, *change.tags_changed}
+    return lambda tag: tag not in changed

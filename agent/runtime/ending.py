@@ -1,0 +1,35 @@
+"""Ending tasks: with a deadline, and whoever is late is named."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Task
+from collections.abc import Iterable
+
+from agent.telemetry.logging import get_logger
+
+#: A task that did not end in time, and was cancelled for it, gets so long to do so, seconds.
+GRACE = 0.5
+
+log = get_logger("agent")
+
+
+async def end(tasks: Iterable[Task[None]], within: float) -> None:
+    """Cancel and await with `asyncio.wait`, so that one's own cancellation is never swallowed."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await finish(tasks, within)
+
+
+async def finish(tasks: Iterable[Task[None]], within: float) -> None:
+    """Wait for tasks; who is late is named, cancelled (again), and given a last moment."""
+    tasks = list(tasks)
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=within)
+    for task in late:
+        log.warning("component.stop_slow", component=task.get_name(), waited_s=within)
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=GRACE)

@@ -1,0 +1,116 @@
+"""Where a device's batches go: the outboxes of the routes that want it, and taps. Both come and go at run time.
+
+    device ─▶ at("press-01") ─▶ append of each route whose globs match, then each tap
+
+What one of them raises costs none of the others, and never the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from agent.core.flow import Batch, Gap
+from agent.telemetry.bugs import Bugs
+
+Append = Callable[[Batch | Gap], None]
+
+
+class Wants:
+    """Which devices a route carries: those whose name matches a glob. The globs may change."""
+
+    def __init__(self, globs: tuple[str, ...]) -> None:
+        self.globs = globs
+
+    def __call__(self, device: str, /) -> bool:
+        return any(fnmatchcase(device, glob) for glob in self.globs)
+
+
+def everything(_device: str, /) -> bool:
+    """A tap that wants all devices."""
+    return True
+
+
+class _Sink:
+    """One place batches go to."""
+
+    __slots__ = ("append", "bugs", "wants")
+
+    def __init__(self, name: str, wants: Callable[[str], bool], append: Append) -> None:
+        self.wants = wants
+        self.append = append
+        self.bugs = Bugs(name)
+
+
+class Mouth:
+    """The outlet of one device: call it with each batch and each gap. Never waits, never raises."""
+
+    __slots__ = ("sinks",)
+
+    def __init__(self) -> None:
+        self.sinks: tuple[_Sink, ...] = ()
+
+    def __call__(self, content: Batch | Gap, /) -> None:
+        for sink in self.sinks:
+            try:
+                sink.append(content)
+            except Exception as error:  # noqa: BLE001 - costs whoever it is handed to
+                sink.bugs.met(error)
+
+
+class Outlet:
+    """All routes and taps of one agent. Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, _Sink] = {}
+        self._taps: dict[object, _Sink] = {}
+        self._mouths: dict[str, Mouth] = {}
+
+    def route(self, name: str, wants: Callable[[str], bool], append: Append) -> Callable[[], None]:
+        """From now on `append` gets what the route `name` wants; the returned function ends that."""
+        sink = self._routes[name] = _Sink(f"outbox {name}", wants, append)
+        self.rewire()
+
+        def undo() -> None:
+            if self._routes.get(name) is sink:
+                del self._routes[name]
+                self.rewire()
+
+        return undo
+
+    def tap(self, name: str, append: Append, *, wants: Callable[[str], bool] = everything) -> Callable[[], None]:
+        """From now on `append` gets a look at everything of these devices, after the outboxes; the undo ends that.
+
+        It is called on the loop for every batch, so it takes what it needs and returns at once.
+        """
+        key = object()
+        self._taps[key] = _Sink(name, wants, append)
+        self.rewire()
+
+        def undo() -> None:
+            if self._taps.pop(key, None) is not None:
+                self.rewire()
+
+        return undo
+
+    def at(self, device: str) -> Mouth:
+        """The mouth of this device, the same until :meth:`forget`."""
+        mouth = self._mouths.get(device)
+        if mouth is None:
+            mouth = self._mouths[device] = Mouth()
+            self._wire(device, mouth)
+        return mouth
+
+    def forget(self, device: str) -> None:
+        """The device is no longer configured."""
+        self._mouths.pop(device, None)
+
+    def rewire(self) -> None:
+        """What somebody wants has changed."""
+        for device, mouth in self._mouths.items():
+            self._wire(device, mouth)
+
+    def _wire(self, device: str, mouth: Mouth) -> None:
+        mouth.sinks = tuple(
+            sink for sinks in (self._routes, self._taps) for sink in sinks.values() if sink.wants(device)
+        )

@@ -1,0 +1,167 @@
+"""The devices that are read: begun, ended, replaced and given other tags one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Task, TaskGroup
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config.diff import DeviceChange
+from agent.config.secret_files import secret_files
+from agent.core.clock import Clock
+from agent.core.image import Image
+from agent.runtime.buses import Buses
+from agent.runtime.device import Device, Work
+from agent.runtime.drafts import DeviceDraft, unchanged
+from agent.runtime.ending import end
+from agent.runtime.outlet import Outlet
+from agent.runtime.steps import Steps
+from agent.telemetry import metrics
+from agent.telemetry.bugs import Bugs
+
+#: Devices are left within this, seconds.
+LEAVE_WITHIN = 2.0
+#: The cycle under way when tags change may take so long, seconds; then the device is replaced after all.
+CYCLE_WITHIN = 10.0
+
+
+@dataclass
+class _Read:
+    device: Device
+    draft: DeviceDraft
+    task: Task[None]
+
+
+class Southbound:
+    """All devices of one agent. Belongs to the event loop."""
+
+    def __init__(self, group: TaskGroup, image: Image, outlet: Outlet, steps: Steps, clock: Clock) -> None:
+        self.buses = Buses(group, clock)
+        self._group = group
+        self._image = image
+        self._outlet = outlet
+        self._steps = steps
+        self._clock = clock
+        self._read: dict[str, _Read] = {}
+        self._times: dict[str, Mapping[str, int]] = {}  #: of devices that are no longer configured
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """Those that are read, by name."""
+        return {name: one.device for name, one in self._read.items()}
+
+    def running(self) -> list[Device]:
+        """The same, as of now."""
+        return [one.device for one in self._read.values()]
+
+    def leaving(self, names: Iterable[str]) -> list[Mapping[str, object]]:
+        """The buses that these devices take."""
+        return [self._read[name].draft.context.buses for name in names if name in self._read]
+
+    def begin(self, draft: DeviceDraft) -> None:
+        """Read a device from now on. Where it was read before in this run, no tag's time goes back."""
+        name = draft.name
+        cat, tags = draft.version
+        if name not in self._image.devices:
+            self._image.add(
+                name,
+                location=draft.location,
+                tags=tags,
+                cat=cat,
+                now=self._clock.now_ms(),
+                description=draft.config.description,
+            )
+        if (times := self._times.pop(name, None)) is not None:
+            draft.work.normalizer.begin_after(times)
+        self._start(draft)
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Read these no more: their state is removed, their streams stay for the case that they come again."""
+        for one in await self._end(names):
+            name = one.draft.name
+            self._times[name] = one.device.normalizer.times()
+            self._outlet.forget(name)
+            self._image.remove(name)
+            metrics.forget("device", name)
+            metrics.forget("component", f"device {name}")
+
+    async def replace(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> None:
+        """Read these otherwise, over new connections. All of the old are closed before the first new one is opened."""
+        kept = [draft.context.buses for change, draft in changes.values() if change.tags_only]
+        for buses in kept:  # what they share with nobody else must outlive the moment between the two
+            self.buses.use(buses)
+        old = {one.draft.name: one for one in await self._end(list(changes))}
+        for name, (change, draft) in changes.items():
+            if name in old:
+                self._succeed(draft, change, old[name].device.normalizer, tags_only=change.tags_only)
+            self._start(draft)
+        for buses in kept:
+            await self.buses.release(buses)
+
+    async def retag(self, change: DeviceChange, draft: DeviceDraft) -> bool:
+        """Read other tags over the connection there is. False: that cannot be, replace it."""
+        one = self._read[draft.name]
+
+        def before(old: Work) -> None:
+            self._succeed(draft, change, old.normalizer, tags_only=True)
+
+        try:
+            async with asyncio.timeout(CYCLE_WITHIN):
+                if not await one.device.retag(draft.work._replace(before=before)):
+                    return False
+        except TimeoutError:
+            return False
+        one.draft = DeviceDraft(draft.name, draft.config, draft.location, one.draft.context, draft.work, draft.version)
+        return True
+
+    def wake(self, files: Collection[Path]) -> None:
+        """Let those who use one of these files try again now, where they wait."""
+        for one in self._read.values():
+            if any(file in files for _, file in secret_files(one.draft.config)):
+                one.device.wake()
+
+    async def end(self) -> None:
+        """Leave all devices."""
+        await self._end(list(self._read))
+
+    def _succeed(self, draft: DeviceDraft, change: DeviceChange, normalizer: object, *, tags_only: bool) -> None:
+        same = unchanged(change)
+        draft.work.normalizer.resume(normalizer, same if tags_only else unchanged(None))  # type: ignore[arg-type]
+        cat, tags = draft.version
+        description = draft.config.description
+        self._image.renew(draft.name, location=draft.location, tags=tags, cat=cat, description=description, keep=same)
+
+    def _start(self, draft: DeviceDraft) -> None:
+        self.buses.use(draft.context.buses)
+        draft.context.begin()
+        device = Device(
+            draft.name,
+            draft.work,
+            self._image,
+            self._outlet.at(draft.name),
+            clock=self._clock,
+            steps=self._steps,
+            max_delay=draft.config.batch.max_delay,
+            files=list(secret_files(draft.config)),
+        )
+        task = self._group.create_task(_guarded(device), name=f"device {draft.name}")
+        self._read[draft.name] = _Read(device, draft, task)
+
+    async def _end(self, names: Sequence[str]) -> list[_Read]:
+        ended = [self._read.pop(name) for name in names if name in self._read]
+        await end([one.task for one in ended], LEAVE_WITHIN)
+        for one in ended:
+            one.device.end()
+            one.draft.context.end()
+            await self.buses.release(one.draft.context.buses)
+        return ended
+
+
+async def _guarded(device: Device) -> None:
+    """What is outside of any attempt may have bugs, too; they cost this device."""
+    try:
+        await device.run()
+    except Exception as error:  # noqa: BLE001 - costs the device, not the others
+        Bugs(f"device {device.name}").met(error)

@@ -1,0 +1,192 @@
+"""The parts of a running agent and what ties them: begun, replaced and ended one by one.
+
+    outboxes ⊃ northbound (routes) ⊃ southbound (buses, devices)
+
+The nesting is the order: northbound begins first and ends last. From one configuration to the next goes a
+:class:`~agent.config.diff.Difference`: parts it does not name are not touched. A start is the difference to nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+from asyncio import TaskGroup
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from agent.config.diff import DeviceChange, Difference, difference
+from agent.config.model import Config
+from agent.core.clock import Clock
+from agent.core.image import Image, TagInfo
+from agent.core.ports import Bus
+from agent.core.sessions import Sessions
+from agent.runtime.catalogue import Catalogues
+from agent.runtime.context import RunningContext
+from agent.runtime.control import Control
+from agent.runtime.drafts import DeviceDraft, Draft, draft_device, draft_route
+from agent.runtime.northbound import Northbound
+from agent.runtime.outlet import Outlet
+from agent.runtime.southbound import Southbound
+from agent.runtime.steps import Steps
+from agent.settings.outbox import OutboxSettings
+
+
+class Topology:
+    """Belongs to the event loop; only :meth:`draft` may be called in a thread, and one at a time."""
+
+    def __init__(
+        self,
+        groups: tuple[TaskGroup, TaskGroup, TaskGroup],
+        *,
+        image: Image,
+        steps: Steps,
+        control: Control,
+        data_dir: Path,
+        clock: Clock,
+    ) -> None:
+        """`groups` for the tasks of outboxes, of routes, and of devices and buses, each nested in the one before."""
+        stores, north, south = groups
+        self.outlet = Outlet()
+        self.north = Northbound(stores, north, image, self.outlet, control, data_dir, clock)
+        self.south = Southbound(south, image, self.outlet, steps, clock)
+        self._image = image
+        self._data_dir = data_dir
+        self._clock = clock
+        self._sessions = Sessions()
+        self._catalogues = Catalogues(data_dir / "catalogues.json")
+        self._undo = [image.listen(self._keep), steps.set_back(self._set_back, last=True)]
+
+    # --- building -----------------------------------------------------------------------------------------------------
+
+    def draft(self, config: Config, diff: Difference) -> Draft:
+        """Build what is new in a configuration. Touches nothing that runs.
+
+        Raises what a part raises that cannot be built: then nothing has changed.
+        """
+        replaced = [name for name, change in diff.devices_changed.items() if not change.tags_only]
+        leaving = self.south.leaving([*diff.devices_removed, *replaced])
+        standing: dict[str, Bus] = self.south.buses.standing(leaving)  # type: ignore[arg-type]
+        publishers = {name: config.publishers[name] for name in (*diff.publishers_added, *diff.publishers_changed)}
+        routes = {
+            name: draft_route(name, one, self._context({}), sessions=self._sessions, clock=self._clock)
+            for name, one in publishers.items()
+        }
+        names = [*diff.devices_added, *diff.devices_changed]
+        catalogues: Mapping[str, list[TagInfo]] = {name: config.devices[name].catalogue() for name in names}
+        versions = self._catalogues.versions(catalogues, self._clock.now_ms())
+        devices = {
+            name: draft_device(
+                name,
+                config.devices[name],
+                config.location_of(name),
+                versions[name],
+                self._context(standing),
+                image=self._image,
+                clock=self._clock,
+                change=diff.devices_changed.get(name),
+            )
+            for name in names
+        }
+        return Draft(config, diff, devices, routes)
+
+    def _context(self, standing: dict[str, Bus]) -> RunningContext:
+        return RunningContext(self._image, self._data_dir, self._clock, standing, recorded=self.north.recorded)
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    async def open(self, draft: Draft) -> None:
+        """Open the outboxes of new publishers. Raises PermanentError where one cannot be: then nothing has changed."""
+        opened: list[str] = []
+        try:
+            for name in draft.difference.publishers_added:
+                await self.north.open(draft.routes[name], _settings(draft.config, name))
+                opened.append(name)
+        except BaseException:
+            for name in opened:
+                await self.north.close(name)
+            raise
+
+    async def apply(self, draft: Draft) -> None:
+        """Run what was drafted, and end what is no longer wanted. Its outboxes are open.
+
+        Northbound begins before southbound, so that nothing is read that nobody keeps.
+        """
+        await self._apply_north(draft)
+        await self._apply_south(draft)
+        gc.collect(0)
+        gc.freeze()  # configuration, models and plans live as long as the process
+
+    async def _apply_north(self, draft: Draft) -> None:
+        diff = draft.difference
+        await self.north.remove(diff.publishers_removed)
+        anew = [name for name, change in diff.publishers_changed.items() if not change.in_place]
+        await self.north.leave(anew)
+        for name, route in draft.routes.items():
+            settings = _settings(draft.config, name)
+            if name in anew or name in diff.publishers_added:
+                self.north.begin(route, settings)
+            else:
+                self.north.adjust(route, settings)
+
+    async def _apply_south(self, draft: Draft) -> None:
+        diff, devices = draft.difference, draft.devices
+        await self.south.remove(diff.devices_removed)
+        replaced: dict[str, tuple[DeviceChange, DeviceDraft]] = {}
+        for name, change in diff.devices_changed.items():
+            if not (change.tags_only and await self.south.retag(change, devices[name])):
+                replaced[name] = change, devices[name]
+        await self.south.replace(replaced)
+        for name in diff.devices_added:
+            self.south.begin(devices[name])
+
+    async def end(self) -> None:
+        """Leave the devices, and deliver what is left as far as there is time."""
+        await self.south.end()
+        await self.north.drain()
+
+    async def close(self) -> int:
+        """Say goodbye and close everything; how many records are left on disk."""
+        left = await self.north.end()
+        while self._undo:
+            self._undo.pop()()
+        return left
+
+    # --- what parts tell ----------------------------------------------------------------------------------------------
+
+    def missing(self, section: str, name: str) -> str | None:
+        """Why a device or a publisher does not work since it was last changed; None where it does, or is gone."""
+        if section == "devices":
+            one = self.south.devices.get(name)
+            if one is None or one.back:
+                return None
+            return self._image.devices[name].reason or "it has not answered yet"
+        route = self.north.routes.get(name)
+        return None if route is None or route.state == "online" else route.reason or "it is not connected yet"
+
+    def wake(self, files: Collection[Path]) -> None:
+        """These secret or certificate files are others now: who waits tries again."""
+        self.south.wake(files)
+        self.north.wake(files)
+
+    def _keep(self, device: str) -> None:
+        if device in self._image.devices:
+            self._catalogues.keep(self._image.devices[device], self._clock.now_ms())
+
+    def _set_back(self, by: int) -> None:
+        """The wall clock was set back; the devices have been told."""
+        self._image.set_back(by, self._clock.now_ms())
+        for route in self.north.routes.values():
+            route.outbox.end_session("the wall clock was set back")
+
+
+def nothing_of(config: Config) -> Config:
+    """The same configuration without devices and publishers: what a start begins from."""
+    return config.model_copy(update={"devices": {}, "publishers": {}})
+
+
+def start_of(config: Config) -> Difference:
+    """What has to begin at a start."""
+    return difference(nothing_of(config), config)
+
+
+def _settings(config: Config, publisher: str) -> OutboxSettings:
+    return config.publishers[publisher].outbox or config.outbox

@@ -1,0 +1,1 @@
+"""The configuration changes while the agent runs."""
