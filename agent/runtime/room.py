@@ -6,6 +6,8 @@ from collections import deque
 
 #: A rate is measured over the last five minutes, and known after ten seconds.
 WINDOW, SOONEST = 300.0, 10.0
+#: Looks closer to each other than this (whoever asks may ask often) are one, seconds.
+CLOSEST = 1.0
 
 
 class Rate:
@@ -20,6 +22,8 @@ class Rate:
         looks = self._looks
         if self._counter and looks and figure < looks[-1][1]:
             looks.clear()
+        if len(looks) > 1 and now - looks[-2][0] < CLOSEST:
+            looks.pop()
         looks.append((now, figure))
         while len(looks) > 2 and looks[1][0] <= now - WINDOW:
             looks.popleft()

@@ -16,23 +16,28 @@ class Pace:
         self._part = self._cycles * interval / _PARTS
         self._start = start
         self._at = 0
+        self._begun = False
         self._due = [0] * _PARTS
         self._skipped = [0] * _PARTS
 
-    def count(self, now: float, due: int, skipped: int) -> None:
-        """So many cycles were due since the last call, and so many of them did not begin."""
+    def count(self, now: float, cycles: int, *, begins: bool) -> None:
+        """So many cycles were due since the last call, of which at most the last one begins.
+
+        A period has two ends: the first cycle that ever begins counts as none.
+        """
         at = int((now - self._start) / self._part)
         for gone in range(self._at + 1, min(at, self._at + _PARTS) + 1):
             self._due[gone % _PARTS] = self._skipped[gone % _PARTS] = 0
         self._at = max(at, self._at)
-        self._due[self._at % _PARTS] += due
-        self._skipped[self._at % _PARTS] += skipped
+        self._due[self._at % _PARTS] += cycles - (begins and not self._begun)
+        self._skipped[self._at % _PARTS] += cycles - begins
+        self._begun = self._begun or begins
 
     @property
     def stretch(self) -> float:
         """Period reached over interval: 1 where no cycle of the span was skipped."""
         due, skipped = sum(self._due), sum(self._skipped)
-        return due / max(1, due - skipped) if skipped else 1.0
+        return due / (due - skipped) if due > skipped else due + 1.0
 
     @property
     def met(self) -> float:

@@ -115,10 +115,10 @@ class Schedule:
             instant = self._start + newest * interval
             begins = now - instant <= interval * _LATE_SHARE
             if group >= 0:
-                skipped = newest - expected + (not begins)
-                self._skipped += skipped
-                self._behind = self._behind or skipped > 0
-                self._paces[group].count(now, newest - expected + (expected > 0), skipped)
+                cycles = newest - expected + 1
+                self._skipped += cycles - begins
+                self._behind = self._behind or cycles > begins
+                self._paces[group].count(now, cycles, begins=begins)
             if begins:
                 groups.append(group)
                 at = min(at, instant)

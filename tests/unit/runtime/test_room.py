@@ -23,6 +23,15 @@ def test_a_rate_is_that_of_the_last_minutes() -> None:
     assert len(rate._looks) <= WINDOW / 5 + 2
 
 
+def test_who_looks_often_costs_no_memory() -> None:
+    """However often somebody asks, a rate keeps one look a second, and is right."""
+    rate = Rate()
+    for step in range(100_000):
+        rate.look(step / 100, step / 10)
+    assert len(rate._looks) <= WINDOW + 10
+    assert round(rate.per_second or 0, 3) == 10
+
+
 def test_a_counter_that_begins_anew_is_followed() -> None:
     """A file opened again counts from zero: its rate is never below zero."""
     rate = Rate(counter=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from agent.telemetry import metrics
@@ -55,3 +55,9 @@ def test_instants_not_ages(name):
     if full.endswith("_seconds"):
         kinds = ("timestamp", "lag", "skew", "offset", "period", "left")
         assert full.endswith(tuple(f"_{kind}_seconds" for kind in kinds))
+
+
+def test_counters_have_no_series_beside_them():
+    """`_created` series double what is stored and tell nobody anything."""
+    metrics.BUGS.labels("test").inc()
+    assert b"_created" not in generate_latest(metrics.REGISTRY)

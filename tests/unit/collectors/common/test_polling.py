@@ -94,6 +94,13 @@ def test_the_achieved_period_is_that_of_the_last_minute() -> None:
     assert pace[170] == (None, 1.0)
 
 
+def test_a_device_late_from_the_start_is_late() -> None:
+    """Whose very first cycle cannot begin is behind as soon as one does."""
+    schedule = Schedule([1.0], start=0.0)
+    assert schedule.due(0.5) is None
+    assert schedule.due(1.0) == Due((0,), 1.0, skipped=1, achieved_ms=2000, met=1 - 1 / 60)
+
+
 def test_of_a_slow_group_the_last_five_cycles_count() -> None:
     """A group read once a minute that missed one of its last five is behind for five minutes, not for one."""
     schedule = Schedule([60.0], start=0.0)
