@@ -13,7 +13,7 @@ from agent.normalize.cache import ColumnCache
 from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
 from agent.normalize.instants import instant
-from agent.normalize.past import past_readings
+from agent.normalize.past import past_batch
 from agent.normalize.rules import Report, Rule, compile_rule
 from agent.normalize.state import NEVER, State
 from agent.settings.tags import TagBase
@@ -78,7 +78,7 @@ class Normalizer:
             self._hot = self._now >= self._due
         unset = not self._clock.synced
         if sample.history:
-            return self._past(sample)
+            return past_batch(self._device, self._rules, sample, self._cat())
         if sample.found:
             self._find(sample.found)
         if sample.labels:
@@ -116,14 +116,15 @@ class Normalizer:
     def times(self) -> dict[str, int]:
         """The newest `ts` of each tag, those that are gone among them."""
         self._columns.release()
-        return {**self._gone, **{rule.name: self._state.stamp[i] for i, rule in enumerate(self._rules)}}
+        return {**self._gone, **dict(zip(self._names(), self._state.stamp, strict=True))}
 
     def begin_after(self, times: Mapping[str, int], /) -> None:
         """Times never go back, also where the device, or a tag, was not configured for a while."""
-        for i, rule in enumerate(self._rules):
-            self._state.stamp[i] = max(self._state.stamp[i], times.get(rule.name, NEVER))
-        names = {rule.name for rule in self._rules}
-        self._gone = {name: ts for name, ts in times.items() if name not in names}
+        self._state.begin_after([times.get(name, NEVER) for name in self._names()])
+        self._gone = {name: times[name] for name in times.keys() - set(self._names())}
+
+    def _names(self) -> list[str]:
+        return [rule.name for rule in self._rules]
 
     def resume(self, before: Normalizer, same: Callable[[str], bool], /) -> None:
         """Go on where the normalizer of the same device's former configuration leaves off, which is of no more use.
@@ -133,13 +134,12 @@ class Normalizer:
         """
         self.begin_after(before.times())
         self.awaits(before._awaited)
-        positions = {rule.name: i for i, rule in enumerate(before._rules)}
-        for i, rule in enumerate(self._rules):
-            at = positions.get(rule.name)
-            if at is not None and same(rule.name):
-                self._state.take(i, before._state.row(at))
-                if i not in self._own and before._rules[at].enum:
-                    self._label(i, before._rules[at].enum)
+        positions = {name: i for i, name in enumerate(before._names()) if same(name)}
+        kept = {i: positions[name] for i, name in enumerate(self._names()) if name in positions}
+        self._state.carry(before._state, kept)
+        for i, at in kept.items():
+            if i not in self._own and before._rules[at].enum:
+                self._label(i, before._rules[at].enum)
         self._columns = ColumnCache(self._rules, self._state)
         self._lost = before._lost
         self._due = before._due
@@ -171,21 +171,6 @@ class Normalizer:
         self._state.extend(len(names))
         self._state.stamp[-len(names) :] = [max(self._awaited, self._gone.pop(name, NEVER)) for name in names]
         self._columns = ColumnCache(self._rules, self._state)
-
-    def _past(self, sample: Sample) -> Batch | None:
-        readings = past_readings(self._rules, sample.history)
-        if not readings:
-            return None
-        qualities = [reading.quality for reading in readings]
-        return Batch(
-            device=self._device,
-            ts=sample.ts,
-            readings=readings,
-            cat=self._cat(),
-            bad=qualities.count("bad"),
-            uncertain=qualities.count("uncertain"),
-            backfill=True,
-        )
 
     # --- answers --------------------------------------------------------------------------------------------------
 

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.core.flow import Answer, Reading
+from agent.core.flow import Answer, Batch, Reading, Sample
 from agent.core.quality import name_of, quality_of
 from agent.normalize.convert import Verdict
 from agent.normalize.rules import Rule
 
 _BAD = 0x80000000
 _LABELLED = (int, float, bool)
+
+
+def past_batch(device: str, rules: Sequence[Rule], sample: Sample, cat: int) -> Batch | None:
+    """What a sample of history says; None where nothing of it has a time."""
+    readings = past_readings(rules, sample.history)
+    if not readings:
+        return None
+    qualities = [reading.quality for reading in readings]
+    bad, uncertain = qualities.count("bad"), qualities.count("uncertain")
+    return Batch(device, sample.ts, readings, cat, bad=bad, uncertain=uncertain, backfill=True)
 
 
 def past_readings(rules: Sequence[Rule], answers: Sequence[Answer]) -> list[Reading]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agent.core.flow import Why
@@ -52,14 +52,17 @@ class State:
         self.owner: list[Owner | None] = [None] * size
         self.crowded: list[int] = []  #: tags whose `ts` repeated with the sample at hand (instants.py)
 
-    def row(self, i: int) -> dict[str, object]:
-        """All that is known of one tag; nobody owns its times."""
-        return {name: getattr(self, name)[i] for name in self.__slots__ if name != "crowded"}
+    def begin_after(self, times: Sequence[int]) -> None:
+        """No tag's `ts` goes back behind these."""
+        self.stamp[:] = map(max, self.stamp, times)
 
-    def take(self, i: int, row: Mapping[str, object]) -> None:
-        """Go on with what was known of one tag."""
-        for name, value in row.items():
-            getattr(self, name)[i] = value
+    def carry(self, before: State, kept: Mapping[int, int]) -> None:
+        """Go on with all that was known of these tags (position now → before); nobody owns their times."""
+        for name in self.__slots__:
+            if name != "crowded":
+                mine, its = getattr(self, name), getattr(before, name)
+                for i, at in kept.items():
+                    mine[i] = its[at]
 
     def extend(self, more: int) -> None:
         """So many tags more, of which nothing is known yet."""
