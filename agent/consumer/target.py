@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 from agent.core.errors import PermanentError
 from agent.publishers.mqtt.access import Access, Server
-from agent.publishers.mqtt.config import split_url, websocket_path
-from agent.settings.tls import TLSSettings
+from agent.publishers.mqtt.urls import split_url, websocket_path
+from agent.settings.tls import BrokerTLS
 
 
-def access_of(url: str, *, tls: TLSSettings | None = None) -> Access:
+def access_of(url: str, *, tls: BrokerTLS | None = None) -> Access:
     """Out of `mqtt://[user:password@]host[:port]`, `mqtts://…`, `ws://…` or `wss://…`; `tls` None: the system's.
 
     Raises PermanentError where the URL is none.
@@ -21,7 +21,7 @@ def access_of(url: str, *, tls: TLSSettings | None = None) -> Access:
         scheme, host, port = split_url(bare)
     except ValueError as error:
         raise PermanentError(str(error), "write mqtt://host:1883 or mqtts://host:8883") from None
-    encrypted = (tls or TLSSettings()) if scheme in ("mqtts", "wss") else None
+    encrypted = (tls or BrokerTLS()) if scheme in ("mqtts", "wss") else None
     return Access(
         servers=(Server(host, port, encrypted, websocket_path(bare)),),
         username=parts.username,

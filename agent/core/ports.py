@@ -242,6 +242,8 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     wants: Callable[[str], bool] = lambda _device: True  #: the route's `devices:` globs
     sessions: Sessions = field(default_factory=Sessions)  #: of all routes of this run
     clock: Clock = field(default_factory=SystemClock)
+    status: bool = True  #: whether status topics are published
+    catalogue: bool = True  #: … and catalogues
     properties: bool | None = None  #: user properties travel with messages; None: it is the broker that decides
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from msgspec import structs
 from pydantic import Field, SerializeAsAny, field_validator
@@ -41,6 +41,8 @@ class Mark(NamedTuple):
 
 class EncoderConfig(Model, ABC):
     """`encoder:` of a publisher. `type` names the payload."""
+
+    needs_will: ClassVar[bool] = False  #: its standard rests on it
 
     type: str
     """Payload format."""
@@ -139,6 +141,11 @@ class TopicConfig(PublisherConfig):
     """First level of every topic."""
     qos: Literal[0, 1] = 1
     """Quality of service of readings. With 0 nothing is ever known to have arrived."""
+    status: bool = True
+    """false: no status of the agent and its devices, and no will, for brokers that bill or forbid them; consumers then
+    cannot tell a silent device from a healthy one, and nothing can be repaired."""
+    catalogue: bool = True
+    """false: no tag catalogues."""
 
     @field_validator("topic")
     @classmethod
@@ -155,4 +162,6 @@ class TopicConfig(PublisherConfig):
 
     def route(self, name: str, agent: str) -> RouteInfo:
         route = super().route(name, agent)
-        return structs.replace(route, root=self.root, topic=self.topic, qos=self.qos)
+        return structs.replace(
+            route, root=self.root, topic=self.topic, qos=self.qos, status=self.status, catalogue=self.catalogue
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from agent.settings.model import Model
 from agent.settings.values import FilePath
@@ -24,5 +24,19 @@ class TLSSettings(Model):
     def _pair(self) -> TLSSettings:
         if (self.cert_file is None) != (self.key_file is None):
             msg = "cert_file and key_file belong together; give both or none"
+            raise ValueError(msg)
+        return self
+
+
+class BrokerTLS(TLSSettings):
+    """TLS towards a broker."""
+
+    alpn: list[str] = Field(default=[])
+    """Protocols offered by ALPN (RFC 7301), as AWS IoT Core wants one on port 443: `[x-amzn-mqtt-ca]`, or `[mqtt]`."""
+
+    @model_validator(mode="after")
+    def _names(self) -> BrokerTLS:
+        if wrong := next((name for name in self.alpn if not 1 <= len(name.encode()) <= 255), None):
+            msg = f"{wrong!r} is no protocol; a name has 1 to 255 bytes"
             raise ValueError(msg)
         return self

@@ -15,6 +15,8 @@ TAG_VARIABLES = (*DEVICE_VARIABLES, "tag")
 #: MQTT 5.0, 1.5.4: a text is at most this many bytes.
 MAX_TOPIC_BYTES = 65535
 
+#: AWS IoT Core's Basic Ingest: a message goes to the rule of this name, and no further. These levels do not count.
+_RULES = re.compile(r"\$aws/rules/[A-Za-z0-9_]+(/|$)")
 _FORBIDDEN = re.compile(r"[+#\x00-\x1f\x7f]")
 
 
@@ -60,9 +62,20 @@ def filter_of(template: Template, *, root: str, agent: str) -> str:
     return "/".join(levels)
 
 
+def under_rules(topic: str) -> bool:
+    """Whether it is one of AWS IoT Core's Basic Ingest, `$aws/rules/NAME/…`: nothing is retained there."""
+    return _RULES.match(topic) is not None
+
+
+def slashes(topic: str) -> int:
+    """How many there are, as AWS IoT Core counts them."""
+    return _RULES.sub("", topic, count=1).count("/") if under_rules(topic) else topic.count("/")
+
+
 def check_levels(text: str, word: str) -> str:
     """Text that is to be levels of a topic. ValueError (`reason; hint`) where it cannot be (MQTT 5.0, 4.7)."""
-    if not text or _FORBIDDEN.search(text) or text.startswith(("$", "/")) or text.endswith("/") or "//" in text:
+    bare = (_RULES.sub("", text, count=1) or "rule") if under_rules(text) else text
+    if not bare or _FORBIDDEN.search(bare) or bare.startswith(("$", "/")) or bare.endswith("/") or "//" in bare:
         raise ValueError(
             f"{text!r} is no {word}: it must not be empty, begin with $ or /, end with /, have an empty level, or hold "
             "+ # or control characters"

@@ -106,6 +106,9 @@ PUBLISHED = _counter(
     "published_total", "Messages by outcome: ok, no_subscriber, rejected, retried.", "publisher", "result"
 )
 PUBLISHED_BYTES = _counter("published_bytes_total", "Payload bytes sent.", "publisher")
+PUBLISHER_CERT_EXPIRY = _gauge(
+    "publisher_cert_expiry_timestamp_seconds", "When a certificate runs out: own, server.", "publisher", "certificate"
+)
 INCOMING_DROPPED = _counter(
     "incoming_dropped_total", "Messages to the agent that it did not take: too_large, crowded.", "publisher", "reason"
 )

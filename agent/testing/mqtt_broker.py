@@ -73,6 +73,7 @@ class Script:
     connack_properties: bytes = b""  #: packed, as :func:`properties` makes them
     speaks: Sequence[str] = ("5", "3.1.1")  #: others get CONNACK 0x84 (0x01)
     hang_up: Sequence[str] = ()  #: versions whose CONNECT is answered by closing the connection
+    hang_up_on: Callable[[Connect], bool] = lambda _connect: False  #: … and other reasons for that
     puback: int | Callable[[Publish], int | None] = 0  #: reason; a callable may return None to hold one back
     hold: bool = False  #: hold all PUBACKs back until :meth:`FakeBroker.ack`
     suback: int | None = 1
@@ -204,7 +205,7 @@ class FakeBroker:
         said.password = body.text() if flags & 64 else None
         self.connects.append(said)
         script = self.script
-        if link.version in script.hang_up:
+        if link.version in script.hang_up or script.hang_up_on(said):
             link.close()
         elif link.version not in script.speaks:
             link.write(packet(CONNACK, b"\0\x84\0" if link.version == "5" else b"\0\x01"))

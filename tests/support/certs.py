@@ -64,9 +64,9 @@ def _authority(common_name: str) -> tuple[x509.Certificate, ec.EllipticCurvePriv
 
 def make_certs(
     tmp_path: Path, *, hosts: tuple[str, ...] = ("localhost",), addresses: tuple[str, ...] = ("127.0.0.1",),
-    expired: bool = False,
+    expired: bool = False, client_expired: bool = False,
 ) -> Certs:  # fmt: skip
-    """Write a CA, a server certificate (SAN `hosts` and `addresses`; `expired` on demand) and a client certificate."""
+    """Write a CA, a server certificate (SAN `hosts` and `addresses`) and a client's, either of them over on demand."""
     ca, ca_key = _authority("edge test CA")
     other, _ = _authority("stranger CA")
     now = dt.datetime.now(dt.UTC)
@@ -96,7 +96,7 @@ def make_certs(
     (tmp_path / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     (tmp_path / "other-ca.pem").write_bytes(other.public_bytes(serialization.Encoding.PEM))
     issue("server", ExtendedKeyUsageOID.SERVER_AUTH, over=expired)
-    issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, over=False)
+    issue("client", ExtendedKeyUsageOID.CLIENT_AUTH, over=client_expired)
     return Certs(
         ca=tmp_path / "ca.pem",
         server_cert=tmp_path / "server.pem",

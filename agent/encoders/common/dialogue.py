@@ -38,6 +38,10 @@ from agent.telemetry.repeats import Repeats
 log = get_logger("encoder")
 
 
+#: Retained messages about devices are published again so often, seconds.
+REPEAT = 600.0
+
+
 class Rivals:
     """Says that somebody else speaks under our name: at once, then rarely, however often sessions change."""
 
@@ -101,10 +105,13 @@ class StatusDialogue:
         self._renderer = self._make_renderer()
         self._values = RetainedValues(memo)
         self._catalogues: dict[str, object] = {}  # what was said last, by device
-        self.will: Message | None = Message(
-            topic=topics.agent_status, payload=encode(AgentWill("offline", session)), retain=True
-        )
-        self.listens: Sequence[str] = (topics.agent_status,)
+        self._repeated = route.clock.monotonic()
+        self.will: Message | None = None
+        self.listens: Sequence[str] = ()
+        if route.status:
+            will = encode(AgentWill("offline", session))
+            self.will = Message(topic=topics.agent_status, payload=will, retain=True)
+            self.listens = (topics.agent_status,)
 
     def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
         match event:
@@ -118,11 +125,11 @@ class StatusDialogue:
             case Tick():
                 self._topics.settle({stream.device for stream in event.streams})
                 self._values.settle()
-                return [self._agent("online", event.ts, event.streams)]
+                return [*self._agent("online", event.ts, event.streams), *self._again(event.ts)]
             case Online():
                 return self._online(event)
             case Offline():
-                return [self._agent("offline", event.ts, event.streams)]
+                return self._agent("offline", event.ts, event.streams)
             case Incoming():
                 return self._heard(event)
         return []
@@ -143,7 +150,10 @@ class StatusDialogue:
         self._limits = event.limits
         self._route.sessions.spoke(self._route.name, self.session)
         self._renderer = self._make_renderer()
-        messages = [self._agent("online", event.ts, event.streams)]
+        self._repeated = self._route.clock.monotonic()
+        messages = self._agent("online", event.ts, event.streams)
+        if not self._route.status and any(kept.status for kept in self._topics.kept.values()):
+            messages.append(retained.empty(self._topics.agent_status))  # there before somebody turned it off
         self._topics.place(self._image)
         messages += self._clear_orphans(event.ts)
         for name in self._image.devices:
@@ -159,7 +169,9 @@ class StatusDialogue:
 
     # --- status and catalogue -----------------------------------------------------------------------------------------
 
-    def _agent(self, state: Literal["online", "offline"], ts: int, streams: Sequence[Stream]) -> Message:
+    def _agent(self, state: Literal["online", "offline"], ts: int, streams: Sequence[Stream]) -> list[Message]:
+        if not self._route.status:
+            return []
         about = self._image.agent
         status = AgentStatus(
             state=state,
@@ -177,7 +189,16 @@ class StatusDialogue:
             room = theirs.max_packet_bytes - overhead(message.topic, ())
             if len(message.payload) > room:  # that we are there is worth more than where each stream stands
                 message.payload = encode(structs.replace(status, streams={}))
-        return message
+        return [message]
+
+    def _again(self, ts: int) -> list[Message]:
+        """All that is retained about devices, once in a while: a broker may have lost it, and nobody would know."""
+        now = self._route.clock.monotonic()
+        if now - self._repeated < REPEAT:
+            return []
+        self._repeated = now
+        self._catalogues.clear()
+        return [message for name in self._image.devices for message in self._device(name, ts)]
 
     def _device(self, name: str, ts: int) -> list[Message]:
         device = self._image.devices.get(name)
@@ -186,15 +207,22 @@ class StatusDialogue:
         prefix = self._topics.place_one(self._image, name)
         self._renderer.moved(name)
         messages = self._clear_orphans(ts)
-        messages.append(retained.status(prefix, device, self.session))
+        kept = self._topics.kept[prefix]
+        if self._route.status:
+            messages.append(retained.status(prefix, device, self.session))
+        elif kept.status:
+            messages.append(retained.empty(f"{prefix}/status"))
         catalogue = (prefix, device.cat, device.tags, device.description)
-        if self._catalogues.get(name) != catalogue:
+        if self._route.catalogue and self._catalogues.get(name) != catalogue:
             self._catalogues[name] = catalogue
-            kept = self._topics.kept[prefix]
             parts, before = retained.catalogue(prefix, device, self._limit), kept.parts
             kept.parts = len(parts) - 1
             messages += parts
             messages += [retained.empty(f"{prefix}/tags/{i}") for i in range(len(parts), before + 1)]
+        elif kept.tags and not self._route.catalogue:
+            messages += retained.no_catalogue(prefix, kept.parts)
+            kept.parts = 0
+        kept.status, kept.tags = self._route.status, self._route.catalogue
         self._topics.save()
         return messages
 
@@ -203,7 +231,10 @@ class StatusDialogue:
         messages: list[Message] = []
         for prefix in list(self._topics.orphans(self._image)):
             kept = self._topics.cleared(prefix)
-            messages += retained.removed(prefix, kept.parts, self.session, ts)
+            if kept.status:
+                messages += retained.removed(prefix, self.session, ts)
+            if kept.tags:
+                messages += retained.no_catalogue(prefix, kept.parts)
             self._renderer.moved(kept.device)
             self._catalogues.pop(kept.device, None)
             if kept.device not in self._image.devices:
@@ -235,7 +266,7 @@ class StatusDialogue:
         """Another route of ours was cut off, and its will calls the agent offline: we are here."""
         if heard.state == "online" or heard.session == self.session:
             return []
-        return [self._agent("online", self._now_ms(), streams)]
+        return self._agent("online", self._now_ms(), streams)
 
     def _followed(self, heard: _Heard) -> bool:
         """Whether somebody else has spoken since we last did: two agents that share a client_id put each other out.

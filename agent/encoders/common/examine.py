@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from agent.core.ports import RouteInfo
 from agent.encoders.common.naming import Namer, UnplaceableError
 from agent.encoders.common.topics import agent_status, prefix_namer
 from agent.settings.publishers import Carried, Finding
-from agent.settings.topics import MAX_TOPIC_BYTES
+from agent.settings.topics import MAX_TOPIC_BYTES, slashes
 
 #: AWS IoT Core takes no topic with more slashes than this.
 AWS_SLASHES = 7
@@ -18,7 +18,9 @@ ENOUGH = 10
 
 def examine_prefix(route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
     """Mistakes and warnings about `topic:` of the publisher, under which all is said around the readings."""
-    yield from examine_topics(prefix_namer(route, "/readings"), devices)
+    prefix = prefix_namer(route)
+    parts = [prefix.device(name, one.location) + "/tags/1" for name, one in devices.items()] if route.catalogue else []
+    yield from examine_topics(prefix_namer(route, "/readings"), devices, beside=parts)
     own = _own(route, devices)
     if len(own) < 1 + 3 * len(devices):
         text = f"the status of a device would stand on {agent_status(route)}, which is that of the agent"
@@ -37,11 +39,13 @@ def _own(route: RouteInfo, devices: Mapping[str, Carried]) -> dict[str, str]:
     return own
 
 
-def examine_topics(namer: Namer, devices: Mapping[str, Carried], key: str = "topic") -> Iterator[Finding]:
-    """Mistakes and warnings about the topics of one template."""
+def examine_topics(
+    namer: Namer, devices: Mapping[str, Carried], key: str = "topic", *, beside: Iterable[str] = ()
+) -> Iterator[Finding]:
+    """Mistakes and warnings about the topics of one template. `beside`: others that stand for it in depth."""
     own = _own(namer.route, devices)
     seen: dict[str, tuple[str, str]] = {}
-    told, deepest = 0, ""
+    told, deepest = 0, max(beside, key=slashes, default="")
     for device, carried in devices.items():
         try:
             topic_of = namer.of(device, carried.location, strict=True)
@@ -50,15 +54,15 @@ def examine_topics(namer: Namer, devices: Mapping[str, Carried], key: str = "top
             continue
         for tag in carried.tags if namer.per_tag else [""]:
             topic = topic_of(tag)
-            deepest = max(deepest, topic, key=lambda one: one.count("/"))
+            deepest = max(deepest, topic, key=slashes)
             text = _wrong(topic, seen.get(topic), device, tag, per_tag=namer.per_tag) or _taken(topic, own, device, tag)
             if text and told < ENOUGH:
                 told += 1
                 yield Finding(text, (key,))
             seen.setdefault(topic, (device, tag))
-    if deepest.count("/") > AWS_SLASHES:
+    if slashes(deepest) > AWS_SLASHES:
         yield Finding(
-            f"{deepest} has {deepest.count('/')} slashes; AWS IoT Core takes at most {AWS_SLASHES}", (key,), wrong=False
+            f"{deepest} has {slashes(deepest)} slashes; AWS IoT Core takes at most {AWS_SLASHES}", (key,), wrong=False
         )
 
 

@@ -31,17 +31,17 @@ def status(prefix: str, device: DeviceImage, session: str) -> Message:
     return message(f"{prefix}/status", encode(content))
 
 
-def removed(prefix: str, parts: int, session: str, ts: int) -> list[Message]:
+def removed(prefix: str, session: str, ts: int) -> list[Message]:
     """`state: removed` for those who listen now, then nothing for those who come later."""
     content = DeviceStatus(
         state="removed", session=session, reason="no longer configured", since=ts, last_good=None, achieved_ms=None
     )
-    return [
-        message(f"{prefix}/status", encode(content)),
-        empty(f"{prefix}/status"),
-        empty(f"{prefix}/tags"),
-        *(empty(f"{prefix}/tags/{i}") for i in range(1, parts + 1)),
-    ]
+    return [message(f"{prefix}/status", encode(content)), empty(f"{prefix}/status")]
+
+
+def no_catalogue(prefix: str, parts: int) -> list[Message]:
+    """Takes a catalogue back."""
+    return [empty(f"{prefix}/tags"), *(empty(f"{prefix}/tags/{i}") for i in range(1, parts + 1))]
 
 
 def catalogue(prefix: str, device: DeviceImage, limit: int) -> list[Message]:

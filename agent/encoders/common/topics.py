@@ -22,6 +22,8 @@ class Kept(Struct, omit_defaults=True):
     parts: int = 0  #: of the catalogue; 0: it stands in one piece
     gone: bool = False  #: cleared; kept so that records still waiting find their topic
     location: tuple[str, ...] = ()
+    status: bool = True  #: there is one
+    tags: bool = True  #: there is a catalogue
 
 
 def agent_status(route: RouteInfo) -> str:
@@ -66,7 +68,8 @@ class Topics:
         prefix = self._namer.device(device, location)
         self._prefixes[device] = prefix
         self._locations[device] = location
-        kept = self.kept.setdefault(prefix, Kept(device))
+        route = self._route
+        kept = self.kept.setdefault(prefix, Kept(device, status=route.status, tags=route.catalogue))
         kept.device, kept.gone, kept.location = device, False, location
         self._cleared.discard(prefix)
         return prefix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
@@ -53,6 +53,8 @@ class SparkplugConfig(EncoderConfig):
     """A Sparkplug B 3.0 edge node. The publisher's `topic`, `root` and `qos` mean nothing here: the standard sets
     them.
     """
+
+    needs_will: ClassVar[bool] = True
 
     type: Literal["sparkplug_b"]
     """Sparkplug B 3.0 payloads, births, deaths and commands."""

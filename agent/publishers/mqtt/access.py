@@ -11,7 +11,7 @@ from agent.core.errors import TransientError
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import upgrade
 from agent.publishers.mqtt.proxy import Proxy
-from agent.settings.tls import TLSSettings
+from agent.settings.tls import BrokerTLS
 from agent.settings.values import read_secret
 
 #: A file that cannot be read is put right by people.
@@ -23,7 +23,7 @@ class Server(Struct, frozen=True):
 
     host: str
     port: int
-    tls: TLSSettings | None = None
+    tls: BrokerTLS | None = None
     path: str | None = None
 
     @property
@@ -37,18 +37,15 @@ class Access(Struct, frozen=True, kw_only=True):
 
     servers: tuple[Server, ...]
     username: str | None = None
+    username_file: Path | None = None
     password: str | None = None
     password_file: Path | None = None
     proxy: Proxy | None = None
 
     def credentials(self) -> tuple[str | None, str | None]:
         """User name and password. TransientError names a file that cannot be read."""
-        if self.password_file is None:
-            return self.username, self.password
-        try:
-            return self.username, read_secret(self.password_file)
-        except (OSError, ValueError) as error:
-            raise TransientError(f"password_file {self.password_file}: {error}", retry_after=_RETRY) from None
+        username = _read("username_file", self.username_file, self.username)
+        return username, _read("password_file", self.password_file, self.password)
 
     def dial(self, server: Server, *, timeout: float, synced: Callable[[], bool]) -> Dial:
         """An attempt to reach one of the servers."""
@@ -62,3 +59,12 @@ class Access(Struct, frozen=True, kw_only=True):
             proxy=self.proxy,
             upgrade=upgrade(server.host, server.port, server.path, tls=encrypted) if server.path else None,
         )
+
+
+def _read(key: str, path: Path | None, value: str | None) -> str | None:
+    if path is None:
+        return value
+    try:
+        return read_secret(path)
+    except (OSError, ValueError) as error:
+        raise TransientError(f"{key} {path}: {error}", retry_after=_RETRY) from None

@@ -138,6 +138,11 @@ class Broker:
             learned.since = learned.since or now
         return verdict.rival, verdict.keep_away
 
+    def no_retained_will(self, now: int) -> None:
+        """It takes us where our will is not retained, and closes without a word where it is."""
+        self.learned.without = tuple(sorted({*self.learned.without, "will"}))
+        self.learned.since = now
+
     def _does_without(self, row: reasons.Reaction, now: int) -> None:
         if row.without in ("retain", "qos"):
             self.learned.without = tuple(sorted({*self.learned.without, row.without}))

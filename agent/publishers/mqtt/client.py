@@ -109,6 +109,11 @@ class Connection:
             self._client.connect(dial.host, dial.port, keep_alive, clean_start=start)
 
     @property
+    def expiry(self) -> dict[str, float]:
+        """When certificates run out (own, server), epoch seconds."""
+        return self._client.dial.expiry
+
+    @property
     def closed_early(self) -> bool:
         """The socket was open, and the broker closed it without a CONNACK."""
         return self._early or (self._fd >= 0 and self._loss is not None and not self._answered)

@@ -4,73 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from msgspec import structs
 from pydantic import Field, field_validator, model_validator
 
 from agent.core.ports import BuildContext, Publisher, RouteInfo
 from agent.publishers.mqtt.oversize import MAX_INCOMING
+from agent.publishers.mqtt.urls import ENCRYPTED, split_proxy, split_url, websocket_path
+from agent.settings.model import Model
 from agent.settings.publishers import Carried, Finding, Mark, TopicConfig
-from agent.settings.tls import TLSSettings
+from agent.settings.tls import BrokerTLS
 from agent.settings.values import ByteSize, FilePath, Interval, Rate, Secret, is_loopback
 
 if TYPE_CHECKING:
     from agent.publishers.mqtt.access import Access
 
-_SCHEMES = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-_ENCRYPTED = ("mqtts", "wss")
-_PROXIES: dict[str, Literal["http", "socks5"]] = {"http": "http", "socks5": "socks5", "socks5h": "socks5"}
-_PROXY_PORTS = {"http": 3128, "socks5": 1080}
-_MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "mqtt+ssl": "mqtts", "http": "ws", "https": "wss"}
 
+class Will(Model):
+    """What the broker publishes for the agent when it loses it: `offline`, on the agent's status topic."""
 
-def split_url(url: str) -> tuple[str, str, int]:
-    """Scheme, host, port of a broker's URL. ValueError says what to write instead."""
-    example = "write mqtt://host:1883 or mqtts://host:8883"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{url!r} is not the URL of a broker: {error}; {example}") from None
-    if parts.scheme in _MEANT:
-        meant = f"write {_MEANT[parts.scheme]}://" + (
-            " for MQTT over WebSocket, else mqtt://" if _MEANT[parts.scheme].startswith("ws") else ""
-        )
-        raise ValueError(f"{parts.scheme}:// is no scheme of ours; {meant}")
-    if parts.scheme not in _SCHEMES:
-        raise ValueError(f"{url!r} is not the URL of a broker; {example}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials do not belong into the URL; write username: and password_file:")
-    if not parts.hostname:
-        raise ValueError(f"{url!r} names no host; {example}")
-    if parts.fragment or (parts.scheme not in ("ws", "wss") and (parts.path not in ("", "/") or parts.query)):
-        raise ValueError(f"nothing may follow host and port of a broker's URL; {example}")
-    return parts.scheme, parts.hostname, port or _SCHEMES[parts.scheme]
-
-
-def websocket_path(url: str) -> str | None:
-    """Path and query of a ws:// or wss:// URL, /mqtt where it has none; None for the others."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss"):
-        return None
-    return (parts.path if parts.path not in ("", "/") else "/mqtt") + (f"?{parts.query}" if parts.query else "")
-
-
-def split_proxy(url: str) -> tuple[Literal["http", "socks5"], str, int]:
-    """Kind, host, port of a proxy's URL. ValueError says what to write instead."""
-    example = "write http://host:3128 or socks5://host:1080"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{url!r} is not the URL of a proxy: {error}; {example}") from None
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials do not belong into the URL; write proxy_username: and proxy_password_file:")
-    if parts.scheme not in _PROXIES or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"{url!r} is not the URL of a proxy; {example}")
-    kind = _PROXIES[parts.scheme]
-    return kind, parts.hostname, port or _PROXY_PORTS[kind]
+    retain: bool = True
+    """false for brokers that take no retained will: who comes later then finds the agent online for ever."""
 
 
 class MqttConfig(TopicConfig):
@@ -94,13 +48,17 @@ class MqttConfig(TopicConfig):
     client_id: str | None = Field(default=None, min_length=1, max_length=256)
     """Must be unique at the broker; default {agent}-{publisher}."""
     username: str | None = None
-    """User name."""
+    """User name …"""
+    username_file: FilePath | None = None
+    """… or a file that holds it, read at every connection."""
     password: Secret | None = None
     """Its password, as ${NAME} …"""
     password_file: FilePath | None = None
     """… or a file that holds it, read at every connection."""
-    tls: TLSSettings | None = None
+    tls: BrokerTLS | None = None
     """Certificates; only with mqtts://, which verifies against the system's authorities without it."""
+    will: Will | None = Will()
+    """null: none; consumers then learn of a dead agent by its silence."""
     keep_alive: Interval = Field(default=30.0, ge=1, le=65535)
     """A link that died without a word is noticed within this time."""
     connect_timeout: Interval = 10.0
@@ -140,7 +98,7 @@ class MqttConfig(TopicConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> MqttConfig:
         schemes = {split_url(url)[0] for url in (self.url, *self.other_urls)}
-        if self.tls is not None and not schemes & set(_ENCRYPTED):
+        if self.tls is not None and not schemes & set(ENCRYPTED):
             raise ValueError("tls: needs an encrypted connection; write mqtts:// or wss:// in url, or take tls: away")
         if self.proxy is None and (self.proxy_username is not None or self.proxy_password_file is not None):
             raise ValueError("credentials for a proxy without a proxy; write proxy:")
@@ -148,7 +106,10 @@ class MqttConfig(TopicConfig):
             raise ValueError("a password for the proxy without a user name; write proxy_username:")
         if self.password is not None and self.password_file is not None:
             raise ValueError("password and password_file exclude each other; keep one of them")
-        if self.username is None and (self.password is not None or self.password_file is not None):
+        if self.username is not None and self.username_file is not None:
+            raise ValueError("username and username_file exclude each other; keep one of them")
+        named = self.username is not None or self.username_file is not None
+        if not named and (self.password is not None or self.password_file is not None):
             raise ValueError("a password without a user name; write username:")
         return self
 
@@ -161,8 +122,10 @@ class MqttConfig(TopicConfig):
 
     def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
         yield from super().examine(route, devices)
+        if self.will is None and self.encoder is not None and self.encoder.needs_will:
+            yield Finding(f"{self.encoder.type} cannot do without a will; take this line away", ("will",))
         readable = any(
-            scheme not in _ENCRYPTED and not is_loopback(host)
+            scheme not in ENCRYPTED and not is_loopback(host)
             for scheme, host, _ in map(split_url, (self.url, *self.other_urls))
         )
         if readable and (self.password is not None or self.password_file is not None):
@@ -181,7 +144,7 @@ class MqttConfig(TopicConfig):
         from agent.publishers.mqtt.access import Access, Server
         from agent.publishers.mqtt.proxy import Proxy
 
-        tls = self.tls or TLSSettings()
+        tls = self.tls or BrokerTLS()
         proxy = (
             Proxy(*split_proxy(self.proxy), username=self.proxy_username, password_file=self.proxy_password_file)
             if self.proxy is not None
@@ -189,11 +152,12 @@ class MqttConfig(TopicConfig):
         )
         return Access(
             servers=tuple(
-                Server(host, port, tls if scheme in _ENCRYPTED else None, websocket_path(url))
+                Server(host, port, tls if scheme in ENCRYPTED else None, websocket_path(url))
                 for url in (self.url, *self.other_urls)
                 for scheme, host, port in (split_url(url),)
             ),
             username=self.username,
+            username_file=self.username_file,
             password=self.password.get_secret_value() if self.password is not None else None,
             password_file=self.password_file,
             proxy=proxy,
@@ -213,6 +177,8 @@ class MqttConfig(TopicConfig):
                 connect_timeout=self.connect_timeout,
                 window=self.window,
                 max_rate=self.max_rate,
+                will="none" if self.will is None else "retained" if self.will.retain else "plain",
+                max_incoming_bytes=self.max_incoming_bytes,
                 hold_unheard=self.on_no_subscriber == "hold",
             ),
             context.clock,

@@ -19,8 +19,8 @@ from agent.core.errors import ConnectionLost, TransientError
 from agent.core.resolve import NameUnknown
 from agent.publishers.mqtt.proxy import Proxy, tunnel
 from agent.publishers.mqtt.thread import run_in_thread
-from agent.publishers.mqtt.tls import TLS_RETRY, alert, tls_context, unverified
-from agent.settings.tls import TLSSettings
+from agent.publishers.mqtt.tls import TLS_RETRY, alert, expiry, tls_context, unverified
+from agent.settings.tls import BrokerTLS
 
 
 class Dial:
@@ -35,7 +35,7 @@ class Dial:
         port: int,
         *,
         timeout: float,
-        tls: TLSSettings | None,
+        tls: BrokerTLS | None,
         synced: Callable[[], bool],
         proxy: Proxy | None = None,
         upgrade: Callable[[socket.socket], Any] | None = None,
@@ -50,6 +50,7 @@ class Dial:
         self._upgrade = upgrade
         self._socket: socket.socket | None = None
         self._ready: Any = None
+        self.expiry: dict[str, float] = {}  #: when certificates run out, epoch seconds
         self._aborted = False
 
     async def reach(self) -> None:
@@ -109,7 +110,7 @@ class Dial:
     # --- in the thread ------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        self._context = tls_context(self.tls or TLSSettings())
+        self._context = tls_context(self.tls or BrokerTLS())
 
     def _shake_hands(self) -> None:
         sock: Any = self._socket
@@ -130,7 +131,7 @@ class Dial:
 
     def _encrypted(self, sock: socket.socket) -> ssl.SSLSocket:
         """The socket after the handshake."""
-        settings = self.tls or TLSSettings()
+        settings = self.tls or BrokerTLS()
         context = self._context or tls_context(settings)
         wrapped: ssl.SSLSocket | None = None
         try:
@@ -141,6 +142,7 @@ class Dial:
             self._check()
             wrapped.settimeout(self._left())
             wrapped.do_handshake()
+            self.expiry = expiry(settings, wrapped)
             self._check()
         except ssl.SSLCertVerificationError as error:
             raise unverified(error, self._where, synced=self._synced()) from None

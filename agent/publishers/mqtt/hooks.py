@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -108,6 +109,16 @@ class Client(paho.Client):
             raise
         self.turn -= len(data)
         return data
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        try:
+            return super()._sock_send(buf)
+        except BlockingIOError:
+            raise
+        except OSError:
+            with contextlib.suppress(OSError):  # a broker that says why in TLS has said so before it closed
+                self._sock_recv(1)
+            raise
 
     def _packet_handle(self) -> MQTTErrorCode:
         packet = self._in_packet

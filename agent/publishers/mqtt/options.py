@@ -21,5 +21,6 @@ class Options(Struct, frozen=True, kw_only=True):
     connect_timeout: float
     window: int
     max_rate: float | None = None  #: messages per second of all kinds
+    will: Literal["retained", "plain", "none"] = "retained"
     hold_unheard: bool = False
     max_incoming_bytes: int = MAX_INCOMING

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from agent.core.errors import Rejected
 from agent.core.flow import Limits, Message
 from agent.publishers.mqtt.wire import pack_properties, packet_size
+from agent.settings.topics import under_rules
 
 
 class Packet(NamedTuple):
@@ -37,4 +38,5 @@ def prepare(message: Message, limits: Limits) -> Packet:
         reason = f"{size} bytes are more than the broker takes ({limits.max_packet_bytes}): {message.topic}"
         raise Rejected(reason, code=0x95)
     proof = not qos and (message.proof or message.qos > 0)
-    return Packet(message, qos, message.retain and limits.retain, block, size, proof)
+    retain = message.retain and limits.retain and not under_rules(message.topic)
+    return Packet(message, qos, retain, block, size, proof)

@@ -25,6 +25,7 @@ from agent.publishers.mqtt.options import Options
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.session import MqttSession
 from agent.telemetry.logging import get_logger
+from agent.telemetry.metrics import PUBLISHER_CERT_EXPIRY
 
 log = get_logger("mqtt")
 
@@ -110,9 +111,32 @@ class MqttPublisher:
     async def _connect(
         self, will: Message | WillMaker | None, listens: Sequence[str]
     ) -> tuple[Connection, MqttSession]:
+        """As configured; after silent closes one try without retaining the will, which some brokers do not take."""
+        broker = self._broker
+        try:
+            return await self._connect_any(will, listens)
+        except _Silent:
+            if broker.learned.silent < TRIES or not (isinstance(will, Message) and self._retains(broker, will)):
+                raise
+            opened = await self._connect_any(structs.replace(will, retain=False), listens)
+        broker.no_retained_will(self._clock.now_ms())
+        log.warning("mqtt.will_not_retained", publisher=self._options.publisher, broker=broker.name)
+        return opened
+
+    def _retains(self, broker: Broker, will: Message) -> bool:
+        given = will.retain and self._options.will == "retained"
+        return given and not broker.without("retain") and not broker.without("will")
+
+    async def _connect_any(
+        self, will: Message | WillMaker | None, listens: Sequence[str]
+    ) -> tuple[Connection, MqttSession]:
         version, broker = self._options.version, self._broker
         if version == "3.1.1":
-            opened = await self._attempt("3.1.1", will, listens)
+            try:
+                opened = await self._attempt("3.1.1", will, listens)
+            except _Silent:
+                broker.silently_closed(self._clock.now_ms())
+                raise
             self._say_blind("version is set to 3.1.1")
             return opened
         try:
@@ -160,6 +184,8 @@ class MqttPublisher:
         try:
             async with asyncio.timeout(options.connect_timeout):
                 connack = await connection.connect(options.keep_alive, partial(self._will, broker, will))
+                for which, end in connection.expiry.items():
+                    PUBLISHER_CERT_EXPIRY.labels(options.publisher, which).set(end)
                 self._judge(broker, connack)
                 limits = broker.limits(version, connack, options)
                 if not limits.max_qos and self._first(f"qos {broker.name}"):
@@ -191,14 +217,14 @@ class MqttPublisher:
     async def _will(self, broker: Broker, will: Message | WillMaker | None) -> Message | None:
         # No Will Delay Interval (MQTT 5: 3.1.3.2.2): a session of ours expires with its connection, and the will is due
         # then whatever the delay. That a will of an older session counts no more is said by the session in it.
-        if will is None:
+        if will is None or self._options.will == "none":
             return None
         if not isinstance(will, Message):
             will = await will()
         return structs.replace(
             will,
             qos=0 if broker.without("qos") else will.qos,
-            retain=will.retain and not broker.without("retain"),
+            retain=self._retains(broker, will),
         )
 
     def _resize(self, session: MqttSession, broker: Broker, version: Version, connack: Connack) -> None:

@@ -14,7 +14,7 @@ from agent.core.errors import AgentError, ConnectionLost, PermanentError, Refuse
 
 Kind = Literal["accepted", "lost", "transient", "refused", "rejected", "permanent", "version"]
 #: What the next connection does without, because this broker cannot.
-Without = Literal["retain", "qos", "window", "size", "rate"]
+Without = Literal["retain", "qos", "window", "size", "rate", "will"]  #: will: a retained one
 
 
 class Reaction(NamedTuple):

@@ -5,10 +5,13 @@ Certificates are read at every connection, so that they may be rotated.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 
+from cryptography.x509 import load_pem_x509_certificate
+
 from agent.core.errors import TransientError
-from agent.settings.tls import TLSSettings
+from agent.settings.tls import BrokerTLS
 
 #: A wrong certificate is put right by people: no need to hurry.
 TLS_RETRY = 30.0
@@ -41,13 +44,15 @@ _ALERTS = {
 }
 
 
-def tls_context(settings: TLSSettings) -> ssl.SSLContext:
+def tls_context(settings: BrokerTLS) -> ssl.SSLContext:
     """TLS >= 1.2, host name and chain checked. TransientError names the file that cannot be used."""
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ValueError) as error:
         raise TransientError(f"tls.ca_file {settings.ca_file}: {error}", retry_after=TLS_RETRY) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.alpn:
+        context.set_alpn_protocols(settings.alpn)
     if settings.cert_file is not None:
         try:
             # without a password OpenSSL would ask for one at the terminal, and hang there
@@ -60,6 +65,19 @@ def tls_context(settings: TLSSettings) -> ssl.SSLContext:
 
 def _no_password() -> str:
     raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
+
+
+def expiry(settings: BrokerTLS, sock: ssl.SSLSocket) -> dict[str, float]:
+    """When the certificates run out, epoch seconds: the broker's, and our own where there is one."""
+    theirs = sock.getpeercert() or {}
+    found: dict[str, float] = {}
+    if "notAfter" in theirs:
+        found["server"] = ssl.cert_time_to_seconds(str(theirs["notAfter"]))
+    if settings.cert_file is not None:
+        with contextlib.suppress(OSError, ValueError):
+            own = load_pem_x509_certificate(settings.cert_file.read_bytes())
+            found["own"] = own.not_valid_after_utc.timestamp()
+    return found
 
 
 def unverified(error: ssl.SSLCertVerificationError, where: str, *, synced: bool) -> TransientError:

@@ -41,6 +41,11 @@ EVENTS: dict[str, Event] = {
         "A message to the agent is larger than it takes; it was not read, and is counted.",
         "Find out who publishes so much on `topic`. `max_incoming_bytes` of the publisher is the limit.",
     ),
+    "mqtt.will_not_retained": Event(
+        "warning",
+        "The broker closes the connection without a word where the will is retained; the agent connects without that.",
+        "Who comes later finds the agent online after it died. Write `will: {retain: false}` to say that you know.",
+    ),
     "mqtt.rate_learned": Event(
         "warning", "The broker finds our message rate too high (0x96): for an hour at most `per_second` messages."
     ),

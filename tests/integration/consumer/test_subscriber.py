@@ -11,7 +11,7 @@ from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import access_of
 from agent.core.errors import PermanentError, leaves
 from agent.publishers.mqtt.access import Access
-from agent.settings.tls import TLSSettings
+from agent.settings.tls import BrokerTLS
 from agent.simulator.broker import EmbeddedBroker
 from agent.simulator.proxy import Proxy
 from agent.testing.mqtt_broker import FakeBroker, Script
@@ -129,9 +129,9 @@ async def test_tls_is_verified(start_mosquitto, tmp_path):
     """The right authority lets us in; a stranger's never does."""
     certs = make_certs(tmp_path)
     broker = start_mosquitto(tls=certs)
-    async with listening(broker.url, tls=TLSSettings(ca_file=certs.ca)) as (subscriber, _):
+    async with listening(broker.url, tls=BrokerTLS(ca_file=certs.ca)) as (subscriber, _):
         assert subscriber.subscribed.is_set()
-    stranger = Subscriber(access_of(broker.url, tls=TLSSettings(ca_file=certs.other_ca)), ["#"], Heard())
+    stranger = Subscriber(access_of(broker.url, tls=BrokerTLS(ca_file=certs.other_ca)), ["#"], Heard())
     async with asyncio.TaskGroup() as group:
         running = group.create_task(stranger.run())
         reason = await eventually(lambda: stranger.reason)

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import os
 import socket
+import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from agent.core.errors import ConnectionLost, Rejected, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Publisher, Session
 from agent.publishers.mqtt.config import MqttConfig
+from agent.telemetry.metrics import PUBLISHER_CERT_EXPIRY
 from agent.testing.context import SimpleContext
 from tests.support.certs import make_certs
 from tests.support.mosquitto import Mosquitto, StartMosquitto
@@ -226,9 +229,59 @@ async def test_mutual_tls_reads_its_certificate_anew(start_mosquitto: StartMosqu
     (tmp_path / "own.pem").write_bytes(certs.client_cert.read_bytes())
     async with made.open(WILL, []) as session:
         await asyncio.wait_for(await session.send([message()]), 5)
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(TransientError, match=r"client certificate; give tls\.cert_file") as caught:
         async with opened(url, tls={"ca_file": str(certs.ca)}):
             pass
+    assert not isinstance(caught.value, ConnectionLost)  # with TLS 1.3 it comes behind CONNECT: no silent close
+    assert caught.value.retry_after == 30
+
+
+@pytest.mark.parametrize(
+    ("stranger", "words"), [(True, "does not know the authority"), (False, "has expired, or its time has not begun")]
+)
+async def test_alerts_of_the_broker_are_told_in_words(
+    start_mosquitto: StartMosquitto, tmp_path: Path, stranger: bool, words: str
+) -> None:
+    """A client certificate that is over, or of an authority the broker does not know: what to do is in the reason."""
+    certs = make_certs(tmp_path / "own", client_expired=True)
+    client = make_certs(tmp_path / "strange") if stranger else certs
+    broker = start_mosquitto(tls=certs, listener="require_certificate true")
+    tls = {"ca_file": str(certs.ca), "cert_file": str(client.client_cert), "key_file": str(client.client_key)}
+    with pytest.raises(TransientError, match=words):
+        async with opened(f"mqtts://localhost:{broker.port}", tls=tls):
+            pass
+
+
+async def test_certificates_have_their_end_in_the_metrics(start_mosquitto: StartMosquitto, tmp_path: Path) -> None:
+    """The broker's and our own; 30 days from now they are over."""
+    certs = make_certs(tmp_path)
+    broker = start_mosquitto(tls=certs)
+    own = {"cert_file": str(certs.client_cert), "key_file": str(certs.client_key)}
+    async with opened(f"mqtts://localhost:{broker.port}", tls={"ca_file": str(certs.ca), **own}):
+        for which in ("own", "server"):
+            end = PUBLISHER_CERT_EXPIRY.labels("plant", which)._value.get()
+            assert 29 < (end - time.time()) / 86_400 < 31
+
+
+async def test_a_protocol_is_offered_by_alpn(tmp_path: Path) -> None:
+    """AWS IoT Core on port 443 wants to hear which."""
+    certs = make_certs(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certs.server_cert, certs.server_key)
+    context.set_alpn_protocols(["x-amzn-mqtt-ca"])
+    chosen: list[str | None] = []
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        chosen.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        for alpn in ([], ["h2", "x-amzn-mqtt-ca"]):
+            with pytest.raises(ConnectionLost):
+                async with opened(f"mqtts://localhost:{port}", tls={"ca_file": str(certs.ca), "alpn": alpn}):
+                    pass
+    assert chosen == [None, "x-amzn-mqtt-ca"]
 
 
 # --- brokers that are not there ---------------------------------------------------------------------------------------

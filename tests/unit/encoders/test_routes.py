@@ -217,6 +217,21 @@ def test_mistakes_in_the_prefix_of_a_route(tmp_path: Path, topic: str, words: st
     assert words in found
 
 
+def test_rules_of_aws(tmp_path: Path) -> None:
+    """Readings may go straight to a rule; its levels do not count as depth, and nothing is retained there."""
+    path = written(tmp_path, "type: json\n###", location="a, b, c, d")
+    text = path.read_text(encoding="utf-8").replace("      ###", '    topic: "$aws/rules/readings/{location}/{device}"')
+    path.write_text(text, encoding="utf-8")
+    [warning] = warnings(load(path, {}).config)
+    assert "set `status: false` and `catalogue: false`" in warning
+    quiet = text.replace("    encoder:", "    status: false\n    catalogue: false\n    encoder:")
+    path.write_text(quiet, encoding="utf-8")
+    assert warnings(load(path, {}).config) == []
+    for wrong in ("$aws/things/x/{device}", "$SYS/{device}", "$aws/rules/a b/{device}"):
+        path.write_text(text.replace("$aws/rules/readings/{location}/{device}", wrong), encoding="utf-8")
+        assert "it must not be empty, begin with $" in mistakes(path)[0]
+
+
 def test_a_device_does_not_speak_for_the_agent(tmp_path: Path) -> None:
     """Under its own name it may stand beside the agent, not in its place."""
     path = written(tmp_path, "type: json\n###", {"gw": ["oil"], "press": ["oil"]})
@@ -227,10 +242,15 @@ def test_a_device_does_not_speak_for_the_agent(tmp_path: Path) -> None:
 
 
 def test_a_prefix_with_many_levels_is_odd(tmp_path: Path) -> None:
-    """With `/readings` behind it seven slashes are soon passed; Sparkplug has no use for `topic:` and says nothing."""
-    deep = "a, b, c, d, e, f"
+    """With `/tags/1` behind it seven slashes are soon passed; Sparkplug has no use for `topic:` and says nothing."""
+    assert warnings(load(written(tmp_path, "type: json", location="a, b, c, d"), {}).config) == []
+    deep = "a, b, c, d, e"
     [warning] = warnings(load(written(tmp_path, "type: json", location=deep), {}).config)
-    assert warning.startswith("publishers.plant.topic: edge/a/b/c/d/e/f/press/readings has 8 slashes")
+    assert warning.startswith("publishers.plant.topic: edge/a/b/c/d/e/press/tags/1 has 8 slashes")
+    path = written(tmp_path, "type: json", location=deep)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("    encoder:", "    catalogue: false\n    encoder:"), encoding="utf-8")
+    assert warnings(load(path, {}).config) == []
     assert warnings(load(written(tmp_path, "type: sparkplug_b\ngroup: plant", location=deep), {}).config) == []
 
 

@@ -21,7 +21,7 @@ from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import unacknowledged
 from agent.publishers.mqtt.session import MqttSession
 from agent.publishers.mqtt.tls import tls_context
-from agent.settings.tls import TLSSettings
+from agent.settings.tls import BrokerTLS
 from tests.support.certs import make_certs
 
 KEEP_ALIVE = 30.0
@@ -158,7 +158,7 @@ async def test_a_broker_that_still_receives_is_not_stuck() -> None:
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> TLSSettings:
+def locked(tmp_path: Path) -> BrokerTLS:
     certs = make_certs(tmp_path)
     key = serialization.load_pem_private_key(certs.client_key.read_bytes(), None)
     path = tmp_path / "locked.key"
@@ -167,13 +167,13 @@ def locked(tmp_path: Path) -> TLSSettings:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
         )
     )
-    return TLSSettings(ca_file=certs.ca, cert_file=certs.client_cert, key_file=path)
+    return BrokerTLS(ca_file=certs.ca, cert_file=certs.client_cert, key_file=path)
 
 
-def test_a_key_with_a_password_is_refused_and_asks_nobody(locked: TLSSettings) -> None:
+def test_a_key_with_a_password_is_refused_and_asks_nobody(locked: BrokerTLS) -> None:
     """OpenSSL would ask at the terminal, and the connection would hang."""
     with pytest.raises(TransientError, match=r"locked\.key: the private key is protected by a password") as caught:
         tls_context(locked)
     assert not isinstance(caught.value, ConnectionLost)
     assert caught.value.retry_after == 30
-    assert tls_context(TLSSettings()).minimum_version == ssl.TLSVersion.TLSv1_2
+    assert tls_context(BrokerTLS()).minimum_version == ssl.TLSVersion.TLSv1_2

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.core.flow import Message
-from agent.publishers.mqtt.config import MqttConfig, split_proxy, split_url, websocket_path
+from agent.publishers.mqtt.config import MqttConfig
+from agent.publishers.mqtt.urls import split_proxy, split_url, websocket_path
 from agent.publishers.mqtt.wire import pack_properties, packet_size, varint
 from agent.settings.values import FromEnvironment
 

@@ -74,6 +74,21 @@ async def test_connect_says_what_is_configured(broker: FakeBroker, tmp_path) -> 
         assert broker.connects[-1].will_topic is None
 
 
+async def test_the_user_name_may_come_from_a_file(broker: FakeBroker, tmp_path) -> None:
+    """Both are read at every connection: they are rotated together."""
+    files = {"username_file": tmp_path / "user", "password_file": tmp_path / "secret"}
+    made = publisher(broker, **{key: str(path) for key, path in files.items()})
+    for user in ("one", "two"):
+        files["username_file"].write_text(f"{user}\n")
+        files["password_file"].write_text(f"of {user}\n")
+        async with made.open(None, []):
+            assert (broker.connects[-1].username, broker.connects[-1].password) == (user, f"of {user}")
+    files["username_file"].unlink()
+    with pytest.raises(TransientError, match=r"username_file .*user: "):
+        async with made.open(None, []):
+            pass
+
+
 async def test_a_missing_password_file_is_named(broker: FakeBroker, tmp_path) -> None:
     """A password file that cannot be read is a transient error that names it."""
     error = await opening(broker, username="gw", password_file=str(tmp_path / "absent"))
@@ -164,7 +179,9 @@ async def test_a_broker_that_always_hangs_up_is_no_fallback(broker: FakeBroker) 
         with pytest.raises(ConnectionLost, match="without an answer"):
             async with made.open(WILL, []):
                 pass
-    assert [one.version for one in broker.connects] == ["5", "5", "5", "3.1.1", "5", "3.1.1"]
+    tried = [(one.version, one.will_retain) for one in broker.connects]
+    both = [("5", True), ("3.1.1", True), ("5", False), ("3.1.1", False)]  # … and without retaining the will
+    assert tried == [("5", True), ("5", True), *both, *both]
 
 
 async def test_a_given_version_is_not_changed(broker: FakeBroker) -> None:
