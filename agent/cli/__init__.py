@@ -98,6 +98,27 @@ def _check(
     raise typer.Exit(check(config, live=live))
 
 
+@_app.command("read")
+def _read(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
+    names: Annotated[list[str], typer.Argument(metavar="DEVICE [TAG...]", help="With --url: addresses or node ids.")],
+    config: _Config = _DEFAULT,
+    url: Annotated[str | None, typer.Option(help="Without -c: tcp://HOST, opc.tcp://HOST:4840, ...")] = None,
+    unit: Annotated[int, typer.Option(help="Modbus unit id, with --url.")] = 1,
+    kind: Annotated[str | None, typer.Option("--type", help="Data type, with --url: float32, int16, ...")] = None,
+    byte_order: Annotated[str | None, typer.Option(help="ABCD, CDAB, BADC or DCBA, with --url.")] = None,
+    length: Annotated[int | None, typer.Option(help="Characters of a string, with --url.")] = None,
+    watch: Annotated[str | None, typer.Option(metavar="1s", help="Again and again, until Ctrl-C.")] = None,
+    orders: Annotated[bool, typer.Option("--orders", help="The registers in every type and byte order.")] = False,
+    expect: Annotated[float | None, typer.Option(help="With --orders: about what the value should be.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """What a tag, or an address, says now. Exit 0, 1 if a tag is bad, 2 for a mistake."""
+    from agent.cli.read import Wish, read
+
+    wish = Wish(names, url, unit, kind, byte_order, length, watch, orders, expect, as_json)
+    raise typer.Exit(read(config, wish))
+
+
 @_app.command("schema")
 def _schema(what: Annotated[Literal["config", "readings"], typer.Argument(help="Which of the two.")]) -> None:
     """JSON Schema of the configuration or of the readings."""

@@ -42,7 +42,8 @@ def table_of(visit: Visit) -> Table:
     table = Table("tag", "value", "unit", "quality", "why", box=None, pad_edge=False, title=visit.device)
     table.title_justify = "left"
     rows: list[Sequence[str]] = [(tag, "", "", "silent", "no answer in time") for tag in visit.silent]
-    rows += [(tag, *_cells(reading)) for tag, reading in sorted(visit.readings.items(), key=_trouble)]
+    ranked = sorted(visit.readings.items(), key=lambda item: _trouble(item[1], doubtful=item[0] in visit.doubtful))
+    rows += [(tag, *_cells(reading, doubtful=tag in visit.doubtful)) for tag, reading in ranked]
     for row in rows[:_MOST]:
         table.add_row(*(Text(cell) for cell in row))
     if len(rows) > _MOST:
@@ -57,13 +58,15 @@ def line_of(visit: Visit) -> str:
     return f"{visit.device}: {visit.error}" if visit.error else f"{visit.device}: {counts}"
 
 
-def _trouble(item: tuple[str, Reading]) -> int:
-    return ("bad", "uncertain", "good").index(item[1].quality)
+def _trouble(reading: Reading, *, doubtful: bool) -> int:
+    return 2 if doubtful else ("bad", "uncertain", "", "good").index(reading.quality)
 
 
-def _cells(reading: Reading) -> Sequence[str]:
+def _cells(reading: Reading, *, doubtful: bool = False) -> Sequence[str]:
     value = "" if reading.value is None else str(reading.value)
     if isinstance(reading.value, bool):
         value = value.lower()
     why = " ".join(part for part in (reading.code, reading.reason) if part)
+    if doubtful:
+        why = "another byte order? edge-agent read DEVICE TAG --orders"
     return value, reading.unit or "", reading.quality, why

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pydantic import field_validator
 
@@ -102,6 +102,10 @@ class DeviceConfig(Model, ABC):
     @abstractmethod
     def build(self, name: str, context: BuildContext) -> Collector:
         """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
+
+    def registers(self) -> Self | None:
+        """The device with a tag for each register its tags cover, raw; None where it has no registers."""
+        return None
 
     def where(self) -> str:
         """Where it is reached, for people."""

@@ -1,20 +1,21 @@
-"""Connect to configured devices and read every tag once: `check --live`."""
+"""Connect to configured devices and read every tag, once or again and again: `check --live`, `read`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 
 from msgspec import Struct
 
 from agent.config.model import Config
 from agent.core.errors import AgentError
 from agent.core.flow import Reading
-from agent.core.ports import BuildContext, Bus
+from agent.core.ports import BuildContext, Bus, Collector
 from agent.core.quality import BAD_WAITING_FOR_INITIAL_DATA
 from agent.normalize import compile_normalizer
 from agent.settings.devices import DeviceConfig
+from agent.workbench.orders import looks_wrong
 
 #: Beyond the device's own timeouts, seconds: a slow server may need a while for thousands of tags.
 PATIENCE = 10.0
@@ -27,6 +28,7 @@ class Visit(Struct):
     readings: Mapping[str, Reading]  #: newest of each tag that answered, in the order of the configuration
     silent: tuple[str, ...]  #: enabled tags that said nothing
     error: str | None = None  #: why the device could not be read
+    doubtful: frozenset[str] = frozenset()  #: good, but of a size that a wrong byte order makes
 
     @property
     def good(self) -> bool:
@@ -36,47 +38,67 @@ class Visit(Struct):
 
 async def visit_all(config: Config, context: BuildContext, buses: Mapping[str, Bus]) -> list[Visit]:
     """Read every enabled device once, all at the same time. `buses`: those of the context, driven meanwhile."""
-    clock = context.clock
     enabled = {name: device for name, device in config.devices.items() if device.enabled}
     collectors = {name: device.build(name, context) for name, device in enabled.items()}
-    visits: list[Visit] = []
+    visits: dict[str, Visit] = {}
 
     async def visit(name: str, device: DeviceConfig) -> None:
-        table = device.tag_table
-        wanted = {tag for tag, one in table.items() if one.enabled and not one.awaited}
-        newest: dict[str, Reading] = {}
-        normalize = compile_normalizer(name, table, cat=lambda: 1, clock=clock)
-        error = None
-        try:
-            async with asyncio.timeout(3 * device.timeout + PATIENCE), collectors[name].open() as samples:
-                async for sample in samples:
-                    batch = normalize(sample)
-                    for reading in batch.readings if batch else ():
-                        if reading.status != BAD_WAITING_FOR_INITIAL_DATA:
-                            newest[reading.tag] = reading
-                    if wanted <= newest.keys():
-                        break
-        except TimeoutError:
-            error = None if newest else "no answer in time"
-        except AgentError as one:
-            error = str(one)
-        except ExceptionGroup as group:
-            error = "; ".join(str(one) for one in group.exceptions)
-        ordered = {tag: newest[tag] for tag in table if tag in newest}
-        visits.append(Visit(name, ordered, tuple(tag for tag in table if tag in wanted - newest.keys()), error))
+        async with aclosing(visits_of(name, device, collectors[name], context)) as rounds:
+            visits[name] = await anext(rounds)
 
-    async with _driving(buses), asyncio.TaskGroup() as group:
+    async with driving(buses), asyncio.TaskGroup() as group:
         for name, device in enabled.items():
             group.create_task(visit(name, device), name=f"visit {name}")
-    order = list(enabled)
-    return sorted(visits, key=lambda one: order.index(one.device))
+    return [visits[name] for name in enabled]
+
+
+async def visits_of(
+    name: str, device: DeviceConfig, collector: Collector, context: BuildContext
+) -> AsyncGenerator[Visit]:
+    """A visit each time every tag has answered, over one connection, at the device's interval.
+
+    The one with an error, or with silent tags, is the last. A tag is silent that says nothing for as long as the
+    device's time-outs and a while.
+    """
+    table = device.tag_table
+    wanted = {tag for tag, one in table.items() if one.enabled and not one.awaited}
+    normalize = compile_normalizer(name, table, cat=lambda: 1, clock=context.clock)
+    newest: dict[str, Reading] = {}
+    patience = 3 * device.timeout + PATIENCE
+
+    def visit(error: str | None = None) -> Visit:
+        ordered = {tag: newest[tag] for tag in table if tag in newest}
+        silent = tuple(tag for tag in table if tag in wanted - newest.keys())
+        odd = {tag for tag, one in ordered.items() if looks_wrong(one.value, table[tag].catalogue_type())}
+        return Visit(name, ordered, silent, error, frozenset(odd))
+
+    last = None
+    try:
+        async with asyncio.timeout(patience) as deadline, collector.open() as samples:
+            async for sample in samples:
+                batch = normalize(sample)
+                for reading in batch.readings if batch else ():
+                    if reading.status != BAD_WAITING_FOR_INITIAL_DATA:
+                        newest[reading.tag] = reading
+                if wanted <= newest.keys():
+                    yield visit()
+                    newest = {}
+                    deadline.reschedule(asyncio.get_running_loop().time() + device.interval + patience)
+    except TimeoutError:
+        last = visit(None if newest else "no answer in time")
+    except AgentError as error:
+        last = visit(str(error))
+    except ExceptionGroup as group:
+        last = visit("; ".join(str(one) for one in group.exceptions))
+    if last is not None:
+        yield last
 
 
 @asynccontextmanager
-async def _driving(buses: Mapping[str, Bus]) -> AsyncIterator[None]:
+async def driving(buses: Mapping[str, Bus]) -> AsyncIterator[None]:
     """Run the shared buses for as long as the visits take."""
     async with asyncio.TaskGroup() as group:
-        driving = [group.create_task(bus.run(), name=f"bus {key}") for key, bus in buses.items()]
+        tasks = [group.create_task(bus.run(), name=f"bus {key}") for key, bus in buses.items()]
         yield
-        for task in driving:
+        for task in tasks:
             task.cancel()

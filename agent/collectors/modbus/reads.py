@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
 from agent.collectors.modbus.blocks.plan import BlockLimits
+from agent.collectors.modbus.tags.address import Address, parse_address
 from agent.collectors.modbus.tags.points import ByteOrder, ModbusPoint, canonical_order
 from agent.collectors.modbus.tags.ranges import spread_tag
 from agent.collectors.modbus.tags.sentinels import Preset
@@ -61,6 +62,16 @@ class Reads(DeviceConfig, ABC):
     @classmethod
     def spread(cls, name: str, keys: object) -> Mapping[str, object] | None:
         return spread_tag(name, keys)
+
+    def registers(self) -> Self:
+        places = {
+            str(Address(tag.address.area, tag.address.offset + step))
+            for tag in self.tags.values()
+            if not tag.address.of_bits
+            for step in range(tag.size)
+        }
+        ordered = sorted((parse_address(place) for place in places), key=lambda one: (one.area, one.offset))
+        return self.model_copy(update={"tags": {str(one): ModbusTag(address=one) for one in ordered}})
 
     @property
     def tag_table(self) -> dict[str, TagBase]:

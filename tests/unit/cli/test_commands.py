@@ -31,6 +31,7 @@ COMMANDS = (
     "status",
     "demo",
     "check",
+    "read",
     "schema",
     "simulate",
     "tail",
