@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from agent.collectors.common.polling import poll_groups
+from agent.collectors.common.polling import PollGroup, poll_groups
 from agent.collectors.opcua.connect.reverse import ReverseSettings
 from agent.collectors.opcua.connect.url import check_url
 from agent.collectors.opcua.connect.ways import ways_to
@@ -193,9 +193,16 @@ class OpcUaConfig(DeviceConfig):
             selection=None if self.browse is None else self.browse.selection,
             size=len(self.tag_table),
             points=self.points,
-            groups=poll_groups(self.tags.values(), self.interval),
+            groups=self._groups(),
             pace=pace._replace(silence=min([pace.silence, *silences])),
         )
+
+    def _groups(self) -> list[PollGroup]:
+        """What browsing finds has a place among the others: with the device's interval."""
+        groups = poll_groups(self.tags.values(), self.interval)
+        if self.browse is not None and all(group.interval != self.interval for group in groups):
+            groups.insert(0, PollGroup(self.interval, ()))
+        return groups
 
     def build(self, name: str, context: BuildContext, pace: ConnectionPace = _PACE) -> Collector:
         """`pace`: the rhythms of its connections."""

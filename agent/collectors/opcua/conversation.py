@@ -6,7 +6,7 @@ connected ── namespaces, limits ── subscriptions or poller ── settle
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -21,15 +21,17 @@ from agent.collectors.opcua.history.history import History
 from agent.collectors.opcua.history.keeping import Keeper, keeping
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, names_of
+from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
+from agent.collectors.opcua.pulse import Pulse
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.tags.events import Events
+from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.publishing import Publishing
 from agent.collectors.opcua.tags.reader import ChunkReader
-from agent.collectors.opcua.tags.selection import appeared, selected
+from agent.collectors.opcua.tags.selection import Browsing, extended
 from agent.collectors.opcua.tags.settling import Settling
 from agent.collectors.opcua.trust.guard import Guard
 from agent.collectors.opcua.types.types import Types
@@ -63,8 +65,6 @@ async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guar
         server = ServerFacts(Services(connection.session, plan.device), context.clock, plan.device)
         await server.learn()
         past.heed(server.limits)
-        explorer = Explorer(connection.session, past.reads, past.browses, plan.device, context.clock)
-        plan = await selected(plan, server.namespaces, explorer, past)
         talk = Conversation(plan, context, past, keeper, connection, background, server)
         past.announce(talk.inbox.find)
         try:
@@ -83,8 +83,12 @@ class Conversation:
         self, plan: DevicePlan, context: BuildContext, past: Past, keeper: Keeper, connection: SessionConnection,
         background: Background, server: ServerFacts,
     ) -> None:  # fmt: skip
-        self._plan, self._context, self._clock = plan, context, context.clock
+        self._configured, self._plan = plan, extended(plan, past.found)
+        plan = self._plan
+        self._context, self._clock = context, context.clock
         self._past = past
+        self._keeper = keeper
+        self._publishers = 0
         self._chosen = past.choice.server
         self._listening = False
         self._connection = connection
@@ -107,29 +111,16 @@ class Conversation:
         self._items = Monitoring(self._services, self._creates, plan.device)
         self._items.disbelieved = past.disbelieved
         self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)
-        self._tags = Settling(
-            plan,
-            past,
-            self._server,
-            self._types,
-            self._reader,
-            self._items,
-            self._poller,
-            self.inbox,
-            context.clock,
-            self._note,
-        )
         self._publishing = Publishing(
-            self._services,
-            self._reader,
-            self._decoder,
-            self.inbox,
-            self._items,
-            context.clock,
-            plan,
-            self._tags.given_up,
+            self._services, self._reader, self._decoder, self.inbox, self._items, context.clock, plan, self._given_up
         )
-
+        self._publishing.grown = self._publish
+        self._homes = Homes(self._publishing, self._items, self._poller, context.clock, plan.device, plan.pace)
+        self._tags = Settling(
+            plan, past, self._server, self._types, self._reader, self._items, self._homes, self._poller, self.inbox,
+            context.clock, self._note,
+        )  # fmt: skip
+        self._pulse = Pulse(plan, server, past, self.inbox, context.clock, self._note)
         history = History(connection.session, plan.device, VALUES)
         keeper.follow(plan, self._decoder.first)
         if plan.backfill:
@@ -148,21 +139,19 @@ class Conversation:
         self._beside(self._renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
-            self._tags.subscriptions = await self._publishing.create_all(periodic)
+            await self._homes.begin(periodic)
         if self._plan.notifiers:
             await self._listen()
-        if self._publishing.subscriptions:
-            for number in range(self._publishing.wanted):
-                self._beside(self._publishing.publish, f"publish {number}")
-            self._beside(self._publishing.watch, "silence")
+        self._beside(self._poller.run, "poll")
         await self._tags.settle(list(self._plan.points.values()))
         if not self._plan.subscribe and periodic:
-            self._beside(self._poller.run, "poll")
-        self._beside(self._pulse, "pulse")
+            self._poller.wanted.set()
+        self._beside(partial(self._pulse.run, self._connection.session_timeout), "pulse")
         self._beside(self._again, "again")
-        if self._plan.selection is not None and not self._past.present:
-            waiting = partial(appeared, self._plan, self._server, self._types.explorer, self._clock)
-            self._beside(waiting, "selection")
+        if self._plan.selection is not None:
+            explorer = self._types.explorer
+            args = (self._configured, self._plan.selection, self._server, explorer, self._past, self._clock, self._grow)
+            self._beside(Browsing(*args).run, "browse")
         self._beside(self._learn, "types")
         if self._plan.backfill:
             self._beside(self._backfill.run, "backfill")
@@ -174,23 +163,43 @@ class Conversation:
             active = len(self._plan.points) - len(self._tags.missing)
             log.info("opcua.subscribed", device=self._plan.device, active=active, configured=len(self._plan.points))
 
+    def _publish(self) -> None:
+        """There is another subscription: it wants its Publish requests."""
+        if not self._publishers:
+            self._beside(self._publishing.watch, "silence")
+        while self._publishers < self._publishing.wanted:
+            self._beside(self._publishing.publish, f"publish {self._publishers}")
+            self._publishers += 1
+
     async def _listen(self) -> None:
         """Events have a subscription of their own; what is refused is tried again for as long as this lives."""
-        plan, namespaces = self._plan, self._server.namespaces
+        plan = self._plan
         events = Events(
             self._connection.session, plan.device, plan.notifiers, self.inbox, self._times, self._clock, self._past
         )
-        subscription = await self._publishing.create(plan.interval)
-        subscription.events = tuple(notifier.position for notifier in plan.notifiers)
         self._publishing.on_event = events.take
-        await events.settle(subscription, namespaces)
+
+        async def listen() -> None:
+            await events.listen(self._publishing.create, plan.interval, self._server.namespaces)
 
         async def again() -> None:
             while True:
                 await self._clock.sleep(plan.pace.again)
-                await events.settle(subscription, self._server.namespaces)
+                await listen()
 
+        await listen()
         self._beside(again, "events")
+
+    async def _grow(self, plan: DevicePlan) -> None:
+        """Browsing has found nodes that are no tags yet."""
+        self._plan = plan
+        self._decoder.grow(plan.size)
+        self._keeper.follow(plan, self._decoder.first)
+        self._past.announce(self.inbox.find)
+        await self._tags.extend(plan)
+
+    def _given_up(self, broken: Sequence[tuple[NodePoint, int, str]]) -> None:
+        self._tags.given_up(broken)
 
     def _declare_outage(self) -> None:
         """What changed while nobody listened is not known; polled values say so by their own readings."""
@@ -232,22 +241,6 @@ class Conversation:
             await self._clock.sleep(self._connection.channel_lifetime * _RENEW_AT)
             await self._connection.renew_channel()
 
-    async def _pulse(self) -> None:
-        every = min(self._plan.pace.pulse, self._connection.session_timeout / 3)
-        while True:
-            await self._server.look()
-            self._server.compare_clocks(self._plan, self._past)
-            self.inbox.complain(self._server.complaint)
-            self._compare(self._server.service_level)
-            self._note()
-            await self._clock.sleep(every)
-
-    def _compare(self, level: int | None) -> None:
-        """Leave a server that is not well for another that may be."""
-        if level is not None and self._past.choice.leave(level, self._clock.monotonic()):
-            log.warning("opcua.failover", device=self._plan.device, service_level=level, to=self._past.choice.server)
-            raise ConnectionLost(f"the server's service level is {level}; another server takes over")
-
     async def _audit(self) -> None:
         while True:
             await self._clock.sleep(self._plan.pace.audit)
@@ -268,12 +261,7 @@ class Conversation:
         while True:
             await self._clock.sleep(wait)
             wait = min(2 * wait, self._plan.pace.again)
-            await self._tags.move(sorted(self._items.vanished))
-            gone = await self._items.drop_vanished(self._tags.subscriptions)
-            wanted = [*self._tags.missing.points, *gone]
-            if wanted:
-                await self._server.read_namespaces()
-                await self._tags.settle(wanted)
+            await self._tags.again()
 
     def _note(self) -> None:
         missing = self._tags.missing.points
@@ -290,6 +278,7 @@ class Conversation:
                 "active": len(self._plan.points) - len(missing),
                 "rejected": names_of(missing),
                 "subscriptions": self._publishing.facts(),
+                "polled": len(self._poller.positions) if self._plan.subscribe else None,
                 **self._items.facts(),
                 "overflows": self._decoder.overflows,
                 "source_times_refused": self._times.refused,

@@ -22,7 +22,7 @@ log = get_logger("opcua")
 HAS_ENCODING, HAS_DESCRIPTION, HAS_SUBTYPE, HAS_PROPERTY, HAS_COMPONENT, HIERARCHICAL = 38, 39, 45, 46, 47, 33
 DATA_TYPE, DATA_TYPE_DEFINITION = 14, 23  #: attributes
 
-_FEW = 10  #: nodes of the first Browse; more at once as long as it answers …
+_FEW = 1  #: nodes of the first Browse; twice as many each time it answers …
 _SHORT, _LONG = 0.2, 0.8  #: … within so many seconds, and fewer beyond
 _PAGE = 1000  #: references of one node in one answer
 _MOST_REFERENCES = 10_000  #: for one question about a few nodes: types and dictionaries have dozens

@@ -55,6 +55,9 @@ EVENTS: dict[str, Event] = {
     "opcua.subscriptions_merged": Event(
         "warning", "The server allows `count` subscriptions only; tags of slower intervals share the slowest of them."
     ),
+    "opcua.polled": Event(
+        "warning", "`count` tags are polled: there is no (further) subscription for them (`reason`)."
+    ),
     "opcua.overflow": Event("warning", "The server's queue overflowed: values were lost there, declared as a gap."),
     "opcua.gap": Event(
         "warning",

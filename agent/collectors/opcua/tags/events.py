@@ -9,7 +9,7 @@ reconnect (ConditionRefresh) is said only where it was not said before.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from asyncua import ua
@@ -75,8 +75,28 @@ class Events:
         self._waiting = {notifier.position: notifier for notifier in notifiers}
         self._wanted = dict(self._waiting)
         self._codes: dict[int, int] = {}
+        self._subscription: Subscription | None = None
         self._heard: dict[int, int] = {}  #: when each was heard of last, epoch ms: what a queue lost came later
         self._requests = metrics.REQUESTS.labels(device)
+
+    async def listen(
+        self, create: Callable[[float], Awaitable[Subscription]], interval: float, namespaces: Sequence[str]
+    ) -> None:
+        """Listen to those that are not listened to yet, on a subscription of their own."""
+        if self._subscription is None:
+            try:
+                self._subscription = await create(interval)
+            except ServiceRefused as error:
+                for position in self._waiting:
+                    self._refused(position, error.code)
+                return
+            self._subscription.events = tuple(self._waiting)
+        await self.settle(self._subscription, namespaces)
+
+    def _refused(self, position: int, code: int) -> None:
+        if self._codes.get(position) != code:
+            self._codes[position] = code
+            self._say(position, None, code, "the server refuses to tell its events")
 
     async def settle(self, subscription: Subscription, namespaces: Sequence[str]) -> None:
         """Listen to those that are not listened to yet; what the server refuses is bad, and tried again."""
@@ -87,9 +107,7 @@ class Events:
             if index is not None:
                 code = await self._listen(subscription, position, node_id(notifier.address, index))
             if code >= _BAD:
-                if self._codes.get(position) != code:
-                    self._codes[position] = code
-                    self._say(position, None, code, "the server refuses to tell its events")
+                self._refused(position, code)
                 continue
             del self._waiting[position]
             listening = True

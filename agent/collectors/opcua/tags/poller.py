@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 
 from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
 from agent.collectors.opcua.inbox import Inbox
@@ -24,14 +25,31 @@ class Poller:
         self._look_at = look_at
         self._inbox = inbox
         self._clock = clock
+        self._device = device
         self._scan_seconds = metrics.SCAN_SECONDS.labels(device)
+        self._intervals = intervals
         self._chunks: list[list[Chunk]] = [[] for _ in intervals]
-        start = clock.monotonic() + phase_of(device, intervals)
-        self._schedule = Schedule(intervals, start=start)
+        self.positions: set[int] = set()  #: of the tags that are polled
+        self.wanted = asyncio.Event()  #: set by the first tag, or by who wants its cycles without any
 
     def add(self, group: int, nodes: Sequence[ResolvedNode]) -> None:
         """These nodes are read with `group` from its next cycle on."""
         self._chunks[group] += self._reader.layout(nodes)
+        self.positions.update(node.point.position for node in nodes)
+        if nodes:
+            self.wanted.set()
+
+    def remove(self, positions: Collection[int]) -> None:
+        """These tags are read no more."""
+        self.positions.difference_update(positions)
+        for chunks in self._chunks:
+            for at, chunk in enumerate(chunks):
+                if not chunk.tags or self.positions.issuperset(chunk.tags):
+                    continue
+                kept = [place for place, position in enumerate(chunk.tags) if position in self.positions]
+                nodes = [chunk.nodes[place] for place in kept]
+                chunks[at] = Chunk(tuple(chunk.tags[place] for place in kept), nodes)
+            chunks[:] = [chunk for chunk in chunks if chunk.tags]
 
     def move(self, node: ResolvedNode) -> None:
         """Its tag is another node from the next cycle on."""
@@ -44,8 +62,10 @@ class Poller:
                     chunks[at] = chunk._replace(nodes=nodes)
 
     async def run(self) -> None:
-        """Poll for ever; raises what ends the connection."""
-        async for due in ticks(self._schedule, self._clock):
+        """Poll for ever, from the first tag on; raises what ends the connection."""
+        await self.wanted.wait()
+        start = self._clock.monotonic() + phase_of(self._device, self._intervals)
+        async for due in ticks(Schedule(self._intervals, start=start), self._clock):
             await self._inbox.room()
             begun = self._clock.monotonic()
             scan = _Scan(self._inbox, self._clock, begun, self._look_at)

@@ -27,7 +27,6 @@ log = get_logger("opcua")
 
 _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
-_BAD_TOO_MANY_SUBSCRIPTIONS = number_of("BadTooManySubscriptions")
 _UNDECODABLE = "the value of this node cannot be decoded"
 _PAUSE = 1.0  #: seconds until a Publish that was refused is asked again: the session and the other ones stand
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
@@ -57,7 +56,6 @@ class Publishing:
         self._pace = plan.pace
         self._margin = plan.timeout
         self._device = plan.device
-        self._tags = decoder.size
         self._given_up = given_up
         self._turn = asyncio.Lock()  # notifications are taken one after the other, in the order they came
         self._said = Repeats()
@@ -68,19 +66,7 @@ class Publishing:
         self._most = MOST_PER_NOTIFICATION
         self.subscriptions: dict[int, Subscription] = {}
         self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
-
-    async def create_all(self, intervals: Sequence[float]) -> list[Subscription]:
-        """One for each interval; a server that has too many of them already gets the faster ones only, shared."""
-        made: dict[float, Subscription] = {}
-        for interval in sorted(set(intervals)):
-            try:
-                made[interval] = await self.create(interval)
-            except ServiceRefused as error:
-                if error.code != _BAD_TOO_MANY_SUBSCRIPTIONS or not made:
-                    raise
-                made[interval] = made[max(made)]
-                log.warning("opcua.subscriptions_merged", device=self._device, count=len(self.subscriptions))
-        return [made[interval] for interval in intervals]
+        self.grown: Callable[[], None] = lambda: None  #: called when there is another subscription
 
     async def create(self, interval: float) -> Subscription:
         """A subscription for tags of this interval."""
@@ -88,7 +74,15 @@ class Publishing:
         allowed = allowed_silence(server.interval_ms, server.keep_alive, self._margin)
         made = Subscription(server, self._clock.monotonic(), self._clock.now_ms(), allowed)
         self.subscriptions[server.id] = made
+        self.grown()
         return made
+
+    async def end(self, subscription: Subscription) -> None:
+        """It is of no use. The last one stays: without any a server answers no Publish request."""
+        if len(self.subscriptions) > 1:
+            del self.subscriptions[subscription.server.id]
+            with suppress(ServiceRefused):
+                await self._services.unsubscribe(subscription.server.id)
 
     @property
     def wanted(self) -> int:
@@ -159,8 +153,10 @@ class Publishing:
         handles, values = notification.handles, notification.values
         if not handles:
             return
-        if max(handles) >= self._tags:
-            known = [(handle, value) for handle, value in zip(handles, values, strict=True) if handle < self._tags]
+        if max(handles) >= self._decoder.size:
+            known = [
+                (handle, value) for handle, value in zip(handles, values, strict=True) if handle < self._decoder.size
+            ]
             handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
         answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
         self._inbox.put(answer)

@@ -1,4 +1,4 @@
-"""Nodes chosen by browsing: walked anew on every connection, bounded. What is chosen is pure.
+"""Nodes chosen by browsing: walked anew on every connection, beside everything else, bounded. What is chosen is pure.
 
 Names are the browse names on the way, `Machine/Spindle/Speed`; include and exclude are globs over them.
 """
@@ -6,8 +6,8 @@ Names are the browse names on the way, `Machine/Spindle/Speed`; include and excl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import NamedTuple
@@ -112,66 +112,77 @@ def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> FoundNodes:
 
 def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
     """The plan with the nodes found so far behind its own tags, in the order they were found."""
-    if not known:
-        return plan
     sampling, queue = sampling_of(plan.interval)
     added = {
         plan.size + at: NodePoint(plan.size + at, name, address, sampling, queue)
         for at, (name, address) in enumerate(known.items())
     }
-    groups = [*plan.groups]
-    mine = next((at for at, group in enumerate(groups) if group.interval == plan.interval), None)
-    if mine is None:
-        groups.insert(0, PollGroup(plan.interval, tuple(added)))
-    else:
-        groups[mine] = PollGroup(plan.interval, (*groups[mine].positions, *added))
+    groups = [
+        PollGroup(group.interval, (*group.positions, *added)) if group.interval == plan.interval else group
+        for group in plan.groups
+    ]
     return plan._replace(points={**plan.points, **added}, groups=groups, size=plan.size + len(known))
 
 
-async def selected(plan: DevicePlan, namespaces: Sequence[str], explorer: Explorer, past: Past) -> DevicePlan:
-    """The plan of this connection: with what was found now, and what was found before, which may come back.
+class Browsing:
+    """Looks for nodes on one connection, beside everything else; `grow` gets the plan with those that are new.
 
-    A server that refuses to be browsed costs no tag that is known.
+    `plan`: as it is configured. What the connections before found is in `past`, and may come back.
     """
-    if plan.selection is None:
-        return plan
-    try:
-        found = await explore(explorer, plan.selection, namespaces)
-    except (ServiceRefused, AnswerUndecodable) as error:
-        past.present = past.present or frozenset()
-        _say_left_out(plan.device, past, error.reason)
-        return extended(plan, past.found)
-    nodes = {name: address for name, address in found.nodes.items() if name not in plan.names}
-    room = 2 * plan.selection.max_nodes - len(past.found)  # programs change, and a table must not grow for ever
-    fresh = [name for name in nodes if name not in past.found]
-    past.found.update({name: nodes[name] for name in nodes if name in past.found or name in fresh[: max(0, room)]})
-    cut = found.cut or len(fresh) > room
-    reasons = {
-        f"there are more than max_nodes ({plan.selection.max_nodes})": cut,
-        f"some lie deeper than {_DEEPEST} levels below root": found.deep,
-        f"{found.unnamed} have names that no tag can have (empty, too long, broken or control characters)": (
-            found.unnamed > 0
-        ),
-        f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,
-    }
-    _say_left_out(plan.device, past, "; ".join(words for words, so in reasons.items() if so))
-    _say_changes(plan.device, past, frozenset(nodes), cut=cut or found.deep)
-    return extended(plan, past.found)
 
+    def __init__(
+        self, plan: DevicePlan, selection: Selection, server: ServerFacts, explorer: Explorer, past: Past, clock: Clock,
+        grow: Callable[[DevicePlan], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._plan, self._selection = plan, selection
+        self._server, self._explorer, self._past, self._clock = server, explorer, past, clock
+        self._grow = grow
 
-async def appeared(plan: DevicePlan, server: ServerFacts, explorer: Explorer, clock: Clock) -> None:
-    """Wait for nodes where none were found: a controller may still be loading its program.
+    async def run(self) -> None:
+        """Until something is found: a controller may still be loading its program, a server refuse for a while.
 
-    Raises ConnectionLost when there are some: the next connection has them as tags.
-    """
-    wait = plan.pace.again
-    while plan.selection is not None:
-        await clock.sleep(wait)
-        wait = min(2 * wait, _SELDOM * plan.pace.again)  # walking costs the server something, and there may be none
-        await server.read_namespaces()
-        with suppress(ServiceRefused, AnswerUndecodable):
-            if (await explore(explorer, plan.selection, server.namespaces)).nodes.keys() - plan.names:
-                raise ConnectionLost("the nodes to browse for have appeared: connecting anew for them")
+        Walking costs the server something, and there may be nothing: it is done less and less often. An answer that
+        does not come in time is no loss of the connection: whether it stands is found out by those who read values.
+        """
+        wait = self._plan.pace.again
+        while True:
+            try:
+                found = await explore(self._explorer, self._selection, self._server.namespaces)
+            except (ServiceRefused, AnswerUndecodable, ConnectionLost) as error:
+                self._past.present = self._past.present or frozenset()
+                _say_left_out(self._plan.device, self._past, str(error))
+            else:
+                await self._take(found)
+                if found.nodes:
+                    return
+            await self._clock.sleep(wait)
+            wait = min(2 * wait, _SELDOM * self._plan.pace.again)
+            await self._server.read_namespaces()
+
+    async def _take(self, found: FoundNodes) -> None:
+        past, selection = self._past, self._selection
+        nodes = {name: address for name, address in found.nodes.items() if name not in self._plan.names}
+        room = 2 * selection.max_nodes - len(past.found)  # programs change, and a table must not grow for ever
+        fresh = [name for name in nodes if name not in past.found]
+        moved = {name for name in nodes if past.found.get(name, nodes[name]) != nodes[name]}
+        known = past.found | {
+            name: nodes[name] for name in nodes if name in past.found or name in fresh[: max(0, room)]
+        }
+        cut = found.cut or len(fresh) > room
+        reasons = {
+            f"there are more than max_nodes ({selection.max_nodes})": cut,
+            f"some lie deeper than {_DEEPEST} levels below root": found.deep,
+            f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
+            f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,
+        }
+        _say_left_out(self._plan.device, past, "; ".join(words for words, so in reasons.items() if so))
+        _say_changes(self._plan.device, past, frozenset(nodes), cut=cut or found.deep)
+        grown = len(known) > len(past.found)
+        past.found = known
+        if moved:
+            raise ConnectionLost("nodes that were found before have other addresses now: connecting anew for them")
+        if grown:
+            await self._grow(extended(self._plan, known))
 
 
 def _say_left_out(device: str, past: Past, reason: str) -> None:

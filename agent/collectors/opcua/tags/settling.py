@@ -15,11 +15,11 @@ from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import ResolvedNode, node_id, path_of
+from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.nodes import Missing, resolve
 from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.reader import ChunkReader
-from agent.collectors.opcua.tags.subscription import Subscription
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.types import Labels, Types
 from agent.core.clock import Clock
@@ -43,6 +43,7 @@ class Settling:
         types: Types,
         reader: ChunkReader,
         items: Monitoring,
+        homes: Homes,
         poller: Poller,
         inbox: Inbox,
         clock: Clock,
@@ -54,6 +55,7 @@ class Settling:
         self._types = types
         self._reader = reader
         self._items = items
+        self._homes = homes
         self._poller = poller
         self._inbox = inbox
         self._clock = clock
@@ -61,11 +63,21 @@ class Settling:
         self._nodes: dict[int, ResolvedNode] = {}
         self._audited = clock.now_ms()
         self._said = Repeats()
+        self._turn = asyncio.Lock()
         self.missing = Missing()
-        self.subscriptions: list[Subscription] = []  #: one for each periodic group of the plan, in its order
+
+    async def extend(self, plan: DevicePlan) -> None:
+        """The plan with more tags behind those it had."""
+        fresh = [point for position, point in plan.points.items() if position not in self._plan.points]
+        self._plan = plan
+        await self.settle(fresh)
 
     async def settle(self, points: Sequence[NodePoint]) -> None:
         """Ask the server for these tags; what it refuses is said as bad and tried again later."""
+        async with self._turn:
+            await self._settle(points)
+
+    async def _settle(self, points: Sequence[NodePoint]) -> None:
         where = resolve(points, self._server.namespaces)
         refused = where.refused
         nodes = {
@@ -136,18 +148,32 @@ class Settling:
 
     async def audit(self) -> None:
         """Configured against active: whatever is in nobody's books is asked for again."""
-        gone = await self._items.audit(dict.fromkeys(self.subscriptions))
+        gone = await self._items.audit(self._homes.subscriptions)
         now = self._clock.now_ms()
         if gone:
             tags = tuple(point.position for point in gone)
             self._inbox.lose(Loss(self._audited, now, "the server had stopped monitoring", tags))
             log.warning("opcua.items_lost", device=self._plan.device, count=len(gone), tags=names_of(gone))
         self._audited = now
-        active = {position for each in self.subscriptions for position in each.items}
-        wanted = {position for group in self._plan.groups if group.interval is not None for position in group.positions}
-        idle = [self._plan.points[at] for at in sorted(wanted - active) if not self.missing.code(self._plan.points[at])]
-        if idle:
-            await self.settle(idle)
+        async with self._turn:
+            active = {position for each in self._homes.subscriptions for position in each.items}
+            periodic = [group.positions for group in self._plan.groups if group.interval is not None]
+            wanted = {position for positions in periodic for position in positions}
+            points = [self._plan.points[at] for at in sorted(wanted - active - self._poller.positions)]
+            idle = [point for point in points if not self.missing.code(point)]
+            if idle:
+                await self._settle(idle)
+
+    async def again(self) -> None:
+        """Ask once more for what is missing, what went away, and what is polled for want of a subscription."""
+        await self.move(sorted(self._items.vanished))
+        gone = await self._items.drop_vanished(self._homes.subscriptions)
+        wanted = [*self.missing.points, *gone]
+        if wanted:
+            await self._server.read_namespaces()
+            await self.settle(wanted)
+        async with self._turn:
+            await self._homes.promote()
 
     def _say_unknown(self, error: Exception) -> None:
         if (repeats := self._said.due("types", self._clock.monotonic())) is not None:
@@ -176,7 +202,7 @@ class Settling:
             lambda answer: still.update(answer.tags if answer.status == BAD_DECODING_ERROR else ()),
         )
         sound = [node for node in nodes if node.point.position not in still]
-        rejected = await self._items.monitor(self.subscriptions[number], sound)
+        rejected = await self._homes.monitor(number, sound)
         return [
             *((point, code, "the server refuses to monitor this node") for point, code in rejected),
             *((node.point, BAD_DECODING_ERROR, "") for node in nodes if node.point.position in still),

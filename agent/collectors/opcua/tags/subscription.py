@@ -21,6 +21,7 @@ class Subscription:
     allowed: float  #: seconds without one after which it is dead
     nodes: dict[int, ResolvedNode] = field(default_factory=dict)  #: monitored, by position
     items: dict[int, int] = field(default_factory=dict)  #: their ids at the server
+    full: bool = False  #: it took no more items
     events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification
     ahead: tuple[int, int] | None = None  #: how far the server's clock is ahead of ours, at least, and as of when, ms

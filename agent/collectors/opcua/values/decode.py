@@ -56,6 +56,15 @@ class Decoder:
         self.unsupported: set[int] = set()  #: positions whose value could not be represented
         self.overflows = 0  #: values the server marked: others before them were lost in its queue
 
+    def grow(self, tags: int) -> None:
+        """There are so many tags now; those before keep their places."""
+        more = tags - self.size
+        self._kinds += [None] * more
+        self._arrays += [False] * more
+        self._converters += [None] * more
+        self._last += [None] * more
+        self.size = tags
+
     def news(self) -> dict[int, str] | None:
         """Types learned (position → name) since the last call."""
         news, self._news = self._news, {}

@@ -15,7 +15,9 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.plan import Filter, NodePoint, Rhythm
 from agent.collectors.opcua.services import Monitored, Notification, ResolvedNode, Services, Subscribed
+from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
+from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.publishing import Publishing
 from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge, translate
@@ -129,6 +131,8 @@ class Desk:
         self.publishing = Publishing(
             services, self.reader, decoder, self.inbox, self.items, self.clock, plan, self.broken.extend
         )
+        self.poller = Poller(self.reader, self.inbox, self.clock, "dev", [0.5, 2.0, 10.0], self.items.look_at)
+        self.homes = Homes(self.publishing, self.items, self.poller, self.clock, "dev", plan.pace)
 
     async def read(self, *positions: int) -> list[Answer]:
         answers: list[Answer] = []
@@ -288,14 +292,31 @@ async def test_an_audit_that_lies_is_not_believed_again(mute: bool) -> None:
 
 
 async def test_intervals_share_where_the_server_has_too_few_subscriptions() -> None:
-    """The faster ones get their own; slower tags ride along. Without any it is an error."""
+    """The faster ones get their own; slower tags ride along."""
     desk = Desk()
     desk.script.most_subscriptions = 1
-    slow, fast, slower = await desk.publishing.create_all([2.0, 0.5, 10.0])
-    assert slow is fast is slower
-    assert fast.server.interval_ms == 500
-    with pytest.raises(ServiceRefused, match="BadTooManySubscriptions"):
-        await desk.publishing.create_all([1.0])
+    await desk.homes.begin([0.5, 2.0, 10.0])
+    (shared,) = desk.homes.subscriptions
+    assert shared.server.interval_ms == 500
+    for number in range(3):
+        assert await desk.homes.monitor(number, nodes(number)) == []
+    assert sorted(shared.items) == [0, 1, 2]
+
+
+async def test_tags_without_a_place_are_polled_until_there_is_one() -> None:
+    """No subscription at first: the poller reads them; asked again later, they move, and are read no more."""
+    desk = Desk()
+    desk.script.most_subscriptions = 0
+    await desk.homes.begin([0.5, 2.0, 10.0])
+    assert await desk.homes.monitor(1, nodes(0, 1, 2)) == []
+    assert desk.poller.positions == {0, 1, 2}
+    desk.script.most_subscriptions, desk.script.most_items = 1, 2
+    await desk.homes.promote()
+    assert desk.poller.positions == {0, 1, 2}, "it is too soon to ask again"
+    await desk.clock.advance(60.0)
+    await desk.homes.promote()
+    assert desk.poller.positions == {2}
+    assert [sorted(one.items) for one in desk.homes.subscriptions] == [[0, 1]]
 
 
 async def test_a_notification_too_large_for_the_server_is_made_smaller() -> None:

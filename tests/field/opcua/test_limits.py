@@ -1,0 +1,97 @@
+"""Servers with few places: more subscriptions while there are any, the rest is polled; and no service at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asyncua import ua as library
+from asyncua.server.internal_session import InternalSession
+from structlog.testing import capture_logs
+
+from tests.integration.opcua.server import URN, Plant, said
+from tests.integration.opcua.support import collecting
+
+ua: Any = library
+TAGS = {f"t{number}": f"nsu={URN};s=a" for number in range(10)}
+
+
+def crowd(monkeypatch: pytest.MonkeyPatch, *, items: int, subscriptions: int, whole: bool) -> Callable[[], int]:
+    """At most so many items in a subscription, and so many of these; `whole`: what is too much is refused as such."""
+    held: dict[int, int] = {}
+    room = {"subscriptions": subscriptions}
+    create, subscribe, end = (
+        getattr(InternalSession, name)
+        for name in ("create_monitored_items", "create_subscription", "delete_subscriptions")
+    )
+
+    async def creating(session: Any, parameters: Any) -> Any:
+        if not session.external:
+            return await create(session, parameters)
+        wanted = list(parameters.ItemsToCreate)
+        free = items - held.get(parameters.SubscriptionId, 0)
+        if whole and len(wanted) > free:
+            raise ua.uaerrors.BadTooManyMonitoredItems
+        parameters.ItemsToCreate = wanted[:free]
+        results = await create(session, parameters) if free else []
+        held[parameters.SubscriptionId] = held.get(parameters.SubscriptionId, 0) + len(results)
+        full = ua.MonitoredItemCreateResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadTooManyMonitoredItems))
+        return [*results, *[full] * (len(wanted) - len(results))]
+
+    async def subscribing(session: Any, *args: Any, **keys: Any) -> Any:
+        if session.external:
+            if not room["subscriptions"]:
+                raise ua.uaerrors.BadTooManySubscriptions
+            room["subscriptions"] -= 1
+        return await subscribe(session, *args, **keys)
+
+    async def ending(session: Any, ids: Any) -> Any:
+        room["subscriptions"] += len(ids) if session.external else 0
+        return await end(session, ids)
+
+    monkeypatch.setattr(InternalSession, "create_monitored_items", creating)
+    monkeypatch.setattr(InternalSession, "create_subscription", subscribing)
+    monkeypatch.setattr(InternalSession, "delete_subscriptions", ending)
+    return lambda: sum(held.values())
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("subscriptions", "polled"), [(9, 0), (2, 2), (0, 10)])
+async def test_tags_find_a_place_all_the_same(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, subscriptions: int, polled: int, whole: bool
+) -> None:
+    """Four items a subscription: as many subscriptions as it takes, then polling; every tag is good and follows."""
+    monitored = crowd(monkeypatch, items=4, subscriptions=subscriptions, whole=whole)
+    with capture_logs() as logs:
+        async with collecting(plant.url, TAGS) as notebook:
+            await notebook.heard()
+            await notebook.until(lambda: "polled" in notebook.note)
+            assert notebook.note["polled"] == polled
+            assert len(notebook.note["subscriptions"]) == min(subscriptions, 3)
+            await plant.do(plant.put("a", said(8.5)))
+            await notebook.until(lambda: all(notebook.newest(name) == 8.5 for name in TAGS))
+            assert {notebook.status(name) for name in TAGS} == {0}
+    assert monitored() == len(TAGS) - polled
+    assert [line["event"] for line in logs if line["event"] == "opcua.polled"] == ["opcua.polled"] * bool(polled)
+
+
+@pytest.mark.parametrize("refusal", ["BadServiceUnsupported", "BadNotImplemented"])
+async def test_a_server_without_subscriptions_is_polled(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """It is said once; events cannot be had, and are bad."""
+
+    async def refusing(session: Any, *_args: Any, **_keys: Any) -> Any:
+        raise getattr(ua.uaerrors, refusal)
+
+    monkeypatch.setattr(InternalSession, "create_subscription", refusing)
+    with capture_logs() as logs:
+        async with collecting(plant.url, {"a": TAGS["t0"]}, events={"alarms": {}}) as notebook:
+            await notebook.heard()
+            await plant.do(plant.put("a", said(8.5)))
+            await notebook.until(lambda: notebook.newest("a") == 8.5)
+            assert notebook.status("alarms") >= 0x80000000
+    assert [line["reason"] for line in logs if line["event"] == "opcua.polled"] == [
+        f"creating a subscription: the server says {refusal}"
+    ]
