@@ -174,10 +174,10 @@ class Northbound:
         one.route.adjust(draft.publisher, draft.config.replay, moved)
         one.draft = RouteDraft(name, draft.config, one.draft.context, carried, one.draft.encoder, one.draft.publisher)
 
-    def wake(self, files: Collection[Path]) -> None:
-        """Let those who use one of these files try again now, where they wait."""
+    def wake(self, files: Collection[Path] | None) -> None:
+        """Let those who use one of these files (None: all) try again now, where they wait."""
         for one in self._publishing.values():
-            if any(file in files for _, file in secret_files(one.draft.config)):
+            if files is None or any(file in files for _, file in secret_files(one.draft.config)):
                 one.route.wake()
 
     async def drain(self) -> None:

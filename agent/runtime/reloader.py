@@ -127,6 +127,7 @@ class Reloader:
             if outcome is None:
                 self._asked = asked + self._asked
                 continue
+            self._topology.wake()  # whoever asks for a reload has mended something, perhaps beside the configuration
             for one in asked:
                 if not one.done():
                     one.set_result(outcome)

@@ -116,10 +116,10 @@ class Southbound:
         one.draft = DeviceDraft(draft.name, draft.config, draft.location, one.draft.context, draft.work, draft.version)
         return True
 
-    def wake(self, files: Collection[Path]) -> None:
-        """Let those who use one of these files try again now, where they wait."""
+    def wake(self, files: Collection[Path] | None) -> None:
+        """Let those who use one of these files (None: all) try again now, where they wait."""
         for one in self._read.values():
-            if any(file in files for _, file in secret_files(one.draft.config)):
+            if files is None or any(file in files for _, file in secret_files(one.draft.config)):
                 one.device.wake()
 
     async def end(self) -> None:

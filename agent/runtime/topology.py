@@ -162,8 +162,8 @@ class Topology:
         route = self.north.routes.get(name)
         return None if route is None or route.state == "online" else route.reason or "it is not connected yet"
 
-    def wake(self, files: Collection[Path]) -> None:
-        """These secret or certificate files are others now: who waits tries again."""
+    def wake(self, files: Collection[Path] | None = None) -> None:
+        """Who waits tries again: those for whom these secret or certificate files are others now, or (None) all."""
         self.south.wake(files)
         self.north.wake(files)
 
