@@ -128,6 +128,8 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
     if "\t" in lines[line][: len(lines[line]) - len(lines[line].lstrip())]:
         advice = _STARTS["\t"]
     reason, hint = advice or _Advice(problem, "put text with special characters into quotes")
+    if "not finished" in reason and "${" in lines[line]:
+        hint = 'inside of {braces} and [brackets] put it into quotes: "${NAME}"'
     opened = getattr(error, "context_mark", None)
     if opened is not None and opened.line < line and "not finished" in reason:
         reason += f"; it was opened in line {opened.line + 1 + shift}"

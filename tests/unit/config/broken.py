@@ -148,7 +148,8 @@ BROKEN: list[Broken] = [
     _case(_top("include: [5]"), "text"),
     # the environment
     _case(_top("log: {level: '${EDGE_NOT_SET}'}"), "EDGE_NOT_SET"),
-    _case(_top("log: {level: ${EDGE NOT SET}}"), "environment", 2),
+    _case(_top("log: {level: '${EDGE NOT SET}'}"), "not the name of an environment variable"),
+    _case(_top("log: {level: ${EDGE_TEXT}}"), 'put it into quotes: "${NAME}"', 2),
     _case(_top("log: {level: '${'}"), "${NAME}"),
     _case(_top("http: {port: '${EDGE_TEXT}'}"), "${EDGE_TEXT}"),
     # publishers
