@@ -119,6 +119,19 @@ def _read(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     raise typer.Exit(read(config, wish))
 
 
+@_app.command("plan")
+def _plan(
+    device: Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="Its requests one by one.")] = None,
+    config: _Config = _DEFAULT,
+    round_trip: Annotated[str, typer.Option(metavar="20ms", help="From a request to its answer.")] = "20ms",
+    as_json: _Json = False,
+) -> None:
+    """Requests, time, bytes and disk of a configuration. Exit 0, 1 if an interval cannot be met, 2 for mistakes."""
+    from agent.cli.plan import plan
+
+    raise typer.Exit(plan(config, device, round_trip, json=as_json))
+
+
 @_app.command("schema")
 def _schema(what: Annotated[Literal["config", "readings"], typer.Argument(help="Which of the two.")]) -> None:
     """JSON Schema of the configuration or of the readings."""

@@ -23,6 +23,7 @@ from agent.config.loader import load
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError
 from agent.core.image import AgentInfo, Image
+from agent.core.ports import Bus
 from agent.runtime.context import RunningContext
 from agent.settings.devices import DeviceConfig
 from agent.settings.values import parse_duration
@@ -93,10 +94,11 @@ def _duration(text: str) -> float:
 
 
 async def _read(name: str, device: DeviceConfig, wish: Wish, console: Console) -> int:
-    context = RunningContext(Image(AgentInfo("read", __version__, "")), Path(), SystemClock())
+    buses: dict[str, Bus] = {}
+    context = RunningContext(Image(AgentInfo("read", __version__, "")), Path(), SystemClock(), buses)
     collector = device.build(name, context)
     seen: list[Visit] = []
-    async with driving(context.buses), aclosing(visits_of(name, device, collector, context)) as visits:
+    async with driving(buses), aclosing(visits_of(name, device, collector, context)) as visits:
         async for visit in visits:
             seen = [*seen, visit][-READS:]
             if wish.orders:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Self
 
 from pydantic import field_validator
@@ -39,6 +39,23 @@ class BusLoad(NamedTuple):
     bus: str  #: devices that name the same share it
     share: float  #: seconds per second
     words: str  #: how it comes about
+
+
+class Request(NamedTuple):
+    """One request of a cycle, as `edge-agent plan` shows it."""
+
+    what: str  #: `holding:0+125`
+    wanted: int  #: registers, bits or nodes that tags cover
+    asked: int  #: that the request names
+    seconds: float = 0.0  #: it takes of its bus, beside the round trip
+
+
+class Cycle(NamedTuple):
+    """What is asked for at one interval."""
+
+    interval: float | None  #: seconds; None: once per connection
+    tags: int
+    requests: tuple[Request, ...]
 
 
 class Claim(NamedTuple):
@@ -102,6 +119,11 @@ class DeviceConfig(Model, ABC):
     @abstractmethod
     def build(self, name: str, context: BuildContext) -> Collector:
         """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""
+
+    def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
+        """What is asked for, by interval; with another `max_gap` instead, where that means something. () if unknown."""
+        del max_gap
+        return ()
 
     def registers(self) -> Self | None:
         """The device with a tag for each register its tags cover, raw; None where it has no registers."""

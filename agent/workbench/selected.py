@@ -12,11 +12,17 @@ from agent.core.errors import ConfigError
 from agent.settings.devices import DeviceConfig
 
 
-def with_tags(config: Config, file: str, name: str, globs: Sequence[str]) -> DeviceConfig:
-    """The device with only the tags that a glob names; all without globs. Raises ConfigError for what is not there."""
+def device_of(config: Config, file: str, name: str) -> DeviceConfig:
+    """The device of that name. Raises ConfigError where there is none."""
     device = config.devices.get(name)
     if device is None:
         raise ConfigError(file, None, f"there is no device {name!r}", _hint(name, list(config.devices)))
+    return device
+
+
+def with_tags(config: Config, file: str, name: str, globs: Sequence[str]) -> DeviceConfig:
+    """The device with only the tags that a glob names; all without globs. Raises ConfigError for what is not there."""
+    device = device_of(config, file, name)
     tags = {tag: one for tag, one in device.tags.items() if not globs or any(fnmatchcase(tag, glob) for glob in globs)}
     for glob in globs:
         if not any(fnmatchcase(tag, glob) for tag in tags):

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from agent.collectors.modbus.blocks.budget import bus_load
+from agent.collectors.modbus.blocks.budget import bus_load, request_seconds
+from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.url import BusTarget, parse_url
 from agent.collectors.modbus.reads import Reads
@@ -79,6 +80,12 @@ class ModbusConfig(Reads):
         if self.unit_id == 0 and target.framing != "tcp":
             raise ValueError("unit_id 0 is the broadcast address of a serial line, nobody answers; write 1 to 247")
         return self
+
+    def seconds_of(self, block: Block) -> float:
+        target = self.target
+        if target.kind != "serial":
+            return 0.0
+        return request_seconds(block, target.serial, target.framing, self.workarounds.pause_between_requests)
 
     def bus_load(self) -> BusLoad | None:
         target = self.target

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
-from agent.collectors.modbus.blocks.plan import BlockLimits
+from agent.collectors.modbus.blocks.plan import Block, BlockLimits, plan
 from agent.collectors.modbus.tags.address import Address, parse_address
 from agent.collectors.modbus.tags.points import ByteOrder, ModbusPoint, canonical_order
 from agent.collectors.modbus.tags.ranges import spread_tag
 from agent.collectors.modbus.tags.sentinels import Preset
 from agent.collectors.modbus.tags.tag import ModbusTag, Shared
-from agent.settings.devices import DeviceConfig
+from agent.settings.devices import Cycle, DeviceConfig, Request
 from agent.settings.tags import TagBase, TagName
 
 
@@ -62,6 +62,25 @@ class Reads(DeviceConfig, ABC):
     @classmethod
     def spread(cls, name: str, keys: object) -> Mapping[str, object] | None:
         return spread_tag(name, keys)
+
+    def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
+        layout = self.layout()
+        limits = self.limits if max_gap is None else self.limits._replace(max_gap=max_gap)
+        found = []
+        for interval, points in layout.groups:
+            asked = [point for point in points if point.position not in layout.unread]
+            requests = tuple(self._request(block) for block in plan(asked, limits)) if asked else ()
+            found.append(Cycle(interval, len(asked), requests))
+        return found
+
+    def _request(self, block: Block) -> Request:
+        wanted = {place for point in block.points for place in range(point.offset, point.end)}
+        return Request(str(block), len(wanted), block.count, self.seconds_of(block))
+
+    def seconds_of(self, block: Block) -> float:
+        """What a request takes of its bus beside the round trip; 0 where the time on the wire is no matter."""
+        del block
+        return 0.0
 
     def registers(self) -> Self:
         places = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from agent.collectors.common.limits import MOST
 from agent.collectors.common.polling import PollGroup, poll_groups
 from agent.collectors.opcua.connect.reverse import ReverseSettings
 from agent.collectors.opcua.connect.url import check_url
@@ -22,7 +23,7 @@ from agent.collectors.opcua.plan import ConnectionPace, DevicePlan, NodePoint
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.trust.security import SecuritySettings, access_of, check_access, check_user
 from agent.core.ports import BuildContext, Collector
-from agent.settings.devices import Claim, DeviceConfig
+from agent.settings.devices import Claim, Cycle, DeviceConfig, Request
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
 from agent.settings.values import FilePath, Interval, Secret, is_loopback
@@ -167,6 +168,13 @@ class OpcUaConfig(DeviceConfig):
             if tag.enabled
         }
 
+    def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
+        del max_gap
+        if self.mode == "subscribe":
+            return [Cycle(self.interval, len(self.points), ())]  # the server publishes; nothing is asked for
+        groups = poll_groups(self.tags.values(), self.interval)
+        return [Cycle(group.interval, len(group.positions), _chunks(len(group.positions))) for group in groups]
+
     def plan(self, device: str, agent: str, pace: ConnectionPace = _PACE) -> DevicePlan:
         """All that a connection must know. Events follow the tags in the tag table.
 
@@ -211,6 +219,12 @@ class OpcUaConfig(DeviceConfig):
         access = access_of(dict(self))
         ways = ways_to(self.all_urls, self.reverse, context, announced=self.endpoint_url, enabled=self.enabled)
         return OpcUaCollector(self.plan(name, context.agent, pace), ways, access, context)
+
+
+def _chunks(nodes: int) -> tuple[Request, ...]:
+    """The Reads of so many nodes where the server sets no smaller limit."""
+    sizes = [min(MOST, nodes - start) for start in range(0, nodes, MOST)]
+    return tuple(Request(f"Read of {size} nodes", size, size) for size in sizes)
 
 
 _FOR_SUBSCRIPTIONS = {"discard", "queue_size", "sampling_interval", "server_deadband", "trigger"}

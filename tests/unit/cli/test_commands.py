@@ -32,6 +32,7 @@ COMMANDS = (
     "demo",
     "check",
     "read",
+    "plan",
     "schema",
     "simulate",
     "tail",

@@ -1,0 +1,95 @@
+"""`edge-agent plan`: what a configuration asks of devices, buses and disk, before anything runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent.cli.mistakes import report
+from agent.cli.words import lasting
+from agent.config.loader import load
+from agent.core.errors import ConfigError
+from agent.settings.values import parse_duration, readable_size
+from agent.workbench.plan import DevicePlan, Plan
+from agent.workbench.plan import plan as planned
+from agent.workbench.selected import device_of
+
+#: Devices of one screen; more are counted.
+MOST = 200
+
+
+def plan(config: Path, device: str | None, round_trip: str, *, json: bool = False) -> int:
+    """0: every interval can be met, 1: some cannot, 2: mistakes in the configuration or the command."""
+    try:
+        loaded = load(config)
+        if device is not None:
+            device_of(loaded.config, str(config), device)
+        seconds = _seconds(round_trip)
+    except ConfigError as error:
+        report(error, sys.stderr)
+        return 2
+    found = planned(loaded.config, seconds)
+    if json:
+        document = {**msgspec.to_builtins(found), "met": found.met}
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    else:
+        _show(found, device, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
+    return 0 if found.met else 1
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigError("command line", None, str(error), "write --round-trip 20ms") from None
+
+
+def _show(found: Plan, only: str | None, console: Console) -> None:
+    console.print(f"Planned with a round trip of {found.round_trip_ms:g} ms (--round-trip).", markup=False)
+    chosen = [one for one in found.devices if only in (None, one.device)]
+    console.print(_devices(chosen[:MOST]))
+    if len(chosen) > MOST:
+        console.print(f"… and {len(chosen) - MOST} more devices", markup=False)
+    if only is not None:
+        for one in chosen:
+            console.print(
+                f"requests: {', '.join(one.blocks) or 'none, it is subscribed'}", markup=False, soft_wrap=True
+            )
+    shared = [bus for bus in found.buses if len(bus.devices) > 1 or bus.late]
+    for bus in shared:
+        verdict = "more than there is" if bus.late else "fits"
+        console.print(
+            f"{bus.bus}: {len(bus.devices)} devices, busy {bus.share:.0%} of the time, {verdict}",
+            markup=False,
+            soft_wrap=True,
+        )
+    for outbox in found.outboxes:
+        holds = "for ever" if outbox.holds_minutes is None else lasting(outbox.holds_minutes * 60)
+        room = f"its outbox of {readable_size(outbox.max_bytes)} holds an outage of {holds}"
+        a_day = readable_size(outbox.bytes_per_day)
+        console.print(f"{outbox.publisher}: {a_day} a day; {room}", markup=False, soft_wrap=True)
+    console.print(f"disk: at least {readable_size(found.minimum_disk_bytes)} for agent.data_dir", markup=False)
+    for one in chosen:
+        if one.gain is not None:
+            console.print(f"{one.device}: {one.gain}", markup=False, soft_wrap=True)
+    for one in chosen:
+        if one.late is not None:
+            console.print(f"{one.device} cannot be met: {one.late}", markup=False, soft_wrap=True)
+
+
+def _devices(devices: list[DevicePlan]) -> Table:
+    table = Table(
+        "device", "interval", "tags", "requests", "wanted", "wasted", "a cycle", "busy", box=None, pad_edge=False
+    )
+    for one in devices:
+        for cycle in one.cycles:
+            every = "once" if cycle.interval is None else f"{cycle.interval:g} s"
+            took = f"{cycle.seconds * 1000:.0f} ms" if cycle.requests else "subscribed"
+            cells = (cycle.tags, cycle.requests, cycle.wanted, cycle.wasted, took, f"{cycle.share:.0%}")
+            table.add_row(*(Text(str(cell)) for cell in (one.device, every, *cells)))
+    return table

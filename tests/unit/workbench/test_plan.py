@@ -1,0 +1,74 @@
+"""What a configuration asks of devices, buses and disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.config.loader import load
+from agent.workbench.plan import Plan, plan
+
+
+def planned(folder: Path, devices: str, round_trip: float = 0.02) -> Plan:
+    """The plan of these devices, and one publisher for all."""
+    publishers = "{plant: {type: mqtt, url: 'mqtt://h'}, none: {type: mqtt, url: 'mqtt://i', devices: [x*]}}"
+    text = f"agent: {{id: gw}}\npublishers: {publishers}\n"
+    (folder / "agent.yaml").write_text(f"{text}devices:\n  x1: {{type: modbus, url: 'tcp://x', tags: {{}}}}\n{devices}")
+    return plan(load(folder / "agent.yaml", {}).config, round_trip)
+
+
+def test_requests_and_waste(tmp_path: Path) -> None:
+    """Each interval has its requests; a gap that may be bridged is read for nothing."""
+    tags = "{a: {address: 'holding:0'}, b: {address: 'holding:4'}, c: {address: 'holding:9', interval: 1m}}"
+    found = planned(tmp_path, f"  p: {{type: modbus, url: 'tcp://p', max_gap: 3, tags: {tags}}}\n").devices[1]
+    assert [(one.interval, one.requests, one.wanted, one.wasted) for one in found.cycles] == [
+        (1.0, 1, 2, 3), (60.0, 1, 1, 0)
+    ]  # fmt: skip
+    assert found.blocks == ["holding:0+5", "holding:9+1"]
+    assert found.readings_per_day == 2 * 86_400 + 1_440
+    assert found.late is None
+
+
+def test_an_interval_that_cannot_be_met_is_named(tmp_path: Path) -> None:
+    """Ten requests of 20 ms every 100 ms."""
+    tags = ", ".join(f"t{n}: {{address: 'holding:{n * 200}'}}" for n in range(10))
+    found = planned(tmp_path, f"  p: {{type: modbus, url: 'tcp://p', interval: 100ms, tags: {{{tags}}}}}\n")
+    assert not found.met
+    assert found.devices[1].late == (
+        "10 requests take 0.2 s every 0.1 s: choose a longer interval, fewer tags, or a larger max_gap"
+    )
+    assert planned(tmp_path, f"  p: {{type: modbus, url: 'tcp://p', tags: {{{tags}}}}}\n").met
+
+
+def test_devices_on_one_connection_share_its_time(tmp_path: Path) -> None:
+    """Each alone would do; together they are more than there is."""
+    device = "{{type: modbus, url: 'tcp://gate', unit_id: {n}, interval: 100ms, tags: {{a: {{address: 'holding:1'}}}}}}"
+    found = planned(tmp_path, "".join(f"  m{n}: {device.format(n=n)}\n" for n in range(1, 7)))
+    [gate] = [bus for bus in found.buses if len(bus.devices) == 6]
+    assert (round(gate.share, 2), gate.late, found.met) == (1.2, True, False)
+
+
+def test_a_larger_gap_is_proposed_where_it_saves_requests(tmp_path: Path) -> None:
+    """With what it costs."""
+    tags = ", ".join(f"t{n}: {{address: 'holding:{n * 3}'}}" for n in range(20))
+    found = planned(tmp_path, f"  p: {{type: modbus, url: 'tcp://p', tags: {{{tags}}}}}\n").devices[1]
+    assert found.gain == "max_gap: 2 would need 1 requests instead of 20, and read 38 places more"
+
+
+def test_bytes_and_outage_of_each_publisher(tmp_path: Path) -> None:
+    """A publisher that carries no device holds any outage; one that does, as long as its bytes last."""
+    found = planned(tmp_path, "  p: {type: modbus, url: 'tcp://p', tags: {a: {address: 'holding:1'}}}\n")
+    plant, none = found.outboxes
+    assert none.holds_minutes is None
+    assert plant.holds_minutes is not None
+    assert abs(plant.holds_minutes * 60 * plant.bytes_per_day / 86_400 - plant.max_bytes) < 1
+    assert found.minimum_disk_bytes == 2 * 2 * (1 << 30) + (200 << 20)
+
+
+def test_a_subscription_asks_for_nothing(tmp_path: Path) -> None:
+    """The server publishes; polled nodes are asked for in chunks."""
+    tags = ", ".join(f"t{n}: {{node: 'ns=2;i={n}'}}" for n in range(1200))
+    device = "  c: {{type: opcua, url: 'opc.tcp://c', mode: {mode}, tags: {{{tags}}}}}\n"
+    [cycle] = planned(tmp_path, device.format(mode="subscribe", tags=tags)).devices[1].cycles
+    assert (cycle.tags, cycle.requests, cycle.seconds) == (1200, 0, 0)
+    [cycle] = planned(tmp_path, device.format(mode="poll", tags=tags)).devices[1].cycles
+    assert (cycle.requests, cycle.seconds) == (3, 0.06)
