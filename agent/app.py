@@ -193,4 +193,7 @@ async def _on_signal(reload: Event, reloader: Reloader) -> None:
     while True:
         await reload.wait()
         reload.clear()
-        reloader.request("SIGHUP")
+        if reloader.effective.config.agent.reload == "off":
+            log.warning("config.reload_off", reason="SIGHUP")
+        else:
+            reloader.request("SIGHUP")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shlex
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,7 +98,7 @@ async def test_in_three_commands(tmp_path: Path, mosquitto: Mosquitto) -> None:
 
 
 async def test_a_refused_reload(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    """What runs goes on, the mistake has file and line, the status tells both apart; a later start is whole."""
+    """What runs goes on, the status tells what was tried and why not, a later start is whole; and `off` is off."""
     async with plant_of({"devices": {"press-01": REGISTERS}}) as plant, consuming(mosquitto.url) as consumer:
         tags = {"running": {"address": "coil:3"}}
         device = {"type": "modbus", "url": plant.device("press-01").url, "interval": "100ms", "tags": tags}
@@ -127,6 +128,11 @@ async def test_a_refused_reload(tmp_path: Path, mosquitto: Mosquitto) -> None:
             await agent.start()
             assert not (await ask(agent, "diff")).report
             assert list((await agent.status())["devices"]) == ["press-01"]
+            agent.configure({**agent.document, "agent": {**agent.document["agent"], "reload": "off"}})
+            assert (await ask(agent, "reload")).mistakes == []
+            assert "restart the agent" in (await ask(agent, "reload")).mistakes[0]
+            os.kill(agent.pid, signal.SIGHUP)
+            await eventually(lambda: agent.events("config.reload_off"))
             assert await agent.stop() == 0
         await consumer.check()
 

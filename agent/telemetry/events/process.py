@@ -47,6 +47,11 @@ EVENTS: dict[str, Event] = {
         "putting it in force `applied_ms`.",
     ),
     "config.unchanged": Event("info", "The configuration was read again; it means what runs already. Nothing changed."),
+    "config.reload_off": Event(
+        "warning",
+        "A reload was asked for (`reason`), and `agent.reload` is off in the configuration that runs: nothing is read.",
+        "Restart the agent, or set `agent.reload: signal` before its next start.",
+    ),
     "config.files_changed": Event(
         "info", "Files of the configuration changed (`files`; with `agent.reload: watch`): it is read again."
     ),
