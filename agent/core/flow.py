@@ -220,6 +220,13 @@ class DeviceChanged(Struct, kw_only=True):
     streams: Sequence[Stream] = ()  #: for stateful dialogues only
 
 
+class AgentChanged(Struct, kw_only=True):
+    """Dialogue event: what the image says of the agent changed (its configuration). For encoders with a `tick` only."""
+
+    ts: int
+    streams: Sequence[Stream] = ()
+
+
 class Offline(Struct, kw_only=True):
     """Dialogue event: the session is about to be closed on purpose; the answer is the last thing said."""
 
@@ -227,4 +234,4 @@ class Offline(Struct, kw_only=True):
     streams: Sequence[Stream]
 
 
-DialogueEvent = Online | Opening | Tick | DeviceChanged | Record | Incoming | Offline
+DialogueEvent = Online | Opening | Tick | DeviceChanged | AgentChanged | Record | Incoming | Offline

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost
-from agent.core.flow import DeviceChanged, Message, Offline, Online, Tick
+from agent.core.flow import AgentChanged, DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
 from agent.core.ports import Adjustable, Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.beside import Beside, Ears
@@ -158,7 +158,7 @@ class Route:
     def say_agent(self) -> None:
         """What the agent says of itself has changed: repeat its status now."""
         if self._talk is not None and getattr(self._encoder, "tick", None) is not None:
-            self._talk.changed(Tick(ts=self._clock.now_ms(), streams=()))
+            self._talk.changed(AgentChanged(ts=self._clock.now_ms()))
 
     def leave(self) -> None:
         """Say offline, close, and end :meth:`run`."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from agent.core.flow import DeviceChanged, DialogueEvent, Message, Opening, Record, Stream, Tick
+from agent.core.flow import AgentChanged, DeviceChanged, DialogueEvent, Message, Opening, Record, Stream
 from agent.core.ports import Dialogue, Session, Stateful
 from agent.runtime.beside import Beside
 from agent.runtime.mailbox import Mailbox
@@ -36,7 +36,7 @@ class Talk:
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
         self._news = asyncio.Event()  # there is something to say beside the data
         self._mailbox = Mailbox()
-        self._changes: dict[str, DeviceChanged | Tick] = {}
+        self._changes: dict[str, DeviceChanged | AgentChanged] = {}
         self._steered = asyncio.Event()
 
     # --- the course ---------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Talk:
 
     # --- beside the data ----------------------------------------------------------------------------------------------
 
-    def changed(self, change: DeviceChanged | Tick) -> None:
+    def changed(self, change: DeviceChanged | AgentChanged) -> None:
         """A device, or what the agent says of itself, changed: at once, from any place. :meth:`mail` tells of it."""
         self._changes[change.device if isinstance(change, DeviceChanged) else ""] = change
         self._news.set()

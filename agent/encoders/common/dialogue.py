@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from agent.core.flow import (
+    AgentChanged,
     Batch,
     DeviceChanged,
     DialogueEvent,
@@ -36,6 +37,9 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
 log = get_logger("encoder")
+
+#: In the memo: where the agent's status may be retained.
+_STATUS_TOPIC = "agent.status"
 
 
 #: Retained messages about devices are published again so often, seconds.
@@ -104,6 +108,7 @@ class StatusDialogue:
         self._limits: Limits | None = None
         self._renderer = self._make_renderer()
         self._values = RetainedValues(memo)
+        self._memo = memo
         self._catalogues: dict[str, object] = {}  # what was said last, by device
         self._repeated = route.clock.monotonic()
         self.will: Message | None = None
@@ -123,13 +128,14 @@ class StatusDialogue:
             case DeviceChanged():
                 return self._device(event.device, event.ts) + self._clear_values()
             case Tick():
+                self._memo.put(_STATUS_TOPIC, " ".join(self._own_status()).encode())
                 self._topics.settle({stream.device for stream in event.streams})
                 self._values.settle()
                 return [*self._agent("online", event.ts, event.streams), *self._again(event.ts)]
             case Online():
                 return self._online(event)
-            case Offline():
-                return self._agent("offline", event.ts, event.streams)
+            case AgentChanged() | Offline():
+                return self._agent("offline" if isinstance(event, Offline) else "online", event.ts, event.streams)
             case Incoming():
                 return self._heard(event)
         return []
@@ -154,12 +160,23 @@ class StatusDialogue:
         messages = self._agent("online", event.ts, event.streams)
         if not self._route.status and any(kept.status for kept in self._topics.kept.values()):
             messages.append(retained.empty(self._topics.agent_status))  # there before somebody turned it off
+        messages += self._clear_moved()
         self._topics.place(self._image)
         messages += self._clear_orphans(event.ts)
         for name in self._image.devices:
             if self._route.wants(name):
                 messages += self._device(name, event.ts)
         return messages + self._clear_values()
+
+    def _clear_moved(self) -> list[Message]:
+        """Take back the agent's status where it was published under another root."""
+        here = self._own_status()
+        known = {*here, *(self._memo.get(_STATUS_TOPIC) or b"").decode().split()}
+        self._memo.put(_STATUS_TOPIC, " ".join(sorted(known)).encode())
+        return [retained.empty(topic) for topic in sorted(known - {*here, self._topics.agent_status})]
+
+    def _own_status(self) -> list[str]:
+        return [self._topics.agent_status] if self._route.status else []
 
     @property
     def _limit(self) -> int:
