@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from agent.config.diff import Change, DeviceChange, difference
+from agent.config.diff import Change, DeviceChange, Difference, difference
 from agent.config.loader import Loaded
 from agent.config.model import Config
 from agent.config.secret_files import all_secret_files
@@ -111,7 +111,7 @@ def report(old: Loaded, new: Loaded) -> Report:
         where = {tag: key for key, table in new.config.devices[name].tables().items() for tag in table}
         changed = {tag: shown(keys, *place, where[tag], tag) for tag, keys in change.tags_changed.items()}
         tags = TagsReport(list(change.tags_added), list(change.tags_removed), changed)
-        return DeviceReport(_effect(old.config, new.config, name, change), shown(change.changes, *place), tags)
+        return DeviceReport(_effect(old.config, new.config, found, name), shown(change.changes, *place), tags)
 
     return Report(
         old.hash,
@@ -137,14 +137,16 @@ def report(old: Loaded, new: Loaded) -> Report:
     )
 
 
-def _effect(old: Config, new: Config, name: str, change: DeviceChange) -> DeviceEffect:
-    if change.tags_only:
+def _effect(old: Config, new: Config, found: Difference, name: str) -> DeviceEffect:
+    if found.devices_changed[name].tags_only:
         return "keeps its connection"
     connection = new.devices[name].connection()
     if connection is None or old.devices[name].connection() != connection:
         return "reconnects"
     for other, device in new.devices.items():
-        if other != name and old.devices.get(other) == device and device.enabled and device.connection() == connection:
+        change = found.devices_changed.get(other)
+        stays = other in old.devices and device.enabled and (change is None or change.tags_only)
+        if stays and device.connection() == connection:
             return "keeps a shared connection"
     return "reconnects"
 
