@@ -46,6 +46,7 @@ EVENTS: dict[str, Event] = {
         "(other tags over the same connection), publishers and other settings. Reading and validating took `read_ms`, "
         "putting it in force `applied_ms`.",
     ),
+    "config.unchanged": Event("info", "The configuration was read again; it means what runs already. Nothing changed."),
     "config.reload_off": Event(
         "warning",
         "A reload was asked for (`reason`), and `agent.reload` is off in the configuration that runs: nothing is read.",
