@@ -40,6 +40,9 @@ class Reads(DeviceConfig, ABC):
     """Of 64-bit values, where it is another: one of the four, or each of ABCDEFGH once, as they arrive (`CDABGHEF`)."""
     null_values: Preset | None = None
     """For every tag without its own: `sunspec`, what SunSpec says for its type."""
+    trim: bool = True
+    """Text without blanks around it, and without the 0xFF bytes some devices fill it up with; false: as it came, up to
+    its first NUL."""
     max_registers: Annotated[int, Field(ge=1, le=125)] = 125
     """Registers the device takes in one request."""
     max_bits: Annotated[int, Field(ge=1, le=2000)] = 2000
@@ -117,7 +120,7 @@ class Reads(DeviceConfig, ABC):
     @property
     def shared(self) -> Shared:
         """What holds for all tags without their own."""
-        return Shared(self.byte_order, self.byte_order_64, self.null_values, self.merge)
+        return Shared(self.byte_order, self.byte_order_64, self.null_values, self.merge, self.trim)
 
     def points(self) -> list[ModbusPoint]:
         """All tags, disabled ones too, in the order of the table."""

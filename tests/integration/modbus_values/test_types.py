@@ -89,7 +89,7 @@ async def test_scale_factors_and_sentinels() -> None:
                 batch = normalize(await take(samples))
     said = {reading.tag: (reading.value, reading.code) for reading in batch.readings}
     assert said["w"] == (None, "BadNoData")
-    assert said["va"] == (None, "BadDecodingError")
+    assert said["va"] == (None, "BadNoData")
     assert said["state"] == (None, "BadNoData")
     assert said["hz"] == (None, "BadNoData")
     assert said["wh"] == (77_000, None)

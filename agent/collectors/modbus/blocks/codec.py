@@ -24,9 +24,10 @@ from agent.collectors.modbus.blocks.values import UNCERTAIN_DATA_SUB_NORMAL, Dou
 from agent.collectors.modbus.tags.points import ModbusPoint
 
 _CODES = {
-    "bool": "H", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
-    "float16": "e", "float32": "f", "float64": "d", "bcd16": "H", "bcd32": "I", "sm16": "H", "sm32": "I",
-    "unix32": "I", "unix64": "Q", "unix64_ms": "Q", "unix64_ns": "Q", "datetime_iec870": "Q",
+    "bool": "H", "int8": "H", "uint8": "H", "int16": "h", "uint16": "H", "int24": "I", "uint24": "I", "int32": "i",
+    "uint32": "I", "int64": "q", "uint64": "Q", "float16": "e", "float32": "f", "float64": "d", "bcd16": "H",
+    "bcd32": "I", "sm16": "H", "sm32": "I", "unix32": "I", "unix64": "Q", "unix64_ms": "Q", "unix64_ns": "Q",
+    "datetime_iec870": "Q",
 }  # fmt: skip
 _VIEWS = {"ABCD": (False, ">"), "DCBA": (False, "<"), "BADC": (True, ">"), "CDAB": (True, "<")}
 _BITS = tuple(tuple(bool(byte >> bit & 1) for bit in range(8)) for byte in range(256))

@@ -4,6 +4,7 @@
 |---|---|
 | unix32, unix64, unix64_ms, unix64_ns | seconds (milli-, nanoseconds) since 1970-01-01, unsigned |
 | datetime_iec870 | four: CP56Time2a (IEC 60870-5-4) big-endian: year; month, day; SU hour, IV minute; milliseconds |
+| datetime_3 | three, a byte each: year (counts from 2000), month; day, hour; minute, second |
 | datetime_6 | six: year (two digits count from 2000), month, day, hour, minute, second |
 
 IEC 61131-3: DATE_AND_TIME and DATE are unix32, LDT is unix64_ns; TIME and TIME_OF_DAY are milliseconds, uint32 with
@@ -25,14 +26,16 @@ Read = Callable[[Any], tuple[str, bool]]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of whatever zone
 _PER_SECOND = {"unix32": 1, "unix64": 1, "unix64_ms": 1000, "unix64_ns": 1_000_000_000}
-_SIX = Struct(">6H")
+_SIX, _THREE = Struct(">6H"), Struct(">6B")
 
 
 def read_time(kind: str, zone: tzinfo | None) -> Read:
     """How a type is read; `zone`: of the device's clock, where it is known."""
     if kind in _PER_SECOND:
         return _since_1970(_PER_SECOND[kind], zone or UTC)
-    return _iec870(zone) if kind == "datetime_iec870" else _six(zone)
+    if kind == "datetime_iec870":
+        return _iec870(zone)
+    return _six(zone, _THREE if kind == "datetime_3" else _SIX)
 
 
 def _since_1970(per_second: int, zone: tzinfo) -> Read:
@@ -66,9 +69,9 @@ def _iec870(zone: tzinfo | None) -> Read:
     return read
 
 
-def _six(zone: tzinfo | None) -> Read:
+def _six(zone: tzinfo | None, parts_of: Struct) -> Read:
     def read(raw: bytes) -> tuple[str, bool]:
-        parts: Sequence[int] = _SIX.unpack(raw)
+        parts: Sequence[int] = parts_of.unpack(raw)
         year, month, day, hour, minute, second = parts
         century = 2000 if year < 100 else 0
         instant = datetime(century + year, month, day, hour, minute, second)  # noqa: DTZ001 - see above

@@ -2,7 +2,9 @@
 
 | type | raw | value |
 |---|---|---|
-| `bits` | the register(s) as an unsigned integer | the field as an unsigned integer |
+| `bits` | the register(s) as an integer | the field, signed where the type is |
+| int8, uint8, int24, uint24 | the low byte (three bytes) of the register(s) | |
+| int48, uint48 | three registers | |
 | bcd16, bcd32 | four bits a decimal digit | a nibble above 9 is bad |
 | sm16, sm32 | highest bit the sign, the rest the magnitude | |
 | mod10_32, _48, _64 | registers of 0 to 9999 each (M10K); the first counts units | above is bad |
@@ -21,8 +23,9 @@ from typing import Any, NamedTuple
 
 from agent.collectors.modbus.blocks.times import read_time
 from agent.collectors.modbus.tags.points import TIMES, ModbusPoint
-from agent.core.quality import BAD_DECODING_ERROR, number_of
+from agent.core.quality import BAD_DECODING_ERROR, BAD_NO_DATA, number_of
 
+_NO_EXPONENT = (-0x8000, 0x8000)  #: SunSpec's "not implemented" of a sunssf, read as int16 or uint16
 UNCERTAIN_DATA_SUB_NORMAL = number_of("UncertainDataSubNormal")
 
 Finish = Callable[[Any], object]
@@ -45,7 +48,9 @@ def finish_of(point: ModbusPoint) -> Finish | None:
 def _by_type(point: ModbusPoint) -> Finish | None:
     kind = point.type
     if point.bits is not None:
-        return _field(*point.bits)
+        return _field(*point.bits, signed=kind.startswith("int"))
+    if kind in ("int48", "uint48"):
+        return _six_bytes(point)
     if kind == "string":
         return _text(point)
     if kind in ("bcd16", "bcd32"):
@@ -71,9 +76,25 @@ def _unless_null(nulls: dict[float | str, int], finish: Finish | None) -> Finish
     return check
 
 
-def _field(low: int, high: int) -> Finish:
+def _field(low: int, high: int, *, signed: bool) -> Finish:
     mask = (1 << high - low + 1) - 1
-    return lambda raw: raw >> low & mask
+    if not signed:
+        return lambda raw: raw >> low & mask
+    sign = 1 << high - low
+    return lambda raw: ((raw >> low & mask) ^ sign) - sign
+
+
+def _six_bytes(point: ModbusPoint) -> Finish:
+    """Three registers; CDAB and DCBA: the first is the least significant."""
+    unpack = Struct(">3H").unpack
+    step = -1 if point.order in ("CDAB", "DCBA") else 1
+    sign = 1 << 47 if point.type == "int48" else 0
+
+    def finish(data: bytes) -> object:
+        high, middle, low = unpack(data)[::step]
+        return ((high << 32 | middle << 16 | low) ^ sign) - sign
+
+    return finish
 
 
 def _bcd(raw: int) -> object:
@@ -119,24 +140,29 @@ def _time(point: ModbusPoint) -> Finish:
 
 
 def _text(point: ModbusPoint) -> Finish:
-    encoding = point.encoding
+    encoding, trim = point.encoding, point.trim
     name = {"utf-8": "UTF-8", "gb18030": "GB 18030", "ascii": "ASCII"}.get(encoding, encoding)
     start = 1 if point.text == "one_per_register" else 0
     step = 2 if point.text in ("one_per_register", "one_per_register_high") else 1
 
     def finish(data: bytes) -> object:
         text = data[start::step].partition(b"\0")[0]
+        if trim:
+            text = text.rstrip(b"\xff ")
         try:
-            return text.decode(encoding)
+            read = text.decode(encoding)
         except UnicodeDecodeError:
             words = f"text is not valid {name}"
             return Doubt(text.decode(encoding, errors="replace"), UNCERTAIN_DATA_SUB_NORMAL, words)
+        return read.strip() if trim else read
 
     return finish
 
 
 def scaled(raw: object, exponent: object) -> object:
     """A raw number times ten to the power that another register holds (SunSpec: sunssf, -10 to 10)."""
+    if exponent in _NO_EXPONENT:
+        return Doubt(None, BAD_NO_DATA, f"no scale factor: the raw value {exponent} means no value")
     if type(exponent) is not int or not -10 <= exponent <= 10:
         return Doubt(None, BAD_DECODING_ERROR, f"{exponent} is no scale factor (-10 to 10)")
     if type(raw) is list:

@@ -11,9 +11,9 @@ ByteOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 """The bytes of a 32-bit value as they arrive (docs/modbus.md)."""
 
 DataType = Literal[
-    "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "bcd16", "bcd32",
-    "sm16", "sm32", "mod10_32", "mod10_48", "mod10_64", "unix32", "unix64", "unix64_ms", "unix64_ns", "datetime_iec870",
-    "datetime_6", "string",
+    "bool", "int8", "uint8", "int16", "uint16", "int24", "uint24", "int32", "uint32", "int48", "uint48", "int64",
+    "uint64", "float16", "float32", "float64", "bcd16", "bcd32", "sm16", "sm32", "mod10_32", "mod10_48", "mod10_64",
+    "unix32", "unix64", "unix64_ms", "unix64_ns", "datetime_iec870", "datetime_6", "datetime_3", "string",
 ]  # fmt: skip
 
 OTHER_NAMES: dict[str, DataType] = {
@@ -26,16 +26,19 @@ OTHER_NAMES: dict[str, DataType] = {
 TextOrder = Literal["high_first", "low_first", "one_per_register", "one_per_register_high"]
 
 REGISTERS: dict[str, int] = {
-    "int16": 1, "uint16": 1, "float16": 1, "bcd16": 1, "sm16": 1,
-    "int32": 2, "uint32": 2, "float32": 2, "bcd32": 2, "sm32": 2, "mod10_32": 2, "unix32": 2,
-    "mod10_48": 3,
+    "int8": 1, "uint8": 1, "int16": 1, "uint16": 1, "float16": 1, "bcd16": 1, "sm16": 1,
+    "int24": 2, "uint24": 2, "int32": 2, "uint32": 2, "float32": 2, "bcd32": 2, "sm32": 2, "mod10_32": 2, "unix32": 2,
+    "int48": 3, "uint48": 3, "mod10_48": 3, "datetime_3": 3,
     "int64": 4, "uint64": 4, "float64": 4, "mod10_64": 4, "unix64": 4, "unix64_ms": 4, "unix64_ns": 4,
     "datetime_iec870": 4,
     "datetime_6": 6,
 }  # fmt: skip
 """Registers a value takes, by type; a string takes one per two characters."""
 
-TIMES = frozenset({"unix32", "unix64", "unix64_ms", "unix64_ns", "datetime_iec870", "datetime_6"})
+FIELDS: dict[str, tuple[int, int]] = {"int8": (0, 7), "uint8": (0, 7), "int24": (0, 23), "uint24": (0, 23)}
+"""Types that are a part of their registers: lowest and highest bit; `bits` may name another byte."""
+
+TIMES = frozenset({"unix32", "unix64", "unix64_ms", "unix64_ns", "datetime_iec870", "datetime_6", "datetime_3"})
 """Types whose value is a date and time, said as text."""
 
 _SAME = {
@@ -75,6 +78,7 @@ class ModbusPoint(NamedTuple):
     items: int = 0  #: elements of an array; 0: no array
     bits: tuple[int, int] | None = None  #: lowest and highest bit of a field, both included
     encoding: str = "utf-8"
+    trim: bool = True  #: text without blanks around it, and without 0xFF behind it
     text: TextOrder | None = None  #: None: as `order` says
     zone: tzinfo | None = None  #: of the device's clock; None: nobody knows
     nulls: tuple[tuple[float | str, int], ...] = ()  #: raw values that mean "no value", where the codec must see them

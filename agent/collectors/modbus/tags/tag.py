@@ -16,6 +16,7 @@ from pydantic import (
 
 from agent.collectors.modbus.tags.address import Address, parse_address
 from agent.collectors.modbus.tags.points import (
+    FIELDS,
     OTHER_NAMES,
     REGISTERS,
     TIMES,
@@ -25,7 +26,7 @@ from agent.collectors.modbus.tags.points import (
     TextOrder,
     canonical_order,
 )
-from agent.collectors.modbus.tags.sentinels import Preset, raw_nulls, sunspec
+from agent.collectors.modbus.tags.sentinels import Preset, of_floats, raw_nulls, sunspec
 from agent.collectors.modbus.tags.tagcheck import check_tag
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
@@ -33,6 +34,7 @@ from agent.settings.values import Duration
 from agent.settings.zones import TimeZone, UtcOffset, zone_of
 
 _VALUE_TYPES = {
+    "int8": "int16", "uint8": "uint16", "int24": "int32", "uint24": "uint32", "int48": "int64", "uint48": "uint64",
     "float16": "float32", "bcd16": "uint16", "bcd32": "uint32", "sm16": "int16", "sm32": "int32",
     "mod10_32": "uint32", "mod10_48": "uint64", "mod10_64": "uint64",
 } | dict.fromkeys(TIMES, "datetime")  # fmt: skip
@@ -64,6 +66,7 @@ class Shared(NamedTuple):
     byte_order_64: str | None = None
     null_values: Preset | None = None
     merge: bool = True
+    trim: bool = True
 
 
 class ReadOn(Model):
@@ -106,7 +109,8 @@ class ModbusTag(TagBase):
     """Overrides the device's. Besides the four: each letter of the value's bytes once, in the order they arrive
     (`GHEFCDAB`, `CDABGHEF` for 64 bits)."""
     bits: Bits | None = None
-    """A field of an unsigned integer, lowest and highest bit included: `[4, 7]`. Bit 0 is the least significant."""
+    """A field of a whole number, lowest and highest bit included: `[4, 7]`. Bit 0 is the least significant. Signed
+    where the type is."""
     count: Annotated[int, Field(ge=1, le=2000)] | None = None
     """Elements of an array; the value is a list."""
     utc_offset: UtcOffset | None = None
@@ -167,7 +171,11 @@ class ModbusTag(TagBase):
             return self
         if self._codec_sees(nulls):
             return self.model_copy(update={"null_values": None})
-        return self.model_copy(update={"null_values": sunspec(self.data_type)}) if isinstance(nulls, str) else self
+        if isinstance(nulls, str):
+            return self.model_copy(update={"null_values": sunspec(self.data_type)})
+        if self.data_type in ("float32", "float64"):
+            return self.model_copy(update={"null_values": of_floats(nulls, self.data_type)})
+        return self
 
     def _codec_sees(self, nulls: object) -> bool:
         """Whether sentinels are looked for in the registers, because what comes out of the codec is not raw."""
@@ -190,7 +198,8 @@ class ModbusTag(TagBase):
             order if self.data_type == "string" else canonical_order(order, self.registers),
             self.length or 0,
             items=self.count or 0,
-            bits=self.bits,
+            bits=self.bits or FIELDS.get(self.data_type),
+            trim=shared.trim,
             encoding=self.encoding or "utf-8",
             text=self.string_order,
             zone=zone_of(self.utc_offset, self.time_zone),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent.collectors.modbus.tags.address import LAST, parse_address
-from agent.collectors.modbus.tags.points import TIMES, canonical_order
+from agent.collectors.modbus.tags.points import FIELDS, TIMES, canonical_order
 from agent.collectors.modbus.tags.sentinels import sunspec
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _NUMBERS_ONLY = ("scale", "offset", "round", "range", "deadband", "scale_from")
 _STRINGS_ONLY = ("length", "encoding", "string_order")
-_UNSIGNED = ("uint16", "uint32", "uint64")
+_WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
 
 def check_tag(tag: ModbusTag) -> None:
@@ -53,8 +53,10 @@ def _type(tag: ModbusTag) -> Iterator[str]:
 def _bits(tag: ModbusTag) -> Iterator[str]:
     if tag.bits is None:
         return
-    if tag.data_type not in _UNSIGNED:
-        yield f"`bits` takes a field out of uint16, uint32 or uint64, not {tag.data_type}; write `type: uint16`"
+    if tag.data_type not in _WHOLE:
+        yield f"`bits` takes a field out of a whole number, not out of {tag.data_type}; write `type: uint16`"
+    elif tag.data_type in FIELDS and tag.bits not in ((0, 7), (8, 15)):
+        yield f"`bits` of {tag.data_type} is [0, 7], the low byte of its register, or [8, 15], the high one"
     elif tag.bits[1] >= tag.registers * 16:
         yield f"`bits`: {tag.data_type} has the bits 0 (least significant) to {tag.registers * 16 - 1}"
     if tag.scale_from is not None:

@@ -9,7 +9,7 @@ import pytest
 from agent.collectors.modbus.blocks.codec import DecodedColumn, compile_block
 from agent.collectors.modbus.blocks.plan import block_of
 from agent.collectors.modbus.blocks.values import Doubt, scaled
-from agent.collectors.modbus.tags.points import ModbusPoint, canonical_order
+from agent.collectors.modbus.tags.points import FIELDS, ModbusPoint, canonical_order
 from agent.core.quality import name_of, number_of
 
 BIG = 2**63 + 12345
@@ -89,18 +89,20 @@ def test_bits_of_a_bit_area() -> None:
 @pytest.mark.parametrize(
     ("data", "encoding", "text", "doubt"),
     [
-        (b"M-7 \0rubbish\xff", "utf-8", "M-7 ", None),
+        (b" M-7 \0rubbish\xff", "utf-8", "M-7", None),
+        (b"SN123\xff\xff\xff", "latin-1", "SN123", None),
+        (b"\xff\xff\xff\xff", "utf-8", "", None),
         ("Öl 油".encode(), "utf-8", "Öl 油", None),
         (b"\0\0", "utf-8", "", None),
         (b"a\xffb", "utf-8", "a\ufffdb", "text is not valid UTF-8"),
         ("压机一号".encode("gb18030"), "gb18030", "压机一号", None),
-        (b"\xb0\xff", "gb18030", "\ufffd\ufffd", "text is not valid GB 18030"),
+        (b"\xb0\xff\0", "gb18030", "\ufffd", "text is not valid GB 18030"),
         (b"\xdcber", "latin-1", "Über", None),
         (b"\xdcb", "ascii", "\ufffdb", "text is not valid ASCII"),
     ],
 )  # fmt: skip
 def test_text(data: bytes, encoding: str, text: str, doubt: str | None) -> None:
-    """Text ends at its first NUL, its blanks stay, and what its encoding does not know is replaced and doubted."""
+    """Text ends at its first NUL, without blanks around and 0xFF behind it; what is unknown is doubted."""
     size = (len(data) + 1) // 2
     point = ModbusPoint(0, "holding", 0, size, "string", length=len(data), encoding=encoding)
     column = decode(data.ljust(size * 2, b"\0"), point)
@@ -126,7 +128,7 @@ def test_text_orders(order, data: bytes, text: str) -> None:
 def test_a_doubtful_text_does_not_touch_its_neighbours() -> None:
     """Only the string that could not be decoded is uncertain."""
     points = [ModbusPoint(0, "holding", 0, 1, "uint16"), ModbusPoint(1, "holding", 1, 1, "string", length=2)]
-    column = decode(b"\0\7\xff\xff", *points)
+    column = decode(b"\0\7\xffA", *points)
     assert column.values[0] == 7
     assert column.status == [0, 0x40A40000]
     assert column.reason == {1: "text is not valid UTF-8"}
@@ -283,9 +285,52 @@ def test_scaled(raw: object, exponent: int, value: object) -> None:
     assert type(scaled(raw, exponent)) is type(value)
 
 
-@pytest.mark.parametrize("exponent", [-0x8000, 11, -11, None, 1.0, True])
+@pytest.mark.parametrize("exponent", [11, -11, None, 1.0, True])
 def test_no_scale_factor(exponent: object) -> None:
     """What is no scale factor makes the value bad, never unscaled."""
     found = scaled(5, exponent)
     assert isinstance(found, Doubt)
     assert (found.value, name_of(found.status)) == (None, "BadDecodingError")
+
+
+@pytest.mark.parametrize("exponent", [-0x8000, 0x8000])
+def test_a_scale_factor_that_is_not_there(exponent: int) -> None:
+    """A scale factor at SunSpec's sentinel says that there is no value."""
+    found = scaled(5, exponent)
+    assert isinstance(found, Doubt)
+    assert (found.value, name_of(found.status)) == (None, "BadNoData")
+
+
+def test_text_as_it_came() -> None:
+    """Without `trim` blanks and padding stay."""
+    point = ModbusPoint(0, "holding", 0, 3, "string", length=6, encoding="latin-1", trim=False)
+    assert decode(b" M7 \xff\xff", point).values[0] == " M7 \xff\xff"
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "data", "value"),
+    [
+        ("int8", "ABCD", "f619", 25),
+        ("uint8", "ABCD", "19f6", 246),
+        ("int8", "BADC", "f619", -10),
+        ("uint24", "ABCD", "ff123456", 0x123456),
+        ("int24", "CDAB", "ffff00ff", -1),
+        ("uint48", "ABCD", "00123456789a", 0x123456789A),
+        ("uint48", "CDAB", "789a34560012", 0x123456789A),
+        ("uint48", "DCBA", "9a7856341200", 0x123456789A),
+        ("int48", "ABCD", "fffffffffffe", -2),
+        ("datetime_3", "ABCD", "1a060d000132", "2026-06-13T00:01:50.000"),
+    ],
+)  # fmt: skip
+def test_parts_of_registers(kind, order: str, data: str, value: object) -> None:
+    """Whole numbers of one, three and six bytes, and dates of a byte a part."""
+    size = len(data) // 4
+    point = ModbusPoint(0, "holding", 0, size, kind, order=order, bits=FIELDS.get(kind))
+    assert decode(bytes.fromhex(data), point).values[0] == value
+
+
+def test_a_field_of_a_signed_number_is_signed() -> None:
+    """The high byte of an int16 is an int8."""
+    data = bytes.fromhex("f619")
+    points = [ModbusPoint(i, "holding", 0, 1, "int16" if i else "int8", bits=(8, 15)) for i in range(2)]
+    assert list(decode(data, *points).values) == [-10, -10]

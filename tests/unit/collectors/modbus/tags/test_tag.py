@@ -105,7 +105,8 @@ def test_sentinels_of_what_is_no_longer_raw_are_the_codecs() -> None:
 @pytest.mark.parametrize(
     ("tag", "hint"),
     [
-        ({"type": "int16", "bits": [0, 3]}, "takes a field out of uint16"),
+        ({"type": "float32", "bits": [0, 3]}, "takes a field out of a whole number"),
+        ({"type": "int8", "bits": [0, 3]}, r"bits. of int8 is .0, 7., the low byte"),
         ({"bits": [0, 16]}, "bits 0 .least significant. to 15"),
         ({"type": "string", "length": 3, "count": 2}, "not of a string"),
         ({"address": "holding:0.1", "count": 2}, "not of a bit"),
