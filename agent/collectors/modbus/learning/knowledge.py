@@ -79,7 +79,7 @@ class Knowledge:
         due = self.quarantine.due(held, now)
         items = items_of(held.values())
         homes = {point.position: item for item in items for point in item.points}
-        lapsed, alone = self.quarantine.together(due)
+        lapsed, alone = self.quarantine.together(held, due)
         apart = [position for position in due if position not in lapsed] + ([] if alone is None else [alone])
         single = [block_of(item.points, self._configured) for item in dict.fromkeys(homes[p] for p in apart)]
         returning = dict.fromkeys(homes[position] for position in lapsed)
@@ -185,7 +185,8 @@ class Knowledge:
         """What may be put into the configuration, so that it need not be found out again."""
         good = [p for p in self._points.values() if self.bad(p.position) is None]
         covered = {(p.area, offset) for p in good for offset in range(p.offset, p.end)}
-        bad = [self._points[p] for p, r in self.quarantine.refused.items() if r.kind != "unsupported"]
+        refused = self.quarantine.refused
+        bad = [self._points[p] for p in self.quarantine.for_good() if refused[p].kind != "unsupported"]
         offsets = {(p.area, offset) for p in bad for offset in range(p.offset, p.end)} - covered
         offsets |= {(hole.area, offset) for hole in self._holes for offset in range(hole.first, hole.end)}
         found: dict[str, object] = {}

@@ -57,6 +57,10 @@ class Quarantine:
             if position in self.refused:
                 self._probe_at[position] = now + self._wait[position]
 
+    def for_good(self) -> list[int]:
+        """Those that were never read, as far as anybody knows."""
+        return [position for position in self.refused if position not in self._lapsed]
+
     def lapse(self, positions: Iterable[int]) -> None:
         """These were read, and are refused now."""
         self._lapsed.update(positions)
@@ -72,16 +76,15 @@ class Quarantine:
             self._probe_at.update(dict.fromkeys(self._returning, now))
         return freed
 
-    def together(self, due: Iterable[int]) -> tuple[list[int], int | None]:
-        """Of those due: the lapsed ones, to be asked together, and one of them, another each time, to be asked alone.
-
-        One that is gone for good must not keep the others.
+    def together(self, held: Iterable[int], due: Iterable[int]) -> tuple[list[int], int | None]:
+        """Where a lapsed one is due: all of them that are held, to be asked together, and one of them, another each
+        time, to be asked alone, because one that is gone for good must not keep the others.
         """
-        lapsed = [position for position in due if position in self._lapsed and position not in self._returning]
-        if not lapsed:
+        lapsed = sorted(position for position in held if position in self._lapsed and position not in self._returning)
+        if self._lapsed.isdisjoint(due) or not lapsed:
             return [], None
         self._turn += 1
-        return lapsed, sorted(lapsed)[self._turn % len(lapsed)]
+        return lapsed, lapsed[self._turn % len(lapsed)]
 
     def due(self, positions: Iterable[int], now: float) -> list[int]:
         """Which of these are to be probed: the longest overdue first."""

@@ -136,7 +136,7 @@ class Scan(Scanner[Step, Reply]):
             column = all_doubted(column, reply.doubt)
         if step.extra:
             self._brain.could_read(step)
-        if step.mute:
+        if step.mute or self._repeats(step):
             return
         if compiled.links is not None:
             self._factors = self._factors or Factors(self._brain.unread_factors())
@@ -196,7 +196,7 @@ class Scan(Scanner[Step, Reply]):
 
     def _bad(self, step: Step, reaction: Reaction, ts: int) -> None:
         compiled = step.compiled
-        if step.mute:
+        if step.mute or self._repeats(step):
             return
         if compiled.links is not None:
             self._factors = self._factors or Factors(self._brain.unread_factors())
@@ -205,6 +205,10 @@ class Scan(Scanner[Step, Reply]):
             self.findings.said.update(compiled.tags)
         if tags := compiled.tags:
             self._answers.append(Answer(tags, (None,) * len(tags), ts, reaction.status, reason=reaction.reason))
+
+    def _repeats(self, step: Step) -> bool:
+        """Whether another extra block of this scan has said all there is to say."""
+        return step.extra and self.findings.said.issuperset(step.compiled.tags)
 
     def _count(self, code: str) -> None:
         READ_ERRORS.labels(self._device, code).inc()

@@ -9,10 +9,11 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
+from agent.collectors.modbus.bus import sharing
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.link import DEAF_SECONDS
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Request, Wire
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Request, Unanswered, Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
@@ -37,6 +38,8 @@ class Twin:
         self.code = 0
         self.closed = False
         self.asked: list[int] = []
+        self.silent: set[int] = set()
+        self.clock: ManualClock | None = None  #: of which a silence takes a second
         self.rests: dict[int, float] = {}
         self.renews: set[int] = set()
 
@@ -44,6 +47,10 @@ class Twin:
         self.asked.append(unit)
         if self.fault is not None:
             raise self.fault
+        if unit in self.silent:
+            if self.clock is not None:
+                await self.clock.advance(1.0)
+            raise NoAnswer("silence")
         return b"" if self.code else bytes(request.size), self.code
 
     def rest(self, unit: int) -> float:
@@ -353,3 +360,59 @@ async def test_a_connection_that_comes_and_goes_is_said_rarely() -> None:
                     await clock.advance(6.0)
     assert len(network.wires) == 30
     assert _events(logs) == ["modbus.connected", "modbus.disconnected"] * 3 + ["modbus.connected"]
+
+
+async def test_a_read_that_met_a_closing_connection_is_sent_once_more() -> None:
+    """Where something was answered on it before, and not a byte of this answer came; else the loss is reported."""
+    network = Network()
+    async with SimpleContext() as context, opened(context, network) as line:
+        await line.ask(1, READ)
+        network.wires[0].fault = Unanswered("closed by the peer")
+        assert (await line.ask(1, READ)).data == b"\0\0"
+        assert network.attempts == 2
+        network.wires[1].fault = ConnectionLost("reset by peer")
+        with pytest.raises(ConnectionLost, match="reset by peer"):
+            await line.ask(1, READ)
+
+
+async def test_a_connection_that_never_answered_is_not_tried_twice() -> None:
+    """A peer that closes every connection without a word is lost, with its back-off."""
+    network = Network()
+    async with SimpleContext() as context, opened(context, network) as line:
+        network.wires[0].fault = Unanswered("closed by the peer")
+        with pytest.raises(ConnectionLost, match="closed by the peer"):
+            await line.ask(1, READ)
+        assert network.attempts == 1
+
+
+async def test_a_unit_that_is_lost_waits_for_its_share() -> None:
+    """While another one answers, a lost unit is asked when its share of the time allows it, and then at once."""
+    clock, network = ManualClock(), Network()
+    async with SimpleContext(clock=clock) as context, opened(context, network) as line:
+        await line.ask(1, READ)
+        wire = network.wires[0]
+        line.lost(9)
+        wire.clock = clock
+        wire.silent.add(9)
+        with pytest.raises(NoAnswer):
+            await line.ask(9, READ)
+        waiting = line.submit(9, READ)
+        await line.ask(1, READ)
+        assert wire.asked == [1, 9, 1]
+        wire.silent.clear()
+        await clock.advance(20.0)
+        await line.ask(1, READ)
+        assert (await waiting).code == 0
+
+
+async def test_another_master_makes_answers_doubtful() -> None:
+    """Frames nobody asked for: answers say so while they come, and for a minute."""
+    clock, network = ManualClock(), Network()
+    with capture_logs() as logs:
+        async with SimpleContext(clock=clock) as context, opened(context, network) as line:
+            assert (await line.ask(1, READ)).doubt is None
+            network.wires[0].strangers += [0.0, 1.0, 2.0]
+            assert (await line.ask(1, READ)).doubt == line.shared == sharing.REASON
+            await clock.advance(61.0)
+            assert (await line.ask(1, READ)).doubt is None
+    assert [line["event"] for line in logs if "bus_" in str(line["event"])] == ["modbus.bus_shared", "modbus.bus_alone"]

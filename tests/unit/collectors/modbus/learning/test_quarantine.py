@@ -85,11 +85,11 @@ def test_one_that_is_back_brings_the_others() -> None:
     quarantine = Quarantine()
     quarantine.lapse([1, 2, 3])
     quarantine.learn(dict.fromkeys((1, 2, 3, 4), ILLEGAL), 0.0)
-    assert quarantine.together([1, 2, 3, 4])[0] == [1, 2, 3]
-    assert {quarantine.together([1, 2, 3])[1] for _ in range(3)} == {1, 2, 3}, "each is asked alone in its turn"
+    assert quarantine.together([1, 2, 3, 4], [2])[0] == [1, 2, 3]
+    assert {quarantine.together([1, 2, 3], [1])[1] for _ in range(3)} == {1, 2, 3}, "each is asked alone in its turn"
     assert quarantine.release([2], 5.0) == [2]
     assert quarantine.due([1, 3, 4], 5.0) == [1, 3]
-    assert quarantine.together([1, 3]) == ([], None), "alone from now on"
+    assert quarantine.together([1, 3], [1, 3]) == ([], None), "alone from now on"
     quarantine.release([1], 5.0)
     for _ in range(6):
         quarantine.learn({3: ILLEGAL}, 5.0)

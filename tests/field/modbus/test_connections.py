@@ -1,0 +1,81 @@
+"""Devices that close their connections, or are deaf after they are made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tests.faults.modbus.media import Ask, Medium, medium
+from tests.faults.southbound.conftest import Running, modbus
+from tests.support.waiting import eventually
+
+TAGS = {name: {"address": f"holding:{offset}"} for name, offset in (("a", 0), ("b", 100), ("c", 200))}
+
+
+def closes_after(peer: Medium, seconds: float) -> Callable[[Ask], bytes]:
+    """Answer, and close the connection so much later."""
+
+    def script(ask: Ask) -> bytes:
+        asyncio.get_running_loop().call_later(seconds, peer.hang_up)
+        return ask.truth()
+
+    return script
+
+
+async def test_a_connection_closed_after_each_answer(running: Running) -> None:
+    """Every block is read on a connection of its own, whether the close comes at once, or while the next is asked."""
+    async with medium("tcp") as at_once, medium("tcp") as soon, medium("tcp") as paused, medium("rtu+tcp") as stream:
+        for peer, seconds in ((at_once, 0.0), (soon, 0.02), (paused, 0.02), (stream, 0.0)):
+            peer.script = closes_after(peer, seconds)
+        devices = {
+            "at_once": modbus(at_once.url, tags=TAGS, interval="500ms"),
+            "soon": modbus(soon.url, tags=TAGS, interval="500ms"),
+            "paused": modbus(paused.url, tags=TAGS, interval="500ms", workarounds={"pause_between_requests": "50ms"}),
+            "stream": modbus(stream.url, tags=TAGS, interval="500ms"),
+        }
+        async with running(devices) as (agent, ear):
+            for name in devices:
+                await ear.good(name, TAGS)
+                await ear.goes_on(name, "c", 4)
+                bad = [one for tag in TAGS for one in ear.readings(name, tag) if one.quality != "good"]
+                assert bad == [], f"{name}: {bad}"
+            assert agent.events("device.offline") == []
+            assert len(agent.events("modbus.closed_by_peer")) == len(devices), "once a bus"
+
+
+async def test_what_was_read_before_a_loss_is_published(running: Running) -> None:
+    """A device that dies in the middle of its second block has its first one published, and is offline then."""
+    async with medium("tcp") as peer:
+
+        def cut(ask: Ask) -> bytes:
+            if ask.offset == 100:
+                asyncio.get_running_loop().call_soon(peer.hang_up)
+                return ask.truth()[:5]
+            return ask.truth()
+
+        peer.script = cut
+        async with running({"press": modbus(peer.url, tags=TAGS)}) as (_, ear):
+            await ear.hears("press", "offline")
+            await eventually(lambda: ear.readings("press", "a", quality="good"))
+            assert not ear.readings("press", "c", quality="good")
+
+
+async def test_deaf_after_each_connect(running: Running) -> None:
+    """The connection is kept until the device hears, and the log says how long that took."""
+    heard_from: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def deaf(ask: Ask) -> bytes | None:
+        if peer.opened > len(heard_from):
+            heard_from.append(loop.time() + 1.0)
+        return ask.truth() if loop.time() >= heard_from[-1] else None
+
+    async with medium("tcp", deaf) as peer:
+        device = modbus(peer.url, tags=TAGS, timeout="200ms", interval="250ms")
+        async with running({"inverter": device}) as (agent, ear):
+            await ear.good("inverter", TAGS)
+            assert peer.opened == 1
+            event = agent.events("modbus.deaf_after_connect")[0]
+            assert 1.0 <= event["seconds"] < 10.0
+            offline = agent.events("device.offline")[0]
+            assert "some devices need `workarounds: {pause_after_connect: 2s}`" in offline["reason"]

@@ -1,0 +1,92 @@
+"""Gateways and adapters whose frames are not quite Modbus: what is wrong is named, with its workaround."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import AsyncExitStack
+
+from tests.faults.modbus.media import Ask, medium
+from tests.faults.southbound.conftest import Running, modbus
+from tests.support.waiting import eventually
+
+
+def longer(answer: bytes) -> bytes:
+    """Its header announces one byte more than comes (a Midea gateway; of a Marstek battery the exceptions do)."""
+    return answer[:4] + struct.pack(">H", struct.unpack(">H", answer[4:6])[0] + 1) + answer[6:]
+
+
+def refusing(ask: Ask) -> bytes:
+    """Registers from 4 on are refused, under a header that announces too much."""
+    return longer(ask.exception(2)) if ask.offset + ask.count > 4 else ask.truth()
+
+
+def numbered_anew(ask: Ask) -> bytes:
+    """A gateway that counts its own transactions."""
+    answer = ask.truth()
+    return struct.pack(">H", 40_000 + ask.tid) + answer[2:]
+
+
+SCRIPTS = {
+    "announces too much": ("tcp", lambda ask: longer(ask.truth()), {"mbap_length": "ignore"}),
+    "counts its own": ("tcp", numbered_anew, {"transaction_ids": "ignore"}),
+    "zeros before": ("rtu+tcp", lambda ask: b"\0" + ask.truth(), {"extra_zeros": "skip"}),
+    "zeros behind": ("rtu+tcp", lambda ask: ask.truth() + b"\0\0\0", {"extra_zeros": "skip"}),
+    "zeros around": ("rtu+tcp", lambda ask: b"\0" + ask.truth() + b"\0", {"extra_zeros": "skip"}),
+}
+
+
+async def test_what_is_wrong_is_named_and_read_with_its_workaround(running: Running) -> None:
+    """Without the workaround the device is offline, and its reason names cause and key; with it all is right."""
+    async with AsyncExitStack() as stack:
+        devices = {}
+        for number, (way, script, workaround) in enumerate(SCRIPTS.values()):
+            for name, odd in ((f"bare{number}", {}), (f"with{number}", workaround)):
+                peer = await stack.enter_async_context(medium(way, script))
+                devices[name] = modbus(peer.url, registers=3, timeout="250ms", workarounds=odd)
+        agent, ear = await stack.enter_async_context(running(devices))
+        for number, (kind, (_, _, workaround)) in enumerate(SCRIPTS.items()):
+            await ear.good(f"with{number}", ["r0", "r1", "r2"])
+            assert [ear.newest(f"with{number}", f"r{i}").value for i in range(3)] == [4099, 4136, 4173], kind
+            key, value = next(iter(workaround.items()))
+            hint = f"`workarounds: {{{key}: {value}}}`"
+            await eventually(lambda: hint in (ear.state(f"bare{number}").get("reason") or ""), what=f"{kind}: {hint}")  # noqa: B023
+            assert not ear.readings(f"bare{number}", quality="good")
+        assert agent.events("modbus.bus_shared") == []
+
+
+async def test_exceptions_that_announce_too_much(running: Running) -> None:
+    """With `mbap_length: ignore` a refusal is one: the bad register is found at once, and its neighbours are read."""
+    async with medium("tcp", refusing) as peer:
+        tags = {f"r{offset}": {"address": f"holding:{offset}"} for offset in range(6)}
+        device = modbus(peer.url, timeout="60s", tags=tags, workarounds={"mbap_length": "ignore"})
+        async with running({"battery": device}) as (_, ear):
+            await ear.good("battery", [f"r{offset}" for offset in range(4)])
+            await eventually(lambda: ear.qualities("battery").get("r5") == "bad")
+            reading = ear.newest("battery", "r5")
+            assert reading is not None
+            assert (reading.code, reading.reason) == ("BadConfigurationError", "illegal data address")
+
+
+async def test_answers_of_another_size_do_not_take_a_device_offline(running: Running) -> None:
+    """A 32-bit value in one oversized register, coils with a byte too many: bad, and the rest is read."""
+
+    def oversized(ask: Ask) -> bytes:
+        if ask.function == 1:
+            return ask.frame(bytes((1, 2, 0b101, 0)))
+        if ask.offset == 100:
+            return ask.frame(bytes((ask.function, 4 * ask.count)) + struct.pack(">I", 1234567) * ask.count)
+        return ask.truth()
+
+    tags = {"wide": {"address": "holding:100"}, "coil": {"address": "coil:0"}, "plain": {"address": "holding:7"}}
+    async with medium("tcp", oversized) as tcp, medium("rtu+tcp", oversized) as rtu:
+        devices = {name: modbus(peer.url, tags=tags) for name, peer in (("tcp", tcp), ("rtu", rtu))}
+        async with running(devices) as (_, ear):
+            for name in devices:
+                await ear.good(name, ["plain"])
+                await eventually(lambda: ear.qualities(name).get("coil") == "bad")  # noqa: B023
+                await eventually(lambda: ear.qualities(name).get("wide") == "bad")  # noqa: B023
+                await ear.goes_on(name, "plain", 5)
+                assert ear.newest(name, "wide").reason == "4 data bytes instead of 2"
+                assert ear.newest(name, "coil").reason == "2 data bytes instead of 1"
+                assert not ear.readings(name, why="offline")
+                assert ear.state(name)["state"] == "degraded"

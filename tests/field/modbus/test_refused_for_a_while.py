@@ -1,0 +1,63 @@
+"""Registers behind a logger that are refused while the inverter sleeps: they are back soon after it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from agent.core.flow import Sample
+from agent.testing.clock import ManualClock
+from agent.testing.context import SimpleContext
+from tests.faults.modbus.media import Ask, medium
+from tests.integration.modbus.reading import said, take
+from tests.integration.modbus.servers import device
+from tests.support.waiting import eventually
+
+BEHIND: dict[str, object] = {f"r{offset}": f"holding:{offset}" for offset in range(100, 140)}
+
+
+async def after(samples: AsyncIterator[Sample], clock: ManualClock) -> Sample:
+    """The sample of the next second."""
+    async with asyncio.TaskGroup() as group:
+        taking = group.create_task(take(samples, 60))
+        await eventually(lambda: clock.sleepers or taking.done())
+        while not taking.done():
+            await clock.advance(1.0)
+    return taking.result()
+
+
+async def test_all_are_back_when_one_is() -> None:
+    """Forty registers that were good are refused for minutes; within 30 s of their return all of them are read."""
+    night = False
+
+    def logger(ask: Ask) -> bytes:
+        return ask.exception(2) if night and ask.offset + ask.count > 100 else ask.truth()
+
+    clock = ManualClock()
+    async with medium("tcp", logger) as peer, SimpleContext(clock=clock) as context:
+        config = device(peer.url, {"r0": "holding:0"} | BEHIND, interval="1s", timeout="60s")
+        async with config.build("inverter", context).open() as samples:
+            values: dict[str, str] = {}
+
+            async def second() -> None:
+                values.update({tag: one.code for tag, one in said(config, await after(samples, clock)).items()})
+
+            await second()
+            assert set(values.values()) == {"Good"}
+            night = True
+            while any(values[tag] == "Good" for tag in BEHIND):
+                await second()
+            for _ in range(180):
+                await second()
+            assert {values[tag] for tag in BEHIND} == {"BadConfigurationError"}
+            assert values["r0"] == "Good"
+            asked = len(peer.asked)
+            for _ in range(60):
+                await second()
+            assert len(peer.asked) - asked <= 60 + 2 * 3, "a probe of all, and of one, every 30 s"
+            night = False
+            seconds = 0
+            while any(values[tag] != "Good" for tag in BEHIND):
+                await second()
+                seconds += 1
+            assert seconds <= 31
