@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
-from agent.core.errors import AgentError, ConnectionLost
+from agent.core.errors import AgentError, ConnectionLost, TransientError
 from agent.core.flow import AgentChanged, DeviceChanged, Message, Offline, Online, Tick
 from agent.core.image import Image
 from agent.core.ports import Adjustable, Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
@@ -40,6 +40,9 @@ LONGEST_RETRY = 60.0
 LAST_WORDS = 1.0
 #: The first repetition comes this soon after connecting: by then the first records have made their streams, seconds.
 FIRST_TICK = 1.0
+
+#: A broker that takes less cannot be told anything: a status and a reading with their topics, bytes.
+SMALLEST_PACKET = 512
 
 log = get_logger("publisher")
 
@@ -72,7 +75,7 @@ class Route:
         self.name = name
         self.outbox = outbox
         self.wants = wants
-        self.state: Literal["online", "offline"] = "offline"
+        self.state: Literal["online", "degraded", "offline"] = "offline"
         self.reason: str | None = "not connected yet"
         self.protocol: str | None = None  #: what this session speaks
         self._publisher = publisher
@@ -92,6 +95,7 @@ class Route:
         self._talk: Talk | None = None
         self._suspects = Suspects()
         self._unwelcome = Unwelcome()
+        self._useless: str | None = None  # why nothing can be said to the broker, although it is there
         self._dialogue: Dialogue | None = None
         self._repeats = Repeats()
         self._troubles: set[tuple[str, str]] = set()  # said of the present trouble, each once
@@ -178,6 +182,7 @@ class Route:
         will = self._will_maker(dialogue) if isinstance(dialogue, Stateful) else dialogue.will
         try:
             async with self._publisher.open(will, dialogue.listens) as session:
+                self._look_at(session)
                 attempt.healthy()
                 metrics.CONNECTS.labels(self.name).inc()
                 await self._converse(session, dialogue, attempt)
@@ -188,6 +193,17 @@ class Route:
             self._suspects.keep(self.outbox.memo)  # durable before the next CONNECT
         if isinstance(dialogue, Stateful) and not self._leaving.is_set():
             raise ConnectionLost(dialogue.why)
+
+    def _look_at(self, session: Session) -> None:
+        """TransientError where nothing can be said to this broker; the records wait, they are not to blame."""
+        limit = session.limits.max_packet_bytes
+        self._useless = None
+        if limit is not None and limit < SMALLEST_PACKET:
+            self._useless = (
+                f"the broker takes packets of {limit} bytes at most, too small for any message; have its maximum "
+                f"packet size raised, to {SMALLEST_PACKET} bytes at least"
+            )
+            raise TransientError(self._useless, retry_after=LONGEST_RETRY)
 
     def _will_maker(self, dialogue: Stateful) -> WillMaker:
         async def make() -> Message:
@@ -338,7 +354,8 @@ class Route:
                 for known in self._troubles:
                     self._repeats.over(known)
                 self._troubles.clear()
-        self.state, self.reason, self.protocol = "offline", reason, None
+        self.state = "degraded" if reason == self._useless else "offline"
+        self.reason, self.protocol = reason, None
         self._up.set(0)
 
     def _lost(self, failure: Failure) -> None:

@@ -129,8 +129,8 @@ class SparkplugDialogue:
             self.course, self.why = "open", ""
         elif heard == "offline":
             self.why = f"the primary host {self._node.primary_host} is offline"
-            if self._open or self._voice.limits.servers > 1:  # it may be at another one
-                self.course = "leave"
+            # without births nothing has to be taken back, but it may be at another server
+            self.course = "leave" if self._open or self._voice.limits.servers > 1 else "hold"
 
     def _tick(self, event: Tick) -> list[Message]:
         self._note(event.streams)

@@ -17,6 +17,9 @@ log = get_logger("sparkplug")
 #: Births are said at most this often, seconds: several hosts that ask at once get one.
 REST = 1.0
 
+#: A command larger than this is not decoded, bytes.
+LARGEST = 64 << 10
+
 Heard = Literal["rebirth", "online", "offline"]
 
 
@@ -34,12 +37,15 @@ class Ears:
 
     def hear(self, incoming: Incoming) -> Heard | None:
         """What the dialogue must act on."""
-        if incoming.topic == self._node.state_topic and self._host is not None:
-            return self._state(self._host, incoming.payload)
+        if self._host is not None and incoming.topic in (self._node.state_topic, self._node.old_state_topic):
+            return self._state(self._host, incoming)
         to_node = incoming.topic == self._node.topic("NCMD")
         if incoming.retain:
             # somebody's leftover would give us a rebirth at every connection
             self._refuse(incoming.topic, reason="retained: commands are for now")
+            return None
+        if len(incoming.payload) > LARGEST:
+            self._refuse(incoming.topic, reason=f"{len(incoming.payload)} bytes: no host asks for so much")
             return None
         command = commands.judge(incoming.payload, to_node=to_node)
         if command.malformed:
@@ -48,8 +54,14 @@ class Ears:
             self._refuse(incoming.topic, reason="the agent only reads", metrics=list(command.refused[:5]))
         return "rebirth" if command.rebirth else None
 
-    def _state(self, host: PrimaryHost, payload: bytes) -> Heard | None:
-        word, reason = host.hear(self.server, payload)
+    def _state(self, host: PrimaryHost, incoming: Incoming) -> Heard | None:
+        if incoming.topic == self._node.old_state_topic:
+            word, reason = host.hear_old(self.server, incoming.payload)
+        else:
+            now = self._clock.now_ms() if self._clock.synced else None
+            word, reason = host.hear(self.server, incoming.payload, now)
+        if word is None and not reason:
+            return None
         if word is None:
             repeats = self._repeats.due(("state", reason), self._clock.monotonic())
             if repeats is not None:

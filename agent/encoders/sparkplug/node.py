@@ -37,7 +37,12 @@ class Node(Struct, frozen=True):
         return None if self.primary_host is None else f"{NAMESPACE}/STATE/{self.primary_host}"
 
     @property
+    def old_state_topic(self) -> str | None:
+        """The same as Sparkplug 2.2 has it."""
+        return None if self.primary_host is None else f"STATE/{self.primary_host}"
+
+    @property
     def listens(self) -> list[str]:
-        """Commands to the node and to every device, and the primary host's state."""
-        topics = [self.topic("NCMD"), self.topic("DCMD", "+")]
-        return topics if self.state_topic is None else [*topics, self.state_topic]
+        """Commands to the node and to every device, and the primary host's state: the newer one is heard first."""
+        topics = [self.topic("NCMD"), self.topic("DCMD", "+"), self.state_topic, self.old_state_topic]
+        return [topic for topic in topics if topic is not None]

@@ -18,6 +18,7 @@ class Pace:
 
     def __init__(self, rate: float | None, *, ramp: bool = False) -> None:
         self.rate = rate
+        self.learned: float | None = None  #: what the broker has turned out to put up with
         self.peak = 0  #: most messages sent in one second
         self._ramp = ramp
         self._began: float | None = None
@@ -54,4 +55,4 @@ class Pace:
         """It was too fast; said of many messages at a time, which counts once a second."""
         if now - self._halved >= 1.0:
             self._halved = now
-            self.rate = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)
+            self.rate = self.learned = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)

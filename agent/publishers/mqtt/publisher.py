@@ -77,7 +77,7 @@ class MqttPublisher:
         return self._options
 
     def adjust(self, successor: Publisher, /) -> None:
-        """See the port: the window."""
+        """See the port: the window and the rate."""
         if isinstance(successor, MqttPublisher):
             self._options = successor.options
             self._adjust()
@@ -228,7 +228,9 @@ class MqttPublisher:
         )
 
     def _resize(self, session: MqttSession, broker: Broker, version: Version, connack: Connack) -> None:
-        session.resize(broker.limits(version, connack, self._options).window)
+        limits = broker.limits(version, connack, self._options)
+        session.resize(limits.window)
+        session.pace.rate = limits.max_rate
 
     def _judge(self, broker: Broker, connack: Connack) -> None:
         row = reasons.reaction(reasons.CONNACK, connack.code)
@@ -273,8 +275,8 @@ class MqttPublisher:
                 rate=session.pace.peak,
                 now=now,
             )
-        if session.pace.rate != session.limits.max_rate and session.pace.rate is not None:
-            broker.too_fast(session.pace.rate, now)
+        if session.pace.learned is not None:
+            broker.too_fast(session.pace.learned, now)
         elif not session.largest_flying:
             broker.kept_up(session.pace.peak, now)
         end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken)

@@ -58,12 +58,13 @@ class Scene:
 
     def __init__(self, **config: Any) -> None:
         self.now = NOW
+        self.clock = _Hand(self)
         self.image = Image(AgentInfo("gw-01", "1.2.3", "h"))
         self.memo = DictMemo()
         self.stream = Stream("01KB2X", "press", 1)
         self.wanted = True
         keys = {"type": "sparkplug_b", "group": "plant", **config}
-        route = RouteInfo(name="plant", agent="gw-01", wants=lambda _device: self.wanted, clock=_Hand(self))
+        route = RouteInfo(name="plant", agent="gw-01", wants=lambda _device: self.wanted, clock=self.clock)
         self.encoder = SparkplugEncoder(SparkplugConfig.model_validate(keys), route)
         self.dialogue = self.begin()
 
@@ -595,7 +596,7 @@ def test_nobody_writes_a_log_of_his_own(scene: Scene):
     scene.now += 5000
     topic = "spBv1.0/plant/NCMD/gw-01"
     odd = Outgoing()
-    odd.metrics.add(name="x" * 100_000, int_value=1)
+    odd.metrics.add(name="x" * 50_000, int_value=1)
     number = Outgoing()
     number.metrics.add(name="Node Control/Rebirth", int_value=1)
     with capture_logs() as logs:
@@ -618,6 +619,24 @@ def test_a_state_that_does_not_count_is_logged():
     assert [log["event"] for log in logs] == ["sparkplug.host_ignored"] * 2
     assert "older than 100" in logs[0]["reason"]
     assert "not a STATE payload" in logs[1]["reason"]
+
+
+def test_a_state_ahead_of_our_clock_is_not_believed():
+    """One with the last time there is would outweigh all that the host says later, and silence us for good."""
+    scene = Scene(primary_host="scada")
+    scene.online()
+    with capture_logs() as logs:
+        scene.state(online=False, at=2**63 - 1)
+        scene.state(online=False, at=scene.now + 61_000)
+    assert [log["event"] for log in logs] == ["sparkplug.host_ignored"] * 2
+    assert "ahead of our clock: check both clocks" in logs[0]["reason"]
+    scene.state(online=True, at=scene.now + 59_000)
+    assert scene.course == "open"
+    unset = Scene(primary_host="scada")
+    unset.clock.synced = False  # nobody knows what is ahead
+    unset.online()
+    unset.state(online=True, at=unset.now + 86_400_000)
+    assert unset.course == "open"
 
 
 # --- the primary host -------------------------------------------------------------------------------------------------
@@ -691,6 +710,39 @@ def test_a_state_nobody_can_read_counts_for_nothing(payload: bytes):
     scene.online()
     scene.hear("spBv1.0/STATE/scada", payload)
     assert scene.course == "hold"
+
+
+OLD = "STATE/scada"
+
+
+def test_hosts_of_sparkplug_2_2_are_heard_beside_those_of_3():
+    """Without a key; where one of 3 is heard, what is retained from before its update counts for nothing."""
+    scene = Scene(primary_host="scada")
+    assert OLD in scene.dialogue.listens
+    scene.online()
+    scene.hear(OLD, b"OFFLINE")
+    assert scene.course == "hold"
+    scene.hear(OLD, b"ONLINE")
+    assert scene.course == "open"
+    scene.hear(OLD, b"OFFLINE")
+    assert scene.course == "hold"
+    scene.hear("spBv1.0/STATE/scada", b"{}")
+    scene.state(online=True, at=100)
+    assert scene.course == "open"
+    scene.hear(OLD, b"OFFLINE")
+    assert scene.course == "open"
+
+
+@pytest.mark.parametrize("topic", [OLD, "spBv1.0/STATE/scada", "spBv1.0/plant/NCMD/gw-01"])
+def test_what_is_heard_is_small(topic: str):
+    """A megabyte on a topic we listen to is not decoded, and is said once."""
+    scene = Scene(primary_host="scada")
+    scene.online()
+    with capture_logs() as logs:
+        for _ in range(5):
+            scene.hear(topic, b"\x12" * 1_000_000)
+    assert scene.course == "hold"
+    assert len(logs) == 1
 
 
 # --- delivery ---------------------------------------------------------------------------------------------------------
