@@ -163,13 +163,22 @@ class Device:
 
         Returns when the cycle under way is over.
         """
-        if self._pause is None or not isinstance(self._work.collector, Retaggable):
+        collector = self._work.collector
+        if self._pause is None or not isinstance(collector, Retaggable):
+            return False
+        await asyncio.to_thread(collector.prepare, work.collector)
+        if not self._connected:
             return False
         self._next = work
         self._taken_over.clear()
         self._pause.reschedule(asyncio.get_running_loop().time())
         await self._taken_over.wait()
         return self._work.normalizer is work.normalizer
+
+    @property
+    def _connected(self) -> bool:
+        """Whether samples are waited for over a connection."""
+        return self._pause is not None
 
     def _take_over(self) -> None:
         """Between two samples: where other tags wait and no cycle is under way, they are read from now on."""

@@ -11,6 +11,7 @@ from agent.collectors.modbus.blocks.reactions import reaction_to
 from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
+from agent.collectors.modbus.scan.reading import Succession
 from agent.collectors.modbus.scan.samples import Samples
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext, Collector
@@ -26,6 +27,7 @@ class ModbusCollector:
         self._setup = setup
         self._bus = bus
         self._context = context
+        self.succession: Succession | None = None  #: how it takes the place of another, once that is known
         self._samples: Samples | None = None  #: of the present connection
         self._silent = False  #: the last connection ended in silence
         self._probes = 0
@@ -50,11 +52,16 @@ class ModbusCollector:
                     self._bus.forget(self._setup.unit)
                 samples.close()
 
+    def prepare(self, successor: Collector, /) -> None:
+        """See `core.ports.Retaggable`."""
+        if isinstance(successor, ModbusCollector):
+            successor.succession = Succession.of(self._setup, successor.setup)
+
     def retag(self, successor: Collector, /) -> bool:
         """See `core.ports.Retaggable`."""
-        if not isinstance(successor, ModbusCollector):
+        if not isinstance(successor, ModbusCollector) or successor.succession is None:
             return False
-        if self._samples is not None and not self._samples.retag(successor.setup):
+        if self._samples is not None and not self._samples.retag(successor.succession):
             return False
         self._setup = successor.setup
         return True

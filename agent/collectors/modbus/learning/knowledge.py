@@ -45,8 +45,11 @@ class Knowledge:
         self._holes: set[AddressRange] = set()
         self._not_before = 0.0  #: no search before
 
-    def carry(self, before: Knowledge, moved: Mapping[int, int]) -> None:
-        """The same device with other tags: what was learned of those that stay (position before → now), and of it."""
+    def carry(self, before: Knowledge, moved: Mapping[int, int]) -> bool:
+        """The same device with other tags: what was learned of those that stay (position before → now), and of it.
+
+        Whether there is anything that the plan has to heed.
+        """
         self.quarantine.carry(before.quarantine, moved)
         learned = {moved[cut] for cut in before._limits.cuts - before._configured.cuts if cut in moved}
         if learned or before._limits is not before._configured:
@@ -57,6 +60,7 @@ class Knowledge:
             )
         self._holes = set(before._holes)
         self._not_before = before._not_before
+        return bool(self.quarantine.refused) or self._limits is not self._configured
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,18 @@ class Reading(NamedTuple):
         return cls(setup, knowledge, Blocks(setup, knowledge), Triggers(setup.triggers))
 
 
+class Succession(NamedTuple):
+    """From one setup of a device to another."""
+
+    reading: Reading
+    moved: dict[int, int]  #: see :func:`moved_points`
+
+    @classmethod
+    def of(cls, before: Setup, now: Setup) -> Self:
+        """Plans and compares, which takes its time with many tags."""
+        return cls(Reading.of(now), moved_points(before, now))
+
+
 def points_of(setup: Setup) -> list[ModbusPoint]:
     """All points, polled and triggered."""
     polled = [point for _, points in setup.groups for point in points]

@@ -14,7 +14,7 @@ from agent.collectors.modbus.blocks.values import Doubt
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
 from agent.collectors.modbus.learning.knowledge import as_yaml
-from agent.collectors.modbus.scan.reading import Reading, moved_points
+from agent.collectors.modbus.scan.reading import Reading, Succession
 from agent.collectors.modbus.scan.scan import Scan, Step
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
@@ -71,15 +71,15 @@ class Samples:
         self._polled = [point for points in self._groups for point in points]
         self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
 
-    def retag(self, setup: Setup) -> bool:
+    def retag(self, succession: Succession) -> bool:
         """Read other tags from the next scan on; False while one is under way. What stays is read when it was due."""
         if self._scan is not None or self._triggers.next is not None or self._fresh:
             return False
-        old, moved = self._setup, moved_points(self._setup, setup)
-        reading = Reading.of(setup)
-        reading.knowledge.carry(self._knowledge, moved)
+        reading, moved = succession
+        old, setup = self._setup, reading.setup
         reading.triggers.carry(self._triggers, moved)
-        reading.blocks.replan()
+        if reading.knowledge.carry(self._knowledge, moved):
+            reading.blocks.replan()
         self._take(reading)
         now = self._clock.monotonic()
         before, self._schedule = self._schedule, _schedule(setup, now)
