@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from agent.config.secret_files import unusable
 from agent.core.clock import Clock
+from agent.core.threads import run_in_thread
 from agent.telemetry.logging import get_logger
 
 #: Seconds between looks for a file that is missing.
@@ -31,7 +31,7 @@ class Files:
     async def usable(self) -> None:
         """Return when all of them can be used. Logs the first one that cannot, each once."""
         told: set[str] = set()
-        while self._files and (missing := await asyncio.to_thread(self._missing)) is not None:
+        while self._files and (missing := await run_in_thread(self._missing, f"{self._component}: files")) is not None:
             key, reason, hint = missing
             self._waits(f"waits for {key}: {reason}")
             if reason not in told:

@@ -8,14 +8,15 @@ name: written in place, renamed, or behind the symbolic link of a ConfigMap (`..
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from agent.config.files import Reads, digest_of, matching
 from agent.core.clock import Clock
+from agent.core.threads import run_in_thread
 from agent.telemetry.logging import get_logger
 
 #: Seconds between looks; a look is some microseconds a file.
@@ -24,6 +25,9 @@ EVERY = 2.0
 CLOSER = 0.5
 #: Files that were left alone for this long are complete, seconds.
 SETTLED = 1.0
+
+#: Of the thread that looks at the disk.
+THREAD = "watch"
 
 Marks = tuple[object, ...]
 
@@ -113,14 +117,14 @@ class Watch:
     async def look(self) -> None:
         """Look once, and act on what has settled."""
         reads, (files, secrets) = self._reads, self._settling
-        marks = await asyncio.to_thread(_marks, reads, files=self._files)
+        marks = await run_in_thread(partial(_marks, reads, files=self._files), THREAD)
         now = self._clock.monotonic()
         if secrets.settled(marks[1], now):
-            contents = await asyncio.to_thread(_contents, reads.secrets)
+            contents = await run_in_thread(partial(_contents, reads.secrets), THREAD)
             if self._reads is reads:
                 self._compare_secrets(reads.secrets, contents)
         if files.settled(marks[0], now) and self._files:
-            found = await asyncio.to_thread(_read, reads)
+            found = await run_in_thread(partial(_read, reads), THREAD)
             if self._reads is reads:
                 await self._compare(reads, found)
 

@@ -17,8 +17,8 @@ from typing import Any
 from agent.core.dial import connect_socket
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.resolve import NameUnknown
+from agent.core.threads import run_in_thread
 from agent.publishers.mqtt.proxy import Proxy, tunnel
-from agent.publishers.mqtt.thread import run_in_thread
 from agent.publishers.mqtt.tls import TLS_RETRY, alert, expiry, tls_context, unverified
 from agent.settings.tls import BrokerTLS
 
@@ -97,7 +97,7 @@ class Dial:
         return sock
 
     async def _in_thread(self, step: Callable[[], None]) -> None:
-        thread = run_in_thread(step)
+        thread = run_in_thread(step, "mqtt-connect")
         try:
             await asyncio.wait({thread})
         except asyncio.CancelledError:

@@ -1,0 +1,29 @@
+"""Work in a thread of its own: its result, its error, and what never comes back holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from agent.core.threads import run_in_thread
+
+
+async def test_result_and_error():
+    """Whoever waits gets what the function returned or raised."""
+    assert await run_in_thread(lambda: 7, "x") == 7
+    with pytest.raises(ZeroDivisionError):
+        await run_in_thread(lambda: 1 / 0, "x")
+
+
+async def test_many_that_hang_take_no_place():
+    """A hundred that hang leave room for the next one; who gave up is not told any more."""
+    release = threading.Event()
+    hanging = [run_in_thread(release.wait, "hangs") for _ in range(100)]
+    assert await run_in_thread(lambda: "answer", "x") == "answer"
+    assert not any(one.done() for one in hanging)
+    for one in hanging[:50]:
+        one.cancel()
+    release.set()
+    assert all(await asyncio.gather(*hanging[50:]))
