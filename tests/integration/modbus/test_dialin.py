@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.dialin import Caller, DialIn
+from agent.collectors.modbus.bus.dialin import Dtu as Caller
+from agent.collectors.modbus.bus.dialin import DtuPort
 from agent.collectors.modbus.bus.transaction import Request
 from agent.collectors.modbus.config import ModbusConfig
 from agent.core.errors import ConnectionLost
@@ -133,7 +134,7 @@ async def test_strangers_are_sent_away() -> None:
 
 def test_nobody_is_let_in_before_and_after() -> None:
     """Whoever connects in the moment the port is closed is sent away, not left waiting."""
-    hall = DialIn("127.0.0.1", 0, ManualClock())
+    hall = DtuPort("127.0.0.1", 0, ManualClock())
     assert not hall.admit(Caller(hall))
 
 

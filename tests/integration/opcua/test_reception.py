@@ -11,7 +11,6 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from agent.collectors.opcua.connect import reception as module
 from agent.collectors.opcua.connect.reception import Caller, Expected, Reception
 from agent.core.errors import ConnectionLost, TransientError
 from agent.telemetry import metrics
@@ -102,7 +101,7 @@ async def test_a_call_is_handed_over_and_nothing_is_lost() -> None:
             await eventually(lambda: WHO in made._here)
             second = await made.ask(0, WHO)
             assert second is not caller
-            with pytest.raises(ConnectionLost, match="has hung up"):
+            with pytest.raises(ConnectionLost, match="has disconnected"):
                 caller.hand_over(Taker())
 
 
@@ -158,7 +157,7 @@ async def test_who_waits_to_be_used_may_wait() -> None:
 
 async def test_a_crowd_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who have not said who they are are few; a server that is expected gets in when they are gone."""
-    monkeypatch.setattr(module, "_VISITORS", 2)
+    monkeypatch.setattr("agent.collectors.common.dialin.VISITORS", 2)
     async with receiving(WHO) as made:
         async with visiting(made, b""), visiting(made, b""):
             await eventually(lambda: len(made._visitors) == 2)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.dial import dial, open_serial
-from agent.collectors.modbus.bus.dialin import DialIn
+from agent.collectors.modbus.bus.dialin import DtuPort
 from agent.collectors.modbus.bus.framing import Ascii, Rtu
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.stream import Habits, Lost, StreamWire
@@ -34,7 +34,7 @@ def bus_to(
     """The bus devices at this place share, made where it is new."""
     place = f"modbus {target.place}"
     if target.kind == "listen":
-        hall: DialIn = context.bus(place, lambda: DialIn(target.host, target.port, context.clock))
+        hall: DtuPort = context.bus(place, lambda: DtuPort(target.host, target.port, context.clock))
         context.while_running(lambda: hall.expect(dtu.registration_bytes))
         place += f" {dtu.registration or 'anybody'}"
         connect, doubt_after = _dialled_in(target, context, hall, dtu, workarounds), 10
@@ -101,7 +101,9 @@ def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) 
     return connect
 
 
-def _dialled_in(target: BusTarget, context: BuildContext, hall: DialIn, dtu: Dtu, workarounds: Workarounds) -> _Connect:
+def _dialled_in(
+    target: BusTarget, context: BuildContext, hall: DtuPort, dtu: Dtu, workarounds: Workarounds
+) -> _Connect:
     noise = tuple(one for one in (dtu.heartbeat_bytes, dtu.registration_bytes) if one)
     habits = Habits(
         echo=workarounds.echo, skip_zeros=workarounds.extra_zeros == "skip", noise=noise, reopens=False,

@@ -12,7 +12,7 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.transport import CommParams, CommType
 
 from agent.collectors.modbus.bus.dial import dial, dial_datagrams
-from agent.collectors.modbus.bus.dialin import Caller
+from agent.collectors.modbus.bus.dialin import Dtu
 from agent.collectors.modbus.bus.mbap import HEADER, OWN_IDS, STRICT, MbapHabits, MbapRead, MbapTransactions, own_length
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request, Unanswered, WrongSize
 from agent.core.errors import ConnectionLost, TransientError
@@ -137,7 +137,7 @@ async def connect_tls(
     return wire
 
 
-async def take_over(caller: Caller, habits: MbapHabits) -> MbapWire:
+async def take_over(caller: Dtu, habits: MbapHabits) -> MbapWire:
     """A wire over a connection that was dialled in."""
     inner = _transactions(CommType.TCP, "", 0, habits)
     caller.hand_over(inner)  # type: ignore[arg-type]  # the library's protocol serves datagrams, too

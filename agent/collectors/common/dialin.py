@@ -1,0 +1,210 @@
+"""An address where devices dial in: the agent listens, and each says by its first bytes who it is.
+
+Nothing here knows the protocol. Who has said it waits until somebody asks for it; a newer connection of the same device
+takes the place of the older, because nobody can tell whether that still lives. Who says nothing in time, or what nobody
+expects, is disconnected; so is who comes when too many have yet to say it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar, cast
+
+from agent.collectors.common.sockets import keep_alive
+from agent.core.errors import ConnectionLost, TransientError
+
+VISITORS = 64  #: who have not said yet who they are; more are turned away
+
+WhoT = TypeVar("WhoT", bound=Hashable)
+CallerT = TypeVar("CallerT", bound="DialledIn")
+
+
+class DialIn(ABC, Generic[WhoT, CallerT]):
+    """One listening address. Implements `core.ports.Bus`: what is asked for is the connection of a device."""
+
+    def __init__(self, host: str, port: int, introduction: float) -> None:
+        self.host, self.port = host, port  #: port: the real one once it listens
+        self.introduction = introduction  #: seconds for a visitor to say who it is
+        self.listening = False
+        self._expected: dict[object, WhoT] = {}  #: by who expects them
+        self._waited_for: dict[WhoT, asyncio.Future[None]] = {}
+        self._here: dict[WhoT, CallerT] = {}  #: the newest connection of each
+        self._visitors: set[DialledIn] = set()  #: who have not introduced themselves yet
+        self._trouble: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Address and port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    # --- what a protocol says -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def visitor(self) -> CallerT:
+        """The protocol that hears who somebody is."""
+
+    @abstractmethod
+    def opened(self) -> None:
+        """It listens from now on."""
+
+    def crowded(self, caller: DialledIn) -> None:
+        """This one was turned away because too many have yet to say who they are."""
+
+    # --- what collectors call -----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Listen until cancelled. Raises TransientError where the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(self.visitor, self.host, self.port)
+        except OSError as error:
+            number = error.errno or 0  # below zero: a resolver's
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+            self._trouble = f"cannot listen on {self.name}: {reason}"
+            self._wake(*self._waited_for)
+            raise TransientError(self._trouble) from None
+        self.port = server.sockets[0].getsockname()[1]
+        self._trouble, self.listening = None, True
+        self.opened()
+        try:
+            await loop.create_future()
+        finally:
+            self.listening = False
+            server.close()
+            waiting: list[DialledIn] = [*self._visitors, *self._here.values()]
+            for caller in waiting:
+                caller.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)  # the loop drops the sockets in its next turn
+
+    def expect(self, who: WhoT) -> Callable[[], None]:
+        """Somebody reads this device, sooner or later, until the undo is called. Others are disconnected."""
+        key = object()
+        self._expected[key] = who
+
+        def undo() -> None:
+            self._expected.pop(key, None)
+            if who not in self._expected.values() and (caller := self._here.pop(who, None)):
+                caller.close()
+
+        return undo
+
+    async def ask(self, unit: int, who: WhoT, /) -> CallerT:  # noqa: ARG002 - the port's
+        """A connection of this device that nobody has used yet, now or when it dials in. One waits for each.
+
+        Raises ConnectionLost where nobody can dial in because the address cannot be had.
+        """
+        while True:
+            if self._trouble is not None:
+                raise ConnectionLost(self._trouble)
+            caller = self._here.get(who)
+            if caller is not None and caller.fresh:
+                return caller
+            waiting = self._waited_for[who] = asyncio.get_running_loop().create_future()
+            try:
+                await waiting
+            finally:
+                self._waited_for.pop(who, None)
+
+    # --- callers ------------------------------------------------------------------------------------------------------
+
+    def admit(self, caller: DialledIn) -> bool:
+        """A new visitor; False: there are too many, or we are leaving."""
+        if not self.listening:
+            return False
+        if len(self._visitors) >= VISITORS:
+            self.crowded(caller)
+            return False
+        self._visitors.add(caller)
+        return True
+
+    def introduced(self, caller: CallerT, who: WhoT) -> None:
+        """A caller has said who it is. What the same device had before is dead."""
+        self._visitors.discard(caller)
+        before = self._here.pop(who, None)
+        self._here[who] = caller
+        if before is not None:
+            before.close()
+        self._wake(who)
+
+    def left(self, caller: DialledIn) -> None:
+        """A caller is gone, or is not to be found here any more."""
+        self._visitors.discard(caller)
+        for who, other in list(self._here.items()):
+            if other is caller:
+                del self._here[who]
+
+    def _wake(self, *whom: WhoT) -> None:
+        for who in whom:
+            waiting = self._waited_for.get(who)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+
+
+class DialledIn(asyncio.Protocol, ABC):
+    """A connection somebody opened to us; until it is handed over, the protocol that hears who it is."""
+
+    def __init__(self, hall: DialIn[WhoT, CallerT]) -> None:
+        self._hall = hall
+        self._transport: asyncio.Transport | None = None
+        self._said = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self.fresh = True  #: nobody has used it, and it stands
+        self.peer = ""
+
+    @abstractmethod
+    def hear(self) -> None:
+        """`_said` has grown. Call `known()`, and the hall's `introduced`, or close."""
+
+    @abstractmethod
+    def too_slow(self) -> None:
+        """It has not said who it is in time."""
+
+    def known(self) -> None:
+        """It has said who it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """From now on its bytes are this protocol's. Raises ConnectionLost where it has disconnected."""
+        transport = self._transport
+        if transport is None or not self.fresh or transport.is_closing():
+            raise ConnectionLost("it dialled in and has disconnected")
+        self.fresh = False
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+    def close(self, last_words: bytes = b"") -> None:
+        """Disconnect."""
+        self.fresh = False
+        self.known()
+        transport, self._transport = self._transport, None
+        self._hall.left(self)
+        if transport is not None and last_words:
+            transport.write(last_words)
+            transport.close()
+        elif transport is not None:
+            transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by inheritance
+        host, port, *_ = self._transport.get_extra_info("peername") or ("?", 0)
+        self.peer = f"{host}:{port}"
+        keep_alive(transport.get_extra_info("socket"))
+        if self._hall.admit(self):
+            self._timer = asyncio.get_running_loop().call_later(self._hall.introduction, self.too_slow)
+            self.hear()
+        else:
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._said += data
+            self.hear()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        self.close()
