@@ -9,7 +9,7 @@ several outboxes and an encoder hold the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -67,6 +67,7 @@ class Sample(Struct, gc=False):
     history: Sequence[Answer] = ()  #: out of the device's own history, with source times; alone in a sample
     complaint: str | None = None  #: the device answers, but says this of itself (its server is suspended, ...)
     losses: Sequence[Loss] = ()  #: what was lost on the way here, to be declared
+    unconfirmed: Container[int] = ()  #: tags of which the device has not confirmed the value lately: no heartbeat now
     types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
     labels: Mapping[int, Mapping[int, str]] | None = None  #: position → number → text, ditto
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from agent.core.clock import Clock
@@ -91,7 +91,7 @@ class Normalizer:
             self._lost = False
             plain += self._answer(answer, readings)
         if self._hot:
-            self._heartbeats(sample.ts, readings)
+            self._heartbeats(sample.ts, readings, sample.unconfirmed)
         if not readings:
             return None
         if self._state.crowded:
@@ -327,13 +327,19 @@ class Normalizer:
                 state.pending[i] = "recovered"
                 out.append(self._say(i, ts, state.src[i], "offline", ts))
 
-    def _heartbeats(self, ts: int, out: list[Reading]) -> None:
-        """Say again what was not said for its `max_silence`, with the value's own time as `src`."""
+    def _heartbeats(self, ts: int, out: list[Reading], unconfirmed: Container[int]) -> None:
+        """Say again what was not said for its `max_silence`, with the value's own time as `src`.
+
+        What nobody has confirmed lately waits: saying it again would assert it.
+        """
         state, now = self._state, self._now
         due = float("inf")
         for i in self._silent:
             silence = self._rules[i].silence
             if now - state.said[i] >= silence:
+                if i in unconfirmed:
+                    due = min(due, now + silence / 16)
+                    continue
                 src = state.src[i]
                 out.append(self._say(i, ts, state.seen[i] if src is None else src, "heartbeat", ts))
             due = min(due, state.said[i] + silence)

@@ -180,7 +180,11 @@ class OpcUaConfig(DeviceConfig):
 
         A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
         """
-        silences = [tag.max_silence for tag in self.tags.values() if tag.enabled and tag.max_silence is not None]
+        silences = {
+            position: tag.max_silence
+            for position, tag in enumerate(self.tags.values())
+            if tag.enabled and tag.max_silence is not None
+        }
         return DevicePlan(
             device=device,
             agent=agent,
@@ -201,8 +205,9 @@ class OpcUaConfig(DeviceConfig):
             selection=None if self.browse is None else self.browse.selection,
             size=len(self.tag_table),
             points=self.points,
+            silences=silences,
             groups=self._groups(),
-            pace=pace._replace(silence=min([pace.silence, *silences])),
+            pace=pace._replace(silence=min([pace.silence, *silences.values()])),
         )
 
     def _groups(self) -> list[PollGroup]:

@@ -25,6 +25,7 @@ from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
 from agent.collectors.opcua.pulse import Pulse
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
+from agent.collectors.opcua.tags.confirming import Confirming
 from agent.collectors.opcua.tags.events import Events
 from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
@@ -38,7 +39,7 @@ from agent.collectors.opcua.types.types import Types
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Loss
+from agent.core.flow import Answer, Loss
 from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
 
@@ -120,6 +121,10 @@ class Conversation:
             plan, past, self._server, self._types, self._reader, self._items, self._homes, self._poller, self.inbox,
             context.clock, self._note,
         )  # fmt: skip
+        self._confirming = Confirming(
+            plan, self._reader, self._items, self._homes, self.inbox, context.clock, self._tags.settle
+        )
+        self._publishing.note = self._tags.note = self._came
         self._pulse = Pulse(plan, server, past, self.inbox, context.clock, self._note)
         history = History(connection.session, plan.device, VALUES)
         keeper.follow(plan, self._decoder.first)
@@ -157,6 +162,7 @@ class Conversation:
             self._beside(self._backfill.run, "backfill")
         if self._plan.subscribe and periodic:
             self._beside(self._audit, "audit")
+            self._beside(self._confirming.run, "confirming")
         if self._publishing.subscriptions:
             self._declare_outage()
         if self._plan.subscribe:
@@ -197,6 +203,10 @@ class Conversation:
         self._keeper.follow(plan, self._decoder.first)
         self._past.announce(self.inbox.find)
         await self._tags.extend(plan)
+
+    def _came(self, answer: Answer) -> None:
+        self._items.look_at(answer)
+        self._confirming.note(answer)
 
     def _given_up(self, broken: Sequence[tuple[NodePoint, int, str]]) -> None:
         self._tags.given_up(broken)

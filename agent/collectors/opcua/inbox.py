@@ -59,6 +59,7 @@ class Inbox:
         self._room.set()
         self._complaint: str | None = None
         self.witness: Witness | None = None
+        self.unconfirmed: frozenset[int] = frozenset()  #: positions of tags that must not be said again now
         self.error: Exception | None = None
 
     @property
@@ -171,6 +172,7 @@ class Inbox:
             labels=self._labels or None,
             found=self._found,
             losses=[_bounded(loss) for loss in self._losses.values()],
+            unconfirmed=self.unconfirmed,
         )
         self._losses, self._labels, self._found = {}, {}, ()
         if self._said is not None:

@@ -138,6 +138,7 @@ class DevicePlan(NamedTuple):
     selection: Selection | None
     size: int  #: of the tag table, disabled tags included
     points: dict[int, NodePoint]  #: the enabled tags by position
+    silences: dict[int, float]  #: those to be said again after so many seconds without a change (`max_silence`)
     groups: list[PollGroup]  #: their intervals
     pace: ConnectionPace
 

@@ -52,6 +52,10 @@ EVENTS: dict[str, Event] = {
     "opcua.items_lost": Event(
         "warning", "The server monitors nodes no longer that it should; monitored anew, declared as a gap."
     ),
+    "opcua.items_silent": Event(
+        "warning",
+        "The server says nothing of tags whose values a Read shows changed; monitored anew, declared as a gap.",
+    ),
     "opcua.subscriptions_merged": Event(
         "warning", "The server allows `count` subscriptions only; tags of slower intervals share the slowest of them."
     ),

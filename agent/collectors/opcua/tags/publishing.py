@@ -66,6 +66,7 @@ class Publishing:
         self._most = MOST_PER_NOTIFICATION
         self.subscriptions: dict[int, Subscription] = {}
         self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
+        self.note: Callable[[Answer], None] = items.look_at  #: called with what came
         self.grown: Callable[[], None] = lambda: None  #: called when there is another subscription
 
     async def create(self, interval: float) -> Subscription:
@@ -160,7 +161,7 @@ class Publishing:
             handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
         answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
         self._inbox.put(answer)
-        self._items.look_at(answer)
+        self.note(answer)
         if self._decoder.overflows > self._overflows:
             self._overflowed()
 
@@ -245,6 +246,7 @@ class Publishing:
                 broken.extend((subscription.nodes[at].point, BAD_DECODING_ERROR, _UNDECODABLE) for at in answer.tags)
             else:
                 self._inbox.put(answer)
+                self.note(answer)
 
         await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
         if broken:

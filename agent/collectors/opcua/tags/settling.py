@@ -64,6 +64,7 @@ class Settling:
         self._audited = clock.now_ms()
         self._said = Repeats()
         self._turn = asyncio.Lock()
+        self.note: Callable[[Answer], None] = items.look_at  #: called with what was read instead of being notified
         self.missing = Missing()
 
     async def extend(self, plan: DevicePlan) -> None:
@@ -190,8 +191,12 @@ class Settling:
             return False
         if learned:
             nodes = [self._nodes[position] for position in sorted(positions) if position in self._nodes]
-            await self._reader.read(self._reader.layout(nodes), self._inbox.put)
+            await self._reader.read(self._reader.layout(nodes), self._hand_on)
         return True
+
+    def _hand_on(self, answer: Answer) -> None:
+        self._inbox.put(answer)
+        self.note(answer)
 
     async def _monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int, str]]:
         """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""

@@ -1,0 +1,202 @@
+"""Silence that is not health: what has not been heard of is read, and held against what was said last.
+
+Servers forget monitored items, stop sampling them, or leave a status that is long over, and keep-alives go on. A few
+hundred tags in each round (`audit` of the pace) are read, spread over it, the longest silent first; a tag that is to be
+said again (`max_silence`) as often as that promise takes. What differs, and still does when a notification should have
+come, is monitored anew and declared lost; what does so again and again is polled. What is unconfirmed is not asserted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
+from agent.collectors.opcua.services import ResolvedNode
+from agent.collectors.opcua.tags.homes import Homes
+from agent.collectors.opcua.tags.monitoring import Monitoring
+from agent.collectors.opcua.tags.reader import ChunkReader
+from agent.core.clock import Clock
+from agent.core.flow import Answer, Loss
+from agent.core.quality import number_of
+from agent.telemetry.logging import get_logger
+
+log = get_logger("opcua")
+
+PER_ROUND = 300  #: tags read in one round, whatever the number of tags
+_TICKS = 10  #: into which a round is spread
+_LOOKED_AT = 20_000  #: tags in a second
+_PATIENCE = 1.0  #: seconds beyond sampling and publishing until a difference counts
+_OFTEN = 2  #: times a tag was monitored anew on one connection until it is polled
+_BAD = 0x80000000
+_TELLS_NOTHING = {
+    number_of(name) for name in ("BadNotReadable", "BadUserAccessDenied", "BadServiceUnsupported", "BadDecodingError")
+}  #: answers of a Read that say nothing about the value
+
+
+class _Doubt(NamedTuple):
+    """A tag whose Read differed from what was said."""
+
+    since: float  #: when it was read
+    due: float  #: from when on a second Read decides
+
+
+class Confirming:
+    """Of one connection. `settle` finds a new place for tags whose item was given up."""
+
+    def __init__(
+        self, plan: DevicePlan, reader: ChunkReader, items: Monitoring, homes: Homes, inbox: Inbox, clock: Clock,
+        settle: Callable[[Sequence[NodePoint]], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._plan, self._reader, self._items, self._homes = plan, reader, items, homes
+        self._inbox, self._clock, self._settle = inbox, clock, settle
+        self._silences: Mapping[int, float] = plan.silences
+        shortest = min(self._silences.values(), default=math.inf)
+        self._tick = max(min(plan.pace.audit / _TICKS, shortest / 8), 0.02, len(plan.points) / _LOOKED_AT)
+        self._values: dict[int, object] = {}  # said last, by position
+        self._codes: dict[int, int] = {}  # their status where it is not plain good
+        self._heard: dict[int, float] = {}  # when
+        self._read: dict[int, float] = {}  # when a Read confirmed it
+        self._born: dict[int, float] = {}  # when an item that has said nothing yet was seen first
+        self._doubts: dict[int, _Doubt] = {}
+        self._renewed: dict[int, int] = {}  # how often it was monitored anew
+        self._mute: set[int] = set()  # what cannot be read is not confirmed by reading
+
+    def note(self, answer: Answer) -> None:
+        """A subscription brought these."""
+        tags = answer.tags
+        self._values.update(zip(tags, answer.values, strict=True))
+        self._heard.update(dict.fromkeys(tags, self._clock.monotonic()))
+        if answer.status:
+            codes = answer.status if isinstance(answer.status, Sequence) else [answer.status] * len(tags)
+            self._codes.update(zip(tags, codes, strict=True))
+        elif self._codes:
+            for position in tags:
+                self._codes.pop(position, None)
+
+    async def run(self) -> None:
+        """For ever; raises what ends the connection."""
+        while True:
+            await self._clock.sleep(self._tick)
+            await self.look()
+
+    async def look(self) -> None:
+        """Read what is due, and see what follows from it."""
+        now = self._clock.monotonic()
+        monitored = {at: node for one in self._homes.subscriptions for at, node in one.nodes.items()}
+        due = self._due(monitored, now)
+        lost: list[int] = []
+        if due:
+            layout = self._reader.layout([monitored[at] for at in due])
+            await self._reader.read(layout, lambda answer: lost.extend(self._judge(answer, monitored)))
+        if lost:
+            await self._renew(lost)
+        self._tell_unconfirmed(monitored)
+        if any(position in self._silences for position in due):
+            self._inbox.confirm()
+
+    # --- what is due --------------------------------------------------------------------------------------------------
+
+    def _confirmed(self, position: int, now: float) -> float:
+        """When it was known to be so, monotonic seconds."""
+        heard = self._heard.get(position)
+        if heard is None:
+            heard = self._born.setdefault(position, now)
+        return max(heard, self._read.get(position, heard))
+
+    def _due(self, monitored: Mapping[int, ResolvedNode], now: float) -> list[int]:
+        doubted = [at for at, doubt in self._doubts.items() if at in monitored and now >= doubt.due]
+        promised: list[int] = []
+        silent: list[tuple[bool, float, int]] = []
+        for position, node in monitored.items():
+            if position in self._mute or position in self._doubts:
+                continue
+            age = now - self._confirmed(position, now)
+            silence = self._silences.get(position)
+            if silence is not None and age >= silence / 2 - self._tick:
+                promised.append(position)
+            elif age >= self._plan.pace.audit + 2 * node.point.sampling_ms / 1000:
+                silent.append((self._codes.get(position, 0) < _BAD, -age, position))
+        share = math.ceil(PER_ROUND * self._tick / self._plan.pace.audit)
+        return [*doubted, *promised, *(position for _, _, position in sorted(silent)[:share])]
+
+    def _tell_unconfirmed(self, monitored: Mapping[int, ResolvedNode]) -> None:
+        """What must not be said again now. `max_silence` asserts a value: only where it was confirmed lately."""
+        now = self._clock.monotonic()
+        self._inbox.unconfirmed = frozenset(
+            position
+            for position, silence in self._silences.items()
+            if position in monitored
+            and position not in self._mute
+            and (position in self._doubts or now - self._confirmed(position, now) > silence / 2 + 2 * self._tick)
+        )
+
+    # --- what was read ------------------------------------------------------------------------------------------------
+
+    def _judge(self, answer: Answer, monitored: Mapping[int, ResolvedNode]) -> list[int]:
+        """Those of which the subscription does not tell the truth."""
+        lost: list[int] = []
+        now = self._clock.monotonic()
+        for at, position in enumerate(answer.tags):
+            code = answer.status if isinstance(answer.status, int) else answer.status[at]
+            if code in _TELLS_NOTHING:
+                self._mute.add(position)
+                self._doubts.pop(position, None)
+            elif self._same(monitored[position].point, answer.values[at], code):
+                self._read[position] = now
+                self._doubts.pop(position, None)
+            elif (doubt := self._doubts.get(position)) is None:
+                self._doubts[position] = _Doubt(now, now + self._grace(monitored[position].point))
+            elif now >= doubt.due:
+                del self._doubts[position]
+                if self._heard.get(position, -math.inf) <= doubt.since:
+                    lost.append(position)
+        return lost
+
+    def _grace(self, point: NodePoint) -> float:
+        """Until a notification of what was read must have come."""
+        publishing = max((one.server.interval_ms for one in self._homes.subscriptions), default=0.0)
+        return (point.sampling_ms + 2 * publishing) / 1000 + min(_PATIENCE, self._plan.pace.audit / _TICKS)
+
+    def _same(self, point: NodePoint, value: object, code: int) -> bool:
+        """Whether the server would have had nothing to report."""
+        if point.position not in self._heard:
+            return False
+        known, before = self._values.get(point.position), self._codes.get(point.position, 0)
+        if code >> 30 != before >> 30:
+            return False
+        wanted = point.filter
+        if code >= _BAD or (wanted is not None and wanted.trigger == 0):
+            return True
+        if wanted is not None and wanted.kind and isinstance(value, int | float) and isinstance(known, int | float):
+            return wanted.kind == 2 or abs(value - known) <= wanted.deadband  # percent: of a range nobody told us
+        return value == known or repr(value) == repr(known)  # NaN is the same as NaN
+
+    async def _renew(self, positions: Sequence[int]) -> None:
+        """These items are no use: declared, and monitored anew, or polled where that was no use either."""
+        now, now_ms = self._clock.monotonic(), self._clock.now_ms()
+        points: list[NodePoint] = []
+        unknown: list[int] = []
+        since = now
+        for one in self._homes.subscriptions:
+            mine = [position for position in positions if position in one.items]
+            for position in mine:
+                self._renewed[position] = self._renewed.get(position, 0) + 1
+                if self._renewed[position] > _OFTEN:
+                    self._homes.poll(position, one.nodes[position])
+                if self._codes.get(position, 0) < _BAD and position in self._heard:
+                    unknown.append(position)  # a tag that was said to be bad has lost nothing
+                    since = min(since, self._confirmed(position, now))
+            if mine:
+                async with self._items.busy:
+                    points += await self._items.drop(one, mine)
+        if unknown:
+            begun = now_ms - round((now - since) * 1000)
+            self._inbox.lose(Loss(begun, now_ms, "the server had stopped reporting changes", tuple(sorted(unknown))))
+        log.warning("opcua.items_silent", device=self._plan.device, count=len(points), tags=names_of(points))
+        for position in positions:
+            self._heard.pop(position, None)
+            self._born[position] = self._clock.monotonic()
+        await self._settle([point for point in points if self._renewed[point.position] <= _OFTEN])
