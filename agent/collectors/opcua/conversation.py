@@ -6,7 +6,7 @@ connected ── namespaces, limits ── subscriptions or poller ── settle
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -21,13 +21,14 @@ from agent.collectors.opcua.history.history import History
 from agent.collectors.opcua.history.keeping import Keeper, keeping
 from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
+from agent.collectors.opcua.plan import DevicePlan, names_of
 from agent.collectors.opcua.pulse import Pulse
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.tags.confirming import Confirming
 from agent.collectors.opcua.tags.events import Events
 from agent.collectors.opcua.tags.homes import Homes
+from agent.collectors.opcua.tags.meaning import Meaning
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.publishing import Publishing
@@ -96,10 +97,7 @@ class Conversation:
         self._background = background
         self._services = Services(connection.session, plan.device)
         self._times = SourceClock(
-            use=plan.use_source_time,
-            zone=plan.zone,
-            max_skew=plan.max_skew,
-            synced=lambda: context.clock.synced,
+            use=plan.use_source_time, zone=plan.zone, max_skew=plan.max_skew, synced=lambda: context.clock.synced
         )
         self._reads, self._creates, self._browses = past.reads, past.creates, past.browses
         self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device, self._clock))
@@ -113,7 +111,7 @@ class Conversation:
         self._items.disbelieved = past.disbelieved
         self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)
         self._publishing = Publishing(
-            self._services, self._reader, self._decoder, self.inbox, self._items, context.clock, plan, self._given_up
+            self._services, self._reader, self._decoder, self.inbox, self._items, context.clock, plan
         )
         self._publishing.grown = self._publish
         self._homes = Homes(self._publishing, self._items, self._poller, context.clock, plan.device, plan.pace)
@@ -125,6 +123,11 @@ class Conversation:
             plan, self._reader, self._items, self._homes, self.inbox, context.clock, self._tags.settle
         )
         self._publishing.note = self._tags.note = self._came
+        self._publishing.given_up = self._tags.given_up
+        self._meaning = Meaning(
+            self._decoder, self._types, past, self.inbox, context.clock, plan.device, plan.pace, self._tags.node
+        )
+        self._reader.settled = self._meaning.settled
         self._pulse = Pulse(plan, server, past, self.inbox, context.clock, self._note)
         history = History(connection.session, plan.device, VALUES)
         keeper.follow(plan, self._decoder.first)
@@ -158,6 +161,7 @@ class Conversation:
             args = (self._configured, self._plan.selection, self._server, explorer, self._past, self._clock, self._grow)
             self._beside(Browsing(*args).run, "browse")
         self._beside(self._learn, "types")
+        self._beside(partial(self._meaning.run, self._tags.read), "meaning")
         if self._plan.backfill:
             self._beside(self._backfill.run, "backfill")
         if self._plan.subscribe and periodic:
@@ -207,9 +211,6 @@ class Conversation:
     def _came(self, answer: Answer) -> None:
         self._items.look_at(answer)
         self._confirming.note(answer)
-
-    def _given_up(self, broken: Sequence[tuple[NodePoint, int, str]]) -> None:
-        self._tags.given_up(broken)
 
     def _declare_outage(self) -> None:
         """What changed while nobody listened is not known; polled values say so by their own readings."""

@@ -56,6 +56,8 @@ class Inbox:
         self._yielded = -YIELD_EVERY
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._begun = False  # somebody takes what is here
         self._room.set()
         self._complaint: str | None = None
         self.witness: Witness | None = None
@@ -106,6 +108,12 @@ class Inbox:
     def label(self, labels: Mapping[int, Mapping[int, str]]) -> None:
         """The server's texts for enumerations, by position; before the values they belong to."""
         self._labels.update(labels)
+
+    async def handed(self) -> None:
+        """Wait until what is here now has been handed on."""
+        if self._answers and self._begun:
+            self._taken.clear()
+            await self._taken.wait()
 
     def complain(self, words: str | None) -> None:
         """The server answers but is not well, until this is called with None."""
@@ -182,6 +190,8 @@ class Inbox:
         self._skipped, self._achieved_ms = 0, None
         self._yielded = self._clock.monotonic()
         self._room.set()
+        self._taken.set()
+        self._begun = True
         if self.error is None and not self._history:
             self._ready.clear()
         return sample

@@ -56,11 +56,15 @@ EVENTS: dict[str, Event] = {
         "warning",
         "The server says nothing of tags whose values a Read shows changed; monitored anew, declared as a gap.",
     ),
+    "opcua.meaning_changed": Event(
+        "info", "The server told that the type of these values changed (`tags`); its definition was read again."
+    ),
     "opcua.subscriptions_merged": Event(
         "warning", "The server allows `count` subscriptions only; tags of slower intervals share the slowest of them."
     ),
+    "opcua.resubscribed": Event("info", "There is a subscription for `count` tags that were polled."),
     "opcua.polled": Event(
-        "warning", "`count` tags are polled: there is no (further) subscription for them (`reason`)."
+        "warning", "There is no (further) subscription for `count` tags (`reason`): they are polled."
     ),
     "opcua.overflow": Event("warning", "The server's queue overflowed: values were lost there, declared as a gap."),
     "opcua.gap": Event(

@@ -117,7 +117,7 @@ class Confirming:
             silence = self._silences.get(position)
             if silence is not None and age >= silence / 2 - self._tick:
                 promised.append(position)
-            elif age >= self._plan.pace.audit + 2 * node.point.sampling_ms / 1000:
+            elif age >= self._plan.pace.audit + 2 * self._sampling(node.point):
                 silent.append((self._codes.get(position, 0) < _BAD, -age, position))
         share = math.ceil(PER_ROUND * self._tick / self._plan.pace.audit)
         return [*doubted, *promised, *(position for _, _, position in sorted(silent)[:share])]
@@ -158,7 +158,12 @@ class Confirming:
     def _grace(self, point: NodePoint) -> float:
         """Until a notification of what was read must have come."""
         publishing = max((one.server.interval_ms for one in self._homes.subscriptions), default=0.0)
-        return (point.sampling_ms + 2 * publishing) / 1000 + min(_PATIENCE, self._plan.pace.audit / _TICKS)
+        return self._sampling(point) + 2 * publishing / 1000 + min(_PATIENCE, self._plan.pace.audit / _TICKS)
+
+    def _sampling(self, point: NodePoint) -> float:
+        """How often the server looks at the value, as it revised that, seconds."""
+        revised = self._items.revised.get(point.position)
+        return max(point.sampling_ms, 0.0 if revised is None else revised[1]) / 1000
 
     def _same(self, point: NodePoint, value: object, code: int) -> bool:
         """Whether the server would have had nothing to report."""

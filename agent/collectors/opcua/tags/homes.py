@@ -109,7 +109,7 @@ class Homes:
         moved = before.keys() - self.polled.keys()
         if moved:
             self._poller.remove(moved)
-            log.info("opcua.polled", device=self._device, count=len(self.polled), reason="subscribed again")
+            log.info("opcua.resubscribed", device=self._device, count=len(moved), polled=len(self.polled))
 
     def poll(self, position: int, node: ResolvedNode) -> None:
         """No subscription tells the truth about this tag: it is polled as long as the connection stands."""

@@ -45,7 +45,6 @@ class Publishing:
         items: Monitoring,
         clock: Clock,
         plan: DevicePlan,
-        given_up: Callable[[Sequence[tuple[NodePoint, int, str]]], None],
     ) -> None:
         self._services = services
         self._reader = reader
@@ -56,7 +55,6 @@ class Publishing:
         self._pace = plan.pace
         self._margin = plan.timeout
         self._device = plan.device
-        self._given_up = given_up
         self._turn = asyncio.Lock()  # notifications are taken one after the other, in the order they came
         self._said = Repeats()
         self._acks: list[tuple[int, int]] = []
@@ -67,6 +65,8 @@ class Publishing:
         self.subscriptions: dict[int, Subscription] = {}
         self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
         self.note: Callable[[Answer], None] = items.look_at  #: called with what came
+        #: called with tags that are monitored no longer: position, status, reason
+        self.given_up: Callable[[Sequence[tuple[NodePoint, int, str]]], object] = len
         self.grown: Callable[[], None] = lambda: None  #: called when there is another subscription
 
     async def create(self, interval: float) -> Subscription:
@@ -138,13 +138,13 @@ class Publishing:
         since = subscription.told
         missing = subscription.follow(notification)
         unknown = await self._republished(subscription, notification, missing) if missing else 0
-        self._deliver(notification)
+        await self._deliver(notification)
         subscription.tell(notification.made, self._clock.now_ms())
         if unknown:
             self._lost([subscription], since, f"{unknown} notifications of the server were lost")
             await self._reread([subscription])
 
-    def _deliver(self, notification: Notification) -> None:
+    async def _deliver(self, notification: Notification) -> None:
         if notification.empty:
             self._inbox.confirm()
             return
@@ -160,6 +160,9 @@ class Publishing:
             ]
             handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
         answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
+        if self._decoder.changed or self._decoder.doubtful:
+            answer = await self._reader.settled(answer.tags, values, answer)
+            self._touch_all()  # that may have taken a while
         self._inbox.put(answer)
         self.note(answer)
         if self._decoder.overflows > self._overflows:
@@ -194,7 +197,7 @@ class Publishing:
             else:
                 unknown += again.empty
                 if not again.empty:
-                    self._deliver(again)
+                    await self._deliver(again)
         if (repeats := self._said.due("missing", self._clock.monotonic())) is not None:
             log.warning("opcua.gap", device=self._device, missing=missing, lost=unknown, repeats=repeats)
         return unknown
@@ -251,7 +254,7 @@ class Publishing:
         await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
         if broken:
             await self._items.drop(subscription, [point.position for point, _, _ in broken])
-            self._given_up(broken)
+            self.given_up(broken)
 
     # --- for people -------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from agent.collectors.common.limits import ChunkLimit
@@ -20,6 +20,7 @@ from agent.telemetry.repeats import Repeats
 log = get_logger("opcua")
 
 Emit = Callable[[Answer], None]
+Settled = Callable[[tuple[int, ...], Sequence[Any], Answer], Awaitable[Answer]]
 
 
 class Chunk(NamedTuple):
@@ -46,6 +47,7 @@ class ChunkReader:
         self._clock = clock
         self._device = device
         self._said = Repeats()
+        self.settled: Settled = _as_it_is  #: called for values whose meaning has changed
 
     def layout(self, nodes: Sequence[ResolvedNode]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
@@ -83,7 +85,10 @@ class ChunkReader:
                 self._limit.lost(len(chunk.tags))
                 raise
             else:
-                emit(self._decoder.answer(chunk.tags, data, self._clock.now_ms()))
+                answer = self._decoder.answer(chunk.tags, data, self._clock.now_ms())
+                if self._decoder.changed or self._decoder.doubtful:
+                    answer = await self.settled(chunk.tags, data, answer)
+                emit(answer)
             at += 1
 
     def _bad(self, chunk: Chunk, status: int, error: TransientError) -> Answer:
@@ -95,3 +100,8 @@ class ChunkReader:
             status=status,
             reason=error.reason,
         )
+
+
+async def _as_it_is(_tags: tuple[int, ...], _data: Sequence[Any], answer: Answer) -> Answer:
+    """Where nobody asks for meanings."""
+    return answer

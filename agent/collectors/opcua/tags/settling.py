@@ -190,9 +190,13 @@ class Settling:
             self._say_unknown(error)
             return False
         if learned:
-            nodes = [self._nodes[position] for position in sorted(positions) if position in self._nodes]
-            await self._reader.read(self._reader.layout(nodes), self._hand_on)
+            await self.read(positions)
         return True
+
+    async def read(self, positions: Iterable[int]) -> None:
+        """Say these tags once more, by what is known of them now."""
+        nodes = [self._nodes[position] for position in sorted(positions) if position in self._nodes]
+        await self._reader.read(self._reader.layout(nodes), self._hand_on)
 
     def _hand_on(self, answer: Answer) -> None:
         self._inbox.put(answer)

@@ -34,6 +34,11 @@ class Dictionaries:
         self._read: dict[ua.NodeId, Dictionary | str] = {}  # or what is wrong with it
         self._all: list[ua.NodeId] | None = None
 
+    def take(self, newer: Dictionaries) -> None:
+        """What somebody else read later counts."""
+        self._read |= newer._read
+        self._all = newer._all or self._all
+
     async def describe(self, encodings: Sequence[ua.NodeId]) -> tuple[dict[ua.NodeId, Key], dict[ua.NodeId, str]]:
         """The types of these encodings that are described, and why others are not where there is something to say."""
         if not encodings:

@@ -75,6 +75,28 @@ class Types:
         await self._learn(set(types.values()))
         return {position: self._labels[kind] for position, kind in types.items() if kind in self._labels}
 
+    async def renew(self, nodes: Sequence[ResolvedNode], encodings: Iterable[ua.NodeId]) -> dict[int, Labels]:
+        """Learn the types of these nodes, and of structures encoded so, anew; the texts as :meth:`survey` has them.
+
+        What is known stays in use until all of it is there.
+        """
+        fresh = Types(self.explorer)
+        told = await fresh.survey(nodes)
+        fresh._wanted = {each for each in encodings if each not in fresh._encodings}
+        if fresh._wanted:
+            await fresh.learn_wanted()
+        self._shapes.update(fresh._shapes)
+        self._encodings |= fresh._encodings
+        for each in fresh._roots:
+            self._labels.pop(each, None)
+        self._labels |= fresh._labels
+        self._roots |= fresh._roots
+        for each in fresh._encodings:
+            self._hopeless.pop(each, None)
+        self._hopeless |= fresh._hopeless
+        self._dictionaries.take(fresh._dictionaries)
+        return told
+
     async def learn_wanted(self) -> bool:
         """Learn the structures that came without being known; whether anything was learned.
 

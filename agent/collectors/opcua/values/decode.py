@@ -22,6 +22,7 @@ from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, number_of
 
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
+_CHANGED = 0xC000  #: StructureChanged, SemanticsChanged
 _BAD = 0x80000000
 BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
 _HIGH = 0xFFFF0000
@@ -53,6 +54,8 @@ class Decoder:
         self._losses: list[Loss] = []
         self.first: dict[int, int] = {}  #: time of each tag's first value on this connection
         self.size = tags
+        self.changed: set[int] = set()  #: positions of values that the server marked: they mean something else now …
+        self.doubtful: set[int] = set()  #: … and of those of which it is not known yet what
         self.unsupported: set[int] = set()  #: positions whose value could not be represented
         self.overflows = 0  #: values the server marked: others before them were lost in its queue
 
@@ -94,8 +97,11 @@ class Decoder:
             if source is None and data.SourceTimestamp is not None:
                 doubted[at] = self._clock.shown(data.SourceTimestamp, now_ms)
             when = now_ms if source is None else source
-            if code and code & _OVERFLOW == _OVERFLOW:
-                self._overflowed(position, when)
+            if code:
+                if code & _OVERFLOW == _OVERFLOW:
+                    self._overflowed(position, when)
+                if code & _CHANGED and code < _BAD:
+                    self.changed.add(position)
             if last[position] is None:
                 self.first[position] = when
             last[position] = when
