@@ -9,7 +9,7 @@ several outboxes and an encoder hold the same one.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -228,6 +228,14 @@ class AgentChanged(Struct, kw_only=True):
     streams: Sequence[Stream] = ()
 
 
+class Withheld(Struct, kw_only=True):
+    """Event of a stateful dialogue: the broker hangs up on these topics. What is said on them is not made; what may be
+    made now is.
+    """
+
+    holds: Callable[[str], bool]  #: whether a topic is one of them
+
+
 class Offline(Struct, kw_only=True):
     """Dialogue event: the session is about to be closed on purpose; the answer is the last thing said."""
 
@@ -235,4 +243,4 @@ class Offline(Struct, kw_only=True):
     streams: Sequence[Stream]
 
 
-DialogueEvent = Online | Opening | Tick | DeviceChanged | AgentChanged | Record | Incoming | Offline
+DialogueEvent = Online | Opening | Tick | DeviceChanged | AgentChanged | Withheld | Record | Incoming | Offline

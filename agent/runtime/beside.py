@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import NamedTuple
@@ -31,6 +31,7 @@ class Ears(NamedTuple):
 
     refused: Callable[[AgentError], None]
     taken: Callable[[], None] = lambda: None
+    cleared: Callable[[], None] = lambda: None  #: all that was accused has had its turn
 
 
 class Beside:
@@ -46,6 +47,8 @@ class Beside:
         self._accused: dict[str, list[Message]] = {}
         self._again: dict[str, tuple[float, Message]] = {}
         self._tries: dict[str, int] = {}
+        #: Has a stateful dialogue say what it withheld on a topic; None where there is none.
+        self.said_alone: Callable[[str], Awaitable[Future[None]]] | None = None
         unwelcome.session(session.limits.server)
 
     async def say(self, messages: Sequence[Message]) -> None:
@@ -64,6 +67,10 @@ class Beside:
             elif verdict == "welcome":
                 async with self._turn:
                     await self._send(message)
+
+    def withheld(self, topic: str, but: str | None = None) -> bool:
+        """Whether nothing is to be said on a topic now, other than on the one whose turn it is."""
+        return topic != but and self._unwelcome.judge(topic, self._clock.monotonic()) != "welcome"
 
     def allowed(self, messages: Sequence[Message]) -> list[Message]:
         """Those of the last words that may be said."""
@@ -84,21 +91,22 @@ class Beside:
                 async with self._turn:
                     if (due := self._again.pop(topic, None)) is not None:
                         await self._send(due[1])
-            if self._accused and now - began >= PATIENCE:
+            if now - began >= PATIENCE and (self._accused or (self.said_alone and self._unwelcome.accused())):
                 async with quiet(), self._turn:
-                    await self._alone()
+                    await self._one_by_one()
+                self._ears.cleared()
 
-    async def _alone(self) -> None:
-        """The first of the accused, with nothing else in flight."""
+    async def _one_by_one(self) -> None:
+        """Each of the accused with nothing else in flight."""
         if self._flying:
             await asyncio.wait(self._flying)
-        topic = next(iter(self._accused), None)
-        if topic is None:
-            return
-        self._unwelcome.alone(topic)
-        for message in self._accused.pop(topic):
-            await asyncio.wait((await self._send(message),))
-        self._unwelcome.alone(None)
+        for topic in self._unwelcome.accused() if self.said_alone else list(self._accused):
+            self._unwelcome.alone(topic)
+            if self.said_alone is not None:
+                await asyncio.wait((await self.said_alone(topic),))
+            for message in self._accused.pop(topic, ()):
+                await asyncio.wait((await self._send(message),))
+            self._unwelcome.alone(None)
 
     async def _send(self, message: Message) -> Future[None]:
         outcome = await self._session.send((message,))

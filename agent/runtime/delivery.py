@@ -141,6 +141,10 @@ class Delivery:
         self._replay = replay
         self._anew.set()
 
+    def unpark(self) -> None:
+        """Parked devices have waited long enough."""
+        self._parked = dict.fromkeys(self._parked, 0.0)
+
     def hurry(self) -> None:
         """The end is near: nothing lingers any more."""
         self._hurried = True
@@ -267,6 +271,9 @@ class Delivery:
             outcome, size = await self._talk.deliver(record)
         except Rejected as never:
             self._quarantine(record, reader, never.reason)
+            return None
+        except Refused as later:
+            self._refused(record, reader, later)
             return None
         except AgentError:
             raise

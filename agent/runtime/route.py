@@ -214,7 +214,7 @@ class Route:
         return make
 
     async def _converse(self, session: Session, dialogue: Dialogue, attempt: Attempt) -> None:
-        beside = Beside(session, self._unwelcome, self._clock, Ears(self._refused_beside, self._heard))
+        beside = Beside(session, self._unwelcome, self._clock, Ears(self._refused_beside, self._heard, self._unparked))
         talk = self._talk = Talk(session, dialogue, self.outbox.streams, beside)
 
         def changed(device: str) -> None:
@@ -300,6 +300,11 @@ class Route:
         """The broker has taken something beside the data."""
         if self._cut is not None:
             self._cut.heard = True
+
+    def _unparked(self) -> None:
+        """What the broker was suspected to hang up on has had its turn."""
+        if self._cut is not None:
+            self._cut.unpark()
 
     def _refused_beside(self, error: AgentError) -> None:
         self._say_refused(error, "")

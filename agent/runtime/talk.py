@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import structs
 
-from agent.core.flow import AgentChanged, DeviceChanged, DialogueEvent, Message, Opening, Record, Stream
+from agent.core.flow import AgentChanged, DeviceChanged, DialogueEvent, Message, Opening, Record, Stream, Withheld
 from agent.core.ports import Dialogue, Session, Stateful
 from agent.runtime.beside import Beside
 from agent.runtime.mailbox import Mailbox
@@ -34,6 +35,9 @@ class Talk:
         self._streams = streams
         self._dialogue = dialogue
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
+        if self._stateful is not None:
+            beside.said_alone = self._say_alone
+            dialogue(Withheld(holds=beside.withheld))
         self._news = asyncio.Event()  # there is something to say beside the data
         self._mailbox = Mailbox()
         self._changes: dict[str, DeviceChanged | AgentChanged] = {}
@@ -105,8 +109,16 @@ class Talk:
         if self._stateful is not None:
             await self._write_watched(self._dialogue(Opening(ts=ts, streams=self._streams())))
 
-    async def _write_watched(self, messages: Sequence[Message]) -> None:
-        self._beside.watch(await self._write(messages), messages)
+    async def _write_watched(self, messages: Sequence[Message]) -> Future[None]:
+        outcome = await self._write(messages)
+        self._beside.watch(outcome, messages)
+        return outcome
+
+    async def _say_alone(self, topic: str) -> Future[None]:
+        """What the dialogue withheld on this topic."""
+        async with self.turn:
+            event = Withheld(holds=partial(self._beside.withheld, but=topic))
+            return await self._write_watched(self._dialogue(event))
 
     async def _write(self, messages: Sequence[Message]) -> Future[None]:
         stateful = self._stateful

@@ -60,6 +60,10 @@ class Unwelcome:
             known.left_out.pop(name, None)
         return "accused" if known.drops.get(topic, 0) >= DROPS or self._like_others(topic) else "welcome"
 
+    def accused(self) -> list[str]:
+        """Topics that wait for their turn alone."""
+        return [topic for topic, count in self._known.drops.items() if count >= DROPS]
+
     def _like_others(self, topic: str) -> bool:
         """Another one of its kind is left out, and this one has never been taken since."""
         kind = _kind(topic)

@@ -75,6 +75,7 @@ class Script:
     hang_up: Sequence[str] = ()  #: versions whose CONNECT is answered by closing the connection
     hang_up_on: Callable[[Connect], bool] = lambda _connect: False  #: … and other reasons for that
     puback: int | Callable[[Publish], int | None] = 0  #: reason; a callable may return None to hold one back
+    heard: Callable[[Publish], object] = lambda _publish: None  #: told of each PUBLISH, whatever its QoS
     hold: bool = False  #: hold all PUBACKs back until :meth:`FakeBroker.ack`
     suback: int | None = 1
     hang_up_on_subscribe: bool = False
@@ -222,6 +223,7 @@ class FakeBroker:
         found = body.properties() if link.version == "5" else {}
         one = Publish(mid, topic, body.rest, qos, bool(flags & 1), bool(flags & 8), size, link.number, found)
         self.published.append(one)
+        self.script.heard(one)
         if not qos:
             return
         link.outstanding.append(one)

@@ -8,9 +8,9 @@ than the birth of its device is history, whichever lane it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from agent.core.errors import Rejected
+from agent.core.errors import Refused, Rejected
 from agent.core.flow import (
     Batch,
     DeviceChanged,
@@ -25,6 +25,7 @@ from agent.core.flow import (
     Record,
     Stream,
     Tick,
+    Withheld,
 )
 from agent.core.image import DeviceImage, Image
 from agent.core.ports import Course, Memo, RouteInfo
@@ -46,6 +47,8 @@ _BDSEQ = "sparkplug.bdseq"
 _PASSED = 5
 #: So many ticks a server is given to say something of the primary host, where it may be at another one.
 _PATIENCE = 30
+#: Data of a device whose birth the broker hangs up on is offered again so late, seconds: each time is a new birth.
+WITHHELD = 600.0
 
 
 class SparkplugDialogue:
@@ -75,6 +78,8 @@ class SparkplugDialogue:
         self._streams: dict[str, Stream] = {}  # this run's, by device
         self._open = False  # the node is born
         self._born: dict[str, Born] = {}
+        self._withheld: Callable[[str], bool] = lambda _topic: False  # topics that the broker hangs up on
+        self._waiting: set[str] = set()  # devices whose birth is withheld
         self._waited = 0  # ticks without a word of the primary host that counts
         self._reason = "connected"
         self._repeats = Repeats()
@@ -101,6 +106,8 @@ class SparkplugDialogue:
                 return self._opening(event)
             case Incoming():
                 self._heard(event)
+            case Withheld():
+                return self._allowed(event)
             case Offline():
                 return self._goodbye()
         return []
@@ -156,10 +163,11 @@ class SparkplugDialogue:
         self._note(event.streams)
         self._voice.seq, self._open, self.course, self.why = 0, True, "flow", ""
         self._born.clear()
+        self._waiting.clear()
         self._ears.answered()
         numbers = {name: self._aliases.of(None, name) for name in (GAP, VERSION)}
         birth = self._payloads.node_birth(self.bdseq, self._image.agent.version, numbers, self._losses.last(), now)
-        messages = [self._voice.message("NBIRTH", birth)]
+        messages = [self._voice.message("NBIRTH", birth, data=True)]
         devices = [device for name, device in self._image.devices.items() if self._route.wants(name)]
         for device in devices:
             messages += self._birth(device)
@@ -182,6 +190,18 @@ class SparkplugDialogue:
         payload = self._payloads.node_death(self.bdseq, self._now_ms())
         return Message(topic=self._node.topic("NDEATH"), payload=payload, qos=1)
 
+    def _allowed(self, event: Withheld) -> list[Message]:
+        """Births that the broker hung up on wait; those that may be said now are."""
+        self._withheld = event.holds
+        if not self._open or self.course != "flow":
+            return []
+        messages: list[Message] = []
+        for name in [name for name in self._waiting if not event.holds(self._node.topic("DBIRTH", name))]:
+            self._waiting.discard(name)
+            if (device := self._image.devices.get(name)) is not None and self._route.wants(name):
+                messages += self._birth(device)
+        return messages
+
     # --- devices ------------------------------------------------------------------------------------------------------
 
     def _changed(self, event: DeviceChanged) -> list[Message]:
@@ -203,7 +223,13 @@ class SparkplugDialogue:
         self._streams.update((stream.device, stream) for stream in streams)
 
     def _birth(self, device: DeviceImage) -> list[Message]:
-        """DBIRTH; what is older than this moment is history from now on. Nothing where it exceeds the limit."""
+        """DBIRTH; what is older than this moment is history from now on. Nothing where it exceeds the limit, or the
+        broker hangs up on it.
+        """
+        if self._withheld(self._node.topic("DBIRTH", device.name)):
+            self._waiting.add(device.name)
+            self._born.pop(device.name, None)
+            return []
         now = self._now_ms()
         born = self._bear(device)
         while misfits := born.misfits(device.newest.values()):
@@ -219,7 +245,7 @@ class SparkplugDialogue:
             return []
         self._born[device.name] = born
         self._image.told(device.name, now)
-        return [self._voice.message("DBIRTH", payload, device.name)]
+        return [self._voice.message("DBIRTH", payload, device.name, data=True)]
 
     def _bear(self, device: DeviceImage) -> Born:
         return Born(device, self._aliases, self._learned, uint32_long=self._node.uint32_long)
@@ -259,6 +285,9 @@ class SparkplugDialogue:
 
     def _say(self, record: Record, batch: Batch, device: DeviceImage) -> list[Message]:
         messages: list[Message] = []
+        if batch.device in self._waiting:
+            topic = self._node.topic("DBIRTH", batch.device)
+            raise Refused(f"the broker hangs up on {topic}: its data waits", retry_after=WITHHELD)
         born = self._born.get(batch.device)
         if born is None or born.tags is not device.tags:
             if device.state == "offline" and not record.historical and batch.bad == len(batch.readings):

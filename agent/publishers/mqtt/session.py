@@ -15,19 +15,16 @@ from typing import NamedTuple
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt.inbox import Inbox
 from agent.publishers.mqtt.link import Link, Loss
 from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import ACK_SECONDS, INCOMING_DROPPED, PUBLISHED
-from agent.telemetry.repeats import Repeats
+from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
 
 log = get_logger("mqtt")
 
-#: What waits to be heard: the oldest go where nobody reads.
-_MAX_INCOMING = 1000
-_MAX_INCOMING_BYTES = 4 << 20
 #: What was sent at QoS 0 and wants proof is followed by a PINGREQ so soon, seconds.
 _PROBE_AFTER = 0.1
 #: No acknowledgement at all for so many keep-alives while something waits for one: the broker is stuck, …
@@ -87,10 +84,7 @@ class MqttSession:
         self._room: asyncio.Future[None] | None = None
         self._gone = asyncio.Event()
         self._why: Callable[[], AgentError] | None = None
-        self._incoming: deque[Incoming] = deque()
-        self._incoming_bytes = 0
-        self._repeats = Repeats()
-        self._came = asyncio.Event()
+        self._inbox = Inbox(publisher, monotonic)
         self._unheard = False
         self._order = 0
         self._unproven: deque[_Flying] = deque()  # written at QoS 0; TCP keeps the order, so a later answer proves them
@@ -132,17 +126,9 @@ class MqttSession:
                 self._write(packet, bundle)
         return future
 
-    async def incoming(self) -> AsyncIterator[Incoming]:
-        """See the port. The oldest go where nobody reads."""
-        while True:
-            while self._incoming:
-                incoming = self._incoming.popleft()
-                self._incoming_bytes -= len(incoming.payload)
-                yield incoming
-            if self._gone.is_set():
-                return
-            self._came.clear()
-            await self._came.wait()
+    def incoming(self) -> AsyncIterator[Incoming]:
+        """See the port."""
+        return self._inbox.all()
 
     async def closed(self) -> None:
         """See the port."""
@@ -161,8 +147,10 @@ class MqttSession:
         self._make_room()
         if not flying.answered:  # written, which says nothing of the broker: a birth too large ends the session later
             self._unproven.append(flying)
-            self._probe_soon()
-            if not flying.proof:
+            if flying.proof:
+                self._probe_soon(_PROBE_AFTER)
+            else:
+                self._probe_soon(_LOOK)
                 self._done(flying)
             return
         if self._unproven and flying.answered:
@@ -179,22 +167,11 @@ class MqttSession:
 
     def received(self, incoming: Incoming, /) -> None:
         """A message on a topic listened to."""
-        self._incoming.append(incoming)
-        self._incoming_bytes += len(incoming.payload)
-        while len(self._incoming) > _MAX_INCOMING or self._incoming_bytes > _MAX_INCOMING_BYTES:
-            self._incoming_bytes -= len(self._incoming.popleft().payload)
-            INCOMING_DROPPED.labels(self._publisher, "crowded").inc()
-        self._came.set()
+        self._inbox.put(incoming)
 
     def oversized(self, found: Oversize, /) -> None:
         """A message that was read past."""
-        INCOMING_DROPPED.labels(self._publisher, "too_large").inc()
-        repeats = self._repeats.due(("oversized", found.topic), self._monotonic())
-        if repeats is not None:
-            log.warning(
-                "mqtt.incoming_too_large", publisher=self._publisher, topic=found.topic[:200], bytes=found.size,
-                repeats=repeats,
-            )  # fmt: skip
+        self._inbox.past(found)
 
     def pinged(self) -> None:
         """A PINGREQ follows everything written so far."""
@@ -205,7 +182,7 @@ class MqttSession:
         self._ponged = self._pinged
         self._prove(self._pinged)
         if self._unproven:
-            self._probe_soon()
+            self._probe_soon(_PROBE_AFTER if any(one.proof for one in self._unproven) else _LOOK)
 
     def moved(self) -> None:
         """A slow link is neither dead nor stuck."""
@@ -222,7 +199,7 @@ class MqttSession:
             row = reasons.reaction(reasons.DISCONNECT, code)
             self._why = lambda: reasons.error(row, code, text)
         self._gone.set()
-        self._came.set()
+        self._inbox.close()
         self._watchdog.cancel()
         self._make_room()
         why = self._why()
@@ -269,9 +246,14 @@ class MqttSession:
             packet.proof, message.retain,
         )  # fmt: skip
 
-    def _probe_soon(self) -> None:
-        if self._probe is None and self._why is None:
-            self._probe = asyncio.get_running_loop().call_later(_PROBE_AFTER, self._ask)
+    def _probe_soon(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._probe is not None and self._probe.when() <= loop.time() + seconds:
+            return
+        if self._probe is not None:
+            self._probe.cancel()
+        if self._why is None:
+            self._probe = loop.call_later(seconds, self._ask)
 
     def _ask(self) -> None:
         self._probe = None

@@ -1,13 +1,15 @@
-"""A birth larger than the broker takes (mosquitto, MQTT 3.1.1): its own device waits, the others are heard."""
+"""A birth that a broker does not take: its own device waits, the others are heard."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from agent.consumer.sparkplug.wire import decode
 from agent.encoders.sparkplug import SparkplugConfig
+from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from tests.field.north.plant import Plant, lines
 from tests.support.mosquitto import StartMosquitto
 from tests.support.mqtt import observing
@@ -38,3 +40,38 @@ async def test_a_birth_that_is_too_large_costs_its_device_only(tmp_path: Path, s
             assert len([one for one in consumer.seen if "/NBIRTH/" in one.topic]) == births
     assert not lines(logs, "mqtt.taken_over")
     assert "client_id" not in " ".join(str(line.get("reason")) for line in lines(logs, "publisher.offline"))
+
+
+@pytest.mark.parametrize("how", ["close", "0x87"])
+async def test_a_birth_that_a_broker_hangs_up_on_costs_its_device_only(tmp_path: Path, how: str) -> None:
+    """Three hang-ups, one alone; its data waits on the disk, the other devices are born and heard."""
+
+    def judge(one: Publish) -> None:
+        if one.topic == "spBv1.0/plant/DBIRTH/gw/d1":
+            if how == "0x87":
+                broker.disconnect(0x87)
+            broker.drop_soon()
+
+    def values(device: str) -> list[object]:
+        seen = [one for one in broker.published if one.topic == f"spBv1.0/plant/DDATA/gw/{device}"]
+        return [metric.value for one in seen for metric in decode(one.payload).metrics]
+
+    encoder = SparkplugConfig(type="sparkplug_b", group="plant")
+    async with FakeBroker(Script(heard=judge)).serve() as broker:
+        plant = Plant(tmp_path, broker.url, 3, encoder=encoder, version="3.1.1" if how == "close" else "5")
+        with capture_logs() as logs:
+            async with plant.running():
+                await plant.until(lambda: lines(logs, "publisher.left_out"))
+                connects = len(broker.connects)
+                plant.read(7)
+                await plant.until(lambda: 7 in values("d0") and 7 in values("d2"))
+                for number in range(60):
+                    plant.read(number)
+                    await plant.clock.advance(1.0)
+                await plant.until(lambda: 59 in values("d0") and 59 in values("d2"))
+                assert len(broker.connects) <= connects + 1
+                assert plant.outbox.stats.records
+                broker.script = Script()
+        assert [line["topic"] for line in lines(logs, "publisher.left_out")] == ["spBv1.0/plant/DBIRTH/gw/d1"]
+        assert not lines(logs, "publisher.quarantined")
+        assert not values("d1")
