@@ -132,6 +132,20 @@ def _plan(
     raise typer.Exit(plan(config, device, round_trip, json=as_json))
 
 
+@_app.command("convert")
+def _convert(
+    file: Annotated[Path, typer.Argument(help="Project or configuration of another product.")],
+    kind: Annotated[
+        Literal["kepware", "telegraf", "thingsboard", "neuron"] | None,
+        typer.Option("--from", help="Its format; default: recognised."),
+    ] = None,
+) -> None:
+    """A foreign configuration as YAML of ours. Exit 0 all of it, 1 partly, 2 nothing."""
+    from agent.cli.convert import convert_file
+
+    raise typer.Exit(convert_file(file, kind))
+
+
 @_app.command("schema")
 def _schema(what: Annotated[Literal["config", "readings"], typer.Argument(help="Which of the two.")]) -> None:
     """JSON Schema of the configuration or of the readings."""

@@ -33,6 +33,7 @@ COMMANDS = (
     "check",
     "read",
     "plan",
+    "convert",
     "schema",
     "simulate",
     "tail",

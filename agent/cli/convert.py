@@ -1,0 +1,49 @@
+"""`edge-agent convert`: a foreign configuration → ours, and what could not be carried over, item by item."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from agent.cli.words import harmless
+from agent.workbench.convert import FORMATS, convert, recognised
+from agent.workbench.convert.formats import LARGEST
+from agent.workbench.convert.written import yaml_of
+
+
+def convert_file(file: Path, kind: str | None) -> int:
+    """0: all of it was carried over, 1: partly, 2: nothing. YAML to standard output, notes to standard error."""
+    text = _read(file)
+    if text is None:
+        return 2
+    found = recognised(text)
+    if found is None or kind not in (None, found[0]):
+        known = ", ".join(FORMATS)
+        what = "not recognised" if found is None else f"looks like {found[0]}, not {kind}"
+        sys.stderr.write(f"{file}: {what}; known formats: {known}\n")
+        return 2
+    result = convert(*found)
+    lost = 0
+    for note in result.notes:
+        lost += note.lost
+        sys.stderr.write(harmless(f"{'not carried over' if note.lost else 'look at'}: {note.item}: {note.text}") + "\n")
+    sys.stderr.write(
+        f"{found[0]}: {result.count} tags of {len(result.devices)} devices, {lost} items not carried over\n"
+    )
+    if not result.count:
+        return 2
+    sys.stdout.write(f"# from {harmless(file.name)} ({found[0]})\n{yaml_of(result.devices)}")
+    return 1 if lost else 0
+
+
+def _read(file: Path) -> str | None:
+    try:
+        if file.stat().st_size > LARGEST:
+            sys.stderr.write(f"{file}: larger than {LARGEST >> 20} MiB; no configuration is\n")
+            return None
+        data = file.read_bytes()
+    except OSError as error:
+        sys.stderr.write(f"{file}: cannot be read: {error.strerror}\n")
+        return None
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    return data.decode(encoding, errors="replace")

@@ -1,0 +1,57 @@
+"""Which format is it, and who converts it?"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.workbench.convert import kepware, neuron, telegraf, thingsboard
+from agent.workbench.convert.result import Converted
+
+#: Larger files are no configuration that anybody wrote, bytes.
+LARGEST = 64 << 20
+
+FORMATS: Mapping[str, Callable[[Any, Converted], None]] = {
+    "kepware": kepware.convert,
+    "telegraf": telegraf.convert,
+    "thingsboard": thingsboard.convert,
+    "neuron": neuron.convert,
+}
+
+
+def recognised(text: str) -> tuple[str, Any] | None:
+    """The name of the format and what the text holds; None where it is none of them."""
+    head = text.lstrip("\ufeff \t\r\n")
+    if head.startswith(("{", "[{")):
+        try:
+            data = json.loads(head)
+        except ValueError:
+            data = None
+        if data is not None:
+            return next(((name, data) for name in ("kepware", "thingsboard", "neuron") if _IS[name](data)), None)
+    if kepware.is_csv(head):
+        return "kepware", head
+    try:
+        document = tomllib.loads(head)
+    except tomllib.TOMLDecodeError:
+        return None
+    return ("telegraf", document) if telegraf.is_telegraf(document) else None
+
+
+def convert(kind: str, data: Any) -> Converted:
+    """Devices and notes. Never raises for what a file holds: what is of another form is noted."""
+    result = Converted()
+    try:
+        FORMATS[kind](data, result)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        result.lose(kind, f"the rest of the file is not of the expected form: {type(error).__name__}: {error}")
+    return result
+
+
+_IS: Mapping[str, Callable[[Any], bool]] = {
+    "kepware": kepware.is_project,
+    "thingsboard": thingsboard.is_thingsboard,
+    "neuron": neuron.is_neuron,
+}

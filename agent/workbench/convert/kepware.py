@@ -1,0 +1,163 @@
+"""Kepware: a project as JSON (KEPServerEX, ThingWorx Kepware Server), or the tags of a device as CSV.
+
+Source: the names of the Configuration API's properties, and Kepware's manual of the Modbus Ethernet driver. Addresses
+count from one and say 4xxxxx; data types are numbers; groups of tags become part of a tag's name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agent.workbench.convert.registers import linear
+from agent.workbench.convert.result import Converted, duration
+
+_TYPES = {
+    1: "bool", 2: "int8", 3: "uint8", 4: "int16", 5: "uint16", 6: "int32", 7: "uint32", 8: "float32", 9: "float64",
+    10: "bcd16", 11: "bcd32", 13: "int64", 14: "uint64", 0: "string",
+}  # fmt: skip
+_WORDS = {
+    "boolean": 1, "char": 2, "byte": 3, "short": 4, "word": 5, "long": 6, "dword": 7, "float": 8, "double": 9,
+    "bcd": 10, "lbcd": 11, "llong": 13, "qword": 14, "string": 0,
+}  # fmt: skip
+_SCALINGS = {"": 0, "none": 0, "linear": 1}
+_ADDRESS = re.compile(r"(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<order>[HL]?))?")
+_AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
+_MODBUS = ("Modbus TCP/IP Ethernet", "Modbus RTU Serial", "Modbus Ethernet", "Modbus ASCII Serial")
+_NAME, _DESCRIPTION = "common.ALLTYPES_NAME", "common.ALLTYPES_DESCRIPTION"
+
+
+def is_project(data: Any) -> bool:
+    """Whether it is a project with channels."""
+    return isinstance(data, dict) and isinstance(data.get("project"), dict) and "channels" in data["project"]
+
+
+def is_csv(text: str) -> bool:
+    """Whether it is an export of tags: its first line names the columns Kepware writes."""
+    head = text.split("\n", 1)[0].replace('"', "").lower()
+    return head.startswith("tag name,address,data type")
+
+
+def convert(data: Any, result: Converted) -> None:
+    """A project, or the text of a CSV."""
+    if isinstance(data, str):
+        _csv(data, result)
+        return
+    for channel in data["project"]["channels"]:
+        driver = str(channel.get("servermain.MULTIPLE_TYPES_DEVICE_DRIVER", ""))
+        for device in channel.get("devices", []):
+            item = f"{channel.get(_NAME)}.{device.get(_NAME)}"
+            if driver in _MODBUS:
+                _device(item, channel, device, result)
+            else:
+                result.lose(item, f"driver {driver!r} is no protocol of ours")
+
+
+def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], result: Converted) -> None:
+    host, unit = _place(str(device.get("servermain.DEVICE_ID_STRING", device.get("servermain.DEVICE_ID_DECIMAL", ""))))
+    port = device.get("modbus_ethernet.DEVICE_ETHERNET_PORT_NUMBER", 502)
+    if host is None:
+        result.hint(item, "a serial channel: write its port, baud rate and parity into `url`")
+    low = device.get("modbus_ethernet.DEVICE_FIRST_WORD_LOW", device.get("modbus_serial.DEVICE_FIRST_WORD_LOW", True))
+    order = None if low in (False, 0) else "CDAB"
+    keys = {
+        "type": "modbus", "url": f"tcp://{host}:{port}" if host else "serial:///dev/ttyS0?baudrate=9600&parity=N",
+        "unit_id": unit, "byte_order": order, "description": device.get(_DESCRIPTION) or None,
+        "interval": duration(device.get("servermain.DEVICE_SCAN_MODE_RATE_MS", 1000)),
+    }  # fmt: skip
+    zero = device.get("modbus_ethernet.DEVICE_ZERO_BASED_ADDRESSING", True)
+    bits = device.get("modbus_ethernet.DEVICE_ZERO_BASED_BIT_ADDRESSING", True)
+    tags = result.device(str(device.get(_NAME, channel.get(_NAME, ""))), keys)
+    for path, tag in _tags(device, ""):
+        keys = {
+            "address": tag.get("servermain.TAG_ADDRESS", ""), "type": tag.get("servermain.TAG_DATA_TYPE", -1),
+            "rate": tag.get("servermain.TAG_SCAN_RATE_MILLISECONDS", 0), "description": tag.get(_DESCRIPTION),
+            "scaling": tag.get("servermain.TAG_SCALING_TYPE", 0), "unit": tag.get("servermain.TAG_SCALING_UNITS"),
+            "raw": (tag.get("servermain.TAG_SCALING_RAW_LOW", 0), tag.get("servermain.TAG_SCALING_RAW_HIGH", 1)),
+            "to": (tag.get("servermain.TAG_SCALING_SCALED_LOW", 0), tag.get("servermain.TAG_SCALING_SCALED_HIGH", 1)),
+            "zero": bool(zero), "zero_bits": bool(bits),
+        }  # fmt: skip
+        _tag(f"{item}.{path}", path, keys, tags, result)
+
+
+def _tags(holder: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for tag in holder.get("tags", []):
+        yield f"{prefix}{tag.get(_NAME)}", tag
+    for group in holder.get("tag_groups", []):
+        yield from _tags(group, f"{prefix}{group.get(_NAME)}.")
+
+
+def _csv(text: str, result: Converted) -> None:
+    tags = result.device("kepware", {"type": "modbus", "url": "tcp://192.0.2.1", "byte_order": "CDAB"})
+    result.hint("the file", "a list of tags names no device: write its `url`, `unit_id` and name")
+    result.hint("the file", "byte_order CDAB is Kepware's default (first word low); take it away where that was off")
+    for row in csv.DictReader(io.StringIO(text)):
+        one = {str(key).strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
+        name = one.get("tag name", "")
+        keys = {
+            "address": one.get("address", ""), "type": _WORDS.get(one.get("data type", "").lower(), -1),
+            "rate": _number(one.get("scan rate", "")), "description": one.get("description") or None,
+            "scaling": _SCALINGS.get(one.get("scaling", "").lower(), 2),
+            "raw": (_number(one.get("raw low", "")), _number(one.get("raw high", ""))),
+            "to": (_number(one.get("scaled low", "")), _number(one.get("scaled high", ""))),
+            "unit": one.get("eng units") or None, "zero": True, "zero_bits": True,
+        }  # fmt: skip
+        _tag(name, name, keys, tags, result)
+
+
+def _tag(item: str, name: str, given: Mapping[str, Any], tags: dict[str, Any], result: Converted) -> None:
+    match = _ADDRESS.fullmatch(str(given["address"]).replace("x", "").strip())
+    if match is None:
+        result.lose(item, f"address {given['address']!r} is no Modbus address")
+        return
+    kind = _TYPES.get(given["type"])
+    if kind is None:
+        result.lose(item, f"data type {given['type']} is not known here")
+        return
+    area, offset = _AREAS[match["area"]], int(match["number"]) - (1 if given["zero"] else 0)
+    keys: dict[str, Any] = {"address": f"{area}:{offset}", "type": kind}
+    if area in ("coil", "discrete"):
+        del keys["type"]
+    elif kind == "string":
+        keys["length"] = int(match["more"] or 2)
+        keys["string_order"] = "low_first" if match["order"] == "L" else None
+    elif match["more"] is not None:
+        keys = {"address": f"{area}:{offset}.{int(match['more']) - (0 if given['zero_bits'] else 1)}"}
+    _scaled(item, given, keys, result)
+    keys["unit"], keys["description"] = given["unit"] or None, given["description"] or None
+    if given["rate"]:
+        keys["interval"] = duration(given["rate"])
+    result.tag(tags, name, keys)
+
+
+def _scaled(item: str, given: Mapping[str, Any], keys: dict[str, Any], result: Converted) -> None:
+    if not given["scaling"]:
+        return
+    if given["scaling"] != 1:
+        result.lose(item, "square root scaling; the raw value is read")
+        return
+    try:
+        scale, offset = linear(*given["raw"], *given["to"])
+    except (ZeroDivisionError, TypeError):
+        result.lose(item, f"scaling from {given['raw']} to {given['to']} is no line; the raw value is read")
+        return
+    keys["scale"] = scale
+    keys["offset"] = offset or None
+
+
+def _place(text: str) -> tuple[str | None, int]:
+    """Host and unit of `<192.168.1.10>.1`; without a host of a serial channel."""
+    match = re.fullmatch(r"<([^>]+)>(?:\.(\d+))?", text.strip())
+    if match is not None:
+        return match[1], int(match[2] or 1)
+    return None, int(text) if text.strip().isdigit() else 1
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,124 @@
+"""Neuron (EMQX): south nodes with groups and tags as JSON.
+
+Addresses are `unit!4xxxxx`, counting from one; `.n` a bit; `#BB`, `#BL`, `#LL`, `#LB` the order of 32 bits (default
+LL), `#B`, `#L` of 16 and 64 bits; `.nH`, `.nL`, `.nD`, `.nE` a string of n bytes. Source: Neuron's manual.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agent.workbench.convert.result import Converted, duration
+
+_TYPES = {
+    3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "int64", 8: "uint64", 9: "float32", 10: "float64",
+    11: "bool", 12: "bool", 13: "string", 17: "uint16", 18: "uint32", 19: "uint64",
+}  # fmt: skip
+_ORDERS = {"BB": None, "BL": "BADC", "LL": "CDAB", "LB": "DCBA"}
+_AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
+_STRINGS = {"H": None, "L": "low_first", "D": "one_per_register_high", "E": "one_per_register"}
+_ADDRESS = re.compile(
+    r"(?P<unit>\d+)!(?P<area>[0134])(?P<number>\d{5})(?:\.(?P<more>\d+)(?P<string>[HLDE]?))?(?:#(?P<order>[BL]{1,2}))?"
+)
+_SCHEMES = {"Modbus TCP": "tcp", "Modbus TCP QH": "tcp", "Modbus RTU over TCP": "rtu+tcp", "Modbus RTU": "serial"}
+
+
+def is_neuron(data: Any) -> bool:
+    """Whether it has nodes with a plugin."""
+    nodes = data.get("nodes") if isinstance(data, dict) else None
+    return isinstance(nodes, list) and any(isinstance(node, dict) and "plugin" in node for node in nodes)
+
+
+def convert(data: Mapping[str, Any], result: Converted) -> None:
+    """Every south node: a device for each unit that its tags name."""
+    intervals = {
+        (group.get("driver"), group.get("group", group.get("name"))): group.get("interval", 1000)
+        for group in data.get("groups", [])
+    }
+    tags = list(_tags(data))
+    for node in data["nodes"]:
+        name, plugin = str(node.get("name")), str(node.get("plugin"))
+        mine = [one for one in tags if one[0] == name]
+        if plugin in _SCHEMES:
+            _node(name, _SCHEMES[plugin], node.get("params") or _settings(data, name), mine, intervals, result)
+        elif mine:
+            result.lose(name, f"plugin {plugin!r} is no protocol of ours; its {len(mine)} tags are left out")
+        else:
+            result.lose(name, f"plugin {plugin!r} has no match here")
+
+
+def _settings(data: Mapping[str, Any], node: str) -> Mapping[str, Any]:
+    return next((one.get("params", {}) for one in data.get("settings", []) if one.get("node") == node), {})
+
+
+def _tags(data: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Driver, group and tag, in either form: tags under their groups, or one by one."""
+    for one in [*data.get("tags", []), *data.get("groups", [])]:
+        driver, group = str(one.get("driver")), str(one.get("group", one.get("name", "")))
+        if isinstance(one.get("tags"), list):
+            yield from ((driver, group, tag) for tag in one["tags"])
+        elif "address" in one:
+            yield driver, group, one
+
+
+def _node(
+    name: str, scheme: str, params: Mapping[str, Any], tags: list[tuple[str, str, Mapping[str, Any]]],
+    intervals: Mapping[tuple[Any, Any], int], result: Converted,
+) -> None:  # fmt: skip
+    if scheme == "serial" and params.get("device"):
+        url = f"serial://{params['device']}?baudrate={_BAUD.get(int(params.get('baud', 4)), 9600)}"
+        result.hint(name, "check baud rate, parity and stop bits of the serial line")
+    elif params.get("connection_mode") == 1:
+        url = f"tcp-listen://{params.get('host', '0.0.0.0')}:{params.get('port', 502)}"  # noqa: S104 - as it stands there
+        result.hint(name, "the device dials in: write `dtu: {registration: …}` with what it says first")
+    else:
+        transport = "rtu+tcp" if scheme == "serial" else scheme
+        url = f"{transport}://{params.get('host', '192.0.2.1')}:{params.get('port', 502)}"
+    devices: dict[int, dict[str, Any]] = {}
+    parsed = [(group, tag, _ADDRESS.fullmatch(str(tag.get("address", "")).strip())) for _, group, tag in tags]
+    units = {int(match["unit"]) for _, _, match in parsed if match is not None}
+    for group, tag, match in parsed:
+        item = f"{name} {group} {tag.get('name')}"
+        if match is None:
+            result.lose(item, f"address {tag.get('address')!r} is no Modbus address of Neuron's")
+            continue
+        unit = int(match["unit"])
+        if unit not in devices:
+            keys = {"type": "modbus", "url": url, "unit_id": unit, "timeout": duration(params.get("timeout", 3000))}
+            devices[unit] = result.device(name if len(units) == 1 else f"{name}-{unit}", keys)
+        every = duration(intervals.get((name, group), 1000))
+        _tag(item, tag, match, every, devices[unit], result)
+
+
+def _tag(
+    item: str, tag: Mapping[str, Any], match: re.Match[str], every: str, tags: dict[str, Any], result: Converted
+) -> None:
+    area, offset, order = _AREAS[match["area"]], int(match["number"]) - 1, match["order"] or ""
+    kind = _TYPES.get(tag.get("type", 4))
+    if kind is None:
+        result.lose(item, f"type {tag.get('type')} is not known here")
+        return
+    keys: dict[str, Any] = {"address": f"{area}:{offset}", "type": kind, "interval": every}
+    if area in ("coil", "discrete"):
+        del keys["type"]
+    elif kind == "bool":
+        keys = {"address": f"{area}:{offset}.{match['more'] or 0}", "interval": every}
+    elif kind == "string":
+        keys |= {"length": int(match["more"] or 2), "string_order": _STRINGS.get(match["string"])}
+    elif kind in ("int32", "uint32", "float32"):
+        keys["byte_order"] = _ORDERS.get(order or "LL")
+    elif kind in ("int64", "uint64", "float64"):
+        keys["byte_order"] = None if order == "B" else "CDAB"
+        result.hint(item, "64 bits: look at the order with `edge-agent read … --orders`")
+    elif order == "B":
+        keys["byte_order"] = "BADC"
+    decimal = tag.get("decimal") or 0
+    if decimal not in (0, 1) and kind not in ("bool", "string"):
+        keys["scale"] = decimal
+    keys["description"] = tag.get("description") or None
+    result.tag(tags, str(tag["name"]), keys)
+
+
+_BAUD = {0: 115200, 1: 57600, 2: 38400, 3: 19200, 4: 9600, 5: 4800, 6: 2400, 7: 1800, 8: 1200, 9: 600}

@@ -1,0 +1,194 @@
+"""Telegraf: `inputs.modbus` in its three styles, `inputs.opcua` and `inputs.opcua_listener`.
+
+Source: the plugins' documentation. Addresses count from zero; `controller` is tcp://HOST:PORT or file:///dev/tty….
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agent.workbench.convert.registers import HALVES, order_of
+from agent.workbench.convert.result import Converted
+
+_TYPES = {
+    "INT16": "int16", "UINT16": "uint16", "INT32": "int32", "UINT32": "uint32", "INT64": "int64", "UINT64": "uint64",
+    "FLOAT16": "float16", "FLOAT32": "float32", "FLOAT64": "float64", "STRING": "string",
+    "FLOAT16-IEEE": "float16", "FLOAT32-IEEE": "float32", "FLOAT64-IEEE": "float64",
+}  # fmt: skip
+#: Fixed point numbers by how many registers they have.
+_FIXED = {"FIXED": {1: "int16", 2: "int32", 4: "int64"}, "UFIXED": {1: "uint16", 2: "uint32", 4: "uint64"}}
+_LISTS = {"coils": "coil", "discrete_inputs": "discrete", "holding_registers": "holding", "input_registers": "input"}
+_MODES = {"RTUoverTCP": "rtu+tcp", "ASCIIoverTCP": "ascii+tcp", "TCP": "tcp", "auto": "tcp", "": "tcp"}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+
+
+def is_telegraf(document: Any) -> bool:
+    """Whether it has one of the inputs that can be converted, or is Telegraf's at all."""
+    return isinstance(document, dict) and isinstance(document.get("inputs"), dict)
+
+
+def convert(document: Mapping[str, Any], result: Converted) -> None:
+    """Every input of the file."""
+    default = document.get("agent", {}).get("interval", "10s")
+    for kind, plugins in document["inputs"].items():
+        for number, plugin in enumerate(plugins if isinstance(plugins, list) else [plugins], 1):
+            item = f"inputs.{kind} {number}"
+            if kind == "modbus":
+                _modbus(item, plugin, default, result)
+            elif kind in ("opcua", "opcua_listener"):
+                _opcua(item, plugin, default, result, subscribe=kind == "opcua_listener")
+            else:
+                result.lose(item, "no protocol of ours")
+    for section in ("outputs", "processors", "aggregators"):
+        for kind in document.get(section, {}):
+            result.lose(f"{section}.{kind}", "write a publisher for it; nothing of it is carried over")
+
+
+# --- modbus -----------------------------------------------------------------------------------------------------------
+
+
+def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converted) -> None:
+    url = _url(plugin)
+    if url is None:
+        result.lose(item, f"controller {plugin.get('controller')!r} is no address of ours")
+        return
+    base: dict[str, Any] = {
+        "type": "modbus", "url": url, "interval": _time(plugin.get("interval", default)),
+        "timeout": _time(plugin.get("timeout", "1s")),
+    }  # fmt: skip
+    pause = plugin.get("workarounds", {}).get("pause_between_requests", "0ms")
+    if _time(pause) not in (None, "0ms", "0s"):
+        base["workarounds"] = {"pause_between_requests": _time(pause)}
+    name = str(plugin.get("name") or plugin.get("name_override") or "modbus")
+    style = plugin.get("configuration_type", "register")
+    if style == "register":
+        tags = result.device(name, {**base, "unit_id": plugin.get("slave_id", 1)})
+        for key, area in _LISTS.items():
+            for field in plugin.get(key, []):
+                _register(f"{item} {key}", field, area, tags, result)
+    elif style in ("request", "metric"):
+        _groups(item, name, base, plugin.get(style, []), style, result)
+    else:
+        result.lose(item, f"configuration_type {style!r} is unknown")
+
+
+def _groups(
+    item: str, name: str, base: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], style: str, result: Converted
+) -> None:
+    """Requests and metrics: each names its slave, so that one plugin may be several devices."""
+    devices: dict[int, dict[str, Any]] = {}
+    slaves = {group.get("slave_id", 1) for group in groups}
+    for number, group in enumerate(groups, 1):
+        slave = group.get("slave_id", 1)
+        if slave not in devices:
+            own = name if len(slaves) == 1 else f"{name}-{slave}"
+            devices[slave] = result.device(own, {**base, "unit_id": slave})
+        for field in group.get("fields", []):
+            where = f"{item} {style} {number} field {field.get('name', field.get('address'))}"
+            if field.get("omit"):
+                continue
+            area = field.get("register", group.get("register", "holding"))
+            single = {**field, "byte_order": group.get("byte_order", "ABCD")}
+            _field(where, single, area, field["address"], devices[slave], result)
+
+
+def _register(item: str, field: Mapping[str, Any], area: str, tags: dict[str, Any], result: Converted) -> None:
+    places = field["address"]
+    first, count = places[0], len(places)
+    if list(places) != list(range(first, first + count)):
+        result.lose(f"{item} {field['name']}", f"the registers {places} do not follow each other")
+        return
+    kind = field.get("data_type", "")
+    fixed = _FIXED.get(kind, {}).get(count)
+    single = {**field, "type": kind, "fixed": fixed, "length": count if kind == "STRING" else None}
+    _field(f"{item} {field['name']}", single, area, first, tags, result)
+
+
+def _field(
+    item: str, field: Mapping[str, Any], area: str, address: int, tags: dict[str, Any], result: Converted
+) -> None:
+    name = str(field.get("name") or f"{area}_{address}")
+    if area in ("coil", "discrete"):
+        result.tag(tags, name, {"address": f"{area}:{address}"})
+        return
+    keys: dict[str, Any] = {"address": f"{area}:{address}"}
+    kind = str(field.get("type", "UINT16"))
+    if kind == "BIT":
+        keys["address"] = f"{area}:{address}.{field.get('bit', 0)}"
+    elif kind[:-1] in ("INT8", "UINT8") and kind[-1] in HALVES:
+        keys |= {"type": kind[:-1].lower(), "bits": HALVES[kind[-1]]}
+    elif field.get("fixed") or kind in _TYPES:
+        keys["type"] = field.get("fixed") or _TYPES[kind]
+    else:
+        result.lose(item, f"data type {kind!r} is not known here")
+        return
+    if keys.get("type") == "string":
+        keys["length"] = 2 * int(field.get("length") or 1)
+    try:
+        keys["byte_order"] = order_of(str(field.get("byte_order", "")))
+    except ValueError:
+        result.lose(item, f"byte order {field.get('byte_order')!r} is not known here")
+        return
+    scale = field.get("scale", 1)
+    if scale not in (0, 1, 1.0, 0.0) and kind != "BIT":
+        keys["scale"] = scale
+    result.tag(tags, name, keys)
+
+
+def _url(plugin: Mapping[str, Any]) -> str | None:
+    controller = str(plugin.get("controller", ""))
+    mode = str(plugin.get("transmission_mode", ""))
+    if controller.startswith("tcp://"):
+        return f"{_MODES.get(mode, 'tcp')}://{controller.removeprefix('tcp://')}"
+    if controller.startswith("file://"):
+        scheme = "ascii+serial" if mode == "ASCII" else "serial"
+        given = {
+            "baudrate": plugin.get("baud_rate"), "parity": str(plugin.get("parity", "N"))[:1].upper(),
+            "stopbits": plugin.get("stop_bits"), "bytesize": plugin.get("data_bits"),
+        }  # fmt: skip
+        return f"{scheme}://{controller.removeprefix('file://')}?" + "&".join(
+            f"{key}={value}" for key, value in given.items() if value is not None and (key, value) != ("bytesize", 8)
+        )
+    return None
+
+
+# --- opc ua -----------------------------------------------------------------------------------------------------------
+
+
+def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted, *, subscribe: bool) -> None:
+    interval = plugin.get("subscription_interval" if subscribe else "interval", default)
+    keys: dict[str, Any] = {
+        "type": "opcua", "url": plugin.get("endpoint"), "mode": "subscribe" if subscribe else "poll",
+        "interval": _time(interval), "timeout": _time(plugin.get("request_timeout", "5s")),
+    }  # fmt: skip
+    policy = plugin.get("security_policy", "auto")
+    if policy not in ("None", "auto"):
+        keys["security"] = {"policy": policy, "mode": plugin.get("security_mode", "SignAndEncrypt")}
+        result.hint(item, "certificate and key are the agent's own here; docs/opcua.md says how a server trusts it")
+    elif policy == "auto":
+        result.hint(item, "security_policy auto: write `security:` with what the server offers (docs/opcua.md)")
+    if plugin.get("username"):
+        result.lose(item, f"the user {plugin['username']}: write username: and password_file: with a file of yours")
+    tags = result.device(str(plugin.get("name", "opcua")), keys)
+    for where, node in _nodes(item, plugin):
+        if "identifier" not in node:
+            result.lose(where, "a node without an identifier")
+            continue
+        kind = str(node.get("identifier_type", "s"))
+        result.tag(tags, str(node["name"]), {"node": f"ns={node.get('namespace', 0)};{kind}={node['identifier']}"})
+
+
+def _nodes(item: str, plugin: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for node in plugin.get("nodes", []):
+        yield f"{item} node {node.get('name')}", node
+    for group in plugin.get("group", []):
+        shared = {key: group[key] for key in ("namespace", "identifier_type") if key in group}
+        for node in group.get("nodes", []):
+            yield f"{item} group {group.get('name')} node {node.get('name')}", {**shared, **node}
+
+
+def _time(text: object) -> str | None:
+    match = _DURATION.fullmatch(str(text).strip())
+    return str(text).strip() if match else None

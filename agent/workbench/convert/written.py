@@ -1,0 +1,39 @@
+"""Devices as YAML that people edit: a line for each tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+class _Line(dict[str, Any]):
+    """A mapping that is written in one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Knows the mappings of one line."""
+
+
+_Dumper.add_representer(
+    _Line, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
+)
+
+
+def yaml_of(devices: Mapping[str, Mapping[str, Any]]) -> str:
+    """`devices:` with all of them."""
+    document = {
+        "devices": {
+            name: {
+                **{
+                    key: _Line(value) if isinstance(value, dict) else value
+                    for key, value in keys.items()
+                    if key != "tags"
+                },
+                "tags": {tag: _Line(one) for tag, one in keys["tags"].items()},
+            }
+            for name, keys in devices.items()
+        }
+    }
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

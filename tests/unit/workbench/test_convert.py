@@ -1,0 +1,175 @@
+"""Foreign configurations: what is carried over means the same, the rest is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config.loader import load
+from agent.workbench.convert import FORMATS, Converted, convert, recognised
+from agent.workbench.convert.registers import order_of
+from agent.workbench.convert.written import yaml_of
+
+FOREIGN = Path(__file__).parent / "foreign"
+
+
+def converted(file: str, **puts: str) -> Converted:
+    """A file of ours in a foreign format, with places filled in."""
+    text = (FOREIGN / file).read_text(encoding="utf-8")
+    for name, value in {"HOST": "192.0.2.9", '"PORT"': "502", "PLACE": "192.0.2.9:502", **puts}.items():
+        text = text.replace(name, value)
+    found = recognised(text)
+    assert found is not None
+    assert found[0] == file.partition(".")[0].partition("_")[0]
+    return convert(*found)
+
+
+def lost(result: Converted) -> list[str]:
+    return [note.item for note in result.notes if note.lost]
+
+
+def tags(result: Converted, device: str) -> dict[str, Any]:
+    found = result.devices[device]["tags"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in FOREIGN.iterdir()))
+def test_what_is_written_is_a_configuration(file: str, tmp_path: Path) -> None:
+    """The YAML loads as it is, every tag of it; no secret of the foreign file is in it."""
+    result = converted(file)
+    text = yaml_of(result.devices)
+    assert "planted-secret" not in text
+    (tmp_path / "agent.yaml").write_text("agent: {id: gw}\n" + text, encoding="utf-8")
+    config = load(tmp_path / "agent.yaml", {}).config
+    assert {name: list(one.tags) for name, one in config.devices.items()} == {
+        name: list(one["tags"]) for name, one in result.devices.items()
+    }
+
+
+def test_telegraf() -> None:
+    """Register lists, requests and metrics; a field that is left out there is left out here."""
+    result = converted("telegraf.toml")
+    press = result.devices["Press-1"]
+    assert (press["url"], press["unit_id"], press["interval"]) == ("tcp://192.0.2.9:502", 3, "5s")
+    assert press["tags"] == {
+        "running": {"address": "coil:3"},
+        "power": {"address": "holding:100", "type": "float32", "byte_order": "CDAB"},
+        "oil_temperature": {"address": "holding:7", "type": "int16", "scale": 0.1},
+        "low_half": {"address": "input:5", "type": "uint8", "bits": [0, 7]},
+    }
+    assert tags(result, "gateway-1") == {
+        "flow": {"address": "input:0", "type": "float32", "byte_order": "DCBA"},
+        "alarm": {"address": "input:3.4", "byte_order": "DCBA"},
+    }
+    assert tags(result, "gateway-2") == {"open": {"address": "coil:9"}}
+    assert result.devices["meter"]["url"] == "serial:///dev/ttyS1?baudrate=19200&parity=E&stopbits=1"
+    assert tags(result, "cnc") == {"speed": {"node": "ns=2;s=Spindle.Speed"}, "count": {"node": "ns=3;i=1001"}}
+    assert result.devices["cnc"]["security"] == {"policy": "Basic256Sha256", "mode": "Sign"}
+    assert lost(result) == [
+        "inputs.modbus 1 holding_registers torn", "inputs.opcua_listener 1", "inputs.cpu 1", "outputs.influxdb_v2"
+    ]  # fmt: skip
+
+
+def test_kepware_project() -> None:
+    """Addresses count from one, the first word is the low one, groups become part of the name."""
+    result = converted("kepware.json")
+    press = result.devices["Press"]
+    assert (press["url"], press["unit_id"], press["byte_order"]) == ("tcp://192.0.2.9:502", 3, "CDAB")
+    assert press["tags"] == {
+        "Power": {"address": "holding:100", "type": "float32", "interval": "500ms"},
+        "Oil.Temperature": {"address": "holding:7", "type": "int16", "scale": 0.1, "unit": "Cel"},
+    }
+    assert lost(result) == ["Hall 3.Press.Bad", "Sim.D1"]
+
+
+def test_kepware_tags() -> None:
+    """A list of tags names no device: what has to be written is said."""
+    result = converted("kepware.csv")
+    assert tags(result, "kepware") == {
+        "Power": {"address": "holding:100", "type": "float32", "description": "active power", "interval": "500ms"},
+        "Level": {"address": "input:10", "type": "uint16", "scale": 0.002442002442, "unit": "m", "interval": "1s"},
+        "Ready": {"address": "coil:3", "interval": "100ms"},
+        "Bit 5": {"address": "holding:9.5", "interval": "100ms"},
+        "Serial": {"address": "holding:199", "type": "string", "length": 20, "interval": "100ms"},
+    }
+    assert lost(result) == []
+    assert "names no device" in result.notes[0].text
+
+
+def test_thingsboard_modbus() -> None:
+    """Two words for one byte order; what writes is named and left out."""
+    result = converted("thingsboard_modbus.json")
+    press = result.devices["Press-1"]
+    assert (press["byte_order"], press["interval"], press["description"]) == ("CDAB", "5s", "Press 1")
+    assert press["tags"] == {
+        "serial": {"address": "holding:200", "type": "string", "length": 16},
+        "power": {"address": "holding:100", "type": "float32"},
+        "oil_temperature": {"address": "holding:7", "type": "int16", "scale": 0.1},
+        "running": {"address": "coil:3"},
+    }
+    assert lost(result) == ["Press 1 timeseries odd", "Press 1 rpc setValue"]
+
+
+def test_thingsboard_opcua() -> None:
+    """Node ids are carried over, patterns are named."""
+    result = converted("thingsboard_opcua.json")
+    assert result.devices["CNC-7"]["url"] == "opc.tcp://192.0.2.30:4840/server"
+    assert tags(result, "CNC-7") == {"speed": {"node": "ns=2;s=Spindle.Speed"}}
+    assert lost(result) == ["server", "mapping 1 timeseries pattern"]
+
+
+def test_neuron() -> None:
+    """A device for each unit; orders as Neuron means them."""
+    result = converted("neuron.json")
+    assert tags(result, "press-3") == {
+        "power": {"address": "holding:100", "type": "float32", "interval": "500ms", "byte_order": "CDAB"},
+        "oil_temperature": {"address": "holding:7", "type": "int16", "interval": "500ms", "scale": 0.1},
+        "running": {"address": "coil:3", "interval": "500ms"},
+        "alarm": {"address": "input:3.4", "interval": "500ms"},
+        "serial": {"address": "holding:200", "type": "string", "interval": "500ms", "length": 16},
+    }
+    assert list(tags(result, "press-4")) == ["other_unit"]
+    assert lost(result) == ["press fast bad", "s7", "mqtt"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("AB", None), ("BA", "BADC"), ("ABCD", None), ("cdab", "CDAB"), ("GHEFCDAB", "CDAB"), ("CDABGHEF", "CDABGHEF")],
+)
+def test_byte_orders(theirs: str, ours: str | None) -> None:
+    """The usual one is left out."""
+    assert order_of(theirs) == ours
+
+
+@pytest.mark.parametrize(
+    "text", ["", "agent: {id: gw}", "{}", "[1, 2]", '{"nodes": 3}', "[inputs", "a,b,c\n1,2,3\n", "\x00\x01"]
+)
+def test_what_is_none_of_them(text: str) -> None:
+    """Our own files, other JSON, other tables: not recognised."""
+    assert recognised(text) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+@given(data=JSON)
+def test_a_damaged_file_costs_its_items(kind: str, data: Any) -> None:
+    """Whatever a file holds, the converter ends with notes, never with a traceback."""
+    shells = {
+        "kepware": {"project": {"channels": data}},
+        "telegraf": {"inputs": {"modbus": data}},
+        "thingsboard": {"master": {"slaves": data}},
+        "neuron": {"nodes": data, "tags": data},
+    }
+    yaml.safe_load(yaml_of(convert(kind, shells[kind]).devices))
