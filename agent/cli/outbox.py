@@ -210,6 +210,7 @@ def _fill(listing: Listing) -> str:
 
 def _heaps(listing: Listing) -> Iterator[tuple[str, list[Heap]]]:
     yield "waits", listing.waiting
+    yield "to be sent again", listing.again
     yield "quarantine", listing.quarantined
     yield "kept", listing.kept
 

@@ -7,7 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.consumer.contract import AgentStatus, Decoded, GapNotice, Readings, UndecodableError, decode, is_catalogue
+from agent.consumer.contract import (
+    AgentStatus,
+    AgentStreams,
+    Decoded,
+    GapNotice,
+    Readings,
+    UndecodableError,
+    decode,
+    is_catalogue,
+    is_request,
+)
 from agent.consumer.findings import Finding
 from agent.consumer.ledger import LISTED, Ledger
 from agent.consumer.marks import Marked, UserProperties, read_marks
@@ -57,6 +67,8 @@ class Audit:
         elif isinstance(message, AgentStatus):
             self.ledger.agent_status(message, self._monotonic(), retained=retained)
             self.agents[message.agent] = message
+        elif isinstance(message, AgentStreams):
+            self.ledger.agent_streams(message, retained=retained)
         return message
 
     def feed_marked(
@@ -77,7 +89,7 @@ class Audit:
         return mark
 
     def _nameless(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        if not payload or retained or is_catalogue(topic):
+        if not payload or retained or is_catalogue(topic) or is_request(topic, self._root):
             return
         known = topic in self.nameless or len(self.nameless) < _NAMELESS
         self.nameless[topic if known else _OTHERS] += 1

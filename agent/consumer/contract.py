@@ -1,6 +1,6 @@
 """Messages as a consumer reads them: the fields it needs, strict where the contract is. Unknown fields are allowed.
 
-Topics: `{root}/agents/{agent}/status`, and per device `…/readings`, `…/gaps`, `…/status`, `…/tags[/n]`.
+Topics: `{root}/agents/{agent}/status`, `…/streams/n`, and per device `…/readings`, `…/gaps`, `…/status`, `…/tags[/n]`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class _Envelope(Struct):
     readings: msgspec.Raw
     snapshot: bool = False
     historical: bool = False
+    resent: bool = False
     part: tuple[int, int] | None = None
     clock: str | None = None
 
@@ -63,8 +64,9 @@ class Readings(Struct):
     readings: list[Reading]
     snapshot: bool
     historical: bool
+    resent: bool
     part: tuple[int, int] | None
-    fingerprint: bytes  #: of all that may not differ when a record is sent again (`low` and `historical` may)
+    fingerprint: bytes  #: of all that may not differ when a record is sent again (`low`, `historical`, `resent` may)
 
 
 class GapNotice(Struct):
@@ -83,6 +85,14 @@ class GapNotice(Struct):
     tags: list[str] | None = None
     records: int | None = None
     readings: int | None = None
+    request: str | None = None
+
+
+class EndedClaim(Struct):
+    """What an agent says of an earlier stream of a device."""
+
+    epoch: str
+    next: int
 
 
 class StreamClaim(Struct):
@@ -91,6 +101,7 @@ class StreamClaim(Struct):
     epoch: str
     low: int
     next: int
+    before: list[EndedClaim] = []
 
 
 class ConfigClaim(Struct):
@@ -111,13 +122,24 @@ class AgentStatus(Struct):
     mqtt: str = ""
     config: ConfigClaim | str | None = None  #: agents before 0.2 say the hash alone
     shard: str = ""
+    publisher: str = ""
+    resend: bool = False
     streams: dict[str, StreamClaim] = {}
+    streams_parts: int = 0
     ts: int | None = None
 
     @property
     def effective(self) -> str | None:
         """Hash of the configuration in force."""
         return self.config.effective if isinstance(self.config, ConfigClaim) else self.config
+
+
+class AgentStreams(Struct):
+    """Streams of an agent whose status has no room for them."""
+
+    session: str
+    streams: dict[str, StreamClaim]
+    agent: str = ""
 
 
 class DeviceStatus(Struct):
@@ -132,12 +154,13 @@ class DeviceStatus(Struct):
     achieved_ms: int | None = None
 
 
-Decoded = Readings | GapNotice | AgentStatus | DeviceStatus
+Decoded = Readings | GapNotice | AgentStatus | AgentStreams | DeviceStatus
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _readings = msgspec.json.Decoder(list[Reading])
 _gap = msgspec.json.Decoder(GapNotice)
 _agent_status = msgspec.json.Decoder(AgentStatus)
+_agent_streams = msgspec.json.Decoder(AgentStreams)
 _device_status = msgspec.json.Decoder(DeviceStatus)
 
 
@@ -162,6 +185,10 @@ def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
             agent = _agent_status.decode(payload)
             agent.agent = device
             return agent
+        if kind.isdecimal() and prefix.startswith(f"{root}/agents/") and device == "streams":
+            streams = _agent_streams.decode(payload)
+            streams.agent = prefix.removeprefix(f"{root}/agents/").removesuffix("/streams")
+            return streams
         if kind == "status":
             status = _device_status.decode(payload)
             status.device = device
@@ -171,6 +198,11 @@ def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
             return None
         raise UndecodableError(str(error) if isinstance(error, UndecodableError) else f"{topic}: {error}") from error
     return None
+
+
+def is_request(topic: str, root: str = "edge") -> bool:
+    """A consumer asks an agent for records."""
+    return topic.startswith(f"{root}/agents/") and topic.endswith("/resend")
 
 
 def is_catalogue(topic: str) -> bool:
@@ -191,6 +223,6 @@ def _decode_readings(topic: str, payload: bytes) -> Readings:
     return Readings(
         topic=topic, agent=envelope.agent, device=envelope.device, epoch=envelope.epoch, seq=envelope.seq,
         low=envelope.low, ts=envelope.ts, readings=_readings.decode(envelope.readings), snapshot=envelope.snapshot,
-        historical=envelope.historical, part=envelope.part,
+        historical=envelope.historical, resent=envelope.resent, part=envelope.part,
         fingerprint=blake2b(fixed + bytes(envelope.readings), digest_size=8).digest(),
     )  # fmt: skip

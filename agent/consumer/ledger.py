@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from agent.consumer.contract import AgentStatus, GapNotice, Readings
+from agent.consumer.contract import AgentStatus, AgentStreams, GapNotice, Readings, StreamClaim
 from agent.consumer.findings import Finding, FindingKind, of_hole
 from agent.consumer.marks import Marked
 from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
@@ -69,13 +69,15 @@ class Ledger:
         stream = self._stream(key)
         lane = ("historical" if message.historical else "live") if isinstance(message, Marked) else ""
         verdict = stream.hear(
-            message.seq, message.low, message.part, message.fingerprint, live=not message.historical, lane=lane
-        )
+            message.seq, message.low, message.part, message.fingerprint, live=not message.historical, lane=lane,
+            resent=message.resent,
+        )  # fmt: skip
         self.counts[verdict] += 1
         if verdict == "conflict":
             self._find("conflict", key, message.seq, "the same key came with two payloads")
         elif verdict == "new":
-            self._check_order(key, message)
+            if not message.resent:
+                self._check_order(key, message)
             if message.historical:
                 self._quiet_since[key.agent] = now
                 for change in self._changes:
@@ -96,7 +98,7 @@ class Ledger:
         if message.epoch is None:
             return
         key = StreamKey(message.agent, message.epoch, message.device)
-        if message.kind in ("down", "lost"):
+        if message.kind in ("down", "lost") and message.request is None:
             self._declared_epochs.add(key)
             for change in [change for change in self._changes if change.old == key]:
                 del self._changes[change]
@@ -135,10 +137,27 @@ class Ledger:
         session = self._sessions[message.agent]
         session.online = message.state == "online"
         begins = fresh and session.from_start
-        for device, claim in message.streams.items():
-            key = StreamKey(message.agent, claim.epoch, device)
+        self._claimed(message.agent, session, message.streams, begins=begins)
+
+    def agent_streams(self, message: AgentStreams, *, retained: bool) -> None:
+        """Streams that the status of a session has no room for."""
+        session = self._sessions.get(message.agent)
+        if not retained and session is not None and session.name == message.session:
+            known = {(key.device, key.epoch) for key in session.claims}
+            begins = {name: one for name, one in message.streams.items() if (name, one.epoch) not in known}
+            self._claimed(message.agent, session, begins, begins=session.from_start)
+            self._claimed(message.agent, session, message.streams, begins=False)
+
+    def _claimed(self, agent: str, session: _Session, streams: Mapping[str, StreamClaim], *, begins: bool) -> None:
+        for device, claim in streams.items():
+            key = StreamKey(agent, claim.epoch, device)
             session.claims.add(key)
             self._stream(key).claim(claim.low, claim.next, begins=begins)
+            for ended in claim.before:  # a broker may lose its tail together with the gap that tells of its end
+                earlier = self.streams.get(StreamKey(agent, ended.epoch, device))
+                if earlier is not None and earlier.end < ended.next:
+                    earlier.ends(ended.next - 1)
+                    self._ended(earlier.key)
 
     def undecodable(self, reason: str) -> None:
         """A message on one of our topics that cannot be read."""

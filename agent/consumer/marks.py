@@ -32,6 +32,7 @@ class Marked(Struct):
     part: tuple[int, int]  #: index and of
     snapshot: bool
     historical: bool
+    resent: bool
     fingerprint: bytes  #: of topic and payload, which may be others where a live record comes again as history
 
 
@@ -55,5 +56,6 @@ def read_marks(topic: str, payload: bytes, properties: UserProperties) -> Marked
     return Marked(
         topic=topic, agent=given["agent"], device=given["device"], epoch=given["epoch"], seq=seq, low=low,
         part=(index, of), snapshot=given.get("snapshot") == "true", historical=given.get("historical") == "true",
+        resent=given.get("resent") == "true",
         fingerprint=blake2b(topic.encode() + b"\0" + payload, digest_size=8).digest(),
     )  # fmt: skip

@@ -62,12 +62,13 @@ class HeardStream:
         self._parts: dict[tuple[int, int], set[int]] = {}
 
     def hear(
-        self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes, *, live: bool = True, lane: str = ""
-    ) -> Verdict:
-        """Take in one message. Fingerprints of different lanes cannot be compared."""
+        self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes,
+        *, live: bool = True, lane: str = "", resent: bool = False,
+    ) -> Verdict:  # fmt: skip
+        """Take in one message. Fingerprints of different lanes cannot be compared; `resent` says nothing of others."""
         # of a record that was under way when we came, what we missed is nobody's fault
         first = seq if part is None or part[0] == 1 else seq + 1
-        if self.base is None and (live or not self._was_absent):
+        if self.base is None and not resent and (live or not self._was_absent):
             self.base = first
         if live and self._away_from is not None:
             self._away.add(self._away_from, first)

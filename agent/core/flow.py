@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Quality = Literal["good", "uncertain", "bad"]
 Why = Literal["initial", "recovered", "heartbeat", "offline", "disabled"]
@@ -122,6 +122,26 @@ class Gap(Struct, gc=False, kw_only=True):
     tags: list[str] | None = None
     records: int | None = None
     readings: int | None = None
+    request: str | None = None  #: of a consumer, that asked for what is lost
+    late: bool = False  #: it is about numbers that were answered for once: `low` is above them, and stays there
+
+
+class Scans(Struct, gc=False):
+    """Scans of a device: what its intervals asked for, what was done of it, what was skipped for want of time."""
+
+    due: int = 0
+    done: int = 0
+    late: int = 0
+
+
+class Ended(Struct, frozen=True):
+    """An earlier stream of a device: complete, as far as this agent knows."""
+
+    epoch: str
+    next: int
+    ts: int  #: of its last commit
+    readings: int = 0
+    scans: Scans = field(default_factory=Scans)
 
 
 class Stream(Struct):
@@ -132,6 +152,9 @@ class Stream(Struct):
     next: int = 1  #: the number the next record will get
     low: int = 1  #: lowest seq neither acknowledged nor declared lost (a declaration counts once it is acknowledged)
     safe: int | None = None  #: `next` as far as it is committed: what waits for its commit may never come to be
+    readings: int = 0  #: in its committed records
+    scans: Scans = field(default_factory=Scans)
+    before: Sequence[Ended] = ()  #: of the device, newest first: 7 days, 8 at most; of this run's streams only
 
 
 class Record(Struct, gc=False):
@@ -144,6 +167,17 @@ class Record(Struct, gc=False):
     content: Batch | Gap
     historical: bool = False  #: committed before this broker session began, or fell out of the live lane
     size: int = 0  #: packed bytes
+    resent: bool = False  #: somebody asked for it once more; it is `historical`, and outside the order of its lane
+
+
+class ResendRequest(Struct, frozen=True):
+    """A consumer lacks records of a stream, both ends included."""
+
+    id: str  #: a ULID
+    device: str
+    epoch: str
+    from_seq: int
+    to_seq: int
 
 
 class Message(Struct, gc=False, kw_only=True):

@@ -16,3 +16,11 @@ def ulid(now_ms: int, *, of: str | None = None) -> str:
     low = secrets.randbits(80) if of is None else int.from_bytes(blake2b(of.encode(), digest_size=10).digest())
     number = (now_ms & ((1 << 48) - 1)) << 80 | low
     return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def time_of(name: str) -> int:
+    """The milliseconds a ULID was made at, as far as its clock was right; 0 for what is none."""
+    try:
+        return sum(_ALPHABET.index(letter) << 5 * (9 - place) for place, letter in enumerate(name[:10]))
+    except ValueError:
+        return 0

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 from msgspec import Struct, field
 
 from agent.core.clock import Clock, SystemClock
-from agent.core.flow import Batch, DialogueEvent, Gap, Incoming, Limits, Message, Record, Sample, Stream
+from agent.core.flow import Batch, DialogueEvent, Gap, Incoming, Limits, Message, Record, ResendRequest, Sample, Stream
 from agent.core.image import Image
 from agent.core.sessions import Sessions
 
@@ -151,6 +151,13 @@ class Lost(Struct):
         self.readings += more.readings
 
 
+class Resent(Struct, frozen=True):
+    """What became of a :class:`ResendRequest`: numbers of each kind. The rest waits in its lane, or never existed."""
+
+    again: int = 0  #: to be sent again
+    lost: int = 0  #: not kept, and declared lost now
+
+
 class OutboxStats(Struct, kw_only=True):
     """Figures of one outbox, cheap to ask for."""
 
@@ -161,6 +168,7 @@ class OutboxStats(Struct, kw_only=True):
     quarantined: int = 0
     dropped_records: int = 0  #: since start, whatever the reason, quarantined ones among them
     lost: Lost = field(default_factory=Lost)  #: since start; what is quarantined is not lost
+    again: int = 0  #: records to be sent once more; they are not among `records`
     limit: int = 0  #: bytes it may hold now: `max_bytes`, or less where the disk is short
     full: bool = False  #: records are being lost for want of room, or were until a moment ago
     appended_bytes: int = 0  #: packed bytes of all records that came in since start
@@ -193,6 +201,15 @@ class Outbox(Protocol):
     def end_session(self, reason: str, /) -> None:
         """Hand nothing more out in the broker session that is on: its readers raise ConnectionLost."""
 
+    async def resend(self, request: ResendRequest, /) -> Resent | None:
+        """What is kept of these numbers is handed out again (`Reader.again`); the others below `low` are declared.
+
+        None where the stream is not this outbox's. Raises TransientError while the disk refuses.
+        """
+
+    def scanned(self, device: str, due: int, done: int, late: int, /) -> None:
+        """So many more scans of a device; written down with its next record."""
+
     def streams(self) -> Sequence[Stream]:
         """Older streams that still have something unacknowledged, then those of this run."""
 
@@ -212,6 +229,16 @@ class Reader(Protocol):
 
     async def backlog(self, limit: int, /) -> Sequence[Record]:
         """Wait for records from before the cut, or that fell out of the live lane; oldest first, `historical`."""
+
+    async def again(self, limit: int, /) -> Sequence[Record]:
+        """Wait for records somebody asked for once more, in the order of asking; `historical` and `resent`.
+
+        They stay asked for until they are acknowledged or rejected, over sessions and runs.
+        """
+
+    @property
+    def behind(self) -> bool:
+        """Whether live records wait to be handed out."""
 
     @property
     def backlog_left(self) -> int:
@@ -247,6 +274,7 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
     clock: Clock = field(default_factory=SystemClock)
     status: bool = True  #: whether status topics are published
     catalogue: bool = True  #: … and catalogues
+    resend: Callable[[], bool] = lambda: False  #: whether records that consumers ask for are sent once more
     properties: bool | None = None  #: user properties travel with messages; None: it is the broker that decides
 
 
@@ -273,6 +301,16 @@ class Dialogue(Protocol):
         For everything else they go into a newest-wins mailbox per topic and are sent before data. Rejected, raised for
         a record, says that it can never be sent.
         """
+
+
+@runtime_checkable
+class Repairing(Dialogue, Protocol):
+    """A dialogue that hears consumers ask for records."""
+
+    repairs: str | None  #: topic on which they do; None: nobody is listened to
+
+    def request(self, incoming: Incoming, /) -> ResendRequest:
+        """What is asked for in a message on that topic. Raises Rejected where it makes no sense."""
 
 
 Course = Literal["hold", "open", "flow", "leave"]

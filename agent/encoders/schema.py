@@ -68,6 +68,8 @@ class ReadingsMessage(_Model):
     """All tags of the device, newest value and quality."""
     historical: Literal[True] = True
     """Committed before this broker session, or fallen behind: never updates a current value."""
+    resent: Literal[True] = True
+    """Sent once more because somebody asked for it: `historical`, and outside the order of the session."""
     part: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] = [1, 1]
     """[i, n]: the record takes n messages, this is number i."""
     clock: Literal["unsynced"] = "unsynced"
@@ -92,7 +94,7 @@ class GapMessage(_Model):
     from_seq: int | None
     """First number lost, null where unknown."""
     to_seq: int | None
-    """Last number lost."""
+    """Last number lost; null: all from `from_seq` on, or unknown."""
     from_ts: Instant
     """Begin of the time concerned."""
     to_ts: Instant
@@ -105,6 +107,32 @@ class GapMessage(_Model):
     """How many readings; null: unknown."""
     reason: str
     """Words for people."""
+    request: str = ""
+    """Id of the request for records that this answers."""
+
+
+class ScanTotals(_Model):
+    """Scans of a device within one epoch."""
+
+    due: Annotated[int, Field(ge=0)]
+    """Asked for by its intervals."""
+    done: Annotated[int, Field(ge=0)]
+    """Done."""
+    late: Annotated[int, Field(ge=0)]
+    """Skipped because the device was late."""
+
+
+class EndedStatus(_Model):
+    """An earlier stream of a device."""
+
+    epoch: str
+    """Its epoch."""
+    next: int
+    """One more than its last number."""
+    readings: int = 0
+    """Readings in its records."""
+    scans: ScanTotals = ScanTotals(due=0, done=0, late=0)
+    """Scans of the device within it."""
 
 
 class StreamStatus(_Model):
@@ -116,6 +144,8 @@ class StreamStatus(_Model):
     """As in readings."""
     next: int
     """Number of the next record."""
+    before: Annotated[list[EndedStatus], Field(max_length=8)] = []
+    """Earlier streams of the device, newest first: of the last 7 days, at most 8."""
 
 
 class ConfigStatus(_Model):
@@ -144,10 +174,44 @@ class AgentStatus(_Model):
     """Which configuration runs, and which was tried last. Text before 0.2: the hash of the one in force."""
     shard: Annotated[str, Field(pattern=r"^\d+/\d+$")]
     """Which of how many agents that share one configuration: `0/1` where it is the only one."""
+    publisher: str
+    """Which publisher of the agent speaks."""
+    resend: bool
+    """Whether it sends records once more when asked for them."""
     streams: dict[str, StreamStatus]
     """By device."""
     ts: Instant
     """When it was said."""
+    streams_parts: Annotated[int, Field(ge=1)] = 1
+    """`streams` is empty, and stands in so many parts on `{root}/agents/{agent}/streams/1` and on."""
+
+
+class StreamsPart(_Model):
+    """Streams that the agent's status has no room for. Topics `{root}/agents/{agent}/streams/1` and on, retained."""
+
+    session: str
+    """As in the agent's status."""
+    part: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    """[i, n]: part i of n."""
+    streams: dict[str, StreamStatus]
+    """By device."""
+    ts: Instant
+    """When it was said."""
+
+
+class ResendRequest(_Model):
+    """A consumer lacks records. Topic `{root}/agents/{agent}/resend`, not retained; the one it may write to."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    """ULID; one that was served is not served again within 10 minutes."""
+    device: str
+    """Whose records."""
+    epoch: str
+    """Of which epoch."""
+    from_seq: Annotated[int, Field(ge=1)]
+    """First number."""
+    to_seq: Annotated[int, Field(ge=1)]
+    """Last number, at most 9,999 more than the first."""
 
 
 class AgentWill(_Model):
@@ -174,6 +238,10 @@ class DeviceStatus(_Model):
     """Newest instant of a good reading."""
     achieved_ms: int | None
     """Period reached, where it is worse than the one configured."""
+    scans: ScanTotals | None
+    """Since the present epoch began; null where the device is removed."""
+    readings: int | None
+    """Readings in the records of the present epoch; null where the device is removed."""
 
 
 class CatalogueTag(_Model):
@@ -211,6 +279,8 @@ _MODELS: dict[str, type[_Model]] = {
     "gap": GapMessage,
     "agent_status": AgentStatus,
     "agent_will": AgentWill,
+    "streams_part": StreamsPart,
+    "resend_request": ResendRequest,
     "device_status": DeviceStatus,
     "catalogue": Catalogue,
 }

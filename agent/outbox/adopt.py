@@ -23,6 +23,7 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
         state.acked.clear()
         state.doomed.clear()
         state.refused.clear()
+        state.again.forget()
         state.open_gaps.clear()
     previous = None if opened.previous_epoch == book.epoch else opened.previous_epoch
     book.load(opened.streams, opened.lows, {previous, book.epoch})
@@ -33,6 +34,7 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
     state.oldest = opened.oldest
     state.filled(opened.pages, opened.vacant)
     state.quarantined = opened.quarantined
+    state.again.adopt(opened.again, opened.again_last)
     state.memo.load(opened.memo)
     if not state.adopted:
         state.adopted = True
@@ -48,7 +50,9 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
     if opened.damage is not None:
         _damaged(state, opened, started_ms, again=again)
     rows = {low.id for low in opened.lows} | opened.shelved
-    return over(opened.streams, rows, previous if not again else book.epoch)
+    forget = over(opened.streams, rows, previous if not again else book.epoch, started_ms, book.epoch)
+    book.forget(forget)
+    return forget
 
 
 def _still_down(state: State, opened: Opened) -> list[Row]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -14,7 +15,7 @@ from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.outbox.bounds import excess
 from agent.outbox.file.pack import pack_gap
 from agent.outbox.file.transaction import Committed, Job, Low, Row
-from agent.outbox.gaps import hold_of, key_of, merged
+from agent.outbox.gaps import declares, hold_of, key_of, merged
 from agent.outbox.lanes import Lanes
 from agent.outbox.ring import Waiting, is_bare
 from agent.outbox.spared import NOTE, SPARED_BYTES
@@ -81,6 +82,8 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
         quarantined=[(reason, state.clock.now_ms(), row) for row, (reason, _) in state.refused.items()],
         memo=state.memo.take(),
         touched={*state.acked.values(), *state.doomed.values(), *(stream for _, stream in state.refused.values())},
+        again_acked=list(state.again.acked),
+        again_refused=[(reason, state.clock.now_ms(), number) for number, reason in state.again.refused.items()],
         keep_acked=state.settings.keep_acked is not None,
         now_ms=state.clock.now_ms(),
     )
@@ -98,7 +101,12 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
         _insert(state, made, waiting, tracks)
     for track in state.book if state.settings.disk == "on_outage" else ():
         _note(track, tracks, spill=spill)
-    job.streams = [(track.next, track.ts, number) for number, track in tracks.items()]
+    fresh = Counter[int]()
+    for waiting in made.inserted:
+        fresh[waiting.track.id] += waiting.readings if waiting.seq else 0
+    job.streams = [track.figures(fresh[number]) for number, track in tracks.items()]
+    job.declared += state.declared
+    state.declared = []
     state.committing = len(gaps) + len(batches)
     return made
 
@@ -133,6 +141,7 @@ def spare(state: State, now: float) -> bool:
         waiting.track.ts = max(waiting.track.ts, waiting.ts)
         spared.add(waiting, now)
         state.book.committed(waiting.track, waiting.seq, None)
+        waiting.track.stream.readings += waiting.readings
         waiting.track.settle()
         _deliver(state, waiting, len(waiting.packed))
     return True
@@ -152,6 +161,7 @@ def _grow(state: State, made: Plan, waiting: Waiting) -> bool:
         live = state.lanes.withdraw([known.row])
     made.growths.append(Growth(known, one, len(packed), waiting, live))
     made.job.updates.append((packed, len(packed), known.row))
+    made.job.declared += _declared(known.track.id, one)
     return True
 
 
@@ -164,6 +174,7 @@ def _insert(state: State, made: Plan, waiting: Waiting, tracks: dict[int, Track]
     if waiting.seq == 0 and isinstance(gap, Gap):
         waiting.packed = pack_gap(gap)
         hold = hold_of(gap)
+        job.declared += _declared(track.id, gap)
         last = (gap.to_seq or 0) if hold is not None and gap.kind != "lost" else 0
     state.last_row += 1
     waiting.row = state.last_row
@@ -176,6 +187,11 @@ def _insert(state: State, made: Plan, waiting: Waiting, tracks: dict[int, Track]
     made.inserted.append(waiting)
 
 
+def _declared(stream: int, gap: Gap) -> list[tuple[int, int, int]]:
+    numbers = declares(gap)
+    return [] if numbers is None else [(stream, *numbers)]
+
+
 def undone(state: State, made: Plan) -> None:
     """Nothing of it is on disk."""
     state.committing = 0
@@ -186,6 +202,7 @@ def undone(state: State, made: Plan) -> None:
         state.book.withdraw(number)
     state.ring.put_back(made.gaps, made.batches)
     state.memo.put_back(made.job.memo)
+    state.declared += made.job.declared  # what is still to be inserted names its numbers again: that does no harm
     state.last_row = made.first_row
     for growth in made.growths:
         _back_to_live(state, made, growth)
@@ -205,6 +222,8 @@ def applied(state: State, made: Plan, committed: Committed) -> None:
         state.doomed.pop(row, None)
     for _, _, row in job.quarantined:
         state.refused.pop(row, None)
+    state.again.settled(job)
+    state.quarantined += len(job.again_refused)
     for growth in made.growths:
         _grown(state, made, growth)
     for waiting in made.inserted:
@@ -224,6 +243,7 @@ def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:
     if waiting.offset is not None:
         state.unset.add(waiting.row, waiting.offset)
     state.book.committed(track, waiting.seq, content if isinstance(content, Gap) else None)
+    track.stream.readings += waiting.readings if waiting.seq else 0
     hold: int | None = waiting.seq
     if isinstance(content, Gap):
         state.bytes += size

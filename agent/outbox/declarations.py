@@ -10,6 +10,7 @@ from agent.core.ids import ulid
 from agent.outbox.file.schema import Durability
 from agent.outbox.file.transaction import Opened, StoredStream
 from agent.outbox.spared import NOTE
+from agent.outbox.streams import REMEMBERED, REMEMBERED_MS
 
 _BEHIND = round(NOTE * 1000)
 
@@ -81,6 +82,15 @@ def _reason(opened: Opened) -> str:
     return "power lost" if not opened.same_boot else "ended while records were in memory only"
 
 
-def over(streams: Sequence[StoredStream], held: set[int], previous_epoch: str | None) -> list[int]:
-    """Streams nothing is left of: no rows (whose streams are `held`), and nothing to declare."""
-    return [stream.id for stream in streams if stream.id not in held and stream.epoch != previous_epoch]
+def over(
+    streams: Sequence[StoredStream], held: set[int], previous_epoch: str | None, now_ms: int, present: str
+) -> list[int]:
+    """Streams nobody asks for any more: old, with no rows (whose streams are `held`), and nothing to declare."""
+    by_device: dict[str, int] = {}
+    result = []
+    for stream in sorted(streams, key=lambda one: -one.id):
+        newer = by_device[stream.device] = by_device.get(stream.device, 0) + (stream.epoch != present)
+        remembered = stream.next > 1 and newer <= REMEMBERED and now_ms - stream.ts <= REMEMBERED_MS
+        if stream.id not in held and stream.epoch != previous_epoch and not remembered:
+            result.append(stream.id)
+    return result

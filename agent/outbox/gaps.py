@@ -45,7 +45,7 @@ def gap_of(
 
 def key_of(gap: Gap) -> Hashable:
     """Gaps of one cause have one key."""
-    return gap.kind, gap.device, gap.epoch, gap.reason, None if gap.tags is None else tuple(gap.tags)
+    return gap.kind, gap.device, gap.epoch, gap.reason, gap.late, None if gap.tags is None else tuple(gap.tags)
 
 
 def _sum(left: int | None, right: int | None) -> int | None:
@@ -78,5 +78,15 @@ def _between(one: Gap, other: Gap) -> int:
 
 
 def hold_of(gap: Gap) -> int | None:
-    """The number at which a gap holds `low` of its stream until it is acknowledged itself; `down` excuses no number."""
-    return None if gap.kind == "down" else gap.from_seq
+    """The number at which a gap holds `low` of its stream until it is acknowledged itself.
+
+    `down` excuses no number; and what was answered for once does not take `low` back.
+    """
+    return None if gap.kind == "down" or gap.late else gap.from_seq
+
+
+def declares(gap: Gap) -> tuple[int, int] | None:
+    """The numbers it says are lost, as far as it has both ends."""
+    if gap.kind in {"down", "missed"} or gap.from_seq is None or gap.to_seq is None:
+        return None
+    return gap.from_seq, gap.to_seq

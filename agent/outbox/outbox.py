@@ -14,8 +14,9 @@ from pathlib import Path
 from msgspec import structs
 
 from agent.core.clock import Clock
-from agent.core.flow import Batch, Gap, Stream
-from agent.core.ports import Memo, OutboxStats, Reader
+from agent.core.errors import TransientError
+from agent.core.flow import Batch, Gap, ResendRequest, Stream
+from agent.core.ports import Memo, OutboxStats, Reader, Resent
 from agent.outbox.file.errors import boot_id
 from agent.outbox.file.pack import unpack
 from agent.outbox.file.store import Store
@@ -23,6 +24,7 @@ from agent.outbox.file.worker import Worker
 from agent.outbox.operator.protocol import Answer, Ask
 from agent.outbox.operator.service import Clerk
 from agent.outbox.reader import LaneReader
+from agent.outbox.resend import resend
 from agent.outbox.split import Packer
 from agent.outbox.state import State
 from agent.outbox.writer import Writer
@@ -104,7 +106,7 @@ class SqliteOutbox:
         """What an operator asks or orders (`edge-agent outbox`). Never raises but for cancellation."""
         if self._writer is None:
             return Answer(error="the outbox is not open")
-        return await Clerk(self._state, self._writer, name=self._name, end_session=self.end_session).answer(question)
+        return await Clerk(self._state, self._writer, name=self._name, notify=self._notify).answer(question)
 
     def _begin_again(self) -> None:
         """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
@@ -142,7 +144,7 @@ class SqliteOutbox:
             raise RuntimeError(msg)
         lanes = self._state.cut()
         reader = LaneReader(
-            self._state, lanes, self._writer.lock, self._writer.fetch,
+            self._state, lanes, self._writer.lock, self._writer.fetch, self._writer.fetch_again,
             damaged=self._writer.damaged, unreadable=self._writer.unreadable,
         )  # fmt: skip
         self._reader = reader
@@ -155,7 +157,18 @@ class SqliteOutbox:
                 self._reader = None
 
     def streams(self) -> Sequence[Stream]:
-        return self._state.book.streams()
+        return self._state.book.streams(self._clock.now_ms())
+
+    def scanned(self, device: str, due: int, done: int, late: int, /) -> None:
+        scans = self._state.book.of(device).stream.scans
+        scans.due += due
+        scans.done += done
+        scans.late += late
+
+    async def resend(self, request: ResendRequest, /) -> Resent | None:
+        if self._writer is None:
+            raise TransientError("the outbox is not open")
+        return await resend(self._state, self._writer, request, self._notify)
 
     def recorded(self, device: str, /) -> int | None:
         return self._state.recorded.get(device)
@@ -175,6 +188,7 @@ class SqliteOutbox:
             quarantined=state.quarantined,
             dropped_records=state.dropped,
             lost=structs.replace(state.losses.total),
+            again=state.again.left,
             limit=state.limit,
             full=state.losses.full,
             appended_bytes=state.appended,

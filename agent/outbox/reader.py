@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Record
+from agent.core.flow import Batch, Record
+from agent.outbox.again import AgainLane
+from agent.outbox.file.again import Asked
 from agent.outbox.file.transaction import Damaged, DiskRefused, Row
 from agent.outbox.lanes import Lanes
 from agent.outbox.ring import is_bare
@@ -19,19 +21,24 @@ FETCH_BYTES = 2 << 20
 PATIENCE = 10
 
 Fetch = Callable[[int, int, int, int], Awaitable[list[Row]]]
+_NOTHING = Batch(device="", ts=0, readings=[])
+FetchAgain = Callable[[int, int, int], Awaitable[list[Asked]]]
 
 
 class LaneReader:
     """The port `Reader`. Belongs to the event loop; one consumer per lane."""
 
     def __init__(
-        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch,
+        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, fetch_again: FetchAgain,
         *, damaged: Callable[[str], None], unreadable: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._state = state
         self._lanes = lanes
         self._lock = lock
         self._fetch = fetch
+        self._fetch_again = fetch_again
+        self._again = AgainLane(state.again)
+        self._again_ready = asyncio.Event()
         self._damaged = damaged
         self._unreadable = unreadable
         self._live_ready = asyncio.Event()
@@ -44,12 +51,15 @@ class LaneReader:
             self._live_ready.set()
         if self._lanes.next_range is not None:
             self._backlog_ready.set()
+        if self._again.ready:
+            self._again_ready.set()
 
     def end(self, reason: str) -> None:
         """Whoever waits for records is told that this session is over: what comes next needs a new one."""
         self._over = reason
         self._live_ready.set()
         self._backlog_ready.set()
+        self._again_ready.set()
 
     def _still_on(self) -> None:
         if self._over is not None:
@@ -128,6 +138,50 @@ class LaneReader:
                 if records:
                     return records
 
+    async def again(self, limit: int, /) -> Sequence[Record]:
+        while True:
+            self._still_on()
+            if self.closed or not self._again.ready:
+                self._again_ready.clear()
+                await self._again_ready.wait()
+                continue
+            records = self._again.retried(limit)
+            try:
+                async with self._lock:
+                    records += await self._read_again(limit - len(records))
+            except Damaged as error:
+                self._damaged(error.reason)
+            except DiskRefused:
+                await self._state.clock.sleep(1.0)
+            if records:
+                return records
+
+    async def _read_again(self, limit: int) -> list[Record]:
+        lane, book, records = self._again, self._state.book, []
+        last = lane.queue.last
+        rows = await self._fetch_again(lane.cursor, limit, FETCH_BYTES) if limit > 0 else []
+        for row in rows:
+            lane.cursor = row.id
+            track = book.recall(row.stream)
+            if track is None or lane.queue.is_gone(row.id):
+                continue
+            content = row.content or _NOTHING
+            record = Record(
+                row.id, track.stream, row.seq, row.ts, content, historical=True, size=row.size, resent=True
+            )  # fmt: skip
+            if row.content is None:
+                self._state.refuse_again(record, "record damaged on disk")
+                continue
+            lane.hand_out(record)
+            records.append(record)
+        if not rows and limit > 0:
+            lane.cursor = max(lane.cursor, last)
+        return records
+
+    @property
+    def behind(self) -> bool:
+        return not self.closed and bool(self._lanes.live)
+
     async def _read(self, limit: int) -> list[Record]:
         span = self._lanes.next_range
         if span is None:
@@ -156,19 +210,25 @@ class LaneReader:
     def backlog_left(self) -> int:
         return self._lanes.left + (0 if self.closed else self._state.late)
 
+    def _landed(self, record: Record) -> bool:
+        return not self.closed and (self._again if record.resent else self._lanes).landed(record)
+
     def ack(self, record: Record, /) -> None:
-        if not self.closed and self._lanes.landed(record):
+        if self._landed(record):
             self._state.ack(record)
 
     def reject(self, record: Record, reason: str, /) -> None:
-        if not self.closed and self._lanes.landed(record):
+        if self._landed(record):
             self._state.refuse(record, reason)
 
     def retry(self, record: Record, /) -> None:
-        if not self.closed and self._lanes.landed(record):
-            self._lanes.to_backlog(record.row)
+        if self._landed(record):
+            if record.resent:
+                self._again.retry(record)
+            else:
+                self._lanes.to_backlog(record.row)
             self.notify()
 
     def put_off(self, record: Record, /) -> None:
-        if not self.closed and self._lanes.landed(record):
+        if self._landed(record) and not record.resent:  # what is wanted once more stays in its queue
             self._lanes.put_off += 1

@@ -9,9 +9,10 @@ import msgspec
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.core.ids import ulid
+from agent.outbox.again import Again
 from agent.outbox.bounds import Age, File, allowed
 from agent.outbox.file.transaction import Row
-from agent.outbox.gaps import gap_of, key_of
+from agent.outbox.gaps import declares, gap_of, key_of
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
 from agent.outbox.losses import Losses
 from agent.outbox.memo import CachedMemo
@@ -48,6 +49,8 @@ class State:
         self.acked: dict[int, int] = {}  #: row → stream; they go with the next commit
         self.doomed: dict[int, int] = {}  #: the same for rows to be dropped; their gaps are in the ring
         self.refused: dict[int, tuple[str, int]] = {}  #: row → reason, stream: to quarantine
+        self.again = Again()
+        self.declared: list[tuple[int, int, int]] = []  #: stream, first and last number, of gaps that were acknowledged
         self.open_gaps: dict[Hashable, OpenGap] = {}
         self.records = 0
         self.bytes = 0
@@ -117,8 +120,12 @@ class State:
         if self.ring.declare(track, gap, self.clock.now_ms(), self.session):
             self.records += 1
 
-    def _lose(self, kind: GapKind, track: Track, seq: int, ts: int, readings: int, reason: str | None = None) -> None:
+    def _lose(
+        self, kind: GapKind, track: Track, seq: int, ts: int, readings: int, reason: str | None = None,
+        *, late: bool = False,
+    ) -> None:  # fmt: skip
         gap = gap_of(kind, track.stream, seq, ts, readings, now_ms=self.clock.now_ms(), reason=reason)
+        gap.late = late
         self.declare(track, gap)
         self.dropped += 1
         self.losses.add(kind, track.stream.device, ts, readings, self.clock.monotonic())
@@ -161,6 +168,12 @@ class State:
 
     def ack(self, record: Record) -> None:
         """The broker has it."""
+        if record.resent:
+            self.again.acked[record.row] = None
+            self.again.left -= 1
+            return
+        if isinstance(record.content, Gap) and (numbers := declares(record.content)) is not None:
+            self.declared.append((self._stream_id(record), *numbers))  # a file of version 1 does not know them yet
         self.unset.told.discard(record.row)
         if not self.spared.acked(record.row):
             self.acked[record.row] = self._stream_id(record)
@@ -169,10 +182,19 @@ class State:
 
     def refuse(self, record: Record, reason: str) -> None:
         """The broker will never have it. A gap is not given up: it stays, for the next session."""
-        if record.seq:
+        if record.resent:
+            self.refuse_again(record, reason)
+        elif record.seq:
             self._to_quarantine(record.row, record.size, self._track(record), reason)
             readings = len(record.content.readings) if isinstance(record.content, Batch) else 0
             self._lose("quarantined", self._track(record), record.seq, record.ts, readings, reason)
+
+    def refuse_again(self, record: Record, reason: str) -> None:
+        """Sent once more, it is refused: it was acknowledged once, so `low` stays where it is."""
+        self.again.refused[record.row] = reason
+        self.again.left -= 1
+        readings = len(record.content.readings) if isinstance(record.content, Batch) else 0
+        self._lose("quarantined", self._track(record), record.seq, record.ts, readings, reason, late=True)
 
     def unreadable(self, row: Row) -> None:
         """A row on disk is not what was written."""
@@ -189,7 +211,8 @@ class State:
         self.bytes -= size
 
     def _track(self, record: Record) -> Track:
-        return self.book.of(record.stream.device, record.stream.epoch)
+        stream = record.stream
+        return self.book.find(stream.device, stream.epoch) or self.book.of(stream.device, stream.epoch)
 
     def _stream_id(self, record: Record) -> int:
         return self._track(record).id

@@ -10,8 +10,11 @@ from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
-from agent.core.flow import Gap, Stream
+from agent.core.flow import Ended, Gap, Scans, Stream
 from agent.outbox.file.transaction import Low, StoredStream
+
+#: Earlier streams of a device are remembered for 7 days, 8 of them at most: a consumer may ask for what it lacks.
+REMEMBERED, REMEMBERED_MS = 8, 7 * 86_400_000
 
 
 class Track(msgspec.Struct):
@@ -27,6 +30,11 @@ class Track(msgspec.Struct):
     rows: bool = False
     spared: dict[int, None] = {}  #: numbers in memory only, in order (`disk: on_outage`)
 
+    def figures(self, more_readings: int) -> tuple[int, int, int, int, int, int, int]:
+        """The row of the stream, with the readings of a transaction that is under way."""
+        stream, scans = self.stream, self.stream.scans
+        return self.next, self.ts, stream.readings + more_readings, scans.due, scans.done, scans.late, self.id
+
     def settle(self) -> None:
         """Recompute `low`."""
         # While something waits for its commit, all above the last committed number may be what waits.
@@ -37,6 +45,11 @@ class Track(msgspec.Struct):
         self.stream.low = ceiling if self.hold is None else min(self.hold, ceiling)
 
 
+def _recalled(row: StoredStream) -> Track:
+    stream = Stream(row.epoch, row.device, row.next, readings=row.readings, scans=Scans(row.due, row.done, row.late))
+    return Track(stream, row.id, 0, row.next - 1, row.next, row.ts)
+
+
 class StreamBook:
     """All streams of one outbox: those of this run, and older ones with something unacknowledged."""
 
@@ -44,11 +57,16 @@ class StreamBook:
         self.epoch = epoch
         self._tracks: dict[tuple[str, str], Track] = {}
         self._by_id: dict[int, Track] = {}
+        self._stored: dict[int, StoredStream] = {}  # all of the file, as of its opening
+        self._earlier: dict[str, list[StoredStream]] = {}  # of these, by device, newest first
         self._next_id = 1
 
     def load(self, stored: Iterable[StoredStream], lows: Iterable[Low], keep: Container[str | None]) -> None:
         """Take in what the file knew: streams that have rows (`lows` has those), and all of the epochs in `keep`."""
         holds = {low.id: low for low in lows}
+        stored = list(stored)
+        self._stored.update((row.id, row) for row in stored)
+        self._remember()
         for row in stored:
             self._next_id = max(self._next_id, row.id + 1)
             key, low = (row.epoch, row.device), holds.get(row.id)
@@ -56,13 +74,49 @@ class StreamBook:
             if track is not None:  # the file was salvaged while we ran
                 track.id = row.id
             elif low is not None or row.epoch in keep:
-                track = Track(Stream(*key, next=row.next), row.id, 0, row.next - 1, row.next, row.ts)
-                self._tracks[key] = track
+                track = self._tracks[key] = _recalled(row)
             else:
                 continue
             self._by_id[row.id] = track
             track.hold, track.rows = (None, False) if low is None else (low.hold, low.rows)
             track.settle()
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """The file is about to forget these streams."""
+        for number in numbers:
+            self._stored.pop(number, None)
+        self._remember()
+
+    def _remember(self) -> None:
+        self._earlier.clear()
+        for row in sorted(self._stored.values(), key=lambda one: -one.id):
+            if row.epoch != self.epoch:
+                self._earlier.setdefault(row.device, []).append(row)
+
+    def find(self, device: str, epoch: str) -> Track | None:
+        """The track of a stream that is known, however old; None where it never was this outbox's."""
+        track = self._tracks.get((epoch, device))
+        if track is not None:
+            return track if track.id else None
+        row = next((one for one in self._earlier.get(device, ()) if one.epoch == epoch), None)
+        return None if row is None else self.recall(row.id)
+
+    def recall(self, number: int) -> Track | None:
+        """The track of a stream in the file, also where nothing of it waits any more."""
+        track, row = self._by_id.get(number), self._stored.get(number)
+        if track is None and row is not None:
+            track = self._by_id[number] = self._tracks[row.epoch, row.device] = _recalled(row)
+            track.settle()
+        return track
+
+    def before(self, device: str, now_ms: int) -> list[Ended]:
+        """Earlier streams of the device that are remembered, newest first."""
+        earlier = self._earlier.get(device, ())
+        rows = [row for row in earlier if row.next > 1 and now_ms - row.ts <= REMEMBERED_MS]
+        return [
+            Ended(row.epoch, row.next, row.ts, row.readings, Scans(row.due, row.done, row.late))
+            for row in rows[:REMEMBERED]
+        ]
 
     def of(self, device: str, epoch: str | None = None) -> Track:
         """The track of a device's stream, this run's unless an epoch is given; made if it is new."""
@@ -94,6 +148,8 @@ class StreamBook:
     def forget_file(self) -> None:
         """The file is gone: streams get new ids with their next commit."""
         self._by_id.clear()
+        self._stored.clear()
+        self._earlier.clear()
         for track in self._tracks.values():
             track.id = 0
 
@@ -114,10 +170,14 @@ class StreamBook:
             del self._by_id[low.id]
             self._tracks.pop((track.stream.epoch, track.stream.device), None)
 
-    def streams(self) -> list[Stream]:
+    def streams(self, now_ms: int) -> list[Stream]:
         """Older ones that still have something unacknowledged, then this run's."""
         present = self.epoch
-        return sorted((track.stream for track in self._tracks.values()), key=lambda stream: stream.epoch == present)
+        for track in self._tracks.values():
+            if track.stream.epoch == present:
+                track.stream.before = self.before(track.stream.device, now_ms)
+        held = [track.stream for track in self._tracks.values() if track.stream.epoch == present or track.rows]
+        return sorted(held, key=lambda stream: stream.epoch == present)
 
     def __iter__(self) -> Iterator[Track]:
         return iter(self._tracks.values())

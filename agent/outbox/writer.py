@@ -13,6 +13,7 @@ from typing import TypeVar
 from agent.core.errors import AgentError, PermanentError
 from agent.outbox.adopt import adopt
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
+from agent.outbox.file.again import Asked
 from agent.outbox.file.causes import written_here
 from agent.outbox.file.store import Store
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
@@ -103,6 +104,12 @@ class Writer:
             await self._commit()
         return await self._worker.call(partial(self._store.fetch, low, high, limit, max_bytes))
 
+    async def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[Asked]:
+        """What somebody wants once more, read back. Call with the lock held."""
+        if not self._is_open:
+            raise DiskRefused("the outbox file is not open")
+        return await self._worker.call(partial(self._store.fetch_again, after, limit, max_bytes))
+
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the connection. Call with the lock held."""
         if not self._is_open:
@@ -170,8 +177,9 @@ class Writer:
     @property
     def _pending(self) -> bool:
         state = self._state
-        waits = state.ring or state.acked or state.doomed or state.refused or state.memo.dirty
-        return bool(waits) or state.spill_due(state.clock.monotonic())
+        waits = state.ring or state.acked or state.doomed or state.refused or state.memo.dirty or state.declared
+        again = state.again.acked or state.again.refused
+        return bool(waits) or bool(again) or state.spill_due(state.clock.monotonic())
 
     async def _cycle(self) -> None:
         flushing, self._flushing = self._flushing, []

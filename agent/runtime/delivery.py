@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, TaskGroup
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Record
 from agent.core.ports import Outbox, Reader
-from agent.runtime.replay import LanePlan, TokenBucket, start_delay
+from agent.runtime.replay import DEFAULT_RATE, LanePlan, TokenBucket, start_delay
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
 from agent.settings.publishers import Replay
@@ -30,6 +30,8 @@ from agent.telemetry.repeats import Repeats
 #: Records asked of the outbox at a time: a good part of a window, little memory.
 LIVE_TAKE = 64
 BACKLOG_TAKE = 16
+#: While live data are behind, what is sent once more waits; they are looked at again after this, seconds.
+LOOK_AGAIN = 0.05
 #: A refusal that lasts longer than this parks its device, seconds; a shorter one pauses the lanes.
 PARKING = 30.0
 #: So many records may wait in memory for another try; more of them park their device.
@@ -86,6 +88,7 @@ class Delivery:
         self._later: list[tuple[float, Record]] = []
         self._hurried = False
         self._repeats = Repeats()
+        self._live_left = 0  # of the live records that were taken, those not sent yet
         self._lingering: deque[tuple[float, Record]] = deque()
         self._reader: Reader | None = None
         self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
@@ -116,8 +119,10 @@ class Delivery:
     async def _lanes(self, reader: Reader) -> None:
         """Until a new cut is due: for parked devices, or because the dialogue wants to open anew."""
         self._backlog_room = asyncio.Semaphore(self._plan.backlog_window)
+        self._live_left = 0
         live_first = self._plan.order == "live_first"
         working = [self._backlog(reader), self._live(reader)] if live_first else [self._in_order(reader)]
+        working.append(self._again(reader))
         async with TaskGroup() as group:
             ends = [
                 group.create_task(self._second_tries(reader), name="second tries"),
@@ -186,8 +191,29 @@ class Delivery:
 
     async def _live(self, reader: Reader) -> None:
         while True:
-            for record in await reader.live(LIVE_TAKE):
-                await self._deliver(record, reader)
+            await self._deliver_live(await reader.live(LIVE_TAKE), reader)
+
+    async def _deliver_live(self, records: Sequence[Record], reader: Reader) -> None:
+        self._live_left = len(records)
+        for record in records:
+            await self._deliver(record, reader)
+            self._live_left -= 1
+
+    async def _again(self, reader: Reader) -> None:
+        """What somebody asked for once more, at the rate of a backlog, while live data keep up."""
+        bucket = TokenBucket(self._plan.rate or DEFAULT_RATE, self._clock.monotonic())
+        while True:
+            for record in await reader.again(BACKLOG_TAKE):
+                if delay := bucket.take(self._clock.monotonic()):
+                    await self._clock.sleep(delay)
+                while self._live_left or reader.behind:
+                    await self._clock.sleep(LOOK_AGAIN)
+                await self._backlog_room.acquire()
+                outcome = await self._deliver(record, reader)
+                if outcome is None:
+                    self._backlog_room.release()
+                else:
+                    outcome.add_done_callback(partial(_release, self._backlog_room))
 
     async def _start(self, reader: Reader) -> None:
         if reader.backlog_left:
@@ -224,8 +250,7 @@ class Delivery:
                     sent += await self._deliver(record, reader) is not None
             if sent:
                 self._backlog_done(sent, began)
-            for record in await reader.live(LIVE_TAKE):
-                await self._deliver(record, reader)
+            await self._deliver_live(await reader.live(LIVE_TAKE), reader)
 
     def _backlog_done(self, sent: int, began: float) -> None:
         seconds = round(self._clock.monotonic() - began, 1)

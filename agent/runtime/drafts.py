@@ -28,6 +28,16 @@ from agent.settings.publishers import PublisherConfig
 MakeContext = Callable[[dict[str, Bus]], RunningContext]
 
 
+@dataclass
+class Answers:
+    """Whether a route sends records once more when a consumer asks for them. That may change while it runs."""
+
+    on: bool
+
+    def __call__(self) -> bool:
+        return self.on
+
+
 @dataclass(frozen=True)
 class DeviceDraft:
     """One device, ready to begin."""
@@ -48,6 +58,7 @@ class RouteDraft:
     config: PublisherConfig
     context: RunningContext
     wants: Wants
+    answers: Answers
     encoder: Encoder
     publisher: Publisher
 
@@ -69,9 +80,10 @@ def draft_route(
     if config.encoder is None:
         reason = f"publisher {name} has no encoder"
         raise PermanentError(reason, "write `encoder: {type: json}`")
-    wants = Wants(tuple(config.devices))
-    info = structs.replace(config.route(name, context.agent), wants=wants, sessions=sessions, clock=clock)
-    return RouteDraft(name, config, context, wants, config.encoder.build(info), config.build(name, context))
+    wants, answers = Wants(tuple(config.devices)), Answers(config.resends)
+    route = config.route(name, context.agent)
+    info = structs.replace(route, wants=wants, resend=answers, sessions=sessions, clock=clock)
+    return RouteDraft(name, config, context, wants, answers, config.encoder.build(info), config.build(name, context))
 
 
 def draft_device(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Event, Future, Task, TaskGroup
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.config.secret_files import secret_files
@@ -172,7 +172,8 @@ class Northbound:
         self._outlet.rewire()
         self._stores[name].outbox.apply(settings, max_record_bytes=draft.config.max_message_bytes)
         one.route.adjust(draft.publisher, draft.config.replay, moved)
-        one.draft = RouteDraft(name, draft.config, one.draft.context, carried, one.draft.encoder, one.draft.publisher)
+        one.draft.answers.on = draft.answers.on
+        one.draft = replace(one.draft, config=draft.config)
 
     def wake(self, files: Collection[Path] | None) -> None:
         """Let those who use one of these files (None: all) try again now, where they wait."""

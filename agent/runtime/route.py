@@ -24,6 +24,7 @@ from agent.core.ports import Adjustable, Dialogue, Encoder, Learning, Outbox, Pu
 from agent.runtime.beside import Beside, Ears
 from agent.runtime.delivery import Delivery, Hooks
 from agent.runtime.files import Files
+from agent.runtime.repair import Repair
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
@@ -93,6 +94,7 @@ class Route:
         self._draining = False
         self._cut: Delivery | None = None
         self._talk: Talk | None = None
+        self._repair = Repair(name, outbox, clock)
         self._suspects = Suspects()
         self._unwelcome = Unwelcome()
         self._useless: str | None = None  # why nothing can be said to the broker, although it is there
@@ -128,10 +130,12 @@ class Route:
     async def run(self) -> None:
         """Publish until :meth:`leave`; never raises but for cancellation."""
         async with TaskGroup() as group:
+            repairing = group.create_task(self._repair.run(), name=f"publisher {self.name}: repair")
             running = group.create_task(self._supervisor.run(self._attempt), name=f"publisher {self.name}")
             leaving = group.create_task(self._leaving.wait(), name=f"publisher {self.name}: leave")
             await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
+            repairing.cancel()
             if self.state == "offline":  # between sessions there is nobody to say goodbye to
                 running.cancel()
 
@@ -215,7 +219,7 @@ class Route:
 
     async def _converse(self, session: Session, dialogue: Dialogue, attempt: Attempt) -> None:
         beside = Beside(session, self._unwelcome, self._clock, Ears(self._refused_beside, self._heard, self._unparked))
-        talk = self._talk = Talk(session, dialogue, self.outbox.streams, beside)
+        talk = self._talk = Talk(session, dialogue, self.outbox.streams, beside, self._repair.hears)
 
         def changed(device: str) -> None:
             talk.changed(DeviceChanged(device=device, ts=self._clock.now_ms()))

@@ -14,7 +14,17 @@ from functools import partial
 
 from msgspec import structs
 
-from agent.core.flow import AgentChanged, DeviceChanged, DialogueEvent, Message, Opening, Record, Stream, Withheld
+from agent.core.flow import (
+    AgentChanged,
+    DeviceChanged,
+    DialogueEvent,
+    Incoming,
+    Message,
+    Opening,
+    Record,
+    Stream,
+    Withheld,
+)
 from agent.core.ports import Dialogue, Session, Stateful
 from agent.runtime.beside import Beside
 from agent.runtime.mailbox import Mailbox
@@ -24,14 +34,17 @@ class Talk:
     """Answers events over the session; belongs to one session."""
 
     def __init__(
-        self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]], beside: Beside
-    ) -> None:
+        self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]], beside: Beside,
+        asked: Callable[[Dialogue, Incoming], bool] = lambda _dialogue, _incoming: False,
+    ) -> None:  # fmt: skip
+        """`asked` takes what consumers ask for; True: it was that."""
         self.limits = session.limits
         self.leave = asyncio.Event()  #: the dialogue wants the session to end
         self.turn = asyncio.Lock()  #: held while a stateful dialogue speaks, and around a cut
         self.whole = True  #: every message that was made has been written
         self._session = session
         self._beside = beside
+        self._asked = asked
         self._streams = streams
         self._dialogue = dialogue
         self._stateful = dialogue if isinstance(dialogue, Stateful) else None
@@ -141,6 +154,8 @@ class Talk:
     async def hear(self) -> None:
         """Hand on what arrives, until the session ends."""
         async for incoming in self._session.incoming():
+            if self._asked(self._dialogue, incoming):
+                continue
             await self.beside(structs.replace(incoming, streams=self._streams()))
 
     async def beside(self, event: DialogueEvent) -> None:

@@ -104,8 +104,15 @@ class PublisherConfig(Model, ABC):
     outbox: OutboxSettings | None = None
     """Overrides of the top-level `outbox:` for this publisher (the loader merges the two)."""
 
+    resend: bool = True
+    """Send records once more when a consumer asks for them, as far as `outbox: keep_acked:` has them."""
     was: Name | None = None
     """Former name of this publisher: the outbox of that name is taken over, with all that waits in it."""
+
+    @property
+    def resends(self) -> bool:
+        """Whether a consumer that asks for records is answered."""
+        return self.resend and self.outbox is not None and self.outbox.keep_acked is not None
 
     def brokers(self) -> Sequence[str]:
         """`host:port` of each broker it may speak to; empty where nobody can tell."""

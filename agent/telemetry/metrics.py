@@ -113,4 +113,10 @@ INCOMING_DROPPED = _counter(
     "incoming_dropped_total", "Messages to the agent that it did not take: too_large, crowded.", "publisher", "reason"
 )
 ACK_SECONDS = _histogram("ack_seconds", "From sending a message to its acknowledgement.", "publisher")
+RESEND_REQUESTS = _counter(
+    "resend_requests_total",
+    "Requests of consumers for records, by what became of them: served, unknown, repeated, retained, malformed, busy.",
+    "publisher",
+    "result",
+)
 CONNECTS = _counter("connects_total", "Connections made to the broker.", "publisher")

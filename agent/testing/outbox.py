@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Batch, Gap, Record, Stream
+from agent.core.flow import Batch, Gap, Record, ResendRequest, Stream
 from agent.core.ids import ulid
-from agent.core.ports import Memo, OutboxStats
+from agent.core.ports import Memo, OutboxStats, Resent
 from agent.outbox.gaps import gap_of, merged
 from agent.outbox.memo import CachedMemo
 from agent.outbox.split import pieces
@@ -97,6 +97,14 @@ class ScriptedOutbox:
         if self._reader is not None:
             self._reader.over = reason
             self._reader.ready.set()
+
+    async def resend(self, request: ResendRequest, /) -> Resent | None:
+        del request
+        return None  # what is acknowledged is gone
+
+    def scanned(self, device: str, due: int, done: int, late: int, /) -> None:
+        scans = self._streams.setdefault(device, Stream(self._epoch, device)).scans
+        scans.due, scans.done, scans.late = scans.due + due, scans.done + done, scans.late + late
 
     def streams(self) -> Sequence[Stream]:
         return list(self._streams.values())
@@ -190,6 +198,10 @@ class ScriptedOutbox:
             result.append(record)
         return result
 
+    def rows(self) -> list[int]:
+        """All that is committed."""
+        return list(self._kept)
+
     def left(self, reader: ScriptedReader) -> int:
         """Records of the backlog a reader has not had yet."""
         rows = [*self._kept, *(one.row for one in self._waiting)]
@@ -230,6 +242,14 @@ class ScriptedReader:
 
     async def backlog(self, limit: int, /) -> Sequence[Record]:
         return await self._next(limit, live=False)
+
+    async def again(self, limit: int, /) -> Sequence[Record]:
+        return await self._next(0 * limit, live=False)  # there is never any
+
+    @property
+    def behind(self) -> bool:
+        rows = self._outbox.rows()
+        return any(row not in self.told and row not in self.old for row in rows)
 
     async def _next(self, limit: int, *, live: bool) -> Sequence[Record]:
         while self.over is not None or not (records := self._outbox.take(self, limit, live=live)):

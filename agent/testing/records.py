@@ -46,6 +46,15 @@ async def backlog(reader: Reader, portion: int = 100) -> list[Record]:
     return result
 
 
+async def again(reader: Reader, count: int) -> list[Record]:
+    """Exactly `count` of the records somebody asked for once more."""
+    result: list[Record] = []
+    async with asyncio.timeout(10):
+        while len(result) < count:
+            result += await reader.again(count - len(result))
+    return result
+
+
 async def lows(outbox: Outbox) -> dict[str, int]:
     """`low` by device, of this run's streams (the newest of each device), after a flush."""
     await outbox.flush()

@@ -96,11 +96,11 @@ async def route_of(agent, name="plant"):
 
 
 async def caught_up(agent, name="plant", timeout=PATIENCE):
-    """Wait until the agent is connected and has no backlog."""
+    """Wait until the agent is connected, has no backlog, and nothing to send once more."""
 
     async def done():
         route = await route_of(agent, name)
-        return route["state"] == "online" and route["outbox"]["backlog"] == 0
+        return route["state"] == "online" and not (route["outbox"]["backlog"] or route["outbox"]["again"])
 
     await eventually(done, timeout, "the backlog is delivered")
 

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, structs
 
+from agent.core.errors import Rejected
 from agent.core.flow import (
     AgentChanged,
     Batch,
@@ -20,18 +21,20 @@ from agent.core.flow import (
     Offline,
     Online,
     Record,
+    ResendRequest,
     Stream,
     Tick,
+    Withheld,
 )
 from agent.core.ids import ulid
 from agent.core.image import Image
 from agent.core.ports import Memo, RouteInfo
 from agent.encoders.common import retained
 from agent.encoders.common.gaps import gap_message
-from agent.encoders.common.messages import AgentStatus, AgentWill, ConfigStatus, StreamStatus, encode
+from agent.encoders.common.messages import AgentStatus, AgentWill, ConfigStatus, EndedStatus, StreamStatus, encode
 from agent.encoders.common.newest import RetainedValues
 from agent.encoders.common.renderer import MakeRenderer, Renderer, Setting
-from agent.encoders.common.topics import Topics
+from agent.encoders.common.topics import Topics, agent_topic
 from agent.encoders.common.wire import overhead
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
@@ -44,6 +47,12 @@ _STATUS_TOPIC = "agent.status"
 
 #: Retained messages about devices are published again so often, seconds.
 REPEAT = 600.0
+
+
+#: How many parts the streams had at the broker when they were published last.
+_PARTS = "agent.streams"
+#: A request of a consumer: bytes, numbers it may ask for, and characters of its id.
+REQUEST_BYTES, MOST_NUMBERS, MOST_ID = 4096, 10_000, 64
 
 
 class Rivals:
@@ -113,12 +122,20 @@ class StatusDialogue:
         self._repeated = route.clock.monotonic()
         self.will: Message | None = None
         self.listens: Sequence[str] = ()
+        self.repairs: str | None = None
         if route.status:
             will = encode(AgentWill("offline", session))
             self.will = Message(topic=topics.agent_status, payload=will, retain=True)
             self.listens = (topics.agent_status,)
+            if route.resend():
+                self.repairs = agent_topic(route, "resend")
+                self.listens = (topics.agent_status, self.repairs)
+        self._streams: dict[str, Stream] = {}  # the present one of each device, as last heard of
 
     def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
+        if not isinstance(event, Record | Withheld):
+            # several epochs of a device: the present one is the last
+            self._streams.update((stream.device, stream) for stream in event.streams)
         match event:
             case Record(content=Batch() as batch):
                 return self._renderer.readings(event, batch)
@@ -187,9 +204,11 @@ class StatusDialogue:
     # --- status and catalogue -----------------------------------------------------------------------------------------
 
     def _agent(self, state: Literal["online", "offline"], ts: int, streams: Sequence[Stream]) -> list[Message]:
+        """The agent's status, and its streams where it has no room for them; the goodbye comes last."""
         if not self._route.status:
             return []
-        about = self._image.agent
+        about, topic = self._image.agent, self._topics.agent_status
+        told = {stream.device: _stream_status(stream) for stream in streams}
         status = AgentStatus(
             state=state,
             session=self.session,
@@ -197,16 +216,20 @@ class StatusDialogue:
             mqtt=self._limits.protocol if self._limits is not None else "",
             config=ConfigStatus(about.config, about.attempted or about.config, about.error),
             shard=about.shard,
-            # several epochs of a device: the present one is the last
-            streams={stream.device: StreamStatus(stream.epoch, stream.low, _told(stream)) for stream in streams},
+            publisher=self._route.name,
+            resend=self.repairs is not None and self._route.resend(),
+            streams=told,
             ts=ts,
         )
-        message, theirs = retained.message(self._topics.agent_status, encode(status)), self._limits
-        if theirs is not None and theirs.max_packet_bytes is not None:
-            room = theirs.max_packet_bytes - overhead(message.topic, ())
-            if len(message.payload) > room:  # that we are there is worth more than where each stream stands
-                message.payload = encode(structs.replace(status, streams={}))
-        return [message]
+        message, parts = retained.message(topic, encode(status)), list[Message]()
+        below = agent_topic(self._route, "streams")
+        if len(message.payload) > self._limit - overhead(topic, ()):
+            parts = retained.streams(below, self.session, told, ts, self._limit)
+            message.payload = encode(structs.replace(status, streams={}, streams_parts=len(parts)))
+        before = int(self._memo.get(_PARTS) or b"0")
+        self._memo.put(_PARTS, b"%d" % len(parts) if parts else None)
+        gone = [retained.empty(f"{below}/{i}") for i in range(len(parts) + 1, before + 1)]
+        return [message, *parts, *gone] if state == "online" else [*parts, *gone, message]
 
     def _again(self, ts: int) -> list[Message]:
         """All that is retained about devices, once in a while: a broker may have lost it, and nobody would know."""
@@ -226,7 +249,7 @@ class StatusDialogue:
         messages = self._clear_orphans(ts)
         kept = self._topics.kept[prefix]
         if self._route.status:
-            messages.append(retained.status(prefix, device, self.session))
+            messages.append(retained.status(prefix, device, self.session, self._streams.get(name)))
         elif kept.status:
             messages.append(retained.empty(f"{prefix}/status"))
         catalogue = (prefix, device.cat, device.tags, device.description)
@@ -263,6 +286,21 @@ class StatusDialogue:
         wanted = {name: self._renderer.stays(name) for name in self._image.devices if self._route.wants(name)}
         return [retained.empty(topic) for topic in self._values.keep(wanted)]
 
+    # --- what consumers ask for ---------------------------------------------------------------------------------------
+
+    def request(self, incoming: Incoming, /) -> ResendRequest:
+        if len(incoming.payload) > REQUEST_BYTES:
+            raise Rejected("larger than a request may be")
+        try:
+            request = msgspec.json.decode(incoming.payload, type=ResendRequest)
+        except (ValueError, RecursionError) as error:
+            raise Rejected(str(error)) from error
+        if not 1 <= request.from_seq <= request.to_seq < request.from_seq + MOST_NUMBERS:
+            raise Rejected(f"1 to {MOST_NUMBERS:,} numbers, first to last")
+        if not 0 < len(request.id) <= MOST_ID:
+            raise Rejected("an id of its own, a ULID")
+        return request
+
     # --- who else speaks under our name -------------------------------------------------------------------------------
 
     def _heard(self, incoming: Incoming) -> list[Message]:
@@ -292,6 +330,14 @@ class StatusDialogue:
         restored.
         """
         return self._before is not None and heard.session > self._before
+
+
+def _stream_status(stream: Stream) -> StreamStatus:
+    before = [
+        EndedStatus(one.epoch, one.next, one.readings, retained.totals(one.scans) if one.scans.due else None)
+        for one in stream.before
+    ]
+    return StreamStatus(stream.epoch, stream.low, _told(stream), before)
 
 
 def _told(stream: Stream) -> int:

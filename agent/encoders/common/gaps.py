@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from agent.core.flow import Gap, Message
 from agent.encoders.common.messages import CONTENT_TYPE, GAP_SCHEMA, GapMessage, encode
 from agent.encoders.common.wire import overhead
@@ -13,7 +15,7 @@ def gap_message(gap: Gap, *, agent: str, prefix: str, limit: int) -> Message:
     message = GapMessage(
         id=gap.id, kind=gap.kind, agent=agent, device=gap.device, epoch=gap.epoch, from_seq=gap.from_seq,
         to_seq=gap.to_seq, from_ts=gap.from_ts, to_ts=gap.to_ts, tags=gap.tags, records=gap.records,
-        readings=gap.readings, reason=gap.reason,
+        readings=gap.readings, reason=gap.reason, request=UNSET if gap.request is None else gap.request,
     )  # fmt: skip
     properties = (("schema", GAP_SCHEMA), ("agent", agent))
     payload = encode(message)

@@ -11,7 +11,7 @@ Properties = tuple[tuple[str, str], ...]
 
 #: Room to be left for the properties of a message, bytes: what they take at most. A constant, because where a record is
 #: cut must not depend on how it is said: message 2 of 3 carries the same readings whenever it is sent.
-MARKS_ROOM = 360
+MARKS_ROOM = 380
 
 
 def marker(setting: Setting) -> Callable[[Record, int], Callable[[int], Properties]]:
@@ -36,6 +36,7 @@ def marker(setting: Setting) -> Callable[[Record, int], Callable[[int], Properti
             ("of", str(of)),
             *((("snapshot", "true"),) if snapshot else ()),
             *((("historical", "true"),) if record.historical else ()),
+            *((("resent", "true"),) if record.resent else ()),
         )
         return lambda index: (*head, ("index", str(index)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from agent.core.flow import GapKind, Reading
 from agent.core.image import TagInfo
@@ -30,6 +30,7 @@ class ReadingsMessage(Struct, gc=False, omit_defaults=True):
     cat: int
     snapshot: bool = False
     historical: bool = False
+    resent: bool = False
     part: tuple[int, int] | None = None
     clock: Literal["unsynced"] | None = None
     readings: list[Reading] = []
@@ -51,14 +52,33 @@ class GapMessage(Struct, gc=False):
     records: int | None
     readings: int | None
     reason: str
+    request: str | UnsetType = UNSET
 
 
-class StreamStatus(Struct):
-    """Where a stream stands."""
+class ScanTotals(Struct):
+    """Scans of a device within one epoch: asked for by its intervals, done, skipped because it was late."""
+
+    due: int
+    done: int
+    late: int
+
+
+class EndedStatus(Struct, omit_defaults=True):
+    """An earlier stream of a device."""
+
+    epoch: str
+    next: int
+    readings: int = 0
+    scans: ScanTotals | None = None
+
+
+class StreamStatus(Struct, omit_defaults=True):
+    """Where a stream stands, and the ones before it."""
 
     epoch: str
     low: int
     next: int
+    before: list[EndedStatus] = []
 
 
 class ConfigStatus(Struct):
@@ -78,6 +98,18 @@ class AgentStatus(Struct):
     mqtt: str
     config: ConfigStatus
     shard: str
+    publisher: str
+    resend: bool
+    streams: dict[str, StreamStatus]
+    ts: int
+    streams_parts: int | UnsetType = UNSET
+
+
+class StreamsPart(Struct):
+    """`{root}/agents/{agent}/streams/1`, `/2` and on, retained: where the status has no room for them."""
+
+    session: str
+    part: tuple[int, int]
     streams: dict[str, StreamStatus]
     ts: int
 
@@ -98,6 +130,8 @@ class DeviceStatus(Struct):
     since: int
     last_good: int | None
     achieved_ms: int | None
+    scans: ScanTotals | None
+    readings: int | None
 
 
 class Catalogue(Struct, omit_defaults=True):

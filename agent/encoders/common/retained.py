@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from agent.core.flow import Message
+from collections.abc import Mapping
+
+from agent.core.flow import Message, Scans, Stream
 from agent.core.image import DeviceImage
-from agent.encoders.common.messages import CONTENT_TYPE, Catalogue, DeviceStatus, encode
+from agent.encoders.common.messages import (
+    CONTENT_TYPE,
+    Catalogue,
+    DeviceStatus,
+    ScanTotals,
+    StreamsPart,
+    StreamStatus,
+    encode,
+)
 from agent.encoders.common.wire import overhead
 
 
@@ -18,8 +28,8 @@ def empty(topic: str) -> Message:
     return Message(topic=topic, payload=b"", retain=True)
 
 
-def status(prefix: str, device: DeviceImage, session: str) -> Message:
-    """`{topic}/status`."""
+def status(prefix: str, device: DeviceImage, session: str, stream: Stream | None) -> Message:
+    """`{topic}/status`; `stream`: the present one, where there is one."""
     content = DeviceStatus(
         state=device.state,
         session=session,
@@ -27,14 +37,40 @@ def status(prefix: str, device: DeviceImage, session: str) -> Message:
         since=device.since,
         last_good=device.last_good,
         achieved_ms=device.achieved_ms,
+        scans=ScanTotals(0, 0, 0) if stream is None else totals(stream.scans),
+        readings=0 if stream is None else stream.readings,
     )
     return message(f"{prefix}/status", encode(content))
+
+
+def totals(scans: Scans) -> ScanTotals:
+    """Counters as they are published."""
+    return ScanTotals(scans.due, scans.done, scans.late)
+
+
+def streams(topic: str, session: str, told: Mapping[str, StreamStatus], ts: int, limit: int) -> list[Message]:
+    """`{topic}/1`, `/2` and on: the streams in as many parts as fit."""
+    room, items = limit - overhead(topic + "/9999", ()), list(told.items())
+    n = max(1, min(len(items), len(encode(dict(items))) // max(room, 1) + 1))
+    while True:
+        cuts = [dict(items[len(items) * i // n : len(items) * (i + 1) // n]) for i in range(n)]
+        payloads = [encode(StreamsPart(session, (i + 1, n), cut, ts)) for i, cut in enumerate(cuts)]
+        if n >= len(items) or all(len(payload) <= room for payload in payloads):
+            return [message(f"{topic}/{i + 1}", payload) for i, payload in enumerate(payloads)]
+        n = min(len(items), n + max(1, n // 4))
 
 
 def removed(prefix: str, session: str, ts: int) -> list[Message]:
     """`state: removed` for those who listen now, then nothing for those who come later."""
     content = DeviceStatus(
-        state="removed", session=session, reason="no longer configured", since=ts, last_good=None, achieved_ms=None
+        state="removed",
+        session=session,
+        reason="no longer configured",
+        since=ts,
+        last_good=None,
+        achieved_ms=None,
+        scans=None,
+        readings=None,
     )
     return [message(f"{prefix}/status", encode(content)), empty(f"{prefix}/status")]
 

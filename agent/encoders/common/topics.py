@@ -31,6 +31,11 @@ def agent_status(route: RouteInfo) -> str:
     return f"{route.root}/agents/{route.agent}/status"
 
 
+def agent_topic(route: RouteInfo, what: str) -> str:
+    """A topic about the agent itself, beside its status."""
+    return f"{route.root}/agents/{route.agent}/{what}"
+
+
 def prefix_namer(route: RouteInfo, below: str = "") -> Namer:
     """Names `{topic}` of each device, and what stands `below` it.
 

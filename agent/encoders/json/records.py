@@ -54,7 +54,7 @@ class JsonRenderer:
         readings = self._as_strings(batch) if self._strings else batch.readings
         envelope = ReadingsMessage(
             READINGS_SCHEMA, self._agent, batch.device, stream.epoch, record.seq, stream.low, record.ts, batch.cat,
-            batch.snapshot, record.historical, None, batch.clock, readings,
+            batch.snapshot, record.historical, record.resent, None, batch.clock, readings,
         )  # fmt: skip
         payload = encode(envelope)
         if payload.count(_NULL) > batch.bad:

@@ -15,8 +15,8 @@ from agent.outbox.file.schema import Durability, connect
 _SEARCH = 20_000
 #: Damaged files that are kept.
 KEPT = 3
-_TABLES = ("meta", "streams", "memo", "records", "acked", "quarantine")
-_BY_ROW = ("streams", "records", "acked", "quarantine")
+_TABLES = ("meta", "streams", "memo", "records", "acked", "quarantine", "again", "declared")
+_BY_ROW = ("streams", "records", "acked", "quarantine", "again")
 
 
 def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]:
@@ -39,6 +39,8 @@ def salvage(path: Path, durability: Durability, now_ms: int) -> tuple[Path, int]
             new.execute("BEGIN IMMEDIATE")
             for table in _TABLES:
                 names = _columns(old, table)
+                if not names:  # an older version's file has no such table
+                    continue
                 places = ", ".join("?" * len(names))
                 statement = f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - ours
                 for row in _rows_by_number(old, table) if table in _BY_ROW else _rows(old, table):

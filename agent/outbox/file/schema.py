@@ -17,10 +17,25 @@ from agent.outbox.file.errors import transaction
 from agent.outbox.file.transaction import Damaged
 from agent.telemetry.logging import get_logger
 
-VERSION = 1
+VERSION = 2
+_TO_2 = """
+ALTER TABLE streams ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE streams ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE streams ADD COLUMN done INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE streams ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX acked_numbers ON acked (stream, seq);
+CREATE TABLE again (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL,
+    ts INTEGER NOT NULL, size INTEGER NOT NULL, readings INTEGER NOT NULL, content BLOB NOT NULL
+);
+CREATE TABLE declared (
+    stream INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO declared SELECT stream, seq, seq FROM quarantine;
+"""
 #: Version → statements that make a file of that version one of the next, in one transaction with the new number: a kill
 #: leaves one or the other. Steps are for ever; `TABLES` are always those of `VERSION`.
-UPGRADES: Mapping[int, Sequence[str]] = {}
+UPGRADES: Mapping[int, Sequence[str]] = {1: _TO_2.split(";")[:-1]}
 log = get_logger("outbox")
 
 APPLICATION_ID = 0x45644F62  # "EdOb"
@@ -34,7 +49,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 -- next: one more than the highest number committed: what a start declares comes from here, rows or no rows.
 CREATE TABLE streams (
     id INTEGER PRIMARY KEY, epoch TEXT NOT NULL, device TEXT NOT NULL, next INTEGER NOT NULL, ts INTEGER NOT NULL,
-    UNIQUE (epoch, device)
+    readings INTEGER NOT NULL DEFAULT 0, due INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0,
+    late INTEGER NOT NULL DEFAULT 0, UNIQUE (epoch, device)
 );
 -- seq 0: a gap. hold: the number the row holds `low` at. content comes last, so that the rest is read without it.
 CREATE TABLE records (
@@ -51,6 +67,16 @@ CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
     size INTEGER NOT NULL, readings INTEGER NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL, content BLOB NOT NULL
 );
+CREATE INDEX acked_numbers ON acked (stream, seq);
+-- What is to be sent once more. row: its number among the records.
+CREATE TABLE again (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL,
+    ts INTEGER NOT NULL, size INTEGER NOT NULL, readings INTEGER NOT NULL, content BLOB NOT NULL
+);
+-- Numbers that a gap has declared: they are never declared again.
+CREATE TABLE declared (
+    stream INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
 CREATE TABLE memo (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent.core.flow import Batch, Gap
+from agent.outbox.file import again
 from agent.outbox.file.ballast import Ballast, free_bytes
 from agent.outbox.file.errors import boot_id, own, roll_back, transaction, translated
 from agent.outbox.file.pack import Undecodable, unpack
@@ -27,7 +28,9 @@ _LOW = (
     "SELECT (SELECT hold FROM records WHERE stream = ?1 AND hold IS NOT NULL ORDER BY hold LIMIT 1),"
     " EXISTS (SELECT 1 FROM records WHERE stream = ?1)"
 )
-_SHELVED = "SELECT stream FROM acked UNION SELECT stream FROM quarantine"
+_SHELVED = "SELECT stream FROM acked UNION SELECT stream FROM quarantine UNION SELECT stream FROM again"
+_STREAMS = "SELECT id, epoch, device, next, ts, readings, due, done, late FROM streams"
+_STREAM = "UPDATE streams SET next = ?, ts = ?, readings = ?, due = ?, done = ?, late = ? WHERE id = ?"
 _COLUMNS = "id, stream, seq, ts, size, readings"
 
 
@@ -113,19 +116,21 @@ class Store:
             previous_epoch=meta.get("epoch"),
             clean=meta.get("clean") == "1",
             same_boot=not boot or meta.get("boot") in {None, "", boot},
-            streams=[StoredStream(*row) for row in db.execute("SELECT id, epoch, device, next, ts FROM streams")],
+            streams=[StoredStream(*row) for row in db.execute(_STREAMS)],
             shelved={row for (row,) in db.execute(_SHELVED)},
             lows=self._lows(row for (row,) in db.execute("SELECT DISTINCT stream FROM records").fetchall()),
             records=records,
             size=size,
             last_row=max(
-                db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
-                for table in ("records", "acked", "quarantine")
+                db.execute(f"SELECT coalesce(max({name}), 0) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
+                for table, name in (("records", "id"), ("acked", "id"), ("quarantine", "id"), ("again", "row"))
             ),
             oldest=self._oldest(),
             pages=self._pages("page_count"),
             vacant=self._pages("freelist_count"),
             quarantined=db.execute("SELECT count(*) FROM quarantine").fetchone()[0],
+            again=db.execute("SELECT count(*) FROM again").fetchone()[0],
+            again_last=db.execute("SELECT coalesce(max(id), 0) FROM again").fetchone()[0],
             memo=dict(db.execute("SELECT key, value FROM memo")),
             downs=self._old_downs(meta.get("epoch")),
         )
@@ -140,6 +145,7 @@ class Store:
                     [("epoch", epoch), ("boot", self._boot()), ("clean", "0")],
                 ),
                 ("DELETE FROM streams WHERE id = ?", [(number,) for number in forget]),
+                ("DELETE FROM declared WHERE stream = ?", [(number,) for number in forget]),
             ],
         )
 
@@ -189,9 +195,8 @@ class Store:
 
     def _apply(self, db: sqlite3.Connection, job: Job) -> None:
         if job.new_streams:
-            db.executemany("INSERT INTO streams VALUES (?, ?, ?, 1, 0)", job.new_streams)
-        if job.spilled:
-            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job.spilled)
+            db.executemany("INSERT INTO streams (id, epoch, device, next, ts) VALUES (?, ?, ?, 1, 0)", job.new_streams)
+        db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job.spilled)
         if job.acked:
             ranges = runs(job.acked)
             if job.keep_acked:
@@ -201,8 +206,7 @@ class Store:
                     ranges,
                 )
             db.executemany("DELETE FROM records WHERE id BETWEEN ? AND ?", ranges)
-        if job.dropped:
-            db.executemany("DELETE FROM records WHERE id BETWEEN ? AND ?", runs(job.dropped))
+        db.executemany("DELETE FROM records WHERE id BETWEEN ? AND ?", runs(job.dropped))
         if job.quarantined:
             db.executemany(
                 f"INSERT OR REPLACE INTO quarantine SELECT {_COLUMNS}, ?2, ?1, content"  # noqa: S608 - our own names
@@ -216,10 +220,11 @@ class Store:
             )  # fmt: skip
         if job.updates:
             db.executemany("UPDATE records SET content = ?, size = ? WHERE id = ?", job.updates)
-        if job.inserts:
-            db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job.inserts)
-        if job.streams:
-            db.executemany("UPDATE streams SET next = ?, ts = ? WHERE id = ?", job.streams)
+        db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", job.inserts)
+        db.executemany(_STREAM, job.streams)
+        for numbers in job.declared:
+            again.declare(db, *numbers)
+        again.settle(db, job)
         for key, value in job.memo.items():
             if value is None:
                 db.execute("DELETE FROM memo WHERE key = ?", (key,))
@@ -253,6 +258,10 @@ class Store:
                 if size >= max_bytes:
                     break
         return result
+
+    def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[again.Asked]:
+        """What somebody wants once more, behind `after` in its queue."""
+        return again.fetch(self.db, after, limit, max_bytes)
 
     def oldest(self, limit: int) -> list[Row]:
         """The oldest batches, without their contents. Gaps are never dropped, so they are not among them."""

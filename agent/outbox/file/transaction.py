@@ -34,6 +34,10 @@ class StoredStream(msgspec.Struct, frozen=True):
     device: str
     next: int  #: one more than the highest number ever committed (or declared) in it
     ts: int  #: of its last commit
+    readings: int = 0
+    due: int = 0  #: scans of the device: due, done, late
+    done: int = 0
+    late: int = 0
 
 
 class Low(msgspec.Struct, frozen=True):
@@ -64,7 +68,10 @@ class Job(msgspec.Struct, kw_only=True):
     spilled: list[tuple[int, int, int | None, int, int, int, int, bytes]] = []  #: as `inserts`, but before all else
     inserts: list[tuple[int, int, int | None, int, int, int, int, bytes]] = []
     #: row, stream, hold, seq, ts, size, readings, packed
-    streams: list[tuple[int, int, int]] = []  #: next, ts, id
+    streams: list[tuple[int, int, int, int, int, int, int]] = []  #: next, ts, readings, due, done, late, id
+    declared: list[tuple[int, int, int]] = []  #: stream, first and last number of gaps that declare
+    again_acked: list[int] = []  #: of what was sent once more: the broker has it
+    again_refused: list[tuple[str, int, int]] = []  #: reason, when (ms), id
     memo: dict[str, bytes | None] = {}
     touched: set[int] = set()  #: streams whose lowest row may have gone
     keep_acked: bool = False
@@ -82,6 +89,8 @@ class Job(msgspec.Struct, kw_only=True):
             or self.inserts
             or self.memo
             or self.streams
+            or self.again_acked
+            or self.again_refused
         )
 
 
@@ -122,6 +131,8 @@ class Opened(msgspec.Struct, kw_only=True):
     vacant: int
     quarantined: int
     memo: dict[str, bytes]
+    again: int = 0  #: records to be sent once more
+    again_last: int = 0  #: highest of their ids
     shelved: set[int] = set()  #: streams of records that are kept acknowledged, or in quarantine
     downs: Sequence[Row] = ()  #: declarations of time, not delivered yet, of streams older than the last run
     damage: str | None = None  #: what was wrong, where the file had to be salvaged

@@ -42,6 +42,6 @@ def _answer(db: sqlite3.Connection, question: Ask) -> Answer:
         case "discard":
             return Answer(done=queries.done(queries.discard(db, which)))
         case "requeue":
-            return Answer(done=queries.done(queries.put_back(db, "quarantine", which)))
+            return Answer(done=queries.done(queries.send_again(db, "quarantine", which)))
         case "resend":
-            return Answer(done=queries.done(queries.put_back(db, "acked", which)))
+            return Answer(done=queries.done(queries.send_again(db, "acked", which)))

@@ -56,6 +56,7 @@ class Listing(Struct, kw_only=True):
     waiting: list[Heap]
     declarations: int  #: gaps that wait to be told
     quarantined: list[Heap]
+    again: list[Heap] = []  #: to be sent once more
     kept: list[Heap]  #: acknowledged records that can be sent again
     bytes: int = 0  #: of what waits, declarations too
     limit: int | None = None  #: bytes it may hold now; None: known to a running agent only

@@ -1,8 +1,7 @@
 """What an operator does with a file: the SQL behind `edge-agent outbox`.
 
 Every function runs where the one connection is used: in the outbox's worker thread, or in the command itself while no
-agent runs. A record that is sent again goes back under the row number it had, so that the next reader hands it out in
-its place; it holds `low` no more, because it was acknowledged (or declared) once.
+agent runs.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from msgspec import structs
 
 from agent.core.flow import Gap
 from agent.core.ports import Lost
+from agent.outbox.file import again
 from agent.outbox.file.errors import transaction, translated
 from agent.outbox.file.pack import Undecodable, unpack
 from agent.outbox.file.transaction import Row, StoredStream
@@ -24,6 +24,8 @@ from agent.outbox.operator.protocol import Aside, Done, Heap, Listing, Which
 
 Shelf = Literal["quarantine", "acked"]
 
+#: What a listing adds up.
+TABLES = ("records", "again", "quarantine", "acked")
 #: Rows that are looked at between two commits of others.
 PORTION = 20_000
 _COLUMNS = "id, stream, seq, ts, size, readings"
@@ -90,7 +92,7 @@ class Sums:
 
 def listing(db: sqlite3.Connection) -> Listing:
     """Everything at once: for a file no agent uses."""
-    sums = {table: Sums() for table in ("records", "quarantine", "acked")}
+    sums = {table: Sums() for table in TABLES}
     for table, one in sums.items():
         for low in range(0, last_row(db, table) + 1, PORTION):
             one.portion(db, table, low)
@@ -121,6 +123,7 @@ def put_together(sums: dict[str, Sums], known: dict[int, StoredStream], run: str
         waiting=sums["records"].heaps(known),
         declarations=sums["records"].declarations,
         quarantined=sums["quarantine"].heaps(known),
+        again=sums["again"].heaps(known),
         kept=sums["acked"].heaps(known),
     )
 
@@ -156,17 +159,11 @@ def choose(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
     return [Row(*row) for row in found if row[1] in wanted and (ids is None or row[0] in ids)]
 
 
-def put_back(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
-    """Records of a shelf wait again; what was moved. One transaction. Raises DiskRefused or Damaged."""
+def send_again(db: sqlite3.Connection, shelf: Shelf, which: Which) -> list[Row]:
+    """Records of a shelf are to be sent again; which. One transaction. Raises DiskRefused or Damaged."""
     rows = choose(db, shelf, which)
     with translated(), transaction(db):
-        for chunk in _numbers(rows):
-            db.executemany(
-                "INSERT OR IGNORE INTO records SELECT id, stream, NULL, seq, ts, size, readings, content"  # noqa: S608
-                f" FROM {shelf} WHERE id = ?",
-                chunk,
-            )
-            db.executemany(f"DELETE FROM {shelf} WHERE id = ?", chunk)  # noqa: S608 - our own names
+        again.queue(db, shelf, [row.row for row in rows])
     return rows
 
 

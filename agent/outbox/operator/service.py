@@ -8,27 +8,25 @@ from functools import partial
 from msgspec import structs
 
 from agent.core.errors import AgentError
-from agent.outbox.file.transaction import Low, Row
+from agent.outbox.file import again
+from agent.outbox.file.transaction import Row
 from agent.outbox.operator import queries
 from agent.outbox.operator.protocol import Answer, Ask, Which
 from agent.outbox.state import State
 from agent.outbox.writer import Writer
 from agent.telemetry.logging import get_logger
 
-#: Why a session ends: history in order needs a new one.
-AGAIN = "records are sent again"
-
 log = get_logger("outbox")
 
 
 class Clerk:
-    """One outbox's. `end_session` ends the broker session that is on, if one is."""
+    """One outbox's. `notify` tells the reader of a session that there is more to hand out."""
 
-    def __init__(self, state: State, writer: Writer, *, name: str, end_session: Callable[[str], None]) -> None:
+    def __init__(self, state: State, writer: Writer, *, name: str, notify: Callable[[], None]) -> None:
         self._state = state
         self._writer = writer
         self._name = name
-        self._end_session = end_session
+        self._notify = notify
 
     async def answer(self, ask: Ask) -> Answer:
         """Never raises but for cancellation."""
@@ -52,7 +50,7 @@ class Clerk:
     async def _list(self) -> Answer:
         """In portions, so that a long backlog holds no commit up for long."""
         use = self._writer.use
-        sums = {table: queries.Sums() for table in ("records", "quarantine", "acked")}
+        sums = {table: queries.Sums() for table in queries.TABLES}
         for table, one in sums.items():
             last = await use(partial(queries.last_row, table=table))
             for low in range(0, last + 1, queries.PORTION):
@@ -72,25 +70,12 @@ class Clerk:
     async def _again(self, shelf: queries.Shelf, which: Which) -> Answer:
         state = self._state
         async with self._writer.lock:
-            known = await self._writer.call(queries.streams)
-            rows = await self._writer.call(lambda db: queries.put_back(db, shelf, which))
-            touched = {row.stream for row in rows}
-            lows = [
-                Low(number, None if track is None else track.hold, rows=True)
-                for number in touched
-                for track in [state.book.by_id(number)]
-            ]
-            state.book.load([known[number] for number in touched], lows, ())
-            state.records += len(rows)
-            state.bytes += sum(row.size for row in rows)
-            if rows:
-                oldest = (rows[0].row, rows[0].ts)
-                state.oldest = oldest if state.oldest is None else min(state.oldest, oldest)
+            rows = await self._writer.call(lambda db: queries.send_again(db, shelf, which))
+            state.again.added(len(rows), await self._writer.call(again.highest))
             if shelf == "quarantine":
                 state.quarantined -= len(rows)
         self._said("requeue" if shelf == "quarantine" else "resend", rows)
-        if rows:
-            self._end_session(AGAIN)
+        self._notify()
         return Answer(done=queries.done(rows))
 
     def _said(self, verb: str, rows: Sequence[Row]) -> None:

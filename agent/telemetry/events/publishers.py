@@ -31,6 +31,15 @@ EVENTS: dict[str, Event] = {
         "Allow the topic in the broker's access rules, or turn it off with `status: false` or `catalogue: false`. It "
         "is tried again when the agent is restarted, and once a day.",
     ),
+    "publisher.resend_asked": Event(
+        "info",
+        "A consumer lacks records of a device: `records` are sent once more, `lost` are not kept and declared so.",
+    ),
+    "publisher.cannot_resend": Event(
+        "warning",
+        "Records a consumer asked for cannot be read now: `reason`. It may ask again.",
+        "Do what the outbox's own events say.",
+    ),
     "publisher.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
     "publisher.conflict": Event(
         "error",

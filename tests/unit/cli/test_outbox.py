@@ -109,10 +109,10 @@ async def test_a_full_outbox_is_shown_with_what_it_lost(config, capsys, running)
 def test_without_a_configuration_the_files_tell_who_there_is(config, tmp_path, capsys):
     """By `--data-dir`, or where the configuration does not load: what is in them can be asked all the same."""
     assert outbox(config, Order("list"), tmp_path / "data") == 0
-    assert "plant: 273 B; 1 records wait" in capsys.readouterr().out
+    assert "plant: 288 B; 1 records wait" in capsys.readouterr().out
     config.write_text(config.read_text().replace("mqtt:", "mqqt:"))
     assert outbox(config, Order("list")) == 0
-    assert "plant: 273 B; 1 records wait" in capsys.readouterr().out
+    assert "plant: 288 B; 1 records wait" in capsys.readouterr().out
     assert outbox(config, Order("list", "cloud")) == 2
     assert "there is no publisher 'cloud'; there are: plant" in capsys.readouterr().err
 

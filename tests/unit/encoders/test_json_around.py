@@ -65,12 +65,13 @@ def test_going_online_says_agent_then_devices(stage: Stage) -> None:
     assert said(messages[0]) == {
         "state": "online", "session": dialogue.session, "version": "0.1.0", "mqtt": "3.1.1",
         "config": {"effective": "abc123", "attempted": "abc123", "error": None}, "shard": "0/1",
+        "publisher": "plant", "resend": False,
         "streams": {"press-01": {"epoch": "new", "low": 2, "next": 5}, "cnc-07": {"epoch": "new", "low": 1, "next": 1}},
         "ts": NOW,
     }  # fmt: skip
     assert said(messages[1]) == {
         "state": "offline", "session": dialogue.session, "reason": "not connected yet", "since": NOW,
-        "last_good": None, "achieved_ms": None,
+        "last_good": None, "achieved_ms": None, "scans": {"due": 0, "done": 0, "late": 0}, "readings": 0,
     }  # fmt: skip
     assert said(messages[2]) == {
         "version": 1,
@@ -120,7 +121,7 @@ def test_a_changed_device_says_its_status(stage: Stage) -> None:
     [status] = dialogue(DeviceChanged(device="press-01", ts=NOW + 5))
     assert said(status) == {
         "state": "degraded", "session": dialogue.session, "reason": "slow", "since": NOW + 5, "last_good": None,
-        "achieved_ms": 2500,
+        "achieved_ms": 2500, "scans": {"due": 0, "done": 0, "late": 0}, "readings": 0,
     }  # fmt: skip
     stage.image.describe("press-01", {0: "uint16"})
     messages = dialogue(DeviceChanged(device="press-01", ts=NOW + 6))

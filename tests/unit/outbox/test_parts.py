@@ -246,7 +246,7 @@ def test_streams_with_rows_are_taken_over():
     book = StreamBook("E")
     stored = [StoredStream(3, "D", "a", 8, 0), StoredStream(7, "D", "b", 4, 0)]
     book.load(stored, [Low(3, 5, rows=True)], keep=())
-    assert [(one.epoch, one.device, one.low, one.next) for one in book.streams()] == [("D", "a", 5, 8)]
+    assert [(one.epoch, one.device, one.low, one.next) for one in book.streams(0)] == [("D", "a", 5, 8)]
     track = book.of("b")
     assert not book.in_file(track)
     assert track.id == 8

@@ -29,14 +29,18 @@ class Disk:
         self.meanwhile = []
         self.lanes = self.state.cut()
         self.reader = LaneReader(
-            self.state, self.lanes, asyncio.Lock(), self.fetch, damaged=self.damaged, unreadable=self.damaged
-        )
+            self.state, self.lanes, asyncio.Lock(), self.fetch, self.fetch_again,
+            damaged=self.damaged, unreadable=self.damaged,
+        )  # fmt: skip
 
     async def fetch(self, low, high, limit, max_bytes):
         found = [self.rows[row] for row in range(low, high + 1) if row in self.rows][:limit]
         if self.meanwhile:
             self.meanwhile.pop(0)()
         return found
+
+    async def fetch_again(self, after, limit, max_bytes):
+        return []
 
     def damaged(self, reason):
         raise AssertionError(reason)

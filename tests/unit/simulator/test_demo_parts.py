@@ -77,7 +77,7 @@ def table() -> Table:
         Reading("state", 1, 1000, "good", label="[running]"),
         Reading("level", None, 1000, "bad", code="BadNoCommunication"),
     ]
-    message = Readings("edge/s/press/readings", "demo", "press", "E", 1, 1, 1, readings, False, False, None, b"")
+    message = Readings("edge/s/press/readings", "demo", "press", "E", 1, 1, 1, readings, False, False, False, None, b"")
     made.apply(message, message.topic)
     return made
 

@@ -1,0 +1,114 @@
+"""Consumers ask for records that a broker has lost: one request is served at a time, a few wait, none is served twice.
+
+What becomes of a request is the outbox's to decide (`Outbox.resend`); what it hands out again goes through the lanes of
+the session (delivery.py). Whoever may publish at the broker may ask, so nothing here trusts a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Literal
+
+from agent.core.clock import Clock
+from agent.core.errors import AgentError, Rejected
+from agent.core.flow import Incoming, ResendRequest
+from agent.core.ports import Dialogue, Outbox, Repairing
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+#: So many requests wait; whoever comes beyond them asks again later.
+MOST_WAITING = 10
+#: A request that was served is not served again for so long, seconds.
+REMEMBERED = 600.0
+#: So many of them are remembered.
+MOST_REMEMBERED = 10_000
+#: While records are sent once more, it is looked so often whether they are through, seconds.
+LOOK = 0.2
+
+_Result = Literal["served", "unknown", "repeated", "retained", "malformed", "busy"]
+
+log = get_logger("publisher")
+
+
+class Repair:
+    """Of one route, over its sessions."""
+
+    def __init__(self, name: str, outbox: Outbox, clock: Clock) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._clock = clock
+        self._waiting: deque[ResendRequest] = deque()
+        self._more = asyncio.Event()
+        self._serving: str | None = None
+        self._served: dict[str, float] = {}
+        self._repeats = Repeats()
+
+    def hears(self, dialogue: Dialogue, incoming: Incoming) -> bool:
+        """Whether the message is a request, or should be one; then it is dealt with. Never waits, never raises."""
+        if not isinstance(dialogue, Repairing) or incoming.topic != dialogue.repairs:
+            return False
+        result = self._take(dialogue, incoming)
+        if result is not None:
+            self._count(result)
+        return True
+
+    def _take(self, dialogue: Repairing, incoming: Incoming) -> _Result | None:
+        if incoming.retain:  # asked of whoever was there then
+            return "retained"
+        try:
+            request = dialogue.request(incoming)
+        except Rejected:
+            return "malformed"
+        served = self._served.get(request.id)
+        if served is not None and self._clock.monotonic() - served < REMEMBERED:
+            return "repeated"
+        if request.id == self._serving or any(one.id == request.id for one in self._waiting):
+            return "repeated"
+        if len(self._waiting) >= MOST_WAITING:
+            return "busy"
+        self._waiting.append(request)
+        self._more.set()
+        return None
+
+    def _count(self, result: _Result) -> None:
+        metrics.RESEND_REQUESTS.labels(self._name, result).inc()
+
+    async def run(self) -> None:
+        """Serve one request after the other, until cancelled."""
+        while True:
+            while not self._waiting:
+                self._more.clear()
+                await self._more.wait()
+            while self._outbox.stats.again:
+                await self._clock.sleep(LOOK)
+            request = self._waiting.popleft()
+            self._serving = request.id
+            await self._serve(request)
+            self._serving = None
+
+    async def _serve(self, request: ResendRequest) -> None:
+        try:
+            resent = await self._outbox.resend(request)
+        except AgentError as error:  # the disk refuses: it may be asked again
+            log.warning("publisher.cannot_resend", publisher=self._name, device=request.device, reason=str(error))
+            return
+        self._count("unknown" if resent is None else "served")
+        if resent is None:
+            return
+        self._remember(request.id)
+        repeats = self._repeats.due(request.device, self._clock.monotonic())
+        if repeats is not None:
+            log.info(
+                "publisher.resend_asked", publisher=self._name, device=request.device, epoch=request.epoch,
+                from_seq=request.from_seq, to_seq=request.to_seq, records=resent.again, lost=resent.lost,
+                repeats=repeats,
+            )  # fmt: skip
+
+    def _remember(self, request: str) -> None:
+        now = self._clock.monotonic()
+        self._served = {one: at for one, at in self._served.items() if now - at < REMEMBERED}
+        if len(self._served) >= MOST_REMEMBERED:
+            del self._served[next(iter(self._served))]
+        self._served[request] = now
