@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,6 +29,9 @@ class Untouched:
 
     north = SimpleNamespace(routes={})
 
+    def wake(self) -> None:
+        """Whoever waits tries again: somebody may have mended something."""
+
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"a broken configuration reached the parts: {name}")
 
@@ -36,11 +40,10 @@ async def _settle(_config: Config, _diff: Difference) -> None:
     raise AssertionError
 
 
-@pytest.fixture
-async def reloader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Reloader]:
-    """Of an agent that runs GOOD."""
-    monkeypatch.setenv("EDGE_TEXT", "top-secret")
-    path = tmp_path / "agent.yaml"
+@asynccontextmanager
+async def reloading(folder: Path) -> AsyncIterator[Reloader]:
+    """The reloader of an agent that runs GOOD."""
+    path = folder / "agent.yaml"
     path.write_text(GOOD)
     loaded = load(path)
     image = Image(AgentInfo("gw", "0", loaded.hash))
@@ -52,8 +55,14 @@ async def reloader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         task.cancel()
 
 
-async def test_whatever_is_wrong_the_old_configuration_runs_on(reloader: Reloader) -> None:
+async def test_whatever_is_wrong_the_old_configuration_runs_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused, logged with file and line, `attempted` and `error` in the agent's status; in force is what was."""
+    monkeypatch.setenv("EDGE_TEXT", "top-secret")
+    async with reloading(tmp_path) as reloader:
+        await _refuses_all(reloader)
+
+
+async def _refuses_all(reloader: Reloader) -> None:
     before, image = reloader.effective, reloader._image
     for broken in BROKEN:
         reloader.path.write_text(broken.text, encoding="utf-8")
