@@ -162,6 +162,22 @@ def _simulate(file: Annotated[Path, typer.Argument(help="Description of the devi
     raise typer.Exit(simulate(file))
 
 
+@_app.command("logs")
+def _logs(
+    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Log of an agent; - is standard input.")] = "-",
+    device: Annotated[str | None, typer.Option(help="Only lines about these devices, a glob.")] = None,
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="Of at least this level.")
+    ] = "debug",
+    since: Annotated[str | None, typer.Option(help="Only since: 10m, or an instant.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Also what comes later.")] = False,
+) -> None:
+    """The log for people, with what to do under warnings and errors."""
+    from agent.cli.logs import logs
+
+    raise typer.Exit(logs(file, device, level, since, follow=follow))
+
+
 @_app.command("tail")
 def _tail(
     url: _Url = None,

@@ -34,6 +34,7 @@ COMMANDS = (
     "read",
     "plan",
     "convert",
+    "logs",
     "schema",
     "simulate",
     "tail",
