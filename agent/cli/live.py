@@ -41,7 +41,8 @@ def table_of(visit: Visit) -> Table:
     """Tags with what they said; those in trouble first."""
     table = Table("tag", "value", "unit", "quality", "why", box=None, pad_edge=False, title=visit.device)
     table.title_justify = "left"
-    rows: list[Sequence[str]] = [(tag, "", "", "silent", "no answer in time") for tag in visit.silent]
+    missing = ("not read", visit.error) if visit.error else ("silent", "no answer in time")
+    rows: list[Sequence[str]] = [(tag, "", "", *missing) for tag in visit.silent]
     ranked = sorted(visit.readings.items(), key=lambda item: _trouble(item[1], doubtful=item[0] in visit.doubtful))
     rows += [(tag, *_cells(reading, doubtful=tag in visit.doubtful)) for tag, reading in ranked]
     for row in rows[:_MOST]:

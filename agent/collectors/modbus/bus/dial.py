@@ -10,6 +10,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
+from agent.collectors.modbus.bus.shown import reason_of
 from agent.collectors.modbus.bus.stream import StreamWire
 from agent.collectors.modbus.bus.url import SerialPort
 from agent.core.dial import connect_socket
@@ -18,16 +19,6 @@ from agent.core.resolve import resolver
 
 if TYPE_CHECKING:
     from pymodbus.transport.serialtransport import SerialTransport
-
-
-def reason_of(error: OSError) -> str:
-    """What an operator should read of an error of the network or of a port."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    number = error.errno or 0  # below zero: a resolver's
-    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 async def dial(

@@ -19,8 +19,7 @@ from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams
 
-from agent.collectors.modbus.bus.dial import reason_of
-from agent.collectors.modbus.bus.shown import shown, words_in
+from agent.collectors.modbus.bus.shown import ending_of, reason_of, shown, words_in
 from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, Request
 from agent.core.errors import ConnectionLost, TransientError
 
@@ -194,7 +193,7 @@ class MbapTransactions(TransactionManager):
         self._fail(ConnectionLost(self.lost))
 
     def callback_disconnected(self, exc: Exception | None) -> None:
-        self.lost = (f"connection lost: {exc}" if exc else "closed by the peer") + self.hint
+        self.lost = ending_of(exc) + self.hint
         self._fail(ConnectionLost(self.lost))
 
 

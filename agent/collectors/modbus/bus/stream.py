@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
-from agent.collectors.modbus.bus.shown import words_in
+from agent.collectors.modbus.bus.shown import ending_of, words_in
 from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, NoAnswer, Request, Unanswered, WrongSize
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -233,7 +233,7 @@ class StreamWire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by inheritance
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = self._gone or (f"connection lost: {exc}" if exc else "closed by the peer")
+        self._gone = self._gone or ending_of(exc)
         self._fail(ConnectionLost(self._gone) if self._touched else Unanswered(self._gone))
 
     def data_received(self, data: bytes) -> None:
