@@ -19,6 +19,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
+from pymodbus import ModbusDeviceIdentification
 from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 
@@ -111,13 +112,27 @@ class Bus:
             os.close(theirs)
 
 
+IDENTITY = ModbusDeviceIdentification(
+    {
+        0: "Acme",
+        1: "PM-7",
+        2: "2.1",
+        3: "https://acme.example",
+        4: "Power meter " + "x" * 120,
+        5: "y" * 120,
+        6: "hall 2",
+    }
+)
+"""What the library's servers say of themselves; too much for one answer."""
+
+
 @asynccontextmanager
 async def library(kind: str, *units: int, path: str = "", context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The library's server; gives what stands under `url:`."""
     memory = Memory()
     devices = [make_device(unit, memory, pattern(unit)) for unit in units or (1,)]
     port = free_port()
-    usual: dict[str, Any] = {"address": ("127.0.0.1", port), "ignore_missing_devices": True}
+    usual: dict[str, Any] = {"address": ("127.0.0.1", port), "ignore_missing_devices": True, "identity": IDENTITY}
     server: Any
     if kind.startswith("serial"):
         framer = FramerType.ASCII if "ascii" in kind else FramerType.RTU

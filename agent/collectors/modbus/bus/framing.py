@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from struct import Struct
 from typing import NamedTuple, Protocol
 
 from agent.collectors.modbus.bus.shown import shown
-from agent.collectors.modbus.bus.transaction import Request
+from agent.collectors.modbus.bus.transaction import IDENTIFY, Request, identity_length
 
-_READ = Struct(">BBHH")
+_LONGEST = 252  #: data bytes of an answer that says itself how long it is
 _REMNANT = 256 * 2 + 8  #: no frame of either kind is longer (ASCII: 513 characters)
 
 
@@ -38,6 +37,8 @@ class Form:
             return False
         if message[1] == self.function | 0x80:
             return len(message) == 3
+        if message[1] == IDENTIFY:
+            return self.function == IDENTIFY and len(message) == 2 + identity_length(message[2:])
         return message[1] == self.function and message[2] == self.size and len(message) == 3 + self.size
 
 
@@ -46,6 +47,10 @@ def of_another_size(request: Request, sizes: Collection[int]) -> Request:
 
     What is not there is refused, and a refusal is an answer, too.
     """
+    if request.function == IDENTIFY:
+        request = replace(request, function=3, offset=0, count=1)
+        if request.size not in sizes:
+            return request
     whole, step = (250, 2) if request.function > 2 else (250, 1)
     known = {*sizes, request.size}
     smaller = range(request.size - step, 0, -step)
@@ -107,11 +112,11 @@ class Rtu:
     """Binary, CRC-16, low byte first."""
 
     def encode(self, unit: int, request: Request) -> bytes:
-        message = _READ.pack(unit, request.function, request.offset, request.count)
+        message = bytes((unit,)) + request.pdu
         return message + crc(message)
 
     def length(self, form: Form) -> int:
-        return 5 + form.size
+        return 5 + (form.size if form.size >= 0 else _LONGEST)
 
     def find(self, data: bytes, forms: Iterable[Form]) -> Frame | None:
         waiting = damaged = False
@@ -154,6 +159,8 @@ def _rtu_lengths(data: bytes) -> tuple[int, ...]:
         return (8,)
     if function in (15, 16):
         return (8, 9 + data[6]) if len(data) > 6 else (8,)
+    if function == IDENTIFY:
+        return (7, 4 + identity_length(data[2:]))
     return (8, 5 + data[2]) if function in (1, 2, 3, 4) else ()
 
 
@@ -165,6 +172,8 @@ def _rtu_length(data: bytes, form: Form) -> int | None:
         return 5
     if data[1] == form.function | 0x80:
         return 5
+    if data[1] == form.function == IDENTIFY:
+        return 4 + identity_length(data[2:])
     if data[1] != form.function or (len(data) > 2 and data[2] != form.size):
         return None
     return 5 + form.size
@@ -174,11 +183,11 @@ class Ascii:
     """Hexadecimal digits between a colon and CR LF, LRC."""
 
     def encode(self, unit: int, request: Request) -> bytes:
-        message = _READ.pack(unit, request.function, request.offset, request.count)
+        message = bytes((unit,)) + request.pdu
         return b":" + (message + lrc(message)).hex().upper().encode() + b"\r\n"
 
     def length(self, form: Form) -> int:
-        return 1 + 2 * (4 + form.size) + 2
+        return 1 + 2 * (4 + (form.size if form.size >= 0 else _LONGEST)) + 2
 
     def find(self, data: bytes, forms: Iterable[Form]) -> Frame | None:
         if data[:1] not in (b"", b":"):

@@ -20,7 +20,7 @@ from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams
 
 from agent.collectors.modbus.bus.shown import ending_of, reason_of, shown, words_in
-from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, Request
+from agent.collectors.modbus.bus.transaction import IDENTIFY, MEI_TYPE, BadReply, LateAnswer, Request, identity_length
 from agent.core.errors import ConnectionLost, TransientError
 
 # The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
@@ -28,7 +28,6 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
-_READ = Struct(">HH")
 _MAX_LENGTH = 254  #: unit + PDU
 _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
 _BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
@@ -41,15 +40,18 @@ class MbapRead(ModbusPDU):
         super().__init__(dev_id=unit, address=request.offset, count=request.count)
         self.function_code = request.function
         self.size = request.size
+        self.pdu = request.pdu
         self.data = b""
 
     def encode(self) -> bytes:
-        return _READ.pack(self.address, self.count)
+        return self.pdu[1:]
 
     def takes(self, frame: bytes) -> bool:
         """Whether it has the form of an answer to this request."""
         if frame[0] == self.function_code | 0x80:
             return len(frame) == 2
+        if frame[0] == IDENTIFY:
+            return self.function_code == IDENTIFY and frame[1] == MEI_TYPE
         return frame[0] == self.function_code and len(frame) == 2 + self.size == 2 + frame[1]
 
     def take(self, frame: bytes) -> None:
@@ -58,6 +60,8 @@ class MbapRead(ModbusPDU):
             self.exception_code = frame[1]
         elif frame[0] != self.function_code:
             raise ValueError(f"function {frame[0]} answered instead of {self.function_code}")
+        elif frame[0] == IDENTIFY:
+            self.data = frame[2:]
         elif frame[1] != len(frame) - 2:
             raise ValueError(f"its byte count says {frame[1]}, {len(frame) - 2} arrived")
         else:
@@ -199,4 +203,6 @@ class MbapTransactions(TransactionManager):
 
 def own_length(pdu: bytes) -> int:
     """How long an answer is by its own account: an exception has two bytes (Application Protocol V1.1b3, chapter 7)."""
+    if pdu[0] == IDENTIFY:
+        return 1 + identity_length(pdu[1:])
     return 2 if pdu[0] & 0x80 or len(pdu) < 2 else 2 + pdu[1]

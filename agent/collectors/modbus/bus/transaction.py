@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from struct import Struct
 from typing import NamedTuple, Protocol
 
 from agent.core.errors import ConnectionLost, TransientError
 
+_READ = Struct(">BHH")
+IDENTIFY = 0x2B  #: encapsulated interface transport; of it only MEI type 0E, read device identification
+MEI_TYPE = 0x0E
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One read. `function` is 1 to 4: nothing else is ever sent."""
+    """One read. `function` is 1 to 4, or 43 for `identity.py`: nothing else is ever sent.
+
+    Of 43 (read device identification) `offset` is the first object, `count` the category.
+    """
 
     function: int
     offset: int
@@ -20,8 +28,25 @@ class Request:
 
     @property
     def size(self) -> int:
-        """Data bytes of a complete answer."""
+        """Data bytes of a complete answer; -1: it says so itself."""
+        if self.function == IDENTIFY:
+            return -1
         return self.count * 2 if self.function > 2 else (self.count + 7) // 8
+
+    @property
+    def pdu(self) -> bytes:
+        """What follows the unit id."""
+        if self.function == IDENTIFY:
+            return bytes((IDENTIFY, MEI_TYPE, self.count, self.offset))
+        return _READ.pack(self.function, self.offset, self.count)
+
+
+def identity_length(data: bytes) -> int:
+    """Bytes of an identification, from its MEI type on, as far as it has come; more than that where more has to."""
+    length = 6
+    for _ in range(data[5] if len(data) > 5 else 0):
+        length += 2 + (data[length + 1] if len(data) > length + 1 else 0)
+    return length
 
 
 class Reply(NamedTuple):

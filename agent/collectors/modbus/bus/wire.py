@@ -79,7 +79,7 @@ class MbapWire:
             raise self._lost_on_the_way(fault.reason) from None
         finally:
             inner.asked = None
-        if not asked.exception_code and len(asked.data) != request.size:
+        if not asked.exception_code and request.size >= 0 and len(asked.data) != request.size:
             raise WrongSize(f"{len(asked.data)} data bytes instead of {request.size}")
         return asked.data, asked.exception_code
 
