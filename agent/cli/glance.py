@@ -19,6 +19,9 @@ WIDTH = 80
 #: So many findings are told in full, and so few devices are listed one by one.
 FINDINGS, DEVICES = 6, 12
 
+#: A floor of the disk that is further away is not worth a word, seconds.
+SOON = 7 * 86400
+
 _LIKE = ", and the like"
 
 _Part = Mapping[str, Any]
@@ -281,7 +284,8 @@ def _rest(document: _Part) -> Iterator[str]:
     disk = document["disk"]
     yield ""
     if disk["free_bytes"] is not None:
-        soon = f", reached in {lasting(disk['floor_seconds'])}" if disk["floor_seconds"] is not None else ""
+        left = disk["floor_seconds"]
+        soon = "" if left is None or left > SOON else f", reached in {lasting(left)} at the present rate"
         yield f"Disk        {_size(disk['free_bytes'])} free, floor {_size(disk['floor_bytes'])}{soon}"
     yield f"Clock       {'set' if document['clock']['synced'] else 'NOT SET'}"
     up = lasting((document["ts"] - document["started"]) / 1000)

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.cli.glance import screen
 from agent.cli.mistakes import report
+from agent.cli.words import harmless
 from agent.config.whereabouts import data_dir_of
 from agent.core.errors import ConfigError
 from agent.runtime.asking import ControlError, NoAgent, call
@@ -38,7 +39,7 @@ def _failed(code: int, reason: str, *, as_json: bool, told: bool = False) -> int
     if as_json:
         sys.stdout.write(_plain({"error": reason}))
     elif not told:
-        sys.stderr.write(f"{reason}\n")
+        sys.stderr.write(f"{harmless(reason)}\n")
     return code
 
 
