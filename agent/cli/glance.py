@@ -65,7 +65,7 @@ def _heading(document: _Part, zone: tzinfo | None) -> Iterator[str]:
     verdict = f"{number} {'thing is' if number == 1 else 'things are'} wrong" if number else "all well"
     if not number and document["wrong"]:
         verdict += f", but {counted(len(document['wrong']), 'thing')} to look at"
-    yield from _wrapped(f"{agent['id']}: {verdict} at {instant(now, 0, zone)}", "  ")
+    yield from _wrapped(f"{agent['id']}: {verdict}, {instant(now, 0, zone)}", "  ")
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
@@ -178,7 +178,11 @@ def _publisher_words(event: str, publisher: _Part, now: int, zone: tzinfo | None
     match event:
         case "publisher.offline":
             lines = [("why", _without_hint(publisher["reason"] or "it does not say"))]
-            return "is offline", [*lines, ("cost", _waits(publisher, now, zone)), *_next(publisher, now)]
+            return f"is {publisher['state']}", [*lines, ("cost", _waits(publisher, now, zone)), *_next(publisher, now)]
+        case "publisher.refused":
+            devices = list(publisher["refused"])
+            cost = f"records of {listed(devices)} wait, and are tried again"
+            return "is refused by its broker", [("why", publisher["refused"][devices[0]]), ("cost", cost)]
         case "publisher.conflict":
             why = f"session {publisher['conflict']} writes the status of this agent at the broker"
             return "has another agent of the same id beside it", [("why", why)]

@@ -181,6 +181,7 @@ class Overview:
             room_seconds=watched.room.lasts,
             lost_at=self._instant(watched.lost_at),
             quarantined_at=self._instant(watched.quarantined_at),
+            refused=route.refusals.lately,
         )
 
     def _instant(self, monotonic: float | None) -> int | None:

@@ -24,6 +24,7 @@ from agent.core.ports import Adjustable, Dialogue, Encoder, Learning, Outbox, Pu
 from agent.runtime.beside import Beside, Ears
 from agent.runtime.delivery import Delivery, Hooks
 from agent.runtime.files import Files
+from agent.runtime.refusals import Refusals
 from agent.runtime.repair import Repair
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.runtime.suspects import Suspects
@@ -97,6 +98,7 @@ class Route:
         self._repair = Repair(name, outbox, clock)
         self._suspects = Suspects()
         self._unwelcome = Unwelcome()
+        self.refusals = Refusals(clock)
         self._useless: str | None = None  # why nothing can be said to the broker, although it is there
         self._dialogue: Dialogue | None = None
         self._repeats = Repeats()
@@ -323,6 +325,8 @@ class Route:
     def _say_refused(self, error: AgentError, device: str) -> None:
         """One cause is one line, whatever the topic."""
         reason = str(error)
+        if device:
+            self.refusals.met(device, reason)
         cause = getattr(error, "code", None) or reason
         repeats = self._repeats.due(("refused", cause), self._clock.monotonic())
         if repeats is not None:

@@ -37,6 +37,7 @@ class RouteFigures(NamedTuple):
     room_seconds: int | None = None  #: for which its room lasts where the broker takes nothing
     lost_at: int | None = None  #: when records were last lost, as far as this run knows
     quarantined_at: int | None = None
+    refused: Mapping[str, str] = {}  #: devices of which the broker has lately refused something, and why
 
 
 class AgentFigures(NamedTuple):
@@ -155,6 +156,7 @@ def _publisher(route: RouteFigures) -> Mapping[str, Any]:
         },
         "quarantined": stats.quarantined,
         "quarantined_at": route.quarantined_at,
+        "refused": dict(route.refused),
         "outbox": to_builtins(stats),
         "streams": streams,
     }

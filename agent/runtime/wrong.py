@@ -80,6 +80,8 @@ def _not_online(name: str, publisher: Mapping[str, Any], now: int) -> Iterator[d
     if publisher["state"] != "online":
         counts = now - publisher["since"] > PATIENCE_MS
         yield _finding("publisher.offline", name, publisher["since"], do=_hint(publisher["reason"]), counts=counts)
+    elif publisher["refused"]:
+        yield _finding("publisher.refused", name, counts=False)
 
 
 def _device(name: str, device: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

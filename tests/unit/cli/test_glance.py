@@ -92,7 +92,7 @@ def test_what_is_wrong_comes_first_and_fits_a_terminal() -> None:
         "! publisher plant has a FULL outbox", "! publisher plant is offline", "! device meter-07 is offline",
         "- device press-01 is degraded",
     ]  # fmt: skip
-    assert text.startswith("gw-01: 3 things are wrong at 2026-11-29 04:12:15")
+    assert text.startswith("gw-01: 3 things are wrong, 2026-11-29 04:12:15")
     assert "1,320 records, 15,840 readings of 03:14:15 to 03:36:15 are lost" in text
     assert "next attempt in 24 s" in text
     assert "t3, t4: illegal data address" in text
@@ -103,7 +103,7 @@ def test_what_is_wrong_comes_first_and_fits_a_terminal() -> None:
 def test_all_well_is_said_in_the_first_line() -> None:
     """With the devices, the publishers, disk and clock below it."""
     lines = shown(image_of("press-01"), publisher(room_seconds=7200)).splitlines()
-    assert lines[0].startswith("gw-01: all well at ")
+    assert lines[0].startswith("gw-01: all well, ")
     assert "Devices     1 online" in lines
     assert "    0 records waiting, 0 B of 1 GiB, an outage may last 2 h" in lines
     assert lines[-3:] == [
@@ -124,6 +124,14 @@ def test_of_thousands_of_devices_only_what_is_wrong_is_shown() -> None:
     assert "5 x device is offline" in text
     assert "Devices     2,000 online, 1,000 offline" in text
     assert len(text.splitlines()) < 50
+
+
+def test_what_a_broker_refuses_is_told_with_the_devices() -> None:
+    """Nothing that counts, and said all the same, above the devices."""
+    text = shown(image_of("press-01"), publisher(refused={"press-01": "not authorised to publish here"}))
+    assert text.startswith("gw-01: all well, but 1 thing to look at, ")
+    assert "- publisher plant is refused by its broker\n  why  not authorised to publish here\n" in text
+    assert "  cost records of press-01 wait, and are tried again\n" in text
 
 
 def test_few_devices_are_listed() -> None:

@@ -14,6 +14,7 @@ from agent.core.image import AgentInfo, Image
 from agent.core.ports import Lost, OutboxStats
 from agent.runtime.device import Device
 from agent.runtime.overview import HOUR, LOOK, Overview
+from agent.runtime.refusals import LATELY, Refusals
 from agent.runtime.route import Route
 from agent.telemetry.metrics import REGISTRY
 from agent.testing.clock import ManualClock
@@ -43,6 +44,7 @@ class FakeRoute:
     next_attempt: float | None = None
     protocol: str | None = "5"
     conflict: str | None = None
+    refusals: Refusals = field(default_factory=lambda: Refusals(ManualClock()))
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
 
 
@@ -162,3 +164,14 @@ async def test_outboxes_without_a_publisher_are_shown(tmp_path: Path) -> None:
     assert [(one["event"], one["name"], one["counts"]) for one in document["wrong"]] == [
         ("outbox.orphaned", "former", False)
     ]
+
+
+async def test_a_refusal_is_shown_until_it_must_have_been_tried_again() -> None:
+    """What the broker refused of a device is known for ten minutes after the last time."""
+    clock = ManualClock()
+    refusals = Refusals(clock)
+    refusals.met("press", "not authorised")
+    await clock.advance(LATELY)
+    assert refusals.lately == {"press": "not authorised"}
+    await clock.advance(1)
+    assert refusals.lately == {}

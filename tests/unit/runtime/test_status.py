@@ -136,6 +136,13 @@ def test_a_publisher_may_be_away_for_ten_seconds(seconds: int, *, counts: bool) 
     assert document["publishers"]["plant"]["next_attempt"] == NOW + 900
 
 
+def test_what_a_broker_refuses_is_shown() -> None:
+    """An access rule that keeps one device's records back does not count, and is named with the device."""
+    document = status(None, route(refused={"press-01": "not authorised to publish here"}))
+    assert found(document) == [("publisher.refused", "plant", False)]
+    assert document["publishers"]["plant"]["refused"] == {"press-01": "not authorised to publish here"}
+
+
 def test_what_loses_data_comes_first() -> None:
     """A refusing disk, losses, what fills, the disk: then who is away; then the clock."""
     image = scene(attempted="def", error="agent.yaml:3: …")
