@@ -40,8 +40,8 @@ class Retaggable(Collector, Protocol):
     The iterator of its `open()` may be cancelled while it is waited for, and asked again.
     """
 
-    def prepare(self, successor: Collector, /) -> None:
-        """What takes long of :meth:`retag`, before it; called in a thread."""
+    async def prepare(self, successor: Collector, /) -> bool:
+        """What takes long of :meth:`retag`, before it. False: these tags need another connection."""
 
     def retag(self, successor: Collector, /) -> bool:
         """Read what `successor`, built from the new configuration, would read; only the tags differ.

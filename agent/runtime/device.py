@@ -166,8 +166,7 @@ class Device:
         collector = self._work.collector
         if self._pause is None or not isinstance(collector, Retaggable):
             return False
-        await asyncio.to_thread(collector.prepare, work.collector)
-        if not self._connected:
+        if not await collector.prepare(work.collector) or not self._connected:
             return False
         self._next = work
         self._taken_over.clear()

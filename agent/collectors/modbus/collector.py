@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -52,10 +53,12 @@ class ModbusCollector:
                     self._bus.forget(self._setup.unit)
                 samples.close()
 
-    def prepare(self, successor: Collector, /) -> None:
+    async def prepare(self, successor: Collector, /) -> bool:
         """See `core.ports.Retaggable`."""
-        if isinstance(successor, ModbusCollector):
-            successor.succession = Succession.of(self._setup, successor.setup)
+        if not isinstance(successor, ModbusCollector):
+            return False
+        successor.succession = await asyncio.to_thread(Succession.of, self._setup, successor.setup)
+        return True
 
     def retag(self, successor: Collector, /) -> bool:
         """See `core.ports.Retaggable`."""

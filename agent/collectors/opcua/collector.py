@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.retag import TagChange, tag_change
 from agent.collectors.opcua.trust.guard import Guard
 from agent.collectors.opcua.trust.security import Access
 from agent.core.flow import Sample
-from agent.core.ports import BuildContext
+from agent.core.ports import BuildContext, Collector
+
+if TYPE_CHECKING:
+    from agent.collectors.opcua.conversation import Conversation
 
 
 class OpcUaCollector:
@@ -23,9 +29,37 @@ class OpcUaCollector:
         self._context = context
         self._past = Past(Choice(plan.servers), ways)
         self._guard = Guard(plan.device, context.agent, access, context.data_dir / "pki", context.clock)
+        self._talk: Conversation | None = None  #: over the connection that stands
+        self.change: TagChange | None = None  #: how it takes the place of another, where that can be
 
-    def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sample]]:
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
         """See the port. The library (41 MB) is imported here and not before."""
         from agent.collectors.opcua.conversation import conversation
 
-        return conversation(self._plan, self._context, self._past, self._guard)
+        async with conversation(self._plan, self._context, self._past, self._guard) as talk:
+            self._talk = talk
+            try:
+                yield talk
+            finally:
+                self._talk = None
+
+    @property
+    def plan(self) -> DevicePlan:
+        """What it reads."""
+        return self._plan
+
+    async def prepare(self, successor: Collector, /) -> bool:
+        """See `core.ports.Retaggable`."""
+        if not isinstance(successor, OpcUaCollector) or self._talk is None:
+            return False
+        successor.change = await asyncio.to_thread(tag_change, self._talk.plan, successor.plan)
+        return successor.change is not None
+
+    def retag(self, successor: Collector, /) -> bool:
+        """See `core.ports.Retaggable`: at once, what comes is asked for beside."""
+        if not isinstance(successor, OpcUaCollector) or successor.change is None or self._talk is None:
+            return False
+        self._talk.retag(successor.change)
+        self._plan = successor.plan
+        return True

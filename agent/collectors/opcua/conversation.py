@@ -23,6 +23,7 @@ from agent.collectors.opcua.inbox import Inbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import DevicePlan, names_of
 from agent.collectors.opcua.pulse import Pulse
+from agent.collectors.opcua.retag import Renumbering, TagChange
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.tags.confirming import Confirming
@@ -40,7 +41,7 @@ from agent.collectors.opcua.types.types import Types
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Answer, Loss
+from agent.core.flow import Answer, Loss, Sample
 from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
 
@@ -51,7 +52,9 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
 @asynccontextmanager
-async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guard: Guard) -> AsyncIterator[Inbox]:
+async def conversation(
+    plan: DevicePlan, context: BuildContext, past: Past, guard: Guard
+) -> AsyncIterator[Conversation]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
         keeping(plan, context, past) as keeper,
@@ -72,14 +75,14 @@ async def conversation(plan: DevicePlan, context: BuildContext, past: Past, guar
         try:
             await talk.begin()
             background.start(guard.watch(), f"opcua {plan.device} certificates")
-            yield talk.inbox
+            yield talk
         finally:
             talk.end()
             await keeper.end()
 
 
 class Conversation:
-    """The parts of one connection, put together."""
+    """The parts of one connection, put together; iterates over its samples."""
 
     def __init__(
         self, plan: DevicePlan, context: BuildContext, past: Past, keeper: Keeper, connection: SessionConnection,
@@ -101,8 +104,9 @@ class Conversation:
         )
         self._reads, self._creates, self._browses = past.reads, past.creates, past.browses
         self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device, self._clock))
-        parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
-        self._decoder = Decoder(plan.size, self._times, self._types.structure, parts)
+        self._renumber: Renumbering | None = None
+        self._parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
+        self._decoder = Decoder(plan.size, self._times, self._types.structure, self._parts)
         self.inbox = Inbox(context.clock, self._decoder.news)
         self._server = server
         self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)
@@ -207,6 +211,28 @@ class Conversation:
         self._keeper.follow(plan, self._decoder.first)
         self._past.announce(self.inbox.find)
         await self._tags.extend(plan)
+
+    @property
+    def plan(self) -> DevicePlan:
+        """What is read over this connection."""
+        return self._plan
+
+    def __aiter__(self) -> AsyncIterator[Sample]:
+        return self
+
+    async def __anext__(self) -> Sample:
+        sample = await self.inbox.__anext__()
+        return sample if self._renumber is None else self._renumber(sample)
+
+    def retag(self, change: TagChange) -> None:
+        """Read other tags: those that stay are handed on as before, those that come are asked for beside."""
+        self._plan = change.plan
+        self._renumber = Renumbering(change.places)
+        self._decoder.grow(change.plan.size)
+        self._parts.update({each.position: each.index_range for each in change.come if each.index_range is not None})
+        self._keeper.follow(change.plan, self._decoder.first)
+        self._confirming.follow(change.plan)
+        self._beside(partial(self._tags.retag, change.plan, change.gone, change.come), "other tags")
 
     def _came(self, answer: Answer) -> None:
         self._items.look_at(answer)

@@ -6,10 +6,13 @@ import copy
 import json
 from typing import Any
 
+import pytest
+
 from agent.simulator.modbus import ModbusServer, Unit
 from agent.simulator.points import Memory
-from tests.faults.southbound.conftest import Running, modbus
+from tests.faults.southbound.conftest import Running, modbus, opcua
 from tests.faults.southbound.ear import Ear, keeps_pace
+from tests.integration.opcua.server import Hall, said
 from tests.support.waiting import eventually
 
 
@@ -154,3 +157,44 @@ async def test_other_tags_over_the_same_connection(running: Running) -> None:
     assert {one.value for one in ear.readings("press", "r4")} == {4, 40}
     assert not ear.readings("press", quality="bad")
     assert not ear.readings("press", why="recovered")
+
+
+@pytest.mark.parametrize("mode", ["subscribe", "poll"])
+async def test_other_tags_in_the_same_session_of_an_opcua_server(running: Running, hall: Hall, mode: str) -> None:
+    """Tags go, come and change places: one session all the while, and the others are read on as if nothing happened."""
+    plant = await hall.plant()
+    for name in ("gone", "stays", "changes", "comes"):
+        await plant.do(plant.add(name, 1))
+    async with running({"cnc": opcua(plant.url, "gone", "stays", "changes", mode=mode)}) as (agent, ear):
+        await ear.good("cnc", ["gone", "stays", "changes"])
+        document = copy.deepcopy(agent.document)
+        tags = document["devices"]["cnc"]["tags"]
+        comes = {"node": "nsu=urn:test:plant;s=comes"}
+        document["devices"]["cnc"]["tags"] = {
+            "comes": comes,
+            "once": comes | {"interval": "once"},
+            "missing": {"node": "nsu=urn:test:plant;s=nowhere"},
+            "changes": tags["changes"] | {"scale": 10},
+            "stays": tags["stays"],
+        }
+        line = await agent.reload(document)
+        assert line["devices_retagged"] == ["cnc"]
+        await ear.good("cnc", ["comes", "once"])
+        await eventually(lambda: ear.readings("cnc", "missing", quality="bad"), what="what is nowhere is bad")
+        for name in ("stays", "changes", "comes"):
+            await plant.do(plant.put(name, said(7)))
+        await eventually(lambda: ear.readings("cnc", "stays", value=7), what="stays is read")
+        await eventually(lambda: ear.readings("cnc", "comes", value=7), what="comes is read")
+        await eventually(lambda: ear.readings("cnc", "changes", value=70), what="changes is read")
+        del document["devices"]["cnc"]["tags"]["comes"]
+        await agent.reload(document)
+        await plant.do(plant.put("stays", said(8)))
+        await eventually(lambda: ear.readings("cnc", "stays", value=8), what="stays is read on")
+        assert len(agent.events("opcua.connected")) == 1
+        assert not agent.events("opcua.disconnected")
+    unbroken(ear, "cnc")
+    assert len(ear.readings("cnc", "stays", why="initial")) == 1
+    assert not ear.readings("cnc", why="recovered")
+    assert {one.value for one in ear.readings("cnc", "changes")} <= {1, 10, 70}
+    assert {one.value for one in ear.readings("cnc", "stays")} == {1, 7, 8}
+    await hall.stop(plant)

@@ -64,6 +64,10 @@ class Confirming:
         self._renewed: dict[int, int] = {}  # how often it was monitored anew
         self._mute: set[int] = set()  # what cannot be read is not confirmed by reading
 
+    def follow(self, plan: DevicePlan) -> None:
+        """The tags of this connection are others now; those that stay keep their positions."""
+        self._plan, self._silences = plan, plan.silences
+
     def note(self, answer: Answer) -> None:
         """A subscription brought these."""
         tags = answer.tags

@@ -6,7 +6,7 @@ even so is polled, and moves into a subscription as soon as there is one. A serv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agent.collectors.opcua.plan import ConnectionPace, NodePoint
 from agent.collectors.opcua.services import ResolvedNode
@@ -110,6 +110,17 @@ class Homes:
         if moved:
             self._poller.remove(moved)
             log.info("opcua.resubscribed", device=self._device, count=len(moved), polled=len(self.polled))
+
+    async def leave(self, positions: Collection[int]) -> None:
+        """These tags are read no longer."""
+        self._poller.remove(positions)
+        for position in positions:
+            self.polled.pop(position, None)
+        async with self._items.busy:
+            for one in self.subscriptions:
+                mine = [position for position in positions if position in one.items]
+                if mine:
+                    await self._items.drop(one, mine)
 
     def poll(self, position: int, node: ResolvedNode) -> None:
         """No subscription tells the truth about this tag: it is polled as long as the connection stands."""

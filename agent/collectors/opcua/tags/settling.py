@@ -73,6 +73,17 @@ class Settling:
         self._plan = plan
         await self.settle(fresh)
 
+    async def retag(self, plan: DevicePlan, gone: Sequence[NodePoint], come: Sequence[NodePoint]) -> None:
+        """The plan with other tags: these are asked for no longer, those from now on."""
+        positions = {point.position for point in gone}
+        async with self._turn:
+            self._plan = plan
+            self.missing.found(gone)
+            await self._homes.leave(positions)
+            for position in positions:
+                self._nodes.pop(position, None)
+            await self._settle(come)
+
     async def settle(self, points: Sequence[NodePoint]) -> None:
         """Ask the server for these tags; what it refuses is said as bad and tried again later."""
         async with self._turn:
