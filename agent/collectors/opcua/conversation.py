@@ -166,6 +166,7 @@ class Conversation:
             self._beside(Browsing(*args).run, "browse")
         self._beside(self._learn, "types")
         self._beside(partial(self._meaning.run, self._tags.read), "meaning")
+        self._beside(self._meaning.watch, "versions")
         if self._plan.backfill:
             self._beside(self._backfill.run, "backfill")
         if self._plan.subscribe and periodic:

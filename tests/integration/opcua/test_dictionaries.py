@@ -12,7 +12,7 @@ from asyncua.common.type_dictionary_builder import DataTypeDictionaryBuilder
 from agent.collectors.opcua.types.dictionary import read_dictionary
 from agent.core.quality import name_of
 from tests.integration.opcua.server import URN, Hall, Plant
-from tests.integration.opcua.support import collecting
+from tests.integration.opcua.support import BRISK, collecting
 
 ua: Any = library
 V = ua.VariantType
@@ -159,3 +159,22 @@ async def test_a_dictionary_is_read_once(plant: Plant, monkeypatch: pytest.Monke
     async with collecting(plant.url, tags, mode="poll") as notebook:
         await notebook.until(lambda: sum(bool(value) for name in tags for value, *_ in notebook.said[name]) >= 10)
     assert len(documents) == 1
+
+
+async def test_a_dictionary_with_another_version_is_read_again(plant: Plant) -> None:
+    """A program was changed online, and no value says so: the version does, and fields have their new names."""
+    book = await write(plant, "versions", TOOL)
+
+    async def version(value: str) -> None:
+        if "version" not in book.plant.nodes:
+            book.plant.nodes["version"] = await book.node.add_property(0, "DataTypeVersion", value)
+        await book.plant.nodes["version"].write_value(value)
+
+    await plant.do(version("1"))
+    tags = await _add(book, versioned=book.thing("Tool", DRILL))
+    async with collecting(plant.url, tags, pace=BRISK._replace(audit=0.1)) as notebook:
+        await notebook.until(lambda: notebook.said["versioned"] and notebook.newest("versioned"))
+        await plant.do(book.rewrite(b'"Wear"', b'"Left"'))
+        await plant.do(version("2"))
+        await notebook.until(lambda: notebook.newest("versioned") == {"Name": "drill", "Left": 0.5})
+        assert notebook.status("versioned") == 0

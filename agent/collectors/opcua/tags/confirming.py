@@ -121,8 +121,11 @@ class Confirming:
             silence = self._silences.get(position)
             if silence is not None and age >= silence / 2 - self._tick:
                 promised.append(position)
-            elif age >= self._plan.pace.audit + 2 * self._sampling(node.point):
-                silent.append((self._codes.get(position, 0) < _BAD, -age, position))
+            else:
+                bad = self._codes.get(position, 0) >= _BAD
+                patience = 0.0 if bad else 2 * self._sampling(node.point)
+                if age >= self._plan.pace.audit + patience:
+                    silent.append((not bad, -age, position))
         share = math.ceil(PER_ROUND * self._tick / self._plan.pace.audit)
         return [*doubted, *promised, *(position for _, _, position in sorted(silent)[:share])]
 
@@ -151,6 +154,8 @@ class Confirming:
             elif self._same(monitored[position].point, answer.values[at], code):
                 self._read[position] = now
                 self._doubts.pop(position, None)
+            elif self._codes.get(position, 0) >= _BAD:  # nobody took it for known: one look is enough
+                lost.append(position)
             elif (doubt := self._doubts.get(position)) is None:
                 self._doubts[position] = _Doubt(now, now + self._grace(monitored[position].point))
             elif now >= doubt.due:

@@ -25,6 +25,7 @@ from agent.telemetry.repeats import Repeats
 
 log = get_logger("opcua")
 
+_VERSIONS = 5.0  #: seconds between two looks at the versions of dictionaries
 _SAME = 1.0  #: seconds within which marks tell of one change: the server marks several values with it
 _BAD = 0x80000000
 _WORDS = "the server has changed what this value means, and has not told the new meaning yet"
@@ -60,13 +61,26 @@ class Meaning:
         """What was not told is asked for until it is; then `read` says the values of its tags once more."""
         while True:
             await self.asked.wait()
-            await self._clock.sleep(self._pace.again)
             async with self._turn:
                 positions = sorted(self._decoder.doubtful)
                 known = not positions or await self._renew(positions, ())
             if known:
                 self.asked.clear()
                 await read(positions)
+            else:
+                await self._clock.sleep(self._pace.again)
+
+    async def watch(self) -> None:
+        """Look for dictionaries that have another version: their values are not marked."""
+        while True:
+            await self._clock.sleep(min(_VERSIONS, self._pace.audit))
+            try:
+                moved = await self._types.moved()
+            except (ServiceRefused, AnswerUndecodable):
+                continue
+            if moved:
+                self._decoder.doubtful.update(self._decoder.structured)
+                self.asked.set()
 
     async def _renew(self, positions: Sequence[int], data: Iterable[Any]) -> bool:
         nodes = [node for at in positions if (node := self._node(at)) is not None]

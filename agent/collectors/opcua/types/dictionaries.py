@@ -13,13 +13,14 @@ from typing import Any
 
 from asyncua import ua
 
-from agent.collectors.opcua.explore import HAS_COMPONENT, HAS_DESCRIPTION, Explorer, Look
+from agent.collectors.opcua.explore import HAS_COMPONENT, HAS_DESCRIPTION, HAS_PROPERTY, Explorer, Look
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.dictionary import Dictionary, read_dictionary
 from agent.collectors.opcua.types.structures import Key, StructureShape
 from agent.collectors.opcua.values.values import UnsupportedError
 
 _VALUE = 13
+_VERSION = "DataTypeVersion"
 _TYPE_SYSTEM = 93  #: OPC Binary
 _STANDARDS = 7617  #: the standard's own dictionary, a quarter of a megabyte: the library knows what is in it
 _MOST = 64  #: dictionaries of one server
@@ -33,10 +34,29 @@ class Dictionaries:
         self._shapes = shapes
         self._read: dict[ua.NodeId, Dictionary | str] = {}  # or what is wrong with it
         self._all: list[ua.NodeId] | None = None
+        self._versions: dict[ua.NodeId, ua.NodeId | None] = {}  # dictionary or description → property with its version
+        self._told: dict[ua.NodeId, Any] = {}  # property → version
+
+    async def moved(self) -> bool:
+        """Whether the server tells another DataTypeVersion of what was read (OPC 10000-5 of 1.04, D.5) than before."""
+        nodes = [node for node in self._versions.values() if node is not None]
+        told = dict(zip(nodes, await self._explorer.attributes(nodes, _VALUE), strict=True)) if nodes else {}
+        before, self._told = self._told, told
+        return any(before.get(node, version) != version for node, version in told.items())
+
+    async def _follow(self, nodes: Sequence[ua.NodeId]) -> None:
+        """From now on the versions of these are looked at."""
+        fresh = [node for node in nodes if node not in self._versions]
+        pages = await self._explorer.references([Look(node, HAS_PROPERTY) for node in fresh])
+        for node, page in zip(fresh, pages, strict=True):
+            self._versions[node] = next((one.NodeId for one in page if one.BrowseName.Name == _VERSION), None)
+        await self.moved()
 
     def take(self, newer: Dictionaries) -> None:
         """What somebody else read later counts."""
         self._read |= newer._read
+        self._versions |= newer._versions
+        self._told |= newer._told
         self._all = newer._all or self._all
 
     async def describe(self, encodings: Sequence[ua.NodeId]) -> tuple[dict[ua.NodeId, Key], dict[ua.NodeId, str]]:
@@ -49,6 +69,7 @@ class Dictionaries:
         names = await self._explorer.attributes(nodes, _VALUE)
         above = await self._explorer.references([Look(each, HAS_COMPONENT, forward=False) for each in nodes])
         homes = [page[0].NodeId for page in above if page]
+        await self._follow([*dict.fromkeys([*homes, *nodes])])
         await self._load(homes if len(homes) == len(nodes) else [*homes, *await self._others()])
         missing = {space for one in self._read.values() if isinstance(one, Dictionary) for space in one.others}
         if missing - {one.namespace for one in self._read.values() if isinstance(one, Dictionary)}:

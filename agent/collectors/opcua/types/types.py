@@ -78,8 +78,9 @@ class Types:
     async def renew(self, nodes: Sequence[ResolvedNode], encodings: Iterable[ua.NodeId]) -> dict[int, Labels]:
         """Learn the types of these nodes, and of structures encoded so, anew; the texts as :meth:`survey` has them.
 
-        What is known stays in use until all of it is there.
+        What is known stays in use until all of it is there. Without encodings: all that dictionaries describe.
         """
+        encodings = list(encodings) or [each for each, key in self._encodings.items() if isinstance(key, tuple)]
         fresh = Types(self.explorer)
         told = await fresh.survey(nodes)
         fresh._wanted = {each for each in encodings if each not in fresh._encodings}
@@ -96,6 +97,10 @@ class Types:
         self._hopeless |= fresh._hopeless
         self._dictionaries.take(fresh._dictionaries)
         return told
+
+    async def moved(self) -> bool:
+        """Whether a dictionary has changed: servers of before 1.04 may tell by its version, and mark no value."""
+        return await self._dictionaries.moved()
 
     async def learn_wanted(self) -> bool:
         """Learn the structures that came without being known; whether anything was learned.

@@ -22,6 +22,7 @@ from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, number_of
 
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
+_STRUCTURE = 22
 _CHANGED = 0xC000  #: StructureChanged, SemanticsChanged
 _BAD = 0x80000000
 BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
@@ -67,6 +68,11 @@ class Decoder:
         self._converters += [None] * more
         self._last += [None] * more
         self.size = tags
+
+    @property
+    def structured(self) -> set[int]:
+        """Positions whose values are structures."""
+        return {at for at, kind in enumerate(self._kinds) if kind is not None and kind.value == _STRUCTURE}
 
     def news(self) -> dict[int, str] | None:
         """Types learned (position → name) since the last call."""
