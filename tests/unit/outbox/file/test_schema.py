@@ -6,16 +6,21 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from agent.core.errors import PermanentError
+from agent.core.flow import ResendRequest
+from agent.core.ports import Resent
 from agent.outbox import SqliteOutbox
 from agent.outbox.file import schema
+from agent.outbox.file.transaction import StoredStream
+from agent.outbox.operator.protocol import Ask, Done, Which
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
-from agent.testing.records import TS, backlog, batch, numbers
+from agent.testing.records import TS, again, backlog, batch, gaps, live, numbers
 
 TABLES = schema.TABLES
 #: What two later versions would bring.
@@ -122,3 +127,86 @@ async def test_the_older_program_refuses_a_newer_file_and_leaves_it_alone(make, 
     assert path.read_bytes() == before.read_bytes()
     become(3)
     assert await found(make()) == [1, 2, 3]
+
+
+@pytest.fixture
+def of_version_1(path):
+    """What version 0.1.0 left behind: two runs, acknowledged, quarantined and waiting records, an unsent gap."""
+    shutil.copyfile(Path(__file__).with_name("format-1.outbox"), path)
+    settings = OutboxSettings.model_validate({"min_free_disk": "0B", "keep_acked": {"age": "30d"}})
+    return SqliteOutbox(path, name="plant", settings=settings, clock=ManualClock(TS + 2000))
+
+
+async def test_a_file_of_version_1_is_taken_over_with_all_that_is_in_it(path, of_version_1):
+    """What waits goes out under its epoch and numbers; what is kept and quarantined can be sent once more."""
+    outbox = of_version_1
+    async with outbox.open():
+        assert asked(path, "PRAGMA user_version") == [(2,)]
+        with outbox.reader() as reader:
+            waiting = await backlog(reader)
+            assert numbers(waiting) == [("press-01", 4), ("press-01", 5)]
+            assert [gap.kind for gap in gaps(waiting)] == ["quarantined", "down"]
+            for record in waiting:
+                reader.ack(record)
+            await outbox.flush()
+            outbox.append(batch())
+            (stream,) = [one for one in outbox.streams() if one.epoch == (await live(reader, 1))[0].stream.epoch]
+            assert [one.next for one in stream.before] == [6, 6]
+            second, first = (one.epoch for one in stream.before)
+            assert (await outbox.answer(Ask("requeue", Which(epoch=first)))).done == Done(1, 2, 74)
+            resent = await outbox.resend(ResendRequest("A", "press-01", first, 1, 9))
+            assert resent == Resent(again=4, lost=0)
+            resent = await outbox.resend(ResendRequest("B", "press-01", second, 1, 5))
+            assert resent == Resent(again=4, lost=0)  # 1 is in quarantine, and its gap was sent
+            records = await again(reader, 9)
+            assert [(one.stream.epoch, one.seq) for one in records[:5]] == [(first, n) for n in (2, 1, 3, 4, 5)]
+            assert [(one.stream.epoch, one.seq) for one in records[5:]] == [(second, n) for n in (2, 3, 4, 5)]
+            assert all(one.content.readings for one in records)
+
+
+async def test_numbers_nobody_has_any_more_are_declared_once(path, of_version_1):
+    """Kept in a file of version 1 or not: exactly what is missing, in runs, and never a second time."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM acked WHERE seq IN (3, 4) AND stream = 1")
+        db.commit()
+    outbox = of_version_1
+    async with outbox.open():
+        (old,) = {stream.epoch for stream in asked_streams(path) if stream.next == 6 and stream.id == 1}
+        with outbox.reader() as reader:
+            await backlog(reader)
+            assert await outbox.resend(ResendRequest("A", "press-01", old, 1, 100)) == Resent(again=2, lost=2)
+            (gap,) = gaps(await live(reader, 1))
+            assert (gap.kind, gap.from_seq, gap.to_seq, gap.records, gap.request) == ("lost", 3, 4, 2, "A")
+            assert (gap.from_ts, gap.to_ts, gap.epoch) == (TS, TS, old)
+            assert await outbox.resend(ResendRequest("B", "press-01", old, 1, 100)) == Resent(again=0, lost=0)
+            assert await outbox.resend(ResendRequest("C", "press-01", "nobody's", 1, 1)) is None
+            assert await outbox.resend(ResendRequest("D", "press-02", old, 1, 1)) is None
+
+
+def asked_streams(path):
+    return [StoredStream(*row) for row in asked(path, "SELECT id, epoch, device, next, ts FROM streams")]
+
+
+async def test_streams_are_remembered_for_a_while(path):
+    """Of a device the newest 8, and none older than 7 days; the counts of their readings and scans with them."""
+    settings = OutboxSettings.model_validate({"min_free_disk": "0B"})
+    for run in range(12):
+        clock = ManualClock(TS + run * 3600_000)
+        outbox = SqliteOutbox(path, name="plant", settings=settings, clock=clock)
+        async with outbox.open():
+            outbox.scanned("press-01", 3, 2, 1)
+            outbox.append(batch(readings=run + 1))
+            with outbox.reader() as reader:
+                for record in await backlog(reader):
+                    reader.ack(record)
+            await outbox.flush()
+            (stream,) = outbox.streams()
+    assert [one.readings for one in stream.before] == [11, 10, 9, 8, 7, 6, 5, 4]
+    assert {(one.next, one.scans.due, one.scans.done, one.scans.late) for one in stream.before} == {(2, 3, 2, 1)}
+    assert (stream.readings, stream.scans.done) == (12, 2)
+    clock = ManualClock(TS + 7 * 86_400_000 + 9 * 3600_000)
+    outbox = SqliteOutbox(path, name="plant", settings=settings, clock=clock)
+    async with outbox.open():
+        outbox.append(batch())
+        await outbox.flush()
+        assert [one.readings for one in outbox.streams()[-1].before] == [12, 11, 10]
