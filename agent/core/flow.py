@@ -60,6 +60,7 @@ class Sample(Struct, gc=False):
     answers: Sequence[Answer] = ()
     outage: str | None = None  #: why the whole device is lost; then `answers` is empty. Made by :meth:`lost`
     skipped: int = 0  #: cycles skipped since the last sample because the device was too slow
+    scans: int = 0  #: cycles done since the last sample, over all poll groups
     achieved_ms: int | None = None  #: period reached lately, where it is worse than asked for
     met: float = 1.0  #: share of its cycles met lately, of the poll group that is furthest behind
     blame: str | None = None  #: who holds this device up where it is not itself: a silent neighbour on its bus, say

@@ -24,6 +24,7 @@ from agent.core.text import carried
 from agent.runtime.condition import Judge
 from agent.runtime.files import Files
 from agent.runtime.holding import Holding
+from agent.runtime.scans import Owed
 from agent.runtime.steps import LONGEST_SAMPLE_MS, Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.telemetry import metrics
@@ -45,6 +46,7 @@ class Work(NamedTuple):
     disabled_tags: tuple[int, ...] = ()
     disabled_now: tuple[int, ...] = ()  #: those that were not disabled before
     finds_tags: bool = False
+    intervals: Sequence[float] = ()  #: of its poll groups, seconds
     value_type: Callable[[int, str], str] = lambda _position, raw: raw
     before: Callable[[Work], None] = lambda _work: None  #: called with what it takes the place of, at that instant
 
@@ -52,13 +54,14 @@ class Work(NamedTuple):
 class Device:
     """One configured device at work. `append` is the outlet of its batches."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what southbound.py puts together
         self,
         name: str,
         work: Work,
         image: Image,
         append: Callable[[Batch | Gap], None],
         *,
+        scanned: Callable[[int, int, int], None] = lambda _due, _done, _late: None,
         clock: Clock,
         steps: Steps | None = None,
         max_delay: float = 0.0,
@@ -81,6 +84,8 @@ class Device:
         self._next: Work | None = None
         self._taken_over = asyncio.Event()
         self._files = Files(f"device {name}", files, clock, self._waits)
+        self._scanned = scanned
+        self._owed = Owed(work.intervals, clock.monotonic())
         self._judge = Judge()
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
         self._supervisor = Supervisor(f"device {name}", clock=clock, backoff=backoff, report=self._lost)
@@ -188,9 +193,16 @@ class Device:
         work, self._next = self._next, None
         work.before(self._work)
         self._work = work._replace(collector=collector)
+        self._count_scans(0, 0)
+        self._owed = Owed(work.intervals, self._clock.monotonic())
         self._count_tags()
         self._say_disabled(work.disabled_now)
         self._taken_over.set()
+
+    def _count_scans(self, done: int, late: int) -> None:
+        owed = self._owed.more(self._clock.monotonic())
+        if owed or done or late:
+            self._scanned(owed, done, late)
 
     def _say_disabled(self, tags: tuple[int, ...]) -> None:
         if tags:
@@ -284,6 +296,7 @@ class Device:
     # --- state --------------------------------------------------------------------------------------------------------
 
     def _answers(self, sample: Sample) -> None:
+        self._count_scans(sample.scans, sample.skipped)
         device = self._image.devices[self.name]
         self._bad.set(device.bad)
         if device.last_good is not None:
@@ -322,6 +335,7 @@ class Device:
 
     def _lost(self, failure: Failure) -> None:
         now = self._clock.now_ms()
+        self._count_scans(0, 0)
         self.take(Sample.lost(failure.reason, now))
         was_up = self._image.devices[self.name].state != "offline"
         if was_up or not self._failures:

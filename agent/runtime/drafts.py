@@ -115,6 +115,7 @@ def draft_device(
         disabled_tags=disabled,
         disabled_now=tuple(position for position in disabled if not same(names[position])),
         finds_tags=config.enabled and config.finds_tags,
+        intervals=tuple(config.scan_intervals) if config.enabled else (),
         value_type=value_type,
     )
     return DeviceDraft(name, config, location, context, work, version)

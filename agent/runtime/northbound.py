@@ -134,7 +134,7 @@ class Northbound:
             wants=draft.wants,
             files=list(secret_files(draft.config)),
         )
-        undo = self._outlet.route(name, draft.wants, store.outbox.append)
+        undo = self._outlet.route(name, draft.wants, store.outbox.append, store.outbox.scanned)
         store.undo[1:] = [undo]
         draft.context.begin()
         task = self._group.create_task(_guarded(route), name=f"publisher {name}")

@@ -14,6 +14,7 @@ from agent.core.flow import Batch, Gap
 from agent.telemetry.bugs import Bugs
 
 Append = Callable[[Batch | Gap], None]
+Scanned = Callable[[str, int, int, int], None]  #: device; scans due, done, late
 
 
 class Wants:
@@ -34,11 +35,12 @@ def everything(_device: str, /) -> bool:
 class _Sink:
     """One place batches go to."""
 
-    __slots__ = ("append", "bugs", "wants")
+    __slots__ = ("append", "bugs", "scanned", "wants")
 
-    def __init__(self, name: str, wants: Callable[[str], bool], append: Append) -> None:
+    def __init__(self, name: str, wants: Callable[[str], bool], append: Append, scanned: Scanned | None = None) -> None:
         self.wants = wants
         self.append = append
+        self.scanned = scanned
         self.bugs = Bugs(name)
 
 
@@ -57,6 +59,15 @@ class Mouth:
             except Exception as error:  # noqa: BLE001 - costs whoever it is handed to
                 sink.bugs.met(error)
 
+    def scanned(self, device: str, due: int, done: int, late: int) -> None:
+        """Count scans of the device in each outbox. Never waits, never raises."""
+        for sink in self.sinks:
+            if sink.scanned is not None:
+                try:
+                    sink.scanned(device, due, done, late)
+                except Exception as error:  # noqa: BLE001 - costs whoever it is handed to
+                    sink.bugs.met(error)
+
 
 class Outlet:
     """All routes and taps of one agent. Belongs to the event loop."""
@@ -66,9 +77,11 @@ class Outlet:
         self._taps: dict[object, _Sink] = {}
         self._mouths: dict[str, Mouth] = {}
 
-    def route(self, name: str, wants: Callable[[str], bool], append: Append) -> Callable[[], None]:
-        """From now on `append` gets what the route `name` wants; the returned function ends that."""
-        sink = self._routes[name] = _Sink(f"outbox {name}", wants, append)
+    def route(
+        self, name: str, wants: Callable[[str], bool], append: Append, scanned: Scanned | None = None
+    ) -> Callable[[], None]:
+        """From now on `append` gets what the route `name` wants, `scanned` its scans; the returned function ends it."""
+        sink = self._routes[name] = _Sink(f"outbox {name}", wants, append, scanned)
         self.rewire()
 
         def undo() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from asyncio import Task, TaskGroup
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agent.config.diff import DeviceChange
@@ -141,6 +142,7 @@ class Southbound:
             draft.work,
             self._image,
             self._outlet.at(draft.name),
+            scanned=partial(self._outlet.at(draft.name).scanned, draft.name),
             clock=self._clock,
             steps=self._steps,
             max_delay=draft.config.batch.max_delay,

@@ -116,6 +116,11 @@ class DeviceConfig(Model, ABC):
         """Whether the device itself tells of more tags than its table has."""
         return False
 
+    @property
+    def scan_intervals(self) -> Sequence[float]:
+        """Interval of each poll group, seconds; none where nothing is polled."""
+        return ()
+
     @abstractmethod
     def build(self, name: str, context: BuildContext) -> Collector:
         """The collector of this device. Imports the protocol's library no earlier than `Collector.open()`."""

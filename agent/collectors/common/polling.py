@@ -56,6 +56,7 @@ class Due(NamedTuple):
     skipped: int = 0  #: cycles skipped since the last tick handed out, over all groups
     achieved_ms: int | None = None  #: period reached by the group furthest behind, lately (pace.py); None: all keep up
     met: float = 1.0  #: share of its cycles that this group met lately
+    scans: int = 0  #: periodic groups among `groups`: one cycle of each begins
 
 
 class Schedule:
@@ -131,6 +132,7 @@ class Schedule:
             skipped=self._skipped,
             achieved_ms=achieved_ms,
             met=met,
+            scans=sum(group >= 0 for group in groups),
         )
         self._once.clear()
         self._skipped = 0

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.collectors.common.polling import poll_groups
 from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
 from agent.collectors.modbus.blocks.plan import Block, BlockLimits, plan
 from agent.collectors.modbus.tags.address import Address, parse_address
@@ -65,6 +66,11 @@ class Reads(DeviceConfig, ABC):
     @classmethod
     def spread(cls, name: str, keys: object) -> Mapping[str, object] | None:
         return spread_tag(name, keys)
+
+    @property
+    def scan_intervals(self) -> Sequence[float]:
+        groups = poll_groups(self.tag_table.values(), self.interval)
+        return [group.interval for group in groups if group.interval is not None]
 
     def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
         layout = self.layout()

@@ -168,6 +168,11 @@ class OpcUaConfig(DeviceConfig):
             if tag.enabled
         }
 
+    @property
+    def scan_intervals(self) -> Sequence[float]:
+        groups = self._groups() if self.mode == "poll" else ()
+        return [group.interval for group in groups if group.interval is not None]
+
     def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
         del max_gap
         if self.mode == "subscribe":

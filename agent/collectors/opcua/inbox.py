@@ -51,7 +51,7 @@ class Inbox:
         self._present = False  # what was handed on last
         self._values = 0
         self._something = False
-        self._skipped = 0
+        self._skipped = self._scans = 0
         self._achieved_ms: int | None = None
         self._yielded = -YIELD_EVERY
         self._ready = asyncio.Event()
@@ -126,9 +126,10 @@ class Inbox:
         self._found, self._said = names, said
         self.confirm()
 
-    def cycle(self, skipped: int, achieved_ms: int | None) -> None:
-        """What a polling cycle has to say beside its answers."""
+    def cycle(self, skipped: int, achieved_ms: int | None, scans: int = 0) -> None:
+        """What a polling cycle has to say beside its answers: skipped ones, and those it did."""
         self._skipped += skipped
+        self._scans += scans
         if achieved_ms is not None:
             self._achieved_ms = max(achieved_ms, self._achieved_ms or 0)
         self.confirm()
@@ -174,6 +175,7 @@ class Inbox:
             ts=self._clock.now_ms(),
             answers=self._answers,
             skipped=self._skipped,
+            scans=self._scans,
             achieved_ms=self._achieved_ms,
             complaint=self._complaint,
             types=self._news(),
@@ -187,7 +189,7 @@ class Inbox:
             self._said()
             self._said = None
         self._answers, self._values, self._something = [], 0, False
-        self._skipped, self._achieved_ms = 0, None
+        self._skipped, self._scans, self._achieved_ms = 0, 0, None
         self._yielded = self._clock.monotonic()
         self._room.set()
         self._taken.set()

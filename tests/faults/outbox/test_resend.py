@@ -60,6 +60,10 @@ async def test_what_is_kept_comes_again_and_the_rest_is_declared(mosquitto, star
         last = max(said.seq for said in consumer.of("dev-1") if said.epoch == earlier)
         assert (before["epoch"], before["next"]) == (earlier, last + 1)
         assert before["readings"] == sum(len(said.values) for said in consumer.of("dev-1") if said.epoch == earlier)
+        scans = [said for said in consumer.of("dev-1") if said.epoch == earlier and not said.snapshot]
+        due, done, late = (before["scans"][name] for name in ("due", "done", "late"))
+        assert len(scans) - 1 <= done <= len(scans)
+        assert done + late <= due  # while it connects scans are due, too
         sessions = len(consumer.sessions())
         snapshots = sum(said.snapshot for said in consumer.records)
 

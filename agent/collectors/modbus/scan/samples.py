@@ -59,6 +59,7 @@ class Samples:
         self._fresh: list[Compiled] = []  #: to be read beside the grid, once: tags that have just come
         now = self._clock.monotonic()
         self._allowance = bus.searching
+        self._done = 0  # cycles, since the last sample
         self._schedule = _schedule(setup, now)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
@@ -115,6 +116,7 @@ class Samples:
                 raise
             if self._scan.over:
                 answers += self._finish(self._scan)
+                self._done += self._due.scans
                 self._scan = None
                 self._bus.cycle(self, begins=False)
             if answers:
@@ -136,14 +138,14 @@ class Samples:
             raise ConnectionLost("the connection is lost")
 
     def _sample(self, answers: list[Answer]) -> Sample:
-        due = self._due
-        blame = None
+        due, blame = self._due, None
+        scans, self._done = self._done, 0
         if due.skipped:
             blame = self._bus.culprits.of(self._setup.unit, self._clock.monotonic())
             self._due = due._replace(skipped=0)
         return Sample(
-            ts=self._clock.now_ms(), answers=answers, skipped=due.skipped, achieved_ms=due.achieved_ms, met=due.met,
-            complaint=self._bus.shared, blame=blame,
+            ts=self._clock.now_ms(), answers=answers, skipped=due.skipped, scans=scans, achieved_ms=due.achieved_ms,
+            met=due.met, complaint=self._bus.shared, blame=blame,
         )  # fmt: skip
 
     # --- when ---------------------------------------------------------------------------------------------------------

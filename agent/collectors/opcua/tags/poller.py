@@ -72,7 +72,7 @@ class Poller:
             for group in due.groups:
                 await self._reader.read(self._chunks[group], scan.put)
             scan.hand_on()
-            self._inbox.cycle(due.skipped, due.achieved_ms)
+            self._inbox.cycle(due.skipped, due.achieved_ms, due.scans)
             self._scan_seconds.observe(self._clock.monotonic() - begun)
 
 
