@@ -120,13 +120,13 @@ async def test_two_units_share_one_connection() -> None:
 
 async def test_a_bad_text_is_uncertain() -> None:
     """A string that is no UTF-8 is said with replacements and the status for doubtful data."""
-    values = {area: [0xFFFF] * 4 for area in ("holding", "input")} | {"coil": [0] * 16, "discrete": [0] * 16}
+    values = {area: [0xFE41] * 4 for area in ("holding", "input")} | {"coil": [0] * 16, "discrete": [0] * 16}
     async with plant(values=values) as running, SimpleContext() as context:
         config = device(running.url, {"s": {"address": "holding:0", "type": "string", "length": 2}, "n": "holding:1"})
         async with config.build("press", context).open() as samples:
             found = await cycle(samples, config)
-    assert found["s"] == Said("\ufffd\ufffd", "UncertainDataSubNormal", "text is not valid UTF-8")
-    assert found["n"] == Said(0xFFFF, "Good")
+    assert found["s"] == Said("\ufffdA", "UncertainDataSubNormal", "text is not valid UTF-8")
+    assert found["n"] == Said(0xFE41, "Good")
 
 
 async def test_a_device_without_tags_is_watched() -> None:

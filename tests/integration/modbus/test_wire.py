@@ -180,11 +180,13 @@ async def test_a_line_that_stops_answers_all_who_wait() -> None:
         await eventually(lambda: not server.peers)
 
 
-async def test_a_connection_that_never_answers_is_made_anew() -> None:
-    """After three silences in a row, of whatever unit, the connection itself is doubted."""
-    async with scripted(lambda _: None) as server, SimpleContext() as context:
+async def test_a_connection_that_answers_no_more_is_made_anew() -> None:
+    """After three silences in a row, of whatever unit, the connection itself is doubted, once it has answered."""
+    async with scripted() as server, SimpleContext() as context:
         shared = line(server, context)
         with shared.used():
+            await shared.ask(1, read(1))
+            server.script = lambda _: None
             for unit in (1, 2, 1):
                 with pytest.raises(NoAnswer):
                     await shared.ask(unit, read(1, timeout=0.02))
