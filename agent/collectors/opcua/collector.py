@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.retag import TagChange, tag_change
 from agent.collectors.opcua.trust.guard import Guard
-from agent.collectors.opcua.trust.security import Access
+from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext, Collector
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class OpcUaCollector:
     """One OPC UA server; `ways` to it, or to its redundant ones."""
 
-    def __init__(self, plan: DevicePlan, ways: Mapping[str, Way], access: Access, context: BuildContext) -> None:
+    def __init__(
+        self, plan: ConnectionPlan, ways: Mapping[str, Way], access: ServerAccess, context: BuildContext
+    ) -> None:
         self._plan = plan
         self._context = context
         self._past = Past(Choice(plan.servers), ways)
@@ -45,7 +47,7 @@ class OpcUaCollector:
                 self._talk = None
 
     @property
-    def plan(self) -> DevicePlan:
+    def plan(self) -> ConnectionPlan:
         """What it reads."""
         return self._plan
 

@@ -19,7 +19,7 @@ from agent.collectors.common.polling import PollGroup, poll_groups
 from agent.collectors.opcua.connect.reverse import ReverseSettings
 from agent.collectors.opcua.connect.url import check_url
 from agent.collectors.opcua.connect.ways import ways_to
-from agent.collectors.opcua.plan import ConnectionPace, DevicePlan, NodePoint
+from agent.collectors.opcua.plan import ConnectionPace, ConnectionPlan, TagPoint
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.trust.security import SecuritySettings, access_of, check_access, check_user
 from agent.core.ports import BuildContext, Collector
@@ -160,7 +160,7 @@ class OpcUaConfig(DeviceConfig):
         return self.browse is not None
 
     @property
-    def points(self) -> dict[int, NodePoint]:
+    def points(self) -> dict[int, TagPoint]:
         """The enabled tags by position."""
         return {
             position: tag.point(position, name, self.interval)
@@ -180,7 +180,7 @@ class OpcUaConfig(DeviceConfig):
         groups = poll_groups(self.tags.values(), self.interval)
         return [Cycle(group.interval, len(group.positions), _chunks(len(group.positions))) for group in groups]
 
-    def plan(self, device: str, agent: str, pace: ConnectionPace = _PACE) -> DevicePlan:
+    def plan(self, device: str, agent: str, pace: ConnectionPace = _PACE) -> ConnectionPlan:
         """All that a connection must know. Events follow the tags in the tag table.
 
         A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
@@ -190,7 +190,7 @@ class OpcUaConfig(DeviceConfig):
             for position, tag in enumerate(self.tags.values())
             if tag.enabled and tag.max_silence is not None
         }
-        return DevicePlan(
+        return ConnectionPlan(
             device=device,
             agent=agent,
             servers=tuple(self.all_urls) if self.reverse is None else (self.reverse.name,),

@@ -19,10 +19,10 @@ from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.history.backfill import VALUES, Backfill
 from agent.collectors.opcua.history.history import History
 from agent.collectors.opcua.history.keeping import Keeper, keeping
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, names_of
-from agent.collectors.opcua.pulse import Pulse
+from agent.collectors.opcua.plan import ConnectionPlan, names_of
+from agent.collectors.opcua.pulse import ServerPulse
 from agent.collectors.opcua.retag import Renumbering, TagChange
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
@@ -53,7 +53,7 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 @asynccontextmanager
 async def conversation(
-    plan: DevicePlan, context: BuildContext, past: Past, guard: Guard
+    plan: ConnectionPlan, context: BuildContext, past: Past, guard: Guard
 ) -> AsyncIterator[Conversation]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
@@ -85,7 +85,7 @@ class Conversation:
     """The parts of one connection, put together; iterates over its samples."""
 
     def __init__(
-        self, plan: DevicePlan, context: BuildContext, past: Past, keeper: Keeper, connection: SessionConnection,
+        self, plan: ConnectionPlan, context: BuildContext, past: Past, keeper: Keeper, connection: SessionConnection,
         background: Background, server: ServerFacts,
     ) -> None:  # fmt: skip
         self._configured, self._plan = plan, extended(plan, past.found)
@@ -107,7 +107,7 @@ class Conversation:
         self._renumber: Renumbering | None = None
         self._parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
         self._decoder = Decoder(plan.size, self._times, self._types.structure, self._parts)
-        self.inbox = Inbox(context.clock, self._decoder.news)
+        self.inbox = SampleInbox(context.clock, self._decoder.news)
         self._server = server
         self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
@@ -132,7 +132,7 @@ class Conversation:
             self._decoder, self._types, past, self.inbox, context.clock, plan.device, plan.pace, self._tags.node
         )
         self._reader.settled = self._meaning.settled
-        self._pulse = Pulse(plan, server, past, self.inbox, context.clock, self._note)
+        self._pulse = ServerPulse(plan, server, past, self.inbox, context.clock, self._note)
         history = History(connection.session, plan.device, VALUES)
         keeper.follow(plan, self._decoder.first)
         if plan.backfill:
@@ -205,7 +205,7 @@ class Conversation:
         await listen()
         self._beside(again, "events")
 
-    async def _grow(self, plan: DevicePlan) -> None:
+    async def _grow(self, plan: ConnectionPlan) -> None:
         """Browsing has found nodes that are no tags yet."""
         self._plan = plan
         self._decoder.grow(plan.size)
@@ -214,7 +214,7 @@ class Conversation:
         await self._tags.extend(plan)
 
     @property
-    def plan(self) -> DevicePlan:
+    def plan(self) -> ConnectionPlan:
         """What is read over this connection."""
         return self._plan
 

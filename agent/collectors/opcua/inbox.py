@@ -31,7 +31,7 @@ class _Page(NamedTuple):
     handed: Callable[[], None]
 
 
-class Inbox:
+class SampleInbox:
     """The asynchronous iterator of `Collector.open()`; one consumer.
 
     Bounded: who asks the server for more waits for :meth:`room` first. A failure is raised after everything that
@@ -140,7 +140,7 @@ class Inbox:
             self.error = error
             self._ready.set()
 
-    def __aiter__(self) -> Inbox:
+    def __aiter__(self) -> SampleInbox:
         return self
 
     async def __anext__(self) -> Sample:

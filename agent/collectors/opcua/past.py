@@ -10,7 +10,7 @@ from agent.collectors.common.choice import Choice
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.connect.ways import Way
-from agent.collectors.opcua.plan import NodePoint
+from agent.collectors.opcua.plan import TagPoint
 
 _NO_TEXTS: Mapping[int, str] = {}
 
@@ -34,7 +34,7 @@ class Key(NamedTuple):
     node: str  #: its address, and which part of an array
 
 
-def key_of(point: NodePoint) -> Key:
+def key_of(point: TagPoint) -> Key:
     """The same in every run with this configuration."""
     part = "" if point.index_range is None else f"[{point.index_range.text}]"
     return Key(point.name, f"{point.address!r}{part}")

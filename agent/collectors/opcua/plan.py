@@ -18,7 +18,7 @@ _MOST_QUEUED = 1000
 _SLOWEST = 10.0  #: publishing interval of a subscription, seconds; how often a server samples is another matter
 
 
-class Filter(NamedTuple):
+class ChangeFilter(NamedTuple):
     """What a server should report (OPC 10000-4, 7.22.2)."""
 
     trigger: int  #: 0 status, 1 status or value, 2 status, value or source time
@@ -26,7 +26,7 @@ class Filter(NamedTuple):
     kind: int = 0  #: of deadband: 0 none, 1 absolute, 2 percent of the node's EURange
 
 
-class NodePoint(NamedTuple):
+class TagPoint(NamedTuple):
     """One tag on the wire."""
 
     position: int  #: in the device's tag table; also its client handle
@@ -35,11 +35,11 @@ class NodePoint(NamedTuple):
     sampling_ms: float
     queue_size: int
     index_range: IndexRange | None = None
-    filter: Filter | None = None  #: None: the server's default, a change of status or value
+    filter: ChangeFilter | None = None  #: None: the server's default, a change of status or value
     discard_oldest: bool = True
     queue_given: bool = False  #: by the configuration: then it is what is asked for
 
-    def published(self, interval_ms: float) -> NodePoint:
+    def published(self, interval_ms: float) -> TagPoint:
         """The same where the server publishes only every `interval_ms`: its queue holds what comes in between."""
         if self.queue_given:
             return self
@@ -120,7 +120,7 @@ class Selection(NamedTuple):
     max_nodes: int
 
 
-class DevicePlan(NamedTuple):
+class ConnectionPlan(NamedTuple):
     """All a connection must know of its device's configuration."""
 
     device: str
@@ -137,13 +137,13 @@ class DevicePlan(NamedTuple):
     names: frozenset[str]  #: of the tag table
     selection: Selection | None
     size: int  #: of the tag table, disabled tags included
-    points: dict[int, NodePoint]  #: the enabled tags by position
+    points: dict[int, TagPoint]  #: the enabled tags by position
     silences: dict[int, float]  #: those to be said again after so many seconds without a change (`max_silence`)
     groups: list[PollGroup]  #: their intervals
     pace: ConnectionPace
 
 
-def names_of(points: Sequence[NodePoint], most: int = 10) -> list[str]:
+def names_of(points: Sequence[TagPoint], most: int = 10) -> list[str]:
     """The first few names, for logs and notes."""
     names = [point.name for point in points[:most]]
     return [*names, f"and {len(points) - most} more"] if len(points) > most else names

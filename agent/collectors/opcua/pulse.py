@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agent.collectors.opcua.floors import PERIOD
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.server import ServerFacts
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -16,11 +16,17 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 
-class Pulse:
+class ServerPulse:
     """Keeps the session, finds a frozen server, leaves one that is not well. `looked` is called after each look."""
 
     def __init__(
-        self, plan: DevicePlan, server: ServerFacts, past: Past, inbox: Inbox, clock: Clock, looked: Callable[[], None]
+        self,
+        plan: ConnectionPlan,
+        server: ServerFacts,
+        past: Past,
+        inbox: SampleInbox,
+        clock: Clock,
+        looked: Callable[[], None],
     ) -> None:
         self._plan, self._server, self._past, self._inbox, self._clock = plan, server, past, inbox, clock
         self._looked = looked

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from agent.collectors.common.polling import PollGroup
-from agent.collectors.opcua.plan import DevicePlan, NodePoint
+from agent.collectors.opcua.plan import ConnectionPlan, TagPoint
 from agent.core.flow import Answer, Loss, Sample
 
 #: So many tuples of positions are remembered with their translation.
@@ -22,13 +22,13 @@ _MOST_TUPLES = 1000
 class TagChange(NamedTuple):
     """From the plan of a connection to another one of the same device."""
 
-    plan: DevicePlan  #: of the connection from now on
-    gone: list[NodePoint]
-    come: list[NodePoint]
+    plan: ConnectionPlan  #: of the connection from now on
+    gone: list[TagPoint]
+    come: list[TagPoint]
     places: dict[int, int]  #: position on the connection → in the new table
 
 
-def tag_change(live: DevicePlan, wanted: DevicePlan) -> TagChange | None:
+def tag_change(live: ConnectionPlan, wanted: ConnectionPlan) -> TagChange | None:
     """None: what is wanted needs another connection.
 
     Events, nodes that are found and history are tied to positions in more places than can be moved; nor can a rhythm
@@ -41,7 +41,7 @@ def tag_change(live: DevicePlan, wanted: DevicePlan) -> TagChange | None:
         return None
     old, new = _by_name(live), _by_name(wanted)
     places: dict[int, int] = {}
-    come: list[NodePoint] = []
+    come: list[TagPoint] = []
     size = live.size
     groups: dict[float | None, list[int]] = {group.interval: [] for group in live.groups}
     for name, (point, interval, silence) in new.items():
@@ -64,7 +64,7 @@ def tag_change(live: DevicePlan, wanted: DevicePlan) -> TagChange | None:
     return TagChange(plan, [point for at, point in live.points.items() if at not in places], come, places)
 
 
-def _by_name(plan: DevicePlan) -> dict[str, tuple[NodePoint, float | None, float | None]]:
+def _by_name(plan: ConnectionPlan) -> dict[str, tuple[TagPoint, float | None, float | None]]:
     """Each tag that is read, with its interval and its longest silence."""
     intervals = {position: group.interval for group in plan.groups for position in group.positions}
     return {
@@ -73,7 +73,7 @@ def _by_name(plan: DevicePlan) -> dict[str, tuple[NodePoint, float | None, float
     }
 
 
-def _same(one: NodePoint, other: NodePoint) -> bool:
+def _same(one: TagPoint, other: TagPoint) -> bool:
     return one._replace(position=0) == other._replace(position=0)
 
 

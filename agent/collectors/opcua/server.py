@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.collectors.opcua.past import OperationLimits, Past
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.profiles import Profile, profile_of
 from agent.collectors.opcua.services import (
     BUILD_INFO,
@@ -113,7 +113,7 @@ class ServerFacts:
                 answers += [None] * len(piece)
         return answers
 
-    def compare_clocks(self, plan: DevicePlan, past: Past) -> None:
+    def compare_clocks(self, plan: ConnectionPlan, past: Past) -> None:
         """Say once that its clock is off, and that it is right again; what it stamps is said as it stands."""
         if self._skew_ms is None or not plan.use_source_time or not self._clock.synced:
             return

@@ -11,7 +11,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.floors import PUBLISHING, count, period
-from agent.collectors.opcua.plan import NodePoint, Rhythm
+from agent.collectors.opcua.plan import Rhythm, TagPoint
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, translated
 from agent.collectors.opcua.values import exact
 from agent.collectors.opcua.values.times import NOT_BEFORE_MS, epoch_ms
@@ -37,7 +37,7 @@ MOST_PER_NOTIFICATION = 1000  #: decoded in one go while nothing else runs
 class ResolvedNode(NamedTuple):
     """A point as this connection knows it."""
 
-    point: NodePoint
+    point: TagPoint
     node_id: ua.NodeId
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.address.paths import BrowsePath, parse_path
-from agent.collectors.opcua.plan import Filter, NodePoint, Notifier, Selection, sampling_of
+from agent.collectors.opcua.plan import ChangeFilter, Notifier, Selection, TagPoint, sampling_of
 from agent.collectors.opcua.values.indexrange import parse_index_range
 from agent.settings.model import Model
 from agent.settings.tags import TagBase
@@ -70,20 +70,20 @@ class OpcUaTag(TagBase):
         return parse_path(self.path) if self.path is not None else parse_node_id(self.node or "")
 
     @property
-    def filter(self) -> Filter | None:
+    def filter(self) -> ChangeFilter | None:
         """None where the server's default is what is wanted."""
         trigger = ("status", "value", "timestamp").index(self.trigger)
         if isinstance(self.server_deadband, RangeDeadband):
-            return Filter(trigger, self.server_deadband.percent, 2)
+            return ChangeFilter(trigger, self.server_deadband.percent, 2)
         if self.server_deadband is not None:
-            return Filter(trigger, self.server_deadband, 1)
-        return Filter(trigger) if trigger != 1 else None
+            return ChangeFilter(trigger, self.server_deadband, 1)
+        return ChangeFilter(trigger) if trigger != 1 else None
 
-    def point(self, position: int, name: str, default_interval: float) -> NodePoint:
+    def point(self, position: int, name: str, default_interval: float) -> TagPoint:
         """The tag on the wire. `default_interval`: of the device, seconds."""
         interval = default_interval if self.interval in {None, "once"} else self.interval
         sampling, queue = sampling_of(float(interval or default_interval), self.sampling_interval, self.queue_size)
-        return NodePoint(
+        return TagPoint(
             position,
             name,
             self.address,

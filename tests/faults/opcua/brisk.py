@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from agent.cli import main
 from agent.collectors.opcua import collector
 from agent.collectors.opcua.connect.ways import Way
-from agent.collectors.opcua.plan import ConnectionPace, DevicePlan
-from agent.collectors.opcua.trust.security import Access
+from agent.collectors.opcua.plan import ConnectionPace, ConnectionPlan
+from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.ports import BuildContext
 
 PACE = ConnectionPace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.0, audit=1.0, history=0.2, close=1.0)
@@ -20,7 +20,9 @@ PACE = ConnectionPace(silence=0.5, pulse=0.5, again=2.0, session=2.0, channel=1.
 class BriskCollector(collector.OpcUaCollector):
     """`OpcUaConfig.build` finds it under the name of the other."""
 
-    def __init__(self, plan: DevicePlan, ways: Mapping[str, Way], access: Access, context: BuildContext) -> None:
+    def __init__(
+        self, plan: ConnectionPlan, ways: Mapping[str, Way], access: ServerAccess, context: BuildContext
+    ) -> None:
         pace = PACE._replace(silence=min(PACE.silence, plan.pace.silence))
         super().__init__(plan._replace(pace=pace), ways, access, context)
 

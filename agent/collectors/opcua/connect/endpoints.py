@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from agent.collectors.opcua.trust.security import Access, policy_name
+from agent.collectors.opcua.trust.security import ServerAccess, policy_name
 from agent.core.errors import TransientError
 
 _MODES = {1: "None", 2: "Sign", 3: "SignAndEncrypt"}  #: OPC 10000-4, 7.20
@@ -32,7 +32,7 @@ def _mode(endpoint: Any) -> str:
     return _MODES.get(int(endpoint.SecurityMode), "?")
 
 
-def matching(endpoints: Iterable[Any], access: Access) -> list[Any]:
+def matching(endpoints: Iterable[Any], access: ServerAccess) -> list[Any]:
     """The endpoints that are exactly what is configured, the one the server rates highest first.
 
     Raises TransientError with what the server offers: what is not there while it starts may be there later. Some leave
@@ -60,7 +60,7 @@ def offers(endpoints: Iterable[Any]) -> str:
     return ", ".join(seen) or "nothing"
 
 
-def token_for(kind: int, endpoints: Sequence[Any], access: Access) -> Token:
+def token_for(kind: int, endpoints: Sequence[Any], access: ServerAccess) -> Token:
     """How a user of this kind is said at one of these endpoints (of one security). Raises TransientError.
 
     An empty policy means the channel's (OPC 10000-4, 7.41). For a password the strongest encryption that is offered is

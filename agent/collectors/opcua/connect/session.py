@@ -22,7 +22,7 @@ from agent.collectors.opcua.floors import PERIOD, period
 from agent.collectors.opcua.translate import translated
 from agent.collectors.opcua.trust.certificates import Own, leaf
 from agent.collectors.opcua.trust.guard import Guard
-from agent.collectors.opcua.trust.security import Access
+from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.errors import ConnectionLost, TransientError
 
 T = TypeVar("T")
@@ -94,14 +94,14 @@ async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIte
         yield SessionConnection(client, session, times)
 
 
-class Shown(NamedTuple):
+class ShownCertificate(NamedTuple):
     """A server's certificate that was admitted, and its bytes as the server has them."""
 
     certificate: x509.Certificate
     der: bytes
 
 
-def _policy(access: Access, own: Own | None, server: Shown | None, times: Times) -> Any:
+def _policy(access: ServerAccess, own: Own | None, server: ShownCertificate | None, times: Times) -> Any:
     """The library's, for a channel to this server. A token that lives no time at all lives as long as was asked for."""
     if own is None or server is None:
         return _OPEN()
@@ -119,7 +119,7 @@ def _policy(access: Access, own: Own | None, server: Shown | None, times: Times)
     return policy
 
 
-async def _server_certificate(way: Way, guard: Guard, times: Times) -> Shown:
+async def _server_certificate(way: Way, guard: Guard, times: Times) -> ShownCertificate:
     """Of the endpoint that is configured, verified. Asked without security: the guard decides, not the answer.
 
     A server that calls is not asked where its certificate is known: it would have to call once more.
@@ -127,7 +127,7 @@ async def _server_certificate(way: Way, guard: Guard, times: Times) -> Shown:
     if isinstance(way, Called):
         known, way.certificate = guard.pinned or way.certificate, None  # another one now? then it is asked next time
         if known is not None:
-            return Shown(guard.admit(known, None, way.name), leaf(known))
+            return ShownCertificate(guard.admit(known, None, way.name), leaf(known))
     try:
         async with open_channel(way, _OPEN(), times) as (client, _, _):
             with translated(f"asking {way.name} for its endpoints"):
@@ -136,10 +136,12 @@ async def _server_certificate(way: Way, guard: Guard, times: Times) -> Shown:
         pinned = guard.pinned
         if pinned is None or isinstance(error, ConnectionLost):
             raise
-        return Shown(guard.admit(pinned, None, way.name), pinned)  # it tells strangers nothing, but we know it
+        return ShownCertificate(
+            guard.admit(pinned, None, way.name), pinned
+        )  # it tells strangers nothing, but we know it
     endpoint = matching(endpoints, guard.access)[0]
     admitted = guard.admit(endpoint.ServerCertificate, endpoint.Server.ApplicationUri, way.name)
-    return Shown(admitted, leaf(endpoint.ServerCertificate))
+    return ShownCertificate(admitted, leaf(endpoint.ServerCertificate))
 
 
 async def _seen_through(work: Coroutine[Any, Any, T], within: float) -> T:

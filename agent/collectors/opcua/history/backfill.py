@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from agent.collectors.opcua.history.history import History, Page
+from agent.collectors.opcua.history.history import History, HistoryPage
 from agent.collectors.opcua.history.keeping import Keeper
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Key, Past, Span
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import BAD_INDEX_RANGE_INVALID, Decoder
@@ -53,10 +53,10 @@ class Backfill:
 
     def __init__(
         self,
-        plan: DevicePlan,
+        plan: ConnectionPlan,
         history: History,
         decoder: Decoder,
-        inbox: Inbox,
+        inbox: SampleInbox,
         clock: Clock,
         past: Past,
         keeper: Keeper,
@@ -166,7 +166,7 @@ class Backfill:
             await self._keeper.done(self._past.spans)
         return tally._replace(failed=tally.failed + lost, reason=error.reason)
 
-    def _take(self, span: Span, position: int, page: Page, tally: Tally) -> Tally:
+    def _take(self, span: Span, position: int, page: HistoryPage, tally: Tally) -> Tally:
         if page.code >= _BAD:
             return tally._replace(failed=tally.failed + 1, reason=tally.reason or name_of(page.code))
         answer = self._decoder.history(position, page.values, self._clock.now_ms(), span.asked, span.before)

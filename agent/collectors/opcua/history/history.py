@@ -22,7 +22,7 @@ _OTHER_TIMES = {
 _ASIDE = (ua.TimestampsToReturn.Both, ua.TimestampsToReturn.Server)  #: where a server refuses source times alone
 
 
-class Page(NamedTuple):
+class HistoryPage(NamedTuple):
     """Some values of one node, oldest first; `more` continues them. `code` says why there are none."""
 
     code: int
@@ -42,7 +42,7 @@ class History:
 
     async def raw(
         self, nodes: Sequence[ResolvedNode], points: Sequence[bytes | None], start_ms: int, end_ms: int
-    ) -> list[Page]:
+    ) -> list[HistoryPage]:
         """A page for each node; `points` continue earlier ones. Raises ServiceRefused where there is no history."""
         while True:
             try:
@@ -87,14 +87,14 @@ class History:
         ]
         return request
 
-    async def _read(self, request: ua.HistoryReadParameters) -> list[Page]:
+    async def _read(self, request: ua.HistoryReadParameters) -> list[HistoryPage]:
         self._requests.inc()
         with translated("reading history"):
             results = await self._session.history_read(request) or []
             if len(results) != len(request.NodesToRead):
                 raise AnswerUndecodable(f"{len(results)} answers for the history of {len(request.NodesToRead)} nodes")
             return [
-                Page(
+                HistoryPage(
                     int(result.StatusCode.value),
                     list(getattr(result.HistoryData, "DataValues", None) or ()),
                     result.ContinuationPoint or None,

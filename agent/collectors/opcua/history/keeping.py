@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from agent.collectors.opcua.history.logbook import Logbook, LogbookError
 from agent.collectors.opcua.past import Key, Past, Span, key_of
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.core.flow import Answer
 from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
@@ -34,7 +34,7 @@ _STEP = 1000  #: ms the agent's clock may go back before times of before and aft
 class Keeper:
     """Of one connection. Without a logbook nothing outlives the process, and all else is the same."""
 
-    def __init__(self, plan: DevicePlan, past: Past, book: Logbook | None, synced: Callable[[], bool]) -> None:
+    def __init__(self, plan: ConnectionPlan, past: Past, book: Logbook | None, synced: Callable[[], bool]) -> None:
         self._device = plan.device
         self._past = past
         self._book = book
@@ -49,7 +49,7 @@ class Keeper:
         self._arrived = 0  #: newest time of arrival
         self._stepped = False
 
-    def follow(self, plan: DevicePlan, first: Mapping[int, int]) -> None:
+    def follow(self, plan: ConnectionPlan, first: Mapping[int, int]) -> None:
         """The tags of this connection; `first` gets the time of each one's first value, by position."""
         self._keys = {position: key_of(point) for position, point in plan.points.items()}
         self.positions = {key: position for position, key in self._keys.items()}
@@ -182,7 +182,7 @@ class Keeper:
 
 
 @asynccontextmanager
-async def keeping(plan: DevicePlan, context: BuildContext, past: Past) -> AsyncIterator[Keeper]:
+async def keeping(plan: ConnectionPlan, context: BuildContext, past: Past) -> AsyncIterator[Keeper]:
     """The keeper of a connection about to be made; the first one recalls what the runs before left.
 
     A device without `backfill` forgets: it says values nobody accounts for.
@@ -209,7 +209,7 @@ async def _discard(book: Logbook) -> None:
         await asyncio.to_thread(book.discard)
 
 
-def whose(plan: DevicePlan) -> str:
+def whose(plan: ConnectionPlan) -> str:
     """What must be the same for times of one run to mean anything in the next."""
     fixed = plan.zone.utcoffset(None)
     return f"{' '.join(sorted(plan.servers))} {plan.zone if fixed is None else format(fixed.total_seconds(), 'g')}"

@@ -12,8 +12,8 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
+from agent.collectors.opcua.inbox import SampleInbox
+from agent.collectors.opcua.plan import ConnectionPlan, TagPoint, names_of
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
@@ -47,8 +47,8 @@ class Confirming:
     """Of one connection. `settle` finds a new place for tags whose item was given up."""
 
     def __init__(
-        self, plan: DevicePlan, reader: ChunkReader, items: Monitoring, homes: Homes, inbox: Inbox, clock: Clock,
-        settle: Callable[[Sequence[NodePoint]], Awaitable[None]],
+        self, plan: ConnectionPlan, reader: ChunkReader, items: Monitoring, homes: Homes, inbox: SampleInbox,
+        clock: Clock, settle: Callable[[Sequence[TagPoint]], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._plan, self._reader, self._items, self._homes = plan, reader, items, homes
         self._inbox, self._clock, self._settle = inbox, clock, settle
@@ -64,7 +64,7 @@ class Confirming:
         self._renewed: dict[int, int] = {}  # how often it was monitored anew
         self._mute: set[int] = set()  # what cannot be read is not confirmed by reading
 
-    def follow(self, plan: DevicePlan) -> None:
+    def follow(self, plan: ConnectionPlan) -> None:
         """The tags of this connection are others now; those that stay keep their positions."""
         self._plan, self._silences = plan, plan.silences
 
@@ -164,17 +164,17 @@ class Confirming:
                     lost.append(position)
         return lost
 
-    def _grace(self, point: NodePoint) -> float:
+    def _grace(self, point: TagPoint) -> float:
         """Until a notification of what was read must have come."""
         publishing = max((one.server.interval_ms for one in self._homes.subscriptions), default=0.0)
         return self._sampling(point) + 2 * publishing / 1000 + min(_PATIENCE, self._plan.pace.audit / _TICKS)
 
-    def _sampling(self, point: NodePoint) -> float:
+    def _sampling(self, point: TagPoint) -> float:
         """How often the server looks at the value, as it revised that, seconds."""
         revised = self._items.revised.get(point.position)
         return max(point.sampling_ms, 0.0 if revised is None else revised[1]) / 1000
 
-    def _same(self, point: NodePoint, value: object, code: int) -> bool:
+    def _same(self, point: TagPoint, value: object, code: int) -> bool:
         """Whether the server would have had nothing to report."""
         if point.position not in self._heard:
             return False
@@ -191,7 +191,7 @@ class Confirming:
     async def _renew(self, positions: Sequence[int]) -> None:
         """These items are no use: declared, and monitored anew, or polled where that was no use either."""
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        points: list[NodePoint] = []
+        points: list[TagPoint] = []
         unknown: list[int] = []
         since = now
         for one in self._homes.subscriptions:

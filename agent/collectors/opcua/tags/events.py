@@ -17,7 +17,7 @@ from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
 from agent.collectors.opcua.address.nodeid import NodeAddress
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Notifier
 from agent.collectors.opcua.services import node_id
@@ -63,7 +63,7 @@ class Events:
     """The notifiers of one connection."""
 
     def __init__(
-        self, session: UaSession, device: str, notifiers: Sequence[Notifier], inbox: Inbox, times: SourceClock,
+        self, session: UaSession, device: str, notifiers: Sequence[Notifier], inbox: SampleInbox, times: SourceClock,
         clock: Clock, past: Past,
     ) -> None:  # fmt: skip
         self._session = session

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from agent.collectors.opcua.plan import ConnectionPace, NodePoint
+from agent.collectors.opcua.plan import ConnectionPace, TagPoint
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.poller import Poller
@@ -67,9 +67,9 @@ class Homes:
         """All that hold tags, each once."""
         return list(dict.fromkeys(one for group in self._groups for one in group))
 
-    async def monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int]]:
+    async def monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[TagPoint, int]]:
         """Find places for these tags of a group; those whose node the server refuses come back with its status."""
-        refused: list[tuple[NodePoint, int]] = []
+        refused: list[tuple[TagPoint, int]] = []
         left = list(nodes)
         for one in self._groups[number]:
             left = await self._into(one, left, refused)
@@ -136,7 +136,7 @@ class Homes:
             return None
 
     async def _into(
-        self, subscription: Subscription, nodes: list[ResolvedNode], refused: list[tuple[NodePoint, int]]
+        self, subscription: Subscription, nodes: list[ResolvedNode], refused: list[tuple[TagPoint, int]]
     ) -> list[ResolvedNode]:
         """Those it has no room for come back."""
         if subscription.full or not nodes:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPace
 from agent.collectors.opcua.services import ResolvedNode
@@ -35,7 +35,7 @@ class Meaning:
     """Of one connection. `node`: where a tag is, by position."""
 
     def __init__(
-        self, decoder: Decoder, types: Types, past: Past, inbox: Inbox, clock: Clock, device: str,
+        self, decoder: Decoder, types: Types, past: Past, inbox: SampleInbox, clock: Clock, device: str,
         pace: ConnectionPace, node: Callable[[int], ResolvedNode | None],
     ) -> None:  # fmt: skip
         self._decoder, self._types, self._past, self._inbox, self._clock = decoder, types, past, inbox, clock

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.plan import NodePoint, names_of
+from agent.collectors.opcua.plan import TagPoint, names_of
 from agent.collectors.opcua.services import Monitored, ResolvedNode, Services
 from agent.collectors.opcua.tags.subscription import Subscription
 from agent.collectors.opcua.translate import ServiceRefused, TooLarge
@@ -46,11 +46,11 @@ class Monitoring:
         self._missed: set[int] = set()  # what the last audit found missing
         self.vanished: set[int] = set()  #: positions whose node was deleted while it was monitored
 
-    async def monitor(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int]]:
+    async def monitor(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[tuple[TagPoint, int]]:
         """Create monitored items; the nodes the server refuses come back with its status."""
         interval = subscription.server.interval_ms
         nodes = [node._replace(point=node.point.published(interval)) for node in nodes]
-        refused: list[tuple[NodePoint, int]] = []
+        refused: list[tuple[TagPoint, int]] = []
         start, size = 0, self._limit.size
         while start < len(nodes):
             piece = nodes[start : start + size]
@@ -106,7 +106,7 @@ class Monitoring:
     def _plain(node: ResolvedNode) -> ResolvedNode:
         return node._replace(point=node.point._replace(filter=None))
 
-    def _say_unfiltered(self, points: Sequence[NodePoint]) -> None:
+    def _say_unfiltered(self, points: Sequence[TagPoint]) -> None:
         self.unfiltered.update(point.position for point in points)
         log.warning("opcua.filter_refused", device=self._device, count=len(points), tags=names_of(points))
 
@@ -130,14 +130,14 @@ class Monitoring:
             ],
         }
 
-    async def audit(self, subscriptions: Iterable[Subscription]) -> list[NodePoint]:
+    async def audit(self, subscriptions: Iterable[Subscription]) -> list[TagPoint]:
         """Compare the books with the server's list; the tags it monitors no longer, to be asked for anew.
 
         Lists lie: some have their two columns exchanged, some miss items that are there. So an item that is not in the
         list is asked for by its id, and a list that misses the same tags again after they were created anew is wrong.
         Nothing that was not created here is ever deleted.
         """
-        gone: list[NodePoint] = []
+        gone: list[TagPoint] = []
         if self.disbelieved:
             return gone
         missed: set[int] = set()
@@ -179,12 +179,12 @@ class Monitoring:
             else:
                 self.vanished.discard(position)
 
-    async def drop_vanished(self, subscriptions: Iterable[Subscription]) -> list[NodePoint]:
+    async def drop_vanished(self, subscriptions: Iterable[Subscription]) -> list[TagPoint]:
         """The tags whose node was deleted while it was monitored, not monitored any more: to be asked for anew.
 
         A server need not connect an old item with a node that comes back, so the item is given up.
         """
-        points: list[NodePoint] = []
+        points: list[TagPoint] = []
         async with self.busy:
             for subscription in subscriptions:
                 gone = sorted(self.vanished & subscription.items.keys())
@@ -193,7 +193,7 @@ class Monitoring:
         self.vanished.clear()
         return points
 
-    async def drop(self, subscription: Subscription, positions: Sequence[int]) -> list[NodePoint]:
+    async def drop(self, subscription: Subscription, positions: Sequence[int]) -> list[TagPoint]:
         """Monitor these no longer. `busy` is the caller's."""
         points = [subscription.nodes.pop(position).point for position in positions]
         items = [subscription.items.pop(position) for position in positions]

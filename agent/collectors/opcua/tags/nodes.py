@@ -11,31 +11,31 @@ from typing import NamedTuple
 
 from agent.collectors.opcua.address.nodeid import trouble_with
 from agent.collectors.opcua.address.paths import BrowsePath
-from agent.collectors.opcua.plan import NodePoint
+from agent.collectors.opcua.plan import TagPoint
 from agent.core.flow import Answer
 from agent.core.quality import BAD_NODE_ID_UNKNOWN
 
 
-class Missing:
+class MissingTags:
     """The tags that wait for their node."""
 
     def __init__(self) -> None:
         self._codes: dict[int, int] = {}  # position → status it is bad with
-        self._points: dict[int, NodePoint] = {}
+        self._points: dict[int, TagPoint] = {}
 
     def __len__(self) -> int:
         return len(self._points)
 
     @property
-    def points(self) -> list[NodePoint]:
+    def points(self) -> list[TagPoint]:
         """All of them, in the order of the tag table."""
         return [self._points[position] for position in sorted(self._points)]
 
-    def code(self, point: NodePoint) -> int:
+    def code(self, point: TagPoint) -> int:
         """The status this tag is bad with; 0 where it is not missing."""
         return self._codes.get(point.position, 0)
 
-    def add(self, refused: Iterable[tuple[NodePoint, int, str]], now_ms: int) -> Answer | None:
+    def add(self, refused: Iterable[tuple[TagPoint, int, str]], now_ms: int) -> Answer | None:
         """These are (still) missing, with status and reason; the readings to say where that is news."""
         news = []
         for point, code, reason in refused:
@@ -54,7 +54,7 @@ class Missing:
             reason={at: reason for at, (_, _, reason) in enumerate(news)},
         )
 
-    def found(self, points: Iterable[NodePoint]) -> list[NodePoint]:
+    def found(self, points: Iterable[TagPoint]) -> list[TagPoint]:
         """These are there; those that were missing before come back."""
         back = [point for point in points if self._points.pop(point.position, None) is not None]
         for point in back:
@@ -65,12 +65,12 @@ class Missing:
 class Resolved(NamedTuple):
     """Where tags are on this connection."""
 
-    known: list[tuple[NodePoint, int]]  #: with their namespace index
-    ways: list[tuple[NodePoint, list[tuple[int, str]]]]  #: by browse path, with the indexes of its names
-    refused: list[tuple[NodePoint, int, str]]  #: whose namespace the server does not have
+    known: list[tuple[TagPoint, int]]  #: with their namespace index
+    ways: list[tuple[TagPoint, list[tuple[int, str]]]]  #: by browse path, with the indexes of its names
+    refused: list[tuple[TagPoint, int, str]]  #: whose namespace the server does not have
 
 
-def resolve(points: Iterable[NodePoint], namespaces: Sequence[str]) -> Resolved:
+def resolve(points: Iterable[TagPoint], namespaces: Sequence[str]) -> Resolved:
     """By the NamespaceArray of this connection."""
     made = Resolved([], [], [])
     for point in points:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.tags.reader import Chunk, ChunkReader
 from agent.core.clock import Clock
@@ -18,7 +18,7 @@ class Poller:
     """Reads the groups of one device when they are due. `intervals` in seconds; `look_at` sees every answer."""
 
     def __init__(
-        self, reader: ChunkReader, inbox: Inbox, clock: Clock, device: str, intervals: Sequence[float],
+        self, reader: ChunkReader, inbox: SampleInbox, clock: Clock, device: str, intervals: Sequence[float],
         look_at: Callable[[Answer], None],
     ) -> None:  # fmt: skip
         self._reader = reader
@@ -79,7 +79,7 @@ class Poller:
 class _Scan:
     """The answers of one cycle: handed on together, or as they come once the cycle takes long."""
 
-    def __init__(self, inbox: Inbox, clock: Clock, begun: float, look_at: Callable[[Answer], None]) -> None:
+    def __init__(self, inbox: SampleInbox, clock: Clock, begun: float, look_at: Callable[[Answer], None]) -> None:
         self._inbox = inbox
         self._look_at = look_at
         self._clock = clock

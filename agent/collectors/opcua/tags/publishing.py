@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.plan import DevicePlan, NodePoint, Rhythm, allowed_silence, rhythm
+from agent.collectors.opcua.inbox import SampleInbox
+from agent.collectors.opcua.plan import ConnectionPlan, Rhythm, TagPoint, allowed_silence, rhythm
 from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.reader import ChunkReader
@@ -41,10 +41,10 @@ class Publishing:
         services: Services,
         reader: ChunkReader,
         decoder: Decoder,
-        inbox: Inbox,
+        inbox: SampleInbox,
         items: Monitoring,
         clock: Clock,
-        plan: DevicePlan,
+        plan: ConnectionPlan,
     ) -> None:
         self._services = services
         self._reader = reader
@@ -66,7 +66,7 @@ class Publishing:
         self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
         self.note: Callable[[Answer], None] = items.look_at  #: called with what came
         #: called with tags that are monitored no longer: position, status, reason
-        self.given_up: Callable[[Sequence[tuple[NodePoint, int, str]]], object] = len
+        self.given_up: Callable[[Sequence[tuple[TagPoint, int, str]]], object] = len
         self.grown: Callable[[], None] = lambda: None  #: called when there is another subscription
 
     async def create(self, interval: float) -> Subscription:
@@ -242,7 +242,7 @@ class Publishing:
                 subscription.heard = self._clock.monotonic()
 
     async def _read_all(self, subscription: Subscription) -> None:
-        broken: list[tuple[NodePoint, int, str]] = []
+        broken: list[tuple[TagPoint, int, str]] = []
 
         def sort(answer: Answer) -> None:
             if answer.status == BAD_DECODING_ERROR:

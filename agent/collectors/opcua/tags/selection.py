@@ -18,7 +18,7 @@ from agent.collectors.common.polling import PollGroup
 from agent.collectors.opcua.address.nodeid import NodeAddress, index_of
 from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, NodePoint, Selection, sampling_of
+from agent.collectors.opcua.plan import ConnectionPlan, Selection, TagPoint, sampling_of
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
@@ -110,11 +110,11 @@ def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> FoundNodes:
     return FoundNodes(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
 
 
-def extended(plan: DevicePlan, known: dict[str, NodeAddress]) -> DevicePlan:
+def extended(plan: ConnectionPlan, known: dict[str, NodeAddress]) -> ConnectionPlan:
     """The plan with the nodes found so far behind its own tags, in the order they were found."""
     sampling, queue = sampling_of(plan.interval)
     added = {
-        plan.size + at: NodePoint(plan.size + at, name, address, sampling, queue)
+        plan.size + at: TagPoint(plan.size + at, name, address, sampling, queue)
         for at, (name, address) in enumerate(known.items())
     }
     groups = [
@@ -131,8 +131,8 @@ class Browsing:
     """
 
     def __init__(
-        self, plan: DevicePlan, selection: Selection, server: ServerFacts, explorer: Explorer, past: Past, clock: Clock,
-        grow: Callable[[DevicePlan], Awaitable[None]],
+        self, plan: ConnectionPlan, selection: Selection, server: ServerFacts, explorer: Explorer, past: Past,
+        clock: Clock, grow: Callable[[ConnectionPlan], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._plan, self._selection = plan, selection
         self._server, self._explorer, self._past, self._clock = server, explorer, past, clock

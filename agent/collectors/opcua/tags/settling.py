@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.address.paths import BrowsePath
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import DevicePlan, NodePoint, names_of
+from agent.collectors.opcua.plan import ConnectionPlan, TagPoint, names_of
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import ResolvedNode, node_id, path_of
 from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
-from agent.collectors.opcua.tags.nodes import Missing, resolve
+from agent.collectors.opcua.tags.nodes import MissingTags, resolve
 from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
@@ -37,7 +37,7 @@ class Settling:
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a connection meet here
         self,
-        plan: DevicePlan,
+        plan: ConnectionPlan,
         past: Past,
         server: ServerFacts,
         types: Types,
@@ -45,7 +45,7 @@ class Settling:
         items: Monitoring,
         homes: Homes,
         poller: Poller,
-        inbox: Inbox,
+        inbox: SampleInbox,
         clock: Clock,
         changed: Callable[[], None],
     ) -> None:
@@ -65,15 +65,15 @@ class Settling:
         self._said = Repeats()
         self._turn = asyncio.Lock()
         self.note: Callable[[Answer], None] = items.look_at  #: called with what was read instead of being notified
-        self.missing = Missing()
+        self.missing = MissingTags()
 
-    async def extend(self, plan: DevicePlan) -> None:
+    async def extend(self, plan: ConnectionPlan) -> None:
         """The plan with more tags behind those it had."""
         fresh = [point for position, point in plan.points.items() if position not in self._plan.points]
         self._plan = plan
         await self.settle(fresh)
 
-    async def retag(self, plan: DevicePlan, gone: Sequence[NodePoint], come: Sequence[NodePoint]) -> None:
+    async def retag(self, plan: ConnectionPlan, gone: Sequence[TagPoint], come: Sequence[TagPoint]) -> None:
         """The plan with other tags: these are asked for no longer, those from now on."""
         positions = {point.position for point in gone}
         async with self._turn:
@@ -84,12 +84,12 @@ class Settling:
                 self._nodes.pop(position, None)
             await self._settle(come)
 
-    async def settle(self, points: Sequence[NodePoint]) -> None:
+    async def settle(self, points: Sequence[TagPoint]) -> None:
         """Ask the server for these tags; what it refuses is said as bad and tried again later."""
         async with self._turn:
             await self._settle(points)
 
-    async def _settle(self, points: Sequence[NodePoint]) -> None:
+    async def _settle(self, points: Sequence[TagPoint]) -> None:
         where = resolve(points, self._server.namespaces)
         refused = where.refused
         nodes = {
@@ -113,7 +113,7 @@ class Settling:
         self._sort(points, refused)
 
     async def _follow(
-        self, ways: Sequence[tuple[NodePoint, list[tuple[int, str]]]], refused: list[tuple[NodePoint, int, str]]
+        self, ways: Sequence[tuple[TagPoint, list[tuple[int, str]]]], refused: list[tuple[TagPoint, int, str]]
     ) -> dict[int, ResolvedNode]:
         """The nodes at the end of these browse paths; those that lead nowhere are refused."""
         if not ways:
@@ -213,7 +213,7 @@ class Settling:
         self._inbox.put(answer)
         self.note(answer)
 
-    async def _monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int, str]]:
+    async def _monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[TagPoint, int, str]]:
         """What could not be decoded is read first: monitored too early, it would break its neighbours' messages."""
         doubtful = [node for node in nodes if self.missing.code(node.point) == BAD_DECODING_ERROR]
         still: set[int] = set()
@@ -228,12 +228,12 @@ class Settling:
             *((node.point, BAD_DECODING_ERROR, "") for node in nodes if node.point.position in still),
         ]
 
-    def given_up(self, broken: Sequence[tuple[NodePoint, int, str]]) -> None:
+    def given_up(self, broken: Sequence[tuple[TagPoint, int, str]]) -> None:
         self._sort((), broken)
 
-    async def _read_once(self, nodes: Sequence[ResolvedNode]) -> list[tuple[NodePoint, int, str]]:
+    async def _read_once(self, nodes: Sequence[ResolvedNode]) -> list[tuple[TagPoint, int, str]]:
         """Read; the good values are handed on, the bad ones come back."""
-        bad: list[tuple[NodePoint, int, str]] = []
+        bad: list[tuple[TagPoint, int, str]] = []
 
         def sort(answer: Answer) -> None:
             if answer.status == 0:
@@ -252,7 +252,7 @@ class Settling:
         await self._reader.read(self._reader.layout(nodes), sort)
         return bad
 
-    def _sort(self, asked: Iterable[NodePoint], refused: Sequence[tuple[NodePoint, int, str]]) -> None:
+    def _sort(self, asked: Iterable[TagPoint], refused: Sequence[tuple[TagPoint, int, str]]) -> None:
         """Keep the books of what is missing, and say what changed."""
         device = self._plan.device
         gone = {point.position for point, _, _ in refused}

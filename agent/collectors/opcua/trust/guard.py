@@ -24,7 +24,7 @@ from agent.collectors.opcua.trust.certificates import (
     split_chain,
     thumbprint,
 )
-from agent.collectors.opcua.trust.security import Access
+from agent.collectors.opcua.trust.security import ServerAccess
 from agent.collectors.opcua.trust.trustlist import TrustList
 from agent.core.clock import Clock
 from agent.core.errors import PermanentError, TransientError
@@ -44,7 +44,7 @@ _WARN_DAYS = (0, 7, 30, 60)  #: an expiry is said when so many days are left
 class Guard:
     """Verifies and identifies. `pki`: the folder of certificates under the agent's data directory."""
 
-    def __init__(self, device: str, agent: str, access: Access, pki: Path, clock: Clock) -> None:
+    def __init__(self, device: str, agent: str, access: ServerAccess, pki: Path, clock: Clock) -> None:
         self.access = access
         self._device, self._agent, self._pki, self._clock = device, agent, pki, clock
         self._trust = TrustList(pki)

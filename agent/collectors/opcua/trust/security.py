@@ -51,7 +51,7 @@ class SecuritySettings(Model):
         return self
 
 
-class Access(NamedTuple):
+class ServerAccess(NamedTuple):
     """The plan of the above for one device, and the user it logs in as."""
 
     policy: Policy = "None"
@@ -90,10 +90,10 @@ def policy_name(uri: str | None) -> str:
     return (uri or "None").removeprefix(_POLICY_URI)
 
 
-def access_of(given: Mapping[str, Any]) -> Access:
+def access_of(given: Mapping[str, Any]) -> ServerAccess:
     """The plan for a device, from the keys of its configuration."""
     asked = given["security"] or SecuritySettings()
-    return Access(
+    return ServerAccess(
         policy=asked.policy,
         mode=asked.mode or ("None" if asked.policy == "None" else "SignAndEncrypt"),
         certificate=asked.certificate,
@@ -111,7 +111,7 @@ def access_of(given: Mapping[str, Any]) -> Access:
     )
 
 
-def check_user(access: Access) -> None:
+def check_user(access: ServerAccess) -> None:
     """Raise ValueError where a user's name has no password, or the password would be given away unasked."""
     if not access.has_password:
         raise ValueError("a user name without its password; write password_file: or password: ${NAME}")
@@ -125,7 +125,7 @@ def check_user(access: Access) -> None:
         )
 
 
-def check_access(access: Access) -> None:
+def check_access(access: ServerAccess) -> None:
     """Raise ValueError where the parts do not fit together."""
     if access.password is not None and access.password_file is not None:
         raise ValueError("password and password_file exclude each other; keep one of them")

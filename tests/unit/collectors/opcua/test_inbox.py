@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Loss
 from agent.testing.clock import ManualClock
@@ -15,15 +15,15 @@ def answer(*tags: int) -> Answer:
     return Answer(tags=tags, values=[0] * len(tags), ts=0)
 
 
-def inbox(most: int = 100) -> tuple[Inbox, ManualClock]:
+def inbox(most: int = 100) -> tuple[SampleInbox, ManualClock]:
     clock = ManualClock()
-    return Inbox(clock, lambda: None, most=most), clock
+    return SampleInbox(clock, lambda: None, most=most), clock
 
 
 async def test_everything_queued_comes_as_one_sample_in_order() -> None:
     """At once if idle; types come with it."""
     clock = ManualClock()
-    box = Inbox(clock, lambda: {1: "bool"})
+    box = SampleInbox(clock, lambda: {1: "bool"})
     first, second = answer(0), answer(1)
     box.put(first)
     box.put(second)

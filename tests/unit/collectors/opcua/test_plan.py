@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from agent.collectors.common.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import ConnectionPace, NodePoint, allowed_silence, names_of, rhythm
+from agent.collectors.opcua.plan import ConnectionPace, TagPoint, allowed_silence, names_of, rhythm
 from agent.collectors.opcua.profiles import profile_of
 from agent.collectors.opcua.tag import OpcUaTag
-from agent.collectors.opcua.tags.nodes import Missing, resolve
+from agent.collectors.opcua.tags.nodes import MissingTags, resolve
 from agent.core.quality import BAD_NODE_ID_UNKNOWN
 
 
@@ -77,8 +77,8 @@ def test_points_are_the_enabled_tags() -> None:
     assert points[2].sampling_ms == 2000.0
 
 
-def point(position: int, namespace: int | str = 0) -> NodePoint:
-    return NodePoint(position, f"tag{position}", NodeAddress(namespace, position), 100.0, 2)
+def point(position: int, namespace: int | str = 0) -> TagPoint:
+    return TagPoint(position, f"tag{position}", NodeAddress(namespace, position), 100.0, 2)
 
 
 def test_unknown_namespaces_are_told_apart() -> None:
@@ -91,7 +91,7 @@ def test_unknown_namespaces_are_told_apart() -> None:
 
 def test_a_missing_tag_is_said_once_and_again_when_it_is_bad_otherwise() -> None:
     """Bad once per cause; found, it is forgotten, so that it can go missing again."""
-    missing = Missing()
+    missing = MissingTags()
     answer = missing.add([(point(3), 0x80340000, "x"), (point(1), 0x80340000, "y")], 7)
     assert answer is not None
     assert (answer.tags, answer.values, answer.status, answer.ts) == ((1, 3), [None, None], [0x80340000] * 2, 7)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.retag import Renumbering, TagChange, tag_change
 from agent.core.flow import Answer, Loss, Sample
 
 
-def plan(tags: dict[str, Any], **keys: Any) -> DevicePlan:
+def plan(tags: dict[str, Any], **keys: Any) -> ConnectionPlan:
     """The plan of a device with these tags."""
     document = {"type": "opcua", "url": "opc.tcp://127.0.0.1:4840", "interval": "1s", "tags": tags} | keys
     return OpcUaConfig.model_validate(document).plan("cnc", "gw")
@@ -22,7 +22,7 @@ def node(number: int, **keys: Any) -> dict[str, Any]:
     return {"node": f"i={number}"} | keys
 
 
-def change(live: DevicePlan, wanted: DevicePlan) -> TagChange:
+def change(live: ConnectionPlan, wanted: ConnectionPlan) -> TagChange:
     found = tag_change(live, wanted)
     assert found is not None
     return found

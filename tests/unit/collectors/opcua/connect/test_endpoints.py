@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from agent.collectors.opcua.connect.endpoints import ANONYMOUS, CERTIFICATE, USER_NAME, Token, matching, token_for
-from agent.collectors.opcua.trust.security import Access
+from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.errors import TransientError
 
 URI = "http://opcfoundation.org/UA/SecurityPolicy#"
-SIGNED = Access("Basic256Sha256", "Sign", username="agent", password_file=Path("secret"))
+SIGNED = ServerAccess("Basic256Sha256", "Sign", username="agent", password_file=Path("secret"))
 ENCRYPTED = SIGNED._replace(mode="SignAndEncrypt")
 OPEN = SIGNED._replace(policy="None", mode="None")
 
@@ -65,7 +65,7 @@ def test_a_server_that_offers_nothing_is_said_so(endpoints: Any) -> None:
     ],
 )
 def test_a_password_is_encrypted_as_well_as_the_server_can(
-    access: Access, offered: list[str | None], chosen: str | None
+    access: ServerAccess, offered: list[str | None], chosen: str | None
 ) -> None:
     """The strongest offer is taken; none only over an encrypted channel, or where it is allowed."""
     found = token_for(USER_NAME, [endpoint("x", 1, *((1, name) for name in offered))], access)
@@ -74,7 +74,7 @@ def test_a_password_is_encrypted_as_well_as_the_server_can(
 
 @pytest.mark.parametrize("access", [SIGNED, OPEN])
 @pytest.mark.parametrize("offered", ["None", "Basic128Rsa15", "SomethingNew"])
-def test_a_password_that_nothing_good_encrypts_is_not_said(access: Access, offered: str) -> None:
+def test_a_password_that_nothing_good_encrypts_is_not_said(access: ServerAccess, offered: str) -> None:
     """Neither readable, nor by a way that gives it away, nor by one we do not know."""
     with pytest.raises(TransientError, match="allow_plain_password"):
         token_for(USER_NAME, [endpoint("x", 1, (1, offered))], access)

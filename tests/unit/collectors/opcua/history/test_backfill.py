@@ -16,9 +16,9 @@ from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.history import backfill as module
 from agent.collectors.opcua.history.backfill import Backfill
-from agent.collectors.opcua.history.history import History, Page
+from agent.collectors.opcua.history.history import History, HistoryPage
 from agent.collectors.opcua.history.keeping import Keeper
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past, Span, key_of
 from agent.collectors.opcua.plan import ConnectionPace
 from agent.collectors.opcua.services import ResolvedNode
@@ -44,20 +44,22 @@ class Script:
         self.continues = True
         self.refuse: Callable[[int], Exception | int | None] = lambda _: None
 
-    async def raw(self, nodes: Sequence[Any], points: Sequence[bytes | None], start: int, end: int) -> list[Page]:
+    async def raw(
+        self, nodes: Sequence[Any], points: Sequence[bytes | None], start: int, end: int
+    ) -> list[HistoryPage]:
         self.asked.append(len(nodes))
         refusal = self.refuse(len(nodes))
         if isinstance(refusal, Exception):
             raise refusal
         if refusal is not None:
-            return [Page(refusal, [], None) for _ in nodes]
+            return [HistoryPage(refusal, [], None) for _ in nodes]
         return [self._page(int(point or start), end) for point in points]
 
-    def _page(self, start: int, end: int) -> Page:
+    def _page(self, start: int, end: int) -> HistoryPage:
         times = list(range(start, end + 1, 10))[: self.most]
         values = [ua.DataValue(ua.Variant(at), SourceTimestamp=EPOCH + dt.timedelta(milliseconds=at)) for at in times]
         more = str(times[-1] + 10).encode() if len(times) == self.most and self.continues else None
-        return Page(0, values, more)
+        return HistoryPage(0, values, more)
 
     def lower(self) -> bool:
         before, self.most = self.most, max(1, self.most // 2)
@@ -77,7 +79,7 @@ class Desk:
         self.clock = ManualClock(T + 60_000)
         self.script = Script()
         decoder = Decoder(tags, SourceClock())
-        self.inbox = Inbox(self.clock, lambda: None)
+        self.inbox = SampleInbox(self.clock, lambda: None)
         self.past = Past(Choice(plan.servers), {})
         keeper = Keeper(plan, self.past, None, lambda: True)
         keeper.follow(plan, decoder.first)

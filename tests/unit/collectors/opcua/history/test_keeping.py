@@ -19,7 +19,7 @@ from agent.collectors.opcua.history.backfill import together
 from agent.collectors.opcua.history.keeping import FARTHEST, Keeper, keeping
 from agent.collectors.opcua.history.logbook import Logbook
 from agent.collectors.opcua.past import Key, Past, Span
-from agent.collectors.opcua.plan import DevicePlan
+from agent.collectors.opcua.plan import ConnectionPlan
 from agent.core.flow import Answer
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
@@ -28,7 +28,7 @@ T = 1_763_760_000_000
 TAGS = {"a": "ns=2;s=a", "b": "ns=2;s=b"}
 
 
-def plan(tags: dict[str, str] | None = None, **more: Any) -> DevicePlan:
+def plan(tags: dict[str, str] | None = None, **more: Any) -> ConnectionPlan:
     table = {name: {"node": node} for name, node in (tags or TAGS).items()}
     config = {"type": "opcua", "url": "opc.tcp://plc:4840", "backfill": True, "tags": table, **more}
     return OpcUaConfig.model_validate(config).plan("cnc", "gw")
@@ -37,7 +37,7 @@ def plan(tags: dict[str, str] | None = None, **more: Any) -> DevicePlan:
 class Run:
     """A run of the agent: connections to one device, as its collector makes them."""
 
-    def __init__(self, folder: Path, *, recorded: int | None = None, plan: DevicePlan | None = None) -> None:
+    def __init__(self, folder: Path, *, recorded: int | None = None, plan: ConnectionPlan | None = None) -> None:
         self.clock = ManualClock(T)
         self.context = SimpleContext(clock=self.clock, data_dir=folder, recording=True)
         if recorded is not None:
@@ -64,7 +64,7 @@ class Run:
 
 
 class Connection:
-    def __init__(self, plan: DevicePlan, keeper: Keeper) -> None:
+    def __init__(self, plan: ConnectionPlan, keeper: Keeper) -> None:
         self.keeper = keeper
         self.first: dict[int, int] = {}
         keeper.follow(plan, self.first)
@@ -193,7 +193,7 @@ async def test_filling_goes_on_where_it_stood(tmp_path: Path) -> None:
     ],
     ids=["swapped", "renamed", "another node", "another server", "another offset", "the same"],
 )
-async def test_another_configuration_inherits_nothing(tmp_path: Path, changed: DevicePlan, left: set[str]) -> None:
+async def test_another_configuration_inherits_nothing(tmp_path: Path, changed: ConnectionPlan, left: set[str]) -> None:
     """A tag that comes from elsewhere than before is a new one, whatever its name."""
     async with Run(tmp_path).connection() as one:
         await one.says(0, T, T)

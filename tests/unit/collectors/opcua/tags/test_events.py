@@ -9,7 +9,7 @@ from asyncua import ua as library
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.address.nodeid import NodeAddress
-from agent.collectors.opcua.inbox import Inbox
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Notifier
 from agent.collectors.opcua.tags.events import Events
@@ -27,7 +27,7 @@ class Desk:
 
     def __init__(self, past: Past | None = None) -> None:
         self.clock = ManualClock(T + 5000)
-        self.inbox = Inbox(self.clock, lambda: None)
+        self.inbox = SampleInbox(self.clock, lambda: None)
         self.past = past or Past(Choice(("opc.tcp://h",)), {})
         notifiers = [Notifier(3, "all", NodeAddress(0, 2253), 0), Notifier(4, "severe", NodeAddress(0, 2253), 500)]
         self.events = Events(cast("Any", None), "dev", notifiers, self.inbox, SourceClock(), self.clock, self.past)

@@ -12,8 +12,8 @@ from asyncua import ua as library
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.inbox import Inbox
-from agent.collectors.opcua.plan import Filter, NodePoint, Rhythm
+from agent.collectors.opcua.inbox import SampleInbox
+from agent.collectors.opcua.plan import ChangeFilter, Rhythm, TagPoint
 from agent.collectors.opcua.services import Monitored, Notification, ResolvedNode, Services, Subscribed
 from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
@@ -83,7 +83,7 @@ class Script:
         self.most_items -= len(nodes)
         return [self._made(node.point) for node in nodes]
 
-    def _made(self, point: NodePoint) -> Monitored:
+    def _made(self, point: TagPoint) -> Monitored:
         refused = number_of("BadFilterNotAllowed") if point.filter and point.position in self.plain else 0
         code = self.codes.get(point.position, 0) or refused
         if not code:
@@ -121,8 +121,8 @@ class Desk:
         services = cast("Services", self.script)
         decoder = Decoder(TAGS, SourceClock())
         self.limit = ChunkLimit(0)
-        self.inbox = Inbox(self.clock, lambda: None, most=4)
-        self.broken: list[tuple[NodePoint, int, str]] = []
+        self.inbox = SampleInbox(self.clock, lambda: None, most=4)
+        self.broken: list[tuple[TagPoint, int, str]] = []
         self.lost: list[Loss] = []
         self.reader = ChunkReader(services, decoder, self.limit, self.clock, "dev")
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
@@ -147,7 +147,7 @@ class Desk:
 
 def nodes(*positions: int) -> list[ResolvedNode]:
     return [
-        ResolvedNode(NodePoint(position, f"tag{position}", NodeAddress(0, position), 100.0, 2), cast("Any", position))
+        ResolvedNode(TagPoint(position, f"tag{position}", NodeAddress(0, position), 100.0, 2), cast("Any", position))
         for position in positions
     ]
 
@@ -236,9 +236,9 @@ async def test_a_refused_filter_costs_the_filter_only() -> None:
     desk = Desk()
     desk.script.plain = {1}
     made = await desk.publishing.create(1.0)
-    some = [node._replace(point=node.point._replace(filter=Filter(1, 0.5, 1))) for node in nodes(0, 1)]
+    some = [node._replace(point=node.point._replace(filter=ChangeFilter(1, 0.5, 1))) for node in nodes(0, 1)]
     assert await desk.items.monitor(made, some) == []
-    assert [made.nodes[at].point.filter for at in (0, 1)] == [Filter(1, 0.5, 1), some[1].point.filter]
+    assert [made.nodes[at].point.filter for at in (0, 1)] == [ChangeFilter(1, 0.5, 1), some[1].point.filter]
     assert desk.script.asked == [2, 1]
     await desk.items.monitor(made, some)
     assert desk.script.asked == [2, 1, 2]
