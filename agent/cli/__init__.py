@@ -242,10 +242,8 @@ def _outbox(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
     last: Annotated[int | None, typer.Option("--to", min=1, help="… up to this one.")] = None,
     since: Annotated[str | None, typer.Option(help="Only records committed since: 10m, or an instant.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Of the agent, instead of a configuration.")
-    ] = None,
+    as_json: _Json = False,
+    data_dir: _Agent = None,
 ) -> None:
     """What waits and what is quarantined; send again, give up. Also while the agent runs."""
     from agent.cli.outbox import Order, outbox

@@ -47,6 +47,7 @@ class Plan(msgspec.Struct):
     growths: list[Growth]
     lanes: Lanes | None
     first_row: int
+    told: list[tuple[int, int, int]]  #: what acknowledged gaps declared
 
 
 def needs_room(state: State) -> bool:
@@ -87,7 +88,7 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
         keep_acked=state.settings.keep_acked is not None,
         now_ms=state.clock.now_ms(),
     )
-    made = Plan(job, gaps, batches, [], [], state.lanes, first_row)
+    made = Plan(job, gaps, batches, [], [], state.lanes, first_row, state.declared)
     for one in state.spared.spill() if spill else ():
         if not state.book.in_file(one.track):
             job.new_streams.append((one.track.id, one.track.stream.epoch, one.track.stream.device))
@@ -105,7 +106,7 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
     for waiting in made.inserted:
         fresh[waiting.track.id] += waiting.readings if waiting.seq else 0
     job.streams = [track.figures(fresh[number]) for number, track in tracks.items()]
-    job.declared += state.declared
+    job.declared += made.told
     state.declared = []
     state.committing = len(gaps) + len(batches)
     return made
@@ -202,7 +203,7 @@ def undone(state: State, made: Plan) -> None:
         state.book.withdraw(number)
     state.ring.put_back(made.gaps, made.batches)
     state.memo.put_back(made.job.memo)
-    state.declared += made.job.declared  # what is still to be inserted names its numbers again: that does no harm
+    state.declared[:0] = made.told
     state.last_row = made.first_row
     for growth in made.growths:
         _back_to_live(state, made, growth)

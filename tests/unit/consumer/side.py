@@ -22,12 +22,12 @@ class Side:
         }  # fmt: skip
         return self._feed(f"edge/site/{device}/readings", body | extra, retained=retained)
 
-    def gap(self, kind="dropped", first=None, last=None, *, epoch="E1", device="press", retained=False):
+    def gap(self, kind="dropped", first=None, last=None, *, epoch="E1", device="press", retained=False, **extra):
         body = {
             "id": "G", "kind": kind, "agent": "gw", "device": device, "epoch": epoch, "from_seq": first,
             "to_seq": last, "from_ts": 1, "to_ts": 2, "tags": None, "records": None, "readings": None, "reason": "r",
         }  # fmt: skip
-        return self._feed(f"edge/site/{device}/gaps", body, retained=retained)
+        return self._feed(f"edge/site/{device}/gaps", body | extra, retained=retained)
 
     def status(self, session, state="online", *, retained=False, **streams):
         claims = {
@@ -37,6 +37,11 @@ class Side:
         return self._feed(
             "edge/agents/gw/status", {"state": state, "session": session, "streams": claims}, retained=retained
         )
+
+    def streams(self, session, part=(1, 1), **streams):
+        """What the status has no room for; claims as they are on the wire."""
+        body = {"session": session, "part": list(part), "streams": streams, "ts": 1}
+        return self._feed(f"edge/agents/gw/streams/{part[0]}", body)
 
     def _feed(self, topic, body, *, retained=False):
         return self.audit.feed(topic, msgspec.json.encode(body), retained=retained)

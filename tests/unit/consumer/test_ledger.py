@@ -261,3 +261,65 @@ def test_beside_the_root_others_may_speak(side):
     ):  # fmt: skip
         assert decode(topic, payload) is None
     assert side.audit.findings() == []
+
+
+# --- what is sent again, and streams told of in parts -----------------------------------------------------------------
+
+
+def test_what_is_sent_again_stands_outside_the_order(side):
+    """It fills holes, is no disorder wherever it comes, and says nothing of its neighbours."""
+    side.record(20, low=20, historical=True, resent=True)
+    side.record(100, low=100)
+    side.record(103, low=103)
+    assert side.missing == [("press", 101, 102)]
+    side.record(102, low=103, historical=True, resent=True)
+    side.record(101, low=103, historical=True, resent=True)
+    assert side.found() == []
+    side.record(100, low=104, historical=True, resent=True)
+    assert side.audit.ledger.counts["duplicate"] == 1
+    assert side.found() == []
+
+
+def test_a_gap_that_answers_a_request_ends_no_epoch(side):
+    """Its numbers are declared; the stream goes on, and another epoch still has to be declared."""
+    side.record(1)
+    side.record(4, low=4)
+    side.gap("lost", 2, 3, request="R")
+    assert side.found() == []
+    side.record(1, epoch="E2", snapshot=True)
+    side.now += 60
+    assert [finding.kind for finding in side.found()] == ["epoch"]
+
+
+def test_a_lost_tail_shows_by_what_the_next_epoch_says_of_it(side):
+    """The broker lost the last records and the gap with them: the status names the epoch's end."""
+    side.status("S0", retained=True)
+    side.record(1)
+    side.record(2)
+    side.status("S2")
+    before = [{"epoch": "E1", "next": 6}, {"epoch": "E0", "next": 3}]
+    side.streams("S2", press={"epoch": "E2", "low": 1, "next": 2, "before": before})
+    side.record(1, epoch="E2", snapshot=True)
+    side.now += 60
+    assert side.missing == [("press", 3, 5)]
+    side.record(3, historical=True, resent=True)
+    side.record(4, historical=True, resent=True)
+    side.gap("lost", 5, 5, request="R")
+    assert side.missing == []
+
+
+def test_streams_in_parts_count_like_those_of_the_status(side):
+    """From where they begin, in the session they belong to only."""
+    side.status("S1")
+    side.streams("S0", (1, 2), mill={"epoch": "E1", "low": 1, "next": 9})
+    side.streams("S1", (1, 2), press={"epoch": "E1", "low": 1, "next": 4})
+    side.record(4, low=4, snapshot=True)
+    side.record(9, low=9, device="mill", snapshot=True)
+    assert side.missing == [("press", 1, 3)]
+
+
+def test_requests_of_other_consumers_are_not_readings(side):
+    """Nobody wonders about them."""
+    side._feed("edge/agents/gw/resend", {"id": "R", "device": "press", "epoch": "E1", "from_seq": 1, "to_seq": 2})
+    assert side.audit.notes() == []
+    assert side.found() == []

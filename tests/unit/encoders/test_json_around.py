@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from structlog.testing import capture_logs
 
-from agent.core.flow import DeviceChanged, Incoming, Message, Offline, Stream, Tick
+from agent.core.flow import DeviceChanged, Ended, Gap, Incoming, Message, Offline, Scans, Stream, Tick
 from agent.core.image import TagInfo
 from agent.core.ports import RouteInfo
 from agent.core.sessions import REMEMBERED, Sessions
@@ -352,3 +352,70 @@ def test_two_routes_of_one_run_are_one_agent(stage: Stage) -> None:
 def test_junk_on_our_topic_is_ignored(stage: Stage, payload: bytes) -> None:
     """Whatever somebody writes to our topic, nothing happens."""
     assert stage.begin()(Incoming(topic=STATUS, payload=payload)) == []
+
+
+# --- streams, earlier ones, and records that are sent again -----------------------------------------------------------
+
+
+def test_earlier_streams_of_a_device_stand_under_its_present_one(stage: Stage) -> None:
+    """Newest first, with what was counted in them; and the device's own status has the present counts."""
+    stage.add()
+    before = [Ended("old", 7, NOW, 60, Scans(9, 6, 3)), Ended("older", 3, NOW)]
+    stage.streams = [Stream("new", "press-01", 5, 2, readings=40, scans=Scans(5, 4, 1), before=before)]
+    dialogue = stage.begin(resend=lambda: True)
+    status, device, *_ = stage.online(dialogue)
+    assert said(status)["resend"] is True
+    assert said(status)["streams"]["press-01"]["before"] == [
+        {"epoch": "old", "next": 7, "readings": 60, "scans": {"due": 9, "done": 6, "late": 3}},
+        {"epoch": "older", "next": 3},
+    ]
+    assert (said(device)["scans"], said(device)["readings"]) == ({"due": 5, "done": 4, "late": 1}, 40)
+    validate("agent_status", status)
+    validate("device_status", device)
+
+
+def test_streams_that_do_not_fit_the_status_stand_beside_it(stage: Stage) -> None:
+    """In parts, each within the limit, all of them; parts there were more of before are taken back."""
+    many = [Stream(f"01KB2X{number:020}", f"device-{number:03}", 5, 2) for number in range(60)]
+    dialogue = stage.begin()
+    stage.online(dialogue, max_packet_bytes=1024)
+    status, *parts = dialogue(Tick(ts=NOW, streams=many))
+    assert (said(status)["streams"], said(status)["streams_parts"]) == ({}, len(parts))
+    assert [part.topic for part in parts] == [f"edge/agents/gw-01/streams/{i + 1}" for i in range(len(parts))]
+    assert all(len(part.payload) < 1000 and part.retain for part in parts)
+    told = {name: one for part in parts for name, one in said(part)["streams"].items()}
+    assert told == {one.device: {"epoch": one.epoch, "low": 2, "next": 5} for one in many}
+    for part in parts:
+        validate("streams_part", part)
+    validate("agent_status", status)
+    status, *fewer = dialogue(Tick(ts=NOW, streams=many[:25]))
+    left = said(status)["streams_parts"]
+    assert [part.topic for part in fewer] == [part.topic for part in parts]
+    assert [part.payload == b"" for part in fewer] == [i >= left for i in range(len(parts))]
+    *gone, end = stage.begin()(Offline(ts=NOW, streams=many[:1]))  # the next session has room for them
+    assert said(end)["streams"].keys() == {"device-000"}
+    assert [one.topic for one in gone] == [part.topic for part in parts[:left]]
+    assert all(one.payload == b"" for one in gone)
+
+
+def test_a_record_that_is_sent_again_says_so(stage: Stage) -> None:
+    """Beside `historical`; a gap that answers a request names it, others do not."""
+    stage.add()
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    again = record([good()], historical=True)
+    again.resent = True
+    [message] = dialogue(again)
+    assert (said(message)["historical"], said(message)["resent"]) == (True, True)
+    validate("readings", message)
+    gap = Gap(
+        id="01KB2X", kind="lost", device="press-01", epoch="E", from_seq=3, to_seq=4, from_ts=1, to_ts=2, reason="gone",
+        request="A", late=True,
+    )  # fmt: skip
+    lost = structs.replace(again, content=gap, seq=0)
+    [message] = dialogue(lost)
+    assert said(message)["request"] == "A"
+    assert "late" not in said(message)
+    validate("gap", message)
+    [message] = dialogue(structs.replace(lost, content=structs.replace(gap, request=None)))
+    assert "request" not in said(message)
