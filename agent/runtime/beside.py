@@ -48,7 +48,7 @@ class Beside:
         self._again: dict[str, tuple[float, Message]] = {}
         self._tries: dict[str, int] = {}
         #: Has a stateful dialogue say what it withheld on a topic; None where there is none.
-        self.said_alone: Callable[[str], Awaitable[Future[None]]] | None = None
+        self.said_alone: Callable[[str], Awaitable[Future[None] | None]] | None = None
         unwelcome.session(session.limits.server)
 
     async def say(self, messages: Sequence[Message]) -> None:
@@ -103,7 +103,10 @@ class Beside:
         for topic in self._unwelcome.accused() if self.said_alone else list(self._accused):
             self._unwelcome.alone(topic)
             if self.said_alone is not None:
-                await asyncio.wait((await self.said_alone(topic),))
+                if (outcome := await self.said_alone(topic)) is None:
+                    self._unwelcome.taken(topic)  # nothing is to be said there any more
+                else:
+                    await asyncio.wait((outcome,))
             for message in self._accused.pop(topic, ()):
                 await asyncio.wait((await self._send(message),))
             self._unwelcome.alone(None)

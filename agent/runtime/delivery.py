@@ -261,8 +261,6 @@ class Delivery:
         if self._parked and record.stream.device in self._parked:
             reader.put_off(record)
             return None
-        if self._quiet is not None:
-            await self._quiet.wait()
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
         if self._suspects:
@@ -292,6 +290,8 @@ class Delivery:
         return outcome
 
     async def _send(self, record: Record, reader: Reader) -> Future[None] | None:
+        if self._quiet is not None:
+            await self._quiet.wait()
         try:
             outcome, size = await self._talk.deliver(record)
         except Rejected as never:

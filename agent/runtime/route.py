@@ -293,7 +293,9 @@ class Route:
 
     async def _last_words(self, session: Session, dialogue: Dialogue, beside: Beside, *, whole: bool) -> bool:
         """Say goodbye; whether the broker heard it. Not `whole`: a message was made and never written."""
-        words = beside.allowed(dialogue(Offline(ts=self._clock.now_ms(), streams=self.outbox.streams())))
+        words = dialogue(Offline(ts=self._clock.now_ms(), streams=self.outbox.streams()))
+        if not isinstance(dialogue, Stateful):  # whose messages are numbered
+            words = beside.allowed(words)
         try:
             async with asyncio.timeout(LAST_WORDS):
                 await (await session.send(words if whole else words[-1:]))

@@ -127,11 +127,11 @@ class Talk:
         self._beside.watch(outcome, messages)
         return outcome
 
-    async def _say_alone(self, topic: str) -> Future[None]:
-        """What the dialogue withheld on this topic."""
+    async def _say_alone(self, topic: str) -> Future[None] | None:
+        """What the dialogue withheld on this topic; None where that is nothing."""
         async with self.turn:
-            event = Withheld(holds=partial(self._beside.withheld, but=topic))
-            return await self._write_watched(self._dialogue(event))
+            messages = self._dialogue(Withheld(holds=partial(self._beside.withheld, but=topic)))
+            return await self._write_watched(messages) if messages else None
 
     async def _write(self, messages: Sequence[Message]) -> Future[None]:
         stateful = self._stateful

@@ -240,7 +240,10 @@ class SparkplugDialogue:
         stream = self._streams.get(device.name)
         born.floor = 0 if stream is None else stream.next
         if len(payload) > self._voice.room("DBIRTH", device.name):
-            log.error("sparkplug.birth_too_large", device=device.name, bytes=len(payload), limit=self._voice.limit)
+            repeats = self._repeats.due(("too large", device.name), self._route.clock.monotonic())
+            if repeats is not None:
+                where = {"device": device.name, "bytes": len(payload), "limit": self._voice.limit}
+                log.error("sparkplug.birth_too_large", **where, repeats=repeats)
             self._born.pop(device.name, None)
             return []
         self._born[device.name] = born

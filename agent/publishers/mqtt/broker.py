@@ -20,7 +20,7 @@ from agent.publishers.mqtt.hangups import SMALLEST, End, Hangups
 from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Connack
 from agent.publishers.mqtt.options import Options
-from agent.publishers.mqtt.pace import FAST, SLOWEST
+from agent.publishers.mqtt.pace import SLOWEST
 from agent.telemetry.logging import get_logger
 
 log = get_logger("mqtt")
@@ -116,10 +116,10 @@ class Broker:
         learned.rate, learned.slow_since, learned.fast = rate, now, False
         log.warning("mqtt.rate_learned", publisher=self._publisher, broker=self.name, per_second=round(rate, 1))
 
-    def kept_up(self, peak: int, now: int) -> None:
-        """It has acknowledged all of a session in which so many messages went within one second."""
+    def kept_up(self, now: int) -> None:
+        """It has acknowledged many messages within one second, and never was too slow in that session."""
         learned = self.learned
-        if peak >= FAST and learned.rate is None and not learned.fast:
+        if learned.rate is None and not learned.fast:
             learned.fast, learned.since = True, learned.since or now
 
     def silently_closed(self, now: int) -> bool:

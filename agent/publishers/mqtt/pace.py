@@ -23,7 +23,9 @@ class Pace:
         self._ramp = ramp
         self._began: float | None = None
         self._due = 0.0
+        self.fast = False  #: the broker has acknowledged many within a second
         self._second, self._count = 0, 0
+        self._ack_second, self._acks = 0, 0
         self._halved = float("-inf")
 
     def early(self, now: float) -> float:
@@ -50,6 +52,14 @@ class Pace:
             self._second, self._count = int(now), 0
         self._count += 1
         self.peak = max(self.peak, self._count)
+
+    def acknowledged(self, now: float) -> None:
+        """The broker took one."""
+        if int(now) != self._ack_second:
+            self._ack_second, self._acks = int(now), 0
+        self._acks += 1
+        if self._acks >= FAST:
+            self.fast = True
 
     def halve(self, now: float) -> None:
         """It was too fast; said of many messages at a time, which counts once a second."""

@@ -277,8 +277,8 @@ class MqttPublisher:
             )
         if session.pace.learned is not None:
             broker.too_fast(session.pace.learned, now)
-        elif not session.largest_flying:
-            broker.kept_up(session.pace.peak, now)
+        elif session.pace.fast:
+            broker.kept_up(now)
         end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken)
         rival, keep_away = broker.ended(end, now)
         if lasted >= _CALM:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
-from agent.publishers.mqtt import reasons
+from agent.publishers.mqtt import patience, reasons
 from agent.publishers.mqtt.inbox import Inbox
 from agent.publishers.mqtt.link import Link, Loss
 from agent.publishers.mqtt.oversize import Oversize
@@ -27,15 +27,8 @@ log = get_logger("mqtt")
 
 #: What was sent at QoS 0 and wants proof is followed by a PINGREQ so soon, seconds.
 _PROBE_AFTER = 0.1
-#: No acknowledgement at all for so many keep-alives while something waits for one: the broker is stuck, …
-_STUCK = 3
-#: … or for so many this one message, while others are acknowledged: it has forgotten it. MQTT resends only after a
-#: reconnect (4.4).
-_FORGOTTEN = 10
-#: … or for so long, seconds (two keep-alives, if that is less), while it answers a PINGREQ sent later: it has thrown
-#: messages away, as brokers do that bill by the message.
-_STALLED = 16.0
-_LOOK = 2.0  # between two looks at that
+#: Between two looks at what waits for its acknowledgement, seconds.
+_LOOK = 2.0
 _QUOTA = 0x97
 #: Nobody subscribes and we are to hold: the device waits this long, seconds.
 _UNHEARD_RETRY = 30.0
@@ -143,6 +136,7 @@ class MqttSession:
         if flying is None:
             return
         self._progress = now = self._monotonic()
+        self.pace.acknowledged(now)
         self._ack_seconds.observe(now - flying.sent)
         self._make_room()
         if not flying.answered:  # written, which says nothing of the broker: a birth too large ends the session later
@@ -286,25 +280,14 @@ class MqttSession:
         oldest = next(iter(self._flying.values()), None)
         if oldest is None:
             return
-        self._stall(oldest, now)
-        if now - max(self._progress, oldest.sent) > _STUCK * keep_alive:
-            self._link.abort(f"the broker has acknowledged nothing for {_STUCK * keep_alive:g} s")
-        elif now - max(self._moved, oldest.sent) > _FORGOTTEN * keep_alive:
-            self._link.abort(f"the broker has not acknowledged a message for {_FORGOTTEN * keep_alive:g} s")
-
-    def _stall(self, oldest: _Flying, now: float) -> None:
-        """A broker that acknowledges nothing (or this not, but later ones), and answers what it was asked later, has
-        thrown it away. MQTT has it sent again by a reconnect only.
-        """
-        silent, waits = now - max(self._progress, oldest.sent), now - oldest.sent
-        patience = min(_STALLED, 2 * self.limits.keep_alive)
-        if not self.largest_taken or (silent <= patience / 2 and waits <= patience):
-            return
-        if self._ponged >= oldest.order and (silent > patience or waits > 2 * patience):
-            self.pace.halve(now)
-            text = f"the broker has acknowledged nothing for {silent:.0f} s, and answers: too many messages a second?"
-            self._link.abort(text if silent > patience else f"the broker has thrown a message away: {oldest.topic}")
-        else:
+        answered, proven = self._ponged >= oldest.order, self.largest_taken > 0
+        waiting = patience.Waiting(oldest.sent, self._progress, self._moved, answered, proven, oldest.topic)
+        verdict = patience.judge(waiting, now, keep_alive)
+        if isinstance(verdict, patience.Given):
+            if verdict.too_fast:
+                self.pace.halve(now)
+            self._link.abort(verdict.text)
+        elif verdict == "ask":
             self._link.ping()
 
     def _taken(self, flying: _Flying, code: int) -> None:

@@ -27,7 +27,7 @@ EVENTS: dict[str, Event] = {
     ),
     "publisher.left_out": Event(
         "error",
-        "The broker hangs up on messages of `topic`, sent alone too: they are left out there; readings flow.",
+        "The broker hangs up on messages of `topic`, sent alone too (`#/x`: all that end in /x): they are left out.",
         "Allow the topic in the broker's access rules, or turn it off with `status: false` or `catalogue: false`. It "
         "is tried again when the agent is restarted, and once a day.",
     ),
