@@ -179,19 +179,24 @@ def _logs(
 
 
 @_app.command("tail")
-def _tail(
+def _tail(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     url: _Url = None,
     root: _Root = None,
     config: _Of = None,
     seconds: _Seconds = None,
     topic: _Topics = None,
     publisher: _Publisher = None,
+    device: Annotated[str | None, typer.Option(help="Only these devices, a glob.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only these tags, a glob.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Readings as they pass on a broker."""
     from agent.cli.tail import tail
 
-    raise typer.Exit(tail(url, root, config, seconds, json=as_json, publisher=publisher, topics=topic or ()))
+    code = tail(
+        url, root, config, seconds, json=as_json, publisher=publisher, topics=topic or (), device=device, tag=tag
+    )
+    raise typer.Exit(code)
 
 
 @_app.command("verify")
@@ -205,7 +210,11 @@ def _verify(
     publisher: _Publisher = None,
     sparkplug: Annotated[bool, typer.Option("--sparkplug", help="Sparkplug B: name every violated statement.")] = False,
 ) -> None:
-    """Audit a broker from the consumer's side. Exit 1 if something is missing."""
+    """Audit a broker from the consumer's side. Exit 0, 1 if something is missing, 3 if nothing was heard.
+
+    missing: below `low`, neither received nor declared lost. pending: may still come. declared: the agent has named
+    it as lost, with numbers and reason. duplicate: heard again, which a consumer leaves out. undeclared gap: a hole.
+    """
     from agent.cli.verify import verify
 
     if sparkplug:

@@ -5,34 +5,37 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
 from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
 from agent.consumer.audit import Audit
-from agent.consumer.contract import AgentStatus, Decoded, DeviceStatus, GapNotice, Reading, Readings
+from agent.consumer.contract import AgentStatus, AgentStreams, Decoded, DeviceStatus, GapNotice, Reading, Readings
 from agent.consumer.marks import Marked, UserProperties
 
 
 @with_exit_code
-def tail(
+def tail(  # noqa: PLR0913 - an argument for each word of the command
     url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False,
-    *, publisher: str | None = None, topics: Sequence[str] = (),
+    *, publisher: str | None = None, topics: Sequence[str] = (), device: str | None = None, tag: str | None = None,
 ) -> int:  # fmt: skip
     """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1.
 
+    `device` and `tag` are globs.
     Payloads that are not ours (umh, value, influx, template) are printed as they are, behind their topic.
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
-    listen(source.access, _Tail(source, json=json), seconds)
+    listen(source.access, _Tail(source, json=json, device=device, tag=tag), seconds)
     return 0
 
 
 class _Tail(Listener):
     """Prints; the audit behind it only knows which messages are repetitions."""
 
-    def __init__(self, source: Source, *, json: bool) -> None:
+    def __init__(self, source: Source, *, json: bool, device: str | None, tag: str | None) -> None:
+        self._device, self._tag = device, tag
         self._audit = Audit(source.root)
         self._topics = source.topics
         self._json = json
@@ -44,13 +47,32 @@ class _Tail(Listener):
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         before = len(self._audit.ledger.findings)
         message = self._audit.feed(topic, payload, retained=retained)
+        if message is not None:
+            message = self._chosen(message)
         self._say(before, () if message is None else (_as_json if self._json else _as_text)(message))
 
     def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
         """A payload of somebody else's shape."""
         before = len(self._audit.ledger.findings)
         mark = self._audit.feed_marked(topic, payload, properties, retained=retained)
-        self._say(before, () if mark is None else (_marked_json if self._json else _marked_text)(mark, payload))
+        wanted = mark is not None and self._wants(mark.device)
+        self._say(before, (_marked_json if self._json else _marked_text)(mark, payload) if mark and wanted else ())
+
+    def _wants(self, device: str) -> bool:
+        return self._device is None or fnmatchcase(device, self._device)
+
+    def _chosen(self, message: Decoded) -> Decoded | None:
+        """What of a message was asked for; None where nothing is."""
+        if isinstance(message, AgentStatus):
+            return message  # that concerns every device
+        if isinstance(message, AgentStreams) or not self._wants(message.device):
+            return None
+        if self._tag is None:
+            return message
+        if not isinstance(message, Readings):
+            return None
+        readings = [one for one in message.readings if fnmatchcase(one.tag, self._tag)]
+        return msgspec.structs.replace(message, readings=readings) if readings else None
 
     def _say(self, before: int, lines: Iterable[str]) -> None:
         for finding in self._audit.ledger.findings[before:]:

@@ -27,7 +27,7 @@ def verify(
 
     `topics` are filters beside those of the root, for encoders that say readings elsewhere. With `state` the books go
     on from one run to the next. 0 where nothing is missing, 1 where something is (or the broker cannot be reached), 2
-    for a bad configuration.
+    for a bad configuration, 3 where nothing was heard at all.
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
     auditor = _Auditor(source, state)
@@ -35,6 +35,9 @@ def verify(
     kept = auditor.kept()
     for line in auditor.report():
         sys.stdout.write(line + "\n")
+    if auditor.audit.ok and kept and not auditor.messages:
+        sys.stdout.write(f"heard nothing: nobody publishes below {source.root}/ at this broker\n")
+        return 3
     return 0 if auditor.audit.ok and kept else 1
 
 
@@ -48,6 +51,7 @@ class _Auditor(Listener):
         self._kept = time.monotonic()
         self._topics = source.topics
         self._interruptions = 0
+        self.messages = 0  #: of any kind that were heard
         self._states: dict[str, str] = {}
 
     @property
@@ -69,6 +73,7 @@ class _Auditor(Listener):
         return True
 
     def heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        self.messages += 1
         if time.monotonic() - self._kept > KEEP_EVERY:
             self._kept = time.monotonic()
             self.kept()
@@ -78,6 +83,7 @@ class _Auditor(Listener):
             sys.stderr.write(f"agent {message.agent} is {message.state}\n")
 
     def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
+        self.messages += 1
         self.audit.feed_marked(topic, payload, properties, retained=retained)
 
     def interrupted(self) -> None:
