@@ -194,18 +194,20 @@ class Confirming:
         points: list[TagPoint] = []
         unknown: list[int] = []
         since = now
-        for one in self._homes.subscriptions:
-            mine = [position for position in positions if position in one.items]
-            for position in mine:
-                self._renewed[position] = self._renewed.get(position, 0) + 1
-                if self._renewed[position] > _OFTEN:
-                    self._homes.poll(position, one.nodes[position])
-                if self._codes.get(position, 0) < _BAD and position in self._heard:
-                    unknown.append(position)  # a tag that was said to be bad has lost nothing
-                    since = min(since, self._confirmed(position, now))
-            if mine:
-                async with self._items.busy:
+        async with self._items.busy:
+            for one in self._homes.subscriptions:
+                mine = [position for position in positions if position in one.items]
+                for position in mine:
+                    self._renewed[position] = self._renewed.get(position, 0) + 1
+                    if self._renewed[position] > _OFTEN:
+                        self._homes.poll(position, one.nodes[position])
+                    if self._codes.get(position, 0) < _BAD and position in self._heard:
+                        unknown.append(position)  # a tag that was said to be bad has lost nothing
+                        since = min(since, self._confirmed(position, now))
+                if mine:
                     points += await self._items.drop(one, mine)
+        if not points:
+            return
         if unknown:
             begun = now_ms - round((now - since) * 1000)
             self._inbox.lose(Loss(begun, now_ms, "the server had stopped reporting changes", tuple(sorted(unknown))))

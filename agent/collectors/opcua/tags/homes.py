@@ -70,7 +70,8 @@ class Homes:
     async def monitor(self, number: int, nodes: Sequence[ResolvedNode]) -> list[tuple[TagPoint, int]]:
         """Find places for these tags of a group; those whose node the server refuses come back with its status."""
         refused: list[tuple[TagPoint, int]] = []
-        left = list(nodes)
+        held = {position for one in self.subscriptions for position in one.items}  # by somebody who was quicker
+        left = [node for node in nodes if node.point.position not in held]
         for one in self._groups[number]:
             left = await self._into(one, left, refused)
         while left and self._closed is None:

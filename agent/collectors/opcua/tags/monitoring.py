@@ -195,6 +195,7 @@ class Monitoring:
 
     async def drop(self, subscription: Subscription, positions: Sequence[int]) -> list[TagPoint]:
         """Monitor these no longer. `busy` is the caller's."""
+        subscription.full = False
         points = [subscription.nodes.pop(position).point for position in positions]
         items = [subscription.items.pop(position) for position in positions]
         await self._forget(subscription, items)
