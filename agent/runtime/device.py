@@ -50,6 +50,10 @@ class Work(NamedTuple):
     value_type: Callable[[int, str], str] = lambda _position, raw: raw
     before: Callable[[Work], None] = lambda _work: None  #: called with what it takes the place of, at that instant
 
+    def reads_any(self, tags: int) -> bool:
+        """Whether there is anything to read, where so many tags are configured."""
+        return self.finds_tags or tags > len(self.disabled_tags)
+
 
 class Device:
     """One configured device at work. `append` is the outlet of its batches."""
@@ -120,7 +124,7 @@ class Device:
     async def run(self) -> None:
         """Read the device until cancelled."""
         self._say_disabled(self._work.disabled_tags)
-        if not self._tags and not self._work.finds_tags:
+        if not self._work.reads_any(len(self._image.devices[self.name].tags)):
             now = self._clock.now_ms()
             self._image.set_state(self.name, "offline", now=now, reason="disabled", causes=("disabled",))
             self.back = True

@@ -104,6 +104,8 @@ class Southbound:
     async def retag(self, change: DeviceChange, draft: DeviceDraft) -> bool:
         """Read other tags over the connection there is. False: that cannot be, replace it."""
         one = self._read[draft.name]
+        if not draft.work.reads_any(len(draft.config.tag_table)):
+            return False  # it is not read any more: nobody needs a connection
 
         def before(old: Work) -> None:
             self._succeed(draft, change, old.normalizer, tags_only=True)
