@@ -38,7 +38,7 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON document, for prog
 
 
 def main() -> None:
-    """Entry point of the console script; leaves with the exit code."""
+    """Run the command that was asked for; leaves with the exit code."""
     _app(prog_name="edge-agent")
 
 

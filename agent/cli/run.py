@@ -21,7 +21,7 @@ RESERVE = 0.3
 log = get_logger("agent")
 
 
-class Hangups:
+class ReloadSignal:
     """SIGHUP from here on to the end of the process: it asks for a reload, and never ends anything.
 
     Not the loop's handler: that begins with the loop and ends with it, and the signal may come before or after.
@@ -45,10 +45,21 @@ class Hangups:
             self._event.set()
         return self._event
 
+    def over(self) -> None:
+        """Nothing is reloaded any more. A handler would be taken away with the interpreter, and the signal end us."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
 
 def run(config: Path) -> int:
     """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
-    hangups = Hangups()
+    sighup = ReloadSignal()
+    try:
+        return _run(config, sighup)
+    finally:
+        sighup.over()
+
+
+def _run(config: Path, sighup: ReloadSignal) -> int:
     configure()
     try:
         loaded = load(config, secrets=False)
@@ -63,20 +74,20 @@ def run(config: Path) -> int:
         log.warning("config.warning", reason=reason)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_until_signal(config, loaded, hangups))
+            runner.run(_until_signal(config, loaded, sighup))
     except PermanentError as error:
         log.error("component.failed", component="agent", reason=str(error))  # noqa: TRY400 - the reason says it all
         return 1
     return 0
 
 
-async def _until_signal(config: Path, loaded: Loaded, hangups: Hangups) -> None:
+async def _until_signal(config: Path, loaded: Loaded, sighup: ReloadSignal) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Set explicitly: as PID 1 of a container there is no default action that would end us.
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, loop, stop)
-    await run_agent(config, loaded, stop=stop, reload=hangups.event())
+    await run_agent(config, loaded, stop=stop, reload=sighup.event())
 
 
 def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
