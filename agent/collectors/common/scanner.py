@@ -53,8 +53,11 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
         """Send it. Cancelling the future abandons the answer."""
 
     @abstractmethod
-    def judge(self, step: StepT, answer: asyncio.Future[ReplyT], seconds: float) -> None:
-        """It is answered, or not: append to what is handed on. Raises what ends the connection."""
+    def judge(self, step: StepT, answer: asyncio.Future[ReplyT], asked_at: float) -> None:
+        """What was asked at this (monotonic) time is answered, or not: append to what is handed on.
+
+        Raises what ends the connection.
+        """
 
     @abstractmethod
     def silence(self) -> Exception:
@@ -100,7 +103,7 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
             answer, self._pending = self._pending, None
             self._steps.popleft()
             try:
-                self.judge(step, answer, self._clock.monotonic() - self._asked_at)
+                self.judge(step, answer, self._asked_at)
             except ConnectionLost as fault:
                 if not self._presentable:
                     raise

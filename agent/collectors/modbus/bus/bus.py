@@ -43,6 +43,7 @@ class ModbusBus:
         self._clock = clock
         self._manners = manners or Manners()
         self._units: set[int] = set()  #: of all its devices
+        self._alone = False  #: a single unit, that cannot hurt another
         self._any_unit: set[int] = set()
         self._work = asyncio.Event()
         self._link = Link(name, connect, clock, self._manners, self._any_unit, self._work.set)
@@ -84,6 +85,7 @@ class ModbusBus:
                 self._pauses[unit] = max(pause, self._pauses.get(unit, 0.0))
             if any_unit:
                 self._any_unit.add(unit)
+        self._alone = len(self._units) == 1
 
     def lost(self, unit: int) -> None:
         """This unit keeps silent: from now on it shares a tenth of the time with others that do, until it answers."""
@@ -156,7 +158,7 @@ class ModbusBus:
                     raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
                 self._link.make_room(busy=bool(self._cycles))
-                job = self._turns.take(self._rest, self._standing.waits_behind)
+                job = self._turns.take(self._rest, None if self._alone else self._standing.waits_behind)
                 if isinstance(job, PendingRequest):
                     await self._serve(job)
                     continue
@@ -191,7 +193,7 @@ class ModbusBus:
     def _rest(self, unit: int) -> float:
         wire = self._link.wire
         rest = 0.0 if wire is None or wire.lost is not None else wire.rest(unit)
-        return max(rest, self._standing.wait(unit))
+        return rest if self._alone else max(rest, self._standing.wait(unit))
 
     async def _serve(self, job: PendingRequest) -> None:
         reply: Reply | None = None
@@ -229,7 +231,8 @@ class ModbusBus:
         A connection that was answered on, and ended before a byte of this answer came, is made anew for it, once.
         """
         unit = job.unit
-        await self._pause(unit)
+        if self._pauses:
+            await self._pause(unit)
         wire = await self._link.get(unit)
         if wire.rest(unit) > 0:
             return None
@@ -243,25 +246,26 @@ class ModbusBus:
         return None if wire.rest(unit) > 0 else await self._transact(wire, unit, request)
 
     async def _pause(self, unit: int) -> None:
-        if self._pauses:
-            ended, whose = self._last
-            pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
-            await self._clock.sleep(ended + pause - self._clock.monotonic())
+        ended, whose = self._last
+        pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
+        await self._clock.sleep(ended + pause - self._clock.monotonic())
 
     async def _transact(self, wire: Wire, unit: int, request: Request) -> Reply:
         asked_at, answered = self._clock.monotonic(), False
         wanted = request.timeout
-        culprit = self._observer.patience.held_up_by(unit) if wire.numbered else None
-        if wire.numbered and (timeout := self._patience(unit, wanted, asked_at)) != wanted:
-            request = replace(request, timeout=timeout)
+        culprit = None
+        if wire.numbered and not self._alone:
+            culprit = self._observer.patience.held_up_by(unit)
+            if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
+                request = replace(request, timeout=timeout)
         try:
             data, code = await wire.transact(unit, request)
             answered = code not in NOT_THERE
         except NoAnswer as fault:
             self._path.silent(unit)
             self._standing.silent(unit, self._clock.monotonic() - asked_at)
-            alone = len(self._units) < 2 and not self._link.proven
-            raise self._observer.silence(fault, wire, unit, request, asked_at, deaf=alone) from None
+            deaf = self._alone and not self._link.proven
+            raise self._observer.silence(fault, wire, unit, request, asked_at, deaf=deaf) from None
         except WrongSize:
             self._standing.answered(unit, 0.0)
             self._link.answered(unit)
@@ -276,11 +280,15 @@ class ModbusBus:
                 self.culprits.took(now, unit, now - asked_at, answered=answered)
         self._link.answered(unit)
         self._path.answered(unit, code)
-        self._observer.answered(wire, unit, wanted, asked_at)
-        if answered:
-            self._standing.answered(unit, now - asked_at)
-        else:
-            self._standing.silent(unit, now - asked_at)
+        if wire.late or wire.strangers or self._observer.doubt is not None:
+            self._observer.look(wire)
+        if not self._alone:
+            if wire.numbered:
+                self._observer.answered(unit, wanted, asked_at)
+            if answered:
+                self._standing.answered(unit, now - asked_at)
+            else:
+                self._standing.silent(unit, now - asked_at)
         return Reply(data, code, self._clock.now_ms(), self._observer.doubt)
 
     def _patience(self, unit: int, wanted: float, now: float) -> float:

@@ -33,15 +33,15 @@ class Observer:
         self._late: dict[int, tuple[float, float]] = {}  #: unit → seconds its answer took, when it came
         self._repeats = Repeats()
 
-    def answered(self, wire: Wire, unit: int, wanted: float, asked_at: float) -> None:
-        """An answer has come, in the time it was given."""
+    def look(self, wire: Wire) -> None:
+        """Something came beside an answer, or what was said earlier may be over."""
         now = self._clock.monotonic()
-        if wire.late:
-            self._take_late(wire, now)
-        if wire.strangers or self.doubt is not None:
-            self._look_for_strangers(wire, now)
-        if wire.numbered:
-            self._teach(self.patience.answered(unit, asked_at, wanted, now))
+        self._take_late(wire, now)
+        self._look_for_strangers(wire, now)
+
+    def answered(self, unit: int, wanted: float, asked_at: float) -> None:
+        """An answer that names its request has come, in the time it was given."""
+        self._teach(self.patience.answered(unit, asked_at, wanted, self._clock.monotonic()))
 
     def silence(
         self, fault: NoAnswer, wire: Wire, unit: int, request: Request, asked_at: float, *, deaf: bool

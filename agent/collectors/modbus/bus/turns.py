@@ -38,12 +38,14 @@ class Turns:
     def take(
         self,
         rest: Callable[[int], float] = lambda _unit: 0.0,
-        behind: Callable[[int], bool] = lambda _unit: False,
+        behind: Callable[[int], bool] | None = None,
     ) -> PendingRequest | float | None:
         """The next job of the unit whose turn it is, or the seconds until one need not rest any more, or None.
 
         `behind`: units that are asked only where no other wants to be.
         """
+        if behind is None:
+            return self._next(rest)
         taken = self._next(lambda unit: _LATER if behind(unit) else rest(unit))
         return taken if taken is None or isinstance(taken, PendingRequest) else self._next(rest)
 

@@ -110,9 +110,9 @@ class Scan(Scanner[Step, Reply]):
         if self._factors is not None:
             self._say(self._factors.rest(self._brain.unread_factors()))
 
-    def judge(self, step: Step, answer: asyncio.Future[Reply], seconds: float) -> None:
+    def judge(self, step: Step, answer: asyncio.Future[Reply], asked_at: float) -> None:
         if step.extra:
-            self._brain.spent(seconds)
+            self._brain.spent(self._clock.monotonic() - asked_at)
         try:
             reply = answer.result()
         except NoAnswer as fault:
