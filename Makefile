@@ -57,6 +57,7 @@ soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, t
 	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py
+	@TOPOLOGY_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/unit/runtime/test_topology.py
 	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
 	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 48 )) $(ARGS)
 

@@ -14,6 +14,15 @@ GRACE = 0.5
 log = get_logger("agent")
 
 
+def let_go(part: object, task: Task[None]) -> None:
+    """The part has ended for good: drop all it refers to, itself among that.
+
+    What was built at a start is not looked through for garbage any more (gc.freeze); cycles would stay for ever.
+    """
+    if task.done():
+        vars(part).clear()
+
+
 async def end(tasks: Iterable[Task[None]], within: float) -> None:
     """Cancel and await with `asyncio.wait`, so that one's own cancellation is never swallowed."""
     tasks = list(tasks)

@@ -15,7 +15,7 @@ from agent.outbox import SqliteOutbox, open_outbox
 from agent.outbox.operator.protocol import Ask
 from agent.runtime.control import Control
 from agent.runtime.drafts import RouteDraft
-from agent.runtime.ending import finish
+from agent.runtime.ending import finish, let_go
 from agent.runtime.outlet import Outlet
 from agent.runtime.route import Route
 from agent.settings.outbox import OutboxSettings
@@ -148,6 +148,7 @@ class Northbound:
         await finish([one.task for one in left], SAY_GOODBYE_WITHIN)
         for one in left:
             one.draft.context.end()
+            let_go(one.route, one.task)
 
     async def remove(self, names: Sequence[str]) -> None:
         """These are no longer configured: their files stay, and are named."""

@@ -16,7 +16,7 @@ from agent.core.image import Image
 from agent.runtime.buses import Buses
 from agent.runtime.device import Device, Work
 from agent.runtime.drafts import DeviceDraft, unchanged
-from agent.runtime.ending import end
+from agent.runtime.ending import end, let_go
 from agent.runtime.outlet import Outlet
 from agent.runtime.steps import Steps
 from agent.telemetry import metrics
@@ -87,6 +87,7 @@ class Southbound:
             self._image.remove(name)
             metrics.forget("device", name)
             metrics.forget("component", f"device {name}")
+            let_go(one.device, one.task)
 
     async def replace(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> None:
         """Read these otherwise, over new connections. All of the old are closed before the first new one is opened."""
@@ -98,6 +99,8 @@ class Southbound:
             if name in old:
                 self._succeed(draft, change, old[name].device.normalizer, tags_only=change.tags_only)
             self._start(draft)
+        for one in old.values():
+            let_go(one.device, one.task)
         for buses in kept:
             await self.buses.release(buses)
 

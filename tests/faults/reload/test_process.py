@@ -1,0 +1,84 @@
+"""What a reload does to the process: its signal, its port, its log, and what only one may have."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.faults.southbound.conftest import modbus
+from tests.support.agent import AgentProcess
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+
+def agent_of(folder: Path, devices: dict[str, Any] | None = None, **keys: Any) -> AgentProcess:
+    """An agent without publishers."""
+    return AgentProcess(folder, publishers={}, devices=devices or {}, **keys)
+
+
+async def test_sighup_never_ends_the_process(tmp_path: Path) -> None:
+    """Neither while it starts, nor while it runs, nor while it stops; what came too early is heard afterwards."""
+    with agent_of(tmp_path, {"press": modbus(f"tcp://127.0.0.1:{free_port()}")}) as agent:
+        await agent.start(ready=False)
+        await eventually(lambda: agent.events("config.loaded"), what="it starts")
+        os.kill(agent.pid, signal.SIGHUP)
+        await eventually(lambda: agent.events("config.unchanged"), what="it reads its configuration again")
+        for _ in range(20):
+            os.kill(agent.pid, signal.SIGHUP)
+        await agent.reload()
+        os.kill(agent.pid, signal.SIGTERM)
+        os.kill(agent.pid, signal.SIGHUP)
+        await eventually(lambda: agent.events("agent.stopping"), what="it stops")
+        os.kill(agent.pid, signal.SIGHUP)
+        assert await agent.ended(8.0) == 0
+    assert not agent.events("component.bug")
+
+
+async def test_the_port_and_the_log_change_in_place(tmp_path: Path) -> None:
+    """Pages are served on the new port and no longer on the old one; lines of another level are written."""
+    with agent_of(tmp_path) as agent:
+        await agent.start()
+        old = agent.port
+        document = copy.deepcopy(agent.document)
+        document["http"] = {"port": free_port()}
+        document["log"] = {"level": "warning"}
+        agent.configure(document)
+        os.kill(agent.pid, signal.SIGHUP)
+        agent.port = document["http"]["port"]
+        await eventually(agent._is_ready, what="the new port answers")
+        async with httpx.AsyncClient() as client:
+            try:
+                await client.get(f"http://127.0.0.1:{old}/healthz")
+            except httpx.TransportError:
+                gone = True
+            else:
+                gone = False
+        assert gone
+        heard = len(agent.log_text)
+        assert await agent.stop() == 0
+        assert len(agent.log_text) == heard, "information is not logged any more"
+
+
+async def test_what_only_one_may_have_is_let_go_first(tmp_path: Path) -> None:
+    """A port on which units dial in: its successor listens there, and was not refused it for a moment."""
+    port = free_port()
+    device = modbus(f"tcp-listen://127.0.0.1:{port}")
+    with agent_of(tmp_path, {"far": device}) as agent:
+        await agent.start()
+        await eventually(lambda: agent.events("modbus.listening"), what="it listens")
+        document = copy.deepcopy(agent.document)
+        document["devices"]["far"]["dtu"] = {"registration": "unit-7"}
+        line = await agent.reload(document)
+        assert line["devices_replaced"] == ["far"]
+        await eventually(lambda: len(agent.events("modbus.listening")) == 2, what="it listens again")
+        assert not agent.events("component.retry")
+        del document["devices"]["far"]
+        await agent.reload(document)
+        metrics = await agent.metrics()
+        assert await agent.stop() == 0
+    assert f"{port}" not in metrics
