@@ -19,6 +19,7 @@ from agent.collectors.opcua.connect.reception import Caller
 from agent.collectors.opcua.connect.url import split_url, with_port
 from agent.collectors.opcua.connect.ways import Dialled, Way
 from agent.collectors.opcua.translate import translated
+from agent.core.dial import connect_socket
 from agent.core.errors import AgentError, ConnectionLost
 
 
@@ -37,6 +38,25 @@ class QuietSession(UaSession):
 
     def ensure_publish_loop(self) -> None:
         """Nothing: the library's loop has one request in flight and hides errors behind retries."""
+
+
+class DiallingClient(UaClient):
+    """Dials as all of the agent does: a dead resolver hurts nobody else, each address of a name is tried."""
+
+    async def connect_socket(self, host: str, port: int) -> None:
+        """Raises OSError."""
+        self._set_state(UaClientState.CONNECTING)
+        try:
+            sock = await connect_socket(host, port, self._timeout)
+            try:
+                await asyncio.get_running_loop().create_connection(self._make_protocol, sock=sock)
+            except BaseException:
+                sock.close()
+                raise
+        except BaseException:
+            self._set_state(UaClientState.DISCONNECTED)
+            raise
+        self._set_state(UaClientState.SOCKET_OPEN)
 
 
 class AdoptingClient(UaClient):
@@ -95,14 +115,14 @@ async def _unconnected(way: Way, times: Times) -> tuple[Channel, str]:
     """With the EndpointUrl for the Hello: for a caller letter by letter what it said (OPC 10000-6, 7.1.2.6)."""
     if isinstance(way, Dialled):
         hello = told = with_port(way.announced or way.url)
-        client = Client(told, timeout=times.answer)
+        wire: UaClient = DiallingClient(times.answer)
     else:
         caller = await way.caller(times.call)
         hello, told = caller.endpoint_url, caller.endpoint_url or caller.address
-        client = Client(told, timeout=times.answer)
-        adopting = AdoptingClient(caller, times.answer)
-        adopting.pre_request_hook = client.uaclient.pre_request_hook
-        client.uaclient = adopting
+        wire = AdoptingClient(caller, times.answer)
+    client = Client(told, timeout=times.answer)
+    wire.pre_request_hook = client.uaclient.pre_request_hook
+    client.uaclient = wire
     client.session_timeout = round(times.session * 1000)
     client.secure_channel_timeout = round(times.channel * 1000)
     session = client.uaclient.session = QuietSession(client.uaclient)
