@@ -27,6 +27,7 @@ log = get_logger("opcua")
 
 PER_ROUND = 300  #: tags read in one round, whatever the number of tags
 _TICKS = 10  #: into which a round is spread
+_MOST_RECENT = 100  #: answers
 _LOOKED_AT = 20_000  #: tags in a second
 _PATIENCE = 1.0  #: seconds beyond sampling and publishing until a difference counts
 _OFTEN = 2  #: times a tag was monitored anew on one connection until it is polled
@@ -55,6 +56,7 @@ class Confirming:
         self._silences: Mapping[int, float] = plan.silences
         shortest = min(self._silences.values(), default=math.inf)
         self._tick = max(min(plan.pace.audit / _TICKS, shortest / 8), 0.02, len(plan.points) / _LOOKED_AT)
+        self._recent: dict[int, tuple[Answer, float]] = {}  # what came lately, and when; not looked into yet
         self._values: dict[int, object] = {}  # said last, by position
         self._codes: dict[int, int] = {}  # their status where it is not plain good
         self._heard: dict[int, float] = {}  # when
@@ -69,16 +71,26 @@ class Confirming:
         self._plan, self._silences = plan, plan.silences
 
     def note(self, answer: Answer) -> None:
-        """A subscription brought these."""
-        tags = answer.tags
-        self._values.update(zip(tags, answer.values, strict=True))
-        self._heard.update(dict.fromkeys(tags, self._clock.monotonic()))
-        if answer.status:
-            codes = answer.status if isinstance(answer.status, Sequence) else [answer.status] * len(tags)
-            self._codes.update(zip(tags, codes, strict=True))
-        elif self._codes:
-            for position in tags:
-                self._codes.pop(position, None)
+        """A subscription brought these. Looked into when something is to be read: most tags are heard of anyway."""
+        key = id(answer.tags)  # that tuple comes again and again, and lives as long as the answer
+        self._recent.pop(key, None)
+        self._recent[key] = answer, self._clock.monotonic()
+        if len(self._recent) > _MOST_RECENT:
+            self._take_note()
+
+    def _take_note(self) -> None:
+        """The newest of each tag: in the order in which they came."""
+        for answer, when in self._recent.values():
+            tags = answer.tags
+            self._values.update(zip(tags, answer.values, strict=True))
+            self._heard.update(dict.fromkeys(tags, when))
+            if answer.status:
+                codes = answer.status if isinstance(answer.status, Sequence) else [answer.status] * len(tags)
+                self._codes.update(zip(tags, codes, strict=True))
+            elif self._codes:
+                for position in tags:
+                    self._codes.pop(position, None)
+        self._recent.clear()
 
     async def run(self) -> None:
         """For ever; raises what ends the connection."""
@@ -89,6 +101,7 @@ class Confirming:
     async def look(self) -> None:
         """Read what is due, and see what follows from it."""
         now = self._clock.monotonic()
+        self._take_note()
         monitored = {at: node for one in self._homes.subscriptions for at, node in one.nodes.items()}
         due = self._due(monitored, now)
         lost: list[int] = []
@@ -132,6 +145,7 @@ class Confirming:
     def _tell_unconfirmed(self, monitored: Mapping[int, ResolvedNode]) -> None:
         """What must not be said again now. `max_silence` asserts a value: only where it was confirmed lately."""
         now = self._clock.monotonic()
+        self._take_note()
         self._inbox.unconfirmed = frozenset(
             position
             for position, silence in self._silences.items()
@@ -146,6 +160,7 @@ class Confirming:
         """Those of which the subscription does not tell the truth."""
         lost: list[int] = []
         now = self._clock.monotonic()
+        self._take_note()
         for at, position in enumerate(answer.tags):
             code = answer.status if isinstance(answer.status, int) else answer.status[at]
             if code in _TELLS_NOTHING:
