@@ -5,8 +5,11 @@ from __future__ import annotations
 import struct
 from contextlib import AsyncExitStack
 
+from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import Ask, medium
 from tests.faults.southbound.conftest import Running, modbus
+from tests.integration.modbus.reading import Said, cycle
+from tests.integration.modbus.servers import device
 from tests.support.waiting import eventually
 
 
@@ -54,17 +57,16 @@ async def test_what_is_wrong_is_named_and_read_with_its_workaround(running: Runn
         assert agent.events("modbus.bus_shared") == []
 
 
-async def test_exceptions_that_announce_too_much(running: Running) -> None:
-    """With `mbap_length: ignore` a refusal is one: the bad register is found at once, and its neighbours are read."""
-    async with medium("tcp", refusing) as peer:
-        tags = {f"r{offset}": {"address": f"holding:{offset}"} for offset in range(6)}
-        device = modbus(peer.url, timeout="60s", tags=tags, workarounds={"mbap_length": "ignore"})
-        async with running({"battery": device}) as (_, ear):
-            await ear.good("battery", [f"r{offset}" for offset in range(4)])
-            await eventually(lambda: ear.qualities("battery").get("r5") == "bad")
-            reading = ear.newest("battery", "r5")
-            assert reading is not None
-            assert (reading.code, reading.reason) == ("BadConfigurationError", "illegal data address")
+async def test_exceptions_that_announce_too_much() -> None:
+    """With `mbap_length: ignore` a refusal is one: the bad registers are found at once, their neighbours are read."""
+    tags: dict[str, object] = {f"r{offset}": f"holding:{offset}" for offset in range(6)}
+    async with medium("tcp", refusing) as peer, SimpleContext() as context:
+        config = device(peer.url, tags, timeout="60s", workarounds={"mbap_length": "ignore"})
+        async with config.build("battery", context).open() as samples:
+            found = await cycle(samples, config)
+    good = {tag for tag, one in found.items() if one.code == "Good"}
+    assert good == {"r0", "r1", "r2", "r3"}
+    assert found["r5"] == Said(None, "BadConfigurationError", "illegal data address")
 
 
 async def test_answers_of_another_size_do_not_take_a_device_offline(running: Running) -> None:

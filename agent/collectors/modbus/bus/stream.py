@@ -25,6 +25,7 @@ _NEVER_SILENT = 2.0  #: seconds; a line that talks on and on is no Modbus line
 _BUFFER = 4096
 _STRANGERS = 16  #: frames of somebody else that are remembered until the bus looks
 _ZEROS = "adapters that let the bus float need `workarounds: {extra_zeros: skip}`"
+_AT_ONCE = 0.1  #: seconds; a peer that closes so soon had done so before the request came, and passed it to nobody
 _FORGET = 60.0  #: seconds; an answer later than that never comes
 
 
@@ -126,6 +127,10 @@ class StreamWire(asyncio.Protocol):
         except TimeoutError:
             self._give_up(unit, form, request, asked_at)
             raise NoAnswer(f"no answer from unit {unit} within {request.timeout:g} s") from None
+        except ConnectionLost:
+            if self._clock.monotonic() - asked_at > _AT_ONCE:
+                self._give_up(unit, form, request, asked_at)  # a serial server may pass it to the next connection
+            raise
         except Garbage as error:
             self._dirty = True
             if not error.over:
