@@ -11,7 +11,6 @@ import asyncio
 import os
 import socket
 import stat
-import traceback
 from asyncio import StreamReader, StreamWriter, TaskGroup
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,9 +24,8 @@ from msgspec import Raw, Struct
 from agent.core.clock import Clock
 from agent.core.errors import AgentError
 from agent.runtime.asking import ANSWER_BYTES, QUESTION_BYTES, Asked, Reply, socket_path
+from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import BUGS
-from agent.telemetry.repeats import Repeats
 
 #: Whoever does not finish its question within this, or take its answer, is disconnected, seconds.
 PATIENCE = 5.0
@@ -72,7 +70,7 @@ class Control:
         self._path = socket_path(data_dir)
         self._clock = clock
         self._served: dict[str, _Served[Any]] = {}
-        self._repeats = Repeats()
+        self._bugs = Bugs("control")
         self._busy = 0
         self._open = False
 
@@ -167,14 +165,8 @@ class Control:
         except AgentError as error:
             return Reply(error=str(error))
         except Exception as bug:  # noqa: BLE001 - whoever answers must not end the socket for the others
-            self._bug(asked.verb, bug)
+            self._bugs.met(bug)
             return Reply(error=f"a bug in the agent, see its log: {type(bug).__name__}: {bug}")
-
-    def _bug(self, verb: str, bug: Exception) -> None:
-        BUGS.labels("control").inc()
-        if self._repeats.due((verb, type(bug)), self._clock.monotonic()) is not None:
-            reason, trace = f"{type(bug).__name__}: {bug}", "".join(traceback.format_exception(bug))
-            log.error("component.bug", component=f"control {verb}", reason=reason, traceback=trace)
 
 
 async def _question(reader: StreamReader) -> bytes:

@@ -15,6 +15,7 @@ from agent.core.errors import AgentError, Rejected
 from agent.core.flow import Incoming, ResendRequest
 from agent.core.ports import Dialogue, Outbox, Repairing
 from agent.telemetry import metrics
+from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
@@ -44,6 +45,7 @@ class Repair:
         self._serving: str | None = None
         self._served: dict[str, float] = {}
         self._repeats = Repeats()
+        self._bugs = Bugs(f"publisher {name}")
 
     def hears(self, dialogue: Dialogue, incoming: Incoming) -> bool:
         """Whether the message is a request, or should be one; then it is dealt with. Never waits, never raises."""
@@ -85,7 +87,10 @@ class Repair:
                 await self._clock.sleep(LOOK)
             request = self._waiting.popleft()
             self._serving = request.id
-            await self._serve(request)
+            try:
+                await self._serve(request)
+            except Exception as bug:  # noqa: BLE001 - costs the request, never the route
+                self._bugs.met(bug)
             self._serving = None
 
     async def _serve(self, request: ResendRequest) -> None:

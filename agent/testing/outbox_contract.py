@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Batch, Gap, Record
+from agent.core.flow import Batch, Gap, Record, ResendRequest
 from agent.core.ports import Outbox
 from agent.testing.records import backlog, batch, gaps, live, lows, numbers
 
@@ -201,8 +201,49 @@ class OutboxContract:
                 await outbox.flush()
                 assert await _told(reader.live(1)) == "enough"
                 assert await _told(reader.backlog(1)) == "enough"
+                assert await _told(reader.again(1)) == "enough"
             with outbox.reader() as reader:
                 assert numbers(await backlog(reader)) == [("press-01", 1)]
+
+    async def test_what_is_not_its_own_is_not_sent_again(self, make: Make) -> None:
+        """A stream it never had is somebody else's; of its own nothing is handed out again that was not asked for."""
+        outbox = make()
+        async with outbox.open():
+            outbox.append(batch())
+            with outbox.reader() as reader:
+                assert await outbox.resend(ResendRequest("A", "press-01", "nobody's", 1, 1)) is None
+                assert outbox.stats.again == 0
+                try:
+                    async with asyncio.timeout(0.05):
+                        records = await reader.again(10)
+                except TimeoutError:
+                    records = []
+                assert records == []
+
+    async def test_it_tells_when_live_records_wait(self, make: Make) -> None:
+        """From their commit until they are handed out."""
+        outbox = make()
+        async with outbox.open():
+            outbox.append(batch())
+            await outbox.flush()
+            with outbox.reader() as reader:
+                seen = [reader.behind]
+                outbox.append(batch(number=1))
+                await outbox.flush()
+                seen.append(reader.behind)
+                await live(reader, 1)
+                assert [*seen, reader.behind] == [False, True, False]
+
+    async def test_scans_are_counted_with_the_stream(self, make: Make) -> None:
+        """Of the device they were of, in this run's stream."""
+        outbox = make()
+        async with outbox.open():
+            outbox.append(batch())
+            outbox.scanned("press-01", 3, 2, 1)
+            outbox.scanned("press-01", 1, 1, 0)
+            await outbox.flush()
+            (stream,) = outbox.streams()
+            assert (stream.scans.due, stream.scans.done, stream.scans.late) == (4, 3, 1)
 
     async def test_full_drops_the_oldest_and_says_so(self, make: Make) -> None:
         """Over max_bytes the oldest go; every number is either handed out or inside a declared gap, exactly once."""

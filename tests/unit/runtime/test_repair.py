@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from msgspec import structs
+from structlog.testing import capture_logs
 
 from agent.core.errors import TransientError
 from agent.core.flow import Incoming
@@ -118,6 +119,19 @@ async def test_an_id_is_served_once_in_ten_minutes(stage):
         stage.outbox.answer = Resent()
         stage.ask("B")
         await eventually(lambda: stage.count("served") == 3)
+
+
+async def test_a_bug_costs_the_request_only(stage):
+    """The next one is served."""
+    async with stage.running():
+        stage.outbox.answer = KeyError("oops")
+        with capture_logs() as logs:
+            stage.ask("A")
+            await eventually(lambda: logs)
+        assert [line["event"] for line in logs] == ["component.bug"]
+        stage.outbox.answer = Resent()
+        stage.ask("A")
+        await eventually(lambda: stage.count("served") == 1)
 
 
 @pytest.mark.parametrize(
