@@ -20,14 +20,15 @@ class LocalTime:
 
     def __init__(self, zone: dt.tzinfo) -> None:
         self._zone = zone
-        self._fixed = _ms(zone.utcoffset(None))
+        #: How far it is ahead of UTC, milliseconds, where that never changes.
+        self.fixed = _ms(zone.utcoffset(None))
         self._quarter: int | None = None  # the one asked for last, and how far the clock is ahead in it
         self._first = self._second = 0
 
     def utc(self, local: int, before: int) -> int:
         """When the clock showed `local`; `before` is the latest that can be, by the agent's clock."""
-        if self._fixed is not None:
-            return local - self._fixed
+        if self.fixed is not None:
+            return local - self.fixed
         if local // _QUARTER != self._quarter:
             self._look(local // _QUARTER)
         later = local - self._second
@@ -39,8 +40,8 @@ class LocalTime:
 
     def ahead(self, utc: int) -> int:
         """How far it is ahead of UTC at an instant, milliseconds."""
-        if self._fixed is not None:
-            return self._fixed
+        if self.fixed is not None:
+            return self.fixed
         try:
             shown = (_EPOCH + utc * _MS).replace(tzinfo=dt.UTC).astimezone(self._zone)
         except OverflowError:

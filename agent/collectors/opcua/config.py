@@ -22,11 +22,12 @@ from agent.collectors.opcua.connect.ways import ways_to
 from agent.collectors.opcua.plan import ConnectionPace, ConnectionPlan, TagPoint
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
 from agent.collectors.opcua.trust.security import SecuritySettings, access_of, check_access, check_user
+from agent.collectors.opcua.wire.limits import WireLimits
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import Claim, Cycle, DeviceConfig, Request
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
-from agent.settings.values import FilePath, Interval, Secret, is_loopback
+from agent.settings.values import ByteSize, FilePath, Interval, Secret, is_loopback
 from agent.settings.zones import TimeZone, UtcOffset, zone_of
 
 _PACE = ConnectionPace()
@@ -51,6 +52,17 @@ class ClockSettings(Model):
         return self
 
 
+class LimitSettings(Model):
+    """What one answer of a server may hold; what is larger is refused before it is decoded."""
+
+    message_bytes: Annotated[ByteSize, Field(ge=65_536, le=1 << 30)] = 16 << 20
+    """All of it."""
+    array: Annotated[int, Field(ge=1, le=100_000_000)] = 65_536
+    """Elements of one array."""
+    string_bytes: Annotated[ByteSize, Field(ge=1, le=1 << 30)] = 1 << 20
+    """One string or byte string."""
+
+
 class OpcUaConfig(DeviceConfig):
     """An OPC UA server."""
 
@@ -68,6 +80,8 @@ class OpcUaConfig(DeviceConfig):
     """How long to wait for an answer."""
     clock: ClockSettings = ClockSettings()
     """How far the server's timestamps are trusted."""
+    limits: LimitSettings = LimitSettings()
+    """What one answer of the server may hold."""
     endpoint_url: Annotated[str, AfterValidator(check_url)] | None = None
     """The name the server insists on, where it is not the one it is reached by; default: `url`."""
     security: SecuritySettings | None = None
@@ -200,6 +214,7 @@ class OpcUaConfig(DeviceConfig):
             zone=zone_of(self.clock.utc_offset, self.clock.time_zone) or UTC,
             max_skew=self.clock.max_skew,
             backfill=self.backfill,
+            limits=WireLimits(self.limits.message_bytes, self.limits.array, self.limits.string_bytes),
             interval=self.interval,
             notifiers=[
                 each.notifier(len(self.tags) + at, name)

@@ -40,7 +40,6 @@ from agent.collectors.opcua.trust.guard import Guard
 from agent.collectors.opcua.types.types import Types
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
-from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Loss, Sample
 from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
@@ -64,6 +63,7 @@ async def conversation(
             guard,
             f"{plan.agent}/{plan.device}",
             Times(plan.timeout, plan.pace.session, plan.pace.channel, plan.pace.close, plan.pace.call),
+            plan.limits,
         ) as connection,
         Background() as background,
     ):
@@ -272,7 +272,6 @@ class Conversation:
 
     async def _lost(self) -> None:
         await self._connection.lost()
-        raise ConnectionLost("the connection was closed")
 
     async def _renew(self) -> None:
         while True:

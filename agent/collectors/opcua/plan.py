@@ -12,6 +12,7 @@ from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.address.paths import BrowsePath
 from agent.collectors.opcua.floors import PERIOD
 from agent.collectors.opcua.values.indexrange import IndexRange
+from agent.collectors.opcua.wire.limits import WireLimits
 
 _FASTEST_MS = 10.0  #: what "as fast as the server can" is taken for when a queue is sized
 _MOST_QUEUED = 1000
@@ -141,6 +142,7 @@ class ConnectionPlan(NamedTuple):
     silences: dict[int, float]  #: those to be said again after so many seconds without a change (`max_silence`)
     groups: list[PollGroup]  #: their intervals
     pace: ConnectionPace
+    limits: WireLimits = WireLimits()
 
 
 def names_of(points: Sequence[TagPoint], most: int = 10) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from asyncua import ua
 
-from agent.collectors.opcua.connect.channel import QuietSession
+from agent.collectors.opcua.wire.session import BoundedSession
 from agent.core.errors import ConnectionLost, TransientError
 from tests.integration.opcua.support import BRISK
 from tests.integration.opcua_security.fort import Fort, collector, inside, trusting
@@ -69,16 +69,16 @@ async def test_a_session_that_is_just_being_made_is_closed(
 ) -> None:
     """Cancelled between CreateSession and its answer: the answer is awaited, then the session is closed."""
     asked, go = asyncio.Event(), asyncio.Event()
-    original = QuietSession.create_session
+    original = BoundedSession.create_session
 
-    async def slow(session: QuietSession, request: ua.CreateSessionParameters) -> ua.CreateSessionResult:
+    async def slow(session: BoundedSession, request: ua.CreateSessionParameters) -> ua.CreateSessionResult:
         answer = await original(session, request)
         assert fort.plant.sessions() == 1
         asked.set()
         await go.wait()
         return answer
 
-    monkeypatch.setattr(QuietSession, "create_session", slow)
+    monkeypatch.setattr(BoundedSession, "create_session", slow)
     made = collector(fort.url, data_dir, security={"policy": "Basic256Sha256"})
 
     async def opening() -> None:

@@ -12,13 +12,15 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from asyncua.client.client import Client
-from asyncua.client.ua_client import UaClient, UaClientState
-from asyncua.client.ua_session import UaSession
+from asyncua.client.ua_client import UaClientState
 
 from agent.collectors.opcua.connect.reception import Caller
 from agent.collectors.opcua.connect.url import split_url, with_port
 from agent.collectors.opcua.connect.ways import Dialled, Way
 from agent.collectors.opcua.translate import translated
+from agent.collectors.opcua.wire.limits import STRANGER, WireLimits
+from agent.collectors.opcua.wire.protocol import BoundedClient
+from agent.collectors.opcua.wire.session import BoundedSession
 from agent.core.dial import connect_socket
 from agent.core.errors import AgentError, ConnectionLost
 
@@ -33,14 +35,7 @@ class Times(NamedTuple):
     call: float  #: a server that calls does so within this
 
 
-class QuietSession(UaSession):
-    """A session that leaves publishing to the collector."""
-
-    def ensure_publish_loop(self) -> None:
-        """Nothing: the library's loop has one request in flight and hides errors behind retries."""
-
-
-class DiallingClient(UaClient):
+class DiallingClient(BoundedClient):
     """Dials as all of the agent does: a dead resolver hurts nobody else, each address of a name is tried."""
 
     async def connect_socket(self, host: str, port: int) -> None:
@@ -59,11 +54,11 @@ class DiallingClient(UaClient):
         self._set_state(UaClientState.SOCKET_OPEN)
 
 
-class AdoptingClient(UaClient):
+class AdoptingClient(BoundedClient):
     """Takes over a connection that the server opened, where the library would dial."""
 
-    def __init__(self, caller: Caller, timeout: float) -> None:
-        super().__init__(timeout)
+    def __init__(self, caller: Caller, timeout: float, limits: WireLimits) -> None:
+        super().__init__(timeout, limits)
         self._caller = caller
 
     async def connect_socket(self, host: str, port: int) -> None:  # noqa: ARG002 - the library's
@@ -81,17 +76,20 @@ class Channel(NamedTuple):
     """An open one."""
 
     client: Client
-    session: UaSession
+    transport: BoundedClient  #: the client's own
+    session: BoundedSession
     told: str  #: what the server is told it is called in everything but the Hello
 
 
 @asynccontextmanager
-async def open_channel(way: Way, policy: Any, times: Times) -> AsyncIterator[Channel]:
+async def open_channel(way: Way, policy: Any, times: Times, limits: WireLimits = STRANGER) -> AsyncIterator[Channel]:
     """A secure channel of this security policy (the library's). Its socket is closed even where entering is cancelled.
+
+    `limits` are announced; less is taken until the server is admitted.
 
     Raises ConnectionLost, TransientError or PermanentError.
     """
-    channel, hello = await _unconnected(way, times)
+    channel, hello = await _unconnected(way, times, limits)
     client = channel.client
     client.security_policy = policy
     client.uaclient.set_security(policy)
@@ -111,22 +109,22 @@ async def open_channel(way: Way, policy: Any, times: Times) -> AsyncIterator[Cha
         await _close(client, transports, times.close)
 
 
-async def _unconnected(way: Way, times: Times) -> tuple[Channel, str]:
+async def _unconnected(way: Way, times: Times, limits: WireLimits) -> tuple[Channel, str]:
     """With the EndpointUrl for the Hello: for a caller letter by letter what it said (OPC 10000-6, 7.1.2.6)."""
     if isinstance(way, Dialled):
         hello = told = with_port(way.announced or way.url)
-        wire: UaClient = DiallingClient(times.answer)
+        transport: BoundedClient = DiallingClient(times.answer, limits)
     else:
         caller = await way.caller(times.call)
         hello, told = caller.endpoint_url, caller.endpoint_url or caller.address
-        wire = AdoptingClient(caller, times.answer)
+        transport = AdoptingClient(caller, times.answer, limits)
     client = Client(told, timeout=times.answer)
-    wire.pre_request_hook = client.uaclient.pre_request_hook
-    client.uaclient = wire
+    transport.pre_request_hook = client.uaclient.pre_request_hook
+    client.uaclient = transport
     client.session_timeout = round(times.session * 1000)
     client.secure_channel_timeout = round(times.channel * 1000)
-    session = client.uaclient.session = QuietSession(client.uaclient)
-    return Channel(client, session, told), hello
+    session = transport.session = BoundedSession(transport)
+    return Channel(client, transport, session, told), hello
 
 
 def _remember(client: Client, transports: list[asyncio.Transport]) -> None:

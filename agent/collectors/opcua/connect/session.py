@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
-from asyncua.client.ua_session import UaSession
 from asyncua.crypto import security_policies
 from cryptography import x509
 
@@ -23,10 +22,14 @@ from agent.collectors.opcua.translate import translated
 from agent.collectors.opcua.trust.certificates import Own, leaf
 from agent.collectors.opcua.trust.guard import Guard
 from agent.collectors.opcua.trust.security import ServerAccess
+from agent.collectors.opcua.wire.limits import WireLimits
+from agent.collectors.opcua.wire.protocol import BoundedClient
+from agent.collectors.opcua.wire.session import BoundedSession
 from agent.core.errors import ConnectionLost, TransientError
 
 T = TypeVar("T")
 
+_USUAL = WireLimits()
 _OPEN: Any = security_policies.SecurityPolicyNone
 _POLICIES: dict[str, Any] = {  # the library's crypto has no annotations
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
@@ -38,15 +41,17 @@ _POLICIES: dict[str, Any] = {  # the library's crypto has no annotations
 class SessionConnection:
     """A connected client and its session."""
 
-    def __init__(self, client: Client, session: UaSession, times: Times) -> None:
+    def __init__(self, client: Client, transport: BoundedClient, session: BoundedSession, times: Times) -> None:
         self._client = client
+        self._transport = transport
         self._asked = times
         self.session = session
 
     async def lost(self) -> None:
-        """Wait until the connection is gone."""
+        """Wait until the connection is gone. Raises ConnectionLost."""
         async with self._client.uaclient.subscribe_state() as states:
             await states.wait_for_state(UaClientState.DISCONNECTED)
+        raise self._transport.violation or ConnectionLost("the connection was closed")
 
     async def renew_channel(self) -> None:
         """Ask for a new security token and use it."""
@@ -67,7 +72,9 @@ class SessionConnection:
 
 
 @asynccontextmanager
-async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIterator[SessionConnection]:
+async def connected(
+    way: Way, guard: Guard, name: str, times: Times, limits: WireLimits = _USUAL
+) -> AsyncIterator[SessionConnection]:
     """A session, activated. Entering raises ConnectionLost, TransientError or PermanentError.
 
     The server is who the guard admits, before it learns who we are; `name`: of the session, for people there.
@@ -80,7 +87,7 @@ async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIte
         server = await _server_certificate(way, guard, times)
     policy = _policy(guard.access, own, server, times)
     login = Login(guard, policy, own)
-    async with open_channel(way, policy, times) as (client, session, told):
+    async with open_channel(way, policy, times, limits) as (client, transport, session, told):
         with translated(f"connecting to {way.name}", retry_after=times.session):
             request = login.creation(told, name, client.session_timeout)
             created = await _seen_through(session.create_session(request), times.close)
@@ -89,9 +96,10 @@ async def connected(way: Way, guard: Guard, name: str, times: Times) -> AsyncIte
             client.session_timeout = created.RevisedSessionTimeout
             shown = login.check(created, way.name)
             await client.uaclient.activate_session(login.activation(created))
+            transport.admit()
         if isinstance(way, Called):
             way.certificate = shown
-        yield SessionConnection(client, session, times)
+        yield SessionConnection(client, transport, session, times)
 
 
 class ShownCertificate(NamedTuple):
@@ -129,7 +137,7 @@ async def _server_certificate(way: Way, guard: Guard, times: Times) -> ShownCert
         if known is not None:
             return ShownCertificate(guard.admit(known, None, way.name), leaf(known))
     try:
-        async with open_channel(way, _OPEN(), times) as (client, _, _):
+        async with open_channel(way, _OPEN(), times) as (client, *_):
             with translated(f"asking {way.name} for its endpoints"):
                 endpoints = await client.get_endpoints()
     except TransientError as error:

@@ -18,6 +18,7 @@ from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.types.types import Types
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.values import UNCERTAIN
+from agent.collectors.opcua.wire.columns import FOREIGN, Columns
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.telemetry.logging import get_logger
@@ -45,15 +46,16 @@ class Meaning:
         self._said = Repeats()
         self.asked = asyncio.Event()  #: set while there are tags whose new meaning is not known
 
-    async def settled(self, tags: tuple[int, ...], data: Sequence[Any], answer: Answer) -> Answer:
+    async def settled(self, tags: tuple[int, ...], data: Columns, answer: Answer) -> Answer:
         """The same answer, by what it means now; `data`: what it was decoded from."""
         marked = sorted(self._decoder.changed)
         self._decoder.changed.clear()
         async with self._turn:
             now = self._clock.monotonic()
             due = [at for at in marked if now - self._renewed.get(at, -_SAME) >= _SAME]
-            if due and await self._renew(due, data):
-                answer = self._decoder.answer(tags, data, answer.ts)
+            variants = [raw for kind, raw in zip(data.kinds, data.values, strict=True) if kind == FOREIGN]
+            if due and await self._renew(due, variants):
+                answer = self._decoder.columns(tags, data, answer.ts)
                 self._decoder.changed.clear()
         return self._doubted(answer) if self._decoder.doubtful else answer
 
@@ -82,9 +84,9 @@ class Meaning:
                 self._decoder.doubtful.update(self._decoder.structured)
                 self.asked.set()
 
-    async def _renew(self, positions: Sequence[int], data: Iterable[Any]) -> bool:
+    async def _renew(self, positions: Sequence[int], variants: Iterable[Any]) -> bool:
         nodes = [node for at in positions if (node := self._node(at)) is not None]
-        encodings = {each for value in data for each in _encodings(value)}
+        encodings = {each for variant in variants for each in _encodings(variant)}
         try:
             async with asyncio.timeout(self._pace.types):
                 told = await self._types.renew(nodes, encodings)
@@ -118,9 +120,9 @@ class Meaning:
         return Answer(answer.tags, values, answer.ts, status, answer.src, words or answer.reason, answer.doubted)
 
 
-def _encodings(data: Any) -> Iterator[Any]:
-    """How the structures in a DataValue are encoded."""
-    value = None if data.Value is None else data.Value.Value
+def _encodings(variant: Any) -> Iterator[Any]:
+    """How the structures in a Variant are encoded."""
+    value = variant.Value
     for each in value if isinstance(value, list) else (value,):
         encoding = getattr(each, "TypeId", None)
         if encoding is not None:

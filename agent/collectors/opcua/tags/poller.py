@@ -59,7 +59,7 @@ class Poller:
                 if position in chunk.tags:
                     nodes = list(chunk.nodes)
                     nodes[chunk.tags.index(position)] = self._reader.question(node)
-                    chunks[at] = chunk._replace(nodes=nodes)
+                    chunks[at] = Chunk(chunk.tags, nodes)
 
     async def run(self) -> None:
         """Poll for ever, from the first tag on; raises what ends the connection."""

@@ -16,6 +16,7 @@ from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.tags.subscription import Subscription, before
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
+from agent.collectors.opcua.wire.columns import Columns
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Loss
@@ -145,6 +146,7 @@ class Publishing:
             await self._reread([subscription])
 
     async def _deliver(self, notification: Notification) -> None:
+        """Hand its values on; more than were asked for in pieces, while there is room, so that the loop can breathe."""
         if notification.empty:
             self._inbox.confirm()
             return
@@ -152,14 +154,18 @@ class Publishing:
         for position, fields in notification.events:
             self.on_event(position, fields)
         handles, values = notification.handles, notification.values
-        if not handles:
-            return
+        for start in range(0, len(handles), MOST_PER_NOTIFICATION):
+            if start:
+                await self._clock.sleep(0)
+                await self._inbox.room()
+            end = start + MOST_PER_NOTIFICATION
+            await self._hand_on(handles[start:end], values.cut(start, end))
+
+    async def _hand_on(self, handles: tuple[int, ...], values: Columns) -> None:
         if max(handles) >= self._decoder.size:
-            known = [
-                (handle, value) for handle, value in zip(handles, values, strict=True) if handle < self._decoder.size
-            ]
-            handles, values = tuple(handle for handle, _ in known), [value for _, value in known]
-        answer = self._decoder.answer(self._known(handles), values, self._clock.now_ms())
+            known = [place for place, handle in enumerate(handles) if handle < self._decoder.size]
+            handles, values = tuple(handles[place] for place in known), values.pick(known)
+        answer = self._decoder.columns(self._known(handles), values, self._clock.now_ms())
         if self._decoder.changed or self._decoder.doubtful:
             answer = await self._reader.settled(answer.tags, values, answer)
             self._touch_all()  # that may have taken a while

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.services import ResolvedNode, Services
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
+from agent.collectors.opcua.wire.columns import Columns
+from agent.collectors.opcua.wire.session import Encoded
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Answer
@@ -20,14 +22,18 @@ from agent.telemetry.repeats import Repeats
 log = get_logger("opcua")
 
 Emit = Callable[[Answer], None]
-Settled = Callable[[tuple[int, ...], Sequence[Any], Answer], Awaitable[Answer]]
+Settled = Callable[[tuple[int, ...], Columns, Answer], Awaitable[Answer]]
 
 
-class Chunk(NamedTuple):
-    """One Read request."""
+class Chunk:
+    """One Read request; encoded when it is sent for the first time."""
 
-    tags: tuple[int, ...]
-    nodes: Sequence[Any]  #: as `Services.question` makes them
+    __slots__ = ("nodes", "request", "tags")
+
+    def __init__(self, tags: tuple[int, ...], nodes: Sequence[Any]) -> None:
+        self.tags = tags
+        self.nodes = nodes  #: as `Services.question` makes them
+        self.request: Encoded | None = None
 
     def cut(self, size: int) -> list[Chunk]:
         """The same in pieces of at most `size`; itself where it is small enough."""
@@ -64,7 +70,9 @@ class ChunkReader:
         while at < len(chunks):
             chunk = chunks[at]
             try:
-                data = await self._services.read(chunk.nodes)
+                if chunk.request is None:
+                    chunk.request = self._services.encode(chunk.nodes)
+                columns = await self._services.values(chunk.request)
                 self._limit.answered(len(chunk.tags))
             except TooLarge as error:
                 if self._limit.refused(len(chunk.tags)):
@@ -85,9 +93,9 @@ class ChunkReader:
                 self._limit.lost(len(chunk.tags))
                 raise
             else:
-                answer = self._decoder.answer(chunk.tags, data, self._clock.now_ms())
+                answer = self._decoder.columns(chunk.tags, columns, self._clock.now_ms())
                 if self._decoder.changed or self._decoder.doubtful:
-                    answer = await self.settled(chunk.tags, data, answer)
+                    answer = await self.settled(chunk.tags, columns, answer)
                 emit(answer)
             at += 1
 
@@ -102,6 +110,6 @@ class ChunkReader:
         )
 
 
-async def _as_it_is(_tags: tuple[int, ...], _data: Sequence[Any], answer: Answer) -> Answer:
+async def _as_it_is(_tags: tuple[int, ...], _data: Columns, answer: Answer) -> Answer:
     """Where nobody asks for meanings."""
     return answer

@@ -1,4 +1,4 @@
-"""The library's DataValues → columns of an Answer. Remembers each tag's type, so that a value costs one comparison."""
+"""Columns off the wire → columns of an Answer. Remembers each tag's type, so that a value costs one comparison."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.collectors.opcua.values.indexrange import IgnoredError, IndexRange, within
-from agent.collectors.opcua.values.times import SourceClock
+from agent.collectors.opcua.values.times import SourceClock, ticks_ms
 from agent.collectors.opcua.values.values import (
     UNCERTAIN,
     BadPartError,
@@ -18,6 +18,8 @@ from agent.collectors.opcua.values.values import (
     object_of,
     type_name,
 )
+from agent.collectors.opcua.wire.columns import ARRAY, FOREIGN, NOTHING, TOO_LARGE, Columns
+from agent.collectors.opcua.wire.slow import columns_of
 from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, number_of
 
@@ -26,7 +28,9 @@ _STRUCTURE = 22
 _CHANGED = 0xC000  #: StructureChanged, SemanticsChanged
 _BAD = 0x80000000
 BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
+BAD_ENCODING_LIMITS_EXCEEDED = number_of("BadEncodingLimitsExceeded")
 _HIGH = 0xFFFF0000
+_NUMBERS = frozenset(range(1, 12))  #: types whose values are fit as they are
 _SAID = "the server says this value is bad"
 _OVERFLOWED = "the server's queue overflowed"
 _WORDS = {BAD_NODE_ID_UNKNOWN: "the server does not know this node"}
@@ -46,8 +50,7 @@ class Decoder:
         self._clock = clock
         self._structure = structure
         self._parts = parts
-        self._kinds: list[Any] = [None] * tags  # the library's type object last seen, compared by identity
-        self._arrays: list[bool] = [False] * tags
+        self._kinds = [NOTHING] * tags  # number of the type last seen, plus ARRAY
         self._converters: list[Convert | None] = [None] * tags
         self._names: dict[int, str] = {}
         self._news: dict[int, str] = {}
@@ -63,8 +66,7 @@ class Decoder:
     def grow(self, tags: int) -> None:
         """There are so many tags now; those before keep their places."""
         more = tags - self.size
-        self._kinds += [None] * more
-        self._arrays += [False] * more
+        self._kinds += [NOTHING] * more
         self._converters += [None] * more
         self._last += [None] * more
         self.size = tags
@@ -72,7 +74,7 @@ class Decoder:
     @property
     def structured(self) -> set[int]:
         """Positions whose values are structures."""
-        return {at for at, kind in enumerate(self._kinds) if kind is not None and kind.value == _STRUCTURE}
+        return {at for at, kind in enumerate(self._kinds) if kind & ~ARRAY == _STRUCTURE}
 
     def news(self) -> dict[int, str] | None:
         """Types learned (position → name) since the last call."""
@@ -85,23 +87,53 @@ class Decoder:
         return losses
 
     def answer(self, tags: tuple[int, ...], data_values: Sequence[Any], now_ms: int) -> Answer:
-        """`data_values[i]` belongs to the tag at position `tags[i]`."""
+        """Of the library's DataValues; `data_values[i]` belongs to the tag at position `tags[i]`."""
+        return self.columns(tags, columns_of(data_values), now_ms)
+
+    def columns(self, tags: tuple[int, ...], columns: Columns, now_ms: int) -> Answer:
+        """Row i belongs to the tag at position `tags[i]`."""
+        if len(tags) != len(columns.kinds):
+            raise ValueError("columns of different length")
+        bare = columns.ticks.count(None) == len(tags)  # no source times at all
+        sources = None if bare else self._clock.judge_all(columns.ticks, now_ms)
+        if (sources is None and not bare) or any(columns.status) or not self._is_plain(tags, columns.kinds):
+            return self._one_by_one(tags, columns, now_ms)
+        last, first = self._last, self.first
+        for position, when in zip(tags, sources or [now_ms] * len(tags), strict=True):
+            if last[position] is None:
+                first[position] = when
+            last[position] = when
+        return Answer(tags=tags, values=columns.values, ts=now_ms, src=sources)
+
+    def _is_plain(self, tags: tuple[int, ...], kinds: list[int]) -> bool:
+        """Whether all these values are fit as they are; their types are known from here on."""
+        if self._parts or not _NUMBERS.issuperset(kinds):
+            return False
+        if [self._kinds[position] for position in tags] != kinds:
+            for position, kind in zip(tags, kinds, strict=True):
+                if self._kinds[position] != kind:
+                    self._learn(position, kind)
+        return True
+
+    def _one_by_one(self, tags: tuple[int, ...], columns: Columns, now_ms: int) -> Answer:
         values: list[object] = []
         status: list[int] = []
         sources: list[int | None] = []
         reasons: dict[int, str] = {}
         doubted: dict[int, int] = {}
-        judge, last = self._clock.judge, self._last
-        for at, (position, data) in enumerate(zip(tags, data_values, strict=True)):
-            code: int = 0 if data.StatusCode is None else data.StatusCode.value
-            value: object = None
+        last = self._last
+        for at, (position, kind, raw, given, ticks) in enumerate(zip(tags, *columns, strict=True)):
+            value, code = None, given
             if code < _BAD:
-                value, code = self._value(position, data.Value, code, at, reasons)
+                value, code = self._value(position, kind, raw, given, at, reasons)
             else:
                 reasons[at] = _WORDS.get(code & _HIGH, _SAID)
-            source = judge(data.SourceTimestamp, now_ms)
-            if source is None and data.SourceTimestamp is not None:
-                doubted[at] = self._clock.shown(data.SourceTimestamp, now_ms)
+            source = None
+            if ticks is not None:
+                claimed = ticks_ms(ticks)
+                source = self._clock.judge_ms(claimed, now_ms)
+                if source is None:
+                    doubted[at] = self._clock.shown_ms(claimed, now_ms)
             when = now_ms if source is None else source
             if code:
                 if code & _OVERFLOW == _OVERFLOW:
@@ -143,12 +175,19 @@ class Decoder:
         if before is not None:  # else it says nothing about what this connection has seen
             self._losses.append(Loss(min(before, when), when, _OVERFLOWED, (position,)))
 
-    def _value(self, position: int, variant: Any, code: int, at: int, reasons: dict[int, str]) -> tuple[object, int]:
-        if variant is None:
+    def _value(  # noqa: PLR0911 - one outcome after the other
+        self, position: int, kind: int, raw: Any, code: int, at: int, reasons: dict[int, str]
+    ) -> tuple[object, int]:
+        if kind == NOTHING:
             return None, code
-        value = variant.Value
-        if variant.VariantType is not self._kinds[position] or bool(variant.is_array) is not self._arrays[position]:
-            self._learn(position, variant)
+        if kind == TOO_LARGE:
+            reasons[at] = str(raw)
+            return None, BAD_ENCODING_LIMITS_EXCEEDED
+        value = raw
+        if kind == FOREIGN:
+            kind, value = raw.VariantType.value | (ARRAY if raw.is_array else 0), raw.Value
+        if kind != self._kinds[position]:
+            self._learn(position, kind)
         convert = self._converters[position]
         if convert is None:
             return value, code
@@ -171,14 +210,14 @@ class Decoder:
             reasons[at] = f"value cannot be understood: {error!r}"[:200]
             return None, BAD_DECODING_ERROR
 
-    def _learn(self, position: int, variant: Any) -> None:
-        kind, is_array = variant.VariantType.value, bool(variant.is_array)
-        self._kinds[position], self._arrays[position] = variant.VariantType, is_array
-        how = converter(kind, is_array, self._structure)
+    def _learn(self, position: int, kind: int) -> None:
+        self._kinds[position] = kind
+        number, is_array = kind & ~ARRAY, bool(kind & ARRAY)
+        how = converter(number, is_array, self._structure)
         part = self._parts.get(position)
         if part is not None:
             how, is_array = within(part, how), is_array and not part.single
         self._converters[position] = how
-        name = type_name(kind, is_array)
+        name = type_name(number, is_array)
         if name is not None and self._names.get(position) != name:
             self._names[position] = self._news[position] = name

@@ -23,6 +23,8 @@ from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge, translate
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
+from agent.collectors.opcua.wire.columns import Columns
+from agent.collectors.opcua.wire.slow import columns_of
 from agent.core.errors import AgentError, ConnectionLost, TransientError
 from agent.core.flow import Answer, Loss
 from agent.core.quality import name_of, number_of
@@ -59,13 +61,16 @@ class Script:
     def question(self, node: ResolvedNode) -> Any:
         return node.node_id
 
-    async def read(self, nodes: Sequence[int], _doing: str = "") -> list[Any]:
+    def encode(self, nodes: Sequence[int]) -> Sequence[int]:
+        return nodes
+
+    async def values(self, nodes: Sequence[int]) -> Columns:
         self.asked.append(len(nodes))
         if len(nodes) > self.most:
             raise TooLarge(number_of("BadTooManyOperations"), "reading")
         if self.poison & set(nodes):
             raise AnswerUndecodable("rubbish")
-        return [good(node) for node in nodes]
+        return columns_of([good(node) for node in nodes])
 
     async def subscribe(self, wanted: Rhythm) -> Subscribed:
         if not self.most_subscriptions:
@@ -153,11 +158,11 @@ def nodes(*positions: int) -> list[ResolvedNode]:
 
 
 def change(sequence: int, *handles: int, subscription: int = 7) -> Notification:
-    return Notification(subscription, sequence, handles, [good(handle) for handle in handles], empty=False)
+    return Notification(subscription, sequence, handles, columns_of([good(handle) for handle in handles]), empty=False)
 
 
 def keep_alive(sequence: int) -> Notification:
-    return Notification(7, sequence, (), [])
+    return Notification(7, sequence, (), columns_of(()))
 
 
 async def publishing(desk: Desk, check: Callable[[], Awaitable[None]]) -> None:
@@ -443,7 +448,7 @@ async def test_a_subscription_the_server_gives_up_ends_the_connection() -> None:
     """StatusChangeNotification: its lifetime ran out, or somebody else took it."""
     desk = Desk()
     await desk.publishing.create(1.0)
-    desk.script.publishes.put_nowait(Notification(7, 1, (), [], ended=number_of("BadTimeout"), empty=False))
+    desk.script.publishes.put_nowait(Notification(7, 1, (), columns_of(()), ended=number_of("BadTimeout"), empty=False))
 
     async def check() -> None:
         with pytest.raises(ConnectionLost, match="BadTimeout"):

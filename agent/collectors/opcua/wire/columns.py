@@ -1,0 +1,238 @@
+"""DataValues → columns, straight from the bytes (OPC 10000-6, 5.2.2.16 and 5.2.2.17).
+
+Numbers, booleans and strings, single or in one-dimensional arrays, with status and source time, are what nearly every
+value is: they are decoded here. Values of one layout that follow each other are unpacked in one call. Anything else is
+one value for the library's decoder (`FOREIGN`), and this goes on behind it. Its slow twin is `slow.py`: whatever bytes
+come, both say the same (tests/unit/collectors/opcua/wire/test_twins.py).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import NamedTuple
+
+from agent.collectors.opcua.wire.errors import LimitExceeded
+from agent.collectors.opcua.wire.limits import WireLimits
+
+NOTHING = -1  #: kind of a value that is not there
+FOREIGN = -2  #: `values` holds the library's Variant
+TOO_LARGE = -3  #: `values` holds words: more than the limits allow
+ARRAY = 0x80  #: with a type's number: a one-dimensional array of it
+
+#: Types of a fixed size, by their number (OPC 10000-6, table 1).
+_CODES = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
+_STRING = 12
+_VALUE, _STATUS, _SOURCE, _SERVER, _SOURCE_PICO, _SERVER_PICO = 1, 2, 4, 8, 16, 32  # bits of a DataValue's mask
+_MASK = 63
+_INT32 = Struct("<i")
+
+
+class Columns(NamedTuple):
+    """What `kinds[i]`, `values[i]`, `status[i]` and `ticks[i]` say belongs together."""
+
+    kinds: list[int]  #: number of the type, plus ARRAY; or NOTHING, FOREIGN, TOO_LARGE
+    values: list[object]  #: as the library would have them: None for a null string or array
+    status: list[int]
+    ticks: list[int | None]  #: source times, 100 ns since 1601
+
+    def pick(self, places: Sequence[int]) -> Columns:
+        """Those at these places."""
+        kinds, values, status, ticks = self
+        return Columns(
+            [kinds[place] for place in places],
+            [values[place] for place in places],
+            [status[place] for place in places],
+            [ticks[place] for place in places],
+        )
+
+    def cut(self, start: int, end: int) -> Columns:
+        """Those from here to there."""
+        if not start and end >= len(self.kinds):
+            return self
+        kinds, values, status, ticks = self
+        return Columns(kinds[start:end], values[start:end], status[start:end], ticks[start:end])
+
+
+class _Layout(NamedTuple):
+    """How a value of a fixed size lies in its bytes, and where its parts are once it is unpacked; -1: nowhere."""
+
+    struct: Struct
+    value: int
+    status: int
+    ticks: int
+
+
+def _layout(head: str, mask: int, code: str) -> _Layout:
+    """`head`: what comes before, as codes."""
+    at = len(head.replace("x", ""))
+    places = []
+    for given in (code, "I" if mask & _STATUS else "", "q" if mask & _SOURCE else ""):
+        places.append(at if given else -1)
+        at += bool(given)
+    rest = ("2x" if mask & _SOURCE_PICO else "") + ("8x" if mask & _SERVER else "")
+    text = f"<{head}{code}{'I' if mask & _STATUS else ''}{'q' if mask & _SOURCE else ''}{rest}"
+    return _Layout(Struct(text + ("2x" if mask & _SERVER_PICO else "")), *places)
+
+
+def _layouts(handle: str) -> tuple[dict[int, _Layout], list[_Layout]]:
+    """By type and mask, and without a value by mask."""
+    whole = {
+        kind << 6 | mask: _layout(f"{handle}xx", mask, code)
+        for kind, code in _CODES.items()
+        for mask in range(_MASK + 1)
+        if mask & _VALUE
+    }
+    return whole, [_layout(f"{handle}x", mask, "") for mask in range(_MASK + 1)]
+
+
+_PLAIN, _HANDLED = _layouts(""), _layouts("I")
+_TAILS = [_layout("", mask, "") for mask in range(_MASK + 1)]  # what stands behind a value of any size
+
+#: Takes where a Variant begins; gives it as the library's object, and where it ends.
+Foreign = Callable[[int], tuple[object, int]]
+
+
+class ValueReader:
+    """Reads `left` values from `at` on, some at a time. `handles`: each has its client handle before it."""
+
+    def __init__(
+        self, data: bytes, at: int, count: int, limits: WireLimits, foreign: Foreign, *, handles: bool = False
+    ) -> None:
+        self._data = data
+        self._limits = limits
+        self._foreign = foreign
+        self._head = 4 if handles else 0
+        self._whole, self._empty = _HANDLED if handles else _PLAIN
+        self.at = at
+        self.left = count
+        self.handles: list[int] = []
+        self.columns = Columns([], [], [], [])
+
+    def take(self, most: int) -> None:
+        """About `most` values more, fewer where they are large. Raises LimitExceeded where the bytes are no values."""
+        try:
+            while most > 0 and self.left:
+                most -= self._some(min(most, self.left))
+        except (IndexError, struct.error):
+            raise LimitExceeded(f"the answer ends {self.left} values before its end") from None
+
+    def _some(self, most: int) -> int:
+        """One value, or as many of one layout as follow each other; what they weigh."""
+        data, at = self._data, self.at
+        mask = data[at + self._head]
+        if mask & _VALUE:
+            kind = data[at + self._head + 1]
+            layout = self._whole.get(kind << 6 | mask & _MASK)
+            if layout is None:
+                return self._single(kind, mask)
+        else:
+            kind, layout = NOTHING, self._empty[mask & _MASK]
+        unpacker, value, status, ticks = layout
+        count = self._run(unpacker.size, most, 1 if kind == NOTHING else 2)
+        columns = self.columns
+        if count == 1:
+            row = unpacker.unpack_from(data, at)
+            self._put(kind, row[value] if value >= 0 else None, row, status, ticks)
+        else:
+            rows = tuple(zip(*unpacker.iter_unpack(memoryview(data)[at : at + count * unpacker.size]), strict=True))
+            columns.kinds.extend([kind] * count)
+            columns.values.extend(rows[value] if value >= 0 else [None] * count)
+            columns.status.extend(rows[status] if status >= 0 else [0] * count)
+            columns.ticks.extend(rows[ticks] if ticks >= 0 else [None] * count)
+            if self._head:
+                self.handles.extend(rows[0])
+        self.at = at + count * unpacker.size
+        self.left -= count
+        return count
+
+    def _put(self, kind: int, value: object, row: Sequence[int], status: int, ticks: int) -> None:
+        columns = self.columns
+        columns.kinds.append(kind)
+        columns.values.append(value)
+        columns.status.append(row[status] if status >= 0 else 0)
+        columns.ticks.append(row[ticks] if ticks >= 0 else None)
+        if self._head:
+            self.handles.append(_INT32.unpack_from(self._data, self.at)[0] & 0xFFFFFFFF)
+
+    def _run(self, size: int, most: int, marks: int) -> int:
+        """How many values from here on have the same `marks` bytes (mask, type), and so the same layout and size."""
+        data, start = self._data, self.at + self._head
+        most = min(most, (len(data) - self.at) // size)
+        count = 1
+        while count < most:
+            window = min(count, most - count)  # as many again as are known, so that a short run costs little
+            first = start + count * size
+            same = window
+            for mark in range(marks):
+                found = data[first + mark : first + mark + window * size : size]
+                same = min(same, len(found) - len(found.lstrip(data[start + mark : start + mark + 1])))
+            count += same
+            if same < window:
+                break
+        return count
+
+    # --- of any size ----------------------------------------------------------------------------------------------
+
+    def _single(self, kind: int, mask: int) -> int:
+        at = self.at + self._head + 1
+        if kind == _STRING:
+            value, end = self._string(at + 1)
+            weight = 1 + (end - at >> 12)
+        elif kind & 0x3F in _CODES and kind & 0xC0 == ARRAY:
+            value, end = self._numbers(at + 1, _CODES[kind & 0x3F])
+            weight = 1 + (end - at >> 10)
+        elif kind == _STRING | ARRAY:
+            value, end = self._strings(at + 1)
+            weight = 1 + (end - at >> 6)
+        else:
+            value, end = self._foreign(at)
+            kind, weight = FOREIGN, 20 + (end - at >> 4)
+        if type(value) is _Excess:
+            kind = TOO_LARGE
+        unpacker, _, status, ticks = _TAILS[mask & _MASK]
+        self._put(kind, value, unpacker.unpack_from(self._data, end), status, ticks)
+        self.at = end + unpacker.size
+        self.left -= 1
+        return weight
+
+    def _length(self, at: int, size: int, most: int, what: str) -> tuple[int, _Excess | None]:
+        """How many (-1: null), held against what is there, and against what may be."""
+        count: int = _INT32.unpack_from(self._data, at)[0]
+        if count < -1 or count * size > len(self._data) - at - 4:
+            raise LimitExceeded(f"{what} of {count} in {len(self._data) - at - 4} bytes")
+        return count, None if count <= most else _Excess(f"{what} of {count}; limits allow {most}")
+
+    def _string(self, at: int) -> tuple[object, int]:
+        count, excess = self._length(at, 1, self._limits.string_bytes, "a string")
+        end = at + 4 + max(count, 0)
+        if count < 0 or excess:
+            return excess, end
+        return self._data[at + 4 : end].decode("utf-8", "surrogateescape"), end
+
+    def _numbers(self, at: int, code: str) -> tuple[object, int]:
+        size = struct.calcsize("<" + code)
+        count, excess = self._length(at, size, self._limits.array, "an array")
+        end = at + 4 + max(count, 0) * size
+        if count < 0 or excess:
+            return excess, end
+        return list(struct.unpack_from(f"<{count}{code}", self._data, at + 4)), end
+
+    def _strings(self, at: int) -> tuple[object, int]:
+        count, excess = self._length(at, 4, self._limits.array, "an array")
+        made: list[object] = []
+        at += 4
+        for _ in range(count):
+            value, at = self._string(at)
+            if type(value) is _Excess:
+                excess = value
+            if excess is None:
+                made.append(value)
+        return (made if count >= 0 and excess is None else excess), at
+
+
+class _Excess(str):
+    """Instead of a value: why it was left out."""
+
+    __slots__ = ()

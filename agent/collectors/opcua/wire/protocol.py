@@ -1,0 +1,173 @@
+"""The library's protocol and client behind our own framing, with limits that are announced and kept to.
+
+The library copies what has come so far with every arrival, announces no limits, takes the server's limits for its own
+once they are acknowledged, and logs a traceback for whatever a stranger sends. Its secure channel (sequence numbers,
+tokens, signatures) is used as it is, chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from asyncua import ua as library
+from asyncua.client.ua_client import UaClient, UASocketProtocol
+from asyncua.common.connection import TransportLimits
+from asyncua.ua.ua_binary import header_from_binary, nodeid_from_binary, struct_from_binary, uatcp_to_binary
+
+from agent.collectors.opcua.wire.bounds import Allowance, BoundedBuffer, install
+from agent.collectors.opcua.wire.errors import WireViolation
+from agent.collectors.opcua.wire.frames import Frames
+from agent.collectors.opcua.wire.limits import BUFFER_BYTES, SMALLEST_BUFFER, WireLimits
+from agent.collectors.opcua.wire.session import Encoded
+
+install()
+_SERVICE_FAULT = library.FourByteNodeId(library.ObjectIds.ServiceFault_Encoding_DefaultBinary)  # type: ignore[arg-type,attr-defined]
+ua: Any = library  # much of it has no annotations, or wrong ones
+
+
+class KeptLimits(TransportLimits):
+    """Ours stand; what the server says is what it takes."""
+
+    def update_client_limits(self, msg: library.Acknowledge) -> None:
+        """The server has acknowledged the Hello."""
+        self.max_send_buffer = max(SMALLEST_BUFFER, min(BUFFER_BYTES, msg.ReceiveBufferSize))
+
+
+class BoundedProtocol(UASocketProtocol):
+    """One connection. What breaks its bounds is closed, with the reason for all who wait."""
+
+    def __init__(self, timeout: float, policy: Any, limits: WireLimits) -> None:
+        own = KeptLimits(BUFFER_BYTES, BUFFER_BYTES, limits.chunks, limits.message_bytes)
+        super().__init__(timeout, security_policy=policy, limits=own)
+        self._agreed = limits
+        self._frames = Frames()
+        self.violation: WireViolation | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Chunk by chunk, until the connection is closed."""
+        if self.violation is not None:
+            return
+        try:
+            for chunk in self._frames.feed(data):
+                self._take(chunk)
+        except WireViolation as violation:
+            self._close(violation)
+        except ua.UaStatusCodeError as error:  # the server says why it ends the connection
+            self._fail_all_pending(error)
+            self.disconnect_socket()
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes do to the library
+            words = f"the server's message cannot be understood ({type(error).__name__}: {error})"
+            self._close(WireViolation(words[:300]))
+
+    def _close(self, violation: WireViolation) -> None:
+        self.violation = violation
+        self._fail_all_pending(violation)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _take(self, chunk: bytes) -> None:
+        limits = self._frames.limits
+        buffer = BoundedBuffer(chunk, Allowance(limits))
+        header = header_from_binary(buffer)
+        message: Any = self._connection.receive_from_header_and_body(header, buffer)
+        if isinstance(message, ua.Message):
+            if message.request_id() not in self._callbackmap:
+                raise WireViolation("the server answers what nobody asked")
+            whole = message.body()
+            body = BoundedBuffer(whole.read(len(whole)), Allowance(limits))
+            if header.MessageType == ua.MessageType.SecureOpen:
+                self._opened(body.copy())
+            self._call_callback(message.request_id(), body)
+        elif isinstance(message, ua.Acknowledge):
+            if 0 not in self._callbackmap:
+                raise WireViolation("the server acknowledges a Hello twice")
+            if message.SendBufferSize >= SMALLEST_BUFFER:
+                self._frames.most = min(BUFFER_BYTES, message.SendBufferSize)
+            self._call_callback(0, message)
+        elif isinstance(message, ua.ErrorMessage):
+            message.Error.check()
+            raise WireViolation("the server ends the connection")
+
+    def check_answer(self, data: Any, context: str) -> bool:  # noqa: ARG002 - the library's
+        """A ServiceFault is raised; the library would log each of them too."""
+        body = data.copy()
+        if nodeid_from_binary(body) == _SERVICE_FAULT:
+            struct_from_binary(ua.ResponseHeader, body).ServiceResult.check()
+        return True
+
+    def _opened(self, body: BoundedBuffer) -> None:
+        """An OpenSecureChannel response: the library's own step, which it does within its reading loop."""
+        params: Any = self._open_secure_channel_exchange
+        response = struct_from_binary(ua.OpenSecureChannelResponse, body)
+        response.ResponseHeader.ServiceResult.check()
+        self._open_secure_channel_exchange = response
+        self._connection.set_channel(response.Parameters, params.RequestType, params.ClientNonce)
+
+    async def send_encoded(self, request: Encoded) -> BoundedBuffer:
+        """What :meth:`send_request` does for a request that is encoded already."""
+        if self.transport is None:
+            raise ConnectionError("Connection is closed")
+        self._request_handle += 1
+        self._request_id += 1
+        self.revolve_security_token()
+        message = self._connection.message_to_binary(request.patched(self._request_handle), request_id=self._request_id)
+        answered: asyncio.Future[BoundedBuffer] = asyncio.get_running_loop().create_future()
+        self._callbackmap[self._request_id] = answered
+        self.transport.write(message)
+        async with asyncio.timeout(self.timeout):
+            data = await answered
+        self.check_answer(data, " in response to a Read")
+        return data
+
+    def admit(self) -> None:
+        """The server is who it should be: from now on all that was announced is taken; less before."""
+        self._frames.limits = self._agreed
+
+    async def send_hello(self, url: str, max_messagesize: int = 0, max_chunkcount: int = 0) -> library.Acknowledge:  # noqa: ARG002 - the library's
+        """With the limits that will be kept to."""
+        hello: Any = ua.Hello()
+        hello.EndpointUrl = url
+        hello.ReceiveBufferSize = hello.SendBufferSize = BUFFER_BYTES
+        hello.MaxMessageSize = self._agreed.message_bytes
+        hello.MaxChunkCount = self._agreed.chunks
+        acknowledged: asyncio.Future[library.Acknowledge] = asyncio.get_running_loop().create_future()
+        self._callbackmap[0] = acknowledged
+        if self.transport is not None:
+            self.transport.write(uatcp_to_binary(ua.MessageType.Hello, hello))
+        async with asyncio.timeout(self.timeout):
+            return await acknowledged
+
+
+class BoundedClient(UaClient):
+    """The library's, with a protocol that keeps to limits."""
+
+    def __init__(self, timeout: float, limits: WireLimits) -> None:
+        super().__init__(timeout)
+        self.timeout = timeout
+        self._limits = limits
+        self._made: BoundedProtocol | None = None
+
+    async def send_encoded(self, request: Encoded) -> BoundedBuffer:
+        """A Read request; its answer."""
+        if self._made is None or self.protocol is None:
+            raise ConnectionError("Connection is not open")
+        return await self._made.send_encoded(request)
+
+    def _make_protocol(self) -> BoundedProtocol:
+        made = self._made = BoundedProtocol(self._timeout, self.security_policy, self._limits)
+        self.protocol = made
+        made.pre_request_hook = self._pre_request_hook
+        made.on_connection_lost = self._on_transport_lost
+        made.is_session_closing = self._is_session_closing
+        return made
+
+    def admit(self) -> None:
+        """The server is who it should be."""
+        if self._made is not None:
+            self._made.admit()
+
+    @property
+    def violation(self) -> WireViolation | None:
+        """Why the connection was closed from here."""
+        return None if self._made is None else self._made.violation
