@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from agent.collectors.opcua.floors import PUBLISHING
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.plan import ConnectionPlan, Rhythm, TagPoint, allowed_silence, rhythm
 from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
@@ -30,6 +31,7 @@ _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
 _UNDECODABLE = "the value of this node cannot be decoded"
 _PAUSE = 1.0  #: seconds until a Publish that was refused is asked again: the session and the other ones stand
+_MOST_IDLE = 20
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
 _MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
 
@@ -61,6 +63,7 @@ class Publishing:
         self._acks: list[tuple[int, int]] = []
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
+        self._idle, self._idled = 0, -math.inf  # answers in quick succession that told nothing, and the last of them
         self._overflows = 0
         self._most = MOST_PER_NOTIFICATION
         self.subscriptions: dict[int, Subscription] = {}
@@ -121,6 +124,16 @@ class Publishing:
             else:
                 async with self._turn:
                     await self._take(notification)
+                if notification.empty or notification.subscription not in self.subscriptions:
+                    await self._slow_down()
+
+    async def _slow_down(self) -> None:
+        """Answers that tell nothing come once in a keep-alive; who floods us with them is asked less often."""
+        now = self._clock.monotonic()
+        self._idle = self._idle + 1 if now - self._idled < 2 * PUBLISHING else 0
+        self._idled = now
+        if self._idle > _MOST_IDLE:
+            await self._clock.sleep(PUBLISHING)
 
     def _say_refused(self, error: ServiceRefused) -> None:
         """A moment without memory is no reason to leave; where it lasts, the silence of a subscription tells."""

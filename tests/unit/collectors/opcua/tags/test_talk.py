@@ -323,6 +323,23 @@ async def test_tags_without_a_place_are_polled_until_there_is_one() -> None:
     assert [sorted(one.items) for one in desk.homes.subscriptions] == [[0, 1]]
 
 
+async def test_answers_that_tell_nothing_are_no_reason_to_hurry() -> None:
+    """A server that floods us with keep-alives, or with words of subscriptions nobody made, is asked every 50 ms."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    for number in range(60):
+        desk.script.publishes.put_nowait(keep_alive(1) if number % 2 else change(1, 2, subscription=9))
+
+    async def check() -> None:
+        await desk.clock.advance(0.0)
+        asked = 60 - desk.script.publishes.qsize()
+        assert 20 <= asked <= 25
+        await desk.clock.advance(0.05)
+        assert 60 - desk.script.publishes.qsize() == asked + 1
+
+    await publishing(desk, check)
+
+
 async def test_a_notification_too_large_for_the_server_is_made_smaller() -> None:
     """Publish answered BadResponseTooLarge: fewer values in each, and publishing goes on."""
     desk = Desk()
