@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import report
+from agent.cli.words import harmless
 from agent.collectors.opcua.trust.certificates import application_uri, read_certificates
 from agent.collectors.opcua.trust.trustlist import TrustEntry, TrustList
 from agent.config.loader import load
@@ -41,13 +42,13 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
         sys.stderr.write(f"{found} among the {source} certificates in {pki / source}\n")
         return 1
     try:
-        shelf.move(found, target)
+        shelf.move(found, target, what if what in {device for device, _ in found.shown} else None)
     except OSError as error:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return 1
     console.print(_about(found))
     when = (
-        "from the next connection on; one that stands is not cut" if remove else "at the next try, within half a minute"
+        "within half a minute, on a connection that stands too" if remove else "at the next try, within half a minute"
     )
     console.print(
         f"{target}: {pki / target / (found.thumbprint + '.der')}. It counts {when}.",
@@ -59,8 +60,8 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
 
 def _named(entries: list[TrustEntry], what: str) -> TrustEntry | str:
     """The one that is meant, or why there is none. A device means what it showed last."""
-    for entry in entries:
-        if entry.device == what:
+    for entry in sorted(entries, key=lambda entry: entry.device != what):
+        if any(device == what for device, _ in entry.shown):
             return entry
     digits = re.sub(r"[\s:]", "", what).lower()
     if re.fullmatch(r"[0-9a-f]+", digits) and len(digits) >= _SHORTEST:
@@ -96,11 +97,11 @@ def _about(entry: TrustEntry) -> Table:
     lines = {
         "thumbprint": entry.thumbprint,
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
-        "subject": certificate.subject.rfc4514_string(),
-        "application": application_uri(certificate) or "-",
+        "subject": harmless(certificate.subject.rfc4514_string()),
+        "application": harmless(application_uri(certificate) or "-"),
         "valid": f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
         + (" (over)" if over else ""),
-        "shown by": f"{entry.device} at {entry.url}" if entry.device else None,
+        "shown by": harmless(", ".join(f"{device} at {url}" for device, url in entry.shown)) or None,
         "file": str(entry.path),
     }
     table = Table("", "", box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 2))

@@ -86,6 +86,10 @@ class OpcUaConfig(DeviceConfig):
     """The name the server insists on, where it is not the one it is reached by; default: `url`."""
     security: SecuritySettings | None = None
     """Security of the channel; default: none."""
+    server_name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """The host name or address the server's certificate must name, where it is not that of `url`."""
+    server_uri: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """The application URI the server's certificate must name, where it is not what the server calls itself."""
     password: Secret | None = None
     """Password of `username`, as ${NAME} …"""
     password_file: FilePath | None = None
@@ -124,6 +128,8 @@ class OpcUaConfig(DeviceConfig):
             raise ValueError("a device has one of url:, urls: and reverse:; write url: opc.tcp://HOST:4840")
         if self.reverse is not None and self.endpoint_url is not None:
             raise ValueError("a server that calls says itself what it wants to be called; take endpoint_url: away")
+        if self.reverse is not None and self.server_uri is not None:
+            raise ValueError("under reverse: stands a server_uri already; take the other one away")
         if self.backfill and self.clock.use == "agent":
             raise ValueError("backfill needs the source's times; leave out clock: {use: agent} or backfill")
         return self

@@ -75,6 +75,7 @@ async def conversation(
         try:
             await talk.begin()
             background.start(guard.watch(), f"opcua {plan.device} certificates")
+            background.start(talk.guarded(guard.attend), f"opcua {plan.device} trust")
             yield talk
         finally:
             talk.end()
@@ -259,9 +260,9 @@ class Conversation:
         self._context.note(self._plan.device, "opcua", None)
 
     def _beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        self._background.start(self._guarded(work), f"opcua {self._plan.device} {name}")
+        self._background.start(self.guarded(work), f"opcua {self._plan.device} {name}")
 
-    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A failure of any part is the connection's: the iterator raises it."""
         try:
             await work()

@@ -84,8 +84,9 @@ EVENTS: dict[str, Event] = {
     ),
     "opcua.certificate_rejected": Event(
         "warning",
-        "A server showed a certificate that is not trusted (`reason`); `command` trusts it.",
-        "Compare `thumbprint` with the one on the server's own screen. If they are the same, run `command`.",
+        "A server showed a certificate that is not accepted (`reason`); `command`: what to do if it is the right one.",
+        "Compare `thumbprint` with the one on the server's own screen. If they are the same, do what `command` says; "
+        "if not, somebody else answers at the device's address.",
     ),
     "opcua.certificate_mismatch": Event(
         "warning", "A server calls itself `server`, its certificate says `certificate`; it is accepted all the same."

@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -24,6 +26,7 @@ from agent.collectors.opcua.trust.certificates import (
     split_chain,
     thumbprint,
 )
+from agent.collectors.opcua.trust.chain import Objection, Visit, host_names, key_objection, names_host
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.collectors.opcua.trust.trustlist import TrustList
 from agent.core.clock import Clock
@@ -37,8 +40,17 @@ log = get_logger("opcua")
 _AGAIN = 5.0  #: seconds until a server that is not trusted is asked again: somebody may have trusted it
 _CLOCK_AGAIN = 30.0  #: the same while our own clock is not set
 _DAY = 86_400.0
+_LOOK = 10.0  #: seconds between two looks whether the trust list has changed under a connection
 _MOST_SAID = 1000  #: a stranger with a new certificate each time must not fill the memory
 _WARN_DAYS = (0, 7, 30, 60)  #: an expiry is said when so many days are left
+
+
+class Standing(NamedTuple):
+    """Who was let in by the trust list, and how that stood then."""
+
+    chain: Sequence[x509.Certificate]
+    visit: Visit
+    state: object
 
 
 class Guard:
@@ -49,7 +61,8 @@ class Guard:
         self._device, self._agent, self._pki, self._clock = device, agent, pki, clock
         self._trust = TrustList(pki)
         self._watched: dict[str, x509.Certificate] = {}
-        self._said: set[object] = set()
+        self._said: set[tuple[object, ...]] = set()
+        self._stands: Standing | None = None
 
     # --- who we are ---------------------------------------------------------------------------------------------------
 
@@ -119,53 +132,72 @@ class Guard:
     def _examine(self, chain: Sequence[x509.Certificate], uri: str | None, url: str) -> x509.Certificate:
         certificate = chain[0]
         if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
-            raise TransientError("the server's certificate has no RSA key")
-        self._admit(chain, url)
+            raise TransientError("the server's certificate has no RSA key", retry_after=_AGAIN)
+        visit = Visit(self._device, url, self._hosts(url), uri if self.access.server_uri is None else None)
+        self._admit(chain, visit)
         self._check_dates(certificate)
         self._watch("server", certificate)
         named = application_uris(certificate)
-        self._check_name(named)
-        if uri and uri not in named and self._once("uri", thumbprint(certificate), uri):
-            log.warning("opcua.certificate_mismatch", device=self._device, certificate=_listed(named), server=uri)
+        self._check_name(certificate)
+        expected = self.access.server_uri or uri
+        if expected and expected not in named and self._once("uri", thumbprint(certificate), expected):
+            log.warning("opcua.certificate_mismatch", device=self._device, certificate=_listed(named), server=expected)
         return certificate
 
-    def _check_name(self, named: Sequence[str]) -> None:
-        """A server that calls has only claimed to be the one that is expected; who calls next may be."""
-        wanted = self.access.server_uri
-        if wanted is not None and wanted not in named:
-            raise TransientError(
-                f"{wanted} is expected to call, but the caller's certificate is that of {_listed(named)} -> write "
-                "that under reverse: as server_uri if it is the one you mean",
-                retry_after=_AGAIN,
-            )
+    def _hosts(self, url: str) -> Sequence[str]:
+        """What the server's host is called by whoever configured it; of one that calls nothing is known."""
+        if self.access.server_name is not None:
+            return [self.access.server_name]
+        urls = [one for one in (url, self.access.endpoint_url) if one and one.startswith("opc.tcp:")]
+        return [host for one in urls if (host := urlsplit(one).hostname)]
 
-    def _admit(self, chain: Sequence[x509.Certificate], url: str) -> None:
+    def _check_name(self, certificate: x509.Certificate) -> None:
+        """What the configuration says about the certificate counts however it is trusted."""
+        uri, host = self.access.server_uri, self.access.server_name
+        if uri is not None and uri not in (named := application_uris(certificate)):
+            raise _another("server_uri", uri, named)
+        if host is not None and not names_host(certificate, host):
+            raise _another("server_name", host, host_names(certificate))
+
+    def _admit(self, chain: Sequence[x509.Certificate], visit: Visit) -> None:
         certificate, name = chain[0], thumbprint(chain[0])
-        if self.access.server_certificate is not None:
-            pinned = read_certificates(self.access.server_certificate)[0]
-            if certificate == pinned:
-                return
-            objection = f"another one is pinned ({self.access.server_certificate}, {thumbprint(pinned)})"
-            command = "put the new one into server_certificate if the server was given one"
-        else:
-            reason = self._trust.objection(chain, self._now())
-            if reason is None:
-                self._said.discard(("rejected", name))
-                return
-            objection, command = reason, f"edge-agent trust -c agent.yaml {name}"
-        kept = self._keep(certificate, url)
-        if self._once("rejected", name):
+        self._stands = None
+        objection = self._objection(chain, visit)
+        if objection is None:
+            self._said = {fact for fact in self._said if fact[:2] != ("rejected", name)}
+            return
+        kept = self._keep(certificate, visit.url or "")
+        command = objection.remedy or f"edge-agent trust -c agent.yaml {name}"
+        if self._once("rejected", name, objection.reason):
             log.warning(
                 "opcua.certificate_rejected",
                 device=self._device,
                 thumbprint=name,
                 subject=certificate.subject.rfc4514_string(),
-                reason=objection,
+                reason=objection.reason,
                 kept=kept,
                 command=command,
             )
         words = f"the server's certificate {name} is not accepted: {objection} -> {command}"
         raise TransientError(words, retry_after=_AGAIN)
+
+    def _objection(self, chain: Sequence[x509.Certificate], visit: Visit) -> Objection | None:
+        certificate = chain[0]
+        if self.access.secured and (weak := key_objection(certificate)) is not None:
+            return weak
+        if self.access.server_certificate is not None:
+            pinned = read_certificates(self.access.server_certificate)[0]
+            if certificate == pinned:
+                return None
+            return Objection(
+                f"another one is pinned ({self.access.server_certificate}, {thumbprint(pinned)})",
+                "put the new one into server_certificate if the server was given one",
+            )
+        state = self._trust.state()
+        found = self._trust.objection(chain, self._now(), visit)
+        if found is None:
+            self._stands = Standing(chain, visit, state)
+        return found
 
     def _keep(self, certificate: x509.Certificate, url: str) -> bool:
         try:
@@ -188,6 +220,26 @@ class Guard:
             f"{words}, and it is {now:%Y-%m-%d} -> renew it; or write security: {{allow_expired: true}}",
             retry_after=_CLOCK_AGAIN,
         )
+
+    async def attend(self) -> None:
+        """Raise TransientError once the trust list takes back what it said about the server of this connection.
+
+        Looked at twice: a list that is just being written is not read for what it says in the middle.
+        """
+        doubted = False
+        while True:
+            await self._clock.sleep(_LOOK)
+            stands = self._stands
+            if stands is None or (not doubted and self._trust.state() == stands.state):
+                continue
+            state = self._trust.state()
+            found = self._trust.objection(stands.chain, self._now(), stands.visit)
+            if found is None:
+                doubted, self._stands = False, stands._replace(state=state)
+            elif doubted:
+                raise TransientError(f"the server's certificate is accepted no longer: {found}")
+            else:
+                doubted = True
 
     # --- what runs out ------------------------------------------------------------------------------------------------
 
@@ -224,6 +276,14 @@ class Guard:
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._clock.now_ms() / 1000, dt.UTC)
+
+
+def _another(key: str, expected: str, named: Sequence[str]) -> TransientError:
+    return TransientError(
+        f"the certificate of {expected} is expected, but the server shows that of {_listed(named)} -> write that as "
+        f"{key} if it is the one you mean",
+        retry_after=_AGAIN,
+    )
 
 
 def _listed(names: Sequence[str]) -> str | None:

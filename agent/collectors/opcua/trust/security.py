@@ -67,7 +67,8 @@ class ServerAccess(NamedTuple):
     password_file: Path | None = None
     user_certificate: Path | None = None
     user_private_key: Path | None = None
-    server_uri: str | None = None  #: what the server's certificate must call it; None: whatever
+    server_uri: str | None = None  #: what the server's certificate must call it; None: what the server calls itself
+    server_name: str | None = None  #: the host it must name; None: that of the URL
 
     @property
     def secured(self) -> bool:
@@ -107,7 +108,8 @@ def access_of(given: Mapping[str, Any]) -> ServerAccess:
         password_file=given["password_file"],
         user_certificate=given["user_certificate"],
         user_private_key=given["user_private_key"],
-        server_uri=None if (reverse := given.get("reverse")) is None else reverse.server_uri,
+        server_uri=given.get("server_uri") if (reverse := given.get("reverse")) is None else reverse.server_uri,
+        server_name=given.get("server_name"),
     )
 
 

@@ -1,6 +1,7 @@
 """The trust list on disk: which server certificates are accepted (OPC 10000-4, 6.1.3; OPC 10000-12, 7.8).
 
-    pki/trusted/    accepted as they are; an authority in here vouches for all it has issued
+    pki/trusted/    accepted as they are, by the devices in <thumbprint>.json or, where there is none, by each;
+                    an authority without devices vouches for all it has issued
     pki/issuers/    authorities needed to build a chain, not trusted by themselves; *.crl: what they have revoked
     pki/rejected/   <thumbprint>.der: seen and refused, with who showed it in <thumbprint>.json
 
@@ -11,20 +12,21 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from agent.collectors.opcua.trust.certificates import UNREADABLE, read_certificates, thumbprint
+from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint, write_durably
+from agent.collectors.opcua.trust.chain import Objection, Shelf, Trusted, Visit, objection
 from agent.core.errors import PermanentError
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
-_LONGEST_CHAIN = 8
+_ANYBODY = Visit()
+_MOST_SHOWN = 100  #: devices that are remembered with one certificate
 _MOST_REJECTED = 100  #: a stranger that shows a new certificate each time must not fill the disk
 
 
@@ -34,8 +36,17 @@ class TrustEntry(NamedTuple):
     thumbprint: str
     certificate: x509.Certificate
     path: Path
-    device: str | None = None  #: who showed it
-    url: str | None = None
+    shown: Sequence[tuple[str, str]] = ()  #: device and URL, the last first
+
+    @property
+    def device(self) -> str | None:
+        """Who showed it last."""
+        return self.shown[0][0] if self.shown else None
+
+    @property
+    def url(self) -> str | None:
+        """Where."""
+        return self.shown[0][1] if self.shown else None
 
 
 class TrustList:
@@ -44,19 +55,34 @@ class TrustList:
     def __init__(self, pki: Path) -> None:
         self._pki = pki
 
-    def objection(self, chain: Sequence[x509.Certificate], now: dt.datetime) -> str | None:
-        """Why the first of these certificates is not trusted; None: it is. Its own dates are not looked at here."""
-        trusted, broken = self._read("trusted")
-        issuers, more_broken = self._read("issuers")
+    def objection(
+        self, chain: Sequence[x509.Certificate], now: dt.datetime, visit: Visit = _ANYBODY
+    ) -> Objection | None:
+        """Why the first of these certificates is not accepted; None: it is. Its own dates are not looked at here."""
+        issuers, broken = self._read("issuers")
+        trusted: list[Trusted] = []
+        for path in self._files("trusted"):
+            try:
+                trusted += [Trusted(one, _shown(path)) for one in read_certificates(path)]
+            except PermanentError:
+                broken.append(f"trusted/{path.name}")
         try:
-            revocations = self._revocations()
+            shelf = Shelf(trusted, issuers, self._revocations())
         except (OSError, ValueError) as error:
-            return str(error)
-        known = [*trusted, *issuers, *chain[1:]]
-        reason = _objection(chain[0], {thumbprint(one) for one in trusted}, known, revocations, now)
-        if reason is not None and (broken := broken + more_broken):
-            reason += f" (and {', '.join(broken)} cannot be read)"
-        return reason
+            return Objection(str(error), "put the authority's list there anew, or take the file away")
+        found = objection(chain, shelf, visit, now)
+        if found is not None and broken:
+            found = found._replace(reason=f"{found.reason} (and {', '.join(broken)} cannot be read)")
+        return found
+
+    def state(self) -> object:
+        """Compares equal as long as nobody has changed what decides."""
+        return [
+            (path, about.st_mtime_ns, about.st_size, about.st_ino)
+            for path in [*self._files("trusted"), *self._files("issuers"), *self._lists()]
+            for about in (_stat(path),)
+            if about is not None
+        ]
 
     def reject(self, certificate: x509.Certificate, device: str, url: str) -> None:
         """Keep it for a person to look at. Raises OSError."""
@@ -66,8 +92,7 @@ class TrustList:
         for old in sorted(folder.glob("*.der"), key=lambda path: path.stat().st_mtime)[: -_MOST_REJECTED + 1 or None]:
             if len(list(folder.glob("*.der"))) >= _MOST_REJECTED and old.stem != name:
                 _remove(old)
-        (folder / f"{name}.der").write_bytes(certificate.public_bytes(serialization.Encoding.DER))
-        (folder / f"{name}.json").write_text(json.dumps({"device": device, "url": url}), encoding="utf-8")
+        _write(folder / f"{name}.der", certificate, [(device, url), *_shown(folder / f"{name}.der")])
 
     def entries(self, state: str) -> list[TrustEntry]:
         """What stands in `trusted` or `rejected`, newest first; what cannot be read is left out."""
@@ -77,24 +102,26 @@ class TrustList:
                 certificate = read_certificates(path)[0]
             except PermanentError:
                 continue
-            about = _about(path)
-            found.append(TrustEntry(thumbprint(certificate), certificate, path, about.get("device"), about.get("url")))
+            found.append(TrustEntry(thumbprint(certificate), certificate, path, _shown(path)))
         return sorted(found, key=lambda entry: entry.path.stat().st_mtime, reverse=True)
 
-    def move(self, entry: TrustEntry, to: str) -> None:
-        """Into `trusted` or `rejected`. Raises OSError."""
+    def move(self, entry: TrustEntry, to: str, device: str | None = None) -> None:
+        """Into `trusted` or `rejected`; `device`: for it alone, of those that showed it. Raises OSError."""
         folder = self._pki / to
         folder.mkdir(parents=True, exist_ok=True)
-        about = entry.path.with_suffix(".json")
         target = folder / f"{entry.thumbprint}.der"
-        target.write_bytes(entry.certificate.public_bytes(serialization.Encoding.DER))
-        if about.exists():
-            about.replace(target.with_suffix(".json"))
-        entry.path.unlink()
+        moved = [one for one in entry.shown if device in (None, one[0])]
+        left = [one for one in entry.shown if one not in moved]
+        _write(target, entry.certificate, [*moved, *_shown(target)])
+        if left:
+            _write(entry.path, entry.certificate, left)
+        else:
+            _remove(entry.path)
 
     def _files(self, folder: str) -> list[Path]:
         try:
-            return sorted(path for path in (self._pki / folder).iterdir() if path.suffix.lower() in _SUFFIXES)
+            inside = sorted((self._pki / folder).iterdir())
+            return [path for path in inside if path.suffix.lower() in _SUFFIXES and path.is_file()]
         except OSError:
             return []
 
@@ -108,74 +135,53 @@ class TrustList:
                 broken.append(f"{folder}/{path.name}")
         return found, broken
 
+    def _lists(self) -> list[Path]:
+        folders = (self._pki / "issuers", self._pki / "trusted")
+        return sorted(path for folder in folders for path in folder.glob("*.crl") if path.is_file())
+
     def _revocations(self) -> list[x509.CertificateRevocationList]:
         found = []
-        for path in sorted((self._pki / "issuers").glob("*.crl")):
+        for path in self._lists():
             content = path.read_bytes()
             pem = b"-----BEGIN" in content
             try:
                 found.append(x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content))
             except ValueError as error:
-                raise ValueError(f"the revocation list issuers/{path.name} cannot be read") from error
+                raise ValueError(f"the revocation list {path.parent.name}/{path.name} cannot be read") from error
         return found
 
 
-def _about(path: Path) -> dict[str, str]:
+def _shown(path: Path) -> list[tuple[str, str]]:
+    """Who showed the certificate in this file."""
     try:
-        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
+        about: Any = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return [(str(one["device"]), str(one["url"])) for one in (about, *about.get("others", ()))]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def _write(path: Path, certificate: x509.Certificate, shown: Sequence[tuple[str, str]]) -> None:
+    """Whole or not at all; who showed it first: without that it would count for everybody."""
+    about = [{"device": device, "url": url} for device, url in dict.fromkeys(shown)][:_MOST_SHOWN]
+    if about:
+        _replace(path.with_suffix(".json"), json.dumps({**about[0], "others": about[1:]}).encode())
+    _replace(path, certificate.public_bytes(serialization.Encoding.DER))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    write_durably(draft, content, mode=0o600)
+    draft.replace(path)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
-
-
-def _objection(
-    leaf: x509.Certificate,
-    trusted: set[str],
-    known: Sequence[x509.Certificate],
-    revocations: Iterable[x509.CertificateRevocationList],
-    now: dt.datetime,
-) -> str | None:
-    lists = list(revocations)
-    current, refused = leaf, "nobody has trusted it"
-    for _ in range(_LONGEST_CHAIN):
-        issuers = [one for one in known if one.subject == current.issuer and _issued(one, current)]
-        if any(_revokes(revocation, current, issuers) for revocation in lists):
-            return f"{_name(current)} was revoked by its issuer"
-        if thumbprint(current) in trusted:
-            return None
-        valid = [one for one in issuers if one.not_valid_before_utc <= now <= one.not_valid_after_utc]
-        if not valid or current.issuer == current.subject:
-            return refused
-        current, refused = valid[0], f"its authority {_name(valid[0])} is not trusted"
-    return "its chain of authorities has no end"
-
-
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """An authority, and this is its signature."""
-    try:
-        if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-            return False
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True
-
-
-def _revokes(
-    revocation: x509.CertificateRevocationList, certificate: x509.Certificate, issuers: Sequence[x509.Certificate]
-) -> bool:
-    if revocation.issuer != certificate.issuer:
-        return False
-    keys = [key for one in issuers if isinstance(key := one.public_key(), rsa.RSAPublicKey)]
-    if not any(revocation.is_signature_valid(key) for key in keys):
-        return False
-    return revocation.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
-
-
-def _name(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or thumbprint(certificate)

@@ -69,14 +69,14 @@ def revocation(issuer: Pair, *revoked: Pair) -> bytes:
 
 def test_nobody_is_trusted_by_an_empty_list(tmp_path: Path, lone: Pair) -> None:
     """There is no trust on first use."""
-    assert TrustList(tmp_path / "pki").objection([lone.certificate], NOW) == "nobody has trusted it"
+    assert TrustList(tmp_path / "pki").objection([lone.certificate], NOW) == ("nobody has trusted it", None)
 
 
 def test_what_stands_in_the_list_is_trusted(tmp_path: Path, lone: Pair, server: Pair) -> None:
     """A certificate vouches for itself only."""
     trust = put(tmp_path, "trusted", lone)
     assert trust.objection([lone.certificate], NOW) is None
-    assert trust.objection([server.certificate], NOW) == "nobody has trusted it"
+    assert trust.objection([server.certificate], NOW) == ("nobody has trusted it", None)
 
 
 def test_an_authority_in_the_list_vouches_for_what_it_issued(
@@ -84,7 +84,7 @@ def test_an_authority_in_the_list_vouches_for_what_it_issued(
 ) -> None:
     """Links of the chain may come from the server or from issuers/."""
     trust = put(tmp_path, "trusted", authority)
-    assert trust.objection([server.certificate], NOW) == "nobody has trusted it"
+    assert trust.objection([server.certificate], NOW) == ("nobody has trusted it", None)
     assert trust.objection([server.certificate, between.certificate], NOW) is None
     put(tmp_path, "issuers", between)
     assert trust.objection([server.certificate], NOW) is None
