@@ -132,6 +132,24 @@ def _plan(
     raise typer.Exit(plan(config, device, round_trip, json=as_json))
 
 
+@_app.command("scan")
+def _scan(
+    url: Annotated[str, typer.Argument(help="tcp://HOST, rtu+tcp://HOST:PORT, serial:///dev/…?baudrate=9600")],
+    units: Annotated[str, typer.Option(help="Unit ids: 1-247, or 1,3,10-20.")] = "1-247",
+    span: Annotated[str, typer.Option("--range", help="Offsets of each area.")] = "0-9999",
+    area: Annotated[
+        list[str] | None, typer.Option(help="holding, input, coil or discrete; default: all. Repeatable.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Requests a second at most.")] = None,
+    timeout: Annotated[str, typer.Option(metavar="300ms", help="How long a unit may take to answer.")] = "300ms",
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write, or merge, into this file.")] = None,
+) -> None:
+    """What answers behind a Modbus address: units, and what can be read of each. Exit 0, 1 nothing, 2 mistakes."""
+    from agent.cli.scan import Search, scan
+
+    raise typer.Exit(scan(Search(url, units, span, tuple(area or ()), rate, timeout, output)))
+
+
 @_app.command("convert")
 def _convert(
     file: Annotated[Path, typer.Argument(help="Project or configuration of another product.")],

@@ -33,6 +33,7 @@ COMMANDS = (
     "check",
     "read",
     "plan",
+    "scan",
     "convert",
     "logs",
     "schema",
