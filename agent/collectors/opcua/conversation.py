@@ -152,7 +152,7 @@ class Conversation:
         self._beside(self._renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
-            await self._homes.begin(periodic)
+            await self._homes.begin(periodic, publishes=not self._past.unpublished)
         if self._plan.notifiers:
             await self._listen()
         self._beside(self._poller.run, "poll")
@@ -255,6 +255,7 @@ class Conversation:
             log.warning("opcua.disconnected", device=self._plan.device, reason=str(self.inbox.error))
             if self._past.choice.server == self._chosen:
                 self._past.choice.failed(self._clock.monotonic())
+        self._past.unpublished |= self._publishing.unsupported
         if self._listening:
             self._past.told = self._publishing.told
         self._context.note(self._plan.device, "opcua", None)

@@ -65,6 +65,7 @@ class Past:
     creates: ChunkLimit = field(default_factory=ChunkLimit)
     browses: ChunkLimit = field(default_factory=ChunkLimit)
     histories: ChunkLimit = field(default_factory=ChunkLimit)
+    unpublished: bool = False  #: the server takes subscriptions, and has no Publish service
     disbelieved: bool = False  #: what the server lists as monitored contradicted itself
     clock_off: bool = False  #: it was said that the server's clock is
     recalled: bool = False  #: what the runs before knew is in here

@@ -10,8 +10,10 @@ from asyncua import ua as library
 from asyncua.server.internal_session import InternalSession
 from structlog.testing import capture_logs
 
+from agent.core.errors import ConnectionLost
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Plant, said
-from tests.integration.opcua.support import collecting
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
 ua: Any = library
 TAGS = {f"t{number}": f"nsu={URN};s=a" for number in range(10)}
@@ -95,3 +97,22 @@ async def test_a_server_without_subscriptions_is_polled(
     assert [line["reason"] for line in logs if line["event"] == "opcua.polled"] == [
         f"creating a subscription: the server says {refusal}"
     ]
+
+
+async def test_a_server_that_publishes_nothing_is_polled(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes subscriptions and items, and knows no Publish: one connection shows it, the next one polls."""
+
+    def refusing(session: Any, *_args: Any) -> Any:
+        raise ua.uaerrors.BadServiceUnsupported
+
+    monkeypatch.setattr(InternalSession, "publish", refusing)
+    context = SimpleContext()
+    collector = config(plant.url, {"a": TAGS["t0"]}).build("dev", context, BRISK)
+    async with collector.open() as samples:
+        with pytest.raises(ConnectionLost, match="polled from now on"):
+            await Notebook(["a"], samples, context).until(lambda: False)
+    async with collector.open() as samples:
+        notebook = Notebook(["a"], samples, context)
+        await notebook.heard()
+        await plant.do(plant.put("a", said(8.5)))
+        await notebook.until(lambda: notebook.newest("a") == 8.5)

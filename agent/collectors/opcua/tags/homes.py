@@ -12,7 +12,7 @@ from agent.collectors.opcua.plan import ConnectionPace, TagPoint
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.poller import Poller
-from agent.collectors.opcua.tags.publishing import Publishing
+from agent.collectors.opcua.tags.publishing import UNSUPPORTED, Publishing
 from agent.collectors.opcua.tags.subscription import Subscription
 from agent.collectors.opcua.translate import ServiceRefused
 from agent.core.clock import Clock
@@ -23,7 +23,6 @@ log = get_logger("opcua")
 
 _TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
 _TOO_MANY_SUBSCRIPTIONS = number_of("BadTooManySubscriptions")
-_UNSUPPORTED = {number_of(name) for name in ("BadServiceUnsupported", "BadNotImplemented", "BadNotSupported")}
 _SELDOM = 20  #: times the usual wait: how seldom a place in a subscription is asked for in the end
 
 
@@ -47,9 +46,14 @@ class Homes:
         self._next = 0.0
         self.polled: dict[int, tuple[int, ResolvedNode]] = {}  #: group and node of those without a place, by position
 
-    async def begin(self, intervals: Sequence[float]) -> None:
-        """A subscription for each group; a server that has too many of them already has the slower ones share."""
+    async def begin(self, intervals: Sequence[float], *, publishes: bool = True) -> None:
+        """A subscription for each group; a server that has too many of them already has the slower ones share.
+
+        `publishes`: False where the server has shown that it has no Publish service.
+        """
         self._intervals = intervals
+        if not publishes:
+            self._closed, self._never = "the server does not publish", True
         made: dict[float, list[Subscription]] = {}
         for interval in sorted(set(intervals)):
             if self._closed is None and (one := await self._another(interval)) is not None:
@@ -133,7 +137,7 @@ class Homes:
             return await self._publishing.create(interval)
         except ServiceRefused as error:
             self._closed = error.reason
-            self._never = error.code in _UNSUPPORTED
+            self._never = error.code in UNSUPPORTED
             return None
 
     async def _into(

@@ -29,6 +29,7 @@ log = get_logger("opcua")
 
 _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
+UNSUPPORTED = {number_of(name) for name in ("BadServiceUnsupported", "BadNotImplemented", "BadNotSupported")}
 _UNDECODABLE = "the value of this node cannot be decoded"
 _PAUSE = 1.0  #: seconds until a Publish that was refused is asked again: the session and the other ones stand
 _MOST_IDLE = 20
@@ -63,6 +64,7 @@ class Publishing:
         self._acks: list[tuple[int, int]] = []
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
+        self.unsupported = False  #: subscriptions can be created, but the server publishes nothing
         self._idle, self._idled = 0, -math.inf  # answers in quick succession that told nothing, and the last of them
         self._overflows = 0
         self._most = MOST_PER_NOTIFICATION
@@ -118,6 +120,9 @@ class Publishing:
                 if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and self._publishers > 1:
                     self._publishers -= 1
                     return
+                if error.code in UNSUPPORTED:
+                    self.unsupported = True
+                    raise ConnectionLost(f"{error.reason}; tags are polled from now on") from error
                 self._acks += acks
                 self._say_refused(error)
                 await self._clock.sleep(_PAUSE)
