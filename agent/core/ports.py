@@ -52,6 +52,14 @@ class Retaggable(Collector, Protocol):
         """
 
 
+@runtime_checkable
+class Heir(Collector, Protocol):
+    """A collector that knows since when nobody has listened, also where it takes the place of another."""
+
+    def inherit(self, before: Collector, /) -> None:
+        """`before` read the same device until now, as it was configured then; it is closed for good."""
+
+
 class Bus(Protocol):
     """A connection or bus that several collectors share; sole owner of its socket. What is asked of it is its own."""
 

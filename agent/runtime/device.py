@@ -110,6 +110,11 @@ class Device:
         """It knows where each tag leaves off."""
         return self._work.normalizer
 
+    @property
+    def collector(self) -> Collector:
+        """It knows until when the device was heard."""
+        return self._work.collector
+
     def end(self) -> None:
         """After :meth:`run` was cancelled: nothing of it is left behind."""
         while self._undo:

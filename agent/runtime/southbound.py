@@ -13,6 +13,7 @@ from agent.config.diff import DeviceChange
 from agent.config.secret_files import secret_files
 from agent.core.clock import Clock
 from agent.core.image import Image
+from agent.core.ports import Collector, Heir
 from agent.runtime.buses import Buses
 from agent.runtime.device import Device, Work
 from agent.runtime.drafts import DeviceDraft, unchanged
@@ -97,6 +98,7 @@ class Southbound:
         old = {one.draft.name: one for one in await self._end(list(changes))}
         for name, (change, draft) in changes.items():
             if name in old:
+                _inherit(draft.work.collector, old[name].device.collector)
                 self._succeed(draft, change, old[name].device.normalizer, tags_only=change.tags_only)
             self._start(draft)
         for one in old.values():
@@ -164,6 +166,11 @@ class Southbound:
             one.draft.context.end()
             await self.buses.release(one.draft.context.buses)
         return ended
+
+
+def _inherit(collector: Collector, before: Collector) -> None:
+    if isinstance(collector, Heir):
+        collector.inherit(before)
 
 
 async def _guarded(device: Device) -> None:

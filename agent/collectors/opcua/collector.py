@@ -51,6 +51,16 @@ class OpcUaCollector:
         """What it reads."""
         return self._plan
 
+    def inherit(self, before: Collector, /) -> None:
+        """See `core.ports.Heir`: what changed at the same servers between the two connections is not known."""
+        if isinstance(before, OpcUaCollector) and before.plan.servers == self._plan.servers:
+            self._past.told = before.told
+
+    @property
+    def told(self) -> int | None:
+        """Until when (epoch ms) the last connection told everything; None: it did not, or stands."""
+        return self._past.told
+
     async def prepare(self, successor: Collector, /) -> bool:
         """See `core.ports.Retaggable`."""
         if not isinstance(successor, OpcUaCollector) or self._talk is None:

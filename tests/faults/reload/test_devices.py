@@ -198,3 +198,20 @@ async def test_other_tags_in_the_same_session_of_an_opcua_server(running: Runnin
     assert {one.value for one in ear.readings("cnc", "changes")} <= {1, 10, 70}
     assert {one.value for one in ear.readings("cnc", "stays")} == {1, 7, 8}
     await hall.stop(plant)
+
+
+async def test_what_a_replaced_subscription_may_have_missed_is_declared(running: Running, hall: Hall) -> None:
+    """Between two sessions nobody was told what changed: a gap, and no tag goes offline."""
+    plant = await hall.plant()
+    await plant.do(plant.add("a", 1))
+    async with running({"cnc": opcua(plant.url, "a", mode="subscribe")}) as (agent, ear):
+        await ear.good("cnc", ["a"])
+        line = await agent.reload(changed(agent.document, "cnc", timeout="3s"))
+        assert line["devices_replaced"] == ["cnc"]
+        gap = await eventually(lambda: [gap for gap in ear.gaps if gap["kind"] == "missed"], what="it is declared")
+        await plant.do(plant.put("a", said(2)))
+        await eventually(lambda: ear.readings("cnc", "a", value=2), what="it is read on")
+    assert gap[0]["device"] == "cnc"
+    assert not ear.readings("cnc", why="offline")
+    unbroken(ear, "cnc")
+    await hall.stop(plant)
