@@ -322,3 +322,17 @@ async def test_no_wrong_value_under_random_failures(name: str, seed: int) -> Non
                     assert holds(reply, unit, offset, count)
                     values += 1
     assert values
+
+
+async def test_a_flood_of_whole_frames_is_no_bus() -> None:
+    """A peer that sends frames without end is disconnected: nobody else on the loop pays for it."""
+    async with medium("rtu+tcp") as peer, SimpleContext() as context:
+        peer.script = lambda ask: ask.truth()
+        bus = line(peer, context)
+        with bus.used():
+            await ready(bus)
+            await bus.ask(1, read(20))
+            frames = Ask("rtu", 0, 2, 3, 0, 1).truth() * 400
+            for _ in range(8):
+                peer.say(frames)
+            await eventually(lambda: not bus.connected)

@@ -35,13 +35,13 @@ async def dial(
     """
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(timeout):
-            sock = await connect_socket(host, port, timeout)
-            try:
+        sock = await connect_socket(host, port, timeout)
+        try:
+            async with asyncio.timeout(timeout):  # the handshake, where there is one
                 await loop.create_connection(lambda: protocol, sock=sock, ssl=tls, server_hostname=name)
-            except BaseException:
-                sock.close()
-                raise
+        except BaseException:
+            sock.close()
+            raise
     except TimeoutError as error:
         reason = error.strerror or f"no connection within {timeout:g} s"
         raise ConnectionLost(f"{host}:{port}: {reason}") from None

@@ -23,6 +23,8 @@ from agent.core.errors import ConnectionLost
 _DRAIN = 0.05  #: seconds of silence after garbage before anything is sent
 _NEVER_SILENT = 2.0  #: seconds; a line that talks on and on is no Modbus line
 _BUFFER = 4096
+_FLOOD = "more bytes than any bus carries"
+_CROWD = 2000  #: frames of somebody else in a second; at 115200 baud a bus carries 1,400
 _STRANGERS = 16  #: frames of somebody else that are remembered until the bus looks
 _ZEROS = "adapters that let the bus float need `workarounds: {extra_zeros: skip}`"
 _AT_ONCE = 0.1  #: seconds; a peer that closes so soon had done so before the request came, and passed it to nobody
@@ -70,6 +72,7 @@ class StreamWire(asyncio.Protocol):
         self._dirty = False  #: garbage came; there may be more of it
         self._last = clock.monotonic()  #: when the newest byte came or went
         self._stranger_at = -_FORGET  #: when a frame came that nobody here asked for
+        self._second, self._crowd = -1.0, 0  #: when a second began, and such frames in it
         self._touched = False  #: something has come since the request was sent
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
         self.numbered = False
@@ -198,9 +201,18 @@ class StreamWire(asyncio.Protocol):
     def _heard_stranger(self, length: int) -> None:
         """A whole frame that nobody here asked for: another master talks on this bus."""
         del self._buffer[:length]
-        self._stranger_at = self._clock.monotonic()
-        self.strangers.append(self._stranger_at)
+        now = self._clock.monotonic()
+        if now - self._second >= 1.0:
+            self._second, self._crowd = now, 0
+        self._crowd += 1
+        self._stranger_at = now
+        self.strangers.append(now)
         del self.strangers[:-_STRANGERS]
+        if self._crowd > _CROWD:
+            self._buffer.clear()
+            self._unclean = _FLOOD
+            if self._transport is not None:
+                self._transport.abort()
 
     def _came_late(self, frame: Frame) -> None:
         self.stale += 1
@@ -246,7 +258,11 @@ class StreamWire(asyncio.Protocol):
         self._touched = True
         self._buffer += data
         if len(self._buffer) > _BUFFER:
-            del self._buffer[:-1]  # no frame is as long; one byte makes it garbage
+            self._dirty = True
+            if self._habits.reopens:
+                self._unclean = _FLOOD
+            self._fail(Garbage(_FLOOD))
+            return
         if self._asked is None or self._answer is None or self._answer.done():
             self._idle()
             return
