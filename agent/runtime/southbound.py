@@ -13,7 +13,7 @@ from agent.config.diff import DeviceChange
 from agent.config.secret_files import secret_files
 from agent.core.clock import Clock
 from agent.core.image import Image
-from agent.core.ports import Collector, Heir
+from agent.core.ports import Bus, Collector, Heir, Normalizer
 from agent.runtime.buses import Buses
 from agent.runtime.device import Device, Work
 from agent.runtime.drafts import DeviceDraft, unchanged
@@ -58,7 +58,7 @@ class Southbound:
         """The same, as of now."""
         return [one.device for one in self._read.values()]
 
-    def leaving(self, names: Iterable[str]) -> list[Mapping[str, object]]:
+    def leaving(self, names: Iterable[str]) -> list[Mapping[str, Bus]]:
         """The buses that these devices take."""
         return [self._read[name].draft.context.buses for name in names if name in self._read]
 
@@ -106,8 +106,16 @@ class Southbound:
         for buses in kept:
             await self.buses.release(buses)
 
-    async def retag(self, change: DeviceChange, draft: DeviceDraft) -> bool:
-        """Read other tags over the connection there is. False: that cannot be, replace it."""
+    async def retag(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> set[str]:
+        """Read other tags of these over the connections there are; with which of them that was possible."""
+        async with TaskGroup() as group:
+            done = {
+                name: group.create_task(self._retag(change, draft), name=f"device {name}: other tags")
+                for name, (change, draft) in changes.items()
+            }
+        return {name for name, task in done.items() if task.result()}
+
+    async def _retag(self, change: DeviceChange, draft: DeviceDraft) -> bool:
         one = self._read[draft.name]
         if not draft.work.reads_any(len(draft.config.tag_table)):
             return False  # it is not read any more: nobody needs a connection
@@ -134,9 +142,9 @@ class Southbound:
         """Leave all devices."""
         await self._end(list(self._read))
 
-    def _succeed(self, draft: DeviceDraft, change: DeviceChange, normalizer: object, *, tags_only: bool) -> None:
+    def _succeed(self, draft: DeviceDraft, change: DeviceChange, normalizer: Normalizer, *, tags_only: bool) -> None:
         same = unchanged(change)
-        draft.work.normalizer.resume(normalizer, same if tags_only else unchanged(None))  # type: ignore[arg-type]
+        draft.work.normalizer.resume(normalizer, same if tags_only else unchanged(None))
         cat, tags = draft.version
         description = draft.config.description
         self._image.renew(draft.name, location=draft.location, tags=tags, cat=cat, description=description, keep=same)

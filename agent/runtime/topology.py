@@ -13,7 +13,7 @@ from asyncio import TaskGroup
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from agent.config.diff import DeviceChange, Difference, difference
+from agent.config.diff import Difference, difference
 from agent.config.model import Config
 from agent.core.clock import Clock
 from agent.core.image import Image, TagInfo
@@ -22,7 +22,7 @@ from agent.core.sessions import Sessions
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.context import RunningContext
 from agent.runtime.control import Control
-from agent.runtime.drafts import DeviceDraft, Draft, draft_device, draft_route
+from agent.runtime.drafts import Draft, draft_device, draft_route
 from agent.runtime.northbound import Northbound
 from agent.runtime.outlet import Outlet
 from agent.runtime.southbound import Southbound
@@ -64,7 +64,7 @@ class Topology:
         """
         replaced = [name for name, change in diff.devices_changed.items() if not change.tags_only]
         leaving = self.south.leaving([*diff.devices_removed, *replaced])
-        standing: dict[str, Bus] = self.south.buses.standing(leaving)  # type: ignore[arg-type]
+        standing = self.south.buses.standing(leaving)
         publishers = {name: config.publishers[name] for name in (*diff.publishers_added, *diff.publishers_changed)}
         routes = {
             name: draft_route(name, one, self._context({}), sessions=self._sessions, clock=self._clock)
@@ -130,11 +130,12 @@ class Topology:
     async def _apply_south(self, draft: Draft) -> None:
         diff, devices = draft.difference, draft.devices
         await self.south.remove(diff.devices_removed)
-        replaced: dict[str, tuple[DeviceChange, DeviceDraft]] = {}
-        for name, change in diff.devices_changed.items():
-            if not (change.tags_only and await self.south.retag(change, devices[name])):
-                replaced[name] = change, devices[name]
-        await self.south.replace(replaced)
+        retagged = await self.south.retag({
+            name: (change, devices[name]) for name, change in diff.devices_changed.items() if change.tags_only
+        })  # fmt: skip
+        await self.south.replace({
+            name: (change, devices[name]) for name, change in diff.devices_changed.items() if name not in retagged
+        })  # fmt: skip
         for name in diff.devices_added:
             self.south.begin(devices[name])
 
