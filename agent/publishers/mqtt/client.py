@@ -23,6 +23,7 @@ from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import TURN, Client, Version, unacknowledged
 from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Handler, Loss, said
 from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
+from agent.publishers.mqtt.strangers import stranger
 from agent.publishers.mqtt.tls import TLS_RETRY
 from agent.publishers.mqtt.wire import Packed
 
@@ -90,6 +91,8 @@ class Connection:
             self.abort("gave up connecting")
             if client.refusal is not None and isinstance(error, ConnectionLost):
                 raise TransientError(_refusal(client.refusal), retry_after=TLS_RETRY) from None
+            if not self._answered and (words := stranger(client.first)) is not None:
+                raise TransientError(f"{dial.host}:{dial.port}: {words}", retry_after=TLS_RETRY) from None
             raise
         if connack.code == 0:
             # the broker's word bounds our silence from above; nothing forbids to look more often

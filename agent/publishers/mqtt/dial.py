@@ -150,7 +150,7 @@ class Dial:
             raise ConnectionLost(f"{self._where} does not answer the TLS handshake") from None
         except (OSError, ValueError) as error:
             if (words := alert(error)) is not None:
-                raise TransientError(f"{self._where} refuses us: {words}", retry_after=TLS_RETRY) from None
+                raise TransientError(f"no TLS with {self._where}: {words}", retry_after=TLS_RETRY) from None
             raise ConnectionLost(f"TLS handshake with {self._where} failed: {error}") from None
         else:
             done, wrapped = wrapped, None

@@ -18,6 +18,7 @@ from paho.mqtt.exception import MalformedPacket
 
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.oversize import Head, Oversize, oversize
+from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
 
 #: Bytes read at most before the loop may do something else, and of one call of the operating system.
@@ -73,6 +74,7 @@ class Client(paho.Client):
     def __init__(self, version: Version, client_id: str, dial: Dial, *, max_incoming: int) -> None:
         self.dial = dial
         self.turn = TURN  #: bytes that may still be read in this turn of the loop
+        self.first = b""  #: bytes that came first
         self.refusal: str | None = None  #: the broker's TLS alert, in words
         self._max_incoming = max_incoming
         super().__init__(
@@ -108,6 +110,8 @@ class Client(paho.Client):
             self.refusal = alert(error) or self.refusal
             raise
         self.turn -= len(data)
+        if len(self.first) < ENOUGH:
+            self.first += data[: ENOUGH - len(self.first)]
         return data
 
     def _sock_send(self, buf: bytes | bytearray) -> int:

@@ -25,7 +25,7 @@ _HINTS = {
 }
 _HINT = "check tls.ca_file"  # an authority that is not known
 _OURS = "our certificate (tls.cert_file)"
-#: Alerts of the broker (RFC 8446, 6.2) by the end of OpenSSL's name for them.
+#: Alerts of the broker (RFC 8446, 6.2), and what is no TLS, by the end of OpenSSL's name for them.
 _ALERTS = {
     "CERTIFICATE_REQUIRED": "it wants a client certificate; give tls.cert_file and tls.key_file",
     "CERTIFICATE_EXPIRED": f"{_OURS} has expired, or its time has not begun; renew it, and check both clocks",
@@ -40,6 +40,9 @@ _ALERTS = {
     "PROTOCOL_VERSION": "it speaks no TLS 1.2 or newer; it has to be updated",
     "INSUFFICIENT_SECURITY": "it wants stronger encryption, or a longer key in our certificate",
     "UNRECOGNIZED_NAME": "it serves no such name; check the host in url, or set tls.server_name",
+    "WRONG_VERSION_NUMBER": "what answers there does not speak TLS; check the port, or write mqtt:// in url",
+    "RECORD_LAYER_FAILURE": "what answers there does not speak TLS; check the port, or write mqtt:// in url",
+    "UNEXPECTED_EOF_WHILE_READING": "it closed in the middle of the handshake; does it speak TLS on this port?",
     "NO_APPLICATION_PROTOCOL": "it wants another protocol by ALPN; check tls.alpn",
 }
 

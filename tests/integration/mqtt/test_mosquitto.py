@@ -284,6 +284,32 @@ async def test_a_protocol_is_offered_by_alpn(tmp_path: Path) -> None:
     assert chosen == [None, "x-amzn-mqtt-ca"]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "answer", "words"),
+    [
+        ("mqtt", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", r"HTTP/1\.1 400 Bad Request.*ws://"),
+        ("mqtt", b"\x15\x03\x03\x00\x02\x02\x32", "write mqtts://"),
+        ("mqtt", b"SSH-2.0-OpenSSH_9.6\r\n", r"another service answered \(SSH-2\.0"),
+        ("mqtts", b"\x20\x02\x00\x00" * 20, "does not speak TLS"),
+        ("mqtts", b"", "does it speak TLS on this port"),
+    ],
+)
+async def test_what_is_no_broker_is_told_as_what_it_is(scheme: str, answer: bytes, words: str) -> None:
+    """A web server, TLS where none was expected, none where it was: what to write instead."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TransientError, match=words):
+            async with opened(f"{scheme}://localhost:{port}"):
+                pass
+
+
 # --- brokers that are not there ---------------------------------------------------------------------------------------
 
 
