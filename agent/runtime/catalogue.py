@@ -72,7 +72,7 @@ class Catalogues:
         if kept is None:
             return self._first, tuple(configured)
         known = {info.tag: info for info in kept.tags}
-        tags = tuple(_learned(known.get(info.tag), info) for info in configured)
+        tags = tuple(learned(known.get(info.tag), info) for info in configured)
         return (kept.cat if tags == kept.tags else kept.cat + 1), tags
 
     def _keep(self, wanted: dict[str, _Kept], now_ms: int) -> None:
@@ -114,7 +114,7 @@ class Catalogues:
         return None
 
 
-def _learned(kept: TagInfo | None, configured: TagInfo) -> TagInfo:
+def learned(kept: TagInfo | None, configured: TagInfo) -> TagInfo:
     """What is configured, with the type learned earlier where nothing else has changed."""
     if kept is not None and configured.type is None and structs.replace(kept, type=None) == configured:
         return kept

@@ -12,9 +12,10 @@ from pathlib import Path
 from agent.config.diff import DeviceChange
 from agent.config.secret_files import secret_files
 from agent.core.clock import Clock
-from agent.core.image import Image
+from agent.core.image import DeviceImage, Image
 from agent.core.ports import Bus, Collector, Heir, Normalizer
 from agent.runtime.buses import Buses
+from agent.runtime.catalogue import Version, learned
 from agent.runtime.device import Device, Work
 from agent.runtime.drafts import DeviceDraft, unchanged
 from agent.runtime.ending import end, let_go
@@ -145,7 +146,7 @@ class Southbound:
     def _succeed(self, draft: DeviceDraft, change: DeviceChange, normalizer: Normalizer, *, tags_only: bool) -> None:
         same = unchanged(change)
         draft.work.normalizer.resume(normalizer, same if tags_only else unchanged(None))
-        cat, tags = draft.version
+        cat, tags = _newest(draft.version, self._image.devices[draft.name])
         description = draft.config.description
         self._image.renew(draft.name, location=draft.location, tags=tags, cat=cat, description=description, keep=same)
 
@@ -174,6 +175,15 @@ class Southbound:
             one.draft.context.end()
             await self.buses.release(one.draft.context.buses)
         return ended
+
+
+def _newest(version: Version, now: DeviceImage) -> Version:
+    """The version that was drafted, after what the device has told since: no number may come to mean two things."""
+    known = {info.tag: info for info in now.tags}
+    tags = tuple(learned(known.get(info.tag), info) for info in version[1])
+    if tags == now.tags:
+        return now.cat, tags
+    return max(version[0], now.cat + 1), tags
 
 
 def _inherit(collector: Collector, before: Collector) -> None:

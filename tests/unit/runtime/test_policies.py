@@ -13,6 +13,7 @@ from agent.core.image import AgentInfo, Image, TagInfo
 from agent.runtime.catalogue import Catalogues
 from agent.runtime.mailbox import Mailbox
 from agent.runtime.replay import LanePlan, TokenBucket
+from agent.runtime.southbound import _newest
 from agent.settings.publishers import Replay
 
 
@@ -102,3 +103,11 @@ def test_a_catalogue_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None
     device = _image(TagInfo("a\udc80")).devices["press"]
     catalogues.keep(device, 1_763_760_000_000)
     assert device.cat == 1_763_760_000
+
+
+def test_a_version_that_was_drafted_gives_way_to_what_the_device_told_since() -> None:
+    """No number comes to mean two things, and a type that was learned meanwhile stays."""
+    now = _image(TagInfo("a", type="float64"), cat=4).devices["press"]
+    drafted = (4, (TagInfo("a"), TagInfo("b")))
+    assert _newest(drafted, now) == (5, (TagInfo("a", type="float64"), TagInfo("b")))
+    assert _newest((3, (TagInfo("a"),)), now) == (4, now.tags)
