@@ -55,7 +55,7 @@ async def visit_all(config: Config, context: BuildContext, buses: Mapping[str, B
 async def visits_of(
     name: str, device: DeviceConfig, collector: Collector, context: BuildContext
 ) -> AsyncGenerator[Visit]:
-    """A visit each time every tag has answered, over one connection, at the device's interval.
+    """A visit each time every tag has answered, found ones (`browse:`) too, over one connection, at the interval.
 
     The one with an error, or with silent tags, is the last. A tag is silent that says nothing for as long as the
     device's time-outs and a while.
@@ -64,28 +64,32 @@ async def visits_of(
     wanted = {tag for tag, one in table.items() if one.enabled and not one.awaited}
     normalize = compile_normalizer(name, table, cat=lambda: 1, clock=context.clock)
     newest: dict[str, Reading] = {}
+    names = list(table)  # and behind them those that are found
     patience = 3 * device.timeout + PATIENCE
 
     def visit(error: str | None = None) -> Visit:
-        ordered = {tag: newest[tag] for tag in table if tag in newest}
-        silent = tuple(tag for tag in table if tag in wanted - newest.keys())
-        odd = {tag for tag, one in ordered.items() if looks_wrong(one.value, table[tag].catalogue_type())}
+        ordered = {tag: newest[tag] for tag in names if tag in newest}
+        silent = tuple(tag for tag in names if tag in wanted - newest.keys())
+        types = {tag: one.catalogue_type() for tag, one in table.items()}
+        odd = {tag for tag, one in ordered.items() if looks_wrong(one.value, types.get(tag))}
         return Visit(name, ordered, silent, error, frozenset(odd))
 
     last = None
     try:
         async with asyncio.timeout(patience) as deadline, collector.open() as samples:
             async for sample in samples:
+                names += sample.found
+                wanted |= {*sample.found}
                 batch = normalize(sample)
                 for reading in batch.readings if batch else ():
                     if reading.status != BAD_WAITING_FOR_INITIAL_DATA:
                         newest[reading.tag] = reading
-                if wanted <= newest.keys():
+                if wanted <= newest.keys() and (not device.finds_tags or len(names) > len(table)):
                     yield visit()
                     newest = {}
                     deadline.reschedule(asyncio.get_running_loop().time() + device.interval + patience)
     except TimeoutError:
-        last = visit(None if newest else "no answer in time")
+        last = visit(None if newest or device.finds_tags else "no answer in time")
     except AgentError as error:
         last = visit(str(error))
     except ExceptionGroup as group:

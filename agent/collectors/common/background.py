@@ -31,6 +31,6 @@ class Background:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | GeneratorExit):
             kind = error = trace = None  # the group would wrap it; returning None lets it pass
         await self._group.__aexit__(kind, error, trace)

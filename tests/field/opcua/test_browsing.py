@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from asyncua import ua as library
 from asyncua.server.internal_session import InternalSession
 
+from agent.testing.context import SimpleContext
+from agent.workbench.live import visits_of
 from tests.integration.opcua.server import URN, Plant, said
-from tests.integration.opcua.support import collecting
+from tests.integration.opcua.support import collecting, config
 
 ua: Any = library
 
 
+async def yard(plant: Plant) -> None:
+    """Thirty places with a variable each."""
+
+    async def build() -> None:
+        index = plant.indexes[URN]
+        plant.nodes["Yard"] = root = await plant.server.nodes.objects.add_folder(
+            ua.NodeId("yard", index), f"{index}:Yard"
+        )
+        for number in range(30):
+            place = await root.add_object(ua.NodeId(f"yard{number}", index), f"{index}:P{number}")
+            await place.add_variable(ua.NodeId(f"yard{number}.v", index), f"{index}:v", number)
+
+    if "Yard" not in plant.nodes:
+        await plant.do(build())
+
+
 async def test_a_slow_browse_holds_up_no_tag(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """The configured tag follows its values while Browse is not answered; what is found becomes tags afterwards."""
-    if "Yard" not in plant.nodes:
-
-        async def build() -> None:
-            index = plant.indexes[URN]
-            plant.nodes["Yard"] = yard = await plant.server.nodes.objects.add_folder(
-                ua.NodeId("yard", index), f"{index}:Yard"
-            )
-            for number in range(30):
-                place = await yard.add_object(ua.NodeId(f"yard{number}", index), f"{index}:P{number}")
-                await place.add_variable(ua.NodeId(f"yard{number}.v", index), f"{index}:v", number)
-
-        await plant.do(build())
+    await yard(plant)
     browse = InternalSession.browse
     gate = asyncio.Event()
     waiting: list[int] = []
@@ -50,3 +58,16 @@ async def test_a_slow_browse_holds_up_no_tag(plant: Plant, monkeypatch: pytest.M
         await notebook.until(lambda: len(notebook.said) == 31 and all(notebook.said.values()))
         assert notebook.newest("P7/v") == 7
         assert waiting[0] == 1, "carefully at first: it may take long for each node"
+
+
+async def test_a_look_at_the_devices_reads_what_is_found_too(plant: Plant) -> None:
+    """`check --live` of a device with nothing but `browse:` waits for what that finds, and reads it."""
+    await yard(plant)
+    context = SimpleContext()
+    for tags in ({}, {"a": f"nsu={URN};s=a"}):
+        made = config(plant.url, tags, browse={"root": f"nsu={URN};s=yard"})
+        async with aclosing(visits_of("dev", made, made.build("dev", context), context)) as visits:
+            visit = await anext(visits)
+        assert visit.good
+        assert len(visit.readings) == 30 + len(tags)
+        assert visit.readings["P7/v"].value == 7
