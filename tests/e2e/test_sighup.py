@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 from pathlib import Path
@@ -32,12 +31,17 @@ async def test_from_the_first_import_to_the_last_moment(tmp_path: Path) -> None:
         await eventually(lambda: prepared(agent.pid), what="SIGHUP means something")
         assert agent.stdout == ""
         stopping = False
-        while agent.returncode is None:
-            agent.signal(signal.SIGHUP)
-            if not stopping and '"agent.started"' in agent.stdout:
-                stopping = True
-                agent.terminate()
-            await asyncio.sleep(0.005)
+
+        def ended() -> bool:
+            nonlocal stopping
+            if agent.returncode is None:
+                agent.signal(signal.SIGHUP)
+                if not stopping and '"agent.started"' in agent.stdout:
+                    stopping = True
+                    agent.terminate()
+            return agent.returncode is not None
+
+        await eventually(ended, what="it ends")
         assert agent.returncode == 0, agent.tail()
         assert stopping
 
@@ -47,7 +51,11 @@ async def test_a_start_with_mistakes_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").write_text("devices: {")
     with process(*agent_command("run", "-c", "agent.yaml"), cwd=tmp_path) as agent:
         await eventually(lambda: prepared(agent.pid), what="SIGHUP means something")
-        while agent.returncode is None:
-            agent.signal(signal.SIGHUP)
-            await asyncio.sleep(0.005)
+
+        def ended() -> bool:
+            if agent.returncode is None:
+                agent.signal(signal.SIGHUP)
+            return agent.returncode is not None
+
+        await eventually(ended, what="it ends")
         assert agent.returncode == 2, agent.tail()
