@@ -13,7 +13,7 @@ from typing import Any
 from agent.core.clock import Clock
 from agent.core.image import Image
 from agent.core.ports import OutboxStats
-from agent.outbox.orphans import Orphan, orphans
+from agent.outbox.orphans import Orphan, orphans, tell
 from agent.runtime.control import Nothing
 from agent.runtime.device import Device
 from agent.runtime.room import Disk, Room
@@ -125,7 +125,9 @@ class Overview:
         used, now = frozenset(self._watched), self._clock.monotonic()
         if used != self._orphans_of or now - self._orphans_at >= ORPHANS:
             self._orphans_of, self._orphans_at = used, now
+            known = {one.publisher for one in self._orphans}
             self._orphans = await asyncio.to_thread(orphans, self._data_dir, used)
+            tell([one for one in self._orphans if one.publisher not in known])
 
     def _look_at_disk(self, outboxes: Iterable[OutboxStats], now: float) -> None:
         seen = [(one.free_disk, one.min_free_disk) for one in outboxes if one.free_disk is not None]
