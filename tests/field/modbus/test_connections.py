@@ -88,22 +88,33 @@ async def test_a_read_sent_again_is_not_mistaken_for_the_next() -> None:
             assert again.count != peer.asked[asked].count
 
 
+def deaf(peer: Medium, seconds: float) -> Callable[[Ask], bytes | None]:
+    """A device that ignores what it is asked for a while after each connect."""
+    hears_from: list[float] = []
+
+    def script(ask: Ask) -> bytes | None:
+        now = asyncio.get_running_loop().time()
+        if peer.opened > len(hears_from):
+            hears_from.append(now + seconds)
+        return ask.truth() if now >= hears_from[-1] else None
+
+    return script
+
+
 async def test_deaf_after_each_connect(running: Running) -> None:
     """The connection is kept until the device hears, and the log says how long that took."""
-    heard_from: list[float] = []
-    loop = asyncio.get_running_loop()
-
-    def deaf(ask: Ask) -> bytes | None:
-        if peer.opened > len(heard_from):
-            heard_from.append(loop.time() + 1.0)
-        return ask.truth() if loop.time() >= heard_from[-1] else None
-
-    async with medium("tcp", deaf) as peer:
-        device = modbus(peer.url, tags=TAGS, timeout="200ms", interval="250ms")
-        async with running({"inverter": device}) as (agent, ear):
-            await ear.good("inverter", TAGS)
-            assert peer.opened == 1
-            event = agent.events("modbus.deaf_after_connect")[0]
-            assert 1.0 <= event["seconds"] < 10.0
+    async with medium("tcp") as tcp, medium("rtu+tcp") as stream:
+        tcp.script, stream.script = deaf(tcp, 1.0), deaf(stream, 1.0)
+        devices = {
+            name: modbus(peer.url, tags=TAGS, timeout="200ms", interval="250ms")
+            for name, peer in (("tcp", tcp), ("stream", stream))
+        }
+        async with running(devices) as (agent, ear):
+            for name, peer in (("tcp", tcp), ("stream", stream)):
+                await ear.good(name, TAGS)
+                assert peer.opened == 1, name
+            events = agent.events("modbus.deaf_after_connect")
+            assert all(1.0 <= event["seconds"] < 10.0 for event in events)
+            assert len(events) == len(devices)
             offline = agent.events("device.offline")[0]
             assert "some devices need `workarounds: {pause_after_connect: 2s}`" in offline["reason"]

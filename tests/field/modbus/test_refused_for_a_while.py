@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+
 from agent.core.flow import Sample
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
@@ -26,12 +28,13 @@ async def after(samples: AsyncIterator[Sample], clock: ManualClock) -> Sample:
     return taking.result()
 
 
-async def test_all_are_back_when_one_is() -> None:
+@pytest.mark.parametrize(("code", "status"), [(2, "BadConfigurationError"), (1, "BadNotSupported")])
+async def test_all_are_back_when_one_is(code: int, status: str) -> None:
     """Forty registers that were good are refused for minutes; within 30 s of their return all of them are read."""
     night = False
 
     def logger(ask: Ask) -> bytes:
-        return ask.exception(2) if night and ask.offset + ask.count > 100 else ask.truth()
+        return ask.exception(code) if night and ask.offset + ask.count > 100 else ask.truth()
 
     clock = ManualClock()
     async with medium("tcp", logger) as peer, SimpleContext(clock=clock) as context:
@@ -49,7 +52,7 @@ async def test_all_are_back_when_one_is() -> None:
                 await second()
             for _ in range(180):
                 await second()
-            assert {values[tag] for tag in BEHIND} == {"BadConfigurationError"}
+            assert {values[tag] for tag in BEHIND} == {status}
             assert values["r0"] == "Good"
             asked = len(peer.asked)
             for _ in range(60):

@@ -27,6 +27,7 @@ from agent.core.errors import ConnectionLost, TransientError
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
+OWN_LENGTH = "a device that counts wrongly needs `workarounds: {mbap_length: ignore}`"
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
 _MAX_LENGTH = 254  #: unit + PDU
 _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
@@ -63,7 +64,7 @@ class MbapRead(ModbusPDU):
         elif frame[0] == IDENTIFY:
             self.data = frame[2:]
         elif frame[1] != len(frame) - 2:
-            raise ValueError(f"its byte count says {frame[1]}, {len(frame) - 2} arrived")
+            raise ValueError(f"its byte count says {frame[1]}, its header {len(frame) - 2} ({OWN_LENGTH})")
         else:
             self.data = frame[2:]
 

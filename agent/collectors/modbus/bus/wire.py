@@ -13,7 +13,16 @@ from pymodbus.transport import CommParams, CommType
 
 from agent.collectors.modbus.bus.dial import dial, dial_datagrams
 from agent.collectors.modbus.bus.dialin import Dtu
-from agent.collectors.modbus.bus.mbap import HEADER, OWN_IDS, STRICT, MbapHabits, MbapRead, MbapTransactions, own_length
+from agent.collectors.modbus.bus.mbap import (
+    HEADER,
+    OWN_IDS,
+    OWN_LENGTH,
+    STRICT,
+    MbapHabits,
+    MbapRead,
+    MbapTransactions,
+    own_length,
+)
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request, Unanswered, WrongSize
 from agent.core.errors import ConnectionLost, TransientError
 from agent.settings.tls import TLSSettings
@@ -94,8 +103,7 @@ class MbapWire:
             announced = HEADER.unpack_from(buffer)[2]
             inner.unclean = inner.unclean or "half a reply is left over"
             return BadReply(
-                f"the header of its answer announces {announced} bytes, {len(buffer) - 6} came "
-                "(a device that counts wrongly needs `workarounds: {mbap_length: ignore}`)"
+                f"the header of its answer announces {announced} bytes, {len(buffer) - 6} came ({OWN_LENGTH})"
             )
         inner.give_up(unit, asked_at)
         if inner.habits.any_transaction:

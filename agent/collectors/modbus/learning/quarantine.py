@@ -48,7 +48,8 @@ class Quarantine:
             longest = LAPSED_PROBE_SECONDS if position in self._lapsed else LAST_PROBE_SECONDS
             wait = min(self._wait.get(position, FIRST_PROBE_SECONDS / 2) * 2, longest)
             self._wait[position] = wait
-            self._probe_at[position] = math.inf if reaction.kind == "unsupported" else now + wait
+            never = reaction.kind == "unsupported" and position not in self._lapsed
+            self._probe_at[position] = math.inf if never else now + wait
         return news
 
     def postpone(self, positions: Iterable[int], now: float) -> None:

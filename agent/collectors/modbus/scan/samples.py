@@ -264,6 +264,8 @@ class Samples:
             asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
             asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
             self._moved |= knowledge.keep_silent(found.silent_blocks, asked, now)
+        if self._read_whole and (found.refused or found.silent_blocks):
+            self._lapse({*found.refused, *(p.position for block, _ in found.silent_blocks for p in block.points)})
         knowledge.try_again(found.undecided)
         self._schedule.again((found.unread_groups | self._unfinished()) - {-1})
         if self._moved or found.refused or self._recovered:
@@ -273,6 +275,11 @@ class Samples:
             if not found.unread_groups:
                 self._read_whole.update(self._due.groups)
         return held
+
+    def _lapse(self, positions: set[int]) -> None:
+        """These were refused, or kept silent; those that were read before have only lapsed."""
+        read = {point.position for group in self._read_whole for point in self._groups[group]}
+        self._knowledge.quarantine.lapse(positions & read)
 
     def _unfinished(self) -> set[int]:
         """Groups with tags that are still searched."""

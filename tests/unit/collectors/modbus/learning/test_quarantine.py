@@ -94,3 +94,11 @@ def test_one_that_is_back_brings_the_others() -> None:
     for _ in range(6):
         quarantine.learn({3: ILLEGAL}, 5.0)
     assert quarantine.due([3], 5.0 + LAST_PROBE_SECONDS - 1) == []
+
+
+def test_what_was_read_is_probed_whatever_it_is_refused_with() -> None:
+    """An illegal function is for good, unless the device knew it a moment ago."""
+    quarantine = Quarantine()
+    quarantine.lapse([1])
+    quarantine.learn(dict.fromkeys((1, 2), reaction_to(1)), 0.0)
+    assert quarantine.due([1, 2], 1000.0) == [1]
