@@ -9,6 +9,7 @@ from typing import Any
 from agent.core.clock import Clock
 from agent.core.image import Image
 from agent.core.ports import Bus
+from agent.telemetry.bugs import Bugs
 
 
 class RunningContext:
@@ -25,9 +26,10 @@ class RunningContext:
         clock: Clock,
         standing: dict[str, Bus],
         *,
+        component: str = "command",
         recorded: Callable[[str], int | None] | None = None,
     ) -> None:
-        """`recorded` as in the port; without it nothing is recorded here."""
+        """`component`: whose context it is, for the log. `recorded` as in the port; without it nothing is recorded."""
         self.agent = image.agent.id
         self.data_dir = data_dir
         self.clock = clock
@@ -39,6 +41,7 @@ class RunningContext:
         self._registrations: list[Callable[[], Callable[[], None]]] = []
         self._undo: list[Callable[[], None]] = []
         self._begun = False
+        self._bugs = Bugs(component)
 
     def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
         """The bus known as `key`; several devices on one connection or bus share it."""
@@ -66,11 +69,18 @@ class RunningContext:
     def begin(self) -> None:
         """The part begins to work."""
         self._begun = True
-        self._undo += [register() for register in self._registrations]
-        self._registrations.clear()
+        registrations, self._registrations = self._registrations, []
+        for register in registrations:
+            try:
+                self._undo.append(register())
+            except Exception as error:  # noqa: BLE001 - a part's bug: the part begins without it, the others as they should
+                self._bugs.met(error)
 
     def end(self) -> None:
         """The part has ended."""
         self._begun = False
         while self._undo:
-            self._undo.pop()()
+            try:
+                self._undo.pop()()
+            except Exception as error:  # noqa: BLE001 - a part's bug: what else it has left behind goes all the same
+                self._bugs.met(error)

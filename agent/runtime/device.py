@@ -172,21 +172,20 @@ class Device:
 
     # --- other tags ---------------------------------------------------------------------------------------------------
 
-    async def retag(self, work: Work) -> bool:
-        """Go on with other tags over the connection there is. False: there is none, or the collector cannot.
+    async def retag(self, work: Work) -> None:
+        """Go on with other tags over the connection there is; it did where :attr:`normalizer` is `work`'s afterwards.
 
-        Returns when the cycle under way is over.
+        Not where there is no connection, or the collector cannot. Returns when the cycle under way is over.
         """
         collector = self._work.collector
         if self._pause is None or not isinstance(collector, Retaggable):
-            return False
+            return
         if not await collector.prepare(work.collector) or not self._connected:
-            return False
+            return
         self._next = work
         self._taken_over.clear()
         self._pause.reschedule(asyncio.get_running_loop().time())
         await self._taken_over.wait()
-        return self._work.normalizer is work.normalizer
 
     @property
     def _connected(self) -> bool:

@@ -172,7 +172,10 @@ class Northbound:
         moved = [device for device in self._image.devices if carried(device) != (device in before)]
         self._outlet.rewire()
         self._stores[name].outbox.apply(settings, max_record_bytes=draft.config.max_message_bytes)
-        one.route.adjust(draft.publisher, draft.config.replay, moved)
+        try:
+            one.route.adjust(draft.publisher, draft.config.replay, moved)
+        except Exception as error:  # noqa: BLE001 - costs this publisher its change, not the others theirs
+            Bugs(f"publisher {name}").met(error)
         one.draft.answers.on = draft.answers.on
         one.draft = replace(one.draft, config=draft.config)
 

@@ -99,7 +99,7 @@ class Southbound:
         old = {one.draft.name: one for one in await self._end(list(changes))}
         for name, (change, draft) in changes.items():
             if name in old:
-                _inherit(draft.work.collector, old[name].device.collector)
+                _inherit(name, draft.work.collector, old[name].device.collector)
                 self._succeed(draft, change, old[name].device.normalizer, tags_only=change.tags_only)
             self._start(draft)
         for one in old.values():
@@ -107,31 +107,33 @@ class Southbound:
         for buses in kept:
             await self.buses.release(buses)
 
-    async def retag(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> set[str]:
-        """Read other tags of these over the connections there are; with which of them that was possible."""
-        async with TaskGroup() as group:
-            done = {
-                name: group.create_task(self._retag(change, draft), name=f"device {name}: other tags")
-                for name, (change, draft) in changes.items()
-            }
-        return {name for name, task in done.items() if task.result()}
+    async def retag(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> None:
+        """Read other tags over the connections there are, of all devices at once: each waits for its own cycle only.
 
-    async def _retag(self, change: DeviceChange, draft: DeviceDraft) -> bool:
+        A device for which that cannot be is replaced.
+        """
+        async with TaskGroup() as group:
+            for name, (change, draft) in changes.items():
+                group.create_task(self._retag(change, draft), name=f"device {name}: other tags")
+
+    async def _retag(self, change: DeviceChange, draft: DeviceDraft) -> None:
         one = self._read[draft.name]
-        if not draft.work.reads_any(len(draft.config.tag_table)):
-            return False  # it is not read any more: nobody needs a connection
 
         def before(old: Work) -> None:
             self._succeed(draft, change, old.normalizer, tags_only=True)
 
         try:
             async with asyncio.timeout(CYCLE_WITHIN):
-                if not await one.device.retag(draft.work._replace(before=before)):
-                    return False
+                if draft.work.reads_any(len(draft.config.tag_table)):  # else nobody needs a connection
+                    await one.device.retag(draft.work._replace(before=before))
         except TimeoutError:
-            return False
+            pass  # it may have taken them over at that very moment
+        except Exception as error:  # noqa: BLE001 - costs this device its connection, not the others their change
+            Bugs(f"device {draft.name}").met(error)
+        if one.device.normalizer is not draft.work.normalizer:
+            await self.replace({draft.name: (change, draft)})
+            return
         one.draft = DeviceDraft(draft.name, draft.config, draft.location, one.draft.context, draft.work, draft.version)
-        return True
 
     def wake(self, files: Collection[Path] | None) -> None:
         """Let those who use one of these files (None: all) try again now, where they wait."""
@@ -186,9 +188,12 @@ def _newest(version: Version, now: DeviceImage) -> Version:
     return max(version[0], now.cat + 1), tags
 
 
-def _inherit(collector: Collector, before: Collector) -> None:
+def _inherit(name: str, collector: Collector, before: Collector) -> None:
     if isinstance(collector, Heir):
-        collector.inherit(before)
+        try:
+            collector.inherit(before)
+        except Exception as error:  # noqa: BLE001 - it begins as at a start, and the others as they should
+            Bugs(f"device {name}").met(error)
 
 
 async def _guarded(device: Device) -> None:

@@ -67,7 +67,9 @@ class Topology:
         standing = self.south.buses.standing(leaving)
         publishers = {name: config.publishers[name] for name in (*diff.publishers_added, *diff.publishers_changed)}
         routes = {
-            name: draft_route(name, one, self._context({}), sessions=self._sessions, clock=self._clock)
+            name: draft_route(
+                name, one, self._context(f"publisher {name}", {}), sessions=self._sessions, clock=self._clock
+            )
             for name, one in publishers.items()
         }
         names = [*diff.devices_added, *diff.devices_changed]
@@ -79,7 +81,7 @@ class Topology:
                 config.devices[name],
                 config.location_of(name),
                 versions[name],
-                self._context(standing),
+                self._context(f"device {name}", standing),
                 image=self._image,
                 clock=self._clock,
                 change=diff.devices_changed.get(name),
@@ -88,8 +90,10 @@ class Topology:
         }
         return Draft(config, diff, devices, routes)
 
-    def _context(self, standing: dict[str, Bus]) -> RunningContext:
-        return RunningContext(self._image, self._data_dir, self._clock, standing, recorded=self.north.recorded)
+    def _context(self, component: str, standing: dict[str, Bus]) -> RunningContext:
+        return RunningContext(
+            self._image, self._data_dir, self._clock, standing, component=component, recorded=self.north.recorded
+        )
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -129,15 +133,12 @@ class Topology:
 
     async def _apply_south(self, draft: Draft) -> None:
         diff, devices = draft.difference, draft.devices
+        changed = {name: (change, devices[name]) for name, change in diff.devices_changed.items()}
         await self.south.remove(diff.devices_removed)
-        retagged = await self.south.retag({
-            name: (change, devices[name]) for name, change in diff.devices_changed.items() if change.tags_only
-        })  # fmt: skip
-        await self.south.replace({
-            name: (change, devices[name]) for name, change in diff.devices_changed.items() if name not in retagged
-        })  # fmt: skip
+        await self.south.replace({name: one for name, one in changed.items() if not one[0].tags_only})
         for name in diff.devices_added:
             self.south.begin(devices[name])
+        await self.south.retag({name: one for name, one in changed.items() if one[0].tags_only})
 
     async def end(self) -> None:
         """Leave the devices, and deliver what is left as far as there is time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -146,7 +146,7 @@ ROUTES: st.SearchStrategy[PublisherConfig] = st.builds(
 )
 
 
-def _config(devices: dict[str, Device], publishers: dict[str, PublisherConfig]) -> Config:
+def _config(devices: Mapping[str, DeviceConfig], publishers: Mapping[str, PublisherConfig]) -> Config:
     head = Config(agent=AgentSettings(id="gw", location=["plant"]), http=None)
     return head.model_copy(update={"devices": devices, "publishers": publishers})
 
