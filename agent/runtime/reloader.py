@@ -33,6 +33,9 @@ from agent.telemetry.logging import get_logger
 
 #: So many names of changed parts stand in one line of the log.
 MOST_NAMED = 20
+#: What was read is forgotten for newer files so often in a row; then it is applied, and read again after that. Else who
+#: asks more often than files can be read would never get an answer.
+MOST_FORGOTTEN = 3
 
 log = get_logger("config")
 
@@ -80,6 +83,8 @@ class Reloader:
         self._clock = clock
         self._settle = settle
         self._bugs = Bugs("reload")
+        self._incomplete: str | None = None  # why not all of what was applied may run, until a restart
+        self._forgotten = 0  # in a row
         self._asked: list[Future[Outcome]] = []
         self._wanted = Event()
         self._reason = ""
@@ -140,8 +145,10 @@ class Reloader:
         reads = Reads()
         try:
             loaded, diff, draft = await asyncio.to_thread(self._read, reads)
-            if self._wanted.is_set():
+            if self._wanted.is_set() and self._forgotten < MOST_FORGOTTEN:
+                self._forgotten += 1
                 return None
+            self._forgotten = 0
             await self._open(loaded, draft)
         except _RefusedError as refused:
             self._refuse(refused.outcome)
@@ -154,7 +161,8 @@ class Reloader:
             self._tell(reads, applied=False)
             return outcome
         validated = self._clock.monotonic()
-        self._in_force(loaded, await self._apply(loaded, draft))
+        await self._apply(loaded, draft)
+        self._in_force(loaded)
         self._tell(reads, applied=True)
         if diff:
             took = self._clock.monotonic()
@@ -189,15 +197,14 @@ class Reloader:
         except PermanentError as error:
             raise _RefusedError(loaded.hash, (str(error),)) from None
 
-    async def _apply(self, loaded: Loaded, draft: Draft) -> str | None:
-        """Words where something is wrong with us: what could be applied is."""
+    async def _apply(self, loaded: Loaded, draft: Draft) -> None:
         try:
             await self._topology.apply(draft)
             await self._settle(loaded.config, draft.difference)
         except Exception as error:  # noqa: BLE001 - ours: a part may be missing, the others go on
             self._bugs.met(error)
-            return f"a bug in the agent, see its log: {type(error).__name__}: {error}"
-        return None
+            what = f"{type(error).__name__}: {error}"
+            self._incomplete = f"a bug in the agent, see its log; a part may be missing until it is restarted: {what}"
 
     # --- what is known of it ------------------------------------------------------------------------------------------
 
@@ -208,10 +215,10 @@ class Reloader:
         log.error("config.rejected", mistakes=list(outcome.mistakes))
         self._publish()
 
-    def _in_force(self, loaded: Loaded, error: str | None) -> None:
+    def _in_force(self, loaded: Loaded) -> None:
         before = self.effective.hash
-        self.effective, self.attempted, self.error = loaded, loaded.hash, error
-        self.mistakes = () if error is None else (error,)
+        self.effective, self.attempted, self.error = loaded, loaded.hash, self._incomplete
+        self.mistakes = () if self.error is None else (self.error,)
         if loaded.hash != before:
             metrics.forget("hash", before)
             metrics.CONFIG_INFO.labels(loaded.hash).set(1)
