@@ -26,6 +26,7 @@ from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
 _STRUCTURE = 22
 _CHANGED = 0xC000  #: StructureChanged, SemanticsChanged
+_SPECIAL = _OVERFLOW | _CHANGED
 _BAD = 0x80000000
 BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
 BAD_ENCODING_LIMITS_EXCEEDED = number_of("BadEncodingLimitsExceeded")
@@ -96,14 +97,18 @@ class Decoder:
             raise ValueError("columns of different length")
         bare = columns.ticks.count(None) == len(tags)  # no source times at all
         sources = None if bare else self._clock.judge_all(columns.ticks, now_ms)
-        if (sources is None and not bare) or any(columns.status) or not self._is_plain(tags, columns.kinds):
+        codes = set(columns.status)
+        special = any(code >= _BAD or code & _SPECIAL for code in codes)
+        if special or (sources is None and not bare) or not self._is_plain(tags, columns.kinds):
             return self._one_by_one(tags, columns, now_ms)
         last, first = self._last, self.first
         for position, when in zip(tags, sources or [now_ms] * len(tags), strict=True):
             if last[position] is None:
                 first[position] = when
             last[position] = when
-        return Answer(tags=tags, values=columns.values, ts=now_ms, src=sources)
+        return Answer(
+            tags=tags, values=columns.values, ts=now_ms, status=columns.status if any(codes) else 0, src=sources
+        )
 
     def _is_plain(self, tags: tuple[int, ...], kinds: list[int]) -> bool:
         """Whether all these values are fit as they are; their types are known from here on."""

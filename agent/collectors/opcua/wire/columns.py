@@ -26,7 +26,8 @@ _CODES = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q"
 _STRING = 12
 _VALUE, _STATUS, _SOURCE, _SERVER, _SOURCE_PICO, _SERVER_PICO = 1, 2, 4, 8, 16, 32  # bits of a DataValue's mask
 _MASK = 63
-_INT32 = Struct("<i")
+_LOOK = 32  #: values a run is looked ahead for at first
+_INT32, _UINT32 = Struct("<i"), Struct("<I")
 
 
 class Columns(NamedTuple):
@@ -59,6 +60,7 @@ class _Layout(NamedTuple):
     """How a value of a fixed size lies in its bytes, and where its parts are once it is unpacked; -1: nowhere."""
 
     struct: Struct
+    size: int
     value: int
     status: int
     ticks: int
@@ -73,7 +75,8 @@ def _layout(head: str, mask: int, code: str) -> _Layout:
         at += bool(given)
     rest = ("2x" if mask & _SOURCE_PICO else "") + ("8x" if mask & _SERVER else "")
     text = f"<{head}{code}{'I' if mask & _STATUS else ''}{'q' if mask & _SOURCE else ''}{rest}"
-    return _Layout(Struct(text + ("2x" if mask & _SERVER_PICO else "")), *places)
+    made = Struct(text + ("2x" if mask & _SERVER_PICO else ""))
+    return _Layout(made, made.size, *places)
 
 
 def _layouts(handle: str) -> tuple[dict[int, _Layout], list[_Layout]]:
@@ -119,50 +122,54 @@ class ValueReader:
             raise LimitExceeded(f"the answer ends {self.left} values before its end") from None
 
     def _some(self, most: int) -> int:
-        """One value, or as many of one layout as follow each other; what they weigh."""
-        data, at = self._data, self.at
-        mask = data[at + self._head]
-        if mask & _VALUE:
-            kind = data[at + self._head + 1]
-            layout = self._whole.get(kind << 6 | mask & _MASK)
-            if layout is None:
-                return self._single(kind, mask)
-        else:
-            kind, layout = NOTHING, self._empty[mask & _MASK]
-        unpacker, value, status, ticks = layout
-        count = self._run(unpacker.size, most, 1 if kind == NOTHING else 2)
-        columns = self.columns
-        if count == 1:
-            row = unpacker.unpack_from(data, at)
-            self._put(kind, row[value] if value >= 0 else None, row, status, ticks)
-        else:
-            rows = tuple(zip(*unpacker.iter_unpack(memoryview(data)[at : at + count * unpacker.size]), strict=True))
-            columns.kinds.extend([kind] * count)
-            columns.values.extend(rows[value] if value >= 0 else [None] * count)
-            columns.status.extend(rows[status] if status >= 0 else [0] * count)
-            columns.ticks.extend(rows[ticks] if ticks >= 0 else [None] * count)
-            if self._head:
-                self.handles.extend(rows[0])
-        self.at = at + count * unpacker.size
-        self.left -= count
-        return count
+        """Values of fixed size up to the first of another kind, or that one; what they weigh."""
+        data, head, whole, empty = self._data, self._head, self._whole, self._empty
+        kinds, values, statuses, sources = self.columns
+        at, done = self.at, 0
+        while done < most:
+            mask = data[at + head]
+            if mask & _VALUE:
+                kind, marks = data[at + head + 1], 2
+                layout = whole.get(kind << 6 | mask & _MASK)
+                if layout is None:
+                    break
+            else:
+                kind, marks, layout = NOTHING, 1, empty[mask & _MASK]
+            unpacker, size, value, status, ticks = layout
+            mark, after = at + head, at + size + head
+            if done + 1 < most and data[after : after + marks] == data[mark : mark + marks]:
+                count = self._run(at, size, most - done, marks)
+                rows = tuple(zip(*unpacker.iter_unpack(memoryview(data)[at : at + count * size]), strict=True))
+                kinds.extend([kind] * count)
+                values.extend(rows[value] if value >= 0 else [None] * count)
+                statuses.extend(rows[status] if status >= 0 else [0] * count)
+                sources.extend(rows[ticks] if ticks >= 0 else [None] * count)
+                if head:
+                    self.handles.extend(rows[0])
+            else:
+                count = 1
+                row = unpacker.unpack_from(data, at)
+                kinds.append(kind)
+                values.append(row[value] if value >= 0 else None)
+                statuses.append(row[status] if status >= 0 else 0)
+                sources.append(row[ticks] if ticks >= 0 else None)
+                if head:
+                    self.handles.append(row[0])
+            at += count * size
+            done += count
+        self.at = at
+        self.left -= done
+        return done or self._single()
 
-    def _put(self, kind: int, value: object, row: Sequence[int], status: int, ticks: int) -> None:
-        columns = self.columns
-        columns.kinds.append(kind)
-        columns.values.append(value)
-        columns.status.append(row[status] if status >= 0 else 0)
-        columns.ticks.append(row[ticks] if ticks >= 0 else None)
-        if self._head:
-            self.handles.append(_INT32.unpack_from(self._data, self.at)[0] & 0xFFFFFFFF)
-
-    def _run(self, size: int, most: int, marks: int) -> int:
+    def _run(self, at: int, size: int, most: int, marks: int) -> int:
         """How many values from here on have the same `marks` bytes (mask, type), and so the same layout and size."""
-        data, start = self._data, self.at + self._head
-        most = min(most, (len(data) - self.at) // size)
+        data, start = self._data, at + self._head
+        most = min(most, (len(data) - at) // size)
         count = 1
         while count < most:
-            window = min(count, most - count)  # as many again as are known, so that a short run costs little
+            window = min(
+                max(count, _LOOK), most - count
+            )  # as many again as are known: a short run costs little
             first = start + count * size
             same = window
             for mark in range(marks):
@@ -175,8 +182,9 @@ class ValueReader:
 
     # --- of any size ----------------------------------------------------------------------------------------------
 
-    def _single(self, kind: int, mask: int) -> int:
+    def _single(self) -> int:
         at = self.at + self._head + 1
+        mask, kind = self._data[at - 1], self._data[at]
         if kind == _STRING:
             value, end = self._string(at + 1)
             weight = 1 + (end - at >> 12)
@@ -191,9 +199,16 @@ class ValueReader:
             kind, weight = FOREIGN, 20 + (end - at >> 4)
         if type(value) is _Excess:
             kind = TOO_LARGE
-        unpacker, _, status, ticks = _TAILS[mask & _MASK]
-        self._put(kind, value, unpacker.unpack_from(self._data, end), status, ticks)
-        self.at = end + unpacker.size
+        unpacker, size, _, status, ticks = _TAILS[mask & _MASK]
+        row = unpacker.unpack_from(self._data, end)
+        kinds, values, statuses, sources = self.columns
+        kinds.append(kind)
+        values.append(value)
+        statuses.append(row[status] if status >= 0 else 0)
+        sources.append(row[ticks] if ticks >= 0 else None)
+        if self._head:
+            self.handles.append(_UINT32.unpack_from(self._data, self.at)[0])
+        self.at = end + size
         self.left -= 1
         return weight
 
