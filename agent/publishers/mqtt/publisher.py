@@ -24,6 +24,7 @@ from agent.publishers.mqtt.link import Connack, Loss
 from agent.publishers.mqtt.options import Options
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.session import MqttSession
+from agent.publishers.mqtt.turns import next_one, of_broker
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import PUBLISHER_CERT_EXPIRY
 
@@ -92,9 +93,9 @@ class MqttPublisher:
                 self._broker.hangups.failed()
                 self._refusals += 1
                 if len(self._options.access.servers) > 1:
-                    error = _of(self._server.name, error)
+                    error = of_broker(self._server.name, error)
                 if self._refusals % len(self._options.access.servers):
-                    raise _next_one(error) from None
+                    raise next_one(error) from None
                 raise error from None
             self._refusals = 0
             broken = True
@@ -315,22 +316,3 @@ class _Watch:
             text = f"{loss.text}, again and again: another client probably uses our client_id; give each its own"
             loss = loss._replace(text=text, retry_after=keep_away)
         self._session.lost(loss)
-
-
-def _of(name: str, error: TransientError | PermanentError) -> TransientError | PermanentError:
-    """It says which of several brokers it is about."""
-    if name in error.reason:
-        return error
-    reason = f"{name}: {error.reason}"
-    if isinstance(error, PermanentError):
-        return PermanentError(reason, error.hint)
-    error.reason, error.args = reason, (reason,)
-    return error
-
-
-def _next_one(error: TransientError | PermanentError) -> TransientError | PermanentError:
-    """This broker does not take us, and others have not been asked yet: they need not wait for what it wants."""
-    if isinstance(error, PermanentError):
-        return TransientError(error.reason)
-    error.retry_after = None
-    return error
