@@ -96,7 +96,11 @@ class Northbound:
         opened: Future[None] = asyncio.get_running_loop().create_future()
         close = Event()
         task = self._stores_group.create_task(_keep_open(outbox, opened, close), name=f"outbox {name}")
-        await opened
+        try:
+            await opened
+        except BaseException:
+            close.set()  # nobody waits for it any more: closed as soon as it is open
+            raise
         self._stores[name] = _Store(outbox, task, close, [self._control.serve(f"outbox {name}", outbox.answer, Ask)])
 
     async def close(self, name: str) -> None:
@@ -207,9 +211,12 @@ class Northbound:
 async def _keep_open(outbox: SqliteOutbox, opened: Future[None], close: Event) -> None:
     try:
         async with outbox.open():
-            opened.set_result(None)
+            if not opened.done():
+                opened.set_result(None)
             await close.wait()
     except Exception as error:
+        if opened.cancelled():
+            return
         if opened.done():
             raise
         opened.set_exception(error)

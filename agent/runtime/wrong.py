@@ -35,7 +35,7 @@ def wrong(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         if orphan["records"] != 0:
             found.append(_finding("outbox.orphaned", orphan["publisher"], counts=False))
     config = document["agent"]["config"]
-    if config["attempted"] != config["effective"]:
+    if config["attempted"] != config["effective"] or config["error"]:
         found.append(_finding("config.rejected"))
     if not document["clock"]["synced"]:
         found.append(_finding("agent.clock_unsynced"))
