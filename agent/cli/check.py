@@ -11,8 +11,9 @@ from rich.text import Text
 
 from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
-from agent.config.summary import tags_of, warnings
+from agent.config.summary import tags_of, warnings, writable_by_others
 from agent.core.errors import ConfigError
+from agent.core.text import harmless
 from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
 
@@ -31,8 +32,8 @@ def check(config: Path, *, live: bool = False) -> int:
     console.print(
         f"{config}: ok. Agent {agent.id}, configuration {loaded.hash}, {files}.", markup=False, soft_wrap=True
     )
-    for warning in warnings(loaded.config):
-        sys.stderr.write(f"warning: {warning}\n")
+    for warning in [*warnings(loaded.config), *writable_by_others(loaded.files, agent.data_dir)]:
+        sys.stderr.write(f"warning: {harmless(warning)}\n")
     publishers = loaded.config.publishers
     used = {*publishers, *(one.was or "" for one in publishers.values())}
     for orphan in orphans(agent.data_dir, used):
@@ -58,13 +59,12 @@ def _summary(loaded: Loaded) -> Table:
             "publisher",
             name,
             publisher.type,
-            Text(str(getattr(publisher, "url", "-"))),
-            Text(f"{encoder}, devices {carries}"),
+            Text(harmless(str(getattr(publisher, "url", "-")))),
+            Text(harmless(f"{encoder}, devices {carries}")),
         )
     for name, device in loaded.config.devices.items():
         read, total = tags_of(device)
         count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
-        table.add_row(
-            "device", name, device.type, Text(device.where()), f"{count}, every {format_duration(device.interval)}"
-        )
+        where = Text(harmless(device.where()))
+        table.add_row("device", name, device.type, where, f"{count}, every {format_duration(device.interval)}")
     return table

@@ -9,6 +9,7 @@ from agent.cli.listening import Listener, listen, source_of, with_exit_code
 from agent.consumer.sparkplug.audit import SparkplugAudit
 from agent.consumer.sparkplug.topics import NAMESPACE
 from agent.core.clock import SystemClock
+from agent.core.text import harmless
 
 
 @with_exit_code
@@ -21,7 +22,7 @@ def conformance(url: str | None, config: Path | None, seconds: float | None) -> 
     listener = _Listener()
     listen(source_of(url, None, config).access, listener, seconds)
     for line in listener.audit.report():
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(harmless(line) + "\n")
     return 0 if listener.audit.ok else 1
 
 

@@ -18,6 +18,7 @@ from agent.consumer.source import DEFAULT_ROOT, said_on, uncovered
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.target import access_of
 from agent.core.errors import ConfigError, PermanentError, leaves
+from agent.core.text import harmless
 from agent.publishers.mqtt.access import Access
 from agent.publishers.mqtt.config import MqttConfig
 
@@ -32,10 +33,10 @@ def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
         try:
             return command(*args, **kwargs)
         except ConfigError as error:
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{harmless(str(error))}\n")
             return 2
         except PermanentError as error:
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{harmless(str(error))}\n")
             return 1
 
     return run

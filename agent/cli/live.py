@@ -16,6 +16,7 @@ from agent.core.clock import SystemClock
 from agent.core.flow import Reading
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Bus
+from agent.core.text import harmless
 from agent.runtime.context import RunningContext
 from agent.telemetry.logging import configure
 from agent.workbench.live import Visit, visit_all
@@ -46,7 +47,7 @@ def table_of(visit: Visit) -> Table:
     ranked = sorted(visit.readings.items(), key=lambda item: _trouble(item[1], doubtful=item[0] in visit.doubtful))
     rows += [(tag, *_cells(reading, doubtful=tag in visit.doubtful)) for tag, reading in ranked]
     for row in rows[:_MOST]:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(harmless(cell)) for cell in row))
     if len(rows) > _MOST:
         table.add_row("…", "", "", "", f"and {len(rows) - _MOST} more")
     return table
@@ -56,7 +57,7 @@ def line_of(visit: Visit) -> str:
     """The device in one line."""
     bad = sum(reading.quality == "bad" for reading in visit.readings.values())
     counts = f"{len(visit.readings) - bad} read, {bad} bad, {len(visit.silent)} silent"
-    return f"{visit.device}: {visit.error}" if visit.error else f"{visit.device}: {counts}"
+    return harmless(f"{visit.device}: {visit.error}" if visit.error else f"{visit.device}: {counts}")
 
 
 def _trouble(reading: Reading, *, doubtful: bool) -> int:

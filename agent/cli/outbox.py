@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.cli.mistakes import report
 from agent.config.loader import load
 from agent.config.whereabouts import data_dir_of
 from agent.core.errors import ConfigError, PermanentError
+from agent.core.text import harmless, harmless_json
 from agent.outbox import outbox_path
 from agent.outbox.operator.client import inquire
 from agent.outbox.operator.protocol import Answer, Aside, Ask, Heap, Listing, Verb, Which
@@ -74,7 +76,7 @@ def outbox(config: Path, order: Order, data_dir: Path | None = None) -> int:
         report(error, sys.stderr)
         return 2
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{harmless(str(error))}\n")
         return 2
     failed = False
     answers: dict[str, Answer] = {}
@@ -91,7 +93,7 @@ def outbox(config: Path, order: Order, data_dir: Path | None = None) -> int:
             reason = str(error)
         if reason is not None:
             failed = True
-            sys.stderr.write(f"{name}: {reason}\n")
+            sys.stderr.write(harmless(f"{name}: {reason}") + "\n")
     _show(answers, order)
     return 1 if failed else 0
 
@@ -164,7 +166,7 @@ def _instant(text: str) -> int:
 
 def _show(answers: dict[str, Answer], order: Order) -> None:
     if order.json:
-        sys.stdout.write(msgspec.json.encode(answers).decode() + "\n")
+        sys.stdout.write(harmless_json(msgspec.json.encode(answers).decode()) + "\n")
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, markup=False)
     for name, answer in answers.items():
@@ -186,7 +188,7 @@ def _listing(console: Console, name: str, listing: Listing) -> None:
         for heap in heaps:
             seqs = f"{heap.first}-{heap.last}" if heap.last > heap.first else f"{heap.first}"
             figures = (f"{heap.records}", f"{heap.readings}", f"{heap.bytes}")
-            table.add_row(what, heap.device, heap.epoch, seqs, *figures, _time(heap.from_ts))
+            table.add_row(what, Text(harmless(heap.device)), heap.epoch, seqs, *figures, _time(heap.from_ts))
     records = sum(heap.records for heap in listing.waiting)
     orphaned = f" (no publisher has this name; `was: {name}` under its successor sends it)" if listing.orphan else ""
     aside, kept = (sum(heap.records for heap in heaps) for heaps in (listing.quarantined, listing.kept))
@@ -221,7 +223,7 @@ def _asides(console: Console, name: str, asides: list[Aside]) -> None:
     for one in asides:
         numbers: tuple[Any, ...] = (one.id, one.device, one.epoch, one.seq)
         more: tuple[Any, ...] = (_time(one.ts), _time(one.at), one.readings, one.bytes, one.reason)
-        table.add_row(*map(str, numbers + more))
+        table.add_row(*(Text(harmless(str(cell))) for cell in numbers + more))
     if asides:
         console.print(table)
 

@@ -14,6 +14,7 @@ from agent.cli.mistakes import report
 from agent.cli.words import lasting
 from agent.config.loader import load
 from agent.core.errors import ConfigError
+from agent.core.text import harmless_json
 from agent.settings.values import parse_duration, readable_size
 from agent.workbench.plan import DevicePlan, Plan
 from agent.workbench.plan import plan as planned
@@ -36,7 +37,7 @@ def plan(config: Path, device: str | None, round_trip: str, *, json: bool = Fals
     found = planned(loaded.config, seconds)
     if json:
         document = {**msgspec.to_builtins(found), "met": found.met}
-        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+        sys.stdout.write(harmless_json(msgspec.json.encode(document).decode()) + "\n")
     else:
         _show(found, device, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
     return 0 if found.met else 1

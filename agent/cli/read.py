@@ -18,12 +18,12 @@ from rich.text import Text
 from agent import __version__
 from agent.cli.live import line_of, table_of
 from agent.cli.mistakes import report
-from agent.cli.words import harmless
 from agent.config.loader import load
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Bus
+from agent.core.text import harmless, harmless_json
 from agent.runtime.context import RunningContext
 from agent.settings.devices import DeviceConfig
 from agent.settings.values import parse_duration
@@ -117,7 +117,7 @@ async def _read(name: str, device: DeviceConfig, wish: Wish, console: Console) -
 
 def _show(visit: Visit, console: Console, wish: Wish) -> None:
     if wish.json:
-        sys.stdout.write(json.dumps(document(visit), ensure_ascii=False) + "\n")
+        sys.stdout.write(harmless_json(json.dumps(document(visit), ensure_ascii=False)) + "\n")
         sys.stdout.flush()
         return
     console.print(table_of(visit))

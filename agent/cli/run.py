@@ -52,6 +52,7 @@ class ReloadSignal:
 
 def run(config: Path) -> int:
     """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
+    os.umask(0o077)  # what is in data_dir concerns this user alone
     sighup = ReloadSignal()
     try:
         return _run(config, sighup)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
+from agent.cli.words import harmless, harmless_json
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus, AgentStreams, Decoded, DeviceStatus, GapNotice, Reading, Readings
 from agent.consumer.marks import Marked, UserProperties
@@ -76,8 +77,9 @@ class _Tail(Listener):
 
     def _say(self, before: int, lines: Iterable[str]) -> None:
         for finding in self._audit.ledger.findings[before:]:
-            sys.stderr.write(f"{finding}\n")
-        sys.stdout.writelines(line + "\n" for line in lines)
+            sys.stderr.write(f"{harmless(str(finding))}\n")
+        show = harmless_json if self._json else harmless
+        sys.stdout.writelines(f"{show(line)}\n" for line in lines)
         sys.stdout.flush()
 
     def interrupted(self) -> None:

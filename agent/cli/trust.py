@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
         report(error, sys.stderr)
         return 2
     pki = loaded.config.agent.data_dir / "pki"
+    os.umask(0o077)  # as the agent has it
     shelf = TrustList(pki)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     if what is None:

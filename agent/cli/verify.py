@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
+from agent.cli.words import harmless
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
 from agent.consumer.marks import UserProperties
@@ -34,7 +35,7 @@ def verify(
     listen(source.access, auditor, seconds)
     kept = auditor.kept()
     for line in auditor.report():
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(harmless(line) + "\n")
     if auditor.audit.ok and kept and not auditor.messages:
         sys.stdout.write(f"heard nothing: nobody publishes below {source.root}/ at this broker\n")
         return 3
@@ -68,7 +69,7 @@ class _Auditor(Listener):
         try:
             self.keep()
         except PermanentError as error:
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{harmless(str(error))}\n")
             return False
         return True
 
@@ -80,7 +81,7 @@ class _Auditor(Listener):
         message = self.audit.feed(topic, payload, retained=retained)
         if isinstance(message, AgentStatus) and self._states.get(message.agent) != message.state:
             self._states[message.agent] = message.state
-            sys.stderr.write(f"agent {message.agent} is {message.state}\n")
+            sys.stderr.write(harmless(f"agent {message.agent} is {message.state}") + "\n")
 
     def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
         self.messages += 1

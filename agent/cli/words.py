@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, tzinfo
 
-#: Unicode categories that may move a cursor, turn a line around or end it: control, format, surrogates, separators.
-_HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+from agent.core.text import harmless, harmless_json
 
-
-def harmless(text: str) -> str:
-    r"""The text with everything a terminal might obey as escapes: `\x1b`, `\u202e`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(char) if unicodedata.category(char) in _HARMFUL else char for char in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+__all__ = ["counted", "harmless", "harmless_json", "instant", "lasting", "listed"]
 
 
 def instant(ts: int, now: int, zone: tzinfo | None = None) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from agent.config.grid import Row, csv_rows, file_of, is_workbook, sheet_rows
 from agent.config.located import List, Map, Place, named
+from agent.config.shape import close
 from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
@@ -47,11 +48,12 @@ def digest(data: bytes) -> str:
 def digest_of(file: Path) -> str:
     """Of what the file holds now; empty where it cannot be read."""
     try:
-        return digest(file.read_bytes())
+        return digest(file.read_bytes()) if file.is_file() else ""
     except (OSError, ValueError):
         return ""
 
 
+_MAIN = ("agent", "log", "http", "outbox", "history")
 INCLUDABLE = ("devices", "devices_file", "templates", "publishers", "include")
 
 
@@ -101,6 +103,10 @@ def _read_bytes(
     seen[path.absolute()] = ""
     file, line = place if place is not None else (shown, None)
     try:
+        if place is not None and path.exists() and not path.is_file():
+            kind = "directory" if path.is_dir() else "pipe or a device"
+            mistakes.append(Mistake(file, line, f"{shown!r} is a {kind}, no file", "name a file"))
+            return None
         data = path.read_bytes()
     except FileNotFoundError:
         hint = "relative paths start at the folder of the file they are written in" if place else "name it with -c"
@@ -153,7 +159,8 @@ def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:
     for key in [key for key in source.data if key not in INCLUDABLE and not str(key).startswith("x-")]:
         place = source.data.place(key)
         hint = f"an included file may hold {', '.join(INCLUDABLE)}; everything else stands in the main file"
-        mistakes.append(Mistake(*place, f"`{named(key)}` cannot stand in an included file", hint))
+        meant = f"`{named(key)}`" if close(key, (*INCLUDABLE, *_MAIN)) else "this key"  # any file may match a glob
+        mistakes.append(Mistake(*place, f"{meant} cannot stand in an included file", hint))
 
 
 def _included(source: Source, mistakes: list[Mistake], reads: Reads) -> list[tuple[Path, str, Place | None]]:

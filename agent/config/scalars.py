@@ -57,7 +57,7 @@ def tagged(tag: str, text: str) -> object:
         "str": str, "int": int, "float": (float, int), "bool": bool, "null": type(None)
     }  # fmt: skip
     if tag not in wanted:
-        msg = f"the tag `!{tag}` is not known here"
+        msg = "tags (`!NAME`) other than YAML's own are not known here"
         raise ValueError(msg)
     if not isinstance(value, wanted[tag]) or (tag in ("int", "float") and isinstance(value, bool)):
         msg = f"`{text}` is not a !!{tag}"

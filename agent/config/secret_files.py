@@ -14,6 +14,7 @@ from agent.settings.values import read_secret
 
 #: Paths that are read when the configuration is, or that are no files.
 _OTHERS = re.compile(r"(tags|devices)_file|.*_dir")
+SHORTEST_TOKEN = 16  #: characters
 #: Files whose only line is the secret.
 _LINES = re.compile(r".*(password|username|token)_file")
 
@@ -50,12 +51,13 @@ def unusable(key: str, file: Path) -> tuple[str, str] | None:
     try:
         if not file.exists():
             return f"there is no file {file}", "put it there, or name another"
-        if file.is_dir():
-            return f"{file} is a directory", "name a file in it"
+        if not file.is_file():
+            kind = "directory" if file.is_dir() else "pipe or a device"
+            return f"{file} is a {kind}", "name a file"
         if not os.access(file, os.R_OK):
             return f"{file} may not be read by this user", "let the user the agent runs as read it"
         if _LINES.fullmatch(key):
-            read_secret(file)
+            return _guessable(key, read_secret(file), file)
     except UnicodeDecodeError as error:
         return f"{file}: byte 0x{error.object[error.start]:02X} is not UTF-8", "save it as UTF-8"
     except OSError as error:
@@ -64,3 +66,12 @@ def unusable(key: str, file: Path) -> tuple[str, str] | None:
         reason, _, hint = str(error).partition("; ")
         return f"{str(file)!r}: {reason}", hint or "name a file that may be read"
     return None
+
+
+def _guessable(key: str, secret: str, file: Path) -> tuple[str, str] | None:
+    if key != "token_file" or len(secret) >= SHORTEST_TOKEN:
+        return None
+    return (
+        f"the token in {file} can be guessed, it has {len(secret)} characters",
+        f"give it {SHORTEST_TOKEN} or more: openssl rand -hex 24",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from agent.config.registry import shadowed
 from agent.settings.devices import DeviceConfig
 from agent.settings.values import is_loopback
 
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _SECRET_FILES = ("password_file", "token_file", "key_file", "private_key")
 
 
@@ -91,3 +92,16 @@ def _busy_buses(config: Config) -> Iterator[str]:
     for bus in buses(config.devices):
         if bus.share > NEARLY_FULL:
             yield f"{bus}; one slow answer and cycles are skipped"
+
+
+def writable_by_others(files: Iterable[Path], data_dir: Path) -> Iterator[str]:
+    """Whoever can write to these tells the agent what to do, or what it has seen."""
+    for path, what in [*((file, "configuration") for file in files), (data_dir, "data_dir")]:
+        try:
+            about = path.stat()
+        except OSError:
+            continue
+        mode = about.st_mode & (stat.S_IWOTH if about.st_gid == about.st_uid else _OTHERS_WRITE)
+        if mode:  # a group with the number of the owner is his own
+            who = "every user" if mode & stat.S_IWOTH else "its group"
+            yield f"{path}: this {what} may be written by {who} of this machine; chmod go-w it"

@@ -94,9 +94,7 @@ class _Builder:
         elif kind is events.AliasEvent:
             line = event.start_mark.line + self._shift
             if event.anchor not in self._anchors:
-                self._refuse(
-                    line, f"the anchor `&{event.anchor}` of this alias is not defined above it", "define it first"
-                )
+                self._refuse(line, "the anchor of this alias (`*NAME`) is not defined above it", "define it first")
             else:
                 self._add(self._anchors[event.anchor], line)
         elif kind is events.DocumentStartEvent:
@@ -111,7 +109,7 @@ class _Builder:
         line = event.start_mark.line + self._shift
         mapping = event.__class__ is events.MappingStartEvent
         if event.tag not in (None, "!", _STANDARD + ("map" if mapping else "seq")):
-            self._refuse(line, f"the tag `{_short(event.tag)}` is not known here", "leave it out")
+            self._refuse(line, "tags (`!NAME`) other than YAML's own are not known here", "leave it out")
         if len(self._stack) >= _MAX_DEPTH:
             self._refuse(line, f"nested deeper than {_MAX_DEPTH} levels", "nothing in a configuration is that deep")
         if self._stack and isinstance(self._stack[-1].into, Map) and not self._stack[-1].waiting:

@@ -9,13 +9,14 @@ import msgspec
 
 from agent.consumer.audit import Audit
 from agent.core.errors import PermanentError
+from agent.core.private import create_private
 
 
 def keep(audit: Audit, path: Path) -> None:
     """Write it; a crash leaves the old or the new. Raises PermanentError where the file cannot be written."""
     new = path.with_name(path.name + ".new")
     try:
-        with new.open("wb") as file:
+        with create_private(new) as file:
             file.write(msgspec.msgpack.encode(audit.dump()))
             file.flush()
             os.fsync(file.fileno())

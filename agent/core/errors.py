@@ -6,8 +6,14 @@ read is no error: it is a reading with quality bad.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+#: Where a URL has what may be a secret: `//user:…@host`, `?password=…`.
+_SECRETS = re.compile(
+    r"(?<=://)[^/@\s\"']+(?=@)|(?<=[?&;])[\w-]*(?:pass|pwd|token|secret|key|auth)[\w-]*=[^&\s'\"]+", re.IGNORECASE
+)
 
 
 class AgentError(Exception):
@@ -25,7 +31,7 @@ class Mistake:
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{where}: {self.reason}" + (f" -> {self.hint}" if self.hint else "")
+        return _SECRETS.sub("…", f"{where}: {self.reason}" + (f" -> {self.hint}" if self.hint else ""))
 
 
 class ConfigError(AgentError):

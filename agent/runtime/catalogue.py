@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from agent.core.image import DeviceImage, TagInfo
+from agent.core.private import create_private
 from agent.telemetry.logging import get_logger
 
 log = get_logger("catalogue")
@@ -102,7 +103,7 @@ class Catalogues:
         fresh = self._path.with_suffix(".new")
         try:
             data = msgspec.json.encode(catalogues)
-            with fresh.open("wb") as file:
+            with create_private(fresh) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from agent.core.errors import PermanentError
+from agent.core.private import open_private
 
 _FAILED = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -40,7 +42,7 @@ def owned(data_dir: Path, agent: str) -> Iterator[None]:
 def _lock(path: Path) -> IO[str]:
     """A medium that failed after it was ours is no reason not to start: the outbox runs in memory then, and says so."""
     try:
-        return path.open("w", encoding="ascii")
+        return os.fdopen(open_private(path), "w", encoding="ascii")
     except OSError as error:
         if error.errno not in _FAILED:
             raise
@@ -55,7 +57,8 @@ def _claim(data_dir: Path, agent: str) -> None:
     try:
         before = owner.read_text(encoding="ascii").strip() if owner.exists() else ""
         if not before:
-            owner.write_text(f"{agent}\n", encoding="ascii")
+            with os.fdopen(open_private(owner), "w", encoding="ascii") as file:
+                file.write(f"{agent}\n")
     except OSError:  # a full disk is no reason not to start
         return
     if before and before != agent:

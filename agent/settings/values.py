@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
@@ -165,12 +167,15 @@ def _against_base(value: object, info: ValidationInfo) -> object:
 FilePath = Annotated[Path, BeforeValidator(_against_base), WithJsonSchema({"type": "string"})]
 
 
+_LONGEST_SECRET = 65_536
+
+
 def read_secret(path: Path) -> str:
     """The secret in a file, its last line break taken off. Read at every connection, so that it may be rotated.
 
     Raises OSError, and ValueError (`reason; hint`) where an editor left what nobody sees in it.
     """
-    text = path.read_bytes().decode("utf-8")
+    text = _line_of(path).decode("utf-8")
     if text.startswith("\ufeff"):
         msg = "it begins with a byte order mark; save it as UTF-8 without one"
         raise ValueError(msg)
@@ -179,6 +184,20 @@ def read_secret(path: Path) -> str:
         msg = "it has more than one line; the secret is its only line"
         raise ValueError(msg)
     return secret
+
+
+def _line_of(path: Path) -> bytes:
+    """Of a file only: a pipe would keep the reader waiting, a device has no end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            msg = "it is a pipe or a device, no file; put the secret into a file"
+            raise ValueError(msg)
+        content = file.read(_LONGEST_SECRET + 1)
+    if len(content) > _LONGEST_SECRET:
+        msg = f"it has more than {_LONGEST_SECRET} bytes; the secret is its only line"
+        raise ValueError(msg)
+    return content
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ import re
 import select
 import sys
 import threading
+import time
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import IO, Any, Literal
@@ -34,6 +35,9 @@ finally:
         sys.modules["rich"] = _rich
 from structlog.typing import FilteringBoundLogger  # noqa: E402 - after the import above
 
+from agent.core.text import harmless, harmless_json  # noqa: E402
+from agent.telemetry.repeats import Repeats  # noqa: E402
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 #: Libraries that talk per message at INFO; below these levels they cost microseconds per value.
 _LIBRARY_LEVELS = {
@@ -51,6 +55,9 @@ PATIENCE = 0.1
 _CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+
+#: How long a line of a library is remembered, and how many of different places in it are.
+_CHATTER = Repeats()
 
 
 def get_logger(component: str) -> FilteringBoundLogger:
@@ -83,11 +90,19 @@ def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
     return event
 
 
+def _harmless(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a stranger wrote is not for the terminal to obey. Tracebacks are ours, and have their lines."""
+    for key, value in event.items():
+        if key not in ("exc_info", "exception", "stack_info") and not isinstance(value, (int, float, type(None))):
+            event[key] = harmless(value if isinstance(value, str) else str(value))
+    return event
+
+
 def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     told = {key: value for key, value in event.items() if value is not None}  # a null tells nobody anything
     ordered = {"ts": event.pop("ts"), "level": event.pop("level"), "event": event.pop("event"), **told}
     try:
-        return _encode(ordered).decode()
+        return harmless_json(_encode(ordered).decode())
     except (TypeError, ValueError, OverflowError):  # a device's half character, a key that is no text: still one line
         return json.dumps(ordered, default=str, skipkeys=True)
 
@@ -161,6 +176,9 @@ class _Bridge(logging.Handler):
     """Lines of library loggers as `library.message` events; a line break in them would break ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        repeats = _CHATTER.due((record.name, record.levelno, record.pathname, record.lineno), time.monotonic())
+        if repeats is None:
+            return  # a peer decides how often; its texts differ, so the place counts
         log = structlog.get_logger(component="library")
         level = (
             "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
@@ -170,6 +188,8 @@ class _Bridge(logging.Handler):
         except Exception:  # noqa: BLE001 - a library's wrong format string must not raise where it logs
             message = str(record.msg)
         fields: dict[str, Any] = {"logger": record.name, "message": message.replace("\n", " | ")[:500]}
+        if repeats:
+            fields["repeats"] = repeats
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = repr(record.exc_info[1])[:300]
         getattr(log, level)("library.message", **fields)
@@ -200,7 +220,7 @@ def configure(
         plain = structlog.dev.ConsoleRenderer(
             colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback, timestamp_key="ts"
         )
-        final = [plain]
+        final = [_harmless, plain]
     structlog.configure(
         processors=shared + final,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

@@ -53,6 +53,7 @@ START_TIME = _gauge("start_timestamp_seconds", "When the agent started.")
 CLOCK_SYNCED = _gauge("clock_synced", "1 where the wall clock is set.")
 BUGS = _counter("bugs_total", "Errors nobody translated.", "component")
 RESTARTS = _counter("component_restarts_total", "How often a supervised component was opened again.", "component")
+HTTP_LOGINS_FAILED = _counter("http_logins_failed_total", "Requests to the HTTP port with a wrong token.")
 LOOP_LAG = _gauge("loop_lag_seconds", "Longest time the event loop did not run, over the last interval.")
 
 DISK_FREE = _gauge("disk_free_bytes", "Free on the disk of data_dir.")

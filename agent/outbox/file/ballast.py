@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from agent.core.private import open_private
+
 #: What is held back: a share of `max_bytes`, within these bounds.
 LEAST, MOST, _SHARE = 1 << 20, 4 << 20, 16
 #: It is taken, and grows, by no less than this: what deleting a window of records writes to the log.
@@ -59,7 +61,7 @@ class Ballast:
         if self._path is None or (wanted := min(self._size, _share(free + held))) < held + STEP:
             return
         try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            handle = open_private(self._path)
             try:
                 os.posix_fallocate(handle, 0, wanted)
             finally:

@@ -11,6 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from agent.core.private import open_private
+
 _RESTART = "restart the agent where it had to be unmounted for that"
 HINTS = {
     errno.ENOSPC: "free disk space; what a broker takes passes all the same",
@@ -27,7 +29,7 @@ def cause(folder: Path) -> OSError | None:
     """What the system says to a byte written in `folder`; None where it takes it. Blocks."""
     probe = folder / ".probe"
     try:
-        handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        handle = open_private(probe)
         try:
             os.write(handle, b"?")
             os.fsync(handle)

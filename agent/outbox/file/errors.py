@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.core.errors import PermanentError
+from agent.core.private import open_private, refuse_links
 from agent.outbox.file.causes import cause, hint_of
 from agent.outbox.file.transaction import Damaged, DiskRefused
 
@@ -45,7 +46,8 @@ def own(path: Path) -> int:
     with translated():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            refuse_links(path)
+            lock = open_private(path.with_suffix(".lock"), os.O_RDWR)
         except PermissionError as error:
             raise PermanentError(
                 f"cannot write to {path.parent}: {error.strerror}", "let the agent's user own data_dir"
@@ -54,6 +56,10 @@ def own(path: Path) -> int:
             if not path.parent.exists():  # a link to what is not mounted
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
             raise PermanentError(f"{path.parent} is no directory", "move away what stands there") from error
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise PermanentError(f"{error.filename}: {error.strerror}", "look who may write to data_dir") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -96,6 +96,14 @@ EVENTS: dict[str, Event] = {
     "component.stop_slow": Event("warning", "A component needs long to stop."),
     # the web
     "http.listening": Event("info", "Health, metrics and status are served."),
+    "http.login_failed": Event(
+        "warning",
+        "Wrong tokens came from one peer (`failed`); logged at most once a minute, slowed, and from the fifth within a "
+        "minute on answered 429.",
+    ),
+    "http.crowded": Event(
+        "warning", "Too many connections at the HTTP port, or descriptors are scarce: one of `peer` was closed."
+    ),
     # bridged libraries
     "library.message": Event("info", "A line of a library's own logger."),
     # simulated plant, demo

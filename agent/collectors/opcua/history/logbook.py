@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.collectors.opcua.past import Key, Span
+from agent.core.private import refuse_links
 
 VERSION = 1
 MOST_TAGS = 100_000  #: programs change, and what browsing found once must not be kept for ever
@@ -78,6 +79,7 @@ class Logbook:
 
     def _connect(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.path)
         # isolation_level=None: transactions are ours. One connection, so the defect of the write-ahead log is far.
         db = self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
         db.execute("PRAGMA locking_mode = EXCLUSIVE")

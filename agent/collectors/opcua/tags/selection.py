@@ -24,6 +24,7 @@ from agent.collectors.opcua.services import node_id
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
+from agent.core.text import plain
 from agent.settings.tags import check_tag_name
 from agent.telemetry.logging import get_logger
 
@@ -73,7 +74,7 @@ async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence
                     if target in seen or elsewhere or kind not in {_OBJECT, _VARIABLE}:
                         continue
                     seen.add(target)
-                    name = f"{level[at][1]}/{reference.BrowseName.Name or ''}".removeprefix("/")
+                    name = f"{level[at][1]}/{plain(reference.BrowseName.Name or '')}".removeprefix("/")
                     below.append((target, name))
                     if kind == _VARIABLE and chosen(name, selection):
                         uri = namespaces[target.NamespaceIndex] if target.NamespaceIndex < len(namespaces) else ""
@@ -99,8 +100,8 @@ def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> FoundNodes:
     times = Counter(name for name, _ in found)
     nodes: dict[str, NodeAddress] = {}
     unnamed = 0
-    for plain, address in found:
-        name = plain if times[plain] == 1 else f"{plain} ({address.text})"
+    for said, address in found:
+        name = said if times[said] == 1 else f"{said} ({address.text})"
         try:
             check_tag_name(name).encode()
             address.text.encode()

@@ -1,0 +1,134 @@
+"""Who may stand in the agent's HTTP door, and what guessing costs. Pure: the caller passes monotonic seconds.
+
+A descriptor spent on a visitor is one that a device or a broker cannot have. So there are few, those who have shown a
+valid token stay, and of the others the one that has been idle for longest gives way to the next.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter, deque
+from ipaddress import IPv6Address, ip_address
+
+MOST_GUESTS = 64
+MOST_STRANGERS = 8  #: of one peer beyond loopback, of those that have not shown a valid token
+RESERVE = 64  #: descriptors that are never spent on visitors
+
+_FREE_GUESSES = 4  #: wrong tokens of one peer within a minute that are answered 401
+_WINDOW = 60.0
+_LONGEST_WAIT = 30
+_MOST_PEERS = 1024  #: whose guesses are counted
+
+
+class Guest:
+    """One connection. `peer`: its address, None where it has none."""
+
+    def __init__(self, peer: str | None) -> None:
+        self.peer = network(peer)
+        self.local = peer is None or is_local(peer)
+        self.proved = False  #: it has shown a valid token
+        self.busy = False  #: a request is being answered
+
+
+class Door:
+    """The guests that are in, oldest first."""
+
+    def __init__(self) -> None:
+        self._guests: dict[Guest, None] = {}
+
+    def arrive(self, guest: Guest) -> Guest | None:
+        """Let it in; who has to leave for it: nobody (None), another guest, or itself, who is not in then."""
+        strangers = [one for one in self._guests if not one.proved]
+        leaves = None
+        if not guest.local:
+            same = [one for one in strangers if one.peer == guest.peer]
+            if len(same) >= MOST_STRANGERS:
+                leaves = next((one for one in same if not one.busy), guest)
+        if leaves is None and len(self._guests) >= MOST_GUESTS:
+            leaves = next((one for one in strangers if not one.busy), guest)
+        if leaves is guest:
+            return guest
+        if leaves is not None:
+            self.leave(leaves)
+        self._guests[guest] = None
+        return leaves
+
+    def leave(self, guest: Guest) -> None:
+        """It is gone."""
+        self._guests.pop(guest, None)
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+
+class Guesses:
+    """Wrong tokens by peer."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, deque[float]] = {}
+        self._said: dict[str, float] = {}
+        self._unsaid: Counter[str] = Counter()
+
+    def wrong(self, peer: str, now: float) -> int | None:
+        """One more; None: 401, else 429 and the seconds of its Retry-After."""
+        failed = self._failed.pop(peer, None) or deque(maxlen=_FREE_GUESSES + 1)
+        self._failed[peer] = failed  # the newest last
+        if len(self._failed) > _MOST_PEERS:
+            self._failed.pop(next(iter(self._failed)))
+        while failed and now - failed[0] >= _WINDOW:
+            failed.popleft()
+        failed.append(now)
+        if len(failed) <= _FREE_GUESSES:
+            return None
+        return max(1, min(_LONGEST_WAIT, round(_WINDOW - (now - failed[1]))))
+
+    def due(self, peer: str, now: float) -> int | None:
+        """How many are to be logged now: the first at once, then what came together, once a minute; None: not yet."""
+        self._unsaid[peer] += 1
+        said = self._said.get(peer)
+        if said is not None and now - said < _WINDOW:
+            return None
+        self._said.pop(peer, None)
+        self._said[peer] = now
+        if len(self._said) > _MOST_PEERS:
+            gone = next(iter(self._said))
+            del self._said[gone]
+            self._unsaid.pop(gone, None)
+        return self._unsaid.pop(peer)
+
+
+def network(peer: str | None) -> str:
+    """What counts as one peer: an IPv4 address, the 64 bits of an IPv6 one that its owner cannot choose."""
+    try:
+        address = ip_address((peer or "").partition("%")[0])
+    except ValueError:
+        return peer or "-"
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(IPv6Address(int(address) >> 64 << 64)) + "/64"
+    return str(address)
+
+
+def is_local(host: str) -> bool:
+    """Whether this is a name or an address of loopback."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.rstrip(".").lower() in ("localhost", "localhost.localdomain", "ip6-localhost")
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def names_this_machine(host: str | None) -> bool:
+    """Whether a `Host` header means loopback: a page of somebody else's, in a browser here, cannot send that."""
+    if host is None:
+        return True  # no browser leaves it out
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.rpartition(":")[0] or host
+    return is_local(name)
+
+
+def scarce(descriptor: int) -> bool:
+    """Whether a descriptor is one of the last: the lowest free number is given out first."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit != resource.RLIM_INFINITY and descriptor >= limit - RESERVE
