@@ -36,7 +36,7 @@ async def agent(path, loaded, *, stop, reload):
 configure()
 run.run_agent, run.STOP_WITHIN = agent, {within}
 with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
-    runner.run(run._until_signal(None, None, run.Hangups()))
+    runner.run(run._until_signal(None, None, run.ReloadSignal()))
 """
 
 
