@@ -154,7 +154,7 @@ def _text(point: ModbusPoint) -> Finish:
         except UnicodeDecodeError:
             words = f"text is not valid {name}"
             return Doubt(text.decode(encoding, errors="replace"), UNCERTAIN_DATA_SUB_NORMAL, words)
-        return read.strip() if trim else read
+        return read.strip(" ") if trim else read
 
     return finish
 

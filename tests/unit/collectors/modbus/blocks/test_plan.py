@@ -87,7 +87,8 @@ def model(point: ModbusPoint, registers: list[int], bits: list[bool]) -> object:
         assert point.bit is not None
         return bool(int.from_bytes(data, "big") >> point.bit & 1)
     if point.type == "string":
-        return data[: point.length].split(b"\0")[0].decode(errors="replace")
+        text = data[: point.length].split(b"\0")[0].rstrip(b"\xff ")
+        return text.decode(errors="replace").strip(" ")
     (value,) = struct.unpack(">" + FORMS[point.type], data)
     return value
 
