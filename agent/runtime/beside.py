@@ -103,12 +103,16 @@ class Beside:
         for topic in self._unwelcome.accused() if self.said_alone else list(self._accused):
             self._unwelcome.alone(topic)
             if self.said_alone is not None:
-                if (outcome := await self.said_alone(topic)) is None:
+                outcomes = [await self.said_alone(topic)]
+            else:
+                outcomes = [await self._send(message) for message in self._accused.pop(topic, ())]
+            for outcome in outcomes:
+                if outcome is None:
                     self._unwelcome.taken(topic)  # nothing is to be said there any more
-                else:
-                    await asyncio.wait((outcome,))
-            for message in self._accused.pop(topic, ()):
-                await asyncio.wait((await self._send(message),))
+                    continue
+                await asyncio.wait((outcome,))
+                if isinstance(outcome.exception(), ConnectionLost):
+                    return  # it stays the one that was alone
             self._unwelcome.alone(None)
 
     async def _send(self, message: Message) -> Future[None]:
