@@ -167,9 +167,7 @@ class ValueReader:
         most = min(most, (len(data) - at) // size)
         count = 1
         while count < most:
-            window = min(
-                max(count, _LOOK), most - count
-            )  # as many again as are known: a short run costs little
+            window = min(max(count, _LOOK), most - count)  # as many again as are known: a short run costs little
             first = start + count * size
             same = window
             for mark in range(marks):
