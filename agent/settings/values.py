@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -206,3 +206,20 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _check_network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError:
+        try:
+            hint = str(ip_network(value, strict=False))
+        except ValueError:
+            hint = "192.168.10.0/24, or one address"
+        msg = f"{value!r} is no network; write {hint}"
+        raise ValueError(msg) from None
+    return value
+
+
+#: A network, `192.168.10.0/24`, or one address.
+NetworkRange = Annotated[str, AfterValidator(_check_network)]

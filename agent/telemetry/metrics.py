@@ -79,7 +79,7 @@ CERT_EXPIRY = _gauge(
 )
 REVERSE_REFUSED = _counter(
     "reverse_connects_refused_total",
-    "OPC UA callers (reverse connect) that were turned away: unknown, garbage, slow, crowded.",
+    "OPC UA callers (reverse connect) that were turned away: unknown, garbage, slow, crowded, foreign.",
     "reason",
 )
 

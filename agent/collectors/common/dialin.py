@@ -1,8 +1,9 @@
 """An address where devices dial in: the agent listens, and each says by its first bytes who it is.
 
 Nothing here knows the protocol. Who has said it waits until somebody asks for it; a newer connection of the same device
-takes the place of the older, because nobody can tell whether that still lives. Who says nothing in time, or what nobody
-expects, is disconnected; so is who comes when too many have yet to say it.
+takes the place of the older, because nobody can tell whether that still lives; that is told with both addresses. Who
+says nothing in time, or what nobody expects, or comes from where its device may not, is disconnected. Of too many who
+have yet to say it, and of too many of one address, the one that has been silent for longest gives way.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Generic, TypeVar, cast
 
 from agent.collectors.common.sockets import keep_alive
 from agent.core.errors import ConnectionLost, TransientError
+from agent.settings.values import is_loopback
 
-VISITORS = 64  #: who have not said yet who they are; more are turned away
+Network = IPv4Network | IPv6Network
+
+VISITORS = 64  #: who have not said yet who they are
+OF_ONE_ADDRESS = 8  #: of them, beyond loopback
 
 WhoT = TypeVar("WhoT", bound=Hashable)
 CallerT = TypeVar("CallerT", bound="DialledIn")
@@ -32,7 +38,8 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
         self._expected: dict[object, WhoT] = {}  #: by who expects them
         self._waited_for: dict[WhoT, asyncio.Future[None]] = {}
         self._here: dict[WhoT, CallerT] = {}  #: the newest connection of each
-        self._visitors: set[DialledIn] = set()  #: who have not introduced themselves yet
+        self._visitors: dict[DialledIn, None] = {}  #: who have not introduced themselves yet, the oldest first
+        self._allowed: dict[object, Sequence[Network]] = {}  #: where they may come from, by who expects them
         self._trouble: str | None = None
 
     @property
@@ -51,7 +58,13 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
         """It listens from now on."""
 
     def crowded(self, caller: DialledIn) -> None:
-        """This one was turned away because too many have yet to say who they are."""
+        """This one has to go because too many have yet to say who they are."""
+
+    def foreign(self, caller: DialledIn) -> None:
+        """This one comes from where nobody who is expected may."""
+
+    def taken_over(self, caller: CallerT, before: CallerT) -> None:
+        """This one takes the place of another that stood."""
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
@@ -80,13 +93,17 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
             await server.wait_closed()
             await asyncio.sleep(0)  # the loop drops the sockets in its next turn
 
-    def expect(self, who: WhoT) -> Callable[[], None]:
-        """Somebody reads this device, sooner or later, until the undo is called. Others are disconnected."""
+    def expect(self, who: WhoT, allow: Sequence[Network] = ()) -> Callable[[], None]:
+        """Somebody reads this device, sooner or later, until the undo is called. Others are disconnected.
+
+        `allow`: the networks it may dial in from; none: any.
+        """
         key = object()
-        self._expected[key] = who
+        self._expected[key], self._allowed[key] = who, allow
 
         def undo() -> None:
             self._expected.pop(key, None)
+            self._allowed.pop(key, None)
             if who not in self._expected.values() and (caller := self._here.pop(who, None)):
                 caller.close()
 
@@ -112,27 +129,42 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
     # --- callers ------------------------------------------------------------------------------------------------------
 
     def admit(self, caller: DialledIn) -> bool:
-        """A new visitor; False: there are too many, or we are leaving."""
+        """A new visitor; False: it has no business here, or we are leaving."""
         if not self.listening:
             return False
-        if len(self._visitors) >= VISITORS:
-            self.crowded(caller)
+        if self._expected and not any(caller.comes_from(allow) for allow in self._allowed.values()):
+            self.foreign(caller)
             return False
-        self._visitors.add(caller)
+        same = [one for one in self._visitors if one.host == caller.host]
+        crowd = same if len(same) >= OF_ONE_ADDRESS and not caller.local else list(self._visitors)
+        if crowd is same or len(crowd) >= VISITORS:
+            self.crowded(crowd[0])
+            crowd[0].close()
+        self._visitors[caller] = None
         return True
+
+    def may_be(self, caller: DialledIn, who: WhoT) -> bool:
+        """Whether this device may dial in from there."""
+        allowed = [self._allowed[key] for key, one in self._expected.items() if one == who]
+        return any(caller.comes_from(allow) for allow in allowed)
 
     def introduced(self, caller: CallerT, who: WhoT) -> None:
         """A caller has said who it is. What the same device had before is dead."""
-        self._visitors.discard(caller)
+        self._visitors.pop(caller, None)
+        if not self.may_be(caller, who):
+            self.foreign(caller)
+            caller.close()
+            return
         before = self._here.pop(who, None)
         self._here[who] = caller
-        if before is not None:
+        if before is not None and before is not caller:
+            self.taken_over(caller, before)
             before.close()
         self._wake(who)
 
     def left(self, caller: DialledIn) -> None:
         """A caller is gone, or is not to be found here any more."""
-        self._visitors.discard(caller)
+        self._visitors.pop(caller, None)
         for who, other in list(self._here.items()):
             if other is caller:
                 del self._here[who]
@@ -153,7 +185,21 @@ class DialledIn(asyncio.Protocol, ABC):
         self._said = b""
         self._timer: asyncio.TimerHandle | None = None
         self.fresh = True  #: nobody has used it, and it stands
-        self.peer = ""
+        self.peer = self.host = ""
+
+    @property
+    def local(self) -> bool:
+        """It comes from this machine."""
+        return is_loopback(self.host)
+
+    def comes_from(self, networks: Sequence[Network]) -> bool:
+        """Whether it does from one of these; none: any will do."""
+        try:
+            address = ip_address(self.host.partition("%")[0])
+        except ValueError:
+            return not networks
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return not networks or any((mapped or address) in network for network in networks)
 
     @abstractmethod
     def hear(self) -> None:
@@ -192,8 +238,8 @@ class DialledIn(asyncio.Protocol, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by inheritance
-        host, port, *_ = self._transport.get_extra_info("peername") or ("?", 0)
-        self.peer = f"{host}:{port}"
+        self.host, port, *_ = self._transport.get_extra_info("peername") or ("?", 0)
+        self.peer = f"{self.host}:{port}"
         keep_alive(transport.get_extra_info("socket"))
         if self._hall.admit(self):
             self._timer = asyncio.get_running_loop().call_later(self._hall.introduction, self.too_slow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -14,6 +15,7 @@ from agent.collectors.modbus.reads import Reads
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import BusLoad
 from agent.settings.tls import TLSSettings
+from agent.settings.values import NetworkRange, is_loopback
 
 
 def _check_url(url: str) -> str:
@@ -33,6 +35,8 @@ class ModbusConfig(Reads):
     """Certificates; only with tls://. The server is always verified, against the system's authorities without it."""
     dtu: Dtu = Dtu()
     """What the DTU says that dials in; only with tcp-listen://."""
+    allow: list[NetworkRange] = Field(default_factory=list)
+    """Networks the DTU may dial in from; only with tcp-listen://. Default: any."""
     workarounds: Workarounds = Workarounds()
     """What the device needs that does not do as the standard says."""
     retries: Annotated[int, Field(ge=0, le=3)] = 0
@@ -51,6 +55,7 @@ class ModbusConfig(Reads):
             "url": target,
             "tls": self.tls,
             "dtu": self.dtu,
+            "allow": self.allow,
             "workarounds.pause_after_connect": odd.pause_after_connect,
             "workarounds.close_after_cycle": odd.close_after_cycle,
             "workarounds.one_connection": odd.one_connection,
@@ -67,6 +72,8 @@ class ModbusConfig(Reads):
             raise ValueError("`tls` needs an encrypted connection; write tls:// in `url`, or take `tls` away")
         if self.dtu != Dtu() and target.kind != "listen":
             raise ValueError("`dtu` is for units that dial in; write tcp-listen:// in `url`, or take `dtu` away")
+        if self.allow and target.kind != "listen":
+            raise ValueError("`allow` is for units that dial in; write tcp-listen:// in `url`, or take `allow` away")
         if self.workarounds.echo and target.framing == "tcp":
             raise ValueError("`workarounds.echo` is for two-wire lines; Modbus TCP has no echo, take it away")
         odd = self.workarounds
@@ -80,6 +87,15 @@ class ModbusConfig(Reads):
         if self.unit_id == 0 and target.framing != "tcp":
             raise ValueError("unit_id 0 is the broadcast address of a serial line, nobody answers; write 1 to 247")
         return self
+
+    def oddities(self) -> Iterable[str]:
+        yield from super().oddities()
+        target = self.target
+        if target.kind == "listen" and not is_loopback(target.host) and not (self.allow or self.dtu.registration):
+            yield (
+                f"url: whoever reaches {target.host}:{target.port} is taken for this device; "
+                "write dtu: {registration: …}, and allow: [192.168.10.0/24] with the networks it dials in from"
+            )
 
     def seconds_of(self, block: Block) -> float:
         target = self.target
@@ -100,7 +116,7 @@ class ModbusConfig(Reads):
         from agent.collectors.modbus.collector import ModbusCollector
 
         layout = self.layout()
-        bus = bus_to(self.target, context, self.tls, self.dtu, self.workarounds)
+        bus = bus_to(self.target, context, self.tls, self.dtu, self.workarounds, self.allow)
         odd = self.workarounds
         context.while_running(
             lambda: bus.know(self.unit_id, pause=odd.pause_between_requests, any_unit=odd.ignore_unit)

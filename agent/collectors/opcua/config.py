@@ -27,7 +27,7 @@ from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import Claim, Cycle, DeviceConfig, Request
 from agent.settings.model import Model
 from agent.settings.tags import TagBase, TagName
-from agent.settings.values import ByteSize, FilePath, Interval, Secret, is_loopback
+from agent.settings.values import ByteSize, FilePath, Interval, NetworkRange, Secret, is_loopback
 from agent.settings.zones import TimeZone, UtcOffset, zone_of
 
 _PACE = ConnectionPace()
@@ -74,6 +74,8 @@ class OpcUaConfig(DeviceConfig):
     """Instead of `url`: redundant servers, the preferred first; one that is gone or not well is left for another."""
     reverse: ReverseSettings | None = None
     """Instead of `url`: the server calls the agent, from behind a firewall say."""
+    allow: list[NetworkRange] = Field(default_factory=list)
+    """Networks the server may call from; only with `reverse`. Default: any."""
     mode: Literal["subscribe", "poll"] = "subscribe"
     """subscribe: the server says what changes; poll: the agent reads."""
     timeout: Interval = 5.0
@@ -128,6 +130,8 @@ class OpcUaConfig(DeviceConfig):
             raise ValueError("a device has one of url:, urls: and reverse:; write url: opc.tcp://HOST:4840")
         if self.reverse is not None and self.endpoint_url is not None:
             raise ValueError("a server that calls says itself what it wants to be called; take endpoint_url: away")
+        if self.allow and self.reverse is None:
+            raise ValueError("`allow` is for servers that call; write reverse:, or take `allow` away")
         if self.reverse is not None and self.server_uri is not None:
             raise ValueError("under reverse: stands a server_uri already; take the other one away")
         if self.backfill and self.clock.use == "agent":
@@ -154,10 +158,12 @@ class OpcUaConfig(DeviceConfig):
         return Claim("reverse", self.reverse.name, "let each server be one device, or tell its names by endpoint_url")
 
     def oddities(self) -> Iterable[str]:
-        if self.reverse is not None and not access_of(dict(self)).secured and not is_loopback(self.reverse.address[0]):
+        open_to_all = self.reverse is not None and not is_loopback(self.reverse.address[0]) and not self.allow
+        if self.reverse is not None and open_to_all and not access_of(dict(self)).secured:
             yield (
                 f"reverse: whoever reaches {self.reverse.listen} can pretend to be {self.reverse.server_uri}; "
-                "security: {policy: Basic256Sha256} has it prove who it is"
+                "security: {policy: Basic256Sha256} has it prove who it is; "
+                "allow: [192.168.10.0/24] says where it may call from"
             )
         if self.mode == "poll":
             idle = {
@@ -248,7 +254,9 @@ class OpcUaConfig(DeviceConfig):
         from agent.collectors.opcua.collector import OpcUaCollector
 
         access = access_of(dict(self))
-        ways = ways_to(self.all_urls, self.reverse, context, announced=self.endpoint_url, enabled=self.enabled)
+        ways = ways_to(
+            self.all_urls, self.reverse, context, announced=self.endpoint_url, enabled=self.enabled, allow=self.allow
+        )
         return OpcUaCollector(self.plan(name, context.agent, pace), ways, access, context)
 
 

@@ -19,6 +19,13 @@ EVENTS: dict[str, Event] = {
     "modbus.bad_reply": Event("warning", "A reply that does not fit its request was thrown away: `reason`."),
     "modbus.listening": Event("info", "The agent listens for DTUs that dial in."),
     "modbus.dtu_unknown": Event("warning", "Somebody dialled in who is not expected: `said` are its first bytes."),
+    "modbus.dtu_refused": Event("warning", "Somebody who dialled in was disconnected: `reason`."),
+    "modbus.dtu_taken_over": Event(
+        "warning",
+        "A DTU dialled in while a connection with its registration (`before`) stood; the newer (`peer`) replaced it.",
+        "A DTU that came back has the address it had, or another one of its operator's. If `peer` is neither, somebody "
+        "pretends to be it: `allow:` keeps him out.",
+    ),
     "modbus.closed_by_peer": Event(
         "info",
         "A device or gateway closed a connection on which it had answered; it is made anew at once.",

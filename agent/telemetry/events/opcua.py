@@ -10,6 +10,12 @@ EVENTS: dict[str, Event] = {
     "opcua.call_refused": Event(
         "warning", "Somebody called where servers call (reverse connect) and was turned away: `reason`."
     ),
+    "opcua.call_taken_over": Event(
+        "warning",
+        "A server called while a connection in its name (`before`) waited; the newer one (`peer`) took its place.",
+        "If `peer` and `before` are not the same machine, somebody pretends to be it: `security:` has it prove who it "
+        "is, `allow:` says where it may call from.",
+    ),
     "opcua.connected": Event("info", "A session with an OPC UA server stands; its limits."),
     "opcua.disconnected": Event("warning", "The session is gone: `reason`."),
     "opcua.subscribed": Event("info", "Monitored items are created: `active` of `configured`."),

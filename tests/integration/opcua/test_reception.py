@@ -156,17 +156,14 @@ async def test_who_waits_to_be_used_may_wait() -> None:
 
 
 async def test_a_crowd_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those who have not said who they are are few; a server that is expected gets in when they are gone."""
+    """Those who have not said who they are are few: who has been silent for longest makes way for one that calls."""
     monkeypatch.setattr("agent.collectors.common.dialin.VISITORS", 2)
-    async with receiving(WHO) as made:
-        async with visiting(made, b""), visiting(made, b""):
-            await eventually(lambda: len(made._visitors) == 2)
-            with refusing("crowded"):
-                async with visiting(made, reverse_hello(URI, URL)) as (reader, _):
-                    await hung_up(reader)
-        await eventually(lambda: not made._visitors)
-        async with visiting(made, reverse_hello(URI, URL)):
-            await made.ask(0, WHO)
+    async with receiving(WHO) as made, visiting(made, b""), visiting(made, b""):
+        await eventually(lambda: len(made._visitors) == 2)
+        with refusing("crowded"):
+            async with visiting(made, reverse_hello(URI, URL)):
+                assert (await made.ask(0, WHO)).endpoint_url == URL
+                assert len(made._visitors) == 1
 
 
 async def test_a_newer_call_takes_the_place_of_one_that_waits() -> None:

@@ -45,6 +45,22 @@ class DtuPort(DialIn[bytes, "Dtu"]):
             raise ValueError("nobody is expected to say so")
         return max(fitting, key=len)
 
+    def crowded(self, caller: DialledIn) -> None:
+        self._refused(caller, "crowded", "too many, or too many of its address, have yet to say who they are")
+
+    def foreign(self, caller: DialledIn) -> None:
+        self._refused(caller, "foreign", "`allow` has no network it comes from")
+
+    def taken_over(self, caller: Dtu, before: Dtu) -> None:
+        repeats = self._repeats.due("taken over", self._clock.monotonic())
+        if repeats is not None:
+            log.warning("modbus.dtu_taken_over", bus=self.name, peer=caller.peer, before=before.peer, repeats=repeats)
+
+    def _refused(self, caller: DialledIn, why: str, reason: str) -> None:
+        repeats = self._repeats.due(why, self._clock.monotonic())
+        if repeats is not None:
+            log.warning("modbus.dtu_refused", bus=self.name, peer=caller.peer, reason=reason, repeats=repeats)
+
     def unknown(self, caller: Dtu, said: bytes) -> None:
         """Somebody nobody expects."""
         repeats = self._repeats.due("unknown", self._clock.monotonic())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from agent.collectors.modbus.bus.bus import ModbusBus
@@ -29,13 +30,18 @@ _SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hang
 
 
 def bus_to(
-    target: BusTarget, context: BuildContext, tls: TLSSettings | None, dtu: Dtu, workarounds: Workarounds
+    target: BusTarget,
+    context: BuildContext,
+    tls: TLSSettings | None,
+    dtu: Dtu,
+    workarounds: Workarounds,
+    allow: Sequence[str] = (),
 ) -> ModbusBus:
     """The bus devices at this place share, made where it is new."""
     place = f"modbus {target.place}"
     if target.kind == "listen":
         hall: DtuPort = context.bus(place, lambda: DtuPort(target.host, target.port, context.clock))
-        context.while_running(lambda: hall.expect(dtu.registration_bytes))
+        context.while_running(lambda: hall.expect(dtu.registration_bytes, [ip_network(one) for one in allow]))
         place += f" {dtu.registration or 'anybody'}"
         connect, doubt_after = _dialled_in(target, context, hall, dtu, workarounds), 10
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from agent.collectors.common.dialin import VISITORS, DialIn, DialledIn
+from agent.collectors.common.dialin import DialIn, DialledIn
 from agent.collectors.opcua.connect.reversehello import ReverseHello, Unacceptable, error_message, read_reverse_hello
 from agent.collectors.opcua.connect.url import check_url, with_port
 from agent.core.clock import Clock
@@ -46,7 +46,17 @@ class Reception(DialIn[Expected, "Caller"]):
         log.info("opcua.listening", listen=self.name)
 
     def crowded(self, caller: DialledIn) -> None:
-        self._count(caller, "crowded", f"{VISITORS} others have yet to say who they are")
+        self._count(caller, "crowded", "too many, or too many of its address, have yet to say who they are")
+
+    def foreign(self, caller: DialledIn) -> None:
+        self._count(caller, "foreign", "`allow` has no network it comes from")
+
+    def taken_over(self, caller: Caller, before: Caller) -> None:
+        repeats = self._repeats.due("taken over", self._clock.monotonic())
+        if repeats is not None:
+            log.warning(
+                "opcua.call_taken_over", listen=self.name, peer=caller.peer, before=before.peer, repeats=repeats
+            )
 
     def arrived(self, caller: Caller, hello: ReverseHello) -> None:
         """A caller has said who it is. What waited for the same device is let go. Raises Unacceptable."""

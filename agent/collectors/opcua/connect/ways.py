@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import NamedTuple
 
 from agent.collectors.opcua.connect.reception import Caller, Expected, Reception
@@ -52,6 +53,7 @@ def ways_to(
     *,
     announced: str | None = None,
     enabled: bool = True,
+    allow: Sequence[str] = (),
 ) -> dict[str, Way]:
     """The ways to a device's servers by name, the preferred first. Who is to call is expected while it is read."""
     if reverse is None:
@@ -60,5 +62,5 @@ def ways_to(
     reception: Reception = context.bus(f"opcua reverse {reverse.listen}", lambda: Reception(host, port, context.clock))
     who = Expected(reverse.server_uri, reverse.endpoint_url)
     if enabled:
-        context.while_running(lambda: reception.expect(who))
+        context.while_running(lambda: reception.expect(who, [ip_network(one) for one in allow]))
     return {reverse.name: Called(reverse.name, reception, who)}
