@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from agent.collectors.opcua.wire.errors import WireViolation
-from agent.collectors.opcua.wire.limits import BUFFER_BYTES, STRANGER, WireLimits
+from agent.collectors.opcua.wire.limits import BUFFER_BYTES, WireLimits
 
 _HEADER = Struct("<3scI")  # type, which part of a message, bytes of the chunk
 #: Fewest bytes of a chunk: its header, and for a message channel, token, sequence number and request.
@@ -20,7 +20,7 @@ _FEWEST = {b"ACK": 28, b"ERR": 16, b"OPN": 32, b"MSG": 24}
 class Frames:
     """Of one connection, client's side."""
 
-    def __init__(self, limits: WireLimits = STRANGER) -> None:
+    def __init__(self, limits: WireLimits) -> None:
         self.limits = limits  #: may be others once it is known who the server is
         self._held = bytearray()
         self._bytes = self._chunks = 0  # of the message under way

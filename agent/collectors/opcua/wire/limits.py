@@ -20,6 +20,11 @@ class WireLimits(NamedTuple):
         """In how many a message may come: as many as the smallest buffer needs."""
         return self.message_bytes // SMALLEST_BUFFER + 1
 
+    @property
+    def of_strangers(self) -> WireLimits:
+        """Of a server that has not shown who it is."""
+        return WireLimits(*map(min, self, STRANGER))
+
 
 #: Before a server has shown who it is: its endpoints with their certificates, a hundred times over.
 STRANGER = WireLimits(message_bytes=1 << 20, array=4_096, string_bytes=65_536)

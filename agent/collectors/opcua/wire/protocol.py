@@ -41,7 +41,7 @@ class BoundedProtocol(UASocketProtocol):
         own = KeptLimits(BUFFER_BYTES, BUFFER_BYTES, limits.chunks, limits.message_bytes)
         super().__init__(timeout, security_policy=policy, limits=own)
         self._agreed = limits
-        self._frames = Frames()
+        self._frames = Frames(limits.of_strangers)
         self.violation: WireViolation | None = None
 
     def data_received(self, data: bytes) -> None:
