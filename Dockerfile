@@ -14,12 +14,14 @@ RUN python3 -m venv /opt/build \
     && python3 -m venv /opt/edge-agent \
     && /opt/edge-agent/bin/pip install --only-binary=:all: --require-hashes -r deploy/lock/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY deploy/notices.py deploy/
 COPY agent agent
 # What the image has no use for stays behind: the build backend, pip, and the libraries' own commands,
 # one of which writes to OPC UA servers.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheels . \
     && /opt/edge-agent/bin/pip install --no-deps --no-index /tmp/wheels/*.whl \
     && /opt/edge-agent/bin/pip uninstall -y pip setuptools \
+    && /opt/edge-agent/bin/python deploy/notices.py > /opt/NOTICES \
     && find /opt/edge-agent/bin -type f ! -name edge-agent -delete
 
 FROM ${BASE_IMAGE}
@@ -31,6 +33,8 @@ LABEL org.opencontainers.image.title="edge-agent" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/edge-agent /opt/edge-agent
+# licences of what others wrote (asyncua is LGPL)
+COPY --from=build /opt/NOTICES /src/LICENSE /usr/share/doc/edge-agent/
 # /data is the only place written to; a volume mounted there must belong to 10001 as well
 RUN mkdir -p /data /etc/edge-agent \
     && chown 10001:10001 /data

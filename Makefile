@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy bench interop soak lock clean
+.PHONY: help setup demo test check check-code check-deploy bench interop soak sbom lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -60,6 +60,11 @@ soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, t
 	@TOPOLOGY_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/unit/runtime/test_topology.py
 	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
 	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 48 )) $(ARGS)
+
+sbom: ## dist/edge-agent.cdx.json (CycloneDX, from the lock file) and dist/NOTICES (licences of others)
+	@mkdir -p dist
+	@PYTHON=$$(.ci/python); $$PYTHON deploy/sbom.py > dist/edge-agent.cdx.json
+	@$(BIN)/python deploy/notices.py > dist/NOTICES
 
 lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@PYTHON=$$(.ci/python) .ci/lock

@@ -12,9 +12,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from agent.cli.trust import trust
 from agent.collectors.opcua.trust.guard import Guard
 from agent.collectors.opcua.trust.security import ServerAccess
-from agent.core.errors import TransientError
+from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.clock import ManualClock
 from tests.field.hostile.papers import NOW, Paper, paper, revocation, rsa_key
+from tests.integration.opcua.server import Hall
+from tests.integration.opcua_security.fort import Fort, collector, trusting
+from tests.support.opcua_pki import make_pair
 
 URL = "opc.tcp://plc-1.plant:4840"
 URI = "urn:plc-1"
@@ -174,6 +177,25 @@ async def test_a_new_revocation_list_ends_the_connection_that_stands(tmp_path: P
         put(tmp_path, "issuers", "ca.crl", revocation(plant, shown))
         await clock.advance(29)
         assert "revoked" in await watching
+
+
+async def test_who_shows_a_certificate_without_its_key_is_named_as_that(tmp_path: Path) -> None:
+    """It copied the device's from the network: nothing is told to it, and the reason is not that it was slow."""
+    genuine, own = make_pair(tmp_path, "genuine"), make_pair(tmp_path, "own")
+    hall = Hall()
+    try:
+        server = await Fort.build(hall, own)
+        for endpoint in server.plant.server.iserver.endpoints:
+            endpoint.ServerCertificate = genuine.raw
+        made = collector(server.url, trusting(tmp_path, genuine), security={"policy": "Basic256Sha256"}, timeout="1s")
+        with pytest.raises(ConnectionLost, match="with the certificate it showed; it has not its key") as caught:
+            async with made.open():
+                pass
+        assert "no answer in time" not in str(caught.value)
+        assert server.doorman.came == []
+        await server.stop()
+    finally:
+        hall.close()
 
 
 async def _outcome(door: Guard) -> str:

@@ -7,8 +7,8 @@ loop, and each silent loss we know of lies there (docs/decisions). What has to r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, NamedTuple
 
 from asyncua.client.client import Client
@@ -103,10 +103,27 @@ async def open_channel(way: Way, policy: Any, times: Times, limits: WireLimits =
                 _remember(client, transports)
             _notice_cancellation()
             await client.uaclient.send_hello(hello, client.max_messagesize, client.max_chunkcount)
-            await client.open_secure_channel()
+            with _proving(way, policy):
+                await client.open_secure_channel()
         yield channel
     finally:
         await _close(client, transports, times.close)
+
+
+@contextmanager
+def _proving(way: Way, policy: Any) -> Iterator[None]:
+    """Who shows a certificate of somebody else cannot read what is encrypted for it: it falls silent, or hangs up."""
+    try:
+        with translated(f"connecting to {way.name}"):
+            yield
+    except ConnectionLost as error:
+        if not policy.AsymmetricSignatureURI:
+            raise
+        how = error.reason.removeprefix(f"connecting to {way.name}: ").replace("no answer in time", "it stays silent")
+        raise ConnectionLost(
+            f"{way.name} opens no channel with the certificate it showed; it has not its key, or does not trust the "
+            f"agent's ({how})"
+        ) from error
 
 
 async def _unconnected(way: Way, times: Times, limits: WireLimits) -> tuple[Channel, str]:
