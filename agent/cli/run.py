@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from agent.app import STOP_WITHIN
@@ -17,6 +19,7 @@ from agent.telemetry.logging import configure, get_logger
 
 #: The last resort comes this much before the promise of :data:`agent.app.STOP_WITHIN` is broken, seconds.
 RESERVE = 0.3
+_DESCRIPTORS = 65_536
 
 log = get_logger("agent")
 
@@ -53,11 +56,20 @@ class ReloadSignal:
 def run(config: Path) -> int:
     """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
     os.umask(0o077)  # what is in data_dir concerns this user alone
+    _take_descriptors()
     sighup = ReloadSignal()
     try:
         return _run(config, sighup)
     finally:
         sighup.over()
+
+
+def _take_descriptors() -> None:
+    """As many as the system allows: a login's soft limit (1,024) is made for programs that use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+    with suppress(OSError, ValueError):  # forbidden: then it is as it was
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _run(config: Path, sighup: ReloadSignal) -> int:

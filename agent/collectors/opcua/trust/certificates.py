@@ -6,6 +6,7 @@ The own certificate is never replaced by the agent: every server was told to tru
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.collectors.opcua.trust.der import first_element, without_explicit_false
-from agent.core.errors import PermanentError
+from agent.core.errors import AgentError, PermanentError, TransientError
 
 #: What looking into a certificate may raise: it is only decoded when it is looked at, and a stranger may have sent it.
 UNREADABLE = (
@@ -101,13 +102,19 @@ def _load(der: bytes) -> x509.Certificate:
     return certificate
 
 
+def unreadable(what: str, error: OSError) -> AgentError:
+    """A file of ours that cannot be read waits for a person; where descriptors ran out it is as good as it was."""
+    kind = TransientError if error.errno in (errno.EMFILE, errno.ENFILE) else PermanentError
+    return kind(f"{what}: {error.strerror}")
+
+
 def read_certificates(path: Path) -> list[x509.Certificate]:
     """One or more certificates of a file, DER or PEM. Raises PermanentError."""
     try:
         content = path.read_bytes()
         found = x509.load_pem_x509_certificates(content) if b"-----BEGIN" in content else split_chain(content)
     except OSError as error:
-        raise PermanentError(f"certificate {path}: {error.strerror}") from error
+        raise unreadable(f"certificate {path}", error) from error
     except UNREADABLE as error:
         raise PermanentError(f"certificate {path} cannot be read: {error}", "DER or PEM is wanted") from error
     if not found:
@@ -132,7 +139,7 @@ def read_own(certificate: Path, key: Path) -> Own:
         load = serialization.load_pem_private_key if b"-----BEGIN" in content else serialization.load_der_private_key
         private = load(content, password=None)
     except OSError as error:
-        raise PermanentError(f"private key {key}: {error.strerror}") from error
+        raise unreadable(f"private key {key}", error) from error
     except UNREADABLE as error:
         raise PermanentError(f"private key {key} cannot be read: {error}", "PEM or DER, not encrypted") from error
     if not isinstance(private, rsa.RSAPrivateKey):

@@ -25,6 +25,7 @@ from agent.collectors.opcua.trust.certificates import (
     read_own,
     split_chain,
     thumbprint,
+    unreadable,
 )
 from agent.collectors.opcua.trust.chain import Objection, Visit, host_names, key_objection, names_host
 from agent.collectors.opcua.trust.security import ServerAccess
@@ -89,7 +90,9 @@ class Guard:
             return None
         try:
             return read_secret(self.access.password_file)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise unreadable(f"password_file {self.access.password_file} cannot be read", error) from error
+        except ValueError as error:
             raise PermanentError(f"password_file {self.access.password_file} cannot be read: {error}") from error
 
     def user_certificate(self) -> Own | None:
@@ -230,9 +233,12 @@ class Guard:
         while True:
             await self._clock.sleep(_LOOK)
             stands = self._stands
-            if stands is None or (not doubted and self._trust.state() == stands.state):
+            try:
+                state = self._trust.state()
+            except OSError:  # descriptors ran out, say: no news
                 continue
-            state = self._trust.state()
+            if stands is None or (not doubted and state == stands.state):
+                continue
             found = self._trust.objection(stands.chain, self._now(), stands.visit)
             if found is None:
                 doubted, self._stands = False, stands._replace(state=state)

@@ -11,6 +11,7 @@ Read at every connection, so that what a person moves takes effect without a res
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 
 from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint, write_durably
 from agent.collectors.opcua.trust.chain import Objection, Shelf, Trusted, Visit, objection
-from agent.core.errors import PermanentError
+from agent.core.errors import PermanentError, TransientError
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
 _ANYBODY = Visit()
@@ -59,17 +60,13 @@ class TrustList:
         self, chain: Sequence[x509.Certificate], now: dt.datetime, visit: Visit = _ANYBODY
     ) -> Objection | None:
         """Why the first of these certificates is not accepted; None: it is. Its own dates are not looked at here."""
-        issuers, broken = self._read("issuers")
-        trusted: list[Trusted] = []
-        for path in self._files("trusted"):
-            try:
-                trusted += [Trusted(one, _shown(path)) for one in read_certificates(path)]
-            except PermanentError:
-                broken.append(f"trusted/{path.name}")
         try:
+            issuers, broken = self._read("issuers")
+            trusted, more_broken = self._trusted()
+            broken += more_broken
             shelf = Shelf(trusted, issuers, self._revocations())
-        except (OSError, ValueError) as error:
-            return Objection(str(error), "put the authority's list there anew, or take the file away")
+        except (OSError, ValueError, TransientError) as error:
+            return Objection(str(error), "put the file there anew, or take it away")
         found = objection(chain, shelf, visit, now)
         if found is not None and broken:
             found = found._replace(reason=f"{found.reason} (and {', '.join(broken)} cannot be read)")
@@ -122,8 +119,20 @@ class TrustList:
         try:
             inside = sorted((self._pki / folder).iterdir())
             return [path for path in inside if path.suffix.lower() in _SUFFIXES and path.is_file()]
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # nobody has taken anything away
             return []
+
+    def _trusted(self) -> tuple[list[Trusted], list[str]]:
+        found: list[Trusted] = []
+        broken = []
+        for path in self._files("trusted"):
+            try:
+                found += [Trusted(one, _shown(path)) for one in read_certificates(path)]
+            except PermanentError:
+                broken.append(f"trusted/{path.name}")
+        return found, broken
 
     def _read(self, folder: str) -> tuple[list[x509.Certificate], list[str]]:
         found: list[x509.Certificate] = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -83,3 +84,17 @@ def test_a_password_file_is_read_at_every_connection(tmp_path: Path, pair: Pair)
     assert door.password() == "one"
     secret.write_text("two", encoding="utf-8")
     assert door.password() == "two"
+
+
+def test_descriptors_that_ran_out_are_no_mistake_of_anybody(
+    tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could be read before can be read again: tried soon, not in five minutes."""
+
+    def none_left(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    door = guard(tmp_path, pair, server_certificate=pair.der)
+    monkeypatch.setattr(Path, "read_bytes", none_left)
+    with pytest.raises(TransientError, match="Too many open files"):
+        door.admit(pair.raw, None, URL)
