@@ -17,19 +17,18 @@ from agent.core.clock import Clock
 from agent.core.errors import TransientError
 from agent.core.flow import Answer, Batch, Gap, Loss, Sample
 from agent.core.ids import ulid
-from agent.core.image import Cause, Image, TagInfo
+from agent.core.image import Image, TagInfo
 from agent.core.ports import Collector, Normalizer, Retaggable
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.core.text import carried
-from agent.runtime.condition import Judge
 from agent.runtime.files import Files
 from agent.runtime.holding import Holding
 from agent.runtime.scans import Owed
+from agent.runtime.standing import Standing
 from agent.runtime.steps import LONGEST_SAMPLE_MS, Steps, put_right
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
-from agent.telemetry.repeats import Repeats
 
 #: Reopening a device: first and longest delay, seconds. Short, because the break is often a cable or a PLC restart.
 FIRST_RETRY = 0.5
@@ -90,17 +89,10 @@ class Device:
         self._files = Files(f"device {name}", files, clock, self._waits)
         self._scanned = scanned
         self._owed = Owed(work.intervals, clock.monotonic())
-        self._judge = Judge()
+        self._standing = Standing(name, image, clock)
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
         self._supervisor = Supervisor(f"device {name}", clock=clock, backoff=backoff, report=self._lost)
-        self._repeats = Repeats()
-        self._failures = 0
-        self._down_since = clock.monotonic()
         self._readings = {quality: metrics.READINGS.labels(name, quality) for quality in ("good", "uncertain", "bad")}
-        self._up = metrics.DEVICE_UP.labels(name)
-        self._last_good = metrics.DEVICE_LAST_GOOD.labels(name)
-        self._bad = metrics.TAGS_BAD.labels(name)
-        self._skipped = metrics.SCANS_SKIPPED.labels(name)
         if max_delay:
             self._undo.append(image.settles(self._holding.release))
         self._count_tags()
@@ -305,64 +297,14 @@ class Device:
 
     def _answers(self, sample: Sample) -> None:
         self._count_scans(sample.scans, sample.skipped)
-        device = self._image.devices[self.name]
-        self._bad.set(device.bad)
-        if device.last_good is not None:
-            self._last_good.set(device.last_good / 1000)
-        if sample.skipped:
-            self._skipped.inc(sample.skipped)
-        condition = self._judge.answered(self._clock.monotonic(), sample, bad=device.bad, tags=self._tags)
-        before = device.state
-        changed = self._image.set_state(
-            self.name,
-            condition.state,
-            now=sample.ts,
-            reason=condition.reason,
-            achieved_ms=condition.achieved_ms,
-            causes=condition.causes,
-        )
+        self._standing.answered(sample, self._tags)
         self.back = True
-        if before == "offline":
-            self._up.set(1)
-            self._repeats.over("down")
-            down_for = round(self._clock.monotonic() - self._down_since, 1)
-            log.info("device.online", device=self.name, down_for=down_for, attempts=self._failures)
-            self._failures = 0
-        if condition.state == "degraded" and changed:
-            repeats = self._repeats.due("degraded", self._clock.monotonic())
-            if repeats is not None:
-                log.warning(
-                    "device.degraded",
-                    device=self.name,
-                    reason=condition.reason,
-                    achieved_ms=condition.achieved_ms,
-                    repeats=repeats,
-                )
-        elif before == "degraded" and condition.state == "online":
-            log.info("device.recovered", device=self.name)
 
     def _lost(self, failure: Failure) -> None:
         now = self._clock.now_ms()
         self._count_scans(0, 0)
         self.take(Sample.lost(failure.reason, now))
-        was_up = self._image.devices[self.name].state != "offline"
-        if was_up or not self._failures:
-            self._down_since = self._clock.monotonic()
-        self._failures += 1
-        self._up.set(0)
-        self._bad.set(self._image.devices[self.name].bad)
-        self._judge = Judge()
-        cause: Cause = "misconfigured" if failure.kind == "permanent" else "silent"
-        self._image.set_state(self.name, "offline", now=now, reason=failure.reason, causes=(cause,))
-        repeats = self._repeats.due("down", self._clock.monotonic())
-        if repeats is not None:
-            log.warning(
-                "device.offline",
-                device=self.name,
-                reason=failure.reason,
-                retry_in_s=failure.retry_in_s,
-                repeats=repeats,
-            )
+        self._standing.lost(failure, now)
 
 
 def _out_of_service(tags: tuple[int, ...], ts: int) -> Answer:
