@@ -76,11 +76,17 @@ async def test_its_commands_run(command, tmp_path):
             reader.ack(first)
             reader.reject(second, "too large for this broker")
             await outbox.flush()
-    done = run_process(*agent_command(*shlex.split(command.replace("agent.yaml", str(config)))))
+    done = run_process(
+        *agent_command(
+            *shlex.split(
+                command.replace("agent.yaml", str(config)).replace("--data-dir /data", f"--data-dir {tmp_path}")
+            )
+        )
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("plant: ")
 
 
 def test_there_are_commands():
-    """One for each verb."""
-    assert len(COMMANDS) == 5
+    """One for each verb, and one without a configuration."""
+    assert len(COMMANDS) == 6

@@ -10,6 +10,11 @@ from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 
 
+def tick(groups: tuple[int, ...], at: float, *, once: int = 0, **keys: float) -> Due:
+    """A tick at which a cycle of every group begins but for `once`, those that have no period."""
+    return Due(groups, at, scans=len(groups) - once, **keys)  # type: ignore[arg-type]  # whole numbers stay whole
+
+
 def tag(**keys: object) -> TagBase:
     return TagBase.model_validate(keys)
 
@@ -24,18 +29,18 @@ def test_groups_due_together_make_one_tick() -> None:
     """Where grids meet, one tick asks for all groups at once."""
     schedule = Schedule([1.0, 3.0, None], start=100.0)
     assert schedule.due(99.5) is None
-    assert schedule.due(100.0) == Due((0, 1, 2), 100.0)
+    assert schedule.due(100.0) == tick((0, 1, 2), 100.0, once=1)
     assert [schedule.due(at) for at in (101.0, 102.0, 103.0)] == [
-        Due((0,), 101.0),
-        Due((0,), 102.0),
-        Due((0, 1), 103.0),
+        tick((0,), 101.0),
+        tick((0,), 102.0),
+        tick((0, 1), 103.0),
     ]
 
 
 def test_nothing_is_due_twice() -> None:
     """A group whose cycle has begun is not due again before its next tick."""
     schedule = Schedule([1.0], start=0.0)
-    assert schedule.due(0.0) == Due((0,), 0.0)
+    assert schedule.due(0.0) == tick((0,), 0.0)
     assert schedule.due(0.0) is None
     assert schedule.due(0.9) is None
     assert schedule.next == 1.0
@@ -47,15 +52,15 @@ def test_late_cycles_are_skipped_and_counted() -> None:
     schedule.due(0.0)
     assert schedule.due(2.5) is None
     assert schedule.next == 3.0
-    assert schedule.due(3.0) == Due((0,), 3.0, skipped=2, achieved_ms=3000, met=1 - 2 / 60)
-    assert schedule.due(4.0) == Due((0,), 4.0, achieved_ms=2000, met=1 - 2 / 60)
+    assert schedule.due(3.0) == tick((0,), 3.0, skipped=2, achieved_ms=3000, met=1 - 2 / 60)
+    assert schedule.due(4.0) == tick((0,), 4.0, achieved_ms=2000, met=1 - 2 / 60)
 
 
 def test_a_little_late_is_still_that_cycle() -> None:
     """A cycle may begin a tenth of its interval late, and the next tick is on the grid all the same."""
     schedule = Schedule([1.0], start=0.0)
     schedule.due(0.0)
-    assert schedule.due(1.08) == Due((0,), 1.0)
+    assert schedule.due(1.08) == tick((0,), 1.0)
     assert schedule.next == 2.0
 
 
@@ -75,7 +80,7 @@ def test_the_achieved_period_spans_all_that_was_missed() -> None:
     schedule.due(0.0)
     assert schedule.due(2.5) is None
     assert schedule.due(3.5) is None
-    assert schedule.due(4.0) == Due((0,), 4.0, skipped=3, achieved_ms=4000, met=1 - 3 / 60)
+    assert schedule.due(4.0) == tick((0,), 4.0, skipped=3, achieved_ms=4000, met=1 - 3 / 60)
 
 
 def test_the_achieved_period_is_that_of_the_last_minute() -> None:
@@ -98,7 +103,7 @@ def test_a_device_late_from_the_start_is_late() -> None:
     """Whose very first cycle cannot begin is behind as soon as one does."""
     schedule = Schedule([1.0], start=0.0)
     assert schedule.due(0.5) is None
-    assert schedule.due(1.0) == Due((0,), 1.0, skipped=1, achieved_ms=2000, met=1 - 1 / 60)
+    assert schedule.due(1.0) == tick((0,), 1.0, skipped=1, achieved_ms=2000, met=1 - 1 / 60)
 
 
 def test_of_a_slow_group_the_last_five_cycles_count() -> None:
@@ -118,20 +123,20 @@ def test_of_a_slow_group_the_last_five_cycles_count() -> None:
 def test_once_is_once_until_it_had_no_answer() -> None:
     """A `once` group is due at the first tick only, and again where it is asked for."""
     schedule = Schedule([1.0, None], start=0.0)
-    assert schedule.due(0.0) == Due((0, 1), 0.0)
-    assert schedule.due(1.0) == Due((0,), 1.0)
+    assert schedule.due(0.0) == tick((0, 1), 0.0, once=1)
+    assert schedule.due(1.0) == tick((0,), 1.0)
     schedule.again([0, 1])
-    assert schedule.due(2.0) == Due((0, 1), 2.0)
-    assert schedule.due(3.0) == Due((0,), 3.0)
+    assert schedule.due(2.0) == tick((0, 1), 2.0, once=1)
+    assert schedule.due(3.0) == tick((0,), 3.0)
 
 
 def test_without_periodic_groups_it_ticks_idly() -> None:
     """A device with nothing but `once` tags is looked at every `idle` seconds, with nothing due and nothing late."""
     schedule = Schedule([None], start=0.0, idle=2.0)
-    assert schedule.due(0.0) == Due((0,), 0.0)
-    assert schedule.due(2.0) == Due((), 2.0)
+    assert schedule.due(0.0) == tick((0,), 0.0, once=1)
+    assert schedule.due(2.0) == tick((), 2.0)
     assert schedule.due(7.9) is None
-    assert schedule.due(8.0) == Due((), 8.0)
+    assert schedule.due(8.0) == tick((), 8.0)
 
 
 @given(
@@ -171,7 +176,7 @@ def test_phases_are_spread_and_stay() -> None:
 def test_positions_come_in_table_order() -> None:
     """A tick's tags are listed in the order of the tag table, whatever group they are in."""
     groups = [PollGroup(0.1, (2, 5)), PollGroup(1.0, (0, 3))]
-    assert positions_of(groups, Due((0, 1), 0.0)) == (0, 2, 3, 5)
+    assert positions_of(groups, tick((0, 1), 0.0)) == (0, 2, 3, 5)
 
 
 async def test_the_loop_waits_on_the_clock() -> None:
