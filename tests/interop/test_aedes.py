@@ -34,7 +34,7 @@ def broker(certs: Certs) -> Iterator[AedesBroker]:
 
 
 def publisher(url: str, **keys: object) -> Publisher:
-    config = {"type": "mqtt", "url": url, "connect_timeout": "10s", **keys}
+    config = {"type": "mqtt", "url": url, "connect_timeout": "10s", "max_incoming_bytes": "1MiB", **keys}
     return MqttConfig.model_validate(config).build("plant", SimpleContext(agent="gw-01"))
 
 

@@ -266,12 +266,20 @@ def policies(count: int) -> Hook:
     return hook
 
 
-def notifies(count: int, handles: int) -> Hook:
-    """Each Publish is answered at once, with so many values of this many tags in turn."""
+def notifies(count: int, handles: int, *, times: int) -> Hook:
+    """The first Publish requests are answered at once, with so many values of this many tags in turn, later ones never.
+
+    It ends, so that all that was made of it can reach the broker before the test does.
+    """
+    left = times
     values = b"".join(struct.pack("<I", at % handles) + b"\x01\x0b" + struct.pack("<d", at) for at in range(count))
     body = struct.pack("<i", count) + values + struct.pack("<i", -1)
 
     async def hook(peer: Peer, number: int, _request: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            return
         message = ua.PublishResponse()
         message.Parameters.SubscriptionId = 1
         message.Parameters.NotificationMessage.SequenceNumber = number

@@ -90,7 +90,7 @@ async def test_large_answers_let_the_loop_breathe(running: Running) -> None:
     text = struct.pack("<i", 20_000) + b"\x01\0\0\0x" * 20_000
     async with AsyncExitStack() as stack:
         neighbour = await stack.enter_async_context(ModbusServer({1: unit(0)}))
-        flood = await stack.enter_async_context(evil(PublishRequest=notifies(20_000, 1000)))
+        flood = await stack.enter_async_context(evil(PublishRequest=notifies(20_000, 1000, times=8)))
         long = await stack.enter_async_context(evil(ReadRequest=reads(b"\x01\x8c" + text, 1)))
         devices = {
             "neighbour": modbus(neighbour.url),

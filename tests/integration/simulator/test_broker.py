@@ -155,7 +155,7 @@ def test_given_port_that_is_taken_is_refused():
 def test_missing_wheel_names_the_extra(monkeypatch):
     """Without iotcore the error says what to install."""
     monkeypatch.setitem(sys.modules, "iotcore", None)
-    with pytest.raises(PermanentError, match=r"pip install 'edge-agent\[demo\]'"):
+    with pytest.raises(PermanentError, match=r"pip install iotcore"):
         EmbeddedBroker().start()
 
 
