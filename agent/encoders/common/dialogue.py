@@ -45,8 +45,8 @@ log = get_logger("encoder")
 _STATUS_TOPIC = "agent.status"
 
 
-#: Retained messages about devices are published again so often, seconds.
-REPEAT = 600.0
+#: Ticks in which what is retained about all devices is published again, a share in each: 10 minutes.
+SHARES = 20
 
 
 #: How many parts the streams had at the broker when they were published last.
@@ -119,7 +119,8 @@ class StatusDialogue:
         self._values = RetainedValues(memo)
         self._memo = memo
         self._catalogues: dict[str, object] = {}  # what was said last, by device
-        self._repeated = route.clock.monotonic()
+        self._round: list[str] = []  # devices whose retained messages are published again, a share each tick
+        self._share = 0  # of it, the next one
         self.will: Message | None = None
         self.listens: Sequence[str] = ()
         self.repairs: str | None = None
@@ -173,7 +174,7 @@ class StatusDialogue:
         self._limits = event.limits
         self._route.sessions.spoke(self._route.name, self.session)
         self._renderer = self._make_renderer()
-        self._repeated = self._route.clock.monotonic()
+        self._share = 0
         messages = self._agent("online", event.ts, event.streams)
         if not self._route.status and any(kept.status for kept in self._topics.kept.values()):
             messages.append(retained.empty(self._topics.agent_status))  # there before somebody turned it off
@@ -232,13 +233,19 @@ class StatusDialogue:
         return [message, *parts, *gone] if state == "online" else [*parts, *gone, message]
 
     def _again(self, ts: int) -> list[Message]:
-        """All that is retained about devices, once in a while: a broker may have lost it, and nobody would know."""
-        now = self._route.clock.monotonic()
-        if now - self._repeated < REPEAT:
-            return []
-        self._repeated = now
-        self._catalogues.clear()
-        return [message for name in self._image.devices for message in self._device(name, ts)]
+        """What is retained about a share of the devices: a broker may have lost it, and nobody would know.
+
+        Never about all at once: a broker that throttles would throw the burst away.
+        """
+        if self._share == 0:
+            self._round = [name for name in self._image.devices if self._route.wants(name)]
+        first, end = (share * len(self._round) // SHARES for share in (self._share, self._share + 1))
+        self._share = (self._share + 1) % SHARES
+        messages: list[Message] = []
+        for name in self._round[first:end]:
+            self._catalogues.pop(name, None)
+            messages += self._device(name, ts)
+        return messages
 
     def _device(self, name: str, ts: int) -> list[Message]:
         device = self._image.devices.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import jsonschema
 import pytest
@@ -419,3 +420,32 @@ def test_a_record_that_is_sent_again_says_so(stage: Stage) -> None:
     validate("gap", message)
     [message] = dialogue(structs.replace(lost, content=structs.replace(gap, request=None)))
     assert "request" not in said(message)
+
+
+@pytest.mark.parametrize("devices", [1, 7, 20, 50])
+def test_retained_topics_are_published_again_a_share_each_tick(stage: Stage, devices: int) -> None:
+    """All of them within ten minutes of ticks, round after round; no tick repeats more than its share of devices."""
+    for number in range(devices):
+        stage.add(f"d{number}", location=["hall"])
+    dialogue = stage.begin()
+    around = topics(stage.online(dialogue))[1:]
+    for _round in range(2):
+        ticks = [topics(dialogue(Tick(ts=NOW, streams=[])))[1:] for _ in range(20)]
+        assert sorted(topic for tick in ticks for topic in tick) == sorted(around)
+        assert max(len({topic.rpartition("/")[0] for topic, _ in tick}) for tick in ticks) == ceil(devices / 20)
+
+
+def test_a_device_that_is_gone_is_not_published_again(stage: Stage) -> None:
+    """Its topics were emptied when it went and stay so; the others keep their turn."""
+    for number in range(40):
+        stage.add(f"d{number}", location=["hall"])
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    dialogue(Tick(ts=NOW, streams=[]))
+    stage.image.remove("d5")
+    dialogue(DeviceChanged(device="d5", ts=NOW))
+    again = [topic for _ in range(19) for topic in topics(dialogue(Tick(ts=NOW, streams=[])))[1:]]
+    assert {topic for topic, _ in again} == {
+        f"edge/hall/d{number}/{part}" for number in range(2, 40) if number != 5 for part in ("status", "tags")
+    }
+    assert not any(emptied for _, emptied in again)
