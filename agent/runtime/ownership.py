@@ -28,7 +28,9 @@ def owned(data_dir: Path, agent: str) -> Iterator[None]:
         lock = _lock(data_dir / "lock")
     except OSError as error:
         reason = f"agent.data_dir {data_dir} cannot be written: {error.strerror or error}"
-        raise PermanentError(reason, "make it writable for this user, or set another agent.data_dir") from error
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        remedy = "free space and inodes there (df, df -i)" if full else "make it writable for this user"
+        raise PermanentError(reason, f"{remedy}, or set another agent.data_dir") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,12 +18,15 @@ _RESTART = "restart the agent where it had to be unmounted for that"
 HINTS = {
     errno.ENOSPC: "free disk space; what a broker takes passes all the same",
     errno.EDQUOT: "free disk space, or raise the quota of the agent's user",
+    errno.EFBIG: "raise LimitFSIZE= (ulimit -f), or lower outbox.max_bytes; FAT takes no file above 4 GiB",
     errno.EROFS: f"the kernel does that when a medium fails: check it, mount it writable again, and {_RESTART}",
     errno.EIO: f"the medium fails: check or replace it, and {_RESTART}",
     errno.EACCES: "let the agent's user own data_dir",
     errno.EPERM: "let the agent's user own data_dir; an immutable file (chattr +i) refuses too",
     errno.ENOENT: f"the directory is gone: mount or restore it, and {_RESTART}",
 }
+_NO_INODES = "no inodes left: delete files, however small"
+_NEAR = 64 * 1024  #: bytes below a limit where one more write may pass it
 
 
 def cause(folder: Path) -> OSError | None:
@@ -43,6 +47,18 @@ def cause(folder: Path) -> OSError | None:
     return None
 
 
+def outgrown(file: Path) -> OSError | None:
+    """Whether the database, its log or its journal stands at the process's limit for files, which no probe shows."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    for one in (file, Path(f"{file}-wal"), Path(f"{file}-journal")):
+        with suppress(OSError):
+            if one.stat().st_size > limit - _NEAR:
+                return OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return None
+
+
 def written_here() -> int | None:
     """Bytes the calling thread has given to the system to write since it began; None where nobody counts them."""
     try:
@@ -52,6 +68,16 @@ def written_here() -> int | None:
         return None
 
 
-def hint_of(error: OSError) -> str | None:
-    """What to do about it."""
+def hint_of(error: OSError, folder: Path | None = None) -> str | None:
+    """What to do about it. With the `folder` at hand a full disk is told from one that has no inodes left."""
+    if error.errno == errno.ENOSPC and folder is not None and _no_inodes(folder):
+        return _NO_INODES
     return HINTS.get(error.errno or 0)
+
+
+def _no_inodes(folder: Path) -> bool:
+    try:
+        figures = os.statvfs(folder)
+    except OSError:
+        return False
+    return figures.f_files > 0 and figures.f_favail == 0  # where they are made as needed (btrfs), f_files is 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.core.errors import PermanentError
 from agent.core.private import open_private, refuse_links
-from agent.outbox.file.causes import cause, hint_of
+from agent.outbox.file.causes import cause, hint_of, outgrown
 from agent.outbox.file.transaction import Damaged, DiskRefused
 
 
@@ -26,11 +26,14 @@ def translated(file: Path | None = None) -> Iterator[None]:
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise Damaged(str(error)) from error
         why = None if file is None else cause(file.parent)
-        if why is None:
+        if why is None and file is not None and code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}:
+            why = outgrown(file)
+        if why is None or file is None:
             raise DiskRefused(str(error)) from error
-        raise DiskRefused(f"{str(error).lower()}: {why.strerror}", hint_of(why)) from error
+        raise DiskRefused(f"{str(error).lower()}: {why.strerror}", hint_of(why, file.parent)) from error
     except OSError as error:
-        raise DiskRefused(error.strerror or str(error), hint_of(error)) from error
+        folder = None if file is None else file.parent
+        raise DiskRefused(error.strerror or str(error), hint_of(error, folder)) from error
 
 
 def boot_id() -> str:
@@ -43,7 +46,7 @@ def boot_id() -> str:
 
 def own(path: Path) -> int:
     """Lock the file against a second agent; the lock ends with the process. Raises PermanentError, DiskRefused."""
-    with translated():
+    with translated(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             refuse_links(path)

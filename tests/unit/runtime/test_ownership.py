@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from agent.core.errors import PermanentError
+from agent.runtime import ownership
 from agent.runtime.ownership import owned
 
 
@@ -30,3 +34,16 @@ def test_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PermanentError, match=r"agent\.data_dir .* cannot be written"), owned(tmp_path / "file", "gw-1"):
         pass
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "free space and inodes"), (errno.EACCES, "writable")])
+def test_a_full_place_is_not_a_forbidden_one(number, words, tmp_path, monkeypatch):
+    """Rights do not help on a full disk: the hint is about what is short."""
+
+    def refuse(_path):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ownership, "open_private", refuse)
+    with pytest.raises(PermanentError, match=os.strerror(number)) as caught, owned(tmp_path / "new", "gw-1"):
+        pass
+    assert words in str(caught.value.hint)
