@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,8 @@ from tests.support.processes import agent_command, process, run_process
 from tests.unit.config.broken import BROKEN, Broken
 
 ROOT = Path(__file__).parents[2]
+
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def test_the_reference_is_right():
@@ -84,3 +91,34 @@ def test_live_without_a_device(tmp_path):
     assert done.returncode == 2
     assert "press: " in done.stdout
     assert "Traceback" not in done.stderr
+
+
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take the request, and let the connection go the hard way."""
+    await reader.read(1)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.close()
+
+
+async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer as web servers do to what is no HTTP."""
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "words"), [(None, "refused"), (reset, "reset"), (web, "HTTP/1.1 answered")], ids=["closed", "reset", "web"]
+)
+async def test_live_says_what_happened(peer: Peer | None, words: str, tmp_path, monkeypatch):
+    """In the tag's row, where somebody looks who wonders why there is no value."""
+    monkeypatch.setenv("COLUMNS", "200")
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        if peer is not None:
+            await stack.enter_async_context(await asyncio.start_server(peer, "127.0.0.1", port))
+        path = write(tmp_path, f"tcp://127.0.0.1:{port}", {"pressure": {"address": "holding:0"}})
+        running = stack.enter_context(process(*agent_command("check", "--live", "-c", str(path))))
+        assert await running.wait(30) == 2, running.tail()
+        row = next(line for line in running.stdout.splitlines() if line.startswith("pressure"))
+        assert words in row
