@@ -119,6 +119,13 @@ def test_compose_is_hardened_and_its_files_exist() -> None:
                 assert (folder / volume.split(":")[0]).is_file()
 
 
+def test_systemd_starts_the_agent_again_for_ever() -> None:
+    """After whatever end, after a pause, and however often."""
+    lines = (ROOT / "deploy/systemd/edge-agent.service").read_text().splitlines()
+    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+    assert any(re.fullmatch(r"RestartSec=[1-9]\d*", line) for line in lines)
+
+
 def test_make_has_its_promised_targets() -> None:
     """The targets that the README and the pages name exist, and each is explained by `make help`."""
     helped = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
