@@ -23,7 +23,7 @@ from agent.collectors.opcua.services import (
     Services,
     node_id,
 )
-from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.values.times import epoch_ms, is_off
 from agent.collectors.opcua.values.values import clean
 from agent.core.clock import Clock
@@ -104,13 +104,11 @@ class ServerFacts:
             piece = nodes[len(answers) :][: self._most]
             try:
                 answers += await self._services.read(piece, doing)
-            except TooLarge:
+            except (ServiceRefused, AnswerUndecodable):  # too many at once, or one of them it cannot tell
                 if len(piece) > 1:
                     self._most = len(piece) // 2
                     continue
                 answers.append(None)
-            except (ServiceRefused, AnswerUndecodable):
-                answers += [None] * len(piece)
         return answers
 
     def compare_clocks(self, plan: ConnectionPlan, past: Past) -> None:

@@ -118,6 +118,27 @@ async def test_a_server_that_takes_one_node_at_a_time(plant: Plant) -> None:
         assert notebook.newest("a") == 1.5
 
 
+async def test_a_node_for_which_the_whole_read_is_refused(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that one is not known: limits, state and clock beside it are learned all the same."""
+    read = InternalSession.read
+
+    async def refusing(session: Any, parameters: Any) -> Any:
+        if session.external and any(wanted.NodeId in {product, level} for wanted in parameters.NodesToRead):
+            raise ua.uaerrors.BadInternalError
+        return await read(session, parameters)
+
+    product, level = ua.NodeId(2261), ua.NodeId(2267)
+    monkeypatch.setattr(InternalSession, "read", refusing)
+    await plant.do(plant.tell(reads=7, items=5))
+    async with collecting(plant.url, A) as notebook:
+        await notebook.heard()
+        await notebook.until(lambda: "server_state" in notebook.note)
+        note = notebook.note
+        assert (note["server_state"], note["max_nodes_per_read"], note["max_items_per_call"]) == ("running", 7, 5)
+        assert "product" not in note
+        assert "service_level" not in note
+
+
 @pytest.mark.parametrize("refusal", ["BadUserAccessDenied", "BadIdentityTokenRejected", "BadTcpEndpointUrlInvalid"])
 async def test_a_moments_refusal_is_no_reason_to_stay_away(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, refusal: str

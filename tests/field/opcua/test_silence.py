@@ -96,7 +96,8 @@ async def test_a_bad_status_that_stays_is_looked_into(
 
 
 async def test_a_value_that_cannot_be_read_is_left_alone(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Monitored, but not readable: that says nothing about the item."""
+    """Monitored, but not readable: that says nothing about the item. It is read again after ten audits only."""
+    slower = BRISK._replace(audit=1.0)
     node = await another(plant, "shut", 1.0)
     read = InternalSession.read
     asked = 0
@@ -111,13 +112,49 @@ async def test_a_value_that_cannot_be_read_is_left_alone(plant: Plant, monkeypat
         return results
 
     monkeypatch.setattr(InternalSession, "read", denying)
-    async with collecting(plant.url, {"shut": node, "a": f"nsu={URN};s=a"}, pace=QUICK) as notebook:
+    async with collecting(plant.url, {"shut": node, "a": f"nsu={URN};s=a"}, pace=slower) as notebook:
         await notebook.heard()
         await notebook.until(lambda: asked)
         rounds = len(notebook.samples)
         await notebook.until(lambda: len(notebook.samples) > rounds + 3)
         assert [row[0] for row in notebook.said["shut"]] == [1.0]
     assert asked == 1
+
+
+async def test_a_value_that_cannot_be_read_is_not_repeated(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep-alives do not confirm it: `max_silence` waits until a Read says something again."""
+    node = await another(plant, "shut", 1.0)
+    read = InternalSession.read
+    shut, asked = True, 0
+
+    async def denying(session: Any, parameters: Any) -> Any:
+        nonlocal asked
+        results = await read(session, parameters)
+        for at, wanted in enumerate(parameters.NodesToRead if session.external else ()):
+            if wanted.NodeId == plant.nodes["shut"].nodeid and wanted.AttributeId == AttributeIds.Value:
+                asked += 1
+                if shut:
+                    results[at] = ua.DataValue(StatusCode=ua.StatusCode(number_of("BadUserAccessDenied")))
+        return results
+
+    monkeypatch.setattr(InternalSession, "read", denying)
+    tags = {"shut": {"node": node, "report": "on_change", "max_silence": "1s"}}
+    async with collecting(plant.url, tags, pace=BRISK._replace(audit=0.2)) as notebook:
+        await notebook.heard()
+        await notebook.until(lambda: asked and 0 in notebook.samples[-1].unconfirmed)
+        rounds = len(notebook.samples)
+        await notebook.until(lambda: len(notebook.samples) > rounds + 3)
+        assert all(0 in sample.unconfirmed for sample in notebook.samples[rounds:])
+        shut = False
+        await notebook.until(lambda: 0 not in notebook.samples[-1].unconfirmed)
+        assert [row[:2] for row in notebook.said["shut"]] == [(1.0, 0)]
+        assert not notebook.losses
+        shut, before = True, asked
+        await plant.do(plant.put("shut", said(None, status=number_of("BadUserAccessDenied"))))
+        await notebook.until(lambda: notebook.status("shut") and asked > before)
+        rounds = len(notebook.samples)
+        await notebook.until(lambda: len(notebook.samples) > rounds + 5)
+        assert 0 not in notebook.samples[-1].unconfirmed, "that it is bad is repeated: no value is asserted"
 
 
 async def test_a_heartbeat_asserts_only_what_was_confirmed(plant: Plant, tmp_path: Any, mosquitto: Mosquitto) -> None:

@@ -30,6 +30,7 @@ _TICKS = 10  #: into which a round is spread
 _MOST_RECENT = 100  #: answers
 _LOOKED_AT = 20_000  #: tags in a second
 _PATIENCE = 1.0  #: seconds beyond sampling and publishing until a difference counts
+_MUTE_FOR = 10  #: audits until what could not be read is read again
 _OFTEN = 2  #: times a tag was monitored anew on one connection until it is polled
 _BAD = 0x80000000
 _TELLS_NOTHING = {
@@ -64,7 +65,7 @@ class Confirming:
         self._born: dict[int, float] = {}  # when an item that has said nothing yet was seen first
         self._doubts: dict[int, _Doubt] = {}
         self._renewed: dict[int, int] = {}  # how often it was monitored anew
-        self._mute: set[int] = set()  # what cannot be read is not confirmed by reading
+        self._mute: dict[int, float] = {}  # what cannot be read: until when it is left alone
 
     def follow(self, plan: ConnectionPlan) -> None:
         """The tags of this connection are others now; those that stay keep their positions."""
@@ -126,9 +127,9 @@ class Confirming:
     def _due(self, monitored: Mapping[int, ResolvedNode], now: float) -> list[int]:
         doubted = [at for at, doubt in self._doubts.items() if at in monitored and now >= doubt.due]
         promised: list[int] = []
-        silent: list[tuple[bool, float, int]] = []
+        silent: list[tuple[bool, bool, float, int]] = []
         for position, node in monitored.items():
-            if position in self._mute or position in self._doubts:
+            if position in self._doubts or now < self._mute.get(position, now):
                 continue
             age = now - self._confirmed(position, now)
             silence = self._silences.get(position)
@@ -138,9 +139,9 @@ class Confirming:
                 bad = self._codes.get(position, 0) >= _BAD
                 patience = 0.0 if bad else 2 * self._sampling(node.point)
                 if age >= self._plan.pace.audit + patience:
-                    silent.append((not bad, -age, position))
+                    silent.append((position in self._mute, not bad, -age, position))
         share = math.ceil(PER_ROUND * self._tick / self._plan.pace.audit)
-        return [*doubted, *promised, *(position for _, _, position in sorted(silent)[:share])]
+        return [*doubted, *promised, *(position for *_, position in sorted(silent)[:share])]
 
     def _tell_unconfirmed(self, monitored: Mapping[int, ResolvedNode]) -> None:
         """What must not be said again now. `max_silence` asserts a value: only where it was confirmed lately."""
@@ -150,7 +151,7 @@ class Confirming:
             position
             for position, silence in self._silences.items()
             if position in monitored
-            and position not in self._mute
+            and not (position in self._mute and self._codes.get(position, 0) >= _BAD)  # it asserts no value
             and (position in self._doubts or now - self._confirmed(position, now) > silence / 2 + 2 * self._tick)
         )
 
@@ -164,9 +165,11 @@ class Confirming:
         for at, position in enumerate(answer.tags):
             code = answer.status if isinstance(answer.status, int) else answer.status[at]
             if code in _TELLS_NOTHING:
-                self._mute.add(position)
+                self._mute[position] = now + _MUTE_FOR * self._plan.pace.audit
                 self._doubts.pop(position, None)
-            elif self._same(monitored[position].point, answer.values[at], code):
+                continue
+            self._mute.pop(position, None)
+            if self._same(monitored[position].point, answer.values[at], code):
                 self._read[position] = now
                 self._doubts.pop(position, None)
             elif self._codes.get(position, 0) >= _BAD:  # nobody took it for known: one look is enough
