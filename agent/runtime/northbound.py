@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from asyncio import Event, Future, Task, TaskGroup
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.config.secret_files import secret_files
 from agent.core.clock import Clock
+from agent.core.errors import PermanentError
 from agent.core.image import Image
 from agent.outbox import SqliteOutbox, open_outbox
 from agent.outbox.operator.protocol import Ask
@@ -27,6 +29,9 @@ from agent.telemetry.logging import get_logger
 DRAIN_WITHIN = 4.0
 #: A route says goodbye and closes within this, seconds.
 SAY_GOODBYE_WITHIN = 1.5
+#: The outbox of a removed publisher is flushed and closed within this, seconds: a disk commits within one, and one that
+#: hangs must not hold up the rest of the reload.
+CLOSE_WITHIN = 3.0
 
 log = get_logger("publisher")
 
@@ -70,6 +75,8 @@ class Northbound:
         self._clock = clock
         self._stores: dict[str, _Store] = {}
         self._publishing: dict[str, _Publishing] = {}
+        self._closing: dict[str, Task[None]] = {}  # outboxes of removed publishers, which their disk holds up
+        self._lingering: dict[str, list[Task[None]]] = {}  # sessions that should have ended, and have not
 
     @property
     def routes(self) -> Mapping[str, Route]:
@@ -85,6 +92,12 @@ class Northbound:
     async def open(self, draft: RouteDraft, settings: OutboxSettings) -> None:
         """Open the outbox of a publisher that is new. Raises PermanentError where that cannot be."""
         name = draft.name
+        for former in filter(None, (name, draft.config.was)):
+            if former in self._closing and not self._closing[former].done():
+                raise PermanentError(
+                    f"publishers.{name}: the outbox of `{former}` is not closed yet, the data disk holds it up "
+                    "-> look at the disk, then reload again"
+                )
         outbox = open_outbox(
             self._data_dir,
             name=name,
@@ -105,11 +118,15 @@ class Northbound:
 
     async def close(self, name: str) -> None:
         """Close an outbox; its file stays as it is."""
+        await asyncio.wait([self._release(name)])
+
+    def _release(self, name: str) -> Task[None]:
+        """Nothing goes into this outbox any more; the task ends when it is closed."""
         store = self._stores.pop(name)
         while store.undo:
             store.undo.pop()()
         store.close.set()
-        await asyncio.wait([store.task])
+        return store.task
 
     def recorded(self, device: str) -> int | None:
         """Any route may have handed out what another did not commit any more."""
@@ -123,7 +140,7 @@ class Northbound:
     # --- routes -------------------------------------------------------------------------------------------------------
 
     def begin(self, draft: RouteDraft, settings: OutboxSettings) -> None:
-        """Publish what is in the outbox, which is open."""
+        """Publish what is in the outbox, which is open; where a former session has not ended, as soon as it has."""
         name = draft.name
         store = self._stores[name]
         store.outbox.apply(settings, max_record_bytes=draft.config.max_message_bytes)
@@ -141,7 +158,7 @@ class Northbound:
         undo = self._outlet.route(name, draft.wants, store.outbox.append, store.outbox.scanned)
         store.undo[1:] = [undo]
         draft.context.begin()
-        task = self._group.create_task(_guarded(route), name=f"publisher {name}")
+        task = self._group.create_task(_guarded(route, self._lingering.get(name, [])), name=f"publisher {name}")
         self._publishing[name] = _Publishing(route, draft, task)
 
     async def leave(self, names: Sequence[str]) -> None:
@@ -150,21 +167,37 @@ class Northbound:
         for one in left:
             one.route.leave()
         await finish([one.task for one in left], SAY_GOODBYE_WITHIN)
-        for one in left:
+        for name, one in zip(names, left, strict=True):
+            late = [task for task in (*self._lingering.pop(name, []), one.task) if not task.done()]
+            if late:
+                self._lingering[name] = late
             one.draft.context.end()
             let_go(one.route, one.task)
 
     async def remove(self, names: Sequence[str]) -> None:
         """These are no longer configured: their files stay, and are named."""
         await self.leave(names)
-        for name in names:
-            outbox = self._stores[name].outbox
-            await outbox.flush()
-            records = outbox.stats.records
-            await self.close(name)
-            metrics.forget("publisher", name)
-            metrics.forget("component", f"publisher {name}")
-            log.info("publisher.removed", publisher=name, records=records, file=str(outbox.path))
+        async with TaskGroup() as group:
+            for name in names:
+                group.create_task(self._put_away(name), name=f"remove publisher {name}")
+
+    async def _put_away(self, name: str) -> None:
+        """Flush and close, bounded: what the disk holds up is left to the outbox's own task."""
+        store = self._stores[name]
+        outbox = store.outbox
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await outbox.flush()
+                await asyncio.wait([self._release(name)])
+        records = outbox.stats.records
+        if name in self._stores:
+            self._release(name)
+        if not store.task.done():
+            log.warning("component.stop_slow", component=f"outbox {name}", waited_s=CLOSE_WITHIN)
+            self._closing[name] = store.task
+        metrics.forget("publisher", name)
+        metrics.forget("component", f"publisher {name}")
+        log.info("publisher.removed", publisher=name, records=records, file=str(outbox.path))
 
     def adjust(self, draft: RouteDraft, settings: OutboxSettings) -> None:
         """Apply what may change while the session goes on."""
@@ -222,7 +255,12 @@ async def _keep_open(outbox: SqliteOutbox, opened: Future[None], close: Event) -
         opened.set_exception(error)
 
 
-async def _guarded(route: Route) -> None:
+async def _guarded(route: Route, former: Collection[Task[None]]) -> None:
+    """Two sessions at once would read the same outbox, and speak under the same name: `former` ones end first."""
+    if former:
+        before, route.reason = route.reason, "the former session has not ended yet"
+        await asyncio.wait(former)
+        route.reason = before
     try:
         await route.run()
     except Exception as error:  # noqa: BLE001 - costs the route, not the others
