@@ -12,6 +12,8 @@ from agent.cli.words import harmless
 from agent.config.report import DeviceReport, KeyReport, PublisherReport, Report
 from agent.runtime.reloading import DiffQuestion, ReloadAnswer
 
+#: Reading, validating and (for a reload) applying take the agent less than this, seconds; then it does not answer.
+PATIENCE = 20.0
 #: So many tags of one device are listed; who wants all of them takes --json.
 MOST_TAGS = 20
 _EFFECTS = {
@@ -23,11 +25,11 @@ _EFFECTS = {
 }
 
 
-def diff(config: Path, data_dir: Path | None, *, as_json: bool = False) -> int:
-    """0: nothing differs; 1: something does; 2: mistakes; 3: no agent runs."""
+def diff(config: Path, data_dir: Path | None, *, as_json: bool = False, patience: float = PATIENCE) -> int:
+    """0: nothing differs; 1: something does, or no answer; 2: mistakes; 3: no agent runs."""
     try:
         running = Running(config, data_dir, as_json=as_json)
-        answer = running.ask("diff", DiffQuestion(running.file), ReloadAnswer)
+        answer = running.ask("diff", DiffQuestion(running.file), ReloadAnswer, timeout=patience)
     except UnreachableError as error:
         return error.code
     if as_json:

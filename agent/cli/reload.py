@@ -5,18 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from agent.cli.diff import refusal, show
+from agent.cli.diff import PATIENCE, refusal, show
 from agent.cli.running import Running, UnreachableError, document
 from agent.cli.words import harmless
 from agent.runtime.reloading import ReloadAnswer, ReloadQuestion
 from agent.settings.values import parse_duration
 
-#: What a reload itself may take before the agent counts as stuck, seconds.
-PATIENCE = 120.0
 
-
-def reload(config: Path, data_dir: Path | None, *, wait: str | None, as_json: bool = False) -> int:
-    """0: applied (and back); 1: a changed part is not back in time; 2: refused; 3: no agent runs."""
+def reload(
+    config: Path, data_dir: Path | None, *, wait: str | None, as_json: bool = False, patience: float = PATIENCE
+) -> int:
+    """0: applied (and back); 1: a changed part is not back in time, or no answer; 2: refused; 3: no agent runs."""
     try:
         seconds = None if wait is None else parse_duration(wait)
     except ValueError as error:
@@ -25,7 +24,7 @@ def reload(config: Path, data_dir: Path | None, *, wait: str | None, as_json: bo
     try:
         running = Running(config, data_dir, as_json=as_json)
         question = ReloadQuestion(running.file, seconds)
-        answer = running.ask("reload", question, ReloadAnswer, timeout=PATIENCE + (seconds or 0.0))
+        answer = running.ask("reload", question, ReloadAnswer, timeout=patience + (seconds or 0.0))
     except UnreachableError as error:
         return error.code
     if as_json:

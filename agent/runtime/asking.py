@@ -69,9 +69,10 @@ def call(data_dir: Path, verb: str, question: object, answer: type[T], *, timeou
     """
     deadline = time.monotonic() + timeout
     asked = Asked(verb) if question is None else Asked(verb, Raw(msgspec.json.encode(question)))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, _foreign(data_dir):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, _foreign(data_dir, timeout):
         line.settimeout(timeout)
         _connect(line, data_dir)
+        line.settimeout(max(deadline - time.monotonic(), 0.001))
         line.sendall(msgspec.json.encode(asked) + b"\n")
         received = bytearray()
         while not received.endswith(b"\n"):
@@ -101,13 +102,16 @@ def _connect(line: socket.socket, data_dir: Path) -> None:
 
 
 @contextmanager
-def _foreign(data_dir: Path) -> Iterator[None]:
+def _foreign(data_dir: Path, timeout: float) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NoAgent(f"no agent runs on {data_dir}") from error
     except TimeoutError as error:
-        raise ControlError("the agent does not answer: it may be overloaded or stopped") from error
+        raise ControlError(
+            f"the agent does not answer (waited {timeout:g} s); is it stopped, or overloaded? -> look at its process "
+            "and its log; once it goes on it may still do what was asked"
+        ) from error
     except PermissionError as error:
         where = socket_path(data_dir)
         raise ControlError(f"{where}: {error.strerror} -> run this command as the agent's user") from error

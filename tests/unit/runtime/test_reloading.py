@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -284,3 +285,15 @@ async def test_no_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert (code, list(json.loads(out))) == (3, ["error"])
         assert (await site.run(command, tmp_path / "gone.yaml", None))[0] == 2
     assert (await site.run(reload, wait="3"))[0] == 2
+
+
+async def test_an_agent_that_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It accepts and says nothing, as one that is stopped: exit 1 within the patience, and what to look at."""
+    site = Site(tmp_path, capsys)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(site.data_dir / "agent.sock"))
+        listening.listen()
+        for command, options in ((diff, {}), (reload, {"wait": None}), (reload, {"wait": "50ms"})):
+            code, _, err = await site.run(command, patience=0.05, **options)
+            waited = "0.1" if options.get("wait") else "0.05"
+            assert (code, err[:55]) == (1, f"the agent does not answer (waited {waited} s); is it stopped"[:55])
