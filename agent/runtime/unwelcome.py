@@ -39,14 +39,14 @@ class Unwelcome:
     def __init__(self) -> None:
         self._brokers: dict[str, _Known] = {}
         self._known = _Known()
-        self._dropped: set[str] = set()
+        self._dropped: dict[str, None] = {}  # in the order they were in flight: who is tried alone first is no chance
         self._alone: str | None = None
         self._heard = False
 
     def session(self, broker: str) -> None:
         """The next session begins."""
         self._known = self._brokers.setdefault(broker, _Known())
-        self._dropped, self._alone, self._heard = set(), None, False
+        self._dropped, self._alone, self._heard = {}, None, False
 
     def judge(self, topic: str, now: float) -> Verdict:
         """What is to become of a message on this topic."""
@@ -82,18 +82,18 @@ class Unwelcome:
 
     def dropped(self, topic: str) -> None:
         """It was in flight when the broker hung up. Said for each one."""
-        self._dropped.add(topic)
+        self._dropped[topic] = None
 
     def ended(self, *, heard: bool, now: float) -> str | None:
         """The session is over; what is left out from now on, a topic or all of a kind (`#/kind`), if that is news.
 
         `heard`: the broker took something in it.
         """
-        dropped, self._dropped = self._dropped, set()
+        dropped, self._dropped = self._dropped, {}
         if not dropped:
             return None
         known, alone = self._known, self._alone
-        if alone is not None and dropped == {alone}:
+        if alone is not None and dropped.keys() == {alone}:
             times = known.alone[alone] = known.alone.get(alone, 0) + 1
             return self._leave_out(alone, now) if heard or self._heard or times >= DROPS else None
         accused = {topic: count for topic, count in known.drops.items() if count >= DROPS or topic in dropped}

@@ -17,7 +17,7 @@ from agent.simulator.proxy import Proxy
 
 Key = tuple[str, str, int]  #: epoch, device, seq
 
-PUBLISH, PUBACK = 3, 4
+CONNECT, PUBLISH, PUBACK = 1, 3, 4
 #: What may differ when a record is sent again: it is as of sending.
 AS_OF_SENDING = ("low", "historical")
 
@@ -80,14 +80,18 @@ class Recorder(Proxy):
 
     def _from_agent(self, under_way: dict[int, Key | str]) -> Any:
         packets = _Packets()
+        five = True  # a broker that goes away again and again without a word is spoken to in 3.1.1 for once
 
         def look(data: bytes) -> None:
+            nonlocal five
             for kind, flags, body in packets.feed(data):
+                if kind == CONNECT:
+                    five = body[2 + int.from_bytes(body[:2])] == 5
                 if kind == PUBLISH and flags & 6:
                     size = int.from_bytes(body[:2])
                     topic = body[2 : 2 + size].decode()
                     number = int.from_bytes(body[2 + size : 4 + size])
-                    properties, start = _varint(body, 4 + size)
+                    properties, start = _varint(body, 4 + size) if five else (0, 4 + size)
                     said = self._publish(topic, body[start + properties :])
                     if said is not None:
                         under_way[number] = said

@@ -79,7 +79,7 @@ class SparkplugDialogue:
         self._open = False  # the node is born
         self._born: dict[str, Born] = {}
         self._withheld: Callable[[str], bool] = lambda _topic: False  # topics that the broker hangs up on
-        self._waiting: set[str] = set()  # devices whose birth is withheld
+        self._waiting: dict[str, None] = {}  # devices whose birth is withheld, in the order they came to it
         self._waited = 0  # ticks without a word of the primary host that counts
         self._reason = "connected"
         self._repeats = Repeats()
@@ -197,7 +197,7 @@ class SparkplugDialogue:
             return []
         messages: list[Message] = []
         for name in [name for name in self._waiting if not event.holds(self._node.topic("DBIRTH", name))]:
-            self._waiting.discard(name)
+            self._waiting.pop(name, None)
             if (device := self._image.devices.get(name)) is not None and self._route.wants(name):
                 messages += self._birth(device)
         return messages
@@ -227,7 +227,7 @@ class SparkplugDialogue:
         broker hangs up on it.
         """
         if self._withheld(self._node.topic("DBIRTH", device.name)):
-            self._waiting.add(device.name)
+            self._waiting[device.name] = None
             self._born.pop(device.name, None)
             return []
         now = self._now_ms()
