@@ -53,7 +53,7 @@ def scan(search: Search) -> int:
     try:
         target = parse_url(search.url)
         units = _numbers("--units", search.units, 247)
-        [(first, last)] = [_ends("--range", search.span, LAST)]
+        first, last = _ends("--range", search.span, LAST)
         timeout = parse_duration(search.timeout)
         areas = _areas(search.areas)
     except ConfigError as error:

@@ -178,7 +178,7 @@ def _literal(case: Case) -> Words:
     one_of = f"{'one of ' if len(allowed) > 1 else ''}{listed}"
     if guess:
         return Words(f"`{case.name}`: {case.shown} is not {one_of}", f"did you mean {guess}?")
-    return Words(f"`{case.name}`: {case.shown} cannot stand here", f"write {one_of}")
+    return Words(f"`{case.name}`: {case.shown} is not a valid value", f"write {one_of}")
 
 
 def _bound(case: Case) -> Words:
@@ -226,7 +226,7 @@ def _tag(case: Case) -> Words:
     guess = close(tag, allowed)
     if guess:
         return Words(f"`{case.name}.{key}`: {tag!r} is not one of {', '.join(allowed)}", f"did you mean {guess}?")
-    return Words(f"`{case.name}.{key}`: {tag!r} cannot stand here", f"write one of {', '.join(allowed)}")
+    return Words(f"`{case.name}.{key}`: {tag!r} is not a valid value", f"write one of {', '.join(allowed)}")
 
 
 def _lower(text: str) -> str:

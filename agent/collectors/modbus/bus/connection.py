@@ -35,7 +35,7 @@ class Dtu(Model):
     """What a 4G data terminal unit says that dials in. Text, or bytes as `0x0102ff`."""
 
     registration: _Bytes | None = None
-    """What it sends first; tells several DTUs at one port apart. Default: whoever comes."""
+    """What it sends first; tells several DTUs at one port apart. Default: any device may connect."""
     heartbeat: _Bytes | None = None
     """What it sends now and then; thrown away."""
 

@@ -86,7 +86,7 @@ def _called_otherwise(value: object) -> object:
     name = OTHER_NAMES.get(value.lower()) if isinstance(value, str) else None
     if name is None:
         return value
-    raise ValueError(f"{value!r} is called otherwise here; write {name}")
+    raise ValueError(f"unknown type {value!r}; write {name}")
 
 
 class ModbusTag(TagBase):
