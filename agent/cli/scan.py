@@ -48,7 +48,7 @@ class Search:
 
 
 def scan(search: Search) -> int:
-    """0: somebody answers, 1: nobody does, or the address is not there, 2: a mistake in what was asked for."""
+    """0: somebody answers, 1: nobody does, or the address is not there or was lost half way, 2: a mistake."""
     configure(level="error", style="console", stream=sys.stderr)
     try:
         target = parse_url(search.url)
@@ -82,7 +82,7 @@ def scan(search: Search) -> int:
         sys.stderr.write("stopped; what was found until then:\n")
     except AgentError as error:
         sys.stderr.write(f"{search.url}: {harmless(str(error))}\n")
-        return 1 if not found.found else _told(search, found)
+        return _told(search, found) or 1  # what was found is printed, but it is not all
     return _told(search, found)
 
 

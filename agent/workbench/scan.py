@@ -19,6 +19,7 @@ from agent.core.errors import TransientError
 
 #: What one request takes at most (Modbus Application Protocol V1.1b3, 6.1 to 6.4).
 MOST: dict[Area, int] = {"coil": 2000, "discrete": 2000, "holding": 125, "input": 125}
+REGISTERS: tuple[Area, ...] = ("holding", "input")
 #: From here on a refused request is asked for place by place: halving further saves nothing.
 SINGLES = 8
 ILLEGAL_FUNCTION = 0x01
@@ -149,10 +150,14 @@ def devices_of(url: str, found: Sequence[UnitFound]) -> dict[str, dict[str, obje
         keys: dict[str, object] = {"type": "modbus", "url": url, "unit_id": one.unit}
         if one.identity:
             keys["description"] = " ".join(one.identity.values())
-        for area, key in (("holding", "max_registers"), ("input", "max_registers")):
-            spans = one.areas.get(area, [])
-            longest = max((span.last - span.first + 1 for span in spans), default=0)
-            if one.most.get(area, MOST["holding"]) < min(longest, MOST["holding"]):
-                keys[key] = one.most[area]
+        most = [one.most[area] for area in REGISTERS if _limited(one, area)]
+        if most:
+            keys["max_registers"] = min(most)
         devices[f"unit-{one.unit}"] = {**keys, "tags": tags}
     return devices
+
+
+def _limited(one: UnitFound, area: Area) -> bool:
+    """Whether larger requests than were answered would have fitted into a stretch that can be read."""
+    longest = max((span.last - span.first + 1 for span in one.areas.get(area, [])), default=0)
+    return one.most.get(area, MOST[area]) < min(longest, MOST[area])
