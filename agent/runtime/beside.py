@@ -42,7 +42,7 @@ class Beside:
         self._unwelcome = unwelcome
         self._clock = clock
         self._ears = ears
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()  #: held while something is sent, and while what is accused is sent alone
         self._flying: set[Future[None]] = set()
         self._accused: dict[str, list[Message]] = {}
         self._again: dict[str, tuple[float, Message]] = {}
@@ -65,7 +65,7 @@ class Beside:
             if verdict == "accused":
                 self._accused.setdefault(topic, []).append(message)
             elif verdict == "welcome":
-                async with self._turn:
+                async with self.turn:
                     await self._send(message)
 
     def withheld(self, topic: str, but: str | None = None) -> bool:
@@ -78,7 +78,9 @@ class Beside:
         return [message for message in messages if self._unwelcome.judge(message.topic, now) == "welcome"]
 
     def watch(self, outcome: Future[None], messages: Sequence[Message]) -> None:
-        """Somebody else has sent them, in one go."""
+        """They were sent in one go and are in flight until the outcome is known."""
+        self._flying.add(outcome)
+        outcome.add_done_callback(self._flying.discard)
         outcome.add_done_callback(partial(self._answered, tuple(messages)))
 
     async def second_tries(self, quiet: Callable[[], AbstractAsyncContextManager[None]]) -> None:
@@ -88,11 +90,11 @@ class Beside:
             await self._clock.sleep(1.0)
             now = self._clock.monotonic()
             for topic in [topic for topic, (at, _) in self._again.items() if at <= now]:
-                async with self._turn:
+                async with self.turn:
                     if (due := self._again.pop(topic, None)) is not None:
                         await self._send(due[1])
             if now - began >= PATIENCE and (self._accused or (self.said_alone and self._unwelcome.accused())):
-                async with quiet(), self._turn:
+                async with quiet(), self.turn:
                     await self._one_by_one()
                 self._ears.cleared()
 
@@ -117,8 +119,6 @@ class Beside:
 
     async def _send(self, message: Message) -> Future[None]:
         outcome = await self._session.send((message,))
-        self._flying.add(outcome)
-        outcome.add_done_callback(self._flying.discard)
         self.watch(outcome, (message,))
         return outcome
 

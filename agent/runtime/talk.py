@@ -99,7 +99,7 @@ class Talk:
         if self._stateful is None:
             await self._beside.say(self._dialogue(event))
         else:
-            async with self.turn:
+            async with self._beside.turn, self.turn:
                 await self._write_watched(self._dialogue(event))
 
     async def deliver(self, record: Record) -> tuple[Future[None], int]:
