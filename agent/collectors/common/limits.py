@@ -55,5 +55,6 @@ class ChunkLimit:
         self._suspect = (size, times)
         if size > self._proven or times >= _PATIENCE:
             self._ceiling = max(1, size // 2)
+            self.size = min(self.size, self._ceiling)
             self._proven = min(self._proven, self._ceiling)
             self._suspect = (0, 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.connect.ways import Way
+from agent.collectors.opcua.library import converse
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.retag import TagChange, tag_change
@@ -36,9 +37,8 @@ class OpcUaCollector:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
-        """See the port. The library (41 MB) is imported here and not before."""
-        from agent.collectors.opcua.conversation import conversation
-
+        """See the port. The library is imported here and not before."""
+        conversation = await converse()
         async with conversation(self._plan, self._context, self._past, self._guard) as talk:
             self._talk = talk
             try:

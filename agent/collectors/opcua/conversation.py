@@ -67,7 +67,7 @@ async def conversation(
         ) as connection,
         Background() as background,
     ):
-        server = ServerFacts(Services(connection.session, plan.device), context.clock, plan.device)
+        server = ServerFacts(Services(connection.session, plan.device), context.clock, plan.device, past)
         await server.learn()
         past.heed(server.limits)
         talk = Conversation(plan, context, past, keeper, connection, background, server)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from agent.collectors.common.choice import Choice
@@ -11,6 +12,9 @@ from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.plan import TagPoint
+
+#: Nodes in one Read of what a server says of itself: more than is ever asked for.
+FACTS = 16
 
 _NO_TEXTS: Mapping[int, str] = {}
 
@@ -65,6 +69,7 @@ class Past:
     creates: ChunkLimit = field(default_factory=ChunkLimit)
     browses: ChunkLimit = field(default_factory=ChunkLimit)
     histories: ChunkLimit = field(default_factory=ChunkLimit)
+    facts: ChunkLimit = field(default_factory=partial(ChunkLimit, FACTS))  #: Reads of what the server says of itself
     unpublished: bool = False  #: the server takes subscriptions, and has no Publish service
     disbelieved: bool = False  #: what the server lists as monitored contradicted itself
     clock_off: bool = False  #: it was said that the server's clock is
@@ -80,7 +85,7 @@ class Past:
     labelled: set[int] = field(default_factory=set)  #: positions for which a server told the texts of numbers
 
     def heed(self, limits: OperationLimits) -> None:
-        """A new connection's limits; what a server refused before counts too."""
+        """A new connection's limits; what cost a connection before counts too."""
         self.reads.told(limits.read, limits.known_read)
         self.creates.told(limits.monitor, limits.known_monitor)
         self.browses.told(limits.browse, limits.known_browse)

@@ -27,13 +27,13 @@ from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.collectors.opcua.values.times import epoch_ms, is_off
 from agent.collectors.opcua.values.values import clean
 from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost
 from agent.core.zones import LocalTime
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
-_MOST = 16  #: more than it ever asks for at once
 _STATES = ("running", "failed", "no configuration", "suspended", "shutdown", "test", "communication fault", "unknown")
 
 
@@ -47,15 +47,15 @@ def _value(data: Any) -> Any:
 class ServerFacts:
     """Asked on every connection anew: namespaces may stand in another order after a restart."""
 
-    def __init__(self, services: Services, clock: Clock, device: str) -> None:
+    def __init__(self, services: Services, clock: Clock, device: str, past: Past) -> None:
         self._services = services
+        self._past = past
         self._clock = clock
         self._skew = metrics.CLOCK_SKEW.labels(device)
         self.namespaces: list[str] = []
         self.limits = OperationLimits()
         self.profile: Profile | None = None
         self.service_level: int | None = None  #: 0 to 255, where it is told
-        self._most = _MOST  #: nodes in one Read of this class
         self._product: str | None = None
         self._state: str | None = None
         self._skew_ms: int | None = None  #: its clock minus ours
@@ -98,17 +98,20 @@ class ServerFacts:
             self._skew.set(self._skew_ms / 1000)
 
     async def _ask(self, nodes: Sequence[Any], doing: str) -> list[Any]:
-        """A DataValue of each; None of what it does not tell. Some servers take one node at a time."""
+        """A DataValue of each; None of what it does not tell. Some servers take one node at a time, or break off."""
         answers: list[Any] = []
+        limit = self._past.facts
         while len(answers) < len(nodes):
-            piece = nodes[len(answers) :][: self._most]
+            piece = nodes[len(answers) :][: min(limit.size, self._past.reads.size)]
             try:
                 answers += await self._services.read(piece, doing)
+                limit.answered(len(piece))
             except (ServiceRefused, AnswerUndecodable):  # too many at once, or one of them it cannot tell
-                if len(piece) > 1:
-                    self._most = len(piece) // 2
-                    continue
-                answers.append(None)
+                if not limit.refused(len(piece)):
+                    answers.append(None)
+            except ConnectionLost:
+                limit.lost(len(piece))
+                raise
         return answers
 
     def compare_clocks(self, plan: ConnectionPlan, past: Past) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -13,10 +14,10 @@ from asyncua.server.internal_session import InternalSession
 from asyncua.server.subscription_service import SubscriptionService
 from structlog.testing import capture_logs
 
-from agent.core.errors import PermanentError, TransientError
+from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Plant, said
-from tests.integration.opcua.support import BRISK, collecting, config
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
 ua: Any = library
 A = {"a": f"nsu={URN};s=a"}
@@ -116,6 +117,29 @@ async def test_a_server_that_takes_one_node_at_a_time(plant: Plant) -> None:
         note = notebook.note
         assert (note["server_state"], note["max_nodes_per_read"], note["chunk_read"]) == ("running", 1, 1)
         assert notebook.newest("a") == 1.5
+
+
+async def test_a_server_that_breaks_off_a_read_of_a_few_nodes(plant: Plant) -> None:
+    """What it says of itself is asked for in pieces, too, and how large they may be is known at the next connection."""
+    context = SimpleContext()
+    collector = config(plant.url, A, mode="poll").build("dev", context, BRISK)
+    plant.fatal_reads = 2
+    connections: list[int] = []  # the largest Read in each
+    read = 0
+    try:
+        while read < 2:
+            plant.largest_read = 0
+            with contextlib.suppress(ConnectionLost):
+                async with collector.open() as samples:
+                    notebook = Notebook(list(A), samples, context)
+                    await notebook.heard()
+                    await notebook.until(lambda: "server_state" in context.notes["dev", "opcua"])
+                    assert notebook.newest("a") == 1.5
+                    read += 1
+            connections.append(plant.largest_read)
+    finally:
+        plant.fatal_reads = None
+    assert connections == [8, 4, 2, 2]
 
 
 async def test_a_node_for_which_the_whole_read_is_refused(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,39 @@ assert not [name for name in sys.modules if name.startswith("asyncua")]
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_library_is_imported_in_a_thread_of_its_own() -> None:
+    """Once for all devices that connect at the same time; meanwhile the event loop serves the others."""
+    program = """
+import asyncio, sys, threading
+from agent.collectors.opcua.config import OpcUaConfig
+from agent.core.errors import AgentError
+from agent.testing.context import SimpleContext
+
+class Witness:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "asyncua":
+            threads.add(threading.current_thread())
+
+async def connect(number):
+    made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://127.0.0.1:1", "tags": {"a": {"node": "i=1"}}})
+    try:
+        async with made.build(f"dev{number}", SimpleContext()).open():
+            pass
+    except AgentError:
+        pass
+
+async def main():
+    await asyncio.gather(*(connect(number) for number in range(5)))
+
+threads = set()
+sys.meta_path.insert(0, Witness())
+asyncio.run(main())
+assert [thread.name for thread in threads] == ["opcua-import"]
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 CALLS: dict[str, Any] = {"url": None, "reverse": {"server_uri": "urn:cnc"}}
 
 

@@ -1,0 +1,47 @@
+"""The library (41 MB) is loaded when the first OPC UA device connects, and never on the event loop.
+
+Importing it takes half a second, several on a small gateway: all that time no other device would be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from agent.collectors.opcua.past import Past
+from agent.collectors.opcua.plan import ConnectionPlan
+from agent.collectors.opcua.trust.guard import Guard
+from agent.core.ports import BuildContext
+
+if TYPE_CHECKING:
+    from agent.collectors.opcua.conversation import Conversation
+
+Converse = Callable[[ConnectionPlan, BuildContext, Past, Guard], "AbstractAsyncContextManager[Conversation]"]
+
+
+async def converse() -> Converse:
+    """`conversation.conversation`, and with it the library. Raises what importing it raises."""
+    # shielded: others wait for the same
+    return await asyncio.shield(asyncio.wrap_future(_loading()))
+
+
+@cache
+def _loading() -> Future[Converse]:
+    """One thread for all devices, which nobody waits for at the end of the process."""
+    loaded: Future[Converse] = Future()
+
+    def load() -> None:
+        try:
+            from agent.collectors.opcua.conversation import conversation
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            loaded.set_exception(error)
+        else:
+            loaded.set_result(conversation)
+
+    Thread(target=load, name="opcua-import", daemon=True).start()
+    return loaded
