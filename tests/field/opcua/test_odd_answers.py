@@ -132,8 +132,8 @@ async def test_a_server_that_breaks_off_a_read_of_a_few_nodes(plant: Plant) -> N
             with contextlib.suppress(ConnectionLost):
                 async with collector.open() as samples:
                     notebook = Notebook(list(A), samples, context)
+                    await notebook.until(lambda: "server_state" in str(context.notes.get(("dev", "opcua"))))
                     await notebook.heard()
-                    await notebook.until(lambda: "server_state" in context.notes["dev", "opcua"])
                     assert notebook.newest("a") == 1.5
                     read += 1
             connections.append(plant.largest_read)
