@@ -177,6 +177,7 @@ class _Agent:
 
     async def _serve_web(self, http: HttpSettings) -> None:
         from agent.web import server
+        from agent.web.tls import Certificate
 
         pages = server.Pages(
             healthy=lambda: None,
@@ -186,7 +187,9 @@ class _Agent:
             open_to_all=is_loopback(http.host),
             token_file=http.auth.token_file if http.auth else None,
         )
-        await self._keep("web", lambda: server.serve(pages.app(), http.host, http.port))
+        certificate = Certificate(http.tls.cert_file, http.tls.key_file) if http.tls else None
+        app = pages.app()
+        await self._keep("web", lambda: server.serve(app, http.host, http.port, certificate))
 
 
 async def _on_signal(reload: Event, reloader: Reloader) -> None:

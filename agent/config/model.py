@@ -61,7 +61,16 @@ class HttpAuth(Model):
     """Who may ask for more than health from beyond this machine."""
 
     token_file: FilePath
-    """File with the token that requests carry as `Authorization: Bearer …`."""
+    """File with the token that programs send as `Authorization: Bearer …` and people type into the login form."""
+
+
+class HttpTLS(Model):
+    """TLS of the HTTP port, 1.2 or newer. A renewed certificate is used for new connections."""
+
+    cert_file: FilePath
+    """Certificate, PEM, with those between it and its authority."""
+    key_file: FilePath
+    """Its private key, PEM, without a password."""
 
 
 class HttpSettings(Model):
@@ -72,7 +81,9 @@ class HttpSettings(Model):
     port: int = Field(default=8080, ge=0, le=65535)
     """Port; 0 takes a free one."""
     auth: HttpAuth | None = None
-    """Opens `/metrics` and `/api/v1/status` to those who have the token, also from beyond loopback."""
+    """Opens the rest to those who have the token, also from beyond loopback."""
+    tls: HttpTLS | None = None
+    """Serves https instead of http."""
 
 
 class TemplateConfig(Model):

@@ -74,8 +74,8 @@ def _open_http(config: Config) -> Iterator[str]:
     http = config.http
     if http is not None and http.auth is None and not is_loopback(http.host):
         yield "http: without `auth:` only /healthz and /readyz answer from beyond this machine"
-    elif http is not None and not is_loopback(http.host):
-        yield "http: the token of `auth:` crosses the network in clear; put something that speaks TLS before the port"
+    elif http is not None and http.tls is None and not is_loopback(http.host):
+        yield "http: the token of `auth:` crosses the network in clear; give `tls: {cert_file: …, key_file: …}`"
 
 
 def _odd_devices(config: Config) -> Iterator[str]:

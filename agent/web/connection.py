@@ -1,8 +1,10 @@
-"""One HTTP connection with the bounds of the door. uvicorn has one timeout, for keep-alive."""
+"""One HTTP connection with a deadline for its header and for its reader. uvicorn has one timeout, for keep-alive."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
@@ -10,14 +12,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from agent.telemetry.logging import get_logger
-from agent.telemetry.repeats import Repeats
-from agent.web.door import Door, Guest, scarce
+from agent.web.door import Guest
 
 HEADER_WITHIN = 5.0  #: seconds from the connection, or the first byte of a further request, to the end of its header
 IDLE = 60  #: seconds a connection may wait for its next request, or for its reader
-
-log = get_logger("web")
+_GOODBYE = 1.0  #: seconds for the peer's part of closing TLS
 
 _Scope = MutableMapping[str, Any]
 _App = Callable[[_Scope, Any, Any], Awaitable[None]]
@@ -26,64 +25,59 @@ _App = Callable[[_Scope, Any, Any], Awaitable[None]]
 GUEST = "agent.guest"
 
 
-class Hall:
-    """The connections that came through one door."""
-
-    def __init__(self) -> None:
-        self.door = Door()
-        self.inside: dict[Guest, Connection] = {}
-        self.repeats = Repeats()
-
-
 class Connection(H11Protocol):
-    """See the head of this file."""
+    """See the head of this file. `left` is called once it is gone, whether or not its handshake came to an end."""
 
-    hall: Hall  #: set by `bounded`
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._guest: Guest | None = None
+    def __init__(self, guest: Guest, left: Callable[[], None], config: Config, state: ServerState) -> None:
+        super().__init__(config, state, {}, asyncio.get_running_loop())
+        self._guest = guest
+        self._left = left
+        self._entering: asyncio.Task[Any] | None = None
+        self._made = False
         self._deadline: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
         self.app = self._with_guest(cast("_App", self.app))
 
+    async def enter(self, sock: socket.socket, context: Awaitable[ssl.SSLContext] | None) -> None:
+        """Take over the socket, through a TLS handshake where there is a context. The time for the header runs.
+
+        Raises OSError where the handshake fails, and what the context raises.
+        """
+        self._entering = asyncio.current_task()
+        self._expect_header()
+        try:
+            if context is None:
+                await self.loop.connect_accepted_socket(lambda: self, sock)
+            else:
+                await self.loop.connect_accepted_socket(
+                    lambda: self, sock, ssl=await context,
+                    ssl_handshake_timeout=HEADER_WITHIN, ssl_shutdown_timeout=_GOODBYE,
+                )  # fmt: skip
+        finally:
+            self._entering = None
+            if not self._made:
+                self._header_is_here()
+                sock.close()
+                self._left()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._made = True
         super().connection_made(transport)
-        guest = self._guest = Guest(self.client[0] if self.client else None)
-        sock, hall = transport.get_extra_info("socket"), self.hall
-        hall.inside[guest] = self
-        leaves = guest if sock is not None and scarce(sock.fileno()) else hall.door.arrive(guest)
-        if leaves is not guest:
-            self._expect_header()
-        if leaves is not None:
-            missed = hall.repeats.due("crowded", self.loop.time())
-            if missed is not None:
-                log.warning("http.crowded", peer=leaves.peer, connections=len(hall.door), repeats=missed)
-            hall.inside[leaves].turn_out()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._header_is_here()
         self.resume_writing()
-        if self._guest is not None:
-            self.hall.inside.pop(self._guest, None)
-            self.hall.door.leave(self._guest)
+        self._left()
 
     def data_received(self, data: bytes) -> None:
-        if self._deadline is None and self._guest is not None and not self._guest.busy:
+        if self._deadline is None and not self._guest.busy:
             self._expect_header()
         super().data_received(data)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._guest is not None:
-            self._guest.busy = False
+        self._guest.busy = False
 
     def pause_writing(self) -> None:
         """The peer does not read what it asked for."""
@@ -98,13 +92,15 @@ class Connection(H11Protocol):
 
     def turn_out(self) -> None:
         """At once, whatever is still to be written."""
-        self.transport.abort()
+        if self._made:
+            self.transport.abort()
+        elif self._entering is not None:
+            self._entering.cancel()
 
     def _with_guest(self, app: _App) -> Any:
         async def answer(scope: _Scope, receive: Any, send: Any) -> None:
             self._header_is_here()
-            if self._guest is not None:
-                self._guest.busy = True
+            self._guest.busy = True
             scope[GUEST] = self._guest
             await app(scope, receive, send)
 
@@ -117,8 +113,3 @@ class Connection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-def bounded() -> type[asyncio.Protocol]:
-    """The protocol of one listener's connections: they share a door."""
-    return type("BoundedConnection", (Connection,), {"hall": Hall()})

@@ -95,11 +95,31 @@ EVENTS: dict[str, Event] = {
     ),
     "component.stop_slow": Event("warning", "A component needs long to stop."),
     # the web
-    "http.listening": Event("info", "Health, metrics and status are served."),
+    "http.listening": Event("info", "Health, metrics and status are served, with `tls` or without."),
     "http.login_failed": Event(
         "warning",
         "Wrong tokens came from one peer (`failed`); logged at most once a minute, slowed, and from the fifth within a "
         "minute on answered 429.",
+    ),
+    "http.token_unusable": Event(
+        "warning",
+        "The `file` of `http.auth.token_file` holds no token that can be used (`reason`): nobody gets in.",
+        "Put the token into the file, one line, readable for the user the agent runs as. It is used at once.",
+    ),
+    "http.certificate_unusable": Event(
+        "warning",
+        "A renewed certificate of the HTTP port cannot be used (`reason`): the one before stays in use.",
+        "Put certificate and key under `tls:` of `http:` right. They are tried again at the next connection.",
+    ),
+    "http.handshake_failed": Event(
+        "info",
+        "A peer did not get through the TLS handshake of the HTTP port (`reason`); logged at most once a minute.",
+    ),
+    "http.exhausted": Event(
+        "warning",
+        "The HTTP port cannot take connections, the process or the machine has none left (`reason`). Devices and "
+        "publishers are not touched; who waits is let in as soon as that is over.",
+        "Raise LimitNOFILE in the unit file (65,536), or find what holds so many: `ls /proc/PID/fd`.",
     ),
     "http.crowded": Event(
         "warning", "Too many connections at the HTTP port, or descriptors are scarce: one of `peer` was closed."

@@ -91,7 +91,7 @@ async def test_a_header_that_does_not_end_ends_the_connection(monkeypatch: pytes
 
 async def test_wrong_tokens_are_slowed_counted_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """401, from the fifth on 429 with Retry-After; the right one is never kept out, and the log has no token."""
-    monkeypatch.setattr("agent.web.server._GUESS", 0.01)
+    monkeypatch.setattr("agent.web.logins.GUESS", 0.01)
     (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
     async with served(tmp_path / "token") as port:
         with capture_logs() as logs:
