@@ -173,11 +173,19 @@ def _schema(what: Annotated[Literal["config", "readings"], typer.Argument(help="
 
 
 @_app.command("simulate")
-def _simulate(file: Annotated[Path, typer.Argument(help="Description of the devices.")]) -> None:
-    """Simulated devices from a description."""
+def _simulate(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Description of devices, or a recording of one.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Stand-ins for all devices of this.")
+    ] = None,
+    broker: Annotated[bool, typer.Option("--broker", help="Also a broker, on loopback.")] = False,
+) -> None:
+    """Simulated devices on loopback; with -c the configuration to run against them is printed."""
     from agent.cli.simulate import simulate
 
-    raise typer.Exit(simulate(file))
+    raise typer.Exit(simulate(file, config, broker=broker))
 
 
 @_app.command("logs")

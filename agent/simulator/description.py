@@ -12,14 +12,19 @@ Modbus devices with the same port are units of one server, as behind a gateway.
 
 from __future__ import annotations
 
+import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
+from agent.config.located import Broken, Map, Place
+from agent.config.shape import close
+from agent.config.validate import validate
+from agent.config.words import show
+from agent.config.yaml import parse
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import ConfigError, Mistake
 from agent.settings.model import Model
@@ -27,6 +32,8 @@ from agent.settings.values import Name
 from agent.simulator.machines import Cnc, Machine, Meter, Press
 from agent.simulator.plant import Device, ModbusDevice, OpcUaDevice, Plant, PlantClock
 from agent.simulator.points import CNC_NAMESPACE, CNC_NODES, METER_POINTS, PRESS_POINTS, Area, Memory, Point
+
+_EXAMPLE = "write for example `devices: {press-01: {kind: press, port: 5020}}`"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 UnitId = Annotated[int, Field(ge=0, le=255)]
@@ -80,13 +87,15 @@ class RegistersDescription(_Modbus):
     """First address → values."""
 
 
-AnyDevice = Annotated[
-    PressDescription | MeterDescription | CncDescription | RegistersDescription, Field(discriminator="kind")
-]
+AnyDevice = PressDescription | MeterDescription | CncDescription | RegistersDescription
+
+_KINDS: Mapping[str, type[AnyDevice]] = {
+    "press": PressDescription, "meter": MeterDescription, "cnc": CncDescription, "registers": RegistersDescription,
+}  # fmt: skip
 
 
-class PlantDescription(Model):
-    """The whole file."""
+class _Head(Model):
+    """All but the devices."""
 
     seed: int = 1
     """The same seed gives the same machines."""
@@ -94,7 +103,12 @@ class PlantDescription(Model):
     """Address to listen on."""
     age: Annotated[float, Field(ge=0)] = 600.0
     """Seconds the machines have been running when the plant opens."""
-    devices: Annotated[dict[Name, AnyDevice], Field(min_length=1)]
+
+
+class PlantDescription(_Head):
+    """The whole file."""
+
+    devices: Annotated[dict[Name, Annotated[AnyDevice, Field(discriminator="kind")]], Field(min_length=1)]
     """Devices by name."""
 
 
@@ -105,24 +119,84 @@ _MACHINES: dict[str, tuple[type[Press | Meter], tuple[Point, ...]]] = {
 
 
 def load(path: Path) -> PlantDescription:
-    """The description in a YAML file. Raises ConfigError with every mistake."""
+    """The description in a YAML file. Raises ConfigError with every mistake, each with its line and what to write."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise ConfigError(str(path), None, f"cannot be read: {why}", "name the file of a plant") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        raise ConfigError(str(path), line, f"no YAML: {getattr(error, 'problem', error)}") from error
+    mistakes: list[Mistake] = []
+    data = parse(text, str(path), os.environ, mistakes)
+    if not mistakes and not isinstance(data, Map):
+        mistakes.append(Mistake(str(path), 1, "no description of a plant: it has no keys", _EXAMPLE))
+    if not isinstance(data, Map):
+        raise ConfigError.of(mistakes)
+    described = _described(data, mistakes)
+    if described is None or mistakes:
+        raise ConfigError.of(sorted(mistakes, key=lambda one: one.line or 0))
+    return described
+
+
+def _described(data: Map, mistakes: list[Mistake]) -> PlantDescription | None:
+    devices = data.get("devices")
+    if "devices" not in data or devices is None or devices == {}:
+        mistakes.append(Mistake(*data.place("devices"), "`devices`: there are none", _EXAMPLE))
+        return None
+    if not isinstance(devices, Map):
+        mistakes.append(Mistake(*data.place("devices"), "`devices` is no mapping of names to devices", _EXAMPLE))
+        return None
+    built = {str(name): _device(str(name), one, devices.place(name), mistakes) for name, one in devices.items()}
+    good = {name: one for name, one in built.items() if one is not None}
+    mistakes.extend(_claimed_twice(good, devices))
+    head = data.copy_as()
+    del head["devices"]
+    plant = validate(_Head, head, base=Path(), mistakes=mistakes)
+    if plant is None or len(good) < len(built):
+        return None
     try:
-        return PlantDescription.model_validate(data)
-    except ValidationError as error:
-        mistakes = [
-            Mistake(str(path), None, f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}")
-            for fault in error.errors()
-        ]
-        raise ConfigError.of(mistakes) from error
+        return PlantDescription(devices=good, **{key: getattr(plant, key) for key in _Head.model_fields})
+    except ValidationError as error:  # of what is left: the names of devices
+        mistakes.extend(
+            Mistake(*data.place("devices"), f"`devices`: {one['msg'].removeprefix('Value error, ')}")
+            for one in error.errors()
+        )
+        return None
+
+
+def _claimed_twice(devices: Mapping[str, AnyDevice], data: Map) -> Iterator[Mistake]:
+    """Devices at one port: units of one Modbus server, each with a unit id of its own, or one OPC UA server alone."""
+    seen: list[tuple[str, int, int | None]] = []
+    for name, device in devices.items():
+        unit = None if isinstance(device, CncDescription) else device.unit_id
+        for other, port, held in seen:
+            if port and port == device.port and (held == unit or None in (held, unit)):
+                reason = (
+                    f"`devices.{name}`: {other} has port {port}"
+                    + ("" if None in (held, unit) else f", unit {unit},")
+                    + " already"
+                )
+                yield Mistake(*data.place(name), reason, "write another `port:`, or another `unit_id:`")
+                break
+        seen.append((name, device.port, unit))
+
+
+def _device(name: str, data: object, place: Place, mistakes: list[Mistake]) -> AnyDevice | None:
+    if not isinstance(data, Map):
+        mistakes.append(Mistake(*place, f"`devices.{name}` is no mapping", "write {kind: press, port: 5020}"))
+        return None
+    kind = data.get("kind")
+    if isinstance(kind, Broken):
+        return None
+    if kind is None:
+        mistakes.append(Mistake(*place, f"`devices.{name}.kind` is missing", f"write one of {', '.join(_KINDS)}"))
+        return None
+    model = _KINDS.get(str(kind))
+    if model is None:
+        guess = close(kind, list(_KINDS))
+        hint = f"did you mean `{guess}`?" if guess else f"write one of {', '.join(_KINDS)}"
+        mistakes.append(Mistake(*data.place("kind"), f"`devices.{name}.kind`: unknown kind {show(kind)}", hint))
+        return None
+    return validate(model, data, base=Path(), section=("devices", name), mistakes=mistakes)
 
 
 def plant_of(

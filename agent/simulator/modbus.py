@@ -46,12 +46,16 @@ class Unit:
             return ExcCodes(self.exception)
         if self.refused and any((area, place) in self.refused for place in range(address, address + count)):
             return ExcCodes.ILLEGAL_ADDRESS
-        if self.machine is not None:
-            self.memory.put_all(self.points, self.machine.state(t))
-        cells = self.memory.read(area, address, count)
+        cells = self.cells(area, address, count, t)
         if cells is None:
             return ExcCodes.ILLEGAL_ADDRESS
         return [bool(cell) for cell in cells] if area in ("coil", "discrete") else cells
+
+    def cells(self, area: Area, address: int, count: int, t: float) -> list[int] | None:
+        """`count` cells at t seconds; None where one of them does not exist."""
+        if self.machine is not None:
+            self.memory.put_all(self.points, self.machine.state(t))
+        return self.memory.read(area, address, count)
 
 
 class _Context:
@@ -150,7 +154,7 @@ class ModbusServer:
         server = _Server(self.units, self._elapsed, (self.host, self.port))
         if not await server.listen():
             await server.shutdown()  # type: ignore[no-untyped-call]
-            msg = f"cannot listen on {self.host}:{self.port}: the port is taken or the address is not ours"
+            msg = f"cannot listen on {self.host}:{self.port}: port in use, or address not on this host"
             raise OSError(msg)
         self._server = server
         listener = cast(asyncio.Server, server.transport)  # what loop.create_server gives pymodbus

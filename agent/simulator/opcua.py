@@ -1,4 +1,4 @@
-"""The OPC UA server of a simulated machine: the only file of the simulator that touches asyncua. Import it late.
+"""The OPC UA server of a simulated machine: with `address_space.py` all that touches asyncua. Import it late.
 
 Bound to one address only, no security, anonymous. A ticker writes what changed, so that subscriptions work; the
 library's own clock task is switched off, because it makes stopping take a second.
@@ -15,6 +15,7 @@ from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.server import Server
 
 from agent.core.clock import Clock
+from agent.simulator.address_space import AddressSpace
 from agent.simulator.machines import State, Value
 from agent.simulator.points import NodePoint
 
@@ -39,7 +40,7 @@ class _Listener(BinaryServer):
 
 
 class OpcUaServer:
-    """One server with one flat list of variables, `ns=2;s=<name>`, in a folder named after the device.
+    """One server; its variables lie flat, `ns=2;s=<name>`, in a folder named after the device, or where they say.
 
     `port` 0 takes a free one and keeps it over restarts. Raises OSError where the port is taken.
     """
@@ -88,11 +89,7 @@ class OpcUaServer:
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await server.register_namespace(self._namespace)
         folder = await server.nodes.objects.add_folder(index, self.name)
-        for point in self._points:
-            node_id = ua.NodeId(point.name, index)  # type: ignore[arg-type]  # plain str and int are what it takes
-            variant = ua.Variant(state[point.name], self._types[point.name])
-            await folder.add_variable(node_id, f"{index}:{point.name}", variant)
-            self._ids[point.name] = node_id
+        self._ids = await AddressSpace(server, index, folder).fill(self._points, state)
         await server._setup_server_nodes()  # noqa: SLF001  # what Server.start() does, less its listener
         await server.iserver.start()
         self._server = server

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from agent.collectors.opcua.address.nodeid import NodeAddress
+from agent.collectors.opcua.address.paths import BrowsePath
 from agent.simulator.machines import State, Value
 
 Area = Literal["coil", "discrete", "input", "holding"]
@@ -119,13 +121,22 @@ METER_POINTS = (
 )
 
 
+class Below(NamedTuple):
+    """Where a node lies: along these browse names, from a node that is made where it is new."""
+
+    root: NodeAddress
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class NodePoint:
-    """One variable of an OPC UA server: string identifier in :data:`CNC_NAMESPACE`, built-in type by name."""
+    """One variable of an OPC UA server, built-in type by name; its node id is its name in the server's namespace."""
 
     name: str
     type: str
     unit: str | None = None
+    place: NodeAddress | BrowsePath | Below | None = None  #: where it is instead
+    notifies: bool = False  #: it is an object that events come from, and has no value
 
 
 CNC_NODES = (

@@ -184,5 +184,5 @@ def test_simulate_says_what_is_wrong(tmp_path):
     path.write_text("devices: {a: {kind: pres}}")
     result = run_process(*agent_command("simulate", str(path)))
     assert result.returncode == 2
-    assert "plant.yaml: devices.a" in result.stderr
+    assert "plant.yaml:1: `devices.a.kind`: unknown kind" in result.stderr
     assert "Traceback" not in result.stderr

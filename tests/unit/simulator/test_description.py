@@ -33,22 +33,40 @@ def test_two_units_cannot_share_port_and_unit_id():
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "told"),
     [
-        ("devices: {a: {kind: pres}}", "devices.a"),
-        ("devices: {a: {kind: press, prot: 5020}}", "devices.a.press.prot"),
-        ("devices: {}", "devices"),
-        ("[]", "the file"),
-        ("devices: [", "no YAML"),
-        ("devices: {a: {kind: registers, holding: {0: [70000]}}}", "devices.a.registers.holding"),
+        ("devices:\n  a: {kind: pres}", ":2: `devices.a.kind`: unknown kind 'pres' -> did you mean `press`?"),
+        ("devices:\n  a: {port: 5020}", ":2: `devices.a.kind` is missing -> write one of press, meter, cnc, registers"),
+        ("devices:\n  a: {kind: press, prot: 1}", ":2: `devices.a.prot` is not a key -> did you mean `port`?"),
+        ("devices:\n  a: 5", ":2: `devices.a` is no mapping -> write {kind: press, port: 5020}"),
+        ("devices: {}", ":1: `devices`: there are none -> write for example `devices: {press-01: {kind: press"),
+        ("[]", ":1: no description of a plant: it has no keys -> write for example `devices:"),
+        ("devices: [", ":1: "),
+        ("seed: 1\ndevices:\n  a: {kind: registers, holding: {0: [70000]}}", ":3: `devices.a.holding.0.0`: 70000 is"),
+        (
+            "devices:\n  a: {kind: press, port: 5}\n  b: {kind: meter, port: 5}",
+            ":3: `devices.b`: a has port 5, unit 1, ",
+        ),
+        ("devices:\n  a: {kind: press, port: 5}\n  b: {kind: cnc, port: 5}", ":3: `devices.b`: a has port 5 already"),
+        ('devices: {"a b": {kind: cnc}}', ":1: `devices`: 'a b' is not a name; use 1 to 64 of"),
     ],
 )
-def test_mistakes_in_a_description_are_named(tmp_path, text, reason):
-    """A bad description is a ConfigError that says where."""
+def test_mistakes_are_told_as_check_tells_its_own(tmp_path, text, told):
+    """File, line, what was found and what to write."""
     path = tmp_path / "plant.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=reason):
+    with pytest.raises(ConfigError) as raised:
         load(path)
+    assert str(raised.value).startswith(f"{path}{told}")
+
+
+def test_every_mistake_is_told_at_once(tmp_path):
+    """One run shows them all, in the order of the file."""
+    path = tmp_path / "plant.yaml"
+    path.write_text("sed: 7\ndevices:\n  a: {kind: pres}\n  b: {kind: cnc, unit_id: 3}\n")
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    assert [one.line for one in raised.value.mistakes] == [1, 3, 4]
 
 
 def test_missing_description_is_a_config_error(tmp_path):

@@ -1,0 +1,1 @@
+"""Every device of a configuration as a simulated one: `edge-agent simulate -c`."""

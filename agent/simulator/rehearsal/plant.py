@@ -1,0 +1,57 @@
+"""A configuration → a plant of stand-ins on loopback. Nothing of it reaches a real device."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.collectors.modbus.config import ModbusConfig
+from agent.collectors.opcua.config import OpcUaConfig
+from agent.core.clock import Clock, SystemClock
+from agent.settings.devices import DeviceConfig
+from agent.simulator.modbus import ModbusServer
+from agent.simulator.plant import Device, ModbusDevice, OpcUaDevice, Plant, PlantClock
+from agent.simulator.rehearsal.nodes import NodeMachine
+from agent.simulator.rehearsal.registers import StandIn
+
+HOST = "127.0.0.1"
+NAMESPACE = "urn:edge-agent:rehearsal"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The plant, not yet open, and what of the configuration is in it."""
+
+    plant: Plant
+    homes: Mapping[str, Device]  #: by device of the configuration: where it is read; several may share one server
+    left_out: Mapping[str, str]  #: by device: its type, which nobody here can simulate
+
+
+def rehearsal_of(devices: Mapping[str, DeviceConfig], clock: Clock | None = None) -> Rehearsal:
+    """Stand-ins for all devices: those at one place share a server, as they share a bus or a server in the plant."""
+    clock = clock or SystemClock()
+    time = PlantClock(clock, 0.0)
+    gateways: dict[str, ModbusServer] = {}
+    servers: dict[str, dict[str, OpcUaConfig]] = defaultdict(dict)
+    homes: dict[str, Device] = {}
+    left_out: dict[str, str] = {}
+    for name, device in devices.items():
+        if isinstance(device, ModbusConfig):
+            place = f"{device.target.place} {device.dtu.registration or ''}"
+            gateway = gateways.setdefault(place, ModbusServer({}, elapsed=time, host=HOST))
+            unit = gateway.units.setdefault(device.unit_id, StandIn(clock.now_ms))
+            assert isinstance(unit, StandIn)  # noqa: S101  # nobody else fills these
+            unit.take_in(name, device)
+            homes[name] = ModbusDevice(name, gateway, device.unit_id)
+        elif isinstance(device, OpcUaConfig):
+            servers[device.where()][name] = device
+        else:
+            left_out[name] = device.type
+    for group in servers.values():
+        first = next(iter(group))
+        machine = NodeMachine(group)
+        server = OpcUaDevice(first, machine, machine.nodes, namespace=NAMESPACE, host=HOST, port=0)
+        homes.update(dict.fromkeys(group, server))
+    ordered = {name: homes[name] for name in devices if name in homes}
+    return Rehearsal(Plant({home.name: home for home in ordered.values()}, time), ordered, left_out)
