@@ -12,7 +12,6 @@ from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import NamedTuple
 
 from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost, Refused
@@ -26,22 +25,17 @@ PASSING = 30.0
 LONGEST = 300.0
 
 
-class Ears(NamedTuple):
-    """Who is told what became of it."""
-
-    refused: Callable[[AgentError], None]
-    taken: Callable[[], None] = lambda: None
-    cleared: Callable[[], None] = lambda: None  #: all that was accused has had its turn
-
-
 class Beside:
     """Sends messages one by one; belongs to one session."""
 
-    def __init__(self, session: Session, unwelcome: Unwelcome, clock: Clock, ears: Ears) -> None:
+    def __init__(
+        self, session: Session, unwelcome: Unwelcome, clock: Clock, refused: Callable[[AgentError], None]
+    ) -> None:
         self._session = session
         self._unwelcome = unwelcome
         self._clock = clock
-        self._ears = ears
+        self._refused = refused
+        self.heard = False  #: the broker has taken something
         self.turn = asyncio.Lock()  #: held while something is sent, and while what is accused is sent alone
         self._flying: set[Future[None]] = set()
         self._accused: dict[str, list[Message]] = {}
@@ -83,8 +77,13 @@ class Beside:
         outcome.add_done_callback(self._flying.discard)
         outcome.add_done_callback(partial(self._answered, tuple(messages)))
 
-    async def second_tries(self, quiet: Callable[[], AbstractAsyncContextManager[None]]) -> None:
-        """Send what was refused for a while, and what is accused; until cancelled. `quiet` holds the data back."""
+    async def second_tries(
+        self, quiet: Callable[[], AbstractAsyncContextManager[None]], cleared: Callable[[], None]
+    ) -> None:
+        """Send what was refused for a while, and what is accused; until cancelled.
+
+        `quiet` holds the data back; `cleared` is called when all that was accused has had its turn.
+        """
         began = self._clock.monotonic()
         while True:
             await self._clock.sleep(1.0)
@@ -96,7 +95,7 @@ class Beside:
             if now - began >= PATIENCE and (self._accused or (self.said_alone and self._unwelcome.accused())):
                 async with quiet(), self.turn:
                     await self._one_by_one()
-                self._ears.cleared()
+                cleared()
 
     async def _one_by_one(self) -> None:
         """Each of the accused with nothing else in flight."""
@@ -127,18 +126,18 @@ class Beside:
             return
         error = outcome.exception()
         if error is None:
-            self._ears.taken()
+            self.heard = True
             for message in messages:
                 self._unwelcome.taken(message.topic)
         elif isinstance(error, ConnectionLost):
             for message in messages if error.blames else ():
                 self._unwelcome.dropped(message.topic)
         elif isinstance(error, AgentError):
-            self._ears.refused(error)
+            self._refused(error)
             for message in messages:
-                self._refused(message, error)
+                self._try_again(message, error)
 
-    def _refused(self, message: Message, error: AgentError) -> None:
+    def _try_again(self, message: Message, error: AgentError) -> None:
         """Not authorised is for the next session; a quota or a bad moment passes."""
         if not isinstance(error, Refused) or not message.retain or (wait := error.retry_after or 1.0) >= PASSING:
             return

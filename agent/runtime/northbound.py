@@ -258,9 +258,8 @@ async def _keep_open(outbox: SqliteOutbox, opened: Future[None], close: Event) -
 async def _guarded(route: Route, former: Collection[Task[None]]) -> None:
     """Two sessions at once would read the same outbox, and speak under the same name: `former` ones end first."""
     if former:
-        before, route.reason = route.reason, "the former session has not ended yet"
-        await asyncio.wait(former)
-        route.reason = before
+        with route.standing.waiting("the former session has not ended yet"):
+            await asyncio.wait(former)
     try:
         await route.run()
     except Exception as error:  # noqa: BLE001 - costs the route, not the others

@@ -174,16 +174,16 @@ class Overview:
             name=route.name,
             state=route.state,
             reason=route.reason,
-            since=self._instant(route.since) or 0,
+            since=self._instant(route.standing.since) or 0,
             next_attempt=self._instant(route.next_attempt),
-            protocol=route.protocol,
+            protocol=route.standing.protocol,
             conflict=route.conflict,
             stats=route.outbox.stats,
             streams=route.outbox.streams(),
             room_seconds=watched.room.lasts,
             lost_at=self._instant(watched.lost_at),
             quarantined_at=self._instant(watched.quarantined_at),
-            refused=route.refusals.lately,
+            refused=route.standing.refusals.lately,
         )
 
     def _instant(self, monotonic: float | None) -> int | None:

@@ -1,7 +1,7 @@
 """Consumers ask for records that a broker has lost: one request is served at a time, a few wait, none is served twice.
 
 What becomes of a request is the outbox's to decide (`Outbox.resend`); what it hands out again goes through the lanes of
-the session (delivery.py). Whoever may publish at the broker may ask, so nothing here trusts a request.
+the session (forwarder.py). Whoever may publish at the broker may ask, so nothing here trusts a request.
 """
 
 from __future__ import annotations

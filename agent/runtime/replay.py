@@ -1,4 +1,4 @@
-"""How live and backlog share one window. Pure policies; route.py acts on them."""
+"""How live and backlog share one window. Pure policies; forwarder.py acts on them."""
 
 from __future__ import annotations
 

@@ -74,6 +74,11 @@ class Talk:
         return self._stateful.why if self._stateful is not None else ""
 
     @property
+    def heard(self) -> bool:
+        """Whether the broker has taken something beside the data."""
+        return self._beside.heard
+
+    @property
     def linger(self) -> float:
         """Seconds an acknowledged record is kept on."""
         return self._stateful.linger if self._stateful is not None else 0.0

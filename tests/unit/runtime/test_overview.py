@@ -34,17 +34,24 @@ class FakeOutbox:
 
 
 @dataclass
+class FakeStanding:
+    """How it stands, likewise."""
+
+    since: float = 1000.0
+    protocol: str | None = "5"
+    refusals: Refusals = field(default_factory=lambda: Refusals(ManualClock()))
+
+
+@dataclass
 class FakeRoute:
     """A route, as far as it is looked at."""
 
     name: str
-    since: float = 1000.0
     state: str = "online"
     reason: str | None = None
     next_attempt: float | None = None
-    protocol: str | None = "5"
     conflict: str | None = None
-    refusals: Refusals = field(default_factory=lambda: Refusals(ManualClock()))
+    standing: FakeStanding = field(default_factory=FakeStanding)
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
 
 

@@ -148,7 +148,7 @@ async def test_a_backlog_starts_a_random_moment_late(tmp_path: Path, monkeypatch
     drawn = {start_delay() for _ in range(50)}
     assert len(drawn) > 40
     assert 0 <= min(drawn) < max(drawn) <= LATEST_START < 1
-    monkeypatch.setattr("agent.runtime.delivery.start_delay", lambda: 3.0)
+    monkeypatch.setattr("agent.runtime.forwarder.start_delay", lambda: 3.0)
     bench = Bench(tmp_path)
     async with bench.outbox.open():
         bench.read(1)
