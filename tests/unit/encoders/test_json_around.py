@@ -14,7 +14,8 @@ from agent.core.flow import DeviceChanged, Ended, Gap, Incoming, Message, Offlin
 from agent.core.image import TagInfo
 from agent.core.ports import RouteInfo
 from agent.core.sessions import REMEMBERED, Sessions
-from agent.encoders.common.dialogue import Rivals, StatusDialogue
+from agent.encoders.common.dialogue import StatusDialogue
+from agent.encoders.common.rivals import Rivals
 from agent.encoders.json import JsonConfig
 from agent.encoders.schema import KINDS, message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
