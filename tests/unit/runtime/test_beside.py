@@ -11,7 +11,7 @@ import pytest
 
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Message
-from agent.runtime.beside import Beside, Ears
+from agent.runtime.beside import Beside
 from agent.runtime.unwelcome import DROPS, Unwelcome
 from agent.testing.clock import ManualClock
 from agent.testing.publisher import PublisherScript, ScriptedSession
@@ -37,7 +37,7 @@ class Broker:
         """One session of a dialogue that says all topics at once; what is left out after it."""
         self.sessions += 1
         session = ScriptedSession(PublisherScript(auto_ack=False), None, ())
-        beside = Beside(session, self.unwelcome, self.clock, Ears(lambda _error: None))
+        beside = Beside(session, self.unwelcome, self.clock, lambda _error: None)
 
         async def answers() -> None:
             await beside.say([Message(topic=topic, payload=b"x") for topic in topics])
@@ -49,7 +49,7 @@ class Broker:
                 await self.clock.advance(1.0)
 
         async with asyncio.TaskGroup() as group:
-            tries = group.create_task(beside.second_tries(quiet))
+            tries = group.create_task(beside.second_tries(quiet, lambda: None))
             await answers()
             tries.cancel()
         return self.unwelcome.ended(heard=True, now=self.clock.monotonic())
@@ -79,7 +79,7 @@ async def test_what_others_sent_and_is_in_flight_is_waited_for() -> None:
             unwelcome.dropped(topic)
         unwelcome.ended(heard=True, now=clock.monotonic())
     session = ScriptedSession(PublisherScript(auto_ack=False), None, ())
-    beside = Beside(session, unwelcome, clock, Ears(lambda _error: None))
+    beside = Beside(session, unwelcome, clock, lambda _error: None)
     node = [Message(topic="node", payload=b"x")]
 
     async def alone(topic: str) -> asyncio.Future[None] | None:
@@ -87,7 +87,7 @@ async def test_what_others_sent_and_is_in_flight_is_waited_for() -> None:
 
     beside.said_alone = alone
     async with asyncio.TaskGroup() as group:
-        tries = group.create_task(beside.second_tries(quiet))
+        tries = group.create_task(beside.second_tries(quiet, lambda: None))
         beside.watch(await session.send(node), node)
         await clock.advance(20.0)
         assert [message.topic for message in session.sent] == ["node"]
