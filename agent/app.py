@@ -31,11 +31,13 @@ from agent.runtime.reloading import Reconfiguring
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.runtime.topology import Topology, start_of
+from agent.runtime.views import Views
 from agent.runtime.watch import Watch
 from agent.settings.values import is_loopback
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import configure, get_logger
+from agent.web.stream import Stream
 
 #: The whole way from the signal to the end, seconds.
 STOP_WITHIN = 8.0
@@ -67,6 +69,8 @@ class _Agent:
         self._ready = False
         self._image = Image(AgentInfo(config.agent.id, __version__, loaded.hash), bug=Bugs("image").met)
         self._overview: Overview
+        self._views: Views
+        self._stream: Stream
         self._web: Task[None] | None = None
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(loaded.hash).set(1)
@@ -112,6 +116,7 @@ class _Agent:
             clock=self._clock,
             routes=topology.north.running,
             devices=topology.south.running,
+            configured=lambda name: reloader.effective.config.devices.get(name),  # noqa: PLW0108 - of what runs by then
         )
         self._control.serve("status", overview.answer)
         Reconfiguring(reloader, topology.missing, self._clock).serve(self._control)
@@ -124,6 +129,9 @@ class _Agent:
             }.items()
         ]
         self._overview = overview
+        self._views = Views(self._image, overview, reloader, topology.outlet, self._clock)
+        self._stream = Stream(self._views, self._clock)
+        beside.append(north.create_task(self._keep("stream", self._stream.run), name="stream"))
         self._serve(north, config.http)
         await topology.apply(draft)
         self._ready = True
@@ -177,13 +185,14 @@ class _Agent:
 
     async def _serve_web(self, http: HttpSettings) -> None:
         from agent.web import server
+        from agent.web.api import Api
         from agent.web.tls import Certificate
 
         pages = server.Pages(
             healthy=lambda: None,
             ready=lambda: None if self._ready else "starting or stopping",
             refresh=self._overview.look,
-            status=self._overview.status,
+            api=Api(self._views, self._stream),
             open_to_all=is_loopback(http.host),
             token_file=http.auth.token_file if http.auth else None,
         )

@@ -61,18 +61,23 @@ def screen(document: _Part, zone: tzinfo | None = None) -> str:
 
 def _heading(document: _Part, zone: tzinfo | None) -> Iterator[str]:
     agent, now = document["agent"], document["ts"]
-    number = sum(one["counts"] for one in document["wrong"])
+    number = sum(one["counts"] for one in _explained(document))
     verdict = f"{number} {'thing is' if number == 1 else 'things are'} wrong" if number else "all well"
     if not number and document["wrong"]:
-        verdict += f", but {counted(len(document['wrong']), 'thing')} to look at"
+        verdict += f", but {counted(len(_explained(document)), 'thing')} to look at"
     yield from _wrapped(f"{agent['id']}: {verdict}, {instant(now, 0, zone)}", "  ")
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
 
 
+def _explained(document: _Part) -> list[_Part]:
+    """What is wrong, without the devices whose bus explains it."""
+    return [one for one in document["wrong"] if one["behind"] is None]
+
+
 def _wrong(document: _Part, zone: tzinfo | None) -> Iterator[str]:
-    found = _merged([_finding(one, document, zone) for one in document["wrong"]])
+    found = _merged([_finding(one, document, zone) for one in _explained(document)])
     advised: set[str] = set()
     for one in found[:FINDINGS]:
         since = f" since {_since(one.since, document['ts'], zone)}" if one.since is not None else ""
@@ -129,6 +134,8 @@ def _finding(one: _Part, document: _Part, zone: tzinfo | None) -> _Finding:
     if event in {"device.offline", "device.degraded"} and device is not None:
         state = device["state"] if device["state"] != "online" else "online, but held up"
         what, title, lines = "device", f"is {state}", _device_lines(device, now, zone)
+    elif event == "bus.silent":
+        what, title, lines = "bus", "is silent", _bus_lines(one, now, zone)
     elif publisher is not None:
         what, (title, lines) = "publisher", _publisher_words(event, publisher, now, zone)
     elif event == "outbox.orphaned":
@@ -165,6 +172,13 @@ def _device_lines(device: _Part, now: int, zone: tzinfo | None) -> list[tuple[st
         more = f" and {group['tags'] - len(group['examples'])} more" if group["tags"] > len(group["examples"]) else ""
         lines.append(("bad", f"{', '.join(group['examples'])}{more}: {reason}"))
     return [*lines, *_next(device, now)]
+
+
+def _bus_lines(one: _Part, now: int, zone: tzinfo | None) -> list[tuple[str, str]]:
+    devices, value = one["costs"]
+    good = "no good value yet" if value["since"] is None else f"no good value since {_since(value['since'], now, zone)}"
+    why = [] if one["why"] is None else [("why", one["why"])]
+    return [*why, ("cost", f"{counted(devices['count'], 'device')} behind it; {good}")]
 
 
 def _next(part: _Part, now: int) -> Iterator[tuple[str, str]]:

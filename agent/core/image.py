@@ -56,6 +56,7 @@ class DeviceImage(Struct):
     causes: tuple[Cause, ...] = ()  #: of `reason`, for programs
     since: int = 0  #: when the state began
     last_good: int | None = None  #: newest ts of a good reading
+    heard: int | None = None  #: when it last answered: its values are as old as this, not as their readings
     achieved_ms: int | None = None
     newest: dict[str, Reading] = {}
     awaited: int = 0  #: when (epoch ms) a snapshot last said that a tag waits for its first value
@@ -183,6 +184,7 @@ class Image:
         for device in self.devices.values():
             device.since = moved(device.since)
             device.last_good = None if device.last_good is None else moved(device.last_good)
+            device.heard = None if device.heard is None else moved(device.heard)
             device.awaited = moved(device.awaited)
             for tag, reading in device.newest.items():
                 if reading.ts > now:

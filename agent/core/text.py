@@ -10,6 +10,14 @@ _HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 #: Of these, what JSON leaves in a text as it is.
 _LEFT_BY_JSON = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
+#: `mqtts://user:password@broker`, wherever it stands.
+_CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
+
+
+def without_credentials(text: str) -> str:
+    """The text with `***` for user and password of each URL in it."""
+    return _CREDENTIALS.sub("://***@", text) if "://" in text else text
+
 
 def carried(text: str) -> str:
     """The text itself; with escapes where it has lone surrogates, which no UTF-8 can carry.

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from agent.config.shown import hide
 from agent.core.clock import Clock
 from agent.core.image import Image
 from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan, orphans, tell
 from agent.runtime.control import Nothing
 from agent.runtime.device import Device
-from agent.runtime.room import Disk, Room
+from agent.runtime.room import Disk, Rate, Room
 from agent.runtime.route import Route
-from agent.runtime.status import AgentFigures, RouteFigures, describe
+from agent.runtime.status import AgentFigures, DeviceFigures, RouteFigures, describe
 from agent.runtime.summary import Summary
+from agent.settings.devices import DeviceConfig
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 
@@ -36,6 +38,7 @@ class _Watched:
 
     def __init__(self, name: str, stats: OutboxStats, now: float) -> None:
         self.room = Room()
+        self.records = Rate()
         self.lost, self.lost_at = 0, None if not stats.lost.records else now
         # What earlier runs put aside waits for somebody, and this run does not know since when.
         self.quarantined, self.quarantined_at = 0, now if stats.quarantined else None
@@ -49,6 +52,7 @@ class _Watched:
         if stats.quarantined > self.quarantined:
             self.quarantined_at = now
         self.lost, self.quarantined = stats.lost.records, stats.quarantined
+        self.records.look(now, stats.records)
         news = self.room.look(now, held=stats.bytes, limit=stats.limit, appended=stats.appended_bytes)
         fill, lasts = self._gauges
         fill.set(self.room.filled)
@@ -79,12 +83,16 @@ class Overview:
         clock: Clock,
         routes: Callable[[], Iterable[Route]],
         devices: Callable[[], Iterable[Device]],
+        configured: Callable[[str], DeviceConfig | None] = lambda _device: None,
+        history: Callable[[], bool] = lambda: False,
     ) -> None:
         self._image = image
         self._data_dir = data_dir
         self._clock = clock
         self._routes = routes
         self._devices = devices
+        self._configured = configured
+        self._history = history
         self._started = clock.monotonic()
         self._watched: dict[str, _Watched] = {}
         self._disk = Disk()
@@ -163,10 +171,20 @@ class Overview:
             free_disk=disk.free,
             disk_floor=disk.floor,
             floor_seconds=disk.floor_in,
+            history=self._history(),
         )
         routes = [self._figures(route) for route in self._routes()]
-        attempts = {device.name: self._instant(device.next_attempt) for device in self._devices()}
-        return describe(self._image, about, routes, attempts, self._orphans)
+        devices = {device.name: self._known(device) for device in self._devices()}
+        return describe(self._image, about, routes, devices, self._orphans)
+
+    def _known(self, device: Device) -> DeviceFigures:
+        config = self._configured(device.name)
+        attempt = self._instant(device.next_attempt)
+        if config is None:
+            return DeviceFigures(attempt)
+        shared, polled = config.connection(), min(config.scan_intervals, default=None)
+        bus = None if shared is None else hide(shared[0])
+        return DeviceFigures(attempt, config.type, bus, None if polled is None else round(polled * 1000))
 
     def _figures(self, route: Route) -> RouteFigures:
         watched = self._watched[route.name]
@@ -183,6 +201,7 @@ class Overview:
             room_seconds=watched.room.lasts,
             lost_at=self._instant(watched.lost_at),
             quarantined_at=self._instant(watched.quarantined_at),
+            growth=watched.records.per_second,
             refused=route.standing.refusals.lately,
         )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from msgspec import structs
+from msgspec import Raw, structs
 
 from agent.config.diff import Difference, difference
 from agent.config.files import Reads
@@ -26,6 +26,7 @@ from agent.core.clock import Clock
 from agent.core.errors import ConfigError, PermanentError
 from agent.core.image import Image
 from agent.runtime.drafts import Draft
+from agent.runtime.journal import Entry, Journal, differences
 from agent.runtime.topology import Topology
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs
@@ -78,6 +79,7 @@ class Reloader:
         self.attempted = loaded.hash  #: what was read last
         self.error: str | None = None  #: why that is not what runs
         self.mistakes: tuple[str, ...] = ()  #: all of that
+        self.journal = Journal()
         self._topology = topology
         self._image = image
         self._clock = clock
@@ -161,6 +163,7 @@ class Reloader:
             self._tell(reads, applied=False)
             return outcome
         validated = self._clock.monotonic()
+        before = self.effective
         await self._apply(loaded, draft)
         self._in_force(loaded)
         self._tell(reads, applied=True)
@@ -173,7 +176,9 @@ class Reloader:
             )  # fmt: skip
         else:
             log.info("config.unchanged", reason=self._reason, hash=loaded.hash)
-        return Outcome("applied" if diff else "nothing", loaded.hash, diff)
+        outcome = Outcome("applied" if diff else "nothing", loaded.hash, diff)
+        self._note(outcome, await asyncio.to_thread(differences, before, loaded) if diff else None)
+        return outcome
 
     def _read(self, reads: Reads) -> tuple[Loaded, Difference, Draft]:
         """In a thread."""
@@ -208,7 +213,12 @@ class Reloader:
 
     # --- what is known of it ------------------------------------------------------------------------------------------
 
+    def _note(self, outcome: Outcome, differs: Raw | None = None) -> None:
+        now, asked_by = self._clock.now_ms(), self._reason
+        self.journal.add(Entry(now, asked_by, outcome.result, outcome.hash, outcome.mistakes, differs))
+
     def _refuse(self, outcome: Outcome) -> None:
+        self._note(outcome)
         self.attempted, self.mistakes = outcome.hash, outcome.mistakes
         more = len(outcome.mistakes) - 1
         self.error = outcome.mistakes[0] + (f" (and {more} more)" if more else "")

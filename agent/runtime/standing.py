@@ -33,6 +33,7 @@ class Standing:
     def answered(self, sample: Sample, tags: int) -> None:
         """The device has answered; its readings are in the image. So many `tags` are read."""
         device = self._image.devices[self._name]
+        device.heard = sample.ts
         self._bad.set(device.bad)
         if device.last_good is not None:
             self._last_good.set(device.last_good / 1000)

@@ -16,10 +16,24 @@ from agent.core.flow import Stream
 from agent.core.image import DeviceImage, Image
 from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan
+from agent.runtime.shown import SELF, telling
 from agent.runtime.wrong import remedy_of, wrong
 
 #: So many tags are named of those that are bad for the same reason, and so many reasons of a device.
 EXAMPLES, REASONS = 5, 20
+
+
+#: A device is expected to be heard within so many of its shortest intervals (or of the period it reaches), and this.
+STALE_AFTER, STALE_SLACK_MS = 3, 1000
+
+
+class DeviceFigures(NamedTuple):
+    """What the image does not know of a device."""
+
+    next_attempt: int | None = None  #: when a lost device is tried again
+    protocol: str | None = None
+    bus: str | None = None  #: what it may share with others
+    polled_ms: int | None = None  #: shortest interval at which it is polled
 
 
 class RouteFigures(NamedTuple):
@@ -37,6 +51,7 @@ class RouteFigures(NamedTuple):
     room_seconds: int | None = None  #: for which its room lasts where the broker takes nothing
     lost_at: int | None = None  #: when records were last lost, as far as this run knows
     quarantined_at: int | None = None
+    growth: float | None = None  #: records more per second
     refused: Mapping[str, str] = {}  #: devices of which the broker has lately refused something, and why
 
 
@@ -49,16 +64,17 @@ class AgentFigures(NamedTuple):
     free_disk: int | None = None  #: bytes
     disk_floor: int = 0  #: below so many nothing grows any more
     floor_seconds: int | None = None  #: until that is reached at the present rate
+    history: bool = False  #: rollups are kept
 
 
 def describe(
     image: Image,
     about: AgentFigures,
     routes: Iterable[RouteFigures],
-    next_attempts: Mapping[str, int | None],
+    devices: Mapping[str, DeviceFigures],
     orphans: Sequence[Orphan] = (),
 ) -> dict[str, Any]:
-    """The whole status. `next_attempts`: when each lost device is tried again."""
+    """The whole status. The agent's own device is none of those that are counted."""
     info = image.agent
     document = {
         "agent": {
@@ -71,13 +87,16 @@ def describe(
         "ts": about.now,
         "started": about.started,
         "devices": {
-            name: _device(device, next_attempts.get(name)) for name, device in image.devices.items()
+            name: _device(device, devices.get(name, DeviceFigures()))
+            for name, device in image.devices.items()
+            if name != SELF
         },
         "publishers": {route.name: _publisher(route) for route in routes},
         "disk": {
             "free_bytes": about.free_disk, "floor_bytes": about.disk_floor, "floor_seconds": about.floor_seconds,
         },
         "clock": {"synced": about.synced},
+        "history": about.history,
         "orphans": [
             {
                 "publisher": one.publisher, "file": one.file, "records": one.records, "readings": one.readings,
@@ -90,24 +109,40 @@ def describe(
     return document
 
 
-def _device(device: DeviceImage, next_attempt: int | None) -> dict[str, Any]:
+def _device(device: DeviceImage, known: DeviceFigures) -> dict[str, Any]:
+    period = None if known.polled_ms is None else max(known.polled_ms, device.achieved_ms or 0)
     figures = {
         "state": device.state,
         "since": device.since,
         "reason": device.reason,
         "causes": list(device.causes),
         "last_good": device.last_good,
+        "heard": device.heard,
         "achieved_ms": device.achieved_ms,
         "interval_ms": min((info.interval for info in device.tags if isinstance(info.interval, int)), default=None),
-        "next_attempt": next_attempt,
+        "stale_after_ms": None if period is None else STALE_AFTER * period + STALE_SLACK_MS,
+        "next_attempt": known.next_attempt,
         "location": list(device.location),
+        "description": device.description,
+        "protocol": known.protocol,
+        "bus": known.bus,
+        "telling": telling(device),
         "tags": len(device.tags),
         "tags_bad": device.bad,
         "bad": _bad(device),
         "cat": device.cat,
         "notes": dict(device.notes),
+        "learned": _learned(device.notes),
     }
     return figures | {"do": remedy_of(figures)}
+
+
+def _learned(notes: Mapping[str, object]) -> str | None:
+    """YAML of what a collector has found out and somebody may write down."""
+    for note in notes.values():
+        if isinstance(note, Mapping) and isinstance(learned := note.get("learned"), Mapping):
+            return str(learned.get("yaml") or "") or None
+    return None
 
 
 def _bad(device: DeviceImage) -> list[dict[str, Any]]:
@@ -139,6 +174,7 @@ def _publisher(route: RouteFigures) -> Mapping[str, Any]:
         "mqtt": route.protocol,  # its name before 0.2
         "conflict": route.conflict,
         "records": stats.records,
+        "records_per_s": route.growth,
         "backlog": stats.backlog,
         "bytes": stats.bytes,
         "limit_bytes": stats.limit,

@@ -130,6 +130,13 @@ class TagBase(Model):
             raise ValueError(msg)
         return self
 
+    def where(self) -> str | None:
+        """Where in its device it stands, for people; None where that has no name."""
+        found = next(
+            (one for key in ("address", "node", "path") if (one := getattr(self, key, None)) is not None), None
+        )
+        return None if found is None else str(found)
+
     @property
     def awaited(self) -> bool:
         """Whether it is said only when something happens that may not happen for a long time."""

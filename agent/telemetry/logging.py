@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import select
 import sys
 import threading
@@ -35,7 +34,8 @@ finally:
         sys.modules["rich"] = _rich
 from structlog.typing import FilteringBoundLogger  # noqa: E402 - after the import above
 
-from agent.core.text import harmless, harmless_json  # noqa: E402
+from agent.core.text import harmless, harmless_json, without_credentials  # noqa: E402
+from agent.telemetry.recent import RECENT  # noqa: E402
 from agent.telemetry.repeats import Repeats  # noqa: E402
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -50,9 +50,6 @@ _SECRET_KEYS = ("password", "secret", "token", "private_key")
 
 #: How long one line may wait for whoever reads the log, seconds.
 PATIENCE = 0.1
-
-#: `mqtts://user:password@broker`, wherever it stands in a line.
-_CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -87,6 +84,13 @@ def _without_secrets(value: object) -> object:
 def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         event[key] = "***" if _is_secret(key) else _without_secrets(value)
+    return event
+
+
+def _remember(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Among the newest events. Nothing in one of them may keep its line out of the log."""
+    with contextlib.suppress(Exception):
+        RECENT(logger, method, event)
     return event
 
 
@@ -127,7 +131,7 @@ class _Lines:
 
     def msg(self, line: str) -> None:
         """One line, whole, credentials in URLs taken out."""
-        text = _CREDENTIALS.sub("://***@", line) + "\n"
+        text = without_credentials(line) + "\n"
         # A closed pipe or a full disk: there is nobody left to tell.
         with contextlib.suppress(OSError, ValueError), self._lock:
             if self._poll is None:
@@ -209,6 +213,7 @@ def configure(
         structlog.processors.add_log_level,
         _stamp,
         _redact,
+        _remember,
     ]
     if style == "json":
         # show_locals stays off: local variables of a traceback hold passwords.

@@ -13,11 +13,11 @@ import time
 from asyncio import TaskGroup
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,7 +25,8 @@ from starlette.routing import Route
 from agent.core.errors import PermanentError, TransientError
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import REGISTRY
-from agent.web.answers import json_answer
+from agent.web.answers import error, json_answer
+from agent.web.api import Api
 from agent.web.connection import IDLE
 from agent.web.guard import Guard
 from agent.web.hall import EXHAUSTED, Hall
@@ -53,7 +54,7 @@ class Pages:
         healthy: Callable[[], str | None],
         ready: Callable[[], str | None],
         refresh: Callable[[], None],
-        status: Callable[[], dict[str, Any]],
+        api: Api,
         open_to_all: bool,
         token_file: Path | None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -61,7 +62,7 @@ class Pages:
         self._healthy = healthy
         self._ready = ready
         self._refresh = refresh
-        self._status = status
+        self._api = api
         self._open_to_all = open_to_all
         self._logins = None if token_file is None else Logins(token_file, monotonic)
 
@@ -75,8 +76,9 @@ class Pages:
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),
-                Route("/api/v1/status", self._show_status),
+                *self._api.routes(),
             ],
+            exception_handlers={HTTPException: _as_json},
         )
 
     async def _healthz(self, _request: Request) -> Response:
@@ -89,8 +91,12 @@ class Pages:
         self._refresh()
         return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _show_status(self, _request: Request) -> Response:
-        return json_answer(self._status())
+
+async def _as_json(_request: Request, refused: Exception) -> Response:
+    """No such path, no such method."""
+    if not isinstance(refused, HTTPException):
+        raise refused
+    return error(refused.status_code, refused.detail, dict(refused.headers or {}))
 
 
 def _probe(problem: str | None) -> Response:

@@ -27,6 +27,12 @@ EVENTS: dict[str, Event] = {
     "device.recovered": Event("info", "A degraded device is read as configured again."),
     "device.removed": Event("info", "A device is no longer configured; its retained topics were cleared."),
     "device.types_learned": Event("info", "The device told us data types; the catalogue has a new version."),
+    "bus.silent": Event(
+        "warning",
+        "No device behind a gateway or on a bus answers. Shown in the status and on the page, above its devices.",
+        "Look at what they share first: power and network of the gateway, its address, the cable of the bus. "
+        "Its devices are read again by themselves.",
+    ),
     "tag.faster_than_ms": Event(
         "warning",
         "The `ts` of so many `tags` (`tag` the first) repeats, and the order within the record counts: they have more "

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from agent.web import connection
 from agent.web.door import MOST_GUESTS
 from agent.web.server import Pages, serve
+from tests.support.no_agent import no_agent
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -27,7 +28,7 @@ async def served(token: Path | None = None) -> AsyncIterator[int]:
     """The port."""
     port = free_port()
     pages = Pages(
-        healthy=lambda: None, ready=lambda: None, refresh=lambda: None, status=lambda: {"agent": {}},
+        healthy=lambda: None, ready=lambda: None, refresh=lambda: None, api=no_agent(),
         open_to_all=token is None, token_file=token,
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:

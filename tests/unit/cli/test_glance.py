@@ -17,7 +17,7 @@ from agent.cli.words import counted, harmless, instant, lasting, listed
 from agent.core.flow import Batch, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import Lost, OutboxStats
-from agent.runtime.status import AgentFigures, RouteFigures, describe
+from agent.runtime.status import AgentFigures, DeviceFigures, RouteFigures, describe
 
 PAGE = Path(__file__).parents[3] / "docs" / "status.md"
 ZONE = timezone(timedelta(hours=1))
@@ -47,7 +47,8 @@ def publisher(name: str = "plant", **figures: Any) -> RouteFigures:
 
 def shown(image: Image, *routes: RouteFigures, attempts: dict[str, int] | None = None) -> str:
     about = AgentFigures(NOW, NOW - 400 * MINUTE, synced=True, free_disk=12 * GIB, disk_floor=200 << 20)
-    return screen(json.loads(json.dumps(describe(image, about, routes, attempts or {}))), ZONE)
+    devices = {name: DeviceFigures(at) for name, at in (attempts or {}).items()}
+    return screen(json.loads(json.dumps(describe(image, about, routes, devices))), ZONE)
 
 
 def night() -> str:

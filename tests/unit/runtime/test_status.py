@@ -10,7 +10,7 @@ from msgspec import json
 from agent.core.flow import Batch, Reading, Stream
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import Lost, OutboxStats
-from agent.runtime.status import AgentFigures, RouteFigures, describe
+from agent.runtime.status import AgentFigures, DeviceFigures, RouteFigures, describe
 from agent.telemetry.events import EVENTS
 from agent.telemetry.events.devices import DEGRADED
 
@@ -43,7 +43,8 @@ def status(
     image: Image | None = None, *routes: RouteFigures, attempts: dict[str, int] | None = None, **about: Any
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {"now": NOW, "started": NOW - 60_000, "synced": True}
-    return describe(image or scene(), AgentFigures(**(figures | about)), routes or (route(),), attempts or {})
+    devices = {name: DeviceFigures(at) for name, at in (attempts or {}).items()}
+    return describe(image or scene(), AgentFigures(**(figures | about)), routes or (route(),), devices)
 
 
 def found(document: dict[str, Any]) -> list[tuple[str, str | None, bool]]:

@@ -12,13 +12,19 @@ from agent.web.guard import Guard
 from agent.web.server import Pages
 from agent.web.tls import Certificate
 from tests.support.certs import make_certs
+from tests.support.no_agent import no_agent
 from tests.support.ports import free_port
 from tests.support.web import serving
 
 
 def _app() -> Guard:
     return Pages(
-        healthy=lambda: None, ready=lambda: None, refresh=lambda: None, status=dict, open_to_all=True, token_file=None
+        healthy=lambda: None,
+        ready=lambda: None,
+        refresh=lambda: None,
+        api=no_agent(),
+        open_to_all=True,
+        token_file=None,
     ).app()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -15,19 +14,17 @@ from agent.core.errors import PermanentError
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.testing.clock import ManualClock
 from agent.web.server import Pages, serve
+from tests.support.no_agent import no_agent
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 
 def _pages(*, problem: str | None = None, open_to_all: bool = True, token_file: Path | None = None) -> Pages:
-    def status() -> dict[str, Any]:
-        return {"agent": {"id": "gw-01"}}
-
     return Pages(
         healthy=lambda: None,
         ready=lambda: problem,
         refresh=lambda: None,
-        status=status,
+        api=no_agent(),
         open_to_all=open_to_all,
         token_file=token_file,
     )
