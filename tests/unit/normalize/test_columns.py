@@ -71,7 +71,7 @@ def test_memory_is_bounded():
     bench = Bench(*[{}] * 8)
     for n in range(3000):
         bench.read(n, n, tags=(n % 8, (n + 1) % 8))
-    cache = bench.normalize._columns
+    cache = bench.normalize._values._columns
     assert len(cache._columns) + len(cache._once) < 1000
 
 
@@ -82,7 +82,7 @@ def test_many_blocks_are_compiled():
     for _ in range(2):
         for block in blocks:
             bench.read(1, 2, 3, 4, tags=block)
-    assert len(bench.normalize._columns._columns) == len(blocks)
+    assert len(bench.normalize._values._columns._columns) == len(blocks)
 
 
 def test_columns_of_different_length():
