@@ -132,6 +132,7 @@ class Normalizer:
         now, state = self._clock.now_ms(), self._values.state
         for times in (state.stamp, state.seen):
             times[:] = [one + by if one > now else one for one in times]
+        self._gone = {name: one + by if one > now else one for name, one in self._gone.items()}
 
     def _learn(self, labels: Mapping[int, Mapping[int, str]]) -> None:
         """The device's own texts for numbers; those of the configuration stand above them."""

@@ -135,6 +135,13 @@ class Southbound:
             return
         one.draft = DeviceDraft(draft.name, draft.config, draft.location, one.draft.context, draft.work, draft.version)
 
+    def set_back(self, by: int) -> None:
+        """The wall clock was set back: times of removed devices that are still to come move along."""
+        now = self._clock.now_ms()
+        self._times = {
+            name: {tag: ts + by if ts > now else ts for tag, ts in times.items()} for name, times in self._times.items()
+        }
+
     def wake(self, files: Collection[Path] | None) -> None:
         """Let those who use one of these files (None: all) try again now, where they wait."""
         for one in self._read.values():

@@ -176,6 +176,7 @@ class Topology:
     def _set_back(self, by: int) -> None:
         """The wall clock was set back; the devices have been told."""
         self._image.set_back(by, self._clock.now_ms())
+        self.south.set_back(by)
         for route in self.north.routes.values():
             route.outbox.end_session("the wall clock was set back")
 

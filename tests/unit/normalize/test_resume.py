@@ -10,6 +10,7 @@ from agent.testing.clock import ManualClock
 
 CALM = TagBase(deadband=5, max_silence="60s")  # type: ignore[arg-type]
 PLAIN = TagBase()
+HOUR = 3_600_000
 
 
 class Bench:
@@ -70,3 +71,18 @@ def test_a_device_that_was_away_goes_on_after_its_last_time() -> None:
     (reading,) = bench.take(after, 1)
     assert reading.ts > last
     assert reading.why == "initial"
+
+
+def test_a_tag_that_comes_back_after_the_clock_was_set_back_is_not_said_for_a_time_to_come() -> None:
+    """What was said of it before it went was said an hour ahead; an hour ago that was now."""
+    bench = Bench()
+    first = bench.normalizer(a=PLAIN, b=PLAIN)
+    bench.take(first, 1, 2)
+    second = bench.normalizer(a=PLAIN)
+    second.resume(first, {"a"}.__contains__)
+    bench.clock.step_wall(-HOUR / 1000)
+    second.set_back(-HOUR)
+    third = bench.normalizer(a=PLAIN, b=PLAIN)
+    third.resume(second, {"a"}.__contains__)
+    _, again = bench.take(third, 1, 2)
+    assert again.ts - bench.clock.now_ms() <= 1

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from structlog.testing import capture_logs
 
 from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
+from agent.core.ports import BuildContext, Collector
 from agent.normalize import compile_normalizer
 from agent.runtime.device import Device, Work
 from agent.runtime.steps import Steps, put_right
+from agent.settings.devices import DeviceConfig
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from agent.testing.collector import ScriptedCollector
+from tests.unit.runtime.test_topology import _config, stage
 
 HOUR = 3600_000
 
@@ -118,3 +123,28 @@ def test_a_sample_in_order_is_left_alone():
     sample = Sample(ts=5, answers=[Answer(tags=(0,), values=[1], ts=4)])
     assert put_right(sample, -HOUR, 5) is sample
     assert put_right(sample, HOUR, 5) is sample
+
+
+class Stamped(DeviceConfig):
+    """`type: stamped`: one tag, read once, for the time it is then."""
+
+    type: Literal["stamped"] = "stamped"
+
+    @property
+    def tag_table(self) -> dict[str, TagBase]:
+        return {"a": TagBase()}
+
+    def build(self, name: str, context: BuildContext) -> Collector:
+        now, collector = context.clock.now_ms(), ScriptedCollector()
+        collector.feed(Sample(ts=now, answers=[Answer((0,), [1], now)]))
+        return collector
+
+
+async def test_a_device_that_comes_back_after_the_clock_was_set_back_is_not_said_for_a_time_to_come() -> None:
+    """It was removed by a reload while the clock was an hour ahead, and is added again when the clock is right."""
+    async with stage() as one:
+        for step, devices in ((0, {"press": Stamped()}), (0, {}), (-HOUR, {"press": Stamped()})):
+            one.clock.step_wall(step / 1000)
+            one.steps.look()
+            await one.to(_config(devices, {}))
+        assert one.image.devices["press"].newest["a"].ts - one.clock.now_ms() <= 1
