@@ -20,8 +20,8 @@ from agent.core.sessions import Sessions
 from agent.normalize import compile_normalizer
 from agent.runtime.catalogue import Version
 from agent.runtime.context import RunningContext
-from agent.runtime.device import Work
 from agent.runtime.outlet import Wants
+from agent.runtime.work import Work
 from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 

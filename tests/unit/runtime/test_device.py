@@ -10,7 +10,8 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.normalize import compile_normalizer
-from agent.runtime.device import Device, Work
+from agent.runtime.device import Device
+from agent.runtime.work import Work
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 from agent.testing.collector import ScriptedCollector
@@ -156,7 +157,7 @@ async def test_a_waiting_batch_leaves_when_it_is_full() -> None:
     bench = Bench(max_delay=60.0)
     scans = MAX_BATCH_READINGS + 1
     for number in range(scans):
-        bench.device.take(bench.sample(number, -number))
+        bench.device._ingest.take(bench.sample(number, -number))
     assert [len(batch.readings) for batch in bench.batches] == [MAX_BATCH_READINGS] * 2
     async with bench.running():
         bench.collector.feed(ConnectionLost("gone"))
@@ -171,16 +172,16 @@ async def test_no_time_of_a_tag_goes_back_where_a_snapshot_meets_its_first_answe
     under_way = bench.sample(1, 2)
     await bench.clock.advance(0.004)
     (snapshot,) = bench.image.snapshot("press", bench.clock.now_ms())
-    bench.device.take(under_way)
+    bench.device._ingest.take(under_way)
     (batch,) = bench.batches
     assert [reading.ts for reading in batch.readings] == [reading.ts + 1 for reading in snapshot.readings]
     await bench.clock.advance(0.002)
-    bench.device.take(bench.sample(1, 2))
+    bench.device._ingest.take(bench.sample(1, 2))
     assert {reading.ts for reading in bench.batches[-1].readings} == {bench.clock.now_ms()}
 
 
 def test_types_that_are_learned_are_those_of_the_values():
     """What the server tells is the type of the raw value."""
     bench = Bench()
-    bench.device.take(Sample(ts=1, types={1: "uint8"}))
+    bench.device._ingest.take(Sample(ts=1, types={1: "uint8"}))
     assert [tag.type for tag in bench.image.devices["press"].tags] == [None, "uint8 of 1"]

@@ -11,8 +11,9 @@ from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import BuildContext, Collector
 from agent.normalize import compile_normalizer
-from agent.runtime.device import Device, Work
+from agent.runtime.ingest import Ingest
 from agent.runtime.steps import Steps, put_right
+from agent.runtime.work import Work
 from agent.settings.devices import DeviceConfig
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
@@ -37,7 +38,7 @@ class Bench:
         self.image.add(name, location=["x"], tags=[TagInfo("a")], cat=1, now=self.clock.now_ms())
         normalizer = compile_normalizer(name, {"a": TagBase()}, cat=lambda: 1, clock=self.clock)
         work = Work(ScriptedCollector(), normalizer)
-        return Device(name, work, self.image, self.appended.append, clock=self.clock, steps=self.steps)
+        return Ingest(name, work, self.image, self.appended.append, clock=self.clock, steps=self.steps, max_delay=0)
 
     def _ended(self, by):
         self.image.set_back(by, self.clock.now_ms())

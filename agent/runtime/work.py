@@ -1,0 +1,25 @@
+"""What of a device changes with its tags; the rest of it, its connection above all, outlives a change of tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from agent.core.ports import Collector, Normalizer
+
+
+class Work(NamedTuple):
+    """Who reads the tags of a device, and who makes readings of them."""
+
+    collector: Collector
+    normalizer: Normalizer
+    disabled_tags: tuple[int, ...] = ()
+    disabled_now: tuple[int, ...] = ()  #: those that were not disabled before
+    finds_tags: bool = False
+    intervals: Sequence[float] = ()  #: of its poll groups, seconds
+    value_type: Callable[[int, str], str] = lambda _position, raw: raw
+    before: Callable[[Work], None] = lambda _work: None  #: called with what it takes the place of, at that instant
+
+    def reads_any(self, tags: int) -> bool:
+        """Whether there is anything to read, where so many tags are configured."""
+        return self.finds_tags or tags > len(self.disabled_tags)
