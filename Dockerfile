@@ -14,8 +14,9 @@ RUN python3 -m venv /opt/build \
     && python3 -m venv /opt/edge-agent \
     && /opt/edge-agent/bin/pip install --only-binary=:all: --require-hashes -r deploy/lock/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
-COPY deploy/notices.py deploy/
+COPY deploy/notices.py deploy/page.py deploy/
 COPY agent agent
+# The wheel's build hook bundles the page, with what deno.lock names of the npm registry (NPM_CONFIG_REGISTRY: a mirror).
 # What the image has no use for stays behind: the build backend, pip, and the libraries' own commands,
 # one of which writes to OPC UA servers.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheels . \

@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy bench interop soak sbom lock clean
+.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -11,6 +11,7 @@ export PYTHON
 
 VENV := .venv
 BIN := $(VENV)/bin
+PAGE := $(shell find agent/web/page -type f) deploy/page.py
 PYTEST_ARGS ?= -n 3 --dist loadfile
 
 help: ## what there is to make
@@ -25,13 +26,18 @@ $(VENV)/.test.stamp: deploy/lock/test.txt pyproject.toml .ci/setup
 	@.ci/setup test
 	@touch $@
 
-setup: $(VENV)/.test.stamp ## .venv with all that tests and checks need
+# what is bundled is never committed
+$(VENV)/.page.stamp: $(PAGE) | $(VENV)/.demo.stamp
+	@$(BIN)/python deploy/page.py --lenient
+	@touch $@
 
-demo: $(VENV)/.demo.stamp ## broker, simulated plant, agent and a live view; SECONDS=20 ends by itself
+setup: $(VENV)/.test.stamp $(VENV)/.page.stamp ## .venv with all that tests and checks need
+
+demo: $(VENV)/.demo.stamp $(VENV)/.page.stamp ## broker, simulated plant, agent and a live view; SECONDS=20 ends by itself
 	@$(BIN)/edge-agent demo $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-test: $(VENV)/.test.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
-	@.ci/tools mosquitto=mosquitto faketime=faketime mbpoll=mbpoll socat=socat gcc=gcc \
+test: $(VENV)/.test.stamp $(VENV)/.page.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
+	@.ci/tools chromium=chromium mosquitto=mosquitto faketime=faketime mbpoll=mbpoll socat=socat gcc=gcc \
 	    /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 
@@ -42,10 +48,14 @@ check-code: $(VENV)/.test.stamp
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python deploy/page.py check
 
 check-deploy: $(VENV)/.test.stamp
 	@.ci/tools systemd-analyze=systemd
 	@.ci/check-deploy
+
+screenshots: $(VENV)/.test.stamp $(VENV)/.page.stamp ## docs/images: the page in light, dark and Chinese
+	@$(BIN)/python -m tests.page.screenshots
 
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses
 	@$(BIN)/python -m tests.interop $(ARGS)

@@ -25,6 +25,7 @@ from starlette.routing import Route
 from agent.core.errors import PermanentError, TransientError
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import REGISTRY
+from agent.web import files
 from agent.web.answers import error, json_answer
 from agent.web.api import Api
 from agent.web.connection import IDLE
@@ -77,6 +78,7 @@ class Pages:
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),
                 *self._api.routes(),
+                *files.routes(),
             ],
             exception_handlers={HTTPException: _as_json},
         )

@@ -1,0 +1,71 @@
+// Findings are told as an operator is to read them.
+
+import type { Finding, Status } from "../api/types.ts";
+import { equal } from "../testing.ts";
+import { tell, wellSince } from "./findings.ts";
+
+const NOW = 1_764_000_000_000;
+
+export function finding(change: Partial<Finding>): Finding {
+  return {
+    event: "device.offline",
+    what: "device",
+    name: "press-01",
+    since: NOW - 60_000,
+    why: "no answer from unit 1 within 1 s",
+    causes: ["silent"],
+    costs: [],
+    do: "Check the cable.",
+    counts: true,
+    behind: null,
+    ...change,
+  };
+}
+
+export function status(wrong: Finding[], change: Partial<Status> = {}): Status {
+  const devices = Object.fromEntries(
+    wrong.filter((one) => one.what === "device").map((one) => [one.name, { state: "offline", since: NOW, bad: [] }]),
+  );
+  return { ts: NOW, started: NOW - 3_600_000, devices, publishers: {}, wrong, ...change } as unknown as Status;
+}
+
+Deno.test("the same of several devices is told once, with the time of the first", () => {
+  const found = tell(status([
+    finding({ name: "m-1", since: NOW - 5000, why: "no answer from unit 1 within 1 s" }),
+    finding({ name: "m-2", since: NOW - 9000, why: "no answer from unit 2 within 1 s" }),
+  ]));
+  equal(found.map((one) => one.title), ["2 devices are offline: m-1, m-2"]);
+  equal(found[0]?.since, NOW - 9000);
+  equal(found[0]?.lines.map((one) => one.word), ["why", "do"]);
+});
+
+Deno.test("devices behind a dead gateway are told with it, not by themselves", () => {
+  const bus = finding({
+    event: "bus.lost",
+    what: "bus",
+    name: "tcp://10.0.0.9:502",
+    costs: [{ kind: "devices", count: 40 }],
+  });
+  const found = tell(status([
+    bus,
+    ...Array.from({ length: 40 }, (_, n) => finding({ name: `m-${n}`, behind: "tcp://10.0.0.9:502" })),
+  ]));
+  equal(found.length, 1);
+  equal(found[0]?.title, "tcp://10.0.0.9:502 does not answer");
+  equal(found[0]?.lines[1]?.text, "40 devices are not read; m-0, m-1, m-2, m-3, m-4, m-5 and 34 more");
+});
+
+Deno.test("a hint of the agent stands under Do, not under Why", () => {
+  const [one] = tell(
+    status([finding({ why: "the certificate is not accepted -> edge-agent trust", do: "edge-agent trust" })]),
+  );
+  equal(one?.lines, [
+    { word: "why", text: "the certificate is not accepted" },
+    { word: "do", text: "edge-agent trust" },
+  ]);
+});
+
+Deno.test("all is well since the newest change", () => {
+  const one = { state: "online", since: NOW - 7000, causes: [] };
+  equal(wellSince(status([], { devices: { a: one } as unknown as Status["devices"] })), NOW - 7000);
+});

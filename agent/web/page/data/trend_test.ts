@@ -1,0 +1,42 @@
+// Gaps are gaps, and what was not good is not drawn as if it were.
+
+import { equal } from "../testing.ts";
+import { columns, MINUTE, type Minute, points, spans } from "./trend.ts";
+
+const minute = (n: number, value: number | null, good = MINUTE): Minute => [
+  n * MINUTE,
+  value,
+  value,
+  value,
+  value,
+  good,
+];
+
+Deno.test("a minute that is missing breaks the line and is shaded as a gap", () => {
+  const found = points([minute(0, 1), minute(1, 2), minute(4, 3)], [], 0, 5 * MINUTE, false);
+  equal(columns(found, 1.5 * MINUTE)[3], [1, 2, null, 3]);
+  equal(spans(found, 0, 5 * MINUTE, 1.5 * MINUTE), [{ from: 2 * MINUTE, to: 4 * MINUTE, quality: "gap" }]);
+});
+
+Deno.test("a minute without a good value is bad, one with a value that is not good uncertain", () => {
+  const found = points(
+    [minute(0, null, 0), [MINUTE, null, null, null, 7, 0], minute(2, 3, 30_000)],
+    [],
+    0,
+    3 * MINUTE,
+    false,
+  );
+  equal(found.map((one) => one.quality), ["bad", "uncertain", "part"]);
+});
+
+Deno.test("behind the last minute stands what the page saw itself, each value once", () => {
+  const seen: ["good", number][] = [["good", 30_000], ["good", 61_000], ["good", 62_000]];
+  const found = points(
+    [minute(0, 1)],
+    seen.map(([quality, ts]) => [ts / 1000, quality, ts]),
+    0,
+    2 * MINUTE,
+    false,
+  );
+  equal(found.map((one) => one.ts), [0, 61_000, 62_000]);
+});

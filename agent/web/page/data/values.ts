@@ -1,0 +1,53 @@
+// Newest values by device and tag, and what was seen of them, at full rate, within bounds.
+
+export type Sample = [value: unknown, quality: "good" | "uncertain" | "bad", ts: number];
+
+/** Samples of one tag that are remembered, and tags of which they are. */
+const SEEN = 3000;
+const MOST_TAGS = 4000;
+
+export class Values {
+  #newest = new Map<string, Map<string, Sample>>();
+  #seen = new Map<string, Sample[]>();
+  #watched: string | null = null;
+
+  take(device: string, tags: Record<string, Sample>): void {
+    let newest = this.#newest.get(device);
+    if (!newest) this.#newest.set(device, newest = new Map());
+    for (const [tag, sample] of Object.entries(tags)) {
+      const before = newest.get(tag);
+      newest.set(tag, sample);
+      if (!before || before[2] !== sample[2]) this.#remember(device, tag, sample);
+    }
+  }
+
+  newest(device: string, tag: string): Sample | undefined {
+    return this.#newest.get(device)?.get(tag);
+  }
+
+  seen(device: string, tag: string): readonly Sample[] {
+    return this.#seen.get(`${device}\n${tag}`) ?? [];
+  }
+
+  /** Keep more of this tag: its trend is open. */
+  watch(device: string, tag: string | null): void {
+    this.#watched = tag === null ? null : `${device}\n${tag}`;
+  }
+
+  clear(): void {
+    this.#newest.clear();
+    this.#seen.clear();
+  }
+
+  #remember(device: string, tag: string, sample: Sample): void {
+    const key = `${device}\n${tag}`;
+    let seen = this.#seen.get(key);
+    if (!seen) {
+      if (this.#seen.size >= MOST_TAGS) return;
+      this.#seen.set(key, seen = []);
+    }
+    seen.push(sample);
+    const most = key === this.#watched ? SEEN : 60;
+    if (seen.length > most) seen.splice(0, seen.length - most);
+  }
+}

@@ -1,0 +1,93 @@
+// Times, sizes and values for people. Pure but for the language.
+
+import { language, t } from "./words/index.ts";
+
+const SIZES = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]] as const;
+
+/** How long, in its two largest units: `58 min`, `3 h 5 min`. */
+export function lasting(seconds: number): string {
+  let left = Math.round(seconds);
+  if (left < 1) return seconds > 0 ? t("less_than_second") : t("unit_s", { n: 0 });
+  const parts: string[] = [];
+  for (const [unit, size] of SIZES) {
+    if (parts.length === 2) break;
+    const n = Math.floor(left / size);
+    left %= size;
+    if (n) parts.push(t(`unit_${unit}`, { n }));
+    else if (parts.length) break;
+  }
+  return parts.join(" ");
+}
+
+/** An age that is looked at again and again: one unit, so that it stands still. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, milliseconds) / 1000;
+  if (seconds < 10) return t("unit_s", { n: seconds.toFixed(1) });
+  for (const [unit, size] of SIZES) {
+    if (seconds >= size * (unit === "s" ? 1 : 2)) return t(`unit_${unit}`, { n: Math.floor(seconds / size) });
+  }
+  return t("unit_s", { n: Math.floor(seconds) });
+}
+
+/** A period: `250 ms`, `1 s`, `2.5 s`, `10 min`. */
+export function period(milliseconds: number): string {
+  if (milliseconds < 1000) return t("unit_ms", { n: Math.round(milliseconds) });
+  if (milliseconds < 60_000) return t("unit_s", { n: String(Number((milliseconds / 1000).toPrecision(3))) });
+  return lasting(milliseconds / 1000);
+}
+
+/** An instant, local time: the time alone where it is the same day as `now`. */
+export function instant(ts: number, now: number): string {
+  const when = new Date(ts);
+  const time = clockTime(ts);
+  return when.toDateString() === new Date(now).toDateString() ? time : `${day(when)} ${time}`;
+}
+
+export function clockTime(ts: number): string {
+  return new Date(ts).toLocaleTimeString("en-GB", { hourCycle: "h23" });
+}
+
+export function minute(ts: number): string {
+  const when = new Date(ts);
+  return `${day(when)} ${clockTime(ts).slice(0, 5)}`;
+}
+
+function day(when: Date): string {
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${when.getFullYear()}-${two(when.getMonth() + 1)}-${two(when.getDate())}`;
+}
+
+/** Bytes: `700 B`, `63.9 KiB`, `12 GiB`. */
+export function size(bytes: number | null): string {
+  if (bytes === null) return "?";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : Number(value.toFixed(1))} ${units[unit]}`;
+}
+
+export function count(n: number): string {
+  return n.toLocaleString(language());
+}
+
+/** A value of a tag. Numbers keep seven digits that count, never more than were sent. */
+export function shown(value: unknown): string {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "number") {
+    if (Number.isInteger(value)) return Math.abs(value) < 1e15 ? value.toLocaleString(language()) : String(value);
+    return String(Number(value.toPrecision(7)));
+  }
+  if (typeof value === "boolean") return value ? "true" : "false";
+  if (typeof value === "string") return value;
+  return JSON.stringify(value);
+}
+
+/** `a`, `a, b`, `a, b, c and 37 more`. */
+export function listed(names: readonly string[], most = 3): string {
+  const first = names.slice(0, most).join(language() === "zh" ? "、" : ", ");
+  return names.length > most ? `${first} ${t("and_more", { n: names.length - most })}` : first;
+}

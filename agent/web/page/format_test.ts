@@ -1,0 +1,36 @@
+// Times, sizes and values read as people write them.
+
+import { age, lasting, period, shown, size } from "./format.ts";
+import { equal } from "./testing.ts";
+
+Deno.test("how long: the two largest units", () => {
+  equal([0, 0.4, 58, 3480, 11_100, 187_200].map(lasting), [
+    "0 s",
+    "less than a second",
+    "58 s",
+    "58 min",
+    "3 h 5 min",
+    "2 d 4 h",
+  ]);
+});
+
+Deno.test("an age stands in one unit", () => {
+  equal([400, 9_940, 61_000, 150_000, 7_200_000].map(age), ["0.4 s", "9.9 s", "61 s", "2 min", "2 h"]);
+});
+
+Deno.test("periods and sizes", () => {
+  equal([250, 1000, 2500, 600_000].map(period), ["250 ms", "1 s", "2.5 s", "10 min"]);
+  equal([700, 65_433, 12 * 2 ** 30].map(size), ["700 B", "63.9 KiB", "12 GiB"]);
+});
+
+Deno.test("no digit is made up, none that was sent as text is lost", () => {
+  equal([0.1 + 0.2, 61.2, 1500, "9223372036854775807", null, true, [1, 2]].map(shown), [
+    "0.3",
+    "61.2",
+    "1,500",
+    "9223372036854775807",
+    "–",
+    "true",
+    "[1,2]",
+  ]);
+});

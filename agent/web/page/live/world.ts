@@ -1,0 +1,61 @@
+// The browser's side of the connection: EventSource, fetch, timers.
+
+import type { Status, Values } from "../api/types.ts";
+import type { Answer, World } from "./link.ts";
+
+const PATIENCE = 4000;
+
+/** An answer of the API; `body` is null where there is none. */
+export interface Got<T> {
+  code: number;
+  body: T | null;
+  headers: Headers;
+}
+
+/** Never rejects: code 0 is no answer. */
+export async function get<T>(path: string, patience = PATIENCE): Promise<Got<T>> {
+  return await request<T>(path, { headers: { Accept: "application/json" } }, patience);
+}
+
+export async function post<T>(path: string, body: unknown): Promise<Got<T>> {
+  const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  return await request<T>(path, init, 2 * PATIENCE);
+}
+
+async function request<T>(path: string, init: RequestInit, patience: number): Promise<Got<T>> {
+  try {
+    const answer = await fetch(path, {
+      ...init,
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(patience),
+    });
+    const body = answer.headers.get("Content-Type")?.startsWith("application/json") ? await answer.json() : null;
+    return { code: answer.status, body, headers: answer.headers };
+  } catch {
+    return { code: 0, body: null, headers: new Headers() };
+  }
+}
+
+export const browser: World = {
+  now: () => Date.now(),
+  async ask(): Promise<Answer> {
+    const { code, body } = await get<Status>("/api/v1/status");
+    return code === 200 && body ? { code, status: body } : { code };
+  },
+  open(device, events) {
+    const source = new EventSource(`/api/v1/stream${device === null ? "" : `?device=${encodeURIComponent(device)}`}`);
+    source.addEventListener("status", (event) => events.status(JSON.parse(event.data) as Status));
+    source.addEventListener("values", (event) => events.values(JSON.parse(event.data) as Values));
+    source.addEventListener("error", () => {
+      const refused = source.readyState === EventSource.CLOSED;
+      source.close();
+      events.closed(refused);
+    });
+    return source;
+  },
+  later(milliseconds, then) {
+    const timer = setTimeout(then, milliseconds);
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,31 @@
+// The page: what is wrong, since when, what it costs, what to do.
+
+import "uplot.css";
+import "./styles/page.css";
+import { render } from "preact";
+import { App } from "./views/app.tsx";
+import { Store } from "./data/store.ts";
+import { Connection } from "./live/link.ts";
+import { browser } from "./live/world.ts";
+import { begin as beginLanguage } from "./words/index.ts";
+import { begin as beginTheme } from "./parts/theme.ts";
+
+beginLanguage();
+beginTheme();
+const store = new Store();
+const connection = new Connection(browser, {
+  link: (link) => {
+    if (link.phase === "login") store.forget();
+    store.change({ link });
+  },
+  status: (status) => store.take(status, browser.now()),
+  values: (values) => {
+    store.values.take(values.device, values.tags);
+    store.tellValues();
+  },
+});
+document.addEventListener("visibilitychange", () => connection.show(document.visibilityState === "visible"));
+const root = document.getElementById("page");
+if (root) render(<App store={store} connection={connection} />, root);
+connection.start();
+connection.show(document.visibilityState === "visible");

@@ -1,0 +1,40 @@
+// An answer of the API for a view: asked when the view opens, when what it depends on changes, and where wanted again.
+
+import { useEffect, useState } from "preact/hooks";
+import { get } from "../live/world.ts";
+
+export interface Asked<T> {
+  body: T | null;
+  /** 0: no answer yet, or none at all. */
+  code: number;
+  pending: boolean;
+}
+
+/** `again`: ask again after so many milliseconds, while the tab is visible. */
+export function useAnswer<T>(path: string | null, dependsOn: unknown = null, again: number | null = null): Asked<T> {
+  const [asked, setAsked] = useState<Asked<T> & { path: string | null }>({ body: null, code: 0, pending: true, path });
+  useEffect(() => {
+    if (path === null) return;
+    let over = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ask = async () => {
+      if (document.visibilityState === "visible") {
+        const { code, body } = await get<T>(path, 15_000);
+        if (over) return;
+        // What was there stays where the agent does not answer now: the frame says that it is old.
+        setAsked((before) =>
+          code === 0 && before.path === path
+            ? { ...before, pending: false }
+            : { body: code === 200 ? body : null, code, pending: false, path }
+        );
+      }
+      if (again !== null && !over) timer = setTimeout(() => void ask(), again);
+    };
+    void ask();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [path, dependsOn, again]);
+  return asked.path === path ? asked : { body: null, code: 0, pending: true };
+}

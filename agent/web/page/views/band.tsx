@@ -1,0 +1,73 @@
+// The first thing to look at: all well, or what is wrong, since when, why, what it costs, what to do.
+
+import { useState } from "preact/hooks";
+import type { Status } from "../api/types.ts";
+import { type Line, tell, type Told, wellSince } from "../data/findings.ts";
+import { instant, lasting } from "../format.ts";
+import { addressOf } from "../parts/hooks.ts";
+import { Mark } from "../parts/marks.tsx";
+import { Marked } from "../parts/marked.tsx";
+import { t } from "../words/index.ts";
+
+const FEW = 4;
+
+export function Band({ status, now }: { status: Status; now: number }) {
+  const [all, setAll] = useState(false);
+  const found = tell(status);
+  const wrong = found.filter((one) => one.counts).length;
+  const look = found.length - wrong;
+  const since = wellSince(status);
+  const heading = wrong ? t("things_wrong", { n: wrong }) : t("all_well_since", {
+    lasting: lasting((now - since) / 1000),
+    time: instant(since, now),
+  });
+  return (
+    <section class={`band ${wrong ? "bad" : look ? "warn" : "good"}`} aria-labelledby="verdict">
+      <h1 id="verdict">
+        <Mark tone={wrong ? "bad" : "good"} />
+        {heading}
+        {look > 0 && <small>{t("things_to_look_at", { n: look })}</small>}
+        {!found.length && <small>{t("nothing_to_do")}</small>}
+      </h1>
+      {found.length > 0 && (
+        <ol>
+          {found.slice(0, all ? undefined : FEW).map((one) => <Trouble key={one.key} told={one} now={now} />)}
+        </ol>
+      )}
+      {found.length > FEW && (
+        <button type="button" class="quiet" aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? t("show_less") : t("show_all", { n: found.length })}
+        </button>
+      )}
+    </section>
+  );
+}
+
+function Trouble({ told, now }: { told: Told; now: number }) {
+  const only = told.what === "device" && told.names.length === 1 ? told.names[0] : null;
+  return (
+    <li class={told.counts ? "bad" : "warn"}>
+      <h2>
+        <Mark tone={told.counts ? "bad" : "warn"} />
+        {only ? <a href={addressOf("device", only!)}>{told.title}</a> : told.title}
+        {told.since !== null && (
+          <small>
+            {t("since", { time: instant(told.since, now), lasting: lasting((now - told.since) / 1000) })}
+          </small>
+        )}
+      </h2>
+      <dl>{told.lines.map((line, at) => <Words key={at} line={line} />)}</dl>
+    </li>
+  );
+}
+
+function Words({ line }: { line: Line }) {
+  return (
+    <div class={line.word}>
+      <dt>{t(line.word)}</dt>
+      <dd>
+        <Marked text={line.text} />
+      </dd>
+    </div>
+  );
+}

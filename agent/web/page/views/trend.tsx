@@ -1,0 +1,134 @@
+// The trend of one tag: 48 hours to ten minutes, as a chart and as the same data in a table.
+
+import { useMemo, useState } from "preact/hooks";
+import type { History, Tag } from "../api/types.ts";
+import type { Store } from "../data/store.ts";
+import { why } from "../data/tags.ts";
+import { MINUTE, type Minute, type Point, points, spans } from "../data/trend.ts";
+import { clockTime, minute, shown } from "../format.ts";
+import { useAnswer } from "../parts/answers.ts";
+import { Chart } from "../parts/chart.tsx";
+import { addressOf } from "../parts/hooks.ts";
+import { StateSign } from "../parts/marks.tsx";
+import { VirtualTable } from "../parts/virtual.tsx";
+import { t } from "../words/index.ts";
+
+const SPANS = [["span_10m", 10], ["span_1h", 60], ["span_6h", 360], ["span_48h", 2880]] as const;
+const REFRESH = 15_000;
+
+interface TrendProps {
+  store: Store;
+  device: string;
+  name: string;
+  tag: Tag;
+  /** Whether the agent keeps a history. */
+  kept: boolean;
+  now: number;
+}
+
+export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) {
+  const [minutes, setMinutes] = useState(60);
+  const [zoomed, setZoomed] = useState<[number, number] | null>(null);
+  const [table, setTable] = useState(false);
+  useMemo(() => store.values.watch(device, name), [device, name]);
+  const from = Math.floor(now / MINUTE) * MINUTE - minutes * MINUTE;
+  const query = new URLSearchParams({
+    device,
+    tag: name,
+    from: String(from),
+    to: String(from + (minutes + 1) * MINUTE),
+  });
+  const asked = useAnswer<History>(kept ? `/api/v1/history?${query}` : null, null, REFRESH);
+  const [known, setKnown] = useState<Minute[]>([]);
+  const fresh = asked.body?.[device]?.[name] as Minute[] | undefined;
+  // Until the next minute's answer is there the last one stays.
+  if (fresh && fresh !== known) setKnown(fresh);
+  const to = now;
+  const seen = store.values.seen(device, name);
+  const found = points(fresh ?? known, seen, from, to, minutes <= 10);
+  const longest = Math.max(1.5 * MINUTE, 3 * (typeof tag.interval === "number" ? tag.interval : 0));
+  const [left, right] = zoomed ?? [from, to];
+  const visible = zoomed ? found.filter((one) => one.ts + one.lasts >= left && one.ts <= right) : found;
+  const numeric = found.some((one) => one.mean !== null);
+  return (
+    <section class="trend" aria-labelledby="trend">
+      <div class="head">
+        <h2 id="trend">{t("trend_of", { tag: name })}</h2>
+        <StateSign state={tag.quality} />
+        {tag.quality !== "good" && <span class="why">{why(tag)}</span>}
+        <div class="spans" role="group" aria-label={t("trend")}>
+          {SPANS.map(([key, long]) => (
+            <button
+              key={key}
+              type="button"
+              aria-pressed={minutes === long && !zoomed}
+              onClick={() => {
+                setMinutes(long);
+                setZoomed(null);
+              }}
+            >
+              {t(key)}
+            </button>
+          ))}
+        </div>
+        <button type="button" aria-pressed={table} onClick={() => setTable(!table)}>
+          {t(table ? "as_chart" : "as_table")}
+        </button>
+        <a class="button" href={addressOf("device", device)}>{t("close")}</a>
+      </div>
+      {!kept && <p class="note">{t("no_history")}</p>}
+      {!found.length
+        ? <p class="empty">{asked.pending && kept ? t("loading") : t("nothing_in_span")}</p>
+        : table || !numeric
+        ? <Numbers found={visible} unit={tag.unit} />
+        : (
+          <Chart
+            found={found}
+            spans={spans(found, from, to, longest)}
+            from={left}
+            to={right}
+            longest={longest}
+            unit={tag.unit}
+            label={t("trend_of", { tag: name })}
+            onZoom={setZoomed}
+          />
+        )}
+    </section>
+  );
+}
+
+const ROW = 28;
+
+function Numbers({ found, unit }: { found: readonly Point[]; unit: string | null }) {
+  const rows = [...found].reverse();
+  return (
+    <VirtualTable
+      label={t("as_table")}
+      rows={rows}
+      rowHeight={ROW}
+      id={(row) => String(row.ts)}
+      sorted={null}
+      onSort={() => undefined}
+      sortLabel={(column) => column}
+      rowClass={(row) => row.quality}
+      columns={[
+        {
+          key: "ts",
+          word: t("from"),
+          class: "c-time",
+          cell: (row) => row.lasts === MINUTE ? minute(row.ts) : clockTime(row.ts),
+        },
+        { key: "min", word: t("minimum"), class: "c-number", cell: (row) => shown(row.min) },
+        { key: "mean", word: t("mean"), class: "c-number", cell: (row) => shown(row.mean) },
+        { key: "max", word: t("maximum"), class: "c-number", cell: (row) => shown(row.max) },
+        {
+          key: "last",
+          word: `${t("last")}${unit ? ` [${unit}]` : ""}`,
+          class: "c-number",
+          cell: (row) => shown(row.last),
+        },
+        { key: "good", word: t("good_share"), class: "c-number", cell: (row) => `${Math.round(row.good * 100)} %` },
+      ]}
+    />
+  );
+}

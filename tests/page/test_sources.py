@@ -1,0 +1,54 @@
+"""What the page is made of, without a browser: types of the API, its size, its own unit tests, the event catalogue."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+
+from agent.web import files
+from agent.web.openapi import document
+from tests.support.processes import ROOT
+
+PAGE = ROOT / "agent/web/page"
+MOST_BYTES = 120_000  #: compressed, all together
+
+
+def test_types_are_those_of_the_api() -> None:
+    """The page's types are what deploy/page_types.py makes of the OpenAPI document of now."""
+    sys.path.insert(0, str(ROOT / "deploy"))
+    try:
+        from page_types import types  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    assert (PAGE / "api/types.ts").read_text() == types(document()), (
+        "python deploy/page_types.py > agent/web/page/api/types.ts"
+    )
+
+
+def test_built_page_is_small() -> None:
+    """All that a browser loads stays below 120 kB, compressed."""
+    built = files.built()
+    assert {"index.html", "main.js", "main.css"} <= built.keys(), "make setup builds the page"
+    assert sum(len(gzip.compress(file.content, 9)) for file in built.values()) <= MOST_BYTES
+
+
+def test_unit_tests_of_the_page() -> None:
+    """Formats, lint, types and unit tests of the TypeScript sources pass."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "deploy/page.py"), "check"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_inline_and_nobody_else() -> None:
+    """No inline script or style that the Content-Security-Policy would refuse, and no address of anybody else."""
+    built = files.built()
+    html = built["index.html"].content.decode()
+    assert "<style" not in html
+    assert "style=" not in html
+    assert all(' src="/static/' in part for part in html.split("<script")[1:])
+    for name, file in built.items():
+        text = file.content.decode().replace("http://www.w3.org/", "")
+        assert "http://" not in text, name
+        assert "https://" not in text, name
