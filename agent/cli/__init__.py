@@ -65,6 +65,14 @@ def _run(config: _Config = _DEFAULT) -> None:
     raise typer.Exit(run(config))
 
 
+@_app.command("historian")
+def _historian(config: _Config = Path("historian.yaml")) -> None:
+    """From brokers into a database, exactly once; asks the agents for what is missing."""
+    from agent.cli.historian import historian
+
+    raise typer.Exit(historian(config))
+
+
 @_app.command("status")
 def _status(
     config: _Config = _DEFAULT,
@@ -165,8 +173,10 @@ def _convert(
 
 
 @_app.command("schema")
-def _schema(what: Annotated[Literal["config", "readings"], typer.Argument(help="Which of the two.")]) -> None:
-    """JSON Schema of the configuration or of the readings."""
+def _schema(
+    what: Annotated[Literal["config", "readings", "historian"], typer.Argument(help="Which of them.")],
+) -> None:
+    """JSON Schema of the configuration, of the readings, or of a historian's configuration."""
     from agent.cli.schema import schema
 
     raise typer.Exit(schema(what))

@@ -12,6 +12,7 @@ from rich.text import Text
 from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
 from agent.config.summary import tags_of, warnings, writable_by_others
+from agent.config.whereabouts import is_historian
 from agent.core.errors import ConfigError
 from agent.core.text import harmless
 from agent.outbox.orphans import orphans
@@ -20,6 +21,10 @@ from agent.settings.values import format_duration
 
 def check(config: Path, *, live: bool = False) -> int:
     """0: right; 2: mistakes, or (with `live`) a tag that is bad. What is found goes to standard error."""
+    if is_historian(config):
+        from agent.cli.historian import check as check_historian
+
+        return check_historian(config)
     try:
         loaded = load(config)
     except ConfigError as error:

@@ -7,12 +7,16 @@ import sys
 from typing import Literal
 
 
-def schema(what: Literal["config", "readings"]) -> int:
-    """Print the schema of the configuration, with every installed type, or of the readings message."""
+def schema(what: Literal["config", "readings", "historian"]) -> int:
+    """Print the schema of the configuration with every installed type, of the readings message, or of a historian."""
     if what == "config":
         from agent.config.schema import config_schema
 
         found = config_schema()
+    elif what == "historian":
+        from agent.historian.config import HistorianConfig
+
+        found = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | HistorianConfig.model_json_schema()
     else:
         from agent.encoders.schema import readings_schema
 

@@ -31,6 +31,11 @@ def status(config: Path, data_dir: Path | None, *, as_json: bool) -> int:
         return _failed(3, str(error), as_json=as_json)
     except ControlError as error:
         return _failed(1, str(error), as_json=as_json)
+    if "historian" in document:
+        from agent.cli import historian
+
+        sys.stdout.write(_plain(document) if as_json else historian.screen(document))
+        return int(historian.wrong(document))
     sys.stdout.write(_plain(document) if as_json else screen(document))
     return int(any(one["counts"] for one in document["wrong"]))
 

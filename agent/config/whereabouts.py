@@ -15,8 +15,19 @@ from agent.core.errors import ConfigError, Mistake
 _WRITTEN = re.compile(r"""\bdata_dir\s*:\s*(?:"([^"]+)"|'([^']+)'|([^\s,}#][^,}#\n]*))""")
 
 
+def of_historian(data: Mapping[object, object]) -> bool:
+    """Whether the top level of a configuration is a historian's."""
+    return "historian" in data
+
+
+def is_historian(config: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the file is a historian's configuration; False also where it cannot be read."""
+    sources, _ = read_sources(config, environ, [], Reads())
+    return bool(sources) and sources[0].shown == str(config) and of_historian(sources[0].data)
+
+
 def data_dir_of(config: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """`agent.data_dir` of the configuration in `config`, whatever else is wrong with it.
+    """`agent.data_dir` (or `historian.data_dir`) of the configuration in `config`, whatever else is wrong with it.
 
     Where not even the YAML can be read, the first `data_dir:` in its text counts. Raises ConfigError where the file
     cannot be read at all.
@@ -25,7 +36,7 @@ def data_dir_of(config: Path, environ: Mapping[str, str] = os.environ) -> Path:
     sources, _ = read_sources(config, environ, mistakes, Reads())
     base = config.absolute().parent
     if sources and sources[0].shown == str(config):
-        agent = sources[0].data.get("agent")
+        agent = sources[0].data.get("historian" if of_historian(sources[0].data) else "agent")
         written = agent.get("data_dir") if isinstance(agent, dict) else None
         if isinstance(written, str) and not isinstance(written, Broken):
             return base / written

@@ -142,6 +142,14 @@ class AgentStreams(Struct):
     agent: str = ""
 
 
+class ScanCount(Struct):
+    """Totals of an epoch."""
+
+    due: int
+    done: int
+    late: int
+
+
 class DeviceStatus(Struct):
     """State of a device, as of an agent's session."""
 
@@ -152,6 +160,8 @@ class DeviceStatus(Struct):
     since: int | None = None
     last_good: int | None = None
     achieved_ms: int | None = None
+    scans: ScanCount | None = None
+    readings: int | None = None
 
 
 Decoded = Readings | GapNotice | AgentStatus | AgentStreams | DeviceStatus

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from agent.consumer.marks import UserProperties, is_marked
 from agent.core.backoff import Backoff
@@ -48,6 +48,36 @@ class OnMarked(Protocol):
     def __call__(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None: ...
 
 
+class Terms(NamedTuple):
+    """How a consumer stands with its broker."""
+
+    identity: str
+    version: Literal["auto", "5", "3.1.1"] = "auto"
+    keep_alive: float = KEEP_ALIVE
+    connect_timeout: float = CONNECT_TIMEOUT
+    session_expiry: int = SESSION_EXPIRY
+    max_incoming: int = MAX_INCOMING
+    receive_maximum: int | None = None  #: messages sent to us and not acknowledged (MQTT 5 only)
+
+
+class Keeper(Protocol):
+    """A consumer whose session outlives it, and who acknowledges by hand. Called on the loop, at once."""
+
+    terms: Terms
+
+    def stands(self, server: Server, connection: Connection, *, resumed: bool) -> None:
+        """A subscription stands. Not `resumed`: the broker knows nothing of an earlier session."""
+
+    def delivered(self, connection: Connection, incoming: Incoming) -> None:
+        """A message; `connection.acknowledge(incoming.mid)` when it is safe."""
+
+    def gone(self, server: Server, reason: str) -> None:
+        """A connection was lost, or none came about."""
+
+    def oversized(self, found: Oversize) -> None:
+        """A message larger than announced was read past."""
+
+
 class Subscriber:
     """`run` it; it calls `on_message` for everything on `topics`.
 
@@ -60,7 +90,7 @@ class Subscriber:
     def __init__(
         self, access: Access, topics: Sequence[str], on_message: OnMessage, *,
         on_interrupted: Callable[[], None] = lambda: None, on_marked: OnMarked | None = None,
-        clock: Clock | None = None, name: str = "edge-consumer",
+        clock: Clock | None = None, name: str = "edge-consumer", keeper: Keeper | None = None,
     ) -> None:  # fmt: skip
         self.access = access
         self.topics = topics
@@ -68,7 +98,8 @@ class Subscriber:
         self.on_interrupted = on_interrupted
         self.on_marked = on_marked
         self.clock = clock or SystemClock()
-        self.identity = f"{name}-{secrets.token_hex(4)}"
+        self.keeper = keeper
+        self.terms = keeper.terms if keeper is not None else Terms(f"{name}-{secrets.token_hex(4)}")
         self.reason: str | None = None  #: why the last connection was lost
         self.subscribed = asyncio.Event()  #: set while a subscription stands
         self._standing: set[str] = set()
@@ -100,7 +131,7 @@ class _Listening:
     def __init__(self, owner: Subscriber, server: Server) -> None:
         self._owner = owner
         self._server = server
-        self._version: Version = "5"
+        self._version: Version = "3.1.1" if owner.terms.version == "3.1.1" else "5"
         self._sessions = 0
         self._welcome = False  # our subscription stood at some time
 
@@ -111,14 +142,19 @@ class _Listening:
             try:
                 await self._live(ear)
             except PermanentError as error:
-                if not self._welcome and owner.refused(self._server):
+                if not self._welcome and owner.keeper is None and owner.refused(self._server):
                     raise
-                owner.reason = str(error)  # it took us once: whoever listens for days waits until it does again
+                self._failed(error)  # it took us once: whoever listens for days waits until it does again
             except TransientError as error:
-                owner.reason = str(error)
+                self._failed(error)
             finally:
                 owner.stands(self._server, here=False)
             await owner.clock.sleep(backoff.failed(owner.clock.monotonic() - began if ear.stood else 0.0))
+
+    def _failed(self, error: Exception) -> None:
+        self._owner.reason = str(error)
+        if self._owner.keeper is not None:
+            self._owner.keeper.gone(self._server, str(error))
 
     async def _live(self, ear: _Ear) -> None:
         """Connect and stay until the connection is gone. Raises why it is, and what `on_message` raised."""
@@ -127,25 +163,34 @@ class _Listening:
             credentials = owner.access.credentials()
         except TransientError as error:
             raise PermanentError(str(error)) from None
-        dial = owner.access.dial(self._server, timeout=CONNECT_TIMEOUT, synced=lambda: owner.clock.synced)
-        connection = Connection(self._version, owner.identity, dial, max_incoming=MAX_INCOMING)
-        connection.prepare(*credentials, session_expiry=SESSION_EXPIRY)
+        terms = owner.terms
+        dial = owner.access.dial(self._server, timeout=terms.connect_timeout, synced=lambda: owner.clock.synced)
+        keeps = owner.keeper is not None
+        connection = Connection(
+            self._version, terms.identity, dial, max_incoming=terms.max_incoming, keeps_session=keeps
+        )
+        connection.prepare(*credentials, session_expiry=terms.session_expiry, receive_maximum=terms.receive_maximum)
         connection.attach(ear)  # before all else: what was kept for us comes right behind the CONNACK
-        ear.abort = connection.abort
+        ear.connection = connection
         try:
-            await self._open(connection)
+            resumed = await self._open(connection)
             ear.stood = self._welcome = True
             owner.stands(self._server, here=True)
+            if owner.keeper is not None:
+                owner.keeper.stands(self._server, connection, resumed=resumed)
             await ear.gone.wait()
             ear.explain()
         finally:
             await connection.leave(with_will=False)
 
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, connection: Connection) -> bool:
+        """Whether the broker has kept our session."""
         owner = self._owner
+        terms = owner.terms
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                connack = await connection.connect(KEEP_ALIVE, clean=self._sessions == 0)
+            async with asyncio.timeout(terms.connect_timeout):
+                clean = owner.keeper is None and self._sessions == 0
+                connack = await connection.connect(terms.keep_alive, clean=clean)
                 row = reasons.reaction(reasons.CONNACK, connack.code)
                 if row.kind == "version":
                     self._other_version()
@@ -158,15 +203,18 @@ class _Listening:
                     owner.on_interrupted()
                 refused = [code for code in await connection.subscribe(owner.topics) if code >= 0x80]
         except TimeoutError:
-            raise ConnectionLost(f"{self._server.name} did not answer within {CONNECT_TIMEOUT:g} s") from None
+            raise ConnectionLost(f"{self._server.name} did not answer within {terms.connect_timeout:g} s") from None
         except ConnectionLost as lost:
             if connection.closed_early:
                 self._other_version()  # a broker that speaks one version only may just hang up
             raise ConnectionLost(f"{self._server.name}: {lost}") from None
         if refused:
             raise PermanentError(f"the broker refuses the subscription (0x{refused[0]:02X})")
+        return connack.session_present
 
     def _other_version(self) -> None:
+        if self._owner.terms.version != "auto":
+            return
         self._version = "3.1.1" if self._version == "5" else "5"
 
 
@@ -176,7 +224,7 @@ class _Ear:
     def __init__(self, owner: Subscriber) -> None:
         self.stood = False
         self.gone = asyncio.Event()
-        self.abort: Callable[[], None] = lambda: None
+        self.connection: Connection | None = None
         self._owner = owner
         self._bug: Exception | None = None
         self._why = ""
@@ -184,7 +232,9 @@ class _Ear:
     def received(self, incoming: Incoming, /) -> None:
         owner = self._owner
         try:
-            if owner.on_marked is not None and is_marked(incoming.properties):
+            if owner.keeper is not None and self.connection is not None:
+                owner.keeper.delivered(self.connection, incoming)
+            elif owner.on_marked is not None and is_marked(incoming.properties):
                 owner.on_marked(incoming.topic, incoming.payload, incoming.properties, retained=incoming.retain)
             else:
                 owner.on_message(incoming.topic, incoming.payload, retained=incoming.retain)
@@ -193,6 +243,9 @@ class _Ear:
             self.gone.set()
 
     def oversized(self, found: Oversize, /) -> None:
+        if self._owner.keeper is not None:
+            self._owner.keeper.oversized(found)
+            return
         log.warning("mqtt.incoming_too_large", topic=found.topic[:200], bytes=found.size, repeats=0)
 
     def lost(self, loss: Loss, /) -> None:

@@ -201,6 +201,7 @@ class Incoming(Struct, gc=False, kw_only=True):
     payload: bytes
     retain: bool = False
     properties: Sequence[tuple[str, str]] = ()
+    mid: int = 0  #: packet identifier, where the receiver acknowledges by hand; 0 at QoS 0
     streams: Sequence[Stream] = ()  #: of the route, as of now: what is answered may tell of them
 
 

@@ -21,23 +21,26 @@ _FAILED = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 @contextmanager
-def owned(data_dir: Path, agent: str) -> Iterator[None]:
-    """Make `data_dir` and hold its lock meanwhile. Raises PermanentError where it is not ours or cannot be written."""
+def owned(data_dir: Path, agent: str, *, what: str = "agent") -> Iterator[None]:
+    """Make `data_dir` and hold its lock meanwhile. Raises PermanentError where it is not ours or cannot be written.
+
+    `what` is the section of the configuration that names it.
+    """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = _lock(data_dir / "lock")
     except OSError as error:
-        reason = f"agent.data_dir {data_dir} cannot be written: {error.strerror or error}"
+        reason = f"{what}.data_dir {data_dir} cannot be written: {error.strerror or error}"
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         remedy = "free space and inodes there (df, df -i)" if full else "make it writable for this user"
-        raise PermanentError(reason, f"{remedy}, or set another agent.data_dir") from error
+        raise PermanentError(reason, f"{remedy}, or set another {what}.data_dir") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            reason = f"another agent runs on {data_dir}"
-            raise PermanentError(reason, "stop it, or give this one its own agent.data_dir") from error
-        _claim(data_dir, agent)
+            reason = f"another {what} runs on {data_dir}"
+            raise PermanentError(reason, f"stop it, or give this one its own {what}.data_dir") from error
+        _claim(data_dir, agent, what)
         yield
 
 
@@ -54,7 +57,7 @@ def _lock(path: Path) -> IO[str]:
             raise error from None
 
 
-def _claim(data_dir: Path, agent: str) -> None:
+def _claim(data_dir: Path, agent: str, what: str) -> None:
     owner = data_dir / "agent"
     try:
         before = owner.read_text(encoding="ascii").strip() if owner.exists() else ""
@@ -64,8 +67,8 @@ def _claim(data_dir: Path, agent: str) -> None:
     except OSError:  # a full disk is no reason not to start
         return
     if before and before != agent:
-        reason = f"agent.data_dir {data_dir} belongs to the agent {before}, and agent.id is {agent} now"
+        reason = f"{what}.data_dir {data_dir} belongs to the {what} {before}, and {what}.id is {agent} now"
         hint = (
-            f"set another agent.data_dir; what waits in this one is {before}'s and goes out when that one starts again"
+            f"set another {what}.data_dir; what waits in this one is {before}'s and goes out when that one starts again"
         )
         raise PermanentError(reason, hint)

@@ -121,3 +121,24 @@ RESEND_REQUESTS = _counter(
     "result",
 )
 CONNECTS = _counter("connects_total", "Connections made to the broker.", "publisher")
+
+HISTORIAN_ROWS = _counter("historian_rows_total", "Readings stored by the historian.")
+HISTORIAN_RECORDS = _counter("historian_records_total", "Records stored.")
+HISTORIAN_DUPLICATES = _counter("historian_duplicates_total", "Records, or parts of one, that were stored already.")
+HISTORIAN_LATE = _counter("historian_late_total", "Readings older than `retention` on arrival: entered, not stored.")
+HISTORIAN_REFUSED = _counter(
+    "historian_refused_total",
+    "Messages left out: undecodable, encoder (not json), retained, too_large, database, second_way.",
+    "reason",
+)
+HISTORIAN_ASIDE = _counter("historian_aside_total", "Messages of an unknown schema that were kept as they came.")
+HISTORIAN_LAG = _gauge("historian_lag_seconds", "Age of the newest live record when it was stored.")
+HISTORIAN_HOLES = _gauge("historian_holes", "Holes in streams (rows of the view `missing`).")
+HISTORIAN_MISSING = _gauge("historian_missing_records", "Records in them.")
+HISTORIAN_ASKED = _counter("historian_requests_total", "Requests for missing records sent to agents.")
+HISTORIAN_REPAIRED = _counter("historian_repaired_total", "Missing records that came because they were asked for.")
+HISTORIAN_LOST = _counter("historian_lost_total", "Missing records that their agents declared lost.")
+HISTORIAN_DATABASE_UP = _gauge("historian_database_up", "1 while the database is open.")
+HISTORIAN_SOURCE_UP = _gauge("historian_source_up", "1 while a subscription stands.", "source")
+HISTORIAN_WAITING = _gauge("historian_waiting_messages", "Messages received and not committed.")
+HISTORIAN_COMMIT_SECONDS = _histogram("historian_commit_seconds", "Duration of a transaction.")

@@ -40,11 +40,18 @@ class Connection:
     Whoever resumes a session attaches before it connects: what the broker kept comes right behind its CONNACK.
     """
 
-    def __init__(self, version: Version, client_id: str, dial: Dial, *, max_incoming: int = MAX_INCOMING) -> None:
+    def __init__(
+        self, version: Version, client_id: str, dial: Dial, *,
+        max_incoming: int = MAX_INCOMING, keeps_session: bool = False,
+    ) -> None:  # fmt: skip
+        """`keeps_session`: it outlives the connection at the broker, and what comes is acknowledged by hand."""
         self._loop = asyncio.get_running_loop()
-        self._client = client = Client(version, client_id, dial, max_incoming=max_incoming)
+        self._client = client = Client(version, client_id, dial, max_incoming=max_incoming, by_hand=keeps_session)
+        self._keeps_session = keeps_session
         self._max_incoming = max_incoming
         self._session_expiry = 0
+        self._receive_maximum: int | None = None
+        self._held = False
         if dial.tls is not None:
             # only says that it is TLS; the context that counts is the dial's
             client.tls_set_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -59,10 +66,17 @@ class Connection:
         self._early = self._answered = self._flushing = self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def prepare(self, username: str | None, password: str | None, *, session_expiry: int = 0) -> None:
-        """What CONNECT carries beside the client id and the will. `session_expiry`: seconds, MQTT 5 only."""
+    def prepare(
+        self, username: str | None, password: str | None, *,
+        session_expiry: int = 0, receive_maximum: int | None = None,
+    ) -> None:  # fmt: skip
+        """What CONNECT carries beside the client id and the will. `session_expiry`: seconds, MQTT 5 only.
+
+        `receive_maximum`: so many messages may be sent to us before one of them is acknowledged (MQTT 5 only).
+        """
         self._client.username, self._client.password = username, password
         self._session_expiry = session_expiry
+        self._receive_maximum = receive_maximum
 
     async def connect(
         self, keep_alive: float, will: Callable[[], Awaitable[Message | None]] | None = None, *, clean: bool = True
@@ -106,8 +120,11 @@ class Connection:
             properties.MaximumPacketSize = self._max_incoming
             if self._session_expiry:
                 properties.SessionExpiryInterval = self._session_expiry
+            if self._receive_maximum:
+                properties.ReceiveMaximum = self._receive_maximum
             self._client.connect(dial.host, dial.port, keep_alive, clean_start=clean, properties=properties)
         else:  # clean session, by default
+            self._client.resume(clean=clean or not self._keeps_session)
             start = paho.MQTT_CLEAN_START_FIRST_ONLY
             self._client.connect(dial.host, dial.port, keep_alive, clean_start=start)
 
@@ -158,7 +175,7 @@ class Connection:
             client.alive()
             if self._handler is not None:
                 self._handler.moved()
-        elif client.heard_at != self._heard_at:
+        elif self._held or client.heard_at != self._heard_at:
             client.alive()
         client.loop_misc()
         self._unsent, self._heard_at = unsent, client.heard_at
@@ -170,6 +187,8 @@ class Connection:
         client = self._client
         client.turn = TURN
         for _ in range(_MAX_READS):
+            if self._held:
+                return
             client.loop_read()
             sock: Any = client.socket()
             # TLS: what is decrypted already never makes the file descriptor readable again
@@ -230,8 +249,9 @@ class Connection:
         if self._handler is not None:
             pairs = getattr(message.properties, "UserProperty", ()) if message.properties is not None else ()
             incoming = Incoming(
-                topic=message.topic, payload=bytes(message.payload), retain=message.retain, properties=pairs
-            )
+                topic=message.topic, payload=bytes(message.payload), retain=message.retain, properties=pairs,
+                mid=message.mid if message.qos else 0,
+            )  # fmt: skip
             self._handler.received(incoming)
 
     def _oversized(self, found: Oversize) -> None:
@@ -291,12 +311,28 @@ class Connection:
         if not self._gone.is_set():
             self._guard(self._client.probe)
 
+    def acknowledge(self, mid: int) -> None:
+        """PUBACK of a message that is safe now; nothing where the connection is gone: it comes again."""
+        if mid and not self._gone.is_set():
+            self._guard(lambda: self._client.ack(mid, 1))
+
+    def hold(self, held: bool) -> None:
+        """Read nothing until it is called with false; what comes meanwhile waits in the network and at the broker."""
+        if held == self._held or self._gone.is_set():
+            return
+        self._held = held
+        if held:
+            self._loop.remove_reader(self._fd)
+        else:
+            self._loop.add_reader(self._fd, self._readable)
+            self._loop.call_soon(self._readable)
+
     async def leave(self, *, with_will: bool, within: float = 1.0) -> None:
         """Say goodbye. `with_will` (MQTT 5: 0x04, 3.1.1: just hang up): the broker publishes our will."""
         if self._loss is None and not (with_will and not self._five):
             code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
             properties = None
-            if self._session_expiry and self._five:  # our session ends here
+            if self._session_expiry and self._five and not self._keeps_session:  # our session ends here
                 properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
                 properties.SessionExpiryInterval = 0
             self._client.disconnect(code, properties)

@@ -71,7 +71,9 @@ class Client(paho.Client):
     (0x95 for a message over its size limit), and the reason would be lost.
     """
 
-    def __init__(self, version: Version, client_id: str, dial: Dial, *, max_incoming: int) -> None:
+    def __init__(
+        self, version: Version, client_id: str, dial: Dial, *, max_incoming: int, by_hand: bool = False
+    ) -> None:
         self.dial = dial
         self.turn = TURN  #: bytes that may still be read in this turn of the loop
         self.first = b""  #: bytes that came first
@@ -82,6 +84,7 @@ class Client(paho.Client):
             client_id=client_id,
             protocol=_PROTOCOLS[version],
             reconnect_on_failure=False,  # else it reconnects in the middle of a callback, blocking the loop
+            manual_ack=by_hand,
         )
         self.max_inflight_messages = 0  # the window is ours; with one of its own paho scans its queue at every PUBACK
         self.acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
@@ -188,6 +191,10 @@ class Client(paho.Client):
     def close(self) -> None:
         """Close the socket without a word: the broker says our will."""
         self._sock_close()
+
+    def resume(self, *, clean: bool) -> None:
+        """MQTT 3.1.1: whether the session of this client id, if the broker has it, is to end."""
+        self._clean_session = clean
 
     def drop(self) -> None:
         """Close whatever there is, connected or just reached."""

@@ -6,7 +6,7 @@ A test holds every event named in the code against this table, and docs/events.m
 
 from __future__ import annotations
 
-from agent.telemetry.events import devices, modbus, opcua, outbox, process, publishers, sparkplug
+from agent.telemetry.events import devices, historian, modbus, opcua, outbox, process, publishers, sparkplug
 from agent.telemetry.events.event import Event, Level
 
 EVENTS: dict[str, Event] = {
@@ -17,6 +17,7 @@ EVENTS: dict[str, Event] = {
     **outbox.EVENTS,
     **publishers.EVENTS,
     **sparkplug.EVENTS,
+    **historian.EVENTS,
 }
 
 __all__ = ["EVENTS", "Event", "Level"]

@@ -1,0 +1,160 @@
+"""`edge-agent historian`: from brokers into a database, exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio import TaskGroup
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent import __version__
+from agent.cli.mistakes import report
+from agent.cli.run import RESERVE, loop_factory
+from agent.core.backoff import Backoff
+from agent.core.clock import SystemClock
+from agent.core.errors import ConfigError, PermanentError
+from agent.core.text import harmless
+from agent.historian.config import HistorianConfig, HistorianHttp
+from agent.historian.loading import load_historian
+from agent.historian.service import Historian
+from agent.historian.stores.choice import store_of
+from agent.runtime.control import Control, Nothing
+from agent.runtime.ownership import owned
+from agent.runtime.supervisor import Attempt, Supervisor
+from agent.settings.values import is_loopback
+from agent.telemetry import metrics
+from agent.telemetry.logging import configure, get_logger
+
+#: The whole way from the signal to the end, seconds.
+STOP_WITHIN = 8.0
+
+log = get_logger("historian")
+
+
+def historian(config: Path) -> int:
+    """Run until SIGTERM or SIGINT. 0: clean end, 1: it could not start, 2: the configuration has mistakes."""
+    os.umask(0o077)
+    configure()
+    try:
+        loaded = load_historian(config, secrets=False)
+    except ConfigError as error:
+        log.error("config.rejected", mistakes=[str(mistake) for mistake in error.mistakes])  # noqa: TRY400 - a user's slip
+        sys.stderr.write(f"{error}\n")
+        return 2
+    settings = loaded.config.historian
+    configure(level=loaded.config.log.level, style=loaded.config.log.format)
+    for reason in loaded.warnings:
+        log.warning("config.warning", reason=reason)
+    try:
+        with (
+            owned(settings.data_dir, settings.id, what="historian"),
+            asyncio.Runner(loop_factory=loop_factory()) as runner,
+        ):
+            runner.run(_until_signal(loaded.config))
+    except PermanentError as error:
+        log.error("component.failed", component="historian", reason=str(error))  # noqa: TRY400 - the reason says it all
+        return 1
+    return 0
+
+
+async def _until_signal(config: HistorianConfig) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, loop, stop)
+    settings, clock = config.historian, SystemClock()
+    running = Historian(config, store_of(settings), clock, version=__version__)
+    metrics.BUILD_INFO.labels(__version__).set(1)
+    metrics.START_TIME.set(clock.now_ms() / 1000)
+    control = Control(settings.data_dir, clock)
+
+    async def status(_: Nothing) -> dict[str, Any]:
+        return running.status()
+
+    control.serve("status", status)
+    log.info("historian.starting", historian=settings.id, version=__version__, database=settings.shown)
+    async with TaskGroup() as group:
+        beside = [group.create_task(_keep("control", control.run, clock), name="control")]
+        if config.http is not None:
+            beside.append(group.create_task(_keep("web", partial(_serve, config.http, running), clock), name="web"))
+        await running.run(stop)
+        for task in beside:
+            task.cancel()
+    log.info("historian.stopped")
+
+
+async def _keep(name: str, work: Callable[[], Awaitable[None]], clock: SystemClock) -> None:
+    async def attempt(_: Attempt) -> None:
+        await work()
+
+    await Supervisor(name, clock=clock, backoff=Backoff()).run(attempt)
+
+
+async def _serve(http: HistorianHttp, running: Historian) -> None:
+    from agent.web import server
+
+    pages = server.Pages(
+        healthy=lambda: None,
+        ready=running.unready,
+        refresh=lambda: None,
+        status=running.status,
+        open_to_all=is_loopback(http.host),
+        token_file=http.auth.token_file if http.auth else None,
+    )
+    await server.serve(pages.app(), http.host, http.port)
+
+
+def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        stop.set()
+        loop.call_later(STOP_WITHIN - RESERVE, _give_up)
+
+
+def _give_up() -> None:
+    """A database hangs: what was not committed is not acknowledged, and comes again."""
+    log.warning("component.stop_slow", component="historian", waited_s=STOP_WITHIN - RESERVE)
+    os._exit(1)
+
+
+def check(config: Path) -> int:
+    """Validate the configuration. 0: right; 2: mistakes, on standard error."""
+    try:
+        loaded = load_historian(config)
+    except ConfigError as error:
+        report(error, sys.stderr)
+        return 2
+    settings = loaded.config.historian
+    for name, source in loaded.config.sources.items():
+        line = f"source {name}: {', '.join(source.hosts())}, {', '.join(source.filters())}"
+        sys.stdout.write(harmless(line) + "\n")
+    sys.stdout.write(harmless(f"{config}: ok. Historian {settings.id}, database {settings.shown}.") + "\n")
+    for warning in loaded.warnings:
+        sys.stderr.write(f"warning: {harmless(warning)}\n")
+    return 0
+
+
+def screen(document: dict[str, Any]) -> str:
+    """The status for people."""
+    who, database = document["historian"], document["database"]
+    lines = [f"historian {who['id']} is {who['state']}" + (f": {who['reason']}" if who["reason"] else "")]
+    lines.append(f"  database {database['where']}: {database['state']}" + _why(database))
+    for name, source in document["sources"].items():
+        lines.append(f"  source {name} ({source['where']}): {source['state']}" + _why(source))
+    missing = document["missing"]
+    lines.append(f"  agents online: {document['agents_online']}; missing: {missing['records']:,} records")
+    if missing["records"]:
+        lines.append("    what is missing: SELECT * FROM missing; it is asked for where the agents keep it")
+    return "".join(f"{harmless(line)}\n" for line in lines)
+
+
+def wrong(document: dict[str, Any]) -> bool:
+    """Whether something is."""
+    return bool(document["historian"]["state"] != "online" or document["missing"]["records"])
+
+
+def _why(part: dict[str, Any]) -> str:
+    return f", {part['reason']}" if part["reason"] else ""

@@ -1,0 +1,72 @@
+"""Who of the agents can be asked for what is missing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from agent.historian.items import AgentState
+
+#: So many agents are known at once: whoever publishes at the broker could name any number.
+MOST_AGENTS = 10_000
+
+
+class _Known(Struct):
+    session: str
+    online: bool
+    resend: bool
+    publisher: str
+
+
+class Agents:
+    """What each agent said last, at each source."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], _Known] = {}  # by agent and source
+
+    def heard(self, state: AgentState) -> bool:
+        """Take in a status; whether a session begins with it."""
+        where = state.agent, state.source
+        known = self._known.get(where)
+        if state.state != "online":
+            if known is not None and known.session == state.session:
+                known.online = False
+            return False
+        begins = known is None or known.session != state.session or not known.online
+        if known is None and len(self._known) >= MOST_AGENTS:
+            del self._known[next(iter(self._known))]
+        self._known[where] = _Known(state.session, True, state.resend, state.publisher)
+        return begins
+
+    def away(self, source: str) -> None:
+        """Our own way to a broker is lost: nobody there can be asked."""
+        for (_, where), known in self._known.items():
+            if where == source:
+                known.online = False
+
+    def askable(self, agent: str) -> list[str]:
+        """Sources at which the agent is online and answers requests."""
+        return [source for source, known in self._of(agent) if known.online and known.resend]
+
+    def refuses(self, agent: str) -> bool:
+        """Whether it is online and answers no requests anywhere."""
+        online = [known for _, known in self._of(agent) if known.online]
+        return bool(online) and not any(known.resend for known in online)
+
+    def publisher(self, agent: str) -> str:
+        """Name of a publisher of the agent, for people."""
+        return next((known.publisher for _, known in self._of(agent) if known.publisher), "") or "NAME"
+
+    @property
+    def names(self) -> set[str]:
+        """All that were heard."""
+        return {agent for agent, _ in self._known}
+
+    @property
+    def online(self) -> int:
+        """How many are online."""
+        return len({agent for (agent, _), known in self._known.items() if known.online})
+
+    def _of(self, agent: str) -> Iterator[tuple[str, _Known]]:
+        return ((source, known) for (name, source), known in self._known.items() if name == agent)

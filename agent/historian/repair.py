@@ -1,0 +1,133 @@
+"""Asks agents for what is missing (DESIGN of the messages: docs/messages.md, "Asking for records")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from agent.core.clock import Clock
+from agent.core.ids import ulid
+from agent.historian.agents import Agents
+from agent.historian.intake import Source
+from agent.historian.planner import Ask, Plan, Planner
+from agent.historian.stores.port import Hole, Mark
+from agent.historian.writer import Database, Writer
+from agent.telemetry import metrics
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+#: Seconds between two looks at what is missing.
+LOOK = 1.0
+#: Holes looked after at a time.
+MOST_HOLES = 5_000
+#: What an agent lacks that answers no requests, to be pasted.
+LINE = "outbox: {keep_acked: {age: 1h, max_bytes: 256MiB}}"
+
+log = get_logger("historian")
+_encode = msgspec.json.Encoder().encode
+
+
+class Repair:
+    """Runs until cancelled. With several historians on one database only the one that leads asks."""
+
+    def __init__(
+        self, database: Database, writer: Writer, sources: Mapping[str, Source], *,
+        agents: Agents, asks: bool, clock: Clock,
+    ) -> None:  # fmt: skip
+        self.holes: list[Hole] = []
+        self.leads = False
+        self._database = database
+        self._writer = writer
+        self._sources = sources
+        self._agents = agents
+        self._asks = asks
+        self._clock = clock
+        self._planner: Planner | None = None
+        self._hurried: set[str] | None = None  # None: every agent
+        self._marks: list[Mark] = []
+        self._told: set[str] = set()
+        self._gave_up = 0
+        self._repeats = Repeats()
+
+    def hurry(self) -> None:
+        """Our own session at a broker began: whatever is missing may have been lost there."""
+        self._hurried = None
+
+    async def run(self) -> None:
+        """Look, ask, look again."""
+        while True:
+            await self._clock.sleep(LOOK)
+            store = self._database.store
+            leads = await self._database.ask(partial(store.leads))
+            self.leads = leads is True
+            holes = await self._database.ask(partial(store.holes, MOST_HOLES))
+            if holes is None:
+                continue
+            self._look(holes)
+            if not self.leads or not self._asks:
+                self._planner = None
+                continue
+            await self._plan(holes)
+
+    def _look(self, holes: Sequence[Hole]) -> None:
+        if self.holes and not holes:
+            log.info("historian.repaired", holes=len(self.holes))
+        self.holes = list(holes)
+        metrics.HISTORIAN_HOLES.set(len(holes))
+        metrics.HISTORIAN_MISSING.set(sum(hole.last - hole.first + 1 for hole in holes))
+
+    async def _plan(self, holes: Sequence[Hole]) -> None:
+        store, now = self._database.store, self._clock.monotonic()
+        if self._planner is None:
+            marks = await self._database.ask(partial(store.marks))
+            if marks is None:
+                return
+            self._planner, self._marks = Planner(marks, now), list(marks)
+        self._hurry(holes, now)
+        plan = self._planner.look(holes, self._agents, now, self._clock.now_ms())
+        for ask in plan.asks:
+            self._ask(ask)
+        self._report(plan, holes)
+        if plan.marks != self._marks:
+            self._marks = plan.marks
+            await self._database.ask(partial(store.mark, plan.marks))
+
+    def _hurry(self, holes: Sequence[Hole], now: float) -> None:
+        assert self._planner is not None  # noqa: S101 - made by the caller
+        agents = self._writer.sessions()
+        if self._hurried is None:
+            agents |= {hole.key.agent for hole in holes} | self._agents.names
+            self._hurried = set()
+        self._planner.hurry(agents, now)
+
+    def _ask(self, ask: Ask) -> None:
+        hole, now_ms = ask.hole, self._clock.now_ms()
+        key = hole.key
+        request = {
+            "id": ulid(now_ms), "device": key.device, "epoch": key.epoch, "from_seq": hole.first, "to_seq": hole.last,
+        }  # fmt: skip
+        payload = _encode(request)
+        for name in ask.sources:
+            source = self._sources.get(name)
+            if source is not None:
+                source.publish(f"{source.root}/agents/{key.agent}/resend", payload)
+        metrics.HISTORIAN_ASKED.inc()
+        repeats = self._repeats.due(("asked", key.agent, key.device), self._clock.monotonic())
+        if repeats is not None:
+            log.info(
+                "historian.asked", agent=key.agent, device=key.device, epoch=key.epoch, from_seq=hole.first,
+                to_seq=hole.last, repeats=repeats,
+            )  # fmt: skip
+
+    def _report(self, plan: Plan, holes: Sequence[Hole]) -> None:
+        for agent in plan.refusing:
+            if agent not in self._told:
+                self._told.add(agent)
+                missing = sum(hole.last - hole.first + 1 for hole in holes if hole.key.agent == agent)
+                log.warning("historian.no_repair", agent=agent, missing=missing, line=LINE)
+        given_up = sum(mark.repair == "given_up" for mark in plan.marks)
+        if given_up > self._gave_up:
+            log.warning("historian.gave_up", holes=given_up)
+        self._gave_up = given_up

@@ -1,0 +1,17 @@
+"""The store that a configuration names. A database's library is imported only where it is used."""
+
+from __future__ import annotations
+
+from agent.historian.config import HistorianSettings
+from agent.historian.stores.port import Store
+
+
+def store_of(settings: HistorianSettings) -> Store:
+    """Not opened yet. Raises PermanentError where its library is not installed."""
+    if settings.sqlite:
+        from agent.historian.stores.sqlite import SqliteStore
+
+        return SqliteStore(settings.sqlite_path, retention=settings.retention)
+    from agent.historian.stores.postgres import postgres_store
+
+    return postgres_store(settings)

@@ -1,0 +1,122 @@
+"""Tables and views of the historian in SQLite. A step once released is never changed: later ones are added."""
+
+from __future__ import annotations
+
+_TABLES = """
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY, agent TEXT NOT NULL, epoch TEXT NOT NULL, device TEXT NOT NULL, source TEXT NOT NULL,
+    path TEXT NOT NULL, base INTEGER, low INTEGER NOT NULL, bound INTEGER NOT NULL, seen TEXT NOT NULL,
+    declared TEXT NOT NULL, lacking INTEGER NOT NULL, since INTEGER, UNIQUE (agent, epoch, device));
+CREATE INDEX stream_device ON stream (agent, device, epoch);
+CREATE INDEX stream_lacking ON stream (id) WHERE lacking > 0;
+CREATE TABLE tag (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, device TEXT NOT NULL, name TEXT NOT NULL, type TEXT, unit TEXT,
+    description TEXT, interval_ms INTEGER, catalogue INTEGER, valid_from INTEGER NOT NULL);
+CREATE UNIQUE INDEX tag_name ON tag (path, device, name, coalesce(unit, ''));
+CREATE TABLE reading (
+    tag INTEGER NOT NULL, ts INTEGER NOT NULL, value REAL, text TEXT, kind TEXT NOT NULL, status INTEGER,
+    quality TEXT NOT NULL, code TEXT, reason TEXT, src INTEGER, why TEXT, label TEXT, historical INTEGER NOT NULL,
+    snapshot INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL, part INTEGER NOT NULL,
+    position INTEGER NOT NULL);
+CREATE INDEX reading_tag ON reading (tag, ts);
+CREATE TABLE partial (
+    stream INTEGER NOT NULL, seq INTEGER NOT NULL, parts INTEGER NOT NULL, part INTEGER NOT NULL, payload BLOB NOT NULL,
+    PRIMARY KEY (stream, seq, parts, part));
+CREATE TABLE gap (
+    id TEXT NOT NULL, stream INTEGER, agent TEXT NOT NULL, device TEXT NOT NULL, epoch TEXT, kind TEXT NOT NULL,
+    from_seq INTEGER, to_seq INTEGER, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL, tags TEXT, records INTEGER,
+    readings INTEGER, reason TEXT NOT NULL, request TEXT, received INTEGER NOT NULL, PRIMARY KEY (agent, id));
+CREATE TABLE device_state (
+    path TEXT NOT NULL, agent TEXT, device TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL,
+    session TEXT NOT NULL, reason TEXT, since INTEGER, last_good INTEGER, achieved_ms INTEGER, due INTEGER,
+    done INTEGER, late INTEGER, readings INTEGER, digest TEXT NOT NULL, PRIMARY KEY (path, digest));
+CREATE INDEX device_state_at ON device_state (device, at);
+CREATE TABLE agent_state (
+    agent TEXT NOT NULL, source TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, session TEXT NOT NULL,
+    version TEXT NOT NULL, config TEXT, attempted TEXT, error TEXT, shard TEXT NOT NULL, publisher TEXT NOT NULL,
+    resend INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (agent, digest));
+CREATE TABLE arrival (
+    stream INTEGER NOT NULL, slot INTEGER NOT NULL, age INTEGER NOT NULL, records INTEGER NOT NULL,
+    snapshots INTEGER NOT NULL, readings INTEGER NOT NULL, PRIMARY KEY (stream, slot, age)) WITHOUT ROWID;
+CREATE TABLE hole (
+    stream INTEGER NOT NULL, from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL, since INTEGER NOT NULL, asked INTEGER,
+    attempts INTEGER NOT NULL, repair TEXT NOT NULL, PRIMARY KEY (stream, from_seq));
+CREATE TABLE aside (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, topic TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL,
+    payload BLOB NOT NULL);
+"""
+
+_CURRENT = """
+CREATE VIEW current AS
+SELECT t.path, t.device, t.name, t.type, t.unit, r.ts, r.value, r.text, r.kind, r.status, r.quality, r.code, r.reason,
+    r.src, r.why, r.label, r.historical, r.snapshot, r.stream, r.seq, r.part, r.position, t.id AS tag
+FROM (
+    SELECT path, device, name, row_number() OVER (
+        PARTITION BY path, device, name ORDER BY n.ts DESC, n.seq DESC, n.part DESC, n.position DESC) AS place,
+        n.rowid AS row
+    FROM tag JOIN reading n ON n.rowid = (
+        SELECT rowid FROM reading WHERE tag = tag.id
+        ORDER BY ts DESC, seq DESC, part DESC, position DESC LIMIT 1)
+) newest
+JOIN reading r ON r.rowid = newest.row JOIN tag t ON t.id = r.tag
+WHERE newest.place = 1;
+"""
+
+# Holes are what lies between the end of all that came before and the next beginning: islands and gaps.
+_MISSING = """
+CREATE VIEW missing AS
+WITH open AS (SELECT id, base, bound, seen, declared FROM stream WHERE lacking > 0),
+known AS (
+    SELECT id, 0 AS first, base AS after FROM open
+    UNION ALL SELECT id, bound, 4611686018427387904 FROM open
+    UNION ALL SELECT open.id, json_extract(one.value, '$[0]'), json_extract(one.value, '$[1]')
+        FROM open, json_each(open.seen) AS one
+    UNION ALL SELECT open.id, json_extract(one.value, '$[0]'), json_extract(one.value, '$[1]')
+        FROM open, json_each(open.declared) AS one),
+walked AS (
+    SELECT id, first, max(after) OVER (
+        PARTITION BY id ORDER BY first, after ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
+    FROM known)
+SELECT s.agent, s.epoch, s.device, w.reached AS from_seq, w.first - 1 AS to_seq, w.first - w.reached AS numbers,
+    coalesce((SELECT h.repair FROM hole h WHERE h.stream = s.id AND h.from_seq < w.first AND h.to_seq >= w.reached
+        ORDER BY h.attempts DESC LIMIT 1), 'open') AS repair,
+    (SELECT min(h.since) FROM hole h WHERE h.stream = s.id AND h.from_seq < w.first AND h.to_seq >= w.reached) AS since,
+    s.source, s.id AS stream
+FROM walked w JOIN stream s ON s.id = w.id
+WHERE w.first > w.reached;
+"""
+
+# A good reading holds until the tag's next one; where the tag is read in intervals, for three of them at most.
+_COMPLETENESS = """
+CREATE VIEW completeness AS
+WITH following AS (
+    SELECT tag, ts, quality, snapshot, stream, seq, lead(ts) OVER (PARTITION BY tag ORDER BY ts, seq, position) AS until
+    FROM reading),
+spans AS (
+    SELECT f.tag, f.ts / 86400000 AS day, f.ts, CASE
+        WHEN f.until IS NULL THEN f.ts
+        WHEN t.interval_ms IS NULL THEN f.until
+        ELSE min(f.until, f.ts + 3 * t.interval_ms) END AS until
+    FROM following f JOIN tag t ON t.id = f.tag WHERE f.quality = 'good'),
+cut AS (
+    SELECT tag, day, ts, until FROM spans
+    UNION ALL SELECT tag, day + 1, (day + 1) * 86400000, until FROM cut WHERE until > (day + 1) * 86400000),
+good AS (
+    SELECT tag, day, sum(min(until, (day + 1) * 86400000) - ts) / 1000.0 AS good_seconds FROM cut GROUP BY tag, day),
+arrived AS (
+    SELECT tag, ts / 86400000 AS day, count(DISTINCT CASE WHEN snapshot = 0 THEN stream || '/' || seq END) AS arrived
+    FROM reading GROUP BY tag, ts / 86400000),
+owed AS (
+    SELECT path, session, at / 86400000 AS day, due - coalesce(lag(due) OVER (
+        PARTITION BY path, session ORDER BY at), 0) AS due
+    FROM device_state WHERE due IS NOT NULL),
+expected AS (SELECT path, day, sum(max(due, 0)) AS expected FROM owed GROUP BY path, day)
+SELECT date(a.day * 86400, 'unixepoch') AS day, t.device, t.name AS tag, t.path,
+    coalesce(g.good_seconds, 0) AS good_seconds, e.expected, a.arrived
+FROM arrived a JOIN tag t ON t.id = a.tag
+LEFT JOIN good g ON g.tag = a.tag AND g.day = a.day
+LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
+"""
+
+#: From version n - 1 to n; `PRAGMA user_version` tells how far a file is.
+MIGRATIONS = (_TABLES + _CURRENT + _MISSING + _COMPLETENESS.replace("WITH following", "WITH RECURSIVE following"),)

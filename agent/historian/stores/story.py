@@ -1,0 +1,279 @@
+"""One transaction of the historian, told once for every database: the ledger and the rows, together or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from agent.consumer.contract import GapNotice, Reading
+from agent.core.ids import time_of
+from agent.historian.contents import again
+from agent.historian.items import AgentState, Aside, Catalogue, Claim, DeviceState, Gap, Item, Record
+from agent.historian.ledger import Book, Key
+from agent.historian.stores.port import Written
+
+#: Ages of records are counted in steps of a twentieth of a decade, by quarter of an hour.
+SLOT_MS = 900_000
+_STEPS = 20
+#: An epoch that began so shortly before the end of such a gap is the one that declares it.
+_START_MS = 5_000
+
+
+class Entry(Struct):
+    """The row of a stream."""
+
+    id: int
+    book: Book
+    source: str
+    path: str
+    since: int | None  #: when its first record was heard; None while it is only named
+
+
+class Stored(NamedTuple):
+    """Readings of a record on their way into the table."""
+
+    stream: int
+    seq: int
+    part: int
+    snapshot: bool
+    historical: bool
+    readings: list[Reading]
+    tags: list[int]  #: row of each reading's tag
+
+
+class TagName(NamedTuple):
+    """What a row of `tag` stands for. A tag that gets another unit gets another row: old rows keep their meaning."""
+
+    path: str
+    device: str
+    name: str
+    unit: str | None
+
+
+class Arrival(NamedTuple):
+    """Records of a stream in a quarter of an hour that were so old when they arrived."""
+
+    stream: int
+    slot: int
+    age: int
+
+
+class Transaction(Protocol):
+    """What the story needs of a database within one transaction. Streams are locked until its end."""
+
+    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, Entry]:
+        """Their rows, made where they are not there, locked in the order of the keys."""
+
+    def heard(self, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+        """Epochs of (agent, device) of which a record was heard."""
+
+    def save(self, entries: Iterable[tuple[Key, Entry]]) -> None:
+        """Write streams down."""
+
+    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], bytes]]:
+        """Parts of incomplete records, by (stream, seq), then by (of, part)."""
+
+    def keep_partial(self, stream: int, record: Record) -> None:
+        """Keep a part until the others are here."""
+
+    def drop_partials(self, stream: int, seq: int) -> None:
+        """The record is complete."""
+
+    def tag_ids(self, readings: Sequence[Reading], path: str, device: str) -> list[int]:
+        """The row of each reading's tag, made where it is not there."""
+
+    def readings(self, stored: Sequence[Stored], cutoff: int | None) -> tuple[int, int]:
+        """Store rows; those older than `cutoff` are left out. How many were stored, and how many left out."""
+
+    def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
+        """Add records, snapshots and readings of each."""
+
+    def gap(self, stream: int | None, gap: GapNotice, at: int) -> bool:
+        """Store a declared loss; False where it is there."""
+
+    def agent_state(self, state: AgentState) -> None:
+        """Store it, unless it is there."""
+
+    def device_state(self, state: DeviceState) -> None:
+        """Store it, unless it is there."""
+
+    def catalogue(self, catalogue: Catalogue) -> None:
+        """Type, unit and description of tags."""
+
+    def aside(self, message: Aside) -> None:
+        """Keep a message that nobody can read; the oldest go where there are too many."""
+
+
+def tell(tx: Transaction, items: Sequence[Item], now_ms: int, retention_ms: int | None) -> Written:
+    """Enter all of it, in order."""
+    return _Story(tx, now_ms, None if retention_ms is None else now_ms - retention_ms).tell(items)
+
+
+class _Story:
+    def __init__(self, tx: Transaction, now_ms: int, cutoff: int | None) -> None:
+        self._tx = tx
+        self._now = now_ms
+        self._cutoff = cutoff
+        self._done = Written()
+        self._entries: dict[Key, Entry] = {}
+        self._partials: dict[tuple[int, int], dict[tuple[int, int], bytes]] = {}
+        self._stored: list[Stored] = []
+        self._arrivals: dict[Arrival, list[int]] = defaultdict(lambda: [0, 0, 0])
+
+    def tell(self, items: Sequence[Item]) -> Written:
+        tx, done = self._tx, self._done
+        self._open(items)
+        for item in items:
+            if isinstance(item, Record):
+                self._record(item)
+            elif isinstance(item, Gap):
+                self._gap(item.notice)
+            elif isinstance(item, Claim):
+                self._claim(item)
+        if self._stored:
+            done.rows, done.late = tx.readings(self._stored, self._cutoff)
+            tx.arrivals(self._arrivals)
+        tx.save(self._entries.items())
+        for item in items:  # what is tied to a device by its path, which is known now
+            self._around(item)
+        return done
+
+    def _around(self, item: Item) -> None:
+        match item:
+            case AgentState():
+                self._tx.agent_state(item)
+            case DeviceState():
+                self._tx.device_state(item)
+            case Catalogue():
+                self._tx.catalogue(item)
+            case Aside():
+                self._done.aside += 1
+                self._tx.aside(item)
+
+    def _open(self, items: Sequence[Item]) -> None:
+        """Every stream these items speak of, locked in one order whoever else writes."""
+        sources: dict[Key, str] = {}
+        parted = False
+        for item in items:
+            if isinstance(item, Record):
+                sources[item.key] = item.source
+                parted = parted or item.of > 1
+            elif isinstance(item, Claim):
+                sources.setdefault(item.key, item.source)
+                for epoch, _ in item.before:
+                    sources.setdefault(Key(item.key.agent, epoch, item.key.device), item.source)
+            elif isinstance(item, Gap):
+                for key in self._keys_of(item.notice):
+                    sources.setdefault(key, "")
+        if not sources:
+            return
+        by_source: dict[str, list[Key]] = defaultdict(list)
+        for key in sources:
+            by_source[sources[key]].append(key)
+        keys = sorted(sources)
+        self._entries = self._tx.streams(keys, next(iter(by_source)) if len(by_source) == 1 else "")
+        for key, entry in self._entries.items():
+            entry.source = entry.source or sources[key]
+        self._began([key for key in keys if self._entries[key].since is None and self._entries[key].book.base is None])
+        self._partials = self._tx.partials([entry.id for entry in self._entries.values()])
+
+    def _began(self, keys: Sequence[Key]) -> None:
+        """A device that was heard in an earlier epoch is listened to: what follows is known from its beginning."""
+        if not keys:
+            return
+        heard = self._tx.heard({(key.agent, key.device) for key in keys})
+        for key in keys:
+            if any(epoch < key.epoch for epoch in heard.get((key.agent, key.device), ())):
+                self._entries[key].book.began()
+
+    def _keys_of(self, gap: GapNotice) -> list[Key]:
+        if gap.epoch is not None:
+            return [Key(gap.agent, gap.epoch, gap.device)]
+        if gap.kind != "lost":
+            return []
+        # the store itself is gone, and with it the name of the epoch that was in it: the newest one before the gap
+        until = gap.to_ts - _START_MS
+        known = self._tx.heard({(gap.agent, gap.device)}).get((gap.agent, gap.device), [])
+        before = [epoch for epoch in known if time_of(epoch) < until]
+        return [Key(gap.agent, max(before), gap.device)] if before else []
+
+    # --- item by item -------------------------------------------------------------------------------------------------
+
+    def _record(self, record: Record) -> None:
+        entry, done = self._entries[record.key], self._done
+        if not record.resent and entry.since is None:
+            entry.since = self._now
+        entry.source, entry.path = record.source, record.path
+        book = entry.book
+        book.says_low(record.low)
+        if record.of > 1 and not self._all_here(entry, record):
+            return
+        if not book.hear(record.seq, first=not record.resent):
+            done.duplicates += 1
+            return
+        parts = [(record.part, record.readings)]
+        if (entry.id, record.seq) in self._partials:
+            kept = self._partials.pop((entry.id, record.seq))
+            if record.of > 1:
+                parts += [(part, again(payload)) for (of, part), payload in kept.items() if of == record.of]
+            self._tx.drop_partials(entry.id, record.seq)
+        for part, readings in sorted(parts, key=lambda one: one[0]):
+            tags = self._tx.tag_ids(readings, record.path, record.key.device)
+            self._stored.append(Stored(entry.id, record.seq, part, record.snapshot, record.historical, readings, tags))
+        self._count(entry, record, sum(len(readings) for _, readings in parts))
+
+    def _all_here(self, entry: Entry, record: Record) -> bool:
+        """Whether this part is the last one to come; else it is kept (or it is here already)."""
+        if record.seq in entry.book.seen:
+            return True  # a duplicate, as the caller finds out
+        if entry.book.base is None and not record.resent:
+            entry.book.base = record.seq
+        kept = self._partials.setdefault((entry.id, record.seq), {})
+        if (record.of, record.part) in kept:
+            self._done.duplicates += 1
+            return False
+        here = sum(of == record.of for of, _ in kept)
+        if here + 1 == record.of:
+            return True
+        kept[record.of, record.part] = record.payload
+        self._tx.keep_partial(entry.id, record)
+        return False
+
+    def _count(self, entry: Entry, record: Record, readings: int) -> None:
+        done = self._done
+        done.records += 1
+        done.repaired += record.resent
+        if not record.historical:
+            done.newest = max(done.newest or record.ts, record.ts)
+        age = round(_STEPS * math.log10(max(1, self._now - record.ts)))
+        counts = self._arrivals[Arrival(entry.id, record.ts // SLOT_MS * SLOT_MS, age)]
+        counts[0] += 1
+        counts[1] += record.snapshot
+        counts[2] += readings
+
+    def _gap(self, gap: GapNotice) -> None:
+        keys = self._keys_of(gap)
+        entry = self._entries.get(keys[0]) if keys else None
+        if not self._tx.gap(entry.id if entry is not None else None, gap, self._now):
+            return
+        self._done.gaps += 1
+        if entry is None:
+            return
+        before = entry.book.lacking
+        if gap.kind == "lost" and gap.from_seq is None:
+            entry.book.close()
+        else:
+            entry.book.declare(gap)
+        self._done.lost += max(0, before - entry.book.lacking)
+
+    def _claim(self, claim: Claim) -> None:
+        entry = self._entries[claim.key]
+        entry.book.says_low(claim.low)
+        for epoch, following in claim.before:
+            book = self._entries[Key(claim.key.agent, epoch, claim.key.device)].book
+            book.began()
+            book.ended(following)

@@ -1,0 +1,251 @@
+"""From the inbox into the database, transaction by transaction; acknowledged when committed.
+
+While the database is away the batch at hand is kept and written again; nothing else is taken, so what comes meanwhile
+waits at the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
+
+from agent.core.backoff import Backoff
+from agent.core.clock import Clock
+from agent.core.errors import PermanentError, TransientError
+from agent.historian.agents import Agents
+from agent.historian.contents import RefusedError, read
+from agent.historian.intake import Delivery, Inbox
+from agent.historian.items import AgentState, Catalogue, Claim, DeviceState, Gap, Item, Record
+from agent.historian.stores.port import BadData, Store, Written
+from agent.historian.ways import Ways
+from agent.outbox.file.worker import Worker
+from agent.telemetry import metrics
+from agent.telemetry.bugs import Bugs
+from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
+
+#: A database that cannot be used as it is, is tried again this often, seconds.
+PERMANENT_RETRY = 300.0
+#: Claims remembered as written; an agent repeats them every 30 s.
+_MOST_CLAIMS = 200_000
+
+T = TypeVar("T")
+
+log = get_logger("historian")
+
+
+class Database:
+    """The store in its thread, opened again whenever it breaks. `reason` is why it cannot be used now."""
+
+    def __init__(self, store: Store, shown: str, clock: Clock) -> None:
+        self.store = store
+        self.reason: str | None = "not opened yet"
+        self._shown = shown
+        self._clock = clock
+        self._worker = Worker("historian-database")
+        self._backoff = Backoff(first=0.2, cap=10.0)
+        self._repeats = Repeats()
+        self._opened_at = 0.0
+        metrics.HISTORIAN_DATABASE_UP.set(0)
+
+    async def opened(self) -> None:
+        """Return when it is open."""
+        while self.reason is not None:
+            try:
+                await self._worker.call(self.store.open)
+            except TransientError as error:
+                await self._failed(error.reason)
+            except PermanentError as error:
+                self.reason = str(error)
+                log.error("historian.database_unusable", database=self._shown, reason=str(error))  # noqa: TRY400 - no bug
+                await self._clock.sleep(PERMANENT_RETRY)
+            else:
+                self._opened_at = self._clock.monotonic()
+                self.reason = None
+                self._repeats = Repeats()
+                metrics.HISTORIAN_DATABASE_UP.set(1)
+                log.info("historian.database_online", database=self._shown)
+
+    async def write(self, items: Sequence[Item]) -> Written:
+        """In one transaction. Raises BadData; waits as long as the database is away."""
+        while True:
+            await self.opened()
+            began = self._clock.monotonic()
+            try:
+                done = await self._worker.call(partial(self.store.write, items, self._clock.now_ms()))
+            except TransientError as error:
+                await self._broke(error)
+            else:
+                metrics.HISTORIAN_COMMIT_SECONDS.observe(self._clock.monotonic() - began)
+                return done
+
+    async def ask(self, question: partial[T]) -> T | None:
+        """Something else of the store; None where it cannot be had now."""
+        if self.reason is not None:
+            return None
+        try:
+            return await self._worker.call(question)
+        except TransientError as error:
+            self._note(error.reason)
+            return None
+
+    async def _broke(self, error: TransientError) -> None:
+        self._note(error.reason)
+        await self._failed(error.reason)
+
+    def _note(self, reason: str) -> None:
+        self.reason = reason
+        metrics.HISTORIAN_DATABASE_UP.set(0)
+
+    async def _failed(self, reason: str) -> None:
+        self._note(reason)
+        repeats = self._repeats.due(reason, self._clock.monotonic())
+        if repeats is not None:
+            log.warning("historian.database_offline", database=self._shown, reason=reason, repeats=repeats)
+        healthy = self._clock.monotonic() - self._opened_at if self._opened_at else 0.0
+        self._opened_at = 0.0
+        await self._clock.sleep(self._backoff.failed(healthy))
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._worker.submit(self.store.close)
+        self._worker.close()
+
+
+class Writer:
+    """Runs until cancelled. What it decides of a message is here; what a message says is in contents.py."""
+
+    def __init__(self, inbox: Inbox, database: Database, *, agents: Agents, ways: Ways, clock: Clock) -> None:
+        self.newest: int | None = None  #: when the newest live record stored was committed, epoch milliseconds
+        self.stored_at: int | None = None  #: when something was stored last
+        self._inbox = inbox
+        self._database = database
+        self._agents = agents
+        self._ways = ways
+        self._clock = clock
+        self._began: set[str] = set()
+        self._claimed: dict[tuple[str, str, str], tuple[object, ...]] = {}
+        self._repeats = Repeats()
+        self._bugs = Bugs("historian")
+
+    def sessions(self) -> set[str]:
+        """Agents of which a session has begun since this was asked last."""
+        began, self._began = self._began, set()
+        return began
+
+    async def run(self) -> None:
+        """Batch by batch."""
+        await self._database.opened()
+        for way in await self._database.ask(partial(self._database.store.ways)) or ():
+            self._ways.known(way)
+        while True:
+            await self._database.opened()
+            batch = await self._inbox.take()
+            metrics.HISTORIAN_WAITING.set(len(batch) + len(self._inbox))
+            items = [item for delivery in batch for item in self._items(delivery)]
+            if items:
+                try:
+                    self._count(await self._database.write(items))
+                except BadData:
+                    await self._one_by_one(items)
+                except Exception as bug:  # noqa: BLE001 - costs an item, never the historian
+                    self._bugs.met(bug)
+                    await self._one_by_one(items)
+                self._remember(items)
+            for delivery in batch:
+                delivery.done()
+            metrics.HISTORIAN_WAITING.set(len(self._inbox))
+
+    async def _one_by_one(self, items: Sequence[Item]) -> None:
+        """One of them cannot be stored: the others are."""
+        for item in items:
+            try:
+                self._count(await self._database.write([item]))
+            except Exception as error:  # noqa: BLE001 - what is acknowledged and not stored stays missing, and is asked for
+                if not isinstance(error, BadData):
+                    self._bugs.met(error)
+                metrics.HISTORIAN_REFUSED.labels("database").inc()
+                repeats = self._repeats.due("bad item", self._clock.monotonic())
+                if repeats is not None:
+                    log.error(  # noqa: TRY400 - what is wrong is the data
+                        "historian.bad_item", reason=str(error), item=type(item).__name__, repeats=repeats
+                    )
+
+    # --- a message ----------------------------------------------------------------------------------------------------
+
+    def _items(self, delivery: Delivery) -> list[Item]:
+        message = delivery.message
+        try:
+            return [item for item in read(message) if self._wanted(item, message.source)]
+        except RefusedError as error:
+            self._refused(error, message.topic)
+        except Exception as bug:  # noqa: BLE001 - costs the message, never the process
+            self._bugs.met(bug)
+            metrics.HISTORIAN_REFUSED.labels("undecodable").inc()
+        return []
+
+    def _refused(self, error: RefusedError, topic: str) -> None:
+        metrics.HISTORIAN_REFUSED.labels(error.reason).inc()
+        key = ("refused", error.reason, topic if error.reason == "encoder" else "")
+        repeats = self._repeats.due(key, self._clock.monotonic())
+        if repeats is not None:
+            detail = str(error)[:500]
+            log.warning("historian.refused", reason=error.reason, topic=topic[:200], detail=detail, repeats=repeats)
+
+    def _wanted(self, item: Item, source: str) -> bool:
+        match item:
+            case Record():
+                return self._first_way(source, item.key.agent, item.key.device, item.path)
+            case Gap():
+                return self._first_way(source, item.notice.agent, item.notice.device)
+            case Claim():
+                return self._first_way(source, item.key.agent, item.key.device) and self._news(item)
+            case DeviceState() | Catalogue():
+                return self._ways.takes_path(source, item.path)
+            case AgentState():
+                if self._agents.heard(item):
+                    self._began.add(item.agent)
+        return True
+
+    def _first_way(self, source: str, agent: str, device: str, path: str | None = None) -> bool:
+        if self._ways.takes(source, agent, device, path):
+            return True
+        metrics.HISTORIAN_REFUSED.labels("second_way").inc()
+        repeats = self._repeats.due(("second_way", source, agent, device), self._clock.monotonic())
+        if repeats is not None:
+            log.warning("historian.second_way", source=source, agent=agent, device=device, repeats=repeats)
+        return False
+
+    def _news(self, claim: Claim) -> bool:
+        """Agents say it again every 30 s: what was written already is not written again."""
+        return self._claimed.get((claim.source, claim.key.agent, claim.key.device)) != _said(claim)
+
+    def _remember(self, items: Sequence[Item]) -> None:
+        """They are committed."""
+        if len(self._claimed) > _MOST_CLAIMS:
+            self._claimed.clear()
+        for item in items:
+            if isinstance(item, Claim):
+                self._claimed[item.source, item.key.agent, item.key.device] = _said(item)
+
+    def _count(self, done: Written) -> None:
+        metrics.HISTORIAN_ROWS.inc(done.rows)
+        metrics.HISTORIAN_RECORDS.inc(done.records)
+        metrics.HISTORIAN_DUPLICATES.inc(done.duplicates)
+        metrics.HISTORIAN_LATE.inc(done.late)
+        metrics.HISTORIAN_REPAIRED.inc(done.repaired)
+        metrics.HISTORIAN_LOST.inc(done.lost)
+        self.stored_at = self._clock.now_ms()
+        if done.aside:
+            metrics.HISTORIAN_ASIDE.inc(done.aside)
+            repeats = self._repeats.due("aside", self._clock.monotonic())
+            if repeats is not None:
+                log.warning("historian.kept_aside", detail=f"{done.aside} messages", repeats=repeats)
+        if done.newest is not None:
+            self.newest = max(self.newest or done.newest, done.newest)
+            metrics.HISTORIAN_LAG.set(max(0, self.stored_at - done.newest) / 1000)
+
+
+def _said(claim: Claim) -> tuple[object, ...]:
+    return claim.key.epoch, claim.low, tuple(claim.before)

@@ -1,0 +1,70 @@
+"""The historian: brokers on one side, a database on the other."""
+
+from __future__ import annotations
+
+from agent.telemetry.events.event import Event
+
+EVENTS: dict[str, Event] = {
+    "historian.starting": Event("info", "Configuration accepted; database and brokers are being connected."),
+    "historian.stopped": Event("info", "Clean end. What was not committed is kept by the brokers."),
+    "historian.source_online": Event(
+        "info", "A broker took us. `resumed`: it had kept our session and what came meanwhile."
+    ),
+    "historian.source_offline": Event(
+        "warning",
+        "The way to a broker is lost, or none came about: `reason`. The broker keeps what comes, as far as it can; "
+        "what it cannot is asked for later.",
+        "Check what `reason` names: broker, network, certificate, password. It connects again by itself.",
+    ),
+    "historian.database_online": Event("info", "The database is open; its tables are up to date."),
+    "historian.database_offline": Event(
+        "warning",
+        "The database cannot be used now: `reason`. Nothing is acknowledged meanwhile: messages wait at the broker.",
+        "Check what `reason` names: server, network, disk, password. It is tried again by itself, and what the broker "
+        "could not keep is asked for afterwards.",
+    ),
+    "historian.database_unusable": Event(
+        "error",
+        "The database cannot be used as it is: `reason`. Tried again every 5 min.",
+        "Do what `reason` says. Messages wait at the broker meanwhile.",
+    ),
+    "historian.refused": Event(
+        "warning",
+        "A message that gives no readings was left out: `reason` (`encoder`: not of the json encoder), `detail`. "
+        "Counted in edge_agent_historian_refused_total.",
+        "Look who publishes on `topic`. A publisher with another encoder needs a second one with encoder: {type: json} "
+        "for the historian.",
+    ),
+    "historian.kept_aside": Event(
+        "warning",
+        "Messages of a schema this version does not know were kept as they came, in the table `aside`: `detail`.",
+        "Upgrade the historian; the messages stay there.",
+    ),
+    "historian.bad_item": Event(
+        "error",
+        "The database refuses what one message says: `reason`. It is left out; the others are stored.",
+        "Report the message and the reason. The numbers of a record left out stay in the view `missing`.",
+    ),
+    "historian.second_way": Event(
+        "warning",
+        "A device of an agent comes by two sources: that of `source` is counted and not stored, another stands first.",
+        "Take the device out of one of the agent's two publishers (`devices:`), or one of the two sources out of this "
+        "configuration.",
+    ),
+    "historian.no_repair": Event(
+        "warning",
+        "Records of this agent are missing, and it answers no requests for them.",
+        "Paste `line` into the agent's configuration and reload it.",
+    ),
+    "historian.asked": Event("info", "Records are missing and were asked for: `from_seq` to `to_seq` of a stream."),
+    "historian.repaired": Event("info", "Nothing is missing any more of what was asked for."),
+    "historian.gave_up": Event(
+        "warning",
+        "Records were asked for during a day in vain; see the view `missing`.",
+        "`edge-agent outbox` at the agent shows what it still keeps. What it keeps no longer it declares lost when "
+        "asked.",
+    ),
+    "historian.swept": Event(
+        "info", "Readings older than `retention` were thrown away: `rows` (of PostgreSQL partitions)."
+    ),
+}

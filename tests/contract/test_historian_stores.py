@@ -1,0 +1,337 @@
+"""What every database of the historian keeps: one suite for the twins."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+
+import pytest
+
+from agent.historian.stores.port import BadData, Mark
+from agent.historian.stores.sqlite import SqliteStore
+from agent.historian.values import restored
+from tests.support.historian import EPOCH, LATER, NOW, PATH, claim, envelope, gap, message, record, status
+
+DAY = 86_400_000
+
+
+class StoreContract:
+    """`store` is open and empty; `sql` asks it as its readers do, schema and time zone left to the twin."""
+
+    @pytest.fixture
+    def write(self, store):
+        return lambda *items, now=NOW: store.write(items, now)
+
+    @pytest.fixture
+    def missing(self, sql):
+        return lambda: sql("SELECT epoch, from_seq, to_seq FROM missing ORDER BY epoch, from_seq")
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            61.25, -0.0, 5e-324, 1.7976931348623157e308, 0, 3000, -1, 2**53, 2**53 + 1, 2**60, -(2**63), 2**64 - 1,
+            True, False, None, "", "running", "压力 ≥ 5 bar", "a\0b", "\ufffd", [1, 2.5, None], [], [True, [2**63 - 1]],
+            {"a": {"b": [1]}}, "x" * 100_000,
+        ],
+        ids=repr,
+    )  # fmt: skip
+    def test_a_value_comes_back_as_it_was_sent(self, write, sql, value):
+        """64-bit integers, strings, booleans, arrays, structures and null: value and type."""
+        write(record(readings=[{"tag": "t", "value": value, "ts": NOW, "quality": "good"}]))
+        back = restored(*sql("SELECT value, text, kind FROM reading")[0])
+        assert back == value
+        assert type(back) is type(value)
+        if isinstance(value, float):
+            assert math.copysign(1, back) == math.copysign(1, value)
+
+    def test_a_reading_keeps_all_its_words(self, write, sql, at):
+        write(
+            record(
+                seq=7, historical=True, snapshot=True,
+                readings=[
+                    {"tag": "a", "value": 1, "ts": NOW, "quality": "good", "unit": "Cel", "label": "running"},
+                    {"tag": "b", "value": None, "ts": NOW + 1, "src": NOW - 5, "quality": "bad", "why": "offline",
+                     "code": "BadNoCommunication", "status": 2150694912, "reason": "no\0answer"},
+                ],
+            )
+        )  # fmt: skip
+        rows = sql(
+            "SELECT name, device, path, unit, quality, code, status, reason, why, label, historical, snapshot, seq,"
+            " part, position FROM reading JOIN tag ON tag.id = reading.tag ORDER BY position"
+        )
+        assert [tuple(row) for row in rows] == [
+            ("a", "press-01", PATH, "Cel", "good", None, None, None, None, "running", True, True, 7, 1, 0),
+            ("b", "press-01", PATH, None, "bad", "BadNoCommunication", 2150694912, "no\ufffdanswer", "offline", None,
+             True, True, 7, 1, 1),
+        ]  # fmt: skip
+        assert sql("SELECT ts, src FROM reading ORDER BY position") == [(at(NOW), None), (at(NOW + 1), at(NOW - 5))]
+
+    def test_a_tag_that_gets_another_unit_gets_another_row(self, write, sql):
+        """What was stored in the old unit keeps it; a bad value without a unit belongs to the newest."""
+        for seq, unit in enumerate(("Cel", "K"), 1):
+            write(record(seq, readings=[{"tag": "t", "value": 1, "ts": NOW + seq, "quality": "good", "unit": unit}]))
+        write(record(3, readings=[{"tag": "t", "value": None, "ts": NOW + 9, "quality": "bad"}]))
+        rows = sql("SELECT seq, unit FROM reading JOIN tag ON tag.id = reading.tag ORDER BY seq")
+        assert rows == [(1, "Cel"), (2, "K"), (3, "K")]
+
+    def test_readings_of_one_tag_and_instant_all_stand(self, write, sql):
+        """(tag, ts) is no key: the position tells them apart."""
+        write(record(readings=[{"tag": "t", "value": n, "ts": NOW, "quality": "good"} for n in range(3)]))
+        assert sql("SELECT value, position FROM reading ORDER BY position") == [(0, 0), (1, 1), (2, 2)]
+
+    def test_what_is_older_than_retention_is_entered_and_not_stored(self, write, sql, missing):
+        done = write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW - 31 * DAY, "quality": "good"}]), claim(2))
+        assert (done.rows, done.late, done.records) == (0, 1, 1)
+        assert sql("SELECT count(*) FROM reading") == [(0,)]
+        assert missing() == []
+
+    def test_a_sweep_takes_what_retention_has_passed(self, write, sql, store):
+        write(record(1), now=NOW)
+        write(
+            record(2, readings=[{"tag": "t", "value": 2, "ts": NOW + 40 * DAY, "quality": "good"}]), now=NOW + 40 * DAY
+        )
+        assert store.sweep(NOW + 40 * DAY) > 0
+        assert sql("SELECT value FROM reading") == [(2,)]
+
+    def test_times_far_off_are_stored_all_the_same(self, write, sql, at):
+        """A controller that lives in 2099, in 1970, or tomorrow."""
+        far = [NOW + 26_000 * DAY, NOW + 2 * DAY, NOW - DAY]
+        write(record(readings=[{"tag": "t", "value": 1, "ts": ts, "quality": "good"} for ts in far]))
+        assert sql("SELECT ts FROM reading ORDER BY position") == [(at(ts),) for ts in far]
+
+    # --- exactly once -------------------------------------------------------------------------------------------------
+
+    def test_a_record_that_comes_again_changes_nothing(self, write, sql):
+        assert write(record(1), record(2)).rows == 2
+        done = write(record(2, historical=True), record(1, historical=True, resent=True), record(3))
+        assert (done.rows, done.duplicates) == (1, 2)
+        assert sql("SELECT seq FROM reading ORDER BY seq") == [(1,), (2,), (3,)]
+
+    def test_a_transaction_that_fails_leaves_nothing(self, write, sql, missing, broken):
+        """Neither the record before it nor its place in the ledger."""
+        with pytest.raises(BadData):
+            write(record(1), broken(record(2)))
+        assert sql("SELECT count(*) FROM reading") == [(0,)]
+        assert write(record(1), record(2)).rows == 2
+
+    def test_parts_stand_when_all_are_here(self, write, sql, missing):
+        """Over transactions; each part has the positions of its message."""
+        parts = [record(5, 5, [{"tag": "t", "value": n, "ts": NOW, "quality": "good"}], part=[n, 3]) for n in (1, 2, 3)]
+        write(parts[2], parts[0], claim(6))
+        assert sql("SELECT count(*) FROM reading") == [(0,)]
+        assert missing() == [(EPOCH, 5, 5)]
+        assert write(parts[0]).duplicates == 1
+        assert write(parts[1]).rows == 3
+        assert sql("SELECT part, value FROM reading ORDER BY part") == [(1, 1), (2, 2), (3, 3)]
+        assert missing() == []
+        assert write(*parts).duplicates == 3
+
+    def test_a_record_cut_another_way_meanwhile_stands_once(self, write, sql):
+        """The broker's limit changed between two deliveries: parts of different cuts are never mixed."""
+        halves = [
+            record(5, 5, [{"tag": "t", "value": n, "ts": NOW, "quality": "good"}] * 3, part=[n, 2]) for n in (1, 2)
+        ]
+        thirds = [
+            record(5, 5, [{"tag": "t", "value": n, "ts": NOW, "quality": "good"}] * 2, part=[n, 3]) for n in (1, 2, 3)
+        ]
+        write(halves[0], *thirds, halves[1])
+        assert sql("SELECT count(*) FROM reading") == [(6,)]
+
+    # --- what is missing ----------------------------------------------------------------------------------------------
+
+    def test_below_low_a_hole_is_missing(self, write, missing):
+        write(record(1), record(4, low=1))
+        assert missing() == []
+        write(record(6, low=6))
+        assert missing() == [(EPOCH, 2, 3), (EPOCH, 5, 5)]
+        write(record(3, low=6, resent=True, historical=True))
+        assert missing() == [(EPOCH, 2, 2), (EPOCH, 5, 5)]
+
+    def test_what_is_declared_is_not_missing(self, write, missing):
+        """And what comes although it was declared counts as received."""
+        write(record(1), record(9, low=9))
+        write(gap("dropped", 2, 3), gap("expired", 4, 4), gap("quarantined", 5, 5), gap("overflow", 6, 6))
+        assert missing() == [(EPOCH, 7, 8)]
+        assert write(gap("lost", 7, 8)).lost == 2
+        assert missing() == []
+        assert write(record(3, low=9, historical=True)).rows == 1
+
+    def test_down_and_missed_excuse_no_number(self, write, missing):
+        write(record(1), record(3, low=3), gap("missed", 2, 2), gap("down", None, 5))
+        assert missing() == [(EPOCH, 2, 2), (EPOCH, 4, 5)]
+
+    def test_an_open_end_declares_all_that_follows(self, write, missing):
+        write(record(1), gap("down", None, 9), gap("lost", 4, None))
+        assert missing() == [(EPOCH, 2, 3)]
+
+    def test_a_loss_without_numbers_closes_the_epoch_before(self, write, missing):
+        """The store at the agent is gone: nobody knows what was in it."""
+        write(record(1), record(5, low=5))
+        write(record(1, epoch=LATER), gap("lost", None, None, epoch=None, id=LATER))
+        assert missing() == []
+
+    def test_a_stream_joined_in_the_middle_begins_with_what_was_heard_first(self, write, missing):
+        write(record(100, low=90), record(103, low=103))
+        assert missing() == [(EPOCH, 101, 102)]
+
+    def test_a_stream_whose_low_is_one_is_known_from_its_beginning(self, write, missing):
+        write(record(4, low=1), record(5, low=5))
+        assert missing() == [(EPOCH, 1, 3)]
+
+    def test_a_later_epoch_of_a_device_is_known_from_its_beginning(self, write, missing):
+        """We listened when it began: what the broker lost of it before the first number counts."""
+        write(record(100, low=90))
+        write(record(7, low=7, epoch=LATER))
+        assert missing() == [(LATER, 1, 6)]
+
+    def test_an_earlier_epoch_that_an_agent_names_counts_from_one_to_its_end(self, write, missing):
+        write(claim(1, epoch=LATER, before=[(EPOCH, 4)]))
+        assert missing() == [(EPOCH, 1, 3)]
+
+    def test_a_claim_alone_says_what_never_came(self, write, missing):
+        """Of a stream of which nothing was heard nobody knows where to begin."""
+        write(claim(50))
+        assert missing() == []
+        write(record(60, low=50))
+        write(claim(80))
+        assert missing() == [(EPOCH, 61, 79)]
+
+    def test_holes_and_how_their_repair_stands(self, write, store, sql):
+        write(record(1), record(9, low=9))
+        (hole,) = store.holes(10)
+        assert (hole.key, hole.first, hole.last, hole.source) == (record().key, 2, 8, "plant")
+        assert sql("SELECT from_seq, to_seq, numbers, repair FROM missing") == [(2, 8, 7, "open")]
+        marks = [Mark(hole.stream, 2, 8, NOW, NOW + 1, 1, "waiting")]
+        store.mark(marks)
+        assert store.marks() == marks
+        write(record(5, low=9, resent=True))
+        assert sql("SELECT from_seq, to_seq, repair FROM missing ORDER BY 1") == [(2, 4, "waiting"), (6, 8, "waiting")]
+        store.mark([])
+        assert {row[0] for row in sql("SELECT repair FROM missing")} == {"open"}
+
+    # --- around the readings ------------------------------------------------------------------------------------------
+
+    def test_a_gap_is_stored_once(self, write, sql):
+        assert write(record(1), gap("dropped", 2, 3)).gaps == 1
+        assert write(gap("dropped", 2, 3)).gaps == 0
+        assert sql("SELECT kind, device, epoch, from_seq, to_seq, reason FROM gap") == [
+            ("dropped", "press-01", EPOCH, 2, 3, "a test")
+        ]
+
+    def test_states_are_stored_when_they_change(self, write, sql):
+        state = {"state": "online", "session": "s", "reason": None, "since": NOW, "last_good": NOW,
+                 "scans": {"due": 10, "done": 9, "late": 1}, "readings": 90}  # fmt: skip
+        topic = f"{PATH}/status"
+        write(record(1), *status(state, topic))
+        write(*status(state, topic), *status(state | {"state": "offline", "reason": "no answer"}, topic))
+        assert sql("SELECT agent, device, state, due, done, late, readings FROM device_state ORDER BY state") == [
+            ("gw-01", "press-01", "offline", 10, 9, 1, 90), ("gw-01", "press-01", "online", 10, 9, 1, 90),
+        ]  # fmt: skip
+
+    def test_what_an_agent_says_of_itself_is_stored_when_it_changes(self, write, sql):
+        told = {"state": "online", "session": "s", "version": "1", "publisher": "plant", "resend": True, "ts": NOW,
+                "config": {"effective": "abc", "attempted": "abd", "error": "x"}, "streams": {}}  # fmt: skip
+        for ts in (NOW, NOW + 30_000):
+            write(*status(told | {"ts": ts}, "edge/agents/gw-01/status"))
+        assert sql("SELECT agent, state, version, config, attempted, error, resend FROM agent_state") == [
+            ("gw-01", "online", "1", "abc", "abd", "x", True)
+        ]
+
+    def test_a_catalogue_names_type_and_description(self, write, sql):
+        tags = [{"tag": "t", "type": "float32", "unit": "Cel", "description": "油温", "interval": 1000},
+                {"tag": "u", "type": "string", "interval": "once"}]  # fmt: skip
+        write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW, "quality": "good", "unit": "Cel"}]))
+        write(*status({"version": 4, "part": [1, 1], "tags": tags}, f"{PATH}/tags/1"))
+        assert sql("SELECT device, name, type, unit, description, interval_ms, catalogue FROM tag ORDER BY name") == [
+            ("press-01", "t", "float32", "Cel", "油温", 1000, 4), ("press-01", "u", "string", None, None, None, 4),
+        ]  # fmt: skip
+
+    def test_another_schema_is_kept_aside(self, write, sql):
+        from agent.historian.contents import read
+
+        done = write(*read(message(envelope() | {"schema": "edge.readings.v2"})))
+        assert done.aside == 1
+        ((topic, reason),) = sql("SELECT topic, reason FROM aside")
+        assert topic == f"{PATH}/readings"
+        assert "edge.readings.v2" in reason
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def test_current_is_the_newest_reading_of_each_tag(self, write, sql):
+        """Whatever came last: history that arrives later changes nothing; another unit is the same tag."""
+
+        def one(ts, value, **more):
+            return [{"tag": "t", "value": value, "ts": ts, "quality": "good"} | more]
+
+        write(
+            record(2, readings=one(NOW + 5, 2, unit="Cel")),
+            record(1, readings=one(NOW, 1, unit="Cel"), historical=True),
+        )
+        assert sql("SELECT device, name, value, unit, quality FROM current") == [("press-01", "t", 2, "Cel", "good")]
+        write(record(3, readings=one(NOW + 9, 3, unit="K")))
+        assert sql("SELECT name, value, unit FROM current") == [("t", 3, "K")]
+
+    def test_completeness_counts_good_time_and_scans_by_day(self, write, sql):
+        """A good reading holds to the next one; midnight cuts it; a snapshot is no scan."""
+        begin = NOW // DAY * DAY
+
+        def one(ts, quality="good"):
+            return [{"tag": "t", "value": 1, "ts": ts, "quality": quality}]
+
+        write(record(1, readings=one(begin), snapshot=True), record(2, readings=one(begin + 1000)))
+        write(record(3, readings=one(begin + 3000, "bad")), record(4, readings=one(begin + DAY - 2000)))
+        write(record(5, readings=one(begin + DAY + 1000)), now=NOW + DAY)
+        state = {"state": "online", "session": "s", "scans": {"due": 5, "done": 4, "late": 1}}
+        write(*status(state, f"{PATH}/status"))
+        rows = sql("SELECT device, tag, good_seconds, expected, arrived FROM completeness ORDER BY day")
+        assert [tuple(row) for row in rows] == [("press-01", "t", 5, 5, 3), ("press-01", "t", 1, None, 1)]
+
+    def test_it_goes_on_where_it_was(self, write, sql, missing, store):
+        """Closed and opened again: the ledger, the tags and what is incomplete are there."""
+        write(record(1), record(5, 5, part=[1, 2]), record(9, low=5))
+        store.close()
+        store.open()
+        done = write(record(1), record(5, 5, part=[2, 2]), record(2, historical=True), claim(9))
+        assert (done.duplicates, done.rows) == (1, 3)
+        assert missing() == [(EPOCH, 3, 4), (EPOCH, 6, 8)]
+        assert [tuple(way) for way in store.ways()] == [("plant", "gw-01", "press-01", PATH)]
+        assert sql("SELECT count(*) FROM tag") == [(1,)]
+
+
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def path(self, tmp_path):
+        return tmp_path / "plant.db"
+
+    @pytest.fixture
+    def store(self, path):
+        store = SqliteStore(path, retention=30 * 86400.0)
+        store.open()
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def sql(self, path, store):
+        def sql(text):
+            db = sqlite3.connect(path)
+            try:
+                return db.execute(text).fetchall()
+            finally:
+                db.close()
+
+        return sql
+
+    @pytest.fixture
+    def at(self):
+        return lambda ms: ms
+
+    @pytest.fixture
+    def broken(self):
+        def broken(item):
+            item.readings[0].value = 1 << 100
+            item.readings[0].status = 1 << 100
+            return item
+
+        return broken

@@ -1,0 +1,73 @@
+"""The historian as its user runs it: a process of its own, from a configuration file, and its database to look at."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.agent import REPOSITORY, AgentProcess
+
+
+class HistorianProcess(AgentProcess):
+    """`edge-agent historian`. Everything else is as of an agent's process: start, stop, kill, events, metrics."""
+
+    def __init__(
+        self, folder: Path, *, url: str, database: str = "sqlite:///plant.db", source: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, publishers={}, devices={})
+        self.log_path = folder / "historian.log"
+        self.config = folder / "historian.yaml"
+        self.database = self.data_dir / "plant.db"
+        self.configure(
+            {
+                "historian": {"id": "hist-01", "data_dir": str(self.data_dir), "database": database} | settings,
+                "sources": {"plant": {"type": "mqtt", "url": url} | (source or {})},
+                "http": {"port": self.port},
+            }
+        )
+
+    def _popen(self) -> subprocess.Popen[bytes]:
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "agent", "historian", "-c", str(self.config)],
+                stdout=log, stderr=subprocess.STDOUT, cwd=REPOSITORY, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+
+    def sql(self, text: str) -> list[tuple[Any, ...]]:
+        """What a reader of the SQLite database sees now."""
+        if not self.database.exists():
+            return []
+        db = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)
+        try:
+            return db.execute(text).fetchall()
+        except sqlite3.OperationalError as error:  # the tables are not there yet
+            raise AssertionError(str(error)) from error
+        finally:
+            db.close()
+
+    def stored(self) -> dict[tuple[str, str, int], dict[str, Any]]:
+        """Readings by record; fails where one stands twice. Values are numbers."""
+        rows = self.sql(
+            "SELECT s.device, s.epoch, r.seq, t.name, r.value, r.part, r.position FROM reading r"
+            " JOIN stream s ON s.id = r.stream JOIN tag t ON t.id = r.tag"
+        )
+        assert len({(*row[:3], *row[5:]) for row in rows}) == len(rows), "a reading stands twice"
+        records: dict[tuple[str, str, int], dict[str, Any]] = {}
+        for device, epoch, seq, name, value, *_ in rows:
+            records.setdefault((device, epoch, seq), {})[name] = value
+        return records
+
+    def missing(self) -> list[tuple[Any, ...]]:
+        """The view, as far as numbers go."""
+        return self.sql("SELECT device, epoch, from_seq, to_seq, repair FROM missing ORDER BY 1, 2, 3")
+
+
+def heard_by(consumer: Any) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """The same of an independent consumer at the broker."""
+    return {(said.device, said.epoch, said.seq): said.values for said in consumer.fresh}
