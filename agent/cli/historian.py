@@ -96,16 +96,19 @@ async def _keep(name: str, work: Callable[[], Awaitable[None]], clock: SystemClo
 
 async def _serve(http: HistorianHttp, running: Historian) -> None:
     from agent.web import server
+    from agent.web.plain import StatusApi
+    from agent.web.tls import Certificate
 
     pages = server.Pages(
         healthy=lambda: None,
         ready=running.unready,
         refresh=lambda: None,
-        status=running.status,
+        api=StatusApi(running.status),
         open_to_all=is_loopback(http.host),
         token_file=http.auth.token_file if http.auth else None,
     )
-    await server.serve(pages.app(), http.host, http.port)
+    certificate = Certificate(http.tls.cert_file, http.tls.key_file) if http.tls else None
+    await server.serve(pages.app(), http.host, http.port, certificate)
 
 
 def _stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -32,6 +32,7 @@ from agent.web.connection import IDLE
 from agent.web.guard import Guard
 from agent.web.hall import EXHAUSTED, Hall
 from agent.web.logins import Logins
+from agent.web.plain import StatusApi
 from agent.web.tls import RETRY, Certificate
 
 _BACKLOG = 64  #: connections the kernel keeps for us, accepted in one go
@@ -55,7 +56,7 @@ class Pages:
         healthy: Callable[[], str | None],
         ready: Callable[[], str | None],
         refresh: Callable[[], None],
-        api: Api,
+        api: Api | StatusApi,
         open_to_all: bool,
         token_file: Path | None,
         monotonic: Callable[[], float] = time.monotonic,

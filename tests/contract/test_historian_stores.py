@@ -47,6 +47,7 @@ class StoreContract:
             assert math.copysign(1, back) == math.copysign(1, value)
 
     def test_a_reading_keeps_all_its_words(self, write, sql, at):
+        """Quality, code, reason, label, times and place come back; U+0000, which PostgreSQL has not, as U+FFFD."""
         write(
             record(
                 seq=7, historical=True, snapshot=True,
@@ -82,12 +83,14 @@ class StoreContract:
         assert sql("SELECT value, position FROM reading ORDER BY position") == [(0, 0), (1, 1), (2, 2)]
 
     def test_what_is_older_than_retention_is_entered_and_not_stored(self, write, sql, missing):
+        """The ledger has it, so nobody asks for it again."""
         done = write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW - 31 * DAY, "quality": "good"}]), claim(2))
         assert (done.rows, done.late, done.records) == (0, 1, 1)
         assert sql("SELECT count(*) FROM reading") == [(0,)]
         assert missing() == []
 
     def test_a_sweep_takes_what_retention_has_passed(self, write, sql, store):
+        """What is younger stays."""
         write(record(1), now=NOW)
         write(
             record(2, readings=[{"tag": "t", "value": 2, "ts": NOW + 40 * DAY, "quality": "good"}]), now=NOW + 40 * DAY
@@ -104,6 +107,7 @@ class StoreContract:
     # --- exactly once -------------------------------------------------------------------------------------------------
 
     def test_a_record_that_comes_again_changes_nothing(self, write, sql):
+        """Whether it is historical or resent by then."""
         assert write(record(1), record(2)).rows == 2
         done = write(record(2, historical=True), record(1, historical=True, resent=True), record(3))
         assert (done.rows, done.duplicates) == (1, 2)
@@ -142,6 +146,7 @@ class StoreContract:
     # --- what is missing ----------------------------------------------------------------------------------------------
 
     def test_below_low_a_hole_is_missing(self, write, missing):
+        """At or above `low` it may still come."""
         write(record(1), record(4, low=1))
         assert missing() == []
         write(record(6, low=6))
@@ -159,10 +164,12 @@ class StoreContract:
         assert write(record(3, low=9, historical=True)).rows == 1
 
     def test_down_and_missed_excuse_no_number(self, write, missing):
+        """They excuse a time; `down` tells the last number."""
         write(record(1), record(3, low=3), gap("missed", 2, 2), gap("down", None, 5))
         assert missing() == [(EPOCH, 2, 2), (EPOCH, 4, 5)]
 
     def test_an_open_end_declares_all_that_follows(self, write, missing):
+        """From its first number on."""
         write(record(1), gap("down", None, 9), gap("lost", 4, None))
         assert missing() == [(EPOCH, 2, 3)]
 
@@ -173,10 +180,12 @@ class StoreContract:
         assert missing() == []
 
     def test_a_stream_joined_in_the_middle_begins_with_what_was_heard_first(self, write, missing):
+        """What passed before we listened is nobody's loss."""
         write(record(100, low=90), record(103, low=103))
         assert missing() == [(EPOCH, 101, 102)]
 
     def test_a_stream_whose_low_is_one_is_known_from_its_beginning(self, write, missing):
+        """Nothing of it was acknowledged before we listened."""
         write(record(4, low=1), record(5, low=5))
         assert missing() == [(EPOCH, 1, 3)]
 
@@ -187,6 +196,7 @@ class StoreContract:
         assert missing() == [(LATER, 1, 6)]
 
     def test_an_earlier_epoch_that_an_agent_names_counts_from_one_to_its_end(self, write, missing):
+        """A broker may have lost all of it, its `down` gap too."""
         write(claim(1, epoch=LATER, before=[(EPOCH, 4)]))
         assert missing() == [(EPOCH, 1, 3)]
 
@@ -199,6 +209,7 @@ class StoreContract:
         assert missing() == [(EPOCH, 61, 79)]
 
     def test_holes_and_how_their_repair_stands(self, write, store, sql):
+        """What is left of a hole stands as the hole did."""
         write(record(1), record(9, low=9))
         (hole,) = store.holes(10)
         assert (hole.key, hole.first, hole.last, hole.source) == (record().key, 2, 8, "plant")
@@ -214,6 +225,7 @@ class StoreContract:
     # --- around the readings ------------------------------------------------------------------------------------------
 
     def test_a_gap_is_stored_once(self, write, sql):
+        """It is delivered at least once."""
         assert write(record(1), gap("dropped", 2, 3)).gaps == 1
         assert write(gap("dropped", 2, 3)).gaps == 0
         assert sql("SELECT kind, device, epoch, from_seq, to_seq, reason FROM gap") == [
@@ -221,6 +233,7 @@ class StoreContract:
         ]
 
     def test_states_are_stored_when_they_change(self, write, sql):
+        """With the agent that the readings on the same path name."""
         state = {"state": "online", "session": "s", "reason": None, "since": NOW, "last_good": NOW,
                  "scans": {"due": 10, "done": 9, "late": 1}, "readings": 90}  # fmt: skip
         topic = f"{PATH}/status"
@@ -231,6 +244,7 @@ class StoreContract:
         ]  # fmt: skip
 
     def test_what_an_agent_says_of_itself_is_stored_when_it_changes(self, write, sql):
+        """Not every 30 s."""
         told = {"state": "online", "session": "s", "version": "1", "publisher": "plant", "resend": True, "ts": NOW,
                 "config": {"effective": "abc", "attempted": "abd", "error": "x"}, "streams": {}}  # fmt: skip
         for ts in (NOW, NOW + 30_000):
@@ -240,6 +254,7 @@ class StoreContract:
         ]
 
     def test_a_catalogue_names_type_and_description(self, write, sql):
+        """Of tags that are stored, and of those that are not yet."""
         tags = [{"tag": "t", "type": "float32", "unit": "Cel", "description": "油温", "interval": 1000},
                 {"tag": "u", "type": "string", "interval": "once"}]  # fmt: skip
         write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW, "quality": "good", "unit": "Cel"}]))
@@ -249,6 +264,7 @@ class StoreContract:
         ]  # fmt: skip
 
     def test_another_schema_is_kept_aside(self, write, sql):
+        """As it came, with the reason."""
         from agent.historian.contents import read
 
         done = write(*read(message(envelope() | {"schema": "edge.readings.v2"})))

@@ -67,7 +67,7 @@ async def test_every_reading_stands_once_whatever_is_killed(mosquitto, start_loa
 
 
 async def test_hostile_payloads_cost_a_counter_each(mosquitto, make_historian):
-    """Huge, nested, wrong types, foreign producers, other encoders: never a row, never the process; the rest goes on."""
+    """Huge, nested, wrong types, foreign producers, other encoders: never a row, never the process."""
     historian = make_historian(mosquitto.url, source={"max_incoming_bytes": "64KiB", "version": "3.1.1"})
     await historian.start()
     topic = "edge/plant/press-01/readings"

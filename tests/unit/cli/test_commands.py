@@ -28,6 +28,7 @@ from tests.support.processes import agent_command, run_process
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
     "run",
+    "historian",
     "status",
     "demo",
     "check",

@@ -39,6 +39,7 @@ def test_labels(name):
     """Few labels, of low cardinality: never a tag, an address or a node."""
     assert set(TABLE[name]._labelnames) <= {
         "device", "publisher", "component", "quality", "code", "reason", "result", "version", "hash", "certificate",
+        "source",
     }  # fmt: skip
 
 
