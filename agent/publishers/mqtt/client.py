@@ -1,7 +1,7 @@
-"""One MQTT connection on the event loop: with `hooks.py` the only file that touches paho-mqtt.
+"""One MQTT connection: what goes out as packets, and what paho's callbacks tell. Used once.
 
-paho does packets and keep-alive; we own the socket's making (`dial`), the loop callbacks, the window and what
-a reason code means. A Connection is used once. paho's callbacks all run on the loop; only `connect()` runs in a thread.
+paho does packets and keep-alive; we own the socket's making (dial.py), its turns on the event loop (driver.py), the
+window and what a reason code means. paho's callbacks all run on the loop. Only this file and hooks.py touch paho-mqtt.
 """
 
 from __future__ import annotations
@@ -20,18 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
-from agent.publishers.mqtt.hooks import TURN, Client, Version, unacknowledged
+from agent.publishers.mqtt.driver import Driver
+from agent.publishers.mqtt.hooks import Client, Version
 from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Handler, Loss, said
 from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
 from agent.publishers.mqtt.strangers import stranger
 from agent.publishers.mqtt.tls import TLS_RETRY
 from agent.publishers.mqtt.wire import Packed
-
-#: A PINGREQ follows so much silence, and so long its answer is waited for, in keep-alives: with two ticks of the look
-#: at it a dead link is noticed within one keep-alive.
-SILENCE = 0.44
-TICK = 0.05
-_MAX_READS = 64  # turns of paho's reader before the loop may do something else
 
 
 class Connection:
@@ -51,7 +46,6 @@ class Connection:
         self._max_incoming = max_incoming
         self._session_expiry = 0
         self._receive_maximum: int | None = None
-        self._held = False
         if dial.tls is not None:
             # only says that it is TLS; the context that counts is the dial's
             client.tls_set_context(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -61,10 +55,8 @@ class Connection:
         self._suback: asyncio.Future[list[int]] | None = None
         self._gone = asyncio.Event()
         self._loss: Loss | None = None
-        self._fd = -1
-        self._unsent, self._heard_at = 0, 0.0
-        self._early = self._answered = self._flushing = self._writing = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._early = self._answered = False
+        self._driver = Driver(client, self._unreadable, self._moved)
 
     def prepare(
         self, username: str | None, password: str | None, *,
@@ -98,7 +90,8 @@ class Connection:
             if sock is None:
                 self._early = True
                 raise ConnectionLost(HUNG_UP)
-            self._drive(sock)
+            self._listen()
+            self._driver.begin(sock)
             connack = await self._connack
         except BaseException as error:
             client.drop()
@@ -110,7 +103,7 @@ class Connection:
             raise
         if connack.code == 0:
             # the broker's word bounds our silence from above; nothing forbids to look more often
-            self._watch(min(connack.keep_alive or keep_alive, keep_alive))
+            self._driver.watch(min(connack.keep_alive or keep_alive, keep_alive))
         return connack
 
     def _say_connect(self, dial: Dial, keep_alive: int, *, clean: bool) -> None:
@@ -136,11 +129,10 @@ class Connection:
     @property
     def closed_early(self) -> bool:
         """The socket was open, and the broker closed it without a CONNACK."""
-        return self._early or (self._fd >= 0 and self._loss is not None and not self._answered)
+        return self._early or (self._driver.began and self._loss is not None and not self._answered)
 
-    def _drive(self, sock: Any) -> None:
-        client, loop = self._client, self._loop
-        self._fd = sock.fileno()
+    def _listen(self) -> None:
+        client = self._client
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -151,76 +143,13 @@ class Connection:
         client.ponged = lambda: self._handler.ponged() if self._handler is not None else None
         client.refused = lambda code: self._answer(Connack(code))
         client.oversized = self._oversized
-        client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = lambda *_: self._flush_soon()
-        client.on_socket_unregister_write = lambda *_: self._stop_writing()
-        loop.add_reader(self._fd, self._readable)
-        if client.want_write():
-            self._flush_soon()
-        self._readable()
 
-    def _watch(self, keep_alive: float) -> None:
-        self._client.pace(keep_alive * SILENCE)
-        self._misc(min(1.0, keep_alive * TICK))
+    def _unreadable(self, error: Exception) -> None:
+        self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
 
-    def _misc(self, every: float) -> None:
-        if not self._gone.is_set():
-            self._guard(self._look)
-            self._timer = self._loop.call_later(every, self._misc, every)
-
-    def _look(self) -> None:
-        """Is anybody there? A slow link that still moves is not dead, although a PINGREQ waits behind its load."""
-        client, unsent = self._client, unacknowledged(self._fd)
-        if unsent < self._unsent:
-            client.alive()
-            if self._handler is not None:
-                self._handler.moved()
-        elif self._held or client.heard_at != self._heard_at:
-            client.alive()
-        client.loop_misc()
-        self._unsent, self._heard_at = unsent, client.heard_at
-
-    def _readable(self) -> None:
-        self._guard(self._read)
-
-    def _read(self) -> None:
-        client = self._client
-        client.turn = TURN
-        for _ in range(_MAX_READS):
-            if self._held:
-                return
-            client.loop_read()
-            sock: Any = client.socket()
-            # TLS: what is decrypted already never makes the file descriptor readable again
-            if sock is None or not hasattr(sock, "pending") or not sock.pending():
-                return
-            if client.turn <= 0:
-                break
-        self._loop.call_soon(self._readable)
-
-    def _flush_soon(self) -> None:
-        if not self._flushing and not self._writing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        client, self._flushing = self._client, False
-        self._guard(client.loop_write)
-        if client.want_write() and not self._writing and not self._gone.is_set():
-            self._writing = True
-            self._loop.add_writer(self._fd, self._flush)
-
-    def _stop_writing(self) -> None:
-        if self._writing:
-            self._writing = False
-            self._loop.remove_writer(self._fd)
-
-    def _guard(self, step: Callable[[], object]) -> None:
-        """A packet nobody can read ends the connection, not the process: paho raises whatever its decoding raises."""
-        try:
-            step()
-        except Exception as error:  # noqa: BLE001 - translated once, here
-            self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
+    def _moved(self) -> None:
+        if self._handler is not None:
+            self._handler.moved()
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, found: Properties | None) -> None:
         self._answer(Connack.of(reason.value, found, session_present=bool(flags.session_present)))
@@ -262,19 +191,13 @@ class Connection:
         if self._handler is not None:
             self._handler.acknowledged(mid, code)
 
-    def _on_socket_close(self, _client: Any, _data: Any, _sock: Any) -> None:
-        # by number, while it is still open: uvloop refuses a closed one
-        self._loop.remove_reader(self._fd)
-        self._stop_writing()
-
     def _end(self, loss: Loss, *, close: bool = True) -> None:
         """The end, said once. Under paho's own callback its lock is held: there paho closes the socket itself."""
         if self._gone.is_set():
             return
         self._loss = loss
         self._gone.set()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._driver.end()
         if close:
             self._client.close()
         for answer in (self._connack, self._suback):
@@ -309,23 +232,16 @@ class Connection:
     def ping(self) -> None:
         """Send a PINGREQ, unless one waits for its answer."""
         if not self._gone.is_set():
-            self._guard(self._client.probe)
+            self._driver.guard(self._client.probe)
 
     def acknowledge(self, mid: int) -> None:
         """PUBACK of a message that is safe now; nothing where the connection is gone: it comes again."""
         if mid and not self._gone.is_set():
-            self._guard(lambda: self._client.ack(mid, 1))
+            self._driver.guard(lambda: self._client.ack(mid, 1))
 
     def hold(self, held: bool) -> None:
         """Read nothing until it is called with false; what comes meanwhile waits in the network and at the broker."""
-        if held == self._held or self._gone.is_set():
-            return
-        self._held = held
-        if held:
-            self._loop.remove_reader(self._fd)
-        else:
-            self._loop.add_reader(self._fd, self._readable)
-            self._loop.call_soon(self._readable)
+        self._driver.hold(held)
 
     async def leave(self, *, with_will: bool, within: float = 1.0) -> None:
         """Say goodbye. `with_will` (MQTT 5: 0x04, 3.1.1: just hang up): the broker publishes our will."""

@@ -1,4 +1,4 @@
-"""paho-mqtt's client with its hooks turned to us. Used by `client.py` only."""
+"""paho-mqtt's client with its hooks turned to us. Used by `client.py` and `driver.py` only."""
 
 from __future__ import annotations
 

@@ -16,8 +16,9 @@ from paho.mqtt.enums import _ConnectionState
 
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Limits, Message
-from agent.publishers.mqtt.client import SILENCE, TICK, Connection
+from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.driver import SILENCE, TICK
 from agent.publishers.mqtt.hooks import unacknowledged
 from agent.publishers.mqtt.session import MqttSession
 from agent.publishers.mqtt.tls import tls_context
@@ -36,7 +37,7 @@ class Wire:
         self.lost: list[str] = []
         patch.setattr(paho, "time_func", lambda: self.now)
         patch.setattr("agent.publishers.mqtt.hooks.time", SimpleNamespace(monotonic=lambda: self.now))
-        patch.setattr("agent.publishers.mqtt.client.unacknowledged", lambda _fd: self.unsent)
+        patch.setattr("agent.publishers.mqtt.driver.unacknowledged", lambda _fd: self.unsent)
         self.connection = Connection("5", "me", Dial("x", 1, timeout=1, tls=None, synced=lambda: True))
         self.client: Any = self.connection._client
         self.near, self.far = socket.socketpair()
@@ -50,7 +51,7 @@ class Wire:
     def look(self) -> None:
         """One tick later."""
         self.now += KEEP_ALIVE * TICK
-        self.connection._look()
+        self.connection._driver.look()
 
     def hear(self) -> None:
         """A packet comes in."""

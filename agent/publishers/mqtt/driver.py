@@ -1,0 +1,134 @@
+"""The socket of one connection on the event loop: when paho reads, when it writes, and whether anybody is there.
+
+paho's `loop_*` calls happen here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from agent.publishers.mqtt.hooks import TURN, Client, unacknowledged
+
+#: A PINGREQ follows so much silence, and so long its answer is waited for, in keep-alives: with two ticks of the look
+#: at it a dead link is noticed within one keep-alive.
+SILENCE = 0.44
+TICK = 0.05
+_MAX_READS = 64  # turns of paho's reader before the loop may do something else
+
+
+class Driver:
+    """Belongs to one connection. `broken` is told what paho raises, `moved` that bytes have reached the other side."""
+
+    def __init__(self, client: Client, broken: Callable[[Exception], None], moved: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._client = client
+        self._broken = broken
+        self._moved = moved
+        self._fd = -1
+        self._unsent, self._heard_at = 0, 0.0
+        self._flushing = self._writing = self._held = self._over = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether there was a socket."""
+        return self._fd >= 0
+
+    def begin(self, sock: Any) -> None:
+        """Read and write from now on; what is there already is read at once."""
+        client = self._client
+        self._fd = sock.fileno()
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = lambda *_: self._flush_soon()
+        client.on_socket_unregister_write = lambda *_: self._stop_writing()
+        self._loop.add_reader(self._fd, self._readable)
+        if client.want_write():
+            self._flush_soon()
+        self._readable()
+
+    def watch(self, keep_alive: float) -> None:
+        """Look after the link: a dead one is noticed within this, seconds."""
+        self._client.pace(keep_alive * SILENCE)
+        self._look_every(min(1.0, keep_alive * TICK))
+
+    def hold(self, held: bool) -> None:
+        """Read nothing until it is called with false."""
+        if held == self._held or self._over:
+            return
+        self._held = held
+        if held:
+            self._loop.remove_reader(self._fd)
+        else:
+            self._loop.add_reader(self._fd, self._readable)
+            self._loop.call_soon(self._readable)
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def guard(self, step: Callable[[], object]) -> None:
+        """A packet nobody can read ends the connection, not the process: paho raises whatever its decoding raises."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - translated once, by the connection
+            self._broken(error)
+
+    def _look_every(self, seconds: float) -> None:
+        if not self._over:
+            self.guard(self.look)
+            self._timer = self._loop.call_later(seconds, self._look_every, seconds)
+
+    def look(self) -> None:
+        """Is anybody there? A slow link that still moves is not dead, although a PINGREQ waits behind its load."""
+        client, unsent = self._client, unacknowledged(self._fd)
+        if unsent < self._unsent:
+            client.alive()
+            self._moved()
+        elif self._held or client.heard_at != self._heard_at:
+            client.alive()
+        client.loop_misc()
+        self._unsent, self._heard_at = unsent, client.heard_at
+
+    def _readable(self) -> None:
+        self.guard(self._read)
+
+    def _read(self) -> None:
+        client = self._client
+        client.turn = TURN
+        for _ in range(_MAX_READS):
+            if self._held:
+                return
+            client.loop_read()
+            sock: Any = client.socket()
+            # TLS: what is decrypted already never makes the file descriptor readable again
+            if sock is None or not hasattr(sock, "pending") or not sock.pending():
+                return
+            if client.turn <= 0:
+                break
+        self._loop.call_soon(self._readable)
+
+    def _flush_soon(self) -> None:
+        if not self._flushing and not self._writing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        client, self._flushing = self._client, False
+        self.guard(client.loop_write)
+        if client.want_write() and not self._writing and not self._over:
+            self._writing = True
+            self._loop.add_writer(self._fd, self._flush)
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+
+    def _on_socket_close(self, _client: Any, _data: Any, _sock: Any) -> None:
+        # by number, while it is still open: uvloop refuses a closed one
+        self._loop.remove_reader(self._fd)
+        self._stop_writing()
