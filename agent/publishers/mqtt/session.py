@@ -8,51 +8,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple
 
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import patience, reasons
+from agent.publishers.mqtt.flying import Bundle, Flying
 from agent.publishers.mqtt.inbox import Inbox
 from agent.publishers.mqtt.link import Link, Loss
 from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
+from agent.publishers.mqtt.unproven import Unproven
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
 
 log = get_logger("mqtt")
 
-#: What was sent at QoS 0 and wants proof is followed by a PINGREQ so soon, seconds.
-_PROBE_AFTER = 0.1
 #: Between two looks at what waits for its acknowledgement, seconds.
 _LOOK = 2.0
 _QUOTA = 0x97
 #: Nobody subscribes and we are to hold: the device waits this long, seconds.
 _UNHEARD_RETRY = 30.0
-
-
-class _Bundle:
-    """Messages sent together: the future completes at the last acknowledgement, or at the first refusal."""
-
-    __slots__ = ("future", "left")
-
-    def __init__(self, future: asyncio.Future[None], left: int) -> None:
-        self.future = future
-        self.left = left
-
-
-class _Flying(NamedTuple):
-    bundle: _Bundle
-    sent: float
-    size: int
-    topic: str
-    order: int  # of writing, over all messages of the session
-    answered: bool  # by a PUBACK; QoS 0 is only written
-    proof: bool
-    retain: bool
 
 
 class MqttSession:
@@ -72,7 +49,7 @@ class MqttSession:
         self._watchdog = asyncio.get_running_loop().call_later(min(limits.keep_alive / 2, _LOOK), self._watch)
         self._link = link
         self._publisher = publisher
-        self._flying: dict[int, _Flying] = {}
+        self._flying: dict[int, Flying] = {}
         self._turn = asyncio.Lock()  # bundles are written whole, in the order of the calls
         self._room: asyncio.Future[None] | None = None
         self._gone = asyncio.Event()
@@ -80,10 +57,7 @@ class MqttSession:
         self._inbox = Inbox(publisher, monotonic)
         self._unheard = False
         self._order = 0
-        self._unproven: deque[_Flying] = deque()  # written at QoS 0; TCP keeps the order, so a later answer proves them
-        self._pinged = 0  # what was written before the PINGREQ under way
-        self._ponged = 0  # … and before the last one that was answered
-        self._probe: asyncio.TimerHandle | None = None
+        self._unproven = Unproven(link.ping)
         # what only we can see; records and bytes are counted by the route
         self._no_subscriber = PUBLISHED.labels(publisher, "no_subscriber")
         self._ack_seconds = ACK_SECONDS.labels(publisher)
@@ -92,16 +66,12 @@ class MqttSession:
 
     async def send(self, messages: Sequence[Message], /) -> asyncio.Future[None]:
         """See the port. Raises why the connection ended, if it has."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_seen)
+        bundle = Bundle(len(messages))
         try:
             packets = [prepare(message, self.limits) for message in messages]
         except Rejected as refused:
-            future.set_exception(refused)
-            return future
-        if not packets:
-            future.set_result(None)
-        bundle = _Bundle(future, len(packets))
+            bundle.fail(refused)
+            return bundle.future
         async with self._turn:
             for packet in packets:
                 if (early := self.pace.early(self._monotonic())) > 0:
@@ -110,14 +80,14 @@ class MqttSession:
                             await self._gone.wait()
                 while self._why is None and self._full:
                     if not self.limits.max_qos:
-                        self._ask()
+                        self._unproven.ask()
                     await self._wait_for_room()
                 if self._why is not None:
                     raise self._why()
-                if future.done():  # a part of it was refused: the rest is of no use
+                if bundle.future.done():  # a part of it was refused: the rest is of no use
                     break
                 self._write(packet, bundle)
-        return future
+        return bundle.future
 
     def incoming(self) -> AsyncIterator[Incoming]:
         """See the port."""
@@ -140,22 +110,19 @@ class MqttSession:
         self._ack_seconds.observe(now - flying.sent)
         self._make_room()
         if not flying.answered:  # written, which says nothing of the broker: a birth too large ends the session later
-            self._unproven.append(flying)
-            if flying.proof:
-                self._probe_soon(_PROBE_AFTER)
-            else:
-                self._probe_soon(_LOOK)
-                self._done(flying)
+            self._unproven.add(flying)
+            if not flying.proof:
+                flying.bundle.done()
             return
-        if self._unproven and flying.answered:
-            self._prove(flying.order)
+        if self._unproven:
+            self._proven(self._unproven.take(flying.order))
         if code < 0x80:
             self._taken(flying, code)
             return
         row = reasons.reaction(reasons.PUBACK, code)
         if code == _QUOTA:
             self.pace.halve(now)
-        _fail(flying.bundle, reasons.error(row, code, flying.topic))
+        flying.bundle.fail(reasons.error(row, code, flying.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
 
@@ -169,14 +136,11 @@ class MqttSession:
 
     def pinged(self) -> None:
         """A PINGREQ follows everything written so far."""
-        self._pinged = self._order
+        self._unproven.pinged(self._order)
 
     def ponged(self) -> None:
         """The broker has read everything before the PINGREQ."""
-        self._ponged = self._pinged
-        self._prove(self._pinged)
-        if self._unproven:
-            self._probe_soon(_PROBE_AFTER if any(one.proof for one in self._unproven) else _LOOK)
+        self._proven(self._unproven.ponged())
 
     def moved(self) -> None:
         """A slow link is neither dead nor stuck."""
@@ -198,12 +162,9 @@ class MqttSession:
         self._make_room()
         why = self._why()
         reason, blames = str(why), isinstance(why, ConnectionLost) and why.blames
-        if self._probe is not None:
-            self._probe.cancel()
-        flying, self._flying = [*self._unproven, *self._flying.values()], {}
-        self._unproven.clear()
+        flying, self._flying = [*self._unproven.end(), *self._flying.values()], {}
         for one in flying:
-            _fail(one.bundle, ConnectionLost(reason, blames=blames))
+            one.bundle.fail(ConnectionLost(reason, blames=blames))
 
     def resize(self, window: int) -> None:
         """Another window from now on."""
@@ -218,48 +179,34 @@ class MqttSession:
     @property
     def _full(self) -> bool:
         """Where the broker takes QoS 0 only, what is not proven yet fills the window, too."""
-        unproven = 0 if self.limits.max_qos else sum(one.proof for one in self._unproven)
+        unproven = 0 if self.limits.max_qos else self._unproven.wanted
         return len(self._flying) + unproven >= self.limits.window
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _write(self, packet: Packet, bundle: _Bundle) -> None:
+    def _write(self, packet: Packet, bundle: Bundle) -> None:
         message = packet.message
         try:
             mid = self._link.publish(
                 message.topic, message.payload, packet.qos, retain=packet.retain, block=packet.block
             )
         except ValueError as error:
-            _fail(bundle, Rejected(f"{message.topic}: {error}"))
+            bundle.fail(Rejected(f"{message.topic}: {error}"))
             return
         self._order += 1
         now = self._monotonic()
         self.pace.sent(now)
-        self._flying[mid] = _Flying(
+        self._flying[mid] = Flying(
             bundle, now, packet.size, message.topic, self._order, packet.qos > 0,
             packet.proof, message.retain,
         )  # fmt: skip
 
-    def _probe_soon(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        if self._probe is not None and self._probe.when() <= loop.time() + seconds:
-            return
-        if self._probe is not None:
-            self._probe.cancel()
-        if self._why is None:
-            self._probe = loop.call_later(seconds, self._ask)
-
-    def _ask(self) -> None:
-        self._probe = None
-        if self._unproven:
-            self._link.ping()
-
-    def _prove(self, order: int) -> None:
-        while self._unproven and self._unproven[0].order <= order:
-            flying = self._unproven.popleft()
+    def _proven(self, read: Sequence[Flying]) -> None:
+        """The broker has read these, which were only written."""
+        for flying in read:
             self.largest_taken = max(self.largest_taken, flying.size)
             if flying.proof:
-                self._done(flying)
+                flying.bundle.done()
         self._make_room()
 
     async def _wait_for_room(self) -> None:
@@ -280,7 +227,7 @@ class MqttSession:
         oldest = next(iter(self._flying.values()), None)
         if oldest is None:
             return
-        answered, proven = self._ponged >= oldest.order, self.largest_taken > 0
+        answered, proven = self._unproven.answered >= oldest.order, self.largest_taken > 0
         waiting = patience.Waiting(oldest.sent, self._progress, self._moved, answered, proven, oldest.topic)
         verdict = patience.judge(waiting, now, keep_alive)
         if isinstance(verdict, patience.Given):
@@ -290,7 +237,7 @@ class MqttSession:
         elif verdict == "ask":
             self._link.ping()
 
-    def _taken(self, flying: _Flying, code: int) -> None:
+    def _taken(self, flying: Flying, code: int) -> None:
         self.largest_taken = max(self.largest_taken, flying.size)
         if code == 0x10:
             self._no_subscriber.inc()
@@ -299,23 +246,6 @@ class MqttSession:
                 log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
             if self._hold_unheard and not flying.retain:
                 reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold"
-                _fail(flying.bundle, Refused(reason, retry_after=_UNHEARD_RETRY))
+                flying.bundle.fail(Refused(reason, retry_after=_UNHEARD_RETRY))
                 return
-        self._done(flying)
-
-    def _done(self, flying: _Flying) -> None:
-        bundle = flying.bundle
-        bundle.left -= 1
-        if not bundle.left and not bundle.future.done():
-            bundle.future.set_result(None)
-
-
-def _seen(future: asyncio.Future[None]) -> None:
-    """Nobody need await a bundle's future: its exception counts as retrieved."""
-    if not future.cancelled():
-        future.exception()
-
-
-def _fail(bundle: _Bundle, error: AgentError) -> None:
-    if not bundle.future.done():
-        bundle.future.set_exception(error)
+        flying.bundle.done()
