@@ -23,6 +23,7 @@ from agent.core.clock import Clock, SystemClock
 from agent.core.image import AgentInfo, Image
 from agent.runtime.control import Control
 from agent.runtime.ending import end
+from agent.runtime.history.recorder import History
 from agent.runtime.overview import Overview
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
@@ -71,6 +72,7 @@ class _Agent:
         self._overview: Overview
         self._views: Views
         self._stream: Stream
+        self._history: History
         self._web: Task[None] | None = None
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(loaded.hash).set(1)
@@ -110,12 +112,15 @@ class _Agent:
             clock=self._clock,
             settle=partial(self._settle, north),
         )
+        history = self._history = History(self.data_dir, self._image, topology.outlet, self._steps, self._clock)
+        history.apply(config.history, config.outbox.min_free_disk)
         overview = Overview(
             self._image,
             self.data_dir,
             clock=self._clock,
             routes=topology.north.running,
             devices=topology.south.running,
+            history=lambda: history.on,
             configured=lambda name: reloader.effective.config.devices.get(name),  # noqa: PLW0108 - of what runs by then
         )
         self._control.serve("status", overview.answer)
@@ -126,10 +131,11 @@ class _Agent:
                 "pulse": Pulse(self._clock, self._steps).run,
                 "overview": overview.run,
                 "control": self._control.run,
+                "history": history.run,
             }.items()
         ]
         self._overview = overview
-        self._views = Views(self._image, overview, reloader, topology.outlet, self._clock)
+        self._views = Views(self._image, overview, reloader, topology.outlet, history, self._clock)
         self._stream = Stream(self._views, self._clock)
         beside.append(north.create_task(self._keep("stream", self._stream.run), name="stream"))
         self._serve(north, config.http)
@@ -145,6 +151,7 @@ class _Agent:
         self._ready = False
         log.info("agent.stopping", within_s=STOP_WITHIN)
         await end(reloading, 1.0)
+        await history.close()
         await topology.end()
         left = await topology.close()
         await end([*beside, *([] if self._web is None else [self._web])], 1.0)
@@ -173,6 +180,7 @@ class _Agent:
         changed = {change.key[0] for change in diff.settings}
         if "log" in changed:
             configure(level=config.log.level, style=config.log.format)
+        self._history.apply(config.history, config.outbox.min_free_disk)
         if "http" in changed:
             if self._web is not None:
                 await end([self._web], 1.5)

@@ -12,7 +12,7 @@ from agent.settings.devices import DeviceConfig
 from agent.settings.model import Model
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import PublisherConfig
-from agent.settings.values import FilePath, Name, is_name
+from agent.settings.values import ByteSize, FilePath, Interval, Name, is_name
 
 
 def check_segment(value: str) -> str:
@@ -86,6 +86,15 @@ class HttpSettings(Model):
     """Serves https instead of http."""
 
 
+class HistorySettings(Model):
+    """One-minute rollups of every tag, for the trends of the page. Nothing is written below `outbox.min_free_disk`."""
+
+    keep: Interval = 48 * 3600.0
+    """How long."""
+    max_bytes: ByteSize = 128 << 20
+    """How much, in `data_dir/history.sqlite`; the oldest go first. 1,000 tags take about 80 MB a day."""
+
+
 class TemplateConfig(Model):
     """A device described once, for many: `${name}` in it is a parameter where one is declared."""
 
@@ -106,6 +115,9 @@ class Config(Model):
     """Health, metrics and status over HTTP; null turns it off."""
     outbox: OutboxSettings = OutboxSettings()
     """Defaults for every publisher's own outbox."""
+    history: HistorySettings | None = None
+    """What the page shows of the past; null turns it off. Default: on with `http` and
+    `outbox.disk: always`, else off."""
     publishers: dict[Name, SerializeAsAny[PublisherConfig]] = Field(default={})
     """Where readings go, by name."""
     include: list[str] = Field(default=[])
@@ -116,6 +128,17 @@ class Config(Model):
     """Tables with a device a row, CSV or XLSX (`x.xlsx#Sheet`): columns name, template, its parameters, any key."""
     devices: dict[Name, SerializeAsAny[DeviceConfig]] = Field(default={})
     """What is read, by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_history(cls, data: Any) -> Any:
+        """Who has no page, or spares the flash, has none."""
+        if not isinstance(data, Mapping) or "history" in data:
+            return data
+        outbox = data.get("outbox")
+        disk = outbox.get("disk", "always") if isinstance(outbox, Mapping) else getattr(outbox, "disk", "always")
+        wanted = data.get("http", True) is not None and disk == "always"
+        return {**data, "history": HistorySettings()} if wanted else data
 
     def location_of(self, device: str) -> list[str]:
         """The ISA-95 path of a device: its own or the agent's."""

@@ -12,6 +12,7 @@ from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap
 from agent.core.image import DeviceImage, Image
 from agent.runtime import shown
+from agent.runtime.history.recorder import History
 from agent.runtime.outlet import Outlet
 from agent.runtime.overview import Overview
 from agent.runtime.reloader import Reloader
@@ -21,11 +22,20 @@ from agent.telemetry.recent import RECENT
 class Views:
     """Of one agent. Fulfils what agent.web.api and agent.web.stream ask for."""
 
-    def __init__(self, image: Image, overview: Overview, reloader: Reloader, outlet: Outlet, clock: Clock) -> None:
+    def __init__(
+        self,
+        image: Image,
+        overview: Overview,
+        reloader: Reloader,
+        outlet: Outlet,
+        history: History,
+        clock: Clock,
+    ) -> None:
         self._image = image
         self._overview = overview
         self._reloader = reloader
         self._outlet = outlet
+        self._history = history
         self._clock = clock
         self._config: tuple[Loaded, dict[str, Any]] | None = None
 
@@ -50,9 +60,8 @@ class Views:
         return shown.tags_of(image, self._clock.now_ms(), where)
 
     async def history(self, device: str | None, tag: str | None, begin: int, end: int, /) -> bytes | None:
-        """None: nothing is kept."""
-        del device, tag, begin, end
-        return None
+        """Rollups as JSON; None: nothing is kept."""
+        return await self._history.query(device, tag, begin, end)
 
     def events(self, device: str | None, level: Any, /) -> list[Any]:
         """The newest events of the log."""

@@ -15,7 +15,6 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from agent.core.text import carried, without_credentials
-from agent.telemetry.events import EVENTS, Level
 
 MOST_EVENTS = 1000
 MOST_TEXT, MOST_ITEMS, MOST_BYTES = 2000, 50, 8000  #: of one text, list and event
@@ -58,8 +57,10 @@ class Recent:
         self.total += 1
         return event
 
-    def newest(self, *, level: Level = "debug", device: str | None = None) -> Iterator[Told]:
+    def newest(self, *, level: str = "debug", device: str | None = None) -> Iterator[Told]:
         """Those of at least this level, of this device where one is named; the newest first."""
+        from agent.telemetry.events import EVENTS  # who only logs needs none of it
+
         least = LEVELS[level]
         for ts, event, of, component, about, fields in reversed(tuple(self._ring)):
             if LEVELS.get(of, 3) >= least and device in (None, about):

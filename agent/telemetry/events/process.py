@@ -124,6 +124,18 @@ EVENTS: dict[str, Event] = {
     "http.crowded": Event(
         "warning", "Too many connections at the HTTP port, or descriptors are scarce: one of `peer` was closed."
     ),
+    # the history for the page
+    "history.set_aside": Event(
+        "warning",
+        "The history `file` is broken or not ours (`reason`): it was renamed to `aside`, and a new one is begun. Only "
+        "trends on the page are lost.",
+    ),
+    "history.not_kept": Event(
+        "warning",
+        "Minutes of the history were not written: `reason`. Trends on the page have a gap; no data is lost.",
+        "Free the disk of `data_dir`, or set `history: null`.",
+    ),
+    "history.kept_again": Event("info", "The history is written again."),
     # bridged libraries
     "library.message": Event("info", "A line of a library's own logger."),
     # simulated plant, demo

@@ -207,7 +207,9 @@ def test_what_needs_a_restart(tmp_path, old, new, key):
 
 
 def test_settings_in_place(tmp_path):
-    """`log` and `http` are applied in place, key by key; a section turned off as a whole."""
+    """`log`, `http`, `history` are applied in place, key by key; what is turned off as a whole, and history with it."""
     found = compare(tmp_path, GW, GW + "log: {level: debug}\nhttp: {port: 9}\n")
     assert words(found.settings) == ["log.level: info -> debug", "http.port: 8080 -> 9"]
-    assert [str(change) for change in compare(tmp_path, GW, GW + "http: null\n").settings] == ["http"]
+    assert [str(change) for change in compare(tmp_path, GW, GW + "http: null\n").settings] == ["http", "history"]
+    found = compare(tmp_path, GW, GW + "history: {keep: 1h}\n")
+    assert [str(change) for change in found.settings] == ["history.keep"]

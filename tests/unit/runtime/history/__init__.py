@@ -1,0 +1,1 @@
+"""The history for the page."""
