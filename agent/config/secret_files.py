@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from agent.config.model import Config
+from agent.core.errors import exhausted
 from agent.settings.values import read_secret
 
 #: Paths that are read when the configuration is, or that are no files.
@@ -61,7 +62,8 @@ def unusable(key: str, file: Path) -> tuple[str, str] | None:
     except UnicodeDecodeError as error:
         return f"{file}: byte 0x{error.object[error.start]:02X} is not UTF-8", "save it as UTF-8"
     except OSError as error:
-        return f"{file} cannot be read: {error.strerror}", "name a file that may be read"
+        if not exhausted(error):  # which would say nothing of the file: who needs it will see
+            return f"{file} cannot be read: {error.strerror}", "name a file that may be read"
     except ValueError as error:
         reason, _, hint = str(error).partition("; ")
         return f"{str(file)!r}: {reason}", hint or "name a file that may be read"

@@ -6,6 +6,7 @@ read is no error: it is a reading with quality bad.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 _SECRETS = re.compile(
     r"(?<=://)[^/@\s\"']+(?=@)|(?<=[?&;])[\w-]*(?:pass|pwd|token|secret|key|auth)[\w-]*=[^&\s'\"]+", re.IGNORECASE
 )
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class AgentError(Exception):
@@ -107,6 +109,11 @@ class PermanentError(AgentError):
         super().__init__(reason if not hint else f"{reason} -> {hint}")
         self.reason = reason
         self.hint = hint
+
+
+def exhausted(error: BaseException) -> bool:
+    """Whether the process or the machine has run out, of descriptors say: what was asked for is not to blame."""
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -35,7 +35,7 @@ LOOK_EVERY = 2.0  #: seconds between looks whether the logins of answers that go
 _PROBES = frozenset({"/healthz", "/readyz"})
 #: What a browser needs to show the login form: no data, no device's name. Strict, so that no router reads it otherwise.
 _SHELL = re.compile(r"/|/static/(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SHOWS = frozenset({"GET", "HEAD"})
 _LOGIN, _LOGOUT = "/api/v1/login", "/api/v1/logout"
 
 
@@ -79,9 +79,9 @@ class Guard:
     async def _admit(self, request: Request) -> Login | Response | None:
         """Whose request it is (None: nobody need be asked), or what it hears instead."""
         path, method = request.scope["path"], request.method
-        if method not in _READS and not _same_origin(request):
+        if method not in _SHOWS and not _same_origin(request):
             return error(403, "this came from a page of another origin (Origin is not this Host)")
-        if path in _PROBES:
+        if path in _PROBES and method in _SHOWS:
             return None
         if self._open_to_all:
             if not names_this_machine(request.headers.get("host")):
@@ -101,7 +101,7 @@ class Guard:
             answer = await logins.end(request)
             await self._look()
             return answer
-        if method in _READS and _SHELL.fullmatch(path):
+        if method in _SHOWS and _SHELL.fullmatch(path):
             return None
         return await logins.of(request)
 

@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from agent.core.errors import TransientError
+from agent.core.errors import TransientError, exhausted
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 from agent.web.connection import Connection
@@ -23,9 +23,6 @@ from agent.web.door import Door, Guest, scarce
 from agent.web.tls import Certificate
 
 PAUSE = 1.0  #: seconds until the next try where the process or the machine has nothing left to accept with
-
-#: What the machine has run out of, rather than the peer having gone (accept(2)).
-EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = get_logger("web")
 
@@ -52,7 +49,7 @@ class Hall:
             try:
                 sock, address = await loop.sock_accept(listener)
             except OSError as failed:
-                if failed.errno in EXHAUSTED:
+                if exhausted(failed):
                     if (repeats := self._due("exhausted")) is not None:
                         log.warning("http.exhausted", reason=failed.strerror, repeats=repeats)
                     await asyncio.sleep(PAUSE)

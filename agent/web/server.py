@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agent.core.errors import PermanentError, TransientError
+from agent.core.errors import PermanentError, TransientError, exhausted
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import REGISTRY
 from agent.web import files
@@ -30,7 +30,7 @@ from agent.web.answers import error, json_answer
 from agent.web.api import Api
 from agent.web.connection import IDLE
 from agent.web.guard import Guard
-from agent.web.hall import EXHAUSTED, Hall
+from agent.web.hall import Hall
 from agent.web.logins import Logins
 from agent.web.plain import StatusApi
 from agent.web.tls import RETRY, Certificate
@@ -125,7 +125,7 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as failed:
         reason = f"cannot listen on {host}:{port}: {failed.strerror or failed}"
-        if failed.errno in EXHAUSTED:
+        if exhausted(failed):
             raise TransientError(reason, retry_after=RETRY) from failed
         raise PermanentError(reason, "choose another http.port, or stop what uses it") from failed
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from pathlib import Path
 
-from agent.core.errors import TransientError
+from agent.core.errors import TransientError, exhausted
 from agent.core.threads import run_in_thread
 from agent.settings.values import read_secret
 from agent.telemetry.logging import get_logger
@@ -14,9 +13,6 @@ from agent.telemetry.repeats import Repeats
 from agent.web.sessions import digest
 
 WITHIN = 1.0  #: seconds a read may take
-#: What another second may put right; anything else is a matter of the file.
-_PASSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR, errno.EAGAIN, errno.ESTALE})
-
 log = get_logger("web")
 
 
@@ -41,7 +37,7 @@ class TokenFile:
         except (OSError, ValueError) as error:
             reason = _words(error)
             self._say(reason)
-            if isinstance(error, OSError) and error.errno in _PASSES:
+            if exhausted(error):
                 raise TransientError(f"the token file cannot be read: {reason}", retry_after=1) from None
             return None
         if found is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from agent.core.errors import TransientError
+from agent.core.errors import TransientError, exhausted
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import upgrade
 from agent.publishers.mqtt.proxy import Proxy
@@ -67,4 +67,5 @@ def _read(key: str, path: Path | None, value: str | None) -> str | None:
     try:
         return read_secret(path)
     except (OSError, ValueError) as error:
-        raise TransientError(f"{key} {path}: {error}", retry_after=_RETRY) from None
+        wait = None if exhausted(error) else _RETRY
+        raise TransientError(f"{key} {path}: {error}", retry_after=wait) from None

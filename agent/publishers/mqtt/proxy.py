@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from agent.core.errors import ConnectionLost, TransientError
+from agent.core.errors import ConnectionLost, TransientError, exhausted
 from agent.settings.values import read_secret
 
 #: Wrong credentials are put right by people: no need to hurry.
@@ -47,7 +47,8 @@ class Proxy(Struct, frozen=True):
         try:
             return read_secret(self.password_file)
         except (OSError, ValueError) as error:
-            raise TransientError(f"proxy_password_file {self.password_file}: {error}", retry_after=_RETRY) from None
+            wait = None if exhausted(error) else _RETRY
+            raise TransientError(f"proxy_password_file {self.password_file}: {error}", retry_after=wait) from None
 
 
 def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:

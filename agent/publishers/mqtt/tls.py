@@ -10,7 +10,7 @@ import ssl
 
 from cryptography.x509 import load_pem_x509_certificate
 
-from agent.core.errors import TransientError
+from agent.core.errors import TransientError, exhausted
 from agent.settings.tls import BrokerTLS
 
 #: A wrong certificate is put right by people: no need to hurry.
@@ -52,7 +52,7 @@ def tls_context(settings: BrokerTLS) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ValueError) as error:
-        raise TransientError(f"tls.ca_file {settings.ca_file}: {error}", retry_after=TLS_RETRY) from None
+        raise _unusable(f"tls.ca_file {settings.ca_file}", error) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.alpn:
         context.set_alpn_protocols(settings.alpn)
@@ -62,8 +62,12 @@ def tls_context(settings: BrokerTLS) -> ssl.SSLContext:
             context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
         except (OSError, ValueError) as error:
             where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
-            raise TransientError(f"{where}: {error}", retry_after=TLS_RETRY) from None
+            raise _unusable(where, error) from None
     return context
+
+
+def _unusable(where: str, error: OSError | ValueError) -> TransientError:
+    return TransientError(f"{where}: {error}", retry_after=None if exhausted(error) else TLS_RETRY)
 
 
 def _no_password() -> str:

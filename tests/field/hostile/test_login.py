@@ -43,6 +43,7 @@ class Stage:
                 routes=[
                     Route("/", lambda _: PlainTextResponse("shell")),
                     Route("/static/app.js", lambda _: PlainTextResponse("script")),
+                    Route("/static/{path:path}", lambda _: PlainTextResponse("", 404)),
                     Route("/healthz", lambda _: PlainTextResponse("ok")),
                     Route("/api/v1/stream", self._stream),
                     Route("/{path:path}", self._data, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]),

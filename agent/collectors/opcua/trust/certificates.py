@@ -6,7 +6,6 @@ The own certificate is never replaced by the agent: every server was told to tru
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.collectors.opcua.trust.der import first_element, without_explicit_false
-from agent.core.errors import AgentError, PermanentError, TransientError
+from agent.core.errors import AgentError, PermanentError, TransientError, exhausted
 
 #: What looking into a certificate may raise: it is only decoded when it is looked at, and a stranger may have sent it.
 UNREADABLE = (
@@ -104,7 +103,7 @@ def _load(der: bytes) -> x509.Certificate:
 
 def unreadable(what: str, error: OSError) -> AgentError:
     """A file of ours that cannot be read waits for a person; where descriptors ran out it is as good as it was."""
-    kind = TransientError if error.errno in (errno.EMFILE, errno.ENFILE) else PermanentError
+    kind = TransientError if exhausted(error) else PermanentError
     return kind(f"{what}: {error.strerror}")
 
 

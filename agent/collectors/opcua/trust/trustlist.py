@@ -11,7 +11,6 @@ Read at every connection, so that what a person moves takes effect without a res
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import json
 import os
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint, write_durably
 from agent.collectors.opcua.trust.chain import Objection, Shelf, Trusted, Visit, objection
-from agent.core.errors import PermanentError, TransientError
+from agent.core.errors import PermanentError, TransientError, exhausted
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
 _ANYBODY = Visit()
@@ -120,7 +119,7 @@ class TrustList:
             inside = sorted((self._pki / folder).iterdir())
             return [path for path in inside if path.suffix.lower() in _SUFFIXES and path.is_file()]
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
+            if exhausted(error):
                 raise  # nobody has taken anything away
             return []
 
