@@ -31,8 +31,8 @@ def running(tmp_path: Path, mosquitto: Mosquitto) -> Running:
     return stage(tmp_path, mosquitto)
 
 
-def stage(folder: Path, broker: Mosquitto, module: str = "agent") -> Running:
-    """What `running` is.
+def stage(folder: Path, broker: Mosquitto, module: str = "agent", agent: dict[str, Any] | None = None) -> Running:
+    """What `running` is; `agent` are more keys of that section.
 
     At the end the agent has stopped in order, nothing it logged was a bug, and the consumer's contract has held.
     """
@@ -41,16 +41,16 @@ def stage(folder: Path, broker: Mosquitto, module: str = "agent") -> Running:
     async def run(devices: dict[str, Any]) -> AsyncIterator[tuple[AgentProcess, Ear]]:
         publishers = {"plant": {"type": "mqtt", "url": broker.url}}
         async with hearing(broker.url) as ear:
-            with AgentProcess(folder, publishers=publishers, devices=devices, module=module) as agent:
-                await agent.start()
+            with AgentProcess(folder, publishers=publishers, devices=devices, module=module, agent=agent) as process:
+                await process.start()
                 try:
-                    yield agent, ear
+                    yield process, ear
                 except AssertionError as error:
-                    error.add_note(agent.log_text[-6000:])
+                    error.add_note(process.log_text[-6000:])
                     raise
-                assert await agent.stop() == 0
-            assert agent.events("component.bug") == []
-            assert "Traceback" not in agent.log_text
+                assert await process.stop() == 0
+            assert process.events("component.bug") == []
+            assert "Traceback" not in process.log_text
 
     return run
 
