@@ -68,6 +68,7 @@ soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, t
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py
 	@TOPOLOGY_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/unit/runtime/test_topology.py
+	@RELOAD_PAIRS=200 $(BIN)/python -m pytest -q tests/faults/reload/test_pairs.py --timeout=1200
 	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
 	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 48 )) $(ARGS)
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from agent.config.diff import difference
 from agent.config.model import AgentSettings, Config
+from agent.core.clock import Clock
 from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import BuildContext, Collector, Publisher
@@ -161,8 +162,8 @@ CONFIGS = st.builds(
 class Stage:
     """One topology and everything around it."""
 
-    def __init__(self, groups: Any, folder: Path) -> None:
-        self.clock = ManualClock()
+    def __init__(self, groups: Any, folder: Path, clock: Clock | None = None) -> None:
+        self.clock = clock or ManualClock()
         self.image = Image(AgentInfo("gw", "0", "h"))
         self.steps = Steps(self.clock)
         self.topology = Topology(
@@ -208,11 +209,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def stage(clock: Clock | None = None) -> AsyncIterator[Stage]:
     """A topology; afterwards it has ended, and nothing of it is left."""
     with tempfile.TemporaryDirectory() as folder:
         async with asyncio.TaskGroup() as stores, asyncio.TaskGroup() as north, asyncio.TaskGroup() as south:
-            made = Stage((stores, north, south), Path(folder))
+            made = Stage((stores, north, south), Path(folder), clock)
             yield made
             await made.topology.end()
             await made.topology.close()
