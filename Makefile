@@ -38,6 +38,7 @@ demo: $(VENV)/.demo.stamp $(VENV)/.page.stamp ## broker, simulated plant, agent 
 
 test: $(VENV)/.test.stamp $(VENV)/.page.stamp ## all tests; ARGS="tests/unit -k outbox" chooses
 	@.ci/tools chromium=chromium mosquitto=mosquitto faketime=faketime mbpoll=mbpoll socat=socat gcc=gcc \
+	    /usr/lib/postgresql=postgresql \
 	    /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) $(ARGS)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import sqlite3
+import threading
 
 import pytest
 
@@ -11,8 +13,15 @@ from agent.historian.stores.port import BadData, Mark
 from agent.historian.stores.sqlite import SqliteStore
 from agent.historian.values import restored
 from tests.support.historian import EPOCH, LATER, NOW, PATH, claim, envelope, gap, message, record, status
+from tests.support.waiting import eventually_sync
 
 DAY = 86_400_000
+
+VALUES = [
+    61.25, -0.0, 5e-324, 1.7976931348623157e308, 0, 3000, -1, 2**53, 2**53 + 1, 2**60, -(2**63), 2**64 - 1, True, False,
+    None, "", "running", "压力 ≥ 5 bar", "a\0b", "\ufffd", [1, 2.5, None], [], [True, [2**63 - 1]], {"a": {"b": [1]}},
+    "x" * 100_000,
+]  # fmt: skip
 
 
 class StoreContract:
@@ -28,23 +37,14 @@ class StoreContract:
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize(
-        "value",
-        [
-            61.25, -0.0, 5e-324, 1.7976931348623157e308, 0, 3000, -1, 2**53, 2**53 + 1, 2**60, -(2**63), 2**64 - 1,
-            True, False, None, "", "running", "压力 ≥ 5 bar", "a\0b", "\ufffd", [1, 2.5, None], [], [True, [2**63 - 1]],
-            {"a": {"b": [1]}}, "x" * 100_000,
-        ],
-        ids=repr,
-    )  # fmt: skip
-    def test_a_value_comes_back_as_it_was_sent(self, write, sql, value):
+    def test_values_come_back_as_they_were_sent(self, write, sql):
         """64-bit integers, strings, booleans, arrays, structures and null: value and type."""
-        write(record(readings=[{"tag": "t", "value": value, "ts": NOW, "quality": "good"}]))
-        back = restored(*sql("SELECT value, text, kind FROM reading")[0])
-        assert back == value
-        assert type(back) is type(value)
-        if isinstance(value, float):
-            assert math.copysign(1, back) == math.copysign(1, value)
+        write(record(readings=[{"tag": "t", "value": value, "ts": NOW, "quality": "good"} for value in VALUES]))
+        back = [restored(*row) for row in sql("SELECT value, text, kind FROM reading ORDER BY position")]
+        assert back == VALUES
+        assert [type(one) for one in back] == [type(one) for one in VALUES]
+        assert math.copysign(1, back[1]) == -1
+        assert all(row[0] is None or float(row[0]) == row[0] for row in sql("SELECT value FROM reading"))
 
     def test_a_reading_keeps_all_its_words(self, write, sql, at):
         """Quality, code, reason, label, times and place come back; U+0000, which PostgreSQL has not, as U+FFFD."""
@@ -351,3 +351,78 @@ class TestSqlite(StoreContract):
             return item
 
         return broken
+
+
+class TestPostgres(StoreContract):
+    @pytest.fixture
+    def store(self, postgres):
+        from agent.historian.config import HistorianSettings
+        from agent.historian.stores.postgres import postgres_store
+
+        store = postgres_store(
+            HistorianSettings.model_validate({"id": "h", "database": postgres.url, "retention": "30d"})
+        )
+        store.open()
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def sql(self, postgres, store):
+        return postgres.sql
+
+    @pytest.fixture
+    def at(self):
+        return lambda ms: dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=ms)
+
+    @pytest.fixture
+    def broken(self):
+        def broken(item):
+            item.readings[0].status = 1 << 62
+            item.key = item.key._replace(device="a\0b")
+            return item
+
+        return broken
+
+    def test_days_have_partitions_and_old_ones_are_dropped(self, write, sql, store):
+        """From retention to tomorrow; what came before its day lies in the default one until then."""
+
+        def one(ts):
+            return [{"tag": "t", "value": 1, "ts": ts, "quality": "good"}]
+
+        def partitions():
+            return [row[0] for row in sql("SELECT DISTINCT tableoid::regclass::text FROM reading ORDER BY 1")]
+
+        today = NOW // DAY * DAY
+        write(record(1, readings=one(today)), record(2, readings=one(today + 3 * DAY)))
+        assert len(partitions()) == 2
+        assert partitions()[1] == "reading_rest"
+        write(record(3, readings=one(today + 3 * DAY + 5)), now=NOW + 3 * DAY)
+        assert "reading_rest" not in partitions()
+        assert store.sweep(NOW + 33 * DAY) == 1
+        assert sql("SELECT seq FROM reading ORDER BY seq") == [(2,), (3,)]
+
+    def test_two_historians_of_one_database_store_each_record_once(self, postgres, store, sql, missing):
+        """They write the same records at the same time, in another order each; one of them leads."""
+        from agent.historian.config import HistorianSettings
+        from agent.historian.stores.postgres import postgres_store
+
+        other = postgres_store(HistorianSettings.model_validate({"id": "o", "database": postgres.url}))
+        other.open()
+        try:
+            items = [record(seq, low=seq, device=f"d-{seq % 5}", epoch=f"E{seq % 3}") for seq in range(1, 200)]
+
+            def work(own, order):
+                for first in range(0, len(order), 7):
+                    own.write(order[first : first + 7], NOW)
+
+            threads = [threading.Thread(target=work, args=one) for one in ((store, items), (other, items[::-1]))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert sql("SELECT count(*), count(DISTINCT (stream, seq)) FROM reading") == [(199, 199)]
+            assert [store.leads(), other.leads(), store.leads()] == [True, False, True]
+            store.close()
+            eventually_sync(other.leads, what="the other one leads")
+        finally:
+            other.close()

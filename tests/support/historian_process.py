@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.support.agent import REPOSITORY, AgentProcess
+from tests.support.postgres import Database
 
 
 class HistorianProcess(AgentProcess):
@@ -24,6 +27,7 @@ class HistorianProcess(AgentProcess):
         self.log_path = folder / "historian.log"
         self.config = folder / "historian.yaml"
         self.database = self.data_dir / "plant.db"
+        self._server = Database(database) if database.startswith("postgresql:") else None
         self.configure(
             {
                 "historian": {"id": "hist-01", "data_dir": str(self.data_dir), "database": database} | settings,
@@ -40,7 +44,12 @@ class HistorianProcess(AgentProcess):
             )  # fmt: skip
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:
-        """What a reader of the SQLite database sees now."""
+        """What a reader of the database sees now."""
+        if self._server is not None:
+            try:
+                return self._server.sql(text)
+            except psycopg.Error as error:  # not there yet, or killed by the test
+                raise AssertionError(str(error)) from error
         if not self.database.exists():
             return []
         db = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)

@@ -1,12 +1,218 @@
-"""PostgreSQL."""
+"""The historian's database in PostgreSQL 15 or newer, schema `edge`. Several historians may meet in one."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from agent.core.errors import PermanentError
 from agent.historian.config import HistorianSettings
-from agent.historian.stores.port import Store
+from agent.historian.items import Item
+from agent.historian.ledger import Key
+from agent.historian.stores.away import StoreAway
+from agent.historian.stores.partitions import Partitions, days_of
+from agent.historian.stores.port import BadData, Hole, Mark, Way, Written
+from agent.historian.stores.postgres_schema import MIGRATIONS
+from agent.historian.stores.postgres_transaction import PostgresTransaction, at
+from agent.historian.stores.story import tell
+from agent.historian.stores.tags import TagCache
+from agent.settings.values import read_secret
+
+OLDEST = 150_000  #: PostgreSQL 15
+CONNECT_TIMEOUT = 5  #: seconds
+#: A transaction that met another one in the wrong order is tried again so often at once.
+_COLLISIONS = 5
+_LEAD = 0x6564_6765_0001  #: lock of the historian that asks and sweeps
+_MIGRATE = 0x6564_6765_0003
+_SESSION = "SET statement_timeout = '60s'; SET lock_timeout = '30s'; SET timezone = 'UTC'; SET synchronous_commit = on"
+#: Keys known to have a row.
+_MOST_KNOWN = 100_000
+
+T = TypeVar("T")
 
 
-def postgres_store(settings: HistorianSettings) -> Store:
-    """Not there yet."""
-    raise PermanentError(f"{settings.shown}: PostgreSQL is not supported yet", "use sqlite:///plant.db")
+def postgres_store(settings: HistorianSettings) -> PostgresStore:
+    """The store of these settings."""
+
+    def connect() -> psycopg.Connection:
+        tls = settings.tls
+        given: dict[str, str | int | None] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "edge-historian"}
+        given |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+        if tls is not None:
+            given |= {"sslmode": "verify-full", "sslrootcert": str(tls.ca_file) if tls.ca_file else "system"}
+            given |= {"sslcert": str(tls.cert_file), "sslkey": str(tls.key_file)} if tls.cert_file else {}
+        if settings.password_file is not None:
+            try:
+                given["password"] = read_secret(settings.password_file)
+            except (OSError, ValueError) as error:
+                raise StoreAway(f"password_file {settings.password_file} cannot be read: {error}") from None
+        elif settings.password is not None:
+            given["password"] = settings.password.get_secret_value()
+        written = {key: value for key, value in conninfo_to_dict(settings.database).items() if value is not None}
+        connection = psycopg.connect(autocommit=True, **(given | written))  # type: ignore[arg-type]
+        connection.execute(_SESSION)
+        return connection
+
+    return PostgresStore(connect, settings.shown, retention=settings.retention)
+
+
+class PostgresStore:
+    """See `agent.historian.stores.port.Store`."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection], shown: str, *, retention: float | None) -> None:
+        self._connect = connect
+        self._shown = shown
+        self._retention_ms = None if retention is None else round(retention * 1000)
+        self._connection: psycopg.Connection | None = None
+        self._tags = TagCache()
+        self._known: set[Key] = set()
+        self._partitions = Partitions(self._retention_ms)
+        self._leading = False
+
+    def open(self) -> None:
+        self.close()
+        self._known.clear()
+        self._partitions.forget()
+        self._tags = TagCache()
+        try:
+            connection = self._connection = self._connect()
+        except psycopg.Error as error:
+            raise StoreAway(f"{self._shown}: {_words(error)}") from error
+        version = connection.info.server_version
+        if version < OLDEST:
+            raise PermanentError(f"{self._shown} is PostgreSQL {version // 10000}", "PostgreSQL 15 or newer is needed")
+        with self._translated():
+            self._migrate(connection)
+
+    def _migrate(self, connection: psycopg.Connection) -> None:
+        try:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATE,))
+                if connection.execute("SELECT to_regclass('edge.version')").fetchone() == (None,):
+                    connection.execute("CREATE SCHEMA IF NOT EXISTS edge")
+                    connection.execute("CREATE TABLE edge.version (version int NOT NULL)")
+                    connection.execute("INSERT INTO edge.version VALUES (0)")
+                row = connection.execute("SELECT version FROM edge.version").fetchone()
+                version = row[0] if row is not None else 0
+                if version > len(MIGRATIONS):
+                    reason = f"{self._shown} was written by a newer version (its tables are version {version})"
+                    raise PermanentError(reason, "start that version again, or name another database")
+                for step in MIGRATIONS[version:]:
+                    connection.execute(step)
+                connection.execute("UPDATE edge.version SET version = %s", (len(MIGRATIONS),))
+        except psycopg.errors.InsufficientPrivilege as error:
+            reason = f"{self._shown}: {_words(error)}"
+            hint = "let an administrator say CREATE SCHEMA edge AUTHORIZATION the_user"
+            raise PermanentError(reason, hint) from error
+
+    def write(self, items: Sequence[Item], now_ms: int, /) -> Written:
+        days = days_of(items)
+        for attempt in range(_COLLISIONS):
+            try:
+                with self._translated() as connection:
+                    self._partitions.make(connection, days, now_ms)
+                    return self._write(connection, items, now_ms)
+            except _Collision:
+                if attempt == _COLLISIONS - 1:
+                    raise
+        raise StoreAway(self._shown)  # never reached: the last attempt returns or raises
+
+    def _write(self, connection: psycopg.Connection, items: Sequence[Item], now_ms: int) -> Written:
+        transaction = PostgresTransaction(connection, self._tags, self._known)
+        try:
+            with connection.transaction():
+                done = tell(transaction, items, now_ms, self._retention_ms)
+        except BaseException:
+            self._tags.forget()
+            raise
+        self._tags.settle()
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known |= transaction.fresh
+        return done
+
+    def holes(self, most: int, /) -> list[Hole]:
+        with self._translated() as connection:
+            rows = connection.execute(
+                "SELECT stream, source, agent, epoch, device, from_seq, to_seq FROM edge.missing"
+                " ORDER BY stream, from_seq LIMIT %s",
+                (most,),
+            ).fetchall()
+        return [Hole(row[0], row[1], Key(*row[2:5]), row[5], row[6]) for row in rows]
+
+    def marks(self) -> list[Mark]:
+        with self._translated() as connection:
+            rows = connection.execute(
+                "SELECT stream, from_seq, to_seq, (extract(epoch FROM since) * 1000)::int8,"
+                " (extract(epoch FROM asked) * 1000)::int8, attempts, repair FROM edge.hole"
+            ).fetchall()
+        return [Mark(*row) for row in rows]
+
+    def mark(self, marks: Sequence[Mark], /) -> None:
+        with self._translated() as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM edge.hole")
+            cursor.executemany(
+                "INSERT INTO edge.hole VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [
+                    (one.stream, one.first, one.last, at(one.since), at(one.asked), one.attempts, one.repair)
+                    for one in marks
+                ],
+            )
+
+    def ways(self) -> list[Way]:
+        with self._translated() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT source, agent, device, path FROM edge.stream WHERE since IS NOT NULL"
+            ).fetchall()
+        return [Way(*row) for row in rows]
+
+    def leads(self) -> bool:
+        if not self._leading:
+            with self._translated() as connection:
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LEAD,)).fetchone()
+            self._leading = row == (True,)
+        return self._leading
+
+    def sweep(self, now_ms: int, /) -> int:
+        if self._retention_ms is None:
+            return 0
+        cutoff = now_ms - self._retention_ms
+        with self._translated() as connection:
+            gone = self._partitions.drop(connection, cutoff)
+            connection.execute("DELETE FROM edge.arrival WHERE slot < %s", (at(cutoff),))
+            connection.execute("DELETE FROM edge.gap WHERE to_ts < %s", (at(cutoff),))
+            connection.execute("DELETE FROM edge.device_state WHERE at < %s", (at(cutoff),))
+        return gone
+
+    def close(self) -> None:
+        connection, self._connection, self._leading = self._connection, None, False
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[psycopg.Connection]:
+        if self._connection is None:
+            raise StoreAway(f"{self._shown} is not connected")
+        try:
+            yield self._connection
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+            raise _Collision(f"{self._shown}: {_words(error)}") from error
+        except (psycopg.DataError, psycopg.IntegrityError, OverflowError, UnicodeError, json.JSONDecodeError) as error:
+            raise BadData(f"{self._shown}: {_words(error)}") from error
+        except psycopg.Error as error:
+            raise StoreAway(f"{self._shown}: {_words(error)}") from error
+
+
+class _Collision(StoreAway):
+    """Two transactions waited for each other, and this one gave way."""
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]

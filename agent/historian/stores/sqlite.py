@@ -7,7 +7,6 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,11 @@ from agent.historian.stores.away import StoreAway
 from agent.historian.stores.port import BadData, Hole, Mark, Way, Written
 from agent.historian.stores.sqlite_schema import MIGRATIONS
 from agent.historian.stores.story import Arrival, Entry, Stored, tell
-from agent.historian.stores.tags import TagCache
+from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean, stored
 
 #: Rows thrown away in one transaction.
 _SWEEP = 20_000
-#: Messages kept although nobody can read them; beyond, the oldest go.
-MOST_ASIDE = 10_000
 _READING = "INSERT INTO reading VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -322,16 +319,6 @@ class _Transaction:
             (message.source, message.topic, message.at, clean(message.reason), message.payload),
         )
         self._db.execute("DELETE FROM aside WHERE id <= (SELECT max(id) FROM aside) - ?", (MOST_ASIDE,))
-
-
-def digest(*told: object) -> str:
-    """Tells states of one thing apart."""
-    return blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def interval_of(interval: object) -> int | None:
-    """Milliseconds between two readings of a tag; None where it is read once, or whenever it changes."""
-    return interval if type(interval) is int and 0 < interval < 1 << 40 else None
 
 
 def _ranges(ranges: IntervalSet) -> str:

@@ -1,8 +1,9 @@
-"""Rows of `tag`, remembered: a lookup a reading."""
+"""What the twins share: rows of `tag`, remembered (a lookup a reading), and how states are told apart."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 
 from agent.consumer.contract import Reading
 from agent.historian.values import clean
@@ -11,6 +12,8 @@ _Ids = dict[tuple[str, str | None], int]
 
 #: So many devices are remembered; beyond, all are looked up again.
 MOST_DEVICES = 20_000
+#: Messages kept although nobody can read them; beyond, the oldest go.
+MOST_ASIDE = 10_000
 
 
 class TagCache:
@@ -66,3 +69,13 @@ class TagCache:
     def forget(self) -> None:
         """It is not."""
         self._fresh = {}
+
+
+def digest(*told: object) -> str:
+    """Tells states of one thing apart."""
+    return blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def interval_of(interval: object) -> int | None:
+    """Milliseconds between two readings of a tag; None where it is read once, or whenever it changes."""
+    return interval if type(interval) is int and 0 < interval < 1 << 40 else None

@@ -93,6 +93,12 @@ async def test_hostile_payloads_cost_a_counter_each(mosquitto, make_historian):
         await observer.publish("edge/plant/press-01/tags", b'{"version": "x"}')
         await observer.publish(topic, json.dumps(good).encode())
         await eventually(lambda: historian.sql("SELECT text FROM reading") == [(str(2**63),)], what="the good one")
+        await observer.publish("edge/agents/gw/status", b'{"state": "online", "session": "s"}')
+        await observer.publish(topic, bad(seq=5, low=5))
+        await eventually(lambda: historian.missing() == [("press-01", "E", 2, 4, "refused")], what="a hole")
+        (told,) = historian.events("historian.no_repair")  # an agent that answers no requests, and what to paste
+        assert "keep_acked" in told["line"]
+        assert (await historian.status())["missing"] == {"holes": 1, "records": 3}
     metrics = await historian.metrics()
     assert 'edge_agent_historian_refused_total{reason="undecodable"} 19.0' in metrics
     assert 'edge_agent_historian_refused_total{reason="encoder"} 1.0' in metrics
