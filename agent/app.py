@@ -27,6 +27,7 @@ from agent.runtime.history.recorder import History
 from agent.runtime.overview import Overview
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
+from agent.runtime.recording import Recordings
 from agent.runtime.reloader import Reloader
 from agent.runtime.reloading import Reconfiguring
 from agent.runtime.steps import Steps
@@ -125,6 +126,7 @@ class _Agent:
         )
         self._control.serve("status", overview.answer)
         Reconfiguring(reloader, topology.missing, self._clock).serve(self._control)
+        Recordings(lambda: topology.south.devices, self._clock).serve(self._control)
         beside = [
             north.create_task(self._keep(name, work), name=name)
             for name, work in {

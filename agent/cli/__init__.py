@@ -198,6 +198,19 @@ def _simulate(
     raise typer.Exit(simulate(file, config, broker=broker))
 
 
+@_app.command("record")
+def _record(
+    device: Annotated[str, typer.Argument(help="A Modbus device of the configuration.")],
+    output: Annotated[Path, typer.Option("-o", metavar="FILE", help="Where to; `simulate FILE` replays it.")],
+    config: _Config = _DEFAULT,
+    seconds: _Seconds = None,
+) -> None:
+    """A Modbus device's traffic, to a file. Exit 0, 1 nothing recorded, 2 mistakes."""
+    from agent.cli.record import record
+
+    raise typer.Exit(record(config, device, output, seconds))
+
+
 @_app.command("logs")
 def _logs(
     file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Log of an agent; - is standard input.")] = "-",

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
+from agent.core.clock import SystemClock
 from agent.core.errors import AgentError, ConfigError
 from agent.core.text import harmless
 from agent.simulator.broker import EmbeddedBroker
 from agent.simulator.description import load as load_description
 from agent.simulator.description import plant_of
-from agent.simulator.plant import Plant
+from agent.simulator.plant import Plant, PlantClock
 from agent.simulator.rehearsal.plant import Rehearsal, rehearsal_of
+from agent.simulator.replay import is_recording, replay_of
 from agent.telemetry.logging import configure
 from agent.workbench.rehearse import LOCAL_BROKER, one_broker, rehearsed, text_of
 
@@ -37,7 +39,7 @@ def simulate(file: Path | None, config: Path | None, *, broker: bool = False) ->
             if config is not None:
                 asyncio.run(_rehearse(config, load(config, secrets=False), url))
             elif file is not None:
-                asyncio.run(_serve(plant_of(load_description(file))))
+                asyncio.run(_serve(_replayed(file) if is_recording(file) else plant_of(load_description(file))))
     except ConfigError as error:
         report(error, sys.stderr)
         return 2
@@ -55,6 +57,13 @@ def _broker(*, wanted: bool) -> Iterator[str | None]:
     with EmbeddedBroker() as running:
         sys.stderr.write(f"broker: {running.url} (MQTT 3.1.1: {running.url_311})\n")
         yield running.url
+
+
+def _replayed(file: Path) -> Plant:
+    replay = replay_of(file, PlantClock(SystemClock(), 0.0))
+    device, unit, seconds = replay.header.device, replay.header.unit, round(replay.seconds)
+    sys.stderr.write(f"{device}: unit {unit}, {replay.exchanges:,} transactions of {seconds} s, again and again\n")
+    return replay.plant
 
 
 async def _serve(plant: Plant) -> None:

@@ -23,6 +23,18 @@ from agent.simulator.points import Area, Memory, Point
 _AREAS: dict[int, Area] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 
 
+class Silence(NoSuchIdException):
+    """Instead of an answer: none."""
+
+
+class Disconnect(Silence):
+    """Instead of an answer: the connection is closed, after so many seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__("disconnects")
+        self.after = after
+
+
 @dataclass
 class Unit:
     """One unit behind a server: its memory, the machine that fills it, and how it misbehaves just now."""
@@ -88,6 +100,9 @@ class _Handler(ServerRequestHandler):
             return
         try:
             response = await request.datastore_update(self.server.context, request.dev_id)
+        except Disconnect as end:
+            self.loop.call_later(end.after, self._hang_up)
+            return
         except NoSuchIdException:
             return  # a dead unit says nothing; the client's timeout finds out
         response.transaction_id, response.dev_id = request.transaction_id, request.dev_id
@@ -96,6 +111,10 @@ class _Handler(ServerRequestHandler):
             self.loop.call_later(unit.delay, self._send_late, response)
         else:
             self._send_late(response)
+
+    def _hang_up(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
 
     def _send_late(self, response: Any) -> None:
         if self.transport is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from agent.collectors.modbus.blocks.compiled import Compiled
@@ -68,6 +68,10 @@ class ModbusCollector:
             return False
         self._setup = successor.setup
         return True
+
+    def record(self, take: Callable[[bytes], None], /) -> Callable[[], None]:
+        """See `core.ports.Recordable`."""
+        return self._bus.taps.add(self._setup.device, self._setup.unit, take)
 
     @property
     def setup(self) -> Setup:

@@ -39,6 +39,7 @@ COMMANDS = (
     "logs",
     "schema",
     "simulate",
+    "record",
     "tail",
     "verify",
     "trust",

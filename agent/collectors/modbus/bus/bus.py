@@ -21,6 +21,7 @@ from agent.collectors.modbus.bus.gateway import NO_PATH, NOT_THERE, PathBehind
 from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.observer import Observer
+from agent.collectors.modbus.bus.recording import Taps
 from agent.collectors.modbus.bus.standing import Standing
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request, Unanswered, Wire, WrongSize
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
@@ -55,6 +56,7 @@ class ModbusBus:
         self._repeats = Repeats()
         self._path = PathBehind(clock)
         self.culprits = Culprits()
+        self.taps = Taps(clock)  #: who records what a unit is asked and answers
         self._needs: dict[object, tuple[int, float, bool]] = {}  #: unit, pause, any unit id, by who asked
         self._pauses: dict[int, float] = {}
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
@@ -259,7 +261,7 @@ class ModbusBus:
             if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
                 request = replace(request, timeout=timeout)
         try:
-            data, code = await wire.transact(unit, request)
+            data, code = await self.taps.transact(wire, unit, request)
             answered = code not in NOT_THERE
         except NoAnswer as fault:
             self._path.silent(unit)
