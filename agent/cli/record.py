@@ -20,7 +20,8 @@ from agent.config.model import Config
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError
 from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus, Recordable
+from agent.core.ports import Bus
+from agent.core.recordable import Recordable
 from agent.core.text import harmless
 from agent.runtime.asking import ControlError, NoAgent, call
 from agent.runtime.context import RunningContext

@@ -53,17 +53,6 @@ class Retaggable(Collector, Protocol):
 
 
 @runtime_checkable
-class Recordable(Collector, Protocol):
-    """A collector whose traffic can be recorded, to be replayed at a desk."""
-
-    def record(self, take: Callable[[bytes], None], /) -> Callable[[], None]:
-        """Hand `take` a line for each transaction from now on, a header at once, until the undo is called.
-
-        `take` returns at once and never raises.
-        """
-
-
-@runtime_checkable
 class Heir(Collector, Protocol):
     """A collector that knows since when nobody has listened, also where it takes the place of another."""
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from agent.core.clock import Clock
 from agent.core.errors import AgentError
 from agent.core.ids import ulid
-from agent.core.ports import Recordable
+from agent.core.recordable import Recordable
 from agent.runtime.control import Control
 from agent.runtime.device import Device
 

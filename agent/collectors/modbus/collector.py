@@ -70,7 +70,7 @@ class ModbusCollector:
         return True
 
     def record(self, take: Callable[[bytes], None], /) -> Callable[[], None]:
-        """See `core.ports.Recordable`."""
+        """See `core.recordable.Recordable`."""
         return self._bus.taps.add(self._setup.device, self._setup.unit, take)
 
     @property
