@@ -26,6 +26,9 @@ from agent.publishers.mqtt.session import MqttSession
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import PUBLISHER_CERT_EXPIRY
 
+#: The dial has the same deadline and knows what it waited for (name, address, TLS): it gets to tell, seconds.
+_GRACE = 0.5
+
 log = get_logger("mqtt")
 
 
@@ -93,7 +96,7 @@ class ConnectAttempt:
         connection.prepare(*options.access.credentials())
         session: MqttSession | None = None
         try:
-            async with asyncio.timeout(options.connect_timeout):
+            async with asyncio.timeout(options.connect_timeout + _GRACE):
                 connack = await connection.connect(options.keep_alive, partial(self._will, will))
                 for which, end in connection.expiry.items():
                     PUBLISHER_CERT_EXPIRY.labels(options.publisher, which).set(end)

@@ -127,10 +127,13 @@ async def settled(on: Stage, expected: dict[str, Any] | None = None) -> dict[str
         looks.append(standing(on))
         seen = looks[-1]
         assert on.config is not None
-        wanted = [name for name, device in on.config.devices.items() if device.enabled]
         if expected is not None:
             return seen == expected
-        read = all(one is not None for name in wanted for one in seen["devices"][name][2].values())
+        read = all(
+            seen["devices"][name][2].get(tag) is not None
+            for name, device in on.config.devices.items()
+            for tag in (device.tag_table if device.enabled else ())
+        )
         return read and looks[-STILL:] == [seen] * STILL
 
     try:

@@ -31,17 +31,24 @@ def running(tmp_path: Path, mosquitto: Mosquitto) -> Running:
     return stage(tmp_path, mosquitto)
 
 
-def stage(folder: Path, broker: Mosquitto, module: str = "agent", agent: dict[str, Any] | None = None) -> Running:
-    """What `running` is; `agent` are more keys of that section.
+def stage(
+    folder: Path,
+    broker: Mosquitto,
+    module: str = "agent",
+    *,
+    agent: dict[str, Any] | None = None,
+    publishers: dict[str, Any] | None = None,
+) -> Running:
+    """What `running` is; `agent` are more keys of that section, `publishers` are those beside the ear's.
 
     At the end the agent has stopped in order, nothing it logged was a bug, and the consumer's contract has held.
     """
 
     @asynccontextmanager
     async def run(devices: dict[str, Any]) -> AsyncIterator[tuple[AgentProcess, Ear]]:
-        publishers = {"plant": {"type": "mqtt", "url": broker.url}}
+        routes = {"plant": {"type": "mqtt", "url": broker.url}} | (publishers or {})
         async with hearing(broker.url) as ear:
-            with AgentProcess(folder, publishers=publishers, devices=devices, module=module, agent=agent) as process:
+            with AgentProcess(folder, publishers=routes, devices=devices, module=module, agent=agent) as process:
                 await process.start()
                 try:
                     yield process, ear

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.faults.modbus.media import medium
-from tests.faults.southbound.conftest import Running, modbus
+from tests.faults.southbound.conftest import modbus, stage
+from tests.support.mosquitto import Mosquitto
 from tests.support.waiting import eventually
 
 SOURCE = Path(__file__).with_name("resolver.c")
 
 
 async def test_a_dead_resolver_hurts_no_device_that_resolves(
-    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Devices by address and by names that resolve are read beside a dozen whose names hang; the agent stops in time.
 
-    Of a name with two addresses the one that answers is taken.
+    So are publishers: one reaches its broker by a name with two addresses, of which one refuses, beside one that hangs.
     """
     library = tmp_path / "resolver.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"], check=True)
@@ -32,10 +33,27 @@ async def test_a_dead_resolver_hurts_no_device_that_resolves(
             "stream": modbus(stream.url.replace("127.0.0.1", "serial.test")),
             "two": modbus(two.url.replace("127.0.0.1", "two.test")),
         }
-        async with running(devices) as (agent, ear):
+        brokers = {
+            name: {
+                "type": "mqtt",
+                "url": f"mqtt://{host}:{mosquitto.port}",
+                "root": f"other/{name}",
+                "connect_timeout": "5s",
+            }
+            for name, host in (("lost", "broker.hang.test"), ("named", "two.test"))
+        }
+        async with stage(tmp_path, mosquitto, publishers=brokers)(devices) as (agent, ear):
             for name in ("by_address", "by_name", "stream", "two"):
                 await ear.good(name, [f"r{offset}" for offset in range(8)])
             reason = "plc0.hang.test:502: cannot resolve 'plc0.hang.test': no answer of the resolver within 5 s"
             await eventually(lambda: ear.state("hung0").get("reason") == reason, what=reason)
             await ear.goes_on("by_name", "r0", 5)
+
+            async def online() -> bool:
+                return bool((await agent.status())["publishers"]["named"]["state"] == "online")
+
+            await eventually(online, what="the publisher with two addresses is online")
+            (line,) = await eventually(lambda: agent.events("publisher.offline")[:1], what="the other one is offline")
+            assert line["publisher"] == "lost"
+            assert "cannot resolve 'broker.hang.test'" in line["reason"]
         assert "never retrieved" not in agent.log_text

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from asyncua.server.internal_subscription import InternalSubscription
+from line_protocol_parser import parse_line  # type: ignore[import-untyped]
 
-from tests.faults.southbound.conftest import Running, opcua
+from tests.faults.southbound.conftest import Running, opcua, stage
 from tests.faults.southbound.ear import Ear, Reading
 from tests.integration.opcua.server import Hall, Plant, said
+from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import observing
 from tests.support.waiting import eventually
 
 
@@ -67,6 +71,37 @@ async def test_a_controller_whose_clock_is_set_back(running: Running, hall: Hall
         ordinary = await tell(plant, ear, "a", 5, at)
         assert (ordinary.ts, ordinary.src) == (ms(at), None)
         assert rises(ear.readings("plc", "a"))
+    await hall.stop(plant)
+
+
+async def test_a_database_of_points_keeps_every_value_of_a_clock_set_back(
+    tmp_path: Path, mosquitto: Mosquitto, hall: Hall
+) -> None:
+    """Series, field and time are all that InfluxDB knows a point by: no two values share them, and none is lost."""
+    plant = await hall.plant()
+    await plant.do(plant.add("a", 0))
+    database = {"type": "mqtt", "url": mosquitto.url, "root": "db", "encoder": {"type": "influx"}}
+    running = stage(tmp_path, mosquitto, publishers={"db": database})
+    async with observing(mosquitto.port, "db/#") as observed, running({"plc": opcua(plant.url, "a")}) as (_, ear):
+
+        def points() -> list[tuple[int, int]]:
+            """Times and values in the order they came; what is bad has no value."""
+            lines = [
+                line for one in observed.seen if one.topic.endswith("/plc/lines") for line in one.payload.split(b"\n")
+            ]
+            parsed = [parse_line(line.decode()) for line in lines]
+            return [(line["time"], line["fields"]["a"]) for line in parsed if "a" in line["fields"]]
+
+        await ear.good("plc", ["a"])
+        for value in range(1, 4):
+            await tell(plant, ear, "a", value, now())
+        for value in range(4, 10):
+            await tell(plant, ear, "a", value, now(behind=3600))
+        await plant.do(plant.put("a", *(said(value, at=now(behind=3600)) for value in (10, 11))))
+        await eventually(lambda: points() and points()[-1][1] == 11, what="the database has the last value")
+        kept = dict(points())
+    assert len(kept) == len(points())
+    assert [value for _, value in sorted(kept.items())][-11:] == list(range(1, 12))
     await hall.stop(plant)
 
 
