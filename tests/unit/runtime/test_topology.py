@@ -163,12 +163,13 @@ class Stage:
     """One topology and everything around it."""
 
     def __init__(self, groups: Any, folder: Path, clock: Clock | None = None) -> None:
-        self.clock = clock or ManualClock()
+        self.clock = ManualClock()
+        time = clock or self.clock
         self.image = Image(AgentInfo("gw", "0", "h"))
-        self.steps = Steps(self.clock)
+        self.steps = Steps(time)
         self.topology = Topology(
-            groups, image=self.image, steps=self.steps, control=Control(folder, self.clock), data_dir=folder,
-            clock=self.clock,
+            groups, image=self.image, steps=self.steps, control=Control(folder, time), data_dir=folder,
+            clock=time,
         )  # fmt: skip
         self.config: Config | None = None
 
