@@ -38,7 +38,7 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
     state.memo.load(opened.memo)
     if not state.adopted:
         state.adopted = True
-        spared = state.settings.disk == "on_outage"
+        spared = state.spared.on
         state.recorded = recorded(opened, state.settings.durability, spared=spared)
         state.age = Age(state.settings.max_age, opened.last_row + 1)
         if state.lanes is not None:

@@ -17,8 +17,7 @@ from agent.outbox.file.pack import pack_gap
 from agent.outbox.file.transaction import Committed, Job, Low, Row
 from agent.outbox.gaps import declares, hold_of, key_of, merged
 from agent.outbox.lanes import Lanes
-from agent.outbox.ring import Waiting, is_bare
-from agent.outbox.spared import NOTE, SPARED_BYTES
+from agent.outbox.ring import Waiting
 from agent.outbox.state import OpenGap, State
 from agent.outbox.streams import Track
 
@@ -100,8 +99,7 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
             _insert(state, made, waiting, tracks)
     for waiting in batches:
         _insert(state, made, waiting, tracks)
-    for track in state.book if state.settings.disk == "on_outage" else ():
-        _note(track, tracks, spill=spill)
+    tracks.update((track.id, track) for track in state.spared.note(state.book, spill=spill))
     fresh = Counter[int]()
     for waiting in made.inserted:
         fresh[waiting.track.id] += waiting.readings if waiting.seq else 0
@@ -112,40 +110,21 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
     return made
 
 
-def _note(track: Track, tracks: dict[int, Track], *, spill: bool) -> None:
-    """Numbers that were given away without the disk are written down with the next commit.
-
-    Not those that stay in memory: a start declares as lost what comes after the last number written down.
-    """
-    top = next(iter(track.spared)) if track.spared and not spill else track.committed + 1
-    if track.id and top > track.next:
-        track.next = top
-        tracks[track.id] = track
-
-
 def spare(state: State, now: float) -> bool:
-    """Hand what waits to the live lane from memory, where `disk: on_outage` allows it; False where the disk is due."""
-    lanes, ring, spared = state.lanes, state.ring, state.spared
-    if state.settings.disk != "on_outage" or lanes is None or not ring.batches or state.spill_due(now):
+    """Hand what waits to the live lane from memory, where that is allowed; False where the disk is due."""
+    if state.doomed or state.refused or state.memo.dirty:
         return False
-    if ring.gaps or state.doomed or state.refused or state.memo.dirty:
-        return False
-    if now - spared.noted > NOTE:
-        spared.noted = now
-        return False
-    if not all(one.session == lanes.session and not is_bare(one.content) and one.track.id for one in ring.batches):
-        return False
-    _, batches = ring.take(SPARED_BYTES, JOB_RECORDS)
-    for waiting in batches:
+    taken = state.spared.take(state.ring, state.lanes, now)
+    for waiting in taken:
         state.last_row += 1
         waiting.row = state.last_row
         waiting.track.ts = max(waiting.track.ts, waiting.ts)
-        spared.add(waiting, now)
+        state.spared.add(waiting, now)
         state.book.committed(waiting.track, waiting.seq, None)
         waiting.track.stream.readings += waiting.readings
         waiting.track.settle()
         _deliver(state, waiting, len(waiting.packed))
-    return True
+    return bool(taken)
 
 
 def _grow(state: State, made: Plan, waiting: Waiting) -> bool:

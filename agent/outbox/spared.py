@@ -10,25 +10,31 @@ lost. Numbers never mean two things, because every start opens a new epoch.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 
-from agent.outbox.ring import LIVE_BYTES, Waiting
+from agent.outbox.lanes import Lanes
+from agent.outbox.ring import LIVE_BYTES, Ring, Waiting, is_bare
+from agent.outbox.streams import Track
 
 #: Seconds an unacknowledged record may be in memory only.
 WAIT = 5.0
 #: Packed bytes that may be in memory only.
 SPARED_BYTES = 2 * LIVE_BYTES
+#: Records that may be handed over at a time.
+SPARED_RECORDS = 2_000
 #: What the file knows of the numbers given away is no older than this, seconds.
 NOTE = 60.0
 
 
 class Spared:
-    """Records in memory only, by row, oldest first."""
+    """Records in memory only, by row, oldest first, and which of them may stay there. Not `on`: there are none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on: bool) -> None:
+        self.on = on  #: so the file may be behind what was sent
         self._waiting: OrderedDict[int, tuple[Waiting, float]] = OrderedDict()
         self.spilling: dict[int, Waiting] = {}  #: on their way to the disk
         self.bytes = 0
-        self.noted = float("-inf")  #: when the streams were last written down
+        self._noted = float("-inf")  # when the streams were last written down
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,8 +42,19 @@ class Spared:
     def __contains__(self, row: int) -> bool:
         return row in self._waiting
 
+    def take(self, ring: Ring, lanes: Lanes | None, now: float) -> list[Waiting]:
+        """Records out of the ring that can go to the live lane without the disk; none where the disk is due."""
+        if not self.on or lanes is None or not ring.batches or ring.gaps or self.due(lanes, now):
+            return []
+        if now - self._noted > NOTE:
+            self._noted = now
+            return []
+        if not all(one.session == lanes.session and not is_bare(one.content) and one.track.id for one in ring.batches):
+            return []
+        return ring.take(SPARED_BYTES, SPARED_RECORDS)[1]
+
     def add(self, waiting: Waiting, now: float) -> None:
-        """Handed to the live lane."""
+        """Handed to the live lane, under a row of its own."""
         self._waiting[waiting.row] = (waiting, now)
         self.bytes += len(waiting.packed)
         waiting.track.spared[waiting.seq] = None
@@ -56,16 +73,23 @@ class Spared:
         waiting.track.settle()
         return waiting
 
-    def overdue(self, now: float) -> bool:
-        """Whether something has to go to the disk."""
+    def due(self, lanes: Lanes | None, now: float) -> bool:
+        """Whether something has to go to the disk: too old, too much, or handed out in another session."""
         if not self._waiting:
             return False
-        _, since = next(iter(self._waiting.values()))
-        return self.bytes > SPARED_BYTES or now - since > WAIT
+        oldest, since = next(iter(self._waiting.values()))
+        return lanes is None or oldest.session != lanes.session or self.bytes > SPARED_BYTES or now - since > WAIT
 
-    def of_another(self, session: int) -> bool:
-        """Whether the oldest was handed out in another session."""
-        return bool(self._waiting) and next(iter(self._waiting.values()))[0].session != session
+    def note(self, book: Iterable[Track], *, spill: bool) -> Iterator[Track]:
+        """Streams of which numbers were given away without the disk: they are written down with the next commit.
+
+        Not those that stay in memory: a start declares as lost what comes after the last number written down.
+        """
+        for track in book if self.on else ():
+            top = next(iter(track.spared)) if track.spared and not spill else track.committed + 1
+            if track.id and top > track.next:
+                track.next = top
+                yield track
 
     def overlaps(self, low: int, high: int) -> bool:
         """Whether rows that are asked for are in memory only."""

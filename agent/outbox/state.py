@@ -67,7 +67,7 @@ class State:
         self.age = Age(settings.max_age, 0)
         self.losses = Losses()
         self.unset = Unset()
-        self.spared = Spared()
+        self.spared = Spared(on=settings.disk == "on_outage")
         self.recorded: dict[str, int] = {}  #: by device, when earlier runs appended their last record, or later
         self.adopted = False  #: what the file knew is taken over, and the time before this run declared
         self.unknown_loss: tuple[str, int] | None = None  #: reason and time, where a file could not be read at all
@@ -235,13 +235,8 @@ class State:
         For acknowledgements alone it does not: each record that went along would have its own acknowledgement written,
         which took the next one along, and nothing would ever be spared.
         """
-        return bool(self.ring or self.doomed or self.refused or self.memo.dirty) or self.spill_due(now)
-
-    def spill_due(self, now: float) -> bool:
-        """Whether what is in memory only has to go to the disk (`disk: on_outage`)."""
-        if not self.spared:
-            return False
-        return self.lanes is None or self.spared.of_another(self.lanes.session) or self.spared.overdue(now)
+        waits = self.ring or self.doomed or self.refused or self.memo.dirty
+        return bool(waits) or self.spared.due(self.lanes, now)
 
     # --- bounds -------------------------------------------------------------------------------------------------------
 

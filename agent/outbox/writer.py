@@ -179,7 +179,7 @@ class Writer:
         state = self._state
         waits = state.ring or state.acked or state.doomed or state.refused or state.memo.dirty or state.declared
         again = state.again.acked or state.again.refused
-        return bool(waits) or bool(again) or state.spill_due(state.clock.monotonic())
+        return bool(waits) or bool(again) or state.spared.due(state.lanes, state.clock.monotonic())
 
     async def _cycle(self) -> None:
         flushing, self._flushing = self._flushing, []
