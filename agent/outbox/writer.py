@@ -10,17 +10,16 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from agent.core.errors import AgentError, PermanentError
+from agent.core.errors import PermanentError
 from agent.outbox.adopt import adopt
 from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
 from agent.outbox.file.again import Asked
-from agent.outbox.file.causes import written_here
 from agent.outbox.file.store import Store
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
 from agent.outbox.file.worker import Worker
-from agent.outbox.operator import queries
+from agent.outbox.housekeeping import Housekeeping
+from agent.outbox.refusal import Refusal
 from agent.outbox.report import Report
-from agent.outbox.restamp import STEP_MS, offset_of
 from agent.outbox.restamper import Restamper
 from agent.outbox.state import State
 
@@ -30,11 +29,6 @@ T = TypeVar("T")
 PACE = {"memory": 0.005, "commit": 0.005, "fsync": 0.1}
 #: Acknowledgements and notes travel with the next commit; without one they wait this long at most.
 TICK = 0.5
-#: How long a refusing disk is left alone, and how long the answer about free space is believed.
-RETRY = 3.0
-LOOK = 5.0
-#: What `keep_acked` keeps is weighed as a whole: no more than one part in so many of the time.
-WEIGH = 500
 #: Portions while the disk refuses: a little may fit where much does not.
 SMALL = 256 << 10
 
@@ -50,19 +44,21 @@ class Writer:
         self._report = Report(name, store.path)
         self._restamper = Restamper(state, store, worker, notify)
         self.lock = asyncio.Lock()
-        self.refused = False
-        self._said: set[str] = set()  # what to do about the present refusal, each once
+        self._refusal = Refusal(state, self._report)
+        self._housekeeping = Housekeeping(state, store, worker, self.call)
         self._is_open = False
         self._was_open = False
         self._suspect: str | None = None
-        self._retry_at = 0.0
-        self._look_at = self._weigh_at = 0.0
-        self._offset: int | None = None
         self._stopping = False
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._flushing: list[asyncio.Future[None]] = []
         self._started_ms = state.clock.now_ms()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the disk refuses, as far as is known."""
+        return self._refusal.present
 
     # --- for the loop -------------------------------------------------------------------------------------------------
 
@@ -134,7 +130,7 @@ class Writer:
                 await self._open()
                 self._report.opened(self._state)
         except (DiskRefused, Damaged) as error:
-            self._refuse(error)
+            self._refusal.met(error)
 
     async def run(self) -> None:
         """Commit until stopped."""
@@ -165,7 +161,7 @@ class Writer:
                 self._concluded(made, self._worker.submit(partial(self._store.commit, made.job)))
             clean = self._is_open
         except (DiskRefused, Damaged) as error:
-            self._refuse(error)
+            self._refusal.met(error)
         finally:
             closing = self._worker.submit(partial(self._store.close, clean=clean))
             self._worker.close()
@@ -194,12 +190,12 @@ class Writer:
 
     async def _commit_all(self, *, everything: bool) -> None:
         state, now = self._state, self._state.clock.monotonic()
-        if self.refused and now < self._retry_at and not self._stopping:
+        if self._refusal.waits(now) and not self._stopping:
             return
         try:
             if not self._is_open:
                 await self._open()
-            await self._look(now)
+            await self._housekeeping.look(now)
             if self.refused:
                 await self._worker.call(partial(self._store.relieve, flowing=state.flowing))
             # What is appended meanwhile is the next turn's: a commit takes everybody who came before it.
@@ -216,11 +212,11 @@ class Writer:
                 if left <= 0 and not needs_room(state):
                     break
         except DiskRefused as error:
-            self._refuse(error)
+            self._refusal.met(error)
         except PermanentError as error:  # at start it is a reason not to begin; now there is something to hold on to
-            self._refuse(DiskRefused(error.reason, error.hint))
+            self._refusal.met(DiskRefused(error.reason, error.hint))
         except Damaged as error:
-            self._refuse(error, again_at=now)
+            self._refusal.met(error, again_at=now)
             self.damaged(error.reason)
 
     async def _commit(self, *, spill: bool = True) -> int:
@@ -250,17 +246,8 @@ class Writer:
             raise
         applied(self._state, made, committed)
         self._report.committed(self._state)
-        if self.refused:
-            self.refused = False
-            self._report.disk_ok()
+        self._refusal.over()
         self._notify()
-
-    async def _follow_clock(self) -> None:
-        """A step of the wall clock makes no kept record older or younger."""
-        offset, was = offset_of(self._state.clock), self._offset
-        self._offset = offset
-        if was is not None and abs(offset - was) >= STEP_MS:
-            await self.call(partial(queries.shift_acked, milliseconds=offset - was))
 
     async def _set_right(self) -> None:
         """The clock is set: what nobody has been told yet gets its right times."""
@@ -272,9 +259,9 @@ class Writer:
                 if self._state.ring:  # the rest when that is on the disk
                     break
         except DiskRefused as error:
-            self._refuse(error)
+            self._refusal.met(error)
         except Damaged as error:
-            self._refuse(error, again_at=self._state.clock.monotonic())
+            self._refusal.met(error, again_at=self._state.clock.monotonic())
             self.damaged(error.reason)
         if began and not self._restamper.due:
             self._report.set_right()
@@ -296,35 +283,6 @@ class Writer:
         finally:
             self._concluded(made, future)
         self._is_open = self._was_open = True
-
-    async def _look(self, now: float) -> None:
-        state = self._state
-        state.age.mark(now, state.last_row + 1)
-        if state.clock.synced:
-            state.age.set_clock(state.clock.now_ms(), now)
-        if now >= self._look_at:
-            self._look_at = now + LOOK
-            state.free_disk = await self._worker.call(self._store.free_disk)
-            state.written_disk = await self._worker.call(written_here)
-            keep = state.settings.keep_acked
-            if keep is not None:
-                await self._follow_clock()
-                before = state.clock.now_ms() - int(keep.age * 1000)
-                await self.call(partial(queries.expire_acked, before_ms=before))
-                if now >= self._weigh_at:
-                    took = await self.call(partial(queries.trim_acked, max_bytes=keep.max_bytes))
-                    self._weigh_at = now + WEIGH * took
-
-    def _refuse(self, error: AgentError, *, again_at: float | None = None) -> None:
-        now = self._state.clock.monotonic()
-        self._retry_at = now + RETRY if again_at is None else again_at
-        if not self.refused:
-            self.refused = True
-            self._said.clear()
-        remedy = getattr(error, "hint", None) or str(error)
-        if remedy not in self._said:  # SQLite has several words for one trouble, and one may follow another
-            self._said.add(remedy)
-            self._report.disk_refused(error, self._state)
 
     def _answer(self) -> None:
         for future in self._flushing:

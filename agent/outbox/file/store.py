@@ -7,31 +7,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.core.flow import Batch, Gap
 from agent.outbox.file import again
 from agent.outbox.file.ballast import Ballast, free_bytes
+from agent.outbox.file.contents import COLUMNS, lows, oldest, opened, pages, rows
 from agent.outbox.file.errors import boot_id, own, roll_back, transaction, translated
-from agent.outbox.file.pack import Undecodable, unpack
 from agent.outbox.file.replaced import identity, written_anew
 from agent.outbox.file.salvage import salvage
 from agent.outbox.file.schema import Durability, connect
 from agent.outbox.file.takeover import take_over
-from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Job, Low, Opened, Row, StoredStream, runs
+from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Job, Opened, Row, runs
 
 #: The quarantine keeps this many records; what goes from it has long been declared.
 QUARANTINE_KEPT = 1000
 
-_LOW = (
-    "SELECT (SELECT hold FROM records WHERE stream = ?1 AND hold IS NOT NULL ORDER BY hold LIMIT 1),"
-    " EXISTS (SELECT 1 FROM records WHERE stream = ?1)"
-)
-_SHELVED = "SELECT stream FROM acked UNION SELECT stream FROM quarantine UNION SELECT stream FROM again"
-_STREAMS = "SELECT id, epoch, device, next, ts, readings, due, done, late FROM streams"
 _STREAM = "UPDATE streams SET next = ?, ts = ?, readings = ?, due = ?, done = ?, late = ? WHERE id = ?"
-_COLUMNS = "id, stream, seq, ts, size, readings"
 
 
 class Store:
@@ -93,47 +85,7 @@ class Store:
             self._page_size = self._db.execute("PRAGMA page_size").fetchone()[0]
             self._db.execute(f"PRAGMA wal_autocheckpoint = {self._ballast.log_bytes // self._page_size}")
             self._db.executemany("DELETE FROM records WHERE id = ?", [(row,) for row in gone])
-            return self._look()
-
-    def _old_downs(self, previous: str | None) -> list[Row]:
-        """Declarations of time (they hold no number) that wait from before the last run."""
-        streams = self.db.execute("SELECT id FROM streams WHERE epoch IS NOT ?", (previous,)).fetchall()
-        return [
-            row
-            for (number,) in streams
-            for found in self.db.execute(
-                "SELECT id FROM records WHERE stream = ? AND hold IS NULL AND seq = 0", (number,)
-            ).fetchall()
-            for row in self.fetch(found[0], found[0], 1, 1)
-        ]
-
-    def _look(self) -> Opened:
-        db = self.db
-        meta = dict(db.execute("SELECT key, value FROM meta"))
-        records, size = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM records").fetchone()
-        boot = self._boot()
-        return Opened(
-            previous_epoch=meta.get("epoch"),
-            clean=meta.get("clean") == "1",
-            same_boot=not boot or meta.get("boot") in {None, "", boot},
-            streams=[StoredStream(*row) for row in db.execute(_STREAMS)],
-            shelved={row for (row,) in db.execute(_SHELVED)},
-            lows=self._lows(row for (row,) in db.execute("SELECT DISTINCT stream FROM records").fetchall()),
-            records=records,
-            size=size,
-            last_row=max(
-                db.execute(f"SELECT coalesce(max({name}), 0) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
-                for table, name in (("records", "id"), ("acked", "id"), ("quarantine", "id"), ("again", "row"))
-            ),
-            oldest=self._oldest(),
-            pages=self._pages("page_count"),
-            vacant=self._pages("freelist_count"),
-            quarantined=db.execute("SELECT count(*) FROM quarantine").fetchone()[0],
-            again=db.execute("SELECT count(*) FROM again").fetchone()[0],
-            again_last=db.execute("SELECT coalesce(max(id), 0) FROM again").fetchone()[0],
-            memo=dict(db.execute("SELECT key, value FROM memo")),
-            downs=self._old_downs(meta.get("epoch")),
-        )
+            return opened(self._db, self._boot())
 
     def begin_run(self, epoch: str, job: Job, forget: Sequence[int]) -> Committed:
         """Write down that a run with this epoch has begun, with what it declares; streams in `forget` are over."""
@@ -189,9 +141,7 @@ class Store:
             finally:
                 if spared and not db.in_transaction:
                     db.execute("PRAGMA synchronous = NORMAL")
-            return Committed(
-                self._lows(job.touched), self._oldest(), self._pages("page_count"), self._pages("freelist_count")
-            )
+            return Committed(lows(db, job.touched), oldest(db), pages(db, "page_count"), pages(db, "freelist_count"))
 
     def _apply(self, db: sqlite3.Connection, job: Job) -> None:
         if job.new_streams:
@@ -201,7 +151,7 @@ class Store:
             ranges = runs(job.acked)
             if job.keep_acked:
                 db.executemany(
-                    f"INSERT OR REPLACE INTO acked SELECT {_COLUMNS}, {job.now_ms:d}, content"  # noqa: S608 - a number
+                    f"INSERT OR REPLACE INTO acked SELECT {COLUMNS}, {job.now_ms:d}, content"  # noqa: S608 - a number
                     " FROM records WHERE id BETWEEN ? AND ? AND seq > 0",
                     ranges,
                 )
@@ -209,7 +159,7 @@ class Store:
         db.executemany("DELETE FROM records WHERE id BETWEEN ? AND ?", runs(job.dropped))
         if job.quarantined:
             db.executemany(
-                f"INSERT OR REPLACE INTO quarantine SELECT {_COLUMNS}, ?2, ?1, content"  # noqa: S608 - our own names
+                f"INSERT OR REPLACE INTO quarantine SELECT {COLUMNS}, ?2, ?1, content"  # noqa: S608 - our own names
                 " FROM records WHERE id = ?3",
                 job.quarantined,
             )
@@ -242,22 +192,8 @@ class Store:
 
     def fetch(self, low: int, high: int, limit: int, max_bytes: int) -> list[Row]:
         """Rows from `low` to `high`, in order, decoded: `limit` of them, fewer when they are large."""
-        result: list[Row] = []
         with translated():
-            size = 0
-            for row, stream, seq, ts, packed_size, readings, packed in self.db.execute(
-                f"SELECT {_COLUMNS}, content FROM records WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",  # noqa: S608
-                (low, high, limit),
-            ):
-                try:
-                    content: Batch | Gap | None = unpack(packed)
-                except Undecodable:
-                    content = None
-                result.append(Row(row, stream, seq, ts, packed_size, readings, content))
-                size += len(packed)
-                if size >= max_bytes:
-                    break
-        return result
+            return rows(self.db, low, high, limit, max_bytes)
 
     def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[again.Asked]:
         """What somebody wants once more, behind `after` in its queue."""
@@ -269,7 +205,7 @@ class Store:
             return [
                 Row(*row)
                 for row in self.db.execute(
-                    f"SELECT {_COLUMNS} FROM records WHERE seq > 0 ORDER BY id LIMIT ?",  # noqa: S608 - our own names
+                    f"SELECT {COLUMNS} FROM records WHERE seq > 0 ORDER BY id LIMIT ?",  # noqa: S608 - our own names
                     (limit,),
                 )
             ]
@@ -292,17 +228,3 @@ class Store:
     def _log_bytes(self) -> int:
         log = None if self._path is None else self._path.with_name(self._path.name + "-wal")
         return log.stat().st_size if log is not None and log.exists() else 0
-
-    def _lows(self, streams: Iterator[int] | set[int]) -> list[Low]:
-        result = []
-        for number in streams:
-            hold, rows = self.db.execute(_LOW, (number,)).fetchone()
-            result.append(Low(number, hold, bool(rows)))
-        return result
-
-    def _oldest(self) -> tuple[int, int] | None:
-        row: tuple[int, int] | None = self.db.execute("SELECT id, ts FROM records ORDER BY id LIMIT 1").fetchone()
-        return row
-
-    def _pages(self, which: str) -> int:
-        return int(self.db.execute(f"PRAGMA {which}").fetchone()[0]) * self._page_size

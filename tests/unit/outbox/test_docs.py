@@ -16,9 +16,10 @@ from agent.outbox.file.ballast import MOST
 from agent.outbox.file.salvage import KEPT
 from agent.outbox.gaps import REASONS
 from agent.outbox.lanes import LANE_BYTES
+from agent.outbox.refusal import RETRY
 from agent.outbox.ring import LIVE_BYTES, RING_BYTES, RING_RECORDS
 from agent.outbox.spared import WAIT
-from agent.outbox.writer import PACE, RETRY
+from agent.outbox.writer import PACE
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS
 from agent.testing.records import batch, live

@@ -1,0 +1,43 @@
+"""While the disk refuses: what was logged of it, and when it is tried again."""
+
+from __future__ import annotations
+
+from agent.core.errors import AgentError
+from agent.outbox.report import Report
+from agent.outbox.state import State
+
+#: How long a refusing disk is left alone, seconds.
+RETRY = 3.0
+
+
+class Refusal:
+    """Of one outbox."""
+
+    def __init__(self, state: State, report: Report) -> None:
+        self.present = False
+        self._state = state
+        self._report = report
+        self._said: set[str] = set()  # what to do about the present one, each once
+        self._retry_at = 0.0
+
+    def met(self, error: AgentError, *, again_at: float | None = None) -> None:
+        """The disk has refused; it is tried again after a while, or at `again_at`, monotonic seconds."""
+        now = self._state.clock.monotonic()
+        self._retry_at = now + RETRY if again_at is None else again_at
+        if not self.present:
+            self.present = True
+            self._said.clear()
+        remedy = getattr(error, "hint", None) or str(error)
+        if remedy not in self._said:  # SQLite has several words for one trouble, and one may follow another
+            self._said.add(remedy)
+            self._report.disk_refused(error, self._state)
+
+    def over(self) -> None:
+        """It has taken something."""
+        if self.present:
+            self.present = False
+            self._report.disk_ok()
+
+    def waits(self, now: float) -> bool:
+        """Whether it is left alone for now."""
+        return self.present and now < self._retry_at
