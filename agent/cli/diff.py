@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.cli.running import Running, UnreachableError, document
 from agent.cli.words import harmless
 from agent.config.report import DeviceReport, KeyReport, PublisherReport, Report
-from agent.runtime.reloading import DiffQuestion, ReloadAnswer
+from agent.runtime.reload_protocol import DiffQuestion, ReloadAnswer, ReloadQuestion
 
 #: Reading, validating and (for a reload) applying take the agent less than this, seconds; then it does not answer.
 PATIENCE = 20.0
@@ -27,9 +27,28 @@ _EFFECTS = {
 
 def diff(config: Path, data_dir: Path | None, *, as_json: bool = False, patience: float = PATIENCE) -> int:
     """0: nothing differs; 1: something does, or no answer; 2: mistakes; 3: no agent runs."""
+    answer = ask(config, data_dir, "diff", DiffQuestion, as_json=as_json, timeout=patience)
+    if isinstance(answer, int):
+        return answer
+    return 1 if answer.report else 0
+
+
+def ask(
+    config: Path,
+    data_dir: Path | None,
+    verb: str,
+    question: Callable[[str | None], DiffQuestion | ReloadQuestion],
+    *,
+    as_json: bool,
+    timeout: float,
+) -> ReloadAnswer | int:
+    """The agent's report, which has been shown; the exit code where there is none, and it has been said why.
+
+    `question` is given the file that the agent should be running.
+    """
     try:
         running = Running(config, data_dir, as_json=as_json)
-        answer = running.ask("diff", DiffQuestion(running.file), ReloadAnswer, timeout=patience)
+        answer = running.ask(verb, question(running.file), ReloadAnswer, timeout=timeout)
     except UnreachableError as error:
         return error.code
     if as_json:
@@ -39,7 +58,7 @@ def diff(config: Path, data_dir: Path | None, *, as_json: bool = False, patience
         return 2
     if not as_json:
         show(answer.report)
-    return 1 if answer.report else 0
+    return answer
 
 
 def show(report: Report) -> None:

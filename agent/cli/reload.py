@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
-from agent.cli.diff import PATIENCE, refusal, show
-from agent.cli.running import Running, UnreachableError, document
+from agent.cli.diff import PATIENCE, ask
 from agent.cli.words import harmless
-from agent.runtime.reloading import ReloadAnswer, ReloadQuestion
+from agent.runtime.reload_protocol import ReloadQuestion
 from agent.settings.values import parse_duration
 
 
@@ -21,22 +21,15 @@ def reload(
     except ValueError as error:
         sys.stderr.write(f"--wait: {error}\n")
         return 2
-    try:
-        running = Running(config, data_dir, as_json=as_json)
-        question = ReloadQuestion(running.file, seconds)
-        answer = running.ask("reload", question, ReloadAnswer, timeout=patience + (seconds or 0.0))
-    except UnreachableError as error:
-        return error.code
-    if as_json:
-        document(answer)
-    refusal(answer.mistakes)
-    if answer.report is None:
-        return 2
-    if not as_json:
-        show(answer.report)
-        if answer.report:
-            back = ", and all changed parts are back" if seconds is not None and not answer.late else ""
-            sys.stdout.write(f"applied{back}\n")
+    answer = ask(
+        config, data_dir, "reload", partial(ReloadQuestion, wait=seconds),
+        as_json=as_json, timeout=patience + (seconds or 0.0),
+    )  # fmt: skip
+    if isinstance(answer, int):
+        return answer
+    if answer.report and not as_json:
+        back = ", and all changed parts are back" if seconds is not None and not answer.late else ""
+        sys.stdout.write(f"applied{back}\n")
     for name, reason in answer.late.items():
         sys.stderr.write(harmless(f"{name} is not back: {reason}") + "\n")
     return 1 if answer.late else 0

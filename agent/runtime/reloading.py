@@ -1,4 +1,4 @@
-"""What `edge-agent diff` and `edge-agent reload` ask the agent that runs, and its answers.
+"""Answers `edge-agent diff` and `edge-agent reload`, at the agent's socket.
 
 The agent reads the files itself, in its own environment: only it knows what a `${NAME}` in them means to it.
 """
@@ -7,66 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
 
-from msgspec import Struct
-
-from agent.config.loader import Loaded
 from agent.config.report import Report, report
 from agent.core.clock import Clock
 from agent.core.errors import ConfigError
 from agent.runtime.control import Control
+from agent.runtime.reload_protocol import DiffQuestion, ReloadAnswer, ReloadQuestion
+from agent.runtime.reloader import Reloader
 
 #: Seconds between looks at who is back.
 _LOOK = 0.1
-
-
-class DiffQuestion(Struct):
-    """`file`: what the command's `-c` resolves to; None: whatever the agent was started with."""
-
-    file: str | None = None
-
-
-class ReloadQuestion(Struct):
-    """`wait`: seconds for the changed parts to be back; None: the answer comes as soon as it is applied."""
-
-    file: str | None = None
-    wait: float | None = None
-
-
-class ReloadAnswer(Struct):
-    """Either `mistakes`, and nothing was done, or a report; `late` are changed parts that were not back in time."""
-
-    mistakes: list[str] = []
-    report: Report | None = None
-    late: dict[str, str] = {}  #: `devices.press-01` → why
-
-
-class Outcome(Protocol):
-    """What became of a reload."""
-
-    @property
-    def result(self) -> str:
-        """`refused`, or something else."""
-
-    @property
-    def mistakes(self) -> Sequence[str]:
-        """Why it was refused."""
-
-
-class Reloader(Protocol):
-    """What applies a configuration (reloader.py)."""
-
-    path: Path  #: the file the agent was started with
-    effective: Loaded  #: what is in force
-
-    async def compare(self) -> tuple[Loaded, object]:
-        """What the files say now. Raises ConfigError."""
-
-    async def reload(self, reason: str) -> Outcome:
-        """Read them and apply what they say; returns when the parts are replaced, or it is refused."""
 
 
 class Reconfiguring:

@@ -7,9 +7,8 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +19,7 @@ from agent.config.loader import Loaded, load
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError
 from agent.runtime.control import Control
+from agent.runtime.reloader import Outcome, Reloader
 from agent.runtime.reloading import Reconfiguring
 from tests.support.waiting import eventually
 
@@ -39,14 +39,6 @@ publishers:
 OLD = GW.format("") + PRESS + PLANT
 
 
-@dataclass
-class Outcome:
-    """What became of a reload."""
-
-    result: str
-    mistakes: tuple[str, ...] = ()
-
-
 class Scripted:
     """A reloader that takes what the files say, unless that needs a restart."""
 
@@ -64,11 +56,11 @@ class Scripted:
         try:
             new, found = await self.compare()
         except ConfigError as error:
-            return Outcome("refused", tuple(map(str, error.mistakes)))
+            return Outcome("refused", "", mistakes=tuple(map(str, error.mistakes)))
         if found.restart:
-            return Outcome("refused", ("agent.id: needs a restart",))
+            return Outcome("refused", "", mistakes=("agent.id: needs a restart",))
         self.effective = new
-        return Outcome("applied")
+        return Outcome("applied", "")
 
     def why(self, section: str, name: str) -> str | None:
         return self.missing.get(f"{section}.{name}")
@@ -96,7 +88,7 @@ class Site:
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[None]:
         control = Control(self.data_dir, SystemClock())
-        Reconfiguring(self.agent, self.agent.why, SystemClock()).serve(control)
+        Reconfiguring(cast("Reloader", self.agent), self.agent.why, SystemClock()).serve(control)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(control.run())
             await eventually((self.data_dir / "agent.sock").exists)
