@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from tests.faults.modbus.media import medium
 from tests.faults.southbound.conftest import modbus
 from tests.support.agent import AgentProcess
 from tests.support.ports import free_port
@@ -82,3 +83,32 @@ async def test_what_only_one_may_have_is_let_go_first(tmp_path: Path) -> None:
         metrics = await agent.metrics()
         assert await agent.stop() == 0
     assert f"{port}" not in metrics
+
+
+async def test_a_serial_port_is_closed_before_its_successor_opens_it(tmp_path: Path) -> None:
+    """Another speed is another bus on the same port, which is locked: both units are read on, nobody was refused."""
+    async with medium("serial rtu") as bus:
+        devices = {
+            f"unit-{number}": modbus(bus.url, registers=2, unit_id=number, interval="500ms") for number in (1, 2)
+        }
+        with agent_of(tmp_path, devices) as agent:
+            await agent.start()
+            for speed in ("115200", "9600", "19200"):
+                if speed not in bus.url:
+                    document = copy.deepcopy(agent.document)
+                    for device in document["devices"].values():
+                        device["url"] = bus.url.replace("115200", speed)
+                    line = await agent.reload(document)
+                    assert line.get("devices_replaced") == ["unit-1", "unit-2"], line
+                bus.asked.clear()
+                await eventually(lambda: {ask.unit for ask in bus.asked[-4:]} == {1, 2}, what=f"read at {speed}")
+            assert len(agent.events("modbus.connected")) == 3
+
+            async def online() -> bool:
+                return all(one["state"] != "offline" for one in (await agent.status())["devices"].values())
+
+            await eventually(online, what="both units are online")
+            assert await agent.stop() == 0
+        assert "another program" not in agent.log_text
+        for event in ("component.retry", "component.failed", "device.offline"):
+            assert not agent.events(event)
