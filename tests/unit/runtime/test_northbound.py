@@ -20,6 +20,15 @@ from tests.support.waiting import eventually
 from tests.unit.runtime.test_topology import Route, _config, stage
 
 
+@asynccontextmanager
+async def let_go(event: asyncio.Event) -> AsyncIterator[None]:
+    """What hangs goes on when the test is over, however it ends: a failure shows, and not a time-out."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
 async def test_an_outbox_nobody_waits_for_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent stops while a reload opens an outbox that takes its time: it is closed once it is open."""
     opening, held = asyncio.Event(), asyncio.Event()
@@ -33,7 +42,7 @@ async def test_an_outbox_nobody_waits_for_any_more(monkeypatch: pytest.MonkeyPat
             yield
 
     monkeypatch.setattr(SqliteOutbox, "open", slowly)
-    async with asyncio.timeout(30), stage() as one, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), stage() as one, asyncio.TaskGroup() as group, let_go(held):
         await one.to(_config({}, {}))
         reload = group.create_task(one.to(_config({}, {"plant": Route(encoder=JsonConfig())})))
         await opening.wait()
@@ -64,7 +73,7 @@ async def test_a_disk_that_hangs_holds_up_no_reload(monkeypatch: pytest.MonkeyPa
         await asyncio.Event().wait()
 
     monkeypatch.setattr(northbound, "CLOSE_WITHIN", 0.05)
-    async with asyncio.timeout(30), stage() as one:
+    async with asyncio.timeout(30), stage() as one, let_go(hangs):
         with monkeypatch.context() as hanging:
             hanging.setattr(SqliteOutbox, "open", open_hanging)
             await one.to(_publishers("plant", "cloud"))
@@ -102,7 +111,7 @@ async def test_a_session_that_does_not_end_is_not_joined_by_another(monkeypatch:
     monkeypatch.setattr(ScriptedPublisher, "open", stubborn)
     monkeypatch.setattr(northbound, "SAY_GOODBYE_WITHIN", 0.05)
     monkeypatch.setattr(ending, "GRACE", 0.05)
-    async with asyncio.timeout(30), stage() as one, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), stage() as one, asyncio.TaskGroup() as group, let_go(ends):
         await one.to(_publishers("plant"))
         reload = group.create_task(one.to(_publishers("plant", root="other")))
         north = one.topology.north
