@@ -24,6 +24,7 @@ from agent.core.image import AgentInfo, Image
 from agent.runtime.control import Control
 from agent.runtime.ending import end
 from agent.runtime.history.recorder import History
+from agent.runtime.myself import Myself
 from agent.runtime.overview import Overview
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
@@ -74,6 +75,7 @@ class _Agent:
         self._views: Views
         self._stream: Stream
         self._history: History
+        self._myself: Myself
         self._web: Task[None] | None = None
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(loaded.hash).set(1)
@@ -115,6 +117,7 @@ class _Agent:
         )
         history = self._history = History(self.data_dir, self._image, topology.outlet, self._steps, self._clock)
         history.apply(config.history, config.outbox.min_free_disk)
+        pulse = Pulse(self._clock, self._steps)
         overview = Overview(
             self._image,
             self.data_dir,
@@ -124,23 +127,28 @@ class _Agent:
             history=lambda: history.on,
             configured=lambda name: reloader.effective.config.devices.get(name),  # noqa: PLW0108 - of what runs by then
         )
+        self._myself = myself = Myself(
+            self._image, topology, self._steps, overview.of_agent, pulse.latest_ms, self._clock
+        )
         self._control.serve("status", overview.answer)
         Reconfiguring(reloader, topology.missing, self._clock).serve(self._control)
         Recordings(lambda: topology.south.devices, self._clock).serve(self._control)
         beside = [
             north.create_task(self._keep(name, work), name=name)
             for name, work in {
-                "pulse": Pulse(self._clock, self._steps).run,
+                "pulse": pulse.run,
                 "overview": overview.run,
                 "control": self._control.run,
                 "history": history.run,
+                "myself": myself.run,
             }.items()
         ]
         self._overview = overview
-        self._views = Views(self._image, overview, reloader, topology.outlet, history, self._clock)
+        self._views = Views(self._image, overview, reloader, topology.outlet, history, myself, self._clock)
         self._stream = Stream(self._views, self._clock)
         beside.append(north.create_task(self._keep("stream", self._stream.run), name="stream"))
         self._serve(north, config.http)
+        myself.apply(config)
         await topology.apply(draft)
         self._ready = True
         log.info("agent.started", devices=len(config.devices), publishers=len(config.publishers))
@@ -183,6 +191,7 @@ class _Agent:
         if "log" in changed:
             configure(level=config.log.level, style=config.log.format)
         self._history.apply(config.history, config.outbox.min_free_disk)
+        self._myself.apply(config)
         if "http" in changed:
             if self._web is not None:
                 await end([self._web], 1.5)

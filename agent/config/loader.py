@@ -20,6 +20,7 @@ from agent.config.sections import collect
 from agent.config.templates import templates_of
 from agent.config.validate import validate
 from agent.core.errors import ConfigError, Mistake
+from agent.core.image import SELF
 from agent.settings.outbox import OutboxSettings
 
 _PARTS = ("devices", "devices_file", "templates", "publishers")  #: top-level keys that are read one by one
@@ -69,8 +70,9 @@ def load(
     built_publishers = {name: parts.publisher(name, entry) for name, entry in publishers.items()}
     routes = {name: publisher for name, publisher in built_publishers.items() if publisher is not None}
     raw = {name: entry.data for name, entry in publishers.items()}
+    known = [*devices, *([SELF] if head is not None and head.agent.self else [])]
     for name in publishers:
-        mistakes.extend(checks.dangling_globs(name, raw[name], list(devices)))
+        mistakes.extend(checks.dangling_globs(name, raw[name], known))
     written = {name: entry.data for name, entry in devices.items()}
     mistakes.extend(checks.disagreeing_devices(built_devices, written))
     good = {name: device for name, device in built_devices.items() if device is not None}

@@ -40,6 +40,10 @@ class AgentSettings(Model):
     """When the configuration is read again. signal: at SIGHUP and `edge-agent reload`; watch: also when one of its
     files changes; off: never."""
 
+    self: bool = False
+    """true: what the agent knows of itself (outbox, devices online, CPU, memory) is published as the device `_agent`,
+    every 10 s, by the publishers whose `devices:` match. The page shows it either way."""
+
     @model_validator(mode="before")
     @classmethod
     def _default_location(cls, data: Any) -> Any:

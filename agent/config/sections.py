@@ -55,6 +55,8 @@ def wrong_entry(section: str, name: object, data: object, first: Entry | None) -
         text = str(context.get("error") or f'{named(name)} is not text; write it in quotes: "{named(name)}"')
         reason, _, hint = text.partition("; ")
         return f"`{section}`: {reason}", hint
+    if section == "devices" and str(name).startswith("_"):
+        return f"`devices.{name}`: names that begin with `_` are the agent's own", "take another name"
     if first is not None:
         reason = f"`{section}.{name}` stands here a second time; the first is in {first.place}"
         return reason, "give one of them another name"

@@ -16,6 +16,9 @@ from msgspec import Struct, structs
 from agent.core.flow import MAX_BATCH_READINGS, Batch, Reading
 from agent.core.quality import BAD_WAITING_FOR_INITIAL_DATA, name_of
 
+#: The device that an agent is to itself; it is not counted among devices. No other name of a device begins with `_`.
+SELF = "_agent"
+
 DeviceState = Literal["online", "degraded", "offline"]
 #: Why a device is not simply online: it is slow, a neighbour on its bus holds it up, it says itself that it is not
 #: well, it has bad tags, it does not answer, it cannot work as configured, it is not to be read.

@@ -76,6 +76,7 @@ class Outlet:
         self._routes: dict[str, _Sink] = {}
         self._taps: dict[object, _Sink] = {}
         self._mouths: dict[str, Mouth] = {}
+        self._private: set[str] = set()
 
     def route(
         self, name: str, wants: Callable[[str], bool], append: Append, scanned: Scanned | None = None
@@ -106,6 +107,12 @@ class Outlet:
 
         return undo
 
+    def publish(self, device: str, *, on: bool) -> None:
+        """Whether routes get what comes of this device, or taps alone."""
+        (self._private.discard if on else self._private.add)(device)
+        if device in self._mouths:
+            self._wire(device, self._mouths[device])
+
     def at(self, device: str) -> Mouth:
         """The mouth of this device, the same until :meth:`forget`."""
         mouth = self._mouths.get(device)
@@ -124,6 +131,5 @@ class Outlet:
             self._wire(device, mouth)
 
     def _wire(self, device: str, mouth: Mouth) -> None:
-        mouth.sinks = tuple(
-            sink for sinks in (self._routes, self._taps) for sink in sinks.values() if sink.wants(device)
-        )
+        routes = () if device in self._private else self._routes.values()
+        mouth.sinks = tuple(sink for sink in (*routes, *self._taps.values()) if sink.wants(device))

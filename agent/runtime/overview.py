@@ -20,7 +20,7 @@ from agent.runtime.device import Device
 from agent.runtime.room import Disk, Rate, Room
 from agent.runtime.route import Route
 from agent.runtime.status import AgentFigures, DeviceFigures, RouteFigures, describe
-from agent.runtime.summary import Summary
+from agent.runtime.summary import Summary, enabled_devices
 from agent.settings.devices import DeviceConfig
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -151,6 +151,19 @@ class Overview:
             log.warning("disk.low", **figures, below=disk.low, floor_in_s=disk.floor_in)
         elif news == 0:
             log.info("disk.ok", **figures)
+
+    def of_agent(self) -> dict[str, float | int]:
+        """What the device `_agent` tells of outboxes and devices."""
+        now, stats = self._clock.now_ms(), [route.outbox.stats for route in self._routes()]
+        oldest = min((one.oldest_ts for one in stats if one.oldest_ts), default=now)
+        devices = enabled_devices(self._image)
+        return {
+            "outbox_records": sum(one.records for one in stats),
+            "outbox_bytes": sum(one.bytes for one in stats),
+            "publish_age_s": max(0, now - oldest) / 1000,
+            "devices_online": sum(one.state == "online" for one in devices),
+            "devices": len(devices),
+        }
 
     # --- the status ---------------------------------------------------------------------------------------------------
 

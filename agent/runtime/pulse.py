@@ -23,6 +23,12 @@ class Pulse:
         self._clock = clock
         self._steps = steps
         self._repeats = Repeats()
+        self._latest = 0.0
+
+    def latest_ms(self) -> int:
+        """By how much the loop was late at worst since this was asked last."""
+        latest, self._latest = self._latest, 0.0
+        return round(latest * 1000)
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -33,6 +39,7 @@ class Pulse:
             before = self._clock.monotonic()
             await self._clock.sleep(BEAT)
             late = max(0.0, self._clock.monotonic() - before - BEAT)
+            self._latest = max(self._latest, late)
             self._steps.look()
             metrics.LOOP_LAG.set(late)
             metrics.CLOCK_SYNCED.set(self._clock.synced)

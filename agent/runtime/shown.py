@@ -9,8 +9,6 @@ from typing import Any
 from agent.core.flow import Reading
 from agent.core.image import DeviceImage, TagInfo
 
-#: The device that an agent is to itself. No other name may begin with `_`.
-SELF = "_agent"
 #: So many tags stand for a device in an overview, looked for among its first ones.
 TELLING, _AMONG = 2, 100
 #: Whole numbers up to here a browser shows exactly.

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from msgspec import to_builtins
 
 from agent.core.flow import Stream
-from agent.core.image import DeviceImage, Image
+from agent.core.image import SELF, DeviceImage, Image
 from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan
-from agent.runtime.shown import SELF, telling
+from agent.runtime.shown import telling
 from agent.runtime.wrong import remedy_of, wrong
 
 #: So many tags are named of those that are bad for the same reason, and so many reasons of a device.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter
 
-from agent.core.image import Image
+from agent.core.image import SELF, DeviceImage, Image
 from agent.telemetry import metrics
 
 _Series = dict[tuple[str, ...], float]
@@ -32,6 +32,11 @@ def growth(before: _Series, after: _Series, which: Iterable[str] = ()) -> int:
     return round(grown)
 
 
+def enabled_devices(image: Image) -> list[DeviceImage]:
+    """The devices that are to be read; the agent's own is none of them."""
+    return [one for name, one in image.devices.items() if name != SELF and "disabled" not in one.causes]
+
+
 class Summary:
     """Of the time since it was made, or last asked."""
 
@@ -47,7 +52,7 @@ class Summary:
         before = self._readings, self._published, self._dropped
         after = self._readings, self._published, self._dropped = self._look()
         readings, published, dropped = zip(before, after, strict=True)
-        enabled = [device for device in image.devices.values() if "disabled" not in device.causes]
+        enabled = enabled_devices(image)
         return {
             "devices_online": sum(device.state == "online" for device in enabled),
             "devices": len(enabled),

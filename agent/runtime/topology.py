@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 from asyncio import TaskGroup
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from agent.config.diff import Difference, difference
@@ -19,7 +19,7 @@ from agent.core.clock import Clock
 from agent.core.image import Image, TagInfo
 from agent.core.ports import Bus
 from agent.core.sessions import Sessions
-from agent.runtime.catalogue import Catalogues
+from agent.runtime.catalogue import Catalogues, Version
 from agent.runtime.context import RunningContext
 from agent.runtime.control import Control
 from agent.runtime.drafts import Draft, draft_device, draft_route
@@ -94,6 +94,10 @@ class Topology:
         return RunningContext(
             self._image, self._data_dir, self._clock, standing, component=component, recorded=self.north.recorded
         )
+
+    def version(self, device: str, tags: Sequence[TagInfo]) -> Version:
+        """Of a catalogue that is not built from the configuration."""
+        return self._catalogues.versions({device: tags}, self._clock.now_ms())[device]
 
     # --- running ------------------------------------------------------------------------------------------------------
 

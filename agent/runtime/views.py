@@ -10,9 +10,10 @@ from agent.config import shown as config_shown
 from agent.config.loader import Loaded
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap
-from agent.core.image import DeviceImage, Image
+from agent.core.image import SELF, DeviceImage, Image
 from agent.runtime import shown
 from agent.runtime.history.recorder import History
+from agent.runtime.myself import Myself
 from agent.runtime.outlet import Outlet
 from agent.runtime.overview import Overview
 from agent.runtime.reloader import Reloader
@@ -29,6 +30,7 @@ class Views:
         reloader: Reloader,
         outlet: Outlet,
         history: History,
+        myself: Myself,
         clock: Clock,
     ) -> None:
         self._image = image
@@ -36,6 +38,7 @@ class Views:
         self._reloader = reloader
         self._outlet = outlet
         self._history = history
+        self._myself = myself
         self._clock = clock
         self._config: tuple[Loaded, dict[str, Any]] | None = None
 
@@ -96,11 +99,11 @@ class Views:
 
     def telling(self) -> Mapping[str, list[str]]:
         """The tags that stand for each device."""
-        return {name: shown.telling(device) for name, device in self._image.devices.items() if name != shown.SELF}
+        return {name: shown.telling(device) for name, device in self._image.devices.items() if name != SELF}
 
     def now(self) -> int:
         """Epoch ms."""
         return self._clock.now_ms()
 
     def _device(self, name: str) -> DeviceImage | None:
-        return self._image.devices.get(name)
+        return self._myself.device if name == SELF else self._image.devices.get(name)

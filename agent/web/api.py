@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from agent.settings.values import is_name
 from agent.web.answers import error, json_answer
 from agent.web.openapi import document
 from agent.web.stream import MOST_VIEWERS, Stream, Viewer
@@ -145,6 +146,8 @@ def _asked(request: Request, *known: str) -> dict[str, str]:
             raise Refused(400, f"there is no parameter {key!r} here; known are: {', '.join(known)}")
         if key in asked:
             raise Refused(400, f"`{key}` stands there twice")
+        if key == "device" and not is_name(value):
+            raise Refused(400, f"{value!r} is not the name of a device")
         asked[key] = value
     return asked
 

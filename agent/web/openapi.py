@@ -83,7 +83,7 @@ _PATHS = (
             _Parameter("to", "Last instant, not included.", _INSTANT, None),
         ],
         errors={
-            400: "Parameters that cannot be, or that ask for more than 400,000 minutes at once.",
+            400: "Parameters that cannot be, or that ask for more than 150,000 minutes at once.",
             404: "There is no history: `history:` is off, or its disk refuses.",
         },
         words="Keyed by device and tag. A minute is there at most 10 s after its end.",
@@ -97,13 +97,17 @@ _PATHS = (
                 {"type": "string", "enum": ["debug", "info", "warning", "error"]}, "warning",
             ),
         ],
-        errors={400: "There is no such level."},
+        errors={400: "There is no such level, or a name that is none."},
     ),
     _Path(
         "/api/v1/stream", "Newest values as they come (server-sent events)", {"type": "string"},
         [_Parameter("device", f"{_DEVICE} Without it: the telling tags of all.", _NAME, None)],
         media="text/event-stream",
-        errors={404: "There is no such device.", 503: "Eight viewers are there already; try again in half a minute."},
+        errors={
+            400: "That is no name.",
+            404: "There is no such device.",
+            503: "Eight viewers are there already; try again in half a minute.",
+        },
         words=(
             "`event: values` has a [Values](#/components/schemas/Values) as its data: of one device the tags that "
             "changed, all of them first; without `device` the `telling` tags of each device that changed. "

@@ -7,7 +7,6 @@ broken costs minutes of this history, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from asyncio import Future
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ from agent.core.image import Image
 from agent.core.threads import run_in_thread
 from agent.outbox.file.ballast import free_bytes
 from agent.runtime.history.rollup import MINUTE, Minutes, Row
-from agent.runtime.history.store import Foreign, Store, read, set_aside
+from agent.runtime.history.store import Failed, Foreign, Store, read, set_aside
 from agent.runtime.outlet import Outlet
 from agent.runtime.steps import Steps
 from agent.telemetry.logging import get_logger
@@ -156,7 +155,7 @@ class History:
         if not self._writing.done():
             self._lost(f"the disk has not taken a minute within {within:g} s")
         elif (error := self._writing.exception()) is not None:
-            if not isinstance(error, OSError | sqlite3.Error | Foreign):
+            if not isinstance(error, OSError | Failed | Foreign):
                 raise error
             self._lost(str(error))
         elif self._failing:
@@ -194,5 +193,5 @@ class History:
                 return await run_in_thread(
                     lambda: read(self._path, device, tag, begin, end, MOST_MINUTES), "history read"
                 )
-            except (OSError, sqlite3.Error):
+            except (OSError, Failed, Foreign):
                 return b"{}" if not self._path.exists() else None

@@ -52,12 +52,16 @@ _AT_ONCE = 60
 _BUSY_S = 1.0
 
 
+class Failed(Exception):
+    """The disk, or SQLite, refuses."""
+
+
 class Foreign(Exception):
     """The file is not ours, or broken."""
 
 
 class Store:
-    """The writer's connection. Raises sqlite3.Error and OSError; :class:`Foreign` where the file has to go."""
+    """The writer's connection. Raises :class:`Failed` and OSError; :class:`Foreign` where the file has to go."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -133,10 +137,10 @@ class Store:
 def read(path: Path, device: str | None, tag: str | None, begin: int, end: int, most: int) -> bytes:
     """`{device: {tag: [[ts, min, mean, max, last, good_ms], …]}}` of [begin, end), as JSON.
 
-    Raises ValueError where that is more than `most` minutes, sqlite3.Error and OSError.
+    Raises ValueError where that is more than `most` minutes, :class:`Failed`, :class:`Foreign` and OSError.
     """
     uri = f"{path.resolve().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as db:
+    with _named(), closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as db:
         wanted = db.execute(
             "SELECT id, device, tag FROM series WHERE device = ifnull(?, device) AND tag = ifnull(?, tag) "
             "ORDER BY device, id",
@@ -213,16 +217,16 @@ def _is_file(path: Path) -> bool:
 
 @contextmanager
 def _named() -> Iterator[None]:
-    """What SQLite says of a file that is no database of ours."""
+    """SQLite's errors, by what has to become of the file."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF not in _SCHEMA_ERRORS:
-            raise
-        raise Foreign(str(error)) from error
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _NOT_OURS:
+            raise Foreign(str(error)) from error
+        raise Failed(str(error)) from error
 
 
-_SCHEMA_ERRORS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_NOT_OURS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 @contextmanager
