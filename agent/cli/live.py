@@ -40,14 +40,16 @@ def read_once(config: Config, console: Console) -> int:
 
 def table_of(visit: Visit) -> Table:
     """Tags with what they said; those in trouble first."""
-    table = Table("tag", "value", "unit", "quality", "why", box=None, pad_edge=False, title=visit.device)
+    columns = ("tag", "value", "unit", "quality", "why", *(("node",) if visit.nodes else ()))
+    table = Table(*columns, box=None, pad_edge=False, title=visit.device)
     table.title_justify = "left"
     missing = ("not read", visit.error) if visit.error else ("silent", "no answer in time")
     rows: list[Sequence[str]] = [(tag, "", "", *missing) for tag in visit.silent]
     ranked = sorted(visit.readings.items(), key=lambda item: _trouble(item[1], doubtful=item[0] in visit.doubtful))
     rows += [(tag, *_cells(reading, doubtful=tag in visit.doubtful)) for tag, reading in ranked]
     for row in rows[:_MOST]:
-        table.add_row(*(Text(harmless(cell)) for cell in row))
+        node = (visit.nodes.get(row[0], ""),) if visit.nodes else ()
+        table.add_row(*(Text(harmless(cell)) for cell in (*row, *node)))
     if len(rows) > _MOST:
         table.add_row("…", "", "", "", f"and {len(rows) - _MOST} more")
     return table

@@ -49,6 +49,14 @@ class Loss(Struct, gc=False):
     readings: int | None = None  #: how many, where that is known
 
 
+class TagFacts(Struct, frozen=True):
+    """What a device says about one of its tags. Where the configuration says something too, that counts."""
+
+    unit: str | None = None
+    description: str | None = None
+    node: str | None = None  #: where it is in the device, as a configuration would have it
+
+
 class Sample(Struct, gc=False):
     """What a collector read, raw, column-wise: all answers of one tick, or of one turn of a subscription.
 
@@ -71,6 +79,7 @@ class Sample(Struct, gc=False):
     unconfirmed: Container[int] = ()  #: tags of which the device has not confirmed the value lately: no heartbeat now
     types: Mapping[int, str] | None = None  #: data types the device told us (position → name), when they are news
     labels: Mapping[int, Mapping[int, str]] | None = None  #: position → number → text, ditto
+    facts: Mapping[int, TagFacts] | None = None  #: of found tags, by position, ditto
 
     @classmethod
     def lost(cls, reason: str, ts: int) -> Sample:

@@ -33,6 +33,7 @@ class TagInfo(Struct, frozen=True, omit_defaults=True):
     unit: str | None = None
     description: str | None = None
     interval: int | str | None = None  #: milliseconds, or "once"
+    node: str | None = None  #: of a tag the device was found to have: where it is, as a configuration would have it
 
 
 class AgentInfo(Struct, frozen=True):
@@ -210,10 +211,15 @@ class Image:
 
     def describe(self, name: str, types: Mapping[int, str]) -> bool:
         """Types learned from the device (position → name); True, and a new catalogue version, where that is new."""
+        tags = self.devices[name].tags
+        return self.revise(name, {at: structs.replace(tags[at], type=type_name) for at, type_name in types.items()})
+
+    def revise(self, name: str, infos: Mapping[int, TagInfo]) -> bool:
+        """What is now known of tags, by position; True, and a new catalogue version, where that is new."""
         device = self.devices[name]
         tags = list(device.tags)
-        for position, type_name in types.items():
-            tags[position] = structs.replace(tags[position], type=type_name)
+        for position, info in infos.items():
+            tags[position] = info
         if tuple(tags) == device.tags:
             return False
         device.tags = tuple(tags)

@@ -257,6 +257,8 @@ class CatalogueTag(_Model):
     """Words for people."""
     interval: int | Literal["once"] = 0
     """Milliseconds, or once per connection."""
+    node: str = ""
+    """Of a tag found by browsing: its node id, as a configuration would have it."""
 
 
 class Catalogue(_Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from agent.core.clock import Clock
-from agent.core.flow import Batch, Reading, Sample
+from agent.core.flow import Batch, Reading, Sample, TagFacts
 from agent.core.quality import BAD_NO_COMMUNICATION
 from agent.core.text import carried
 from agent.normalize.past import past_batch
@@ -25,24 +25,27 @@ def compile_normalizer(
     cat: Callable[[], int],
     clock: Clock,
     default_report: Report = "every",
+    found: Callable[[str], TagBase] = lambda _name: TagBase(),
 ) -> Normalizer:
     """The normalizer of one device, from its tag table (positions in samples count in its order).
 
-    `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none. The tags of a
-    disabled device come with `enabled: false` each.
+    `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none; `found` has the
+    keys of tags the device is found to have. The tags of a disabled device come with `enabled: false` each.
     """
     rules = [compile_rule(name, tag, report=default_report) for name, tag in tags.items()]
-    return Normalizer(device, rules, cat=cat, clock=clock, report=default_report)
+    return Normalizer(device, rules, cat=cat, clock=clock, report=default_report, found=found)
 
 
 class Normalizer:
     """The port `core.ports.Normalizer`. One per device, for the life of its configuration."""
 
     def __init__(
-        self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock, report: Report = "every"
-    ) -> None:
+        self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock, report: Report = "every",
+        found: Callable[[str], TagBase] = lambda _name: TagBase(),
+    ) -> None:  # fmt: skip
         self._device = device
         self._report = report
+        self._found = found
         self._values = Values(device, rules)
         self._own = {i for i, rule in enumerate(rules) if rule.enum}  # tags whose texts the configuration gives
         self._cat = cat
@@ -55,16 +58,13 @@ class Normalizer:
 
     def __call__(self, sample: Sample, /) -> Batch | None:
         values = self._values
+        self._heed(sample)
         if self._silent:
             values.now = self._clock.monotonic()
             values.hot = values.now >= values.due
         unset = not self._clock.synced
         if sample.history:
             return past_batch(self._device, values.rules, sample, self._cat())
-        if sample.found:
-            self._find(sample.found)
-        if sample.labels:
-            self._learn(sample.labels)
         readings: list[Reading] = []
         plain = 0  # readings known to be good
         if sample.outage is not None:
@@ -86,6 +86,15 @@ class Normalizer:
             batch.bad = qualities.count("bad")
             batch.uncertain = qualities.count("uncertain")
         return batch
+
+    def _heed(self, sample: Sample) -> None:
+        """What the device says about itself beside its values."""
+        if sample.found:
+            self._find(sample.found)
+        if sample.facts:
+            self._tell(sample.facts)
+        if sample.labels:
+            self._learn(sample.labels)
 
     def awaits(self, since: int, /) -> None:
         """An answer that was under way while a snapshot was made is a moment older than what the snapshot said."""
@@ -143,9 +152,20 @@ class Normalizer:
         self._values.compile()
 
     def _find(self, names: Sequence[str]) -> None:
-        """Tags the device was found to have: nothing is configured for them."""
-        self._values.add([compile_rule(name, TagBase(), report=self._report) for name in names])
+        """Tags the device was found to have."""
+        rules = [compile_rule(name, self._found(name), report=self._report) for name in names]
+        first = len(self._values.rules)
+        self._own |= {i for i, rule in enumerate(rules, first) if rule.enum}
+        self._silent += [i for i, rule in enumerate(rules, first) if rule.silence]
+        self._values.add(rules)
         self._values.state.stamp[-len(names) :] = [max(self._awaited, self._gone.pop(name, NEVER)) for name in names]
+
+    def _tell(self, facts: Mapping[int, TagFacts]) -> None:
+        """What the device says about tags it was found to have: their unit travels with each reading."""
+        self._values.settle()
+        for i, said in facts.items():
+            self._values.measure(i, self._found(self._values.rules[i].name).told_by(said).unit)
+        self._values.compile()
 
     # --- outages and heartbeats -------------------------------------------------------------------------------------
 

@@ -51,6 +51,11 @@ class Values:
         self.rules[i] = self.rules[i]._replace(enum=enum, kind="each")
         self._short[i] = self.rules[i][:6]
 
+    def measure(self, i: int, unit: str | None) -> None:
+        """Another unit of a tag; :meth:`compile` comes after."""
+        self.rules[i] = self.rules[i]._replace(unit=unit)
+        self._short[i] = self.rules[i][:6]
+
     def settle(self) -> None:
         """Write the times back that columns keep, into the state."""
         self._columns.release()

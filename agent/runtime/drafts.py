@@ -107,16 +107,21 @@ def draft_device(
     names = list(table)
 
     def value_type(position: int, raw: str) -> str:
-        return tags[position].value_type(raw) if position < len(tags) else raw
+        if position < len(tags):
+            return tags[position].value_type(raw)
+        return config.found_tag(image.devices[name].tags[position].tag).value_type(raw)
 
     work = Work(
         collector=config.build(name, context),
-        normalizer=compile_normalizer(name, table, cat=lambda: image.devices[name].cat, clock=clock),
+        normalizer=compile_normalizer(
+            name, table, cat=lambda: image.devices[name].cat, clock=clock, found=config.found_tag
+        ),
         disabled_tags=disabled,
         disabled_now=tuple(position for position in disabled if not same(names[position])),
         finds_tags=config.enabled and config.finds_tags,
         intervals=tuple(config.scan_intervals) if config.enabled else (),
         value_type=value_type,
+        found_info=config.found_info,
     )
     return DeviceDraft(name, config, location, context, work, version)
 

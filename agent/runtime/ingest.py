@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import structs
+
 from agent.core.clock import Clock
-from agent.core.flow import Answer, Batch, Gap, Loss, Sample
+from agent.core.flow import Answer, Batch, Gap, Loss, Sample, TagFacts
 from agent.core.ids import ulid
-from agent.core.image import Image, TagInfo
+from agent.core.image import Image
 from agent.core.quality import BAD_OUT_OF_SERVICE
 from agent.core.text import carried
 from agent.runtime.holding import Holding
@@ -100,7 +102,9 @@ class Ingest:
             sample.complaint = carried(sample.complaint)
         if sample.found:
             sample.found = [carried(name) for name in sample.found]
-            self._find(sample.found)
+            self._find(sample.found, sample.facts or {})
+        if sample.facts:
+            self._tell(sample.facts)
         if sample.types:
             self._learn(sample.types)
         for loss in sample.losses:
@@ -117,10 +121,13 @@ class Ingest:
             self._awaited = awaited
             self.work.normalizer.awaits(awaited)
 
-    def _find(self, names: Sequence[str]) -> None:
+    def _find(self, names: Sequence[str], facts: Mapping[int, TagFacts]) -> None:
         """The device has tags nobody configured. One that had none begins with a snapshot, as every device does."""
-        bare = not self._image.devices[self._name].tags
-        self._image.extend(self._name, [TagInfo(tag=name) for name in names])
+        first = len(self._image.devices[self._name].tags)
+        bare = not first
+        self._image.extend(
+            self._name, [self.work.found_info(name, facts.get(at)) for at, name in enumerate(names, first)]
+        )
         self.tags += len(names)
         metrics.TAGS_CONFIGURED.labels(self._name).inc(len(names))
         if bare:
@@ -128,6 +135,12 @@ class Ingest:
                 self._name, self._clock.now_ms(), clock=None if self._clock.synced else "unsynced"
             ):
                 self._append(batch)
+
+    def _tell(self, facts: Mapping[int, TagFacts]) -> None:
+        """What the device says about tags it was found to have; types that were learned stay."""
+        tags = self._image.devices[self._name].tags
+        said = {at: self.work.found_info(tags[at].tag, one) for at, one in facts.items()}
+        self._image.revise(self._name, {at: structs.replace(info, type=tags[at].type) for at, info in said.items()})
 
     def _declare(self, loss: Loss) -> None:
         """A loss before us has no sequence numbers; it is declared on every route, beside the readings."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from agent.core.flow import TagFacts
+from agent.core.image import TagInfo
 from agent.core.ports import Collector, Normalizer
 
 
@@ -18,6 +20,7 @@ class Work(NamedTuple):
     finds_tags: bool = False
     intervals: Sequence[float] = ()  #: of its poll groups, seconds
     value_type: Callable[[int, str], str] = lambda _position, raw: raw
+    found_info: Callable[[str, TagFacts | None], TagInfo] = lambda name, _facts: TagInfo(tag=name)
     before: Callable[[Work], None] = lambda _work: None  #: called with what it takes the place of, at that instant
 
     def reads_any(self, tags: int) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from pydantic import field_validator
 
+from agent.core.flow import TagFacts
 from agent.core.image import TagInfo
 from agent.core.ports import BuildContext, Collector
 from agent.settings.model import Model
@@ -116,6 +117,11 @@ class DeviceConfig(Model, ABC):
         """Whether the device itself tells of more tags than its table has."""
         return False
 
+    def found_tag(self, name: str) -> TagBase:
+        """The keys of a tag that the device was found to have."""
+        del name
+        return TagBase()
+
     @property
     def scan_intervals(self) -> Sequence[float]:
         """Interval of each poll group, seconds; none where nothing is polled."""
@@ -156,16 +162,21 @@ class DeviceConfig(Model, ABC):
 
     def catalogue(self) -> list[TagInfo]:
         """What the tag catalogue says."""
-        return [
-            TagInfo(
-                tag=name,
-                type=tag.catalogue_type(),
-                unit=tag.unit,
-                description=tag.description,
-                interval=self._interval_of(tag),
-            )
-            for name, tag in self.tag_table.items()
-        ]
+        return [self._info(name, tag) for name, tag in self.tag_table.items()]
+
+    def found_info(self, name: str, facts: TagFacts | None) -> TagInfo:
+        """What the tag catalogue says about a tag that the device was found to have."""
+        return self._info(name, self.found_tag(name).told_by(facts), None if facts is None else facts.node)
+
+    def _info(self, name: str, tag: TagBase, node: str | None = None) -> TagInfo:
+        return TagInfo(
+            tag=name,
+            type=tag.catalogue_type(),
+            unit=tag.unit,
+            description=tag.description,
+            interval=self._interval_of(tag),
+            node=node,
+        )
 
     def _interval_of(self, tag: TagBase) -> int | str | None:
         if tag.awaited:

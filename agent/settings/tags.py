@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, FiniteFloat, field_validator, model_validator
 
+from agent.core.flow import TagFacts
 from agent.core.quality import is_status_name, number_of, quality_of
 from agent.core.text import carried
 from agent.settings.model import Model
@@ -141,6 +142,13 @@ class TagBase(Model):
     def awaited(self) -> bool:
         """Whether it is said only when something happens that may not happen for a long time."""
         return False
+
+    def told_by(self, facts: TagFacts | None) -> Self:
+        """The same with what the device says, where the configuration says nothing."""
+        if facts is None:
+            return self
+        said = {"unit": facts.unit, "description": facts.description}
+        return self.model_copy(update={key: said[key] for key in said.keys() - self.model_fields_set})
 
     def catalogue_type(self) -> str | None:
         """Data type for the catalogue, where the configuration knows it."""

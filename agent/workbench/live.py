@@ -19,6 +19,8 @@ from agent.workbench.orders import looks_wrong
 
 #: Beyond the device's own timeouts, seconds: a slow server may need a while for thousands of tags.
 PATIENCE = 10.0
+#: The same where the device is walked through first (`browse:`): small controllers take long for it.
+FINDING = 60.0
 
 
 class Visit(Struct):
@@ -29,6 +31,7 @@ class Visit(Struct):
     silent: tuple[str, ...]  #: enabled tags that said nothing
     error: str | None = None  #: why the device could not be read
     doubtful: frozenset[str] = frozenset()  #: good, but of a size that a wrong byte order makes
+    nodes: Mapping[str, str] = {}  #: of tags the device was found to have: where they are
 
     @property
     def good(self) -> bool:
@@ -62,17 +65,18 @@ async def visits_of(
     """
     table = device.tag_table
     wanted = {tag for tag, one in table.items() if one.enabled and not one.awaited}
-    normalize = compile_normalizer(name, table, cat=lambda: 1, clock=context.clock)
+    normalize = compile_normalizer(name, table, cat=lambda: 1, clock=context.clock, found=device.found_tag)
     newest: dict[str, Reading] = {}
+    nodes: dict[str, str] = {}
     names = list(table)  # and behind them those that are found
-    patience = 3 * device.timeout + PATIENCE
+    patience = 3 * device.timeout + (FINDING if device.finds_tags else PATIENCE)
 
     def visit(error: str | None = None) -> Visit:
         ordered = {tag: newest[tag] for tag in names if tag in newest}
         silent = tuple(tag for tag in names if tag in wanted - newest.keys())
         types = {tag: one.catalogue_type() for tag, one in table.items()}
         odd = {tag for tag, one in ordered.items() if looks_wrong(one.value, types.get(tag))}
-        return Visit(name, ordered, silent, error, frozenset(odd))
+        return Visit(name, ordered, silent, error, frozenset(odd), nodes)
 
     last = None
     try:
@@ -80,6 +84,7 @@ async def visits_of(
             async for sample in samples:
                 names += sample.found
                 wanted |= {*sample.found}
+                nodes |= {names[at]: one.node for at, one in (sample.facts or {}).items() if one.node is not None}
                 batch = normalize(sample)
                 for reading in batch.readings if batch else ():
                     if reading.status != BAD_WAITING_FOR_INITIAL_DATA:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import Annotated, Literal
@@ -185,6 +186,9 @@ class OpcUaConfig(DeviceConfig):
     def finds_tags(self) -> bool:
         return self.browse is not None
 
+    def found_tag(self, name: str) -> TagBase:
+        return super().found_tag(name) if self.browse is None else self.browse.tag(name)
+
     @property
     def points(self) -> dict[int, TagPoint]:
         """The enabled tags by position."""
@@ -216,6 +220,7 @@ class OpcUaConfig(DeviceConfig):
             for position, tag in enumerate(self.tags.values())
             if tag.enabled and tag.max_silence is not None
         }
+        found = [tag.max_silence for tag in self._overrides() if tag.max_silence is not None]
         return ConnectionPlan(
             device=device,
             agent=agent,
@@ -234,20 +239,26 @@ class OpcUaConfig(DeviceConfig):
                 if each.enabled
             ],
             names=frozenset(self.tag_table),
-            selection=None if self.browse is None else self.browse.selection,
+            selection=None if self.browse is None else self.browse.selection(self.interval, self.tags.values()),
             size=len(self.tag_table),
             points=self.points,
             silences=silences,
             groups=self._groups(),
-            pace=pace._replace(silence=min([pace.silence, *silences.values()])),
+            pace=pace._replace(silence=min([pace.silence, *silences.values(), *found])),
         )
 
     def _groups(self) -> list[PollGroup]:
-        """What browsing finds has a place among the others: with the device's interval."""
+        """What browsing finds has a place among the others: with the device's interval, or one of `overrides`."""
         groups = poll_groups(self.tags.values(), self.interval)
-        if self.browse is not None and all(group.interval != self.interval for group in groups):
-            groups.insert(0, PollGroup(self.interval, ()))
-        return groups
+        if self.browse is None:
+            return groups
+        mine = {group.interval for group in groups}
+        wanted = poll_groups([TagBase(), *self._overrides()], self.interval)
+        groups += [PollGroup(group.interval, ()) for group in wanted if group.interval not in mine]
+        return sorted(groups, key=lambda group: math.inf if group.interval is None else group.interval)
+
+    def _overrides(self) -> Sequence[TagBase]:
+        return () if self.browse is None else list(self.browse.overrides.values())
 
     def build(self, name: str, context: BuildContext, pace: ConnectionPace = _PACE) -> Collector:
         """`pace`: the rhythms of its connections."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from agent.collectors.common.background import Background
@@ -47,6 +48,7 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 _SOON = 1 / 32  #: share of the usual wait after which refused nodes are tried for the first time
+_MOST_NOTED = 100  #: found nodes in the notes
 _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
@@ -71,7 +73,7 @@ async def conversation(
         await server.learn()
         past.heed(server.limits)
         talk = Conversation(plan, context, past, keeper, connection, background, server)
-        past.announce(talk.inbox.find)
+        past.announce(talk.inbox, plan.size)
         try:
             await talk.begin()
             background.start(guard.watch(), f"opcua {plan.device} certificates")
@@ -163,8 +165,8 @@ class Conversation:
         self._beside(self._again, "again")
         if self._plan.selection is not None:
             explorer = self._types.explorer
-            args = (self._configured, self._plan.selection, self._server, explorer, self._past, self._clock, self._grow)
-            self._beside(Browsing(*args).run, "browse")
+            args = (self._configured, self._plan.selection, self._server, explorer, self._past, self._clock)
+            self._beside(Browsing(*args, self._grow, self._say_found).run, "browse")
         self._beside(self._learn, "types")
         self._beside(partial(self._meaning.run, self._tags.read), "meaning")
         self._beside(self._meaning.watch, "versions")
@@ -211,8 +213,13 @@ class Conversation:
         self._plan = plan
         self._decoder.grow(plan.size)
         self._keeper.follow(plan, self._decoder.first)
-        self._past.announce(self.inbox.find)
+        self._confirming.follow(plan)
+        self._say_found()
         await self._tags.extend(plan)
+
+    def _say_found(self) -> None:
+        self._past.announce(self.inbox, self._configured.size)
+        self._note()
 
     @property
     def plan(self) -> ConnectionPlan:
@@ -316,6 +323,7 @@ class Conversation:
                 "configured": len(self._plan.points),
                 "active": len(self._plan.points) - len(missing),
                 "rejected": names_of(missing),
+                **_found_note(self._past),
                 "subscriptions": self._publishing.facts(),
                 "polled": len(self._poller.positions) if self._plan.subscribe else None,
                 **self._items.facts(),
@@ -324,3 +332,11 @@ class Conversation:
                 "source_ahead_ms": self._times.ahead_ms,
             },
         )
+
+
+def _found_note(past: Past) -> dict[str, object]:
+    """The first nodes that browsing has found, by tag; the catalogue has all of them."""
+    if not past.found:
+        return {}
+    nodes = {name: address.text for name, address in islice(past.found.items(), _MOST_NOTED)}
+    return {"found": len(past.found), "found_nodes": nodes}

@@ -46,7 +46,13 @@ class Look(NamedTuple):
 class Explorer:
     """One per connection; every error is ours (see `translate`)."""
 
-    def __init__(self, session: UaSession, reads: ChunkLimit, browses: ChunkLimit, device: str, clock: Clock) -> None:
+    def __init__(
+        self, session: UaSession, reads: ChunkLimit, browses: ChunkLimit, device: str, clock: Clock,
+        *, pause: float = 0.0,
+    ) -> None:  # fmt: skip
+        """`pause`: seconds before each request, for who wants to be little trouble."""
+        self.refused = 0  #: nodes whose references the server does not tell
+        self._pause = pause
         self._session = session
         self._clock = clock
         self._together = _FEW
@@ -99,6 +105,8 @@ class Explorer:
         while len(found) < len(wanted):
             piece = wanted[len(found) : len(found) + limit.size]
             self._requests.inc()
+            if self._pause:
+                await self._clock.sleep(self._pause)
             try:
                 results = await ask(piece)
             except TooLarge:
@@ -143,6 +151,7 @@ class Explorer:
         more = {at: result.ContinuationPoint for at, result in enumerate(results) if result.ContinuationPoint}
         try:
             for at, result in enumerate(results):
+                self.refused += _bad(result.StatusCode) and int(result.StatusCode.value) != _NO_CONTINUATION_POINTS
                 yield at, result.References or ()
             for _ in range(_MOST_PAGES):
                 if not more:
@@ -180,6 +189,8 @@ class Explorer:
             ContinuationPoints=list(points.values()),
         )
         self._requests.inc()
+        if self._pause and not release:
+            await self._clock.sleep(self._pause)
         with translated("browsing on"):
             results = await self._session.browse_next(request) or []
             if release:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from agent.core.clock import Clock
-from agent.core.flow import Answer, Loss, Sample
+from agent.core.flow import Answer, Loss, Sample, TagFacts
 
 YIELD_EVERY = 0.01  #: at once if idle, else at most this often, seconds
 MOST_NAMED = 100  #: tags a declared loss names; beyond that it concerns the device
@@ -45,6 +45,7 @@ class SampleInbox:
         self._answers: list[Answer] = []
         self._losses: dict[str, Loss] = {}
         self._found: Sequence[str] = ()
+        self._facts: Mapping[int, TagFacts] = {}
         self._said: Callable[[], None] | None = None
         self._labels: dict[int, Mapping[int, str]] = {}
         self._history: deque[_Page] = deque()
@@ -121,9 +122,12 @@ class SampleInbox:
             self._complaint = words
             self.confirm()
 
-    def find(self, names: Sequence[str], said: Callable[[], None]) -> None:
-        """Tags the table does not have; `said` is called when they were handed on, with or before their first value."""
-        self._found, self._said = names, said
+    def find(self, names: Sequence[str], facts: Mapping[int, TagFacts], said: Callable[[], None]) -> None:
+        """Tags the table does not have, and what the server says about found ones, by position.
+
+        `said` is called when they were handed on, with or before their first value.
+        """
+        self._found, self._facts, self._said = names, facts, said
         self.confirm()
 
     def cycle(self, skipped: int, achieved_ms: int | None, scans: int = 0) -> None:
@@ -181,10 +185,11 @@ class SampleInbox:
             types=self._news(),
             labels=self._labels or None,
             found=self._found,
+            facts=self._facts or None,
             losses=[_bounded(loss) for loss in self._losses.values()],
             unconfirmed=self.unconfirmed,
         )
-        self._losses, self._labels, self._found = {}, {}, ()
+        self._losses, self._labels, self._found, self._facts = {}, {}, (), {}
         if self._said is not None:
             self._said()
             self._said = None

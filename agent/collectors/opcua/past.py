@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -11,7 +11,9 @@ from agent.collectors.common.choice import Choice
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.connect.ways import Way
+from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.plan import TagPoint
+from agent.core.flow import TagFacts
 
 #: Nodes in one Read of what a server says of itself: more than is ever asked for.
 FACTS = 16
@@ -79,9 +81,11 @@ class Past:
     spanned: int = 0  #: highest id of a span
     events: dict[tuple[int, bytes], None] = field(default_factory=dict)  #: position and id of those said, oldest first
     found: dict[str, NodeAddress] = field(default_factory=dict)  #: nodes found by browsing, by name; said in this order
+    facts: dict[str, TagFacts] = field(default_factory=dict)  #: what the server says about them
     present: frozenset[str] | None = None  #: those the last connection found
     left_out: str = ""  #: why that is not all of them
     announced: int = 0  #: how many of `found` were said
+    announced_facts: dict[str, TagFacts] = field(default_factory=dict)  #: what was said about them
     labelled: set[int] = field(default_factory=set)  #: positions for which a server told the texts of numbers
 
     def heed(self, limits: OperationLimits) -> None:
@@ -97,12 +101,19 @@ class Past:
         self.labelled = (self.labelled - void) | told.keys()
         return {**dict.fromkeys(void, _NO_TEXTS), **told}
 
-    def announce(self, find: Callable[[Sequence[str], Callable[[], None]], None]) -> None:
-        """Say what was found and not said yet; it is said when it was handed on."""
-        count = len(self.found)
+    def announce(self, inbox: SampleInbox, size: int) -> None:
+        """Say what was found and not said yet; it is said when it was handed on. `size`: of the configured table."""
+        names = list(self.found)
+        facts = dict(self.facts)
+        news = {
+            size + at: facts[name]
+            for at, name in enumerate(names)
+            if name in facts and facts[name] != self.announced_facts.get(name)
+        }
 
         def said() -> None:
-            self.announced = count
+            self.announced = len(names)
+            self.announced_facts = facts
 
-        if count > self.announced:
-            find(list(self.found)[self.announced :], said)
+        if len(names) > self.announced or news:
+            inbox.find(names[self.announced :], news, said)

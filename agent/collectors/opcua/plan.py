@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -112,6 +112,15 @@ class Notifier(NamedTuple):
     min_severity: int
 
 
+class FoundKeys(NamedTuple):
+    """What the configuration says about a node that is found."""
+
+    enabled: bool
+    interval: float | None  #: seconds; None: once per connection
+    silence: float | None  #: said again after so many seconds without a change
+    point: TagPoint  #: but for its position, name and address
+
+
 class Selection(NamedTuple):
     """What to look for in the server."""
 
@@ -119,6 +128,8 @@ class Selection(NamedTuple):
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     max_nodes: int
+    keys: Callable[[str], FoundKeys]  #: of a node, by the name it is found under
+    taken: tuple[NodeAddress | BrowsePath, ...] = ()  #: nodes that are configured: they are not found
 
 
 class ConnectionPlan(NamedTuple):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.address.paths import BrowsePath, parse_path
-from agent.collectors.opcua.plan import ChangeFilter, Notifier, Selection, TagPoint, sampling_of
-from agent.collectors.opcua.values.indexrange import parse_index_range
+from agent.collectors.opcua.plan import ChangeFilter, FoundKeys, Notifier, Selection, TagPoint, sampling_of
+from agent.collectors.opcua.values.indexrange import IndexRange, parse_index_range
 from agent.settings.model import Model
 from agent.settings.tags import TagBase
 from agent.settings.values import Duration
@@ -37,16 +39,9 @@ class RangeDeadband(Model):
     """Percent of the node's EURange."""
 
 
-class OpcUaTag(TagBase):
-    """One node of an OPC UA server."""
+class MonitoredTag(TagBase):
+    """How the server watches a value."""
 
-    node: Annotated[str, AfterValidator(_check_node)] | None = None
-    """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (index as the server numbers it today)."""
-    path: Annotated[str, AfterValidator(_check_path)] | None = None
-    """Instead of `node`, the way to it by browse names, followed on every connection: `Objects/2:Machine/2:Spindle`,
-    `Objects/nsu=URI;Machine/nsu=URI;Spindle`."""
-    index_range: Annotated[str, AfterValidator(_check_range)] | None = None
-    """Part of an array: `"3"`, `"2,3"` one element (a plain value then), `"0:9"` ten of them, `"0:1,2"` of a matrix."""
     sampling_interval: Duration | None = None
     """How often the server looks at the value; default: the tag's interval. 0ms: as fast as the server can."""
     queue_size: int | None = Field(default=None, ge=1, le=10_000)
@@ -57,6 +52,40 @@ class OpcUaTag(TagBase):
     """What makes the server report: a change of status only; of status or value; of either or the source's time."""
     server_deadband: Annotated[float, Field(gt=0)] | RangeDeadband | None = None
     """Smaller changes are not even sent: absolute, or `{percent: 1}` of the node's EURange. Dropped where refused."""
+
+    @property
+    def filter(self) -> ChangeFilter | None:
+        """None where the server's default is what is wanted."""
+        trigger = ("status", "value", "timestamp").index(self.trigger)
+        if isinstance(self.server_deadband, RangeDeadband):
+            return ChangeFilter(trigger, self.server_deadband.percent, 2)
+        if self.server_deadband is not None:
+            return ChangeFilter(trigger, self.server_deadband, 1)
+        return ChangeFilter(trigger) if trigger != 1 else None
+
+    def watched(
+        self, position: int, name: str, address: NodeAddress | BrowsePath, default_interval: float,
+        part: IndexRange | None = None,
+    ) -> TagPoint:  # fmt: skip
+        """The tag on the wire. `default_interval`: of the device, seconds."""
+        interval = default_interval if self.interval in {None, "once"} else self.interval
+        sampling, queue = sampling_of(float(interval or default_interval), self.sampling_interval, self.queue_size)
+        return TagPoint(
+            position, name, address, sampling, queue, part, self.filter,
+            discard_oldest=self.discard == "oldest", queue_given=self.queue_size is not None,
+        )  # fmt: skip
+
+
+class OpcUaTag(MonitoredTag):
+    """One node of an OPC UA server."""
+
+    node: Annotated[str, AfterValidator(_check_node)] | None = None
+    """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (index as the server numbers it today)."""
+    path: Annotated[str, AfterValidator(_check_path)] | None = None
+    """Instead of `node`, the way to it by browse names, followed on every connection: `Objects/2:Machine/2:Spindle`,
+    `Objects/nsu=URI;Machine/nsu=URI;Spindle`."""
+    index_range: Annotated[str, AfterValidator(_check_range)] | None = None
+    """Part of an array: `"3"`, `"2,3"` one element (a plain value then), `"0:9"` ten of them, `"0:1,2"` of a matrix."""
 
     @model_validator(mode="after")
     def _one_way(self) -> OpcUaTag:
@@ -69,31 +98,10 @@ class OpcUaTag(TagBase):
         """Where it is."""
         return parse_path(self.path) if self.path is not None else parse_node_id(self.node or "")
 
-    @property
-    def filter(self) -> ChangeFilter | None:
-        """None where the server's default is what is wanted."""
-        trigger = ("status", "value", "timestamp").index(self.trigger)
-        if isinstance(self.server_deadband, RangeDeadband):
-            return ChangeFilter(trigger, self.server_deadband.percent, 2)
-        if self.server_deadband is not None:
-            return ChangeFilter(trigger, self.server_deadband, 1)
-        return ChangeFilter(trigger) if trigger != 1 else None
-
     def point(self, position: int, name: str, default_interval: float) -> TagPoint:
         """The tag on the wire. `default_interval`: of the device, seconds."""
-        interval = default_interval if self.interval in {None, "once"} else self.interval
-        sampling, queue = sampling_of(float(interval or default_interval), self.sampling_interval, self.queue_size)
-        return TagPoint(
-            position,
-            name,
-            self.address,
-            sampling,
-            queue,
-            None if self.index_range is None else parse_index_range(self.index_range),
-            self.filter,
-            discard_oldest=self.discard == "oldest",
-            queue_given=self.queue_size is not None,
-        )
+        part = None if self.index_range is None else parse_index_range(self.index_range)
+        return self.watched(position, name, self.address, default_interval, part)
 
 
 class OpcUaEvents(TagBase):
@@ -124,7 +132,44 @@ class BrowseSettings(Model):
     max_nodes: int = Field(default=1000, ge=1, le=100_000)
     """Not more than so many; what lies beyond is left out, and said."""
 
-    @property
-    def selection(self) -> Selection:
-        """What is asked of the server."""
-        return Selection(parse_node_id(self.root), tuple(self.include), tuple(self.exclude), self.max_nodes)
+    overrides: dict[str, MonitoredTag] = Field(default_factory=dict)
+    """Keys for the tags that are found, by globs over their names: `{"*/Temperature": {unit: Cel}}`. Of several globs
+    that fit a name all count, key by key the last one. `enabled: false` leaves nodes out."""
+
+    def tag(self, name: str) -> MonitoredTag:
+        """The keys of a node found under this name."""
+        globs = tuple(glob for glob in self.overrides if fnmatchcase(name, glob))
+        return _merged([self.overrides[glob] for glob in globs]) if globs else _PLAIN
+
+    def selection(self, interval: float, taken: Iterable[OpcUaTag]) -> Selection:
+        """What is asked of the server. `interval`: of the device; `taken`: tags that are configured."""
+
+        def keys(name: str) -> FoundKeys:
+            tag = self.tag(name)
+            every = None if tag.interval == "once" else tag.interval or interval
+            return FoundKeys(tag.enabled, every, tag.max_silence, tag.watched(0, name, NodeAddress(0, 0), interval))
+
+        return Selection(
+            parse_node_id(self.root),
+            tuple(self.include),
+            tuple(self.exclude),
+            self.max_nodes,
+            keys,
+            tuple(tag.address for tag in taken if tag.index_range is None),
+        )
+
+
+_PLAIN = MonitoredTag()
+
+
+def _merged(tags: Sequence[MonitoredTag]) -> MonitoredTag:
+    """All keys that any of them has, of the last one that has it; what contradicts a later one goes."""
+    keys: dict[str, object] = {}
+    for tag in tags:
+        said = {key: getattr(tag, key) for key in tag.model_fields_set}
+        if said.get("report") == "every":
+            keys.pop("deadband", None)
+        if said.get("deadband") is not None and keys.get("report") == "every":
+            del keys["report"]
+        keys |= said
+    return _PLAIN.model_copy(update=keys)

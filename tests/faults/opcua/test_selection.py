@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from tests.faults.southbound.conftest import Running, opcua
-from tests.integration.opcua.server import Hall, said
+from tests.integration.opcua.machines import machine
+from tests.integration.opcua.server import URN, Hall, said
 from tests.support.waiting import eventually
 
 
@@ -45,4 +46,27 @@ async def test_a_name_with_broken_bytes_costs_its_node(running: Running, hall: H
         await plant.do(plant.put("a", said(2)))
         await eventually(lambda: ear.readings("cnc", "a", value=2))
     assert left_out[0]["reason"].startswith("1 have names that no tag can have")
+    await hall.stop(plant)
+
+
+async def test_what_the_server_says_is_in_the_catalogue(running: Running, hall: Hall) -> None:
+    """Unit, description and node id of found tags, the configured keys above them; each reading has its unit."""
+    plant = await hall.plant()
+    await machine(plant, "m", URN)
+    browse = {
+        "include": ["m/Spindle/*"],
+        "overrides": {"*/Temperature": {"scale": 2, "deadband": 0.5, "interval": "1s"}},
+    }
+    async with running({"cnc": opcua(plant.url) | {"browse": browse}}) as (agent, ear):
+        await ear.good("cnc", ["m/Spindle/Speed", "m/Spindle/Temperature"])
+        topic = "edge/plant/hall/cnc/tags"
+        await eventually(lambda: len(names(ear.topics[topic])) == 3, what="the catalogue has them")
+        tags = {tag["tag"]: tag for tag in json.loads(ear.topics[topic][-1])["tags"]}
+        status = await agent.status()
+        assert ear.readings("cnc", "m/Spindle/Temperature", value=80.0)[-1].unit == "Cel"
+    assert tags["m/Spindle/Speed"]["unit"] == "1/min"
+    assert tags["m/Spindle/Speed"]["description"] == "speed of the spindle"
+    assert tags["m/Spindle/Speed"]["node"] == f"nsu={URN};s=m.Spindle.Speed"
+    assert tags["m/Spindle/Temperature"]["interval"] == 1000
+    assert status["devices"]["cnc"]["notes"]["opcua"]["found_nodes"]["m/Spindle/Mode"] == f"nsu={URN};s=m.Spindle.Mode"
     await hall.stop(plant)

@@ -16,6 +16,8 @@ _TRANSPORT = "opc.tcp://"
 
 #: Policies a password may be encrypted with, best first. Basic128Rsa15 is left out: its padding gives secrets away.
 _ENCRYPTING = ("Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Basic256")
+#: Policies of a channel that the agent speaks, best first.
+_CHANNELS = ("Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep")
 _USERS = {0: "anonymous", 1: "user name", 2: "certificate", 3: "issued token"}  #: OPC 10000-4, 7.42
 ANONYMOUS, USER_NAME, CERTIFICATE = 0, 1, 2
 _UNLISTED = "anonymous"  #: policy of a user nobody has to be, where the server lists no policies at all
@@ -58,6 +60,18 @@ def offers(endpoints: Iterable[Any]) -> str:
     """For people: `no security, Basic256Sha256 Sign, …`."""
     seen = {_both(policy_name(one.SecurityPolicyUri), _mode(one)): None for one in endpoints or ()}
     return ", ".join(seen) or "nothing"
+
+
+def users(endpoints: Iterable[Any]) -> str:
+    """Who may log in, for people: `anonymous, user name`."""
+    seen = {_USERS.get(int(each.TokenType), "?"): None for one in endpoints for each in one.UserIdentityTokens or ()}
+    return ", ".join(seen) or "nobody"
+
+
+def secured(endpoints: Iterable[Any]) -> list[str]:
+    """The policies with which a channel can be had encrypted, best first."""
+    offered = {policy_name(one.SecurityPolicyUri) for one in endpoints if _mode(one) == "SignAndEncrypt"}
+    return [policy for policy in _CHANNELS if policy in offered]
 
 
 def token_for(kind: int, endpoints: Sequence[Any], access: ServerAccess) -> Token:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -41,7 +41,10 @@ _POLICIES: dict[str, Any] = {  # the library's crypto has no annotations
 class SessionConnection:
     """A connected client and its session."""
 
-    def __init__(self, client: Client, transport: BoundedClient, session: BoundedSession, times: Times) -> None:
+    def __init__(
+        self, client: Client, transport: BoundedClient, session: BoundedSession, times: Times, endpoints: Sequence[Any]
+    ) -> None:
+        self.endpoints = endpoints  #: what the server offers
         self._client = client
         self._transport = transport
         self._asked = times
@@ -99,7 +102,7 @@ async def connected(
             transport.admit()
         if isinstance(way, Called):
             way.certificate = shown
-        yield SessionConnection(client, transport, session, times)
+        yield SessionConnection(client, transport, session, times, created.ServerEndpoints or ())
 
 
 class ShownCertificate(NamedTuple):

@@ -5,139 +5,93 @@ Names are the browse names on the way, `Machine/Spindle/Speed`; include and excl
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from fnmatch import fnmatchcase
-from itertools import islice
-from typing import NamedTuple
 
 from asyncua import ua
 
 from agent.collectors.common.polling import PollGroup
-from agent.collectors.opcua.address.nodeid import NodeAddress, index_of
-from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
+from agent.collectors.opcua.address.nodeid import NodeAddress
+from agent.collectors.opcua.address.paths import BrowsePath
+from agent.collectors.opcua.browse.facts import describing_of, told
+from agent.collectors.opcua.browse.selection import FoundNodes, chosen, enters, named
+from agent.collectors.opcua.browse.walk import DEEPEST, Walk, address_of
+from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import ConnectionPlan, Selection, TagPoint, sampling_of
+from agent.collectors.opcua.plan import ConnectionPlan, Selection
 from agent.collectors.opcua.server import ServerFacts
-from agent.collectors.opcua.services import node_id
+from agent.collectors.opcua.services import node_id, path_of
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
-from agent.core.text import plain
-from agent.settings.tags import check_tag_name
+from agent.core.flow import TagFacts
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
-_DEEPEST = 32
 _REFERENCES = 100_000  #: looked at at least, whatever `max_nodes`; a server must not make us walk for ever
 _SELDOM = 20  #: times the usual wait: how seldom a server in which nothing was found is walked through in the end
-_OBJECT, _VARIABLE = 1, 2
+_TOGETHER = 200  #: nodes whose facts are asked for in one go
 
 
-class FoundNodes(NamedTuple):
-    """What a selection gave."""
-
-    nodes: dict[str, NodeAddress]  #: by name, with the namespace's URI: good on every connection
-    cut: bool = False  #: more than `max_nodes` would have fitted
-    deep: bool = False  #: what lies deeper than we go was not looked at
-    unnamed: int = 0  #: nodes whose name cannot be that of a tag
-    nowhere: int = 0  #: nodes in a namespace without a URI of its own: their addresses are good for today only
-
-
-def chosen(name: str, selection: Selection) -> bool:
-    """Whether a variable of this name is wanted."""
-    return any(fnmatchcase(name, glob) for glob in selection.include) and not any(
-        fnmatchcase(name, glob) for glob in selection.exclude
-    )
-
-
-async def explore(explorer: Explorer, selection: Selection, namespaces: Sequence[str]) -> FoundNodes:
-    """Walk down from the root, breadth first; each node once, however many ways lead to it."""
+async def explore(
+    explorer: Explorer, selection: Selection, namespaces: Sequence[str], taken: Collection[ua.NodeId] = ()
+) -> tuple[FoundNodes, Walk | None]:
+    """Walk down from the root; what was found but for what is `taken`, and the walk."""
     index = selection.root.index_in(namespaces)
     if index is None:
-        return FoundNodes({})
-    root = node_id(selection.root, index)
-    level: list[tuple[ua.NodeId, str]] = [(root, "")]
-    seen = {root}
+        return FoundNodes({}), None
+    walk = Walk(explorer, node_id(selection.root, index), enters=lambda name: enters(name, selection))
     found: list[tuple[str, NodeAddress]] = []
-    nowhere = looked = 0
+    nowhere = 0
     most = max(_REFERENCES, 20 * selection.max_nodes)
-    for _ in range(_DEEPEST):
-        below: list[tuple[ua.NodeId, str]] = []
-        async with aclosing(explorer.pages([Look(node, HIERARCHICAL) for node, _ in level])) as pages:
-            async for at, page in pages:
-                for reference in page:
-                    target, kind = reference.NodeId, int(reference.NodeClass)
-                    elsewhere = isinstance(target, ua.ExpandedNodeId) and target.ServerIndex
-                    if target in seen or elsewhere or kind not in {_OBJECT, _VARIABLE}:
-                        continue
-                    seen.add(target)
-                    name = f"{level[at][1]}/{plain(reference.BrowseName.Name or '')}".removeprefix("/")
-                    below.append((target, name))
-                    if kind == _VARIABLE and chosen(name, selection):
-                        uri = namespaces[target.NamespaceIndex] if target.NamespaceIndex < len(namespaces) else ""
-                        if index_of(uri, namespaces) is None:
-                            nowhere += 1
-                        else:
-                            found.append((name, NodeAddress(uri, target.Identifier)))
-                looked += len(page)
-                if len(found) > selection.max_nodes or looked > most:
-                    return named(found, selection.max_nodes)._replace(nowhere=nowhere, cut=True)
-        if not below:
-            return named(found, selection.max_nodes)._replace(nowhere=nowhere)
-        level = below
-    return named(found, selection.max_nodes)._replace(deep=True, nowhere=nowhere)
-
-
-def named(found: Sequence[tuple[str, NodeAddress]], most: int) -> FoundNodes:
-    """Each node under a name of its own.
-
-    A name that several nodes have is none of theirs: which one the server tells first may change any day. They are told
-    apart by their node ids. What could not be a tag's name in a configuration is not made one here.
-    """
-    times = Counter(name for name, _ in found)
-    nodes: dict[str, NodeAddress] = {}
-    unnamed = 0
-    for said, address in found:
-        name = said if times[said] == 1 else f"{said} ({address.text})"
-        try:
-            check_tag_name(name).encode()
-            address.text.encode()
-            nodes[name] = address
-        except ValueError:  # UnicodeEncodeError too: names and node ids with broken bytes cannot be carried
-            unnamed += 1
-    return FoundNodes(dict(islice(nodes.items(), most)), cut=len(nodes) > most, unnamed=unnamed)
+    async with aclosing(walk.nodes()) as pages:
+        async for page in pages:
+            for one in page:
+                wanted = one.variable and one.node not in taken and chosen(one.name, selection)
+                if wanted and selection.keys(one.name).enabled:
+                    address = address_of(one.node, namespaces)
+                    if address is None:
+                        nowhere += 1
+                    else:
+                        found.append((one.name, address))
+            if len(found) > selection.max_nodes or walk.looked > most:
+                return named(found, selection.max_nodes)._replace(nowhere=nowhere, cut=True), walk
+    return named(found, selection.max_nodes)._replace(nowhere=nowhere, deep=walk.deep), walk
 
 
 def extended(plan: ConnectionPlan, known: dict[str, NodeAddress]) -> ConnectionPlan:
     """The plan with the nodes found so far behind its own tags, in the order they were found."""
-    sampling, queue = sampling_of(plan.interval)
-    added = {
-        plan.size + at: TagPoint(plan.size + at, name, address, sampling, queue)
-        for at, (name, address) in enumerate(known.items())
-    }
-    groups = [
-        PollGroup(group.interval, (*group.positions, *added)) if group.interval == plan.interval else group
-        for group in plan.groups
-    ]
-    return plan._replace(points={**plan.points, **added}, groups=groups, size=plan.size + len(known))
+    if plan.selection is None:
+        return plan
+    points, silences = dict(plan.points), dict(plan.silences)
+    added: dict[float | None, list[int]] = {group.interval: [] for group in plan.groups}
+    for position, (name, address) in enumerate(known.items(), plan.size):
+        keys = plan.selection.keys(name)
+        points[position] = keys.point._replace(position=position, name=name, address=address)
+        added[keys.interval if keys.interval in added else plan.interval].append(position)
+        if keys.silence is not None:
+            silences[position] = keys.silence
+    groups = [PollGroup(group.interval, (*group.positions, *added[group.interval])) for group in plan.groups]
+    return plan._replace(points=points, silences=silences, groups=groups, size=plan.size + len(known))
 
 
 class Browsing:
     """Looks for nodes on one connection, beside everything else; `grow` gets the plan with those that are new.
 
-    `plan`: as it is configured. What the connections before found is in `past`, and may come back.
+    `plan`: as it is configured. What the connections before found is in `past`, and may come back. `learned` is called
+    when the server has said something about tags that were handed on already.
     """
 
     def __init__(
         self, plan: ConnectionPlan, selection: Selection, server: ServerFacts, explorer: Explorer, past: Past,
-        clock: Clock, grow: Callable[[ConnectionPlan], Awaitable[None]],
+        clock: Clock, grow: Callable[[ConnectionPlan], Awaitable[None]], learned: Callable[[], None],
     ) -> None:  # fmt: skip
         self._plan, self._selection = plan, selection
         self._server, self._explorer, self._past, self._clock = server, explorer, past, clock
-        self._grow = grow
+        self._grow, self._learned = grow, learned
+        self._fresh: dict[str, TagFacts] = {}  # of this connection
 
     async def run(self) -> None:
         """Until something is found: a controller may still be loading its program, a server refuse for a while.
@@ -148,17 +102,64 @@ class Browsing:
         wait = self._plan.pace.again
         while True:
             try:
-                found = await explore(self._explorer, self._selection, self._server.namespaces)
+                taken = await self._taken()
+                found, walk = await explore(self._explorer, self._selection, self._server.namespaces, taken)
             except (ServiceRefused, AnswerUndecodable, ConnectionLost) as error:
                 self._past.present = self._past.present or frozenset()
                 _say_left_out(self._plan.device, self._past, str(error))
             else:
+                complete = walk is not None and await self._describe(found, walk, within=self._plan.pace.types)
                 await self._take(found)
                 if found.nodes:
+                    if walk is not None and not complete and await self._describe(found, walk, within=None):
+                        self._learned()
                     return
             await self._clock.sleep(wait)
             wait = min(2 * wait, _SELDOM * self._plan.pace.again)
             await self._server.read_namespaces()
+
+    async def _taken(self) -> set[ua.NodeId]:
+        """The nodes of the tags that are configured, whatever way they are named."""
+        namespaces, taken, ways = self._server.namespaces, set(), []
+        for address in self._selection.taken:
+            if isinstance(address, BrowsePath):
+                names = address.names_in(namespaces)
+                if not isinstance(names, str):
+                    ways.append(path_of(address.start, names))
+            elif (index := address.index_in(namespaces)) is not None:
+                taken.add(node_id(address, index))
+        if ways:
+            taken.update(end for end in await self._explorer.follow(ways) if isinstance(end, ua.NodeId))
+        return taken
+
+    async def _describe(self, found: FoundNodes, walk: Walk, within: float | None) -> bool:
+        """Ask for units and descriptions of what is not known on this connection; False: not all `within` seconds.
+
+        A server that does not say is read without.
+        """
+        namespaces, fresh = self._server.namespaces, self._fresh
+        nodes = [
+            (node_id(address, index), name, address)
+            for name, address in found.nodes.items()
+            if name not in fresh and (index := address.index_in(namespaces)) is not None
+        ]
+        try:
+            async with asyncio.timeout(within):
+                for start in range(0, len(nodes), _TOGETHER):
+                    piece = nodes[start : start + _TOGETHER]
+                    unseen = [node for node, _, _ in piece if node not in walk.asked]
+                    describing = {**walk.describing, **await describing_of(self._explorer, unseen)}
+                    facts = await told(self._explorer, [each[:2] for each in piece], describing)
+                    for (_, name, address), one in zip(piece, facts, strict=True):
+                        fresh[name] = TagFacts(one.unit, one.description, address.text)
+        except TimeoutError:
+            return False
+        except (ServiceRefused, AnswerUndecodable, ConnectionLost):
+            for _, name, address in nodes:
+                fresh.setdefault(name, self._past.facts.get(name, TagFacts(node=address.text)))
+        finally:
+            self._past.facts |= fresh
+        return True
 
     async def _take(self, found: FoundNodes) -> None:
         past, selection = self._past, self._selection
@@ -172,7 +173,7 @@ class Browsing:
         cut = found.cut or len(fresh) > room
         reasons = {
             f"there are more than max_nodes ({selection.max_nodes})": cut,
-            f"some lie deeper than {_DEEPEST} levels below root": found.deep,
+            f"some lie deeper than {DEEPEST} levels below root": found.deep,
             f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
             f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,
         }
@@ -184,6 +185,8 @@ class Browsing:
             raise ConnectionLost("nodes that were found before have other addresses now: connecting anew for them")
         if grown:
             await self._grow(extended(self._plan, known))
+        else:
+            self._learned()
 
 
 def _say_left_out(device: str, past: Past, reason: str) -> None:

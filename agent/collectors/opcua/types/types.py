@@ -75,6 +75,11 @@ class Types:
         await self._learn(set(types.values()))
         return {position: self._labels[kind] for position, kind in types.items() if kind in self._labels}
 
+    async def roots(self, types: Iterable[ua.NodeId]) -> Mapping[ua.NodeId, int]:
+        """The built-in type (OPC 10000-6, table 1; 29 an enumeration) that each data type is a kind of, where known."""
+        await self._climb(types)
+        return self._roots
+
     async def renew(self, nodes: Sequence[ResolvedNode], encodings: Iterable[ua.NodeId]) -> dict[int, Labels]:
         """Learn the types of these nodes, and of structures encoded so, anew; the texts as :meth:`survey` has them.
 
