@@ -158,6 +158,48 @@ def _scan(
     raise typer.Exit(scan(Search(url, units, span, tuple(area or ()), rate, timeout, output)))
 
 
+@_app.command("browse")
+def _browse(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
+    target: Annotated[str, typer.Argument(metavar="URL|DEVICE", help="opc.tcp://HOST:4840, or a device of -c.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration. Default: agent.yaml.")
+    ] = None,
+    root: Annotated[str, typer.Option(metavar="NODE", help="Where it begins; default: Objects.")] = "i=85",
+    path: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Only names that fit: 'Machine/*'. Repeatable.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Not these; default: 'Server/*', 'Aliases/*'.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", metavar="GLOB", help="Only these types: 'float*', bool. Repeatable.")
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, max=32, help="Levels below the root.")] = 32,
+    max_nodes: Annotated[int, typer.Option(min=1, max=100_000, help="Variables at most.")] = 10_000,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Requests a second at most.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="5s", help="How long one answer may take.")] = None,
+    policy: Annotated[str | None, typer.Option(help="With a URL: Basic256Sha256, ...; never less than that.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Sign or SignAndEncrypt.")] = None,
+    server_certificate: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Pinned; default: the trust list of the agent (-c).")
+    ] = None,
+    username: Annotated[str | None, typer.Option(help="With --password-file.")] = None,
+    password_file: Annotated[str | None, typer.Option(metavar="FILE", help="Its password.")] = None,
+    form: Annotated[Literal["yaml", "csv"] | None, typer.Option("--format", help="Default: by -o, else yaml.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write, or merge, into this file.")] = None,
+) -> None:
+    """What is in an OPC UA server, as tags. Exit 0, 1 nothing, refused or lost half way, 2 mistakes."""
+    from agent.cli.browse import Look, browse
+
+    access = {
+        "policy": policy, "mode": mode, "server_certificate": server_certificate, "username": username,
+        "password_file": password_file,
+    }  # fmt: skip
+    excluded = ("Server/*", "Aliases/*") if exclude is None else exclude
+    look = Look(target, root, path or (), excluded, kind or (), depth, max_nodes, rate, timeout, access, form, output)
+    raise typer.Exit(browse(config, look))
+
+
 @_app.command("convert")
 def _convert(
     file: Annotated[Path, typer.Argument(help="Project or configuration of another product.")],

@@ -13,6 +13,7 @@ from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
 _MAX_COLUMNS = 100
+_TEXTS = {"unit", "description"}  #: keys whose cells are text, also where they begin with a bracket: [degF]
 _IGNORED = [""]  #: the path of a column whose cells are passed over, its mistake being noted
 
 
@@ -93,7 +94,7 @@ def _row(
         elif path == [kind.name_column]:
             name, at = text, place
         else:
-            _put(entry, path, _cell(text, place, environ, mistakes), place, text)
+            _put(entry, path, _cell(path[-1], text, place, environ, mistakes), place, text)
     if not name:
         reason = f"a line without a name in column `{kind.name_column}`"
         mistakes.append(Mistake(*row.place, reason, f"name the {kind.word}, or remove the line"))
@@ -113,8 +114,8 @@ def _put(entry: Map, path: Sequence[str], value: object, place: Place, text: str
     into.put(path[-1], value, place, text if isinstance(value, Text) and "${" in text else None)
 
 
-def _cell(text: str, place: Place, environ: Mapping[str, str], mistakes: list[Mistake]) -> object:
-    if text[0] in "[{":
+def _cell(key: str, text: str, place: Place, environ: Mapping[str, str], mistakes: list[Mistake]) -> object:
+    if text[0] in "[{" and key not in _TEXTS:
         value = parse(text, place.file, environ, mistakes, line=place.line - 1)
         return Broken() if value is None else value
     try:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from agent.core.errors import ConfigError
+from agent.workbench.spelled import is_plain, literal, unique
 
 
 def merged(text: str, file: str, devices: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
@@ -19,27 +21,115 @@ def merged(text: str, file: str, devices: Mapping[str, Mapping[str, Any]]) -> tu
 
     Raises ConfigError where `text` is no file that devices can stand in.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1000
-    try:
-        document = yaml.load(text) if text.strip() else CommentedMap()
-    except YAMLError as error:
-        raise ConfigError(file, None, f"not YAML: {str(error).splitlines()[0]}", "mend it first") from None
-    if not isinstance(document, CommentedMap):
-        raise ConfigError(file, None, "the file does not hold a mapping", "it begins with keys such as `devices:`")
-    known = document.get("devices")
-    if known is None:
-        known = document["devices"] = CommentedMap()
-    if not isinstance(known, CommentedMap):
-        raise ConfigError(file, None, "`devices` is not a mapping", "write `NAME:` below it and its keys below that")
+    document = _read(text, file)
+    known = _mapping(document, "devices", file)
     kept = [name for name in devices if name in known]
     for name, keys in devices.items():
         if name not in kept:
             known[name] = _commented(keys)
+    return _written(document), kept
+
+
+class Addition(NamedTuple):
+    """Tags for one device."""
+
+    device: str  #: its name where it is not there yet
+    keys: Mapping[str, Any] | None  #: what it has beside its tags, if it is made; None: it must be there
+    tags: Mapping[str, Mapping[str, Any]]
+    comments: Mapping[str, str]
+    same: Callable[[str], str] = lambda node: node  #: two nodes are one where this is equal
+
+
+class Added(NamedTuple):
+    """What came of it."""
+
+    device: str
+    added: int
+    kept: int  #: tags whose node stood there already
+
+
+def with_tags(text: str, file: str, addition: Addition) -> tuple[str, Added]:
+    """`text` with these tags: of the device of that name, else of the one at the same `url`, else of a new one.
+
+    Raises ConfigError.
+    """
+    document = _read(text, file)
+    devices = _mapping(document, "devices", file)
+    name = _where(devices, addition)
+    if name not in devices:
+        if addition.keys is None:
+            hint = "name the file where it stands, or leave -o away"
+            raise ConfigError(file, None, f"there is no device {name!r} in it", hint)
+        devices[name] = _commented({**addition.keys, "tags": {}})
+    device = devices[name]
+    if not isinstance(device, CommentedMap):
+        raise ConfigError(file, None, f"the device {name} is not a mapping", "write its keys below it")
+    tags = _mapping(device, "tags", file)
+    nodes = {addition.same(str(one["node"])) for one in tags.values() if isinstance(one, Mapping) and "node" in one}
+    added = 0
+    for wanted, keys in addition.tags.items():
+        if addition.same(str(keys["node"])) in nodes:
+            continue
+        tag = unique(literal(wanted), tags)
+        tags[_scalar(tag)] = _commented(keys, 2)
+        if comment := addition.comments.get(wanted):
+            tags.yaml_add_eol_comment(comment, tag, column=0)
+        added += 1
+    return _written(document), Added(name, added, len(addition.tags) - added)
+
+
+def add_tags(file: Path, addition: Addition) -> Added:
+    """The same with a file, made where it is not there. Raises ConfigError."""
+    try:
+        text, added = with_tags(file.read_text(encoding="utf-8") if file.exists() else "", str(file), addition)
+        replace(file, text)
+    except OSError as error:
+        raise _unwritable(file, error) from None
+    return added
+
+
+def _where(devices: Mapping[str, Any], addition: Addition) -> str:
+    if addition.keys is None or addition.device in devices:
+        return addition.device
+    url = addition.keys.get("url")
+    at = [name for name, one in devices.items() if isinstance(one, Mapping) and one.get("url") == url]
+    return at[0] if at else addition.device
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 100_000
+    return yaml
+
+
+def _read(text: str, file: str) -> CommentedMap:
+    try:
+        document = _yaml().load(text) if text.strip() else CommentedMap()
+    except YAMLError as error:
+        raise ConfigError(file, None, f"not YAML: {str(error).splitlines()[0]}", "mend it first") from None
+    if document is None:
+        document = CommentedMap()
+    if not isinstance(document, CommentedMap):
+        raise ConfigError(file, None, "the file does not hold a mapping", "it begins with keys such as `devices:`")
+    return document
+
+
+def _written(document: CommentedMap) -> str:
     out = io.StringIO()
-    yaml.dump(document, out)
-    return out.getvalue(), kept
+    _yaml().dump(document, out)
+    return out.getvalue()
+
+
+def _mapping(parent: CommentedMap, key: str, file: str) -> CommentedMap:
+    known = parent.get(key)
+    if known is None:
+        known = parent[key] = CommentedMap()
+    if not isinstance(known, CommentedMap):
+        raise ConfigError(file, None, f"`{key}` is not a mapping", "write `NAME:` below it and its keys below that")
+    if not known:
+        known.fa.set_block_style()
+    return known
 
 
 def merge_into(file: Path, devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -47,18 +137,33 @@ def merge_into(file: Path, devices: Mapping[str, Mapping[str, Any]]) -> list[str
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         text, kept = merged(before, str(file), devices)
-        fresh = file.with_name(f".{file.name}.new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
+        replace(file, text)
     except OSError as error:
-        raise ConfigError(str(file), None, f"cannot be written: {error.strerror}", "name another file") from None
+        raise _unwritable(file, error) from None
     return kept
 
 
+def replace(file: Path, text: str) -> None:
+    """All of it or nothing. Raises OSError."""
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(file)
+
+
+def _unwritable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError(str(file), None, f"cannot be written: {error.strerror}", "name another file")
+
+
 def _commented(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return _scalar(value)
     if not isinstance(value, Mapping):
         return value
-    made = CommentedMap({key: _commented(inner, depth + 1) for key, inner in value.items()})
+    made = CommentedMap({_scalar(key): _commented(inner, depth + 1) for key, inner in value.items()})
     if depth > 1:
         made.fa.set_flow_style()
     return made
+
+
+def _scalar(text: str) -> str:
+    return text if is_plain(text) else DoubleQuotedScalarString(text)

@@ -35,6 +35,7 @@ COMMANDS = (
     "read",
     "plan",
     "scan",
+    "browse",
     "convert",
     "logs",
     "schema",
