@@ -81,9 +81,9 @@ class _Target:
             self.agent, self.data_dir, self.name = loaded.agent.id, loaded.agent.data_dir, look.target
         else:
             keys = _access(look.access or {})
+            device = device_at(look.target, (), {**keys, "timeout": look.timeout or "5s"}, {})
             if "security" in keys or given:
                 self.agent, self.data_dir = _of_agent(config, given=given)
-            device = device_at(look.target, (), {**keys, "timeout": look.timeout or "5s"}, {})
             self.keys = {"type": "opcua", "url": look.target, **keys}
             self.name = device_name(look.target)
         if not isinstance(device, OpcUaConfig):

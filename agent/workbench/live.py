@@ -105,9 +105,15 @@ async def visits_of(
 
 @asynccontextmanager
 async def driving(buses: Mapping[str, Bus]) -> AsyncIterator[None]:
-    """Run the shared buses for as long as the visits take."""
+    """Run the shared buses for as long as the visits take; what the visitor raises comes out as it is."""
+    raised: list[Exception] = []
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(bus.run(), name=f"bus {key}") for key, bus in buses.items()]
-        yield
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised below, not wrapped in a group
+            raised.append(error)
         for task in tasks:
             task.cancel()
+    if raised:
+        raise raised[0]

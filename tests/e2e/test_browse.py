@@ -39,6 +39,7 @@ def plant() -> Iterator[Plant]:
 async def browse(*arguments: str, folder: Path | None = None) -> tuple[int, str, str]:
     with process(*agent_command("browse", *arguments), cwd=folder) as running:
         code = await running.wait(90)
+        assert "Traceback" not in running.stderr
         return code, running.stdout, running.stderr
 
 
@@ -203,7 +204,7 @@ async def test_it_can_be_stopped(plant: Plant, monkeypatch: pytest.MonkeyPatch) 
         (["opc.tcp://h", "--policy", "Basic256"], 2, "policy"),
         (["opc.tcp://h", "--policy", "Basic256Sha256"], 2, "security needs the agent's certificate"),
         (["opc.tcp://h", "--username", "u"], 2, "password_file"),
-        ([f"opc.tcp://127.0.0.1:{free_port()}"], 1, "refused"),
+        ([f"opc.tcp://127.0.0.1:{free_port()}"], 1, "connecting to opc.tcp://127.0.0.1"),
     ],
 )
 async def test_mistakes(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:

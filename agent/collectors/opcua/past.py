@@ -81,7 +81,7 @@ class Past:
     spanned: int = 0  #: highest id of a span
     events: dict[tuple[int, bytes], None] = field(default_factory=dict)  #: position and id of those said, oldest first
     found: dict[str, NodeAddress] = field(default_factory=dict)  #: nodes found by browsing, by name; said in this order
-    facts: dict[str, TagFacts] = field(default_factory=dict)  #: what the server says about them
+    found_facts: dict[str, TagFacts] = field(default_factory=dict)  #: what the server says about them
     present: frozenset[str] | None = None  #: those the last connection found
     left_out: str = ""  #: why that is not all of them
     announced: int = 0  #: how many of `found` were said
@@ -104,7 +104,7 @@ class Past:
     def announce(self, inbox: SampleInbox, size: int) -> None:
         """Say what was found and not said yet; it is said when it was handed on. `size`: of the configured table."""
         names = list(self.found)
-        facts = dict(self.facts)
+        facts = dict(self.found_facts)
         news = {
             size + at: facts[name]
             for at, name in enumerate(names)

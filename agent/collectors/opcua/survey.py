@@ -11,7 +11,7 @@ from typing import NamedTuple
 from asyncua import ua
 from msgspec import Struct
 
-from agent.collectors.common.limits import ChunkLimit
+from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.address.nodeid import NodeAddress, trouble_with
 from agent.collectors.opcua.browse.facts import Nature, Told, describing_of, natures, told
 from agent.collectors.opcua.browse.selection import chosen, enters
@@ -21,6 +21,7 @@ from agent.collectors.opcua.connect.endpoints import offers, secured, users
 from agent.collectors.opcua.connect.session import SessionConnection, connected
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.explore import Explorer
+from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPace, Selection
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services, node_id
@@ -81,16 +82,15 @@ class Survey:
         *, pause: float = 0.0,
     ) -> AsyncGenerator[Progress]:  # fmt: skip
         """Look around. Raises ConnectionLost, ServiceRefused, AnswerUndecodable, PermanentError."""
-        server = ServerFacts(Services(connection.session, device), clock, device)
+        past = Past(Choice((device,)), {})
+        server = ServerFacts(Services(connection.session, device), clock, device, past)
         await server.learn()
+        past.heed(server.limits)
         self.namespaces = server.namespaces
         product = server.facts().get("product")
         endpoints = connection.endpoints
         self.about = About(str(product) if product else None, offers(endpoints), secured(endpoints), users(endpoints))
-        reads, browses = ChunkLimit(), ChunkLimit()
-        reads.told(server.limits.read, server.limits.known_read)
-        browses.told(server.limits.browse, server.limits.known_browse)
-        explorer = Explorer(connection.session, reads, browses, device, clock, pause=pause)
+        explorer = Explorer(connection.session, past.reads, past.browses, device, clock, pause=pause)
         index = selection.root.index_in(self.namespaces)
         if index is None:
             raise PermanentError(trouble_with(str(selection.root.namespace), self.namespaces))

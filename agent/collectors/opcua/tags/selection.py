@@ -156,9 +156,9 @@ class Browsing:
             return False
         except (ServiceRefused, AnswerUndecodable, ConnectionLost):
             for _, name, address in nodes:
-                fresh.setdefault(name, self._past.facts.get(name, TagFacts(node=address.text)))
+                fresh.setdefault(name, self._past.found_facts.get(name, TagFacts(node=address.text)))
         finally:
-            self._past.facts |= fresh
+            self._past.found_facts |= fresh
         return True
 
     async def _take(self, found: FoundNodes) -> None:
