@@ -20,7 +20,7 @@ from tests.unit.config.broken import BROKEN
 ROOT = Path(__file__).parents[3]
 DOC = ROOT / "docs" / "configuration.md"
 ENVIRON = {"HOSTNAME": "gw-01", "HTTP_PORT": "8080", "BROKER": "broker.example", "MQTT_PASSWORD": "x"}
-PLANTS = {"plant.yaml"}  # descriptions for `edge-agent simulate`
+PLANTS = {"plant.yaml", "historian.yaml"}  # a description for `edge-agent simulate`, and a historian's
 CONFIGS = [*sorted((ROOT / "configs").glob("*.yaml"))]
 CONFIGS += [path for path in sorted((ROOT / "configs" / "examples").glob("*.yaml")) if path.name not in PLANTS]
 
