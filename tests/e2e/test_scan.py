@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.loader import load
+from agent.simulator.proxy import Proxy
 from tests.integration.modbus.servers import Plant, plant
 from tests.support.ports import free_port
 from tests.support.processes import agent_command, process
@@ -27,6 +28,7 @@ def holes(running: Plant) -> None:
 async def scan(*arguments: str) -> tuple[int, str, str]:
     with process(*agent_command("scan", *arguments)) as running:
         code = await running.wait(60)
+        assert "Traceback" not in running.stderr
         return code, running.stdout, running.stderr
 
 
@@ -70,6 +72,19 @@ async def test_it_can_be_stopped() -> None:
             scanning.signal(signal.SIGINT)
             assert await scanning.wait(20) == 0
             assert "unit-3:" in scanning.stdout
+
+
+async def test_a_connection_that_is_lost_half_way() -> None:
+    """What was found until then is printed, and the exit code says that it is not all."""
+    async with plant(3) as running, Proxy("127.0.0.1", int(running.url.rpartition(":")[2])) as cable:
+        arguments = ("--units", "3", "--rate", "20", "--area", "holding")
+        command = agent_command("scan", f"tcp://127.0.0.1:{cable.port}", *arguments)
+        with process(*command) as scanning:
+            await eventually(lambda: len(running.memory.asked) > 3, what="it has begun")
+            await cable.cut()
+            assert await scanning.wait(60) == 1
+            assert "unit-3:" in scanning.stdout
+            assert "Traceback" not in scanning.stderr
 
 
 @pytest.mark.parametrize(
