@@ -23,7 +23,7 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.connect.ways import ways_to
 from agent.collectors.opcua.plan import FoundKeys, Selection, TagPoint
 from agent.collectors.opcua.survey import Survey, reached
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import access_of
 from agent.collectors.opcua.wire.limits import WireLimits
 from agent.config.loader import load
@@ -132,7 +132,7 @@ async def _look(target: _Target, selection: Selection, look: Look, survey: Surve
     context = RunningContext(Image(AgentInfo(target.agent, __version__, "")), target.data_dir, clock, buses)
     ways = ways_to(device.all_urls, device.reverse, context, announced=device.endpoint_url, allow=device.allow)
     context.begin()
-    guard = Guard(target.name, target.agent, access_of(dict(device)), target.data_dir / "pki", clock)
+    guard = TrustGuard(target.name, target.agent, access_of(dict(device)), target.data_dir / "pki", clock)
     limits = WireLimits(device.limits.message_bytes, device.limits.array, device.limits.string_bytes)
     session = f"{target.agent}/browse"
     async with driving(buses), reached(next(iter(ways.values())), guard, session, device.timeout, limits) as connection:

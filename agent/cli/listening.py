@@ -64,7 +64,7 @@ class Listener(ABC):
         """Our own connection was away, and the broker kept nothing for us."""
 
 
-class Source(NamedTuple):
+class ListenSource(NamedTuple):
     """What to listen to."""
 
     access: Access
@@ -74,7 +74,7 @@ class Source(NamedTuple):
 
 def source_of(
     url: str | None, root: str | None, config: Path | None, *, publisher: str | None = None, topics: Sequence[str] = ()
-) -> Source:
+) -> ListenSource:
     """The broker and its topics: of `url`, else of `publisher` (default: the first one) of `config`.
 
     `topics` are filters beside `ROOT/#`; a configuration knows by itself where its readings go. Raises ConfigError
@@ -82,14 +82,16 @@ def source_of(
     """
     if url is not None:
         top = root or DEFAULT_ROOT
-        return Source(access_of(url), top, uncovered([f"{top}/#", *topics]))
+        return ListenSource(access_of(url), top, uncovered([f"{top}/#", *topics]))
     if config is None:
         raise PermanentError("no broker to listen to", "give --url mqtt://host:1883, or -c agent.yaml")
     loaded = load(config).config
     for name, one in loaded.publishers.items():
         if isinstance(one, MqttConfig) and publisher in (None, name):
             top = root or one.root
-            return Source(one.access(), top, uncovered([f"{top}/#", *said_on(one, name, loaded.agent.id), *topics]))
+            return ListenSource(
+                one.access(), top, uncovered([f"{top}/#", *said_on(one, name, loaded.agent.id), *topics])
+            )
     what = "has no publisher of type mqtt" if publisher is None else f"has no publisher {publisher!r} of type mqtt"
     raise PermanentError(f"{config} {what}", "give --url mqtt://host:1883")
 

@@ -22,7 +22,7 @@ from agent.core.errors import ConfigError, PermanentError
 from agent.core.text import harmless, harmless_json
 from agent.outbox import outbox_path
 from agent.outbox.operator.client import inquire
-from agent.outbox.operator.protocol import Answer, Aside, Ask, Heap, Listing, Verb, Which
+from agent.outbox.operator.protocol import Heap, Listing, OutboxAnswer, OutboxQuestion, QuarantinedRecord, Verb, Which
 from agent.outbox.orphans import orphans
 from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call
 from agent.settings.outbox import OutboxSettings
@@ -49,7 +49,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Place:
+class OutboxPlace:
     """Whose outboxes are asked: by a configuration, or as far as it has mistakes, and without one, by their files."""
 
     data_dir: Path
@@ -71,7 +71,7 @@ def outbox(config: Path, order: Order, data_dir: Path | None = None) -> int:
     try:
         place = _place(config, data_dir)
         names = place.names(order)
-        ask = Ask(order.verb, _which(order, len(names)))
+        ask = OutboxQuestion(order.verb, _which(order, len(names)))
     except ConfigError as error:
         report(error, sys.stderr)
         return 2
@@ -79,7 +79,7 @@ def outbox(config: Path, order: Order, data_dir: Path | None = None) -> int:
         sys.stderr.write(f"{harmless(str(error))}\n")
         return 2
     failed = False
-    answers: dict[str, Answer] = {}
+    answers: dict[str, OutboxAnswer] = {}
     for name in names:
         try:
             answers[name] = answer = _inquire(place.data_dir, name, ask)
@@ -98,7 +98,7 @@ def outbox(config: Path, order: Order, data_dir: Path | None = None) -> int:
     return 1 if failed else 0
 
 
-def _place(config: Path, data_dir: Path | None) -> Place:
+def _place(config: Path, data_dir: Path | None) -> OutboxPlace:
     """Raises ConfigError where the configuration does not even say where the outboxes are."""
     if data_dir is None:
         try:
@@ -111,14 +111,14 @@ def _place(config: Path, data_dir: Path | None) -> Place:
             where = loaded.agent.data_dir
             former = tuple(orphan.publisher for orphan in orphans(where, loaded.publishers))
             bounds = {name: one.outbox or loaded.outbox for name, one in loaded.publishers.items()}
-            return Place(where, dict(bounds), former)
-    return Place(data_dir, {orphan.publisher: None for orphan in orphans(data_dir, ())})
+            return OutboxPlace(where, dict(bounds), former)
+    return OutboxPlace(data_dir, {orphan.publisher: None for orphan in orphans(data_dir, ())})
 
 
-def _inquire(data_dir: Path, name: str, ask: Ask) -> Answer:
+def _inquire(data_dir: Path, name: str, ask: OutboxQuestion) -> OutboxAnswer:
     """The agent answers for what it has open; else the file is asked itself. Raises ControlError, PermanentError."""
     try:
-        return call(data_dir, f"outbox {name}", ask, Answer)
+        return call(data_dir, f"outbox {name}", ask, OutboxAnswer)
     except (NoAgent, UnknownVerb):
         return inquire(outbox_path(data_dir, name), ask)
 
@@ -164,7 +164,7 @@ def _instant(text: str) -> int:
 # --- showing ----------------------------------------------------------------------------------------------------------
 
 
-def _show(answers: dict[str, Answer], order: Order) -> None:
+def _show(answers: dict[str, OutboxAnswer], order: Order) -> None:
     if order.json:
         sys.stdout.write(harmless_json(msgspec.json.encode(answers).decode()) + "\n")
         return
@@ -217,7 +217,7 @@ def _heaps(listing: Listing) -> Iterator[tuple[str, list[Heap]]]:
     yield "kept", listing.kept
 
 
-def _asides(console: Console, name: str, asides: list[Aside]) -> None:
+def _asides(console: Console, name: str, asides: list[QuarantinedRecord]) -> None:
     console.print(f"{name}: {len(asides)} records in quarantine")
     table = Table("id", "device", "epoch", "seq", "from", "since", "readings", "bytes", "reason", box=None)
     for one in asides:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
+from agent.cli.listening import Listener, ListenSource, listen, source_of, with_exit_code
 from agent.cli.words import harmless, harmless_json
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus, AgentStreams, Decoded, DeviceStatus, GapNotice, Reading, Readings
@@ -35,7 +35,7 @@ def tail(  # noqa: PLR0913 - an argument for each word of the command
 class _Tail(Listener):
     """Prints; the audit behind it only knows which messages are repetitions."""
 
-    def __init__(self, source: Source, *, json: bool, device: str | None, tag: str | None) -> None:
+    def __init__(self, source: ListenSource, *, json: bool, device: str | None, tag: str | None) -> None:
         self._device, self._tag = device, tag
         self._audit = Audit(source.root)
         self._topics = source.topics

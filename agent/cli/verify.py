@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.cli.listening import Listener, Source, listen, source_of, with_exit_code
+from agent.cli.listening import Listener, ListenSource, listen, source_of, with_exit_code
 from agent.cli.words import harmless
 from agent.consumer.audit import Audit
 from agent.consumer.contract import AgentStatus
@@ -43,7 +43,7 @@ def verify(
 
 
 class _Auditor(Listener):
-    def __init__(self, source: Source, state: Path | None) -> None:
+    def __init__(self, source: ListenSource, state: Path | None) -> None:
         self.audit = Audit(source.root)
         self._state = state
         if state is not None:

@@ -11,7 +11,7 @@ NEARLY_FULL = 0.8
 FULL = 1.0
 
 
-class Bus(NamedTuple):
+class BusUse(NamedTuple):
     """One bus and who takes how much of it."""
 
     name: str
@@ -27,7 +27,7 @@ class Bus(NamedTuple):
         return f"{self.name} would be busy {self.share:.0%} of the time: {parts}"
 
 
-def buses(devices: Mapping[str, DeviceConfig]) -> Iterator[Bus]:
+def buses(devices: Mapping[str, DeviceConfig]) -> Iterator[BusUse]:
     """The buses of all enabled devices."""
     found: dict[str, dict[str, BusLoad]] = {}
     for name, device in devices.items():
@@ -35,4 +35,4 @@ def buses(devices: Mapping[str, DeviceConfig]) -> Iterator[Bus]:
         if load is not None:
             found.setdefault(load.bus, {})[name] = load
     for bus, loads in found.items():
-        yield Bus(bus, loads)
+        yield BusUse(bus, loads)

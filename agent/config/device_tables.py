@@ -8,12 +8,12 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from agent.config import registry
-from agent.config.files import Source, rows_of
+from agent.config.files import SourceFile, rows_of
 from agent.config.located import Broken, List, Map, Place
-from agent.config.sections import Entry, wrong_entry
+from agent.config.sections import WrittenPart, wrong_entry
 from agent.config.shape import close, keys_at
-from agent.config.tables import Column, Kind, read_table
-from agent.config.templates import Template
+from agent.config.tables import ColumnKind, TableKind, read_table
+from agent.config.templates import DeviceTemplate
 from agent.config.words import Words, show
 from agent.core.errors import Mistake
 
@@ -25,7 +25,7 @@ class DeviceTables:
 
     def __init__(
         self,
-        templates: Mapping[str, Template],
+        templates: Mapping[str, DeviceTemplate],
         environ: Mapping[str, str],
         mistakes: list[Mistake],
         *,
@@ -38,7 +38,7 @@ class DeviceTables:
         self._mistakes = mistakes
         self._seen = seen
 
-    def add_to(self, devices: dict[str, Entry], sources: Sequence[Source]) -> None:
+    def add_to(self, devices: dict[str, WrittenPart], sources: Sequence[SourceFile]) -> None:
         """Every row of every table of every file; a name that stands twice is noted with both places."""
         for source in sources:
             for file, place in self._named(source):
@@ -49,7 +49,7 @@ class DeviceTables:
                     else:
                         self._mistakes.append(Mistake(*entry.place, *wrong))
 
-    def _named(self, source: Source) -> Iterator[tuple[str, Place]]:
+    def _named(self, source: SourceFile) -> Iterator[tuple[str, Place]]:
         given = source.data.get("devices_file")
         files = given if isinstance(given, List) else [given]
         for index, file in enumerate(files):
@@ -60,32 +60,32 @@ class DeviceTables:
                 hint = "write `devices_file: meters.csv`, or a list of files"
                 self._mistakes.append(Mistake(*place, f"`devices_file`: {show(file)} is not the name of a file", hint))
 
-    def _read(self, file: str, place: Place, source: Source) -> Iterator[tuple[str, Entry]]:
+    def _read(self, file: str, place: Place, source: SourceFile) -> Iterator[tuple[str, WrittenPart]]:
         shown = str(Path(source.shown).parent / file)
         table = (source.base / file, shown)
         rows = rows_of(*table, place, self._mistakes, self._seen)
         self.tables.append(table)
         if rows is None:
             return
-        kind = Kind("name", "device", "template", self._column)
+        kind = TableKind("name", "device", "template", self._column)
         for name, row in read_table(rows, shown, self._environ, kind, self._mistakes).items():
             at = row.place("name") if "name" in row else Place(row.file, row.line)
-            yield name, Entry(self._split(name, row), source, at)
+            yield name, WrittenPart(self._split(name, row), source, at)
 
-    def _column(self, path: Sequence[str]) -> Column:
+    def _column(self, path: Sequence[str]) -> ColumnKind:
         """A parameter, or a key of a device; which of them a row may have, its template says."""
         name = ".".join(path)
         parameters = {key for template in self._templates.values() for key in template.parameters}
         if name in _ABOUT or name in parameters:
-            return Column([name])
+            return ColumnKind([name])
         found = [_known(model, path) for model in self._models()]
         if any(column.wrong is None for column in found):
-            return Column(list(path))
+            return ColumnKind(list(path))
         keys = sorted({*_ABOUT, *parameters, *(key for model in self._models() for key in keys_at(model, ()))})
         guess = close(path[0], keys) if len(path) == 1 else None
         more = "a column is `name`, `template`, a parameter, or a key of a device"
         hint = f"did you mean `{guess}`?" if guess else more
-        return Column(None if guess is None else [guess], Words(f"`{name}` is not a column", hint))
+        return ColumnKind(None if guess is None else [guess], Words(f"`{name}` is not a column", hint))
 
     def _models(self) -> list[type[BaseModel]]:
         return [registry.resolve(registry.COLLECTORS, name) for name in registry.known(registry.COLLECTORS)]
@@ -109,8 +109,8 @@ class DeviceTables:
         return data
 
 
-def _known(model: type[BaseModel], path: Sequence[str]) -> Column:
+def _known(model: type[BaseModel], path: Sequence[str]) -> ColumnKind:
     for depth, step in enumerate(path):
         if step not in keys_at(model, path[:depth]):
-            return Column(None, Words("", ""))
-    return Column(list(path))
+            return ColumnKind(None, Words("", ""))
+    return ColumnKind(list(path))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.config.grid import Row, csv_rows, file_of, is_workbook, sheet_rows
+from agent.config.grid import GridRow, csv_rows, file_of, is_workbook, sheet_rows
 from agent.config.located import List, Map, Place, named
 from agent.config.shape import close
 from agent.config.yaml import parse
@@ -57,7 +57,7 @@ _MAIN = ("agent", "log", "http", "outbox", "history")
 INCLUDABLE = ("devices", "devices_file", "templates", "publishers", "include")
 
 
-class Source(NamedTuple):
+class SourceFile(NamedTuple):
     """One YAML file of the configuration."""
 
     data: Map
@@ -88,7 +88,7 @@ def read_text(
 
 def rows_of(
     path: Path, shown: str, place: Place, mistakes: list[Mistake], seen: dict[Path, str]
-) -> Iterator[Row] | None:
+) -> Iterator[GridRow] | None:
     """The rows of a table: CSV, or a sheet of a workbook (`x.xlsx`, `x.xlsx#Sheet`). None as :func:`read_text`."""
     if not is_workbook(str(path)):
         text = read_text(path, shown, place, mistakes, seen)
@@ -122,9 +122,9 @@ def _read_bytes(
 
 def read_sources(
     path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads
-) -> tuple[list[Source], list[str]]:
+) -> tuple[list[SourceFile], list[str]]:
     """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all."""
-    sources: list[Source] = []
+    sources: list[SourceFile] = []
     names: list[str] = []
     seen: set[Path] = set()
     waiting: list[tuple[Path, str, Place | None]] = [(path, str(path), None)]
@@ -147,7 +147,7 @@ def read_sources(
                 what = "the file is empty" if data is None else "the file does not hold a mapping"
                 mistakes.append(Mistake(shown, 1, what, "it begins with keys such as `agent:` or `devices:`"))
             continue
-        source = Source(data, file.absolute().parent, shown)
+        source = SourceFile(data, file.absolute().parent, shown)
         if sources:
             _refuse_foreign_keys(source, mistakes)
         sources.append(source)
@@ -155,7 +155,7 @@ def read_sources(
     return sources, names
 
 
-def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:
+def _refuse_foreign_keys(source: SourceFile, mistakes: list[Mistake]) -> None:
     for key in [key for key in source.data if key not in INCLUDABLE and not str(key).startswith("x-")]:
         place = source.data.place(key)
         hint = f"an included file may hold {', '.join(INCLUDABLE)}; everything else stands in the main file"
@@ -163,7 +163,7 @@ def _refuse_foreign_keys(source: Source, mistakes: list[Mistake]) -> None:
         mistakes.append(Mistake(*place, f"{meant} cannot stand in an included file", hint))
 
 
-def _included(source: Source, mistakes: list[Mistake], reads: Reads) -> list[tuple[Path, str, Place | None]]:
+def _included(source: SourceFile, mistakes: list[Mistake], reads: Reads) -> list[tuple[Path, str, Place | None]]:
     patterns = source.data.get("include")
     if patterns is None:
         return []

@@ -19,7 +19,7 @@ MAX_UNPACKED = 64 << 20
 _SAVE = "save it as .xlsx or as CSV (UTF-8)"
 
 
-class Row(NamedTuple):
+class GridRow(NamedTuple):
     """One row. Text of its cells, blank ones empty."""
 
     cells: Sequence[str]
@@ -48,7 +48,7 @@ def file_of(name: str) -> str:
     return file if mark and file.lower().endswith(".xlsx") else name
 
 
-def csv_rows(text: str, file: str, mistakes: list[Mistake]) -> Iterator[Row]:
+def csv_rows(text: str, file: str, mistakes: list[Mistake]) -> Iterator[GridRow]:
     """The rows of a CSV that are not blank; ends at what is no CSV, noting it."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
@@ -64,11 +64,11 @@ def csv_rows(text: str, file: str, mistakes: list[Mistake]) -> Iterator[Row]:
             return
         cells = [cell.strip() for cell in row]
         if any(cells):
-            yield Row(cells, file, number)
+            yield GridRow(cells, file, number)
     mistakes.append(Mistake(file, MAX_ROWS, f"more than {MAX_ROWS:,} rows", "divide the table into several files"))
 
 
-def sheet_rows(data: bytes, name: str, mistakes: list[Mistake]) -> Iterator[Row]:
+def sheet_rows(data: bytes, name: str, mistakes: list[Mistake]) -> Iterator[GridRow]:
     """The rows of one sheet that are not blank: formulas by their stored value, whole numbers as integers."""
     file, sheet = file_of(name), name[len(file_of(name)) + 1 :]
     book = _workbook(data, file, mistakes)
@@ -88,7 +88,7 @@ def sheet_rows(data: bytes, name: str, mistakes: list[Mistake]) -> Iterator[Row]
                 return
             cells = [_text(value) for value in row]
             if any(cells):
-                yield Row(cells, shown, number, sheet=True)
+                yield GridRow(cells, shown, number, sheet=True)
     except Exception as error:  # noqa: BLE001 - a damaged workbook raises whatever its XML makes the library raise
         mistakes.append(Mistake(file, None, f"the workbook is damaged: {type(error).__name__}", _SAVE))
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agent.config import checks, located, routed
 from agent.config.device_tables import DeviceTables
-from agent.config.files import Reads, Source, digest_of, read_sources
+from agent.config.files import Reads, SourceFile, digest_of, read_sources
 from agent.config.fingerprint import fingerprint
 from agent.config.grid import file_of, place_key
 from agent.config.located import Map
@@ -90,7 +90,7 @@ def load(
     return Loaded(config, fingerprint(config), tuple(files), values, reads)
 
 
-def _head(main: Source, mistakes: list[Mistake], *, secrets: bool) -> Config | None:
+def _head(main: SourceFile, mistakes: list[Mistake], *, secrets: bool) -> Config | None:
     """Everything but devices and publishers."""
     data = main.data.copy_as()
     for key in list(data):
@@ -105,7 +105,7 @@ def _head(main: Source, mistakes: list[Mistake], *, secrets: bool) -> Config | N
     return validate(Config, data, base=main.base, mistakes=mistakes)
 
 
-def _good_outbox(main: Source) -> Map | None:
+def _good_outbox(main: SourceFile) -> Map | None:
     """The top-level `outbox:`, unless it has mistakes: they are said once, not again for every publisher."""
     outbox = main.data.get("outbox")
     if not isinstance(outbox, Map) or validate(OutboxSettings, outbox, base=main.base, mistakes=[]) is None:

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from agent.config import checks, registry
 from agent.config.files import rows_of
 from agent.config.located import Broken, Map, Place, written
-from agent.config.sections import Entry
+from agent.config.sections import WrittenPart
 from agent.config.shape import close, keys_at
-from agent.config.tables import Column, Kind, read_table
-from agent.config.templates import Template, Used, told_once, use
+from agent.config.tables import ColumnKind, TableKind, read_table
+from agent.config.templates import DeviceTemplate, Used, told_once, use
 from agent.config.validate import validate
 from agent.config.words import show, unknown_key
 from agent.core.errors import Mistake
@@ -31,7 +31,7 @@ class Parts:
         outbox: Map | None,
         mistakes: list[Mistake],
         *,
-        templates: Mapping[str, Template],
+        templates: Mapping[str, DeviceTemplate],
         broken_templates: Collection[str],
         secrets: bool,
         seen: dict[Path, str],
@@ -50,7 +50,7 @@ class Parts:
         self._outbox_default = outbox
         self._mistakes = mistakes
 
-    def device(self, name: str, entry: Entry) -> DeviceConfig | None:
+    def device(self, name: str, entry: WrittenPart) -> DeviceConfig | None:
         """The device's model, None after noting why not."""
         given = entry.data.get("template")
         if given is None or isinstance(given, Broken):
@@ -71,7 +71,7 @@ class Parts:
         self._mistakes[before:] = [told_once(mistake, used, name) for mistake in self._mistakes[before:]]
         return device
 
-    def _device(self, name: str, entry: Entry, used: Used | None) -> DeviceConfig | None:
+    def _device(self, name: str, entry: WrittenPart, used: Used | None) -> DeviceConfig | None:
         section = ("devices", name)
         model = self._model(registry.COLLECTORS, section, entry.data, entry.place)
         if model is None:
@@ -87,7 +87,7 @@ class Parts:
         self._mistakes.extend(checks.wrong_locations(name, device, data))
         return device
 
-    def publisher(self, name: str, entry: Entry) -> PublisherConfig | None:
+    def publisher(self, name: str, entry: WrittenPart) -> PublisherConfig | None:
         """The publisher's model with encoder and outbox put in, None after noting why not."""
         section = ("publishers", name)
         model = self._model(registry.PUBLISHERS, section, entry.data, entry.place)
@@ -105,7 +105,9 @@ class Parts:
         publisher = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
         return publisher if isinstance(publisher, PublisherConfig) else None
 
-    def _model(self, kind: registry.Kind, section: Sequence[str], data: Map, place: Place) -> type[BaseModel] | None:
+    def _model(
+        self, kind: registry.PartKind, section: Sequence[str], data: Map, place: Place
+    ) -> type[BaseModel] | None:
         """The model that `type:` picks."""
         name = ".".join(section)
         given = data.get("type")
@@ -155,7 +157,7 @@ class Parts:
                 merged.put(key, default[key], default.place(key), default.raw.get(key))
         data["outbox"] = merged or OutboxSettings()
 
-    def _with_table(self, name: str, entry: Entry, model: type[BaseModel]) -> Map:
+    def _with_table(self, name: str, entry: WrittenPart, model: type[BaseModel]) -> Map:
         """The device's data with the tags of its `tags_file` added to `tags`."""
         data = entry.data
         file = data.get("tags_file")
@@ -168,7 +170,7 @@ class Parts:
         if rows is None:
             del data["tags_file"]  # said already
             return data
-        kind = Kind("tag", "tag", "address", lambda path: _column(model, path))
+        kind = TableKind("tag", "tag", "address", lambda path: _column(model, path))
         table = read_table(rows, shown, self._environ, kind, self._mistakes)
         own = data.get("tags")
         if own is None or isinstance(own, Map):
@@ -220,11 +222,11 @@ def _like(keys: object, given: object) -> object:
     return copy
 
 
-def _column(model: type[BaseModel], path: Sequence[str]) -> Column:
+def _column(model: type[BaseModel], path: Sequence[str]) -> ColumnKind:
     for depth, step in enumerate(path):
         keys = list(keys_at(model, ("tags", "any", *path[:depth])))
         if step not in keys:
             guess = close(step, keys)
             meant = [*path[:depth], guess, *path[depth + 1 :]] if guess else None
-            return Column(meant, unknown_key(".".join(path), step, keys))
-    return Column(list(path))
+            return ColumnKind(meant, unknown_key(".".join(path), step, keys))
+    return ColumnKind(list(path))

@@ -15,7 +15,7 @@ from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import EncoderConfig, PublisherConfig
 
 
-class Kind(NamedTuple):
+class PartKind(NamedTuple):
     """One family of parts whose `type` picks a model."""
 
     group: str  #: entry point group
@@ -23,9 +23,9 @@ class Kind(NamedTuple):
     base: type[BaseModel]
 
 
-COLLECTORS = Kind("agent.collectors", "device", DeviceConfig)
-ENCODERS = Kind("agent.encoders", "encoder", EncoderConfig)
-PUBLISHERS = Kind("agent.publishers", "publisher", PublisherConfig)
+COLLECTORS = PartKind("agent.collectors", "device", DeviceConfig)
+ENCODERS = PartKind("agent.encoders", "encoder", EncoderConfig)
+PUBLISHERS = PartKind("agent.publishers", "publisher", PublisherConfig)
 
 #: What comes with the agent, for a checkout whose metadata is missing or older than its code.
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -78,12 +78,12 @@ def _package(point: EntryPoint) -> str:
     return f"the package {point.dist.name}" if point.dist is not None else point.value
 
 
-def known(kind: Kind) -> list[str]:
+def known(kind: PartKind) -> list[str]:
     """The types there are, sorted."""
     return sorted(_points(kind.group))
 
 
-def resolve(kind: Kind, name: str) -> type[BaseModel]:
+def resolve(kind: PartKind, name: str) -> type[BaseModel]:
     """The model of one type. Raises UnknownType or BrokenType."""
     point = _points(kind.group).get(name)
     if point is None:

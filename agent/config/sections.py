@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.config.files import Source
+from agent.config.files import SourceFile
 from agent.config.located import Broken, Map, Place, named
 from agent.config.words import show
 from agent.core.errors import Mistake
@@ -16,17 +16,17 @@ from agent.settings.values import Name
 _NAME = TypeAdapter(Name)
 
 
-class Entry(NamedTuple):
+class WrittenPart(NamedTuple):
     """One device or publisher as it stands in a file."""
 
     data: Map
-    source: Source
+    source: SourceFile
     place: Place  #: of its name
 
 
-def collect(sources: Sequence[Source], section: str, mistakes: list[Mistake]) -> dict[str, Entry]:
+def collect(sources: Sequence[SourceFile], section: str, mistakes: list[Mistake]) -> dict[str, WrittenPart]:
     """The entries of one section by name; of two with one name the first stays."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, WrittenPart] = {}
     for source in sources:
         found = source.data.get(section)
         if isinstance(found, Broken) or section not in source.data:
@@ -40,13 +40,13 @@ def collect(sources: Sequence[Source], section: str, mistakes: list[Mistake]) ->
             place = found.place(name)
             wrong = wrong_entry(section, name, data, entries.get(name))
             if wrong is None:
-                entries[name] = Entry(data, source, place)
+                entries[name] = WrittenPart(data, source, place)
             elif not isinstance(data, Broken):
                 mistakes.append(Mistake(*place, *wrong))
     return entries
 
 
-def wrong_entry(section: str, name: object, data: object, first: Entry | None) -> tuple[str, str] | None:
+def wrong_entry(section: str, name: object, data: object, first: WrittenPart | None) -> tuple[str, str] | None:
     """Reason and hint where a name or its data cannot be; `first` is the entry that has the name already."""
     try:
         _NAME.validate_python(name, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.config.environment import EnvironmentMistake, expand
-from agent.config.grid import Row
+from agent.config.grid import GridRow
 from agent.config.located import Broken, Map, Place, Text
 from agent.config.words import Words
 from agent.config.yaml import parse
@@ -17,23 +17,25 @@ _TEXTS = {"unit", "description"}  #: keys whose cells are text, also where they 
 _IGNORED = [""]  #: the path of a column whose cells are passed over, its mistake being noted
 
 
-class Column(NamedTuple):
+class ColumnKind(NamedTuple):
     """What a column is."""
 
     path: list[str] | None  #: the key it stands for, or was probably meant for
     wrong: Words | None = None
 
 
-class Kind(NamedTuple):
+class TableKind(NamedTuple):
     """What a table lists."""
 
     name_column: str  #: holds the name of what a row describes
     word: str  #: for people
     more: str  #: another column, as an example
-    known: Callable[[Sequence[str]], Column]  #: looks a column up, split at its dots
+    known: Callable[[Sequence[str]], ColumnKind]  #: looks a column up, split at its dots
 
 
-def read_table(rows: Iterable[Row], file: str, environ: Mapping[str, str], kind: Kind, mistakes: list[Mistake]) -> Map:
+def read_table(
+    rows: Iterable[GridRow], file: str, environ: Mapping[str, str], kind: TableKind, mistakes: list[Mistake]
+) -> Map:
     """What the rows describe, by name. An empty cell is an absent key; `a.b` is key b of mapping a."""
     table = Map(file, 1)
     before = len(mistakes)
@@ -51,7 +53,7 @@ def read_table(rows: Iterable[Row], file: str, environ: Mapping[str, str], kind:
     return table
 
 
-def _columns(header: Row, kind: Kind, mistakes: list[Mistake]) -> list[list[str] | None]:
+def _columns(header: GridRow, kind: TableKind, mistakes: list[Mistake]) -> list[list[str] | None]:
     """The key of each column; None for one without a name."""
     names = header.cells[:_MAX_COLUMNS]
     columns: list[list[str] | None] = []
@@ -61,7 +63,7 @@ def _columns(header: Row, kind: Kind, mistakes: list[Mistake]) -> list[list[str]
         return columns
     for index, name in enumerate(names):
         path = name.split(".")
-        column = Column(path) if name in ("", kind.name_column) else kind.known(path)
+        column = ColumnKind(path) if name in ("", kind.name_column) else kind.known(path)
         if column.wrong is not None:
             reason = column.wrong.reason.replace("is not a key", "is not a column")
             mistakes.append(Mistake(*header.at(index), reason, column.wrong.hint))
@@ -74,11 +76,11 @@ def _columns(header: Row, kind: Kind, mistakes: list[Mistake]) -> list[list[str]
 
 
 def _row(
-    row: Row,
+    row: GridRow,
     columns: Sequence[list[str] | None],
     table: Map,
     environ: Mapping[str, str],
-    kind: Kind,
+    kind: TableKind,
     mistakes: list[Mistake],
 ) -> None:
     entry = Map(*row.place)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.config.environment import EnvironmentMistake, expand
-from agent.config.files import Source
+from agent.config.files import SourceFile
 from agent.config.located import Broken, List, Map, Place, Reference
-from agent.config.sections import Entry, collect
+from agent.config.sections import WrittenPart, collect
 from agent.config.shape import close
 from agent.config.words import list_keys, show
 from agent.core.errors import Mistake
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS = ("parameters", "device")
 
 
-class Template(NamedTuple):
+class DeviceTemplate(NamedTuple):
     """One entry under `templates:`."""
 
     name: str
@@ -38,7 +38,7 @@ class Used(NamedTuple):
 
     data: Map
     places: frozenset[tuple[str, int]]  #: lines of the template that are in it
-    template: Template
+    template: DeviceTemplate
 
 
 class _Given(NamedTuple):
@@ -49,9 +49,11 @@ class _Given(NamedTuple):
     raw: str | None  #: as written, where it came out of the environment
 
 
-def templates_of(sources: Sequence[Source], environ: Mapping[str, str], mistakes: list[Mistake]) -> dict[str, Template]:
+def templates_of(
+    sources: Sequence[SourceFile], environ: Mapping[str, str], mistakes: list[Mistake]
+) -> dict[str, DeviceTemplate]:
     """The templates of all files by name; those that are wrong are noted and left out."""
-    found: dict[str, Template] = {}
+    found: dict[str, DeviceTemplate] = {}
     for name, entry in collect(sources, "templates", mistakes).items():
         before = len(mistakes)
         parameters, device = _parameters(name, entry, environ, mistakes), entry.data.get("device")
@@ -64,11 +66,11 @@ def templates_of(sources: Sequence[Source], environ: Mapping[str, str], mistakes
             hint = "write its keys here"
             _note(mistakes, device.place("template"), f"`templates.{name}`: a template cannot use a template", hint)
         elif len(mistakes) == before:
-            found[name] = Template(name, parameters, device, entry.source.base)
+            found[name] = DeviceTemplate(name, parameters, device, entry.source.base)
     return found
 
 
-def _parameters(name: str, entry: Entry, environ: Mapping[str, str], mistakes: list[Mistake]) -> Map:
+def _parameters(name: str, entry: WrittenPart, environ: Mapping[str, str], mistakes: list[Mistake]) -> Map:
     given = entry.data.get("parameters")
     place = entry.data.place("parameters")
     parameters = Map(*place)
@@ -89,7 +91,7 @@ def _parameters(name: str, entry: Entry, environ: Mapping[str, str], mistakes: l
 
 
 def use(
-    template: Template, name: str, entry: Entry, environ: Mapping[str, str], mistakes: list[Mistake]
+    template: DeviceTemplate, name: str, entry: WrittenPart, environ: Mapping[str, str], mistakes: list[Mistake]
 ) -> Used | None:
     """The data of the device `name`: the template with its parameters, and what stands beside `with:`."""
     given = _given(template, name, entry, mistakes)
@@ -110,7 +112,9 @@ def use(
     return Used(data, frozenset(filling.places), template)
 
 
-def _given(template: Template, device: str, entry: Entry, mistakes: list[Mistake]) -> dict[str, _Given] | None:
+def _given(
+    template: DeviceTemplate, device: str, entry: WrittenPart, mistakes: list[Mistake]
+) -> dict[str, _Given] | None:
     """The value of every parameter; None after noting which is missing or unknown."""
     own = entry.data.get("with")
     where = f"`devices.{device}`"
@@ -135,7 +139,7 @@ def _given(template: Template, device: str, entry: Entry, mistakes: list[Mistake
     return values if len(mistakes) == before else None
 
 
-def _declared(template: Template) -> str:
+def _declared(template: DeviceTemplate) -> str:
     return list_keys(list(template.parameters)) if template.parameters else "it has none; leave `with:` out"
 
 

@@ -18,10 +18,10 @@ from agent.consumer.contract import (
     is_catalogue,
     is_request,
 )
-from agent.consumer.findings import Finding
+from agent.consumer.findings import Discrepancy
 from agent.consumer.ledger import LISTED, Ledger
 from agent.consumer.marks import Marked, UserProperties, read_marks
-from agent.consumer.streams import Hole
+from agent.consumer.streams import MissingRange
 
 #: What makes an audit fail. The others are findings, too, but nothing is lost by them.
 FAILING = ("missing", "unheard", "epoch", "conflict")
@@ -98,7 +98,7 @@ class Audit:
         """Our own connection was away: what was said meanwhile was not heard."""
         self.ledger.interrupted()
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Discrepancy]:
         """Everything wrong as of now."""
         return list(self.ledger.judged(self._monotonic()))
 
@@ -123,7 +123,7 @@ class Audit:
         why = "where these are readings, nobody can tell which are missing or came twice"
         return [f"note: {count} messages on {topics} topics, as {example}, carry no user properties: {why}"]
 
-    def pending_holes(self) -> list[Hole]:
+    def pending_holes(self) -> list[MissingRange]:
         """What has not come and may still."""
         return [hole for hole in self.ledger.holes(self._monotonic()) if hole.state == "pending"]
 
@@ -175,6 +175,6 @@ _OTHERS = "others"
 _FIGURES = ("messages", "readings", "historical", "gaps", "runs")
 
 
-def _numbers(findings: Sequence[Finding], kind: str) -> int:
+def _numbers(findings: Sequence[Discrepancy], kind: str) -> int:
     """How many sequence numbers findings of a kind name."""
     return sum((one.last or 0) - (one.first or 0) + 1 for one in findings if one.kind == kind)

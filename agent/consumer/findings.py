@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from agent.consumer.streams import Hole
+from agent.consumer.streams import MissingRange
 
 FindingKind = Literal["missing", "unheard", "conflict", "epoch", "disorder", "no_snapshot", "undecodable"]
 
@@ -23,7 +23,7 @@ _WORDS = {
 }
 
 
-class Finding(NamedTuple):
+class Discrepancy(NamedTuple):
     """Something wrong. `first` and `last` are sequence numbers where there are any."""
 
     kind: FindingKind
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
         return f"{self.kind}{where}{numbers}: {self.text}"
 
 
-def of_hole(hole: Hole, lacking: Mapping[int, tuple[Sequence[int], int]]) -> Finding:
+def of_hole(hole: MissingRange, lacking: Mapping[int, tuple[Sequence[int], int]]) -> Discrepancy:
     """A hole that is not pending. `lacking`: of which of its records some messages came (`HeardStream.lacking`)."""
     kind: FindingKind = "unheard" if hole.state == "unheard" else "missing"
     said = [
@@ -49,7 +49,7 @@ def of_hole(hole: Hole, lacking: Mapping[int, tuple[Sequence[int], int]]) -> Fin
         for seq, (numbers, of) in sorted(lacking.items())
     ]
     text = _WORDS[kind] + "".join(said[:_RECORDS]) + ("; …" if len(said) > _RECORDS else "")
-    return Finding(kind, hole.stream.agent, hole.stream.device, hole.stream.epoch, hole.first, hole.last, text)
+    return Discrepancy(kind, hole.stream.agent, hole.stream.device, hole.stream.epoch, hole.first, hole.last, text)
 
 
 def _listed(numbers: Sequence[int]) -> str:

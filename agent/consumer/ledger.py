@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from agent.consumer.contract import AgentStatus, AgentStreams, GapNotice, Readings, StreamClaim
-from agent.consumer.findings import Finding, FindingKind, of_hole
+from agent.consumer.findings import Discrepancy, FindingKind, of_hole
 from agent.consumer.marks import Marked
-from agent.consumer.streams import HeardStream, Hole, StreamKey, Verdict
+from agent.consumer.streams import HeardStream, MissingRange, StreamKey, Verdict
 
 #: A new epoch's word about the one before waits behind the backlog; so long may it be late, seconds.
 EPOCH_GRACE = 10.0
@@ -50,7 +50,7 @@ class Ledger:
         self.streams: dict[StreamKey, HeardStream] = {}
         self.counts: Counter[Verdict] = Counter()
         self.declared_gaps = 0
-        self.findings: list[Finding] = []  #: those that are facts at once; holes and epochs are judged when asked
+        self.findings: list[Discrepancy] = []  #: those that are facts at once; holes and epochs are judged when asked
         self.found: Counter[FindingKind] = Counter()  #: of these, how many by kind; `LISTED` of each are in the list
         self._sessions: dict[str, _Session] = {}
         self._others: dict[str, dict[str, _Session]] = {}  # by agent and name: earlier ones that have not said goodbye
@@ -161,7 +161,7 @@ class Ledger:
 
     def undecodable(self, reason: str) -> None:
         """A message on one of our topics that cannot be read."""
-        self._add(Finding("undecodable", "", "", "", None, None, reason))
+        self._add(Discrepancy("undecodable", "", "", "", None, None, reason))
 
     def interrupted(self) -> None:
         """The consumer's own connection was away, and its session at the broker is lost."""
@@ -183,7 +183,7 @@ class Ledger:
 
     # --- asked --------------------------------------------------------------------------------------------------------
 
-    def holes(self, now: float) -> Iterator[Hole]:
+    def holes(self, now: float) -> Iterator[MissingRange]:
         """All undeclared holes of all streams."""
         for key, stream in self.streams.items():
             session = self._sessions.get(key.agent)
@@ -199,7 +199,7 @@ class Ledger:
                 else:
                     yield hole._replace(state="unheard" if hole.away else "missing")
 
-    def judged(self, now: float) -> Iterator[Finding]:
+    def judged(self, now: float) -> Iterator[Discrepancy]:
         """Everything that is wrong as of now: missing holes, undeclared epochs, and the facts of `findings`."""
         for hole in self.holes(now):
             if hole.state != "pending":
@@ -207,7 +207,7 @@ class Ledger:
         for change, since in self._changes.items():
             if now - since > EPOCH_GRACE:
                 old, text = change.old, f"followed by epoch {change.new} without a word"
-                yield Finding("epoch", old.agent, old.device, old.epoch, None, None, text)
+                yield Discrepancy("epoch", old.agent, old.device, old.epoch, None, None, text)
         yield from self.findings
 
     # --- kept from one audit to the next ------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Ledger:
         ledger.streams = {stream.key: stream for stream in streams}
         ledger.counts.update(data["counts"])
         ledger.declared_gaps = data["declared_gaps"]
-        ledger.findings = [Finding(*finding) for finding in data["findings"]]
+        ledger.findings = [Discrepancy(*finding) for finding in data["findings"]]
         ledger.found.update(data.get("found") or Counter(finding.kind for finding in ledger.findings))
         ledger._declared_epochs = {StreamKey(*key) for key in data["declared_epochs"]}
         ledger._over = dict.fromkeys(StreamKey(*key) for key in data["over"])
@@ -288,9 +288,9 @@ class Ledger:
         return stream
 
     def _find(self, kind: FindingKind, key: StreamKey, seq: int, text: str) -> None:
-        self._add(Finding(kind, key.agent, key.device, key.epoch, seq, seq, text))
+        self._add(Discrepancy(kind, key.agent, key.device, key.epoch, seq, seq, text))
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: Discrepancy) -> None:
         self.found[finding.kind] += 1
         if self.found[finding.kind] <= LISTED:
             self.findings.append(finding)

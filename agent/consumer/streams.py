@@ -33,7 +33,7 @@ class StreamKey(NamedTuple):
     device: str
 
 
-class Hole(NamedTuple):
+class MissingRange(NamedTuple):
     """Numbers `first` to `last` of a stream that never came."""
 
     stream: StreamKey
@@ -150,7 +150,7 @@ class HeardStream:
             self._away_from = None
         self.base, self._was_absent = None, True
 
-    def holes(self) -> Iterator[Hole]:
+    def holes(self) -> Iterator[MissingRange]:
         """All undeclared holes, in order; a part of a record that is incomplete leaves the record a hole."""
         accounted = self._seen.copy()
         for first, end in self._declared:
@@ -170,7 +170,7 @@ class HeardStream:
             for first, end in accounted.holes(max(self.base, self.low), self.end):
                 yield from self._named(first, end, "pending")
 
-    def _named(self, first: int, end: int, state: Literal["missing", "pending"]) -> Iterator[Hole]:
+    def _named(self, first: int, end: int, state: Literal["missing", "pending"]) -> Iterator[MissingRange]:
         """A hole, cut where the consumer's absence begins and ends."""
         away = self._away.copy()
         if self._away_from is not None:
@@ -178,9 +178,9 @@ class HeardStream:
         while first < end:
             apart = next(away.holes(first, end), (end, end))
             if apart[0] > first:
-                yield Hole(self.key, first, apart[0] - 1, state, away=True)
+                yield MissingRange(self.key, first, apart[0] - 1, state, away=True)
             if apart[1] > apart[0]:
-                yield Hole(self.key, apart[0], apart[1] - 1, state)
+                yield MissingRange(self.key, apart[0], apart[1] - 1, state)
             first = apart[1]
 
     # --- kept from one audit to the next ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.access import Access, Server
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.hooks import Version
-from agent.publishers.mqtt.link import Loss
+from agent.publishers.mqtt.link import Disconnection
 from agent.publishers.mqtt.oversize import Oversize
 from agent.telemetry.logging import get_logger
 
@@ -248,7 +248,7 @@ class _Ear:
             return
         log.warning("mqtt.incoming_too_large", topic=found.topic[:200], bytes=found.size, repeats=0)
 
-    def lost(self, loss: Loss, /) -> None:
+    def lost(self, loss: Disconnection, /) -> None:
         self._why = self._why or loss.text or f"the broker ended the connection (0x{loss.code or 0:02X})"
         self.gone.set()
 

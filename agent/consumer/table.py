@@ -13,7 +13,7 @@ from agent.consumer.contract import AgentStatus, Decoded, DeviceStatus, Readings
 
 
 @dataclass(slots=True)
-class Row:
+class TableRow:
     """The newest reading of one tag."""
 
     tag: str
@@ -33,7 +33,7 @@ class DeviceTable:
 
     agent: str
     device: str
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, TableRow] = field(default_factory=dict)
     status: DeviceStatus | None = None
 
 
@@ -87,7 +87,7 @@ class Table:
             device = self.devices[prefix] = DeviceTable(message.agent, message.device)
             device.status = self._statuses.get(prefix)
         for reading in message.readings:
-            device.rows[reading.tag] = Row(
+            device.rows[reading.tag] = TableRow(
                 reading.tag, reading.value, reading.quality, reading.ts, reading.unit, reading.label, reading.code,
                 reading.why, reading.src,
             )  # fmt: skip

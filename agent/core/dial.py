@@ -13,7 +13,7 @@ import socket
 from collections.abc import Sequence
 from itertools import chain, zip_longest
 
-from agent.core.resolve import Address, NameUnknown, Resolver, resolver
+from agent.core.resolve import NameUnknown, Resolver, SocketAddress, resolver
 
 STAGGER_SECONDS = 0.25
 """RFC 8305, section 8: Connection Attempt Delay."""
@@ -27,7 +27,7 @@ async def connect_socket(
     `timeout` holds for name and connection together. Raises OSError whose `strerror` is fit for an operator:
     NameUnknown, TimeoutError, or what the last address tried said.
     """
-    found: Sequence[Address] = ()
+    found: Sequence[SocketAddress] = ()
     try:
         async with asyncio.timeout(timeout):
             found = await names.addresses(host, port)
@@ -40,16 +40,16 @@ async def connect_socket(
         raise TimeoutError(None, f"no connection within {timeout:g} s") from None
 
 
-def in_turn(addresses: Sequence[Address]) -> list[Address]:
+def in_turn(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
     """The families take turns, the system's favourite first (RFC 8305, section 4)."""
-    families: dict[socket.AddressFamily, list[Address]] = {}
+    families: dict[socket.AddressFamily, list[SocketAddress]] = {}
     for address in addresses:
         families.setdefault(address.family, []).append(address)
     turns = chain.from_iterable(zip_longest(*families.values()))
     return [address for address in turns if address is not None]
 
 
-async def first_of(addresses: Sequence[Address], stagger: float = STAGGER_SECONDS) -> socket.socket:
+async def first_of(addresses: Sequence[SocketAddress], stagger: float = STAGGER_SECONDS) -> socket.socket:
     """The first of these that answers. Raises the OSError of the last that failed."""
     if len(addresses) == 1:
         return await _connect(addresses[0])
@@ -73,7 +73,7 @@ class _Race:
         self.error: OSError | None = None  #: of the attempt that failed last
         self._moved = asyncio.Event()  #: an attempt ended
 
-    async def run(self, addresses: Sequence[Address], stagger: float) -> None:
+    async def run(self, addresses: Sequence[SocketAddress], stagger: float) -> None:
         """Return when one is connected, or all have failed."""
         async with asyncio.TaskGroup() as group:
             attempts = []
@@ -90,7 +90,7 @@ class _Race:
             for attempt in attempts:
                 attempt.cancel()
 
-    async def _attempt(self, address: Address) -> None:
+    async def _attempt(self, address: SocketAddress) -> None:
         try:
             connected = await _connect(address)
         except OSError as error:
@@ -103,7 +103,7 @@ class _Race:
         self._moved.set()
 
 
-async def _connect(address: Address) -> socket.socket:
+async def _connect(address: SocketAddress) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

@@ -23,7 +23,7 @@ _SLOW = 2.0  #: seconds; a name that took longer, or failed, is looked up behind
 _KEEP = 10.0  #: seconds an answer is kept that came after everybody had given up
 
 
-class Address(NamedTuple):
+class SocketAddress(NamedTuple):
     """One address of a name, as `socket.connect` takes it."""
 
     family: socket.AddressFamily
@@ -68,7 +68,7 @@ class Resolver:
         self._slow: set[str] = set()  #: names that hung or failed last time
         self._kept: dict[str, tuple[float, _Answer]] = {}
 
-    async def addresses(self, host: str, port: int) -> list[Address]:
+    async def addresses(self, host: str, port: int) -> list[SocketAddress]:
         """The addresses of a name in the order the system prefers. Raises NameUnknown. May be cancelled at any time."""
         numeric = _numeric(host, port)
         if numeric is not None:
@@ -91,7 +91,7 @@ class Resolver:
             self._unwant(host, hand_over)
         if isinstance(answer, OSError):
             raise NameUnknown(host, answer.strerror or str(answer))
-        return [Address(family, (sockaddr[0], port, *sockaddr[2:])) for family, sockaddr in answer]
+        return [SocketAddress(family, (sockaddr[0], port, *sockaddr[2:])) for family, sockaddr in answer]
 
     def _want(self, host: str, waiter: _Waiter) -> None:
         with self._lock:
@@ -164,19 +164,19 @@ class Resolver:
         self._start()
 
 
-def _numeric(host: str, port: int) -> list[Address] | None:
+def _numeric(host: str, port: int) -> list[SocketAddress] | None:
     """An address written in figures: nobody need be asked."""
     try:
         address = ipaddress.ip_address(host)
         if isinstance(address, ipaddress.IPv4Address):
-            return [Address(socket.AF_INET, (host, port))]
+            return [SocketAddress(socket.AF_INET, (host, port))]
         scope = address.scope_id or "0"
         zone = int(scope) if scope.isdecimal() else socket.if_nametoindex(scope)
     except ValueError:
         return None
     except OSError as error:
         raise NameUnknown(host, error.strerror or str(error)) from None
-    return [Address(socket.AF_INET6, (host.partition("%")[0], port, 0, zone))]
+    return [SocketAddress(socket.AF_INET6, (host.partition("%")[0], port, 0, zone))]
 
 
 resolver = Resolver()

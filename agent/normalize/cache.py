@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.normalize.columns import Column
 from agent.normalize.rules import Rule
-from agent.normalize.state import State
+from agent.normalize.state import TagStates
 
 
 class ColumnCache:
@@ -17,7 +17,7 @@ class ColumnCache:
     tuples themselves, so that an id cannot come to mean another tuple.
     """
 
-    def __init__(self, rules: Sequence[Rule], state: State) -> None:
+    def __init__(self, rules: Sequence[Rule], state: TagStates) -> None:
         self._rules = rules
         self._state = state
         self._columns: dict[int, Column] = {}

@@ -19,7 +19,7 @@ import msgspec
 from agent.core.flow import Reading
 from agent.normalize.instants import Times, instants
 from agent.normalize.rules import Kind, Rule
-from agent.normalize.state import State
+from agent.normalize.state import TagStates
 
 _reading: Callable[..., Reading] = Reading
 #: Raises for an integer beyond 64 bits and for text that is not UTF-8, at a fifth of the price of looking for either.
@@ -35,7 +35,7 @@ _SMALLEST = 4
 class Group:
     """Tags of one column that one expression serves."""
 
-    def __init__(self, kind: Kind, tags: tuple[int, ...], rules: Sequence[Rule], state: State) -> None:
+    def __init__(self, kind: Kind, tags: tuple[int, ...], rules: Sequence[Rule], state: TagStates) -> None:
         mine = [rules[i] for i in tags]
         self._kind = kind
         self._tags = tags
@@ -147,7 +147,7 @@ Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 class Column:
     """The tags of one `Answer.tags` tuple, grouped."""
 
-    def __init__(self, tags: tuple[int, ...], rules: Sequence[Rule], state: State) -> None:
+    def __init__(self, tags: tuple[int, ...], rules: Sequence[Rule], state: TagStates) -> None:
         self.tags = tags  # held, so that its id stays its own
         self.groups: list[tuple[Pick | None, Group, tuple[int, ...]]] = []
         rest: list[int] = list(range(len(tags)))

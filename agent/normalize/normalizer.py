@@ -26,17 +26,17 @@ def compile_normalizer(
     clock: Clock,
     default_report: Report = "every",
     found: Callable[[str], TagBase] = lambda _name: TagBase(),
-) -> Normalizer:
+) -> DeviceNormalizer:
     """The normalizer of one device, from its tag table (positions in samples count in its order).
 
     `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none; `found` has the
     keys of tags the device is found to have. The tags of a disabled device come with `enabled: false` each.
     """
     rules = [compile_rule(name, tag, report=default_report) for name, tag in tags.items()]
-    return Normalizer(device, rules, cat=cat, clock=clock, report=default_report, found=found)
+    return DeviceNormalizer(device, rules, cat=cat, clock=clock, report=default_report, found=found)
 
 
-class Normalizer:
+class DeviceNormalizer:
     """The port `core.ports.Normalizer`. One per device, for the life of its configuration."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Normalizer:
     def _names(self) -> list[str]:
         return [rule.name for rule in self._values.rules]
 
-    def resume(self, before: Normalizer, same: Callable[[str], bool], /) -> None:
+    def resume(self, before: DeviceNormalizer, same: Callable[[str], bool], /) -> None:
         """Go on where the normalizer of the same device's former configuration leaves off, which is of no more use.
 
         Tags that `same` names go on as if nothing had happened: deadband, heartbeat, what was said last. The others

@@ -18,7 +18,7 @@ class Owner(Protocol):
         """Write the times back and forget them."""
 
 
-class State:
+class TagStates:
     """Newest and last reported state of each tag.
 
     Writing times per reading is what the column-wise path avoids: while `owner[i]` is set, it holds `stamp` and `src`
@@ -56,7 +56,7 @@ class State:
         """No tag's `ts` goes back behind these."""
         self.stamp[:] = map(max, self.stamp, times)
 
-    def carry(self, before: State, kept: Mapping[int, int]) -> None:
+    def carry(self, before: TagStates, kept: Mapping[int, int]) -> None:
         """Go on with all that was known of these tags (position now → before); nobody owns their times."""
         for name in self.__slots__:
             if name != "crowded":
@@ -66,6 +66,6 @@ class State:
 
     def extend(self, more: int) -> None:
         """So many tags more, of which nothing is known yet."""
-        fresh = State(more)
+        fresh = TagStates(more)
         for name in self.__slots__:
             getattr(self, name).extend(getattr(fresh, name))

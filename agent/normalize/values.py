@@ -16,7 +16,7 @@ from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
 from agent.normalize.instants import instant
 from agent.normalize.rules import Rule
-from agent.normalize.state import State
+from agent.normalize.state import TagStates
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000
@@ -28,7 +28,7 @@ class Values:
 
     def __init__(self, device: str, rules: Sequence[Rule]) -> None:
         self.rules = list(rules)
-        self.state = State(len(rules))
+        self.state = TagStates(len(rules))
         self.now = 0.0  #: monotonic seconds of the sample at hand; kept only where heartbeats exist
         self.hot = False  #: a heartbeat may be due with the sample at hand
         self.due = float("inf")  #: no heartbeat can be due before (monotonic seconds)

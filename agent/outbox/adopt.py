@@ -9,10 +9,10 @@ from agent.core.ids import ulid
 from agent.outbox.bounds import Age
 from agent.outbox.declarations import declarations, over, recorded
 from agent.outbox.file.transaction import Opened, Row
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 
 
-def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list[int]:
+def adopt(state: OutboxState, opened: Opened, *, started_ms: int, again: bool) -> list[int]:
     """Take over what the file knows and declare what happened; `again` after damage met in mid-run.
 
     Returns the streams nothing is left of, for the file to forget.
@@ -55,7 +55,7 @@ def adopt(state: State, opened: Opened, *, started_ms: int, again: bool) -> list
     return forget
 
 
-def _still_down(state: State, opened: Opened) -> list[Row]:
+def _still_down(state: OutboxState, opened: Opened) -> list[Row]:
     """The newest declaration of each device that has said nothing since: an earlier one ended when the device spoke."""
     spoke = {stream.device for stream in opened.streams if stream.epoch == opened.previous_epoch}
     newest: dict[str, Row] = {}
@@ -66,7 +66,7 @@ def _still_down(state: State, opened: Opened) -> list[Row]:
     return list(newest.values())
 
 
-def _longer(state: State, row: Row, started_ms: int) -> None:
+def _longer(state: OutboxState, row: Row, started_ms: int) -> None:
     """A device that was down before the last run, said nothing during it, and nobody has been told: one longer gap.
 
     Under a new id, because a consumer may have had the shorter one without its acknowledgement reaching us. So an agent
@@ -81,7 +81,7 @@ def _longer(state: State, row: Row, started_ms: int) -> None:
         state.declare(track, msgspec.structs.replace(gap, id=ulid(started_ms), to_ts=later))
 
 
-def _damaged(state: State, opened: Opened, started_ms: int, *, again: bool) -> None:
+def _damaged(state: OutboxState, opened: Opened, started_ms: int, *, again: bool) -> None:
     reason = f"outbox file damaged: {opened.damage}"
     if again:
         # The numbers of this run are known, and which of them were still owed.

@@ -18,7 +18,7 @@ from agent.outbox.file.transaction import Committed, Job, Low, Row
 from agent.outbox.gaps import declares, hold_of, key_of, merged
 from agent.outbox.lanes import Lanes
 from agent.outbox.ring import Waiting
-from agent.outbox.state import OpenGap, State
+from agent.outbox.state import OpenGap, OutboxState
 from agent.outbox.streams import Track
 
 #: What one transaction takes at most: packed bytes, and records.
@@ -36,7 +36,7 @@ class Growth(msgspec.Struct):
     live: list[Record]  #: its record, where it was in the live lane
 
 
-class Plan(msgspec.Struct):
+class PlannedCommit(msgspec.Struct):
     """A job and what it was made of."""
 
     job: Job
@@ -49,14 +49,14 @@ class Plan(msgspec.Struct):
     told: list[tuple[int, int, int]]  #: what acknowledged gaps declared
 
 
-def needs_room(state: State) -> bool:
+def needs_room(state: OutboxState) -> bool:
     """Whether records on disk may have to go, by what is known without looking."""
     if state.settings.when_full == "drop_oldest" and state.bytes > state.limit:
         return True
     return state.oldest is not None and state.age.expired(*state.oldest, state.clock.monotonic())
 
 
-def make_room(state: State, oldest: Sequence[Row]) -> None:
+def make_room(state: OutboxState, oldest: Sequence[Row]) -> None:
     """Give up what is too old, and the oldest where there is too much. `oldest` is the head of the file."""
     now = state.clock.monotonic()
     drops = state.settings.when_full == "drop_oldest"
@@ -72,8 +72,10 @@ def make_room(state: State, oldest: Sequence[Row]) -> None:
             need -= row.size
 
 
-def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_RECORDS, spill: bool = True) -> Plan:
-    """The next transaction. Without `spill` what is in memory only stays there (see `State.spills`)."""
+def plan(
+    state: OutboxState, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_RECORDS, spill: bool = True
+) -> PlannedCommit:
+    """The next transaction. Without `spill` what is in memory only stays there (see `OutboxState.spills`)."""
     gaps, batches = state.ring.take(max_bytes, max_records)
     first_row = state.last_row
     job = Job(
@@ -87,7 +89,7 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
         keep_acked=state.settings.keep_acked is not None,
         now_ms=state.clock.now_ms(),
     )
-    made = Plan(job, gaps, batches, [], [], state.lanes, first_row, state.declared)
+    made = PlannedCommit(job, gaps, batches, [], [], state.lanes, first_row, state.declared)
     for one in state.spared.spill() if spill else ():
         if not state.book.in_file(one.track):
             job.new_streams.append((one.track.id, one.track.stream.epoch, one.track.stream.device))
@@ -110,7 +112,7 @@ def plan(state: State, *, max_bytes: int = JOB_BYTES, max_records: int = JOB_REC
     return made
 
 
-def spare(state: State, now: float) -> bool:
+def spare(state: OutboxState, now: float) -> bool:
     """Hand what waits to the live lane from memory, where that is allowed; False where the disk is due."""
     if state.doomed or state.refused or state.memo.dirty:
         return False
@@ -127,7 +129,7 @@ def spare(state: State, now: float) -> bool:
     return bool(taken)
 
 
-def _grow(state: State, made: Plan, waiting: Waiting) -> bool:
+def _grow(state: OutboxState, made: PlannedCommit, waiting: Waiting) -> bool:
     gap = waiting.content
     if not isinstance(gap, Gap):
         return False
@@ -145,7 +147,7 @@ def _grow(state: State, made: Plan, waiting: Waiting) -> bool:
     return True
 
 
-def _insert(state: State, made: Plan, waiting: Waiting, tracks: dict[int, Track]) -> None:
+def _insert(state: OutboxState, made: PlannedCommit, waiting: Waiting, tracks: dict[int, Track]) -> None:
     track, job, gap = waiting.track, made.job, waiting.content
     if not state.book.in_file(track):
         job.new_streams.append((track.id, track.stream.epoch, track.stream.device))
@@ -172,7 +174,7 @@ def _declared(stream: int, gap: Gap) -> list[tuple[int, int, int]]:
     return [] if numbers is None else [(stream, *numbers)]
 
 
-def undone(state: State, made: Plan) -> None:
+def undone(state: OutboxState, made: PlannedCommit) -> None:
     """Nothing of it is on disk."""
     state.committing = 0
     state.spared.kept(state.acked)
@@ -188,7 +190,7 @@ def undone(state: State, made: Plan) -> None:
         _back_to_live(state, made, growth)
 
 
-def applied(state: State, made: Plan, committed: Committed) -> None:
+def applied(state: OutboxState, made: PlannedCommit, committed: Committed) -> None:
     """All of it is on disk."""
     job = made.job
     state.committing = 0
@@ -216,7 +218,7 @@ def applied(state: State, made: Plan, committed: Committed) -> None:
         state.last_committed = state.last_row
 
 
-def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:
+def _inserted(state: OutboxState, waiting: Waiting, lows: dict[int, Low]) -> None:
     track, content = waiting.track, waiting.content
     size = len(waiting.packed)
     state.written += size
@@ -235,7 +237,7 @@ def _inserted(state: State, waiting: Waiting, lows: dict[int, Low]) -> None:
     _deliver(state, waiting, size)
 
 
-def _spilled(state: State, waiting: Waiting, lows: dict[int, Low], *, gone: bool) -> None:
+def _spilled(state: OutboxState, waiting: Waiting, lows: dict[int, Low], *, gone: bool) -> None:
     track = waiting.track
     state.written += len(waiting.packed)
     if gone:
@@ -248,7 +250,7 @@ def _spilled(state: State, waiting: Waiting, lows: dict[int, Low], *, gone: bool
         state.lanes.to_backlog(waiting.row)
 
 
-def _deliver(state: State, waiting: Waiting, size: int) -> None:
+def _deliver(state: OutboxState, waiting: Waiting, size: int) -> None:
     lanes = state.lanes
     if lanes is None:
         return
@@ -263,7 +265,7 @@ def _deliver(state: State, waiting: Waiting, size: int) -> None:
         lanes.arrived(Record(waiting.row, stream, waiting.seq, waiting.ts, content, historical=False, size=size))
 
 
-def _grown(state: State, made: Plan, growth: Growth) -> None:
+def _grown(state: OutboxState, made: PlannedCommit, growth: Growth) -> None:
     known, waiting = growth.known, growth.waiting
     state.bytes += growth.size - known.size
     state.written += growth.size
@@ -278,6 +280,6 @@ def _grown(state: State, made: Plan, growth: Growth) -> None:
     _back_to_live(state, made, growth)
 
 
-def _back_to_live(state: State, made: Plan, growth: Growth) -> None:
+def _back_to_live(state: OutboxState, made: PlannedCommit, growth: Growth) -> None:
     if growth.live and state.lanes is not None and state.lanes is made.lanes:
         state.lanes.restore([growth.known.row], growth.live)

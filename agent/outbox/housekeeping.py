@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from agent.outbox.file.causes import written_here
-from agent.outbox.file.store import Store
+from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.worker import Worker
 from agent.outbox.operator import queries
 from agent.outbox.restamp import STEP_MS, offset_of
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 
 #: How long the answer about free space is believed, seconds.
 LOOK = 5.0
@@ -25,8 +25,8 @@ class Housekeeping:
 
     def __init__(
         self,
-        state: State,
-        store: Store,
+        state: OutboxState,
+        store: OutboxStore,
         worker: Worker,
         call: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
     ) -> None:

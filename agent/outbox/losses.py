@@ -27,7 +27,7 @@ Cause = Literal["dropped", "expired", "overflow"]
 _CAUSES: tuple[Cause, ...] = ("dropped", "expired", "overflow")
 
 
-class News(Struct, frozen=True):
+class LossNews(Struct, frozen=True):
     """What is to be told now."""
 
     cause: Cause
@@ -44,7 +44,7 @@ class _Episode(Struct):
     fresh: bool = True  #: something was lost since it was told
 
 
-class Losses:
+class LossCounter:
     """Counts them. Times in the arguments are monotonic seconds, but for `ts`: epoch milliseconds of a record."""
 
     def __init__(self) -> None:
@@ -71,9 +71,9 @@ class Losses:
                 episode.last, episode.fresh = now, True
                 episode.by_device.setdefault(device, Lost()).add(ts, readings)
 
-    def news(self, now: float, *, filled: float, closing: bool = False) -> list[News]:
+    def news(self, now: float, *, filled: float, closing: bool = False) -> list[LossNews]:
         """What is due; `filled` is the share of the bound that is in use. At the end, `closing`, all of it."""
-        result: list[News] = []
+        result: list[LossNews] = []
         for cause, episode in list(self._episodes.items()):
             over = filled < ROOMY if cause == "dropped" else now - episode.last >= QUIET
             if over or closing:
@@ -85,14 +85,14 @@ class Losses:
         return result
 
 
-def _all(cause: Cause, by_device: dict[str, Lost], *, over: bool) -> News:
+def _all(cause: Cause, by_device: dict[str, Lost], *, over: bool) -> LossNews:
     total = Lost()
     for lost in by_device.values():
         total.merge(lost)
-    return News(cause, next(iter(by_device)) if len(by_device) == 1 else None, len(by_device), total, over)
+    return LossNews(cause, next(iter(by_device)) if len(by_device) == 1 else None, len(by_device), total, over)
 
 
-def _one_by_one(cause: Cause, by_device: dict[str, Lost]) -> list[News]:
+def _one_by_one(cause: Cause, by_device: dict[str, Lost]) -> list[LossNews]:
     most = sorted(by_device, key=lambda device: -by_device[device].records)
     told = most if len(most) <= MOST_DEVICES else most[: MOST_DEVICES - 1]
     result = [_all(cause, {device: by_device[device]}, over=True) for device in told]

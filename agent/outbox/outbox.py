@@ -19,15 +19,15 @@ from agent.core.flow import Batch, Gap, ResendRequest, Stream
 from agent.core.ports import Memo, OutboxStats, Reader, Resent
 from agent.outbox.file.errors import boot_id
 from agent.outbox.file.pack import unpack
-from agent.outbox.file.store import Store
+from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.worker import Worker
-from agent.outbox.operator.protocol import Answer, Ask
+from agent.outbox.operator.protocol import OutboxAnswer, OutboxQuestion
 from agent.outbox.operator.service import Clerk
 from agent.outbox.reader import LaneReader
 from agent.outbox.resend import resend
 from agent.outbox.split import Packer
-from agent.outbox.state import State
-from agent.outbox.writer import Writer
+from agent.outbox.state import OutboxState
+from agent.outbox.writer import OutboxWriter
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.logging import get_logger
 
@@ -51,9 +51,9 @@ class SqliteOutbox:
         self._max_record_bytes = max_record_bytes
         self._was = was
         self._boot = boot
-        self._state = State(settings, clock)
+        self._state = OutboxState(settings, clock)
         self.memo: Memo = self._state.memo  #: the same object for ever
-        self._writer: Writer | None = None
+        self._writer: OutboxWriter | None = None
         self._reader: LaneReader | None = None
         self._opened = False
 
@@ -64,10 +64,10 @@ class SqliteOutbox:
         self._opened = True
         worker = Worker(f"outbox-{self._name}")
         settings = self._settings
-        store = Store(
+        store = OutboxStore(
             self._path, settings.durability, max_bytes=settings.max_bytes, was=self._was, boot=self._boot
         )  # fmt: skip
-        writer = Writer(self._state, store, worker, name=self._name, notify=self._notify)
+        writer = OutboxWriter(self._state, store, worker, name=self._name, notify=self._notify)
         error: Exception | None = None
         try:
             await writer.open()
@@ -102,15 +102,15 @@ class SqliteOutbox:
         if self._writer is not None:
             self._writer.wake()
 
-    async def answer(self, question: Ask) -> Answer:
+    async def answer(self, question: OutboxQuestion) -> OutboxAnswer:
         """What an operator asks or orders (`edge-agent outbox`). Never raises but for cancellation."""
         if self._writer is None:
-            return Answer(error="the outbox is not open")
+            return OutboxAnswer(error="the outbox is not open")
         return await Clerk(self._state, self._writer, name=self._name, notify=self._notify).answer(question)
 
     def _begin_again(self) -> None:
         """A new epoch. What the disk never took in the last run gets new numbers: nobody has seen the old."""
-        last, self._state = self._state, State(self._settings, self._clock)
+        last, self._state = self._state, OutboxState(self._settings, self._clock)
         self._state.memo = last.memo
         for waiting in last.ring.gaps:
             if isinstance(waiting.content, Gap):

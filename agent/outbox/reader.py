@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Batch, Record
 from agent.outbox.again import AgainLane
-from agent.outbox.file.again import Asked
+from agent.outbox.file.again import QueuedRow
 from agent.outbox.file.transaction import Damaged, DiskRefused, Row
 from agent.outbox.lanes import Lanes
 from agent.outbox.ring import is_bare
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 
 #: Rows are read back in portions of at most this many packed bytes.
 FETCH_BYTES = 2 << 20
@@ -22,14 +22,14 @@ PATIENCE = 10
 
 Fetch = Callable[[int, int, int, int], Awaitable[list[Row]]]
 _NOTHING = Batch(device="", ts=0, readings=[])
-FetchAgain = Callable[[int, int, int], Awaitable[list[Asked]]]
+FetchAgain = Callable[[int, int, int], Awaitable[list[QueuedRow]]]
 
 
 class LaneReader:
     """The port `Reader`. Belongs to the event loop; one consumer per lane."""
 
     def __init__(
-        self, state: State, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, fetch_again: FetchAgain,
+        self, state: OutboxState, lanes: Lanes, lock: asyncio.Lock, fetch: Fetch, fetch_again: FetchAgain,
         *, damaged: Callable[[str], None], unreadable: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._state = state

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.core.errors import AgentError
-from agent.outbox.report import Report
-from agent.outbox.state import State
+from agent.outbox.report import OutboxReport
+from agent.outbox.state import OutboxState
 
 #: How long a refusing disk is left alone, seconds.
 RETRY = 3.0
@@ -13,7 +13,7 @@ RETRY = 3.0
 class Refusal:
     """Of one outbox."""
 
-    def __init__(self, state: State, report: Report) -> None:
+    def __init__(self, state: OutboxState, report: OutboxReport) -> None:
         self.present = False
         self._state = state
         self._report = report

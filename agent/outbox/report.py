@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.outbox.file.transaction import Opened
-from agent.outbox.losses import News
-from agent.outbox.state import State
+from agent.outbox.losses import LossNews
+from agent.outbox.state import OutboxState
 from agent.settings.values import format_duration, readable_size
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -15,7 +15,7 @@ from agent.telemetry.logging import get_logger
 log = get_logger("outbox")
 
 
-class Report:
+class OutboxReport:
     """Events and figures of one outbox."""
 
     def __init__(self, name: str, file: Path | None) -> None:
@@ -30,7 +30,7 @@ class Report:
         )
         self._written_total = metrics.OUTBOX_WRITTEN.labels(name)
 
-    def opened(self, state: State) -> None:
+    def opened(self, state: OutboxState) -> None:
         """The file is open."""
         log.info("outbox.opened", publisher=self._name, epoch=state.book.epoch, records=state.records)
 
@@ -49,7 +49,7 @@ class Report:
         if devices:
             log.info("outbox.down_declared", publisher=self._name, devices=devices)
 
-    def disk_refused(self, error: BaseException, state: State) -> None:
+    def disk_refused(self, error: BaseException, state: OutboxState) -> None:
         """Said once, until it is over; `waiting` counts the records in memory."""
         log.error(
             "outbox.disk_refused",
@@ -68,14 +68,14 @@ class Report:
         """Records from before the clock was set have their right times."""
         log.info("outbox.restamped", publisher=self._name)
 
-    def committed(self, state: State) -> None:
+    def committed(self, state: OutboxState) -> None:
         """After each commit: what was lost since the last one, said rarely, counted always."""
         written = state.written if state.written_disk is None else state.written_disk
         if written > self._written:
             self._written_total.inc(written - self._written)
             self._written = written
 
-    def losses(self, state: State, *, closing: bool = False) -> None:
+    def losses(self, state: OutboxState, *, closing: bool = False) -> None:
         """Count what was lost, and tell it: at once, every minute while it goes on, and when it is over."""
         for kind, count in state.losses.by_kind.items():
             metrics.OUTBOX_DROPPED.labels(self._name, kind).inc(count)
@@ -86,7 +86,7 @@ class Report:
         for news in state.losses.news(state.clock.monotonic(), filled=filled, closing=closing):
             self._tell(news, state)
 
-    def _tell(self, news: News, state: State) -> None:
+    def _tell(self, news: LossNews, state: OutboxState) -> None:
         lost, several = news.lost, news.devices if news.device is None else None
         who = news.device or f"{news.devices} devices"
         span = {"from": _instant(lost.from_ts), "to": _instant(lost.to_ts)}
@@ -103,7 +103,7 @@ class Report:
         else:
             log.error("outbox.overflow", **about, **figures, reason=reason)
 
-    def figures(self, state: State) -> None:
+    def figures(self, state: OutboxState) -> None:
         """What was lost and the gauges, once a turn."""
         self.losses(state)
         records, size, oldest = self._figures
@@ -111,7 +111,7 @@ class Report:
         size.set(state.bytes)
         oldest.set(state.oldest[1] / 1000 if state.oldest is not None and state.records else 0)
 
-    def closed(self, state: State, error: BaseException | None) -> None:
+    def closed(self, state: OutboxState, error: BaseException | None) -> None:
         """The file is closed; `error` where even that failed."""
         self.losses(state, closing=True)
         self.figures(state)
@@ -123,7 +123,7 @@ def _instant(ts: int) -> str:
     return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _why(news: News, state: State) -> str:
+def _why(news: LossNews, state: OutboxState) -> str:
     if news.cause == "expired":
         return f"older than max_age, {format_duration(state.settings.max_age)}"
     if news.cause == "overflow":

@@ -9,15 +9,17 @@ from agent.core.flow import Gap, ResendRequest
 from agent.core.ids import time_of, ulid
 from agent.core.ports import Resent
 from agent.outbox.file import again
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 from agent.outbox.streams import Track
-from agent.outbox.writer import Writer
+from agent.outbox.writer import OutboxWriter
 
 #: Why it cannot be sent any more.
 REASON = "not kept: acknowledged by the broker longer ago than keep_acked covers"
 
 
-async def resend(state: State, writer: Writer, request: ResendRequest, notify: Callable[[], None]) -> Resent | None:
+async def resend(
+    state: OutboxState, writer: OutboxWriter, request: ResendRequest, notify: Callable[[], None]
+) -> Resent | None:
     """See `agent.core.ports.Outbox.resend`."""
     await writer.flush()  # what is acknowledged is then among the kept, and what was declared is known
     async with writer.lock:

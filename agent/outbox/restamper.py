@@ -11,11 +11,11 @@ from typing import NamedTuple
 from agent.core.flow import Batch
 from agent.outbox.file.errors import transaction, translated
 from agent.outbox.file.pack import pack_batch, squeezed
-from agent.outbox.file.store import Store
+from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import Row
 from agent.outbox.file.worker import Worker
 from agent.outbox.restamp import offset_of, restamped
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 
 #: Rows, and bytes, that are read and rewritten in one transaction.
 PORTION = 64
@@ -34,7 +34,7 @@ class Fixed(NamedTuple):
 class Restamper:
     """Belongs to the event loop. Call with the writer's lock held."""
 
-    def __init__(self, state: State, store: Store, worker: Worker, notify: Callable[[], None]) -> None:
+    def __init__(self, state: OutboxState, store: OutboxStore, worker: Worker, notify: Callable[[], None]) -> None:
         self._state = state
         self._store = store
         self._worker = worker

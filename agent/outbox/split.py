@@ -15,7 +15,7 @@ from operator import add
 import msgspec
 
 from agent.core.flow import MAX_BATCH_READINGS, Batch
-from agent.outbox.file.pack import OPTIONAL, Columns, columns, make_storable, pack_columns, squeezed
+from agent.outbox.file.pack import OPTIONAL, PackedReadings, columns, make_storable, pack_columns, squeezed
 
 #: Envelope of a message, topic included, bytes.
 ENVELOPE = 768
@@ -47,7 +47,7 @@ def _is_text(number: int) -> bool:
     return OPTIONAL[number] not in {"src", "status"}
 
 
-def total(c: Columns) -> int:
+def total(c: PackedReadings) -> int:
     """Upper bound of the JSON bytes of all readings, without looking at each."""
     n = len(c.tag)
     result = n * _PLAIN + _text("".join(c.tag))
@@ -65,7 +65,7 @@ def _texts(column: list[str]) -> list[int]:
     return lengths if _text(joined) == len(joined) else list(map(_text, column))
 
 
-def sizes(c: Columns) -> list[int]:
+def sizes(c: PackedReadings) -> list[int]:
     """Upper bound of the JSON bytes of each reading."""
     result = _texts(c.tag)
     same = _PLAIN

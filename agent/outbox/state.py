@@ -14,7 +14,7 @@ from agent.outbox.bounds import Age, File, allowed
 from agent.outbox.file.transaction import Row
 from agent.outbox.gaps import declares, gap_of, key_of
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
-from agent.outbox.losses import Losses
+from agent.outbox.losses import LossCounter
 from agent.outbox.memo import CachedMemo
 from agent.outbox.restamp import Unset, offset_of
 from agent.outbox.ring import Ring, Waiting
@@ -32,7 +32,7 @@ class OpenGap(msgspec.Struct):
     track: Track
 
 
-class State:
+class OutboxState:
     """All figures and queues of one outbox."""
 
     def __init__(self, settings: OutboxSettings, clock: Clock) -> None:
@@ -65,7 +65,7 @@ class State:
         self.written = 0  #: payload
         self.written_disk: int | None = None  #: log, checkpoints and all, where the system counts that
         self.age = Age(settings.max_age, 0)
-        self.losses = Losses()
+        self.losses = LossCounter()
         self.unset = Unset()
         self.spared = Spared(on=settings.disk == "on_outage")
         self.recorded: dict[str, int] = {}  #: by device, when earlier runs appended their last record, or later

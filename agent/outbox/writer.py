@@ -12,16 +12,16 @@ from typing import TypeVar
 
 from agent.core.errors import PermanentError
 from agent.outbox.adopt import adopt
-from agent.outbox.commit import JOB_BYTES, Plan, applied, make_room, needs_room, plan, spare, undone
-from agent.outbox.file.again import Asked
-from agent.outbox.file.store import Store
+from agent.outbox.commit import JOB_BYTES, PlannedCommit, applied, make_room, needs_room, plan, spare, undone
+from agent.outbox.file.again import QueuedRow
+from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
 from agent.outbox.file.worker import Worker
 from agent.outbox.housekeeping import Housekeeping
 from agent.outbox.refusal import Refusal
-from agent.outbox.report import Report
+from agent.outbox.report import OutboxReport
 from agent.outbox.restamper import Restamper
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 
 T = TypeVar("T")
 
@@ -33,15 +33,17 @@ TICK = 0.5
 SMALL = 256 << 10
 
 
-class Writer:
+class OutboxWriter:
     """Owns the lock that keeps transactions and reading apart."""
 
-    def __init__(self, state: State, store: Store, worker: Worker, *, name: str, notify: Callable[[], None]) -> None:
+    def __init__(
+        self, state: OutboxState, store: OutboxStore, worker: Worker, *, name: str, notify: Callable[[], None]
+    ) -> None:
         self._state = state
         self._store = store
         self._worker = worker
         self._notify = notify
-        self._report = Report(name, store.path)
+        self._report = OutboxReport(name, store.path)
         self._restamper = Restamper(state, store, worker, notify)
         self.lock = asyncio.Lock()
         self._refusal = Refusal(state, self._report)
@@ -100,7 +102,7 @@ class Writer:
             await self._commit()
         return await self._worker.call(partial(self._store.fetch, low, high, limit, max_bytes))
 
-    async def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[Asked]:
+    async def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[QueuedRow]:
         """What somebody wants once more, read back. Call with the lock held."""
         if not self._is_open:
             raise DiskRefused("the outbox file is not open")
@@ -238,7 +240,7 @@ class Writer:
             self._concluded(made, future)
         return len(made.gaps) + len(made.batches)
 
-    def _concluded(self, made: Plan, future: Future[Committed]) -> None:
+    def _concluded(self, made: PlannedCommit, future: Future[Committed]) -> None:
         try:
             committed = future.result()
         except BaseException:

@@ -14,7 +14,7 @@ from agent.core.clock import Clock
 from agent.core.errors import PermanentError
 from agent.core.image import Image
 from agent.outbox import SqliteOutbox, open_outbox
-from agent.outbox.operator.protocol import Ask
+from agent.outbox.operator.protocol import OutboxQuestion
 from agent.runtime.control import Control
 from agent.runtime.drafts import RouteDraft
 from agent.runtime.ending import finish, let_go
@@ -114,7 +114,9 @@ class Northbound:
         except BaseException:
             close.set()  # nobody waits for it any more: closed as soon as it is open
             raise
-        self._stores[name] = _Store(outbox, task, close, [self._control.serve(f"outbox {name}", outbox.answer, Ask)])
+        self._stores[name] = _Store(
+            outbox, task, close, [self._control.serve(f"outbox {name}", outbox.answer, OutboxQuestion)]
+        )
 
     async def close(self, name: str) -> None:
         """Close an outbox; its file stays as it is."""

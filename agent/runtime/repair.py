@@ -33,7 +33,7 @@ _Result = Literal["served", "unknown", "repeated", "retained", "malformed", "bus
 log = get_logger("publisher")
 
 
-class Repair:
+class ResendService:
     """Of one route, over its sessions."""
 
     def __init__(self, name: str, outbox: Outbox, clock: Clock) -> None:

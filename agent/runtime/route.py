@@ -21,7 +21,7 @@ from agent.core.flow import Limits, Message
 from agent.core.image import Image
 from agent.core.ports import Adjustable, Dialogue, Encoder, Learning, Outbox, Publisher, Session, Stateful, WillMaker
 from agent.runtime.files import Files
-from agent.runtime.repair import Repair
+from agent.runtime.repair import ResendService
 from agent.runtime.route_state import RouteState
 from agent.runtime.session import Lasting, RouteSession, WithWillError
 from agent.runtime.supervisor import Attempt, Failure, Supervisor
@@ -73,7 +73,7 @@ class Route:
         self._leaving = asyncio.Event()
         self._draining = False
         self._session: RouteSession | None = None
-        self._repair = Repair(name, outbox, clock)
+        self._repair = ResendService(name, outbox, clock)
         self._suspects = Suspects()
         self._lasting = Lasting(
             name, encoder, outbox, image, wants, clock, self.standing, self._repair, self._suspects, Unwelcome(),

@@ -20,7 +20,7 @@ from agent.core.image import Image
 from agent.core.ports import Dialogue, Encoder, Outbox, Session, Stateful
 from agent.runtime.beside import Beside
 from agent.runtime.delivery import Delivery, Hooks
-from agent.runtime.repair import Repair
+from agent.runtime.repair import ResendService
 from agent.runtime.route_state import RouteState
 from agent.runtime.suspects import Suspects
 from agent.runtime.talk import Talk
@@ -54,7 +54,7 @@ class Lasting(NamedTuple):
     wants: Callable[[str], bool]
     clock: Clock
     state: RouteState
-    repair: Repair
+    repair: ResendService
     suspects: Suspects
     unwelcome: Unwelcome
     leaving: asyncio.Event  #: the route is to end

@@ -36,7 +36,7 @@ _VERSION = 1
 _MEMO = "route.suspects"
 
 
-class _Known(Struct, omit_defaults=True):
+class _KnownSuspects(Struct, omit_defaults=True):
     """What is kept. Keys of `drops` and `alone` are records and devices, of the others what their name says."""
 
     version: int
@@ -48,14 +48,14 @@ class _Known(Struct, omit_defaults=True):
     unsayable: dict[str, int] = field(default_factory=dict)  #: by record: bugs of ours
 
 
-_NOTHING = msgspec.json.encode(_Known(_VERSION))
+_NOTHING = msgspec.json.encode(_KnownSuspects(_VERSION))
 
 
 class Suspects:
     """What a route remembers from one session to the next."""
 
     def __init__(self) -> None:
-        self._known = _Known(_VERSION)
+        self._known = _KnownSuspects(_VERSION)
         self._pending: dict[str, Record] = {}
         self._proven = False
         self._recalled = False
@@ -157,7 +157,7 @@ class Suspects:
             return
         self._recalled = True
         try:
-            known = msgspec.json.decode(memo.get(_MEMO) or b"{}", type=_Known)
+            known = msgspec.json.decode(memo.get(_MEMO) or b"{}", type=_KnownSuspects)
         except msgspec.DecodeError:
             return
         if known.version == _VERSION:

@@ -25,7 +25,7 @@ FORGOTTEN_AFTER = 86_400.0
 Verdict = Literal["welcome", "accused", "left out"]
 
 
-class _Known(Struct):
+class _KnownBroker(Struct):
     """Of one broker."""
 
     drops: dict[str, int] = field(default_factory=dict)
@@ -37,15 +37,15 @@ class Unwelcome:
     """What a route remembers from one session to the next."""
 
     def __init__(self) -> None:
-        self._brokers: dict[str, _Known] = {}
-        self._known = _Known()
+        self._brokers: dict[str, _KnownBroker] = {}
+        self._known = _KnownBroker()
         self._dropped: dict[str, None] = {}  # in the order they were in flight: who is tried alone first is no chance
         self._alone: str | None = None
         self._heard = False
 
     def session(self, broker: str) -> None:
         """The next session begins."""
-        self._known = self._brokers.setdefault(broker, _Known())
+        self._known = self._brokers.setdefault(broker, _KnownBroker())
         self._dropped, self._alone, self._heard = {}, None, False
 
     def judge(self, topic: str, now: float) -> Verdict:

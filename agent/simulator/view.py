@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from agent.consumer.table import DeviceTable, Row, Table
+from agent.consumer.table import DeviceTable, Table, TableRow
 
 _STYLES = {"good": "green", "uncertain": "yellow", "bad": "bold red"}
 PLAIN_EVERY = 2.0  #: seconds between two lines of totals in a pipe
@@ -39,7 +39,7 @@ def totals_line(totals: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in totals.items())
 
 
-def value_text(row: Row) -> str:
+def value_text(row: TableRow) -> str:
     """A value, with its label where it has one."""
     if row.value is None:
         return "-"
@@ -47,14 +47,14 @@ def value_text(row: Row) -> str:
     return f"{text} ({row.label})" if row.label else text
 
 
-def quality_text(row: Row, doubt: str | None) -> str:
+def quality_text(row: TableRow, doubt: str | None) -> str:
     """The quality as a consumer may believe it: a good value of a device that is away is not good."""
     if doubt is not None and row.quality != "bad":
         return "stale"
     return f"{row.quality} {row.code}" if row.code else row.quality
 
 
-def age_text(row: Row, now_ms: int) -> str:
+def age_text(row: TableRow, now_ms: int) -> str:
     """Seconds since the value was true."""
     return f"{max(0, now_ms - row.ts) / 1000:.1f} s"
 

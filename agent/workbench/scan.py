@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.identity import identify
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply
 from agent.collectors.modbus.tags.address import FUNCTIONS, Area
 from agent.core.clock import Clock
 from agent.core.errors import TransientError
@@ -119,13 +119,13 @@ class Scan:
             return {}
         return told or {}
 
-    async def _read(self, unit: int, area: Area, offset: int, count: int) -> Reply | None:
+    async def _read(self, unit: int, area: Area, offset: int, count: int) -> UnitReply | None:
         """None: no answer, or none that fits."""
         if self._pause:
             await self._clock.sleep(self._pause)
         self.requests += 1
         try:
-            return await self._bus.ask(unit, Request(FUNCTIONS[area], offset, count, self._timeout))
+            return await self._bus.ask(unit, ReadRequest(FUNCTIONS[area], offset, count, self._timeout))
         except (NoAnswer, BadReply):
             return None
 

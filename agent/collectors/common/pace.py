@@ -7,7 +7,7 @@ SPAN_SECONDS, SPAN_CYCLES = 60.0, 5
 _PARTS = 12  #: the span is forgotten in parts
 
 
-class Pace:
+class CyclePace:
     """Counts cycles of one group: those that were due, and those of them that were skipped."""
 
     def __init__(self, interval: float, start: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-from agent.collectors.common.pace import Pace
+from agent.collectors.common.pace import CyclePace
 from agent.core.clock import Clock
 from agent.settings.tags import TagBase
 
@@ -72,7 +72,7 @@ class Schedule:
         if not self._intervals:
             self._intervals[-1] = idle
         self._next_k = dict.fromkeys(self._intervals, 0)
-        self._paces = {group: Pace(interval, start) for group, interval in self._intervals.items() if group >= 0}
+        self._paces = {group: CyclePace(interval, start) for group, interval in self._intervals.items() if group >= 0}
         self._behind = False  #: whether a cycle was skipped lately
         self._skipped = 0
 
@@ -91,7 +91,7 @@ class Schedule:
             else:
                 self._next_k[group] = max(0, math.floor((now - self._start) / interval) + 1)
                 if group >= 0:
-                    self._paces[group] = Pace(interval, now)
+                    self._paces[group] = CyclePace(interval, now)
 
     @property
     def next(self) -> float:

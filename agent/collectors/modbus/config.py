@@ -11,7 +11,7 @@ from agent.collectors.modbus.blocks.budget import bus_load, request_seconds
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.url import BusTarget, parse_url
-from agent.collectors.modbus.reads import Reads
+from agent.collectors.modbus.reads import ModbusReads
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import BusLoad
 from agent.settings.tls import TLSSettings
@@ -23,7 +23,7 @@ def _check_url(url: str) -> str:
     return url
 
 
-class ModbusConfig(Reads):
+class ModbusConfig(ModbusReads):
     """A device that speaks Modbus."""
 
     type: Literal["modbus"]

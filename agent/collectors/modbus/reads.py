@@ -30,7 +30,7 @@ def _check_range(text: str) -> str:
     return text
 
 
-class Reads(DeviceConfig, ABC):
+class ModbusReads(DeviceConfig, ABC):
     """Limits and tags of a Modbus device."""
 
     byte_order: ByteOrder = "ABCD"
@@ -106,7 +106,7 @@ class Reads(DeviceConfig, ABC):
         return {name: tag.for_normalizer(self.null_values) for name, tag in self.tags.items()}
 
     @model_validator(mode="after")
-    def _readable(self) -> Reads:
+    def _readable(self) -> ModbusReads:
         self.layout()
         return self
 

@@ -13,7 +13,7 @@ from agent.collectors.opcua.library import converse
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.retag import TagChange, tag_change
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext, Collector
@@ -31,7 +31,7 @@ class OpcUaCollector:
         self._plan = plan
         self._context = context
         self._past = Past(Choice(plan.servers), ways)
-        self._guard = Guard(plan.device, context.agent, access, context.data_dir / "pki", context.clock)
+        self._guard = TrustGuard(plan.device, context.agent, access, context.data_dir / "pki", context.clock)
         self._talk: Conversation | None = None  #: over the connection that stands
         self.change: TagChange | None = None  #: how it takes the place of another, where that can be
 

@@ -18,8 +18,8 @@ from agent.collectors.opcua.connect.channel import Times
 from agent.collectors.opcua.connect.session import SessionConnection, connected
 from agent.collectors.opcua.explore import Explorer
 from agent.collectors.opcua.history.backfill import VALUES, Backfill
-from agent.collectors.opcua.history.history import History
-from agent.collectors.opcua.history.keeping import Keeper, keeping
+from agent.collectors.opcua.history.history import HistoryReader
+from agent.collectors.opcua.history.keeping import HistoryKeeper, keeping
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPlan, names_of
@@ -28,7 +28,7 @@ from agent.collectors.opcua.retag import Renumbering, TagChange
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services
 from agent.collectors.opcua.tags.confirming import Confirming
-from agent.collectors.opcua.tags.events import Events
+from agent.collectors.opcua.tags.events import EventNotifiers
 from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.meaning import Meaning
 from agent.collectors.opcua.tags.monitoring import Monitoring
@@ -37,7 +37,7 @@ from agent.collectors.opcua.tags.publishing import Publishing
 from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.tags.selection import Browsing, extended
 from agent.collectors.opcua.tags.settling import Settling
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.types.types import Types
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
@@ -54,7 +54,7 @@ _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 @asynccontextmanager
 async def conversation(
-    plan: ConnectionPlan, context: BuildContext, past: Past, guard: Guard
+    plan: ConnectionPlan, context: BuildContext, past: Past, guard: TrustGuard
 ) -> AsyncIterator[Conversation]:
     """What `Collector.open()` promises, for one device; `past` goes from one connection to the next."""
     async with (
@@ -88,8 +88,8 @@ class Conversation:
     """The parts of one connection, put together; iterates over its samples."""
 
     def __init__(
-        self, plan: ConnectionPlan, context: BuildContext, past: Past, keeper: Keeper, connection: SessionConnection,
-        background: Background, server: ServerFacts,
+        self, plan: ConnectionPlan, context: BuildContext, past: Past, keeper: HistoryKeeper,
+        connection: SessionConnection, background: Background, server: ServerFacts,
     ) -> None:  # fmt: skip
         self._configured, self._plan = plan, extended(plan, past.found)
         plan = self._plan
@@ -136,7 +136,7 @@ class Conversation:
         )
         self._reader.settled = self._meaning.settled
         self._pulse = ServerPulse(plan, server, past, self.inbox, context.clock, self._note)
-        history = History(connection.session, plan.device, VALUES)
+        history = HistoryReader(connection.session, plan.device, VALUES)
         keeper.follow(plan, self._decoder.first)
         if plan.backfill:
             self.inbox.witness = keeper
@@ -192,7 +192,7 @@ class Conversation:
     async def _listen(self) -> None:
         """Events have a subscription of their own; what is refused is tried again for as long as this lives."""
         plan = self._plan
-        events = Events(
+        events = EventNotifiers(
             self._connection.session, plan.device, plan.notifiers, self.inbox, self._times, self._clock, self._past
         )
         self._publishing.on_event = events.take

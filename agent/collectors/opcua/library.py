@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPlan
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.core.ports import BuildContext
 
 if TYPE_CHECKING:
     from agent.collectors.opcua.conversation import Conversation
 
-Converse = Callable[[ConnectionPlan, BuildContext, Past, Guard], "AbstractAsyncContextManager[Conversation]"]
+Converse = Callable[[ConnectionPlan, BuildContext, Past, TrustGuard], "AbstractAsyncContextManager[Conversation]"]
 
 
 async def converse() -> Converse:

@@ -33,25 +33,25 @@ class OperationLimits(NamedTuple):
     known_browse: int | None = None
 
 
-class Key(NamedTuple):
+class TagKey(NamedTuple):
     """A tag and where it comes from. Where the configuration changed either, nothing is known of it any more."""
 
     tag: str
     node: str  #: its address, and which part of an array
 
 
-def key_of(point: TagPoint) -> Key:
+def key_of(point: TagPoint) -> TagKey:
     """The same in every run with this configuration."""
     part = "" if point.index_range is None else f"[{point.index_range.text}]"
-    return Key(point.name, f"{point.address!r}{part}")
+    return TagKey(point.name, f"{point.address!r}{part}")
 
 
 @dataclass(slots=True, eq=False)
-class Span:
+class MissingSpan:
     """A time of one tag that history may fill; both ends (epoch ms) are said already."""
 
     id: int  #: in the logbook
-    key: Key
+    key: TagKey
     after: int  #: values up to here are said
     before: int
     asked: int = 0  #: values up to here have been read; between the two they are on their way to being said
@@ -76,8 +76,10 @@ class Past:
     disbelieved: bool = False  #: what the server lists as monitored contradicted itself
     clock_off: bool = False  #: it was said that the server's clock is
     recalled: bool = False  #: what the runs before knew is in here
-    last: dict[Key, int] = field(default_factory=dict)  #: source time of the last value said, of tags not heard since
-    spans: list[Span] = field(default_factory=list)  #: yet to be filled, oldest first
+    last: dict[TagKey, int] = field(
+        default_factory=dict
+    )  #: source time of the last value said, of tags not heard since
+    spans: list[MissingSpan] = field(default_factory=list)  #: yet to be filled, oldest first
     spanned: int = 0  #: highest id of a span
     events: dict[tuple[int, bytes], None] = field(default_factory=dict)  #: position and id of those said, oldest first
     found: dict[str, NodeAddress] = field(default_factory=dict)  #: nodes found by browsing, by name; said in this order

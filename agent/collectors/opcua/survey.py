@@ -26,7 +26,7 @@ from agent.collectors.opcua.plan import ConnectionPace, Selection
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import Services, node_id
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.types.types import Types
 from agent.collectors.opcua.wire.limits import WireLimits
 from agent.core.clock import Clock
@@ -157,7 +157,7 @@ class Survey:
 
 @asynccontextmanager
 async def reached(
-    way: Way, guard: Guard, name: str, timeout: float, limits: WireLimits
+    way: Way, guard: TrustGuard, name: str, timeout: float, limits: WireLimits
 ) -> AsyncIterator[SessionConnection]:
     """A session for a survey. Raises ConnectionLost, TransientError or PermanentError."""
     pace = ConnectionPace()

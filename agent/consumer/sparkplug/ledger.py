@@ -25,7 +25,7 @@ class Violation:
         return f"tck-id-{self.statement}: {STATEMENTS.get(self.statement, '')} -- {self.evidence}{times}"
 
 
-class Ledger:
+class Scorecard:
     """Passes and failures by statement; a statement in neither was not exercised."""
 
     def __init__(self) -> None:

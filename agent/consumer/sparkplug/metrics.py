@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.consumer.sparkplug.ledger import Ledger
+from agent.consumer.sparkplug.ledger import Scorecard
 from agent.consumer.sparkplug.wire import Metric, Payload
 
 #: data type → field of its value; UInt32 is read from both (hosts differ)
@@ -50,7 +50,7 @@ def value_fits(metric: Metric, datatype: int) -> bool:
     return isinstance(signed, int) and low <= signed <= high
 
 
-def check_birth_metric(ledger: Ledger, kind: str, metric: Metric, where: str, *, aliased: bool) -> None:
+def check_birth_metric(ledger: Scorecard, kind: str, metric: Metric, where: str, *, aliased: bool) -> None:
     """Name, data type, time, value (lists of section D, E and L); an alias where the node uses them."""
     side = "nbirth" if kind == "NBIRTH" else "dbirth"
     what = f"{where}: {metric.name!r}"
@@ -72,7 +72,7 @@ def check_birth_metric(ledger: Ledger, kind: str, metric: Metric, where: str, *,
     _check_exotic(ledger, metric, what)
 
 
-def check_data_metric(ledger: Ledger, metric: Metric, known: Known | None, where: str, *, aliased: bool) -> None:
+def check_data_metric(ledger: Scorecard, metric: Metric, known: Known | None, where: str, *, aliased: bool) -> None:
     """Resolved by name or alias, of the birth's type, with its time."""
     what = f"{where}: {metric.name or f'alias {metric.alias}'}"
     ledger.check(
@@ -98,14 +98,14 @@ def check_data_metric(ledger: Ledger, metric: Metric, known: Known | None, where
     _check_exotic(ledger, metric, what)
 
 
-def _check_time(ledger: Ledger, metric: Metric, what: str) -> None:
+def _check_time(ledger: Scorecard, metric: Metric, what: str) -> None:
     ledger.check(metric.timestamp is not None, f"{what} has no timestamp", "payloads-name-birth-data-requirement")
     # between 2000 and 2200: milliseconds, and neither seconds nor nanoseconds
     plausible = metric.timestamp is not None and 946_684_800_000 <= metric.timestamp < 7_258_118_400_000
     ledger.check(plausible, f"{what} has timestamp {metric.timestamp}", "payloads-metric-timestamp-in-UTC")
 
 
-def check_properties(ledger: Ledger, metric: Metric, what: str, *, birth: bool) -> None:
+def check_properties(ledger: Scorecard, metric: Metric, what: str, *, birth: bool) -> None:
     """Property sets, and the one for quality."""
     if not metric.keys and not metric.properties:
         return
@@ -127,14 +127,14 @@ def check_properties(ledger: Ledger, metric: Metric, what: str, *, birth: bool) 
         ledger.check(right, said, "payloads-propertyset-quality-value-value")
 
 
-def _check_exotic(ledger: Ledger, metric: Metric, what: str) -> None:
+def _check_exotic(ledger: Scorecard, metric: Metric, what: str) -> None:
     """Templates and data sets are right in a node that has them; what is in them is not judged (unjudged.py)."""
     for word, number in (("template", 19), ("dataset", 16)):
         if metric.value_field == f"{word}_value" or metric.datatype == number:
             ledger.notes[f"{what.partition(':')[0]}: a {word}, whose inside is not judged"] += 1
 
 
-def check_names(ledger: Ledger, payload: Payload, where: str) -> None:
+def check_names(ledger: Scorecard, payload: Payload, where: str) -> None:
     """Each metric of a birth has a name that no other one has, not even in other letters."""
     names = [metric.name or "" for metric in payload.metrics]
     folded = {name.casefold() for name in names}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
-from agent.consumer.sparkplug.ledger import Ledger
+from agent.consumer.sparkplug.ledger import Scorecard
 from agent.consumer.sparkplug.node import REBIRTH, EdgeNode
-from agent.consumer.sparkplug.session import Connect, Session, Will
+from agent.consumer.sparkplug.session import EdgeConnect, EdgeSession, EdgeWill
 from agent.consumer.sparkplug.statements import ALSO_TOPIC, MQTT, QOS, RETAIN
-from agent.consumer.sparkplug.topics import NAMESPACE, Place, kind_of, place
+from agent.consumer.sparkplug.topics import NAMESPACE, Subject, kind_of, place
 from agent.consumer.sparkplug.unjudged import JUDGED
 from agent.consumer.sparkplug.wire import MalformedError, decode
 
@@ -29,11 +29,11 @@ class Monitor:
     """Feed it what happens; ask `ledger` what was right. `primary_host`: the id the nodes are configured with."""
 
     def __init__(self, now_ms: Callable[[], int], *, primary_host: str | None = None) -> None:
-        self.ledger = Ledger()
+        self.ledger = Scorecard()
         self.nodes: dict[tuple[str, str], EdgeNode] = {}
         self._now_ms = now_ms
         self._host = primary_host
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, EdgeSession] = {}
         self._last_bdseq: dict[tuple[str, str], int] = {}
         self._host_times: dict[str, int] = {}
         self._left_for_host: str | None = None  #: the server that was left because the host was offline there
@@ -46,11 +46,11 @@ class Monitor:
 
     # --- a session opens ----------------------------------------------------------------------------------------------
 
-    def connected(self, link: int, connect: Connect, server: str = "") -> None:
+    def connected(self, link: int, connect: EdgeConnect, server: str = "") -> None:
         """CONNECT was sent. `link` numbers the connections."""
         check, will = self.ledger.check, connect.will
         here = None if will is None else place(will.topic)
-        session = self._sessions[link] = Session(connect, server, None if here is None else here.descriptor)
+        session = self._sessions[link] = EdgeSession(connect, server, None if here is None else here.descriptor)
         if connect.version == "5":
             clean = connect.clean and not connect.expiry
             check(clean, f"{connect}", "principles-persistence-clean-session-50")
@@ -68,7 +68,7 @@ class Monitor:
             self._sole(link, here)
             self._will_payload(here, will, session)
 
-    def _sole(self, link: int, here: Place) -> None:
+    def _sole(self, link: int, here: Subject) -> None:
         others = [
             one for one, session in self._sessions.items() if one != link and session.descriptor == here.descriptor
         ]
@@ -84,7 +84,7 @@ class Monitor:
             self.ledger.check(walked, said, _WALK + "walk", _HOST + "-reconnect")
             self._left_for_host = None
 
-    def _will_payload(self, here: Place, will: Will, session: Session) -> None:
+    def _will_payload(self, here: Subject, will: EdgeWill, session: EdgeSession) -> None:
         check, node = self.ledger.check, self._node(here.descriptor)
         try:
             payload = decode(will.payload)
@@ -154,7 +154,7 @@ class Monitor:
         if link is not None:
             self._sessions[link].born = node.born
 
-    def _on_wire(self, session: Session, here: Place) -> None:
+    def _on_wire(self, session: EdgeSession, here: Subject) -> None:
         check, kind = self.ledger.check, here.kind
         where = f"{kind} {here.node}/{here.device or ''}"
         check(session.accepted, f"{where} before CONNACK", "message-flow-edge-node-birth-publish-connect")
@@ -208,7 +208,7 @@ class Monitor:
         if asked and here.kind == "NCMD" and node.born:
             node.rebirth_asked = True
 
-    def _state(self, session: Session, payload: bytes) -> None:
+    def _state(self, session: EdgeSession, payload: bytes) -> None:
         try:
             state = json.loads(payload)
             online, stamp = state["online"], state["timestamp"]

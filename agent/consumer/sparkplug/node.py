@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.consumer.sparkplug.ledger import Ledger
+from agent.consumer.sparkplug.ledger import Scorecard
 from agent.consumer.sparkplug.metrics import Known, check_birth_metric, check_data_metric, check_names, in_order
-from agent.consumer.sparkplug.topics import Place
+from agent.consumer.sparkplug.topics import Subject
 from agent.consumer.sparkplug.wire import MalformedError, Payload, decode
 
 REBIRTH = "Node Control/Rebirth"
@@ -17,7 +17,7 @@ SKEW = 60_000
 
 
 @dataclass
-class Device:
+class EdgeDevice:
     """One device."""
 
     state: Literal["born", "dead"] = "born"
@@ -27,7 +27,7 @@ class Device:
 class EdgeNode:
     """The state machine of one group/edge pair."""
 
-    def __init__(self, ledger: Ledger, group: str, edge_node: str) -> None:
+    def __init__(self, ledger: Scorecard, group: str, edge_node: str) -> None:
         self.ledger = ledger
         self.where = f"{group}/{edge_node}"
         self.born = False
@@ -36,14 +36,14 @@ class EdgeNode:
         self.seq: int | None = None
         self.names: dict[str, Known] = {}
         self.aliases: dict[int, Known] = {}
-        self.devices: dict[str, Device] = {}
+        self.devices: dict[str, EdgeDevice] = {}
         self.aliased = False
         self.rebirth_asked = False  #: a rebirth was asked for and has not been answered
         self.rebirths = 0
         self.expected: set[str] = set()  #: devices to be born again before any data
         self.messages = 0
 
-    def feed(self, place: Place, raw: bytes, now: int, *, wire: bool = False) -> None:
+    def feed(self, place: Subject, raw: bytes, now: int, *, wire: bool = False) -> None:
         """One message of this node; `wire`: as it sent it, else as a subscriber got it (wills among them)."""
         self.messages += 1
         kind, check = place.kind, self.ledger.check
@@ -126,7 +126,7 @@ class EdgeNode:
         self.expected = {name for name, one in self.devices.items() if self.born and one.state == "born"}
         self.born = True
         self.names, self.aliases = {}, {}
-        self.devices = {name: Device("dead") for name in self.devices}
+        self.devices = {name: EdgeDevice("dead") for name in self.devices}
         self.aliased = False
         self._metrics("NBIRTH", None, payload, where)
         check_names(self.ledger, payload, where)
@@ -174,7 +174,7 @@ class EdgeNode:
             check(not cased, f"{where}: {cased}", "case-sensitivity-sparkplug-ids")
             check(True, "", "topic-structure-namespace-unique-device-id")
         self.expected.discard(name)
-        self.devices[name] = Device()
+        self.devices[name] = EdgeDevice()
         for alias in [alias for alias, known in self.aliases.items() if known.device == name]:
             del self.aliases[alias]
         self._metrics("DBIRTH", name, payload, where)

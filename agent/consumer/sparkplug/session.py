@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Will:
+class EdgeWill:
     """The will of a CONNECT."""
 
     topic: str
@@ -16,20 +16,20 @@ class Will:
 
 
 @dataclass
-class Connect:
+class EdgeConnect:
     """What a client said to open a session."""
 
     version: str  #: "5" or "3.1.1"
     clean: bool
     expiry: int | None = None
-    will: Will | None = None
+    will: EdgeWill | None = None
 
 
 @dataclass
-class Session:
+class EdgeSession:
     """One connection of an edge node, from its CONNECT to its end."""
 
-    connect: Connect
+    connect: EdgeConnect
     server: str
     descriptor: tuple[str, str] | None
     accepted: bool = False

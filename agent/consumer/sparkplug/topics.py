@@ -9,7 +9,7 @@ OF_NODE = ("NBIRTH", "NDATA", "NDEATH", "NCMD")
 OF_DEVICE = ("DBIRTH", "DDATA", "DDEATH", "DCMD")
 
 
-class Place(NamedTuple):
+class Subject(NamedTuple):
     """Who a message is about. `device` is None for messages of the node."""
 
     group: str
@@ -30,7 +30,7 @@ def kind_of(topic: str) -> str | None:
     return kind if kind in (*OF_NODE, *OF_DEVICE) else None
 
 
-def place(topic: str) -> Place | None:
+def place(topic: str) -> Subject | None:
     """None where the topic is no one of ours, or is not well formed."""
     levels = topic.split("/")
     if len(levels) not in (4, 5) or levels[0] != NAMESPACE or not all(levels):
@@ -39,4 +39,4 @@ def place(topic: str) -> Place | None:
     device = levels[4] if len(levels) == 5 else None
     if kind not in (OF_NODE if device is None else OF_DEVICE) or any(char in topic for char in "+#"):
         return None
-    return Place(levels[1], kind, levels[3], device)
+    return Subject(levels[1], kind, levels[3], device)

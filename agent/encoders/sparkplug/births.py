@@ -8,7 +8,7 @@ from agent.core.errors import Rejected
 from agent.core.flow import Message, Reading, Stream
 from agent.core.image import DeviceImage, Image
 from agent.core.ports import Memo, RouteInfo
-from agent.encoders.sparkplug.metrics import Aliases, Born, Learned, Misfit
+from agent.encoders.sparkplug.metrics import Aliases, Born, LearnedTypes, Misfit
 from agent.encoders.sparkplug.node import Node
 from agent.encoders.sparkplug.payloads import Payloads
 from agent.encoders.sparkplug.voice import Voice
@@ -34,7 +34,7 @@ class Births:
         self._route = route
         self._image = image
         self._aliases = aliases
-        self._learned = Learned(memo)
+        self._learned = LearnedTypes(memo)
         self._voice = voice
         self._payloads = payloads
         self._now_ms = route.clock.now_ms

@@ -10,7 +10,7 @@ from agent.core.image import DeviceImage, Image
 from agent.core.ports import RouteInfo
 from agent.encoders.sparkplug.births import Births
 from agent.encoders.sparkplug.datatypes import UnfitError
-from agent.encoders.sparkplug.gaps import Losses, unsaid
+from agent.encoders.sparkplug.gaps import DeclaredLosses, unsaid
 from agent.encoders.sparkplug.metrics import Aliases, Born
 from agent.encoders.sparkplug.node import GAP, Node
 from agent.encoders.sparkplug.payloads import Payloads
@@ -28,7 +28,7 @@ class DataMessages:
     """Of one session."""
 
     def __init__(
-        self, node: Node, route: RouteInfo, image: Image, *, births: Births, losses: Losses, aliases: Aliases,
+        self, node: Node, route: RouteInfo, image: Image, *, births: Births, losses: DeclaredLosses, aliases: Aliases,
         voice: Voice, payloads: Payloads,
     ) -> None:  # fmt: skip
         self._node = node

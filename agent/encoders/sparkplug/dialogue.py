@@ -29,7 +29,7 @@ from agent.core.ports import Course, Memo, RouteInfo
 from agent.encoders.sparkplug.births import Births
 from agent.encoders.sparkplug.data import DataMessages
 from agent.encoders.sparkplug.ears import Ears
-from agent.encoders.sparkplug.gaps import Losses
+from agent.encoders.sparkplug.gaps import DeclaredLosses
 from agent.encoders.sparkplug.host import PrimaryHost
 from agent.encoders.sparkplug.metrics import Aliases
 from agent.encoders.sparkplug.node import GAP, VERSION, Node
@@ -62,7 +62,7 @@ class SparkplugDialogue:
         self._image = image
         self._memo = memo
         self._aliases = aliases
-        self._losses = Losses(memo, route.agent)
+        self._losses = DeclaredLosses(memo, route.agent)
         self._payloads = payloads = Payloads(uint32_long=node.uint32_long, typed_data=node.typed_data)
         self._ears = Ears(node, host, route.clock)
         self._now_ms = route.clock.now_ms

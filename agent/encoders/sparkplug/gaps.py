@@ -17,7 +17,7 @@ from agent.encoders.common.messages import GapMessage
 _KEY = "sparkplug.gap"
 
 
-class Losses:
+class DeclaredLosses:
     """What was declared, remembered beyond sessions: every birth of the node says the last one again."""
 
     def __init__(self, memo: Memo, agent: str) -> None:

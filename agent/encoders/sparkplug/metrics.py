@@ -61,7 +61,7 @@ class Aliases:
         return self._numbers.setdefault((device, name), len(self._numbers) + 1) if self._used else 0
 
 
-class Learned:
+class LearnedTypes:
     """Data types that values taught us (what was told as Int16 holds 61.2), remembered beyond restarts."""
 
     def __init__(self, memo: Memo) -> None:
@@ -101,7 +101,7 @@ class Learned:
 class Born:
     """A device whose birth is in force."""
 
-    def __init__(self, device: DeviceImage, aliases: Aliases, learned: Learned, *, uint32_long: bool) -> None:
+    def __init__(self, device: DeviceImage, aliases: Aliases, learned: LearnedTypes, *, uint32_long: bool) -> None:
         self.name = device.name
         self.tags: Sequence[TagInfo] = device.tags
         self.slots = {

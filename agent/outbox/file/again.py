@@ -26,7 +26,7 @@ _BEFORE = "SELECT ts FROM acked WHERE stream = ? AND seq < ? ORDER BY seq DESC L
 _BEHIND = "SELECT ts FROM acked WHERE stream = ? AND seq > ? ORDER BY seq LIMIT 1"
 
 
-class Asked(Struct):
+class QueuedRow(Struct):
     """A row of the queue. `content` is None where its bytes can no longer be decoded."""
 
     id: int
@@ -47,7 +47,7 @@ class Missing(Struct, frozen=True):
     to_ts: int | None  #: of the nearest one behind
 
 
-class Found(Struct, frozen=True):
+class RequestOutcome(Struct, frozen=True):
     """What a request has come to."""
 
     again: int
@@ -61,7 +61,7 @@ def queue(db: sqlite3.Connection, shelf: str, rows: Iterable[int]) -> None:
     db.executemany(f"DELETE FROM {shelf} WHERE id = ?", numbers)  # noqa: S608
 
 
-def request(db: sqlite3.Connection, stream: int, first: int, last: int) -> Found:
+def request(db: sqlite3.Connection, stream: int, first: int, last: int) -> RequestOutcome:
     """Queue what is kept of these numbers; what of the others nobody has declared yet."""
     span = (stream, first, last)
     with translated(), transaction(db):
@@ -73,7 +73,7 @@ def request(db: sqlite3.Connection, stream: int, first: int, last: int) -> Found
         ]
         again = db.execute(f"{_QUEUE} FROM acked WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq", span).rowcount
         db.execute("DELETE FROM acked WHERE stream = ? AND seq BETWEEN ? AND ?", span)
-    return Found(again, missing)
+    return RequestOutcome(again, missing)
 
 
 def _time(db: sqlite3.Connection, statement: str, stream: int, seq: int) -> int | None:
@@ -87,9 +87,9 @@ def highest(db: sqlite3.Connection) -> int:
         return int(db.execute("SELECT coalesce(max(id), 0) FROM again").fetchone()[0])
 
 
-def fetch(db: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[Asked]:
+def fetch(db: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> list[QueuedRow]:
     """What comes behind `after` in the queue, decoded: `limit` of it, less where it is large."""
-    result: list[Asked] = []
+    result: list[QueuedRow] = []
     size = 0
     with translated():
         for number, stream, seq, ts, packed_size, readings, packed in db.execute(
@@ -101,7 +101,7 @@ def fetch(db: sqlite3.Connection, after: int, limit: int, max_bytes: int) -> lis
             except Undecodable:
                 content = None
             batch = content if isinstance(content, Batch) else None
-            result.append(Asked(number, stream, seq, ts, packed_size, readings, batch))
+            result.append(QueuedRow(number, stream, seq, ts, packed_size, readings, batch))
             size += packed_size
             if size >= max_bytes:
                 break

@@ -42,7 +42,7 @@ class Undecodable(AgentError):
     """These bytes are no record, or no longer."""
 
 
-class Columns(msgspec.Struct, gc=False):
+class PackedReadings(msgspec.Struct, gc=False):
     """The readings of a batch, turned on their side. Optional columns without any value are None."""
 
     tag: list[Any]
@@ -51,16 +51,16 @@ class Columns(msgspec.Struct, gc=False):
     quality: list[Any]
     optional: list[list[Any] | None]
 
-    def part(self, start: int, end: int) -> Columns:
+    def part(self, start: int, end: int) -> PackedReadings:
         """The columns of some readings in a row."""
         optional = [None if column is None else column[start:end] for column in self.optional]
-        return Columns(
+        return PackedReadings(
             self.tag[start:end], self.value[start:end], self.ts[start:end], self.quality[start:end],
             [None if column is None or column.count(None) == len(column) else column for column in optional],
         )  # fmt: skip
 
 
-def columns(readings: Sequence[Reading]) -> Columns:
+def columns(readings: Sequence[Reading]) -> PackedReadings:
     """Take the readings apart; one list comprehension a field is the cheapest way Python has."""
     n = len(readings)
     optional: list[list[Any]] = [
@@ -72,7 +72,7 @@ def columns(readings: Sequence[Reading]) -> Columns:
         [r.reason for r in readings],
         [r.why for r in readings],
     ]
-    return Columns(
+    return PackedReadings(
         [r.tag for r in readings],
         [r.value for r in readings],
         [r.ts for r in readings],
@@ -122,7 +122,7 @@ def _seal(kind: bytes, body: bytes) -> bytes:
     return sealed + zlib.crc32(sealed).to_bytes(4, "little")
 
 
-def pack_columns(batch: Batch, c: Columns) -> bytes:
+def pack_columns(batch: Batch, c: PackedReadings) -> bytes:
     """The bytes of `batch`, whose readings are in `c`.
 
     Raises what msgpack raises for a value it cannot hold (`make_storable` cures that).

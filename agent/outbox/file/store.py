@@ -26,7 +26,7 @@ QUARANTINE_KEPT = 1000
 _STREAM = "UPDATE streams SET next = ?, ts = ?, readings = ?, due = ?, done = ?, late = ? WHERE id = ?"
 
 
-class Store:
+class OutboxStore:
     """One file (or, without a path, memory)."""
 
     def __init__(
@@ -195,7 +195,7 @@ class Store:
         with translated():
             return rows(self.db, low, high, limit, max_bytes)
 
-    def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[again.Asked]:
+    def fetch_again(self, after: int, limit: int, max_bytes: int) -> list[again.QueuedRow]:
         """What somebody wants once more, behind `after` in its queue."""
         return again.fetch(self.db, after, limit, max_bytes)
 

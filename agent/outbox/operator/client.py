@@ -11,10 +11,10 @@ from agent.core.errors import AgentError, PermanentError
 from agent.outbox.file.errors import own
 from agent.outbox.file.schema import connect
 from agent.outbox.operator import queries
-from agent.outbox.operator.protocol import Answer, Ask
+from agent.outbox.operator.protocol import OutboxAnswer, OutboxQuestion
 
 
-def inquire(file: Path, question: Ask) -> Answer:
+def inquire(file: Path, question: OutboxQuestion) -> OutboxAnswer:
     """The answer. Raises PermanentError where there is no outbox, or one that cannot be used."""
     if not file.exists():
         raise PermanentError(f"there is no outbox at {file}", "has the agent ever run with this configuration?")
@@ -32,16 +32,16 @@ def inquire(file: Path, question: Ask) -> Answer:
         os.close(lock)
 
 
-def _answer(db: sqlite3.Connection, question: Ask) -> Answer:
+def _answer(db: sqlite3.Connection, question: OutboxQuestion) -> OutboxAnswer:
     which = question.which
     match question.verb:
         case "list":
-            return Answer(listing=queries.listing(db))
+            return OutboxAnswer(listing=queries.listing(db))
         case "quarantined":
-            return Answer(quarantined=queries.quarantined(db, which))
+            return OutboxAnswer(quarantined=queries.quarantined(db, which))
         case "discard":
-            return Answer(done=queries.done(queries.discard(db, which)))
+            return OutboxAnswer(done=queries.done(queries.discard(db, which)))
         case "requeue":
-            return Answer(done=queries.done(queries.send_again(db, "quarantine", which)))
+            return OutboxAnswer(done=queries.done(queries.send_again(db, "quarantine", which)))
         case "resend":
-            return Answer(done=queries.done(queries.send_again(db, "acked", which)))
+            return OutboxAnswer(done=queries.done(queries.send_again(db, "acked", which)))

@@ -28,7 +28,7 @@ class Which(Struct, frozen=True, omit_defaults=True):
         return self == Which()
 
 
-class Ask(Struct, frozen=True, omit_defaults=True):
+class OutboxQuestion(Struct, frozen=True, omit_defaults=True):
     """One question, or order."""
 
     verb: Verb
@@ -65,7 +65,7 @@ class Listing(Struct, kw_only=True):
     lost: Lost = field(default_factory=Lost)  #: since it started; of a stopped one's, what nobody has been told
 
 
-class Aside(Struct, frozen=True):
+class QuarantinedRecord(Struct, frozen=True):
     """A record in quarantine."""
 
     id: int
@@ -87,10 +87,10 @@ class Done(Struct, frozen=True):
     bytes: int
 
 
-class Answer(Struct, frozen=True, omit_defaults=True):
+class OutboxAnswer(Struct, frozen=True, omit_defaults=True):
     """Exactly one field is set."""
 
     listing: Listing | None = None
-    quarantined: list[Aside] | None = None
+    quarantined: list[QuarantinedRecord] | None = None
     done: Done | None = None
     error: str | None = None

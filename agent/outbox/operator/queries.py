@@ -20,7 +20,7 @@ from agent.outbox.file import again
 from agent.outbox.file.errors import transaction, translated
 from agent.outbox.file.pack import Undecodable, unpack
 from agent.outbox.file.transaction import Row, StoredStream
-from agent.outbox.operator.protocol import Aside, Done, Heap, Listing, Which
+from agent.outbox.operator.protocol import Done, Heap, Listing, QuarantinedRecord, Which
 
 Shelf = Literal["quarantine", "acked"]
 
@@ -128,13 +128,13 @@ def put_together(sums: dict[str, Sums], known: dict[int, StoredStream], run: str
     )
 
 
-def quarantined(db: sqlite3.Connection, which: Which) -> list[Aside]:
+def quarantined(db: sqlite3.Connection, which: Which) -> list[QuarantinedRecord]:
     """Records in quarantine, oldest first."""
     known = streams(db)
     with translated():
         more = {row[0]: row[1:] for row in db.execute("SELECT id, at, reason FROM quarantine")}
     return [
-        Aside(
+        QuarantinedRecord(
             row.row, known[row.stream].device, known[row.stream].epoch, row.seq, row.ts, more[row.row][0],
             row.readings, row.size, more[row.row][1],
         )

@@ -11,9 +11,9 @@ from agent.core.errors import AgentError
 from agent.outbox.file import again
 from agent.outbox.file.transaction import Row
 from agent.outbox.operator import queries
-from agent.outbox.operator.protocol import Answer, Ask, Which
-from agent.outbox.state import State
-from agent.outbox.writer import Writer
+from agent.outbox.operator.protocol import OutboxAnswer, OutboxQuestion, Which
+from agent.outbox.state import OutboxState
+from agent.outbox.writer import OutboxWriter
 from agent.telemetry.logging import get_logger
 
 log = get_logger("outbox")
@@ -22,13 +22,13 @@ log = get_logger("outbox")
 class Clerk:
     """One outbox's. `notify` tells the reader of a session that there is more to hand out."""
 
-    def __init__(self, state: State, writer: Writer, *, name: str, notify: Callable[[], None]) -> None:
+    def __init__(self, state: OutboxState, writer: OutboxWriter, *, name: str, notify: Callable[[], None]) -> None:
         self._state = state
         self._writer = writer
         self._name = name
         self._notify = notify
 
-    async def answer(self, ask: Ask) -> Answer:
+    async def answer(self, ask: OutboxQuestion) -> OutboxAnswer:
         """Never raises but for cancellation."""
         try:
             await self._writer.flush()
@@ -37,7 +37,7 @@ class Clerk:
                     return await self._list()
                 case "quarantined":
                     found = await self._writer.use(lambda db: queries.quarantined(db, ask.which))
-                    return Answer(quarantined=found)
+                    return OutboxAnswer(quarantined=found)
                 case "discard":
                     return await self._discard(ask.which)
                 case "requeue":
@@ -45,9 +45,9 @@ class Clerk:
                 case "resend":
                     return await self._again("acked", ask.which)
         except AgentError as error:
-            return Answer(error=str(error))
+            return OutboxAnswer(error=str(error))
 
-    async def _list(self) -> Answer:
+    async def _list(self) -> OutboxAnswer:
         """In portions, so that a long backlog holds no commit up for long."""
         use = self._writer.use
         sums = {table: queries.Sums() for table in queries.TABLES}
@@ -58,16 +58,16 @@ class Clerk:
         known = await use(queries.streams)
         state, listing = self._state, queries.put_together(sums, known, self._state.book.epoch)
         figures = {"bytes": state.bytes, "limit": state.limit, "full": state.losses.full, "lost": state.losses.total}
-        return Answer(listing=structs.replace(listing, **figures))
+        return OutboxAnswer(listing=structs.replace(listing, **figures))
 
-    async def _discard(self, which: Which) -> Answer:
+    async def _discard(self, which: Which) -> OutboxAnswer:
         async with self._writer.lock:
             rows = await self._writer.call(lambda db: queries.discard(db, which))
             self._state.quarantined -= len(rows)
         self._said("discard", rows)
-        return Answer(done=queries.done(rows))
+        return OutboxAnswer(done=queries.done(rows))
 
-    async def _again(self, shelf: queries.Shelf, which: Which) -> Answer:
+    async def _again(self, shelf: queries.Shelf, which: Which) -> OutboxAnswer:
         state = self._state
         async with self._writer.lock:
             rows = await self._writer.call(lambda db: queries.send_again(db, shelf, which))
@@ -76,7 +76,7 @@ class Clerk:
                 state.quarantined -= len(rows)
         self._said("requeue" if shelf == "quarantine" else "resend", rows)
         self._notify()
-        return Answer(done=queries.done(rows))
+        return OutboxAnswer(done=queries.done(rows))
 
     def _said(self, verb: str, rows: Sequence[Row]) -> None:
         log.info("outbox.ordered", publisher=self._name, order=verb, records=len(rows))

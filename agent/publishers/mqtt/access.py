@@ -10,7 +10,7 @@ from msgspec import Struct
 from agent.core.errors import TransientError, exhausted
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import upgrade
-from agent.publishers.mqtt.proxy import Proxy
+from agent.publishers.mqtt.proxy import BrokerProxy
 from agent.settings.tls import BrokerTLS
 from agent.settings.values import read_secret
 
@@ -40,7 +40,7 @@ class Access(Struct, frozen=True, kw_only=True):
     username_file: Path | None = None
     password: str | None = None
     password_file: Path | None = None
-    proxy: Proxy | None = None
+    proxy: BrokerProxy | None = None
 
     def credentials(self) -> tuple[str | None, str | None]:
         """User name and password. TransientError names a file that cannot be read."""

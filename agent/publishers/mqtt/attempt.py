@@ -19,7 +19,7 @@ from agent.publishers.mqtt.access import Server
 from agent.publishers.mqtt.broker import TRIES, Broker
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.hooks import Version
-from agent.publishers.mqtt.link import Connack, Loss
+from agent.publishers.mqtt.link import Connack, Disconnection
 from agent.publishers.mqtt.options import Options
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.session import MqttSession
@@ -57,7 +57,7 @@ class Facts:
         self._known.discard(fact)
 
 
-class Opened(NamedTuple):
+class OpenedSession(NamedTuple):
     """A session, and what it stands on."""
 
     connection: Connection
@@ -66,7 +66,7 @@ class Opened(NamedTuple):
     connack: Connack
 
 
-Ended = Callable[[MqttSession, Loss, float], float | None]
+Ended = Callable[[MqttSession, Disconnection, float], float | None]
 """Told how a session ended, and after how many seconds; how long to keep away, if at all."""
 
 
@@ -88,7 +88,7 @@ class ConnectAttempt:
         given = will.retain and self._options.will == "retained"
         return given and not self._broker.without("retain") and not self._broker.without("will")
 
-    async def open(self, version: Version, will: Message | WillMaker | None, listens: Sequence[str]) -> Opened:
+    async def open(self, version: Version, will: Message | WillMaker | None, listens: Sequence[str]) -> OpenedSession:
         """Connect and subscribe. Raises what the port does, VersionRefusedError and SilentError among that."""
         options, server, broker = self._options, self._server, self._broker
         dial = options.access.dial(server, timeout=options.connect_timeout, synced=lambda: self._clock.synced)
@@ -125,7 +125,7 @@ class ConnectAttempt:
         except BaseException:
             connection.abort()
             raise
-        return Opened(connection, session, version, connack)
+        return OpenedSession(connection, session, version, connack)
 
     async def _will(self, will: Message | WillMaker | None) -> Message | None:
         # No Will Delay Interval (MQTT 5: 3.1.3.2.2): a session of ours expires with its connection, and the will is due
@@ -188,7 +188,7 @@ class _Watch:
         self.ponged = session.ponged
         self.moved = session.moved
 
-    def lost(self, loss: Loss, /) -> None:
+    def lost(self, loss: Disconnection, /) -> None:
         lasted = time.monotonic() - self._since
         keep_away = self._ended(self._session, loss, lasted)
         if keep_away is not None:

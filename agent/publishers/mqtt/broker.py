@@ -38,7 +38,7 @@ _KEY = "mqtt.brokers"
 _VERSION = 1
 
 
-class Learned(Struct, omit_defaults=True):
+class BrokerMemory(Struct, omit_defaults=True):
     """The part that outlives the process."""
 
     since: int = 0  #: wall clock, ms
@@ -57,7 +57,7 @@ class _Note(Struct):
     """What stands in the memo."""
 
     version: int
-    brokers: dict[str, Learned]
+    brokers: dict[str, BrokerMemory]
 
 
 class Broker:
@@ -67,7 +67,7 @@ class Broker:
         self.name = name
         self.deaf = 0  #: ends while we subscribed, in a row
         self.hangups = Hangups()
-        self.learned = Learned()
+        self.learned = BrokerMemory()
         self._publisher = publisher
 
     def without(self, what: reasons.Without) -> bool:
@@ -143,7 +143,7 @@ class Broker:
         self.learned.without = tuple(sorted({*self.learned.without, "will"}))
         self.learned.since = now
 
-    def _does_without(self, row: reasons.Reaction, now: int) -> None:
+    def _does_without(self, row: reasons.ReasonReaction, now: int) -> None:
         if row.without in ("retain", "qos"):
             self.learned.without = tuple(sorted({*self.learned.without, row.without}))
             self.learned.since = now
@@ -155,12 +155,12 @@ class Broker:
     def forget_old(self, now: int) -> None:
         """What was learned long ago need not be so any more. `now` may be before it: a clock that is not set yet."""
         if self.learned.since and now - self.learned.since >= KEPT_FOR:
-            self.learned = Learned()
+            self.learned = BrokerMemory()
             self.hangups = Hangups()
         if self.learned.rate is not None and now - self.learned.slow_since >= SLOW_FOR:
             self.learned.rate, self.learned.slow_since = None, 0
 
-    def recall(self, learned: Learned) -> None:
+    def recall(self, learned: BrokerMemory) -> None:
         """What an earlier run knew."""
         self.learned = learned
         self.hangups = Hangups(taken=learned.taken, large=learned.large)
@@ -196,7 +196,7 @@ class Brokers:
         """For later runs: what is known of those of which something is."""
         if self._memo is None:
             return
-        known: Mapping[str, Learned] = {
-            name: broker.learned for name, broker in self._all.items() if broker.learned != Learned()
+        known: Mapping[str, BrokerMemory] = {
+            name: broker.learned for name, broker in self._all.items() if broker.learned != BrokerMemory()
         }
         self._memo.put(_KEY, msgspec.json.encode(_Note(_VERSION, dict(known))) if known else None)

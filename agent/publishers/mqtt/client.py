@@ -22,7 +22,7 @@ from agent.core.flow import Incoming, Message
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.driver import Driver
 from agent.publishers.mqtt.hooks import Client, Version
-from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Handler, Loss, said
+from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Disconnection, Handler, said
 from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
 from agent.publishers.mqtt.strangers import stranger
 from agent.publishers.mqtt.tls import TLS_RETRY
@@ -54,7 +54,7 @@ class Connection:
         self._connack: asyncio.Future[Connack] = self._loop.create_future()
         self._suback: asyncio.Future[list[int]] | None = None
         self._gone = asyncio.Event()
-        self._loss: Loss | None = None
+        self._loss: Disconnection | None = None
         self._early = self._answered = False
         self._driver = Driver(client, self._unreadable, self._moved)
 
@@ -145,7 +145,7 @@ class Connection:
         client.oversized = self._oversized
 
     def _unreadable(self, error: Exception) -> None:
-        self._end(Loss(f"a packet of the broker could not be read: {error!r}"))
+        self._end(Disconnection(f"a packet of the broker could not be read: {error!r}"))
 
     def _moved(self) -> None:
         if self._handler is not None:
@@ -164,10 +164,10 @@ class Connection:
     ) -> None:
         # paho dresses its own errors in the same reason codes
         outside = reason.value not in LOCAL
-        ours = Loss(LOCAL.get(reason.value, HUNG_UP), hung_up=outside)
+        ours = Disconnection(LOCAL.get(reason.value, HUNG_UP), hung_up=outside)
         if (refusal := self._client.refusal) is not None:
-            ours = Loss(_refusal(refusal), retry_after=TLS_RETRY)
-        theirs = Loss(said(properties), reason.value)
+            ours = Disconnection(_refusal(refusal), retry_after=TLS_RETRY)
+        theirs = Disconnection(said(properties), reason.value)
         self._end(theirs if flags.is_disconnect_packet_from_server else ours, close=False)
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Sequence[ReasonCode], _found: Any) -> None:
@@ -191,7 +191,7 @@ class Connection:
         if self._handler is not None:
             self._handler.acknowledged(mid, code)
 
-    def _end(self, loss: Loss, *, close: bool = True) -> None:
+    def _end(self, loss: Disconnection, *, close: bool = True) -> None:
         """The end, said once. Under paho's own callback its lock is held: there paho closes the socket itself."""
         if self._gone.is_set():
             return
@@ -259,7 +259,7 @@ class Connection:
 
     def abort(self, why: str = "closed by us") -> None:
         """Hang up at once."""
-        self._end(Loss(why))
+        self._end(Disconnection(why))
         self._client.close()
 
 

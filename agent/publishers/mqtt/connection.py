@@ -96,11 +96,11 @@ class MqttConnection(Model):
     def access(self) -> Access:
         """Its brokers, and who the agent is to them."""
         from agent.publishers.mqtt.access import Access, Server
-        from agent.publishers.mqtt.proxy import Proxy
+        from agent.publishers.mqtt.proxy import BrokerProxy
 
         tls = self.tls or BrokerTLS()
         proxy = (
-            Proxy(*split_proxy(self.proxy), username=self.proxy_username, password_file=self.proxy_password_file)
+            BrokerProxy(*split_proxy(self.proxy), username=self.proxy_username, password_file=self.proxy_password_file)
             if self.proxy is not None
             else None
         )

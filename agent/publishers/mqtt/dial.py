@@ -18,7 +18,7 @@ from agent.core.dial import connect_socket
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.resolve import NameUnknown
 from agent.core.threads import run_in_thread
-from agent.publishers.mqtt.proxy import Proxy, tunnel
+from agent.publishers.mqtt.proxy import BrokerProxy, tunnel
 from agent.publishers.mqtt.tls import TLS_RETRY, alert, expiry, tls_context, unverified
 from agent.settings.tls import BrokerTLS
 
@@ -37,7 +37,7 @@ class Dial:
         timeout: float,
         tls: BrokerTLS | None,
         synced: Callable[[], bool],
-        proxy: Proxy | None = None,
+        proxy: BrokerProxy | None = None,
         upgrade: Callable[[socket.socket], Any] | None = None,
     ) -> None:
         self.host, self.port = host, port

@@ -32,7 +32,7 @@ class End(NamedTuple):
     largest_taken: int  #: acknowledged in this session
 
 
-class Verdict(NamedTuple):
+class HangupVerdict(NamedTuple):
     """What the next sessions do about it."""
 
     limit: int | None = None  #: largest packet from now on
@@ -54,14 +54,14 @@ class Hangups:
         """Connecting failed: the broker is not there, which explains a lot."""
         self._short, self._idle = 0, False
 
-    def ended(self, end: End) -> Verdict:
+    def ended(self, end: End) -> HangupVerdict:
         """A session is over."""
         self.taken = max(self.taken, end.largest_taken)
         limit = self._too_large(end)
         if limit is not None or self.large:  # a packet that is too large explains it
             self._short, self._idle = 0, False
-            return Verdict(limit)
-        return Verdict(None, *self._rival(end))
+            return HangupVerdict(limit)
+        return HangupVerdict(None, *self._rival(end))
 
     def _too_large(self, end: End) -> int | None:
         if not end.hung_up or end.largest_flying <= max(self.taken, SMALLEST):

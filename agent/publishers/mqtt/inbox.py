@@ -18,7 +18,7 @@ MOST = 1000
 MOST_BYTES = 4 << 20
 
 
-class Inbox:
+class SessionInbox:
     """Of one session."""
 
     def __init__(self, publisher: str, monotonic: Callable[[], float]) -> None:

@@ -51,7 +51,7 @@ class Connack(NamedTuple):
         )
 
 
-class Loss(NamedTuple):
+class Disconnection(NamedTuple):
     """Why a connection ended: the broker's DISCONNECT (`code`), or something on our side (`code` is None)."""
 
     text: str
@@ -81,11 +81,11 @@ class Handler(Protocol):
     def moved(self) -> None:
         """The other side has received more of what we sent, as the operating system tells."""
 
-    def lost(self, loss: Loss, /) -> None:
+    def lost(self, loss: Disconnection, /) -> None:
         """The connection is gone. Said once."""
 
 
-class Link(Protocol):
+class SessionLink(Protocol):
     """What a session needs of its connection."""
 
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:

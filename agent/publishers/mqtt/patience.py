@@ -17,7 +17,7 @@ FORGOTTEN = 10
 STALLED = 16.0
 
 
-class Waiting(NamedTuple):
+class Unacknowledged(NamedTuple):
     """The oldest message that is not acknowledged."""
 
     sent: float
@@ -35,7 +35,7 @@ class Given(NamedTuple):
     too_fast: bool = False
 
 
-def judge(one: Waiting, now: float, keep_alive: float) -> Given | Literal["wait", "ask"]:
+def judge(one: Unacknowledged, now: float, keep_alive: float) -> Given | Literal["wait", "ask"]:
     """What to do about it; ask: send a PINGREQ."""
     silent, waits, patience = now - max(one.progress, one.sent), now - one.sent, min(STALLED, 2 * keep_alive)
     if one.proven and one.answered:

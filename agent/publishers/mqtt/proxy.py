@@ -31,7 +31,7 @@ _SOCKS_REPLIES = {
 }
 
 
-class Proxy(Struct, frozen=True):
+class BrokerProxy(Struct, frozen=True):
     """Where it is, and who we are to it. The password is read at every connection."""
 
     kind: Literal["http", "socks5"]
@@ -51,7 +51,7 @@ class Proxy(Struct, frozen=True):
             raise TransientError(f"proxy_password_file {self.password_file}: {error}", retry_after=wait) from None
 
 
-def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
+def tunnel(sock: socket.socket, proxy: BrokerProxy, host: str, port: int) -> None:
     """Have the proxy connect to host:port. TransientError where it wants other credentials, else ConnectionLost."""
     where = f"the proxy {proxy.host}:{proxy.port}"
     try:
@@ -65,7 +65,7 @@ def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
         raise ConnectionLost(f"{where}: {error}") from None
 
 
-def _http(sock: socket.socket, proxy: Proxy, host: str, port: int, where: str) -> None:
+def _http(sock: socket.socket, proxy: BrokerProxy, host: str, port: int, where: str) -> None:
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.username is not None:
@@ -87,7 +87,7 @@ def _http(sock: socket.socket, proxy: Proxy, host: str, port: int, where: str) -
         raise ConnectionLost(f"{where} does not connect to {target}: {answer}")
 
 
-def _socks5(sock: socket.socket, proxy: Proxy, host: str, port: int, where: str) -> None:
+def _socks5(sock: socket.socket, proxy: BrokerProxy, host: str, port: int, where: str) -> None:
     known = proxy.username is not None
     sock.sendall(b"\x05\x02\x00\x02" if known else b"\x05\x01\x00")
     version, method = _exactly(sock, 2, where)

@@ -13,10 +13,10 @@ from agent.core.errors import PermanentError, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Memo, Publisher, WillMaker
 from agent.publishers.mqtt.access import Server
-from agent.publishers.mqtt.attempt import ConnectAttempt, Facts, Opened, SilentError, VersionRefusedError
+from agent.publishers.mqtt.attempt import ConnectAttempt, Facts, OpenedSession, SilentError, VersionRefusedError
 from agent.publishers.mqtt.broker import TRIES, Broker, Brokers
 from agent.publishers.mqtt.hangups import End
-from agent.publishers.mqtt.link import Loss
+from agent.publishers.mqtt.link import Disconnection
 from agent.publishers.mqtt.options import Options
 from agent.publishers.mqtt.session import MqttSession
 from agent.publishers.mqtt.turns import next_one, of_broker
@@ -98,7 +98,7 @@ class MqttPublisher:
             self._turn += 1
             self._brokers.keep()
 
-    async def _connect(self, will: Message | WillMaker | None, listens: Sequence[str]) -> Opened:
+    async def _connect(self, will: Message | WillMaker | None, listens: Sequence[str]) -> OpenedSession:
         """As configured; after silent closes one try without retaining the will, which some brokers do not take."""
         broker = self._broker
         attempt = ConnectAttempt(
@@ -116,7 +116,7 @@ class MqttPublisher:
 
     async def _connect_any(
         self, attempt: ConnectAttempt, will: Message | WillMaker | None, listens: Sequence[str]
-    ) -> Opened:
+    ) -> OpenedSession:
         version, broker = self._options.version, self._broker
         if version == "3.1.1":
             try:
@@ -155,12 +155,12 @@ class MqttPublisher:
                 "mqtt.version_fallback", publisher=self._options.publisher, broker=broker, reason=reason, blind=_BLIND
             )
 
-    def _resize(self, broker: Broker, opened: Opened) -> None:
+    def _resize(self, broker: Broker, opened: OpenedSession) -> None:
         limits = broker.limits(opened.version, opened.connack, self._options)
         opened.session.resize(limits.window)
         opened.session.pace.rate = limits.max_rate
 
-    def _ended(self, broker: Broker, session: MqttSession, loss: Loss, lasted: float) -> float | None:
+    def _ended(self, broker: Broker, session: MqttSession, loss: Disconnection, lasted: float) -> float | None:
         """A session is over: what is learned of the broker, and how long to keep away."""
         now = self._clock.now_ms()
         if loss.code is not None:

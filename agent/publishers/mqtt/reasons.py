@@ -17,7 +17,7 @@ Kind = Literal["accepted", "lost", "transient", "refused", "rejected", "permanen
 Without = Literal["retain", "qos", "window", "size", "rate", "will"]  #: will: a retained one
 
 
-class Reaction(NamedTuple):
+class ReasonReaction(NamedTuple):
     """`text` is for the operator: what the broker said and what to check."""
 
     kind: Kind
@@ -28,45 +28,45 @@ class Reaction(NamedTuple):
     blames: bool = False  #: a message that was in flight may be the reason
 
 
-def _accepted(text: str) -> Reaction:
-    return Reaction("accepted", text)
+def _accepted(text: str) -> ReasonReaction:
+    return ReasonReaction("accepted", text)
 
 
-def _lost(text: str, retry_after: float | None = None, without: Without | None = None) -> Reaction:
-    return Reaction("lost", text, retry_after, without)
+def _lost(text: str, retry_after: float | None = None, without: Without | None = None) -> ReasonReaction:
+    return ReasonReaction("lost", text, retry_after, without)
 
 
-def _blames(text: str, without: Without | None = None, retry_after: float | None = None) -> Reaction:
-    return Reaction("lost", text, retry_after, without=without, blames=True)
+def _blames(text: str, without: Without | None = None, retry_after: float | None = None) -> ReasonReaction:
+    return ReasonReaction("lost", text, retry_after, without=without, blames=True)
 
 
-def _later(text: str, retry_after: float, without: Without | None = None) -> Reaction:
-    return Reaction("transient", text, retry_after, without)
+def _later(text: str, retry_after: float, without: Without | None = None) -> ReasonReaction:
+    return ReasonReaction("transient", text, retry_after, without)
 
 
-def _refused(text: str, retry_after: float, attempts: int | None = None) -> Reaction:
-    return Reaction("refused", text, retry_after, attempts=attempts)
+def _refused(text: str, retry_after: float, attempts: int | None = None) -> ReasonReaction:
+    return ReasonReaction("refused", text, retry_after, attempts=attempts)
 
 
-def _rejected(text: str) -> Reaction:
-    return Reaction("rejected", text)
+def _rejected(text: str) -> ReasonReaction:
+    return ReasonReaction("rejected", text)
 
 
-def _permanent(text: str) -> Reaction:
-    return Reaction("permanent", text)
+def _permanent(text: str) -> ReasonReaction:
+    return ReasonReaction("permanent", text)
 
 
 #: How often a message is offered that the broker refuses without a reason that would end by itself.
 _ATTEMPTS = 5
 _WHO = "check username, password and client_id, and what the broker's access rules grant them"
 
-CONNACK: dict[int, Reaction] = {
+CONNACK: dict[int, ReasonReaction] = {
     0x00: _accepted("accepted"),
     0x80: _later("the broker refuses without saying why", 10),
     0x81: _lost("the broker could not read our CONNECT"),
     0x82: _lost("the broker calls our CONNECT a protocol error"),
     0x83: _later("the broker refuses the connection for a reason of its own", 10),
-    0x84: Reaction("version", "the broker does not speak this MQTT version", 30),
+    0x84: ReasonReaction("version", "the broker does not speak this MQTT version", 30),
     0x85: _later("the broker does not accept our client_id; set another one", 60),
     0x86: _later(f"bad user name or password; {_WHO}", 30),
     0x87: _later(f"not authorised to connect; {_WHO}", 30),
@@ -85,7 +85,7 @@ CONNACK: dict[int, Reaction] = {
     0x9F: _later("the broker takes no more connections for the moment", 30),
 }
 
-PUBACK: dict[int, Reaction] = {
+PUBACK: dict[int, ReasonReaction] = {
     0x00: _accepted("accepted"),
     0x10: _accepted("accepted; nobody subscribes"),
     0x80: _refused("the broker refuses the message without saying why", 10, _ATTEMPTS),
@@ -98,7 +98,7 @@ PUBACK: dict[int, Reaction] = {
     0x99: _rejected("the broker does not accept the payload format"),
 }
 
-DISCONNECT: dict[int, Reaction] = {
+DISCONNECT: dict[int, ReasonReaction] = {
     0x00: _lost("the broker ended the connection"),
     0x04: _lost("the broker ended the connection"),
     0x80: _blames("the broker ended the connection without saying why"),
@@ -132,7 +132,7 @@ DISCONNECT: dict[int, Reaction] = {
 }
 
 
-def reaction(table: dict[int, Reaction], code: int) -> Reaction:
+def reaction(table: dict[int, ReasonReaction], code: int) -> ReasonReaction:
     """The row of `code`; an unlisted success counts as accepted, an unlisted failure as unspecified."""
     row = table.get(code)
     if row is None:
@@ -140,7 +140,7 @@ def reaction(table: dict[int, Reaction], code: int) -> Reaction:
     return row
 
 
-def error(row: Reaction, code: int, said: str = "") -> AgentError:
+def error(row: ReasonReaction, code: int, said: str = "") -> AgentError:
     """The error that makes the caller do what the row says. `said`: the broker's own words, if it had any."""
     text = f"{row.text} (0x{code:02X})" + (f": {said}" if said else "")
     if row.kind == "rejected":
@@ -154,7 +154,7 @@ def error(row: Reaction, code: int, said: str = "") -> AgentError:
     return TransientError(text, retry_after=row.retry_after)
 
 
-def consequence(row: Reaction) -> str:
+def consequence(row: ReasonReaction) -> str:
     """What follows, in words for the documentation."""
     wait = f", at least {row.retry_after:g} s" if row.retry_after else ""
     text = {

@@ -14,8 +14,8 @@ from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import patience, reasons
 from agent.publishers.mqtt.flying import Bundle, Flying
-from agent.publishers.mqtt.inbox import Inbox
-from agent.publishers.mqtt.link import Link, Loss
+from agent.publishers.mqtt.inbox import SessionInbox
+from agent.publishers.mqtt.link import Disconnection, SessionLink
 from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
@@ -36,8 +36,8 @@ class MqttSession:
     """See `agent.core.ports.Session`."""
 
     def __init__(
-        self, link: Link, limits: Limits, publisher: str, *, hold_unheard: bool = False, pace: Pace | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, link: SessionLink, limits: Limits, publisher: str, *, hold_unheard: bool = False,
+        pace: Pace | None = None, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.limits = limits
         self._monotonic = monotonic
@@ -54,7 +54,7 @@ class MqttSession:
         self._room: asyncio.Future[None] | None = None
         self._gone = asyncio.Event()
         self._why: Callable[[], AgentError] | None = None
-        self._inbox = Inbox(publisher, monotonic)
+        self._inbox = SessionInbox(publisher, monotonic)
         self._unheard = False
         self._order = 0
         self._unproven = Unproven(link.ping)
@@ -146,7 +146,7 @@ class MqttSession:
         """A slow link is neither dead nor stuck."""
         self._progress = self._moved = self._monotonic()
 
-    def lost(self, loss: Loss, /) -> None:
+    def lost(self, loss: Disconnection, /) -> None:
         """The connection is gone: everything in flight fails, everybody who waits is told."""
         if self._why is not None:
             return
@@ -228,7 +228,7 @@ class MqttSession:
         if oldest is None:
             return
         answered, proven = self._unproven.answered >= oldest.order, self.largest_taken > 0
-        waiting = patience.Waiting(oldest.sent, self._progress, self._moved, answered, proven, oldest.topic)
+        waiting = patience.Unacknowledged(oldest.sent, self._progress, self._moved, answered, proven, oldest.topic)
         verdict = patience.judge(waiting, now, keep_alive)
         if isinstance(verdict, patience.Given):
             if verdict.too_fast:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from agent.consumer.sparkplug.monitor import Monitor
-from agent.consumer.sparkplug.session import Connect, Will
+from agent.consumer.sparkplug.session import EdgeConnect, EdgeWill
 from agent.testing.mqtt_packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, Body
 
 _EXPIRY = 0x11
@@ -110,9 +110,9 @@ class _Link:
         if flags & 4:
             if self.five:
                 body.properties()
-            will = Will(body.text(), body.binary(), flags >> 3 & 3, bool(flags & 32))
+            will = EdgeWill(body.text(), body.binary(), flags >> 3 & 3, bool(flags & 32))
         expiry = found.get(_EXPIRY, [0])[0]
-        connect = Connect(
+        connect = EdgeConnect(
             "5" if self.five else "3.1.1", bool(flags & 2), expiry if isinstance(expiry, int) else 0, will
         )
         self.monitor.connected(self.number, connect, self.server)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import HEARTBEAT, MEDIA, Ask, Medium, medium, value
@@ -26,11 +26,11 @@ def line(peer: Medium, context: SimpleContext, **workarounds: object) -> ModbusB
     return next(line for line in context.buses.values() if isinstance(line, ModbusBus))
 
 
-def read(offset: int, count: int = 2, *, timeout: float = 2.0) -> Request:
-    return Request(3, offset, count, timeout)
+def read(offset: int, count: int = 2, *, timeout: float = 2.0) -> ReadRequest:
+    return ReadRequest(3, offset, count, timeout)
 
 
-def holds(reply: Reply, unit: int, offset: int, count: int = 2) -> bool:
+def holds(reply: UnitReply, unit: int, offset: int, count: int = 2) -> bool:
     truth = struct.pack(f">{count}H", *(value(unit, offset + step) for step in range(count)))
     return (reply.data, reply.code) == (truth, 0)
 
@@ -48,7 +48,7 @@ async def ready(shared: ModbusBus) -> None:
     await eventually(attempt)
 
 
-async def outcome(answer: asyncio.Future[Reply]) -> Reply | None:
+async def outcome(answer: asyncio.Future[UnitReply]) -> UnitReply | None:
     """The answer; None where there is none."""
     try:
         return await answer

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from agent.cli.trust import trust
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.clock import ManualClock
@@ -30,10 +30,10 @@ def authority(kind: str = "rsa", path_length: int | None = None) -> Paper:
     return paper(f"Plant CA {kind}", key=key, authority=True, purposes=(), path_length=path_length)
 
 
-def guard(pki: Path, *, device: str = "plc-1", clock: ManualClock | None = None, **access: str) -> Guard:
+def guard(pki: Path, *, device: str = "plc-1", clock: ManualClock | None = None, **access: str) -> TrustGuard:
     """Of one device."""
     plan = ServerAccess("Basic256Sha256", "SignAndEncrypt", **access)  # type: ignore[arg-type]
-    return Guard(device, "gw-01", plan, pki, clock or ManualClock(now_ms=round(NOW.timestamp() * 1000)))
+    return TrustGuard(device, "gw-01", plan, pki, clock or ManualClock(now_ms=round(NOW.timestamp() * 1000)))
 
 
 def put(pki: Path, where: str, name: str, content: bytes) -> None:
@@ -42,7 +42,7 @@ def put(pki: Path, where: str, name: str, content: bytes) -> None:
     (pki / where / name).write_bytes(content)
 
 
-def refused(door: Guard, shown: bytes, *, uri: str = URI, url: str = URL) -> str:
+def refused(door: TrustGuard, shown: bytes, *, uri: str = URI, url: str = URL) -> str:
     """The words it is refused with."""
     with pytest.raises(TransientError) as caught:
         door.admit(shown, uri, url)
@@ -198,7 +198,7 @@ async def test_who_shows_a_certificate_without_its_key_is_named_as_that(tmp_path
         hall.close()
 
 
-async def _outcome(door: Guard) -> str:
+async def _outcome(door: TrustGuard) -> str:
     try:
         await door.attend()
     except TransientError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.listening import Source
+from agent.cli.listening import ListenSource
 from agent.cli.tail import _Tail
 from agent.cli.trust import _about
 from agent.collectors.opcua.trust.trustlist import TrustEntry
@@ -36,7 +36,7 @@ def obeyed(text: str) -> list[str]:
 @pytest.mark.parametrize("as_json", [False, True])
 def test_tail_shows_what_it_would_have_done(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
     """One message is the lines it has, whatever stands in it; as JSON it comes back as it was."""
-    source = Source(access_of("mqtt://127.0.0.1"), "edge", ["edge/#"])
+    source = ListenSource(access_of("mqtt://127.0.0.1"), "edge", ["edge/#"])
     listener = _Tail(source, json=as_json, device=None, tag=None)
     listener.heard("edge/a/de/readings", json.dumps(READINGS, ensure_ascii=False).encode(), retained=False)
     listener.heard("edge/a/\x1b]0;pwn\x07/readings", b"\x1b[2Jnot json", retained=False)

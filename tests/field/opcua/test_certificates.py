@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from agent.collectors.opcua.trust.certificates import application_uris, leaf, read_certificates, split_chain
 from agent.collectors.opcua.trust.der import without_explicit_false
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.errors import TransientError
 from agent.testing.clock import ManualClock
@@ -20,7 +20,7 @@ SHOWN = Path(__file__).parent / "certificates"
 URL = "opc.tcp://192.0.2.30:4840"
 
 
-def guard(folder: Path, shown: Path, *, pinned: bool) -> Guard:
+def guard(folder: Path, shown: Path, *, pinned: bool) -> TrustGuard:
     """Somebody has pinned this certificate, or put it into the trust list."""
     certificate = read_certificates(shown)[0]
     now = round((certificate.not_valid_before_utc + DAY).timestamp() * 1000)
@@ -29,7 +29,7 @@ def guard(folder: Path, shown: Path, *, pinned: bool) -> Guard:
         trusted = folder / "trusted"
         trusted.mkdir()
         (trusted / "it.der").write_bytes(shown.read_bytes())
-    return Guard("dev", "gw-01", access, folder, ManualClock(now_ms=now))
+    return TrustGuard("dev", "gw-01", access, folder, ManualClock(now_ms=now))
 
 
 @pytest.mark.parametrize("pinned", [True, False])
@@ -50,7 +50,7 @@ def test_odd_certificates_of_strangers_are_refused(tmp_path: Path, name: str) ->
     """Reading them is not trusting them: the reason is that nobody does."""
     shown = SHOWN / f"{name}.der"
     clock = ManualClock(now_ms=round(read_certificates(shown)[0].not_valid_before_utc.timestamp() * 1000))
-    door = Guard("dev", "gw-01", ServerAccess("Basic256Sha256", "Sign"), tmp_path, clock)
+    door = TrustGuard("dev", "gw-01", ServerAccess("Basic256Sha256", "Sign"), tmp_path, clock)
     with pytest.raises(TransientError, match="nobody has trusted it"):
         door.admit(shown.read_bytes(), None, URL)
 

@@ -12,7 +12,7 @@ import pytest
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.dialin import Dtu as Caller
 from agent.collectors.modbus.bus.dialin import DtuPort
-from agent.collectors.modbus.bus.transaction import Request
+from agent.collectors.modbus.bus.transaction import ReadRequest
 from agent.collectors.modbus.config import ModbusConfig
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
@@ -144,7 +144,7 @@ async def test_a_dtu_that_comes_again_replaces_itself() -> None:
     async with SimpleContext() as context:
         behind(port, "A-1").build("press", context)
         shared = next(line for line in context.buses.values() if isinstance(line, ModbusBus))
-        request = Request(3, 7, 1, 60.0)
+        request = ReadRequest(3, 7, 1, 60.0)
         with shared.used():
             async with dialled(port, b"A-1") as (old,):
                 assert (await shared.ask(1, request)).data == value(1, 7).to_bytes(2, "big")

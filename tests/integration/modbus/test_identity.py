@@ -6,7 +6,7 @@ import pytest
 
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.identity import identify
-from agent.collectors.modbus.bus.transaction import Request
+from agent.collectors.modbus.bus.transaction import ReadRequest
 from agent.testing.context import SimpleContext
 from tests.integration.modbus.independent import library
 from tests.integration.modbus.servers import device
@@ -30,4 +30,4 @@ async def test_a_server_says_who_it_is(kind: str) -> None:
                 "model": "y" * 120,
                 "application": "hall 2",
             }
-            assert len((await bus.ask(1, Request(3, 0, 2, 60.0))).data) == 4
+            assert len((await bus.ask(1, ReadRequest(3, 0, 2, 60.0))).data) == 4

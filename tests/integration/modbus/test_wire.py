@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest
 from agent.collectors.modbus.bus.wire import connect_tcp
 from agent.core.clock import SystemClock
 from agent.core.errors import ConnectionLost, TransientError
@@ -27,8 +27,8 @@ def line(server: Scripted, context: SimpleContext) -> ModbusBus:
     return found
 
 
-def read(offset: int, count: int = 2, *, function: int = 3, timeout: float = 2.0) -> Request:
-    return Request(function, offset, count, timeout)
+def read(offset: int, count: int = 2, *, function: int = 3, timeout: float = 2.0) -> ReadRequest:
+    return ReadRequest(function, offset, count, timeout)
 
 
 WRONG: dict[str, Callable[[Ask], bytes]] = {

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from asyncua import ua as library
 
-from agent.collectors.opcua.history.history import History
+from agent.collectors.opcua.history.history import HistoryReader
 from agent.collectors.opcua.translate import AnswerUndecodable
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Sample
@@ -237,14 +237,14 @@ async def test_the_next_run_fills_what_this_one_left(keeper: Plant, tmp_path: Pa
 
 async def test_history_that_cannot_be_decoded_costs_one_tag(keeper: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rubbish in the answer for one node: the others are asked for without it."""
-    read = History._read
+    read = HistoryReader._read
 
-    async def poisoned(history: History, request: Any) -> Any:
+    async def poisoned(history: HistoryReader, request: Any) -> Any:
         if any(node.NodeId.Identifier == "b" for node in request.NodesToRead):
             raise AnswerUndecodable("rubbish")
         return await read(history, request)
 
-    monkeypatch.setattr(History, "_read", poisoned)
+    monkeypatch.setattr(HistoryReader, "_read", poisoned)
     context = SimpleContext()
     tags = {name: f"nsu={URN};s={name}" for name in ("a", "b")}
     collector = config(keeper.url, tags, backfill=True).build("dev", context, QUICK)

@@ -11,7 +11,7 @@ import pytest
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.recording import LINE_BYTES, MOST_BYTES
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest
 from agent.collectors.modbus.bus.transports import bus_to
 from agent.collectors.modbus.bus.url import parse_url
 from agent.core.clock import SystemClock
@@ -62,7 +62,7 @@ async def heard(url: str, path: Path | None = None) -> list[tuple[str, bytes, in
             for _ in range(3):
                 for function, offset, count in ASKED:
                     try:
-                        reply = await bus.ask(3, Request(function, offset, count, TIMEOUT))
+                        reply = await bus.ask(3, ReadRequest(function, offset, count, TIMEOUT))
                         found.append(("answer", reply.data, reply.code))
                     except (NoAnswer, BadReply, ConnectionLost) as error:
                         found.append((type(error).__name__, b"", 0))
@@ -90,8 +90,8 @@ async def test_a_request_that_was_never_recorded(tmp_path: Path) -> None:
     async with replay_of(tmp_path / "a.rec", PlantClock(SystemClock(), 0.0)).plant as plant, SimpleContext() as context:
         bus = bus_to(parse_url(plant.device("press-01").url), context, None, Dtu(), Workarounds())
         with bus.used():
-            assert (await bus.ask(3, Request(3, 1, 2, 1.0))).data == bytes((0, 101, 0, 102))
-            assert (await bus.ask(3, Request(3, 3, 2, 1.0))).code == 2
+            assert (await bus.ask(3, ReadRequest(3, 1, 2, 1.0))).data == bytes((0, 101, 0, 102))
+            assert (await bus.ask(3, ReadRequest(3, 3, 2, 1.0))).code == 2
 
 
 @pytest.mark.parametrize(("content", "told"), [(b"x" * (LINE_BYTES + 5), "longer than any"), (b"", "no recording")])

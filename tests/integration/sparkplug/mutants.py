@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.consumer.sparkplug.session import Connect, Will
+from agent.consumer.sparkplug.session import EdgeConnect, EdgeWill
 from agent.encoders.sparkplug.schema import Payload
 from tests.integration.sparkplug.story import Call
 
@@ -62,7 +62,7 @@ def connect(**fields: object) -> Callable[[Calls], None]:
     def mutate(calls: Calls) -> None:
         at = next(at for at, call in enumerate(calls) if call.name == "connected")
         link, was, server = calls[at].args
-        calls[at] = calls[at]._replace(args=(link, Connect(**{**vars(was), **fields}), server))
+        calls[at] = calls[at]._replace(args=(link, EdgeConnect(**{**vars(was), **fields}), server))
 
     return mutate
 
@@ -72,7 +72,7 @@ def will(**fields: object) -> Callable[[Calls], None]:
 
     def mutate(calls: Calls) -> None:
         was = next(call.args[1].will for call in calls if call.name == "connected")
-        connect(will=Will(**{**vars(was), **fields}))(calls)
+        connect(will=EdgeWill(**{**vars(was), **fields}))(calls)
 
     return mutate
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli.outbox import Order, _show, outbox
 from agent.outbox import open_outbox
-from agent.outbox.operator.protocol import Answer, Ask
+from agent.outbox.operator.protocol import OutboxAnswer, OutboxQuestion
 from agent.runtime.asking import socket_path
 from agent.runtime.control import Control
 from agent.settings.outbox import OutboxSettings
@@ -73,7 +73,7 @@ async def test_a_running_agent_is_asked_for_what_it_has_open(config, capsys):
     control = Control(data_dir, clock)
     async with asyncio.TaskGroup() as group, cloud.open():
         task = group.create_task(control.run())
-        undo = control.serve("outbox cloud", cloud.answer, Ask)
+        undo = control.serve("outbox cloud", cloud.answer, OutboxQuestion)
         cloud.append(batch())
         await eventually(socket_path(data_dir).is_socket)
         assert await asyncio.to_thread(outbox, config, Order("list")) == 0
@@ -98,8 +98,8 @@ async def test_a_full_outbox_is_shown_with_what_it_lost(config, capsys, running)
         lost = cloud.stats.lost
         assert lost.records > 50
         if running:
-            listing = (await cloud.answer(Ask("list"))).listing
-            _show({"cloud": Answer(listing=listing)}, Order("list"))
+            listing = (await cloud.answer(OutboxQuestion("list"))).listing
+            _show({"cloud": OutboxAnswer(listing=listing)}, Order("list"))
     if not running:
         assert outbox(config, Order("list", "cloud")) == 0
     shown = capsys.readouterr().out

@@ -9,15 +9,15 @@ from contextlib import closing
 import pytest
 
 from agent.core.dial import connect_socket, first_of, in_turn
-from agent.core.resolve import Address, NameUnknown, Resolver
+from agent.core.resolve import NameUnknown, Resolver, SocketAddress
 
 
-def v4(host: str, port: int) -> Address:
-    return Address(socket.AF_INET, (host, port))
+def v4(host: str, port: int) -> SocketAddress:
+    return SocketAddress(socket.AF_INET, (host, port))
 
 
-def v6(host: str, port: int) -> Address:
-    return Address(socket.AF_INET6, (host, port, 0, 0))
+def v6(host: str, port: int) -> SocketAddress:
+    return SocketAddress(socket.AF_INET6, (host, port, 0, 0))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.resolve import Address, NameUnknown, Resolver
+from agent.core.resolve import NameUnknown, Resolver, SocketAddress
 from tests.support.waiting import eventually
 
 FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
@@ -46,7 +46,7 @@ async def test_a_name_that_resolves_passes_those_that_hang(names: Names) -> None
     async with asyncio.TaskGroup() as group:
         hung = [group.create_task(resolver.addresses(f"plc{i}.hang", 502)) for i in range(7)]
         await eventually(lambda: len(names.asked) == 7)
-        assert await resolver.addresses("good.test", 502) == [Address(socket.AF_INET, ("127.0.0.1", 502))]
+        assert await resolver.addresses("good.test", 502) == [SocketAddress(socket.AF_INET, ("127.0.0.1", 502))]
         for task in hung:
             task.cancel()
 
@@ -74,7 +74,7 @@ async def test_an_answer_that_came_too_late_serves_the_next(names: Names) -> Non
             await resolver.addresses("slow.hang", 502)
     names.let_go.set()
     await eventually(lambda: not any(thread.name == "resolve slow.hang" for thread in threading.enumerate()))
-    assert await resolver.addresses("slow.hang", 502) == [Address(socket.AF_INET, ("127.0.0.1", 502))]
+    assert await resolver.addresses("slow.hang", 502) == [SocketAddress(socket.AF_INET, ("127.0.0.1", 502))]
     assert names.asked["slow.hang"] == 1
 
 
@@ -106,12 +106,12 @@ async def test_an_unknown_name_is_told_with_its_name(names: Names) -> None:
 @pytest.mark.parametrize(
     ("host", "address"),
     [
-        ("192.0.2.7", Address(socket.AF_INET, ("192.0.2.7", 502))),
-        ("2001:db8::7", Address(socket.AF_INET6, ("2001:db8::7", 502, 0, 0))),
-        ("fe80::7%lo", Address(socket.AF_INET6, ("fe80::7", 502, 0, socket.if_nametoindex("lo")))),
+        ("192.0.2.7", SocketAddress(socket.AF_INET, ("192.0.2.7", 502))),
+        ("2001:db8::7", SocketAddress(socket.AF_INET6, ("2001:db8::7", 502, 0, 0))),
+        ("fe80::7%lo", SocketAddress(socket.AF_INET6, ("fe80::7", 502, 0, socket.if_nametoindex("lo")))),
     ],
 )
-async def test_an_address_is_not_looked_up(names: Names, host: str, address: Address) -> None:
+async def test_an_address_is_not_looked_up(names: Names, host: str, address: SocketAddress) -> None:
     """Addresses in figures ask no resolver."""
     assert await Resolver(names).addresses(host, 502) == [address]
     assert not names.asked

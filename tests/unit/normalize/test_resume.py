@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.core.flow import Answer, Reading, Sample
 from agent.normalize import compile_normalizer
-from agent.normalize.normalizer import Normalizer
+from agent.normalize.normalizer import DeviceNormalizer
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 
@@ -19,10 +19,10 @@ class Bench:
     def __init__(self) -> None:
         self.clock = ManualClock()
 
-    def normalizer(self, **tags: TagBase) -> Normalizer:
+    def normalizer(self, **tags: TagBase) -> DeviceNormalizer:
         return compile_normalizer("press", tags, cat=lambda: 1, clock=self.clock)
 
-    def take(self, normalizer: Normalizer, *values: object, ahead: int = 0) -> list[Reading]:
+    def take(self, normalizer: DeviceNormalizer, *values: object, ahead: int = 0) -> list[Reading]:
         now = self.clock.now_ms()
         answer = Answer(tuple(range(len(values))), list(values), now, src=[now + ahead] * len(values))
         batch = normalizer(Sample(ts=now, answers=[answer]))

@@ -9,7 +9,7 @@ import pytest
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
 from agent.outbox.declarations import recorded
-from agent.outbox.file.store import Store
+from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import Opened, StoredStream
 from agent.outbox.operator.queries import expire_acked, trim_acked
 from agent.settings.outbox import OutboxSettings
@@ -243,7 +243,7 @@ async def test_acknowledged_records_are_kept_where_wanted(make, tmp_path):
     """keep_acked leaves what the broker has in a table of its own, within its bound."""
     outbox = make(keep_acked={"age": "10m", "max_bytes": "64MiB"})
     await run(outbox, batch("a", 1), batch("a", 2))
-    store = Store(tmp_path / "route.sqlite", "commit")
+    store = OutboxStore(tmp_path / "route.sqlite", "commit")
     store.open(TS)
     assert store.db.execute("SELECT seq FROM acked ORDER BY id").fetchall() == [(1,), (2,)]
     expire_acked(store.db, before_ms=0)
@@ -257,7 +257,7 @@ async def test_acknowledged_records_are_kept_where_wanted(make, tmp_path):
 async def test_kept_records_expire_whatever_was_sent_again(make, tmp_path):
     """One that was acknowledged a second time is young, and those around it are not."""
     await run(make(keep_acked={"age": "10m"}), batch("a", 1))
-    store = Store(tmp_path / "route.sqlite", "commit")
+    store = OutboxStore(tmp_path / "route.sqlite", "commit")
     store.open(TS)
     rows = [(n, 1, n, TS, 10, 1, TS if n % 3 == 0 else TS - 100, b"") for n in range(1, 2001)]
     store.db.executemany("INSERT OR REPLACE INTO acked VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)

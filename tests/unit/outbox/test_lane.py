@@ -10,7 +10,7 @@ import pytest
 
 from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.outbox import SqliteOutbox
-from agent.outbox.file.store import Store
+from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import DiskRefused
 from agent.outbox.lanes import Lanes
 from agent.outbox.reader import PATIENCE
@@ -133,7 +133,7 @@ async def test_a_sector_that_cannot_be_read_costs_what_is_in_it(tmp_path, monkey
     clock = ManualClock(TS)
     settings = OutboxSettings.model_validate({"min_free_disk": "0B"})
     outbox = SqliteOutbox(tmp_path / "route.sqlite", name="route", settings=settings, clock=clock)
-    fetch = Store.fetch
+    fetch = OutboxStore.fetch
 
     def refuse(self, low, high, limit, max_bytes):
         if not list(tmp_path.glob("*.damaged-*")):
@@ -144,7 +144,7 @@ async def test_a_sector_that_cannot_be_read_costs_what_is_in_it(tmp_path, monkey
         for number in range(10):
             outbox.append(scan(number))
         await outbox.flush()
-        monkeypatch.setattr(Store, "fetch", refuse)
+        monkeypatch.setattr(OutboxStore, "fetch", refuse)
         with outbox.reader() as reader:
             async with asyncio.TaskGroup() as group:
                 asked = group.create_task(reader.backlog(100))

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from agent.core.ports import Lost
 from agent.outbox import SqliteOutbox
-from agent.outbox.losses import EVERY, QUIET, Losses
+from agent.outbox.losses import EVERY, QUIET, LossCounter
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import TS, backlog, batch, gaps
@@ -20,7 +20,7 @@ def told(losses, now, filled=1.0, **how):
 
 def test_a_full_outbox_is_told_at_once_each_minute_and_at_the_end():
     """The totals since it began; giving up a little room is not its end, and a minute without a loss is no line."""
-    losses = Losses()
+    losses = LossCounter()
     losses.add("dropped", "press-01", TS, 10, 0.0)
     assert told(losses, 0.0) == [("press-01", 1, False)]
     for second in range(1, 60):
@@ -37,7 +37,7 @@ def test_a_full_outbox_is_told_at_once_each_minute_and_at_the_end():
 
 def test_what_is_no_matter_of_room_is_over_when_it_is_quiet():
     """Age and memory; each cause has its own episode."""
-    losses = Losses()
+    losses = LossCounter()
     losses.add("expired", "a", TS, 1, 0.0)
     losses.add("overflow", "a", TS, 1, 30.0)
     losses.add("overflow", "b", TS, 1, 30.0)
@@ -48,7 +48,7 @@ def test_what_is_no_matter_of_room_is_over_when_it_is_quiet():
 
 def test_many_devices_are_told_by_their_losses():
     """Those that lost most one by one, the rest as a sum; at the end nothing is kept back."""
-    losses = Losses()
+    losses = LossCounter()
     for number in range(15):
         for _ in range(number + 1):
             losses.add("dropped", f"d{number:02d}", TS, 1, 0.0)
@@ -60,7 +60,7 @@ def test_many_devices_are_told_by_their_losses():
 
 def test_quarantine_is_no_loss():
     """What is there can still be sent."""
-    losses = Losses()
+    losses = LossCounter()
     losses.add("quarantined", "a", TS, 1, 0.0)
     losses.add("lost", "a", TS, 1, 0.0)
     assert told(losses, 0.0) == []

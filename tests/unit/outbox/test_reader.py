@@ -7,7 +7,7 @@ import asyncio
 from agent.core.flow import Batch
 from agent.outbox.file.transaction import Row
 from agent.outbox.reader import LaneReader
-from agent.outbox.state import State
+from agent.outbox.state import OutboxState
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 
@@ -18,7 +18,7 @@ class Disk:
     """Rows, and what happens during each read of them."""
 
     def __init__(self, rows):
-        self.state = State(OutboxSettings(), ManualClock(TS))
+        self.state = OutboxState(OutboxSettings(), ManualClock(TS))
         self.track = self.state.book.of("press-01")
         self.track.id = 1
         self.state.book.committed(self.track, 0, None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from agent.publishers.mqtt.patience import FORGOTTEN, STALLED, STUCK, Given, Waiting, judge
+from agent.publishers.mqtt.patience import FORGOTTEN, STALLED, STUCK, Given, Unacknowledged, judge
 
 KEEP_ALIVE = 30.0
 
 
-def waiting(*, progress: float = 0.0, moved: float = 0.0, answered: bool = False, proven: bool = True) -> Waiting:
-    return Waiting(sent=0.0, progress=progress, moved=moved, answered=answered, proven=proven, topic="t")
+def waiting(
+    *, progress: float = 0.0, moved: float = 0.0, answered: bool = False, proven: bool = True
+) -> Unacknowledged:
+    return Unacknowledged(sent=0.0, progress=progress, moved=moved, answered=answered, proven=proven, topic="t")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def waiting(*, progress: float = 0.0, moved: float = 0.0, answered: bool = False
         (waiting(progress=FORGOTTEN * KEEP_ALIVE), FORGOTTEN * KEEP_ALIVE + 1, "stuck"),
     ],
 )
-def test_verdicts(one: Waiting, now: float, expected: str) -> None:
+def test_verdicts(one: Unacknowledged, now: float, expected: str) -> None:
     """A session ends for what only a reconnect brings again, and for nothing that is merely slow."""
     verdict = judge(one, now, KEEP_ALIVE)
     found = ("too fast" if verdict.too_fast else "stuck") if isinstance(verdict, Given) else verdict

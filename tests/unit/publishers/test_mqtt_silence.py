@@ -15,7 +15,7 @@ from agent.core.ports import Publisher
 from agent.publishers.mqtt import hangups
 from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.hangups import End, Hangups
-from agent.publishers.mqtt.link import Loss
+from agent.publishers.mqtt.link import Disconnection
 from agent.publishers.mqtt.session import MqttSession
 from agent.testing.context import SimpleContext
 from agent.testing.mqtt_broker import FakeBroker, Publish, Script
@@ -150,7 +150,7 @@ class DeadLetterBox:
 
     def abort(self, why: str = "") -> None:
         assert self.session is not None
-        self.session.lost(Loss(why))
+        self.session.lost(Disconnection(why))
 
 
 @pytest.mark.parametrize(("others", "words"), [(False, "nothing for 0.06 s"), (True, "a message for 0.2 s")])

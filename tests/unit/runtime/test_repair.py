@@ -15,7 +15,7 @@ from agent.core.flow import Incoming
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import OutboxStats, Resent, RouteInfo
 from agent.encoders.json import JsonConfig
-from agent.runtime.repair import MOST_WAITING, REMEMBERED, Repair
+from agent.runtime.repair import MOST_WAITING, REMEMBERED, ResendService
 from agent.telemetry import metrics
 from agent.testing.clock import ManualClock
 from tests.support.waiting import eventually
@@ -45,7 +45,7 @@ class Stage:
     def __init__(self, name):
         self.clock, self.outbox = ManualClock(), Outbox()
         self.name = name
-        self.repair = Repair(name, self.outbox, self.clock)  # type: ignore[arg-type]
+        self.repair = ResendService(name, self.outbox, self.clock)  # type: ignore[arg-type]
         route = RouteInfo(name=name, agent="gw-01", resend=lambda: True, clock=self.clock)
         self.dialogue = JsonConfig().build(route).begin(Image(AgentInfo("gw-01", "1", "a")), DictMemo())
 

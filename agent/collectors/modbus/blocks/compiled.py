@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.collectors.modbus.blocks.codec import DecodedColumn, Decoder, compile_block, doubted
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.values import Doubt, scaled
-from agent.collectors.modbus.bus.transaction import Request
+from agent.collectors.modbus.bus.transaction import ReadRequest
 from agent.core.quality import BAD_NO_DATA
 
 
@@ -26,7 +26,7 @@ class Compiled:
     """`tags` is the same tuple on every scan."""
 
     block: Block
-    request: Request
+    request: ReadRequest
     tags: tuple[int, ...]
     decode: Decoder
     links: Links | None = None  #: None for nearly all: the values are what they are
@@ -38,7 +38,7 @@ class Compiled:
         tags = tuple(point.position for point in block.points if point.position < roles.tags)
         return cls(
             block,
-            Request(block.function, block.offset, block.count, timeout),
+            ReadRequest(block.function, block.offset, block.count, timeout),
             tags,
             compile_block(block),
             Links.of(block, roles),

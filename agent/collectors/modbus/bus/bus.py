@@ -22,8 +22,16 @@ from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.observer import Observer
 from agent.collectors.modbus.bus.recording import Taps
-from agent.collectors.modbus.bus.standing import Standing
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, Request, Unanswered, Wire, WrongSize
+from agent.collectors.modbus.bus.standing import UnitStanding
+from agent.collectors.modbus.bus.transaction import (
+    BadReply,
+    NoAnswer,
+    ReadRequest,
+    Unanswered,
+    UnitReply,
+    Wire,
+    WrongSize,
+)
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -48,7 +56,7 @@ class ModbusBus:
         self._any_unit: set[int] = set()
         self._work = asyncio.Event()
         self._link = Link(name, connect, clock, self._manners, self._any_unit, self._work.set)
-        self._standing = Standing(clock)
+        self._standing = UnitStanding(clock)
         self._observer = Observer(name, clock, self._standing)
         self._users = 0
         self._cycles: set[object] = set()  #: those in the middle of a cycle
@@ -137,14 +145,14 @@ class ModbusBus:
                 return
             await self._clock.sleep(wait)
 
-    async def ask(self, unit: int, request: Request, /) -> Reply:
+    async def ask(self, unit: int, request: ReadRequest, /) -> UnitReply:
         return await self.submit(unit, request)
 
-    def submit(self, unit: int, request: Request) -> asyncio.Future[Reply]:
+    def submit(self, unit: int, request: ReadRequest) -> asyncio.Future[UnitReply]:
         """`ask`, for those who wait on a future. Cancelling it abandons the answer."""
         return self._submit(PendingRequest(unit, request, _future()))
 
-    def _submit(self, job: PendingRequest) -> asyncio.Future[Reply]:
+    def _submit(self, job: PendingRequest) -> asyncio.Future[UnitReply]:
         self._turns.put(job)
         self._work.set()
         return job.answer
@@ -198,14 +206,14 @@ class ModbusBus:
         return rest if self._alone else max(rest, self._standing.wait(unit))
 
     async def _serve(self, job: PendingRequest) -> None:
-        reply: Reply | None = None
+        reply: UnitReply | None = None
         error: Exception | None = None
         try:
             if job.request is None:
                 await self._link.get(job.unit)
-                reply = Reply(b"", 0, self._clock.now_ms())
+                reply = UnitReply(b"", 0, self._clock.now_ms())
             elif self._path.closed:
-                reply = Reply(b"", NO_PATH, self._clock.now_ms())
+                reply = UnitReply(b"", NO_PATH, self._clock.now_ms())
             else:
                 reply = await self._answer(job, job.request)
                 if reply is None:  # it has to rest
@@ -227,7 +235,7 @@ class ModbusBus:
                 elif error is not None:
                     job.answer.set_exception(error)
 
-    async def _answer(self, job: PendingRequest, request: Request) -> Reply | None:
+    async def _answer(self, job: PendingRequest, request: ReadRequest) -> UnitReply | None:
         """One transaction; None where its unit has to rest first, as is known only on a new connection.
 
         A connection that was answered on, and ended before a byte of this answer came, is made anew for it, once.
@@ -252,7 +260,7 @@ class ModbusBus:
         pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
         await self._clock.sleep(ended + pause - self._clock.monotonic())
 
-    async def _transact(self, wire: Wire, unit: int, request: Request) -> Reply:
+    async def _transact(self, wire: Wire, unit: int, request: ReadRequest) -> UnitReply:
         asked_at, answered = self._clock.monotonic(), False
         wanted = request.timeout
         culprit = None
@@ -291,7 +299,7 @@ class ModbusBus:
                 self._standing.answered(unit, now - asked_at)
             else:
                 self._standing.silent(unit, now - asked_at)
-        return Reply(data, code, self._clock.now_ms(), self._observer.doubt)
+        return UnitReply(data, code, self._clock.now_ms(), self._observer.doubt)
 
     def _patience(self, unit: int, wanted: float, now: float) -> float:
         """Seconds to wait for a unit where a late answer names its request."""
@@ -316,5 +324,5 @@ class ModbusBus:
             self._link.unanswered(job.unit)
 
 
-def _future() -> asyncio.Future[Reply]:
+def _future() -> asyncio.Future[UnitReply]:
     return asyncio.get_running_loop().create_future()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from agent.collectors.modbus.bus.shown import shown
-from agent.collectors.modbus.bus.transaction import IDENTIFY, Request, identity_length
+from agent.collectors.modbus.bus.transaction import IDENTIFY, ReadRequest, identity_length
 
 _LONGEST = 252  #: data bytes of an answer that says itself how long it is
 _REMNANT = 256 * 2 + 8  #: no frame of either kind is longer (ASCII: 513 characters)
@@ -27,7 +27,7 @@ class Form:
     size: int  #: data bytes
 
     @classmethod
-    def of(cls, unit: int, request: Request, *, any_unit: bool = False) -> Form:
+    def of(cls, unit: int, request: ReadRequest, *, any_unit: bool = False) -> Form:
         """The form of the answer to this request."""
         return cls(None if any_unit else unit, request.function, request.size)
 
@@ -42,7 +42,7 @@ class Form:
         return message[1] == self.function and message[2] == self.size and len(message) == 3 + self.size
 
 
-def of_another_size(request: Request, sizes: Collection[int]) -> Request:
+def of_another_size(request: ReadRequest, sizes: Collection[int]) -> ReadRequest:
     """A read at the same place whose answer has none of these sizes: a part of it where possible, else more.
 
     What is not there is refused, and a refusal is an answer, too.
@@ -90,7 +90,7 @@ class Garbage(ValueError):
 class Framer(Protocol):
     """One of the two kinds of frames."""
 
-    def encode(self, unit: int, request: Request) -> bytes:
+    def encode(self, unit: int, request: ReadRequest) -> bytes:
         """The frame of a read."""
 
     def length(self, form: Form) -> int:
@@ -111,7 +111,7 @@ class Framer(Protocol):
 class Rtu:
     """Binary, CRC-16, low byte first."""
 
-    def encode(self, unit: int, request: Request) -> bytes:
+    def encode(self, unit: int, request: ReadRequest) -> bytes:
         message = bytes((unit,)) + request.pdu
         return message + crc(message)
 
@@ -182,7 +182,7 @@ def _rtu_length(data: bytes, form: Form) -> int | None:
 class Ascii:
     """Hexadecimal digits between a colon and CR LF, LRC."""
 
-    def encode(self, unit: int, request: Request) -> bytes:
+    def encode(self, unit: int, request: ReadRequest) -> bytes:
         message = bytes((unit,)) + request.pdu
         return b":" + (message + lrc(message)).hex().upper().encode() + b"\r\n"
 

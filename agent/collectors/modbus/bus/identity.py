@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from agent.collectors.modbus.bus.transaction import IDENTIFY, BadReply, Reply, Request
+from agent.collectors.modbus.bus.transaction import IDENTIFY, BadReply, ReadRequest, UnitReply
 
 NAMES: Mapping[int, str] = {
     0: "vendor", 1: "product_code", 2: "revision", 3: "vendor_url", 4: "product", 5: "model", 6: "application",
@@ -44,7 +44,9 @@ def read_page(data: bytes) -> Page:
     return Page(conformity & 0x7F, following if more == 0xFF else None, objects)
 
 
-async def identify(ask: Callable[[int, Request], Awaitable[Reply]], unit: int, timeout: float) -> dict[str, str] | None:
+async def identify(
+    ask: Callable[[int, ReadRequest], Awaitable[UnitReply]], unit: int, timeout: float
+) -> dict[str, str] | None:
     """What a unit says of itself, by NAMES (others by their number); None where it refuses the function.
 
     `ask` is a bus's. Raises what that raises: NoAnswer, BadReply, ConnectionLost.
@@ -52,7 +54,7 @@ async def identify(ask: Callable[[int, Request], Awaitable[Reply]], unit: int, t
     found: dict[int, str] = {}
     category, start = _BASIC, 0
     for _ in range(_PAGES):
-        reply = await ask(unit, Request(IDENTIFY, start, category, timeout))
+        reply = await ask(unit, ReadRequest(IDENTIFY, start, category, timeout))
         if reply.code:
             break
         page = read_page(reply.data)

@@ -20,7 +20,14 @@ from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams
 
 from agent.collectors.modbus.bus.shown import ending_of, reason_of, shown, words_in
-from agent.collectors.modbus.bus.transaction import IDENTIFY, MEI_TYPE, BadReply, LateAnswer, Request, identity_length
+from agent.collectors.modbus.bus.transaction import (
+    IDENTIFY,
+    MEI_TYPE,
+    BadReply,
+    LateAnswer,
+    ReadRequest,
+    identity_length,
+)
 from agent.core.errors import ConnectionLost, TransientError
 
 # The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
@@ -37,7 +44,7 @@ _BUFFER = 4096  #: several late replies may arrive together; the library drops e
 class MbapRead(ModbusPDU):
     """A read, and its answer, kept as bytes: the codec takes them from there."""
 
-    def __init__(self, unit: int, request: Request) -> None:
+    def __init__(self, unit: int, request: ReadRequest) -> None:
         super().__init__(dev_id=unit, address=request.offset, count=request.count)
         self.function_code = request.function
         self.size = request.size

@@ -9,8 +9,8 @@ from agent.collectors.modbus.bus import sharing
 from agent.collectors.modbus.bus.gateway import NOT_THERE
 from agent.collectors.modbus.bus.patience import Patience
 from agent.collectors.modbus.bus.sharing import SharedBus
-from agent.collectors.modbus.bus.standing import Standing
-from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Request, Wire
+from agent.collectors.modbus.bus.standing import UnitStanding
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, ReadRequest, Wire
 from agent.core.clock import Clock
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
@@ -23,7 +23,7 @@ log = get_logger("modbus")
 class Observer:
     """Of one bus, over all its connections."""
 
-    def __init__(self, name: str, clock: Clock, standing: Standing) -> None:
+    def __init__(self, name: str, clock: Clock, standing: UnitStanding) -> None:
         self.patience = Patience()
         self.doubt: str | None = None  #: why an answer may be meant for somebody else
         self._name = name
@@ -44,7 +44,7 @@ class Observer:
         self._teach(self.patience.answered(unit, asked_at, wanted, self._clock.monotonic()))
 
     def silence(
-        self, fault: NoAnswer, wire: Wire, unit: int, request: Request, asked_at: float, *, deaf: bool
+        self, fault: NoAnswer, wire: Wire, unit: int, request: ReadRequest, asked_at: float, *, deaf: bool
     ) -> NoAnswer:
         """No answer has come: the error with what is known of the cause."""
         now = self._clock.monotonic()

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request, Wire
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, Wire
 from agent.core.clock import Clock
 from agent.core.errors import ConfigError, ConnectionLost
 
@@ -87,7 +87,7 @@ class Taps:
 
         return undo
 
-    async def transact(self, wire: Wire, unit: int, request: Request) -> tuple[bytes, int]:
+    async def transact(self, wire: Wire, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         """`wire.transact`, and a line of it where the unit is recorded."""
         if unit not in self._taken or not 1 <= request.function <= 4:
             return await wire.transact(unit, request)
@@ -110,7 +110,7 @@ class Taps:
             if data or code or end:  # else it was cancelled
                 self._say(unit, request, asked_at, (data, code, end))
 
-    def _say(self, unit: int, request: Request, asked_at: float, came: tuple[bytes, int, str]) -> None:
+    def _say(self, unit: int, request: ReadRequest, asked_at: float, came: tuple[bytes, int, str]) -> None:
         if unit not in self._taken:
             return
         data, code, end = came

@@ -15,7 +15,7 @@ _FIRST = 2  #: requests to a unit that never answered for which nobody waits lon
 _SLOWER, _QUICK = 10.0, 0.2  #: … so many times what others take, but at least so many seconds
 
 
-class Standing:
+class UnitStanding:
     """What the units of one bus have shown of themselves."""
 
     def __init__(self, clock: Clock) -> None:

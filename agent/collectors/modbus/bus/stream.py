@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.bus.shown import ending_of, words_in
-from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, NoAnswer, Request, Unanswered, WrongSize
+from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, NoAnswer, ReadRequest, Unanswered, WrongSize
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 
@@ -43,7 +43,7 @@ class Habits(NamedTuple):
     settle: float = 1.0  #: how long a unit rests after silence, in time-outs
 
 
-class Lost(NamedTuple):
+class Overdue(NamedTuple):
     """An answer that may still come."""
 
     unit: int
@@ -56,7 +56,7 @@ class Lost(NamedTuple):
 class StreamWire(asyncio.Protocol):
     """Implements `transaction.Wire`, as the protocol of any transport."""
 
-    def __init__(self, framer: Framer, habits: Habits, clock: Clock, memory: list[Lost]) -> None:
+    def __init__(self, framer: Framer, habits: Habits, clock: Clock, memory: list[Overdue]) -> None:
         self._framer = framer
         self._habits = habits
         self._clock = clock
@@ -96,10 +96,10 @@ class StreamWire(asyncio.Protocol):
         """Whether the connection has to be made anew before this unit is asked: what was given up dies with it."""
         return self._habits.reopens and any(lost.on is self and self._concerns(lost, unit) for lost in self._memory)
 
-    def _concerns(self, lost: Lost, unit: int) -> bool:
+    def _concerns(self, lost: Overdue, unit: int) -> bool:
         return unit == lost.unit or (unit >= 0 and (lost.form.unit is None or unit in self.any_unit))
 
-    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+    async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         """One read: data bytes and 0, or b"" and an exception code. Raises NoAnswer, BadReply, ConnectionLost."""
         self._forget()
         doubted = {lost.form.size for lost in self._memory if self._concerns(lost, unit)}
@@ -109,7 +109,7 @@ class StreamWire(asyncio.Protocol):
         answer = await self._exchange(unit, request)
         return answer.data, answer.code
 
-    async def _exchange(self, unit: int, request: Request) -> Frame:
+    async def _exchange(self, unit: int, request: ReadRequest) -> Frame:
         await self._silence()
         if self.lost is not None or self._transport is None:
             raise Unanswered(self.lost or "not connected")
@@ -155,11 +155,11 @@ class StreamWire(asyncio.Protocol):
 
     # --- between transactions -----------------------------------------------------------------------------------------
 
-    def _give_up(self, unit: int, form: Form, request: Request, asked_at: float) -> None:
+    def _give_up(self, unit: int, form: Form, request: ReadRequest, asked_at: float) -> None:
         """The answer did not come. It may, for as long as an answer could take again."""
         until = self._clock.monotonic() + request.timeout * self._habits.settle
         self._memory[:] = [lost for lost in self._memory if (lost.unit, lost.form) != (unit, form)]
-        self._memory.append(Lost(unit, form, asked_at, until, self))
+        self._memory.append(Overdue(unit, form, asked_at, until, self))
 
     def _forget(self) -> None:
         long_ago = self._clock.monotonic() - _FORGET

@@ -15,7 +15,7 @@ MEI_TYPE = 0x0E
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReadRequest:
     """One read. `function` is 1 to 4, or 43 for `identity.py`: nothing else is ever sent.
 
     Of 43 (read device identification) `offset` is the first object, `count` the category.
@@ -49,7 +49,7 @@ def identity_length(data: bytes) -> int:
     return length
 
 
-class Reply(NamedTuple):
+class UnitReply(NamedTuple):
     """What a unit answered: the data bytes, their number verified, or an exception code."""
 
     data: bytes
@@ -100,5 +100,5 @@ class Wire(Protocol):
 
     def rest(self, unit: int) -> float: ...
     def renew(self, unit: int) -> bool: ...
-    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]: ...
+    async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]: ...
     def close(self) -> None: ...

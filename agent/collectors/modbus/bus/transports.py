@@ -13,7 +13,7 @@ from agent.collectors.modbus.bus.dial import dial, open_serial
 from agent.collectors.modbus.bus.dialin import DtuPort
 from agent.collectors.modbus.bus.framing import Ascii, Rtu
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.stream import Habits, Lost, StreamWire
+from agent.collectors.modbus.bus.stream import Habits, Overdue, StreamWire
 from agent.collectors.modbus.bus.transaction import Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.collectors.modbus.bus.url import BusTarget
@@ -90,7 +90,7 @@ def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) 
         skip_zeros=workarounds.extra_zeros == "skip",
         reopens=not serial,
     )
-    memory: list[Lost] = []
+    memory: list[Overdue] = []
 
     async def connect() -> Wire:
         wire = StreamWire(framer, habits, context.clock, memory)
@@ -116,7 +116,7 @@ def _dialled_in(
         settle=_SETTLE_DIALLED_IN,
     )  # fmt: skip
     framer = Ascii() if target.framing == "ascii" else Rtu()
-    memory: list[Lost] = []
+    memory: list[Overdue] = []
 
     async def connect() -> Wire:
         try:

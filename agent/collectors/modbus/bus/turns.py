@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agent.collectors.modbus.bus.transaction import Reply, Request
+from agent.collectors.modbus.bus.transaction import ReadRequest, UnitReply
 
 _LATER = float("inf")
 NOBODY = -1  #: the unit of those who only want the connection
@@ -17,8 +17,8 @@ class PendingRequest(NamedTuple):
     """Somebody waits for an answer."""
 
     unit: int
-    request: Request | None  #: None: only connect
-    answer: asyncio.Future[Reply]
+    request: ReadRequest | None  #: None: only connect
+    answer: asyncio.Future[UnitReply]
 
 
 class Turns:

@@ -23,7 +23,7 @@ from agent.collectors.modbus.bus.mbap import (
     MbapTransactions,
     own_length,
 )
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Request, Unanswered, WrongSize
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, Unanswered, WrongSize
 from agent.core.errors import ConnectionLost, TransientError
 from agent.settings.tls import TLSSettings
 
@@ -65,7 +65,7 @@ class MbapWire:
         """Late answers thrown away so far."""
         return self._transactions.stale
 
-    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+    async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         """One read: data bytes and 0, or b"" and an exception code.
 
         Raises NoAnswer, BadReply (afterwards :attr:`lost` may be set) or ConnectionLost.
@@ -95,7 +95,7 @@ class MbapWire:
     def _lost_on_the_way(self, reason: str) -> ConnectionLost:
         return ConnectionLost(reason) if self._transactions.touched else Unanswered(reason)
 
-    def _silence(self, unit: int, request: Request, asked_at: float) -> TransientError:
+    def _silence(self, unit: int, request: ReadRequest, asked_at: float) -> TransientError:
         """No whole answer came in time. Why, where that can be told."""
         inner = self._transactions
         buffer = inner.recv_buffer

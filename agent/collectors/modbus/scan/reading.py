@@ -11,7 +11,7 @@ from agent.collectors.modbus.scan.triggers import Triggers
 from agent.collectors.modbus.tags.points import ModbusPoint
 
 
-class Reading(NamedTuple):
+class SetupReading(NamedTuple):
     """Of one setup."""
 
     setup: Setup
@@ -29,13 +29,13 @@ class Reading(NamedTuple):
 class Succession(NamedTuple):
     """From one setup of a device to another."""
 
-    reading: Reading
+    reading: SetupReading
     moved: dict[int, int]  #: see :func:`moved_points`
 
     @classmethod
     def of(cls, before: Setup, now: Setup) -> Self:
         """Plans and compares, which takes its time with many tags."""
-        return cls(Reading.of(now), moved_points(before, now))
+        return cls(SetupReading.of(now), moved_points(before, now))
 
 
 def points_of(setup: Setup) -> list[ModbusPoint]:

@@ -14,8 +14,8 @@ from agent.collectors.modbus.blocks.values import Doubt
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
 from agent.collectors.modbus.learning.knowledge import as_yaml
-from agent.collectors.modbus.scan.reading import Reading, Succession
-from agent.collectors.modbus.scan.scan import Scan, Step
+from agent.collectors.modbus.scan.reading import SetupReading, Succession
+from agent.collectors.modbus.scan.scan import Step, TickScan
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
 from agent.core.ports import BuildContext
@@ -45,8 +45,8 @@ class Samples:
         self._context = context
         self._answers = answers
         self._clock = context.clock
-        self._take(Reading.of(setup))
-        self._scan: Scan | None = None
+        self._take(SetupReading.of(setup))
+        self._scan: TickScan | None = None
         self._due = Due((), 0.0)
         self._fired: set[int] = set()  #: triggers whose points are read in this scan
         self._probes: list[Block] = []
@@ -65,7 +65,7 @@ class Samples:
         self._period = SCAN_PERIOD.labels(setup.device)
         self._note()
 
-    def _take(self, reading: Reading) -> None:
+    def _take(self, reading: SetupReading) -> None:
         setup = self._setup = reading.setup
         self._knowledge, self._blocks, self._triggers = reading.knowledge, reading.blocks, reading.triggers
         self._groups = [points for _, points in setup.groups]
@@ -150,7 +150,7 @@ class Samples:
 
     # --- when ---------------------------------------------------------------------------------------------------------
 
-    async def _next_scan(self) -> Scan:
+    async def _next_scan(self) -> TickScan:
         """Wait for the next tick, or for a triggered read whose settle time is over."""
         while True:
             now = self._clock.monotonic()
@@ -165,7 +165,7 @@ class Samples:
             until = self._schedule.next if waits is None else min(waits, self._schedule.next)
             await self._clock.sleep(until - now)
 
-    def _start(self, due: Due, settled: Sequence[int], now: float) -> Scan:
+    def _start(self, due: Due, settled: Sequence[int], now: float) -> TickScan:
         self._due, self._began, self._moved, self._recovered = due, now, False, []
         self._fired = set(settled)
         self._bus.cycle(self, begins=True)
@@ -183,7 +183,7 @@ class Samples:
                 self._probes = self._knowledge.probes(self._polled, now)[::-1]
         if not steps and not regular:
             self._look()
-        return Scan(self._bus, self._setup, self._clock, steps + regular, self, lenient=not regular)
+        return TickScan(self._bus, self._setup, self._clock, steps + regular, self, lenient=not regular)
 
     def _measure(self, now: float) -> None:
         """The period the shortest poll group achieves."""
@@ -254,7 +254,7 @@ class Samples:
 
     # --- what is learned ----------------------------------------------------------------------------------------------
 
-    def _finish(self, scan: Scan) -> list[Answer]:
+    def _finish(self, scan: TickScan) -> list[Answer]:
         """Learn from a finished scan; answers for the tags that were not asked for because they are known to be bad."""
         found, knowledge = scan.findings, self._knowledge
         now = self._clock.monotonic()

@@ -19,7 +19,7 @@ from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
 from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.blocks.values import Doubt
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, Reply, WrongSize
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, UnitReply, WrongSize
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.core.quality import BAD_COMMUNICATION_ERROR, BAD_TIMEOUT
@@ -77,7 +77,7 @@ class Findings:
     unread_groups: set[int] = field(default_factory=set)  #: with a block that brought no word about its tags
 
 
-class Scan(Scanner[Step, Reply]):
+class TickScan(Scanner[Step, UnitReply]):
     """The blocks of one tick, and after them what the collector knows to ask besides."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Scan(Scanner[Step, Reply]):
         self._requests = REQUESTS.labels(setup.device)
         self._factors: Factors | None = None
 
-    def ask(self, step: Step) -> asyncio.Future[Reply]:
+    def ask(self, step: Step) -> asyncio.Future[UnitReply]:
         self._requests.inc()
         return self._bus.submit(self._unit, step.compiled.request)
 
@@ -110,7 +110,7 @@ class Scan(Scanner[Step, Reply]):
         if self._factors is not None:
             self._say(self._factors.rest(self._brain.unread_factors()))
 
-    def judge(self, step: Step, answer: asyncio.Future[Reply], asked_at: float) -> None:
+    def judge(self, step: Step, answer: asyncio.Future[UnitReply], asked_at: float) -> None:
         if step.extra:
             self._brain.spent(self._clock.monotonic() - asked_at)
         try:
@@ -173,7 +173,7 @@ class Scan(Scanner[Step, Reply]):
         elif not self._brain.refused(step, reaction):
             self._bad(step, reaction, self._clock.now_ms())
 
-    def _exception(self, step: Step, reaction: Reaction, reply: Reply) -> None:
+    def _exception(self, step: Step, reaction: Reaction, reply: UnitReply) -> None:
         if reaction.kind == "silent":
             self._silence(step, reaction, f"exception_{reply.code:02x}")
             return

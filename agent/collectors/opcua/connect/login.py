@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 
 from agent.collectors.opcua.connect.endpoints import ANONYMOUS, CERTIFICATE, USER_NAME, Token, matching, token_for
 from agent.collectors.opcua.trust.certificates import Own, leaf, split_chain
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.core.errors import TransientError
 
 _NONCE_BYTES = 32  #: OPC 10000-4, 5.7.2
@@ -25,10 +25,10 @@ _crypto: Any = uacrypto  # the library's crypto has no annotations
 _policies: Any = security_policies
 
 
-class Login:
+class SessionLogin:
     """One session on one channel, for one user; secrets are read when it is made."""
 
-    def __init__(self, guard: Guard, channel: SecurityPolicy, own: Own | None) -> None:
+    def __init__(self, guard: TrustGuard, channel: SecurityPolicy, own: Own | None) -> None:
         self._guard, self._access = guard, guard.access
         self._channel: Any = channel
         self._own = own

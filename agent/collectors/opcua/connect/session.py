@@ -15,12 +15,12 @@ from cryptography import x509
 
 from agent.collectors.opcua.connect.channel import Times, open_channel
 from agent.collectors.opcua.connect.endpoints import matching
-from agent.collectors.opcua.connect.login import Login
+from agent.collectors.opcua.connect.login import SessionLogin
 from agent.collectors.opcua.connect.ways import Called, Way
 from agent.collectors.opcua.floors import PERIOD, period
 from agent.collectors.opcua.translate import translated
 from agent.collectors.opcua.trust.certificates import Own, leaf
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.collectors.opcua.wire.limits import WireLimits
 from agent.collectors.opcua.wire.protocol import BoundedClient
@@ -76,7 +76,7 @@ class SessionConnection:
 
 @asynccontextmanager
 async def connected(
-    way: Way, guard: Guard, name: str, times: Times, limits: WireLimits = _USUAL
+    way: Way, guard: TrustGuard, name: str, times: Times, limits: WireLimits = _USUAL
 ) -> AsyncIterator[SessionConnection]:
     """A session, activated. Entering raises ConnectionLost, TransientError or PermanentError.
 
@@ -89,7 +89,7 @@ async def connected(
         own = guard.own()
         server = await _server_certificate(way, guard, times)
     policy = _policy(guard.access, own, server, times)
-    login = Login(guard, policy, own)
+    login = SessionLogin(guard, policy, own)
     async with open_channel(way, policy, times, limits) as (client, transport, session, told):
         with translated(f"connecting to {way.name}", retry_after=times.session):
             request = login.creation(told, name, client.session_timeout)
@@ -130,7 +130,7 @@ def _policy(access: ServerAccess, own: Own | None, server: ShownCertificate | No
     return policy
 
 
-async def _server_certificate(way: Way, guard: Guard, times: Times) -> ShownCertificate:
+async def _server_certificate(way: Way, guard: TrustGuard, times: Times) -> ShownCertificate:
     """Of the endpoint that is configured, verified. Asked without security: the guard decides, not the answer.
 
     A server that calls is not asked where its certificate is known: it would have to call once more.

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from agent.collectors.opcua.history.history import History, HistoryPage
-from agent.collectors.opcua.history.keeping import Keeper
+from agent.collectors.opcua.history.history import HistoryPage, HistoryReader
+from agent.collectors.opcua.history.keeping import HistoryKeeper
 from agent.collectors.opcua.inbox import SampleInbox
-from agent.collectors.opcua.past import Key, Past, Span
+from agent.collectors.opcua.past import MissingSpan, Past, TagKey
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
@@ -54,12 +54,12 @@ class Backfill:
     def __init__(
         self,
         plan: ConnectionPlan,
-        history: History,
+        history: HistoryReader,
         decoder: Decoder,
         inbox: SampleInbox,
         clock: Clock,
         past: Past,
-        keeper: Keeper,
+        keeper: HistoryKeeper,
         node: Callable[[int], ResolvedNode | None],
     ) -> None:
         self._plan = plan
@@ -72,7 +72,7 @@ class Backfill:
         self._node = node
         self._zone = LocalTime(plan.zone)
         self._left = _MOST
-        self._alone: set[Key] = set()  #: tags asked for without others
+        self._alone: set[TagKey] = set()  #: tags asked for without others
 
     async def run(self) -> None:
         """Returns when nothing is left to fill. Nodes may come back late: then theirs is filled late."""
@@ -100,7 +100,7 @@ class Backfill:
             complete=not cut,
         )
 
-    async def _fill(self, spans: Sequence[Span], tally: Tally) -> Tally:
+    async def _fill(self, spans: Sequence[MissingSpan], tally: Tally) -> Tally:
         """One request and what continues it; the spans are taken off the list as they are done."""
         positions = self._keeper.positions
         nodes = {
@@ -108,12 +108,12 @@ class Backfill:
             for span in spans
             if (position := positions.get(span.key)) is not None and (node := self._node(position)) is not None
         }
-        points: dict[Span, bytes | None] = dict.fromkeys(nodes)
+        points: dict[MissingSpan, bytes | None] = dict.fromkeys(nodes)
         start, end = min(span.asked for span in spans), max(span.before for span in spans)
         ahead = sorted((self._zone.ahead(start), self._zone.ahead(end)))  # the end of summer time may lie between them
         start, end = start + ahead[0], end + ahead[1]
         stood = {span: span.asked for span in nodes}
-        unfinished: set[Span] = set()
+        unfinished: set[MissingSpan] = set()
         while points:
             while self._inbox.remembers >= NODES or self._inbox.full:
                 await self._clock.sleep(_PAUSE)
@@ -150,7 +150,11 @@ class Backfill:
         return tally
 
     async def _judge(
-        self, error: ServiceRefused | AnswerUndecodable, asked: Sequence[Span], unfinished: set[Span], tally: Tally
+        self,
+        error: ServiceRefused | AnswerUndecodable,
+        asked: Sequence[MissingSpan],
+        unfinished: set[MissingSpan],
+        tally: Tally,
     ) -> Tally:
         """What failed is asked for again, smaller, while that can help; else it costs what was asked for, or all."""
         lost = len(asked)
@@ -166,7 +170,7 @@ class Backfill:
             await self._keeper.done(self._past.spans)
         return tally._replace(failed=tally.failed + lost, reason=error.reason)
 
-    def _take(self, span: Span, position: int, page: HistoryPage, tally: Tally) -> Tally:
+    def _take(self, span: MissingSpan, position: int, page: HistoryPage, tally: Tally) -> Tally:
         if page.code >= _BAD:
             return tally._replace(failed=tally.failed + 1, reason=tally.reason or name_of(page.code))
         answer = self._decoder.history(position, page.values, self._clock.now_ms(), span.asked, span.before)
@@ -184,7 +188,7 @@ class Backfill:
         return tally._replace(values=tally.values + len(answer.tags))
 
 
-def together(spans: Sequence[Span], most: int, alone: Collection[Key] = ()) -> list[Span]:
+def together(spans: Sequence[MissingSpan], most: int, alone: Collection[TagKey] = ()) -> list[MissingSpan]:
     """The first span, and others that fit into its request: one beginning and one end count for all its nodes.
 
     What a node is asked for too much is read for nothing, so both may differ by a minute, or by the first one's length.
@@ -194,7 +198,7 @@ def together(spans: Sequence[Span], most: int, alone: Collection[Key] = ()) -> l
     if first.key in alone:
         return [first]
     slack = max(_NEAR, first.before - first.asked)
-    chosen: dict[Key, Span] = {}
+    chosen: dict[TagKey, MissingSpan] = {}
     for span in spans[:_LOOKED_AT]:
         near = abs(span.asked - first.asked) <= slack and abs(span.before - first.before) <= slack
         if near and span.key not in alone:

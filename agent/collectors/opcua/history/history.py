@@ -30,7 +30,7 @@ class HistoryPage(NamedTuple):
     more: bytes | None
 
 
-class History:
+class HistoryReader:
     """One per connection. `most`: values of one node in one page."""
 
     def __init__(self, session: UaSession, device: str, most: int) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from agent.collectors.opcua.history.logbook import Logbook, LogbookError
-from agent.collectors.opcua.past import Key, Past, Span, key_of
+from agent.collectors.opcua.past import MissingSpan, Past, TagKey, key_of
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.core.flow import Answer
 from agent.core.ports import BuildContext
@@ -31,7 +31,7 @@ _PATIENCE = 5.0  #: seconds the disk may take
 _STEP = 1000  #: ms the agent's clock may go back before times of before and after are no longer compared
 
 
-class Keeper:
+class HistoryKeeper:
     """Of one connection. Without a logbook nothing outlives the process, and all else is the same."""
 
     def __init__(self, plan: ConnectionPlan, past: Past, book: Logbook | None, synced: Callable[[], bool]) -> None:
@@ -39,11 +39,13 @@ class Keeper:
         self._past = past
         self._book = book
         self._synced = synced
-        self._keys: dict[int, Key] = {}
-        self.positions: dict[Key, int] = {}  #: where the tags are in this connection's table
+        self._keys: dict[int, TagKey] = {}
+        self.positions: dict[TagKey, int] = {}  #: where the tags are in this connection's table
         self._first: Mapping[int, int] = {}
         self._begun: set[int] = set()
-        self._promised: dict[int, tuple[int | None, Span | None]] = {}  #: begun and not handed on: what was before
+        self._promised: dict[
+            int, tuple[int | None, MissingSpan | None]
+        ] = {}  #: begun and not handed on: what was before
         self._said: dict[int, int] = {}
         self._lead: int | None = None  #: as the logbook has it
         self._arrived = 0  #: newest time of arrival
@@ -69,10 +71,10 @@ class Keeper:
             first, owed = self._owe([position for position in self._first if position not in self._begun])
             await self._write(partial(Logbook.heard, first=first, owed=owed, lead=lead))
 
-    def _owe(self, fresh: Sequence[int]) -> tuple[dict[Key, int], list[Span]]:
+    def _owe(self, fresh: Sequence[int]) -> tuple[dict[TagKey, int], list[MissingSpan]]:
         """The spans that the first values of these tags close."""
         past, owed = self._past, []
-        first: dict[Key, int] = {}
+        first: dict[TagKey, int] = {}
         for position in fresh:
             self._begun.add(position)
             key, before = self._keys.get(position), self._first[position]
@@ -83,7 +85,7 @@ class Keeper:
             span = None
             if after is not None and before - after > 1 and len(past.spans) < MOST:
                 past.spanned += 1
-                span = Span(past.spanned, key, max(after, before - FARTHEST), before)
+                span = MissingSpan(past.spanned, key, max(after, before - FARTHEST), before)
                 past.spans.append(span)
                 owed.append(span)
             self._promised[position] = (after, span)
@@ -114,11 +116,11 @@ class Keeper:
 
     # --- history ------------------------------------------------------------------------------------------------------
 
-    async def claim(self, span: Span, until: int) -> None:
+    async def claim(self, span: MissingSpan, until: int) -> None:
         """Return when it is in the logbook that values of this span up to `until` are said."""
         await self._write(partial(Logbook.filled, span=span, until=until))
 
-    async def done(self, spans: Sequence[Span]) -> None:
+    async def done(self, spans: Sequence[MissingSpan]) -> None:
         """Nothing more is to be had of these."""
         if not spans:
             return
@@ -182,7 +184,7 @@ class Keeper:
 
 
 @asynccontextmanager
-async def keeping(plan: ConnectionPlan, context: BuildContext, past: Past) -> AsyncIterator[Keeper]:
+async def keeping(plan: ConnectionPlan, context: BuildContext, past: Past) -> AsyncIterator[HistoryKeeper]:
     """The keeper of a connection about to be made; the first one recalls what the runs before left.
 
     A device without `backfill` forgets: it says values nobody accounts for.
@@ -192,9 +194,9 @@ async def keeping(plan: ConnectionPlan, context: BuildContext, past: Past) -> As
         if book is not None and not past.recalled and book.path.exists():
             await _discard(book)
         past.recalled = True
-        yield Keeper(plan, past, None, lambda: context.clock.synced)
+        yield HistoryKeeper(plan, past, None, lambda: context.clock.synced)
         return
-    keeper = Keeper(plan, past, book, lambda: context.clock.synced)
+    keeper = HistoryKeeper(plan, past, book, lambda: context.clock.synced)
     try:
         await keeper.open()
         if not past.recalled:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.collectors.opcua.past import Key, Span
+from agent.collectors.opcua.past import MissingSpan, TagKey
 from agent.core.private import refuse_links
 
 VERSION = 1
@@ -46,8 +46,8 @@ class LogbookError(Exception):
 class Recalled(NamedTuple):
     """What the runs before left."""
 
-    last: dict[Key, int]  #: source time (epoch ms) up to which each tag was said
-    spans: list[Span]
+    last: dict[TagKey, int]  #: source time (epoch ms) up to which each tag was said
+    spans: list[MissingSpan]
     lost: int  #: tags of which it cannot be told
 
 
@@ -136,20 +136,20 @@ class Logbook:
             db = self._connection
             (lead,) = db.execute("SELECT value FROM meta WHERE key = 'lead'").fetchone() or (None,)
             bound = recorded + lead if recorded is not None and isinstance(lead, int) else None
-            last: dict[Key, int] = {}
+            last: dict[TagKey, int] = {}
             lost = 0
             newest = "SELECT tag, node, time, live FROM said ORDER BY time DESC LIMIT ?"
             for tag, node, time, live in db.execute(newest, (MOST_TAGS,)).fetchall():
                 if not isinstance(time, int) or (names is not None and tag not in names):
                     continue
                 if not live:
-                    last[Key(tag, node)] = time
+                    last[TagKey(tag, node)] = time
                 elif bound is not None:
-                    last[Key(tag, node)] = max(time, bound)
+                    last[TagKey(tag, node)] = max(time, bound)
                 else:
                     lost += 1
             spans = [
-                Span(number, Key(tag, node), after, before)
+                MissingSpan(number, TagKey(tag, node), after, before)
                 for number, tag, node, after, before in db.execute(
                     "SELECT id, tag, node, after, before FROM owed ORDER BY id"
                 )
@@ -164,24 +164,24 @@ class Logbook:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def heard(self, first: Mapping[Key, int], owed: Iterable[Span], lead: int | None) -> None:
+    def heard(self, first: Mapping[TagKey, int], owed: Iterable[MissingSpan], lead: int | None) -> None:
         """These tags are about to be said for the first time on this connection; `lead`: see :meth:`ahead`."""
         with self._lock, _translated(), self._transaction(durable=True) as out:
             out.executemany(_SAID, [(*key, time, 1) for key, time in first.items()])
             out.executemany(_OWED, map(_row, owed))
             out.execute(_LEAD, (lead,))
 
-    def filled(self, span: Span, until: int) -> None:
+    def filled(self, span: MissingSpan, until: int) -> None:
         """Values of this span up to `until` are about to be said."""
         with self._lock, _translated(), self._transaction(durable=False) as out:
             out.execute("UPDATE owed SET after = ? WHERE id = ?", (until, span.id))
 
-    def done(self, spans: Sequence[Span]) -> None:
+    def done(self, spans: Sequence[MissingSpan]) -> None:
         """Nothing more is to be had of these."""
         with self._lock, _translated(), self._transaction(durable=False) as out:
             out.executemany("DELETE FROM owed WHERE id = ?", [(span.id,) for span in spans])
 
-    def ended(self, last: Mapping[Key, int], spans: Sequence[Span]) -> None:
+    def ended(self, last: Mapping[TagKey, int], spans: Sequence[MissingSpan]) -> None:
         """The connection is over: how far these tags were said, and the spans as they stand."""
         with self._lock, _translated(), self._transaction(durable=True) as out:
             out.execute("DELETE FROM said WHERE live")  # what is not in `last` was not said after all
@@ -210,7 +210,7 @@ class Logbook:
             raise
 
 
-def _row(span: Span) -> tuple[int, str, str, int, int]:
+def _row(span: MissingSpan) -> tuple[int, str, str, int, int]:
     return (span.id, *span.key, span.after, span.before)
 
 

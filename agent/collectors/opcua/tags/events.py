@@ -59,7 +59,7 @@ _BAD = 0x80000000
 _GOOD_NO_DATA = number_of("GoodNoData")
 
 
-class Events:
+class EventNotifiers:
     """The notifiers of one connection."""
 
     def __init__(

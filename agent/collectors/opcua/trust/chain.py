@@ -38,7 +38,7 @@ class Objection(NamedTuple):
         return self.reason
 
 
-class Visit(NamedTuple):
+class ClaimedIdentity(NamedTuple):
     """What the configuration and the server say about who it is."""
 
     device: str | None = None
@@ -74,7 +74,9 @@ def key_objection(certificate: x509.Certificate) -> Objection | None:
     return None
 
 
-def objection(chain: Sequence[x509.Certificate], shelf: Shelf, visit: Visit, now: dt.datetime) -> Objection | None:
+def objection(
+    chain: Sequence[x509.Certificate], shelf: Shelf, visit: ClaimedIdentity, now: dt.datetime
+) -> Objection | None:
     """Why the first of these certificates is not accepted; None: it is. Its own dates are not looked at here."""
     leaf = chain[0]
     itself = [one for one in shelf.trusted if one.certificate == leaf]
@@ -97,7 +99,7 @@ def objection(chain: Sequence[x509.Certificate], shelf: Shelf, visit: Visit, now
     )
 
 
-def _meant(one: Trusted, visit: Visit) -> bool:
+def _meant(one: Trusted, visit: ClaimedIdentity) -> bool:
     return not one.shown or visit.device is None or any(visit.device == by or visit.url == at for by, at in one.shown)
 
 
@@ -230,7 +232,7 @@ def _usage(leaf: x509.Certificate) -> Objection | None:
     return None
 
 
-def _names(leaf: x509.Certificate, visit: Visit) -> Objection | None:
+def _names(leaf: x509.Certificate, visit: ClaimedIdentity) -> Objection | None:
     named, uris = host_names(leaf), application_uris(leaf)
     if visit.hosts and not any(_same_host(host, name) for host in visit.hosts for name in named):
         reason = f"it is a certificate of {', '.join(named) or 'no host'}, not of {' or '.join(visit.hosts)}"

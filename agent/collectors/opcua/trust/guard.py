@@ -27,7 +27,7 @@ from agent.collectors.opcua.trust.certificates import (
     thumbprint,
     unreadable,
 )
-from agent.collectors.opcua.trust.chain import Objection, Visit, host_names, key_objection, names_host
+from agent.collectors.opcua.trust.chain import ClaimedIdentity, Objection, host_names, key_objection, names_host
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.collectors.opcua.trust.trustlist import TrustList
 from agent.core.clock import Clock
@@ -46,15 +46,15 @@ _MOST_SAID = 1000  #: a stranger with a new certificate each time must not fill 
 _WARN_DAYS = (0, 7, 30, 60)  #: an expiry is said when so many days are left
 
 
-class Standing(NamedTuple):
+class TrustStanding(NamedTuple):
     """Who was let in by the trust list, and how that stood then."""
 
     chain: Sequence[x509.Certificate]
-    visit: Visit
+    visit: ClaimedIdentity
     state: object
 
 
-class Guard:
+class TrustGuard:
     """Verifies and identifies. `pki`: the folder of certificates under the agent's data directory."""
 
     def __init__(self, device: str, agent: str, access: ServerAccess, pki: Path, clock: Clock) -> None:
@@ -63,7 +63,7 @@ class Guard:
         self._trust = TrustList(pki)
         self._watched: dict[str, x509.Certificate] = {}
         self._said: set[tuple[object, ...]] = set()
-        self._stands: Standing | None = None
+        self._stands: TrustStanding | None = None
 
     # --- who we are ---------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class Guard:
         certificate = chain[0]
         if not isinstance(certificate.public_key(), rsa.RSAPublicKey):
             raise TransientError("the server's certificate has no RSA key", retry_after=_AGAIN)
-        visit = Visit(self._device, url, self._hosts(url), uri if self.access.server_uri is None else None)
+        visit = ClaimedIdentity(self._device, url, self._hosts(url), uri if self.access.server_uri is None else None)
         self._admit(chain, visit)
         self._check_dates(certificate)
         self._watch("server", certificate)
@@ -162,7 +162,7 @@ class Guard:
         if host is not None and not names_host(certificate, host):
             raise _another("server_name", host, host_names(certificate))
 
-    def _admit(self, chain: Sequence[x509.Certificate], visit: Visit) -> None:
+    def _admit(self, chain: Sequence[x509.Certificate], visit: ClaimedIdentity) -> None:
         certificate, name = chain[0], thumbprint(chain[0])
         self._stands = None
         objection = self._objection(chain, visit)
@@ -184,7 +184,7 @@ class Guard:
         words = f"the server's certificate {name} is not accepted: {objection} -> {command}"
         raise TransientError(words, retry_after=_AGAIN)
 
-    def _objection(self, chain: Sequence[x509.Certificate], visit: Visit) -> Objection | None:
+    def _objection(self, chain: Sequence[x509.Certificate], visit: ClaimedIdentity) -> Objection | None:
         certificate = chain[0]
         if self.access.secured and (weak := key_objection(certificate)) is not None:
             return weak
@@ -199,7 +199,7 @@ class Guard:
         state = self._trust.state()
         found = self._trust.objection(chain, self._now(), visit)
         if found is None:
-            self._stands = Standing(chain, visit, state)
+            self._stands = TrustStanding(chain, visit, state)
         return found
 
     def _keep(self, certificate: x509.Certificate, url: str) -> bool:

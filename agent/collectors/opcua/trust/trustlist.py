@@ -21,11 +21,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint, write_durably
-from agent.collectors.opcua.trust.chain import Objection, Shelf, Trusted, Visit, objection
+from agent.collectors.opcua.trust.chain import ClaimedIdentity, Objection, Shelf, Trusted, objection
 from agent.core.errors import PermanentError, TransientError, exhausted
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
-_ANYBODY = Visit()
+_ANYBODY = ClaimedIdentity()
 _MOST_SHOWN = 100  #: devices that are remembered with one certificate
 _MOST_REJECTED = 100  #: a stranger that shows a new certificate each time must not fill the disk
 
@@ -56,7 +56,7 @@ class TrustList:
         self._pki = pki
 
     def objection(
-        self, chain: Sequence[x509.Certificate], now: dt.datetime, visit: Visit = _ANYBODY
+        self, chain: Sequence[x509.Certificate], now: dt.datetime, visit: ClaimedIdentity = _ANYBODY
     ) -> Objection | None:
         """Why the first of these certificates is not accepted; None: it is. Its own dates are not looked at here."""
         try:

@@ -28,7 +28,7 @@ _library: Any = ua_binary
 _NUMBERS = {name for name in vars(_library.Primitives1) if not name.startswith("_")}  # made by the array, in one go
 
 
-class Allowance:
+class Budget:
     """What is left of what one message may hold."""
 
     __slots__ = ("depth", "elements", "limits")
@@ -42,7 +42,7 @@ class Allowance:
 class BoundedBuffer(Buffer):
     """The bytes of one message; its parts share its allowance."""
 
-    def __init__(self, data: bytes, allowance: Allowance, start_pos: int = 0, size: int = -1) -> None:
+    def __init__(self, data: bytes, allowance: Budget, start_pos: int = 0, size: int = -1) -> None:
         super().__init__(data, start_pos, size)
         self.allowance = allowance
 

@@ -15,7 +15,7 @@ from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.connection import TransportLimits
 from asyncua.ua.ua_binary import header_from_binary, nodeid_from_binary, struct_from_binary, uatcp_to_binary
 
-from agent.collectors.opcua.wire.bounds import Allowance, BoundedBuffer, install
+from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget, install
 from agent.collectors.opcua.wire.errors import WireViolation
 from agent.collectors.opcua.wire.frames import Frames
 from agent.collectors.opcua.wire.limits import BUFFER_BYTES, SMALLEST_BUFFER, WireLimits
@@ -68,14 +68,14 @@ class BoundedProtocol(UASocketProtocol):
 
     def _take(self, chunk: bytes) -> None:
         limits = self._frames.limits
-        buffer = BoundedBuffer(chunk, Allowance(limits))
+        buffer = BoundedBuffer(chunk, Budget(limits))
         header = header_from_binary(buffer)
         message: Any = self._connection.receive_from_header_and_body(header, buffer)
         if isinstance(message, ua.Message):
             if message.request_id() not in self._callbackmap:
                 raise WireViolation("the server answers what nobody asked")
             whole = message.body()
-            body = BoundedBuffer(whole.read(len(whole)), Allowance(limits))
+            body = BoundedBuffer(whole.read(len(whole)), Budget(limits))
             if header.MessageType == ua.MessageType.SecureOpen:
                 self._opened(body.copy())
             self._call_callback(message.request_id(), body)

@@ -18,7 +18,7 @@ from asyncua.ua import ua_binary
 from asyncua.ua.ua_binary import struct_from_binary
 
 from agent.collectors.opcua.wire.answers import publish_answer, read_answer
-from agent.collectors.opcua.wire.bounds import Allowance, BoundedBuffer
+from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget
 from agent.collectors.opcua.wire.columns import Columns, Foreign, ValueReader
 from agent.collectors.opcua.wire.errors import LimitExceeded
 from agent.collectors.opcua.wire.limits import WireLimits
@@ -90,7 +90,7 @@ class BoundedSession(UaSession):
         reader = read_answer(body, request.asked, limits, foreign_of(body, limits))
         if reader is not None:
             return (await _swept(reader)).columns
-        response = await decoded(ua.ReadResponse, BoundedBuffer(body, Allowance(limits)))
+        response = await decoded(ua.ReadResponse, BoundedBuffer(body, Budget(limits)))
         results = response.Results or ()
         if len(results) != request.asked:
             raise LimitExceeded(f"{len(results)} answers for {request.asked} nodes")
@@ -104,7 +104,7 @@ class BoundedSession(UaSession):
         body, limits = data.read(len(data)), data.allowance.limits
         found = publish_answer(body, limits, foreign_of(body, limits))
         if found is None:
-            return await decoded(ua.PublishResponse, BoundedBuffer(body, Allowance(limits)))
+            return await decoded(ua.PublishResponse, BoundedBuffer(body, Budget(limits)))
         if found.values is None:
             return Heard(found.subscription, found.sequence, found.made, (), None)
         reader = await _swept(found.values)
@@ -148,7 +148,7 @@ class BoundedSession(UaSession):
 
 def foreign_of(data: bytes, limits: WireLimits) -> Foreign:
     """The library's decoder for single Variants of this message, which share one allowance."""
-    allowance = Allowance(limits)
+    allowance = Budget(limits)
 
     def foreign(at: int) -> tuple[object, int]:
         buffer = BoundedBuffer(data, allowance, at)

@@ -17,7 +17,7 @@ from agent.core.ports import Resent
 from agent.outbox import SqliteOutbox
 from agent.outbox.file import schema
 from agent.outbox.file.transaction import StoredStream
-from agent.outbox.operator.protocol import Ask, Done, Which
+from agent.outbox.operator.protocol import Done, OutboxQuestion, Which
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import TS, again, backlog, batch, gaps, live, numbers
@@ -153,7 +153,7 @@ async def test_a_file_of_version_1_is_taken_over_with_all_that_is_in_it(path, of
             (stream,) = [one for one in outbox.streams() if one.epoch == (await live(reader, 1))[0].stream.epoch]
             assert [one.next for one in stream.before] == [6, 6]
             second, first = (one.epoch for one in stream.before)
-            assert (await outbox.answer(Ask("requeue", Which(epoch=first)))).done == Done(1, 2, 74)
+            assert (await outbox.answer(OutboxQuestion("requeue", Which(epoch=first)))).done == Done(1, 2, 74)
             resent = await outbox.resend(ResendRequest("A", "press-01", first, 1, 9))
             assert resent == Resent(again=4, lost=0)
             resent = await outbox.resend(ResendRequest("B", "press-01", second, 1, 5))

@@ -10,7 +10,7 @@ import pytest
 from agent.core.errors import PermanentError
 from agent.outbox import SqliteOutbox
 from agent.outbox.operator.client import inquire
-from agent.outbox.operator.protocol import Ask, Which
+from agent.outbox.operator.protocol import OutboxQuestion, Which
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import again, backlog, batch, gaps, live, numbers
@@ -40,7 +40,7 @@ async def deliver(outbox, count, *, refuse=()):
 
 async def asked(where, verb, **which):
     """A running outbox as the agent's socket hands it on; by its path, without an agent, the file itself."""
-    question = Ask(verb, Which(**which))
+    question = OutboxQuestion(verb, Which(**which))
     if isinstance(where, SqliteOutbox):
         return await where.answer(question)
     return await asyncio.to_thread(inquire, where, question)

@@ -13,14 +13,14 @@ from agent.collectors.modbus.bus import sharing
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.link import DEAF_SECONDS
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Request, Unanswered, Wire
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, ReadRequest, Unanswered, Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
 from tests.support.waiting import eventually
 
-READ = Request(3, 0, 1, 1.0)
+READ = ReadRequest(3, 0, 1, 1.0)
 
 
 class Twin:
@@ -43,7 +43,7 @@ class Twin:
         self.rests: dict[int, float] = {}
         self.renews: set[int] = set()
 
-    async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+    async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         self.asked.append(unit)
         if self.fault is not None:
             raise self.fault
@@ -265,7 +265,7 @@ async def test_a_cancellation_that_the_library_swallows() -> None:
     """A line that is stopped stops, also where an answer comes at that very moment and hides it."""
 
     class Deaf(Twin):
-        async def transact(self, unit: int, request: Request) -> tuple[bytes, int]:
+        async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]:
             self.asked.append(unit)
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()

@@ -7,12 +7,12 @@ from pymodbus.framer import FramerAscii, FramerRTU
 from pymodbus.pdu import DecodePDU
 
 from agent.collectors.modbus.bus.framing import Ascii, Form, Framer, Garbage, Rtu, of_another_size
-from agent.collectors.modbus.bus.transaction import Request
+from agent.collectors.modbus.bus.transaction import ReadRequest
 
 LIBRARY = {Rtu: FramerRTU(DecodePDU(is_server=False)), Ascii: FramerAscii(DecodePDU(is_server=False))}
 FRAMERS = [Rtu(), Ascii()]
 requests = st.builds(
-    Request, st.integers(1, 4), st.integers(0, 0xFFFF), st.integers(1, 125), st.just(1.0)
+    ReadRequest, st.integers(1, 4), st.integers(0, 0xFFFF), st.integers(1, 125), st.just(1.0)
 )  # fmt: skip
 
 
@@ -23,14 +23,14 @@ def frame_of(framer: Framer, unit: int, pdu: bytes) -> bytes:
 
 def test_the_example_of_the_standard() -> None:
     """A frame of the literature: read 2 registers at 0 of unit 1."""
-    read = Request(3, 0, 2, 1.0)
+    read = ReadRequest(3, 0, 2, 1.0)
     assert Rtu().encode(1, read).hex() == "010300000002c40b"
     assert Ascii().encode(1, read) == b":010300000002FA\r\n"
 
 
 @pytest.mark.parametrize("framer", FRAMERS)
 @given(unit=st.integers(0, 255), request=requests, data=st.data())
-def test_frames_are_those_of_the_library(framer: Framer, unit: int, request: Request, data: st.DataObject) -> None:
+def test_frames_are_those_of_the_library(framer: Framer, unit: int, request: ReadRequest, data: st.DataObject) -> None:
     """Requests are encoded, and answers and exceptions taken, as an independent implementation has them."""
     pdu = bytes([request.function]) + request.offset.to_bytes(2, "big") + request.count.to_bytes(2, "big")
     assert framer.encode(unit, request) == frame_of(framer, unit, pdu)
@@ -48,7 +48,7 @@ def test_frames_are_those_of_the_library(framer: Framer, unit: int, request: Req
 
 @pytest.mark.parametrize("framer", FRAMERS)
 @given(unit=st.integers(0, 255), request=requests, cut=st.integers(0, 600))
-def test_half_a_frame_is_none(framer: Framer, unit: int, request: Request, cut: int) -> None:
+def test_half_a_frame_is_none(framer: Framer, unit: int, request: ReadRequest, cut: int) -> None:
     """Whatever is missing at the end: it is waited for."""
     answer = frame_of(framer, unit, bytes([request.function, request.size]) + bytes(request.size))
     assert framer.find(answer[: min(cut, len(answer) - 1)], [Form.of(unit, request)]) is None
@@ -56,7 +56,7 @@ def test_half_a_frame_is_none(framer: Framer, unit: int, request: Request, cut: 
 
 @pytest.mark.parametrize("framer", FRAMERS)
 @given(request=requests, noise=st.binary(min_size=1, max_size=300))
-def test_noise_is_never_an_answer(framer: Framer, request: Request, noise: bytes) -> None:
+def test_noise_is_never_an_answer(framer: Framer, request: ReadRequest, noise: bytes) -> None:
     """Random bytes are garbage, or the beginning of something; an answer with probability nil."""
     try:
         found = framer.find(noise, [Form.of(1, request)])
@@ -66,7 +66,7 @@ def test_noise_is_never_an_answer(framer: Framer, request: Request, noise: bytes
 
 
 @given(request=requests, sizes=st.sets(st.integers(1, 250), max_size=40))
-def test_another_size(request: Request, sizes: set[int]) -> None:
+def test_another_size(request: ReadRequest, sizes: set[int]) -> None:
     """The probe lies at the same place or before it, within the address space, and its answer has a size of its own."""
     probe = of_another_size(request, sizes)
     assert probe.size not in sizes | {request.size}

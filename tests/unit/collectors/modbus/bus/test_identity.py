@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.collectors.modbus.bus.identity import identify, read_page
-from agent.collectors.modbus.bus.transaction import IDENTIFY, BadReply, Reply, Request, identity_length
+from agent.collectors.modbus.bus.transaction import IDENTIFY, BadReply, ReadRequest, UnitReply, identity_length
 
 
 def page(*objects: tuple[int, bytes], conformity: int = 0x81, more: int | None = None, category: int = 1) -> bytes:
@@ -21,11 +21,11 @@ class Device:
         self.answers = answers
         self.asked: list[tuple[int, int]] = []
 
-    async def __call__(self, unit: int, request: Request) -> Reply:
+    async def __call__(self, unit: int, request: ReadRequest) -> UnitReply:
         assert request.function == IDENTIFY
         self.asked.append((request.count, request.offset))
         data = self.answers.get((request.count, request.offset))
-        return Reply(b"", 1, 0) if data is None else Reply(data, 0, 0)
+        return UnitReply(b"", 1, 0) if data is None else UnitReply(data, 0, 0)
 
 
 async def test_pages_and_categories() -> None:

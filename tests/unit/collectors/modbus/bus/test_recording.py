@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent.collectors.modbus.bus.recording import LINE_BYTES, Exchange, Taps, read_recording
-from agent.collectors.modbus.bus.transaction import NoAnswer, Request, Unanswered, WrongSize
+from agent.collectors.modbus.bus.transaction import NoAnswer, ReadRequest, Unanswered, WrongSize
 from agent.core.errors import ConfigError
 from agent.testing.clock import ManualClock
 
@@ -22,7 +22,7 @@ class Wire:
         self._clock = clock
         self._answers = list(answers)
 
-    async def transact(self, _unit: int, _request: Request) -> tuple[bytes, int]:
+    async def transact(self, _unit: int, _request: ReadRequest) -> tuple[bytes, int]:
         await self._clock.advance(0.02)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -36,7 +36,7 @@ async def test_what_is_written_is_read() -> None:
     taps, lines = Taps(clock), list[bytes]()
     undo = taps.add("press-01", 3, lines.append)
     wire = Wire(clock, (b"\0\1", 0), (b"", 2), NoAnswer("-"), WrongSize("-"), Unanswered("-"), (b"\0\2", 0))
-    request = Request(3, 7, 1, 1.0)
+    request = ReadRequest(3, 7, 1, 1.0)
     for _ in range(5):
         with suppress(NoAnswer, WrongSize, Unanswered):
             await taps.transact(wire, 3, request)  # type: ignore[arg-type]  # of a wire it takes this
@@ -56,8 +56,8 @@ async def test_only_the_unit_that_is_recorded() -> None:
     taps, lines = Taps(clock), list[bytes]()
     taps.add("press-01", 3, lines.append)
     wire = Wire(clock, (b"\0\1", 0), (b"\0\1", 0))
-    await taps.transact(wire, 4, Request(3, 7, 1, 1.0))  # type: ignore[arg-type]
-    await taps.transact(wire, 3, Request(43, 0, 1, 1.0))  # type: ignore[arg-type]
+    await taps.transact(wire, 4, ReadRequest(3, 7, 1, 1.0))  # type: ignore[arg-type]
+    await taps.transact(wire, 3, ReadRequest(43, 0, 1, 1.0))  # type: ignore[arg-type]
     assert len(lines) == 1
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from agent.collectors.modbus.bus.standing import Standing
+from agent.collectors.modbus.bus.standing import UnitStanding
 from agent.testing.clock import ManualClock
 
 
 async def test_all_that_are_lost_share_a_small_part_of_the_time() -> None:
     """Twenty dead units with time-outs of a second: together they take less than a tenth of ten minutes."""
     clock = ManualClock()
-    standing = Standing(clock)
+    standing = UnitStanding(clock)
     standing.answered(1, 0.02)
     for unit in range(20, 40):
         standing.lost(unit)
@@ -28,7 +28,7 @@ async def test_all_that_are_lost_share_a_small_part_of_the_time() -> None:
 
 def test_where_nobody_lives_nobody_waits() -> None:
     """A bus that is dead as a whole is asked as often as its devices want: its return is seen at once."""
-    standing = Standing(ManualClock())
+    standing = UnitStanding(ManualClock())
     for unit in (1, 2):
         standing.lost(unit)
         standing.silent(unit, 100.0)
@@ -43,7 +43,7 @@ def test_where_nobody_lives_nobody_waits() -> None:
 
 def test_an_unknown_unit_is_not_waited_for_longer_than_others_take() -> None:
     """Twice; then, and once it has answered, it gets the time it is configured to have."""
-    standing = Standing(ManualClock())
+    standing = UnitStanding(ManualClock())
     assert standing.patience(5, 1.0) == 1.0, "nobody to compare with"
     standing.answered(1, 0.05)
     assert standing.patience(1, 1.0) == 1.0
@@ -56,7 +56,7 @@ def test_an_unknown_unit_is_not_waited_for_longer_than_others_take() -> None:
 @pytest.mark.parametrize("spent", [0.0, 1.0])
 def test_an_unknown_unit_stands_behind_the_others(spent: float) -> None:
     """Once silent units have used up their share, those nobody knows wait until nobody else wants to ask."""
-    standing = Standing(ManualClock())
+    standing = UnitStanding(ManualClock())
     standing.answered(1, 0.02)
     standing.silent(9, spent)
     assert standing.waits_behind(5) is (spent > 0)

@@ -16,10 +16,10 @@ from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.history import backfill as module
 from agent.collectors.opcua.history.backfill import Backfill
-from agent.collectors.opcua.history.history import History, HistoryPage
-from agent.collectors.opcua.history.keeping import Keeper
+from agent.collectors.opcua.history.history import HistoryPage, HistoryReader
+from agent.collectors.opcua.history.keeping import HistoryKeeper
 from agent.collectors.opcua.inbox import SampleInbox
-from agent.collectors.opcua.past import Past, Span, key_of
+from agent.collectors.opcua.past import MissingSpan, Past, key_of
 from agent.collectors.opcua.plan import ConnectionPace
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.translate import ServiceRefused, TooLarge
@@ -81,14 +81,14 @@ class Desk:
         decoder = Decoder(tags, SourceClock())
         self.inbox = SampleInbox(self.clock, lambda: None)
         self.past = Past(Choice(plan.servers), {})
-        keeper = Keeper(plan, self.past, None, lambda: True)
+        keeper = HistoryKeeper(plan, self.past, None, lambda: True)
         keeper.follow(plan, decoder.first)
         self.past.spans = [
-            Span(number, key_of(point), T, T + 3000) for number, point in enumerate(plan.points.values())
+            MissingSpan(number, key_of(point), T, T + 3000) for number, point in enumerate(plan.points.values())
         ]
         nodes = {at: ResolvedNode(point, cast("Any", NodeAddress(2, at))) for at, point in plan.points.items()}
         self.work = Backfill(
-            plan, cast("History", self.script), decoder, self.inbox, self.clock, self.past, keeper, nodes.get
+            plan, cast("HistoryReader", self.script), decoder, self.inbox, self.clock, self.past, keeper, nodes.get
         )
 
     async def fill(self) -> tuple[dict[int, list[Any]], dict[str, Any]]:

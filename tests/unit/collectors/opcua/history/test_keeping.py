@@ -16,9 +16,9 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.history import keeping as module
 from agent.collectors.opcua.history import logbook
 from agent.collectors.opcua.history.backfill import together
-from agent.collectors.opcua.history.keeping import FARTHEST, Keeper, keeping
+from agent.collectors.opcua.history.keeping import FARTHEST, HistoryKeeper, keeping
 from agent.collectors.opcua.history.logbook import Logbook
-from agent.collectors.opcua.past import Key, Past, Span
+from agent.collectors.opcua.past import MissingSpan, Past, TagKey
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.core.flow import Answer
 from agent.testing.clock import ManualClock
@@ -64,7 +64,7 @@ class Run:
 
 
 class Connection:
-    def __init__(self, plan: ConnectionPlan, keeper: Keeper) -> None:
+    def __init__(self, plan: ConnectionPlan, keeper: HistoryKeeper) -> None:
         self.keeper = keeper
         self.first: dict[int, int] = {}
         keeper.follow(plan, self.first)
@@ -315,11 +315,11 @@ def test_what_fits_into_one_request() -> None:
     """One beginning and one end count for all its nodes: a span of days does not make the others be read for days."""
     minute, day = 60_000, 86_400_000
     spans = [
-        Span(1, Key("a", ""), T, T + 5 * minute),
-        Span(2, Key("b", ""), T - day, T + 5 * minute),
-        Span(3, Key("c", ""), T + minute, T + 6 * minute),
-        Span(4, Key("a", ""), T + minute, T + 6 * minute),
-        Span(5, Key("d", ""), T, T + 5 * minute),
+        MissingSpan(1, TagKey("a", ""), T, T + 5 * minute),
+        MissingSpan(2, TagKey("b", ""), T - day, T + 5 * minute),
+        MissingSpan(3, TagKey("c", ""), T + minute, T + 6 * minute),
+        MissingSpan(4, TagKey("a", ""), T + minute, T + 6 * minute),
+        MissingSpan(5, TagKey("d", ""), T, T + 5 * minute),
     ]
     assert [span.id for span in together(spans, 10)] == [1, 3, 5], "one span of a node at a time"
     assert [span.id for span in together(spans, 2)] == [1, 3]

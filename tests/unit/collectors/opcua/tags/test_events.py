@@ -12,7 +12,7 @@ from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import Notifier
-from agent.collectors.opcua.tags.events import Events
+from agent.collectors.opcua.tags.events import EventNotifiers
 from agent.collectors.opcua.values.times import SourceClock
 from agent.core.flow import Answer, Sample
 from agent.testing.clock import ManualClock
@@ -30,7 +30,9 @@ class Desk:
         self.inbox = SampleInbox(self.clock, lambda: None)
         self.past = past or Past(Choice(("opc.tcp://h",)), {})
         notifiers = [Notifier(3, "all", NodeAddress(0, 2253), 0), Notifier(4, "severe", NodeAddress(0, 2253), 500)]
-        self.events = Events(cast("Any", None), "dev", notifiers, self.inbox, SourceClock(), self.clock, self.past)
+        self.events = EventNotifiers(
+            cast("Any", None), "dev", notifiers, self.inbox, SourceClock(), self.clock, self.past
+        )
 
     def happens(self, position: int = 3, **fields: Any) -> None:
         """An event with these fields, the others null, as a server without them sends it."""

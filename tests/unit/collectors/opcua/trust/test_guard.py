@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import CertificateBuilder, random_serial_number
 
-from agent.collectors.opcua.trust.guard import Guard
+from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.collectors.opcua.trust.trustlist import TrustList
 from agent.core.errors import PermanentError, TransientError
@@ -24,11 +24,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return make_pair(tmp_path_factory.mktemp("papers"), "server")
 
 
-def guard(pki: Path, pair: Pair, **access: object) -> Guard:
+def guard(pki: Path, pair: Pair, **access: object) -> TrustGuard:
     """On a day in the life of this certificate."""
     now = round((pair.certificate.not_valid_before_utc + 9 * DAY).timestamp() * 1000)
     made: dict[str, object] = {"policy": "Basic256Sha256", "mode": "Sign", **access}
-    return Guard("dev", "gw-01", ServerAccess(**made), pki, ManualClock(now_ms=now))  # type: ignore[arg-type]
+    return TrustGuard("dev", "gw-01", ServerAccess(**made), pki, ManualClock(now_ms=now))  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # what it tolerates, we do

@@ -11,7 +11,7 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.opcua.wire.bounds import Allowance, BoundedBuffer, install, reshape
+from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget, install, reshape
 from agent.collectors.opcua.wire.errors import LimitExceeded
 from agent.collectors.opcua.wire.limits import WireLimits
 
@@ -21,7 +21,7 @@ LIMITS = WireLimits(array=1000, string_bytes=100)
 
 
 def bounded(data: bytes, limits: WireLimits = LIMITS) -> BoundedBuffer:
-    return BoundedBuffer(data, Allowance(limits))
+    return BoundedBuffer(data, Budget(limits))
 
 
 def count(number: int) -> bytes:

@@ -17,7 +17,7 @@ from agent.collectors.opcua.values import exact
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.collectors.opcua.wire.answers import publish_answer, read_answer
-from agent.collectors.opcua.wire.bounds import Allowance, BoundedBuffer, install
+from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget, install
 from agent.collectors.opcua.wire.columns import ValueReader
 from agent.collectors.opcua.wire.errors import LimitExceeded
 from agent.collectors.opcua.wire.limits import WireLimits
@@ -91,7 +91,7 @@ def swept(reader: ValueReader, slice_: int) -> ValueReader:
 
 
 def slow(body: bytes) -> list[Any]:
-    found: list[Any] = struct_from_binary(ua.ReadResponse, BoundedBuffer(body, Allowance(WireLimits()))).Results
+    found: list[Any] = struct_from_binary(ua.ReadResponse, BoundedBuffer(body, Budget(WireLimits()))).Results
     return found
 
 
@@ -135,7 +135,7 @@ def test_a_notification(values: list[bytes], data: st.DataObject) -> None:
     assert (found.subscription, found.sequence) == (7, 5)
     reader = swept(found.values, 10)
     assert reader.handles == handles
-    slow_answer = struct_from_binary(ua.PublishResponse, BoundedBuffer(whole, Allowance(WireLimits())))
+    slow_answer = struct_from_binary(ua.PublishResponse, BoundedBuffer(whole, Budget(WireLimits())))
     (part,) = slow_answer.Parameters.NotificationMessage.NotificationData
     fast_decoder, slow_decoder = Decoder(300, SourceClock()), Decoder(300, SourceClock())
     columns = columns_of([item.Value for item in part.MonitoredItems])
