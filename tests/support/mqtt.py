@@ -79,3 +79,5 @@ async def observing(port: int, *filters: str, version: str = "5") -> AsyncIterat
     finally:
         observer.client.disconnect()
         await asyncio.to_thread(observer.client.loop_stop)
+        # the pair that wakes its thread: collected before its client, such a socket warns that nobody closed it
+        observer.client._reset_sockets()

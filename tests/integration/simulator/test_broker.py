@@ -63,6 +63,7 @@ def peer(broker, version, *, client_id="", will=False):
     finally:
         client.disconnect()
         client.loop_stop()
+        client._reset_sockets()  # the pair that wakes its thread
 
 
 @pytest.mark.parametrize("version", [V5, V311])
