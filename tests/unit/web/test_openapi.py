@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pytest
@@ -12,6 +15,7 @@ from agent.web import schema
 from agent.web.openapi import document
 from tests.support.api_examples import FILE
 
+PAGE = Path(__file__).resolve().parents[3].joinpath("docs", "http.md").read_text(encoding="utf-8")
 EXAMPLES = json.loads(FILE.read_text(encoding="utf-8"))
 TYPES = {
     "/healthz": schema.Probe,
@@ -43,3 +47,23 @@ def test_examples_are_what_the_document_says(path: str) -> None:
     assert content["example"] == EXAMPLES[path]
     schema = content["schema"] | {"components": found["components"]}
     Draft202012Validator(schema).validate(EXAMPLES[path])
+
+
+def test_the_page_about_it_asks_for_what_there_is() -> None:
+    """Every path of the document, none beside them, and no parameter that is unknown."""
+    paths = document()["paths"]
+    asked = [urlsplit(path) for path in re.findall(r"`GET (/[^`]*)`", PAGE)]
+    named = {}
+    for one in asked:
+        (path,) = [path for path in paths if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), one.path)]
+        known = {parameter["name"] for parameter in paths[path]["get"]["parameters"]}
+        assert {name for name, _ in parse_qsl(one.query)} <= known
+        named[path] = one
+    assert named.keys() == paths.keys()
+
+
+def test_examples_on_that_page_are_answers() -> None:
+    """Tags, and history."""
+    tags, history = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+    msgspec.convert(tags, schema.Tags)
+    msgspec.convert(history, schema.History)
