@@ -17,6 +17,7 @@ Json = dict[str, Any]
 
 _STRUCTS = [
     schema.Error, schema.Probe, schema.Status, schema.Tags, schema.Events, schema.Reloads, schema.Values,
+    schema.LoggedIn,
 ]  # fmt: skip
 
 
@@ -131,6 +132,37 @@ _PATHS = (
 )  # fmt: skip
 
 
+def _posted(name: str, title: str, answer: Json, *, body: Json | None = None) -> Json:
+    errors = {
+        303: "Led back to `/`, where the request came from a form.",
+        400: "There is no `token` in it.",
+        401: "That is not the token.",
+        403: "It came from a page of another origin.",
+        404: "On loopback there is no login.",
+        408: "It did not arrive in time.",
+        413: "It is too large.",
+        415: "It is neither a form nor JSON.",
+        429: "Too many wrong tokens came from this address.",
+        503: "The token file cannot be read now, or the agent is stopping.",
+    }
+    content = {"content": {"application/json": {"schema": _ref("Error")}}}
+    responses = {str(code): {"description": words} | (content if code >= 400 else {}) for code, words in errors.items()}
+    request = (
+        {} if body is None else {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+    )
+    return {"post": {"operationId": name, "summary": title, "responses": answer | responses} | request}
+
+
+_LOGIN: Json = {
+    "/api/v1/login": _posted(
+        "login", "Log in with the token of `auth:`; sets a cookie for 12 hours",
+        {"200": {"description": "Logged in.", "content": {"application/json": {"schema": _ref("LoggedIn")}}}},
+        body={"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}},
+    ),
+    "/api/v1/logout": _posted("logout", "Log out", {"204": {"description": "Logged out, or never in."}}),
+}  # fmt: skip
+
+
 @lru_cache(maxsize=1)
 def document() -> Json:
     """The document, as JSON-able data."""
@@ -146,7 +178,7 @@ def document() -> Json:
                 "there is no login; beyond it send the token of `http.auth` as `Authorization: Bearer`."
             ),
         },
-        "paths": {one.path: {"get": _operation(one, examples)} for one in _PATHS},
+        "paths": {one.path: {"get": _operation(one, examples)} for one in _PATHS} | _LOGIN,
         "components": {
             "schemas": schemas,
             "securitySchemes": {
@@ -173,11 +205,12 @@ def _operation(one: _Path, examples: Json) -> Json:
         responses[str(code)] = {"description": words, "content": {"application/json": {"schema": schema}}}
     errors = dict(one.errors)
     if not one.free:
-        errors |= {
+        errors = {
             401: "Beyond loopback this needs the token, or a login.",
             403: "On loopback the agent answers to names of loopback only.",
             429: "Too many wrong tokens came from this address.",
-        }
+            503: "The agent is stopping.",
+        } | errors
     for code, words in errors.items():
         responses[str(code)] = {"description": words, "content": {"application/json": {"schema": _ref("Error")}}}
     operation: Json = {

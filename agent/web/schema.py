@@ -38,6 +38,12 @@ class Probe(Answer):
     reason: str | None
 
 
+class LoggedIn(Answer):
+    """A session has begun."""
+
+    expires_in_s: int
+
+
 # --- status -----------------------------------------------------------------------------------------------------------
 
 
