@@ -64,12 +64,14 @@ interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security
 bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, then MINUTES=60 of Modbus faults and the demo with its audit
+soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, bent bytes, then MINUTES=60 of Modbus faults and the demo with its audit
 	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py
 	@TOPOLOGY_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/unit/runtime/test_topology.py
 	@RELOAD_PAIRS=200 $(BIN)/python -m pytest -q tests/faults/reload/test_pairs.py --timeout=1200
+	@FUZZ_SECONDS=$$(( $(MINUTES) * 2 )) FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q -p no:xdist -s \
+	    --timeout 1800 -o faulthandler_timeout=0 tests/field/hostile/test_streams.py tests/field/hostile/test_login_fuzz.py
 	@SOAK_SECONDS=$$(( $(MINUTES) * 12 )) $(BIN)/python -m pytest -q tests/faults/modbus/test_soak.py
 	@$(BIN)/edge-agent demo --seconds $$(( $(MINUTES) * 48 )) $(ARGS)
 

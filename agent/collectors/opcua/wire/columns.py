@@ -97,6 +97,10 @@ _TAILS = [_layout("", mask, "") for mask in range(_MASK + 1)]  # what stands beh
 Foreign = Callable[[int], tuple[object, int]]
 
 
+#: More bytes the library decodes beside the loop: it needs a microsecond for each, at worst ten.
+LARGE = 8_192
+
+
 class ValueReader:
     """Reads `left` values from `at` on, some at a time. `handles`: each has its client handle before it."""
 
@@ -110,18 +114,23 @@ class ValueReader:
         self._whole, self._empty = _HANDLED if handles else _PLAIN
         self.at = at
         self.left = count
+        self.heavy = False  #: what comes next is the library's to decode, and there is much left: not for the loop
         self.handles: list[int] = []
         self.columns = Columns([], [], [], [])
 
     def take(self, most: int) -> None:
-        """About `most` values more, fewer where they are large. Raises LimitExceeded where the bytes are no values."""
+        """About `most` values more, fewer where they are large. Raises LimitExceeded where the bytes are no values.
+
+        It stops before what is `heavy`; called again, it takes that too.
+        """
+        here, self.heavy = self.heavy, False
         try:
-            while most > 0 and self.left:
-                most -= self._some(min(most, self.left))
+            while most > 0 and self.left and not self.heavy:
+                most -= self._some(min(most, self.left), heavy=here)
         except (IndexError, struct.error):
             raise LimitExceeded(f"the answer ends {self.left} values before its end") from None
 
-    def _some(self, most: int) -> int:
+    def _some(self, most: int, *, heavy: bool) -> int:
         """Values of fixed size up to the first of another kind, or that one; what they weigh."""
         data, head, whole, empty = self._data, self._head, self._whole, self._empty
         kinds, values, statuses, sources = self.columns
@@ -159,7 +168,7 @@ class ValueReader:
             done += count
         self.at = at
         self.left -= done
-        return done or self._single()
+        return done or self._single(heavy=heavy)
 
     def _run(self, at: int, size: int, most: int, marks: int) -> int:
         """How many values from here on have the same `marks` bytes (mask, type), and so the same layout and size."""
@@ -180,7 +189,7 @@ class ValueReader:
 
     # --- of any size ----------------------------------------------------------------------------------------------
 
-    def _single(self) -> int:
+    def _single(self, *, heavy: bool) -> int:
         at = self.at + self._head + 1
         mask, kind = self._data[at - 1], self._data[at]
         if kind == _STRING:
@@ -192,6 +201,9 @@ class ValueReader:
         elif kind == _STRING | ARRAY:
             value, end = self._strings(at + 1)
             weight = 1 + (end - at >> 6)
+        elif not heavy and len(self._data) - at > LARGE:
+            self.heavy = True
+            return 0
         else:
             value, end = self._foreign(at)
             kind, weight = FOREIGN, 20 + (end - at >> 4)

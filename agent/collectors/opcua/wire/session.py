@@ -19,7 +19,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from agent.collectors.opcua.wire.answers import publish_answer, read_answer
 from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget
-from agent.collectors.opcua.wire.columns import Columns, Foreign, ValueReader
+from agent.collectors.opcua.wire.columns import LARGE, Columns, Foreign, ValueReader
 from agent.collectors.opcua.wire.errors import LimitExceeded
 from agent.collectors.opcua.wire.limits import WireLimits
 from agent.collectors.opcua.wire.slow import columns_of
@@ -27,8 +27,6 @@ from agent.collectors.opcua.wire.slow import columns_of
 if TYPE_CHECKING:
     from agent.collectors.opcua.wire.protocol import BoundedClient
 
-#: Answers of more bytes are decoded beside the loop: the library needs a microsecond for each, at worst ten.
-LARGE = 8_192
 #: Values decoded in one go; a millisecond's work.
 SLICE = 2_000
 
@@ -168,9 +166,17 @@ async def decoded(kind: type, data: BoundedBuffer) -> Any:
 
 
 async def _swept(reader: ValueReader) -> ValueReader:
-    """All of its values, in slices."""
+    """All of its values, in slices; from the first on that is heavy in a thread."""
     reader.take(SLICE)
     while reader.left:
-        await asyncio.sleep(0)
-        reader.take(SLICE)
+        if reader.heavy:
+            await asyncio.to_thread(_rest, reader)
+        else:
+            await asyncio.sleep(0)
+            reader.take(SLICE)
     return reader
+
+
+def _rest(reader: ValueReader) -> None:
+    while reader.left:
+        reader.take(SLICE)
