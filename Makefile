@@ -67,6 +67,7 @@ bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox"
 soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, bent bytes, then MINUTES=60 of Modbus faults and the demo with its audit
 	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
+	@EDGE_HISTORIAN_KILLS=200 EDGE_HISTORIAN_TAGS=125 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/historian/test_kills.py
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py
 	@TOPOLOGY_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/unit/runtime/test_topology.py
 	@RELOAD_PAIRS=200 $(BIN)/python -m pytest -q tests/faults/reload/test_pairs.py --timeout=1200

@@ -1,4 +1,4 @@
-"""`edge-agent demo`: broker, plant, agent and an independent subscriber; ends with an audit."""
+"""`edge-agent demo`: broker, plant, agent, historian and an independent subscriber; ends with an audit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from agent.core.clock import SystemClock
 from agent.core.errors import PermanentError, leaves
+from agent.historian.stores.look import held
 from agent.simulator.script import Act, acts
 from agent.simulator.stage import Stage, cpu_seconds, resident_bytes
 from agent.simulator.view import View, view_for
@@ -20,7 +21,7 @@ from agent.telemetry.logging import configure
 
 READY_WITHIN = 20.0  #: seconds until every device was heard of
 SETTLE_WITHIN = 45.0  #: seconds at the end for the agent to come back and work off its backlog
-LAST_WITHIN = 5.0  #: seconds for the agent's last word to arrive
+LAST_WITHIN = 10.0  #: seconds for the agent's last word to arrive
 CLOSING = 1.5  #: seconds the end is expected to take
 REFRESH = 0.25
 
@@ -43,6 +44,9 @@ def demo(seconds: float | None) -> int:
             stage.remove()
             return 1
     console.print(stage.audit.line(), markup=False, highlight=False, soft_wrap=True)
+    found = held(stage.database)
+    line = f"historian: rows={found.rows} twice={found.twice} missing={found.missing}"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
     if passed:
         stage.remove()
     return 0 if passed else 1
@@ -75,11 +79,22 @@ class _Demo:
             code = await stage.stop_agent()
             self._view.event(self._at(), f"agent stopped with SIGTERM, exit code {code}")
             heard = await self._until(lambda: not stage.agent_online and not stage.audit.pending(), LAST_WITHIN)
+            stored = await self._until(self._all_stored, LAST_WITHIN)
+            historian = await stage.stop_historian()
             for finding in stage.audit.findings():
                 sys.stdout.write(f"{finding}\n")
             if not (settled and heard and code == 0):
                 return self._gave_up("the agent did not deliver everything and end in order")
+            if not stored or historian != 0:
+                found = held(stage.database)
+                heard_of = f"{stage.audit.readings} readings were heard, {found.rows} rows are in the database"
+                return self._gave_up(f"the historian: {heard_of}, {found.missing} missing, exit code {historian}")
             return stage.audit.ok
+
+    def _all_stored(self) -> bool:
+        """Every reading the independent subscriber heard is a row of the database, once."""
+        found = held(self._stage.database)
+        return (found.rows, found.twice, found.missing) == (self._stage.audit.readings, 0, 0)
 
     def _gave_up(self, why: str) -> bool:
         self._view.close()

@@ -25,7 +25,7 @@ class HistorianSettings(Model):
     """What it is and where it writes."""
 
     id: Name
-    """Name of the historian; its MQTT client id is {id}-{source}."""
+    """Name of the historian; its MQTT client id is {id}-{source}-historian."""
     data_dir: FilePath = Path("/data")
     """Its socket, its lock and an SQLite database are here."""
     database: str

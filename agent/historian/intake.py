@@ -100,7 +100,7 @@ class Source:
         self.where = ", ".join(config.hosts())
         self.reason: str | None = "not connected yet"  #: why no subscription stands; None while one does
         self.terms = Terms(
-            identity=config.client_id or f"{identity}-{name}",
+            identity=config.client_id or f"{identity}-{name}-historian",
             version=config.version if group is None else "5",
             keep_alive=config.keep_alive,
             connect_timeout=config.connect_timeout,

@@ -1,12 +1,13 @@
-"""The stage of a demo: broker, plant, cable, agent and an independent subscriber, each a real one.
+"""The stage of a demo: broker, plant, cable, agent, historian and an independent subscriber, each a real one.
 
-   plant ◀──── agent (process) ────▶ cable ────▶ broker (process) ────▶ subscriber → audit, table
-Modbus, OPC UA                      can be cut
+   plant ◀──── agent (process) ────▶ cable ────▶ broker (process) ──┬─▶ subscriber → audit, table
+Modbus, OPC UA                      can be cut                      └─▶ historian (process) → SQLite
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -22,13 +23,16 @@ from agent.consumer.audit import Audit
 from agent.consumer.subscriber import Subscriber
 from agent.consumer.table import Table
 from agent.consumer.target import access_of
+from agent.core.errors import PermanentError
 from agent.simulator.broker import HOST, EmbeddedBroker
 from agent.simulator.description import plant_of
 from agent.simulator.plant import Plant
 from agent.simulator.proxy import Proxy
 
 AGENT = "demo"
-STOP_WITHIN = 10.0  #: the agent promises 8
+STOP_WITHIN = 10.0  #: agent and historian promise 8
+#: Until the historian listens nothing may be published, seconds.
+LISTENS_WITHIN = 30.0
 
 #: What the configuration says, device by device; the plant's real ports take the place of these.
 _USUAL = {"press-01": "tcp://127.0.0.1:5020", "meter-01": "tcp://127.0.0.1:5021", "cnc-07": "opc.tcp://127.0.0.1:4840"}
@@ -61,6 +65,7 @@ class Stage:
         self._say = say
         self._stack = AsyncExitStack()
         self._process: asyncio.subprocess.Process | None = None
+        self._historian: asyncio.subprocess.Process | None = None
         self.folder = Path(mkdtemp(prefix="edge-agent-demo-"))
         self.audit = Audit()
         self.table = Table()
@@ -71,6 +76,11 @@ class Stage:
     def agent_log(self) -> Path:
         """What the agent says."""
         return self.folder / "agent.log"
+
+    @property
+    def database(self) -> Path:
+        """Where the historian writes."""
+        return self.folder / "historian" / "plant.db"
 
     @property
     def agent_pid(self) -> int | None:
@@ -121,6 +131,7 @@ class Stage:
         async with asyncio.timeout(10):
             await subscriber.subscribed.wait()
         self._say("subscriber", f"edge/# at {broker.url}, on its own connection")
+        await self._start_historian(broker.url)
         urls = {name: device.url for name, device in self.plant.devices.items()}
         await self._start_agent(configured(urls | {"broker": f"mqtt://{HOST}:{self.cable.port}"}))
 
@@ -130,19 +141,47 @@ class Stage:
     async def _start_agent(self, text: str) -> None:
         path = self.folder / "demo.yaml"
         path.write_text(text, encoding="utf-8")
-        with self.agent_log.open("wb") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "agent.simulator.agent_child", "run", "-c", str(path),
-                stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
-                start_new_session=True,  # Ctrl-C is the demo's: it stops the agent in order
-            )  # fmt: skip
+        self._process = await self._child(self.agent_log, "run", "-c", str(path))
         self._stack.push_async_callback(self.stop_agent)
         self._say("agent", f"edge-agent run -c {path}")
         self._say("its log", str(self.agent_log))
 
+    async def _start_historian(self, url: str) -> None:
+        path, log = self.folder / "historian.yaml", self.folder / "historian.log"
+        settings = {
+            "historian": {"id": "demo", "data_dir": str(self.database.parent), "database": "sqlite:///plant.db"},
+            "sources": {"plant": {"type": "mqtt", "url": url}},
+            "http": None,
+        }
+        path.write_text(json.dumps(settings), encoding="utf-8")
+        self._historian = await self._child(log, "historian", "-c", str(path))
+        self._stack.push_async_callback(self.stop_historian)
+        self._say("historian", f"edge-agent historian -c {path}")
+        deadline = asyncio.get_running_loop().time() + LISTENS_WITHIN
+        while "historian.source_online" not in log.read_text(errors="replace"):
+            if self._historian.returncode is not None or asyncio.get_running_loop().time() > deadline:
+                raise PermanentError(f"the historian does not listen: {log.read_text(errors='replace')[-500:]}")
+            await asyncio.sleep(0.05)
+        self._say("its database", str(self.database))
+
+    async def _child(self, log: Path, *arguments: str) -> asyncio.subprocess.Process:
+        with log.open("wb") as file:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "agent.simulator.agent_child", *arguments,
+                stdin=asyncio.subprocess.PIPE, stdout=file, stderr=file,
+                start_new_session=True,  # Ctrl-C is the demo's: it stops them in order
+            )  # fmt: skip
+
     async def stop_agent(self) -> int:
         """SIGTERM, and its exit code; killed where it does not end in time."""
-        process = self._process
+        return await self._stop(self._process)
+
+    async def stop_historian(self) -> int:
+        """The same of the historian."""
+        return await self._stop(self._historian)
+
+    @staticmethod
+    async def _stop(process: asyncio.subprocess.Process | None) -> int:
         if process is None:
             return 1
         if process.returncode is None:

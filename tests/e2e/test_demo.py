@@ -24,6 +24,7 @@ async def test_demo_in_a_pipe_shows_both_faults_and_loses_nothing():
         assert code == 0, demo.tail()
         said = demo.stdout
     audit = audit_of(said)
+    assert f"historian: rows={audit['readings']} twice=0 missing=0" in said
     assert "\x1b" not in said
     for part in ("goes offline", "subscriber sees press-01 device offline", "comes back", "is cut", "agent offline"):
         assert part in said
@@ -38,7 +39,7 @@ async def test_ctrl_c_ends_a_demo_in_order():
     with process(*agent_command("demo")) as demo:
         await eventually(lambda: "agent=online" in demo.stdout, what="first totals")
         children = psutil.Process(demo.pid).children(recursive=True)
-        assert len(children) == 2
+        assert len(children) == 3
         demo.signal(signal.SIGINT)
         code = await demo.wait(60)
         assert code == 0, demo.tail()
@@ -48,11 +49,11 @@ async def test_ctrl_c_ends_a_demo_in_order():
 
 
 async def test_a_demo_that_is_killed_leaves_nothing_running():
-    """Broker and agent end with the demo, also when nobody tells them."""
+    """Broker, agent and historian end with the demo, also when nobody tells them."""
     with process(*agent_command("demo")) as demo:
         await eventually(lambda: "its log: " in demo.stdout, what="the agent")
         children = psutil.Process(demo.pid).children(recursive=True)
-        assert len(children) == 2
+        assert len(children) == 3
         demo.kill()
         folder = Path(demo.stdout.split("its log: ")[1].split()[0]).parent
     try:

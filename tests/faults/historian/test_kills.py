@@ -56,7 +56,7 @@ def check_rows(historian, last):
     """Each number of each epoch, from 1 to the last one the agent tells of; each value of the scan it belongs to."""
     records = historian.stored()
     ends = {(device, epoch): to for device, epoch, to in historian.sql("SELECT device, epoch, to_seq FROM gap")} | last
-    numbers = {}
+    numbers: dict[tuple[str, str], set[int]] = {}
     for device, epoch, seq in records:
         numbers.setdefault((device, epoch), set()).add(seq)
     for stream, seqs in numbers.items():
@@ -65,7 +65,7 @@ def check_rows(historian, last):
     assert numbers.keys() >= last.keys()
     for place, values in records.items():
         good = {tag: value for tag, value in values.items() if value is not None}
-        begin = good.get(SCAN)
+        begin = good.get(SCAN, 0)
         assert all(value == (begin + int(tag[1:])) % 65536 for tag, value in good.items()), place
     return True
 
