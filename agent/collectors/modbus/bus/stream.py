@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
+from agent.collectors.modbus.bus.overdue import FORGET, Overdue, OverdueAnswers
 from agent.collectors.modbus.bus.shown import ending_of, words_in
 from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, NoAnswer, ReadRequest, Unanswered, WrongSize
 from agent.core.clock import Clock
@@ -28,7 +29,6 @@ _CROWD = 2000  #: frames of somebody else in a second; at 115200 baud a bus carr
 _STRANGERS = 16  #: frames of somebody else that are remembered until the bus looks
 _ZEROS = "adapters that let the bus float need `workarounds: {extra_zeros: skip}`"
 _AT_ONCE = 0.1  #: seconds; a peer that closes so soon had done so before the request came, and passed it to nobody
-_FORGET = 60.0  #: seconds; an answer later than that never comes
 
 
 class Habits(NamedTuple):
@@ -43,20 +43,10 @@ class Habits(NamedTuple):
     settle: float = 1.0  #: how long a unit rests after silence, in time-outs
 
 
-class Overdue(NamedTuple):
-    """An answer that may still come."""
-
-    unit: int
-    form: Form
-    asked_at: float
-    until: float
-    on: StreamWire  #: the connection it was asked on
-
-
 class StreamWire(asyncio.Protocol):
     """Implements `transaction.Wire`, as the protocol of any transport."""
 
-    def __init__(self, framer: Framer, habits: Habits, clock: Clock, memory: list[Overdue]) -> None:
+    def __init__(self, framer: Framer, habits: Habits, clock: Clock, overdue: OverdueAnswers) -> None:
         self._framer = framer
         self._habits = habits
         self._clock = clock
@@ -68,10 +58,10 @@ class StreamWire(asyncio.Protocol):
         self._sent = b"\0"  #: the request in flight, or the newest one
         self._echo = b""  #: what has yet to come back of the request
         self._answer: asyncio.Future[Frame] | None = None
-        self._memory = memory  #: what was given up on, by earlier connections, too
+        self._overdue = overdue  #: what was given up on, by earlier connections, too
         self._dirty = False  #: garbage came; there may be more of it
         self._last = clock.monotonic()  #: when the newest byte came or went
-        self._stranger_at = -_FORGET  #: when a frame came that nobody here asked for
+        self._stranger_at = -FORGET  #: when a frame came that nobody here asked for
         self._second, self._crowd = -1.0, 0  #: when a second began, and such frames in it
         self._touched = False  #: something has come since the request was sent
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
@@ -89,23 +79,18 @@ class StreamWire(asyncio.Protocol):
 
     def rest(self, unit: int) -> float:
         """Seconds until this unit may be asked: zero, or what is left of the time its late answer has."""
-        now = self._clock.monotonic()
-        return max((lost.until - now for lost in self._memory if self._concerns(lost, unit)), default=0.0)
+        return self._overdue.rest(unit, self.any_unit, self._clock.monotonic())
 
     def renew(self, unit: int) -> bool:
         """Whether the connection has to be made anew before this unit is asked: what was given up dies with it."""
-        return self._habits.reopens and any(lost.on is self and self._concerns(lost, unit) for lost in self._memory)
-
-    def _concerns(self, lost: Overdue, unit: int) -> bool:
-        return unit == lost.unit or (unit >= 0 and (lost.form.unit is None or unit in self.any_unit))
+        return self._habits.reopens and self._overdue.on(self, unit, self.any_unit)
 
     async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         """One read: data bytes and 0, or b"" and an exception code. Raises NoAnswer, BadReply, ConnectionLost."""
-        self._forget()
-        doubted = {lost.form.size for lost in self._memory if self._concerns(lost, unit)}
-        if doubted:
+        self._overdue.forget(self._clock.monotonic())
+        if doubted := self._overdue.sizes(unit, self.any_unit):
             await self._exchange(unit, of_another_size(request, doubted))
-            self._memory[:] = [lost for lost in self._memory if not self._concerns(lost, unit)]
+            self._overdue.in_step(unit, self.any_unit)
         answer = await self._exchange(unit, request)
         return answer.data, answer.code
 
@@ -158,12 +143,7 @@ class StreamWire(asyncio.Protocol):
     def _give_up(self, unit: int, form: Form, request: ReadRequest, asked_at: float) -> None:
         """The answer did not come. It may, for as long as an answer could take again."""
         until = self._clock.monotonic() + request.timeout * self._habits.settle
-        self._memory[:] = [lost for lost in self._memory if (lost.unit, lost.form) != (unit, form)]
-        self._memory.append(Overdue(unit, form, asked_at, until, self))
-
-    def _forget(self) -> None:
-        long_ago = self._clock.monotonic() - _FORGET
-        self._memory[:] = [lost for lost in self._memory if lost.until > long_ago]
+        self._overdue.add(Overdue(unit, form, asked_at, until, self))
 
     async def _silence(self) -> None:
         """Wait for the gap between frames; after garbage, until the line has been silent for a while."""
@@ -182,7 +162,7 @@ class StreamWire(asyncio.Protocol):
         """Bytes while nothing is asked: a late answer, a heartbeat, somebody else's frame, or garbage."""
         while True:
             try:
-                while (frame := self._next([lost.form for lost in self._memory])) is not None:
+                while (frame := self._next(self._overdue.forms)) is not None:
                     self._came_late(frame)
             except Garbage as error:
                 whole = self._framer.whole(bytes(self._buffer))
@@ -216,8 +196,7 @@ class StreamWire(asyncio.Protocol):
 
     def _came_late(self, frame: Frame) -> None:
         self.stale += 1
-        lost = next(lost for lost in self._memory if lost.form is frame.form)
-        self._memory.remove(lost)
+        lost = self._overdue.came(frame.form)
         self.late.append(LateAnswer(lost.unit, self._clock.monotonic() - lost.asked_at, frame.code))
 
     def _begins_noise(self) -> bool:
@@ -277,7 +256,7 @@ class StreamWire(asyncio.Protocol):
             return
         while True:
             try:
-                frame = self._next([asked, *(lost.form for lost in self._memory if lost.form != asked)])
+                frame = self._next([asked, *(form for form in self._overdue.forms if form != asked)])
             except Garbage as error:
                 if not self._skipped_stranger(asked, error):
                     return
@@ -300,7 +279,7 @@ class StreamWire(asyncio.Protocol):
         if data.startswith(self._sent):
             raise Garbage(f"{error}: what was sent came back (two-wire adapters need `workarounds: {{echo: true}}`)")
         if whole:
-            alone = self._clock.monotonic() - self._stranger_at >= _FORGET
+            alone = self._clock.monotonic() - self._stranger_at >= FORGET
             if alone and (size := self._framer.size_for(data[:whole], asked)) is not None:
                 raise Garbage(f"{size} data bytes instead of {asked.size}", over=True, size=True)
             self._heard_stranger(whole)

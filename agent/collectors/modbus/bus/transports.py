@@ -13,7 +13,8 @@ from agent.collectors.modbus.bus.dial import dial, open_serial
 from agent.collectors.modbus.bus.dialin import DtuPort
 from agent.collectors.modbus.bus.framing import Ascii, Rtu
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.stream import Habits, Overdue, StreamWire
+from agent.collectors.modbus.bus.overdue import OverdueAnswers
+from agent.collectors.modbus.bus.stream import Habits, StreamWire
 from agent.collectors.modbus.bus.transaction import Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.collectors.modbus.bus.url import BusTarget
@@ -90,10 +91,10 @@ def _framed(target: BusTarget, context: BuildContext, workarounds: Workarounds) 
         skip_zeros=workarounds.extra_zeros == "skip",
         reopens=not serial,
     )
-    memory: list[Overdue] = []
+    overdue = OverdueAnswers()
 
     async def connect() -> Wire:
-        wire = StreamWire(framer, habits, context.clock, memory)
+        wire = StreamWire(framer, habits, context.clock, overdue)
         try:
             if serial:
                 await open_serial(wire, target.host, target.serial)
@@ -116,7 +117,7 @@ def _dialled_in(
         settle=_SETTLE_DIALLED_IN,
     )  # fmt: skip
     framer = Ascii() if target.framing == "ascii" else Rtu()
-    memory: list[Overdue] = []
+    overdue = OverdueAnswers()
 
     async def connect() -> Wire:
         try:
@@ -129,7 +130,7 @@ def _dialled_in(
             from agent.collectors.modbus.bus.wire import take_over
 
             return await take_over(caller, _mbap_habits(workarounds, context)._replace(noise=noise))
-        wire = StreamWire(framer, habits, context.clock, memory)
+        wire = StreamWire(framer, habits, context.clock, overdue)
         caller.hand_over(wire)
         return wire
 
