@@ -167,10 +167,12 @@ def _device_lines(device: _Part, now: int, zone: tzinfo | None) -> list[tuple[st
         cost.append(f"{device['tags_bad']:,} of {counted(device['tags'], 'tag')} bad")
     if cost:
         lines.append(("cost", "; ".join(cost)))
+    nodes = (device["notes"].get("opcua") or {}).get("found_nodes", {})  # of tags that nobody configured
     for group in device["bad"][:3]:
+        examples = [f"{tag} ({nodes[tag]})" if tag in nodes else tag for tag in group["examples"]]
         reason = group["reason"] or group["code"] or "no reason given"
         more = f" and {group['tags'] - len(group['examples'])} more" if group["tags"] > len(group["examples"]) else ""
-        lines.append(("bad", f"{', '.join(group['examples'])}{more}: {reason}"))
+        lines.append(("bad", f"{', '.join(examples)}{more}: {reason}"))
     return [*lines, *_next(device, now)]
 
 

@@ -101,6 +101,16 @@ def test_what_is_wrong_comes_first_and_fits_a_terminal() -> None:
     assert len(text.splitlines()) < 50
 
 
+def test_a_found_tag_in_trouble_is_shown_with_its_node_id() -> None:
+    """Nobody configured it: its name alone does not say where to look."""
+    image = image_of("cnc-07")
+    bad = [Reading(name, None, NOW, "bad", code="BadNodeIdUnknown", reason="gone") for name in ("t1", "t2")]
+    image.update(Batch("cnc-07", NOW - 300, bad, bad=2))
+    image.note("cnc-07", "opcua", {"found": 1, "found_nodes": {"t2": "nsu=urn:acme;s=X"}})
+    image.set_state("cnc-07", "degraded", now=NOW, reason="2 of 12 tags are bad", causes=("tags",))
+    assert "t1, t2 (nsu=urn:acme;s=X): gone" in shown(image, publisher())
+
+
 def test_all_well_is_said_in_the_first_line() -> None:
     """With the devices, the publishers, disk and clock below it."""
     lines = shown(image_of("press-01"), publisher(room_seconds=7200)).splitlines()
