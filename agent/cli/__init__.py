@@ -189,14 +189,16 @@ def _browse(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write, or merge, into this file.")] = None,
 ) -> None:
     """What is in an OPC UA server, as tags. Exit 0, 1 nothing, refused or lost half way, 2 mistakes."""
-    from agent.cli.browse import Look, browse
+    from agent.cli.browse import BrowseWish, browse
 
     access = {
         "policy": policy, "mode": mode, "server_certificate": server_certificate, "username": username,
         "password_file": password_file,
     }  # fmt: skip
     excluded = ("Server/*", "Aliases/*") if exclude is None else exclude
-    look = Look(target, root, path or (), excluded, kind or (), depth, max_nodes, rate, timeout, access, form, output)
+    look = BrowseWish(
+        target, root, path or (), excluded, kind or (), depth, max_nodes, rate, timeout, access, form, output
+    )
     raise typer.Exit(browse(config, look))
 
 

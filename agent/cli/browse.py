@@ -43,7 +43,7 @@ from agent.workbench.spelled import spelled, unique, yaml_lines
 
 
 @dataclass(frozen=True)
-class Look:
+class BrowseWish:
     """What is looked for, and where the result goes."""
 
     target: str  #: URL, or a device of the configuration
@@ -70,7 +70,7 @@ class Look:
 class _Target:
     """Who is asked, and as whom."""
 
-    def __init__(self, look: Look, config: Path, *, given: bool) -> None:
+    def __init__(self, look: BrowseWish, config: Path, *, given: bool) -> None:
         """Raises ConfigError. `given`: the configuration was named on the command line."""
         self.adhoc = "://" in look.target
         self.agent, self.data_dir = "browse", Path()
@@ -95,7 +95,7 @@ class _Target:
         self.tags = [tag.address for tag in device.tags.values() if isinstance(tag.address, NodeAddress)]
 
 
-def browse(config: Path | None, look: Look) -> int:
+def browse(config: Path | None, look: BrowseWish) -> int:
     """0: looked through; 1: nothing found, refused, or lost half way (what was found is printed); 2: a mistake."""
     configure(level="error", style="console", stream=sys.stderr)
     try:
@@ -125,7 +125,7 @@ def browse(config: Path | None, look: Look) -> int:
     return _tell(target, survey, look) or int(failed)
 
 
-async def _look(target: _Target, selection: Selection, look: Look, survey: Survey) -> None:
+async def _look(target: _Target, selection: Selection, look: BrowseWish, survey: Survey) -> None:
     device = target.device
     buses: dict[str, Bus] = {}
     clock = SystemClock()
@@ -168,7 +168,7 @@ def _of_agent(config: Path, *, given: bool) -> tuple[str, Path]:
 # --- the result -------------------------------------------------------------------------------------------------------
 
 
-def _tell(target: _Target, survey: Survey, look: Look) -> int:
+def _tell(target: _Target, survey: Survey, look: BrowseWish) -> int:
     def same(node: str) -> str:
         try:
             return _by_uri(parse_node_id(node.replace("$${", "${")), survey.namespaces).text
@@ -217,7 +217,7 @@ def _by_uri(address: NodeAddress, namespaces: Sequence[str]) -> NodeAddress:
     return NodeAddress(namespaces[index], address.identifier)
 
 
-def _remarks(target: _Target, survey: Survey, found: FoundTags, look: Look) -> list[str]:
+def _remarks(target: _Target, survey: Survey, found: FoundTags, look: BrowseWish) -> list[str]:
     undescribed = len(survey.found) - survey.described
     facts = {
         f"left out: {found.unreadable:,} that this user may not read": found.unreadable,

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from agent.collectors.opcua.browse.facts import Nature, Told
+from agent.collectors.opcua.browse.facts import Nature, NodeWords
 from agent.collectors.opcua.survey import FoundVariable
 from agent.core.text import carried, plain
 from agent.workbench.spelled import LONGEST_NAME, literal, unique
@@ -42,7 +42,7 @@ def tags_of(found: Sequence[FoundVariable], types: Sequence[str] = (), known: Co
     times = Counter(one.name for one in found)
     for one in sorted(found, key=lambda each: each.place):
         node = one.address.text
-        nature, said = one.nature or Nature(), one.told or Told()
+        nature, said = one.nature or Nature(), one.told or NodeWords()
         if carried(node) != node:
             result.unwritable += 1
         elif not nature.read:
@@ -72,7 +72,7 @@ def tag_name(one: FoundVariable, *, alone: bool) -> str:
     return f"{tail.partition('/')[2] or tail}~{mark}"
 
 
-def _keys(node: str, said: Told) -> dict[str, object]:
+def _keys(node: str, said: NodeWords) -> dict[str, object]:
     keys: dict[str, object] = {"node": literal(node)}
     if said.unit is not None:
         keys["unit"] = literal(said.unit)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.opcua.address.nodeid import NodeAddress, trouble_with
-from agent.collectors.opcua.browse.facts import Nature, Told, describing_of, natures, told
+from agent.collectors.opcua.browse.facts import Nature, NodeWords, describing_of, natures, told
 from agent.collectors.opcua.browse.selection import chosen, enters
 from agent.collectors.opcua.browse.walk import Met, Walk, address_of
 from agent.collectors.opcua.connect.channel import Times
@@ -42,11 +42,11 @@ class FoundVariable(Struct):
     name: str  #: the browse names on the way to it
     place: tuple[int, ...]  #: in the tree
     address: NodeAddress  #: by the URI of its namespace, or its index where it has none of its own
-    told: Told | None = None
+    told: NodeWords | None = None
     nature: Nature | None = None
 
 
-class Progress(NamedTuple):
+class SurveyProgress(NamedTuple):
     """How far it has come."""
 
     what: str
@@ -54,7 +54,7 @@ class Progress(NamedTuple):
     described: int
 
 
-class About(NamedTuple):
+class AboutServer(NamedTuple):
     """The server itself, for people."""
 
     product: str | None
@@ -68,7 +68,7 @@ class Survey:
 
     def __init__(self) -> None:
         self.found: list[FoundVariable] = []
-        self.about: About | None = None
+        self.about: AboutServer | None = None
         self.namespaces: Sequence[str] = ()
         self.looked = 0  #: nodes met
         self.described = 0
@@ -80,7 +80,7 @@ class Survey:
     async def steps(
         self, connection: SessionConnection, selection: Selection, deepest: int, device: str, clock: Clock,
         *, pause: float = 0.0,
-    ) -> AsyncGenerator[Progress]:  # fmt: skip
+    ) -> AsyncGenerator[SurveyProgress]:  # fmt: skip
         """Look around. Raises ConnectionLost, ServiceRefused, AnswerUndecodable, PermanentError."""
         past = Past(Choice((device,)), {})
         server = ServerFacts(Services(connection.session, device), clock, device, past)
@@ -89,7 +89,9 @@ class Survey:
         self.namespaces = server.namespaces
         product = server.facts().get("product")
         endpoints = connection.endpoints
-        self.about = About(str(product) if product else None, offers(endpoints), secured(endpoints), users(endpoints))
+        self.about = AboutServer(
+            str(product) if product else None, offers(endpoints), secured(endpoints), users(endpoints)
+        )
         explorer = Explorer(connection.session, past.reads, past.browses, device, clock, pause=pause)
         index = selection.root.index_in(self.namespaces)
         if index is None:
@@ -145,14 +147,14 @@ class Survey:
             words = await told(explorer, [(node, one.name) for node, one in ready], describing)
             kinds = await natures(explorer, types, nodes)
         except (ServiceRefused, AnswerUndecodable):  # it can be read all the same
-            words, kinds = [Told()] * len(ready), [Nature()] * len(ready)
+            words, kinds = [NodeWords()] * len(ready), [Nature()] * len(ready)
         for (_, one), said, kind in zip(ready, words, kinds, strict=True):
             one.told, one.nature = said, kind
             self._waiting.popleft()
         self.described += len(ready)
 
-    def _progress(self, what: str) -> Progress:
-        return Progress(what, len(self.found), self.described)
+    def _progress(self, what: str) -> SurveyProgress:
+        return SurveyProgress(what, len(self.found), self.described)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
-from agent.collectors.opcua.browse.facts import Nature, Told
+from agent.collectors.opcua.browse.facts import Nature, NodeWords
 from agent.collectors.opcua.survey import FoundVariable
 from agent.config.loader import load
 from agent.config.yaml import parse
@@ -27,9 +27,9 @@ TRICKY = [
 ]  # fmt: skip
 
 
-def found(*names: str, said: Told | None = None, kind: Nature | None = None) -> list[FoundVariable]:
+def found(*names: str, said: NodeWords | None = None, kind: Nature | None = None) -> list[FoundVariable]:
     return [
-        FoundVariable(name, (at,), NodeAddress(URN, f"v{at}"), said or Told(), kind or Nature("float64"))
+        FoundVariable(name, (at,), NodeAddress(URN, f"v{at}"), said or NodeWords(), kind or Nature("float64"))
         for at, name in enumerate(names)
     ]
 
@@ -55,7 +55,7 @@ def test_any_text_can_be_written(text: str) -> None:
 
 def test_the_configuration_loads_and_says_what_the_server_said(tmp_path: Path) -> None:
     """Names of any language are tag names, texts come through, and no variable of the environment is taken."""
-    said = Told("[degF]", -40.0, 2.5, "see ${HOME}: {x} # 'no' \"yes\"")
+    said = NodeWords("[degF]", -40.0, 2.5, "see ${HOME}: {x} # 'no' \"yes\"")
     tags = tags_of(found(*TRICKY, said=said))
     read = configured(tmp_path, tags)
     assert len(read) == len(TRICKY)
@@ -67,7 +67,7 @@ def test_the_configuration_loads_and_says_what_the_server_said(tmp_path: Path) -
 def test_a_table_says_the_same(tmp_path: Path) -> None:
     """As `tags_file`, with units in brackets, and without what a spreadsheet would take for a formula."""
     names = [name for name in TRICKY if name.strip() == name]
-    text = csv_of(tags_of(found(*names, said=Told("[degF]", 0.0, 1.5, "=cmd ${HOME}"))).tags)
+    text = csv_of(tags_of(found(*names, said=NodeWords("[degF]", 0.0, 1.5, "=cmd ${HOME}"))).tags)
     (tmp_path / "tags.csv").write_text(text)
     head = "agent: {id: gw}\ndevices:\n  d: {type: opcua, url: opc.tcp://h, tags_file: tags.csv}\n"
     (tmp_path / "agent.yaml").write_text(head)
@@ -94,9 +94,9 @@ def test_what_cannot_be_read_or_is_not_wanted_is_counted() -> None:
     """By access, type, node ids that are no text, and nodes that are configured."""
     every = [
         *found("secret", kind=Nature("bool", read=False)), *found("text", kind=Nature("string")),
-        FoundVariable("odd", (1,), NodeAddress(URN, "\udcff"), Told(), Nature("float32")),
-        FoundVariable("has", (2,), NodeAddress(URN, "has"), Told(), Nature("float32")),
-        FoundVariable("new", (3,), NodeAddress(3, 7), Told(), Nature("float64[]", write=True, sampling_ms=250.0)),
+        FoundVariable("odd", (1,), NodeAddress(URN, "\udcff"), NodeWords(), Nature("float32")),
+        FoundVariable("has", (2,), NodeAddress(URN, "has"), NodeWords(), Nature("float32")),
+        FoundVariable("new", (3,), NodeAddress(3, 7), NodeWords(), Nature("float64[]", write=True, sampling_ms=250.0)),
         FoundVariable("unasked", (4,), NodeAddress(URN, 8)),
     ]  # fmt: skip
     tags = tags_of(every, ["float*"], {f"nsu={URN};s=has"})

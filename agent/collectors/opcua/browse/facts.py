@@ -25,7 +25,7 @@ _ENUMERATION = 29
 Describing = Mapping[ua.NodeId, Mapping[str, ua.NodeId]]
 
 
-class Told(Struct, frozen=True):
+class NodeWords(Struct, frozen=True):
     """Of one variable; None where the server does not say."""
 
     unit: str | None = None  #: UCUM where it is known, else as the server writes it
@@ -53,7 +53,7 @@ async def describing_of(explorer: Explorer, nodes: Sequence[ua.NodeId]) -> dict[
     }
 
 
-async def told(explorer: Explorer, nodes: Sequence[tuple[ua.NodeId, str]], describing: Describing) -> list[Told]:
+async def told(explorer: Explorer, nodes: Sequence[tuple[ua.NodeId, str]], describing: Describing) -> list[NodeWords]:
     """Of each node (with its name): what helps people to read its value. A chunk at a time is best."""
     texts = await explorer.attributes([node for node, _ in nodes], DESCRIPTION)
     units = await _values(explorer, nodes, describing, "EngineeringUnits")
@@ -61,7 +61,7 @@ async def told(explorer: Explorer, nodes: Sequence[tuple[ua.NodeId, str]], descr
     found = []
     for (node, name), text in zip(nodes, texts, strict=True):
         low, high = _range(ranges.get(node))
-        found.append(Told(_unit(units.get(node)), low, high, _description(text, name)))
+        found.append(NodeWords(_unit(units.get(node)), low, high, _description(text, name)))
     return found
 
 
