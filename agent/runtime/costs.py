@@ -1,6 +1,6 @@
 """What something wrong costs, in figures: words for them have whoever shows them, in the language of the reader. Pure.
 
-Each cost has a `kind` and the figures that belong to it (agent/web/schema.py lists them); those not known are null.
+Each cost has a `kind` and the figures that belong to it (agent/web/schema/status.py); one that is not known is null.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`/api/v1/openapi.json`: OpenAPI 3.1, made from the types in schema.py. Pure."""
+"""`/api/v1/openapi.json`: OpenAPI 3.1, made from the types in schema/. Pure."""
 
 from __future__ import annotations
 

@@ -127,20 +127,25 @@ async def _config_and_reloads(agent: AgentProcess, asked: Asked) -> None:
     document = agent.document
     document["devices"]["press-01"]["interval"] = "500ms"
     await agent.reload(document)
+    await agent.reload(document | {"history": None})
+    assert (await agent._get("/api/v1/history?tag=state")).status_code == 404
+    await agent.reload(document)
+    assert (await agent._get("/api/v1/history?tag=state")).status_code == 200
     agent.config.write_text("agent: {id: 5", encoding="utf-8")
     await agent.reload()
     agent.configure(document)
 
     async def noted() -> schema.Reloads:
         found: schema.Reloads = await asked.get("/api/v1/reloads", schema.Reloads)
-        assert len(found.reloads) == 2
+        assert len(found.reloads) == 4
         return found
 
     reloads = await eventually(noted)
-    refused, applied = reloads.reloads
+    refused, on, off, applied = reloads.reloads
+    assert (on.result, off.result) == ("applied", "applied")
     assert (refused.result, applied.result, applied.asked_by) == ("refused", "applied", "SIGHUP")
     assert refused.mistakes
-    assert reloads.hash == applied.hash
+    assert reloads.hash == applied.hash == on.hash
     assert applied.differences is not None
     changes = applied.differences["devices"]["changed"]["press-01"]["changes"]
     assert changes == [{"key": "interval", "old": "1s", "new": "500ms"}]

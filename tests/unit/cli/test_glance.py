@@ -145,6 +145,21 @@ def test_what_a_broker_refuses_is_told_with_the_devices() -> None:
     assert "  cost records of press-01 wait, and are tried again\n" in text
 
 
+def test_a_dead_gateway_is_told_once_for_all_behind_it() -> None:
+    """With their number; the devices behind it are not listed again, nor counted."""
+    image = Image(AgentInfo("gw-01", "0.2.0", "abc"))
+    names = [f"meter-{number:02}" for number in range(40)]
+    for name in names:
+        image.add(name, location=["acme"], tags=[TagInfo("t", interval=1000)], cat=1, now=NOW - MINUTE)
+        image.set_state(name, "offline", now=NOW - MINUTE, reason="no route to host", causes=("silent",))
+    devices = {name: DeviceFigures(bus="tcp://192.168.10.40:502") for name in names}
+    text = screen(describe(image, AgentFigures(NOW, NOW - MINUTE, synced=True), [publisher()], devices), ZONE)
+    assert text.startswith("gw-01: 1 thing is wrong")
+    assert "! bus tcp://192.168.10.40:502 is silent since" in text
+    assert "cost 40 devices behind it; no good value yet" in text
+    assert text.count("meter-") == 0
+
+
 def test_few_devices_are_listed() -> None:
     """Up to a dozen have a line each; a disabled one is none of those that are missing."""
     image = image_of(*(f"d{number}" for number in range(DEVICES)))
