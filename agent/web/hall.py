@@ -76,8 +76,9 @@ class Hall:
         try:
             await connection.enter(sock, None if self._certificate is None else self._certificate.context())
         except (OSError, TransientError) as failed:
-            if (repeats := self._due("handshake")) is not None:
-                log.info("http.handshake_failed", peer=guest.peer, reason=_words(failed), repeats=repeats)
+            reason = _words(failed)
+            if (repeats := self._due(reason)) is not None:
+                log.info("http.handshake_failed", peer=guest.peer, reason=reason, repeats=repeats)
 
     def _leave(self, guest: Guest) -> None:
         self._inside.pop(guest, None)
