@@ -24,6 +24,7 @@ from agent.publishers.mqtt.tls import alert
 #: Bytes read at most before the loop may do something else, and of one call of the operating system.
 TURN = 1 << 20
 _READ = 1 << 16
+_QOS_2 = 0x34  #: a PUBLISH at QoS 2 or 3, DUP and RETAIN aside
 
 Version = Literal["5", "3.1.1"]
 _PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
@@ -129,6 +130,8 @@ class Client(paho.Client):
 
     def _packet_handle(self) -> MQTTErrorCode:
         packet = self._in_packet
+        if packet["command"] & 0xF4 == _QOS_2:  # paho would keep each until it is released, and we subscribe at QoS 1
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
         if not isinstance(packet["packet"], Head):
             return super()._packet_handle()
         found = oversize(packet["command"], packet["packet"], packet["remaining_length"])
