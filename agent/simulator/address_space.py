@@ -23,6 +23,8 @@ class AddressSpace:
         self._index = index  #: namespace of what has no node id of its own
         self._folder = folder
         self._uris: list[str] = []
+        self._made: dict[tuple[ua.NodeId, int, str], Node] = {}  #: objects, by parent and browse name
+        self._roots: set[ua.NodeId] = set()  #: made here, too
 
     async def fill(self, points: Iterable[NodePoint], state: State) -> dict[str, ua.NodeId]:
         """Node ids by name, of those whose values are ours to write."""
@@ -59,12 +61,27 @@ class AddressSpace:
             return None if self._known(node) else await self._add(self._folder, node, name, point, state)
         parent, steps = await self._way(place)
         for index, name in steps[:-1]:
-            child = await _child(parent, index, name)
-            parent = child or await parent.add_object(ua.NodeId(0, self._index), ua.QualifiedName(name, index))  # type: ignore[arg-type]
+            parent = await self._object(parent, index, name)
         index, name = steps[-1]
-        if await _child(parent, index, name) is not None:
+        if not self._ours(parent) and await _child(parent, index, name) is not None:
             return None
-        return await self._add(parent, ua.NodeId(0, self._index), name, point, state, index)  # type: ignore[arg-type]
+        return await self._add(parent, self._new_id(), name, point, state, index)
+
+    async def _object(self, parent: Node, index: int, name: str) -> Node:
+        """The one of that name below its parent, made where it is new."""
+        key = parent.nodeid, index, name
+        if key not in self._made:
+            there = None if self._ours(parent) else await _child(parent, index, name)
+            self._made[key] = there or await parent.add_object(self._new_id(), ua.QualifiedName(name, index))
+        return self._made[key]
+
+    def _new_id(self) -> ua.NodeId:
+        """The server numbers it."""
+        return ua.NodeId(0, self._index)  # type: ignore[arg-type]  # plain numbers are what it takes
+
+    def _ours(self, node: Node) -> bool:
+        """Whether all below it was made here."""
+        return node.nodeid.NamespaceIndex == self._index or node.nodeid in self._roots
 
     async def _way(self, place: BrowsePath | Below) -> tuple[Node, list[tuple[int, str]]]:
         if isinstance(place, BrowsePath):
@@ -72,6 +89,7 @@ class AddressSpace:
             return self._server.get_node(ua.NodeId(place.start, 0)), steps  # type: ignore[arg-type]
         root = self._id(place.root)
         if not self._known(root):
+            self._roots.add(root)
             await self._folder.add_object(root, ua.QualifiedName(str(place.root.identifier), root.NamespaceIndex))
         return self._server.get_node(root), [(self._index, name) for name in place.names]
 

@@ -14,8 +14,9 @@ from agent.simulator.machines import State, Value
 from agent.simulator.points import Below, NodePoint
 from agent.simulator.rehearsal.signals import STEP, Signal
 
-#: What is found below the root of a `browse:` that takes everything.
-FOUND = ("Machine/Temperature", "Machine/Pressure", "Machine/Speed")
+#: What each zone of a station below the root of a `browse:` that takes everything has; so many zones to a station.
+ZONE = ("Temperature", "Pressure", "Speed", "Torque", "Counter")
+ZONES = 20
 _MOST = 1000  #: values that change in a second; more than so many change less often
 _PLAIN = re.compile(r"[^*?\[\]]+")
 
@@ -65,14 +66,22 @@ def _elements(tag: OpcUaTag) -> int:
 
 
 def _found(browse: BrowseSettings | None) -> Iterator[Below]:
-    """Variables that a `browse:` finds: one for each glob that names something, else a few."""
+    """Variables that a `browse:` finds: one for each glob that names something, else as many as `max_nodes` says.
+
+    Where `max_nodes` is not given, one zone.
+    """
     if browse is None:
         return
     root = parse_node_id(browse.root)
+    most = browse.max_nodes if "max_nodes" in browse.model_fields_set else len(ZONE)
     for glob in browse.include:
-        names = _names(glob)
-        for name in [names] if _PLAIN.search(glob.replace("/", "")) else FOUND:
-            yield Below(root, tuple(name.split("/")))
+        if _PLAIN.search(glob.replace("/", "")):
+            yield Below(root, tuple(_names(glob).split("/")))
+            continue
+        for number in range(most):
+            zone, place = divmod(number, len(ZONE))
+            station, zone = divmod(zone, ZONES)
+            yield Below(root, (f"Station{station + 1}", f"Zone{zone + 1}", ZONE[place]))
 
 
 def _names(glob: str) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from agent.collectors.modbus.config import ModbusConfig
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.core.clock import Clock, SystemClock
 from agent.settings.devices import DeviceConfig
+from agent.settings.values import is_loopback
+from agent.simulator.broker import is_free
 from agent.simulator.modbus import ModbusServer
 from agent.simulator.plant import Device, ModbusDevice, OpcUaDevice, Plant, PlantClock
 from agent.simulator.rehearsal.nodes import NodeMachine
 from agent.simulator.rehearsal.registers import StandIn
 
 HOST = "127.0.0.1"
+USERS = 1024  #: below it ports are the system's
 NAMESPACE = "urn:edge-agent:rehearsal"
 
 
@@ -39,7 +43,7 @@ def rehearsal_of(devices: Mapping[str, DeviceConfig], clock: Clock | None = None
     for name, device in devices.items():
         if isinstance(device, ModbusConfig):
             place = f"{device.target.place} {device.dtu.registration or ''}"
-            gateway = gateways.setdefault(place, ModbusServer({}, elapsed=time, host=HOST))
+            gateway = gateways.setdefault(place, ModbusServer({}, elapsed=time, host=HOST, port=_port(device.url)))
             unit = gateway.units.setdefault(device.unit_id, StandIn(clock.now_ms))
             assert isinstance(unit, StandIn)  # noqa: S101  # nobody else fills these
             unit.take_in(name, device)
@@ -51,7 +55,18 @@ def rehearsal_of(devices: Mapping[str, DeviceConfig], clock: Clock | None = None
     for group in servers.values():
         first = next(iter(group))
         machine = NodeMachine(group)
-        server = OpcUaDevice(first, machine, machine.nodes, namespace=NAMESPACE, host=HOST, port=0)
+        server = OpcUaDevice(
+            first, machine, machine.nodes, namespace=NAMESPACE, host=HOST, port=_port(group[first].url)
+        )
         homes.update(dict.fromkeys(group, server))
     ordered = {name: homes[name] for name in devices if name in homes}
     return Rehearsal(Plant({home.name: home for home in ordered.values()}, time), ordered, left_out)
+
+
+def _port(url: str | None) -> int:
+    """That of an address on loopback stays where nobody has it; else any."""
+    if url is None or not url.startswith(("tcp://", "opc.tcp://")):
+        return 0
+    parts = urlsplit(url)
+    port = parts.port or 0
+    return port if port >= USERS and is_loopback(parts.hostname or "") and is_free(port) else 0
