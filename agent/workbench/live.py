@@ -90,6 +90,7 @@ async def visits_of(
                     if reading.status != BAD_WAITING_FOR_INITIAL_DATA:
                         newest[reading.tag] = reading
                 if wanted <= newest.keys() and (not device.finds_tags or len(names) > len(table)):
+                    deadline.reschedule(None)  # who looks at it may take its time, and so may leaving
                     yield visit()
                     newest = {}
                     deadline.reschedule(asyncio.get_running_loop().time() + device.interval + patience)
