@@ -93,6 +93,7 @@ class Overview:
         self._devices = devices
         self._configured = configured
         self._history = history
+        self._told: dict[str, tuple[DeviceConfig, DeviceFigures]] = {}  # what is of its configuration
         self._started = clock.monotonic()
         self._watched: dict[str, _Watched] = {}
         self._disk = Disk()
@@ -188,16 +189,20 @@ class Overview:
         )
         routes = [self._figures(route) for route in self._routes()]
         devices = {device.name: self._known(device) for device in self._devices()}
+        for gone in self._told.keys() - devices.keys():
+            del self._told[gone]
         return describe(self._image, about, routes, devices, self._orphans)
 
     def _known(self, device: Device) -> DeviceFigures:
-        config = self._configured(device.name)
-        attempt = self._instant(device.next_attempt)
+        config, known = self._configured(device.name), self._told.get(device.name)
         if config is None:
-            return DeviceFigures(attempt)
-        shared, polled = config.connection(), min(config.scan_intervals, default=None)
-        bus = None if shared is None else hide(shared[0])
-        return DeviceFigures(attempt, config.type, bus, None if polled is None else round(polled * 1000))
+            return DeviceFigures(self._instant(device.next_attempt))
+        if known is None or known[0] is not config:
+            shared, polled = config.connection(), min(config.scan_intervals, default=None)
+            bus = None if shared is None else hide(shared[0])
+            polled_ms = None if polled is None else round(polled * 1000)
+            known = self._told[device.name] = config, DeviceFigures(None, config.type, bus, polled_ms)
+        return known[1]._replace(next_attempt=self._instant(device.next_attempt))
 
     def _figures(self, route: Route) -> RouteFigures:
         watched = self._watched[route.name]

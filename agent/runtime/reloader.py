@@ -177,7 +177,7 @@ class Reloader:
         else:
             log.info("config.unchanged", reason=self._reason, hash=loaded.hash)
         outcome = Outcome("applied" if diff else "nothing", loaded.hash, diff)
-        self._note(outcome, await asyncio.to_thread(differences, before, loaded) if diff else None)
+        self._note(outcome, await self._differences(before, loaded) if diff else None)
         return outcome
 
     def _read(self, reads: Reads) -> tuple[Loaded, Difference, Draft]:
@@ -212,6 +212,13 @@ class Reloader:
             self._incomplete = f"a bug in the agent, see its log; a part may be missing until it is restarted: {what}"
 
     # --- what is known of it ------------------------------------------------------------------------------------------
+
+    async def _differences(self, before: Loaded, after: Loaded) -> Raw | None:
+        try:
+            return await asyncio.to_thread(differences, before, after)
+        except Exception as error:  # noqa: BLE001 - ours: the reload is done, and only not described
+            self._bugs.met(error)
+            return None
 
     def _note(self, outcome: Outcome, differs: Raw | None = None) -> None:
         now, asked_by = self._clock.now_ms(), self._reason

@@ -20,8 +20,8 @@ Shown = tuple[object, str, int]  #: value, quality, ts
 def telling(device: DeviceImage) -> list[str]:
     """The first tags that change and are numbers; where nothing is known of their values, the first that change."""
     changing = [info for info in islice(device.tags, _AMONG) if info.interval != "once"]
-    numbers = [info.tag for info in changing if _is_number(info, device.newest.get(info.tag))]
-    return (numbers or [info.tag for info in changing])[:TELLING]
+    numbers = (info.tag for info in changing if _is_number(info, device.newest.get(info.tag)))
+    return list(islice(numbers, TELLING)) or [info.tag for info in changing[:TELLING]]
 
 
 def _is_number(info: TagInfo, reading: Reading | None) -> bool:

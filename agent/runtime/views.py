@@ -55,10 +55,12 @@ class Views:
             return None
         config = self._reloader.effective.config.devices.get(device)
         table = {} if config is None else config.tag_table
+        notes = image.notes.get("opcua")
+        nodes = notes.get("found_nodes", {}) if isinstance(notes, Mapping) else {}
 
         def where(tag: str) -> str | None:
             one = table.get(tag)
-            return None if one is None else one.where()
+            return nodes.get(tag) if one is None else one.where()
 
         return shown.tags_of(image, self._clock.now_ms(), where)
 

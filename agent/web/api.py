@@ -40,7 +40,10 @@ class Source(Protocol):
         """See schema.Tags; None where there is no such device."""
 
     async def history(self, device: str | None, tag: str | None, begin: int, end: int, /) -> bytes | None:
-        """JSON, see schema.History; None where there is none. Raises ValueError where that is too much."""
+        """JSON, see schema.History; None where there is none.
+
+        Raises ValueError where that is too much, TimeoutError where it takes too long.
+        """
 
     def events(self, device: str | None, level: str, /) -> list[Any]:
         """See schema.LogEvent."""
@@ -91,8 +94,10 @@ class Api:
             raise Refused(400, "name a `device`, a `tag`, or both")
         try:
             found = await self._source.history(device, tag, begin, end)
-        except ValueError as error:
-            raise Refused(400, str(error)) from None
+        except ValueError as too_much:
+            raise Refused(400, str(too_much)) from None
+        except TimeoutError:
+            raise Refused(503, "the disk does not answer, or many ask at once: try again") from None
         if found is None:
             raise Refused(404, "no history is kept: set `history:` in the configuration")
         return msgspec.Raw(found)

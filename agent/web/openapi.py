@@ -86,6 +86,7 @@ _PATHS = (
         errors={
             400: "Parameters that cannot be, or that ask for more than 150,000 minutes at once.",
             404: "There is no history: `history:` is off, or its disk refuses.",
+            503: "The disk does not answer, or many ask at once.",
         },
         words="Keyed by device and tag. A minute is there at most 10 s after its end.",
     ),

@@ -79,6 +79,7 @@ class Stream:
         self._changed: dict[str, dict[str, None]] = {}
         self._untap: Callable[[], None] | None = None
         self._somebody = Event()
+        self._newest_status = (0.0, b"")
 
     # --- viewers ------------------------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class Stream:
         if self._untap is None:
             self._untap = self._plant.tap(self._look)
         viewer.give("hello", _HELLO)
-        viewer.give("status", _event("status", _encode(self._plant.status())))
+        viewer.give("status", self._status(within=1.0))
         self._somebody.set()
         return viewer
 
@@ -149,13 +150,21 @@ class Stream:
                 self._hand_out()
                 if now - status >= STATUS:
                     status = now
-                    self._give_all("status", _event("status", _encode(self._plant.status())))
+                    self._give_all("status", self._status())
                 if now - comment >= COMMENT:
                     comment = now
                     self._give_all("comment", _COMMENT)
         finally:
             for viewer in tuple(self._viewers):
                 viewer.end()
+
+    def _status(self, within: float = 0.0) -> bytes:
+        """One that was made within the last seconds will do."""
+        now, (made, event) = self._clock.monotonic(), self._newest_status
+        if not event or now - made > within:
+            event = _event("status", _encode(self._plant.status()))
+            self._newest_status = now, event
+        return event
 
     def _give_all(self, kind: str, data: bytes) -> None:
         for viewer in tuple(self._viewers):

@@ -33,6 +33,10 @@ PORTION = 500
 WRITE_WITHIN, LAST_WITHIN = 30.0, 1.0
 #: So many minutes are handed out at once, of all tags that are asked for, and so many ask at a time.
 MOST_MINUTES, MOST_READERS = 150_000, 2
+#: Whoever asks waits for so long, seconds.
+READ_WITHIN = 10.0
+#: So many rows wait for a disk that hangs.
+MOST_WAITING = 200_000
 
 #: What goes on failing is logged again this often, seconds.
 _AGAIN = 3600.0
@@ -127,12 +131,17 @@ class History:
                 await self._roll(over)
             if self._rows and (self._writing is None or self._writing.done()):
                 await self._write(WRITE_WITHIN)
+            elif len(self._rows) > MOST_WAITING:
+                self._rows = []
+                self._lost("the disk takes nothing")
 
     async def close(self) -> None:
         """Write what there is, bounded. Called when the devices are being left."""
         if self.on:
             self._cut()
             await self._write(LAST_WITHIN)
+            if self._writing is not None and self._writing.done():
+                await asyncio.wait([run_in_thread(self._store.close, "history")], timeout=LAST_WITHIN)
         self._settings = None
 
     async def _roll(self, over: int) -> None:
@@ -185,13 +194,19 @@ class History:
     # --- what is asked ------------------------------------------------------------------------------------------------
 
     async def query(self, device: str | None, tag: str | None, begin: int, end: int) -> bytes | None:
-        """JSON (store.py); None where nothing is kept. Raises ValueError where that is too much at once."""
+        """JSON (store.py); None where nothing is kept.
+
+        Raises ValueError where that is too much at once, TimeoutError where the disk takes too long.
+        """
         if not self.on:
             return None
-        async with self._readers:
+        async with asyncio.timeout(READ_WITHIN):
+            await self._readers.acquire()
+            reading = run_in_thread(lambda: read(self._path, device, tag, begin, end, MOST_MINUTES), "history read")
+            reading.add_done_callback(lambda _: self._readers.release())  # a disk that hangs has two threads, no more
             try:
-                return await run_in_thread(
-                    lambda: read(self._path, device, tag, begin, end, MOST_MINUTES), "history read"
-                )
+                return await asyncio.shield(reading)
+            except FileNotFoundError:
+                return b"{}"  # nothing was written yet
             except (OSError, Failed, Foreign):
-                return b"{}" if not self._path.exists() else None
+                return None

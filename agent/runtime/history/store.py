@@ -139,8 +139,11 @@ def read(path: Path, device: str | None, tag: str | None, begin: int, end: int, 
 
     Raises ValueError where that is more than `most` minutes, :class:`Failed`, :class:`Foreign` and OSError.
     """
-    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise Foreign("it is not a file")
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # reading a log needs its index, which may have to be made
     with _named(), closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as db:
+        db.execute("PRAGMA query_only = ON")
         wanted = db.execute(
             "SELECT id, device, tag FROM series WHERE device = ifnull(?, device) AND tag = ifnull(?, tag) "
             "ORDER BY device, id",
