@@ -87,6 +87,7 @@ async def test_a_namespace_the_server_has_twice_is_nobodys(hall: Hall) -> None:
     plant = await hall.plant([URN, "urn:second"])
     for uri in (URN, "urn:second"):
         await plant.do(plant.add("a", uri, uri=uri))
+        await plant.do(plant.add("b", uri, uri=uri))
     twice = said([*await plant.do(plant.server.get_namespace_array()), URN])
     await plant.do(plant.server.write_attribute_value(node_id("i=2255"), twice))
     tags = {
@@ -96,7 +97,7 @@ async def test_a_namespace_the_server_has_twice_is_nobodys(hall: Hall) -> None:
         "second": "nsu=urn:second;s=a",
     }
     with structlog.testing.capture_logs() as logs:
-        async with collecting(plant.url, tags, browse={"include": ["a"]}) as notebook:
+        async with collecting(plant.url, tags, browse={"include": ["b"]}) as notebook:
             await notebook.until(lambda: len(notebook.said) > len(tags) and all(notebook.said.values()))
     newest = {name: (notebook.newest(name), name_of(notebook.status(name))) for name in notebook.said}
     assert newest == {
@@ -104,7 +105,7 @@ async def test_a_namespace_the_server_has_twice_is_nobodys(hall: Hall) -> None:
         "way": (None, "BadNodeIdUnknown"),
         "sure": (URN, "Good"),
         "second": ("urn:second", "Good"),
-        "a": ("urn:second", "Good"),
+        "b": ("urn:second", "Good"),
     }
     assert "more than once" in (notebook.reasons["node"] or "")
     (left_out,) = [log["reason"] for log in logs if log["event"] == "opcua.nodes_left_out"]
