@@ -18,8 +18,8 @@ from agent.core.errors import AgentError, leaves
 from agent.core.flow import Message
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.context import SimpleContext
-from tests.field.hostile.bent import Pulse
 from tests.integration.modbus.servers import device
+from tests.support.bent import Pulse
 from tests.support.memory import Memory
 
 STALL = 0.5  #: seconds of processor time in one go

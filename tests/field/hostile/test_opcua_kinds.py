@@ -23,8 +23,8 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.core.errors import AgentError, leaves
 from agent.core.ports import Collector
 from agent.testing.context import SimpleContext
-from tests.field.hostile.bent import Pulse
 from tests.field.hostile.evil import USUAL, Evil, Hook, Peer, evil, ours, read_with, reads, ua
+from tests.support.bent import Pulse
 from tests.support.memory import Memory
 
 STALL = 0.5  #: seconds of processor time in one go
@@ -179,8 +179,7 @@ async def elsewhere(hooks: dict[str, Hook]) -> AsyncIterator[str]:
     async def serve() -> None:
         async with evil(**hooks) as server:
             told(url.set_result, server.url)
-            while not over.is_set():
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(over.wait)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.to_thread(asyncio.run, serve()))

@@ -22,9 +22,9 @@ from agent.core.ports import Collector
 from agent.publishers.mqtt.config import MqttConfig
 from agent.simulator.modbus import ModbusServer, Unit
 from agent.testing.context import SimpleContext
-from tests.field.hostile.bent import BENDS, Bend, Bent, Pulse, bent, resident_mb
 from tests.field.hostile.evil import evil, notifies
 from tests.integration.modbus.servers import device as modbus
+from tests.support.bent import BENDS, Bend, Bent, Pulse, bent, resident_mb
 from tests.support.mosquitto import StartMosquitto
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))  #: of each stream; 0: EXAMPLES, the same every time
