@@ -181,6 +181,8 @@ class History:
         """In a thread; one at a time."""
         if free_bytes(self._path.parent) < floor:
             raise OSError(f"less than {floor >> 20} MiB (outbox.min_free_disk) is free")
+        if not self._path.exists():
+            self._store.close()  # somebody has deleted it: another one is begun
         try:
             self._store.put(rows)
             if oldest is not None and limit is not None:

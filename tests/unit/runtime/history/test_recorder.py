@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from agent.core.flow import Batch, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.runtime.history import recorder
 from agent.runtime.history.recorder import FILE, History
+from agent.runtime.history.store import Store
 from agent.runtime.outlet import Outlet
 from agent.runtime.steps import Steps
 from agent.testing.clock import ManualClock
@@ -155,6 +157,17 @@ async def test_a_broken_file_is_set_aside_and_told(tmp_path: Path) -> None:
     assert (tmp_path / f"{FILE}.aside").read_bytes().startswith(b"garbage")
 
 
+async def test_a_file_that_is_deleted_while_it_runs(tmp_path: Path) -> None:
+    """Noticed at the next minute: another one is begun, and answers."""
+    async with running(tmp_path) as plant:
+        plant.read(5)
+        await minutes(plant, 70, [0, 5, 5.0, 5, 5, 60_000])
+        for file in tmp_path.glob(f"{FILE}*"):
+            file.unlink()
+        await minutes(plant, 0)
+        await minutes(plant, 60, [60_000, 5, 5.0, 5, 5, 60_000])
+
+
 async def test_below_the_floor_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told once, and that it goes on."""
     free = 100
@@ -170,3 +183,26 @@ async def test_below_the_floor_nothing_is_written(tmp_path: Path, monkeypatch: p
             await minutes(plant, 50, [180_000, 5, 5.0, 5, 5, 60_000])
     assert [line["event"] for line in logs] == ["history.not_kept", "history.kept_again"]
     assert "min_free_disk" in logs[0]["reason"]
+
+
+async def test_a_disk_that_hangs_costs_minutes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for it is bounded, who asks is told, and nobody waits for it at the end."""
+    for name, value in (("WRITE_WITHIN", 0.05), ("LAST_WITHIN", 0.05), ("READ_WITHIN", 0.05), ("MOST_WAITING", 2)):
+        monkeypatch.setattr(recorder, name, value)
+    back = threading.Event()
+    monkeypatch.setattr(Store, "put", lambda *_: back.wait())
+    monkeypatch.setattr(recorder, "read", lambda *_: back.wait())
+    clock = ManualClock(T0)
+    with capture_logs() as logs:
+        async with running(tmp_path, clock) as plant:
+            plant.read(5)
+            await clock.advance(70)
+            await eventually(lambda: logs)
+            for _ in range(10):
+                await clock.advance(60)
+            assert len(plant.history._rows) <= 3
+            for _ in range(5):
+                with pytest.raises(TimeoutError):
+                    await plant.history.query("press-01", "t", 0, 1)
+    back.set()
+    assert {line["event"] for line in logs} == {"history.not_kept"}
