@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from agent.config.model import Config
+from agent.config.summary import warnings
 from agent.core.errors import TransientError
 from agent.web import connection
 from agent.web.door import MOST_GUESTS
@@ -88,3 +91,17 @@ async def test_without_a_certificate_nothing_is_served(tmp_path: Path, certs: Ce
         key = certs.client_key
     with pytest.raises(TransientError, match=r"http\.tls\.cert_file"):
         await Certificate(cert, key).context()
+
+
+@pytest.mark.parametrize(
+    ("http", "warned"),
+    [
+        ({"host": "0.0.0.0", "auth": {"token_file": "t"}}, True),
+        ({"host": "0.0.0.0", "auth": {"token_file": "t"}, "tls": {"cert_file": "c", "key_file": "k"}}, False),
+        ({"host": "127.0.0.1", "auth": {"token_file": "t"}}, False),
+    ],
+)
+def test_check_warns_of_a_token_in_clear(http: dict[str, Any], warned: bool) -> None:
+    """Beyond loopback and without TLS, with the key that mends it."""
+    config = Config.model_validate({"agent": {"id": "gw"}, "http": http})
+    assert any("in clear" in words and "tls: {cert_file" in words for words in warnings(config)) is warned
