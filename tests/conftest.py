@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
-from agent.cli.run import loop_factory
+from agent.cli.loop import loop_factory
 
 pytest.register_assert_rewrite("tests.support")
 collect_ignore = ["plugin"]  # a package of somebody else: e2e/test_plugin.py installs and judges it

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent import __version__
+from agent.cli.loop import RESERVE, loop_factory
 from agent.cli.mistakes import report
-from agent.cli.run import RESERVE, loop_factory
 from agent.core.backoff import Backoff
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, PermanentError

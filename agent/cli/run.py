@@ -12,13 +12,12 @@ from pathlib import Path
 
 from agent.app import STOP_WITHIN
 from agent.app import run as run_agent
+from agent.cli.loop import RESERVE, loop_factory
 from agent.config.loader import Loaded, load
 from agent.config.summary import warnings
 from agent.core.errors import ConfigError, PermanentError
 from agent.telemetry.logging import configure, get_logger
 
-#: The last resort comes this much before the promise of :data:`agent.app.STOP_WITHIN` is broken, seconds.
-RESERVE = 0.3
 _DESCRIPTORS = 65_536
 
 log = get_logger("agent")
@@ -114,12 +113,3 @@ def _give_up() -> None:
     """A part hangs in its own cancellation and is not waited for: records are on disk before they are published."""
     log.warning("component.stop_slow", component="agent", waited_s=STOP_WITHIN - RESERVE)
     os._exit(1)
-
-
-def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """Uvloop where it installs: it halves what a Modbus request costs."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop
