@@ -19,6 +19,7 @@ from agent.consumer.contract import (
     StreamClaim,
     UndecodableError,
     decode,
+    is_catalogue,
     is_request,
 )
 from agent.historian.items import AgentState, Aside, Catalogue, Claim, DeviceState, Gap, Item, Record, TagRow
@@ -92,7 +93,7 @@ def read(message: Message) -> Sequence[Item]:
     path, _, kind = topic.rpartition("/")
     if kind == "readings":
         return (_record(message, path),)
-    if (kind == "tags" or (kind.isdecimal() and path.endswith("/tags"))) and topic.startswith(message.root + "/"):
+    if is_catalogue(topic):
         return _catalogue(message, path.removesuffix("/tags") if kind != "tags" else path)
     try:
         found = decode(topic, payload, message.root)

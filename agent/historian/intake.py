@@ -69,6 +69,20 @@ class Inbox:
             delivery.connection.hold(True)
         self._news.set()
 
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone: what came by it and waits comes again, but for what nobody can acknowledge."""
+        self._held.discard(connection)
+        kept = [one for one in self._waiting if one.connection is not connection or not one.mid]
+        self._waiting = deque(kept)
+        self._bytes = sum(len(one.message.payload) for one in kept)
+        self._release()
+
+    def admit(self, connection: Connection) -> None:
+        """A new connection is not read either while there is too much."""
+        if self._bytes > MOST_BYTES:
+            self._held.add(connection)
+            connection.hold(True)
+
     async def take(self) -> list[Delivery]:
         """What makes one transaction: all there is, within its bounds."""
         while not self._waiting:
@@ -81,11 +95,15 @@ class Inbox:
             size += len(delivery.message.payload)
             taken.append(delivery)
         self._bytes -= size
+        self._release()
+        return taken
+
+    def _release(self) -> None:
+        """Read again where there is room."""
         if self._held and self._bytes <= MOST_BYTES // 2:
             for connection in self._held:
                 connection.hold(False)
             self._held.clear()
-        return taken
 
 
 class Source:
@@ -121,6 +139,7 @@ class Source:
 
     def stands(self, server: Server, connection: Connection, *, resumed: bool) -> None:
         self._standing[server.name] = connection
+        self._inbox.admit(connection)
         self._repeats = Repeats()
         self.reason = None
         self._up.set(1)
@@ -128,7 +147,9 @@ class Source:
         self._began(self.name)
 
     def gone(self, server: Server, reason: str) -> None:
-        self._standing.pop(server.name, None)
+        lost = self._standing.pop(server.name, None)
+        if lost is not None:
+            self._inbox.forget(lost)
         if not self._standing:
             self.reason = reason
             self._up.set(0)

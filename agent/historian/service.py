@@ -64,21 +64,17 @@ class Historian:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then within DRAIN seconds what is at hand is committed and the brokers are left."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                listening = [
-                    group.create_task(source.subscriber.run(), name=f"source {name}")
-                    for name, source in self._sources.items()
-                ]
-                works = {"writer": self._writer.run, "repair": self._repair.run, "sweep": self._sweep}
-                working = [group.create_task(self._keep(name, work), name=name) for name, work in works.items()]
-                await stop.wait()
-                self._stopping = True
-                for task in [*listening, *working[1:]]:
+        async with asyncio.TaskGroup() as group:
+            works = {f"source {name}": source.subscriber.run for name, source in self._sources.items()}
+            works |= {"writer": self._writer.run, "repair": self._repair.run, "sweep": self._sweep}
+            tasks = {name: group.create_task(self._keep(name, work), name=name) for name, work in works.items()}
+            await stop.wait()
+            self._stopping = True
+            for name, task in tasks.items():
+                if name != "writer":
                     task.cancel()
-                await self._drain(working[0])
-        finally:
-            self._database.close()
+            await self._drain(tasks["writer"])
+        await self._database.close()
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """A bug costs a pause, never the historian."""

@@ -107,9 +107,9 @@ class Database:
         self._opened_at = 0.0
         await self._clock.sleep(self._backoff.failed(healthy))
 
-    def close(self) -> None:
-        """Wait for what is under way."""
-        self._worker.submit(self.store.close)
+    async def close(self) -> None:
+        """Wait for what is under way, without holding up the loop: whoever stops us sets the deadline."""
+        await self._worker.call(self.store.close)
         self._worker.close()
 
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from agent.core.errors import PermanentError
 from agent.historian.stores.port import BadData, Mark
 from agent.historian.stores.sqlite import SqliteStore
 from agent.historian.values import restored
@@ -304,6 +305,13 @@ class StoreContract:
         rows = sql("SELECT device, tag, good_seconds, expected, arrived FROM completeness ORDER BY day")
         assert [tuple(row) for row in rows] == [("press-01", "t", 5, 5, 3), ("press-01", "t", 1, None, 1)]
 
+    def test_a_database_of_a_newer_version_is_left_alone(self, store, newer):
+        """With what to do."""
+        store.close()
+        newer()
+        with pytest.raises(PermanentError, match=r"newer version.*start that version again"):
+            store.open()
+
     def test_it_goes_on_where_it_was(self, write, sql, missing, store):
         """Closed and opened again: the ledger, the tags and what is incomplete are there."""
         write(record(1), record(5, 5, part=[1, 2]), record(9, low=5))
@@ -340,6 +348,15 @@ class TestSqlite(StoreContract):
         return sql
 
     @pytest.fixture
+    def newer(self, path):
+        def newer():
+            db = sqlite3.connect(path)
+            db.execute("PRAGMA user_version = 99")
+            db.close()
+
+        return newer
+
+    @pytest.fixture
     def at(self):
         return lambda ms: ms
 
@@ -369,6 +386,10 @@ class TestPostgres(StoreContract):
     @pytest.fixture
     def sql(self, postgres, store):
         return postgres.sql
+
+    @pytest.fixture
+    def newer(self, postgres):
+        return lambda: postgres.sql("UPDATE version SET version = 99 RETURNING version")
 
     @pytest.fixture
     def at(self):

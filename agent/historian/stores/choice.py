@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.core.errors import PermanentError
 from agent.historian.config import HistorianSettings
 from agent.historian.stores.port import Store
 
@@ -12,6 +13,10 @@ def store_of(settings: HistorianSettings) -> Store:
         from agent.historian.stores.sqlite import SqliteStore
 
         return SqliteStore(settings.sqlite_path, retention=settings.retention)
-    from agent.historian.stores.postgres import postgres_store
+    try:
+        from agent.historian.stores.postgres import postgres_store
+    except ImportError as error:
+        reason = f"{settings.shown} needs psycopg, which is not installed ({error})"
+        raise PermanentError(reason, "pip install 'industrial-edge-agent[postgres]'") from error
 
     return postgres_store(settings)

@@ -268,6 +268,9 @@ class _Story:
             entry.book.close()
         else:
             entry.book.declare(gap)
+        for stream, seq in [one for one in self._partials if one[0] == entry.id and one[1] in entry.book.declared]:
+            self._tx.drop_partials(stream, seq)
+            del self._partials[stream, seq]
         self._done.lost += max(0, before - entry.book.lacking)
 
     def _claim(self, claim: Claim) -> None:

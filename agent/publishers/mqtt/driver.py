@@ -88,7 +88,9 @@ class Driver:
         if unsent < self._unsent:
             client.alive()
             self._moved()
-        elif self._held or client.heard_at != self._heard_at:
+        elif self._held:
+            client.excuse()
+        elif client.heard_at != self._heard_at:
             client.alive()
         client.loop_misc()
         self._unsent, self._heard_at = unsent, client.heard_at

@@ -187,6 +187,11 @@ class Client(paho.Client):
         if self._ping_t:
             self._ping_t = now
 
+    def excuse(self) -> None:
+        """Nothing is read on purpose: that no answer comes to a PINGREQ means nothing, and more of them may go."""
+        self._ping_t = 0
+        self.alive()
+
     def pace(self, seconds: float) -> None:
         """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""
         self._keepalive = cast("int", seconds)
