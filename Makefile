@@ -15,7 +15,7 @@ PAGE := $(shell find agent/web/page -type f) deploy/page.py
 PYTEST_ARGS ?= -n 3 --dist loadfile
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/.demo.stamp: deploy/lock/demo.txt pyproject.toml .ci/setup
 	@[ -e $(VENV)/.test.stamp ] || .ci/setup demo
@@ -56,6 +56,7 @@ check-deploy: $(VENV)/.test.stamp
 	@.ci/check-deploy
 
 screenshots: $(VENV)/.test.stamp $(VENV)/.page.stamp ## docs/images: the page in light, dark and Chinese
+	@.ci/tools chromium=chromium mosquitto=mosquitto /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc=fonts-noto-cjk
 	@$(BIN)/python -m tests.page.screenshots
 
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses

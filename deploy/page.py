@@ -71,7 +71,8 @@ def build(root: Path = ROOT) -> Path:
         digest = hashlib.sha256((made / name).read_bytes()).hexdigest()[:12]
         html = html.replace(f"/static/{name}", f"/static/{name}?{digest}")
     (made / "index.html").write_text(html, encoding="utf-8")
-    shutil.copy(page / "icon.svg", made)
+    for name in ("icon.svg", "notices.txt"):
+        shutil.copy(page / name, made)
     shutil.rmtree(static, ignore_errors=True)
     made.rename(static)
     return static

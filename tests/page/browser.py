@@ -6,10 +6,14 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from agent.web import files
+
+NOT_BUILT = "the page is not built: make setup, or .venv/bin/python deploy/page.py"
 MISSING = "chromium is not installed: apt-get install chromium, or make test as root"
 
 _ARGUMENTS = [
@@ -22,16 +26,22 @@ def find_chromium() -> str:
     """Path of the browser; skips the test where it is missing, fails it where CI=true."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
+        _left_out(MISSING)
     return path
+
+
+def _left_out(why: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @asynccontextmanager
 async def launched() -> AsyncIterator[Browser]:
     """The browser; closed at the end."""
     path = find_chromium()
+    if "index.html" not in files.built():
+        _left_out(NOT_BUILT)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         try:

@@ -5,8 +5,9 @@ Started once a worker; what a test breaks it mends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from agent.simulator.machines import Meter, Press
 from agent.simulator.modbus import ModbusServer, Unit
 from agent.simulator.points import METER_POINTS, PRESS_POINTS, Memory, Point
 from tests.support.agent import AgentProcess
+from tests.support.faketime import FakeTime
 from tests.support.mosquitto import Mosquitto
 
 METERS = 6
 CELLS = 3000
+TAGS = 300  #: of the gateway in trouble
 TOKEN = "a-token-of-the-night-shift"
 
 _TYPES = {"int16": 1, "uint16": 1, "uint32": 2, "float32": 2, "uint64": 4}
@@ -59,12 +62,12 @@ class Site:
 
     @property
     def second_press(self) -> Unit:
-        """Press-02, to break a register of."""
+        """Press-02."""
         return self.press.units[2]
 
 
 def _device(server: ModbusServer, tags: dict[str, Any], unit: int = 1, **more: Any) -> dict[str, Any]:
-    known = {"type": "modbus", "url": server.url, "unit_id": unit, "interval": "500ms", "timeout": "400ms"}
+    known = {"type": "modbus", "url": server.url, "unit_id": unit, "interval": "2s", "timeout": "1s"}
     return known | {"tags": tags} | more
 
 
@@ -89,10 +92,10 @@ async def healthy(folder: Path, elapsed: Any) -> AsyncIterator[Site]:
                     battery,
                     {f"cell_{number:04}": {"address": f"holding:{number}", "scale": 0.001, "round": 3, "unit": "V"}
                      for number in range(CELLS)},
-                    interval="1s",
+                    interval="5s",
                 ),
                 **{
-                    f"meter-{unit:02}": _device(gateway, _tags(METER_POINTS), unit, interval="1s")
+                    f"meter-{unit:02}": _device(gateway, _tags(METER_POINTS), unit)
                     for unit in range(1, METERS + 1)
                 },
                 "spare": _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False),
@@ -111,7 +114,7 @@ async def healthy(folder: Path, elapsed: Any) -> AsyncIterator[Site]:
 async def sick(folder: Path) -> AsyncIterator[AgentProcess]:
     """Its clock was never set, one broker is dead and its outbox full, the other refuses the password. With a login."""
     memory = Memory()
-    memory.fill("holding", 0, list(range(1000)))
+    memory.fill("holding", 0, list(range(TAGS)))
     server = ModbusServer({1: Unit(memory=memory, refused={("holding", 7)})})
     guarded = _made(folder / "guarded")
     (guarded / "passwords").write_text("")
@@ -123,22 +126,38 @@ async def sick(folder: Path) -> AsyncIterator[AgentProcess]:
         (home / name).chmod(0o600)
     try:
         async with server:
-            tags = {f"r{number}": {"address": f"holding:{number}"} for number in range(1000)}
+            tags = {f"r{number}": {"address": f"holding:{number}"} for number in range(TAGS)}
             publishers = {
                 "cloud": {"type": "mqtt", "url": "mqtt://127.0.0.1:1"},
                 "plant": {
                     "type": "mqtt", "url": broker.url, "username": "gw", "password_file": str(home / "password"),
                 },
             }  # fmt: skip
-            devices = {"press": _device(server, tags, interval="100ms")}
+            devices = {"press": _device(server, tags, interval="1s")}
             outbox = {"max_bytes": "64KiB"}
             with AgentProcess(home, publishers=publishers, devices=devices, outbox=outbox) as agent:
                 http = {"host": "0.0.0.0", "port": agent.port, "auth": {"token_file": str(home / "token")}}
                 agent.configure(agent.document | {"http": http})
-                await agent.start()
+                with _never_set(folder):
+                    await agent.start()
                 yield agent
     finally:
         broker.kill()
+
+
+@contextmanager
+def _never_set(folder: Path) -> Iterator[None]:
+    """What is started here believes that it is 1976."""
+    fake, before = FakeTime(folder), dict(os.environ)
+    fake.set(-50 * 365.25 * 86_400)
+    del fake.environment["FAKETIME_NO_CACHE"]  # it never changes, and looking every time is slow
+    os.environ.update(fake.environment)
+    try:
+        yield
+    finally:
+        for name in fake.environment:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def _made(folder: Path) -> Path:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 import subprocess
 import sys
 
+from agent.telemetry.events import EVENTS
+from agent.telemetry.events.devices import DEGRADED
 from agent.web import files
 from agent.web.openapi import document
 from tests.support.processes import ROOT
@@ -39,6 +43,21 @@ def test_unit_tests_of_the_page() -> None:
         [sys.executable, str(ROOT / "deploy/page.py"), "check"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_event_is_told_in_chinese_too() -> None:
+    """words/events.zh.json has a meaning for each event of the catalogue, and a remedy where the catalogue has one."""
+    told = json.loads((PAGE / "words/events.zh.json").read_text(encoding="utf-8"))
+    assert told["causes"].keys() == DEGRADED.keys()
+    wanted = {name: {"meaning", "remedy"} if event.remedy else {"meaning"} for name, event in EVENTS.items()}
+    assert {name: set(words) for name, words in told["events"].items()} == wanted, "agent/web/page/words/events.zh.json"
+
+
+def test_licences_of_others_are_there() -> None:
+    """The notices name each package that deno.lock bundles, in its version."""
+    notices = files.built()["notices.txt"].content.decode()
+    for package, version in re.findall(r'"npm:([a-z-]+)@([\d.]+)":', (PAGE / "deno.lock").read_text()):
+        assert package == "axe-core" or f"{package} {version}\n" in notices, package  # axe-core is the tests'
 
 
 def test_nothing_inline_and_nobody_else() -> None:

@@ -4,6 +4,7 @@ import "uplot.css";
 import "./styles/page.css";
 import { render } from "preact";
 import { App } from "./views/app.tsx";
+import { isHistorian } from "./data/historian.ts";
 import { Store } from "./data/store.ts";
 import { Connection } from "./live/link.ts";
 import { browser } from "./live/world.ts";
@@ -18,7 +19,10 @@ const connection = new Connection(browser, {
     if (link.phase === "login") store.forget();
     store.change({ link });
   },
-  status: (status) => store.take(status, browser.now()),
+  status: (status) => {
+    if (isHistorian(status)) store.change({ historian: status, statusAt: browser.now() });
+    else store.take(status, browser.now());
+  },
   values: (values) => {
     store.values.take(values.device, values.tags);
     store.tellValues();

@@ -20,7 +20,7 @@ async def _get(folder: Path, path: str, accept: str = "gzip") -> httpx.Response:
 def _build(folder: Path) -> Path:
     (folder / "index.html").write_text("<p>page</p>")
     (folder / "main.js").write_text("let a = 1;" * 100)
-    (folder / "secret.txt").write_text("not the page's")
+    (folder / "secret.key").write_text("not the page's")
     return folder
 
 
@@ -42,7 +42,7 @@ async def test_page_and_its_files(tmp_path: Path) -> None:
 async def test_nothing_else_is_there(tmp_path: Path) -> None:
     """Only what belongs to a page is served, by its name and no other way."""
     folder = _build(tmp_path)
-    for path in ("/static/secret.txt", "/static/none.js", "/static/..%2fserver.py", "/static/%2e%2e/server.py"):
+    for path in ("/static/secret.key", "/static/none.js", "/static/..%2fserver.py", "/static/%2e%2e/server.py"):
         assert (await _get(folder, path)).status_code == 404, path
 
 

@@ -97,6 +97,10 @@ export interface LogEvent {
   remedy?: string;
 }
 
+export interface LoggedIn {
+  expires_in_s: number;
+}
+
 export interface Lost {
   records: number;
   readings: number;

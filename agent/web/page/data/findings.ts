@@ -3,7 +3,7 @@
 import type { Cost, Finding, Status } from "../api/types.ts";
 import { count, instant, lasting, listed, period } from "../format.ts";
 import { remedy, said } from "../words/catalogue.ts";
-import { found, type Key, t } from "../words/index.ts";
+import { found, type Key, language, t } from "../words/index.ts";
 
 export interface Told {
   key: string;
@@ -83,9 +83,11 @@ function* lines(first: Finding, group: Finding[], behind: string[], status: Stat
     yield { word: "why", text: said(withoutHint(first.why)) + (differs ? ` ${t("and_the_like")}` : "") };
   }
   if (group.length === 1) {
-    const costs = first.costs.map((one) => cost(one, status.ts));
+    // "2 of 15 tags are bad" stands under Why already.
+    const told = first.costs.filter((one) => one.kind !== "bad_tags" || !first.causes.includes("tags"));
+    const costs = told.map((one) => cost(one, status.ts));
     if (behind.length) costs.push(listed(behind, 6));
-    if (costs.length) yield { word: "cost", text: costs.join("; ") };
+    if (costs.length) yield { word: "cost", text: costs.join(language() === "zh" ? "；" : "; ") };
     const device = first.what === "device" ? status.devices[first.name ?? ""] : undefined;
     for (const bad of device?.bad.slice(0, 3) ?? []) {
       const more = bad.tags > bad.examples.length ? ` ${t("and_more", { n: bad.tags - bad.examples.length })}` : "";

@@ -2,18 +2,26 @@
 
 import type { Status } from "../api/types.ts";
 import type { Link } from "../live/link.ts";
+import type { Historian } from "./historian.ts";
 import { Trail } from "./trail.ts";
 import { Values } from "./values.ts";
 
 export interface Known {
   status: Status | null;
+  /** In its place where the server is a historian. */
+  historian: Historian | null;
   /** When that status arrived, by the browser's clock. */
   statusAt: number;
   link: Link;
 }
 
 export class Store {
-  known: Known = { status: null, statusAt: 0, link: { phase: "connecting", heard: null, lostSince: null } };
+  known: Known = {
+    status: null,
+    historian: null,
+    statusAt: 0,
+    link: { phase: "connecting", heard: null, lostSince: null },
+  };
   readonly trails = new Map<string, Trail>();
   readonly values = new Values();
   #listeners = new Set<() => void>();
@@ -35,14 +43,14 @@ export class Store {
     return () => this.#valueListeners.delete(listener);
   }
 
-  /** Values have arrived: told at most four times a second, however many there are. */
+  /** Values have arrived: told at most four times a second, where there are many devices once. */
   tellValues(): void {
     if (this.#pending || !this.#valueListeners.size) return;
     this.#pending = true;
     setTimeout(() => {
       this.#pending = false;
       for (const listener of [...this.#valueListeners]) listener();
-    }, 250);
+    }, Math.min(1000, Math.max(250, this.trails.size * 4)));
   }
 
   tell(): void {
@@ -64,7 +72,7 @@ export class Store {
   forget(): void {
     this.trails.clear();
     this.values.clear();
-    this.change({ status: null, statusAt: 0 });
+    this.change({ status: null, historian: null, statusAt: 0 });
   }
 }
 

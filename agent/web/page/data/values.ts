@@ -9,6 +9,7 @@ const MOST_TAGS = 4000;
 export class Values {
   #newest = new Map<string, Map<string, Sample>>();
   #seen = new Map<string, Sample[]>();
+  #heard = new Map<string, number>();
   #watched: string | null = null;
 
   take(device: string, tags: Record<string, Sample>): void {
@@ -17,12 +18,18 @@ export class Values {
     for (const [tag, sample] of Object.entries(tags)) {
       const before = newest.get(tag);
       newest.set(tag, sample);
+      if (sample[1] !== "bad") this.#heard.set(device, Math.max(sample[2], this.#heard.get(device) ?? 0));
       if (!before || before[2] !== sample[2]) this.#remember(device, tag, sample);
     }
   }
 
   newest(device: string, tag: string): Sample | undefined {
     return this.#newest.get(device)?.get(tag);
+  }
+
+  /** When a value that is not bad was last read of it; null: not seen here. */
+  heard(device: string): number | null {
+    return this.#heard.get(device) ?? null;
   }
 
   seen(device: string, tag: string): readonly Sample[] {
@@ -37,6 +44,7 @@ export class Values {
   clear(): void {
     this.#newest.clear();
     this.#seen.clear();
+    this.#heard.clear();
   }
 
   #remember(device: string, tag: string, sample: Sample): void {

@@ -12,12 +12,16 @@ export interface Link {
   /** When the agent was last heard; null: never. */
   heard: number | null;
   lostSince: number | null;
+  /** What the server says instead of a status, where it says anything. */
+  refusal?: string;
 }
 
 export interface Answer {
   /** 0: no answer. */
   code: number;
   status?: Status;
+  /** What it says instead. */
+  error?: string;
 }
 
 export interface Stream {
@@ -149,7 +153,7 @@ export class Connection {
   #heard(phase: Phase, next = SILENCE): void {
     const now = this.world.now();
     this.#nextAsk = now + next;
-    this.#say({ phase, heard: now, lostSince: null });
+    this.#say({ phase, heard: now, lostSince: null, refusal: undefined });
   }
 
   #look(): void {
@@ -175,7 +179,7 @@ export class Connection {
     this.#shut();
     const now = this.world.now();
     this.#nextAsk = now + AGAIN;
-    this.#say({ phase: "lost", lostSince: this.#link.lostSince ?? this.#link.heard ?? now });
+    this.#say({ phase: "lost", lostSince: this.#link.lostSince ?? this.#link.heard ?? now, refusal: answer.error });
   }
 
   #answered(status: Status): void {

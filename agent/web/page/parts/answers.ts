@@ -1,6 +1,6 @@
 // An answer of the API for a view: asked when the view opens, when what it depends on changes, and where wanted again.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../live/world.ts";
 
 export interface Asked<T> {
@@ -13,20 +13,26 @@ export interface Asked<T> {
 /** `again`: ask again after so many milliseconds, while the tab is visible. */
 export function useAnswer<T>(path: string | null, dependsOn: unknown = null, again: number | null = null): Asked<T> {
   const [asked, setAsked] = useState<Asked<T> & { path: string | null }>({ body: null, code: 0, pending: true, path });
+  const asks = useRef({ path, sent: 0, taken: 0 });
+  asks.current.path = path;
   useEffect(() => {
     if (path === null) return;
     let over = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
       if (document.visibilityState === "visible") {
+        const turn = ++asks.current.sent;
         const { code, body } = await get<T>(path, 15_000);
-        if (over) return;
-        // What was there stays where the agent does not answer now: the frame says that it is old.
-        setAsked((before) =>
-          code === 0 && before.path === path
-            ? { ...before, pending: false }
-            : { body: code === 200 ? body : null, code, pending: false, path }
-        );
+        // What it depends on may change faster than answers come: an answer counts while it is the newest to this path.
+        if (asks.current.path === path && turn > asks.current.taken) {
+          asks.current.taken = turn;
+          // What was there stays where the agent does not answer now: the frame says that it is old.
+          setAsked((before) =>
+            (code === 0 || code === 503) && before.path === path
+              ? { ...before, pending: false }
+              : { body: code === 200 ? body : null, code, pending: false, path }
+          );
+        }
       }
       if (again !== null && !over) timer = setTimeout(() => void ask(), again);
     };
@@ -36,5 +42,6 @@ export function useAnswer<T>(path: string | null, dependsOn: unknown = null, aga
       clearTimeout(timer);
     };
   }, [path, dependsOn, again]);
+  useEffect(() => () => void (asks.current.path = null), []);
   return asked.path === path ? asked : { body: null, code: 0, pending: true };
 }

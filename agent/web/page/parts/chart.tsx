@@ -96,7 +96,7 @@ function options(
   return {
     width,
     height: HIGH,
-    padding: [10, 8, 0, 0],
+    padding: [10, 26, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: {
@@ -106,6 +106,7 @@ function options(
     axes: [
       {
         ...axis,
+        space: 76,
         values: (_u, splits, _axis, _space, step) =>
           splits.map((second) => {
             const when = new Date(second * 1000);
@@ -176,23 +177,24 @@ function shade(u: uPlot, spans: readonly Span[]): void {
     const wide = Math.max(1, u.valToPos(to / 1000, "x", true) - left);
     ctx.fillStyle = colour(`band-${quality}`);
     ctx.fillRect(left, bbox.top, wide, bbox.height);
-    if (quality === "gap" || quality === "bad") hatch(ctx, left, bbox.top, wide, bbox.height, quality === "bad");
+    if (quality === "bad") hatch(ctx, left, bbox.top, wide, bbox.height);
   }
   ctx.restore();
 }
 
 /** Lines across: colour is never the only sign. */
-function hatch(ctx: CanvasRenderingContext2D, x: number, y: number, wide: number, high: number, steep: boolean): void {
+function hatch(ctx: CanvasRenderingContext2D, x: number, y: number, wide: number, high: number): void {
   ctx.save();
   ctx.beginPath();
   ctx.rect(x, y, wide, high);
   ctx.clip();
-  ctx.strokeStyle = colour("line");
+  ctx.strokeStyle = colour("bad");
+  ctx.globalAlpha = 0.35;
   ctx.lineWidth = 1;
   ctx.beginPath();
   for (let at = -high; at < wide; at += 8) {
-    ctx.moveTo(x + at, steep ? y : y + high);
-    ctx.lineTo(x + at + high, steep ? y + high : y);
+    ctx.moveTo(x + at, y + high);
+    ctx.lineTo(x + at + high, y);
   }
   ctx.stroke();
   ctx.restore();

@@ -9,9 +9,9 @@ import { switchTo as switchTheme, type Theme, theme } from "../parts/theme.ts";
 import { type Key, language, switchTo as switchLanguage, t } from "../words/index.ts";
 import { Band } from "./band.tsx";
 import { ConfigurationView } from "./configuration.tsx";
-import { DeviceView } from "./device.tsx";
+import { DeviceView, SELF } from "./device.tsx";
 import { EventsView } from "./events.tsx";
-import { HistorianView, isHistorian } from "./historian.tsx";
+import { HistorianView } from "./historian.tsx";
 import { LinkBand, LinkSign } from "./link.tsx";
 import { Login } from "./login.tsx";
 import { Overview } from "./overview.tsx";
@@ -27,10 +27,10 @@ export function App({ store, connection }: Shared) {
   const [, again] = useState(0);
   const view = address[0] || "overview";
   const device = view === "device" ? address[1] ?? "" : null;
-  const known_device = known.status ? device !== null && device in known.status.devices : false;
-  useEffect(() => connection.follow(known_device ? device : null), [device, known_device]);
-  const { status, link } = known;
-  const name = status?.agent.id ?? "edge-agent";
+  const followed = device !== null && (device === SELF || (known.status !== null && device in known.status.devices));
+  useEffect(() => connection.follow(followed ? device : null), [device, followed]);
+  const { status, historian, link } = known;
+  const name = status?.agent.id ?? historian?.historian.id ?? "edge-agent";
   useEffect(() => {
     const wrong = status?.wrong.filter((one) => one.counts).length ?? 0;
     document.title = `${link.phase === "lost" ? "✕ " : wrong ? `(${wrong}) ` : ""}${name}`;
@@ -47,7 +47,7 @@ export function App({ store, connection }: Shared) {
           </svg>
           <b>{name}</b>
         </a>
-        {link.phase !== "login" && <Ways view={view} historian={isHistorian(status)} />}
+        {link.phase !== "login" && <Ways view={view} historian={historian !== null} />}
         <div class="tools">
           <LinkSign known={known} />
           <Choices changed={() => again((n) => n + 1)} />
@@ -66,28 +66,35 @@ export function App({ store, connection }: Shared) {
       <main id="content" tabIndex={-1}>
         {link.phase === "login"
           ? <Login connection={connection} />
+          : historian
+          ? <HistorianView status={historian} now={known.statusAt} />
           : !status
           ? <p class="empty">{link.phase === "lost" ? t("lost_never") : t("loading")}</p>
-          : view === "overview"
-          ? (isHistorian(status) ? <HistorianView status={status} /> : (
-            <>
-              <Band status={status} now={agentNow(known, Date.now())} />
-              <Overview store={store} />
-            </>
-          ))
-          : view === "device"
-          ? <DeviceView {...shared} key={device} name={device ?? ""} tag={address[2] ?? null} />
-          : view === "events"
-          ? <EventsView {...shared} device={address[1] ?? null} />
-          : view === "configuration"
-          ? <ConfigurationView {...shared} />
-          : (
-            <p class="empty">
-              {t("not_found")} <a href="#/">{t("to_overview")}</a>
-            </p>
-          )}
+          : <View {...shared} view={view} address={address} />}
       </main>
     </div>
+  );
+}
+
+function View({ view, address, ...shared }: Shared & { view: string; address: string[] }) {
+  const known = useKnown(shared.store);
+  if (view === "overview" && known.status) {
+    return (
+      <>
+        <Band status={known.status} now={agentNow(known, Date.now())} />
+        <Overview store={shared.store} />
+      </>
+    );
+  }
+  if (view === "device") {
+    return <DeviceView {...shared} key={address[1]} name={address[1] ?? ""} tag={address[2] ?? null} />;
+  }
+  if (view === "events") return <EventsView {...shared} device={address[1] ?? null} />;
+  if (view === "configuration") return <ConfigurationView {...shared} />;
+  return (
+    <p class="empty">
+      {t("not_found")} <a href="#/">{t("to_overview")}</a>
+    </p>
   );
 }
 

@@ -9,7 +9,7 @@ import { Mark } from "../parts/marks.tsx";
 import { Marked } from "../parts/marked.tsx";
 import { t } from "../words/index.ts";
 
-const FEW = 4;
+const FEW = 6;
 
 export function Band({ status, now }: { status: Status; now: number }) {
   const [all, setAll] = useState(false);

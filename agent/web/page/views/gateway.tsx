@@ -20,8 +20,11 @@ export function Gateway({ status, now, skew }: { status: Status; now: number; sk
   const reload = useAnswer<Reloads>("/api/v1/reloads", agent.config.effective).body?.reloads
     .find((one) => one.result === "applied")?.ts ?? null;
   return (
-    <section class="gateway" aria-label={t("gateway")}>
-      <dl class="figures">
+    <section aria-labelledby="gateway">
+      <div class="head">
+        <h2 id="gateway">{t("gateway")}</h2>
+      </div>
+      <dl class="gateway">
         {disk.free_bytes !== null && (
           <Fact word={t("disk")} tone={low ? "bad" : null}>
             {t("disk_free", { free: size(disk.free_bytes) })}
@@ -37,7 +40,7 @@ export function Gateway({ status, now, skew }: { status: Status; now: number; sk
           {differs && <small>{t("clock_differs", { lasting: lasting(Math.abs(skew) / 1000) })}</small>}
         </Fact>
         <Fact word={t("agent")} tone={null}>
-          {agent.version}
+          <a href={addressOf("device", "_agent")}>{agent.version}</a>
           <small>{t("up_for", { lasting: lasting((now - status.started) / 1000) })}</small>
         </Fact>
         <Fact word={t("config_hash")} tone={rejected ? "bad" : null}>

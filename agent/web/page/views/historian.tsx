@@ -1,60 +1,71 @@
-// A historian's status: rows, lag, holes, repair. Shown where the server says that it is one.
+// A historian's status: what it stores, how far behind it is, what is missing. Shown where the server says it is one.
 
-import { instant, lasting, shown } from "../format.ts";
-import { found, type Key, t } from "../words/index.ts";
+import { type Historian, type Part } from "../data/historian.ts";
+import { count, instant, lasting } from "../format.ts";
+import { Mark, StateSign } from "../parts/marks.tsx";
+import { t } from "../words/index.ts";
 
-export function isHistorian(status: unknown): boolean {
-  return typeof status === "object" && status !== null && "historian" in status;
-}
-
-export function HistorianView({ status }: { status: unknown }) {
-  const { ts, ...rest } = status as Record<string, unknown>;
-  const now = typeof ts === "number" ? ts : Date.now();
+export function HistorianView({ status, now }: { status: Historian; now: number }) {
+  const { historian, database, sources, missing } = status;
+  const well = historian.state === "online" && missing.records === 0;
+  const tone = historian.state !== "online" ? "bad" : well ? "good" : "warn";
   return (
     <>
-      <h1>{t("historian")}</h1>
-      {Object.entries(rest).map(([name, value]) => (
-        <section key={name} aria-label={word(name)}>
-          <h2>{word(name)}</h2>
-          <Part value={value} now={now} />
+      <section class={`band ${tone}`} aria-labelledby="verdict">
+        <h1 id="verdict">
+          <Mark tone={tone} />
+          {historian.reason ?? (well ? t("all_well") : t("holes_open", { n: missing.records }))}
+        </h1>
+      </section>
+      <div class="cards">
+        <section aria-labelledby="stored">
+          <h2 id="stored">{t("historian")} {historian.id}</h2>
+          <dl class="gateway">
+            <Fact
+              word={t("lag")}
+              text={historian.newest === null ? "–" : lasting(Math.max(0, now - historian.newest) / 1000)}
+            />
+            <Fact word={t("newest_row")} text={historian.newest === null ? "–" : instant(historian.newest, now)} />
+            <Fact word={t("stored_at")} text={historian.stored_at === null ? "–" : instant(historian.stored_at, now)} />
+            <Fact word={t("waiting")} text={count(historian.waiting)} />
+            <Fact word={t("agents_online")} text={count(status.agents_online)} />
+            <Fact word={t("holes")} text={`${count(missing.holes)} (${t("n_records", { n: missing.records })})`} />
+            <Fact word={t("repair")} text={t(historian.leads ? "repair_leads" : "repair_waits")} />
+            {historian.group !== null && <Fact word={t("group")} text={historian.group} />}
+            <Fact word={t("version_word")} text={historian.version} />
+          </dl>
         </section>
-      ))}
+        <section aria-labelledby="database">
+          <h2 id="database">{t("database")}</h2>
+          <PartCard part={database} />
+        </section>
+        <section aria-labelledby="sources">
+          <h2 id="sources">{t("sources")}</h2>
+          {Object.entries(sources).map(([name, part]) => <PartCard key={name} name={name} part={part} />)}
+        </section>
+      </div>
     </>
   );
 }
 
-function word(name: string): string {
-  return found(name as Key) ?? name.replaceAll("_", " ");
-}
-
-function Part({ value, now }: { value: unknown; now: number }) {
-  if (value === null || typeof value !== "object") return <p>{shown(value)}</p>;
-  const entries = Object.entries(value);
-  const parts = entries.filter(([, one]) => one !== null && typeof one === "object");
-  const facts = entries.filter(([, one]) => one === null || typeof one !== "object");
+function PartCard({ name, part }: { name?: string; part: Part }) {
   return (
-    <>
-      <dl class="figures">
-        {facts.map(([name, one]) => (
-          <div key={name}>
-            <dt>{word(name)}</dt>
-            <dd>{figure(name, one, now)}</dd>
-          </div>
-        ))}
-      </dl>
-      {parts.map(([name, one]) => (
-        <details key={name} open={parts.length < 4}>
-          <summary>{word(name)}</summary>
-          <Part value={one} now={now} />
-        </details>
-      ))}
-    </>
+    <div class="publisher">
+      <div class="title">
+        {name && <b>{name}</b>}
+        <StateSign state={part.state} />
+      </div>
+      <code>{part.where}</code>
+      {part.reason && <p class="reason">{part.reason}</p>}
+    </div>
   );
 }
 
-function figure(name: string, value: unknown, now: number): string {
-  if (typeof value === "number" && value > 1e12) return instant(value, now);
-  if (typeof value === "number" && name.endsWith("_s")) return lasting(value);
-  if (typeof value === "boolean") return t(value ? "yes" : "no");
-  return shown(value);
+function Fact({ word, text }: { word: string; text: string }) {
+  return (
+    <div>
+      <dt>{word}</dt>
+      <dd>{text}</dd>
+    </div>
+  );
 }

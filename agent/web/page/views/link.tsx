@@ -20,13 +20,20 @@ export function LinkSign({ known }: { known: Known }) {
     <span class={`sign ${tone}`}>
       <Mark tone={tone} />
       {t(key)}
-      {known.status && <span class="at">{clockTime(known.status.ts)}</span>}
+      {known.statusAt > 0 && <span class="at">{clockTime(known.status?.ts ?? known.statusAt)}</span>}
     </span>
   );
 }
 
 export function LinkBand({ known }: { known: Known }) {
-  const { phase, lostSince, heard } = known.link;
+  const { phase, lostSince, heard, refusal } = known.link;
+  if (phase === "lost" && refusal !== undefined) {
+    return (
+      <div class="linkband bad" role="alert">
+        <Mark tone="bad" /> {t("login_refused", { why: refusal })}
+      </div>
+    );
+  }
   if (phase === "lost" && lostSince !== null && heard !== null) {
     const now = Date.now();
     const told = { time: instant(lostSince, now), lasting: lasting((now - lostSince) / 1000) };
@@ -36,6 +43,9 @@ export function LinkBand({ known }: { known: Known }) {
       </div>
     );
   }
-  if (phase === "polling") return <div class="linkband warn" role="status">{t("many_viewers")}</div>;
+  // A historian has no stream: every ten seconds is its pace.
+  if (phase === "polling" && !known.historian) {
+    return <div class="linkband warn" role="status">{t("many_viewers")}</div>;
+  }
   return null;
 }

@@ -6,6 +6,8 @@ import { type Got, post } from "../live/world.ts";
 import { Marked } from "../parts/marked.tsx";
 import { t } from "../words/index.ts";
 
+const TRIES = 5;
+
 export function Login({ connection }: { connection: Connection }) {
   const [token, setToken] = useState("");
   const [trouble, setTrouble] = useState<string | null>(null);
@@ -13,7 +15,12 @@ export function Login({ connection }: { connection: Connection }) {
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
-    const answer = await post<{ error?: string }>("/api/v1/login", { token });
+    let answer = await post<{ error?: string }>("/api/v1/login", { token });
+    for (let tries = 0; answer.code === 503 && tries < TRIES; tries++) {
+      // A busy disk did not give the token in time.
+      await new Promise((then) => setTimeout(then, 1000));
+      answer = await post("/api/v1/login", { token });
+    }
     setBusy(false);
     if (answer.code === 200) connection.again();
     else setTrouble(words(answer));

@@ -5,7 +5,7 @@ import type { Device, Status } from "../api/types.ts";
 import { agentNow, type Store } from "../data/store.ts";
 import { age, period, shown } from "../format.ts";
 import { addressOf, useKnown, useValues } from "../parts/hooks.ts";
-import { Mark, StateSign, type Tone, toneOf } from "../parts/marks.tsx";
+import { Mark, type Tone, toneOf } from "../parts/marks.tsx";
 import { Course, Strip } from "../parts/strip.tsx";
 import { stateWord } from "../data/findings.ts";
 import { t } from "../words/index.ts";
@@ -18,18 +18,25 @@ export function Overview({ store }: { store: Store }) {
   if (!status) return null;
   const now = agentNow(known, Date.now());
   return (
-    <>
-      <Gateway status={status} now={now} skew={known.statusAt - status.ts} />
-      <Publishers status={status} now={now} />
+    <div class="columns">
       <Devices store={store} status={status} now={now} />
-    </>
+      <aside>
+        <Publishers status={status} now={now} />
+        <Gateway status={status} now={now} skew={known.statusAt - status.ts} />
+      </aside>
+    </div>
   );
 }
 
 /** What a device is shown as: its state, and whether what it says is old although it was good. */
-export function standing(device: Device, now: number): { state: string; tone: Tone; age: number | null } {
+export function standing(
+  device: Device,
+  now: number,
+  seen: number | null,
+): { state: string; tone: Tone; age: number | null } {
   if (device.causes.includes("disabled")) return { state: "disabled", tone: "off", age: null };
-  const heard = device.heard ?? device.last_good;
+  const told = device.heard ?? device.last_good;
+  const heard = told === null ? seen : Math.max(told, seen ?? 0);
   const passed = heard === null ? null : Math.max(0, now - heard);
   const late = device.stale_after_ms !== null && passed !== null && passed > device.stale_after_ms;
   if (device.state === "online" && late) return { state: "stale", tone: "old", age: passed };
@@ -42,7 +49,11 @@ function Devices({ store, status, now }: { store: Store; status: Status; now: nu
   const [wanted, setWanted] = useState("");
   const [unwell, setUnwell] = useState(false);
   useValues(store);
-  const all = Object.entries(status.devices).map(([name, device]) => ({ name, device, ...standing(device, now) }));
+  const all = Object.entries(status.devices).map(([name, device]) => ({
+    name,
+    device,
+    ...standing(device, now, store.values.heard(name)),
+  }));
   const numbers = ORDER.map((state) => [state, all.filter((one) => one.state === state).length] as const);
   const found = all
     .filter((one) => `${one.name} ${one.device.location.join("/")}`.toLowerCase().includes(wanted.toLowerCase()))
@@ -107,7 +118,7 @@ function Tile({ store, name, device, state, tone, age: passed }: TileProps) {
               </span>
             )
             : interval !== null && <span>{t("every", { interval: period(interval) })}</span>}
-          {device.tags_bad > 0 && state !== "disabled"
+          {device.tags_bad > 0 && state !== "disabled" && state !== "offline"
             ? <span class="warn">{t("n_bad", { n: device.tags_bad })}</span>
             : <span>{t("n_tags", { n: device.tags })}</span>}
         </span>
@@ -137,5 +148,3 @@ function Telling({ store, name, tags, quiet }: { store: Store; name: string; tag
     </>
   );
 }
-
-export { StateSign };

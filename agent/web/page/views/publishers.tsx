@@ -40,7 +40,7 @@ function Card({ name, one, now }: { name: string; one: Publisher; now: number })
           {one.next_attempt !== null && <small>{attempt(one.next_attempt, now)}</small>}
         </p>
       )}
-      <dl class="figures">
+      <dl class="rows">
         <div>
           <dt>{t("waiting")}</dt>
           <dd>
@@ -91,6 +91,7 @@ function Card({ name, one, now }: { name: string; one: Publisher; now: number })
 function slope(perSecond: number | null | undefined): string {
   if (perSecond === null || perSecond === undefined) return "";
   const n = Math.round(Math.abs(perSecond) * 60);
-  if (!n) return t("slope_flat");
+  // A record that waits for its PUBACK is no backlog.
+  if (n < 10) return t("slope_flat");
   return t(perSecond > 0 ? "slope_up" : "slope_down", { n });
 }

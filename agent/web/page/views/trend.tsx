@@ -1,6 +1,6 @@
 // The trend of one tag: 48 hours to ten minutes, as a chart and as the same data in a table.
 
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { History, Tag } from "../api/types.ts";
 import type { Store } from "../data/store.ts";
 import { why } from "../data/tags.ts";
@@ -9,6 +9,7 @@ import { clockTime, minute, shown } from "../format.ts";
 import { useAnswer } from "../parts/answers.ts";
 import { Chart } from "../parts/chart.tsx";
 import { addressOf } from "../parts/hooks.ts";
+import { Marked } from "../parts/marked.tsx";
 import { StateSign } from "../parts/marks.tsx";
 import { VirtualTable } from "../parts/virtual.tsx";
 import { t } from "../words/index.ts";
@@ -27,10 +28,13 @@ interface TrendProps {
 }
 
 export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) {
-  const [minutes, setMinutes] = useState(60);
+  const [minutes, setMinutes] = useState<number>(kept ? 60 : 10);
   const [zoomed, setZoomed] = useState<[number, number] | null>(null);
   const [table, setTable] = useState(false);
-  useMemo(() => store.values.watch(device, name), [device, name]);
+  useEffect(() => {
+    store.values.watch(device, name);
+    return () => store.values.watch(device, null);
+  }, [device, name]);
   const from = Math.floor(now / MINUTE) * MINUTE - minutes * MINUTE;
   const query = new URLSearchParams({
     device,
@@ -39,13 +43,13 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
     to: String(from + (minutes + 1) * MINUTE),
   });
   const asked = useAnswer<History>(kept ? `/api/v1/history?${query}` : null, null, REFRESH);
-  const [known, setKnown] = useState<Minute[]>([]);
+  const known = useRef<Minute[]>([]);
   const fresh = asked.body?.[device]?.[name] as Minute[] | undefined;
   // Until the next minute's answer is there the last one stays.
-  if (fresh && fresh !== known) setKnown(fresh);
+  if (fresh) known.current = fresh;
   const to = now;
   const seen = store.values.seen(device, name);
-  const found = points(fresh ?? known, seen, from, to, minutes <= 10);
+  const found = points(known.current, seen, from, to, minutes <= 10);
   const longest = Math.max(1.5 * MINUTE, 3 * (typeof tag.interval === "number" ? tag.interval : 0));
   const [left, right] = zoomed ?? [from, to];
   const visible = zoomed ? found.filter((one) => one.ts + one.lasts >= left && one.ts <= right) : found;
@@ -76,7 +80,11 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
         </button>
         <a class="button" href={addressOf("device", device)}>{t("close")}</a>
       </div>
-      {!kept && <p class="note">{t("no_history")}</p>}
+      {!kept && (
+        <p class="note">
+          <Marked text={t("no_history")} />
+        </p>
+      )}
       {!found.length
         ? <p class="empty">{asked.pending && kept ? t("loading") : t("nothing_in_span")}</p>
         : table || !numeric

@@ -29,6 +29,35 @@ export const reasons: [RegExp, string][] = [
   [/^(.+) has not dialled in$/, "$1 尚未拨入"],
   [/^the server ended the subscription: (.+)$/, "服务器结束了订阅：$1"],
   [/^publishing stopped$/, "发布停止"],
+  [/^slower than its interval, cycles are skipped$/, "慢于设定周期，有周期被跳过"],
+  [
+    /^cycles are late because units? (.+) on the same bus (?:answers?|answer) slowly$/,
+    "同一总线上的单元 $1 应答缓慢，周期延迟",
+  ],
+  [
+    /^cycles are late because units? (.+) on the same bus (?:does|do) not answer$/,
+    "同一总线上的单元 $1 没有应答，周期延迟",
+  ],
+  [/^cycles are late because (.+)$/, "周期延迟：$1"],
+  [/^unit (\d+) does not answer$/, "单元 $1 没有应答"],
+  [/^bad user name or password$/, "用户名或密码错误"],
+  [/^not authorised to connect$/, "无权连接"],
+  [
+    /^check username, password and client_id, and what the broker's access rules grant them$/,
+    "请检查用户名、密码、client_id 以及服务器的访问规则",
+  ],
+  [/^the broker is unavailable$/, "服务器不可用"],
+  [/^the broker is busy$/, "服务器忙"],
+  [/^the broker is shutting down$/, "服务器正在关闭"],
+  [/^the broker ended the connection(?: without saying why)?$/, "服务器断开了连接"],
+  [/^the broker does not accept our client_id$/, "服务器不接受我们的 client_id"],
+  [/^the broker takes no more connections for the moment$/, "服务器暂不接受更多连接"],
+  [/^a quota of the broker is used up$/, "服务器的配额已用尽"],
+  [/^another client took over our client_id$/, "另一客户端占用了我们的 client_id"],
+  [/^give each agent and publisher its own$/, "请给每个程序和发布端单独的 client_id"],
+  [/^not authorised to publish here$/, "无权在此发布"],
+  [/^check the broker's access rules for this topic$/, "请检查服务器对该主题的访问规则"],
+  [/^session (.+)$/, "会话 $1"],
 ];
 
 /** OPC UA status codes in words, [English, Chinese]: what a tag's quality means where no reason is given. */

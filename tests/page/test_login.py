@@ -1,0 +1,34 @@
+"""Beyond loopback nobody who is not logged in sees data."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.page.reader import VIEWS, Reader
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_nobody_without_login_sees_data(troubled: Reader, token: str) -> None:
+    """Every view is the login form; a wrong token is told; the right one opens, and logging out closes again."""
+    page = troubled.page
+    answers: list[tuple[str, int]] = []
+    page.on("response", lambda answer: answers.append((answer.url.removeprefix(troubled.url), answer.status)))
+    for view in VIEWS:
+        await troubled.opens(view)
+        await troubled.sees("The token is in the file")
+        text = await troubled.text()
+        assert "press" not in text
+        assert "gw-test" not in text
+    told = {status for path, status in answers if path.startswith("/api/")}
+    assert 401 in told
+    assert told <= {401, 503}  # 503: a busy disk did not give the token in time
+    await page.get_by_label("Token").fill("not this one")
+    await page.get_by_role("button", name="Log in").click()
+    await troubled.sees("This is not the token.")
+    await page.get_by_label("Token").fill(token)
+    await page.get_by_role("button", name="Log in").click()
+    await troubled.sees("Recent events", "press") if "device" in page.url else await troubled.sees("Configuration")
+    (cookie,) = await page.context.cookies()
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"

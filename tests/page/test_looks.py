@@ -1,0 +1,120 @@
+"""The page on every screen, in both languages, for every reader: nothing sticks out, nothing is left untranslated."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.page.reader import VIEWS, Reader, reading
+from tests.page.site import Site
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WIDTHS = (320, 768, 1920)
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+async def test_no_view_is_wider_than_its_screen(browser: Browser, site: Site, locale: str) -> None:
+    """No horizontal scroll bar at 320, 768 and 1,920 pixels, in any view."""
+    async with reading(browser, site.url, locale=locale) as reader:
+        await site.gateway.stop()
+        try:
+            for view in VIEWS:
+                await reader.opens(view)
+                await reader.page.wait_for_selector("main h1, main h2")
+                for width in WIDTHS:
+                    await reader.page.set_viewport_size({"width": width, "height": 900})
+                    wide = await reader.page.evaluate("document.documentElement.scrollWidth")
+                    assert wide <= width, f"{view} is {wide} wide on {width}: {await _widest(reader, width)}"
+        finally:
+            await site.gateway.start()
+        assert reader.complaints == []
+
+
+async def _widest(reader: Reader, width: int) -> Any:
+    return await reader.page.evaluate(
+        """width => [...document.querySelectorAll("main *, header *")]
+            .filter(one => one.getBoundingClientRect().right > width + 1)
+            .slice(0, 5).map(one => one.outerHTML.slice(0, 120))""",
+        width,
+    )
+
+
+async def test_axe_finds_nothing_serious(browser: Browser, site: Site, axe: str) -> None:
+    """No view has a serious or critical finding of axe-core, and its contrast is enough in the dark as well."""
+    async with reading(browser, site.url) as reader:
+        await site.battery.stop()
+        try:
+            for view in VIEWS:
+                await reader.opens(view)
+                await reader.page.wait_for_selector("main h1, main h2")
+                await reader.page.evaluate(axe)
+                await reader.page.emulate_media(color_scheme="light")
+                assert await _serious(reader, "{resultTypes: ['violations']}") == [], view
+                await reader.page.emulate_media(color_scheme="dark")
+                assert await _serious(reader, "{runOnly: ['color-contrast']}") == [], f"{view} in the dark"
+        finally:
+            await site.battery.start()
+
+
+async def _serious(reader: Reader, options: str) -> list[Any]:
+    found = await reader.page.evaluate(f"axe.run(document, {options})")
+    return [
+        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def _texts(language: str) -> dict[str, str]:
+    source = (ROOT / f"agent/web/page/words/{language}.ts").read_text(encoding="utf-8")
+    return dict(re.findall(r'^\s+"?([\w:.]+)"?:\s+"((?:[^"\\]|\\.)*)",$', source, re.MULTILINE))
+
+
+async def test_nothing_is_left_in_english(chinese: Reader) -> None:
+    """A Chinese browser gets Chinese: no text of the English catalogue stands anywhere; a switch and it is English."""
+    english = {text for text in _texts("en").values() if re.fullmatch(r"[A-Z][\w ,.'-]{3,}", text)}
+    assert len(english) > 60
+    for view in VIEWS:
+        await chinese.opens(view)
+        await chinese.page.wait_for_selector("main h1, main h2")
+        shown = set((await chinese.text()).splitlines())
+        shown |= set(await chinese.page.locator("[aria-label]").evaluate_all("all => all.map(one => one.ariaLabel)"))
+        assert shown & english == set(), view
+    assert await chinese.page.locator("html").get_attribute("lang") == "zh-CN"
+    await chinese.page.get_by_role("button", name="English").click()
+    await chinese.sees("Overview", within="nav")
+    await chinese.page.reload()
+    await chinese.sees("Overview", within="nav")
+
+
+async def test_everything_by_keyboard(reader: Reader) -> None:
+    """The first key leads past the frame; every step shows where one is; a row of tags opens its trend."""
+    page = reader.page
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("document.activeElement.id") == "content"
+    for _ in range(6):
+        await page.keyboard.press("Tab")
+        outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", await page.evaluate("document.activeElement.outerHTML")
+    await reader.opens("#/device/press-01")
+    await page.locator(".vtable .vrow[tabindex='0']").first.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "Enter"):
+        await page.keyboard.press(key)
+    await reader.sees("Trend of tonnage")
+
+
+async def test_first_paint_comes_soon_and_little_is_loaded(reader: Reader) -> None:
+    """One script, one style sheet, one icon: nothing else is fetched before the page shows something."""
+    entries = await reader.page.evaluate(
+        "performance.getEntriesByType('resource').map(one => [one.name.replace(/[?].*/, ''), one.encodedBodySize])"
+    )
+    static = {name.removeprefix(reader.url): size for name, size in entries if "/static/" in name}
+    assert set(static) <= {"/static/main.js", "/static/main.css", "/static/icon.svg"}
+    assert sum(static.values()) <= 120_000
+    assert await reader.page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
