@@ -190,10 +190,10 @@ async def elsewhere(hooks: dict[str, Hook]) -> AsyncIterator[str]:
 
 
 async def _tried(build: Callable[[SimpleContext], Collector], folder: Path) -> None:
-    """What comes within two seconds; an error that has no name is a bug."""
+    """What comes within a second and a half; an error that has no name is a bug."""
     async with SimpleContext(data_dir=folder) as context:
         try:
-            async with asyncio.timeout(2), build(context).open() as samples:
+            async with asyncio.timeout(1.5), build(context).open() as samples:
                 async for _ in samples:
                     pass
         except TimeoutError:
