@@ -72,7 +72,7 @@ async def test_from_every_device_to_the_broker(tmp_path: Path) -> None:
         assert "broker.plant" not in text
         assert "meter-02: serial:///dev/ttyUSB0?" in simulated.stderr
         (tmp_path / "rehearsal.yaml").write_text(text)
-        live = run_process(*agent_command("check", "-c", "rehearsal.yaml", "--live"), cwd=tmp_path)
+        live = run_process(*agent_command("check", "-c", "rehearsal.yaml", "--live"), cwd=tmp_path, timeout=90)
         assert live.returncode == 0, live.stdout + live.stderr
         assert "Simulated/Temperature" in live.stdout, "what `browse:` finds"
         heard: set[str] = set()
