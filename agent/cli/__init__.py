@@ -99,11 +99,14 @@ def _demo(seconds: _Seconds = None) -> None:
 def _check(
     config: _Config = _DEFAULT,
     live: Annotated[bool, typer.Option("--live", help="Also connect and read every tag once.")] = False,
+    device: Annotated[str, typer.Option(metavar="GLOB", help="Only these devices.")] = "*",
+    all_tags: Annotated[bool, typer.Option("--all", help="With --live: every tag, not the first 50.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Validate a configuration. Exit 0, or 2."""
-    from agent.cli.check import check
+    from agent.cli.check import Asked, check
 
-    raise typer.Exit(check(config, live=live))
+    raise typer.Exit(check(config, Asked(live, device, all_tags, as_json)))
 
 
 @_app.command("read")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rich.console import Console
@@ -11,15 +15,27 @@ from rich.text import Text
 
 from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
+from agent.config.prose import as_data, grouped
 from agent.config.summary import tags_of, warnings, writable_by_others
 from agent.config.whereabouts import is_historian
 from agent.core.errors import ConfigError
 from agent.core.text import harmless
 from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
+from agent.workbench.live import Visit
 
 
-def check(config: Path, *, live: bool = False) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What `check` was asked for beside the configuration."""
+
+    live: bool = False  #: also connect, and read every tag once
+    devices: str = "*"  #: glob: of these only (`live`, and the table)
+    all_tags: bool = False  #: a line for every tag, however many there are
+    as_json: bool = False  #: one document on standard output instead of tables
+
+
+def check(config: Path, asked: Asked = Asked()) -> int:
     """0: right; 2: mistakes, or (with `live`) a tag that is bad. What is found goes to standard error."""
     if is_historian(config):
         from agent.cli.historian import check as check_historian
@@ -28,33 +44,93 @@ def check(config: Path, *, live: bool = False) -> int:
     try:
         loaded = load(config)
     except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(_summary(loaded))
+        return _refused(config, error, as_json=asked.as_json)
     agent = loaded.config.agent
+    found = [*warnings(loaded.config), *writable_by_others(loaded.files, agent.data_dir), *_orphans(loaded)]
+    chosen = [name for name in loaded.config.devices if fnmatchcase(name, asked.devices)]
+    if not chosen and asked.devices != "*":
+        known = ", ".join(loaded.config.devices) or "none"
+        sys.stderr.write(f"no device matches {harmless(asked.devices)}; there are: {harmless(known)}\n")
+        return 2
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, quiet=asked.as_json)
+    console.print(_summary(loaded, chosen))
     files = f"{len(loaded.files)} file{'s' if len(loaded.files) > 1 else ''}"
     console.print(
         f"{config}: ok. Agent {agent.id}, configuration {loaded.hash}, {files}.", markup=False, soft_wrap=True
     )
-    for warning in [*warnings(loaded.config), *writable_by_others(loaded.files, agent.data_dir)]:
+    for warning in () if asked.as_json else found:
         sys.stderr.write(f"warning: {harmless(warning)}\n")
+    visits = None
+    if asked.live:
+        from agent.cli import live
+
+        visits = live.read_once(loaded.config, chosen)
+        for visit in visits:
+            live.show(visit, console, all_tags=asked.all_tags)
+    if asked.as_json:
+        _print_json(config, loaded, [harmless(warning) for warning in found], visits)
+    return 0 if visits is None or all(visit.good for visit in visits) else 2
+
+
+def _refused(config: Path, error: ConfigError, *, as_json: bool) -> int:
+    if as_json:
+        mistakes = [as_data(told) for told in grouped(error.mistakes)]
+        _write_json({"ok": False, "file": str(config), "mistakes": mistakes, "warnings": []})
+        return 2
+    report(error, sys.stderr)
+    if (kind := _foreign(config)) is not None:
+        sys.stderr.write(
+            f"{config} is a configuration of {kind.capitalize()}: `edge-agent convert {config}` makes one of ours\n"
+        )
+    return 2
+
+
+def _foreign(config: Path) -> str | None:
+    """The product whose configuration this is, where `convert` knows it."""
+    from agent.workbench.convert.formats import LARGEST, recognised
+
+    try:
+        if not config.is_file() or config.stat().st_size > LARGEST:
+            return None
+        found = recognised(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError):
+        return None
+    return None if found is None else found[0]
+
+
+def _orphans(loaded: Loaded) -> Iterator[str]:
     publishers = loaded.config.publishers
     used = {*publishers, *(one.was or "" for one in publishers.values())}
-    for orphan in orphans(agent.data_dir, used):
+    for orphan in orphans(loaded.config.agent.data_dir, used):
         waits = "what is in it" if orphan.records is None else f"{orphan.records:,} records"
-        sys.stderr.write(
-            f"warning: {orphan.file} belongs to no publisher any more, and {waits} will not be sent; write"
-            f" `was: {orphan.publisher}` under its successor, or delete the file\n"
+        yield (
+            f"{orphan.file} belongs to no publisher any more, and {waits} will not be sent; write"
+            f" `was: {orphan.publisher}` under its successor, or delete the file"
         )
-    if live:
-        from agent.cli.live import read_once
-
-        return read_once(loaded.config, console)
-    return 0
 
 
-def _summary(loaded: Loaded) -> Table:
+def _print_json(config: Path, loaded: Loaded, found: list[str], visits: Sequence[Visit] | None) -> None:
+    document: dict[str, object] = {
+        "ok": visits is None or all(visit.good for visit in visits),
+        "file": str(config),
+        "agent": loaded.config.agent.id,
+        "config": loaded.hash,
+        "files": [str(file) for file in loaded.files],
+        "mistakes": [],
+        "warnings": found,
+    }
+    if visits is not None:
+        from agent.cli import live
+
+        document["devices"] = {visit.device: live.as_data(visit) for visit in visits}
+    _write_json(document)
+
+
+def _write_json(document: Mapping[str, object]) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def _summary(loaded: Loaded, chosen: Sequence[str]) -> Table:
     table = Table("", "name", "type", "where", "what", box=None, pad_edge=False)
     table.show_header = bool(loaded.config.publishers or loaded.config.devices)
     for name, publisher in loaded.config.publishers.items():
@@ -67,7 +143,8 @@ def _summary(loaded: Loaded) -> Table:
             Text(harmless(str(getattr(publisher, "url", "-")))),
             Text(harmless(f"{encoder}, devices {carries}")),
         )
-    for name, device in loaded.config.devices.items():
+    for name in chosen:
+        device = loaded.config.devices[name]
         read, total = tags_of(device)
         count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
         where = Text(harmless(device.where()))

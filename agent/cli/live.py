@@ -24,21 +24,40 @@ from agent.workbench.live import Visit, visit_all
 _MOST = 50  #: lines for one device; the numbers below the table count all
 
 
-def read_once(config: Config, console: Console) -> int:
-    """Connect to every enabled device and read every tag once. 0: none is bad, 2: some are, or a device is silent."""
+def read_once(config: Config, chosen: Sequence[str]) -> list[Visit]:
+    """Connect to the chosen devices, of them those that are enabled, and read every tag once."""
     configure(level="error", style="console", stream=sys.stderr)
     image = Image(AgentInfo(config.agent.id, __version__, ""))
     buses: dict[str, Bus] = {}
     context = RunningContext(image, config.agent.data_dir, SystemClock(), buses)
     context.begin()
-    visits = asyncio.run(visit_all(config, context, buses))
-    for visit in visits:
-        console.print(table_of(visit))
-        console.print(line_of(visit), markup=False, soft_wrap=True)
-    return 0 if all(visit.good for visit in visits) else 2
+    some = config.model_copy(update={"devices": {name: config.devices[name] for name in chosen}})
+    return asyncio.run(visit_all(some, context, buses))
 
 
-def table_of(visit: Visit) -> Table:
+def show(visit: Visit, console: Console, *, all_tags: bool) -> None:
+    """What one device had to say, as a table and a line."""
+    console.print(table_of(visit, None if all_tags else _MOST))
+    console.print(line_of(visit), markup=False, soft_wrap=True)
+
+
+def as_data(visit: Visit) -> dict[str, object]:
+    """The same as it stands in `--json`."""
+    return {
+        "error": visit.error,
+        "silent": list(visit.silent),
+        "doubtful": sorted(visit.doubtful),
+        "readings": [
+            {
+                "tag": tag, "value": reading.value, "quality": reading.quality, "ts": reading.ts,
+                "unit": reading.unit, "code": reading.code, "reason": reading.reason, "node": visit.nodes.get(tag),
+            }
+            for tag, reading in visit.readings.items()
+        ],
+    }  # fmt: skip
+
+
+def table_of(visit: Visit, most: int | None = _MOST) -> Table:
     """Tags with what they said; those in trouble first."""
     columns = ("tag", "value", "unit", "quality", "why", *(("node",) if visit.nodes else ()))
     table = Table(*columns, box=None, pad_edge=False, title=visit.device)
@@ -47,11 +66,11 @@ def table_of(visit: Visit) -> Table:
     rows: list[Sequence[str]] = [(tag, "", "", *missing) for tag in visit.silent]
     ranked = sorted(visit.readings.items(), key=lambda item: _trouble(item[1], doubtful=item[0] in visit.doubtful))
     rows += [(tag, *_cells(reading, doubtful=tag in visit.doubtful)) for tag, reading in ranked]
-    for row in rows[:_MOST]:
+    for row in rows[:most]:
         node = (visit.nodes.get(row[0], ""),) if visit.nodes else ()
         table.add_row(*(Text(harmless(cell)) for cell in (*row, *node)))
-    if len(rows) > _MOST:
-        table.add_row("…", "", "", "", f"and {len(rows) - _MOST} more")
+    if most is not None and len(rows) > most:
+        table.add_row("…", "", "", "", f"and {len(rows) - most} more; --all shows them")
     return table
 
 

@@ -1,20 +1,49 @@
-"""Mistakes of a configuration, one a line."""
+"""Mistakes of a configuration: where, what, what to write instead, and the line with a caret under what is wrong."""
 
 from __future__ import annotations
 
+import os
 from typing import IO
 
+from agent.config.prose import excerpt, grouped, others
 from agent.core.errors import ConfigError
 from agent.core.text import harmless
 
 _MOST = 200  #: who has more reads the first ones first
+_BOLD, _RED, _CYAN, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[36m", "\x1b[0m"
 
 
 def report(error: ConfigError, out: IO[str]) -> None:
-    """Write every mistake as `file:line: what was found -> what to write`, and their number."""
-    for mistake in error.mistakes[:_MOST]:
-        out.write(f"{harmless(str(mistake))}\n")
-    number = len(error.mistakes)
-    if number > _MOST:
-        out.write(f"… and {number - _MOST} more\n")
-    out.write(f"{number} mistake{'s' if number > 1 else ''}\n")
+    """Write every kind of mistake as `file:line: what was found -> what to write`, and the number of all."""
+    colour = out.isatty() and not os.environ.get("NO_COLOR")
+    kinds = grouped(error.mistakes)
+    for told in kinds[:_MOST]:
+        out.write(_coloured(harmless(str(told.mistake)), colour=colour) + "\n")
+        shown = excerpt(told.mistake)
+        if shown is not None:
+            number = f"{told.mistake.line:>6} | "
+            caret = (
+                " " * (len(number) - 2)
+                + "| "
+                + " " * shown.start
+                + _in(_RED, "^" * max(1, shown.end - shown.start), colour=colour)
+            )
+            out.write(f"{number}{shown.line}\n{caret}\n")
+        if more := others(told):
+            out.write(f"       {more}\n")
+    if len(kinds) > _MOST:
+        out.write(f"… and {len(kinds) - _MOST} more\n")
+    number_of_all = len(error.mistakes)
+    out.write(f"{number_of_all} mistake{'s' if number_of_all > 1 else ''}\n")
+
+
+def _coloured(text: str, *, colour: bool) -> str:
+    where, colon, rest = text.partition(": ")
+    what, arrow, hint = rest.rpartition(" -> ")
+    if not arrow:
+        what, hint = rest, ""
+    return _in(_BOLD, where, colour=colour) + colon + what + arrow + _in(_CYAN, hint, colour=colour)
+
+
+def _in(style: str, text: str, *, colour: bool) -> str:
+    return f"{style}{text}{_PLAIN}" if colour and text else text

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from agent.config import checks, registry
 from agent.config.files import rows_of
 from agent.config.located import Broken, Map, Place, written
+from agent.config.meant import is_tag
 from agent.config.sections import WrittenPart
 from agent.config.shape import close, keys_at
 from agent.config.tables import ColumnKind, TableKind, read_table
@@ -116,6 +117,8 @@ class Parts:
             return None
         if given is None:
             hint = f"add `type: …`, one of {', '.join(known)}"
+            if kind is registry.COLLECTORS and is_tag(data):
+                hint = "it looks like a tag: indent it further, below `tags:` of its device"
             self._mistakes.append(Mistake(*place, f"`{name}` has no `type`", hint))
             return None
         try:
@@ -137,8 +140,9 @@ class Parts:
             given.put("type", "json", place)
         if not isinstance(given, Map):
             if not isinstance(given, Broken):
+                meant = given if given in registry.known(registry.ENCODERS) else "json"
                 reason = f"`{'.'.join(section)}`: {show(given)} is not a mapping"
-                self._mistakes.append(Mistake(*place, reason, "write {type: json}"))
+                self._mistakes.append(Mistake(*place, reason, f"write {{type: {meant}}}"))
             return None
         model = self._model(registry.ENCODERS, section, given, place)
         if model is None:

@@ -54,6 +54,8 @@ def wrong_entry(section: str, name: object, data: object, first: WrittenPart | N
         context = error.errors(include_url=False)[0].get("ctx") or {}
         text = str(context.get("error") or f'{named(name)} is not text; write it in quotes: "{named(name)}"')
         reason, _, hint = text.partition("; ")
+        if section == "devices" and isinstance(name, str) and "for example" in hint:
+            hint += f", and keep {name!r} as its `description`"
         return f"`{section}`: {reason}", hint
     if section == "devices" and str(name).startswith("_"):
         return f"`devices.{name}`: names that begin with `_` are the agent's own", "take another name"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from ipaddress import IPv4Address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -28,6 +32,9 @@ def warnings(config: Config) -> list[str]:
         *_secrets(config),
         *_open_http(config),
         *_odd_devices(config),
+        *_read_twice(config),
+        *_odd_hosts(config),
+        *_odd_data_dir(config.agent.data_dir),
         *_uncarried(config),
         *_busy_buses(config),
         *routed.warnings(config),
@@ -81,6 +88,39 @@ def _open_http(config: Config) -> Iterator[str]:
 def _odd_devices(config: Config) -> Iterator[str]:
     for name, device in config.devices.items():
         yield from (f"devices.{name}.{words}" for words in device.oddities())
+
+
+def _read_twice(config: Config) -> Iterator[str]:
+    first: dict[str, str] = {}
+    for name, device in config.devices.items():
+        who = device.answers() if device.enabled else None
+        if who is not None and first.setdefault(who, name) != name:
+            yield f"devices.{name}: reads {who}, as devices.{first[who]} does; put their tags under one of them"
+
+
+def _odd_hosts(config: Config) -> Iterator[str]:
+    for section, parts in (("publishers", config.publishers), ("devices", config.devices)):
+        for name, part in parts.items():
+            host = urlsplit(str(getattr(part, "url", None) or "")).hostname or ""
+            if re.fullmatch(r"[0-9]+(\.[0-9]+)+", host) and not _is_ipv4(host):
+                yield f"{section}.{name}.url: {host} is no IPv4 address: four numbers from 0 to 255"
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _odd_data_dir(data_dir: Path) -> Iterator[str]:
+    if re.match(r"[A-Za-z]:[\\/]", data_dir.name) or re.fullmatch(r"[A-Za-z]:", data_dir.parent.name):
+        yield f"agent.data_dir: {data_dir.name} is a path of Windows; write one of Linux, /var/lib/edge-agent"
+        return
+    there = next((folder for folder in (data_dir, *data_dir.parents) if folder.exists()), data_dir)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield f"agent.data_dir: {data_dir} cannot be made or written by this user; chown it, or name another folder"
 
 
 def _uncarried(config: Config) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import yaml
@@ -103,6 +104,7 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
         "leave the %YAML line out",
     ),
 )
+_ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
 _STARTS = {
     "\t": _Advice("a tab", "indent with spaces"),
     "@": _Advice("a value that begins with @", "put it into quotes"),
@@ -128,7 +130,9 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
     if "\t" in lines[line][: len(lines[line]) - len(lines[line].lstrip())]:
         advice = _STARTS["\t"]
     reason, hint = advice or _Advice(problem, "put text with special characters into quotes")
-    if "not finished" in reason and "${" in lines[line]:
+    if (address := _ADDRESS.search(lines[line])) is not None:
+        hint = f'write an address in quotes, without a space: "{address[1]}:{address[2]}"'
+    elif "not finished" in reason and "${" in lines[line]:
         hint = 'inside of {braces} and [brackets] put it into quotes: "${NAME}"'
     opened = getattr(error, "context_mark", None)
     if opened is not None and opened.line < line and "not finished" in reason:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic.fields import FieldInfo
 
 from agent.config.located import Found, List, Map, named
+from agent.config.meant import as_list, as_mapping, is_percent, is_tag
 from agent.config.shape import close
 from agent.settings.values import format_duration
 
@@ -113,6 +114,8 @@ def _missing(case: Case) -> Words:
 
 
 def _extra(case: Case) -> Words:
+    if "tags" in case.keys and is_tag(case.error["input"]):
+        return Words(f"`{case.name}`: a tag that stands beside `tags:`", "indent it further than `tags:`, below it")
     return unknown_key(case.name, case.error["loc"][-1], list(case.keys))
 
 
@@ -131,6 +134,8 @@ def _boolean(case: Case) -> Words:
 def _number(case: Case) -> Words:
     whole = case.error["type"].startswith("int")
     value = case.found.value
+    if case.found.path[-1:] == ("deadband",) and is_percent(value):
+        return Words(f"`{case.name}`: {case.shown} is not a number", "write {percent: " + f"{str(value).strip(' %')}}}")
     hint = "write a whole number" if whole else "write a number"
     if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+([.,]\d+)?\s*", value) and case.found.raw is None:
         hint += ", without quotes" if "," not in value else ", with a point"
@@ -150,11 +155,11 @@ def _text(case: Case) -> Words:
 
 
 def _list(case: Case) -> Words:
-    scalar = not isinstance(case.found.value, Map | List) and case.found.value is not None
-    hint = (
-        f"write [{show(case.found.value).strip(chr(39))}]" if scalar else "write [a, b] or items that begin with `- `"
-    )
-    return Words(f"`{case.name}`: {case.shown} is not a list", hint)
+    value = case.found.value
+    scalar = not isinstance(value, Map | List) and value is not None
+    hint = f"write [{show(value).strip(chr(39))}]" if scalar else "write [a, b] or items that begin with `- `"
+    meant = as_list(case.found.path[-1] if case.found.path else None, value)
+    return Words(f"`{case.name}`: {case.shown} is not a list", meant or hint)
 
 
 def _item(value: object) -> str:
@@ -164,7 +169,9 @@ def _item(value: object) -> str:
 
 def _mapping(case: Case) -> Words:
     hint = list_keys(list(case.keys)) if case.keys else "write `key: value` below it"
-    return Words(f"`{case.name}`: {case.shown} is not a mapping", hint)
+    if case.found.value is None and case.found.path[-1:] == ("tags",):
+        hint = "write the tags below it, indented further: `NAME: {…}`"
+    return Words(f"`{case.name}`: {case.shown} is not a mapping", as_mapping(case.keys, case.found.value) or hint)
 
 
 def _literal(case: Case) -> Words:

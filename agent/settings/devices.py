@@ -12,6 +12,7 @@ from agent.core.flow import TagFacts
 from agent.core.image import TagInfo
 from agent.core.ports import BuildContext, Collector
 from agent.settings.model import Model
+from agent.settings.oddities import odd_keys
 from agent.settings.tags import TagBase, TagName
 from agent.settings.values import Duration, FilePath, Interval, format_duration
 
@@ -57,6 +58,10 @@ class Cycle(NamedTuple):
     interval: float | None  #: seconds; None: once per connection
     tags: int
     requests: tuple[Request, ...]
+
+
+#: No device in a plant answers faster, seconds.
+_FASTEST = 0.01
 
 
 class Claim(NamedTuple):
@@ -154,7 +159,14 @@ class DeviceConfig(Model, ABC):
 
     def oddities(self) -> Iterable[str]:
         """What is allowed, but probably not meant: `key: words`."""
-        return ()
+        fastest = min(self.scan_intervals, default=1.0)
+        if fastest < _FASTEST:
+            yield f"interval: {format_duration(fastest)} is faster than devices answer; write 100ms or more"
+        yield from odd_keys(self.tag_table)
+
+    def answers(self) -> str | None:
+        """Who answers: two devices that say the same read one machine twice. None where that is usual."""
+        return None
 
     def bus_load(self) -> BusLoad | None:
         """What it takes of its bus; None where nobody can tell, or time is no matter."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import unicodedata
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -122,9 +123,16 @@ def is_name(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value) is not None
 
 
+def as_name(text: str) -> str:
+    """A name made of any text: `Presse 1 (Ö)` → `Presse-1-O`. Empty where nothing of it can be in a name."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")[:64]
+
+
 def _check_name(value: str) -> str:
     if not is_name(value):
-        msg = f"{value!r} is not a name; use 1 to 64 of A-Z a-z 0-9 _ - (other names belong into `description`)"
+        meant = as_name(value)
+        msg = f"{value!r} is not a name; use 1 to 64 of A-Z a-z 0-9 _ -" + (f", for example {meant}" if meant else "")
         raise ValueError(msg)
     return value
 

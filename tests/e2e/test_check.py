@@ -30,8 +30,10 @@ def test_the_reference_is_right():
     assert "ok" in done.stdout
 
 
-@pytest.mark.parametrize("broken", BROKEN[::40], ids=str)
-@pytest.mark.parametrize("command", ["check", "run", "tail", "verify"])
+_EACH = list(zip(["check", "run", "tail", "verify"], BROKEN[::60], strict=True))
+
+
+@pytest.mark.parametrize(("command", "broken"), _EACH, ids=str)
 def test_broken(command: str, broken: Broken, tmp_path):
     """Whatever takes a configuration refuses a broken one with file, line and exit code 2, and no traceback."""
     path = tmp_path / "agent.yaml"

@@ -12,15 +12,20 @@ from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.url import BusTarget, parse_url
 from agent.collectors.modbus.reads import ModbusReads
+from agent.collectors.modbus.tags.oddities import odd_tags
 from agent.core.ports import BuildContext, Collector
 from agent.settings.devices import BusLoad
 from agent.settings.tls import TLSSettings
-from agent.settings.values import NetworkRange, is_loopback
+from agent.settings.values import NetworkRange, format_duration, is_loopback
 
 
 def _check_url(url: str) -> str:
     parse_url(url)
     return url
+
+
+#: A time-out longer than so many intervals is no patience, but a standstill.
+_PATIENT = 10
 
 
 class ModbusConfig(ModbusReads):
@@ -90,12 +95,22 @@ class ModbusConfig(ModbusReads):
 
     def oddities(self) -> Iterable[str]:
         yield from super().oddities()
+        yield from (f"tags.{words}" for words in odd_tags(self.tags))
+        if self.timeout > _PATIENT * self.interval:
+            yield (
+                f"timeout: {format_duration(self.timeout)} is more than {_PATIENT} intervals of"
+                f" {format_duration(self.interval)}; one silent request skips them all: write"
+                f" {format_duration(_PATIENT * self.interval)} or less"
+            )
         target = self.target
         if target.kind == "listen" and not is_loopback(target.host) and not (self.allow or self.dtu.registration):
             yield (
                 f"url: whoever reaches {target.host}:{target.port} is taken for this device; "
                 "write dtu: {registration: …}, and allow: [192.168.10.0/24] with the networks it dials in from"
             )
+
+    def answers(self) -> str | None:
+        return f"unit {self.unit_id} at {self.connection()[0]}"
 
     def seconds_of(self, block: Block) -> float:
         target = self.target

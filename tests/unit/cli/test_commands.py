@@ -16,7 +16,7 @@ from rich.console import Console
 
 from agent import cli
 from agent.cli import live
-from agent.cli.check import check
+from agent.cli.check import Asked, check
 from agent.cli.mistakes import report
 from agent.cli.schema import schema
 from agent.core.errors import ConfigError, Mistake
@@ -116,10 +116,70 @@ def test_check_warns(tmp_path, capsys):
 def test_long_reports_are_cut():
     """Hundreds of mistakes are counted, the first are shown."""
     out = io.StringIO()
-    report(ConfigError.of([Mistake("a.yaml", line, "wrong", "right") for line in range(1, 502)]), out)
+    report(ConfigError.of([Mistake("a.yaml", line, f"wrong {line}", "right") for line in range(1, 502)]), out)
     lines = out.getvalue().splitlines()
-    assert lines[0] == "a.yaml:1: wrong -> right"
+    assert lines[0] == "a.yaml:1: wrong 1 -> right"
     assert lines[-2:] == ["… and 301 more", "501 mistakes"]
+
+
+def test_equal_mistakes_are_told_once(tmp_path, capsys):
+    """One wrong word in thirty rows is one mistake with their lines, and a caret under the word."""
+    rows = "".join(f't{number},"holding:{number}",word\n' for number in range(30))
+    (tmp_path / "tags.csv").write_text("tag,address,type\n" + rows)
+    device = '{type: modbus, url: "tcp://192.0.2.1", tags_file: tags.csv}'
+    (tmp_path / "agent.yaml").write_text(f"agent: {{id: gw}}\ndevices:\n  a: {device}\n")
+    assert check(tmp_path / "agent.yaml") == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].endswith("tags.csv:2: `devices.a.tags.t0.type`: unknown type 'word' -> write uint16")
+    assert said[1:] == [
+        '     2 | t0,"holding:0",word',
+        "       |                ^^^^",
+        "       29 more like it: lines 3, 4, 5, 6, 7, …",
+        "30 mistakes",
+    ]
+
+
+def test_a_line_with_a_secret_is_not_shown(tmp_path, capsys):
+    """Neither a password nor who is in a URL."""
+    (tmp_path / "agent.yaml").write_text(
+        'agent: {id: gw}\npublishers:\n  p: {type: mqtt, url: "mqtt://h", password: hunter2, qoss: 1}\n'
+    )
+    assert check(tmp_path / "agent.yaml") == 2
+    assert "hunter2" not in capsys.readouterr().err
+
+
+def test_mistakes_as_json(tmp_path, capsys):
+    """One document, whatever the exit code: places, words, counts."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("agent: {id: gw}\nlog: {level: loud}\n")
+    assert check(path, Asked(as_json=True)) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert not document["ok"]
+    (mistake,) = document["mistakes"]
+    assert (mistake["file"], mistake["line"], mistake["column"], mistake["count"]) == (str(path), 2, 14, 1)
+    path.write_text("agent: {id: gw}\n")
+    assert check(path, Asked(as_json=True)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"]
+    assert any("there are none" in warning for warning in document["warnings"])
+
+
+def test_a_foreign_file_is_named(tmp_path, capsys):
+    """Who brings the configuration of another product is told the command that converts it."""
+    (tmp_path / "telegraf.conf").write_text('[[inputs.modbus]]\n  name = "x"\n  controller = "tcp://h:502"\n')
+    assert check(tmp_path / "telegraf.conf") == 2
+    assert "edge-agent convert" in capsys.readouterr().err
+
+
+def test_only_these_devices(capsys):
+    """`--device` takes a glob; one that matches nothing is told."""
+    reference = ROOT / "configs" / "agent.yaml"
+    assert check(reference, Asked(devices="press-*")) == 0
+    said = capsys.readouterr().out
+    assert "press-01" in said
+    assert "cnc-07" not in said
+    assert check(reference, Asked(devices="pres")) == 2
+    assert "no device matches pres" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["config", "readings"])

@@ -383,7 +383,48 @@ def test_warnings(tmp_path):
     said = "\n".join(warnings(loaded(tmp_path, {"agent.yaml": text}).config))
     for word in ("http:", "password_file", "qos 0", "readable", "devices.a: has no tags", "devices.a: no publisher"):
         assert word in said
-    assert "devices.b" not in said
+    assert "devices.b: reads unit 1" in said  # as a does
+    assert said.count("devices.b") == 1
+
+
+_ODD = [
+    ('      a: {address: "holding:40001"}', 'write "40001" in quotes'),
+    ('      a: {address: "holding:0", type: float32}\n      b: {address: "holding:1"}', "overlaps tags.a"),
+    ('      a: {address: "holding:0", scale: 0}', "makes every value 0"),
+    ('      a: {address: "holding:0", unit: "°C"}', 'write "Cel"'),
+    ('      a: {address: "holding:0", unit: "°C"}\n      b: {address: "holding:1", unit: "°C"}', "(and 1 more tags)"),
+    ('      a: {address: "holding:0", null_values: [-1]}', "never matches, uint16 is 0 to 65535; write 65535"),
+    ('      a: {address: "holding:0", type: int16, null_values: [65535]}', "write -1"),
+    ('      a: {address: "holding:0", interval: 5ms}', "faster than devices answer"),
+]
+
+
+@pytest.mark.parametrize(("tags", "words"), _ODD)
+def test_what_is_probably_wrong(tags: str, words: str, tmp_path):
+    """It is allowed, and said: the tag, what is odd, what to write."""
+    head = 'agent: {id: gw}\ndevices:\n  a:\n    type: modbus\n    url: "tcp://192.0.2.1"\n    tags:\n'
+    said = warnings(loaded(tmp_path, {"agent.yaml": head + tags + "\n"}).config)
+    assert any(words in warning and warning.startswith("devices.a.") for warning in said), said
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('a: {type: modbus, url: "tcp://192.168.1.300"}', "no IPv4 address"),
+        ('a: {type: modbus, url: "tcp://h", interval: 100ms, timeout: 5s}', "write 1s or less"),
+        ('a: {type: modbus, url: "tcp://h"}\n  b: {type: modbus, url: "tcp://h"}', "reads unit 1 at tcp://h:502, as"),
+    ],
+)
+def test_devices_that_are_probably_wrong(body: str, words: str, tmp_path):
+    """Likewise what devices say, and what two of them say."""
+    said = warnings(loaded(tmp_path, {"agent.yaml": f"agent: {{id: gw}}\ndevices:\n  {body}\n"}).config)
+    assert any(words in warning for warning in said), said
+
+
+def test_a_data_dir_of_windows(tmp_path):
+    """A path with a drive is a folder with a strange name here."""
+    said = warnings(loaded(tmp_path, {"agent.yaml": "agent: {id: gw, data_dir: 'C:\\edge'}\n"}).config)
+    assert any("a path of Windows" in warning for warning in said), said
 
 
 def test_no_warnings(tmp_path):

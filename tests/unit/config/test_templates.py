@@ -226,8 +226,8 @@ def test_a_row_may_be_a_device_without_a_template(tmp_path: Path) -> None:
         ),
         (
             "name,template,unit_id\nPress 1,sdm630,1\n",
-            "2: `devices`: 'Press 1' is not a name -> use 1 to 64 of A-Z a-z 0-9 _ - "  # noqa: ISC004 - one line of words
-            "(other names belong into `description`)",
+            "2: `devices`: 'Press 1' is not a name -> use 1 to 64 of A-Z a-z 0-9 _ -, for example Press-1,"  # noqa: ISC004 - one line
+            " and keep 'Press 1' as its `description`",
         ),
     ],
 )

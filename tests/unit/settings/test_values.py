@@ -19,8 +19,10 @@ from agent.settings.values import (
     Name,
     Rate,
     Secret,
+    as_name,
     format_duration,
     is_loopback,
+    is_name,
     parse_duration,
     read_secret,
     readable_size,
@@ -145,8 +147,11 @@ def test_names(name):
 
 @pytest.mark.parametrize("wrong", ["", "x" * 65, "a b", "a/b", "a+", "#", "冲压", "a\n", "a.b", "é"])
 def test_wrong_names(wrong):
-    """Nothing that would break a topic; other names go into the description."""
-    assert "other names belong into `description`" in said(NAME, wrong)
+    """Nothing that would break a topic; where a name can be made of it, it is offered."""
+    words = said(NAME, wrong)
+    assert "use 1 to 64 of A-Z a-z 0-9 _ -" in words
+    assert ("for example" in words) == bool(as_name(wrong))
+    assert not as_name(wrong) or is_name(as_name(wrong))
 
 
 @pytest.mark.parametrize("literal", ["hunter2", "", 5, None])

@@ -13,6 +13,7 @@ Defaults of a serial line are those of the standard (MODBUS over Serial Line V1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -88,11 +89,25 @@ class BusTarget:
         return self.host if self.kind == "serial" else self.place.partition("://")[2]
 
 
+def _meant(text: str) -> str:
+    """What to write for a place that is named without its scheme."""
+    if text.startswith("/dev/"):
+        return f'write "serial://{text}?baudrate=9600&parity=E" with the baud rate and parity of the line'
+    if re.fullmatch(r"COM\d+", text, re.IGNORECASE):
+        return (
+            "that is a serial port of Windows; on Linux write for example "
+            '"serial:///dev/ttyUSB0?baudrate=9600&parity=E" (`ls /dev/serial/by-id` lists what is there)'
+        )
+    if re.fullmatch(r"[\w.-]+(:\d+)?", text, re.ASCII):
+        return f'write "tcp://{text}"'
+    return _TCP
+
+
 def parse_url(url: str) -> BusTarget:
     """The place and its settings. ValueError says what to write instead."""
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"{url!r} is not a URL; {_TCP}")
+        raise ValueError(f"{url!r} is not a URL; {_meant(url)}")
     if scheme not in _SCHEMES:
         known = ", ".join(f"{known}://" for known in _SCHEMES)
         raise ValueError(f"{scheme}:// is no Modbus transport; {_TCP} (or one of {known})")

@@ -20,6 +20,9 @@ LAST = 0xFFFF  #: highest offset of every area
 _MODICON: dict[str, Area] = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _OFFSET = re.compile(r"(coil|discrete|input|holding):(0[xX][0-9a-fA-F]+|[0-9]+)(?:\.([0-9]+))?")
 _DIGITS = re.compile(r"([0-9])([0-9]{4,5})(?:\.([0-9]+))?")
+_NEURON = re.compile(r"(\d{1,3})!([0134]\d{4,5})(?:\.(\d+))?")
+_KEPWARE = re.compile(r"([0134]\d{4,5})\s?([A-Za-z]+)")
+_SUFFIXES = {"F": "float32", "L": "int32", "D": "float64", "S": "string", "B": "uint8", "W": "uint16"}
 _FORMS = 'write area:offset, for example "holding:0", "input:10.4", "coil:3", "discrete:7"'
 
 
@@ -59,9 +62,22 @@ def parse_address(value: object) -> Address:
         if int(number) == 0:
             raise ValueError(f'"{text}" does not exist: Modicon addresses count from one; {_FORMS}')
         return _checked(text, _MODICON[leading], int(number) - 1, bit)
+    if foreign := _foreign(text):
+        raise ValueError(f'"{text}" is not an address; {foreign}')
     if text.isdecimal():
         raise ValueError(f'"{text}" names no area; write "holding:{text}" (or input:, coil:, discrete:)')
     raise ValueError(f'"{text}" is not an address; {_FORMS}')
+
+
+def _foreign(text: str) -> str | None:
+    """What to write for an address as other products write it; None where it is none."""
+    if match := _NEURON.fullmatch(text):
+        unit, number, bit = match.groups()
+        rest = number + (f".{bit}" if bit else "")
+        return f'write "{rest}", and `unit_id: {unit}` of its device (that is how Neuron writes it)'
+    if (match := _KEPWARE.fullmatch(text)) and (kind := _SUFFIXES.get(match[2].upper())):
+        return f'write "{match[1]}", and `type: {kind}` (that is how Kepware writes it)'
+    return None
 
 
 def _checked(text: str, area: Area, offset: int, bit: str | None) -> Address:

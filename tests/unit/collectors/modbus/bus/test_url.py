@@ -64,7 +64,7 @@ def test_places() -> None:
     ("url", "hint", "example"),
     [
         ("http://h", "no Modbus transport", "tcp://HOST:PORT"),
-        ("10.0.0.1:502", "not a URL", "tcp://HOST:PORT"),
+        ("10.0.0.1:502", "not a URL", 'write "tcp://10.0.0.1:502"'),
         ("tcp://", "no host", "tcp://HOST:PORT"),
         ("tcp://h:0", "no host or port", "tcp://HOST:PORT"),
         ("tcp://h:99999", "no usable port", "tcp://HOST:PORT"),

@@ -1,0 +1,120 @@
+"""Mistakes for people: equal ones once, each with the line it stands in and a caret under what is wrong.
+
+Reads the files named, so that they can be shown; a line that may hold a secret is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.core.errors import Mistake
+from agent.core.text import harmless
+
+_SECRET = re.compile(r"pass|pwd|token|secret|private_key|://[^/@\s]*@", re.IGNORECASE)
+_NAMED = re.compile(r"`(devices|publishers|templates)\.[^.`]+((?:\.[^`]*)?)`")
+_TAG = re.compile(r"(\.tags\.)[^`]+?(?=(?:\.[a-z_]+)?`)")
+_WHERE = re.compile(r"`([^`]+)`")
+_FOUND = re.compile(r"`[^`]*`: (?:[a-z ]+ )?(?:'([^']*)'|\"([^\"]*)\"|(-?\d[\w.]*|true|false)(?= |$))")
+_LONGEST = 8 << 20  #: larger files are not read again, bytes
+_WIDEST = 160  #: characters of a line that are shown
+
+
+class Told(NamedTuple):
+    """One mistake, and those equal to it but for the device or tag they are about."""
+
+    mistake: Mistake
+    others: Sequence[Mistake]
+
+
+class Excerpt(NamedTuple):
+    """The line a mistake stands in."""
+
+    line: str
+    start: int  #: of what is wrong, characters from the beginning
+    end: int
+
+
+def grouped(mistakes: Iterable[Mistake]) -> list[Told]:
+    """Each kind of mistake once, where it stands first."""
+    groups: dict[tuple[str, str], list[Mistake]] = {}
+    for mistake in mistakes:
+        kind = _TAG.sub(r"\1*", _NAMED.sub(r"`\1.*\2`", mistake.reason))
+        groups.setdefault((kind, mistake.hint), []).append(mistake)
+    return [Told(group[0], group[1:]) for group in groups.values()]
+
+
+def others(told: Told, most: int = 5) -> str:
+    """Where the equal ones stand: `199 more like it: lines 4, 5, 6, 7, 8, …`. Empty where there are none."""
+    if not told.others:
+        return ""
+    here = [one.line for one in told.others if one.path == told.mistake.path and one.line]
+    there = [_place(one) for one in told.others if one.path != told.mistake.path or not one.line]
+    places = list(dict.fromkeys(map(str, here))) or list(dict.fromkeys(there))
+    shown = ", ".join(places[:most]) + (", …" if len(places) > most or (here and there) else "")
+    word = "" if not here else "line " if len(places) == 1 else "lines "
+    return harmless(f"{len(told.others):,} more like it: {word}{shown}")
+
+
+def _place(mistake: Mistake) -> str:
+    return f"{mistake.path}:{mistake.line}" if mistake.line else mistake.path
+
+
+def excerpt(mistake: Mistake) -> Excerpt | None:
+    """The line with the place of what is wrong; None where there is none to show, or it may hold a secret."""
+    if not mistake.line or not mistake.path.endswith((".yaml", ".yml", ".csv")):
+        return None
+    lines = _lines(mistake.path)
+    line = lines[mistake.line - 1].replace("\t", " ") if mistake.line <= len(lines) else ""
+    line = harmless(line.rstrip())
+    if not line.strip() or len(line) > _WIDEST or _SECRET.search(line):
+        return None
+    start, end = _span(line, mistake.reason)
+    return Excerpt(line, start, end)
+
+
+def _span(line: str, reason: str) -> tuple[int, int]:
+    """The value that was found, else the key it is about, else all of the line."""
+    named = _WHERE.search(reason)
+    key = named[1].rpartition(".")[2] if named is not None else ""
+    at = re.search(rf"(?<![\w-]){re.escape(key)}(?![\w-])", line) if key else None
+    found = _FOUND.search(reason)
+    value = next((text for text in found.groups() if text), "") if found is not None else ""
+    if value and (start := line.find(value, at.end() if at is not None else 0)) >= 0:
+        return start, start + len(value)
+    if at is not None:
+        return at.span()
+    return len(line) - len(line.lstrip()), len(line)
+
+
+def _lines(path: str) -> Sequence[str]:
+    file = Path(path)
+    try:
+        about = file.stat()
+        if not file.is_file() or about.st_size > _LONGEST:
+            return ()
+        return _read(file, about.st_mtime_ns, about.st_size)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, _changed: int, _size: int) -> Sequence[str]:
+    return file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+
+
+def as_data(told: Told) -> Mapping[str, object]:
+    """One kind of mistake as it stands in `--json`; `column` counts from 1, `count` the equal ones too."""
+    one, shown = told.mistake, excerpt(told.mistake)
+    return {
+        "file": one.path,
+        "line": one.line,
+        "column": None if shown is None else shown.start + 1,
+        "reason": harmless(one.reason),
+        "hint": harmless(one.hint),
+        "count": 1 + len(told.others),
+        "lines": [other.line for other in told.others if other.path == one.path and other.line],
+    }
