@@ -59,7 +59,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_the_document_allows_is_answered_as_it_says(case: schemathesis.Case[Any], port: int) -> None:
     """Every path, with what fits its parameters and what does not: documented codes, types and shapes; never a 500."""
     case.call_and_validate(base_url=f"http://127.0.0.1:{port}", checks=CHECKS)

@@ -103,6 +103,23 @@ async def test_a_viewer_that_does_not_read_holds_up_nobody() -> None:
         assert at.plant.taps == []
 
 
+async def test_the_ninth_viewer_is_told() -> None:
+    """503 with JSON; a place is free again as soon as one of the eight goes."""
+    async with served() as at, httpx.AsyncClient(base_url=f"http://127.0.0.1:{at.port}") as client:
+        viewers = [await at.ask() for _ in range(8)]
+        await eventually(lambda: at.stream.full)
+        refused = await client.get("/api/v1/stream")
+        assert (refused.status_code, "viewers" in refused.json()["error"]) == (503, True)
+        assert (await client.get("/api/v1/stream?device=nobody")).status_code == 404
+        viewers[3][1].transport.abort()
+        await eventually(lambda: not at.stream.full)
+        async with client.stream("GET", "/api/v1/stream") as answer:
+            assert answer.status_code == 200
+        for _, writer in viewers:
+            writer.transport.abort()
+        await eventually(lambda: not at.stream._viewers)
+
+
 async def test_viewers_that_vanish_leave_nothing_behind() -> None:
     """Two hundred come and go, some in the midst of what they are sent; the next gets its values."""
     async with served() as at:
