@@ -7,6 +7,9 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from agent.telemetry.events import EVENTS
 from agent.telemetry.events.devices import DEGRADED
@@ -51,6 +54,22 @@ def test_every_event_is_told_in_chinese_too() -> None:
     assert told["causes"].keys() == DEGRADED.keys()
     wanted = {name: {"meaning", "remedy"} if event.remedy else {"meaning"} for name, event in EVENTS.items()}
     assert {name: set(words) for name, words in told["events"].items()} == wanted, "agent/web/page/words/events.zh.json"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ci", "code"), [((), "false", 1), (("--lenient",), "false", 0), (("--lenient",), "true", 1)]
+)
+def test_without_deno_it_says_what_is_missing(tmp_path: Path, arguments: tuple[str, ...], ci: str, code: int) -> None:
+    """A build without deno ends with the line to type; a desk may go on without the page, CI may not."""
+    (tmp_path / "deno.py").write_text("raise ImportError('not installed')\n")
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path), "CI": ci}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "deploy/page.py"), *arguments], capture_output=True, text=True, check=False,
+        env=environment,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "pip install -r deploy/lock/build.txt" in done.stderr
+    assert ("/ tells how to build it" in done.stderr) is (code == 0)
 
 
 def test_licences_of_others_are_there() -> None:

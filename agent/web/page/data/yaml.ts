@@ -1,11 +1,12 @@
 // JSON-able data as YAML to read, and to paste back. Pure.
 
-const PLAIN = /^[A-Za-z_$][A-Za-z0-9_.$/{}-]*$/;
+const PLAIN = /^[A-Za-z_$/][A-Za-z0-9_.$/{}-]*$|^\d[A-Za-z0-9.]*$/;
 const WORDS = new Set(["true", "false", "null", "yes", "no", "on", "off", "y", "n", ""]);
 
 function scalar(value: unknown): string {
   if (typeof value !== "string") return JSON.stringify(value) ?? "null";
-  return PLAIN.test(value) && !WORDS.has(value.toLowerCase()) && !value.startsWith("{") ? value : JSON.stringify(value);
+  const plain = PLAIN.test(value) && !WORDS.has(value.toLowerCase()) && Number.isNaN(Number(value));
+  return plain ? value : JSON.stringify(value);
 }
 
 export function yaml(value: unknown, indent = ""): string {

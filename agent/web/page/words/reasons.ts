@@ -25,6 +25,7 @@ export const reasons: [RegExp, string][] = [
   [/^the connection (?:is lost|was closed)$/, "连接已断开"],
   [/^not connected yet$/, "尚未连接"],
   [/^disabled$/, "已停用"],
+  [/^closed by the peer$/, "对方关闭了连接"],
   [/^(.+): the device has closed the connection$/, "$1：设备关闭了连接"],
   [/^(.+) has not dialled in$/, "$1 尚未拨入"],
   [/^the server ended the subscription: (.+)$/, "服务器结束了订阅：$1"],
