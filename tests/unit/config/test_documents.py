@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from agent.config import reference
 from agent.config import yaml as our_yaml
+from agent.config.editors import schemas
 from agent.config.loader import load
 from agent.config.schema import config_schema
 from agent.config.summary import warnings
@@ -20,7 +22,11 @@ from tests.unit.config.broken import BROKEN
 ROOT = Path(__file__).parents[3]
 DOC = ROOT / "docs" / "configuration.md"
 ENVIRON = {"HOSTNAME": "gw-01", "HTTP_PORT": "8080", "BROKER": "broker.example", "MQTT_PASSWORD": "x"}
-PLANTS = {"plant.yaml", "historian.yaml"}  # a description for `edge-agent simulate`, and a historian's
+PLANTS = {
+    "plant.yaml",
+    "historian.yaml",
+    "tutorial-plant.yaml",
+}  # a description for `edge-agent simulate`, and a historian's
 CONFIGS = [*sorted((ROOT / "configs").glob("*.yaml"))]
 CONFIGS += [path for path in sorted((ROOT / "configs" / "examples").glob("*.yaml")) if path.name not in PLANTS]
 
@@ -157,3 +163,26 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+# --- editors ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_schemas_of_editors_are_in_step():
+    """docs/schema/ is what the models say today: run `python -m agent.config.editors`."""
+    for name, text in schemas().items():
+        assert (ROOT / "docs" / "schema" / name).read_text(encoding="utf-8") == text
+
+
+EDITED = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if not PLANTS & {path.name})
+
+
+@pytest.mark.parametrize("path", EDITED, ids=lambda path: path.name)
+def test_every_shipped_file_names_its_schema(path: Path):
+    """The first line tells editors the schema, which is there, and which the file fits."""
+    text = path.read_text(encoding="utf-8")
+    header = text.partition("\n")[0]
+    assert header.startswith("# yaml-language-server: $schema=")
+    named = (path.parent / header.partition("$schema=")[2]).read_text(encoding="utf-8")
+    value = our_yaml.parse(text, path.name, {}, [])
+    assert [error.message for error in Draft202012Validator(json.loads(named)).iter_errors(_plain(value))] == []
