@@ -42,7 +42,7 @@ def history() -> None:
             rows = [row for rows in minutes.roll(minute + MINUTE, 500) for row in rows]
             marks.append(time.process_time())
             store.put(rows)
-            store.trim(T0, 1 << 30)
+            store.trim(T0, minute + MINUTE, 1 << 30)
             marks.append(time.process_time())
             spent = [(after - before) / (60 * 1000) * 1e6 for before, after in pairwise(marks)]
             best = [min(pair) for pair in zip(best, spent, strict=True)]

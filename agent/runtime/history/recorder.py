@@ -155,11 +155,9 @@ class History:
             await asyncio.wait([self._writing], timeout=within)
         if self._writing is not None and not self._writing.done():
             return
-        settings, floor, rows = self._settings, self._floor, self._rows
+        settings, floor, rows, now = self._settings, self._floor, self._rows, self._clock.now_ms()
         self._rows = []
-        oldest = None if settings is None else self._clock.now_ms() - round(settings.keep * 1000)
-        limit = None if settings is None else settings.max_bytes
-        self._writing = run_in_thread(lambda: self._put(rows, oldest, limit, floor), "history")
+        self._writing = run_in_thread(lambda: self._put(rows, settings, now, floor), "history")
         await asyncio.wait([self._writing], timeout=within)
         if not self._writing.done():
             self._lost(f"the disk has not taken a minute within {within:g} s")
@@ -177,7 +175,7 @@ class History:
         if (repeats := self._repeats.due("failed", self._clock.monotonic())) is not None:
             log.warning("history.not_kept", reason=reason, repeats=repeats)
 
-    def _put(self, rows: Iterable[Row], oldest: int | None, limit: int | None, floor: int) -> None:
+    def _put(self, rows: Iterable[Row], settings: HistorySettings | None, now: int, floor: int) -> None:
         """In a thread; one at a time."""
         if free_bytes(self._path.parent) < floor:
             raise OSError(f"less than {floor >> 20} MiB (outbox.min_free_disk) is free")
@@ -185,8 +183,8 @@ class History:
             self._store.close()  # somebody has deleted it: another one is begun
         try:
             self._store.put(rows)
-            if oldest is not None and limit is not None:
-                self._store.trim(oldest, limit)
+            if settings is not None:
+                self._store.trim(now - round(settings.keep * 1000), now + MINUTE, settings.max_bytes)
         except Foreign as foreign:
             self._store.close()
             aside = set_aside(self._path)

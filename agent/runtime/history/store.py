@@ -96,11 +96,12 @@ class Store:
             self.close()  # numbers were given out that do not stand in the file
             raise
 
-    def trim(self, oldest: int, max_bytes: int) -> None:
-        """Delete what began before `oldest`, and what does not fit."""
+    def trim(self, oldest: int, newest: int, max_bytes: int) -> None:
+        """Delete what began before `oldest`, or after `newest` (by a clock that was ahead), and what does not fit."""
         db = self._open()
         with _named():
             db.execute("DELETE FROM minute WHERE minute < ?", (oldest // MINUTE,))
+            db.execute("DELETE FROM minute WHERE minute > ?", (newest // MINUTE,))
             if _used(db) > _FULL * max_bytes:
                 while _used(db) > _LOWER * max_bytes:
                     last = db.execute(
@@ -154,6 +155,8 @@ def read(path: Path, device: str | None, tag: str | None, begin: int, end: int, 
             return b"{}"
         begin = max(first, -(-begin // MINUTE))
         end = min(last + 1, -(-end // MINUTE))
+        if end - begin > most:
+            raise ValueError(f"that is more than {most:,} minutes: ask for a shorter time")
         left, parts = most, dict[str, list[bytes]]()
         for number, of, name in wanted:
             rows = db.execute(_MINUTES, (begin, end, number)).fetchmany(left + 1)

@@ -14,6 +14,7 @@ from agent.runtime.history.rollup import MINUTE, Row
 from agent.runtime.history.store import Foreign, Store, read, set_aside
 
 T0 = 1_763_760_000_000
+LATEST = T0 + 10_000 * MINUTE
 
 
 def minute(at: int, tag: str = "t", value: float = 1.0, good: int = MINUTE) -> Row:
@@ -64,16 +65,28 @@ def test_what_is_too_old_goes_and_what_is_too_much(tmp_path: Path) -> None:
     store = Store(path)
     for at in range(300):
         store.put([minute(at, f"tag-{tag}", tag * 1.1) for tag in range(200)])
-        store.trim(T0, limit)
+        store.trim(T0, LATEST, limit)
         assert path.stat().st_size < 1.05 * limit
     kept = everything(path)["press-01"]["tag-7"]
     assert kept[-1][0] == T0 + 299 * MINUTE
     assert len(kept) == (kept[-1][0] - kept[0][0]) // MINUTE + 1  # type: ignore[operator]
-    store.trim(T0 + 295 * MINUTE, limit)
+    store.trim(T0 + 295 * MINUTE, LATEST, limit)
     assert len(everything(path)["press-01"]["tag-7"]) == 5
-    store.trim(T0, 100 << 10)
+    store.trim(T0, LATEST, 100 << 10)
     store.close()
     assert path.stat().st_size < 1 << 20
+
+
+def test_minutes_of_a_clock_that_was_ahead_go(tmp_path: Path) -> None:
+    """They have not come yet; and nobody looks for all those between."""
+    path = tmp_path / "history.sqlite"
+    store = Store(path)
+    store.put([minute(0), minute(10_000_000)])
+    with pytest.raises(ValueError, match="shorter time"):
+        everything(path)
+    store.trim(T0, T0 + MINUTE, 1 << 30)
+    assert [row[0] for row in everything(path)["press-01"]["t"]] == [T0]
+    store.close()
 
 
 def test_too_much_at_once_is_refused(tmp_path: Path) -> None:
