@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -39,9 +39,22 @@ def exact(value: object) -> object:
     return value
 
 
-def newest(reading: Reading) -> Shown:
-    """The shortest form of a reading."""
-    return exact(reading.value), reading.quality, reading.ts
+def newest(device: DeviceImage, tags: Iterable[str] | None) -> dict[str, Shown]:
+    """The shortest form of the newest readings, of these tags (None: of all). Called each second for all that viewers
+    look at: for what most values are nothing is called in the loop.
+    """
+    readings = device.newest
+    found: dict[str, Shown] = {}
+    for tag in readings if tags is None else tags:
+        reading = readings.get(tag)
+        if reading is not None:
+            value = reading.value
+            if value.__class__ is not float and (
+                value.__class__ is not int or not -_EXACT <= value <= _EXACT  # type: ignore[operator]
+            ):
+                value = exact(value)
+            found[tag] = value, reading.quality, reading.ts
+    return found
 
 
 def tags_of(device: DeviceImage, now: int, where: Callable[[str], str | None]) -> dict[str, Any]:

@@ -92,12 +92,7 @@ class Views:
     def values(self, device: str, tags: Iterable[str] | None, /) -> Mapping[str, shown.Shown] | None:
         """Newest of these tags (None: of all)."""
         image = self._device(device)
-        if image is None:
-            return None
-        newest = image.newest
-        if tags is None:
-            return {tag: shown.newest(reading) for tag, reading in newest.items()}
-        return {tag: shown.newest(newest[tag]) for tag in tags if tag in newest}
+        return None if image is None else shown.newest(image, tags)
 
     def telling(self) -> Mapping[str, list[str]]:
         """The tags that stand for each device."""
