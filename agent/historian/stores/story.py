@@ -182,12 +182,15 @@ class _Story:
         self._partials = self._tx.partials([entry.id for entry in self._entries.values()])
 
     def _began(self, keys: Sequence[Key]) -> None:
-        """A device that was heard in an earlier epoch is listened to: what follows is known from its beginning."""
+        """A device that was heard in another epoch is listened to: this one is known from its beginning.
+
+        Which of them is the later one nobody can tell by their names: an agent's clock may have been set back.
+        """
         if not keys:
             return
         heard = self._tx.heard({(key.agent, key.device) for key in keys})
         for key in keys:
-            if any(epoch < key.epoch for epoch in heard.get((key.agent, key.device), ())):
+            if any(epoch != key.epoch for epoch in heard.get((key.agent, key.device), ())):
                 self._entries[key].book.began()
 
     def _keys_of(self, gap: GapNotice) -> list[Key]:

@@ -12,6 +12,7 @@ from tests.faults.historian.test_stored import all_stored
 from tests.support.consumer import consuming
 from tests.support.load import caught_up
 from tests.support.mqtt import observing
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 
@@ -49,13 +50,10 @@ async def test_what_came_while_the_database_was_away_is_there_afterwards(
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
-async def test_a_flood_while_the_database_is_away_waits_outside(mosquitto, make_historian, start_postgres, version):
+async def test_a_flood_while_the_database_is_away_waits_outside(mosquitto, make_historian, version):
     """200 MB for a database that is not there: 20 messages of 1 MiB wait in the window, the rest at the broker."""
-    historian = make_historian(
-        mosquitto.url,
-        database=f"postgresql://edge@127.0.0.1:{start_postgres().port + 1}/x",
-        source={"version": version},
-    )
+    away = f"postgresql://edge@127.0.0.1:{free_port()}/x"
+    historian = make_historian(mosquitto.url, database=away, source={"version": version})
     await historian.start(ready=False)
     await eventually(lambda: historian.events("historian.source_online"), what="it listens")
     record = {"schema": "edge.readings.v1", "agent": "gw", "device": "d", "epoch": "E", "low": 1, "ts": 1, "cat": 1,
