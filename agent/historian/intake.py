@@ -29,7 +29,7 @@ MOST_BYTES = 8 << 20
 #: Messages the broker may send before one is acknowledged (MQTT 5).
 RECEIVE_MAXIMUM = 200
 #: Bytes and messages of one transaction.
-BATCH_BYTES, BATCH_MESSAGES = 2 << 20, 32
+BATCH_BYTES, BATCH_MESSAGES = 1 << 20, 64
 #: Levels below the root at which status and catalogue are listened to apart from the group.
 _DEPTHS = range(1, 9)
 

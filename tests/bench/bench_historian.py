@@ -23,7 +23,6 @@ import psycopg
 
 from agent.historian.config import HistorianSettings
 from agent.historian.contents import Message, read
-from agent.historian.intake import BATCH_MESSAGES
 from agent.historian.stores.port import Store
 from agent.historian.stores.postgres import postgres_store
 from agent.historian.stores.sqlite import SqliteStore
@@ -114,8 +113,8 @@ def cpu_of(server: Cluster) -> Callable[[], float]:
 
 
 def main() -> None:
-    """Both databases, batches of one and of twenty records."""
-    for batch in (1, 20, BATCH_MESSAGES):
+    """Both databases, batches of one record, of ten (what the bytes of a transaction hold) and of twenty."""
+    for batch in (1, 10, 20):
         with TemporaryDirectory() as folder:
             path = Path(folder) / "plant.db"
             store = SqliteStore(path, retention=None)
@@ -126,7 +125,7 @@ def main() -> None:
                 print("           ", timed(lambda: db.execute(query, (BEGIN, BEGIN + DAY)).fetchall()))  # noqa: B023
             size = path.stat().st_size / SECONDS / TAGS
             print(f"            {size:.0f} bytes a reading")
-    for batch in (1, 20, BATCH_MESSAGES):
+    for batch in (1, 10, 20):
         with cluster() as server:
             url = server.database().url
             settings = {"id": "bench", "database": url, "retention": None}

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import ssl
 
-from cryptography.x509 import load_pem_x509_certificate
-
 from agent.core.errors import TransientError, exhausted
 from agent.settings.tls import BrokerTLS
 
@@ -81,6 +79,8 @@ def expiry(settings: BrokerTLS, sock: ssl.SSLSocket) -> dict[str, float]:
     if "notAfter" in theirs:
         found["server"] = ssl.cert_time_to_seconds(str(theirs["notAfter"]))
     if settings.cert_file is not None:
+        from cryptography.x509 import load_pem_x509_certificate  # 9 MB that are needed here only
+
         with contextlib.suppress(OSError, ValueError):
             own = load_pem_x509_certificate(settings.cert_file.read_bytes())
             found["own"] = own.not_valid_after_utc.timestamp()
