@@ -70,7 +70,9 @@ class _Agent:
         self._steps = Steps(clock)
         self._control = Control(self.data_dir, clock)
         self._ready = False
-        self._image = Image(AgentInfo(config.agent.id, __version__, loaded.hash), bug=Bugs("image").met)
+        shard = f"{config.agent.shard.index}/{config.agent.shard.count}"
+        self._image = Image(AgentInfo(config.agent.id, __version__, loaded.hash, shard=shard), bug=Bugs("image").met)
+        self._image.elsewhere = loaded.elsewhere
         self._overview: Overview
         self._views: Views
         self._stream: Stream

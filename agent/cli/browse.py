@@ -76,9 +76,10 @@ class _Target:
         self.agent, self.data_dir = "browse", Path()
         self.tags: Sequence[NodeAddress] = ()
         if not self.adhoc:
-            loaded = load(config, secrets=True).config
-            device = device_of(loaded, str(config), look.target)
-            self.agent, self.data_dir, self.name = loaded.agent.id, loaded.agent.data_dir, look.target
+            loaded = load(config, secrets=True)
+            device = device_of(loaded.whole, str(config), look.target)
+            agent = loaded.config.agent
+            self.agent, self.data_dir, self.name = agent.id, agent.data_dir, look.target
         else:
             keys = _access(look.access or {})
             device = device_at(look.target, (), {**keys, "timeout": look.timeout or "5s"}, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,6 +17,7 @@ from rich.text import Text
 from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
 from agent.config.prose import as_data, grouped
+from agent.config.shards import owners
 from agent.config.summary import tags_of, warnings, writable_by_others
 from agent.config.whereabouts import is_historian
 from agent.core.errors import ConfigError
@@ -46,17 +48,19 @@ def check(config: Path, asked: Asked = Asked()) -> int:
     except ConfigError as error:
         return _refused(config, error, as_json=asked.as_json)
     agent = loaded.config.agent
-    found = [*warnings(loaded.config), *writable_by_others(loaded.files, agent.data_dir), *_orphans(loaded)]
-    chosen = [name for name in loaded.config.devices if fnmatchcase(name, asked.devices)]
+    found = [*warnings(loaded.whole), *writable_by_others(loaded.files, agent.data_dir), *_orphans(loaded)]
+    chosen = [name for name in loaded.whole.devices if fnmatchcase(name, asked.devices)]
     if not chosen and asked.devices != "*":
-        known = ", ".join(loaded.config.devices) or "none"
+        known = ", ".join(loaded.whole.devices) or "none"
         sys.stderr.write(f"no device matches {harmless(asked.devices)}; there are: {harmless(known)}\n")
         return 2
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, quiet=asked.as_json)
     console.print(_summary(loaded, chosen))
     files = f"{len(loaded.files)} file{'s' if len(loaded.files) > 1 else ''}"
     console.print(
-        f"{config}: ok. Agent {agent.id}, configuration {loaded.hash}, {files}.", markup=False, soft_wrap=True
+        f"{config}: ok. Agent {agent.id}, configuration {loaded.hash}, {files}.{_shard(loaded)}",
+        markup=False,
+        soft_wrap=True,
     )
     for warning in () if asked.as_json else found:
         sys.stderr.write(f"warning: {harmless(warning)}\n")
@@ -64,7 +68,7 @@ def check(config: Path, asked: Asked = Asked()) -> int:
     if asked.live:
         from agent.cli import live
 
-        visits = live.read_once(loaded.config, chosen)
+        visits = live.read_once(loaded.whole, chosen)
         for visit in visits:
             live.show(visit, console, all_tags=asked.all_tags)
     if asked.as_json:
@@ -119,6 +123,9 @@ def _print_json(config: Path, loaded: Loaded, found: list[str], visits: Sequence
         "mistakes": [],
         "warnings": found,
     }
+    if loaded.shared is not None:
+        shard = loaded.config.agent.shard
+        document["shard"] = {"index": shard.index, "count": shard.count, "devices": owners(loaded.shared)}
     if visits is not None:
         from agent.cli import live
 
@@ -130,10 +137,20 @@ def _write_json(document: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
+def _shard(loaded: Loaded) -> str:
+    if loaded.shared is None:
+        return ""
+    shard, shares = loaded.config.agent.shard, Counter(owners(loaded.shared).values())
+    told = ", ".join(f"{one}: {shares[one]}" for one in range(shard.count))
+    return f" Shard {shard.index} of {shard.count}; devices of each: {told}."
+
+
 def _summary(loaded: Loaded, chosen: Sequence[str]) -> Table:
-    table = Table("", "name", "type", "where", "what", box=None, pad_edge=False)
-    table.show_header = bool(loaded.config.publishers or loaded.config.devices)
-    for name, publisher in loaded.config.publishers.items():
+    config = loaded.whole
+    of = owners(config) if loaded.shared is not None else {}
+    table = Table("", "name", "type", "where", "what", *(["shard"] if of else []), box=None, pad_edge=False)
+    table.show_header = bool(config.publishers or config.devices)
+    for name, publisher in config.publishers.items():
         encoder = publisher.encoder.type if publisher.encoder is not None else "-"
         carries = ", ".join(publisher.devices)
         table.add_row(
@@ -144,9 +161,10 @@ def _summary(loaded: Loaded, chosen: Sequence[str]) -> Table:
             Text(harmless(f"{encoder}, devices {carries}")),
         )
     for name in chosen:
-        device = loaded.config.devices[name]
+        device = config.devices[name]
         read, total = tags_of(device)
         count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
         where = Text(harmless(device.where()))
-        table.add_row("device", name, device.type, where, f"{count}, every {format_duration(device.interval)}")
+        what = f"{count}, every {format_duration(device.interval)}"
+        table.add_row("device", name, device.type, where, what, *([str(of[name])] if of else []))
     return table

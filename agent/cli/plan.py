@@ -29,12 +29,12 @@ def plan(config: Path, device: str | None, round_trip: str, *, json: bool = Fals
     try:
         loaded = load(config)
         if device is not None:
-            device_of(loaded.config, str(config), device)
+            device_of(loaded.whole, str(config), device)
         seconds = _seconds(round_trip)
     except ConfigError as error:
         report(error, sys.stderr)
         return 2
-    found = planned(loaded.config, seconds)
+    found = planned(loaded.whole, seconds)
     if json:
         document = {**msgspec.to_builtins(found), "met": found.met}
         sys.stdout.write(harmless_json(msgspec.json.encode(document).decode()) + "\n")
@@ -65,7 +65,7 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
     for bus in shared:
         verdict = "more than there is" if bus.late else "fits"
         console.print(
-            f"{bus.bus}: {len(bus.devices)} devices, busy {bus.share:.0%} of the time, {verdict}",
+            f"{bus.bus}: {_in_shard(bus.shard)}{len(bus.devices)} devices, busy {bus.share:.0%} of the time, {verdict}",
             markup=False,
             soft_wrap=True,
         )
@@ -73,8 +73,11 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
         holds = "for ever" if outbox.holds_minutes is None else lasting(outbox.holds_minutes * 60)
         room = f"its outbox of {readable_size(outbox.max_bytes)} holds an outage of {holds}"
         a_day = readable_size(outbox.bytes_per_day)
-        console.print(f"{outbox.publisher}: {a_day} a day; {room}", markup=False, soft_wrap=True)
-    console.print(f"disk: at least {readable_size(found.minimum_disk_bytes)} for agent.data_dir", markup=False)
+        console.print(
+            f"{outbox.publisher}: {_in_shard(outbox.shard)}{a_day} a day; {room}", markup=False, soft_wrap=True
+        )
+    each = "" if len({outbox.shard for outbox in found.outboxes}) < 2 else " of each shard"
+    console.print(f"disk: at least {readable_size(found.minimum_disk_bytes)} for agent.data_dir{each}", markup=False)
     for one in chosen:
         if one.gain is not None:
             console.print(f"{one.device}: {one.gain}", markup=False, soft_wrap=True)
@@ -83,14 +86,20 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
             console.print(f"{one.device} cannot be met: {one.late}", markup=False, soft_wrap=True)
 
 
+def _in_shard(shard: int | None) -> str:
+    return "" if shard is None else f"shard {shard}, "
+
+
 def _devices(devices: list[DevicePlan]) -> Table:
+    sharded = ["shard"] if any(one.shard is not None for one in devices) else []
     table = Table(
-        "device", "interval", "tags", "requests", "wanted", "wasted", "a cycle", "busy", box=None, pad_edge=False
-    )
+        "device", *sharded, "interval", "tags", "requests", "wanted", "wasted", "a cycle", "busy",
+        box=None, pad_edge=False,
+    )  # fmt: skip
     for one in devices:
         for cycle in one.cycles:
             every = "once" if cycle.interval is None else f"{cycle.interval:g} s"
             took = f"{cycle.seconds * 1000:.0f} ms" if cycle.requests else "subscribed"
             cells = (cycle.tags, cycle.requests, cycle.wanted, cycle.wasted, took, f"{cycle.share:.0%}")
-            table.add_row(*(Text(str(cell)) for cell in (one.device, every, *cells)))
+            table.add_row(*(Text(str(cell)) for cell in (one.device, *([one.shard] if sharded else []), every, *cells)))
     return table

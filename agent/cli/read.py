@@ -75,7 +75,7 @@ def _wanted(config: Path, wish: Wish) -> tuple[str, DeviceConfig]:
         _duration(every)
     if wish.url is None:
         name, *tags = wish.names
-        device = with_tags(load(config, secrets=True).config, str(config), name, tags)
+        device = with_tags(load(config, secrets=True).whole, str(config), name, tags)
         if wish.orders:
             device = registers_of(device)
         return name, device if every is None else device.model_copy(update={"interval": _duration(every)})

@@ -38,7 +38,7 @@ def record(config: Path, name: str, output: Path, seconds: float | None) -> int:
     """0: recorded, until Ctrl-C, `seconds` or the largest size; 1: the device, the agent or the disk; 2: a mistake."""
     configure(level="error", style="console", stream=sys.stderr)
     try:
-        loaded = load(config, secrets=False).config
+        loaded = load(config, secrets=False).whole
         device_of(loaded, str(config), name)
         with _File(output) as file:
             signal.signal(signal.SIGTERM, signal.default_int_handler)

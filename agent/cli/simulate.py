@@ -77,7 +77,7 @@ async def _serve(plant: Plant) -> None:
 
 async def _rehearse(file: Path, loaded: Loaded, broker: str | None) -> None:
     stop = _stopped()
-    rehearsal = rehearsal_of(loaded.config.devices)
+    rehearsal = rehearsal_of(loaded.whole.devices)
     async with rehearsal.plant:
         urls = {name: home.url for name, home in rehearsal.homes.items()}
         document = rehearsed(loaded, urls, broker or LOCAL_BROKER)
@@ -91,7 +91,7 @@ async def _rehearse(file: Path, loaded: Loaded, broker: str | None) -> None:
 
 def _say(loaded: Loaded, rehearsal: Rehearsal, urls: Mapping[str, str]) -> None:
     for name, url in urls.items():
-        sys.stderr.write(harmless(f"{name}: {loaded.config.devices[name].where()} is {url} here") + "\n")
+        sys.stderr.write(harmless(f"{name}: {loaded.whole.devices[name].where()} is {url} here") + "\n")
     for name, kind in rehearsal.left_out.items():
         sys.stderr.write(harmless(f"{name}: left out, devices of type {kind} cannot be simulated") + "\n")
     for name in loaded.config.publishers.keys() - one_broker(loaded).keys():

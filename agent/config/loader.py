@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.config import checks, located, routed
+from agent.config import checks, located, routed, shards
 from agent.config.device_tables import DeviceTables
 from agent.config.files import Reads, SourceFile, digest_of, read_sources
 from agent.config.fingerprint import fingerprint
@@ -20,7 +20,7 @@ from agent.config.sections import collect
 from agent.config.templates import templates_of
 from agent.config.validate import validate
 from agent.core.errors import ConfigError, Mistake
-from agent.core.image import SELF
+from agent.core.image import SELF, Elsewhere
 from agent.settings.outbox import OutboxSettings
 
 _PARTS = ("devices", "devices_file", "templates", "publishers")  #: top-level keys that are read one by one
@@ -31,13 +31,24 @@ _EXTENSION = "x-"  #: top-level keys that begin with it are the user's own (a pl
 class Loaded:
     """What was read."""
 
-    config: Config
+    config: Config  #: what this agent does; of one of several shards only its devices, and its own id
     hash: str  #: of the effective configuration, without secrets; the same for the same meaning
     files: tuple[Path, ...]  #: every YAML and CSV file it came from, the main file first
     written: Mapping[tuple[Hashable, ...], str] = field(default_factory=dict)
     """Values that came out of the environment, as written (`tcp://${HOST}:502`), by their path in the configuration."""
     reads: Reads = field(default_factory=Reads)
     """What it was read from, with the state of each file when it was."""
+    shared: Config | None = None  #: all of it, where several agents share it
+
+    @property
+    def whole(self) -> Config:
+        """The devices of all shards."""
+        return self.config if self.shared is None else self.shared
+
+    @property
+    def elsewhere(self) -> Mapping[str, Elsewhere]:
+        """The devices that other shards read."""
+        return shards.elsewhere(self.whole)
 
 
 def load(
@@ -78,16 +89,19 @@ def load(
     good = {name: device for name, device in built_devices.items() if device is not None}
     mistakes.extend(checks.claimed_twice(good, written))
     mistakes.extend(checks.overloaded_buses(good, written))
+    values = {**dict(located.written(sources[0].data)), **parts.written}
     if head is not None and not mistakes:  # what is wrong with a device would only be said again
         mistakes.extend(checks.former_names(head.agent.data_dir, routes, raw))
-        mistakes.extend(routed.mistakes(head.model_copy(update={"devices": built_devices, "publishers": routes}), raw))
+        together = head.model_copy(update={"devices": built_devices, "publishers": routes})
+        mistakes.extend(routed.mistakes(together, raw))
+        mistakes.extend(routed.same_in_each_shard(together, raw, values))
     if mistakes or head is None:
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in (*tables.tables, *parts.tables)]))
     config = head.model_copy(update={"devices": built_devices, "publishers": routes})
     files += [file for file, _ in (*tables.tables, *parts.tables)]
     reads.secrets.update({file: digest_of(file) for _, file in all_secret_files(config)})
-    values = {**dict(located.written(sources[0].data)), **parts.written}
-    return Loaded(config, fingerprint(config), tuple(files), values, reads)
+    shared = config if config.agent.shard.count > 1 else None
+    return Loaded(shards.own(config), fingerprint(config), tuple(files), values, reads, shared)
 
 
 def _head(main: SourceFile, mistakes: list[Mistake], *, secrets: bool) -> Config | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
@@ -27,6 +27,22 @@ def check_segment(value: str) -> str:
 Segment = Annotated[str, AfterValidator(check_segment)]
 
 
+class ShardSettings(Model):
+    """One of several agents that share this configuration, each reading the devices of a part of the buses."""
+
+    index: int = Field(default=0, ge=0)
+    """Which one, from 0; in a StatefulSet `"${POD_INDEX}"`. The agent's id becomes `{id}-{index}`."""
+    count: int = Field(default=1, ge=1, le=1000)
+    """How many there are; 1: this one reads everything, under its own id."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.index >= self.count:
+            msg = f"index {self.index} of {self.count}; shards count from 0, write an index below count"
+            raise ValueError(msg)
+        return self
+
+
 class AgentSettings(Model):
     """Who this agent is."""
 
@@ -40,9 +56,20 @@ class AgentSettings(Model):
     """When the configuration is read again. signal: at SIGHUP and `edge-agent reload`; watch: also when one of its
     files changes; off: never."""
 
+    shard: ShardSettings = ShardSettings()
+    """One of several agents that share this configuration, each reading the devices of a part of the buses
+    (docs/shards.md)."""
     self: bool = False
     """true: what the agent knows of itself (outbox, devices online, CPU, memory) is published as the device `_agent`,
     every 10 s, by the publishers whose `devices:` match. The page shows it either way."""
+
+    @model_validator(mode="after")
+    def _has_room_for_an_index(agent) -> Self:  # noqa: N805 - `self` is a key
+        longest = 64 - len(f"-{agent.shard.count - 1}")
+        if agent.shard.count > 1 and len(agent.id) > longest:
+            msg = f"{agent.id!r} is too long for an index behind it; at most {longest} characters with `shard`"
+            raise ValueError(msg)
+        return agent
 
     @model_validator(mode="before")
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from agent.config.located import Map, find
 from agent.config.model import Config
+from agent.config.shards import agent_id
 from agent.core.errors import Mistake
 from agent.settings.publishers import Carried, Finding
 
@@ -28,6 +29,32 @@ def warnings(config: Config) -> Iterator[str]:
     for publisher, finding in _findings(config):
         if not finding.wrong:
             yield f"publishers.{publisher}.{'.'.join(finding.key)}: {finding.text}"
+
+
+def same_in_each_shard(
+    config: Config, raw: Mapping[str, Map], written: Collection[tuple[Hashable, ...]]
+) -> Iterator[Mistake]:
+    """What shards that read one file must not have in common; `written`: paths of what the environment says."""
+    if config.agent.shard.count == 1 or ("agent", "shard", "index") not in written:
+        return  # a literal index: each shard has a file of its own
+    ids = agent_id(config, 0), agent_id(config, 1)
+    for name, publisher in config.publishers.items():
+        here, there = (publisher.route(name, one) for one in ids)
+        varied = {path[2] for path in written if path[:2] == ("publishers", name) and len(path) > 2}
+        common = {mark.what for mark in publisher.marks(there, {})}
+        for mark in publisher.marks(here, {}):
+            if mark.what in common and mark.key not in varied:
+                reason = f"`publishers.{name}`: every shard {mark.words}"
+                hint = f'leave `{mark.key}:` out, or write "${{POD_INDEX}}" into it'
+                yield Mistake(*raw[name].place(mark.key), reason, hint)
+        encoder = publisher.encoder
+        if encoder is None or "encoder" in varied:
+            continue
+        identity = encoder.identity(here)
+        if identity is not None and identity == encoder.identity(there):
+            reason = f"`publishers.{name}.encoder`: every shard speaks as {identity}"
+            hint = 'leave its name out, so that each shard takes its own id, or write "${POD_INDEX}" into it'
+            yield Mistake(*find(raw[name], ("encoder",)).place, reason, hint)
 
 
 def _findings(config: Config) -> Iterator[tuple[str, Finding]]:

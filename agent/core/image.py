@@ -47,6 +47,13 @@ class AgentInfo(Struct, frozen=True):
     shard: str = "0/1"  #: which of how many agents that share this configuration
 
 
+class Elsewhere(Struct, frozen=True):
+    """A device that another agent with the same configuration reads."""
+
+    agent: str  #: id of that agent
+    location: tuple[str, ...]
+
+
 class DeviceImage(Struct):
     """One device as of now. Written only through :class:`Image`."""
 
@@ -85,6 +92,7 @@ class Image:
     def __init__(self, agent: AgentInfo, *, bug: Callable[[Exception], None] = _log_bug) -> None:
         self.agent = agent
         self.devices: dict[str, DeviceImage] = {}
+        self.elsewhere: Mapping[str, Elsewhere] = {}  #: configured, but read by another shard
         self._bug = bug
         self._listeners: dict[object, Callable[[str], None]] = {}
         self._settlers: dict[object, Callable[[], None]] = {}

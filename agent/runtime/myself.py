@@ -75,7 +75,9 @@ class Myself:
                 self._image = self._private
                 self._public.remove(SELF)
             return
-        location = config.agent.location
+        location = list(config.agent.location)
+        if config.agent.shard.count > 1:  # the shards share a location, and each has its own figures
+            location.append(config.agent.id)
         if known is None:
             cat, tags = self._topology.version(SELF, TAGS)
             self._public.add(SELF, location=location, tags=tags, cat=cat, now=now, description=_DESCRIPTION)

@@ -164,6 +164,7 @@ class Reloader:
             return outcome
         validated = self._clock.monotonic()
         before = self.effective
+        self._image.elsewhere = loaded.elsewhere  # before devices go: one that moved is not removed
         await self._apply(loaded, draft)
         self._in_force(loaded)
         self._tell(reads, applied=True)

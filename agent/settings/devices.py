@@ -153,6 +153,11 @@ class DeviceConfig(Model, ABC):
         """What it shares with other devices: the connection's name, and by key what all on it must agree about."""
         return None
 
+    def bus_name(self) -> str:
+        """The gateway, serial line or server it is behind: devices that name the same are read by one agent."""
+        shared = self.connection()
+        return self.where() if shared is None else shared[0]
+
     def claim(self) -> Claim | None:
         """What no other device may have too; None where it takes nothing for itself."""
         return None

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from agent.config.model import Config
+from agent.config.shards import owners
 from agent.core.flow import Batch, Reading
 from agent.outbox.file.pack import pack_batch
 from agent.settings.devices import Cycle, DeviceConfig
@@ -59,6 +60,7 @@ class DevicePlan(Struct):
     blocks: list[str]
     readings_per_day: int
     bytes_per_day: int  #: of the outbox's records
+    shard: int | None = None  #: that reads it, where several agents share the configuration
     gain: str | None = None  #: what another `max_gap` would save
     late: str | None = None  #: why its interval cannot be met
 
@@ -70,16 +72,18 @@ class BusPlan(Struct):
     devices: list[str]
     share: float
     late: bool
+    shard: int | None = None
 
 
 class OutboxPlan(Struct):
-    """One publisher's outbox."""
+    """One publisher's outbox; each shard has its own."""
 
     publisher: str
     bytes_per_day: int
     max_bytes: int
     holds_minutes: float | None  #: of outage; None: nothing is read
     disk_bytes: int  #: its file may take, and what must stay free
+    shard: int | None = None
 
 
 class Plan(Struct):
@@ -89,7 +93,7 @@ class Plan(Struct):
     devices: list[DevicePlan]
     buses: list[BusPlan]
     outboxes: list[OutboxPlan]
-    minimum_disk_bytes: int
+    minimum_disk_bytes: int  #: of each agent's `data_dir`
 
     @property
     def met(self) -> bool:
@@ -98,16 +102,19 @@ class Plan(Struct):
 
 
 def plan(config: Config, round_trip: float) -> Plan:
-    """The plan of a configuration; `round_trip`: seconds from a request to its answer."""
+    """The plan of a configuration, of all its shards; `round_trip`: seconds from a request to its answer."""
+    count = config.agent.shard.count
+    shards: list[int | None] = [None] if count == 1 else [*range(count)]
+    of = owners(config) if count > 1 else {}
     enabled = {name: device for name, device in config.devices.items() if device.enabled}
-    devices = [_device(name, device, round_trip) for name, device in enabled.items()]
-    outboxes = list(_outboxes(config, devices))
+    devices = [_device(name, device, round_trip, of.get(name)) for name, device in enabled.items()]
+    outboxes = [one for shard in shards for one in _outboxes(config, devices, shard)]
     floor = max(((one.outbox or config.outbox).min_free_disk for one in config.publishers.values()), default=0)
-    disk = sum(one.max_bytes * FILE_FACTOR for one in outboxes) + floor
+    disk = sum(one.disk_bytes for one in outboxes) // len(shards) + floor  # each has its own, and all are alike
     return Plan(round_trip * 1000, devices, list(_buses(devices)), outboxes, disk)
 
 
-def _device(name: str, device: DeviceConfig, round_trip: float) -> DevicePlan:
+def _device(name: str, device: DeviceConfig, round_trip: float, shard: int | None) -> DevicePlan:
     cycles = [_cycle(one, round_trip) for one in device.cycles()]
     shared = device.connection()
     readings, size = _volume(name, device)
@@ -119,6 +126,7 @@ def _device(name: str, device: DeviceConfig, round_trip: float) -> DevicePlan:
         blocks=[request.what for one in device.cycles() for request in one.requests],
         readings_per_day=readings,
         bytes_per_day=size,
+        shard=shard,
         gain=_gain(device),
         late=_late(cycles),
     )
@@ -188,14 +196,18 @@ def _buses(devices: Sequence[DevicePlan]) -> Iterator[BusPlan]:
         found.setdefault(one.bus, []).append(one)
     for bus, members in found.items():
         share = sum(cycle.share for one in members for cycle in one.cycles)
-        yield BusPlan(bus, [one.device for one in members], share, share > ENOUGH)
+        yield BusPlan(bus, [one.device for one in members], share, share > ENOUGH, members[0].shard)
 
 
-def _outboxes(config: Config, devices: Sequence[DevicePlan]) -> Iterator[OutboxPlan]:
+def _outboxes(config: Config, devices: Sequence[DevicePlan], shard: int | None) -> Iterator[OutboxPlan]:
     for name, publisher in config.publishers.items():
         settings = publisher.outbox or config.outbox
-        carried = [one for one in devices if any(fnmatchcase(one.device, glob) for glob in publisher.devices)]
+        carried = [
+            one
+            for one in devices
+            if one.shard == shard and any(fnmatchcase(one.device, glob) for glob in publisher.devices)
+        ]
         size = sum(one.bytes_per_day for one in carried)
         minutes = settings.max_bytes / (size / DAY) / 60 if size else None
         disk = settings.max_bytes * FILE_FACTOR
-        yield OutboxPlan(name, size, settings.max_bytes, minutes, disk)
+        yield OutboxPlan(name, size, settings.max_bytes, minutes, disk, shard)

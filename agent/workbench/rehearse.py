@@ -54,7 +54,7 @@ def one_broker(loaded: Loaded) -> dict[str, PublisherConfig]:
 
 def rehearsed(loaded: Loaded, urls: Mapping[str, str], broker: str = LOCAL_BROKER) -> dict[str, Any]:
     """The configuration, with the devices in `urls` (name → where the stand-in is) and no other."""
-    config = loaded.config
+    config = loaded.whole
     head = config.model_dump(
         mode="json", exclude_defaults=True,
         exclude={"include", "templates", "devices_file", "devices", "publishers", "http", "history"},

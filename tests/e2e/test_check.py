@@ -124,3 +124,27 @@ async def test_live_says_what_happened(peer: Peer | None, words: str, tmp_path, 
         assert await running.wait(30) == 2, running.tail()
         row = next(line for line in running.stdout.splitlines() if line.startswith("pressure"))
         assert words in row
+
+
+def test_shards_show_who_reads_what(tmp_path: Path) -> None:
+    """`check` and `plan` name the shard of every device, the same whichever shard asks."""
+    device = "{{type: modbus, url: 'tcp://10.0.0.{n}', tags: {{t: {{address: 'holding:0'}}}}}}"
+    devices = "".join(f"  m{n}: {device.format(n=n)}\n" for n in range(6))
+    path = tmp_path / "agent.yaml"
+    path.write_text(
+        f"agent: {{id: gw, data_dir: {tmp_path}, shard: {{index: '${{POD_INDEX}}', count: 3}}}}\n"
+        f"publishers: {{plant: {{type: mqtt, url: 'mqtt://127.0.0.1:1'}}}}\ndevices:\n{devices}"
+    )
+    shown: set[tuple[str, ...]] = set()
+    for index in ("0", "2"):
+        done = run_process(*agent_command("check", "-c", str(path)), env={"POD_INDEX": index})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"Agent gw-{index}" in done.stdout
+        assert f"Shard {index} of 3" in done.stdout
+        lines = [line.split() for line in done.stdout.splitlines() if line.startswith("device ")]
+        shown.add(tuple(f"{line[1]} {line[-1]}" for line in lines))
+    assert len(shown) == 1
+    done = run_process(*agent_command("plan", "-c", str(path)), env={"POD_INDEX": "1"})
+    planned = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line.startswith("m")}
+    assert tuple(f"{name} {shard}" for name, shard in planned.items()) in shown
+    assert "plant: shard 2, " in done.stdout

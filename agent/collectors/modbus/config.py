@@ -54,6 +54,9 @@ class ModbusConfig(ModbusReads):
         """The URL, parsed."""
         return parse_url(self.url)
 
+    def bus_name(self) -> str:
+        return self.target.place  # DTUs that dial in at one address find one agent there
+
     def connection(self) -> tuple[str, dict[str, object]]:
         target, odd = self.target, self.workarounds
         return f"{target.place} {self.dtu.registration or ''}".strip(), {

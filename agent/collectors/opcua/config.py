@@ -18,7 +18,7 @@ from pydantic import (
 from agent.collectors.common.limits import MOST
 from agent.collectors.common.polling import PollGroup, poll_groups
 from agent.collectors.opcua.connect.reverse import ReverseSettings
-from agent.collectors.opcua.connect.url import check_url
+from agent.collectors.opcua.connect.url import check_url, split_url
 from agent.collectors.opcua.connect.ways import ways_to
 from agent.collectors.opcua.plan import ConnectionPace, ConnectionPlan, TagPoint
 from agent.collectors.opcua.tag import BrowseSettings, OpcUaEvents, OpcUaTag
@@ -152,6 +152,12 @@ class OpcUaConfig(DeviceConfig):
 
     def where(self) -> str:
         return ", ".join(self.all_urls) if self.reverse is None else self.reverse.name
+
+    def bus_name(self) -> str:
+        if self.reverse is not None:  # servers that call one address find one agent there
+            return f"opc.tcp-listen://{self.reverse.listen}"
+        host, port = min(map(split_url, self.all_urls))  # of a redundant pair the same one, whichever is preferred
+        return f"opc.tcp://{host}:{port}"
 
     def claim(self) -> Claim | None:
         if self.reverse is None:

@@ -103,6 +103,7 @@ class DeviceTopics:
     def _clear_orphans(self, ts: int) -> list[Message]:
         """Say `removed` of what is no longer configured, then empty its retained topics."""
         messages: list[Message] = []
+        self._topics.hand_over(self._image)
         for prefix in list(self._topics.orphans(self._image)):
             kept = self._topics.cleared(prefix)
             if kept.status:

@@ -153,4 +153,5 @@ class StatusDialogue:
     def _clear_values(self) -> list[Message]:
         """Take back newest values that stand where nothing says them any more."""
         wanted = {name: self._renderer.stays(name) for name in self._image.devices if self._route.wants(name)}
+        self._values.hand_over(self._image.elsewhere.keys() - wanted.keys(), self._route.agent)
         return [retained.empty(topic) for topic in self._values.keep(wanted)]

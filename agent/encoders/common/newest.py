@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
@@ -39,6 +39,16 @@ class RetainedValues:
                 self._kept.setdefault(device, set()).update(topics)
         self._save()
         return stale
+
+    def hand_over(self, devices: Container[str], agent: str) -> None:
+        """Forget the values of `devices`, which another agent says from now on, but for those with our id in their
+        topic: nobody else has these.
+        """
+        for device in [name for name in self._kept if name in devices]:
+            ours = {topic for topic in self._kept[device] if agent in topic.split("/")}
+            if ours != self._kept[device]:
+                self._kept[device] = ours
+                self._save()
 
     def settle(self) -> None:
         """What was emptied has had its time to arrive: forget it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from agent.core.image import Image
 from agent.core.ports import Memo, RouteInfo
@@ -100,6 +100,15 @@ class Topics:
                 and not (here and self._prefixes.get(kept.device) == prefix)
             ):
                 yield prefix
+
+    def hand_over(self, image: Image) -> None:
+        """Forget what another shard says from now on: its topics stay, where it has the same."""
+        for prefix, kept in self.kept.items():
+            other = image.elsewhere.get(kept.device)
+            if other is None or kept.gone or kept.device in image.devices:
+                continue
+            theirs = prefix_namer(structs.replace(self._route, agent=other.agent))
+            kept.gone = theirs.device(kept.device, other.location) == prefix
 
     def cleared(self, prefix: str) -> Kept:
         """What stood there is being emptied; a session that begins before :meth:`settle` empties it again."""

@@ -11,7 +11,7 @@ from msgspec import structs
 from structlog.testing import capture_logs
 
 from agent.core.flow import DeviceChanged, Ended, Gap, Incoming, Message, Offline, Scans, Stream, Tick
-from agent.core.image import TagInfo
+from agent.core.image import Elsewhere, TagInfo
 from agent.core.ports import RouteInfo
 from agent.core.sessions import REMEMBERED, Sessions
 from agent.encoders.common.dialogue import StatusDialogue
@@ -450,3 +450,38 @@ def test_a_device_that_is_gone_is_not_published_again(stage: Stage) -> None:
         f"edge/hall/d{number}/{part}" for number in range(2, 40) if number != 5 for part in ("status", "tags")
     }
     assert not any(emptied for _, emptied in again)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_another_shard_reads_is_handed_over_in_silence(stage: Stage, *, stopped: bool) -> None:
+    """Nothing of a device that moved is taken back, while it runs and after a stop; what is removed then is."""
+    stage.add()
+    dialogue = stage.begin()
+    stage.online(dialogue)
+    stage.image.elsewhere = {"press-01": Elsewhere("gw-02", ("acme", "suzhou"))}
+    stage.image.remove("press-01")
+    if stopped:
+        dialogue = stage.begin()
+        assert topics(stage.online(dialogue)) == [(STATUS, False)]
+    else:
+        assert dialogue(DeviceChanged(device="press-01", ts=NOW)) == []
+    assert dialogue(record([good()]))[0].topic == f"{PRESS}/readings"  # what still waits finds its topic
+    stage.image.elsewhere = {}
+    dialogue(Tick(ts=NOW, streams=[]))
+    assert topics(stage.online(stage.begin())) == [(STATUS, False)]  # whoever reads it now takes it back
+
+
+@pytest.mark.parametrize(
+    ("topic", "location"),
+    [("{root}/{agent}/{device}", ("acme", "suzhou")), ("{root}/{location}/{device}", ("acme", "wuxi"))],
+)
+def test_topics_the_other_shard_has_not_are_taken_back(stage: Stage, topic: str, location: tuple[str, ...]) -> None:
+    """Where the device has another place there, nobody else would ever clear the old one."""
+    stage.add()
+    dialogue = stage.begin(topic=topic)
+    stage.online(dialogue)
+    stage.image.elsewhere = {"press-01": Elsewhere("gw-02", location)}
+    stage.image.remove("press-01")
+    messages = dialogue(DeviceChanged(device="press-01", ts=NOW))
+    emptied = [name.rpartition("/")[2] for name, empty in topics(messages) if empty]
+    assert emptied == ["status", "tags"]

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.core.flow import DeviceChanged, Reading, Tick
-from agent.core.image import TagInfo
+from agent.core.image import Elsewhere, TagInfo
 from agent.encoders.schema import message_schema
 from agent.encoders.value import ValueConfig
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
@@ -138,6 +138,20 @@ def test_without_retain_nothing_stays(stage: Stage) -> None:
     assert cleared(stage.online(dialogue)) == [f"{PRESS}/t1/value"]
     assert dialogue(record([good()]))[0].retain is False
     assert cleared(stage.online(stage.begin())) == [f"{PRESS}/t1/value"]
+
+
+def test_values_of_a_device_another_shard_reads_stay(stage: Stage) -> None:
+    """The other one writes the same topics; of those that have the agent's id in them nobody else does."""
+    own = ValueConfig(type="value", topic="{root}/{agent}/{device}/{tag}/value")
+    for config, left in (VALUE, []), (own, ["edge/gw-01/press-01/t1/value"]):
+        stage.image.elsewhere = {}
+        stage.add(tags=("t1",))
+        dialogue = stage.begin(config=config)
+        stage.online(dialogue)
+        dialogue(Tick(ts=NOW, streams=[]))
+        stage.image.elsewhere = {"press-01": Elsewhere("gw-02", ("acme", "suzhou"))}
+        stage.image.remove("press-01")
+        assert cleared(dialogue(DeviceChanged(device="press-01", ts=NOW))) == left
 
 
 def test_a_broken_note_is_survived(stage: Stage) -> None:

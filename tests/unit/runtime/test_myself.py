@@ -50,8 +50,9 @@ class Scene:
 
         return keep
 
-    def configure(self, *, publish: bool, location: str = "hall") -> None:
-        settings = AgentSettings.model_validate({"id": "gw-01", "location": [location], "self": publish})
+    def configure(self, *, publish: bool, location: str = "hall", shards: int = 1) -> None:
+        keys = {"id": "gw-01", "location": [location], "self": publish, "shard": {"index": 0, "count": shards}}
+        settings = AgentSettings.model_validate(keys)
         self.myself.apply(Config(agent=settings))
 
 
@@ -81,6 +82,8 @@ async def test_taps_have_it_and_routes_where_they_are_to() -> None:
         assert (values["outbox_records"], values["loop_late_ms"]) == (7, 12)
         at.configure(publish=True, location="yard")
         assert at.image.devices[SELF].location == ("yard",)
+        at.configure(publish=True, shards=3)  # they share a location
+        assert at.image.devices[SELF].location == ("hall", "gw-01")
         at.configure(publish=False)
         await at.clock.advance(10)
         assert (len(at.seen), len(at.published), SELF in at.image.devices) == (5, 2, False)

@@ -72,3 +72,23 @@ def test_a_subscription_asks_for_nothing(tmp_path: Path) -> None:
     assert (cycle.tags, cycle.requests, cycle.seconds) == (1200, 0, 0)
     [cycle] = planned(tmp_path, device.format(mode="poll", tags=tags)).devices[1].cycles
     assert (cycle.requests, cycle.seconds) == (3, 0.06)
+
+
+def test_each_shard_has_its_buses_and_its_outbox(tmp_path: Path) -> None:
+    """All shards are planned at once: who reads what, and how long each one's own outbox lasts."""
+    device = "{{type: modbus, url: 'tcp://gate-{n}', tags: {{a: {{address: 'holding:1'}}}}}}"
+    devices = "".join(f"  m{n}: {device.format(n=n)}\n" for n in range(9))
+    (tmp_path / "agent.yaml").write_text(
+        f"agent: {{id: gw, shard: {{index: 1, count: 3}}}}\npublishers: {{plant: {{type: mqtt, url: 'mqtt://h'}}}}\n"
+        f"devices:\n{devices}"
+    )
+    loaded = load(tmp_path / "agent.yaml", {})
+    found = plan(loaded.whole, 0.02)
+    assert {one.device for one in found.devices if one.shard == 1} == set(loaded.config.devices)
+    assert all(bus.shard == one.shard for bus in found.buses for one in found.devices if one.device in bus.devices)
+    assert [outbox.shard for outbox in found.outboxes] == [0, 1, 2]
+    of_one = found.devices[0].bytes_per_day
+    assert [outbox.bytes_per_day // of_one for outbox in found.outboxes] == [
+        sum(one.shard == shard for one in found.devices) for shard in range(3)
+    ]
+    assert found.minimum_disk_bytes == plan(loaded.config, 0.02).minimum_disk_bytes
