@@ -49,9 +49,7 @@ def newest(device: DeviceImage, tags: Iterable[str] | None) -> dict[str, Shown]:
         reading = readings.get(tag)
         if reading is not None:
             value = reading.value
-            if value.__class__ is not float and (
-                value.__class__ is not int or not -_EXACT <= value <= _EXACT  # type: ignore[operator]
-            ):
+            if value.__class__ is not float and (value.__class__ is not int or not -_EXACT <= value <= _EXACT):
                 value = exact(value)
             found[tag] = value, reading.quality, reading.ts
     return found
