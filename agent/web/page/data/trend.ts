@@ -58,11 +58,12 @@ export function points(
 ): Point[] {
   const firstSeen = seen[0]?.[2] ?? Infinity;
   const lastMinute = minutes.at(-1)?.[0] ?? -Infinity;
-  // A short span shows every value that was seen; a long one minutes, and only behind them values.
-  const border = raw ? Math.min(firstSeen, to) : Math.min(Math.max(lastMinute + MINUTE, firstSeen), to);
-  const rolled = minutes.filter(([ts]) => ts >= from && ts + MINUTE <= border + MINUTE - 1 && ts < border).map(
-    ofMinute,
-  );
+  // A short span shows every value that was seen, from the first whole minute on; a long one minutes, and only behind
+  // them values. No minute overlaps values: time would run backwards on the chart.
+  const begun = Math.floor(firstSeen / MINUTE) * MINUTE;
+  const whole = minutes.some(([ts]) => ts === begun) ? begun + MINUTE : firstSeen;
+  const border = Math.min(raw ? whole : Math.max(lastMinute + MINUTE, firstSeen), to);
+  const rolled = minutes.filter(([ts]) => ts >= from && ts < border).map(ofMinute);
   const single = seen.filter(([, , ts]) => ts >= border && ts >= from && ts < to);
   return [...rolled, ...single.map((one, at) => ofSample(one, single[at + 1]?.[2] ?? Math.min(to, one[2] + MINUTE)))];
 }

@@ -40,3 +40,14 @@ Deno.test("behind the last minute stands what the page saw itself, each value on
   );
   equal(found.map((one) => one.ts), [0, 61_000, 62_000]);
 });
+
+Deno.test("time never runs backwards where minutes end and values begin", () => {
+  const seen: ["good", number][] = [["good", 84_000], ["good", 86_000], ["good", 121_000], ["good", 123_000]];
+  const samples = seen.map(([quality, ts]): [number, "good", number] => [ts / 1000, quality, ts]);
+  for (const raw of [true, false]) {
+    const [x] = columns(points([minute(0, 1), minute(1, 2)], samples, 0, 3 * MINUTE, raw), 1.5 * MINUTE);
+    equal(x, [30, 90, 121, 123]);
+  }
+  const [x] = columns(points([minute(0, 1)], samples, 0, 3 * MINUTE, true), 1.5 * MINUTE);
+  equal(x, [30, 84, 86, 121, 123]);
+});

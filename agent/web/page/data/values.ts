@@ -54,6 +54,8 @@ export class Values {
       if (this.#seen.size >= MOST_TAGS) return;
       this.#seen.set(key, seen = []);
     }
+    // A clock that was set back begins anew: a chart's time only rises.
+    if (seen.length && seen.at(-1)![2] >= sample[2]) seen.length = 0;
     seen.push(sample);
     const most = key === this.#watched ? SEEN : 60;
     if (seen.length > most) seen.splice(0, seen.length - most);

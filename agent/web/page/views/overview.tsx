@@ -105,7 +105,7 @@ function Tile({ store, name, device, state, tone, age: passed }: TileProps) {
         <span class="title">
           <Mark tone={tone} />
           <b>{name}</b>
-          <span class="age" title={interval === null ? "" : t("every", { interval: period(interval) })}>
+          <span class={`age ${tone}`} title={interval === null ? "" : t("every", { interval: period(interval) })}>
             {passed === null ? "–" : age(passed)}
           </span>
         </span>
@@ -122,14 +122,14 @@ function Tile({ store, name, device, state, tone, age: passed }: TileProps) {
             ? <span class="warn">{t("n_bad", { n: device.tags_bad })}</span>
             : <span>{t("n_tags", { n: device.tags })}</span>}
         </span>
-        <Telling store={store} name={name} tags={device.telling} quiet={tone === "bad" || tone === "off"} />
+        <Telling store={store} name={name} tags={device.telling} tone={tone} />
         <Strip name={name} steps={store.trails.get(name)?.steps ?? []} />
       </a>
     </li>
   );
 }
 
-function Telling({ store, name, tags, quiet }: { store: Store; name: string; tags: string[]; quiet: boolean }) {
+function Telling({ store, name, tags, tone }: { store: Store; name: string; tags: string[]; tone: Tone }) {
   return (
     <>
       {tags.slice(0, 2).map((tag) => {
@@ -138,10 +138,10 @@ function Telling({ store, name, tags, quiet }: { store: Store; name: string; tag
           typeof value === "number" && quality !== "bad" ? value : null
         );
         return (
-          <span class={`telling ${quiet ? "quiet" : ""}`} key={tag}>
+          <span class="telling" key={tag}>
             <span class="tag">{tag}</span>
             <Course values={seen} label={tag} />
-            <span class={`value ${sample?.[1] ?? ""}`}>{sample ? shown(sample[0]) : "–"}</span>
+            <span class={`value ${sample?.[1] ?? ""} ${tone}`}>{sample ? shown(sample[0]) : "–"}</span>
           </span>
         );
       })}
