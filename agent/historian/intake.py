@@ -70,8 +70,13 @@ class Inbox:
         self._news.set()
 
     def forget(self, connection: Connection) -> None:
-        """The connection is gone: what came by it and waits comes again, but for what nobody can acknowledge."""
+        """The connection is gone: what came by it comes again, unless the broker has forgotten us.
+
+        So it is kept, as long as there is room: once more is no harm. At QoS 0 nothing comes again.
+        """
         self._held.discard(connection)
+        if self._bytes <= MOST_BYTES // 2:
+            return
         kept = [one for one in self._waiting if one.connection is not connection or not one.mid]
         self._waiting = deque(kept)
         self._bytes = sum(len(one.message.payload) for one in kept)

@@ -110,8 +110,8 @@ class Historian:
         """Why it does not work, for /readyz; None where it does."""
         if self._stopping:
             return "stopping"
-        if self._database.reason is not None:
-            return f"database: {self._database.reason}"
+        if (trouble := self._database.trouble) is not None:
+            return f"database: {trouble}"
         for name, source in self._sources.items():
             if source.reason is not None:
                 return f"source {name}: {source.reason}"
@@ -127,8 +127,8 @@ class Historian:
                 "newest": writer.newest, "stored_at": writer.stored_at, "waiting": len(self._inbox),
             },
             "database": {
-                "where": settings.shown, "state": "online" if self._database.reason is None else "offline",
-                "reason": self._database.reason,
+                "where": settings.shown, "state": "online" if self._database.trouble is None else "offline",
+                "reason": self._database.trouble,
             },
             "sources": {
                 name: {

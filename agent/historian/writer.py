@@ -27,6 +27,8 @@ from agent.telemetry.repeats import Repeats
 
 #: A database that cannot be used as it is, is tried again this often, seconds.
 PERMANENT_RETRY = 300.0
+#: A transaction that takes longer is a database that hangs, seconds.
+STUCK = 30.0
 #: Claims remembered as written; an agent repeats them every 30 s.
 _MOST_CLAIMS = 200_000
 
@@ -47,6 +49,7 @@ class Database:
         self._backoff = Backoff(first=0.2, cap=10.0)
         self._repeats = Repeats()
         self._opened_at = 0.0
+        self._writing_since: float | None = None
         metrics.HISTORIAN_DATABASE_UP.set(0)
 
     async def opened(self) -> None:
@@ -71,7 +74,7 @@ class Database:
         """In one transaction. Raises BadData; waits as long as the database is away."""
         while True:
             await self.opened()
-            began = self._clock.monotonic()
+            began = self._writing_since = self._clock.monotonic()
             try:
                 done = await self._worker.call(partial(self.store.write, items, self._clock.now_ms()))
             except TransientError as error:
@@ -79,6 +82,16 @@ class Database:
             else:
                 metrics.HISTORIAN_COMMIT_SECONDS.observe(self._clock.monotonic() - began)
                 return done
+            finally:
+                self._writing_since = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot be used now, or that it hangs; None where it works."""
+        since = self._writing_since
+        if self.reason is None and since is not None and (waited := self._clock.monotonic() - since) > STUCK:
+            return f"a transaction has taken {waited:.0f} s so far: the database hangs"
+        return self.reason
 
     async def ask(self, question: partial[T]) -> T | None:
         """Something else of the store; None where it cannot be had now."""

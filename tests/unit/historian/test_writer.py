@@ -1,0 +1,105 @@
+"""The database in its thread: what it raises, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import cast
+
+import pytest
+
+from agent.core.errors import PermanentError
+from agent.historian.stores.away import StoreAway
+from agent.historian.stores.port import Store, Written
+from agent.historian.writer import STUCK, Database
+from agent.testing.clock import ManualClock
+from tests.support.waiting import eventually
+
+
+class Scripted:
+    """A store that does what the test says."""
+
+    def __init__(self):
+        self.opens = 0
+        self.on_open = []
+        self.on_write = []
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.written = []
+
+    def open(self):
+        self.opens += 1
+        if self.on_open:
+            raise self.on_open.pop(0)
+
+    def write(self, items, _now):
+        self.go_on.wait(30)
+        if self.on_write:
+            raise self.on_write.pop(0)
+        self.written.append(items)
+        return Written(rows=1)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+async def make():
+    """A database on a scripted store, closed after the test."""
+    made = []
+
+    def make(clock):
+        store = Scripted()
+        database = Database(cast("Store", store), "somewhere", clock)
+        made.append(database)
+        return store, database
+
+    yield make
+    for database in made:
+        await database.close()
+
+
+async def test_a_transaction_that_breaks_off_is_written_again_when_the_database_is_back(make):
+    """The same items, after opening anew; whoever asks meanwhile hears why."""
+    clock = ManualClock()
+    store, database = make(clock)
+    store.on_open, store.on_write = [StoreAway("not yet")], [StoreAway("broke off")]
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(database.write(["item"]))
+        while not writing.done():
+            await eventually(lambda: clock.sleepers or writing.done(), what="it waits")
+            await clock.advance(60)
+        assert (await writing).rows == 1
+    assert store.written == [["item"]]
+    assert store.opens == 3
+    assert database.trouble is None
+
+
+async def test_a_database_that_cannot_be_used_is_tried_again_every_five_minutes(make):
+    """With the reason until then."""
+    clock = ManualClock()
+    store, database = make(clock)
+    store.on_open = [PermanentError("too old", "upgrade it")]
+    async with asyncio.TaskGroup() as group:
+        opening = group.create_task(database.opened())
+        await eventually(lambda: clock.sleepers, what="it waits")
+        assert database.trouble == "too old -> upgrade it"
+        await clock.advance(301)
+        await opening
+    assert (store.opens, database.trouble) == (2, None)
+
+
+async def test_a_database_that_hangs_is_told(make):
+    """A transaction that does not end is no healthy database."""
+    clock = ManualClock()
+    store, database = make(clock)
+    store.go_on.clear()
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(database.write(["item"]))
+        await eventually(lambda: database._writing_since is not None, what="it writes")
+        assert database.trouble is None
+        await clock.advance(STUCK + 1)
+        assert "hangs" in str(database.trouble)
+        store.go_on.set()
+        await writing
+    assert database.trouble is None
