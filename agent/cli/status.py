@@ -10,7 +10,7 @@ from typing import Any
 from agent.cli.glance import screen
 from agent.cli.mistakes import report
 from agent.cli.words import harmless
-from agent.config.whereabouts import data_dir_of
+from agent.config.whereabouts import data_dir_of, is_historian
 from agent.core.errors import ConfigError
 from agent.runtime.asking import ControlError, NoAgent, call
 
@@ -28,7 +28,8 @@ def status(config: Path, data_dir: Path | None, *, as_json: bool) -> int:
             report(error, sys.stderr)
         return _failed(2, str(error), as_json=as_json, told=True)
     except NoAgent as error:
-        return _failed(3, str(error), as_json=as_json)
+        kind = "historian" if data_dir is None and is_historian(config) else "agent"
+        return _failed(3, str(error).replace("agent", kind, 1), as_json=as_json)
     except ControlError as error:
         return _failed(1, str(error), as_json=as_json)
     if "historian" in document:

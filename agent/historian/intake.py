@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from agent.consumer.source import uncovered
 from agent.consumer.subscriber import Subscriber, Terms
 from agent.core.clock import Clock
 from agent.core.flow import Incoming
@@ -184,8 +185,9 @@ class Source:
 
 def filters(topics: Sequence[str], root: str, group: str | None) -> list[str]:
     """What to subscribe to. A shared subscription brings no retained message: these are listened to by every member."""
+    topics = uncovered(topics)  # a broker may deliver once for each filter that matches
     if group is None:
-        return list(topics)
+        return topics
     shared = [f"$share/{group}/{topic}" for topic in topics]
     levels = ["/".join(["+"] * depth) for depth in _DEPTHS]
     own = [f"{root}/{level}/{kind}" for level in levels for kind in ("status", "tags", "tags/+")]
