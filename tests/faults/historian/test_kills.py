@@ -1,7 +1,8 @@
 """Whatever is killed, again and again: the database has each record the agent committed, once, and nothing is missing.
 
 The truth does not come from the historian's ledger: an epoch's last number is told by the agent (`down` gaps, and its
-last status with `before`), and the machines count how often they are asked, so every value says which scan it belongs to.
+last status with `before`), and the machines count how often they are asked, so every value says which scan it belongs
+to.
 """
 
 from __future__ import annotations
