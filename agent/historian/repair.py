@@ -45,7 +45,7 @@ class Repair:
         self._asks = asks
         self._clock = clock
         self._planner: Planner | None = None
-        self._hurried: set[str] | None = None  # None: every agent
+        self._began = True
         self._marks: list[Mark] = []
         self._told: set[str] = set()
         self._gave_up = 0
@@ -53,7 +53,7 @@ class Repair:
 
     def hurry(self) -> None:
         """Our own session at a broker began: whatever is missing may have been lost there."""
-        self._hurried = None
+        self._began = True
 
     async def run(self) -> None:
         """Look, ask, look again."""
@@ -97,9 +97,9 @@ class Repair:
     def _hurry(self, holes: Sequence[Hole], now: float) -> None:
         assert self._planner is not None  # noqa: S101 - made by the caller
         agents = self._writer.sessions()
-        if self._hurried is None:
+        if self._began:
             agents |= {hole.key.agent for hole in holes} | self._agents.names
-            self._hurried = set()
+            self._began = False
         self._planner.hurry(agents, now)
 
     def _ask(self, ask: Ask) -> None:

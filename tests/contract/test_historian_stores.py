@@ -313,9 +313,10 @@ class StoreContract:
             store.open()
 
     def test_it_goes_on_where_it_was(self, write, sql, missing, store):
-        """Closed and opened again: the ledger, the tags and what is incomplete are there."""
+        """Closed and opened again, twice: the ledger, the tags and what is incomplete are there."""
         write(record(1), record(5, 5, part=[1, 2]), record(9, low=5))
         store.close()
+        store.open()
         store.open()
         done = write(record(1), record(5, 5, part=[2, 2]), record(2, historical=True), claim(9))
         assert (done.duplicates, done.rows) == (1, 3)
