@@ -31,6 +31,7 @@ from agent.runtime.pulse import Pulse
 from agent.runtime.recording import Recordings
 from agent.runtime.reloader import Reloader
 from agent.runtime.reloading import Reconfiguring
+from agent.runtime.service import ServiceManager
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
 from agent.runtime.topology import Topology, start_of
@@ -135,6 +136,9 @@ class _Agent:
         self._control.serve("status", overview.answer)
         Reconfiguring(reloader, topology.missing, self._clock).serve(self._control)
         Recordings(lambda: topology.south.devices, self._clock).serve(self._control)
+        service = ServiceManager(
+            lambda: {route.name: route.outbox.stats.turn_s for route in topology.north.running()}, self._clock
+        )
         beside = [
             north.create_task(self._keep(name, work), name=name)
             for name, work in {
@@ -143,6 +147,7 @@ class _Agent:
                 "control": self._control.run,
                 "history": history.run,
                 "myself": myself.run,
+                "service": service.run,
             }.items()
         ]
         self._overview = overview
@@ -153,6 +158,7 @@ class _Agent:
         myself.apply(config)
         await topology.apply(draft)
         self._ready = True
+        service.ready()
         log.info("agent.started", devices=len(config.devices), publishers=len(config.publishers))
         reloading = [
             north.create_task(self._keep("reload", reloader.run), name="reload"),
@@ -161,6 +167,7 @@ class _Agent:
         ]
         await stop.wait()
         self._ready = False
+        service.stopping()
         log.info("agent.stopping", within_s=STOP_WITHIN)
         await end(reloading, 1.0)
         await history.close()

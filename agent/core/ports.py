@@ -183,6 +183,7 @@ class OutboxStats(Struct, kw_only=True):
     written_bytes: int = 0  #: payload bytes handed to the disk since start
     free_disk: int | None = None  #: bytes free on its disk, as of a few seconds ago; None: it has none
     min_free_disk: int = 0  #: below so many it stops growing
+    turn_s: float = 0.0  #: seconds since its writer last came round, whatever came of it; it does every second
     committing: bool = True  #: False while the disk refuses (the ring in memory holds on)
 
 

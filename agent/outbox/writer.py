@@ -56,6 +56,7 @@ class OutboxWriter:
         self._urgent = asyncio.Event()
         self._flushing: list[asyncio.Future[None]] = []
         self._started_ms = state.clock.now_ms()
+        self.turned = state.clock.monotonic()  #: when the last turn ended
 
     @property
     def refused(self) -> bool:
@@ -188,6 +189,7 @@ class OutboxWriter:
             for future in flushing:
                 if not future.done():
                     future.set_result(None)
+            self.turned = self._state.clock.monotonic()
         self._report.figures(self._state)
 
     async def _commit_all(self, *, everything: bool) -> None:

@@ -122,7 +122,7 @@ def test_compose_is_hardened_and_its_files_exist() -> None:
 def test_systemd_starts_the_agent_again_for_ever() -> None:
     """After whatever end, after a pause, and however often."""
     lines = (ROOT / "deploy/systemd/edge-agent.service").read_text().splitlines()
-    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+    assert {"Restart=always", "StartLimitIntervalSec=0", "Type=notify"} <= set(lines)
     assert any(re.fullmatch(r"RestartSec=[1-9]\d*", line) for line in lines)
 
 

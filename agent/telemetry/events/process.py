@@ -13,6 +13,13 @@ EVENTS: dict[str, Event] = {
         "Once an hour, what it brought: `devices_online` of `devices` now, `readings`, of them `bad`, messages "
         "`published`, records `lost` and `quarantined`, and the `backlog` that waits now.",
     ),
+    "agent.writer_stuck": Event(
+        "error",
+        "The writer of an outbox has not come round for `seconds`. The watchdog of systemd is not fed any more: the "
+        "agent is restarted. What is on disk stays.",
+        "Look at the data disk (dmesg): it does not answer, or has become very slow.",
+    ),
+    "agent.notify_failed": Event("debug", "The service manager could not be told something (sd_notify): `reason`."),
     "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
     "agent.no_socket": Event(
