@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
@@ -30,6 +31,7 @@ from agent.simulator.plant import Plant
 from agent.simulator.proxy import Proxy
 
 AGENT = "demo"
+PAGE_PORT = 8080
 STOP_WITHIN = 10.0  #: agent and historian promise 8
 #: Until the historian listens nothing may be published, seconds.
 LISTENS_WITHIN = 30.0
@@ -44,10 +46,20 @@ def configuration() -> str:
     return (files("agent.simulator") / "demo.yaml").read_text(encoding="utf-8")
 
 
-def configured(urls: dict[str, str]) -> str:
-    """The same with other addresses: `urls` by device, and "broker"; health and metrics on a free port."""
+def page_port() -> int:
+    """A free port of loopback for the page: the usual one where nobody has it."""
+    for port in (PAGE_PORT, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise PermanentError("no port of this machine's loopback is free")
+
+
+def configured(urls: dict[str, str], port: int = 0) -> str:
+    """The same with other addresses: `urls` by device, and "broker"; the page on `port`."""
     replacements = {_USUAL[name]: url for name, url in urls.items() if name in _USUAL}
-    replacements |= {"mqtt://127.0.0.1:1883": urls["broker"], "port: 8080": "port: 0"}
+    replacements |= {"mqtt://127.0.0.1:1883": urls["broker"], "port: 8080": f"port: {port}"}
     text = configuration()
     for old, new in replacements.items():
         if text.count(old) != 1:
@@ -115,6 +127,8 @@ class Stage:
         await self._stack.aclose()
 
     async def _set_up(self) -> None:
+        port = page_port()
+        self._say("page", f"http://{HOST}:{port}/ (as soon as the agent runs)")
         broker = EmbeddedBroker()
         self._stack.callback(broker.stop)
         await asyncio.to_thread(broker.start)
@@ -133,7 +147,7 @@ class Stage:
         self._say("subscriber", f"edge/# at {broker.url}, on its own connection")
         await self._start_historian(broker.url)
         urls = {name: device.url for name, device in self.plant.devices.items()}
-        await self._start_agent(configured(urls | {"broker": f"mqtt://{HOST}:{self.cable.port}"}))
+        await self._start_agent(configured(urls | {"broker": f"mqtt://{HOST}:{self.cable.port}"}, port))
 
     def _heard(self, topic: str, payload: bytes, *, retained: bool) -> None:
         self.table.apply(self.audit.feed(topic, payload, retained=retained), topic)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from rich.box import SIMPLE_HEAD
-from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from agent.consumer.table import DeviceTable, Table, TableRow
 
-_STYLES = {"good": "green", "uncertain": "yellow", "bad": "bold red"}
 PLAIN_EVERY = 2.0  #: seconds between two lines of totals in a pipe
 
 
@@ -107,9 +104,9 @@ class PlainView:
 
 
 class LiveView:
-    """A table that changes in place, events below it."""
+    """One screen of 80x24 that changes in place: the story on top, a line a device, totals at the bottom."""
 
-    EVENTS = 6  #: lines of events that stay visible
+    STORY = 5  #: events that stay visible
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -118,21 +115,25 @@ class LiveView:
         self._closed = False
 
     def step(self, name: str, text: str) -> None:
-        self._console.print(Text.assemble(("ready ", "green"), (f"{name:<11} ", "bold"), text))
+        self._console.print(Text.assemble(("ready ", "green"), (f"{name:<12} ", "bold"), text))
 
     def event(self, at: float, text: str) -> None:
-        self._events = [*self._events, f"{at:6.1f} s  {text}"][-self.EVENTS :]
+        self._events = [*self._events, f"{at:6.1f} s  {text}"][-self.STORY :]
         if self._closed:
             self._console.print(Text(self._events[-1], style="cyan"))
 
     def show(self, table: Table, now_ms: int, at: float, totals: Mapping[str, object]) -> None:
-        drawn = Group(
-            Columns([_draw(device, table.trust(device), now_ms) for device in table.devices.values()]),
-            Text(f"{at:6.1f} s  {totals_line(totals)}", style="bold"),
-            Text("\n".join(self._events), style="cyan"),
-        )
         if self._closed:
             return
+        story = [*self._events, *[""] * (self.STORY - len(self._events))]
+        width = self._console.width
+        lines = [Text("what happens to the plant", style="bold"), *(Text(line, style="cyan") for line in story)]
+        lines += [Text(""), Text(f"  {'device':<10}{'state':<15}{'age':>7}  newest values", style="bold")]
+        lines += [_line(device, table.trust(device), now_ms) for device in table.devices.values()]
+        lines += [Text(""), *_wrapped(f"{at:6.1f} s  {totals_line(totals)}", width)]
+        for line in lines:
+            line.truncate(width, overflow="ellipsis")
+        drawn = Group(*lines)
         if self._live is None:
             self._live = Live(drawn, console=self._console, auto_refresh=False, vertical_overflow="ellipsis")
             self._live.start()
@@ -145,30 +146,30 @@ class LiveView:
             self._live = None
 
 
-def _draw(device: DeviceTable, doubt: str | None, now_ms: int) -> RichTable:
-    state, style = ("online", "green") if doubt is None else (doubt, "bold red")
-    drawn = RichTable(
-        title=Text.assemble((f"{device.device}  ", "bold"), (state, style)),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+def _line(device: DeviceTable, doubt: str | None, now_ms: int) -> Text:
+    """One device: state, age of its newest good value, two telling values (those that move)."""
+    good = [row for row in device.rows.values() if row.quality == "good"]
+    state, style = ("online", "green") if doubt is None else (doubt.partition(":")[0], "bold red")
+    bad = len(device.rows) - sum(row.quality != "bad" for row in device.rows.values())
+    if doubt is None and bad:
+        state, style = f"{bad} of {len(device.rows)} bad", "yellow"
+    age = age_text(max(good, key=lambda row: row.ts), now_ms) if good else "-"
+    values = "  ".join(f"{row.tag} {value_text(row)}{f' {row.unit}' if row.unit else ''}" for row in _telling(device))
+    mark = "●" if doubt is None and not bad else "▲" if doubt is None else "✕"
+    return Text.assemble(
+        (f"{mark} ", style), (f"{device.device:<10}", "bold"), (f"{state:<15}", style), f"{age:>7}  {values}"
     )
-    columns: dict[str, dict[str, Any]] = {
-        "tag": {"no_wrap": True},
-        "value": {"justify": "right", "no_wrap": True, "min_width": 12, "max_width": 24},
-        "unit": {},
-        "quality": {"no_wrap": True, "min_width": 9, "max_width": 22},
-        "age": {"justify": "right", "no_wrap": True, "min_width": 6},
-    }
-    for name, options in columns.items():
-        drawn.add_column(name, **options)
-    for row in device.rows.values():
-        quality = quality_text(row, doubt)
-        drawn.add_row(
-            row.tag, Text(value_text(row)), row.unit or "", Text(quality, style=_STYLES.get(quality, "bold red")),
-            age_text(row, now_ms),
-        )  # fmt: skip
-    return drawn
+
+
+def _telling(device: DeviceTable) -> list[TableRow]:
+    """Two rows a person learns something from: measured numbers with a unit first."""
+    rows = sorted(device.rows.values(), key=lambda row: (row.unit is None, isinstance(row.value, bool)))
+    return rows[:2]
+
+
+def _wrapped(text: str, width: int) -> list[Text]:
+    """Totals in as many lines as they need, broken between words."""
+    return [Text(line, style="bold") for line in textwrap.wrap(text, width, subsequent_indent=" " * 10)]
 
 
 def view_for(console: Console) -> View:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from itertools import islice
 
 import pytest
@@ -113,17 +114,20 @@ def test_a_pipe_gets_plain_lines():
     ]
 
 
-def test_a_terminal_gets_a_table_in_place():
-    """Value, unit, quality and age of each tag, totals and the newest events."""
+def test_a_terminal_gets_one_screen():
+    """Within 80x24: the story on top, a line a device with state, age and two values, totals at the bottom."""
     out = io.StringIO()
-    view = view_for(Console(file=out, force_terminal=True, width=100, height=40))
+    view = view_for(Console(file=out, force_terminal=True, width=80, height=24))
     assert isinstance(view, LiveView)
-    view.step("broker", "up")
+    view.step("page", "http://127.0.0.1:8080/")
     view.event(1.0, "press goes offline")
     view.show(table(), 3500, 1.0, {"messages": 17})
     view.show(offline(), 3500, 1.2, {"messages": 18})
     view.close()
     view.event(2.0, "agent stopped")
-    shown = out.getvalue()
-    for part in ("61.2", "Cel", "2.5 s", "stale", "messages=18", "press goes offline", "cable", "agent stopped"):
+    shown = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    lines = shown.replace("\r", "\n").splitlines()
+    assert max(map(len, lines)) <= 80
+    for part in ("temperature 61.2 Cel", "2.5 s", "device offline", "1 of 4 bad", "messages=18", "press goes offline"):
         assert part in shown
+    assert shown.rstrip().endswith("agent stopped")
