@@ -73,6 +73,22 @@ def _historian(config: _Config = Path("historian.yaml")) -> None:
     raise typer.Exit(historian(config))
 
 
+@_app.command("report")
+def _report(
+    config: _Config = Path("historian.yaml"),
+    day: Annotated[str | None, typer.Option(metavar="2026-11-28", help="Default: yesterday, at the plant.")] = None,
+    lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the file.")] = "en",
+    output: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE", help=".html, .csv, .json; else a summary.")
+    ] = None,
+    verify: Annotated[Path | None, typer.Option(metavar="FILE", help="Make this file anew, and compare.")] = None,
+) -> None:
+    """What the historian stored of a day. Exit 0, 1 no database, or --verify finds a difference, 2 mistakes."""
+    from agent.cli.report import Wanted, report
+
+    raise typer.Exit(report(config, Wanted(day, lang, output, verify)))
+
+
 @_app.command("status")
 def _status(
     config: _Config = _DEFAULT,

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[3]
 COMMANDS = (
     "run",
     "historian",
+    "report",
     "status",
     "demo",
     "check",

@@ -1,0 +1,273 @@
+"""Facts of a day → its figures. Pure, and the same whenever they are made again from the same rows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from agent.core.ids import time_of
+from agent.historian.report.facts import QUARTER, Age, Day, Facts, Hole, Loss, Read, State, Stop, Stream, Tag
+from agent.historian.report.spans import Account, Span, account, merged, offline, shared, totals_of
+
+#: Losses whose numbers were records, each of one scan at most; `down` and `missed` were never scanned.
+_RECORDS = ("dropped", "expired", "quarantined", "overflow", "lost")
+#: What the agent publishes of itself is none of the plant's devices.
+ITSELF = "_agent"
+_STEPS = 20
+#: A status of the last minute may count records that the agent's clock puts behind the end of the day.
+_SKEW = 60_000
+
+Figures = dict[str, Any]
+
+
+def figures(facts: Facts) -> Figures:
+    """A document of plain values: shares are fractions of 1, times epoch milliseconds, durations seconds."""
+    day = facts.day
+    owners = _Owners(facts)
+    spread: dict[int, tuple[int, int]] = {}
+    accounts = _accounts(facts, owners, spread)
+    facts = facts._replace(holes=[hole for hole in facts.holes if _of_the_day(hole, spread.get(hole.stream))])
+    devices = [_device(facts, owners, path, accounts) for path in owners.paths]
+    counted = [one for one in devices if one["device"] != ITSELF]
+    return {
+        "day": day.date,
+        "time_zone": day.zone,
+        "begin": day.begin,
+        "until": day.until,
+        "complete": day.until == day.end,
+        "networked": _networked(counted, facts.equipment),
+        "collected": _rate(sum(one["collected"] or 0 for one in counted), sum(one["expected"] or 0 for one in counted)),
+        "good": _rate(*(round(sum(one[key] for one in counted), 3) for key in ("good_s", "planned_s"))),
+        "stops": [_stop(one) for one in facts.stops],
+        "devices": devices,
+        "gaps": [_gap(one, day) for one in facts.losses],
+        "differences": [_difference(one) for one in devices if one["short"] or one["missing"]],
+        "agents": [one._asdict() for one in facts.agents],
+    }
+
+
+class _Owners:
+    """What belongs to which device."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.streams: dict[str, list[Stream]] = defaultdict(list)
+        for stream in facts.streams:
+            self.streams[stream.path].append(stream)
+        self.tags: dict[str, list[Tag]] = defaultdict(list)
+        for tag in facts.tags:
+            self.tags[tag.path].append(tag)
+        self.states: dict[str, list[State]] = defaultdict(list)
+        for state in facts.states:
+            self.states[state.path].append(state)
+        self.paths = sorted({*self.streams, *self.tags, *self.states} - {""}, key=lambda path: (self.name(path), path))
+        self._losses: dict[tuple[str, str], list[Loss]] = defaultdict(list)
+        for loss in facts.losses:
+            self._losses[loss.agent, loss.device].append(loss)
+
+    def name(self, path: str) -> str:
+        for known in (self.streams.get(path), self.tags.get(path)):
+            if known:
+                return known[-1].device
+        return path.rpartition("/")[2]
+
+    def agent(self, path: str) -> str:
+        return self.streams[path][-1].agent if self.streams.get(path) else ""
+
+    def losses(self, path: str) -> list[Loss]:
+        return self._losses.get((self.agent(path), self.name(path)), [])
+
+
+def _accounts(facts: Facts, owners: _Owners, spread: dict[int, tuple[int, int]]) -> dict[int, Account]:
+    """By tag. `spread` learns the first and last number of each stream in the day, where something is missing."""
+    holed = {hole.stream for hole in facts.holes}
+    span = facts.day.begin, facts.day.until
+    tags = {tag.id: tag for tag in facts.tags}
+    away = {path: offline(states, facts.day.until) for path, states in owners.states.items()}
+    dead = _dead(facts, owners)
+    stops = {path: _stops(facts.stops, owners.name(path)) for path in owners.paths}
+    done: dict[int, Account] = {}
+    for number, group in groupby(facts.readings, key=attrgetter("tag")):
+        tag = tags.get(number)
+        if tag is None:
+            continue
+        readings = list(group)
+        if holed:
+            _spread(readings, holed, span, spread)
+        cuts = [*away.get(tag.path, ()), *_cuts(owners.losses(tag.path), tag.name)]
+        if tag.path in dead:
+            cuts.append((max(dead[tag.path], readings[-1].ts + 1), facts.day.until))
+        done[number] = account(readings, span, tag.interval_ms, merged(cuts), stops[tag.path])
+    return done
+
+
+def _spread(readings: Iterable[Read], holed: set[int], day: Span, spread: dict[int, tuple[int, int]]) -> None:
+    for one in readings:
+        if one.stream in holed and day[0] <= one.ts < day[1] and not one.historical and not one.snapshot:
+            first, last = spread.get(one.stream, (one.seq, one.seq))
+            spread[one.stream] = min(first, one.seq), max(last, one.seq)
+
+
+def _of_the_day(hole: Hole, spread: tuple[int, int] | None) -> bool:
+    """Whether the record before it, or after it where it is the first one, is of the day."""
+    if spread is None:
+        return False
+    first, last = spread
+    return first <= hole.first - 1 <= last or (hole.first == 1 and hole.last + 1 == first)
+
+
+def _dead(facts: Facts, owners: _Owners) -> dict[str, int]:
+    """Devices whose agent is offline and has not come back by the end of the day, and since when."""
+    last = {agent.agent: agent for agent in sorted(facts.agents, key=attrgetter("at"))}
+    gone = {name: agent.at for name, agent in last.items() if agent.state == "offline"}
+    return {path: gone[owners.agent(path)] for path in owners.paths if owners.agent(path) in gone}
+
+
+def _cuts(losses: Iterable[Loss], tag: str) -> list[Span]:
+    return [(one.from_ts, one.to_ts) for one in losses if one.tags is None or tag in one.tags]
+
+
+def _stops(stops: Iterable[Stop], device: str) -> list[Span]:
+    return merged((one.begin, one.end) for one in stops if fnmatchcase(device, one.device))
+
+
+def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Account]) -> Figures:
+    span = facts.day.begin, facts.day.until
+    name, states, streams = owners.name(path), owners.states.get(path, []), owners.streams.get(path, [])
+    stops = _stops(facts.stops, name)
+    planned_s = (span[1] - span[0] - shared(span, stops)) / 1000
+    polled = any(tag.interval_ms is not None for tag in owners.tags.get(path, ()))
+    epochs = [began for stream in streams if (began := time_of(stream.epoch))]
+    due, made = totals_of(states, "due", epochs), totals_of(states, "done", epochs)
+    expected = round(due.within(span, stops)) if due.known and polled else None
+    scanned = round(made.within(span, stops)) if expected is not None else None
+    lost = sum(_lost(one, facts.day) for one in owners.losses(path))
+    ids = {stream.id for stream in streams}
+    missing = sum(hole.last - hole.first + 1 for hole in facts.holes if hole.stream in ids)
+    tags = _tags(owners.tags.get(path, ()), accounts, planned_s, expected)
+    short, counted, received = _agreement(facts.day, states, streams, owners.losses(path))
+    good_s = round(sum(tag["good_s"] for tag in tags), 3)
+    return {
+        "device": name,
+        "agent": owners.agent(path),
+        "path": path,
+        "networked": any(tag["good_readings"] for tag in tags),
+        "good_s": good_s,
+        "planned_s": round(planned_s * len(tags), 3),
+        "good": _share(good_s, planned_s * len(tags)),
+        "expected": expected,
+        "scanned": scanned,
+        "collected": max(0, scanned - lost - missing) if scanned is not None else None,
+        "lost": lost,
+        "missing": missing,
+        "repair": sorted({hole.repair for hole in facts.holes if hole.stream in ids}),
+        "offline_s": shared(span, offline(states, span[1])) / 1000,
+        "age_ms": _percentiles(age for age in facts.ages if age.stream in ids),
+        "agent_readings": counted,
+        "database_readings": received,
+        "short": short,
+        "tags": tags,
+    }
+
+
+def _tags(
+    tags: Iterable[Tag], accounts: dict[int, Account], planned_s: float, expected: int | None
+) -> list[dict[str, Any]]:
+    """By name: a tag that got another unit within the day is one tag."""
+    by_name: dict[str, list[Tag]] = defaultdict(list)
+    for tag in tags:
+        by_name[tag.name].append(tag)
+    intervals = {tag.interval_ms for rows in by_name.values() for tag in rows[-1:] if tag.interval_ms is not None}
+    whole = sum(1 / interval for interval in intervals)
+    found = []
+    for name, rows in sorted(by_name.items()):
+        own = [accounts[row.id] for row in rows if row.id in accounts]
+        interval = rows[-1].interval_ms
+        good_s = sum(one.good_ms for one in own) / 1000
+        found.append(
+            {
+                "tag": name,
+                "unit": rows[-1].unit,
+                "good_s": good_s,
+                "good": _share(good_s, planned_s),
+                "expected": round(expected / interval / whole) if expected is not None and interval else None,
+                "arrived": sum(one.arrived for one in own),
+                "readings": sum(one.readings for one in own),
+                "good_readings": sum(one.good_readings for one in own),
+            }
+        )
+    return found
+
+
+def _agreement(
+    day: Day, states: Sequence[State], streams: Sequence[Stream], losses: Sequence[Loss]
+) -> tuple[int, int | None, int | None]:
+    """Readings the agent counted in its present epoch that are neither received nor declared lost; both counts."""
+    said = [one for one in states if one.readings is not None and one.at < day.until - _SKEW]
+    if not said or not streams:
+        return 0, None, None
+    newest = max(streams, key=attrgetter("epoch"))
+    if newest.base != 1 or newest.heard is None or newest.heard > time_of(newest.epoch) + QUARTER:
+        return 0, None, None  # the database was not there from the beginning, or has thrown old rows away
+    counted = said[-1].readings or 0
+    declared = sum(one.readings or 0 for one in losses if one.kind in _RECORDS)
+    return max(0, counted - declared - newest.received), counted, newest.received
+
+
+def _lost(loss: Loss, day: Day) -> int:
+    """Records of the day that were declared lost."""
+    if loss.kind not in _RECORDS or not day.begin <= loss.from_ts < day.until:
+        return 0
+    if loss.records is not None:
+        return loss.records
+    return loss.to_seq - loss.from_seq + 1 if loss.from_seq is not None and loss.to_seq is not None else 0
+
+
+def _percentiles(ages: Iterable[Age]) -> dict[str, int] | None:
+    counts: Counter[int] = Counter()
+    for age in ages:
+        counts[age.step] += age.records
+    total = sum(counts.values())
+    if not total:
+        return None
+    found, reached, wanted = {}, 0, [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)]
+    for step in sorted(counts):
+        reached += counts[step]
+        while wanted and reached >= math.ceil(total * wanted[0][1]):
+            found[wanted.pop(0)[0]] = round(10 ** (step / _STEPS))
+    return found
+
+
+def _networked(devices: Sequence[Figures], equipment: int | None) -> Figures:
+    there = sum(one["networked"] for one in devices)
+    return {**_rate(there, equipment if equipment is not None else len(devices)), "by_plant": equipment is not None}
+
+
+def _rate(numerator: float, denominator: float) -> Figures:
+    return {"numerator": numerator, "denominator": denominator, "rate": _share(numerator, denominator)}
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(part / whole, 6) if whole else None
+
+
+def _gap(loss: Loss, day: Day) -> Figures:
+    begin, end = max(loss.from_ts, day.begin), min(loss.to_ts, day.until)
+    return {
+        **loss._asdict(),
+        "tags": list(loss.tags) if loss.tags is not None else None,
+        "seconds": max(0, end - begin) / 1000,
+    }
+
+
+def _stop(stop: Stop) -> Figures:
+    return stop._asdict()
+
+
+def _difference(device: Figures) -> Figures:
+    keys = ("device", "agent", "agent_readings", "database_readings", "short", "missing", "repair")
+    return {key: device[key] for key in keys}

@@ -1,0 +1,147 @@
+"""Good time and scans of one tag, and totals between two statuses. Pure. Times are epoch milliseconds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from agent.historian.report.facts import Read, State
+
+Span = tuple[int, int]  #: from, to (not within)
+
+#: A good reading of a tag that is read in intervals holds for so many of them.
+HOLDS = 3
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """In order, none touching another."""
+    done: list[Span] = []
+    for begin, end in sorted(spans):
+        if done and begin <= done[-1][1]:
+            done[-1] = done[-1][0], max(end, done[-1][1])
+        elif begin < end:
+            done.append((begin, end))
+    return done
+
+
+def shared(span: Span, spans: Sequence[Span]) -> int:
+    """Milliseconds of `span` that lie in `spans` (merged)."""
+    begin, end = span
+    return sum(max(0, min(end, last) - max(begin, first)) for first, last in spans)
+
+
+class Account(NamedTuple):
+    """Of one tag within the day, without the planned stops."""
+
+    good_ms: int
+    arrived: int  #: scans, snapshots left out
+    readings: int
+    good_readings: int
+
+
+def account(
+    readings: Sequence[Read], day: Span, interval_ms: int | None, cuts: Sequence[Span], stops: Sequence[Span]
+) -> Account:
+    """`readings` in order, the newest before the day first. `cuts` (merged) end what is good, until the next one."""
+    begin, until = day
+    cap = HOLDS * interval_ms if interval_ms is not None and every_scan(readings, interval_ms) else None
+    starts = [first for first, _ in cuts]
+    good_ms = arrived = count = good_count = 0
+    scan: tuple[int, int] | None = None
+    for position, one in enumerate(readings):
+        ts = one.ts
+        good = one.quality == "good"
+        if begin <= ts < until and not (stops and _covered(ts, stops)):
+            count += 1
+            good_count += good
+            if not one.snapshot and scan != (one.stream, one.seq):
+                scan = one.stream, one.seq
+                arrived += 1
+        if not good:
+            continue
+        following = readings[position + 1].ts if position + 1 < len(readings) else until
+        end = min(following, until) if cap is None else min(following, until, ts + cap)
+        if cuts:
+            place = bisect_right(starts, ts)
+            if place and cuts[place - 1][1] > ts:
+                continue
+            if place < len(cuts):
+                end = min(end, cuts[place][0])
+        start = max(ts, begin)
+        if end > start:
+            good_ms += end - start - (shared((start, end), stops) if stops else 0)
+    return Account(good_ms, arrived, count, good_count)
+
+
+def every_scan(readings: Sequence[Read], interval_ms: int) -> bool:
+    """Whether the tag reports every reading, not only changes: half of the distances are one interval.
+
+    The catalogue does not tell.
+    """
+    near = sum(2 * (after.ts - before.ts) <= 3 * interval_ms for before, after in zip(readings, readings[1:]))  # noqa: B905, RUF007
+    return 2 * near >= len(readings) - 1
+
+
+def _covered(ts: int, spans: Sequence[Span]) -> bool:
+    return any(begin <= ts < end for begin, end in spans)
+
+
+class Totals:
+    """A total that agents publish now and then, at any instant: in a straight line between two statuses."""
+
+    def __init__(self, points: Iterable[tuple[int, int]]) -> None:
+        self._at: list[int] = []
+        self._sum: list[int] = []
+        before = 0
+        for at, total in points:
+            # a total that falls belongs to another epoch, which began at 0
+            more = total - before if total >= before else total
+            self._at.append(at)
+            self._sum.append((self._sum[-1] + more) if self._sum else 0)
+            before = total
+        self.known = bool(self._at)
+
+    def at(self, ts: int) -> float:
+        """Counted from the first status on; what was counted before and after all statuses is unknown: nothing."""
+        place = bisect_right(self._at, ts)
+        if place == 0:
+            return 0.0
+        if place == len(self._at):
+            return float(self._sum[-1])
+        first, last = self._at[place - 1], self._at[place]
+        return self._sum[place - 1] + (self._sum[place] - self._sum[place - 1]) * (ts - first) / (last - first)
+
+    def within(self, span: Span, without: Sequence[Span] = ()) -> float:
+        """How much it rose within a span, outside of others (merged)."""
+        begin, end = span
+        rose = self.at(end) - self.at(begin)
+        for first, last in without:
+            if max(first, begin) < min(last, end):
+                rose -= self.at(min(last, end)) - self.at(max(first, begin))
+        return rose
+
+
+def totals_of(states: Iterable[State], what: str, epochs: Iterable[int]) -> Totals:
+    """One of `due`, `done`, `late`, `readings` of a device; `epochs` is when each of its epochs began, at 0."""
+    said = [(one.at, getattr(one, what)) for one in states if getattr(one, what) is not None]
+    first = said[0][0] if said else 0
+    begun = [(at, 0) for at in epochs if said and at < said[-1][0]]
+    # of the epochs before the first status only the newest one can be what it counts
+    earlier = sorted(point for point in begun if point[0] < first)[-1:]
+    return Totals(sorted([*earlier, *(point for point in begun if point[0] >= first), *said]))
+
+
+def offline(states: Sequence[State], until: int) -> list[Span]:
+    """When the device was offline (or no longer configured), by its agent's clock."""
+    spans: list[Span] = []
+    for position, one in enumerate(states):
+        if one.state in ("offline", "removed"):
+            begin = _began(one)
+            end = _began(states[position + 1]) if position + 1 < len(states) else max(until, begin)
+            spans.append((begin, max(begin, end)))
+    return merged(spans)
+
+
+def _began(state: State) -> int:
+    return min(state.at, state.since) if state.since is not None else state.at

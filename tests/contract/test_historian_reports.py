@@ -1,0 +1,141 @@
+"""A report out of each of the historian's databases: the same figures, told by one suite for the twins."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+
+import pytest
+
+from agent.cli.report import Wanted, report
+from agent.core.ids import ulid
+from agent.historian.loading import load_historian
+from agent.historian.report.making import make
+from agent.historian.stores.choice import store_of
+from tests.support.historian import PATH, envelope, gap, status
+
+pytestmark = pytest.mark.usefixtures("filled")
+
+ZONE = dt.timezone(dt.timedelta(hours=8))
+BEGIN = round(dt.datetime(2026, 11, 28, tzinfo=ZONE).timestamp() * 1000)
+HOUR, MINUTE = 3_600_000, 60_000
+EPOCH = ulid(BEGIN - 2 * HOUR, of="a test")
+LATER = BEGIN + 40 * HOUR
+
+
+class ReportContract:
+    """`database` is the URL of an empty one."""
+
+    @pytest.fixture
+    def config(self, tmp_path, database):
+        file = tmp_path / "historian.yaml"
+        file.write_text(
+            f"historian: {{id: hist, data_dir: {tmp_path}, database: '{database}'}}\n"
+            "sources: {plant: {type: mqtt, url: 'mqtt://127.0.0.1:1'}}\n"
+            "plant: {equipment: 4, time_zone: Asia/Shanghai}\n"
+        )
+        return file
+
+    @pytest.fixture
+    def filled(self, config):
+        """A reading each minute from the evening before, without 10:00 to 11:00, which is declared lost."""
+        store = store_of(load_historian(config).config.historian)
+        store.open()
+        tags = {"version": 1, "tags": [{"tag": "t", "type": "float64", "unit": "Cel", "interval": MINUTE}]}
+        device = {"state": "online", "session": "s", "reason": None, "since": None, "last_good": None}
+        online = {"state": "online", "session": "s", "version": "0.2.0", "config": "abc", "mqtt": "5", "shard": "1/1"}
+        items = []
+        for count, at in enumerate(range(BEGIN - 2 * HOUR, BEGIN + 26 * HOUR, MINUTE), 1):
+            if not 10 * HOUR <= at - BEGIN < 11 * HOUR:
+                reading = {"tag": "t", "value": 1.5, "ts": at, "quality": "good", "unit": "Cel"}
+                items += _read(envelope(count, epoch=EPOCH, readings=[reading], ts=at), "readings")
+            if count == 1:
+                items += _read(tags, "tags")
+                items += [_at(one, at) for one in status(online, "edge/agents/gw-01/status")]
+            if count % 30 == 1:
+                counts = {"due": count, "done": count, "late": 0}
+                items += [_at(one, at) for one in _read(device | {"scans": counts, "readings": count}, "status")]
+            if count % 60 == 0:
+                store.write(items, at + 100)
+                items = []
+        lost = gap("dropped", 721, 780, EPOCH)
+        lost.notice.from_ts, lost.notice.to_ts = BEGIN + 10 * HOUR, BEGIN + 11 * HOUR - 1
+        lost.notice.records = lost.notice.readings = 60
+        store.write([lost], LATER)
+        store.close()
+
+    def test_the_day_as_it_was(self, config):
+        """Good time, scans, age, loss and both rates, to the last scan."""
+        made = make(load_historian(config).config, dt.date(2026, 11, 28), "en", LATER).figures
+        assert made["networked"] == {"numerator": 1, "denominator": 4, "rate": 0.25, "by_plant": True}
+        assert made["collected"] == {"numerator": 1380, "denominator": 1440, "rate": round(1380 / 1440, 6)}
+        (device,) = made["devices"]
+        assert device["tags"] == [
+            {"tag": "t", "unit": "Cel", "good_s": 23 * 3600 + 0.0, "good": round(23 / 24, 6), "expected": 1440,
+             "arrived": 1380, "readings": 1380, "good_readings": 1380}
+        ]  # fmt: skip
+        assert 100 < device["age_ms"]["p50"] < device["age_ms"]["p95"] <= device["age_ms"]["p99"] < 4_000_000
+        assert (device["agent_readings"], device["database_readings"], device["short"]) == (1531, 1500, 0)
+        assert [(one["kind"], one["seconds"], one["records"]) for one in made["gaps"]] == [("dropped", 3599.999, 60)]
+        assert made["differences"] == []
+        assert [(one["version"], one["config"]) for one in made["agents"]] == [("0.2.0", "abc")]
+
+    def test_files_are_verified(self, config, tmp_path, capsys, drop):
+        """Exit 0 as long as file and database say the same; then 1, naming what differs."""
+        for form in ("html", "csv", "json"):
+            file = tmp_path / f"day.{form}"
+            assert report(config, Wanted("2026-11-28", "zh", file, None)) == 0
+            assert report(config, Wanted(None, "en", None, file)) == 0
+            data = file.read_bytes()
+            file.write_bytes(data.replace(*((b"1,380", b"1,440") if form == "html" else (b"1380", b"1440"))))
+            capsys.readouterr()
+            assert report(config, Wanted(None, "en", None, file)) == 1
+            assert "1440" in capsys.readouterr().err.replace(",", "")
+            file.write_bytes(data)
+        drop("DELETE FROM reading WHERE seq = 500")
+        for form in ("html", "csv", "json"):
+            assert report(config, Wanted(None, "en", None, tmp_path / f"day.{form}")) == 1
+            assert "1379" in capsys.readouterr().err.replace(",", "")
+
+    def test_json_carries_the_figures(self, config, tmp_path):
+        """And their SHA-256."""
+        file = tmp_path / "day.json"
+        assert report(config, Wanted("2026-11-28", "en", file, None)) == 0
+        found = json.loads(file.read_text())
+        assert len(found["sha256"]) == 64
+        assert found["figures"]["collected"]["numerator"] == 1380
+
+
+class TestSqlite(ReportContract):
+    @pytest.fixture
+    def database(self):
+        return "sqlite:///plant.db"
+
+    @pytest.fixture
+    def drop(self, tmp_path):
+        def execute(sql: str) -> None:
+            with sqlite3.connect(tmp_path / "plant.db") as db:
+                db.execute(sql)
+            db.close()
+
+        return execute
+
+
+class TestPostgres(ReportContract):
+    @pytest.fixture
+    def database(self, postgres):
+        return postgres.url
+
+    @pytest.fixture
+    def drop(self, postgres):
+        return lambda sql: postgres.sql(sql.replace("DELETE", "WITH gone AS (DELETE", 1) + " RETURNING 1) TABLE gone")
+
+
+def _read(document, kind):
+    return status(document, f"{PATH}/{kind}")
+
+
+def _at(item, at):
+    item.at = at
+    return item

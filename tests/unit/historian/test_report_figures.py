@@ -1,0 +1,206 @@
+"""Figures of a day: a simulated plant whose truth is known, and each rule by itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+import pytest
+
+from agent.core.errors import ConfigError
+from agent.core.ids import time_of
+from agent.historian.report.calendar import read_calendar
+from agent.historian.report.document import Document, Head, as_csv, head_of
+from agent.historian.report.facts import Agent, Facts, Hole, Loss, Read, State, Stop, Stream, Tag, day_of
+from agent.historian.report.figures import figures
+from agent.historian.report.html import as_html
+from agent.historian.report.spans import Totals, account
+from agent.historian.report.text import TEXT
+from agent.historian.report.verify import differences, rendered
+
+ZONE = "Asia/Shanghai"
+DATE = dt.date(2026, 11, 28)
+DAY = day_of(DATE, ZONE, 1 << 50)
+HOUR, SECOND = 3_600_000, 1_000
+PATH, EPOCH = "edge/plant/press-01", "01KB2XJ5W3Q8Z6T0M4N7V9YACD"
+
+
+def reads(ts: Iterable[int], quality: str = "good", tag: int = 1, snapshot: bool = False) -> list[Read]:
+    return [Read(tag, at, quality, snapshot, 1, at) for at in ts]
+
+
+def hour(number: float) -> int:
+    """Of the day at the plant."""
+    return DAY.begin + round(number * HOUR)
+
+
+def facts(readings: Iterable[Read], **more: object) -> Facts:
+    given = {
+        "day": DAY, "equipment": None, "tags": [Tag(1, PATH, "press-01", "t", "Cel", SECOND)], "readings": readings,
+        "states": [], "losses": [], "streams": [Stream(1, "gw", EPOCH, "press-01", PATH, 1, 0, None)], "ages": [],
+        "holes": [], "agents": [], "stops": [],
+    }  # fmt: skip
+    return Facts(**{**given, **more})  # type: ignore[arg-type]
+
+
+def loss(kind: str, first: int, last: int, **more: object) -> Loss:
+    given = {"from_seq": None, "to_seq": None, "records": None, "readings": None, "tags": None, "reason": "a test"}
+    return Loss("gw", "press-01", kind, first, last, **{**given, **more})  # type: ignore[arg-type]
+
+
+def test_a_simulated_day_to_a_ten_thousandth():
+    """An outage, a loss, a planned stop, and a clock of 1 s that runs into the next day: every ratio is the truth."""
+    offline, back, lost, found, stop, go = (hour(one) for one in (3, 4.5, 10, 10.25, 12, 13))
+    times = [at for at in range(hour(-1), hour(25), SECOND) if not (offline <= at < back or lost <= at < found)]
+    bad = Read(1, offline, "bad", False, 1, offline)
+    day = [one for one in sorted([*reads(times), bad], key=lambda one: one.ts) if one.ts < DAY.end]
+
+    def state(at: int, kind: str, since: int) -> State:
+        due = (at - hour(-1)) // SECOND
+        missed = max(0, min(at, back) - offline) // SECOND
+        return State(PATH, at, kind, since, None, due, due - missed, 0, None)
+
+    states = [
+        state(hour(-0.5), "online", hour(-1)), state(offline, "offline", offline), state(back, "online", back),
+        *(state(hour(one), "online", back) for one in range(5, 26)),
+    ]  # fmt: skip
+    found_figures = figures(
+        facts(
+            day, states=states, equipment=2, stops=[Stop(stop, go, "press-*", "lunch")],
+            losses=[loss("dropped", lost, found, from_seq=1, to_seq=900, records=900)],
+        )
+    )  # fmt: skip
+    planned = 23 * 3600
+    good = planned - 1.5 * 3600 - 900
+    assert found_figures["good"]["rate"] == pytest.approx(good / planned, abs=1e-4)
+    assert found_figures["collected"]["denominator"] == pytest.approx(planned, rel=1e-4)
+    assert found_figures["collected"]["rate"] == pytest.approx(good / planned, abs=1e-4)
+    assert found_figures["networked"] == {"numerator": 1, "denominator": 2, "rate": 0.5, "by_plant": True}
+    (device,) = found_figures["devices"]
+    assert device["tags"][0]["arrived"] == pytest.approx(good, rel=1e-4)
+    assert device["tags"][0]["expected"] == device["expected"]
+    assert device["offline_s"] == 5400
+
+
+def test_a_day_is_one_of_the_plant():
+    """In a zone with summer time it has 23 or 25 hours; one that is not over ends now."""
+    assert DAY.end - DAY.begin == 24 * HOUR
+    assert DAY.begin == round(dt.datetime(2026, 11, 27, 16, tzinfo=dt.UTC).timestamp() * 1000)
+    spring = day_of(dt.date(2026, 3, 29), "Europe/Berlin", 1 << 50)
+    assert spring.end - spring.begin == 23 * HOUR
+    assert day_of(DATE, ZONE, DAY.begin + HOUR + 5).until == hour(1)
+
+
+def test_good_until_three_intervals_where_every_reading_is_reported():
+    """Ten readings, then silence: ten and two more seconds are good."""
+    (tag,) = figures(facts(reads(range(hour(1), hour(1) + 10 * SECOND, SECOND))))["devices"][0]["tags"]
+    assert tag["good_s"] == 12
+
+
+def test_a_change_holds_until_the_next_one():
+    """A polled tag that reports changes only is good while nothing changes."""
+    (tag,) = figures(facts(reads([hour(1), hour(2), hour(7)])))["devices"][0]["tags"]
+    assert tag["good_s"] == 23 * 3600
+
+
+@pytest.mark.parametrize(
+    ("cuts", "good"),
+    [([], 8), ([(hour(4), hour(5))], 4), ([(hour(1), hour(3))], 2), ([(hour(9), hour(10))], 7)],
+)
+def test_what_ends_a_good_time(cuts, good):
+    """The next reading, a gap that begins before it; a reading within a gap is not good."""
+    readings = [*reads([hour(2), hour(8)]), *reads([hour(10)], "bad")]
+    assert account(readings, (DAY.begin, DAY.end), None, cuts, []).good_ms == good * HOUR
+
+
+def test_a_reading_of_the_day_before_is_good_at_midnight():
+    """It counts from 00:00; snapshots are no scans."""
+    done = account(reads([hour(-5)]) + reads([hour(2)], snapshot=True), (DAY.begin, DAY.end), None, [], [])
+    assert (done.good_ms, done.arrived, done.readings) == (24 * HOUR, 0, 1)
+
+
+def test_totals_in_a_straight_line_and_over_epochs():
+    """Between statuses in proportion; a total that falls is another epoch's."""
+    totals = Totals([(0, 100), (10, 200), (20, 50)])
+    assert [totals.at(at) for at in (-1, 0, 5, 10, 20, 99)] == [0, 0, 50, 100, 150, 150]
+    assert totals.within((0, 20), [(5, 10)]) == 100
+
+
+def test_an_agent_that_never_came_back():
+    """What it read last is not good for ever."""
+    agents = [Agent("gw", hour(1), "online", "1", "c"), Agent("gw", hour(6), "offline", "", None)]
+    tags = [Tag(1, PATH, "press-01", "t", None, None)]
+    (device,) = figures(facts(reads([hour(2)]), agents=agents, tags=tags))["devices"]
+    assert device["good_s"] == 4 * 3600
+
+
+def test_agent_and_database_differ():
+    """What the agent counted, was not declared lost and did not arrive is named, with the device."""
+    states = [State(PATH, hour(2), "online", None, None, 10, 10, 0, 100)]
+    streams = [Stream(1, "gw", EPOCH, "press-01", PATH, 1, 90, time_of(EPOCH))]
+    losses = [loss("dropped", hour(1), hour(1), records=2, readings=4)]
+    (one,) = figures(facts([], states=states, streams=streams, losses=losses))["differences"]
+    assert (one["device"], one["agent_readings"], one["database_readings"], one["short"]) == ("press-01", 100, 90, 6)
+
+
+def test_numbers_that_never_came_count_on_their_day():
+    """The day of the record before them; on others they are not named."""
+    readings = [Read(1, hour(1), "good", False, 1, 5), Read(1, hour(2), "good", False, 1, 9)]
+    holes = [Hole(1, 2, 3, "open"), Hole(1, 6, 8, "waiting"), Hole(1, 12, 12, "open")]
+    (device,) = figures(facts(readings, holes=holes))["devices"]
+    assert (device["missing"], device["repair"]) == (3, ["waiting"])
+
+
+def document(lang: str = "en", **more: object) -> Document:
+    head = Head("hist", "1.0", DAY.date, DAY.until, DAY.end, lang)  # type: ignore[arg-type]
+    return Document(head, figures(facts(reads(range(hour(1), hour(2), SECOND)), **more)))
+
+
+def test_both_languages_have_the_same_words():
+    """Keys and placeholders."""
+    assert TEXT["en"].keys() == TEXT["zh"].keys()
+    for key, text in TEXT["en"].items():
+        assert text.count("{") == TEXT["zh"][key].count("{")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_one_file_without_scripts_or_requests(lang):
+    """Names are escaped, whatever is in them."""
+    tags = [Tag(1, PATH, "press-01", "<script>alert(1)</script>", '"><img src=http://x>', SECOND)]
+    page = as_html(document(lang, tags=tags))
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;alert" in page
+    assert "url(" not in page
+    assert TEXT[lang]["collected"] in page
+    assert "@page{size:A4" in page
+
+
+def test_no_formula_in_a_spreadsheet():
+    """A name that begins like one gets a quote in front."""
+    assert "'=cmd()" in as_csv(document(tags=[Tag(1, PATH, "press-01", "=cmd()", None, SECOND)]))
+
+
+@pytest.mark.parametrize("form", ["html", "csv", "json"])
+def test_every_changed_byte_is_found(form):
+    """In each of the forms; the file says which report it is."""
+    one = document()
+    data = rendered(one, form)
+    assert head_of(data.decode(), form) == one.head
+    assert differences(data, one, form) == []
+    for place in (*range(0, 240, 5), *range(240, len(data), 101)):
+        changed = bytes([*data[:place], data[place] ^ 1, *data[place + 1 :]])
+        head = head_of(changed.decode("utf-8", "backslashreplace"), form)
+        again = one if head is None else Document(head._replace(historian="hist", version="1.0"), one.figures)
+        assert head is None or head.day != DAY.date or head.until != DAY.until or differences(changed, again, form)
+
+
+def test_planned_stops(tmp_path):
+    """Times of the plant; every line that is wrong is named."""
+    file = tmp_path / "stops.csv"
+    file.write_text("from,to,reason,device\n2026-11-28 12:00,2026-11-28 13:00,lunch,press-*\n")
+    assert read_calendar(file, ZONE) == [Stop(hour(12), hour(13), "press-*", "lunch")]
+    file.write_text("from,to,reason\n2026-11-28 13:00,2026-11-28 12:00,x\nnoon,2026-11-28 12:00,x\n")
+    with pytest.raises(ConfigError) as caught:
+        read_calendar(file, ZONE)
+    assert [mistake.line for mistake in caught.value.mistakes] == [2, 3]
