@@ -34,6 +34,7 @@ from agent.runtime.reloading import Reconfiguring
 from agent.runtime.service import ServiceManager
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
+from agent.runtime.support import Support
 from agent.runtime.topology import Topology, start_of
 from agent.runtime.views import Views
 from agent.runtime.watch import Watch
@@ -152,6 +153,7 @@ class _Agent:
         ]
         self._overview = overview
         self._views = Views(self._image, overview, reloader, topology.outlet, history, myself, self._clock)
+        Support(self._views, overview, lambda: reloader.effective).serve(self._control)
         self._stream = Stream(self._views, self._clock)
         beside.append(north.create_task(self._keep("stream", self._stream.run), name="stream"))
         self._serve(north, config.http)

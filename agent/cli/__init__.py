@@ -349,6 +349,18 @@ def _trust(
     raise typer.Exit(trust(config, what, remove=remove))
 
 
+@_app.command("support-bundle")
+def _support_bundle(
+    config: _Config = _DEFAULT,
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Where to; default: named by time.")] = None,
+    data_dir: _Agent = None,
+) -> None:
+    """One archive without secrets: configuration, last events, status, metrics, versions. Also without an agent."""
+    from agent.cli.support_bundle import support_bundle
+
+    raise typer.Exit(support_bundle(config, data_dir, output))
+
+
 @_app.command("outbox")
 def _outbox(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     verb: Annotated[

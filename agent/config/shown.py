@@ -19,7 +19,7 @@ from agent.settings.devices import DeviceConfig
 
 #: A password may hold `/` and `?`: all up to the last `@` belongs to the user.
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>\S*)")
-_HIDDEN = "…"
+HIDDEN = "…"  #: stands where something is not shown
 _PARTS = ("devices", "publishers")
 _WHERE_FROM = {"include", "templates", "devices_file", "tags_file"}
 
@@ -90,7 +90,7 @@ def hide(text: str) -> str:
 def _hidden_url(match: re.Match[str]) -> str:
     _, user, rest = match["rest"].rpartition("@")
     place, query, _ = rest.partition("?")
-    return match["scheme"] + (f"{_HIDDEN}@" if user else "") + place + (f"?{_HIDDEN}" if query else "")
+    return match["scheme"] + (f"{HIDDEN}@" if user else "") + place + (f"?{HIDDEN}" if query else "")
 
 
 def _dumped(model: BaseModel, but: set[str] | None = None) -> dict[str, Any]:

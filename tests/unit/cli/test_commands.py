@@ -45,6 +45,7 @@ COMMANDS = (
     "tail",
     "verify",
     "trust",
+    "support-bundle",
     "outbox",
     "diff",
     "reload",
@@ -74,7 +75,9 @@ def test_every_command_has_its_file_and_function():
     named = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     own = [node for node in named if str(node.module).startswith("agent.cli.")]
     # verify has a second face for Sparkplug, in a file of its own
-    assert {str(node.module).rsplit(".", 1)[1] for node in own} == {*COMMANDS, "conformance"}
+    assert {str(node.module).rsplit(".", 1)[1] for node in own} == {
+        *(command.replace("-", "_") for command in COMMANDS), "conformance",
+    }  # fmt: skip
     for node in own:
         module = __import__(str(node.module), fromlist=["_"])
         assert callable(getattr(module, node.names[0].name))
