@@ -109,6 +109,9 @@ def _read_bytes(
             return None
         data = path.read_bytes()
     except FileNotFoundError:
+        if path.is_symlink():
+            mistakes.append(Mistake(file, line, f"{shown} is a link that leads nowhere", "mend the link, or remove it"))
+            return None
         hint = "relative paths start at the folder of the file they are written in" if place else "name it with -c"
         mistakes.append(Mistake(file, line, f"there is no file {shown}", hint))
         return None
@@ -188,9 +191,12 @@ def _included(source: SourceFile, mistakes: list[Mistake], reads: Reads) -> list
 
 
 def matching(pattern: str, base: Path) -> list[str]:
-    """The files that one pattern of `include` means, sorted."""
+    """What one pattern of `include` means, sorted: all but folders.
+
+    A link to nothing counts: its devices would else be removed from the plant as if that were meant.
+    """
     try:
         names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 -- absolute patterns may be given too
-        return sorted(name for name in names if (base / name).is_file())
+        return sorted(name for name in names if not (base / name).is_dir())
     except (ValueError, OSError):
         return []

@@ -174,6 +174,30 @@ def test_circles(tmp_path):
     assert set(loaded(tmp_path, files).config.devices) == {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda file: file.symlink_to("gone.yaml"), "is a link that leads nowhere"),
+        (lambda file: file.symlink_to("b.yaml"), "cannot be read"),
+        (os.mkfifo, "is a pipe or a device"),
+    ],
+    ids=["nothing", "itself", "pipe"],
+)
+def test_what_a_pattern_matches_is_not_left_out_in_silence(tmp_path, make, words):
+    """A link that leads nowhere would remove the devices of its file; a folder is no file anybody meant."""
+    (tmp_path / "sub").mkdir()
+    make(tmp_path / "sub" / "b.yaml")
+    (tmp_path / "sub" / "folder.yaml").mkdir()
+    files = {
+        "agent.yaml": GW + "include: ['sub/*.yaml']\ndevices:\n" + device("a"),
+        "sub/c.yaml": "devices:\n" + device("c"),
+    }
+    (mistake,) = refused(tmp_path, files)
+    assert (mistake.path, mistake.line) == (str(tmp_path / "agent.yaml"), 2)
+    assert "sub/b.yaml" in mistake.reason
+    assert words in mistake.reason
+
+
 def test_one_device_in_two_files(tmp_path):
     """A device in two files is a mistake that names both places."""
     files = {
