@@ -167,7 +167,8 @@ class RouteSession:
             async with asyncio.timeout(LAST_WORDS):
                 await (await self._session.send(words))
         except (TimeoutError, AgentError) as error:
-            log.warning("publisher.offline", publisher=route.name, reason=f"goodbye was not heard: {error!r}")
+            why = str(error) or f"no answer within {LAST_WORDS:g} s"  # a time-out has no words of its own
+            log.warning("publisher.offline", publisher=route.name, reason=f"goodbye was not heard: {why}")
             return False
         return True
 

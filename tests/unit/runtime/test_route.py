@@ -318,6 +318,21 @@ async def test_leaving_drains_and_says_offline(tmp_path: Path) -> None:
         assert bench.publisher.session.left_cleanly
 
 
+async def test_a_goodbye_nobody_answers_is_logged_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker is frozen: the end does not wait for it, and the log says what was missed."""
+    monkeypatch.setattr("agent.runtime.session.LAST_WORDS", 0.01)
+    bench = Bench(tmp_path)
+    with capture_logs() as logs:
+        async with bench.running() as task:
+            await bench.move_until(bench.messages)
+            bench.publisher.script.auto_ack = False
+            bench.route.leave()
+            await eventually(task.done)
+    assert [line["reason"] for line in logs if line["event"] == "publisher.offline"] == [
+        "goodbye was not heard: no answer within 0.01 s"
+    ]
+
+
 async def test_a_broker_that_is_away_does_not_hold_up_the_end(tmp_path: Path) -> None:
     """Without a session there is nothing to drain into and nobody to say goodbye to."""
     bench = Bench(tmp_path)
