@@ -32,7 +32,7 @@ class LossNews(Struct, frozen=True):
 
     cause: Cause
     device: str | None  #: None where it is about several
-    devices: int
+    devices: tuple[str, ...]  #: those that lost most first
     lost: Lost
     over: bool  #: the episode is
 
@@ -89,11 +89,16 @@ def _all(cause: Cause, by_device: dict[str, Lost], *, over: bool) -> LossNews:
     total = Lost()
     for lost in by_device.values():
         total.merge(lost)
-    return LossNews(cause, next(iter(by_device)) if len(by_device) == 1 else None, len(by_device), total, over)
+    most = _by_loss(by_device)
+    return LossNews(cause, most[0] if len(most) == 1 else None, most, total, over)
+
+
+def _by_loss(by_device: dict[str, Lost]) -> tuple[str, ...]:
+    return tuple(sorted(by_device, key=lambda device: -by_device[device].records))
 
 
 def _one_by_one(cause: Cause, by_device: dict[str, Lost]) -> list[LossNews]:
-    most = sorted(by_device, key=lambda device: -by_device[device].records)
+    most = _by_loss(by_device)
     told = most if len(most) <= MOST_DEVICES else most[: MOST_DEVICES - 1]
     result = [_all(cause, {device: by_device[device]}, over=True) for device in told]
     if rest := most[len(told) :]:

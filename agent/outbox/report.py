@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from agent.outbox.state import OutboxState
 from agent.settings.values import format_duration, readable_size
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
+
+#: Of many devices that lost records so many are named.
+_NAMED = 3
 
 log = get_logger("outbox")
 
@@ -87,13 +91,14 @@ class OutboxReport:
             self._tell(news, state)
 
     def _tell(self, news: LossNews, state: OutboxState) -> None:
-        lost, several = news.lost, news.devices if news.device is None else None
-        who = news.device or f"{news.devices} devices"
+        lost, several = news.lost, len(news.devices) if news.device is None else None
+        who = _names(news.devices)
         span = {"from": _instant(lost.from_ts), "to": _instant(lost.to_ts)}
         about = {"publisher": self._name, "device": news.device, "devices": several}
         figures = {"records": lost.records, "readings": lost.readings, **span}
         why = _why(news, state)
-        reason = f"{lost.records:,} records of {who} from {span['from']} to {span['to']} lost, {why}"
+        what = "record" if lost.records == 1 else "records"
+        reason = f"{lost.records:,} {what} of {who} from {span['from']} to {span['to']} lost, {why}"
         if news.over:
             log.error("outbox.loss_over", **about, **figures, cause=news.cause, reason=reason)
         elif news.cause == "dropped":
@@ -117,6 +122,13 @@ class OutboxReport:
         self.figures(state)
         if error is not None:
             self.disk_refused(error, state)
+
+
+def _names(devices: Sequence[str]) -> str:
+    """All of a few; of many those that lost most."""
+    if len(devices) > _NAMED:
+        return f"{', '.join(devices[:_NAMED])} and {len(devices) - _NAMED:,} more"
+    return " and ".join(filter(None, (", ".join(devices[:-1]), devices[-1])))
 
 
 def _instant(ts: int) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from structlog.testing import capture_logs
 
 from agent.core.ports import Lost
 from agent.outbox import SqliteOutbox
 from agent.outbox.losses import EVERY, QUIET, LossCounter
+from agent.outbox.report import OutboxReport
+from agent.outbox.state import OutboxState
 from agent.settings.outbox import OutboxSettings
 from agent.testing.clock import ManualClock
 from agent.testing.records import TS, backlog, batch, gaps
@@ -66,6 +69,28 @@ def test_quarantine_is_no_loss():
     assert told(losses, 0.0) == []
     assert losses.total.records == 1
     assert losses.by_kind == {"quarantined": 1, "lost": 1}
+
+
+@pytest.mark.parametrize(
+    ("devices", "words"),
+    [
+        ("a", "1 record of a from"),
+        ("ab", "3 records of b and a from"),
+        ("abc", "6 records of c, b and a from"),
+        ("abcde", "15 records of e, d, c and 2 more from"),
+    ],
+)
+def test_a_line_about_several_devices_names_those_that_lost_most(devices, words):
+    """The operator learns from the first line whose records went."""
+    state = OutboxState(OutboxSettings(), ManualClock(TS))
+    for place, device in enumerate(devices):
+        for _ in range(place + 1):
+            state.losses.add("overflow", device, TS, 1, state.clock.monotonic())
+    with capture_logs() as logs:
+        OutboxReport("plant", None).losses(state)
+    (line,) = logs
+    assert line["event"] == "outbox.overflow"
+    assert line["reason"].startswith(words)
 
 
 async def test_the_log_tells_what_the_gaps_declare(tmp_path):
