@@ -27,7 +27,7 @@ MOST = 200
 def plan(config: Path, device: str | None, round_trip: str, *, json: bool = False) -> int:
     """0: every interval can be met, 1: some cannot, 2: mistakes in the configuration or the command."""
     try:
-        loaded = load(config)
+        loaded = load(config, secrets=False)  # none is used: planned at a desk, too
         if device is not None:
             device_of(loaded.whole, str(config), device)
         seconds = _seconds(round_trip)

@@ -39,16 +39,12 @@ class Loaded:
     reads: Reads = field(default_factory=Reads)
     """What it was read from, with the state of each file when it was."""
     shared: Config | None = None  #: all of it, where several agents share it
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)  #: the devices that other shards read
 
     @property
     def whole(self) -> Config:
         """The devices of all shards."""
         return self.config if self.shared is None else self.shared
-
-    @property
-    def elsewhere(self) -> Mapping[str, Elsewhere]:
-        """The devices that other shards read."""
-        return shards.elsewhere(self.whole)
 
 
 def load(
@@ -101,7 +97,9 @@ def load(
     files += [file for file, _ in (*tables.tables, *parts.tables)]
     reads.secrets.update({file: digest_of(file) for _, file in all_secret_files(config)})
     shared = config if config.agent.shard.count > 1 else None
-    return Loaded(shards.own(config), fingerprint(config), tuple(files), values, reads, shared)
+    return Loaded(
+        shards.own(config), fingerprint(config), tuple(files), values, reads, shared, shards.elsewhere(config)
+    )
 
 
 def _head(main: SourceFile, mistakes: list[Mistake], *, secrets: bool) -> Config | None:

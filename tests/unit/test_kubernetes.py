@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 import yaml
 
 from agent.config.loader import load
+from agent.config.shards import owners
 from agent.historian.loading import load_historian
+from tests.support.processes import agent_command, run_process
 
 ROOT = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 OBJECTS = sorted(path for path in ROOT.rglob("*.yaml") if path.name not in ("agent.yaml", "config.yaml"))
@@ -33,7 +36,17 @@ def test_the_agents_configurations_are_right(overlay: str, count: int) -> None:
     assert config.http is not None
     assert (config.http.host, config.http.port, str(config.agent.data_dir)) == ("0.0.0.0", 8080, "/data")
     assert (config.agent.reload, config.agent.shard.count) == ("watch", count)
-    assert len(loaded.whole.devices) >= count
+    assert set(owners(loaded.whole).values()) == set(range(count))  # the example leaves no shard without devices
+
+
+def test_planned_at_a_desk() -> None:
+    """docs/kubernetes.md: `plan` shows who reads what, without the cluster's secrets."""
+    page = (ROOT.parents[1] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    [line] = re.findall(r"`(POD_INDEX=\S+ SHARDS=\S+ edge-agent plan .*)`", page)
+    index, shards, _, *words = line.split()
+    done = run_process(*agent_command(*words), env=dict(one.split("=") for one in (index, shards)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "plant: shard 3, " in done.stdout
 
 
 def test_the_historians_configuration_is_right() -> None:

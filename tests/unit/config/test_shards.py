@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent.config.diff import difference
 from agent.config.loader import Loaded, load
 from agent.config.shards import owner, owners
 from agent.core.errors import ConfigError
@@ -154,3 +155,32 @@ def test_a_name_with_the_index_in_it_is_each_ones_own(tmp_path: Path) -> None:
     publisher = {"client_id": "gw-${POD_INDEX}", "encoder": {"type": "sparkplug_b", "group": "g"}}
     found = loaded(tmp_path, {"a": modbus("tcp://10.0.0.1")}, shard, publisher=publisher, pod="2")
     assert found.config.agent.id == "gw-2"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keys"),
+    [
+        ({"index": 0, "count": 3}, {"index": 0, "count": 4}, ["agent.shard.count"]),
+        ({"index": 0, "count": 3}, {"index": 1, "count": 3}, ["agent.id", "agent.shard.index"]),
+        (None, {"index": 0, "count": 2}, ["agent.id", "agent.shard.count"]),
+    ],
+)
+def test_another_shard_needs_a_restart(tmp_path: Path, before: object, after: object, keys: list[str]) -> None:
+    """A running agent refuses another `count` or `index`, by name."""
+    devices = {"a": modbus("tcp://10.0.0.1")}
+    found = difference(loaded(tmp_path, devices, before).config, loaded(tmp_path, devices, after).config)
+    assert [str(change) for change in found.restart] == keys
+
+
+def test_a_device_of_another_shard_changes_nothing_here(tmp_path: Path) -> None:
+    """Only the hash tells that the files are others now; a device whose bus changes may come or go."""
+    devices = {f"d{number}": modbus(f"tcp://10.0.0.{number}") for number in range(8)}
+    here = loaded(tmp_path, devices, {"index": 0, "count": 2})
+    theirs, ours = next(iter(here.elsewhere)), next(iter(here.config.devices))
+    again = loaded(tmp_path, {**devices, theirs: {**devices[theirs], "interval": "5s"}}, {"index": 0, "count": 2})
+    assert not difference(here.config, again.config)
+    assert again.hash != here.hash
+    other = devices[theirs]["url"]
+    moved = loaded(tmp_path, {**devices, ours: {**modbus(other), "unit_id": 9}}, {"index": 0, "count": 2})
+    assert list(difference(here.config, moved.config).devices_removed) == [ours]
+    assert ours in moved.elsewhere
