@@ -49,8 +49,7 @@ def report(config: Path, wanted: Wanted) -> int:
         if wanted.verify is not None:
             return _verify(loaded, wanted.verify, form)
         now = SystemClock().now_ms()
-        day = dt.date.fromisoformat(wanted.day) if wanted.day is not None else yesterday(loaded, now)
-        document = make(loaded, day, wanted.lang, now)
+        document = make(loaded, _day(loaded, wanted.day, now), wanted.lang, now)
         if wanted.output is not None:
             _write(wanted.output, rendered(document, form))
     except ConfigError as error:
@@ -58,12 +57,21 @@ def report(config: Path, wanted: Wanted) -> int:
         return 2
     except (TransientError, PermanentError) as error:
         return _wrong(str(error), 1)
-    except ValueError:
-        return _wrong(f"--day {wanted.day} is no date; write 2026-11-28", 2)
     except OSError as error:
         return _wrong(f"{file}: {error.strerror or error}", 1)
     sys.stdout.write(_summary(document))
     return 0
+
+
+def _day(config: HistorianConfig, text: str | None, now_ms: int) -> dt.date:
+    before = yesterday(config, now_ms)
+    try:
+        day = dt.date.fromisoformat(text) if text is not None else before
+    except ValueError as error:
+        raise ConfigError("--day", None, f"{text!r} is no date", "write 2026-11-28") from error
+    if day > before + dt.timedelta(1):
+        raise ConfigError("--day", None, f"{day} has not begun in {config.plant.time_zone}", "name a day that has")
+    return day
 
 
 def _verify(config: HistorianConfig, file: Path, form: Form) -> int:

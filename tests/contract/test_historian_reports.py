@@ -18,7 +18,7 @@ from tests.support.historian import PATH, envelope, gap, status
 pytestmark = pytest.mark.usefixtures("filled")
 
 ZONE = dt.timezone(dt.timedelta(hours=8))
-BEGIN = round(dt.datetime(2026, 11, 28, tzinfo=ZONE).timestamp() * 1000)
+BEGIN = round(dt.datetime(2024, 11, 28, tzinfo=ZONE).timestamp() * 1000)
 HOUR, MINUTE = 3_600_000, 60_000
 EPOCH = ulid(BEGIN - 2 * HOUR, of="a test")
 LATER = BEGIN + 40 * HOUR
@@ -67,7 +67,7 @@ class ReportContract:
 
     def test_the_day_as_it_was(self, config):
         """Good time, scans, age, loss and both rates, to the last scan."""
-        made = make(load_historian(config).config, dt.date(2026, 11, 28), "en", LATER).figures
+        made = make(load_historian(config).config, dt.date(2024, 11, 28), "en", LATER).figures
         assert made["networked"] == {"numerator": 1, "denominator": 4, "rate": 0.25, "by_plant": True}
         assert made["collected"] == {"numerator": 1380, "denominator": 1440, "rate": round(1380 / 1440, 6)}
         (device,) = made["devices"]
@@ -85,7 +85,7 @@ class ReportContract:
         """Exit 0 as long as file and database say the same; then 1, naming what differs."""
         for form in ("html", "csv", "json"):
             file = tmp_path / f"day.{form}"
-            assert report(config, Wanted("2026-11-28", "zh", file, None)) == 0
+            assert report(config, Wanted("2024-11-28", "zh", file, None)) == 0
             assert report(config, Wanted(None, "en", None, file)) == 0
             data = file.read_bytes()
             file.write_bytes(data.replace(*((b"1,380", b"1,440") if form == "html" else (b"1380", b"1440"))))
@@ -98,10 +98,21 @@ class ReportContract:
             assert report(config, Wanted(None, "en", None, tmp_path / f"day.{form}")) == 1
             assert "1379" in capsys.readouterr().err.replace(",", "")
 
+    def test_a_day_that_is_none(self, config, tmp_path, capsys):
+        """In words: no date, not begun, and a file whose day was changed."""
+        for day, word in (("tomorrow", "is no date"), ("9999-12-31", "has not begun")):
+            assert report(config, Wanted(day, "en", None, None)) == 2
+            assert word in capsys.readouterr().err
+        file = tmp_path / "day.csv"
+        assert report(config, Wanted("2024-11-28", "en", file, None)) == 0
+        file.write_bytes(file.read_bytes().replace(b"day=2024-11-28", b"day=2024-13-28"))
+        assert report(config, Wanted(None, "en", None, file)) == 1
+        assert "does not say which report" in capsys.readouterr().err
+
     def test_json_carries_the_figures(self, config, tmp_path):
         """And their SHA-256."""
         file = tmp_path / "day.json"
-        assert report(config, Wanted("2026-11-28", "en", file, None)) == 0
+        assert report(config, Wanted("2024-11-28", "en", file, None)) == 0
         found = json.loads(file.read_text())
         assert len(found["sha256"]) == 64
         assert found["figures"]["collected"]["numerator"] == 1380

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import hashlib
 import io
 import json
@@ -128,10 +129,17 @@ def head_of(text: str, form: Form) -> Head | None:
         found = _HEAD.fullmatch(line)
     else:
         found = _HEAD.search(text[:4000])
-    if found is None:
+    if found is None or not _is_day(found["day"]):
         return None
     lang: Language = "zh" if found["lang"] == "zh" else "en"
     return Head(found["historian"], found["version"], found["day"], int(found["until"]), int(found["made"]), lang)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return dt.date.fromisoformat(text) < dt.date.max
+    except ValueError:
+        return False
 
 
 def _cell(value: object) -> object:
