@@ -92,10 +92,8 @@ def _report(
 @_app.command("status")
 def _status(
     config: _Config = _DEFAULT,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", metavar="DIR", help="Of the agent, instead of -c.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    data_dir: _Agent = None,
+    as_json: _Json = False,
 ) -> None:
     """What is wrong right now, and what to do. Exit 0 all well, 1 something is wrong, 3 no agent runs."""
     from agent.cli.status import status
@@ -117,7 +115,7 @@ def _check(
     live: Annotated[bool, typer.Option("--live", help="Also connect and read every tag once.")] = False,
     device: Annotated[str, typer.Option(metavar="GLOB", help="Only these devices.")] = "*",
     all_tags: Annotated[bool, typer.Option("--all", help="With --live: every tag, not the first 50.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: _Json = False,
 ) -> None:
     """Validate a configuration. Exit 0, or 2."""
     from agent.cli.check import Asked, check
@@ -184,14 +182,10 @@ def _browse(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration. Default: agent.yaml.")
     ] = None,
     root: Annotated[str, typer.Option(metavar="NODE", help="Where it begins; default: Objects.")] = "i=85",
-    path: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Only names that fit: 'Machine/*'. Repeatable.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Not these; default: 'Server/*', 'Aliases/*'.")
-    ] = None,
+    path: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only names that fit: 'Machine/*'.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Default: 'Server/*', 'Aliases/*'.")] = None,
     kind: Annotated[
-        list[str] | None, typer.Option("--type", metavar="GLOB", help="Only these types: 'float*', bool. Repeatable.")
+        list[str] | None, typer.Option("--type", metavar="GLOB", help="Only these types: 'float*'.")
     ] = None,
     depth: Annotated[int, typer.Option(min=1, max=32, help="Levels below the root.")] = 32,
     max_nodes: Annotated[int, typer.Option(min=1, max=100_000, help="Variables at most.")] = 10_000,
@@ -397,9 +391,7 @@ def _diff(config: _Config = _DEFAULT, data_dir: _Agent = None, as_json: _Json = 
 def _reload(
     config: _Config = _DEFAULT,
     data_dir: _Agent = None,
-    wait: Annotated[
-        str | None, typer.Option(metavar="30s", help="Wait so long for the changed parts to be back.")
-    ] = None,
+    wait: Annotated[str | None, typer.Option(metavar="30s", help="Until the changed parts are back.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Have the agent apply its files. Exit 0 applied (and back), 1 a part is not back, 2 refused, 3 no agent runs."""
