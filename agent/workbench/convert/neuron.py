@@ -1,7 +1,9 @@
 """Neuron (EMQX): south nodes with groups and tags as JSON.
 
-Addresses are `unit!4xxxxx`, counting from one; `.n` a bit; `#BB`, `#BL`, `#LL`, `#LB` the order of 32 bits (default
-LL), `#B`, `#L` of 16 and 64 bits; `.nH`, `.nL`, `.nD`, `.nE` a string of n bytes. Source: Neuron's manual.
+Addresses are `unit!4xxxxx` (or `4xxxx`), counting from one; `.n` a bit; `.nH`, `.nL`, `.nD`, `.nE` a string of n
+bytes. `#LL` is the order of the standard and the default (1234), `#LB` 2143, `#BL` 3412, `#BB` 4321, of 32 and 64 bits;
+`#L` 12 and `#B` 21 of 16 bits. What a tag does not say the node does (`endianess` 1 to 4, `address_base` 0 or 1).
+Source: the tables `#ENDIAN` and `ADDRESS` of the Modbus drivers in Neuron's manual.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ _TYPES = {
     3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "int64", 8: "uint64", 9: "float32", 10: "float64",
     11: "bool", 12: "bool", 13: "string", 17: "uint16", 18: "uint32", 19: "uint64",
 }  # fmt: skip
-_ORDERS = {"BB": None, "BL": "BADC", "LL": "CDAB", "LB": "DCBA"}
+_ORDERS = {"LL": None, "LB": "BADC", "BL": "CDAB", "BB": "DCBA"}
+#: `endianess` of a node.
+_NODE_ORDERS = {1: "LL", 2: "LB", 3: "BB", 4: "BL"}
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _STRINGS = {"H": None, "L": "low_first", "D": "one_per_register_high", "E": "one_per_register"}
 _ADDRESS = re.compile(
-    r"(?P<unit>\d+)!(?P<area>[0134])(?P<number>\d{5})(?:\.(?P<more>\d+)(?P<string>[HLDE]?))?(?:#(?P<order>[BL]{1,2}))?"
+    r"(?P<unit>\d+)!(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<string>[HLDE]?))?(?:#(?P<order>[BL]{1,2}))?"
 )
 _SCHEMES = {"Modbus TCP": "tcp", "Modbus TCP QH": "tcp", "Modbus RTU over TCP": "rtu+tcp", "Modbus RTU": "serial"}
 
@@ -89,13 +93,15 @@ def _node(
             keys = {"type": "modbus", "url": url, "unit_id": unit, "timeout": duration(params.get("timeout", 3000))}
             devices[unit] = result.device(name if len(units) == 1 else f"{name}-{unit}", keys)
         every = duration(intervals.get((name, group), 1000))
-        _tag(item, tag, match, every, devices[unit], result)
+        _tag(item, tag, match, every, devices[unit], params, result)
 
 
 def _tag(
-    item: str, tag: Mapping[str, Any], match: re.Match[str], every: str, tags: dict[str, Any], result: Converted
-) -> None:
-    area, offset, order = _AREAS[match["area"]], int(match["number"]) - 1, match["order"] or ""
+    item: str, tag: Mapping[str, Any], match: re.Match[str], every: str, tags: dict[str, Any],
+    params: Mapping[str, Any], result: Converted,
+) -> None:  # fmt: skip
+    first = 0 if params.get("address_base") == 0 else 1
+    area, offset, order = _AREAS[match["area"]], int(match["number"]) - first, match["order"] or ""
     kind = _TYPES.get(tag.get("type", 4))
     if kind is None:
         result.lose(item, f"type {tag.get('type')} is not known here")
@@ -107,11 +113,11 @@ def _tag(
         keys = {"address": f"{area}:{offset}.{match['more'] or 0}", "interval": every}
     elif kind == "string":
         keys |= {"length": int(match["more"] or 2), "string_order": _STRINGS.get(match["string"])}
-    elif kind in ("int32", "uint32", "float32"):
-        keys["byte_order"] = _ORDERS.get(order or "LL")
-    elif kind in ("int64", "uint64", "float64"):
-        keys["byte_order"] = None if order == "B" else "CDAB"
-        result.hint(item, "64 bits: look at the order with `edge-agent read … --orders`")
+    elif not kind.endswith("16"):
+        usual = "LL" if kind.endswith("64") else _NODE_ORDERS.get(params.get("endianess", 1), "LL")
+        keys["byte_order"] = _ORDERS.get(order or usual)
+        if kind.endswith("64"):
+            result.hint(item, "64 bits: look at the order with `edge-agent read … --orders`")
     elif order == "B":
         keys["byte_order"] = "BADC"
     decimal = tag.get("decimal") or 0

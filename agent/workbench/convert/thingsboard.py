@@ -25,6 +25,7 @@ _SCHEMES = {
     ("tcp", "rtu"): "rtu+tcp",
     ("tcp", "ascii"): "ascii+tcp",
 }
+_WRITE = "a write"
 _NODE = re.compile(r"\$?\{?\s*(ns=\d+;\s*[isgb]=[^}]+?)\s*\}?")
 
 
@@ -123,6 +124,8 @@ def _server(server: Mapping[str, Any], mapping: list[Mapping[str, Any]], result:
             match = _NODE.fullmatch(path.strip())
             if match is not None:
                 result.tag(tags, name, {"node": match[1].replace(" ", "")})
+            elif path == _WRITE:
+                result.lose(item, "writes to the device, which the agent never does")
             else:
                 result.lose(item, f"the path {path!r} is a pattern; browse the server and write its node")
 
@@ -142,5 +145,5 @@ def _paths(device: Mapping[str, Any], number: int) -> Iterator[tuple[str, str, s
             yield (
                 f"mapping {number} {section}",
                 str(one.get("method", one.get("attributeOnThingsBoard", ""))),
-                "a write",
+                _WRITE,
             )

@@ -131,11 +131,42 @@ def test_neuron() -> None:
         "power": {"address": "holding:100", "type": "float32", "interval": "500ms", "byte_order": "CDAB"},
         "oil_temperature": {"address": "holding:7", "type": "int16", "interval": "500ms", "scale": 0.1},
         "running": {"address": "coil:3", "interval": "500ms"},
+        "total": {"address": "holding:150", "type": "uint32", "interval": "500ms"},
         "alarm": {"address": "input:3.4", "interval": "500ms"},
         "serial": {"address": "holding:200", "type": "string", "interval": "500ms", "length": 16},
     }
     assert list(tags(result, "press-4")) == ["other_unit"]
     assert lost(result) == ["press fast bad", "s7", "mqtt"]
+
+
+@pytest.mark.parametrize(
+    ("node", "address", "kind", "ours"),
+    [
+        ({}, "1!400011", 9, {"address": "holding:10"}),
+        ({}, "1!400011#LL", 9, {"address": "holding:10"}),
+        ({}, "1!400011#LB", 9, {"address": "holding:10", "byte_order": "BADC"}),
+        ({}, "1!400011#BL", 9, {"address": "holding:10", "byte_order": "CDAB"}),
+        ({}, "1!40011#BB", 9, {"address": "holding:10", "byte_order": "DCBA"}),
+        ({}, "1!400011#BL", 10, {"address": "holding:10", "byte_order": "CDAB"}),
+        ({}, "1!400011", 10, {"address": "holding:10"}),
+        ({}, "1!400011", 4, {"address": "holding:10"}),
+        ({}, "1!400011#B", 4, {"address": "holding:10", "byte_order": "BADC"}),
+        ({"endianess": 4}, "1!400011", 9, {"address": "holding:10", "byte_order": "CDAB"}),
+        ({"endianess": 4}, "1!400011#LL", 9, {"address": "holding:10"}),
+        ({"endianess": 4}, "1!400011", 4, {"address": "holding:10"}),
+        ({"address_base": 0}, "1!400011", 4, {"address": "holding:11"}),
+        ({}, "1!00001", 11, {"address": "coil:0"}),
+    ],
+)
+def test_orders_of_neuron(node: dict[str, int], address: str, kind: int, ours: dict[str, str]) -> None:
+    """`#LL` is the order of the standard and the default; a tag's order counts more than its node's."""
+    tag = {"name": "t", "address": address, "type": kind}
+    data = {
+        "nodes": [{"name": "n", "plugin": "Modbus TCP", "params": {"host": "192.0.2.9", "port": 502, **node}}],
+        "tags": [{"driver": "n", "group": "g", "tags": [tag]}],
+    }
+    found = tags(convert("neuron", data), "n")["t"]
+    assert {key: found.get(key) for key in ("address", "byte_order")} == {"byte_order": None, **ours}
 
 
 @pytest.mark.parametrize(
