@@ -294,14 +294,16 @@ def _tail(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     publisher: _Publisher = None,
     device: Annotated[str | None, typer.Option(help="Only these devices, a glob.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only these tags, a glob.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End with the first readings that fit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Readings as they pass on a broker."""
     from agent.cli.tail import tail
 
     code = tail(
-        url, root, config, seconds, json=as_json, publisher=publisher, topics=topic or (), device=device, tag=tag
-    )
+        url, root, config, seconds, json=as_json, publisher=publisher, topics=topic or (), device=device, tag=tag,
+        once=once,
+    )  # fmt: skip
     raise typer.Exit(code)
 
 

@@ -96,13 +96,15 @@ def source_of(
     raise PermanentError(f"{config} {what}", "give --url mqtt://host:1883")
 
 
-def listen(access: Access, listener: Listener, seconds: float | None) -> None:
-    """Until SIGINT or SIGTERM, or for `seconds`. Raises PermanentError where the broker refuses us or is not there."""
-    asyncio.run(_listen(access, listener, seconds))
+def listen(access: Access, listener: Listener, seconds: float | None, stop: asyncio.Event | None = None) -> None:
+    """Until SIGINT or SIGTERM, for `seconds`, or until the listener sets `stop`.
+
+    Raises PermanentError where the broker refuses us or is not there.
+    """
+    asyncio.run(_listen(access, listener, seconds, stop or asyncio.Event()))
 
 
-async def _listen(access: Access, listener: Listener, seconds: float | None) -> None:
-    stop = asyncio.Event()
+async def _listen(access: Access, listener: Listener, seconds: float | None, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

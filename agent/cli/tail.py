@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,22 +22,35 @@ from agent.consumer.marks import Marked, UserProperties
 def tail(  # noqa: PLR0913 - an argument for each word of the command
     url: str | None, root: str | None, config: Path | None, seconds: float | None, json: bool = False,
     *, publisher: str | None = None, topics: Sequence[str] = (), device: str | None = None, tag: str | None = None,
+    once: bool = False,
 ) -> int:  # fmt: skip
     """Print every reading, status and gap once, until Ctrl-C or for `seconds`. 0, 2 for a bad configuration, else 1.
 
-    `device` and `tag` are globs.
+    `device` and `tag` are globs. With `once` it ends with the first message that has readings asked for, prints nothing
+    but these, and the code is 1 where none came within `seconds`.
     Payloads that are not ours (umh, value, influx, template) are printed as they are, behind their topic.
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
-    listen(source.access, _Tail(source, json=json, device=device, tag=tag), seconds)
-    return 0
+    enough = asyncio.Event()
+    listener = _Tail(source, json=json, device=device, tag=tag, enough=enough if once else None)
+    listen(source.access, listener, seconds, enough)
+    return 1 if once and not enough.is_set() else 0
 
 
 class _Tail(Listener):
     """Prints; the audit behind it only knows which messages are repetitions."""
 
-    def __init__(self, source: ListenSource, *, json: bool, device: str | None, tag: str | None) -> None:
+    def __init__(
+        self,
+        source: ListenSource,
+        *,
+        json: bool,
+        device: str | None,
+        tag: str | None,
+        enough: asyncio.Event | None = None,
+    ) -> None:
         self._device, self._tag = device, tag
+        self._enough = enough  #: set by the first readings asked for; None: there are never enough
         self._audit = Audit(source.root)
         self._topics = source.topics
         self._json = json
@@ -50,14 +64,16 @@ class _Tail(Listener):
         message = self._audit.feed(topic, payload, retained=retained)
         if message is not None:
             message = self._chosen(message)
-        self._say(before, () if message is None else (_as_json if self._json else _as_text)(message))
+        lines = () if message is None else (_as_json if self._json else _as_text)(message)
+        self._say(before, lines, readings=isinstance(message, Readings))
 
     def marked(self, topic: str, payload: bytes, properties: UserProperties, *, retained: bool) -> None:
         """A payload of somebody else's shape."""
         before = len(self._audit.ledger.findings)
         mark = self._audit.feed_marked(topic, payload, properties, retained=retained)
         wanted = mark is not None and self._wants(mark.device)
-        self._say(before, (_marked_json if self._json else _marked_text)(mark, payload) if mark and wanted else ())
+        lines = (_marked_json if self._json else _marked_text)(mark, payload) if mark and wanted else ()
+        self._say(before, lines, readings=bool(mark and wanted))
 
     def _wants(self, device: str) -> bool:
         return self._device is None or fnmatchcase(device, self._device)
@@ -75,7 +91,11 @@ class _Tail(Listener):
         readings = [one for one in message.readings if fnmatchcase(one.tag, self._tag)]
         return msgspec.structs.replace(message, readings=readings) if readings else None
 
-    def _say(self, before: int, lines: Iterable[str]) -> None:
+    def _say(self, before: int, lines: Iterable[str], *, readings: bool) -> None:
+        if self._enough is not None:
+            if not readings or self._enough.is_set():
+                return
+            self._enough.set()
         for finding in self._audit.ledger.findings[before:]:
             sys.stderr.write(f"{harmless(str(finding))}\n")
         show = harmless_json if self._json else harmless

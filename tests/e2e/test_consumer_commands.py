@@ -118,6 +118,23 @@ async def test_tail_shows_the_devices_and_tags_that_are_asked_for(broker):
         assert said.count("press/t") == seen, chosen
 
 
+async def test_tail_once_ends_with_the_first_readings_that_fit(broker):
+    """Nothing else is printed; exit code 1 where none came in time."""
+    command = agent_command("tail", "--once", "--tag", "x*", "--url", broker.url)
+    other = {"tag": "x1", "value": 2, "ts": 0, "quality": "good"}
+    with process(*command) as listener:
+        await eventually(lambda: "listening to edge/#" in listener.stderr)
+        await asyncio.to_thread(
+            publish, broker, LAST, record(1, 1), record(2, 2, readings=[other]), record(3, 3, readings=[other])
+        )
+        assert await listener.wait() == 0
+        assert listener.stdout == "1970-01-01T00:00:00.000Z press/x1 = 2\n"
+    ended = await asyncio.to_thread(
+        run_process, *agent_command("tail", "--once", "--url", broker.url, "--seconds", "0.2")
+    )
+    assert ended.returncode == 1
+
+
 def test_commands_refuse_what_names_no_broker(capsys, tmp_path):
     """No URL, a bad one, a configuration with mistakes: exit 1, 1 and 2, with a word about it."""
     assert verify(None, None, None, 1) == 1
