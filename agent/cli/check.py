@@ -26,6 +26,8 @@ from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
 from agent.workbench.live import Visit
 
+_PRODUCTS = {"kepware": "Kepware", "telegraf": "Telegraf", "thingsboard": "ThingsBoard", "neuron": "Neuron"}
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -77,15 +79,14 @@ def check(config: Path, asked: Asked = Asked()) -> int:
 
 
 def _refused(config: Path, error: ConfigError, *, as_json: bool) -> int:
+    if (kind := _foreign(config)) is not None:  # mistakes of our own rules would help nobody there
+        hint = f"`edge-agent convert {config}` makes one of ours"
+        error = ConfigError(str(config), None, f"a configuration of {_PRODUCTS.get(kind, kind)}", hint)
     if as_json:
         mistakes = [as_data(told) for told in grouped(error.mistakes)]
         _write_json({"ok": False, "file": str(config), "mistakes": mistakes, "warnings": []})
         return 2
     report(error, sys.stderr)
-    if (kind := _foreign(config)) is not None:
-        sys.stderr.write(
-            f"{config} is a configuration of {kind.capitalize()}: `edge-agent convert {config}` makes one of ours\n"
-        )
     return 2
 
 

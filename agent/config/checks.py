@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.config.buses import FULL, buses
+from agent.config.files import where_files_are
 from agent.config.grid import file_of
 from agent.config.located import Broken, List, Map, Place, find, named
 from agent.config.model import check_segment
@@ -39,7 +40,7 @@ def missing_files(
                 if (found := unusable(key, base / file_of(value))) is not None:
                     reason, hint = found
                     if reason.startswith("there is no") and not Path(value).is_absolute():
-                        hint = "relative paths start at the folder of the file they are written in"
+                        hint = where_files_are(value)
                     yield Mistake(*data.place(key), f"`{'.'.join((*section, key))}`: {reason}", hint)
             elif issubclass(kind, BaseModel) and isinstance(value, Map):
                 yield from missing_files(kind, value, base, (*section, key), secrets=secrets)

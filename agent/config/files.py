@@ -86,6 +86,13 @@ def read_text(
         return None
 
 
+def where_files_are(written: str) -> str:
+    """What to do about a file that is not there, as it is written."""
+    if "\\" in written:
+        return "that is a path of Windows; write one of Linux, with /"
+    return "relative paths start at the folder of the file they are written in"
+
+
 def rows_of(
     path: Path, shown: str, place: Place, mistakes: list[Mistake], seen: dict[Path, str]
 ) -> Iterator[GridRow] | None:
@@ -112,7 +119,7 @@ def _read_bytes(
         if path.is_symlink():
             mistakes.append(Mistake(file, line, f"{shown} is a link that leads nowhere", "mend the link, or remove it"))
             return None
-        hint = "relative paths start at the folder of the file they are written in" if place else "name it with -c"
+        hint = where_files_are(shown) if place else "name it with -c"
         mistakes.append(Mistake(file, line, f"there is no file {shown}", hint))
         return None
     except (OSError, ValueError) as error:

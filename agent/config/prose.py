@@ -36,6 +36,7 @@ class Excerpt(NamedTuple):
     line: str
     start: int  #: of what is wrong, characters from the beginning
     end: int
+    column: int  #: of what is wrong in the file's line, which may be longer; from 1
 
 
 def grouped(mistakes: Iterable[Mistake]) -> list[Told]:
@@ -70,10 +71,16 @@ def excerpt(mistake: Mistake) -> Excerpt | None:
     lines = _lines(mistake.path)
     line = lines[mistake.line - 1].replace("\t", " ") if mistake.line <= len(lines) else ""
     line = harmless(line.rstrip())
-    if not line.strip() or len(line) > _WIDEST or _SECRET.search(line):
+    if not line.strip() or _SECRET.search(line):
         return None
     start, end = _span(line, mistake.reason)
-    return Excerpt(line, start, end)
+    column = start + 1
+    if len(line) > _WIDEST:  # a part of it, with what is wrong in the first third
+        cut = max(0, min(start - _WIDEST // 3, len(line) - _WIDEST))
+        before, after = "…" * (cut > 0), "…" * (cut + _WIDEST < len(line))
+        line = f"{before}{line[cut : cut + _WIDEST]}{after}"
+        start, end = (at - cut + len(before) for at in (start, min(end, cut + _WIDEST)))
+    return Excerpt(line, start, end, column)
 
 
 def _span(line: str, reason: str) -> tuple[int, int]:
@@ -112,7 +119,7 @@ def as_data(told: Told) -> Mapping[str, object]:
     return {
         "file": one.path,
         "line": one.line,
-        "column": None if shown is None else shown.start + 1,
+        "column": None if shown is None else shown.column,
         "reason": harmless(one.reason),
         "hint": harmless(one.hint),
         "count": 1 + len(told.others),

@@ -6,13 +6,14 @@ the environment, out of a CSV cell) is read as what the field wants.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent.config.located import Broken, Map, Place, Text, find, named
+from agent.config.located import Broken, Found, Map, Place, Text, find, named
 from agent.config.shape import keys_at
 from agent.config.words import Case, Words, words_for
 from agent.core.errors import Mistake
@@ -23,6 +24,7 @@ _Error = Mapping[str, Any]
 
 #: Errors of strict validation that stand although lax validation would have converted the value.
 _UPHELD = frozenset({"bool_type", "int_type", "float_type", "string_type"})
+_OF_TAG = re.compile(r"Value error, tag '([^']+)'")
 _ABSENT = frozenset({"missing", "extra_forbidden"})  # the last step of their path says what is concerned
 
 
@@ -72,7 +74,7 @@ def _mistakes(model: type[BaseModel], data: Map, section: Sequence[str], errors:
     groups: dict[Any, list[tuple[Case, Place]]] = {}
     for number, error in enumerate(errors):
         loc = error["loc"]
-        found = find(data, loc[:-1] if error["type"] in _ABSENT else loc)
+        found = _in_tag(find(data, loc[:-1] if error["type"] in _ABSENT else loc), error)
         if isinstance(found.value, Broken):
             continue
         place = found.place
@@ -84,6 +86,16 @@ def _mistakes(model: type[BaseModel], data: Map, section: Sequence[str], errors:
         union = _union(loc[:-1] if error["type"] in _ABSENT else loc, found.path)
         groups.setdefault(number if union is None else ("union", union), []).append((case, place))
     return [mistake for group in groups.values() for mistake in _one_of(group)]
+
+
+def _in_tag(found: Found, error: _Error) -> Found:
+    """What a device says of one of its tags stands at that tag."""
+    said = _OF_TAG.match(error["msg"]) if error["type"] == "value_error" else None
+    tags = found.value.get("tags") if said is not None and isinstance(found.value, Map) else None
+    if said is None or not isinstance(tags, Map) or said[1] not in tags:
+        return found
+    inside = find(tags, (said[1],))
+    return inside._replace(path=(*found.path, "tags", *inside.path))
 
 
 def _union(loc: Sequence[Any], path: Sequence[Any]) -> tuple[Any, ...] | None:

@@ -168,11 +168,30 @@ def test_mistakes_as_json(tmp_path, capsys):
     assert any("there are none" in warning for warning in document["warnings"])
 
 
+def test_a_part_of_a_long_line_is_shown(tmp_path, capsys):
+    """With the caret under what is wrong; the column is the one of the whole line."""
+    path = tmp_path / "agent.yaml"
+    before = "agent: {id: gw, location: [" + ", ".join(["hall"] * 60) + "], "
+    path.write_text(before + "reload: never}\n")
+    assert check(path) == 2
+    _, line, caret, _ = capsys.readouterr().err.splitlines()
+    assert len(line) < 180
+    assert line[caret.index("^") :].startswith("never")
+    assert check(path, Asked(as_json=True)) == 2
+    (mistake,) = json.loads(capsys.readouterr().out)["mistakes"]
+    assert mistake["column"] == len(before) + len("reload: ") + 1
+
+
 def test_a_foreign_file_is_named(tmp_path, capsys):
     """Who brings the configuration of another product is told the command that converts it."""
     (tmp_path / "telegraf.conf").write_text('[[inputs.modbus]]\n  name = "x"\n  controller = "tcp://h:502"\n')
     assert check(tmp_path / "telegraf.conf") == 2
-    assert "edge-agent convert" in capsys.readouterr().err
+    first, count = capsys.readouterr().err.splitlines()
+    assert "a configuration of Telegraf -> `edge-agent convert" in first
+    assert count == "1 mistake"
+    assert check(tmp_path / "telegraf.conf", Asked(as_json=True)) == 2
+    (mistake,) = json.loads(capsys.readouterr().out)["mistakes"]
+    assert mistake["hint"].startswith("`edge-agent convert")
 
 
 def test_only_these_devices(capsys):

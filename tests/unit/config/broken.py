@@ -69,6 +69,11 @@ def _top(body: str) -> str:
 GW = "agent: {id: gw}\n"
 
 BROKEN: list[Broken] = [
+    _case(
+        _device('tags:\n  a: {address: "holding:0"}\n  x: {address: "holding:9", count: 200}  # <-'), "max_registers"
+    ),
+    _case(_device("tags_file: 'C:\\\\plant\\\\a.csv'  # <-"), "a path of Windows"),
+    _case("agent: {id: gw}\nhttp:\n  auth: {token_file: 'C:\\\\t.txt'}  # <-\n", "a path of Windows"),
     # YAML itself
     _case(GW + "log:\n\tlevel: info\n", "tab", 3),
     _case(GW + "log: {level: info\nhttp: null\n", "}", 3),
