@@ -90,11 +90,7 @@ def _report(
 
 
 @_app.command("status")
-def _status(
-    config: _Config = _DEFAULT,
-    data_dir: _Agent = None,
-    as_json: _Json = False,
-) -> None:
+def _status(config: _Config = _DEFAULT, data_dir: _Agent = None, as_json: _Json = False) -> None:
     """What is wrong right now, and what to do. Exit 0 all well, 1 something is wrong, 3 no agent runs."""
     from agent.cli.status import status
 
@@ -230,9 +226,7 @@ def _convert(
 
 
 @_app.command("schema")
-def _schema(
-    what: Annotated[Literal["config", "readings", "historian"], typer.Argument(help="Which of them.")],
-) -> None:
+def _schema(what: Annotated[Literal["config", "readings", "historian"], typer.Argument(help="Which.")]) -> None:
     """JSON Schema of the configuration, of the readings, or of a historian's configuration."""
     from agent.cli.schema import schema
 
