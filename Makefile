@@ -52,7 +52,7 @@ check-code: $(VENV)/.test.stamp
 	$(BIN)/python deploy/page.py check
 
 check-deploy: $(VENV)/.test.stamp
-	@.ci/tools systemd-analyze=systemd
+	@.ci/tools systemd-analyze=systemd promtool=prometheus
 	@.ci/check-deploy
 
 screenshots: $(VENV)/.test.stamp $(VENV)/.page.stamp ## docs/images: the page in light, dark and Chinese
