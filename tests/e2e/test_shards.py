@@ -11,10 +11,12 @@ from typing import Any
 from agent.config.shards import owner
 from agent.simulator.description import plant_of
 from agent.simulator.plant import ModbusDevice, Plant
+from tests.support.agent import AgentProcess
 from tests.support.consumer import Consumer, subscribed
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 from tests.support.processes import Process, agent_command, process
+from tests.support.waiting import eventually
 
 #: Of three shards, and of four: two buses that stay with each of the three, and one of each that moves to the fourth.
 ROLES = [(shard, new) for shard in range(3) for new in (shard, 3)]
@@ -25,13 +27,17 @@ class Listener(Consumer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard_from: list[tuple[str, str, str, int]] = []  #: agent, device, epoch, seq
+        self.heard_from: list[tuple[str, str, str, int]] = []  #: agent, device, epoch, seq; live ones
         self.states: list[tuple[str, str | None]] = []  #: device topic, state; None: emptied
 
     def hear(self, topic: str, payload: bytes, *, retained: bool) -> None:
         super().hear(topic, payload, retained=retained)
         if topic.endswith("/readings"):
             told = json.loads(payload)
+            if told.get(
+                "historical"
+            ):  # of the first moment, before the broker was there: it comes beside the live ones
+                return
             self.heard_from.append((told["agent"], told["device"], told["epoch"], told["seq"]))
         elif topic.startswith("edge/gw/"):
             state = json.loads(payload).get("state", "catalogue") if payload else None
@@ -178,6 +184,44 @@ async def test_from_three_to_four(tmp_path: Path, mosquitto: Mosquitto) -> None:
         for index in range(4):
             await at.stop(index)
         await listener.check()
+
+
+async def test_a_reload_hands_over_in_silence(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    """A device whose new address is another shard's is dropped without a word; one that is deleted is removed."""
+    ours = (port for port in iter(free_port, 0) if owner(f"tcp://127.0.0.1:{port}", 2) == 0)
+    theirs = next(port for port in iter(free_port, 0) if owner(f"tcp://127.0.0.1:{port}", 2) == 1)
+    cells = {"kind": "registers", "holding": {0: 7}}
+    plant = {name: {**cells, "port": next(ours)} for name in ("moves", "goes", "stays")}
+    publishers = {"plant": {"type": "mqtt", "url": mosquitto.url}}
+    async with plant_of({"devices": plant}), subscribed(mosquitto.url, Listener()) as listener:
+        devices = {
+            name: {
+                "type": "modbus", "url": f"tcp://127.0.0.1:{one['port']}", "interval": "100ms",
+                "tags": {"t": {"address": "holding:0"}},
+            }
+            for name, one in plant.items()
+        }  # fmt: skip
+        shard = {"id": "gw", "location": ["gw"], "shard": {"index": 0, "count": 2}}
+        with AgentProcess(tmp_path, publishers=publishers, devices=devices, agent=shard) as agent:
+            await agent.start()
+            await listener.heard(2, "moves", "goes", "stays")
+            devices["moves"] = {**devices["moves"], "url": f"tcp://127.0.0.1:{theirs}"}
+            del devices["goes"]
+            said = await agent.reload({**agent.document, "devices": devices})
+            assert said["event"] == "config.reloaded"
+            await eventually(lambda: ("edge/gw/goes/tags", None) in listener.states, what="it is removed")
+            await listener.heard(3, "stays")  # what was on its way has arrived
+            quiet = len(listener.heard_from)
+            await listener.heard(3, "stays")
+            assert listener.readers(quiet).keys() == {"stays"}
+            assert {state for topic, state in listener.states if "/moves/" in topic} <= {
+                "offline",
+                "online",
+                "catalogue",
+            }
+            assert "removed" in {state for topic, state in listener.states if topic == "edge/gw/goes/status"}
+            assert list((await agent.status())["devices"]) == ["stays"]
+            assert await agent.stop() == 0
 
 
 def expected(at: Site, which: int) -> dict[str, set[str]]:
