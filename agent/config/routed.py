@@ -9,6 +9,7 @@ from agent.config.located import Map, find
 from agent.config.model import Config
 from agent.config.shards import agent_id
 from agent.core.errors import Mistake
+from agent.core.image import SELF
 from agent.settings.publishers import Carried, Finding
 
 
@@ -65,11 +66,10 @@ def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
 
 
 def _carried(config: Config, globs: list[str]) -> dict[str, Carried]:
-    return {
-        device: Carried(config.location_of(device), list(one.tag_table))
-        for device, one in config.devices.items()
-        if any(fnmatchcase(device, glob) for glob in globs)
-    }
+    carried = {name: Carried(config.location_of(name), list(one.tag_table)) for name, one in config.devices.items()}
+    if config.agent.self:
+        carried[SELF] = Carried(config.agent.location, ())
+    return {name: one for name, one in carried.items() if any(fnmatchcase(name, glob) for glob in globs)}
 
 
 def _shared_identities(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:

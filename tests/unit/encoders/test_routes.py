@@ -28,6 +28,7 @@ DEVICE = """\
   {name}:
     type: modbus
     url: tcp://192.0.2.2
+    unit_id: {unit}
     tags:
 {tags}
 """
@@ -39,9 +40,9 @@ def written(
 ) -> Path:  # fmt: skip
     lines = "\n".join(f"      {line}" for line in encoder.split("\n"))
     text = HEAD.format(location=location, version=version, encoder=lines)
-    for name, tags in (devices or {"press": ["oil", "water"]}).items():
+    for unit, (name, tags) in enumerate((devices or {"press": ["oil", "water"]}).items(), 1):
         rows = "\n".join(f'      "{tag}": {{address: "holding:{at}"}}' for at, tag in enumerate(tags))
-        text += DEVICE.format(name=name, tags=rows)
+        text += DEVICE.format(name=name, unit=unit, tags=rows)
     path = tmp_path / "agent.yaml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -140,10 +141,16 @@ def test_devices_may_share_a_topic_only_if_it_can_be_told(tmp_path: Path) -> Non
 
 
 def test_measurements_that_influxdb_keeps(tmp_path: Path) -> None:
-    """A measurement that begins with an underscore is InfluxDB's own."""
-    [found] = mistakes(written(tmp_path, "type: influx", {"_press": ["oil"]}))
-    assert "begin with _, as _press" in found
-    load(written(tmp_path, "type: influx\nmeasurement: plc-{device}", {"_press": ["oil"]}), {})
+    """A measurement that begins with an underscore is InfluxDB's own: the agent's own device would be one."""
+
+    def with_itself(encoder: str) -> Path:
+        path = written(tmp_path, encoder)
+        path.write_text(path.read_text(encoding="utf-8").replace("{id: gw,", "{id: gw, self: true,"), encoding="utf-8")
+        return path
+
+    [found] = mistakes(with_itself("type: influx"))
+    assert "begin with _, as _agent" in found
+    load(with_itself("type: influx\nmeasurement: plc-{device}"), {})
 
 
 def test_a_level_that_nothing_remains_of(tmp_path: Path) -> None:
