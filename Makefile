@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom lock clean
+.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom release lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -81,6 +81,9 @@ sbom: ## dist/edge-agent.cdx.json (CycloneDX, from the lock file) and dist/NOTIC
 	@mkdir -p dist
 	@PYTHON=$$(.ci/python); $$PYTHON deploy/sbom.py > dist/edge-agent.cdx.json
 	@$(BIN)/python deploy/notices.py > dist/NOTICES
+
+release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here: wheel, sdist, SBOM, licences, checksums
+	@.ci/release
 
 lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@PYTHON=$$(.ci/python) .ci/lock
