@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom release lock clean
+.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom release bundle lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -84,6 +84,9 @@ sbom: ## dist/edge-agent.cdx.json (CycloneDX, from the lock file) and dist/NOTIC
 
 release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here: wheel, sdist, SBOM, licences, checksums
 	@.ci/release
+
+bundle: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/edge-agent-….tar.gz for gateways without internet: wheels with hashes, docs, install.sh
+	@.ci/bundle
 
 lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@PYTHON=$$(.ci/python) .ci/lock
