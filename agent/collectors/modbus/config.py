@@ -98,7 +98,7 @@ class ModbusConfig(ModbusReads):
 
     def oddities(self) -> Iterable[str]:
         yield from super().oddities()
-        yield from (f"tags.{words}" for words in odd_tags(self.tags))
+        yield from (f"tags.{words}" for words in odd_tags(self.tags, sunspec=self.null_values == "sunspec"))
         if self.timeout > _PATIENT * self.interval:
             yield (
                 f"timeout: {format_duration(self.timeout)} is more than {_PATIENT} intervals of"

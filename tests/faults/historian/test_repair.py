@@ -8,7 +8,7 @@ from tests.support.load import caught_up
 from tests.support.waiting import eventually
 
 #: A broker that keeps ten messages for who is away; who listens is never behind.
-FORGETFUL = "max_queued_messages 10\nmax_inflight_messages 20"
+FORGETFUL = "max_queued_messages 10\nmax_inflight_messages 1000"
 
 
 async def test_away_behind_a_broker_that_keeps_little_it_is_complete_by_repair_alone(

@@ -14,9 +14,13 @@ _WHOLE = {"int16": (-(1 << 15), (1 << 15) - 1), "uint16": (0, (1 << 16) - 1), "i
           "uint32": (0, (1 << 32) - 1), "int8": (-128, 127), "uint8": (0, 255)}  # fmt: skip
 
 
-def odd_tags(tags: Mapping[str, ModbusTag]) -> Iterator[str]:
-    """Each kind of oddity of a device's tags, as words behind `tags.`."""
-    yield from _some(_modicon(tags))
+def odd_tags(tags: Mapping[str, ModbusTag], *, sunspec: bool) -> Iterator[str]:
+    """Each kind of oddity of a device's tags, as words behind `tags.`.
+
+    Where `sunspec`, registers from 40000 on are what they say: SunSpec devices have their models there.
+    """
+    if not sunspec:
+        yield from _some(_modicon(tags))
     yield from _some(_overlaps(tags))
     yield from _some(_idle_nulls(tags))
 
