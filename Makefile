@@ -12,7 +12,7 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 PAGE := $(shell find agent/web/page -type f) deploy/page.py
-PYTEST_ARGS ?= -n 4 --dist worksteal
+PYTEST_ARGS ?= -n 5 --dist worksteal
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

@@ -10,7 +10,7 @@ from agent.simulator.proxy import Proxy
 from tests.support.consumer import consuming
 from tests.support.load import all_arrived
 
-KILLS = int(os.environ.get("EDGE_KILLS", "5"))
+KILLS = int(os.environ.get("EDGE_KILLS", "3"))
 SEED = int(os.environ.get("EDGE_SEED", "0")) or random.randrange(1, 1 << 32)
 WINDOW = 20
 

@@ -24,7 +24,7 @@ from tests.support.memory import Memory
 
 STALL = 0.5  #: seconds of processor time in one go
 GROWTH = 64  #: MB
-SECONDS = 1.0  #: that each of them has
+SECONDS = 0.5  #: that each of them has
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from tests.support.bent import BENDS, Bend, Bent, Pulse, bent, resident_mb
 from tests.support.mosquitto import StartMosquitto
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))  #: of each stream; 0: EXAMPLES, the same every time
-EXAMPLES = 20
+EXAMPLES = 10
 AT_ONCE = 200  #: examples of one seed
 STALL = 0.5  #: seconds the loop may be busy in one go
 GROWTH = 48.0  #: MB, from the first round to the last
