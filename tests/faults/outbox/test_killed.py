@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import ROOT
 
-KILLS = int(os.environ.get("EDGE_WRITER_KILLS", "200"))
+KILLS = int(os.environ.get("EDGE_WRITER_KILLS", "60"))
 
 
 @pytest.mark.timeout(max(150, KILLS))
