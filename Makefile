@@ -65,9 +65,11 @@ interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security
 bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox" chooses
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+soak: export EDGE_SOAK := 1
 soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, bent bytes, then MINUTES=60 of Modbus faults and the demo with its audit
-	@EDGE_SOAK=1 EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
+	@EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power
+	@$(BIN)/python -m pytest -q -m soak
 	@EDGE_HISTORIAN_KILLS=200 EDGE_HISTORIAN_TAGS=125 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/historian/test_kills.py
 	@EDGE_WEATHER_SECONDS=120 $(BIN)/python -m pytest -q -o log_cli=true tests/faults/northbound/test_weather.py
 	@TOPOLOGY_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/unit/runtime/test_topology.py

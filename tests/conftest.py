@@ -30,6 +30,16 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"agent's": loop_factory() or asyncio.new_event_loop}
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked `soak` runs with EDGE_SOAK=1, as `make soak` sets it."""
+    if os.environ.get("EDGE_SOAK") == "1":
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    if long:
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
+
+
 def pytest_collection_finish() -> None:
     """What thousands of tests are made of stays for good: no collection of garbage need look through it."""
     gc.collect()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
+
 from agent.config.loader import load
 from agent.testing.context import SimpleContext
 from agent.workbench.live import visits_of
@@ -20,6 +22,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
         return await running.wait(100), running.stdout, running.stderr
 
 
+@pytest.mark.soak
 async def test_two_thousand_nodes_are_found_and_read(tmp_path: Path) -> None:
     """All of them below one folder, page by page, by few nodes at a time; what is printed runs against the server."""
     limits = {"maxNodesPerRead": 200, "maxNodesPerBrowse": 100, "maxMonitoredItemsPerCall": 500}

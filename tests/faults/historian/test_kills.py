@@ -121,7 +121,7 @@ async def test_each_record_stands_once_whatever_is_killed(plant_of):
 
 
 @pytest.mark.timeout(240 + 20 * KILLS)
-@pytest.mark.parametrize("group", ["plant", None], ids=["group", "full"])
+@pytest.mark.parametrize("group", ["plant", pytest.param(None, marks=pytest.mark.soak)], ids=["group", "full"])
 async def test_two_historians_of_one_database_and_one_is_killed_again_and_again(plant_of, group):
     """Sharing a plant by a shared subscription, or each with a subscription to all of it: each record once."""
     plant, load, broker = await plant_of(["hist-01", "hist-02"], group=group)

@@ -6,6 +6,8 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from agent.simulator.proxy import Proxy
 from tests.support.consumer import consuming
 from tests.support.load import caught_up
@@ -29,6 +31,7 @@ def put_back(agent, copy):
     shutil.copytree(copy, agent.data_dir)
 
 
+@pytest.mark.soak
 async def test_restored_data_dir_makes_no_key_mean_two_things(mosquitto, start_load, make_agent, tmp_path):
     """After a drain, a kill and two restores of older copies what comes again is the same, and what is new is new."""
     load = await start_load()

@@ -6,6 +6,8 @@ import logging
 import os
 import random
 
+import pytest
+
 from agent.simulator.proxy import Proxy
 from tests.support.consumer import consuming
 from tests.support.load import all_arrived
@@ -17,6 +19,7 @@ WINDOW = 20
 log = logging.getLogger(__name__)
 
 
+@pytest.mark.soak
 async def test_kills_at_random_moments(mosquitto, start_load, make_agent):
     """Nothing is missing, whatever was under way, and little comes twice."""
     log.warning("EDGE_SEED=%s gives the same plan", SEED)  # shown where the test fails

@@ -55,7 +55,7 @@ def node_aedes(folder) -> Iterator[Old]:
         yield Old(broker.port("mqtt"), broker.url("mqtt"), [FIVE, OLD])
 
 
-@pytest.mark.parametrize("kind", [rumqttd, node_aedes])
+@pytest.mark.parametrize("kind", [rumqttd, pytest.param(node_aedes, marks=pytest.mark.soak)])
 async def test_nothing_is_lost_at_a_3_1_1_broker(tmp_path, start_load, make_agent, kind):
     """`version: auto` falls back and says what that is blind to; cuts and a kill lose nothing; 5 is tried each time."""
     load = await start_load(2)

@@ -41,7 +41,7 @@ def kept(consumer):
     return messages
 
 
-@pytest.mark.parametrize("step", [+HOUR, -HOUR])
+@pytest.mark.parametrize("step", [pytest.param(+HOUR, marks=pytest.mark.soak), -HOUR])
 async def test_clock_jumps(mosquitto, start_load, make_agent, faketime, step):
     """No scan is skipped or doubled, nothing expires, order holds; it is said, and the pace stays the pace."""
     load = await start_load(2, tags=20, interval_ms=100)

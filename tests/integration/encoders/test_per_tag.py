@@ -175,6 +175,7 @@ async def emptied(observer: Observer, topic: str) -> None:
     await eventually(lambda: any(not one.payload for one in observer.on(topic)), what=f"{topic} is emptied")
 
 
+@pytest.mark.soak
 async def test_a_thousand_tags_at_a_small_window(mosquitto, machine, tmp_path) -> None:
     """A thousand messages a record pass a window of 20, record by record, complete."""
     machine.device["tags"] = {"scan": {"address": "holding:0", "type": "uint16"}} | {

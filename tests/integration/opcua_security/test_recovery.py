@@ -26,13 +26,13 @@ async def test_a_channel_is_renewed_again_and_again_without_a_gap(
     fort: Fort, data_dir: Path, policy: str, mode: str
 ) -> None:
     """Tokens that live for a moment are renewed under way; values keep coming over the same session."""
-    pace = BRISK._replace(channel=0.2)
+    pace = BRISK._replace(channel=0.6)
     async with inside(
         fort.url, data_dir, security={"policy": policy, "mode": mode}, pace=pace, mode="poll"
     ) as notebook:
         (channel,) = fort.plant.channels()
         first = channel.security_token.TokenId
-        await notebook.until(lambda: channel.security_token.TokenId >= first + 5)
+        await notebook.until(lambda: channel.security_token.TokenId >= first + 3)
         assert fort.plant.sessions() == 1
         heard = len(notebook.said["a"])
         await notebook.until(lambda: len(notebook.said["a"]) > heard)
