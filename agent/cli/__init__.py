@@ -219,7 +219,7 @@ def _convert(
         typer.Option("--from", help="Its format; default: recognised."),
     ] = None,
 ) -> None:
-    """A foreign configuration as YAML of ours. Exit 0 all of it, 1 partly, 2 nothing."""
+    """Another product's configuration as one of edge-agent, YAML. Exit 0 all of it, 1 partly, 2 nothing."""
     from agent.cli.convert import convert_file
 
     raise typer.Exit(convert_file(file, kind))

@@ -80,7 +80,7 @@ def check(config: Path, asked: Asked = Asked()) -> int:
 
 def _refused(config: Path, error: ConfigError, *, as_json: bool) -> int:
     if (kind := _foreign(config)) is not None:  # mistakes of our own rules would help nobody there
-        hint = f"`edge-agent convert {config}` makes one of ours"
+        hint = f"`edge-agent convert {config}` makes one of edge-agent of it"
         error = ConfigError(str(config), None, f"a configuration of {_PRODUCTS.get(kind, kind)}", hint)
     if as_json:
         mistakes = [as_data(told) for told in grouped(error.mistakes)]

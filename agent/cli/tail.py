@@ -28,7 +28,7 @@ def tail(  # noqa: PLR0913 - an argument for each word of the command
 
     `device` and `tag` are globs. With `once` it ends with the first message that has readings asked for, prints nothing
     but these, and the code is 1 where none came within `seconds`.
-    Payloads that are not ours (umh, value, influx, template) are printed as they are, behind their topic.
+    Payloads of encoders other than `json` (umh, value, influx, template) are printed as they are, behind their topic.
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
     enough = asyncio.Event()

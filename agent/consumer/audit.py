@@ -33,7 +33,7 @@ class Audit:
     def __init__(self, root: str = "edge", *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.ledger = Ledger()
         self.messages = 0  #: records and parts of records, repetitions included
-        self.readings = 0  #: without those of repetitions, and of payloads whose shape is not ours
+        self.readings = 0  #: without those of repetitions, and of payloads of another encoder's shape
         self.nameless: Counter[str] = Counter()  #: by topic: messages that say neither who they are nor what
         self.historical = 0  #: messages of the backlog, without repetitions
         self.gaps = 0

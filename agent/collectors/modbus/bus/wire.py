@@ -141,7 +141,7 @@ async def connect_tls(
     inner = _transactions(CommType.TLS, host, port, habits)
     wire = await _opened(inner, dial(inner, host, port, timeout, context, settings.server_name or host))
     if settings.cert_file is None:  # TLS 1.3 lets the handshake pass before the server looks for ours
-        wire.hint("does it want a certificate of ours, tls.cert_file?")
+        wire.hint("does it want a certificate of this agent, tls.cert_file?")
     return wire
 
 

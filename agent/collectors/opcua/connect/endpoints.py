@@ -1,4 +1,4 @@
-"""Which of a server's endpoints is the configured one, and how a user is said to it. Pure: objects are looked at.
+"""Which of a server's endpoints is the configured one, and how a user logs in to it. Pure: objects are looked at.
 
 Nothing here ever chooses something weaker than what is asked for: it is there, or a TransientError lists what is.
 """

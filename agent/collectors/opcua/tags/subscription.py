@@ -24,7 +24,7 @@ class Subscription:
     full: bool = False  #: it took no more items
     events: tuple[int, ...] = ()  #: positions of the tags whose events it brings
     expected: int | None = None  #: sequence number of the next notification
-    ahead: tuple[int, int] | None = None  #: how far the server's clock is ahead of ours, at least, and as of when, ms
+    ahead: tuple[int, int] | None = None  #: by how much the server's clock leads, at least, and as of when, ms
     made: int = 0  #: when its newest notification was made, by the server's clock, epoch ms
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 

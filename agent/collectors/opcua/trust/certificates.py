@@ -102,7 +102,7 @@ def _load(der: bytes) -> x509.Certificate:
 
 
 def unreadable(what: str, error: OSError) -> AgentError:
-    """A file of ours that cannot be read waits for a person; where descriptors ran out it is as good as it was."""
+    """A file of the agent that cannot be read waits for a person; where descriptors ran out it is as good as it was."""
     kind = TransientError if exhausted(error) else PermanentError
     return kind(f"{what}: {error.strerror}")
 

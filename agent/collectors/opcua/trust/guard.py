@@ -122,7 +122,7 @@ class TrustGuard:
         """The server's certificate, verified. `der`: as it sent it, issuers behind; `uri`: what it calls itself.
 
         Raises TransientError where it is not: the server may be given another one, or a person may trust it, at any
-        moment; PermanentError where a file of ours cannot be read.
+        moment; PermanentError where a file of the agent cannot be read.
         """
         try:
             chain = split_chain(der)
