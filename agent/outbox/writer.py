@@ -1,9 +1,10 @@
-"""The writer: one task that commits at once, then not again for a moment; in memory while the disk refuses."""
+"""The writer: one task that commits at the outbox's pace (`pace.py`); in memory while the disk refuses."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -18,6 +19,7 @@ from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
 from agent.outbox.file.worker import Worker
 from agent.outbox.housekeeping import Housekeeping
+from agent.outbox.pace import ENOUGH_BYTES, PACE, CommitPace
 from agent.outbox.refusal import Refusal
 from agent.outbox.report import OutboxReport
 from agent.outbox.restamper import Restamper
@@ -25,8 +27,6 @@ from agent.outbox.state import OutboxState
 
 T = TypeVar("T")
 
-#: Group commit: after a commit the next one waits this long (seconds), by durability.
-PACE = {"memory": 0.005, "commit": 0.005, "fsync": 0.1}
 #: Acknowledgements and notes travel with the next commit; without one they wait this long at most.
 TICK = 0.5
 #: Portions while the disk refuses: a little may fit where much does not.
@@ -54,6 +54,8 @@ class OutboxWriter:
         self._stopping = False
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._pace = CommitPace()
         self._flushing: list[asyncio.Future[None]] = []
         self._started_ms = state.clock.now_ms()
         self.turned = state.clock.monotonic()  #: when the last turn ended
@@ -65,22 +67,29 @@ class OutboxWriter:
 
     # --- for the loop -------------------------------------------------------------------------------------------------
 
-    def wake(self) -> None:
-        """There is something to commit."""
+    def appended(self) -> None:
+        """There is one more record to commit."""
+        self._pace.appended(time.monotonic())  # the time of the timers, which is never injected
         self._wake.set()
+        if self._state.ring.bytes >= ENOUGH_BYTES:
+            self._enough.set()
+
+    def wake(self) -> None:
+        """Commit now."""
+        self._wake.set()
+        self._urgent.set()
+        self._enough.set()
 
     def stop(self) -> None:
         """Commit what is there and end `run`."""
         self._stopping = True
-        self._wake.set()
-        self._urgent.set()
+        self.wake()
 
     def damaged(self, reason: str) -> None:
         """A damaged page was met: the file is closed, salvaged and opened again."""
         self._suspect = reason
         self._is_open = False
-        self._wake.set()
-        self._urgent.set()
+        self.wake()
 
     def unreadable(self, reason: str) -> None:
         """Reading is refused again and again. Where writing is not, that is damage: the rest is worth more."""
@@ -91,8 +100,7 @@ class OutboxWriter:
         """Return when everything appended so far is committed, or the disk refuses."""
         future = asyncio.get_running_loop().create_future()
         self._flushing.append(future)
-        self._wake.set()
-        self._urgent.set()
+        self.wake()
         await future
 
     async def fetch(self, low: int, high: int, limit: int, max_bytes: int) -> list[Row]:
@@ -137,17 +145,20 @@ class OutboxWriter:
 
     async def run(self) -> None:
         """Commit until stopped."""
-        pace = PACE[self._state.settings.durability]
+        pause = PACE[self._state.settings.durability]
         while True:
             stopping = self._stopping
+            self._pace.begins(time.monotonic())
             await self._cycle()
             if stopping:
                 return
             await self._set_right()
-            await self._wait(self._urgent, pace)
-            self._urgent.clear()
+            await self._wait(self._urgent, pause)
             await self._wait(self._wake, TICK)
-            self._wake.clear()
+            while not self._enough.is_set() and (rest := self._pace.rest(time.monotonic())) > 0:
+                await self._wait(self._enough, rest)
+            for event in (self._wake, self._urgent, self._enough):
+                event.clear()
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
         if not event.is_set():

@@ -21,6 +21,17 @@ async def _modbus() -> None:
         print((await measure(devices)).line("modbus poll, 4 x 1000 @ 10 Hz"), flush=True)
 
 
+async def _small_devices(devices: int) -> None:
+    """The shape of most plants: many devices with a few tags each. Costs are those of a request and of a record."""
+    async with modbus_plant(devices, 40) as ports:
+        tags = {f"float_{at:02}": {"address": f"holding:{at * 2}", "type": "float32"} for at in range(20)}
+        plant = {
+            f"plc-{number:03}": {"type": "modbus", "url": f"tcp://127.0.0.1:{port}", "interval": "1s", "tags": tags}
+            for number, port in enumerate(ports)
+        }
+        print((await measure(plant)).line(f"modbus poll, {devices} x 20 @ 1 Hz"), flush=True)
+
+
 async def _opcua(mode: str, nodes: int, interval: str, name: str, *, every: float) -> None:
     async with opcua_plant(nodes, every=every) as port:
         tags = {f"variable_{at:04}": {"node": f"nsu=urn:bench;s=V{at}"} for at in range(nodes)}
@@ -46,6 +57,8 @@ async def _idle() -> None:
 async def main() -> None:
     """Run all; each prints a line."""
     await _modbus()
+    await _small_devices(100)
+    await _small_devices(500)
     await _opcua("poll", 1000, "1s", "opcua poll, 1000 @ 1 Hz", every=0)
     await _opcua("poll", 10_000, "1s", "opcua poll, 10,000 still @ 1 Hz", every=0)  # their source times stand still
     await _opcua("subscribe", 1000, "500ms", "opcua subscription, 1000 @ 1 Hz", every=1.0)

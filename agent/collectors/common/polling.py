@@ -22,6 +22,7 @@ SCAN_YIELD_SECONDS = 0.1
 _LATE_SHARE = 0.1  #: a cycle may begin this share of its interval late; later it is skipped
 _EARLY_SECONDS = 0.002  #: loops wake up to a millisecond early (uvloop rounds), and ticks this close are one
 _PHASE_SPAN = 1.0  #: devices spread over at most this much, so that none waits long for its first values
+_SLOTS = 20  #: of a span: devices of one slot tick together, because the loop wakes once for all of them
 
 
 class PollGroup(NamedTuple):
@@ -46,6 +47,16 @@ def phase_of(device: str, intervals: Iterable[float | None]) -> float:
     """How far the ticks of a device are moved, seconds: the same on every start, spread over all devices."""
     shortest = min((interval for interval in intervals if interval is not None), default=_PHASE_SPAN)
     return crc32(device.encode()) / 2**32 * min(shortest, _PHASE_SPAN)
+
+
+def first_tick(device: str, intervals: Sequence[float | None], now: float) -> float:
+    """When the grid of a device begins, monotonic seconds: at its phase, in a slot that all devices share.
+
+    It may lie a slot in the past: that tick is due at once.
+    """
+    slot = min((interval for interval in intervals if interval is not None), default=_PHASE_SPAN)
+    slot = min(slot, _PHASE_SPAN) / _SLOTS
+    return math.floor((now + phase_of(device, intervals)) / slot) * slot
 
 
 class Due(NamedTuple):

@@ -16,10 +16,10 @@ from agent.outbox.file.ballast import MOST
 from agent.outbox.file.salvage import KEPT
 from agent.outbox.gaps import REASONS
 from agent.outbox.lanes import LANE_BYTES
+from agent.outbox.pace import GATHER, PACE, THICK
 from agent.outbox.refusal import RETRY
 from agent.outbox.ring import LIVE_BYTES, RING_BYTES, RING_RECORDS
 from agent.outbox.spared import WAIT
-from agent.outbox.writer import PACE
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS
 from agent.testing.records import batch, live
@@ -44,6 +44,7 @@ def test_its_figures_are_those_of_the_code():
         "the next one waits | {memory:g} ms | {commit:g} ms | {fsync:g} ms |".format(
             **{durability: seconds * 1000 for durability, seconds in PACE.items()}
         ),
+        f"more than {THICK:g} records a second come, what comes within {GATHER * 1000:g} ms",
         f"read in the last {WAIT:g} s and not acknowledged",
         f"the ring holds {RING_RECORDS:,} records or {RING_BYTES >> 20} MiB",
         f"tries again every {RETRY:g} s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from agent.collectors.common.polling import Due, Schedule, phase_of
+from agent.collectors.common.polling import Due, Schedule, first_tick
 from agent.collectors.modbus.blocks.codec import DecodedColumn
 from agent.collectors.modbus.blocks.compiled import Compiled
 from agent.collectors.modbus.blocks.plan import Block
@@ -31,7 +31,7 @@ _SOON = 1.0
 
 def _schedule(setup: Setup, now: float) -> Schedule:
     intervals = [interval for interval, _ in setup.groups]
-    return Schedule(intervals, start=now + phase_of(setup.device, intervals), idle=setup.idle)
+    return Schedule(intervals, start=first_tick(setup.device, intervals, now), idle=setup.idle)
 
 
 class Samples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 
-from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, phase_of, ticks
+from agent.collectors.common.polling import SCAN_YIELD_SECONDS, Schedule, first_tick, ticks
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.services import ResolvedNode
 from agent.collectors.opcua.tags.reader import Chunk, ChunkReader
@@ -64,7 +64,7 @@ class Poller:
     async def run(self) -> None:
         """Poll for ever, from the first tag on; raises what ends the connection."""
         await self.wanted.wait()
-        start = self._clock.monotonic() + phase_of(self._device, self._intervals)
+        start = first_tick(self._device, self._intervals, self._clock.monotonic())
         async for due in ticks(Schedule(self._intervals, start=start), self._clock):
             await self._inbox.room()
             begun = self._clock.monotonic()

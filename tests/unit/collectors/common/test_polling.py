@@ -2,10 +2,20 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.common.polling import Due, PollGroup, Schedule, phase_of, poll_groups, positions_of, ticks
+from agent.collectors.common.polling import (
+    Due,
+    PollGroup,
+    Schedule,
+    first_tick,
+    phase_of,
+    poll_groups,
+    positions_of,
+    ticks,
+)
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
 
@@ -171,6 +181,19 @@ def test_phases_are_spread_and_stay() -> None:
     assert all(0 <= phase < 1 for phase in phases)
     assert len({int(phase * 10) for phase in phases}) >= 7
     assert phase_of("fast", [0.1, 5.0]) < 0.1
+
+
+@pytest.mark.parametrize(("interval", "slot"), [(1.0, 0.05), (0.1, 0.005), (60.0, 0.05)])
+def test_ticks_of_all_devices_lie_in_the_same_slots(interval: float, slot: float) -> None:
+    """Devices opened at any instant tick on one grid, at their phase, and the first tick is not late."""
+    for number in range(40):
+        name, now = f"meter-{number}", 1000.0 + number * 0.00731
+        start = first_tick(name, [interval, None], now)
+        assert start / slot == pytest.approx(round(start / slot), abs=1e-6)
+        assert -slot <= start - (now + phase_of(name, [interval])) <= 1e-9
+        due = Schedule([interval, None], start=start).due(max(now, start))
+        assert due is not None
+        assert (due.groups, due.skipped, due.scans) == ((0, 1), 0, 1)
 
 
 def test_positions_come_in_table_order() -> None:

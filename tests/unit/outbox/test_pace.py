@@ -1,0 +1,79 @@
+"""The commit pace: at once while little comes, together where records come thick, and never later than that."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.outbox.pace import GATHER, QUIET, THICK, CommitPace
+
+
+def transactions(arrivals: list[float], *, takes: float = 0.002) -> tuple[list[float], list[float]]:
+    """When transactions begin that take so long each, and how long each record waited for its own."""
+    pace, begun, waits = CommitPace(), [], []
+    left, waiting, free = list(arrivals), list[float](), 0.0
+    while left or waiting:
+        if not waiting:
+            waiting.append(left.pop(0))
+            pace.appended(waiting[-1])
+        now = max(free, waiting[-1])
+        while True:
+            while left and left[0] <= now:
+                waiting.append(left.pop(0))
+                pace.appended(waiting[-1])
+            if (rest := pace.rest(now)) <= 1e-9:
+                break
+            now += min(rest, left[0] - now if left else rest)
+        pace.begins(now)
+        begun.append(now)
+        waits += [now - at for at in waiting]
+        waiting, free = [], now + takes
+    return begun, waits
+
+
+def test_a_record_that_comes_alone_is_committed_at_once():
+    """Ten a second, as ten devices send, and one after a long silence."""
+    begun, waits = transactions([at / 10 for at in range(50)] + [100.0])
+    assert len(begun) == 51
+    assert max(waits) == pytest.approx(0.0)
+
+
+def test_records_that_come_thick_share_transactions():
+    """A hundred a second: twenty transactions instead of a hundred, and none of them waits longer than the bound."""
+    begun, waits = transactions([at / 100 for at in range(1000)])
+    assert len([at for at in begun if at >= 1.0]) <= 9 / GATHER + 1
+    assert max(waits) <= GATHER + 1e-6
+
+
+def test_devices_that_tick_together_wait_for_each_other_only():
+    """Five answers every 50 ms, a millisecond apart: one transaction right behind the last of them."""
+    arrivals = [slot * 0.05 + answer / 1000 for slot in range(100) for answer in range(5)]
+    begun, waits = transactions(arrivals)
+    assert len([at for at in begun if at >= 1.0]) == pytest.approx(80, abs=2)
+    assert max(waits[-400:]) < 0.004 + 3 * QUIET
+
+
+def test_when_they_come_thin_again_nobody_waits_any_more():
+    """A second of thick records, then one: two seconds later it is committed at once."""
+    pace = CommitPace()
+    for at in range(200):
+        pace.begins(at / 200)
+        pace.appended(at / 200)
+    assert pace.rest(0.995) > 0
+    pace.begins(1.0)
+    pace.appended(3.0)
+    assert pace.rest(3.0) == 0
+
+
+def test_a_single_burst_is_gathered_but_not_for_long():
+    """So many at one instant as would be thick over a second."""
+    pace = CommitPace()
+    for _ in range(int(THICK) + 1):
+        pace.appended(10.0)
+    assert pace.rest(10.0) == pytest.approx(QUIET)
+    assert pace.rest(10.0 + QUIET) == pytest.approx(0)
+
+
+def test_a_stream_that_never_pauses_does_not_put_a_transaction_off():
+    """A record every millisecond: the first of them still waits for no longer than the bound."""
+    _, waits = transactions([at / 1000 for at in range(3000)], takes=0.0)
+    assert max(waits) <= GATHER + 1e-6
