@@ -71,7 +71,8 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
         )
     for outbox in found.outboxes:
         holds = "for ever" if outbox.holds_minutes is None else lasting(outbox.holds_minutes * 60)
-        room = f"its outbox of {readable_size(outbox.max_bytes)} holds an outage of {holds}"
+        bound = ", which is its max_age" if outbox.expires else ""
+        room = f"its outbox of {readable_size(outbox.max_bytes)} holds an outage of {holds}{bound}"
         a_day = readable_size(outbox.bytes_per_day)
         console.print(
             f"{outbox.publisher}: {_in_shard(outbox.shard)}{a_day} a day; {room}", markup=False, soft_wrap=True

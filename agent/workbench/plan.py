@@ -81,8 +81,9 @@ class OutboxPlan(Struct):
     publisher: str
     bytes_per_day: int
     max_bytes: int
-    holds_minutes: float | None  #: of outage; None: nothing is read
-    disk_bytes: int  #: its file may take, and what must stay free
+    holds_minutes: float | None  #: of outage, at most `max_age`; None: nothing is read
+    disk_bytes: int  #: its file may take, what `keep_acked` keeps among it
+    expires: bool = False  #: `max_age` ends it, not `max_bytes`
     shard: int | None = None
 
 
@@ -110,7 +111,8 @@ def plan(config: Config, round_trip: float) -> Plan:
     devices = [_device(name, device, round_trip, of.get(name)) for name, device in enabled.items()]
     outboxes = [one for shard in shards for one in _outboxes(config, devices, shard)]
     floor = max(((one.outbox or config.outbox).min_free_disk for one in config.publishers.values()), default=0)
-    disk = sum(one.disk_bytes for one in outboxes) // len(shards) + floor  # each has its own, and all are alike
+    history = config.history.max_bytes if config.history is not None else 0
+    disk = sum(one.disk_bytes for one in outboxes) // len(shards) + history + floor  # each has its own, all are alike
     return Plan(round_trip * 1000, devices, list(_buses(devices)), outboxes, disk)
 
 
@@ -208,6 +210,9 @@ def _outboxes(config: Config, devices: Sequence[DevicePlan], shard: int | None) 
             if one.shard == shard and any(fnmatchcase(one.device, glob) for glob in publisher.devices)
         ]
         size = sum(one.bytes_per_day for one in carried)
-        minutes = settings.max_bytes / (size / DAY) / 60 if size else None
-        disk = settings.max_bytes * FILE_FACTOR
-        yield OutboxPlan(name, size, settings.max_bytes, minutes, disk, shard)
+        full = settings.max_bytes / (size / DAY) if size else None
+        expires = full is not None and settings.max_age < full
+        minutes = None if full is None else min(full, settings.max_age) / 60
+        kept = settings.keep_acked.max_bytes if settings.keep_acked is not None else 0
+        disk = (settings.max_bytes + kept) * FILE_FACTOR
+        yield OutboxPlan(name, size, settings.max_bytes, minutes, disk, expires, shard)

@@ -56,12 +56,29 @@ def test_a_larger_gap_is_proposed_where_it_saves_requests(tmp_path: Path) -> Non
 
 def test_bytes_and_outage_of_each_publisher(tmp_path: Path) -> None:
     """A publisher that carries no device holds any outage; one that does, as long as its bytes last."""
-    found = planned(tmp_path, "  p: {type: modbus, url: 'tcp://p', tags: {a: {address: 'holding:1'}}}\n")
+    tags = ", ".join(f"t{n}: {{address: 'holding:{n}'}}" for n in range(60))
+    found = planned(tmp_path, f"  p: {{type: modbus, url: 'tcp://p', tags: {{{tags}}}}}\n")
     plant, none = found.outboxes
     assert none.holds_minutes is None
     assert plant.holds_minutes is not None
     assert abs(plant.holds_minutes * 60 * plant.bytes_per_day / 86_400 - plant.max_bytes) < 1
-    assert found.minimum_disk_bytes == 2 * 2 * (1 << 30) + (200 << 20)
+    assert found.minimum_disk_bytes == 2 * 2 * (1 << 30) + (128 << 20) + (200 << 20)  # the page's minutes among it
+
+
+def test_no_outage_is_longer_than_max_age(tmp_path: Path) -> None:
+    """Records expire where the bytes would last longer: one small register a minute, 30 days by default."""
+    found = planned(tmp_path, "  p: {type: modbus, url: 'tcp://p', interval: 1m, tags: {a: {address: 'holding:1'}}}\n")
+    assert (found.outboxes[0].holds_minutes, found.outboxes[0].expires) == (30 * 1440, True)
+
+
+def test_what_is_kept_after_its_delivery_takes_disk_too(tmp_path: Path) -> None:
+    """`keep_acked` does not count against `max_bytes`, so it stands beside it."""
+    (tmp_path / "agent.yaml").write_text(
+        "agent: {id: gw}\npublishers: {plant: {type: mqtt, url: 'mqtt://h'}}\n"
+        "outbox: {max_bytes: 100MiB, min_free_disk: 50MiB, keep_acked: {age: 1h, max_bytes: 20MiB}}\n"
+    )
+    found = plan(load(tmp_path / "agent.yaml", {}).config, 0.02)
+    assert found.minimum_disk_bytes == 2 * (120 << 20) + (128 << 20) + (50 << 20)
 
 
 def test_a_subscription_asks_for_nothing(tmp_path: Path) -> None:
