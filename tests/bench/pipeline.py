@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -104,6 +104,45 @@ async def measure(
         )
         await agent.stop()
         return load
+
+
+class Started(NamedTuple):
+    """What a start took."""
+
+    cpu: float  #: seconds, from exec to the first good reading of every device at the broker
+    rss: int  #: bytes, one cycle later
+
+
+async def start(devices: dict[str, Any]) -> Started:
+    """Start an agent on `devices` and stop it when each of them was heard of."""
+    silent, heard = set(devices), asyncio.Event()
+    cpu = 0.0
+
+    def hear(topic: str, payload: bytes, *, retained: bool) -> None:
+        nonlocal cpu
+        if not topic.endswith("/readings") or b'"good"' not in payload:
+            return
+        silent.discard(topic.split("/")[-2])
+        if not silent and not heard.is_set():
+            times = psutil.Process(agent.pid).cpu_times()
+            cpu = times.user + times.system
+            heard.set()
+
+    with tempfile.TemporaryDirectory() as name, AgentProcess(Path(name), publishers={}, devices=devices) as agent:
+        broker = Mosquitto(Path(name))
+        broker.start()
+        try:
+            agent.configure(agent.document | {"publishers": {"plant": {"type": "mqtt", "url": broker.url}}})
+            async with _subscribed(broker.url, hear):
+                await agent.start(ready=False)
+                async with asyncio.timeout(120):
+                    await heard.wait()
+                await asyncio.sleep(2)
+                rss = psutil.Process(agent.pid).memory_info().rss
+                await agent.stop()
+        finally:
+            broker.stop()
+    return Started(cpu, rss)
 
 
 @asynccontextmanager
