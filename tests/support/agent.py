@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
+import ssl
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from tests.support.ports import free_port
+from tests.support.processes import Running, popen
 from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+#: Made once: reading all authorities of the machine would be most of what a request costs.
+TRUST = ssl.create_default_context()
 
 
 class AgentProcess:
@@ -46,7 +51,7 @@ class AgentProcess:
         self.log_path = folder / "agent.log"
         self.port = free_port()
         self.config = folder / "agent.yaml"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
         document = {
             "agent": {"id": "gw-test", "location": ["plant", "hall"], "data_dir": str(self.data_dir)} | (agent or {}),
             "http": {"port": self.port},
@@ -57,6 +62,8 @@ class AgentProcess:
             document["outbox"] = outbox
         if log is not None:
             document["log"] = log
+        self._logged: list[dict[str, Any]] = []
+        self._read_up_to = 0
         self.configure(document)
 
     def configure(self, document: dict[str, Any]) -> None:
@@ -70,18 +77,17 @@ class AgentProcess:
         if ready:
             await eventually(self._is_ready, what="the agent is ready")
 
-    async def _spawn(self) -> subprocess.Popen[bytes]:
-        return self._popen()
-
-    def _popen(self) -> subprocess.Popen[bytes]:
+    async def _spawn(self) -> Running:
         with self.log_path.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", self._module, "run", "-c", str(self.config)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=REPOSITORY,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )
+            return popen(self._argv, stdout=log.fileno(), stderr=log.fileno(), cwd=REPOSITORY, env=self._env)
+
+    @property
+    def _argv(self) -> Sequence[str]:
+        return (sys.executable, "-m", self._module, "run", "-c", str(self.config))
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return os.environ | {"PYTHONUNBUFFERED": "1"}
 
     async def reload(self, document: dict[str, Any] | None = None) -> dict[str, Any]:
         """SIGHUP, after writing another configuration if there is one; what the log tells of it."""
@@ -96,7 +102,17 @@ class AgentProcess:
         return [line for line in self._lines() if line.get("event") in names]
 
     def _lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log_text.splitlines() if line.startswith("{")]
+        """All of them so far; what was read before is not read again."""
+        if self.log_path.exists():
+            with self.log_path.open("rb") as log:
+                log.seek(self._read_up_to)
+                for line in log:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read_up_to += len(line)
+                    if line.startswith(b"{"):
+                        self._logged.append(json.loads(line))
+        return self._logged
 
     async def _is_ready(self) -> bool:
         assert self._process is not None
@@ -107,7 +123,7 @@ class AgentProcess:
             return False
 
     async def _get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=30, verify=TRUST) as client:
             return await client.get(path)
 
     @property
@@ -127,7 +143,9 @@ class AgentProcess:
         assert self._process is not None
         process = self._process
         await eventually(lambda: process.poll() is not None, within, "the agent ended")
-        return process.returncode
+        code = process.poll()
+        assert code is not None
+        return code
 
     def kill(self) -> None:
         """Kill -9."""

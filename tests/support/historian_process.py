@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tests.support.agent import REPOSITORY, AgentProcess
+from tests.support.agent import AgentProcess
 from tests.support.postgres import Database
 
 
@@ -36,12 +35,9 @@ class HistorianProcess(AgentProcess):
             }
         )
 
-    def _popen(self) -> subprocess.Popen[bytes]:
-        with self.log_path.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "agent", "historian", "-c", str(self.config)],
-                stdout=log, stderr=subprocess.STDOUT, cwd=REPOSITORY, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )  # fmt: skip
+    @property
+    def _argv(self) -> Sequence[str]:
+        return (sys.executable, "-m", "agent", "historian", "-c", str(self.config))
 
     def sql(self, text: str) -> list[tuple[Any, ...]]:
         """What a reader of the database sees now."""

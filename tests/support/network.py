@@ -30,7 +30,7 @@ import httpx
 import pytest
 
 from agent.simulator.proxy import Proxy
-from tests.support.agent import AgentProcess
+from tests.support.agent import REPOSITORY, TRUST, AgentProcess
 
 T = TypeVar("T")
 
@@ -172,7 +172,11 @@ class HousedAgent(AgentProcess):
         self._room = room
 
     async def _spawn(self) -> subprocess.Popen[bytes]:
-        return await self._room.run(self._popen)
+        def start() -> subprocess.Popen[bytes]:  # not forked: it must be born in the room
+            with self.log_path.open("ab") as log:
+                return subprocess.Popen(self._argv, stdout=log, stderr=log, cwd=REPOSITORY, env=self._env)
+
+        return await self._room.run(start)
 
     async def _get(self, path: str) -> httpx.Response:
-        return await self._room.run(lambda: httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30))
+        return await self._room.run(lambda: httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30, verify=TRUST))

@@ -15,9 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.support.nursery import Forked, can_fork, fork
 from tests.support.waiting import eventually, eventually_sync
 
 ROOT = Path(__file__).resolve().parents[2]
+
+Running = subprocess.Popen[bytes] | Forked
+
+
+def popen(argv: Sequence[str], *, stdout: int, stderr: int, cwd: Path, env: Mapping[str, str]) -> Running:
+    """Start `argv`, its input empty; the agent is forked where that makes no difference."""
+    if not can_fork(argv, env):
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=cwd, env=env)
+    with Path(os.devnull).open("rb") as nothing:
+        return fork(argv, stdin=nothing.fileno(), stdout=stdout, stderr=stderr, cwd=cwd, env=env)
 
 
 class Process:
@@ -29,11 +40,10 @@ class Process:
         self.argv = list(argv)
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._popen = subprocess.Popen(
+            self._popen = popen(
                 self.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
+                stdout=out.fileno(),
+                stderr=err.fileno(),
                 cwd=cwd or ROOT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})},
             )
@@ -76,9 +86,13 @@ class Process:
         assert code is not None
         return code
 
+    def end(self, timeout: float) -> int:
+        """Its exit code; `subprocess.TimeoutExpired` when it does not end in time. Blocks."""
+        return self._popen.wait(timeout)
+
     def wait_sync(self, timeout: float = 10.0) -> int:
         eventually_sync(lambda: self.returncode is not None, timeout, f"end of {' '.join(self.argv)}")
-        return self._popen.returncode
+        return self._popen.wait()
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of both outputs, for messages."""
@@ -106,13 +120,11 @@ def run_process(
     *argv: str, timeout: float = 30.0, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end; exit code and both outputs. Blocks: where the test serves on its own loop, use `process`."""
-    return subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        cwd=cwd or ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-    )
+    with TemporaryDirectory(prefix="edge-process-") as folder:
+        started = Process(argv, Path(folder), env=env, cwd=cwd)
+        try:
+            code = started.end(timeout)
+        finally:
+            if started.returncode is None:
+                started.kill()
+        return subprocess.CompletedProcess(argv, code, started.stdout, started.stderr)

@@ -26,6 +26,7 @@ class Outage(NamedTuple):
 def heard_truly(ear: Ear, device: str, tags: Mapping[str, int], diary: Diary, *, changes: bool = True) -> None:
     """`tags`: number of the node behind each. `changes`: every change is promised, not only every value."""
     gaps = [gap for gap in ear.gaps if gap["device"] == device]
+    diary = dict(diary)  # the server's thread writes on
     for tag, number in tags.items():
         said = ear.readings(device, tag)
         good = [one for one in said if one.quality == "good"]
