@@ -13,15 +13,16 @@ async def test_a_silent_unit_is_named_and_its_neighbours_stay_online(running: Ru
     mute = unit(300)
     mute.silent = True
     async with ModbusServer({1: unit(100), 2: unit(200), 3: mute}) as gateway:
-        devices = {f"u{number}": modbus(gateway.url, unit_id=number, timeout="250ms") for number in (1, 2, 3)}
+        pace = {"interval": "250ms", "timeout": "700ms"}  # a machine busy for a moment skips no cycle
+        devices = {f"u{number}": modbus(gateway.url, unit_id=number, **pace) for number in (1, 2, 3)}
         async with running(devices) as (agent, ear):
             blame = "cycles are late because unit 3 on the same bus does not answer"
             for name in ("u1", "u2"):
                 await eventually(lambda: ear.state(name).get("reason") == blame, what=f"{name} names unit 3")  # noqa: B023
                 assert ear.state(name)["state"] == "online"
-                assert 100 < ear.state(name)["achieved_ms"] < 1000
+                assert 250 < ear.state(name)["achieved_ms"] < 2500
             assert (await agent.status())["devices"]["u1"]["reason"] == blame
-            assert (await ear.hears("u3", "offline"))["reason"] == "no answer from unit 3 within 0.25 s"
+            assert (await ear.hears("u3", "offline"))["reason"] == "no answer from unit 3 within 0.7 s"
             asked = mute.requests
             await ear.goes_on("u1", "r0", 20)
             assert mute.requests <= asked + 1  # probed, but seldom enough
