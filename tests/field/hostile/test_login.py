@@ -45,6 +45,7 @@ class Stage:
                     Route("/static/app.js", lambda _: PlainTextResponse("script")),
                     Route("/static/{path:path}", lambda _: PlainTextResponse("", 404)),
                     Route("/healthz", lambda _: PlainTextResponse("ok")),
+                    Route("/readyz", lambda _: PlainTextResponse("ok")),
                     Route("/api/v1/stream", self._stream),
                     Route("/{path:path}", self._data, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]),
                 ]
