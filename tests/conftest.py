@@ -14,7 +14,7 @@ from agent.cli.loop import loop_factory
 
 pytest.register_assert_rewrite("tests.support")
 collect_ignore = ["plugin"]  # a package of somebody else: e2e/test_plugin.py installs and judges it
-pytest_plugins = ["tests.support.leaks", "tests.support.mosquitto", "tests.support.postgres"]
+pytest_plugins = ["tests.support.leaks", "tests.support.memory", "tests.support.mosquitto", "tests.support.postgres"]
 
 # No timed assertion, not by hypothesis either: the machine may be busy. Where CI=true the examples are the same every
 # time, so that a red run is one that can be looked at.

@@ -7,6 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psutil
+import pytest
+
+
+@pytest.fixture
+def own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents are started, not forked (tests/support/nursery.py): what is measured must be all their own."""
+    monkeypatch.setenv("EDGE_OWN_MEMORY", "1")
 
 
 class Memory:

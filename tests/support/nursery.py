@@ -30,7 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 #: What the interpreter and the loader read before any code of ours runs.
-_AT_START = ("PYTHON", "LD_", "FAKETIME", "MALLOC_", "GLIBC_")
+_AT_START = ("PYTHON", "LD_", "FAKETIME", "MALLOC_", "GLIBC_", "EDGE_OWN_MEMORY")
 _HARMLESS = ("PYTHONUNBUFFERED", "PYTHONPATH")
 _OURS = dict(os.environ)
 

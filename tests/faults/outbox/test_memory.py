@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("own_memory")
 @pytest.mark.timeout(240 + 30 * OUTAGE)
 async def test_memory_stays_flat(mosquitto, start_load, make_agent):
     """A growing backlog, its replay, a link that hangs and a broker that is killed cost disk, not memory."""

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+import pytest
+
 from agent.simulator.modbus import ModbusServer
 from tests.faults.southbound.conftest import Running, modbus
 from tests.faults.southbound.test_isolation import unit
@@ -52,6 +54,7 @@ def reasons(agent: AgentProcess, name: str) -> str:
     return " | ".join(str(line.get("reason")) for line in lines if line["device"] == name)
 
 
+@pytest.mark.usefixtures("own_memory")
 async def test_each_attack_costs_its_own_device(running: Running) -> None:
     """A neighbour is read on, memory stays within bounds, each is named in the log, and SIGTERM is obeyed."""
     async with AsyncExitStack() as stack:
