@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,14 @@ def test_a_broken_configuration_is_exit_2(tmp_path: Path, capsys):
     """As everywhere."""
     (tmp_path / "agent.yaml").write_text("agent: {}\n", encoding="utf-8")
     assert trust(tmp_path / "agent.yaml", None) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write for another user")
+def test_what_root_trusts_the_agents_user_can_read(config: Path, tmp_path: Path, shelf: TrustList, pair: Pair):
+    """The agent runs as a user of its own, and its administrator says `sudo edge-agent trust`."""
+    for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
+        os.chown(path, 65534, 65534)
+    assert trust(config, "cnc-07") == 0
+    made = [*(tmp_path / "data" / "pki").rglob("*")]
+    assert any(path.parent.name == "trusted" for path in made)
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(65534, 65534)}

@@ -6,7 +6,6 @@ The own certificate is never replaced by the agent: every server was told to tru
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.collectors.opcua.trust.der import first_element, without_explicit_false
+from agent.collectors.opcua.trust.files import give_to_owner, make_folder, write_durably
 from agent.core.errors import AgentError, PermanentError, TransientError, exhausted
 
 #: What looking into a certificate may raise: it is only decoded when it is looked at, and a stranger may have sent it.
@@ -170,11 +170,12 @@ def own_certificate(pki: Path, agent: str, now: dt.datetime) -> tuple[Own, bool]
 
 def _make(folder: Path, agent: str, now: dt.datetime) -> bool:
     """Both files or neither, and never over others: another process may do the same at this moment."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
     certificate = _self_signed(key, agent, now)
     draft = Path(tempfile.mkdtemp(prefix=".own-", dir=folder.parent))
     try:
+        give_to_owner(draft)
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -189,15 +190,6 @@ def _make(folder: Path, agent: str, now: dt.datetime) -> bool:
         return True
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """A new file that survives a power cut; it must not exist yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _self_signed(key: rsa.RSAPrivateKey, agent: str, now: dt.datetime) -> x509.Certificate:

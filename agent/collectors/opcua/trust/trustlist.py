@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint, write_durably
+from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint
 from agent.collectors.opcua.trust.chain import ClaimedIdentity, Objection, Shelf, Trusted, objection
+from agent.collectors.opcua.trust.files import make_folder, write_durably
 from agent.core.errors import PermanentError, TransientError, exhausted
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
@@ -83,7 +84,7 @@ class TrustList:
     def reject(self, certificate: x509.Certificate, device: str, url: str) -> None:
         """Keep it for a person to look at. Raises OSError."""
         folder = self._pki / "rejected"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         name = thumbprint(certificate)
         for old in sorted(folder.glob("*.der"), key=lambda path: path.stat().st_mtime)[: -_MOST_REJECTED + 1 or None]:
             if len(list(folder.glob("*.der"))) >= _MOST_REJECTED and old.stem != name:
@@ -104,7 +105,7 @@ class TrustList:
     def move(self, entry: TrustEntry, to: str, device: str | None = None) -> None:
         """Into `trusted` or `rejected`; `device`: for it alone, of those that showed it. Raises OSError."""
         folder = self._pki / to
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         target = folder / f"{entry.thumbprint}.der"
         moved = [one for one in entry.shown if device in (None, one[0])]
         left = [one for one in entry.shown if one not in moved]
