@@ -1,12 +1,13 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom release bundle lock clean
+.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom release bundle test-image lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
 SECONDS ?=
 MINUTES ?= 60
 ARGS ?=
+ARCH ?=
 export PYTHON
 # compiled once, not at every start of every agent that a test starts: that was a third of its CPU
 unexport PYTHONDONTWRITEBYTECODE
@@ -91,6 +92,9 @@ release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here
 
 bundle: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/edge-agent-….tar.gz for gateways without internet: wheels with hashes, docs, install.sh
 	@.ci/bundle
+
+test-image: $(VENV)/.test.stamp $(VENV)/.page.stamp ## the container image built, run and held to its promises, as root; MINUTES=30 of kills and cuts too; ARCH=arm64
+	@MINUTES=$(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),0) ARCH="$(ARCH)" .ci/test-image
 
 lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versions
 	@PYTHON=$$(.ci/python) .ci/lock
