@@ -14,13 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.mistakes import report
+from agent.cli.mistakes import report, show
 from agent.config.loader import Loaded, load
+from agent.config.located import Map
+from agent.config.placed import placed
 from agent.config.prose import as_data, grouped
 from agent.config.shards import owners
 from agent.config.summary import tags_of, warnings, writable_by_others
 from agent.config.whereabouts import is_historian
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, Mistake
 from agent.core.text import harmless
 from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
@@ -45,12 +47,14 @@ def check(config: Path, asked: Asked = Asked()) -> int:
         from agent.cli.historian import check as check_historian
 
         return check_historian(config)
+    places = Map(str(config), 0)
     try:
-        loaded = load(config)
+        loaded = load(config, places=places)
     except ConfigError as error:
         return _refused(config, error, as_json=asked.as_json)
     agent = loaded.config.agent
-    found = [*warnings(loaded.whole), *writable_by_others(loaded.files, agent.data_dir), *_orphans(loaded)]
+    words = [*warnings(loaded.whole), *writable_by_others(loaded.files, agent.data_dir), *_orphans(loaded)]
+    found = placed(words, places)
     chosen = [name for name in loaded.whole.devices if fnmatchcase(name, asked.devices)]
     if not chosen and asked.devices != "*":
         known = ", ".join(loaded.whole.devices) or "none"
@@ -64,8 +68,8 @@ def check(config: Path, asked: Asked = Asked()) -> int:
         markup=False,
         soft_wrap=True,
     )
-    for warning in () if asked.as_json else found:
-        sys.stderr.write(f"warning: {harmless(warning)}\n")
+    if not asked.as_json:
+        show(found, sys.stderr, "warning: ")
     visits = None
     if asked.live:
         from agent.cli import live
@@ -74,7 +78,7 @@ def check(config: Path, asked: Asked = Asked()) -> int:
         for visit in visits:
             live.show(visit, console, all_tags=asked.all_tags)
     if asked.as_json:
-        _print_json(config, loaded, [harmless(warning) for warning in found], visits)
+        _print_json(config, loaded, found, visits)
     return 0 if visits is None or all(visit.good for visit in visits) else 2
 
 
@@ -114,7 +118,7 @@ def _orphans(loaded: Loaded) -> Iterator[str]:
         )
 
 
-def _print_json(config: Path, loaded: Loaded, found: list[str], visits: Sequence[Visit] | None) -> None:
+def _print_json(config: Path, loaded: Loaded, found: Sequence[Mistake], visits: Sequence[Visit] | None) -> None:
     document: dict[str, object] = {
         "ok": visits is None or all(visit.good for visit in visits),
         "file": str(config),
@@ -122,7 +126,7 @@ def _print_json(config: Path, loaded: Loaded, found: list[str], visits: Sequence
         "config": loaded.hash,
         "files": [str(file) for file in loaded.files],
         "mistakes": [],
-        "warnings": found,
+        "warnings": [as_data(told) for told in grouped(found)],
     }
     if loaded.shared is not None:
         shard = loaded.config.agent.shard

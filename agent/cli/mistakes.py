@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import IO
 
 from agent.config.prose import excerpt, grouped, others
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, Mistake
 from agent.core.text import harmless
 
 _MOST = 200  #: who has more reads the first ones first
@@ -15,10 +16,17 @@ _BOLD, _RED, _CYAN, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[36m", "\x1b[0m"
 
 def report(error: ConfigError, out: IO[str]) -> None:
     """Write every kind of mistake as `file:line: what was found -> what to write`, and the number of all."""
+    show(error.mistakes, out)
+    number_of_all = len(error.mistakes)
+    out.write(f"{number_of_all} mistake{'s' if number_of_all > 1 else ''}\n")
+
+
+def show(mistakes: Iterable[Mistake], out: IO[str], before: str = "") -> None:
+    """Each kind of mistake (or warning) with the line it stands in; `before` begins each."""
     colour = out.isatty() and not os.environ.get("NO_COLOR")
-    kinds = grouped(error.mistakes)
+    kinds = grouped(mistakes)
     for told in kinds[:_MOST]:
-        out.write(_coloured(harmless(str(told.mistake)), colour=colour) + "\n")
+        out.write(before + _coloured(harmless(str(told.mistake)), colour=colour) + "\n")
         shown = excerpt(told.mistake)
         if shown is not None:
             number = f"{told.mistake.line:>6} | "
@@ -33,8 +41,6 @@ def report(error: ConfigError, out: IO[str]) -> None:
             out.write(f"       {more}\n")
     if len(kinds) > _MOST:
         out.write(f"… and {len(kinds) - _MOST} more\n")
-    number_of_all = len(error.mistakes)
-    out.write(f"{number_of_all} mistake{'s' if number_of_all > 1 else ''}\n")
 
 
 def _coloured(text: str, *, colour: bool) -> str:

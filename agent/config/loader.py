@@ -12,7 +12,7 @@ from agent.config.device_tables import DeviceTables
 from agent.config.files import Reads, SourceFile, digest_of, read_sources
 from agent.config.fingerprint import fingerprint
 from agent.config.grid import file_of, place_key
-from agent.config.located import Map
+from agent.config.located import Map, Place
 from agent.config.model import Config
 from agent.config.parts import Parts
 from agent.config.secret_files import all_secret_files
@@ -48,13 +48,19 @@ class Loaded:
 
 
 def load(
-    path: Path, environ: Mapping[str, str] = os.environ, *, secrets: bool = True, reads: Reads | None = None
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    secrets: bool = True,
+    reads: Reads | None = None,
+    places: Map | None = None,
 ) -> Loaded:
     """Read and validate the configuration in `path`.
 
     Raises ConfigError with all mistakes, in the order of files and lines: it goes on behind a mistake as far as there
     is sense in it. Without `secrets`, secret and certificate files may be missing: what needs them waits for them.
-    `reads` is filled with what was read, also where mistakes are found.
+    `reads` is filled with what was read, also where mistakes are found; `places` with the data itself, which knows
+    where each key stands (tables, ranges and templates put in): warnings want it, an agent that runs does not.
     """
     mistakes: list[Mistake] = []
     reads = Reads() if reads is None else reads
@@ -68,6 +74,7 @@ def load(
     parts = Parts(
         environ, _good_outbox(sources[0]), mistakes,
         templates=templates, broken_templates=broken, secrets=secrets, seen=reads.tables,
+        kept=None if places is None else {},
     )  # fmt: skip
     devices = collect(sources, "devices", mistakes)
     tables = DeviceTables(templates, environ, mistakes, seen=reads.tables)
@@ -93,6 +100,8 @@ def load(
         mistakes.extend(routed.same_in_each_shard(together, raw, values))
     if mistakes or head is None:
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in (*tables.tables, *parts.tables)]))
+    if places is not None:
+        _keep(places, sources[0].data, parts.kept or {})
     config = head.model_copy(update={"devices": built_devices, "publishers": routes})
     files += [file for file, _ in (*tables.tables, *parts.tables)]
     reads.secrets.update({file: digest_of(file) for _, file in all_secret_files(config)})
@@ -100,6 +109,20 @@ def load(
     return Loaded(
         shards.own(config), fingerprint(config), tuple(files), values, reads, shared, shards.elsewhere(config)
     )
+
+
+def _keep(places: Map, main: Map, parts: Mapping[tuple[str, str], tuple[Map, Place]]) -> None:
+    """Everything in the main file's own data, devices and publishers as they were put together."""
+    places.file, places.line = main.file, main.line
+    for key, value in main.items():
+        places.put(key, value, main.place(key))
+    for section in ("devices", "publishers"):
+        together = Map(*main.place(section))
+        for (kind, name), (data, place) in parts.items():
+            if kind == section:
+                together.put(name, data, place)
+        if together:
+            places.put(section, together, main.place(section))
 
 
 def _head(main: SourceFile, mistakes: list[Mistake], *, secrets: bool) -> Config | None:

@@ -36,8 +36,11 @@ class Parts:
         broken_templates: Collection[str],
         secrets: bool,
         seen: dict[Path, str],
+        kept: dict[tuple[str, str], tuple[Map, Place]] | None = None,
     ) -> None:
         """Without `secrets`, secret and certificate files may be missing. Tables are entered in `seen`, as in Reads.
+
+        Where there is a `kept`, the data each part is made of is entered in it.
 
         What is wrong with `broken_templates` is noted already.
         """
@@ -45,6 +48,7 @@ class Parts:
         self._broken_templates = broken_templates
         self.tables: list[tuple[Path, str]] = []  #: tag tables: file, name for people
         self.written: dict[tuple[Hashable, ...], str] = {}  #: what came out of the environment, as written
+        self.kept = kept
         self._secrets = secrets
         self._seen = seen
         self._environ = environ
@@ -82,6 +86,8 @@ class Parts:
         data = self._spread(name, self._with_table(name, entry, model), model)
         self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section, secrets=self._secrets))
         self.written.update(written(data, section))
+        if self.kept is not None:
+            self.kept[section] = data, entry.place
         device = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)
         if not isinstance(device, DeviceConfig):
             return None
@@ -101,6 +107,8 @@ class Parts:
         if encoder is not None:
             data["encoder"] = encoder
         self._merge_outbox(data)
+        if self.kept is not None:
+            self.kept[section] = data, entry.place
         self.written.update(written(data["outbox"], (*section, "outbox")) if isinstance(data["outbox"], Map) else ())
         self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section, secrets=self._secrets))
         publisher = validate(model, data, base=entry.source.base, section=section, mistakes=self._mistakes)

@@ -114,7 +114,7 @@ def test_check_warns(tmp_path, capsys):
     """What is odd goes to standard error and does not change the exit code."""
     (tmp_path / "agent.yaml").write_text("agent: {id: gw}\n")
     assert check(tmp_path / "agent.yaml") == 0
-    assert "warning: devices: there are none" in capsys.readouterr().err
+    assert f"warning: {tmp_path}/agent.yaml: devices: there are none" in capsys.readouterr().err
 
 
 def test_long_reports_are_cut():
@@ -165,7 +165,7 @@ def test_mistakes_as_json(tmp_path, capsys):
     assert check(path, Asked(as_json=True)) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["ok"]
-    assert any("there are none" in warning for warning in document["warnings"])
+    assert any("there are none" in warning["reason"] for warning in document["warnings"])
 
 
 def test_a_part_of_a_long_line_is_shown(tmp_path, capsys):
