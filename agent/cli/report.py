@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from agent import __version__
 from agent.cli import mistakes
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, PermanentError, TransientError
+from agent.core.private import write_private
 from agent.core.text import harmless
 from agent.historian.config import HistorianConfig
 from agent.historian.loading import load_historian
@@ -51,7 +50,7 @@ def report(config: Path, wanted: Wanted) -> int:
         now = SystemClock().now_ms()
         document = make(loaded, _day(loaded, wanted.day, now), wanted.lang, now)
         if wanted.output is not None:
-            _write(wanted.output, rendered(document, form))
+            write_private(wanted.output, rendered(document, form))
     except ConfigError as error:
         mistakes.report(error, sys.stderr)
         return 2
@@ -109,18 +108,6 @@ def _summary(document: Document) -> str:
         lines.append(f"  {said[agreed(figures)]}")
     lines.append(f"  {said['digest']}: {document.sha256}")
     return "".join(f"{harmless(line)}\n" for line in lines)
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Whole, or not at all."""
-    number, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}-")
-    try:
-        with os.fdopen(number, "wb") as out:
-            out.write(data)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _wrong(text: str, code: int) -> int:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +22,7 @@ from agent.config.redaction import Redaction
 from agent.config.shown import effective
 from agent.config.whereabouts import data_dir_of, is_historian
 from agent.core.errors import ConfigError
+from agent.core.private import write_private
 from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call
 from agent.runtime.support import Part, SupportQuestion, versions
 
@@ -58,7 +56,7 @@ def support_bundle(config: Path, data_dir: Path | None, output: Path | None, *, 
     parts, missing = _gathered(folder, None if data_dir is not None else config)
     archive, held = pack(parts, missing, now, most)
     try:
-        _write(target, archive)
+        write_private(target, archive)
     except OSError as error:
         sys.stderr.write(harmless(f"{target}: {error.strerror or error} -> name another file with -o") + "\n")
         return 1
@@ -148,21 +146,6 @@ def _tar(members: Mapping[str, bytes], now: datetime) -> bytes:
             entry.size, entry.mode, entry.mtime = len(content), 0o600, int(now.timestamp())
             tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def _write(target: Path, archive: bytes) -> None:
-    """Whole or not at all, for this user only. Raises OSError."""
-    if target.exists() and not target.is_file():
-        raise FileExistsError(0, "not a file")
-    handle, draft = tempfile.mkstemp(prefix=".edge-agent-support-", dir=target.parent)  # 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(archive)
-        Path(draft).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(draft).unlink()
-        raise
 
 
 def _told(target: Path, archive: bytes, held: Mapping[str, int], missing: Mapping[Part, str]) -> Iterator[str]:

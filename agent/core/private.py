@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,20 @@ def create_private(path: Path) -> IO[bytes]:
     """A new file in the place of whatever has this name; a link goes, what it leads to stays as it is."""
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OURS), "wb")
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """All of it or nothing, in the place of whatever has this name. OSError where that is a folder or a device."""
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "not a file", str(path))
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)  # 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
 
 
 def refuse_links(database: Path) -> None:
