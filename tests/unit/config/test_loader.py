@@ -419,6 +419,7 @@ _ODD = [
     ('      a: {address: "holding:0", unit: "°C"}\n      b: {address: "holding:1", unit: "°C"}', "(and 1 more tags)"),
     ('      a: {address: "holding:0", null_values: [-1]}', "never matches, uint16 is 0 to 65535; write 65535"),
     ('      a: {address: "holding:0", type: int16, null_values: [65535]}', "write -1"),
+    ('      a: {address: "holding:0", type: float32, null_values: [0xFF7FFFFF]}', 'write "0xFF7FFFFF" in quotes'),
     ('      a: {address: "holding:0", interval: 5ms}', "faster than devices answer"),
 ]
 

@@ -23,6 +23,7 @@ def odd_tags(tags: Mapping[str, ModbusTag], *, sunspec: bool) -> Iterator[str]:
         yield from _some(_modicon(tags))
     yield from _some(_overlaps(tags))
     yield from _some(_idle_nulls(tags))
+    yield from _some(_raw_nulls(tags))
 
 
 def _some(found: Iterator[str]) -> Iterator[str]:
@@ -78,3 +79,18 @@ def _idle_nulls(tags: Mapping[str, ModbusTag]) -> Iterator[str]:
                 signed = low < 0 or value < 0  # the same bits, read with a sign or without
                 hint = f"; write {wrapped}" if signed and low <= wrapped <= high else ""
                 yield f"{name}.null_values: {value} never matches, {tag.data_type} is {low} to {high}{hint}"
+
+
+def _raw_nulls(tags: Mapping[str, ModbusTag]) -> Iterator[str]:
+    """Large whole numbers of a float: they are taken as its bytes too."""
+    for name, tag in tags.items():
+        bits = {"float32": 32, "float64": 64}.get(tag.data_type)
+        if bits is None or not tag.null_values or isinstance(tag.null_values, str):
+            continue
+        for value in tag.null_values:
+            if isinstance(value, int) and 0xFFFF < value < 1 << bits:
+                raw = f"0x{value:0{bits // 4}X}"
+                yield (
+                    f"{name}.null_values: {value} is taken as the bytes {raw} of the {tag.data_type}, too;"
+                    f' write "{raw}" in quotes for the bytes, {value}.0 for the number'
+                )
