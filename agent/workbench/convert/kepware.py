@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 from agent.workbench.convert.registers import linear
@@ -24,7 +25,11 @@ _WORDS = {
     "bcd": 10, "lbcd": 11, "llong": 13, "qword": 14, "string": 0,
 }  # fmt: skip
 _SCALINGS = {"": 0, "none": 0, "linear": 1}
-_ADDRESS = re.compile(r"(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<order>[HL]?))?")
+_ARRAY = 20  #: data types from here on are arrays of those below it
+_ADDRESS = re.compile(
+    r"(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<order>[HL]?))?"
+    r"(?P<array>(?:\s*\[\d+\]){1,2})?"  # [elements], or [rows][columns]
+)
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _MODBUS = ("Modbus TCP/IP Ethernet", "Modbus RTU Serial", "Modbus Ethernet", "Modbus ASCII Serial")
 _NAME, _DESCRIPTION = "common.ALLTYPES_NAME", "common.ALLTYPES_DESCRIPTION"
@@ -98,7 +103,7 @@ def _csv(text: str, result: Converted) -> None:
         one = {str(key).strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
         name = one.get("tag name", "")
         keys = {
-            "address": one.get("address", ""), "type": _WORDS.get(one.get("data type", "").lower(), -1),
+            "address": one.get("address", ""), "type": _number_of_type(one.get("data type", "")),
             "rate": _number(one.get("scan rate", "")), "description": one.get("description") or None,
             "scaling": _SCALINGS.get(one.get("scaling", "").lower(), 2),
             "raw": (_number(one.get("raw low", "")), _number(one.get("raw high", ""))),
@@ -113,7 +118,8 @@ def _tag(item: str, name: str, given: Mapping[str, Any], tags: dict[str, Any], r
     if match is None:
         result.lose(item, f"address {given['address']!r} is no Modbus address")
         return
-    kind = _TYPES.get(given["type"])
+    single = given["type"] - _ARRAY if given["type"] >= _ARRAY else given["type"]
+    kind = _TYPES.get(single)
     if kind is None:
         result.lose(item, f"data type {given['type']} is not known here")
         return
@@ -126,11 +132,22 @@ def _tag(item: str, name: str, given: Mapping[str, Any], tags: dict[str, Any], r
         keys["string_order"] = "low_first" if match["order"] == "L" else None
     elif match["more"] is not None:
         keys = {"address": f"{area}:{offset}.{int(match['more']) - (0 if given['zero_bits'] else 1)}"}
+    if match["array"] is not None or single != given["type"]:
+        _array(item, match["array"] or "", keys, result)
     _scaled(item, given, keys, result)
     keys["unit"], keys["description"] = given["unit"] or None, given["description"] or None
     if given["rate"]:
         keys["interval"] = duration(given["rate"])
     result.tag(tags, name, keys)
+
+
+def _array(item: str, array: str, keys: dict[str, Any], result: Converted) -> None:
+    sizes = [int(size) for size in re.findall(r"\d+", array)]
+    keys["count"] = prod(sizes)
+    if len(sizes) > 1:
+        result.hint(item, f"{sizes[0]} rows of {sizes[1]} become one list, row by row")
+    elif not sizes:
+        result.hint(item, "an array whose address does not say how long it is: write its `count`")
 
 
 def _scaled(item: str, given: Mapping[str, Any], keys: dict[str, Any], result: Converted) -> None:
@@ -154,6 +171,12 @@ def _place(text: str) -> tuple[str | None, int]:
     if match is not None:
         return match[1], int(match[2] or 1)
     return None, int(text) if text.strip().isdigit() else 1
+
+
+def _number_of_type(word: str) -> int:
+    single = word.lower().removesuffix(" array")
+    kind = _WORDS.get(single, -1)
+    return kind + _ARRAY if kind >= 0 and single != word.lower() else kind
 
 
 def _number(text: str) -> float:

@@ -173,11 +173,13 @@ def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted
         result.lose(item, f"the user {plugin['username']}: write username: and password_file: with a file of yours")
     tags = result.device(str(plugin.get("name", "opcua")), keys)
     for where, node in _nodes(item, plugin):
-        if "identifier" not in node:
+        address = node.get("id")  # all of it, `ns=2;s=Speed`, instead of its three parts
+        if not address and "identifier" not in node:
             result.lose(where, "a node without an identifier")
             continue
         kind = str(node.get("identifier_type", "s"))
-        result.tag(tags, str(node["name"]), {"node": f"ns={node.get('namespace', 0)};{kind}={node['identifier']}"})
+        address = address or f"ns={node.get('namespace', 0)};{kind}={node['identifier']}"
+        result.tag(tags, str(node["name"]), {"node": str(address)})
 
 
 def _nodes(item: str, plugin: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -69,7 +69,11 @@ def test_telegraf() -> None:
     }
     assert tags(result, "gateway-2") == {"open": {"address": "coil:9"}}
     assert result.devices["meter"]["url"] == "serial:///dev/ttyS1?baudrate=19200&parity=E&stopbits=1"
-    assert tags(result, "cnc") == {"speed": {"node": "ns=2;s=Spindle.Speed"}, "count": {"node": "ns=3;i=1001"}}
+    assert tags(result, "cnc") == {
+        "speed": {"node": "ns=2;s=Spindle.Speed"},
+        "load": {"node": "nsu=urn:cnc;s=Load"},
+        "count": {"node": "ns=3;i=1001"},
+    }
     assert result.devices["cnc"]["security"] == {"policy": "Basic256Sha256", "mode": "Sign"}
     assert lost(result) == [
         "inputs.modbus 1 holding_registers torn", "inputs.opcua_listener 1", "inputs.cpu 1", "outputs.influxdb_v2"
@@ -97,8 +101,11 @@ def test_kepware_tags() -> None:
         "Ready": {"address": "coil:3", "interval": "100ms"},
         "Bit 5": {"address": "holding:9.5", "interval": "100ms"},
         "Serial": {"address": "holding:199", "type": "string", "length": 20, "interval": "100ms"},
+        "Zones": {"address": "holding:299", "type": "float32", "count": 8, "interval": "1s"},
+        "Grid": {"address": "input:399", "type": "uint16", "count": 6, "interval": "1s"},
     }
     assert lost(result) == []
+    assert [note.text for note in result.notes if note.item == "Grid"] == ["2 rows of 3 become one list, row by row"]
     assert "names no device" in result.notes[0].text
 
 
