@@ -188,6 +188,7 @@ class ResendRequest(Struct, frozen=True):
     epoch: str
     from_seq: int
     to_seq: int
+    insists: bool = False  #: asked for before, and the answer has not arrived: gaps that declared it are said again
 
 
 class Message(Struct, gc=False, kw_only=True):

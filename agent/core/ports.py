@@ -213,7 +213,8 @@ class Outbox(Protocol):
     async def resend(self, request: ResendRequest, /) -> Resent | None:
         """What is kept of these numbers is handed out again (`Reader.again`); the others below `low` are declared.
 
-        None where the stream is not this outbox's. Raises TransientError while the disk refuses.
+        What was declared before is declared once more only where the request insists. None where the stream is not this
+        outbox's. Raises TransientError while the disk refuses.
         """
 
     def scanned(self, device: str, due: int, done: int, late: int, /) -> None:

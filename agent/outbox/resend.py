@@ -29,7 +29,9 @@ async def resend(
         first, last = request.from_seq, min(request.to_seq, track.stream.low - 1)
         if first > last:
             return Resent()
-        found = await writer.call(partial(again.request, stream=track.id, first=first, last=last))
+        found = await writer.call(
+            partial(again.request, stream=track.id, first=first, last=last, declares_again=request.insists)
+        )
         highest = await writer.call(again.highest)
         state.again.added(found.again, highest)
         for missing in found.missing:

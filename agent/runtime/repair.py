@@ -7,8 +7,10 @@ the session (forwarder.py). Whoever may publish at the broker may ask, so nothin
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Literal
+
+from msgspec import structs
 
 from agent.core.clock import Clock
 from agent.core.errors import AgentError, Rejected
@@ -25,9 +27,16 @@ MOST_WAITING = 10
 REMEMBERED = 600.0
 #: So many of them are remembered.
 MOST_REMEMBERED = 10_000
+#: Streams of which is remembered what was asked for, and when.
+MOST_STREAMS = 1_000
+#: Ranges of each of them.
+MOST_RANGES = 100
+#: Who asks for the same within this many seconds has not waited for the answer. A historian waits 30.
+PATIENCE = 20.0
 #: While records are sent once more, it is looked so often whether they are through, seconds.
 LOOK = 0.2
 
+_Asked = tuple[int, int, float]  # first and last number, and when (monotonic seconds)
 _Result = Literal["served", "unknown", "repeated", "retained", "malformed", "busy"]
 
 log = get_logger("publisher")
@@ -44,6 +53,7 @@ class ResendService:
         self._more = asyncio.Event()
         self._serving: str | None = None
         self._served: dict[str, float] = {}
+        self._asked: OrderedDict[tuple[str, str], deque[_Asked]] = OrderedDict()
         self._repeats = Repeats()
         self._bugs = Bugs(f"publisher {name}")
 
@@ -95,14 +105,14 @@ class ResendService:
 
     async def _serve(self, request: ResendRequest) -> None:
         try:
-            resent = await self._outbox.resend(request)
+            resent = await self._outbox.resend(structs.replace(request, insists=self._insists(request)))
         except AgentError as error:  # the disk refuses: it may be asked again
             log.warning("publisher.cannot_resend", publisher=self._name, device=request.device, reason=str(error))
             return
         self._count("unknown" if resent is None else "served")
         if resent is None:
             return
-        self._remember(request.id)
+        self._remember(request)
         repeats = self._repeats.due(request.device, self._clock.monotonic())
         if repeats is not None:
             log.info(
@@ -111,9 +121,25 @@ class ResendService:
                 repeats=repeats,
             )  # fmt: skip
 
-    def _remember(self, request: str) -> None:
+    def _insists(self, request: ResendRequest) -> bool:
+        """Whether all of it was asked for before, and the answer had time to arrive: a broker may lose gaps, too."""
+        until = self._clock.monotonic() - PATIENCE
+        asked = [
+            (first, last, at)
+            for first, last, at in self._asked.get((request.device, request.epoch), ())
+            if first <= request.to_seq and request.from_seq <= last
+        ]
+        covered = any(first <= request.from_seq and request.to_seq <= last for first, last, _ in asked)
+        return covered and all(at <= until for *_, at in asked)
+
+    def _remember(self, request: ResendRequest) -> None:
         now = self._clock.monotonic()
         self._served = {one: at for one, at in self._served.items() if now - at < REMEMBERED}
         if len(self._served) >= MOST_REMEMBERED:
             del self._served[next(iter(self._served))]
-        self._served[request] = now
+        self._served[request.id] = now
+        stream = request.device, request.epoch
+        self._asked.setdefault(stream, deque(maxlen=MOST_RANGES)).append((request.from_seq, request.to_seq, now))
+        self._asked.move_to_end(stream)
+        if len(self._asked) > MOST_STREAMS:
+            self._asked.popitem(last=False)

@@ -61,12 +61,13 @@ def queue(db: sqlite3.Connection, shelf: str, rows: Iterable[int]) -> None:
     db.executemany(f"DELETE FROM {shelf} WHERE id = ?", numbers)  # noqa: S608
 
 
-def request(db: sqlite3.Connection, stream: int, first: int, last: int) -> RequestOutcome:
-    """Queue what is kept of these numbers; what of the others nobody has declared yet."""
+def request(db: sqlite3.Connection, stream: int, first: int, last: int, *, declares_again: bool) -> RequestOutcome:
+    """Queue what is kept of these numbers; what of the others nobody has declared yet, or all of them."""
     span = (stream, first, last)
     with translated(), transaction(db):
         held = {seq for (seq,) in db.execute(_HELD, span)}
-        held.update(seq for low, high in declared(db, *span) for seq in range(max(low, first), min(high, last) + 1))
+        before = [] if declares_again else declared(db, *span)
+        held.update(seq for low, high in before for seq in range(max(low, first), min(high, last) + 1))
         missing = [
             Missing(low, high, _time(db, _BEFORE, stream, low), _time(db, _BEHIND, stream, high))
             for low, high in runs([seq for seq in range(first, last + 1) if seq not in held])

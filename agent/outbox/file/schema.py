@@ -73,7 +73,7 @@ CREATE TABLE again (
     id INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL,
     ts INTEGER NOT NULL, size INTEGER NOT NULL, readings INTEGER NOT NULL, content BLOB NOT NULL
 );
--- Numbers that a gap has declared: they are never declared again.
+-- Numbers that a gap has declared: they are declared again only where a request insists.
 CREATE TABLE declared (
     stream INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (stream, first)
 ) WITHOUT ROWID;

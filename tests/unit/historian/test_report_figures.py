@@ -48,6 +48,28 @@ def loss(kind: str, first: int, last: int, **more: object) -> Loss:
     return Loss("gw", "press-01", kind, first, last, **{**given, **more})  # type: ignore[arg-type]
 
 
+def test_what_an_agent_publishes_of_itself_is_no_device_of_the_plant():
+    """It is listed, and stands in no rate: neither numerator nor denominator."""
+    itself = PATH.replace("press-01", "_agent")
+    readings = reads(range(DAY.begin, DAY.end, SECOND))
+    alone = figures(facts(readings))
+    beside = figures(
+        facts(
+            [*readings, *reads(range(DAY.begin, DAY.end, 10 * SECOND), tag=2)],
+            tags=[Tag(1, PATH, "press-01", "t", "Cel", SECOND), Tag(2, itself, "_agent", "cpu_percent", "%", 10_000)],
+            streams=[
+                Stream(number, "gw", EPOCH, path.rpartition("/")[2], path, 1, 0, None)
+                for number, path in enumerate((PATH, itself), 1)
+            ],
+            states=[State(itself, hour(one), "online", None, None, 360 * one, 360 * one, 0, None) for one in (0, 24)],
+        )
+    )  # fmt: skip
+    assert [one["device"] for one in beside["devices"]] == ["_agent", "press-01"]
+    for rate in ("networked", "good", "collected"):
+        assert beside[rate] == alone[rate]
+    assert beside["networked"]["denominator"] == 1
+
+
 def test_a_simulated_day_to_a_ten_thousandth():
     """An outage, a loss, a planned stop, and a clock of 1 s that runs into the next day: every ratio is the truth."""
     offline, back, lost, found, stop, go = (hour(one) for one in (3, 4.5, 10, 10.25, 12, 13))

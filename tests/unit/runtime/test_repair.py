@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from msgspec import structs
 from structlog.testing import capture_logs
 
 from agent.core.errors import TransientError
-from agent.core.flow import Incoming
+from agent.core.flow import Incoming, ResendRequest
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import OutboxStats, Resent, RouteInfo
 from agent.encoders.json import JsonConfig
-from agent.runtime.repair import MOST_WAITING, REMEMBERED, ResendService
+from agent.runtime.repair import MOST_STREAMS, MOST_WAITING, PATIENCE, REMEMBERED, ResendService
 from agent.telemetry import metrics
 from agent.testing.clock import ManualClock
 from tests.support.waiting import eventually
@@ -29,11 +30,13 @@ class Outbox:
 
     def __init__(self):
         self.asked: list[str] = []
+        self.insisted: list[bool] = []
         self.stats = OutboxStats()
         self.answer: Resent | Exception | None = Resent(again=3)
 
     async def resend(self, request):
         self.asked.append(request.id)
+        self.insisted.append(request.insists)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -119,6 +122,29 @@ async def test_an_id_is_served_once_in_ten_minutes(stage):
         stage.outbox.answer = Resent()
         stage.ask("B")
         await eventually(lambda: stage.count("served") == 3)
+
+
+async def test_who_asks_again_after_a_while_insists(stage):
+    """Not who asks again at once, and not for numbers of which some are new: only what was asked for is overdue."""
+    async with stage.running():
+        for first, last, later in [
+            (1, 5, 0.0), (2, 4, PATIENCE - 1), (1, 5, PATIENCE - 1), (1, 5, PATIENCE), (2, 6, PATIENCE),
+        ]:  # fmt: skip
+            stage.clock._monotonic += later
+            name = f"A{len(stage.outbox.asked)}"
+            stage.hear(wanted(name, first, last))
+            await eventually(partial(stage.outbox.asked.__contains__, name))
+    assert stage.outbox.insisted == [False, False, False, True, False]
+
+
+async def test_what_is_remembered_of_requests_is_bounded(stage):
+    """Whoever may publish may ask for anything."""
+    async with stage.running():
+        for number in range(3):
+            stage.repair._remember(ResendRequest("A", "d", f"E{number}", 1, 1))
+        for number in range(MOST_STREAMS + 5):
+            stage.repair._remember(ResendRequest("A", f"d{number}", "E", 1, 1))
+    assert len(stage.repair._asked) == MOST_STREAMS
 
 
 async def test_a_bug_costs_the_request_only(stage):

@@ -179,6 +179,8 @@ async def test_numbers_nobody_has_any_more_are_declared_once(path, of_version_1)
             assert (gap.kind, gap.from_seq, gap.to_seq, gap.records, gap.request) == ("lost", 3, 4, 2, "A")
             assert (gap.from_ts, gap.to_ts, gap.epoch) == (TS, TS, old)
             assert await outbox.resend(ResendRequest("B", "press-01", old, 1, 100)) == Resent(again=0, lost=0)
+            insisting = ResendRequest("B2", "press-01", old, 1, 100, insists=True)
+            assert await outbox.resend(insisting) == Resent(again=0, lost=3), "their gaps have not arrived"
             assert await outbox.resend(ResendRequest("C", "press-01", "nobody's", 1, 1)) is None
             assert await outbox.resend(ResendRequest("D", "press-02", old, 1, 1)) is None
 
