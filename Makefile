@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy screenshots bench interop soak sbom release bundle test-image lock clean
+.PHONY: help setup demo test check check-code check-deploy screenshots site bench interop soak sbom release bundle test-image lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -62,6 +62,15 @@ screenshots: $(VENV)/.test.stamp $(VENV)/.page.stamp ## docs/images: the page in
 	@.ci/tools chromium=chromium mosquitto=mosquitto /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc=fonts-noto-cjk
 	@$(BIN)/python -m tests.page.screenshots
 
+build/site/.stamp: deploy/lock/docs.txt
+	@$$(.ci/python) -m venv --clear build/site
+	@build/site/bin/pip install -q --disable-pip-version-check --require-hashes -r deploy/lock/docs.txt
+	@touch $@
+
+site: build/site/.stamp ## site/: the documentation with navigation and search, to be opened as files; a dead link fails
+	@NO_MKDOCS_2_WARNING=1 build/site/bin/mkdocs build --strict --quiet --config-file deploy/site/mkdocs.yml
+	@echo "site: $(CURDIR)/site/index.html"
+
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses
 	@$(BIN)/python -m tests.interop $(ARGS)
 
@@ -100,5 +109,5 @@ lock: ## write deploy/lock anew from pyproject.toml; UPGRADE=1 takes newer versi
 	@PYTHON=$$(.ci/python) .ci/lock
 
 clean: ## remove what make made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find agent tests -name __pycache__ -prune -exec rm -rf {} +

@@ -166,3 +166,27 @@ def test_every_test_of_a_fault_north_of_the_devices_is_listed():
         path for room in ("outbox", "power", "northbound") for path in (ROOT / "tests/faults" / room).glob("test_*")
     ]
     assert [path.name for path in files if f"`{path.relative_to(ROOT)}`" not in RELIABILITY] == []
+
+
+# --- docs/zh ----------------------------------------------------------------------------------------------------------
+
+CHINESE = sorted((ROOT / "docs" / "zh").glob("*.md"))
+
+
+def skeleton(page: Path) -> tuple[list[str], list[str]]:
+    """The levels of its headings, and its blocks of code."""
+    blocks = re.findall(r"^```.*?^```", text_of(page), re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^(#+) ", prose, re.MULTILINE), blocks
+
+
+@pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.name)
+def test_chinese_pages_keep_up_with_the_english(page: Path):
+    """The same headings, the same commands and outputs, as many rows in tables, and a link in each direction."""
+    english = ROOT / page.name if page.name == "README.md" else ROOT / "docs" / page.name
+    assert skeleton(page) == skeleton(english)
+    assert len(re.findall(r"^\|", text_of(page), re.MULTILINE)) == len(
+        re.findall(r"^\|", text_of(english), re.MULTILINE)
+    )
+    assert f"zh/{page.name})" in text_of(english)
+    assert f"../{'../' if page.name == 'README.md' else ''}{page.name})" in text_of(page)
