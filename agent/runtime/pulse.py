@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from agent.core.clock import Clock
+from agent.runtime.blocks import Blocks
 from agent.runtime.steps import Steps
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -10,6 +13,8 @@ from agent.telemetry.repeats import Repeats
 
 #: Between two beats, seconds.
 BEAT = 1.0
+#: The metric tells the longest block of so many beats: whoever scrapes once a minute misses none.
+_TOLD = 60
 #: A loop blocked for longer than this is worth a line, seconds.
 WORTH_SAYING = 1.0
 
@@ -23,10 +28,11 @@ class Pulse:
         self._clock = clock
         self._steps = steps
         self._repeats = Repeats()
+        self._blocks = Blocks()
         self._latest = 0.0
 
     def latest_ms(self) -> int:
-        """By how much the loop was late at worst since this was asked last."""
+        """The longest block of the loop since this was asked last."""
         latest, self._latest = self._latest, 0.0
         return round(latest * 1000)
 
@@ -35,15 +41,20 @@ class Pulse:
         if not self._clock.synced:
             log.warning("agent.clock_unsynced")
         metrics.CLOCK_SYNCED.set(self._clock.synced)
-        while True:
-            before = self._clock.monotonic()
-            await self._clock.sleep(BEAT)
-            late = max(0.0, self._clock.monotonic() - before - BEAT)
-            self._latest = max(self._latest, late)
-            self._steps.look()
-            metrics.LOOP_LAG.set(late)
-            metrics.CLOCK_SYNCED.set(self._clock.synced)
-            if late > WORTH_SAYING:
-                repeats = self._repeats.due("blocked", self._clock.monotonic())
-                if repeats is not None:
-                    log.warning("agent.loop_blocked", seconds=round(late, 2), repeats=repeats)
+        recent: deque[float] = deque(maxlen=_TOLD)
+        with self._blocks.watched():
+            while True:
+                await self._clock.sleep(BEAT)
+                self._beat(recent)
+
+    def _beat(self, recent: deque[float]) -> None:
+        blocked = self._blocks.take()
+        self._latest = max(self._latest, blocked)
+        recent.append(blocked)
+        metrics.LOOP_LAG.set(max(recent))
+        self._steps.look()
+        metrics.CLOCK_SYNCED.set(self._clock.synced)
+        if blocked > WORTH_SAYING:
+            repeats = self._repeats.due("blocked", self._clock.monotonic())
+            if repeats is not None:
+                log.warning("agent.loop_blocked", seconds=round(blocked, 2), repeats=repeats)

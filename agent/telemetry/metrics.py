@@ -54,7 +54,10 @@ CLOCK_SYNCED = _gauge("clock_synced", "1 where the wall clock is set.")
 BUGS = _counter("bugs_total", "Errors nobody translated.", "component")
 RESTARTS = _counter("component_restarts_total", "How often a supervised component was opened again.", "component")
 HTTP_LOGINS_FAILED = _counter("http_logins_failed_total", "Requests to the HTTP port with a wrong token.")
-LOOP_LAG = _gauge("loop_lag_seconds", "Longest time the event loop did not run, over the last interval.")
+LOOP_LAG = _gauge(
+    "loop_lag_seconds",
+    "Longest time at a stretch the event loop did not run, of the last minute: within 25 ms, of an idle one 200 ms.",
+)
 
 DISK_FREE = _gauge("disk_free_bytes", "Free on the disk of data_dir.")
 DISK_FLOOR = _gauge("disk_floor_bytes", "Below so many free bytes outboxes stop growing (min_free_disk).")
