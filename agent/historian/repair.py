@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Repair:
-    """Runs until cancelled. With several historians on one database only the one that leads asks."""
+    """Runs until cancelled. Of several historians on one database one leads and asks: none with `repair: false`."""
 
     def __init__(
         self, database: Database, writer: Writer, sources: Mapping[str, Source], *,
@@ -60,13 +60,12 @@ class Repair:
         while True:
             await self._clock.sleep(LOOK)
             store = self._database.store
-            leads = await self._database.ask(partial(store.leads))
-            self.leads = leads is True
+            self.leads = self._asks and await self._database.ask(partial(store.leads)) is True
             holes = await self._database.ask(partial(store.holes, MOST_HOLES))
             if holes is None:
                 continue
             self._look(holes)
-            if not self.leads or not self._asks:
+            if not self.leads:
                 self._planner = None
                 continue
             await self._plan(holes)

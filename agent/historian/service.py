@@ -96,12 +96,13 @@ class Historian:
 
     async def _sweep(self) -> None:
         while True:
-            if self._repair.leads:
+            if self._database.reason is None:
                 store = self._database.store
                 rows = await self._database.ask(partial(store.sweep, self._clock.now_ms()))
                 if rows:
                     log.info("historian.swept", rows=rows)
-                await self._clock.sleep(SWEEP)
+                if rows is not None:
+                    await self._clock.sleep(SWEEP)
             await self._clock.sleep(5.0)
 
     # --- asked --------------------------------------------------------------------------------------------------------

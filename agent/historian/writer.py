@@ -6,6 +6,7 @@ waits at the broker.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
@@ -29,6 +30,10 @@ from agent.telemetry.repeats import Repeats
 PERMANENT_RETRY = 300.0
 #: A transaction that takes longer is a database that hangs, seconds.
 STUCK = 30.0
+#: At the end a transaction under way has this long, seconds; …
+PATIENCE = 2.0
+#: … then it is broken off, tried so often.
+_LOOK = 0.1
 #: Claims remembered as written; an agent repeats them every 30 s.
 _MOST_CLAIMS = 200_000
 
@@ -121,8 +126,15 @@ class Database:
         await self._clock.sleep(self._backoff.failed(healthy))
 
     async def close(self) -> None:
-        """Wait for what is under way, without holding up the loop: whoever stops us sets the deadline."""
-        await self._worker.call(self.store.close)
+        """Wait a moment for what is under way. A database that hangs is left: what is not committed comes again."""
+        closing = asyncio.wrap_future(self._worker.submit(self.store.close))
+        _, open_still = await asyncio.wait([closing], timeout=PATIENCE)
+        if open_still:
+            log.warning("historian.database_left", database=self._shown, waited_s=PATIENCE)
+        while not closing.done():
+            self.store.give_up()
+            await asyncio.wait([closing], timeout=_LOOK)
+        await closing
         self._worker.close()
 
 

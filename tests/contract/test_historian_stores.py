@@ -7,10 +7,12 @@ import math
 import sqlite3
 import threading
 
+import psycopg
 import pytest
 
 from agent.core.errors import PermanentError
 from agent.historian.stores.port import BadData, Mark
+from agent.historian.stores.postgres import _SWEEP
 from agent.historian.stores.sqlite import SqliteStore
 from agent.historian.values import restored
 from tests.support.historian import EPOCH, LATER, NOW, PATH, claim, envelope, gap, message, record, status
@@ -422,6 +424,15 @@ class TestPostgres(StoreContract):
         assert "reading_rest" not in partitions()
         assert store.sweep(NOW + 33 * DAY) == 1
         assert sql("SELECT seq FROM reading ORDER BY seq") == [(2,), (3,)]
+
+    def test_whoever_leads_one_throws_old_rows_away_at_a_time(self, write, postgres, sql, store):
+        """Leading is asking; a historian that does not ask sweeps as well, unless another is at it."""
+        write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW, "quality": "good"}]))
+        with psycopg.connect(postgres.url) as other:
+            other.execute("SELECT pg_advisory_lock(%s)", (_SWEEP,))
+            assert store.sweep(NOW + 40 * DAY) == 0
+        assert eventually_sync(lambda: store.sweep(NOW + 40 * DAY)) == 1
+        assert sql("SELECT count(*) FROM reading") == [(0,)]
 
     def test_two_historians_of_one_database_store_each_record_once(self, postgres, store, sql, missing):
         """They write the same records at the same time, in another order each; one of them leads."""

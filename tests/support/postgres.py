@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,6 +129,30 @@ class Cluster:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @contextmanager
+    def tls(self, certificate: Path, key: Path) -> Iterator[None]:
+        """It takes TLS with this certificate, beside plain connections."""
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            shutil.copy(source, self._data / name)
+            (self._data / name).chmod(0o600)
+            if self._user:
+                shutil.chown(self._data / name, **self._user)
+        self._reload("ALTER SYSTEM SET ssl = on", "on")
+        try:
+            yield
+        finally:
+            self._reload("ALTER SYSTEM RESET ssl", "off")
+
+    def _reload(self, change: str, wanted: str) -> None:
+        def is_so() -> bool:
+            with psycopg.connect(f"postgresql://edge@127.0.0.1:{self.port}/postgres", autocommit=True) as connection:
+                return connection.execute("SHOW ssl").fetchone() == (wanted,)
+
+        with psycopg.connect(f"postgresql://edge@127.0.0.1:{self.port}/postgres", autocommit=True) as connection:
+            connection.execute(change)
+            connection.execute("SELECT pg_reload_conf()")
+        eventually_sync(is_so, what=f"ssl is {wanted}")
+
     def database(self) -> Database:
         """A new, empty one."""
         self._databases += 1
@@ -150,7 +175,8 @@ class Database(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def _cluster() -> Iterator[Cluster]:
+def postgres_cluster() -> Iterator[Cluster]:
+    """The one of this test process."""
     cluster = Cluster()
     try:
         cluster.start()
@@ -160,9 +186,9 @@ def _cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def postgres(_cluster: Cluster) -> Database:
+def postgres(postgres_cluster: Cluster) -> Database:
     """An empty database of the test's own."""
-    return _cluster.database()
+    return postgres_cluster.database()
 
 
 @pytest.fixture

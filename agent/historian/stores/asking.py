@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.core.errors import PermanentError
 from agent.historian.config import HistorianSettings
 from agent.historian.stores.away import StoreAway
+
+if TYPE_CHECKING:
+    import psycopg
 
 _MS = re.compile(r"MS\(([\w.]+)\)")
 _AT = re.compile(r"AT\((:\w+)\)")
@@ -44,11 +48,11 @@ def asking(settings: HistorianSettings) -> Iterator[Ask]:
             yield ask
         return
     try:
-        from agent.historian.stores import postgres
+        from agent.historian.stores import connecting
     except ImportError as error:
         reason = f"{settings.shown} needs psycopg, which is not installed ({error})"
         raise PermanentError(reason, "pip install 'industrial-edge-agent[postgres]'") from error
-    with _postgres(postgres.postgres_store(settings), settings.shown) as ask:
+    with _postgres(partial(connecting.connect, settings), settings.shown) as ask:
         yield ask
 
 
@@ -78,15 +82,16 @@ def _sqlite(settings: HistorianSettings) -> Iterator[Ask]:
 
 
 @contextmanager
-def _postgres(store: Any, shown: str) -> Iterator[Ask]:
+def _postgres(connect: Callable[[], psycopg.Connection], shown: str) -> Iterator[Ask]:
     import psycopg
 
     try:
-        with store._connect() as connection:  # noqa: SLF001 - its password, its TLS, its time zone
+        with connect() as connection:
             connection.autocommit = False
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             connection.execute("SET LOCAL search_path = edge")
+            connection.execute("SET LOCAL timezone = 'UTC'")
             connection.execute("SET LOCAL statement_timeout = 0")
             names = iter(range(1 << 30))
 

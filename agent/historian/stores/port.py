@@ -92,10 +92,16 @@ class Store(Protocol):
         """Of every device that was heard."""
 
     def leads(self) -> bool:
-        """Whether this historian is the one that asks for holes and throws old rows away, of all on this database."""
+        """Whether this historian is the one that asks for holes, of all on this database that would ask."""
 
     def sweep(self, now_ms: int, /) -> int:
-        """Throw away what is older than `retention`; how many rows (or partitions) went."""
+        """Throw away what is older than `retention`; how many rows (or partitions) went.
+
+        0 where another historian is doing it at this moment.
+        """
+
+    def give_up(self) -> None:
+        """From any thread: whatever the store waits for breaks off with StoreAway, where that is possible."""
 
     def close(self) -> None:
         """Let go of it. Never raises."""

@@ -6,31 +6,30 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from agent.core.errors import PermanentError
 from agent.historian.config import HistorianSettings
 from agent.historian.items import Item
 from agent.historian.ledger import Key
 from agent.historian.stores.away import StoreAway
+from agent.historian.stores.connecting import connect, cut, prepare
 from agent.historian.stores.partitions import Partitions, days_of
 from agent.historian.stores.port import BadData, Hole, Mark, Way, Written
 from agent.historian.stores.postgres_schema import MIGRATIONS
 from agent.historian.stores.postgres_transaction import PostgresTransaction, at
 from agent.historian.stores.story import tell
 from agent.historian.stores.tags import TagCache
-from agent.settings.values import read_secret
 
 OLDEST = 150_000  #: PostgreSQL 15
-CONNECT_TIMEOUT = 5  #: seconds
 #: A transaction that met another one in the wrong order is tried again so often at once.
 _COLLISIONS = 5
-_LEAD = 0x6564_6765_0001  #: lock of the historian that asks and sweeps
+_LEAD = 0x6564_6765_0001  #: lock of the historian that asks
+_SWEEP = 0x6564_6765_0004
 _MIGRATE = 0x6564_6765_0003
-_SESSION = "SET statement_timeout = '60s'; SET lock_timeout = '30s'; SET timezone = 'UTC'; SET synchronous_commit = on"
 #: Keys known to have a row.
 _MOST_KNOWN = 100_000
 
@@ -39,27 +38,7 @@ T = TypeVar("T")
 
 def postgres_store(settings: HistorianSettings) -> PostgresStore:
     """The store of these settings."""
-
-    def connect() -> psycopg.Connection:
-        tls = settings.tls
-        given: dict[str, str | int | None] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "edge-historian"}
-        given |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
-        if tls is not None:
-            given |= {"sslmode": "verify-full", "sslrootcert": str(tls.ca_file) if tls.ca_file else "system"}
-            given |= {"sslcert": str(tls.cert_file), "sslkey": str(tls.key_file)} if tls.cert_file else {}
-        if settings.password_file is not None:
-            try:
-                given["password"] = read_secret(settings.password_file)
-            except (OSError, ValueError) as error:
-                raise StoreAway(f"password_file {settings.password_file} cannot be read: {error}") from None
-        elif settings.password is not None:
-            given["password"] = settings.password.get_secret_value()
-        written = {key: value for key, value in conninfo_to_dict(settings.database).items() if value is not None}
-        connection = psycopg.connect(autocommit=True, **(given | written))  # type: ignore[arg-type]
-        connection.execute(_SESSION)
-        return connection
-
-    return PostgresStore(connect, settings.shown, retention=settings.retention)
+    return PostgresStore(partial(connect, settings), settings.shown, retention=settings.retention)
 
 
 class PostgresStore:
@@ -82,6 +61,7 @@ class PostgresStore:
         self._tags = TagCache()
         try:
             connection = self._connection = self._connect()
+            prepare(connection)
         except psycopg.Error as error:
             raise StoreAway(f"{self._shown}: {_words(error)}") from error
         version = connection.info.server_version
@@ -183,12 +163,19 @@ class PostgresStore:
         if self._retention_ms is None:
             return 0
         cutoff = now_ms - self._retention_ms
-        with self._translated() as connection:
+        with self._translated() as connection, _alone(connection) as alone:
+            if not alone:
+                return 0
             gone = self._partitions.drop(connection, cutoff)
             connection.execute("DELETE FROM edge.arrival WHERE slot < %s", (at(cutoff),))
             connection.execute("DELETE FROM edge.gap WHERE to_ts < %s", (at(cutoff),))
             connection.execute("DELETE FROM edge.device_state WHERE at < %s", (at(cutoff),))
         return gone
+
+    def give_up(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            cut(connection)
 
     def close(self) -> None:
         connection, self._connection, self._leading = self._connection, None, False
@@ -208,6 +195,15 @@ class PostgresStore:
             raise BadData(f"{self._shown}: {_words(error)}") from error
         except psycopg.Error as error:
             raise StoreAway(f"{self._shown}: {_words(error)}") from error
+
+
+@contextmanager
+def _alone(connection: psycopg.Connection) -> Iterator[bool]:
+    """Whether no other historian sweeps this database now; none begins within. A broken connection frees the lock."""
+    alone = connection.execute("SELECT pg_try_advisory_lock(%s)", (_SWEEP,)).fetchone() == (True,)
+    yield alone
+    if alone:
+        connection.execute("SELECT pg_advisory_unlock(%s)", (_SWEEP,))
 
 
 class _Collision(StoreAway):

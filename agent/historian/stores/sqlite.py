@@ -110,6 +110,11 @@ class SqliteStore:
             db.execute("DELETE FROM device_state WHERE at < ?", (cutoff,))
         return gone
 
+    def give_up(self) -> None:
+        db = self._db
+        if db is not None:
+            db.interrupt()
+
     def close(self) -> None:
         db, self._db = self._db, None
         if db is not None:

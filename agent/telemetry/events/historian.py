@@ -23,6 +23,11 @@ EVENTS: dict[str, Event] = {
         "Check what `reason` names: server, network, disk, password. It is tried again by itself, and what the broker "
         "could not keep is asked for afterwards.",
     ),
+    "historian.database_left": Event(
+        "warning",
+        "The historian ends, and its database has not answered for `waited_s` seconds. Its last transaction was broken "
+        "off; what is not committed was not acknowledged, and comes again.",
+    ),
     "historian.database_unusable": Event(
         "error",
         "The database cannot be used as it is: `reason`. Tried again every 5 min.",
