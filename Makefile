@@ -7,6 +7,7 @@ PYTHON ?=
 SECONDS ?=
 MINUTES ?= 60
 ARGS ?=
+BASE ?=
 ARCH ?=
 export PYTHON
 # compiled once, not at every start of every agent that a test starts: that was a third of its CPU
@@ -74,8 +75,8 @@ site: build/site/.stamp ## site/: the documentation with navigation and search, 
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses
 	@$(BIN)/python -m tests.interop $(ARGS)
 
-bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox" chooses
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox" chooses; BASE=rev compares with that commit
+	@$(BIN)/python -m tests.bench$(if $(BASE),.compare $(BASE)) $(ARGS)
 
 soak: export EDGE_SOAK := 1
 soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, bent bytes, then MINUTES=60 of Modbus faults and the demo with its audit

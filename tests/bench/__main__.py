@@ -1,6 +1,6 @@
 """`make bench`: runs every `bench_*.py` beside it, each in a process of its own; they measure and print.
 
-`python -m tests.bench outbox` runs those whose name contains "outbox".
+`python -m tests.bench outbox` runs those whose name contains "outbox". `make bench BASE=rev` is compare.py instead.
 """
 
 from __future__ import annotations

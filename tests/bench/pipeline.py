@@ -20,7 +20,7 @@ import psutil
 
 from agent.consumer.subscriber import OnMessage, Subscriber
 from agent.consumer.target import access_of
-from tests.support.agent import AgentProcess
+from tests.support.agent import REPOSITORY, AgentProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import accepts, free_port
 from tests.support.processes import process
@@ -75,9 +75,14 @@ async def opcua_plant(nodes: int, *, every: float) -> AsyncIterator[int]:
 
 
 async def measure(
-    devices: dict[str, Any], *, window: float = WINDOW, warm_up: float = WARM_UP, hear: OnMessage | None = None
+    devices: dict[str, Any],
+    *,
+    window: float = WINDOW,
+    warm_up: float = WARM_UP,
+    hear: OnMessage | None = None,
+    tree: Path = REPOSITORY,
 ) -> Load:
-    """Run an agent on `devices` with a mosquitto of its own. `hear` is told all that arrives there, until the end."""
+    """Run the agent of `tree` on `devices` with a mosquitto of its own. `hear` is told all that arrives there."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = Mosquitto(folder)
@@ -86,7 +91,7 @@ async def measure(
         if hear is not None:
             await stack.enter_async_context(_subscribed(broker.url, hear))
         publishers = {"plant": {"type": "mqtt", "url": broker.url}}
-        agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices))
+        agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices, tree=tree))
         await agent.start()
         await eventually(lambda: _all_online(agent, len(devices)), what="all devices online")
         await asyncio.sleep(warm_up)
@@ -113,8 +118,8 @@ class Started(NamedTuple):
     rss: int  #: bytes, one cycle later
 
 
-async def start(devices: dict[str, Any]) -> Started:
-    """Start an agent on `devices` and stop it when each of them was heard of."""
+async def start(devices: dict[str, Any], *, tree: Path = REPOSITORY) -> Started:
+    """Start the agent of `tree` on `devices` and stop it when each of them was heard of."""
     silent, heard = set(devices), asyncio.Event()
     cpu = 0.0
 
@@ -128,20 +133,20 @@ async def start(devices: dict[str, Any]) -> Started:
             cpu = times.user + times.system
             heard.set()
 
-    with tempfile.TemporaryDirectory() as name, AgentProcess(Path(name), publishers={}, devices=devices) as agent:
-        broker = Mosquitto(Path(name))
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        broker = Mosquitto(folder)
         broker.start()
-        try:
-            agent.configure(agent.document | {"publishers": {"plant": {"type": "mqtt", "url": broker.url}}})
-            async with _subscribed(broker.url, hear):
-                await agent.start(ready=False)
-                async with asyncio.timeout(120):
-                    await heard.wait()
-                await asyncio.sleep(2)
-                rss = psutil.Process(agent.pid).memory_info().rss
-                await agent.stop()
-        finally:
-            broker.stop()
+        stack.callback(broker.stop)
+        await stack.enter_async_context(_subscribed(broker.url, hear))
+        publishers = {"plant": {"type": "mqtt", "url": broker.url}}
+        agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices, tree=tree))
+        await agent.start(ready=False)
+        async with asyncio.timeout(120):
+            await heard.wait()
+        await asyncio.sleep(2)
+        rss = psutil.Process(agent.pid).memory_info().rss
+        await agent.stop()
     return Started(cpu, rss)
 
 

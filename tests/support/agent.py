@@ -26,7 +26,7 @@ TRUST = ssl.create_default_context()
 class AgentProcess:
     """`edge-agent run` on a configuration. As a context manager: killed at the end if it still lives.
 
-    `module` is what is started, where it is not the agent as it is.
+    `module` is what is started, where it is not the agent as it is; `tree`: of which checkout.
 
     with AgentProcess(tmp_path, publishers=..., devices=...) as agent:
         await agent.start()
@@ -44,9 +44,11 @@ class AgentProcess:
         outbox: dict[str, Any] | None = None,
         log: dict[str, Any] | None = None,
         module: str = "agent",
+        tree: Path = REPOSITORY,
     ) -> None:
         self.folder = folder
         self._module = module
+        self._tree = tree
         self.data_dir = folder / "data"
         self.log_path = folder / "agent.log"
         self.port = free_port()

@@ -1,0 +1,124 @@
+"""`make bench BASE=rev`: the agent of another commit beside this one, in one run. Ratios: no machine is ever quiet.
+
+A worktree of `rev` stands in a temporary folder; servers, broker and measuring are this tree's for both. The two take
+turns, and the ratio is taken within each turn, so that what else the machine does meets both. Words after the revision
+choose cases. BENCH_TURNS (3), BENCH_SECONDS (8) make it longer; BENCH_JSON names a file for all figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from tests.bench.bench_start import plant
+from tests.bench.pipeline import measure, modbus_plant, opcua_plant, start
+from tests.support.agent import REPOSITORY
+
+TURNS = int(os.environ.get("BENCH_TURNS", "3"))
+
+#: What one agent costs: the agent's tree → a figure.
+Measure = Callable[[Path], Awaitable[float]]
+
+
+async def _turns(measured: Measure, base: Path) -> list[tuple[float, float]]:
+    """Pairs (base, this), the two in turn; every second turn begins with the other."""
+    pairs: list[tuple[float, float]] = []
+    for turn in range(TURNS):
+        if turn % 2:
+            here = await measured(REPOSITORY)
+            pairs.append((await measured(base), here))
+        else:
+            there = await measured(base)
+            pairs.append((there, await measured(REPOSITORY)))
+    return pairs
+
+
+async def _start(tags: int, base: Path) -> list[tuple[float, float]]:
+    async with modbus_plant(10, 2 * tags // 10) as ports:
+
+        async def measured(tree: Path) -> float:
+            return (await start(plant(ports, tags), tree=tree)).cpu
+
+        return await _turns(measured, base)
+
+
+async def _modbus(devices: int, tags: int, base: Path) -> list[tuple[float, float]]:
+    async with modbus_plant(devices, 2 * tags) as ports:
+
+        async def measured(tree: Path) -> float:
+            load = await measure(plant(ports, devices * tags), tree=tree)
+            return load.cpu / load.readings * 1e6
+
+        return await _turns(measured, base)
+
+
+async def _opcua(nodes: int, mode: str, base: Path) -> list[tuple[float, float]]:
+    async with opcua_plant(nodes, every=1.0) as port:
+        tags = {f"variable_{at:04}": {"node": f"nsu=urn:bench;s=V{at}"} for at in range(nodes)}
+        device = {"type": "opcua", "url": f"opc.tcp://127.0.0.1:{port}", "mode": mode, "tags": tags}
+
+        async def measured(tree: Path) -> float:
+            load = await measure({"server": device}, tree=tree)
+            return load.cpu / load.readings * 1e6
+
+        return await _turns(measured, base)
+
+
+CASES: dict[str, Callable[[Path], Awaitable[list[tuple[float, float]]]]] = {
+    "start, 1,000 tags (s CPU)": lambda base: _start(1_000, base),
+    "start, 10,000 tags (s CPU)": lambda base: _start(10_000, base),
+    "modbus 10 x 1,000 float32 @ 1 s (us/reading)": lambda base: _modbus(10, 1_000, base),
+    "modbus 100 x 20 float32 @ 1 s (us/reading)": lambda base: _modbus(100, 20, base),
+    "opcua poll 1,000 @ 1 s (us/reading)": lambda base: _opcua(1_000, "poll", base),
+    "opcua subscription 1,000 @ 1 s (us/reading)": lambda base: _opcua(1_000, "subscribe", base),
+}
+
+
+@contextmanager
+def worktree(revision: str) -> Iterator[Path]:
+    """That commit, beside this tree."""
+    with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
+        tree = Path(folder) / "base"
+        git = ("git", "-C", str(REPOSITORY), "worktree")
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
+        try:
+            # as here: compiled before it is measured
+            subprocess.run([sys.executable, "-m", "compileall", "-q", str(tree / "agent")], check=True)
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+async def main(revision: str, words: list[str]) -> int:
+    """Print a line a case; 1 where no case was chosen."""
+    chosen = {name: case for name, case in CASES.items() if not words or any(word in name for word in words)}
+    if not chosen:
+        print(f"nothing to run: {', '.join(CASES)}")
+        return 1
+    figures = {}
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(REPOSITORY / "agent")], check=True)
+    with worktree(revision) as base:
+        for name, case in chosen.items():
+            pairs = await case(base)
+            ratios = sorted(here / there for there, here in pairs)
+            there, here = (median(column) for column in zip(*pairs, strict=True))
+            figures[name] = {"base": there, "here": here, "ratio": median(ratios), "ratios": ratios, "pairs": pairs}
+            spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+            print(f"{name:46} {there:8.2f} -> {here:8.2f}   x {median(ratios):.2f} ({spread})", flush=True)
+    if (file := os.environ.get("BENCH_JSON")) is not None:
+        Path(file).write_text(json.dumps({"base": revision, "turns": TURNS, "cases": figures}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit("which commit? python -m tests.bench.compare REVISION [WORD...]")
+    sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2:])))
