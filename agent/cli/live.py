@@ -47,6 +47,7 @@ def as_data(visit: Visit) -> dict[str, object]:
         "error": visit.error,
         "silent": list(visit.silent),
         "doubtful": sorted(visit.doubtful),
+        "most_found": visit.most_found,
         "readings": [
             {
                 "tag": tag, "value": reading.value, "quality": reading.quality, "ts": reading.ts,
@@ -78,6 +79,8 @@ def line_of(visit: Visit) -> str:
     """The device in one line."""
     bad = sum(reading.quality == "bad" for reading in visit.readings.values())
     counts = f"{len(visit.readings) - bad} read, {bad} bad, {len(visit.silent)} silent"
+    if visit.most_found is not None:
+        counts += f"; it found as many tags as `browse: {{max_nodes: {visit.most_found}}}` allows, there may be more"
     return harmless(f"{visit.device}: {visit.error}" if visit.error else f"{visit.device}: {counts}")
 
 

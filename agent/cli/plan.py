@@ -70,13 +70,13 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
             soft_wrap=True,
         )
     for outbox in found.outboxes:
-        holds = "for ever" if outbox.holds_minutes is None else lasting(outbox.holds_minutes * 60)
-        bound = ", which is its max_age" if outbox.expires else ""
-        room = f"its outbox of {readable_size(outbox.max_bytes)} holds an outage of {holds}{bound}"
-        a_day = readable_size(outbox.bytes_per_day)
-        console.print(
-            f"{outbox.publisher}: {_in_shard(outbox.shard)}{a_day} a day; {room}", markup=False, soft_wrap=True
-        )
+        size, a_day = readable_size(outbox.max_bytes), readable_size(outbox.bytes_per_day)
+        told = "nothing is read for it"
+        if outbox.holds_minutes is not None:
+            bound = ", which is its max_age" if outbox.expires else ""
+            holds = f"{lasting(outbox.holds_minutes * 60)}{bound}"
+            told = f"{a_day} a day; its outbox of {size} holds an outage of {holds}"
+        console.print(f"{outbox.publisher}: {_in_shard(outbox.shard)}{told}", markup=False, soft_wrap=True)
     each = "" if len({outbox.shard for outbox in found.outboxes}) < 2 else " of each shard"
     console.print(f"disk: at least {readable_size(found.minimum_disk_bytes)} for agent.data_dir{each}", markup=False)
     for one in chosen:

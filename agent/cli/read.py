@@ -110,7 +110,7 @@ async def _read(name: str, device: DeviceConfig, wish: Wish, console: Console) -
                 break
     if wish.orders and seen and seen[-1].good:
         return _orders(seen, console, wish)
-    if wish.orders and seen:
+    if wish.orders and seen:  # the same document without `orders`
         _show(seen[-1], console, wish)
     return 0 if seen and seen[-1].good else 1
 
@@ -151,7 +151,8 @@ def _orders(seen: Sequence[Visit], console: Console, wish: Wish) -> int:
     reads = [[int(str(one.value)) for one in visit.readings.values()] for visit in seen]
     found = guesses(reads, wish.expect)
     if wish.json:
-        sys.stdout.write(json.dumps([_guess(one, addresses) for one in found]) + "\n")
+        answer = {**document(seen[-1]), "orders": [_guess(one, addresses) for one in found]}
+        sys.stdout.write(harmless_json(json.dumps(answer, ensure_ascii=False)) + "\n")
         return 0
     console.print(
         "registers: " + "  ".join(f"{at}=0x{value:04X}" for at, value in zip(addresses, reads[-1], strict=True))

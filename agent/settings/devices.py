@@ -122,6 +122,11 @@ class DeviceConfig(Model, ABC):
         """Whether the device itself tells of more tags than its table has."""
         return False
 
+    @property
+    def most_found(self) -> int | None:
+        """Tags that are looked for at most; None where there is no end, or nothing is looked for."""
+        return None
+
     def found_tag(self, name: str) -> TagBase:
         """The keys of a tag that the device was found to have."""
         del name

@@ -32,6 +32,7 @@ class Visit(Struct):
     error: str | None = None  #: why the device could not be read
     doubtful: frozenset[str] = frozenset()  #: good, but of a size that a wrong byte order makes
     nodes: Mapping[str, str] = {}  #: of tags the device was found to have: where they are
+    most_found: int | None = None  #: so many tags were found, and more were not looked for
 
     @property
     def good(self) -> bool:
@@ -76,7 +77,8 @@ async def visits_of(
         silent = tuple(tag for tag in names if tag in wanted - newest.keys())
         types = {tag: one.catalogue_type() for tag, one in table.items()}
         odd = {tag for tag, one in ordered.items() if looks_wrong(one.value, types.get(tag))}
-        return Visit(name, ordered, silent, error, frozenset(odd), nodes)
+        most = device.most_found if len(names) - len(table) == device.most_found else None
+        return Visit(name, ordered, silent, error, frozenset(odd), nodes, most)
 
     last = None
     try:

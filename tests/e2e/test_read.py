@@ -57,7 +57,7 @@ async def test_orders_finds_the_order_of_a_float() -> None:
     async with device() as server:
         code, out, _ = await run("--url", server.url, "holding:100..103", "--orders", "--expect", "50", "--json")
     assert code == 0
-    first, *_ = json.loads(out)
+    first, *_ = json.loads(out)["orders"]
     assert (first["address"], first["type"], first["byte_order"], first["value"]) == (
         "holding:100",
         "float32",

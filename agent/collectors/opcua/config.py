@@ -192,6 +192,10 @@ class OpcUaConfig(DeviceConfig):
     def finds_tags(self) -> bool:
         return self.browse is not None
 
+    @property
+    def most_found(self) -> int | None:
+        return None if self.browse is None else self.browse.max_nodes
+
     def found_tag(self, name: str) -> TagBase:
         return super().found_tag(name) if self.browse is None else self.browse.tag(name)
 

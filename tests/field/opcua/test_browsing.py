@@ -10,6 +10,7 @@ import pytest
 from asyncua import ua as library
 from asyncua.server.internal_session import InternalSession
 
+from agent.cli.live import line_of
 from agent.testing.context import SimpleContext
 from agent.workbench.live import visits_of
 from tests.integration.opcua.server import URN, Plant, said
@@ -71,3 +72,9 @@ async def test_a_look_at_the_devices_reads_what_is_found_too(plant: Plant) -> No
         assert visit.good
         assert len(visit.readings) == 30 + len(tags)
         assert visit.readings["P7/v"].value == 7
+        assert visit.most_found is None
+    made = config(plant.url, {}, browse={"root": f"nsu={URN};s=yard", "max_nodes": 5})
+    async with aclosing(visits_of("dev", made, made.build("dev", context), context)) as visits:
+        visit = await anext(visits)
+    assert len(visit.readings) == 5
+    assert "as many tags as `browse: {max_nodes: 5}` allows" in line_of(visit)
