@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.simulator.modbus import ModbusServer
 from tests.faults.southbound.conftest import Running, modbus
 from tests.faults.southbound.test_isolation import unit
@@ -13,7 +15,7 @@ async def test_a_silent_unit_is_named_and_its_neighbours_stay_online(running: Ru
     mute = unit(300)
     mute.silent = True
     async with ModbusServer({1: unit(100), 2: unit(200), 3: mute}) as gateway:
-        pace = {"interval": "250ms", "timeout": "700ms"}  # a machine busy for a moment skips no cycle
+        pace: dict[str, Any] = {"interval": "250ms", "timeout": "700ms"}  # a machine busy for a moment skips no cycle
         devices = {f"u{number}": modbus(gateway.url, unit_id=number, **pace) for number in (1, 2, 3)}
         async with running(devices) as (agent, ear):
             blame = "cycles are late because unit 3 on the same bus does not answer"
