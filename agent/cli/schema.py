@@ -14,9 +14,9 @@ def schema(what: Literal["config", "readings", "historian"]) -> int:
 
         found = config_schema()
     elif what == "historian":
-        from agent.historian.config import HistorianConfig
+        from agent.historian.schema import historian_schema
 
-        found = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | HistorianConfig.model_json_schema()
+        found = historian_schema()
     else:
         from agent.encoders.schema import readings_schema
 

@@ -41,6 +41,11 @@ def config_schema() -> dict[str, Any]:
             "additionalProperties": _choice(models[kind], names, definitions),
         }
     properties["devices"]["additionalProperties"] = _templated(properties["devices"]["additionalProperties"])
+    return for_people("Configuration of edge-agent", root, definitions)
+
+
+def for_people(title: str, root: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a file as people write it: `30s`, `1GiB`, `${NAME}`, and anchors under `x-…`."""
     definitions = _reachable(root, definitions)
     for definition in (root, *definitions.values()):
         _tidy(definition.get("properties", {}))
@@ -52,7 +57,7 @@ def config_schema() -> dict[str, Any]:
     }
     return {
         "$schema": DIALECT,
-        "title": "Configuration of edge-agent",
+        "title": title,
         **{key: value for key, value in root.items() if key not in ("title", "$defs")},
         "patternProperties": {"^x-": {"description": "Your own: a place for anchors."}},
         "$defs": dict(sorted(definitions.items())),
