@@ -20,6 +20,7 @@ LOCKS = sorted((ROOT / "deploy/lock").glob("*.txt"))
 TOP = {
     "agent", "configs", "deploy", "docs", "tests", "Makefile", "pyproject.toml", "Dockerfile", "README.md",
     "CHANGELOG.md", "LICENSE", "CONTRIBUTING.md", "SECURITY.md", ".ci", ".github", ".gitignore", ".dockerignore",
+    ".pre-commit-config.yaml",
 }  # fmt: skip
 
 
