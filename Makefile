@@ -69,7 +69,7 @@ build/site/.stamp: deploy/lock/docs.txt
 	@touch $@
 
 site: build/site/.stamp ## site/: the documentation with navigation and search, to be opened as files; a dead link fails
-	@NO_MKDOCS_2_WARNING=1 build/site/bin/mkdocs build --strict --quiet --config-file deploy/site/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 build/site/bin/mkdocs build --strict --config-file deploy/site/mkdocs.yml
 	@echo "site: $(CURDIR)/site/index.html"
 
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses

@@ -49,7 +49,7 @@ def commands(text: str) -> Iterator[str]:
     """Every line of a code block that calls edge-agent, without prompt, path and comment."""
     for line in text.splitlines():
         if found := re.match(r"#?\s*(?:\S*/bin/)?edge-agent ([a-z].*?)(?:\s+(?:#|\().*)?$", line):
-            yield re.split(r"\s{3,}| > ", found[1].strip())[0]
+            yield re.split(r"\s{3,}| > | \|\| ", found[1].strip())[0]
 
 
 @each_page
