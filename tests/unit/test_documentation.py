@@ -45,6 +45,15 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
+def code_of(page: Path) -> str:
+    """Its blocks of code: a sentence is no command. A configuration is code from top to bottom."""
+    text = text_of(page)
+    if page.suffix != ".md":
+        return text
+    fenced = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*fenced, *re.findall(r"^ {4}\S.*", text, re.MULTILINE)])
+
+
 def commands(text: str) -> Iterator[str]:
     """Every line of a code block that calls edge-agent, without prompt, path and comment."""
     for line in text.splitlines():
@@ -114,7 +123,7 @@ def test_benchmarks_it_names_are_there():
 def test_commands_it_shows_are_understood(page: Path):
     """Command, arguments and options are what `edge-agent` takes. Their own tests run those that need a world."""
     known = typer.main.get_command(cli._app).commands  # type: ignore[attr-defined]
-    for line in commands(text_of(page)):
+    for line in commands(code_of(page)):
         name, *arguments = shlex.split(line)
         known[name].make_context(name, arguments)
 
@@ -131,7 +140,7 @@ def test_commands_it_mentions_are_understood(page: Path):
 
 def test_there_are_commands():
     """The search finds those it is meant for."""
-    found = {line.split()[0] for page in PAGES for line in commands(text_of(page))}
+    found = {line.split()[0] for page in PAGES for line in commands(code_of(page))}
     assert {"run", "check", "tail", "verify", "outbox", "trust", "schema"} <= found
 
 
