@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Iterable
+from operator import attrgetter
 
 import pytest
 
@@ -51,12 +53,13 @@ def loss(kind: str, first: int, last: int, **more: object) -> Loss:
 def test_what_an_agent_publishes_of_itself_is_no_device_of_the_plant():
     """It is listed, and stands in no rate: neither numerator nor denominator."""
     itself = PATH.replace("press-01", "_agent")
-    readings = reads(range(DAY.begin, DAY.end, SECOND))
-    alone = figures(facts(readings))
+    readings = reads(range(DAY.begin, DAY.end, 60 * SECOND))
+    press = Tag(1, PATH, "press-01", "t", "Cel", 60 * SECOND)
+    alone = figures(facts(readings, tags=[press]))
     beside = figures(
         facts(
-            [*readings, *reads(range(DAY.begin, DAY.end, 10 * SECOND), tag=2)],
-            tags=[Tag(1, PATH, "press-01", "t", "Cel", SECOND), Tag(2, itself, "_agent", "cpu_percent", "%", 10_000)],
+            [*readings, *reads(range(DAY.begin, DAY.end, 120 * SECOND), tag=2)],
+            tags=[press, Tag(2, itself, "_agent", "cpu_percent", "%", 120_000)],
             streams=[
                 Stream(number, "gw", EPOCH, path.rpartition("/")[2], path, 1, 0, None)
                 for number, path in enumerate((PATH, itself), 1)
@@ -226,3 +229,77 @@ def test_planned_stops(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_calendar(file, ZONE)
     assert [mistake.line for mistake in caught.value.mistakes] == [2, 3]
+
+
+def test_a_week_of_outages_stops_and_skew_to_a_ten_thousandth():
+    """Seven days, each with another outage, loss and stop, scans some ms off their second: every ratio is the truth."""
+    chance = random.Random(5)
+    scan = 10 * SECOND
+    for date in range(7):
+        day = day_of(DATE + dt.timedelta(days=date), ZONE, 1 << 50)
+        begins = sorted(chance.sample(range(1, 8640 - 400, 500), 3))
+        spans = [(day.begin + one * scan, day.begin + (one + chance.randrange(10, 400)) * scan) for one in begins]
+        chance.shuffle(spans)
+        (offline, back), (lost, found), (stop, go) = spans
+        skew = chance.randrange(0, 3)
+        dark = [(offline, back), (lost, found)]
+        times = [
+            at + skew for at in range(day.begin - 360 * scan, day.end, scan) if not any(a <= at < b for a, b in dark)
+        ]
+        readings = sorted([*reads(times), Read(1, offline, "bad", False, 1, offline)], key=attrgetter("ts"))
+        states = [
+            State(PATH, at, "offline" if offline <= at < back else "online", at, None, due, due - away, 0, None)
+            for at in sorted({*range(day.begin - 60 * scan, day.end + 60 * scan, 60 * scan), offline, back})
+            for due in [(at - day.begin) // scan + 360]
+            for away in [(max(offline, min(at, back)) - offline) // scan]
+        ]
+        planned = (day.end - day.begin - (go - stop)) / SECOND
+        good = planned - sum(end - begin for begin, end in dark) / SECOND
+        made = figures(
+            facts(
+                readings, day=day, states=states, stops=[Stop(stop, go, "*", "maintenance")],
+                tags=[Tag(1, PATH, "press-01", "t", "Cel", scan)],
+                losses=[loss("dropped", lost, found, from_seq=1, to_seq=9, records=(found - lost) // scan)],
+            )
+        )  # fmt: skip
+        assert made["good"]["rate"] == pytest.approx(good / planned, abs=1e-4), date
+        assert made["collected"]["rate"] == pytest.approx(good / planned, abs=1e-4), date
+        assert made["collected"]["denominator"] == pytest.approx(planned * SECOND / scan, abs=1), date
+
+
+def test_ten_thousand_tags_are_a_page_below_two_megabytes():
+    """Fifty devices with two hundred tags; and no more than one tag's readings are held at a time."""
+    paths = [f"edge/plant/line-{number % 5}/press-{number:02}" for number in range(50)]
+    tags = [
+        Tag(number, paths[number // 200], paths[number // 200][-8:], f"temperature_{number % 200:03}", "Cel", 60_000)
+        for number in range(10_000)
+    ]
+    alive: set[int] = set()
+    most = 0
+
+    class Watched(Read):
+        def __new__(cls, *values):
+            made = super().__new__(cls, *values)
+            nonlocal most
+            alive.add(made.tag)
+            most = max(most, len(alive))
+            return made
+
+        def __del__(self):
+            alive.discard(self.tag)
+
+    made = figures(
+        facts(
+            (Watched(tag.id, at, "good", False, 1, at, False) for tag in tags for at in (hour(1), hour(9), hour(20))),
+            tags=tags,
+            streams=[
+                Stream(number, "gw", EPOCH, path[-8:], path, 1, 600, DAY.begin) for number, path in enumerate(paths, 1)
+            ],
+        )
+    )
+    assert len(made["devices"]) == 50
+    assert sum(len(device["tags"]) for device in made["devices"]) == 10_000
+    assert most <= 3
+    head = Head("hist", "1.0", "2026-11-28", DAY.until, DAY.until + 1, "en")
+    for one in (head, head._replace(lang="zh")):
+        assert len(as_html(Document(one, made)).encode()) < 2_000_000
