@@ -187,7 +187,12 @@ class _Agent:
         await supervisor.run(attempt)
 
     def _watch(self, topology: Topology, reloader: Reloader) -> Watch:
-        watch = Watch(self._clock, reload=partial(reloader.reload, "files changed"), renewed=topology.wake)
+        watch = Watch(
+            self._clock,
+            reload=partial(reloader.reload, "files changed"),
+            renewed=topology.wake,
+            missing=reloader.files_missing,
+        )
 
         def attempted(reads: Reads, applied: bool) -> None:
             watch.attempted(reads, applied=applied, files=reloader.effective.config.agent.reload == "watch")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Event, Future
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -85,6 +85,7 @@ class Reloader:
         self._clock = clock
         self._settle = settle
         self._bugs = Bugs("reload")
+        self._missing: str | None = None  # files that were there when they were read last
         self._incomplete: str | None = None  # why not all of what was applied may run, until a restart
         self._forgotten = 0  # in a row
         self._asked: list[Future[Outcome]] = []
@@ -225,8 +226,14 @@ class Reloader:
         now, asked_by = self._clock.now_ms(), self._reason
         self.journal.add(Entry(now, asked_by, outcome.result, outcome.hash, outcome.mistakes, differs))
 
+    def files_missing(self, files: Sequence[str]) -> None:
+        """Files of the configuration are not there; none: they are back as they were. What runs goes on."""
+        self._missing = f"missing: {', '.join(files)}; what was read before runs on" if files else None
+        self._publish()
+
     def _refuse(self, outcome: Outcome) -> None:
         self._note(outcome)
+        self._missing = None
         self.attempted, self.mistakes = outcome.hash, outcome.mistakes
         more = len(outcome.mistakes) - 1
         self.error = outcome.mistakes[0] + (f" (and {more} more)" if more else "")
@@ -236,6 +243,7 @@ class Reloader:
     def _in_force(self, loaded: Loaded) -> None:
         before = self.effective.hash
         self.effective, self.attempted, self.error = loaded, loaded.hash, self._incomplete
+        self._missing = None
         self.mistakes = () if self.error is None else (self.error,)
         if loaded.hash != before:
             metrics.forget("hash", before)
@@ -246,7 +254,8 @@ class Reloader:
         """In the agent's status, at every broker."""
         attempted = None if self.attempted == self.effective.hash else self.attempted
         before = self._image.agent
-        self._image.agent = structs.replace(before, config=self.effective.hash, attempted=attempted, error=self.error)
+        error = self._missing or self.error
+        self._image.agent = structs.replace(before, config=self.effective.hash, attempted=attempted, error=error)
         if self._image.agent != before:
             for route in self._topology.north.routes.values():
                 route.say_agent()

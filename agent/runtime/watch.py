@@ -9,7 +9,7 @@ name: written in place, renamed, or behind the symbolic link of a ConfigMap (`..
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -82,14 +82,17 @@ class Watch:
         *,
         reload: Callable[[], Awaitable[object]],
         renewed: Callable[[frozenset[Path]], None],
+        missing: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         """`reload()` is awaited when the configuration is worth reading again, and calls :meth:`attempted`.
 
-        `renewed(files)` is called when secret or certificate files have other contents than before, or are there again.
+        `renewed(files)` is called when secret or certificate files have other contents than before, or are there again;
+        `missing(files)` when files of the configuration are not there, and with none when they are back as they were.
         """
         self._clock = clock
         self._reload = reload
         self._renewed = renewed
+        self._tell_missing = missing or (lambda _files: None)
         self._reads = Reads()
         self._files = False
         self._settling = (_Settling(), _Settling())
@@ -140,6 +143,9 @@ class Watch:
         if judged == "missing" and not self._missing:
             gone = [str(file) for file, seen in (reads.yaml | reads.tables).items() if seen and not _seen(found, file)]
             log.warning("config.files_missing", files=gone)
+            self._tell_missing(gone)
+        elif judged == "same" and self._missing:
+            self._tell_missing(())
         self._missing = judged == "missing"
         if judged == "changed":
             log.info("config.files_changed", files=_changed(reads, found))

@@ -172,3 +172,25 @@ async def test_the_same_again_changes_nothing(bench: Bench) -> None:
         bench.write(seconds)
         assert (await bench.reloader.reload("test")).result == "nothing"
     assert bench.parts.applied == []
+
+
+async def test_files_that_are_missing_are_an_error_until_they_are_back(bench: Bench) -> None:
+    """What runs stays in force; who put the file back, or had it read again, ends it; an older mistake stays."""
+    gone = "missing: agent.yaml; what was read before runs on"
+    effective = bench.image.agent.config
+    for back in (lambda: bench.reloader.files_missing(()), None):
+        bench.reloader.files_missing(["agent.yaml"])
+        assert (bench.image.agent.error, bench.image.agent.config) == (gone, effective)
+        if back is None:
+            assert (await bench.reloader.reload("test")).result == "nothing"
+        else:
+            back()
+        assert bench.image.agent.error is None
+    bench.write("soon")
+    assert (await bench.reloader.reload("test")).result == "refused"
+    refused = bench.image.agent.error
+    assert refused is not None
+    bench.reloader.files_missing(["agent.yaml"])
+    assert bench.image.agent.error == gone
+    bench.reloader.files_missing(())
+    assert bench.image.agent.error == refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,8 @@ class Site:
         self.clock = ManualClock()
         self.reloads: list[str] = []
         self.renewed: list[Path] = []
-        self.watch = Watch(self.clock, reload=self.reload, renewed=self.renewed.extend)
+        self.missing: list[Sequence[str]] = []
+        self.watch = Watch(self.clock, reload=self.reload, renewed=self.renewed.extend, missing=self.missing.append)
         self.write("agent.yaml", MAIN)
         self.write("d/press.yaml", DEVICE)
         self.write("d/t.csv", TABLE)
@@ -152,8 +153,10 @@ async def test_what_is_missing_for_a_while_is_waited_for(site: Site, name: str) 
     kept = (site.folder / name).read_text()
     (site.folder / name).unlink()
     assert await site.after(60) == []
+    assert site.missing == [[str(site.folder / name)]]
     site.write(name, kept)
     assert await site.after(30) == []
+    assert site.missing[1:] == [()]
     (site.folder / name).unlink()
     assert await site.after() == []
     site.write(name, kept + "\n# changed\n" if name.endswith("yaml") else kept + "c,holding:7\n")
