@@ -51,7 +51,7 @@ async def test_what_came_while_the_database_was_away_is_there_afterwards(
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_a_flood_while_the_database_is_away_waits_outside(mosquitto, make_historian, version):
-    """200 MB for a database that is not there: 20 messages of 1 MiB wait in the window, the rest at the broker."""
+    """60 MB for a database that is not there: 20 messages of 1 MiB wait in the window, the rest at the broker."""
     away = f"postgresql://edge@127.0.0.1:{free_port()}/x"
     historian = make_historian(mosquitto.url, database=away, source={"version": version})
     await historian.start(ready=False)
@@ -59,7 +59,7 @@ async def test_a_flood_while_the_database_is_away_waits_outside(mosquitto, make_
     record = {"schema": "edge.readings.v1", "agent": "gw", "device": "d", "epoch": "E", "low": 1, "ts": 1, "cat": 1,
               "readings": [{"tag": "t", "value": "x" * 1_000_000, "ts": 1, "quality": "good"}]}  # fmt: skip
     async with observing(mosquitto.port, "nothing/#") as observer:
-        for seq in range(1, 201):
+        for seq in range(1, 61):
             await observer.publish("edge/d/readings", json.dumps(record | {"seq": seq}).encode())
     status = await historian.status()
     assert status["database"]["state"] == "offline"

@@ -17,7 +17,7 @@ from tests.support.load import SCAN, caught_up
 from tests.support.waiting import eventually
 
 KILLS = int(os.environ.get("EDGE_HISTORIAN_KILLS", "10"))
-TAGS = int(os.environ.get("EDGE_HISTORIAN_TAGS", "30"))  #: of each of four machines, ten times a second
+TAGS = int(os.environ.get("EDGE_HISTORIAN_TAGS", "12"))  #: of each of four machines, ten times a second
 LOSSY = "max_queued_messages 1000"
 
 
