@@ -30,6 +30,9 @@ from tests.support.waiting import eventually
 WINDOW = float(os.environ.get("BENCH_SECONDS", "8"))
 WARM_UP = 3.0
 
+# Agents are started, not forked (tests/support/nursery.py): what is measured must be all their own, and of their tree.
+os.environ["EDGE_OWN_MEMORY"] = "1"
+
 
 @dataclass
 class Load:

@@ -81,7 +81,7 @@ class AgentProcess:
 
     async def _spawn(self) -> Running:
         with self.log_path.open("ab") as log:
-            return popen(self._argv, stdout=log.fileno(), stderr=log.fileno(), cwd=REPOSITORY, env=self._env)
+            return popen(self._argv, stdout=log.fileno(), stderr=log.fileno(), cwd=self._tree, env=self._env)
 
     @property
     def _argv(self) -> Sequence[str]:
