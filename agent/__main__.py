@@ -6,8 +6,8 @@ import gc
 import signal
 import sys
 
-#: A collection of garbage every 700 new objects (Python's own) looks through imports, models and plans again and again:
-#: a tenth of a start, and of that of a large plant more. What is garbage here is small, and mostly has no cycles.
+#: A collection of garbage every 700 new objects (Python's own) looks through imports, models and plans again and again,
+#: and finds next to nothing: what is garbage here is small, and mostly has no cycles (docs/performance.md).
 _NEW_OBJECTS = 10_000
 
 
