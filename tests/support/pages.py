@@ -23,8 +23,8 @@ BLOCK = re.compile(r"(?:<!-- (\S+) -->\n)?^```(\w+)\n(.*?)^```", re.MULTILINE | 
 #: Commands that go on, and what they print when they work; those that only listen go on until there is text to compare.
 LASTING = {"simulate": r"until Ctrl-C", "run": r"device\.online"}
 LISTENING = {"verify": r"is online", "tail": r" = "}
-#: `status` tells of the machine too: its clock may not be set, its disk may be full.
-CODES = {"status": {0, 1}}
+#: `status` tells of the machine too: its clock may not be set, its disk may be full. `convert` may carry over a part.
+CODES = {"status": {0, 1}, "convert": {0, 1}}
 OF_THE_MACHINE = re.compile(r"Clock|Disk|[\w-]+: (all well|\d+ things? )")
 
 
