@@ -48,11 +48,15 @@ def digest(data: bytes) -> str:
 def digest_of(file: Path) -> str:
     """Of what the file holds now; empty where it cannot be read."""
     try:
-        return digest(file.read_bytes()) if file.is_file() else ""
+        if not file.is_file():
+            return ""
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     except (OSError, ValueError):
         return ""
 
 
+LARGEST = 64 << 20  #: bytes of one file, as of an unpacked workbook: reading takes several times as much memory
 _MAIN = ("agent", "log", "http", "outbox", "history")
 INCLUDABLE = ("devices", "devices_file", "templates", "publishers", "include")
 
@@ -114,7 +118,12 @@ def _read_bytes(
             kind = "directory" if path.is_dir() else "pipe or a device"
             mistakes.append(Mistake(file, line, f"{shown!r} is a {kind}, no file", "name a file"))
             return None
-        data = path.read_bytes()
+        with path.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            hint = "name the right file, or divide it"
+            mistakes.append(Mistake(file, line, f"{shown} is larger than {LARGEST >> 20} MiB", hint))
+            return None
     except FileNotFoundError:
         if path.is_symlink():
             mistakes.append(Mistake(file, line, f"{shown} is a link that leads nowhere", "mend the link, or remove it"))

@@ -102,6 +102,7 @@ class Bent:
     async def _up(self, reader: asyncio.StreamReader, away: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             away.write(data)
+        away.transport.abort()  # else the other half would wait for the peer for ever
 
     async def _down(self, peer: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         before: list[bytes] = []

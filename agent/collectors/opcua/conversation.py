@@ -109,7 +109,7 @@ class Conversation:
         self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device, self._clock))
         self._renumber: Renumbering | None = None
         self._parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
-        self._decoder = Decoder(plan.size, self._times, self._types.structure, self._parts)
+        self._decoder = Decoder(plan.size, self._times, self._types.structure, self._parts, self._types.begin)
         self.inbox = SampleInbox(context.clock, self._decoder.news)
         self._server = server
         self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)

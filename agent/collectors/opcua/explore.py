@@ -26,6 +26,7 @@ _FEW = 1  #: nodes of the first Browse; twice as many each time it answers …
 _SHORT, _LONG = 0.2, 0.8  #: … within so many seconds, and fewer beyond
 _PAGE = 1000  #: references of one node in one answer
 _MOST_REFERENCES = 10_000  #: for one question about a few nodes: types and dictionaries have dozens
+_CHARACTERS = 512  #: of a reference's names and identifier, that count as one reference
 _MOST_PAGES = 10_000  #: BrowseNext calls for one request: a server must not keep us for ever
 
 BAD_NO_MATCH = number_of("BadNoMatch")
@@ -72,7 +73,7 @@ class Explorer:
         async with aclosing(self.pages(looks)) as pages:
             async for at, page in pages:
                 found[at] += page[:left]
-                left -= len(page)
+                left -= weight(page)
                 if left < 0:
                     log.warning("opcua.browse_cut", device=self._device, references=_MOST_REFERENCES)
                     break
@@ -203,6 +204,16 @@ class Explorer:
         with translated("following browse paths"):
             results = await self._session.translate_browsepaths_to_nodeids([_path(*path) for path in paths]) or []
         return [_target(result) for result in results]
+
+
+def weight(references: Sequence[ua.ReferenceDescription]) -> int:
+    """How many they are; one with long names counts as several, because they are kept."""
+    return sum(1 + _characters(each) // _CHARACTERS for each in references)
+
+
+def _characters(reference: ua.ReferenceDescription) -> int:
+    words = (reference.NodeId.Identifier, reference.BrowseName.Name, reference.DisplayName.Text)
+    return sum(len(word) for word in words if isinstance(word, str | bytes))
 
 
 def _bad(status: ua.StatusCode | None) -> bool:

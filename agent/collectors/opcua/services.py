@@ -191,8 +191,10 @@ class Services:
             return None
         if not results or results[0].StatusCode.value >= 0x40000000 or len(results[0].OutputArguments or ()) < 2:
             return None
-        items, handles = (argument.Value or [] for argument in results[0].OutputArguments[:2])
-        return list(zip(items, handles, strict=False))
+        items, handles = (argument.Value for argument in results[0].OutputArguments[:2])
+        if not _are_numbers(items) or not _are_numbers(handles):
+            return None
+        return list(zip(items or (), handles or (), strict=False))
 
     async def lives(self, subscription: int, items: Sequence[int]) -> list[bool] | None:
         """Whether these items are there. Asked by SetMonitoringMode with the mode they have; None: it does not tell."""
@@ -242,6 +244,11 @@ class Services:
 
 async def _nobody(_result: ua.PublishResult) -> None:
     """Callback the library wants; its publish loop never runs."""
+
+
+def _are_numbers(value: Any) -> bool:
+    """An array of whole numbers, as the method has it; or null."""
+    return value is None or (isinstance(value, list) and all(isinstance(each, int) for each in value))
 
 
 def _value_of(node: ResolvedNode) -> ua.ReadValueId:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.cli.check import check
+from agent.config.files import read_text
 from agent.config.loader import load
-from agent.core.errors import ConfigError, PermanentError
+from agent.config.located import Place
+from agent.core.errors import ConfigError, Mistake, PermanentError
 from agent.outbox.file.causes import cause
 from agent.outbox.file.errors import own
 from agent.runtime.ownership import owned
@@ -179,3 +181,14 @@ def test_what_may_be_a_secret_in_a_url_is_not_quoted(tmp_path: Path, url: str) -
     )
     assert done.returncode == 2
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_file_has_a_size(tmp_path: Path) -> None:
+    """A table of gigabytes is a mistake that names it; it is not read."""
+    with (tmp_path / "huge.csv").open("wb") as huge:
+        huge.truncate(8 << 30)
+    mistakes: list[Mistake] = []
+    assert read_text(tmp_path / "huge.csv", "huge.csv", Place("agent.yaml", 7), mistakes, {}) is None
+    assert [str(each) for each in mistakes] == [
+        "agent.yaml:7: huge.csv is larger than 64 MiB -> name the right file, or divide it"
+    ]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from asyncua import ua
 
 from agent.collectors.opcua.address.nodeid import NodeAddress, index_of
-from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look
+from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look, weight
 from agent.core.text import plain
 
 DEEPEST = 32
@@ -19,6 +19,7 @@ DESCRIBING = frozenset({
     "TrueState", "ValuePrecision",
 })  # fmt: skip
 _OBJECT, _VARIABLE = 1, 2
+_LONGEST_NAME = 512  #: characters of a BrowseName (OPC 10000-3, 8.3)
 
 
 class Met(NamedTuple):
@@ -53,7 +54,7 @@ class Walk:
             count = [0] * len(level)
             async with aclosing(self._explorer.pages([Look(one.node, HIERARCHICAL) for one in level])) as pages:
                 async for at, page in pages:
-                    self.looked += len(page)
+                    self.looked += weight(page)
                     self.asked.add(level[at].node)
                     fresh = self._fresh(level[at], page, count[at])
                     count[at] += len(page)
@@ -71,7 +72,7 @@ class Walk:
             elsewhere = isinstance(target, ua.ExpandedNodeId) and target.ServerIndex
             if elsewhere or kind not in {_OBJECT, _VARIABLE}:
                 continue
-            said = reference.BrowseName.Name or ""
+            said = (reference.BrowseName.Name or "")[:_LONGEST_NAME]
             if parent.variable and said in DESCRIBING and not reference.BrowseName.NamespaceIndex:
                 self.describing.setdefault(parent.node, {})[said] = target
                 continue

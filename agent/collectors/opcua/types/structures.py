@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import operator
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,11 @@ from agent.collectors.opcua.values.values import DoubtfulError, UnsupportedError
 exact.install()
 
 _DEEPEST = 64  #: structures inside structures
+_MOST_DIMENSIONS = 32
+#: Fields and elements looked at for the structures of one answer, absent ones too: a quarter of a second.
+MOST_STEPS = 250_000
+#: Arrays of these are decoded in one go.
+_NUMBERS = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
 _OPTIONAL, _UNION, _SUBTYPED, _SUBTYPED_UNION = 1, 2, 3, 4  #: StructureType (OPC 10000-3, 8.49); 0 is plain
 DESCRIBED = 5  #: by a dictionary of before 1.04: its fields say themselves when they are there, and how often
 BIT, CHARACTER = -1, -2  #: types of fields that only a dictionary has
@@ -75,12 +81,21 @@ class Codec:
         self._shapes = shapes
         self._nested = nested
         self._doubt: str | None = None
-        self._left = 0  # elements that may still come: nested arrays of nothing must not keep us for ever
+        self._nesting = 0  # extension objects within each other
+        self._answer = MOST_STEPS
+        self._left = 0  # steps that may still come: fields and elements of nothing must not keep us for ever
+
+    def begin(self) -> None:
+        """Another answer of the server's is decoded."""
+        self._answer = MOST_STEPS
 
     def decode(self, data_type: ua.NodeId | Key, body: bytes) -> dict[str, object]:
         """Raises UnsupportedError where a definition is missing or does not fit the bytes."""
-        around = self._doubt, self._left  # an extension object inside a structure brings us here again
-        self._doubt, self._left = None, 1000 + 8 * len(body)
+        around, self._doubt = self._doubt, None  # an extension object inside a structure brings us here again
+        allowed = 0
+        if not self._nesting:  # what is inside counts as a part of what is around it
+            self._left = allowed = min(1000 + 64 * len(body), self._answer)
+        self._nesting += 1
         buffer = Buffer(body)
         try:
             value = self._structure(data_type, buffer, 0)
@@ -92,7 +107,15 @@ class Codec:
                 raise DoubtfulError(value, self._doubt)
             return value
         finally:
-            self._doubt, self._left = around
+            self._doubt = around
+            self._nesting -= 1
+            if not self._nesting:
+                self._answer -= allowed - max(self._left, 0)
+
+    def _step(self, count: int = 1) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise UnsupportedError("more fields and elements than its bytes can hold, or than one answer may have")
 
     def _structure(self, data_type: ua.NodeId | Key, buffer: Buffer, depth: int) -> object:
         shape = self._shapes.get(data_type)
@@ -114,6 +137,7 @@ class Codec:
         value: dict[str, object] = {}
         bit = 1
         for field in shape.fields:
+            self._step()
             if shape.kind == _OPTIONAL and field.optional:
                 here, bit = there & bit, bit << 1
                 if not here:
@@ -126,7 +150,10 @@ class Codec:
             return self._element(field.type, buffer, depth)
         if field.dimensions == 1:
             return self._array(field.type, self._length(buffer), buffer, depth)
-        sizes = [self._length(buffer) or 0 for _ in range(self._length(buffer) or 0)]
+        dimensions = self._length(buffer) or 0
+        if dimensions > _MOST_DIMENSIONS:
+            raise UnsupportedError(f"{field.name} has {dimensions} dimensions")
+        sizes = [self._length(buffer) or 0 for _ in range(dimensions)]
         total = 1
         for size in sizes:
             total *= size
@@ -144,12 +171,18 @@ class Codec:
     def _array(
         self, data_type: int | ua.NodeId | Key, length: int | None, buffer: Buffer, depth: int
     ) -> list[object] | None:
-        return None if length is None else [self._element(data_type, buffer, depth) for _ in range(length)]
+        if length is None:
+            return None
+        if isinstance(data_type, int) and (code := _NUMBERS.get(data_type)) is not None:
+            self._step(1 + length // 8)
+            whole = struct.Struct(f"<{length}{code}")
+            if whole.size > len(buffer):
+                raise UnsupportedError("an array longer than its bytes")
+            return list(whole.unpack(buffer.read(whole.size)))
+        return [self._element(data_type, buffer, depth) for _ in range(length)]
 
     def _element(self, data_type: int | ua.NodeId | Key, buffer: Buffer, depth: int) -> object:
-        self._left -= 1
-        if self._left < 0:
-            raise UnsupportedError("more elements than its bytes can hold")
+        self._step()
         if not isinstance(data_type, int):
             return self._structure(data_type, buffer, depth + 1)
         if data_type == CHARACTER:
@@ -169,6 +202,7 @@ class Codec:
         seen: dict[str, object] = {}
         octet = bits = 0
         for field in shape.fields:
+            self._step()
             if field.presence is not None and not _is_there(field.presence, seen):
                 continue
             if field.type == BIT:

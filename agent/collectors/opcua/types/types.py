@@ -31,6 +31,7 @@ _STRUCTURE, _BASE, _ENUMERATION = 22, 24, 29
 _ABSTRACT_NUMBERS = {26, 27, 28}  #: Number, Integer, UInteger: fields of these types are variants
 _MOST_TYPES = 2000  #: a server must not make us learn for ever
 _MOST_TEXTS = 10_000
+_MOST_WORDS = 4 << 20  #: characters of all names of fields and texts of enumerations, and 32 for each of them
 
 Labels = Mapping[int, str]
 
@@ -48,9 +49,14 @@ class Types:
         self._wanted: set[ua.NodeId] = set()
         self._dictionaries = Dictionaries(explorer, self._shapes)
         self._codec = Codec(self._shapes, self.structure)
+        self._words = _MOST_WORDS
         self.asked = asyncio.Event()
 
     # --- using what is known ------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Another answer of the server's is decoded."""
+        self._codec.begin()
 
     def structure(self, value: Any) -> object:
         """An extension object as a dict. Raises UnsupportedError where its type is not known (yet)."""
@@ -178,9 +184,14 @@ class Types:
         for each in types:
             fields = getattr(definitions[each], "Fields", None)
             if fields:
-                self._labels[each] = {
-                    int(field.Value): _text(field.DisplayName) or clean(str(field.Name)) for field in fields
-                }
+                self._keep(
+                    each,
+                    {
+                        int(field.Value): _text(field.DisplayName) or clean(str(field.Name))
+                        for field in fields[:_MOST_TEXTS]
+                        if hasattr(field, "Value")  # else it is the definition of something else
+                    },
+                )
             else:
                 untold.append(each)
         pages = await self.explorer.references([Look(each, HAS_PROPERTY) for each in untold])
@@ -193,13 +204,25 @@ class Types:
         values = await self.explorer.attributes(list(properties.values()), VALUE)
         for each, value in zip(properties, values, strict=True):
             if isinstance(value, list):
-                self._labels[each] = _texts(value)
+                self._keep(each, _texts(value))
+
+    def _keep(self, kind: ua.NodeId, labels: Labels) -> None:
+        """Texts of an enumeration, while there is room: a server must not fill the memory with them."""
+        if self._room(labels.values()):
+            self._labels[kind] = labels
+
+    def _room(self, words: Iterable[str]) -> bool:
+        """Whether so many words more are kept."""
+        self._words -= sum(32 + len(word) for word in words)
+        return self._words >= 0
 
     async def _describe(self, definitions: Mapping[ua.NodeId, Any]) -> None:
         pages = await self.explorer.references([Look(each, HAS_ENCODING) for each in definitions])
         for (each, definition), page in zip(definitions.items(), pages, strict=True):
             kind = int(definition.StructureType)
             fields = tuple(self._field(field, kind) for field in definition.Fields or ())
+            if not self._room(field.name for field in fields):
+                continue
             self._shapes[each] = StructureShape(each.to_string(), kind, fields)
             for encoding in [definition.DefaultEncodingId, *(reference.NodeId for reference in page), each]:
                 self._encodings[encoding] = each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -46,8 +46,13 @@ class Decoder:
         clock: SourceClock,
         structure: Convert = object_of,
         parts: Mapping[int, IndexRange] = MappingProxyType({}),
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """`structure` converts extension objects; `parts`: the tags that are parts of arrays, by position."""
+        """`structure` converts extension objects; `parts`: the tags that are parts of arrays, by position.
+
+        `begin` is called before the values of an answer are converted: what they may cost together is bounded.
+        """
+        self._begin = begin
         self._clock = clock
         self._structure = structure
         self._parts = parts
@@ -121,6 +126,7 @@ class Decoder:
         return True
 
     def _one_by_one(self, tags: tuple[int, ...], columns: Columns, now_ms: int) -> Answer:
+        self._begin()
         values: list[object] = []
         status: list[int] = []
         sources: list[int | None] = []

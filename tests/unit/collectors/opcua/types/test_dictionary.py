@@ -143,7 +143,7 @@ def test_arrays_of_nothing_come_to_an_end() -> None:
         "</opc:StructuredType>"
         for level in range(10)
     )
-    with pytest.raises(UnsupportedError, match="more elements than its bytes can hold"):
+    with pytest.raises(UnsupportedError, match="more fields and elements than its bytes can hold"):
         decode(document(f'{nested}<opc:StructuredType Name="L10"/>'), bytes(100), "L0")
 
 
