@@ -212,7 +212,8 @@ def weight(references: Sequence[ua.ReferenceDescription]) -> int:
 
 
 def _characters(reference: ua.ReferenceDescription) -> int:
-    words = (reference.NodeId.Identifier, reference.BrowseName.Name, reference.DisplayName.Text)
+    texts = ((reference.NodeId, "Identifier"), (reference.BrowseName, "Name"), (reference.DisplayName, "Text"))
+    words = [getattr(holder, name, None) for holder, name in texts]
     return sum(len(word) for word in words if isinstance(word, str | bytes))
 
 

@@ -44,8 +44,8 @@ class Thrifty:
 
 
 def five_of(number: int) -> list[Any]:
-    """What stands below a node: plain words do."""
-    return [f"{number}/{at}" for at in range(5)]
+    """What stands below a node."""
+    return [library.ReferenceDescription(BrowseName=library.QualifiedName(f"{number}/{at}")) for at in range(5)]
 
 
 @pytest.mark.parametrize("points", [1, 2, 3, 10])
