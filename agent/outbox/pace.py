@@ -18,7 +18,7 @@ THICK = 40.0
 #: Thick records are gathered for this long at most, counted from the first of them, seconds.
 GATHER = 0.05
 #: Devices that are read at one instant answer one after the other: what is still coming is waited for, seconds.
-QUIET = 0.003
+QUIET = 0.008
 #: So many packed bytes are worth a transaction at once: half of what the live lane is given from memory.
 ENOUGH_BYTES = 64 << 10
 

@@ -22,7 +22,7 @@ SCAN_YIELD_SECONDS = 0.1
 _LATE_SHARE = 0.1  #: a cycle may begin this share of its interval late; later it is skipped
 _EARLY_SECONDS = 0.002  #: loops wake up to a millisecond early (uvloop rounds), and ticks this close are one
 _PHASE_SPAN = 1.0  #: devices spread over at most this much, so that none waits long for its first values
-_SLOTS = 20  #: of a span: devices of one slot tick together, because the loop wakes once for all of them
+_SLOTS = 10  #: of a span: devices of one slot tick together, because the loop wakes once for all of them
 
 
 class PollGroup(NamedTuple):
@@ -50,13 +50,14 @@ def phase_of(device: str, intervals: Iterable[float | None]) -> float:
 
 
 def first_tick(device: str, intervals: Sequence[float | None], now: float) -> float:
-    """When the grid of a device begins, monotonic seconds: at its phase, in a slot that all devices share.
+    """When the grid of a device begins (monotonic seconds), never in the past: at its phase, in a slot all share.
 
-    It may lie a slot in the past: that tick is due at once.
+    A hundred devices answer in ten bursts a second instead of one by one: what the loop, the outbox and the broker do
+    for ten answers at once costs little more than for one.
     """
     slot = min((interval for interval in intervals if interval is not None), default=_PHASE_SPAN)
     slot = min(slot, _PHASE_SPAN) / _SLOTS
-    return math.floor((now + phase_of(device, intervals)) / slot) * slot
+    return math.ceil((now + int(phase_of(device, intervals) / slot) * slot) / slot) * slot
 
 
 class Due(NamedTuple):

@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.exception import MalformedPacket
 
 from agent.publishers.mqtt.dial import Dial
+from agent.publishers.mqtt.joining import join_publishes
 from agent.publishers.mqtt.oversize import Head, Oversize, oversize
 from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
@@ -127,6 +128,10 @@ class Client(paho.Client):
             with contextlib.suppress(OSError):  # a broker that says why in TLS has said so before it closed
                 self._sock_recv(1)
             raise
+
+    def _packet_write(self) -> MQTTErrorCode:
+        join_publishes(self._out_packet)
+        return super()._packet_write()
 
     def _packet_handle(self) -> MQTTErrorCode:
         packet = self._in_packet

@@ -1,12 +1,16 @@
 """Modbus TCP transactions of the library, with every reply checked.
 
-The library sends and keeps one transaction at a time; what it lets through is checked here (M6 in the field notes:
+The library keeps the transport and counts transactions; what it lets through is checked here (M6 in the field notes:
 replies of another function, another unit, another length, or transaction id 0 pass as good ones). After a reply that
 does not belong to its request the byte stream cannot be trusted: it is `unclean`, and its owner opens a new one.
+
+A request goes by :meth:`MbapTransactions.exchange`, not by the library's `execute`: its lock, its retries and its turns
+of the event loop are for several tasks on one connection, and here there is one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -15,7 +19,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from pymodbus.framer import FramerSocket
-from pymodbus.pdu import DecodePDU, ModbusPDU
+from pymodbus.pdu import DecodePDU
 from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams
 
@@ -41,18 +45,18 @@ _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
 _BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
 
 
-class MbapRead(ModbusPDU):
+class MbapRead:
     """A read, and its answer, kept as bytes: the codec takes them from there."""
 
+    __slots__ = ("data", "dev_id", "exception_code", "function_code", "pdu", "size")
+
     def __init__(self, unit: int, request: ReadRequest) -> None:
-        super().__init__(dev_id=unit, address=request.offset, count=request.count)
+        self.dev_id = unit
         self.function_code = request.function
         self.size = request.size
         self.pdu = request.pdu
         self.data = b""
-
-    def encode(self) -> bytes:
-        return self.pdu[1:]
+        self.exception_code = 0
 
     def takes(self, frame: bytes) -> bool:
         """Whether it has the form of an answer to this request."""
@@ -114,6 +118,22 @@ class MbapTransactions(TransactionManager):
         self.lost: str | None = None  #: why the connection is gone
         self.unclean: str | None = None  #: why its byte stream cannot be trusted any more
         self.stale = 0  #: late answers to requests given up earlier
+
+    async def exchange(self, asked: MbapRead, timeout: float) -> None:
+        """Send a request and wait until its answer is taken. One at a time.
+
+        Raises TimeoutError, BadReply where the byte stream cannot be trusted any more, ConnectionLost.
+        """
+        self.asked = asked
+        self.touched, self.other_id = False, None
+        answer = self.response_future = self.loop.create_future()
+        self.send(HEADER.pack(self.getNextTID(), 0, 1 + len(asked.pdu), asked.dev_id) + asked.pdu)
+        timer = self.loop.call_later(timeout, _expire, answer)
+        try:
+            await answer
+        finally:
+            timer.cancel()
+            self.asked = None
 
     def callback_data(self, data: bytes, addr: tuple[Any, ...] | None = None) -> int:  # noqa: ARG002 - the library's
         used = 0
@@ -207,6 +227,11 @@ class MbapTransactions(TransactionManager):
     def callback_disconnected(self, exc: Exception | None) -> None:
         self.lost = ending_of(exc) + self.hint
         self._fail(ConnectionLost(self.lost))
+
+
+def _expire(answer: asyncio.Future[MbapRead]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def own_length(pdu: bytes) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable
 from collections.abc import Set as AbstractSet
 from typing import cast
 
-from pymodbus.exceptions import ModbusException
 from pymodbus.transport import CommParams, CommType
 
 from agent.collectors.modbus.bus.dial import dial, dial_datagrams
@@ -73,21 +72,17 @@ class MbapWire:
         inner = self._transactions
         if (lost := self.lost) is not None:
             raise Unanswered(lost)
-        inner.comm_params.timeout_connect = request.timeout  # the library's only time-out
-        asked = inner.asked = MbapRead(unit, request)
+        if inner.transport is None:
+            raise Unanswered("not connected")
+        asked = MbapRead(unit, request)
         inner.any_unit = unit in self.any_unit
-        inner.touched, inner.other_id = False, None
         asked_at = inner.habits.monotonic()
         try:
-            await inner.execute(False, asked)
-        except ModbusException as error:
-            if inner.lost is not None:
-                raise self._lost_on_the_way(inner.lost) from error
-            raise self._silence(unit, request, asked_at) from error
+            await inner.exchange(asked, request.timeout)
+        except TimeoutError:
+            raise self._silence(unit, request, asked_at) from None
         except ConnectionLost as fault:
             raise self._lost_on_the_way(fault.reason) from None
-        finally:
-            inner.asked = None
         if not asked.exception_code and request.size >= 0 and len(asked.data) != request.size:
             raise WrongSize(f"{len(asked.data)} data bytes instead of {request.size}")
         return asked.data, asked.exception_code

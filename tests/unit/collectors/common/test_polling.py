@@ -183,14 +183,14 @@ def test_phases_are_spread_and_stay() -> None:
     assert phase_of("fast", [0.1, 5.0]) < 0.1
 
 
-@pytest.mark.parametrize(("interval", "slot"), [(1.0, 0.05), (0.1, 0.005), (60.0, 0.05)])
+@pytest.mark.parametrize(("interval", "slot"), [(1.0, 0.1), (0.1, 0.01), (60.0, 0.1)])
 def test_ticks_of_all_devices_lie_in_the_same_slots(interval: float, slot: float) -> None:
     """Devices opened at any instant tick on one grid, at their phase, and the first tick is not late."""
     for number in range(40):
         name, now = f"meter-{number}", 1000.0 + number * 0.00731
         start = first_tick(name, [interval, None], now)
         assert start / slot == pytest.approx(round(start / slot), abs=1e-6)
-        assert -slot <= start - (now + phase_of(name, [interval])) <= 1e-9
+        assert now - 1e-6 <= start <= now + phase_of(name, [interval]) + slot + 1e-6
         due = Schedule([interval, None], start=start).due(max(now, start))
         assert due is not None
         assert (due.groups, due.skipped, due.scans) == ((0, 1), 0, 1)
