@@ -97,7 +97,7 @@ sbom: ## dist/edge-agent.cdx.json (CycloneDX, from the lock file) and dist/NOTIC
 	@PYTHON=$$(.ci/python); $$PYTHON deploy/sbom.py > dist/edge-agent.cdx.json
 	@$(BIN)/python deploy/notices.py > dist/NOTICES
 
-release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here: wheel, sdist, SBOM, licences, checksums
+release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here: wheel, sdist, bundle, SBOM, licences, checksums
 	@.ci/release
 
 bundle: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/edge-agent-….tar.gz for gateways without internet: wheels with hashes, docs, install.sh

@@ -20,6 +20,7 @@ def checkout(tmp_path: Path) -> Path:
         (tmp_path / folder).mkdir()
     shutil.copy(ROOT / ".ci" / "release", tmp_path / ".ci")
     (tmp_path / "agent" / "__init__.py").write_text('__version__ = "3.2.1"\n')
+    (tmp_path / "CHANGELOG.md").write_text("## [Unreleased]\n\n## [3.2.1] - unreleased\n")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "first")
@@ -39,7 +40,7 @@ def refusal(folder: Path) -> str:
 
 
 def test_a_release_is_what_its_tag_says(checkout: Path) -> None:
-    """No tag, another one, or files that are in no commit: nothing is built, and the answer says what to do."""
+    """No tag, another one, files in no commit, or no date: nothing is built, and the answer says what to do."""
     assert "the tag of this commit is missing -> git tag v3.2.1" in refusal(checkout)
     git(checkout, "tag", "v3.2.0")
     assert "says 3.2.1, the tag of this commit is v3.2.0" in refusal(checkout)
@@ -47,3 +48,5 @@ def test_a_release_is_what_its_tag_says(checkout: Path) -> None:
     git(checkout, "tag", "v3.2.1")
     (checkout / "new").touch()
     assert "files differ from the tag v3.2.1" in refusal(checkout)
+    (checkout / "new").unlink()
+    assert "CHANGELOG.md has no section '## [3.2.1] - DATE'" in refusal(checkout)
