@@ -68,9 +68,9 @@ build/site/.stamp: deploy/lock/docs.txt
 	@build/site/bin/pip install -q --disable-pip-version-check --require-hashes -r deploy/lock/docs.txt
 	@touch $@
 
-site: build/site/.stamp ## site/: the documentation with navigation and search, to be opened as files; a dead link fails
+site: build/site/.stamp ## site/: the documentation with navigation and search; a dead link fails
 	@NO_MKDOCS_2_WARNING=1 build/site/bin/mkdocs build --strict --config-file deploy/site/mkdocs.yml
-	@echo "site: $(CURDIR)/site/index.html"
+	@echo "site: $(CURDIR)/site/index.html (with its search: python3 -m http.server -d site)"
 
 interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security and user, 10,000 nodes; ARGS="o6" chooses
 	@$(BIN)/python -m tests.interop $(ARGS)
