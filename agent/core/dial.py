@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -93,8 +94,8 @@ class _Race:
     async def _attempt(self, address: SocketAddress) -> None:
         try:
             connected = await _connect(address)
-        except OSError as error:
-            self.error = error
+        except OSError as error:  # the loop's own words, "Connect call failed ('192.0.2.1', 502)", name no cause
+            self.error = OSError(error.errno, os.strerror(error.errno)) if error.errno else error
         else:
             if self.winner is None:
                 self.winner = connected
