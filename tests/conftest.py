@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pytest_timeout import Settings  # type: ignore[import-untyped]
 
 from agent.cli.loop import loop_factory
 
@@ -41,6 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=long)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """A test that has failed may hang while it is cleared away: pytest-timeout has just stopped its clock."""
+    if isinstance(node, pytest.Function):
+        node.ihook.pytest_timeout_set_timer(item=node, settings=Settings(120, "thread", False, False))
 
 
 def pytest_collection_finish() -> None:
