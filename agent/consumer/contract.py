@@ -175,9 +175,9 @@ _device_status = msgspec.json.Decoder(DeviceStatus)
 
 
 def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
-    """What a message says; None where it is none of ours, a catalogue, or the end of a retained one.
+    """The decoded message; None where no agent sent it, it is a catalogue, or the end of a retained one.
 
-    `topic:` of a publisher may lie beside its root. There others may speak, too: what cannot be read is not ours.
+    `topic:` of a publisher may lie beside its root. Others may publish there, too: what cannot be read is theirs.
     Raises UndecodableError, under the root only.
     """
     if not payload:
@@ -203,7 +203,7 @@ def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
             status = _device_status.decode(payload)
             status.device = device
             return status
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, not ours, or nested without end
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, another schema, or nested without end
         if not topic.startswith(root + "/"):
             return None
         raise UndecodableError(str(error) if isinstance(error, UndecodableError) else f"{topic}: {error}") from error

@@ -275,8 +275,8 @@ class AgentChanged(Struct, kw_only=True):
 
 
 class Withheld(Struct, kw_only=True):
-    """Event of a stateful dialogue: the broker hangs up on these topics. What is said on them is not made; what may be
-    made now is.
+    """Event of a stateful dialogue: the broker hangs up on these topics. Messages for them are not
+    made; those for topics that are allowed again are.
     """
 
     holds: Callable[[str], bool]  #: whether a topic is one of them

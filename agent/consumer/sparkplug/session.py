@@ -39,6 +39,6 @@ class EdgeSession:
     said_death: bool = False
     disconnect: int | None = None
     host: bool | None = None  #: the primary host's last valid word
-    host_left: bool = False  #: it said offline while we were born
+    host_left: bool = False  #: it reported offline during our birth
     old_word: bool = False  #: an offline of it was older than what we knew: the node must stay
     coping: bool = False  #: a command was delivered

@@ -31,7 +31,7 @@ def kind_of(topic: str) -> str | None:
 
 
 def place(topic: str) -> Subject | None:
-    """None where the topic is no one of ours, or is not well formed."""
+    """None where the topic is not of Sparkplug, or is not well formed."""
     levels = topic.split("/")
     if len(levels) not in (4, 5) or levels[0] != NAMESPACE or not all(levels):
         return None
