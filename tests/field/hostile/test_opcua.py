@@ -73,6 +73,19 @@ async def test_each_attack_costs_its_own_device(running: Running) -> None:
         assert {one.quality for one in ear.readings("neighbour")} == {"good"}
 
 
+@pytest.mark.usefixtures("own_memory")
+async def test_a_message_without_end_is_let_go(running: Running) -> None:
+    """16 MB of it are kept until it is refused, and never those of two connections."""
+    async with (
+        evil(ReadRequest=endless(b"\0" * 20_000)) as peer,
+        running({"endless": device(peer.url)}) as (agent, _),
+    ):
+        memory = Memory(agent.pid)
+        async with memory.through("attacks"):
+            await eventually(lambda: peer.asked.get("ReadRequest", 0) > 7)
+        assert memory.most["attacks"] < 40
+
+
 async def test_endpoints_without_end_before_any_certificate(running: Running) -> None:
     """700,000 user token policies, and 40,000 that fit a message: refused without being made."""
     async with AsyncExitStack() as stack:

@@ -46,6 +46,10 @@ class Frames:
         else:
             self._held += memoryview(data)[at:]
 
+    def forget(self) -> None:
+        """The connection is gone, and with it what had come of a chunk."""
+        self._held = bytearray()
+
     def _judge(self, kind: bytes, part: bytes, size: int) -> int:
         fewest = _FEWEST.get(kind)
         if fewest is None or part not in (b"F", b"C", b"A"):

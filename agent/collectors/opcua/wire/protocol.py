@@ -63,8 +63,19 @@ class BoundedProtocol(UASocketProtocol):
     def _close(self, violation: WireViolation) -> None:
         self.violation = violation
         self._fail_all_pending(violation)
+        self._forget()
         if self.transport is not None:
             self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes."""
+        super().connection_lost(exc)
+        self._forget()
+
+    def _forget(self) -> None:
+        """A message that never ends is 16 MB, and whoever saw the error may hold this connection until the next."""
+        self._connection._drop_incoming_parts()  # noqa: SLF001 - the library drops them on its own errors only
+        self._frames.forget()
 
     def _take(self, chunk: bytes) -> None:
         limits = self._frames.limits
