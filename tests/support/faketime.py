@@ -25,6 +25,9 @@ class FakeTime:
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # Its mend for an old glibc breaks timed waits with today's, and so the hand-over between Python's threads:
+            # 40 % of a core for nothing, and 0.4 of 20 requests a second on a busy machine.
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
             "FAKETIME_DONT_RESET": "1",
         }
         self.set(0)
