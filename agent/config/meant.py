@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from pydantic.fields import FieldInfo
 
 from agent.config.located import List, Map
 
 _NODE = re.compile(r"(ns|nsu)=|[isgb]=")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+_DECIMAL_COMMA = re.compile(r"\s*([-+]?\d+),(\d+)\s*")
+_FRACTION = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
+_PAIRS = re.compile(r"\s*\d+\s*[=:]\s*[^,;=:]+(?:[,;]\s*\d+\s*[=:]\s*[^,;=:]+)*")
+_SCHEME = re.compile(r"([a-z.+]+://)host", re.IGNORECASE)
 #: Keys that only a tag has.
 _OF_TAGS = ("address", "node", "path")
+#: The key of an item that other products give the name in.
+_NAMES = ("name", "tag", "id")
+_HOSTS = ("host", "hostname", "ip", "ip_address", "server")
+#: Options of a serial line, as they stand in its URL.
+_SERIAL = {"baudrate": "baudrate", "baud": "baudrate", "baud_rate": "baudrate", "parity": "parity",
+           "stopbits": "stopbits", "stop_bits": "stopbits", "bytesize": "bytesize"}  # fmt: skip
 
 
 def as_list(key: object, value: object) -> str | None:
@@ -22,17 +34,88 @@ def as_list(key: object, value: object) -> str | None:
 
 def as_mapping(keys: Collection[str], value: object) -> str | None:
     """For a value where a mapping belongs: the mapping that was meant."""
-    if isinstance(value, List) and not keys and value and all(isinstance(one, str | bool) for one in value):
+    meant = None
+    if isinstance(value, List):
+        meant = _of_list(keys, value)
+    elif isinstance(value, int) and not isinstance(value, bool) and "port" in keys:
+        meant = f"port: {value}"
+    elif isinstance(value, str):
+        meant = _of_text(keys, value)
+    return None if meant is None else meant if meant.startswith("write ") else f"write {{{meant}}}"
+
+
+def _of_text(keys: Collection[str], value: str) -> str | None:
+    meant = None
+    if (percent := _PERCENT.fullmatch(value)) is not None and "percent" in keys:
+        meant = f"percent: {percent[1]}"
+    elif "node" in keys and _NODE.match(value):
+        meant = f'node: "{value}"'
+    elif "address" in keys and value[:1].isalnum():
+        meant = f'address: "{value}"'
+    elif "policy" in keys and value.isalnum() and value.lower() != "none":
+        by_mode = value in ("Sign", "SignAndEncrypt")
+        meant = f"policy: {'Basic256Sha256' if by_mode else value}, mode: {value if by_mode else 'SignAndEncrypt'}"
+    elif not keys and _PAIRS.fullmatch(value):
+        pairs = (re.split(r"\s*[=:]\s*", one.strip(), maxsplit=1) for one in re.split("[,;]", value))
+        meant = ", ".join(f"{number}: {text}" for number, text in pairs)
+    return meant
+
+
+def _of_list(keys: Collection[str], value: List) -> str | None:
+    if not value:
+        return None
+    if not keys and all(isinstance(one, str | bool) for one in value):
         texts = [str(one).lower() if isinstance(one, bool) else one for one in value]
-        return f"write {{{', '.join(f'{number}: {text}' for number, text in enumerate(texts))}}}"
+        return ", ".join(f"{number}: {text}" for number, text in enumerate(texts))
+    if {"min", "max"} <= set(keys) and len(value) == 2 and all(isinstance(one, int | float) for one in value):
+        return f"min: {value[0]}, max: {value[1]}"
+    return by_name(value)
+
+
+def by_name(value: object) -> str | None:
+    """For a list of mappings where names stand: `- name: oil` is `oil:` here."""
+    first = value[0] if isinstance(value, List) and value else None
+    if not isinstance(first, Map):
+        return None
+    named = next(((key, first[key]) for key in _NAMES if isinstance(first.get(key), str)), None)
+    if named is None:
+        return "write `NAME:` instead of each `-`, and its keys below it"
+    return f"write `{named[1]}:` instead of `- {named[0]}: {named[1]}` and its other keys below it; so for each"
+
+
+def as_number(value: object) -> str | None:
+    """For text where a number belongs: `0,1` and `1/10`."""
     if not isinstance(value, str):
         return None
-    if (percent := _PERCENT.fullmatch(value)) is not None and "percent" in keys:
-        return f"write {{percent: {percent[1]}}}"
-    if "node" in keys and _NODE.match(value):
-        return f'write {{node: "{value}"}}'
-    if "address" in keys and value[:1].isalnum():
-        return f'write {{address: "{value}"}}'
+    if (comma := _DECIMAL_COMMA.fullmatch(value)) is not None:
+        return f"write {comma[1]}.{comma[2]}"
+    if (fraction := _FRACTION.fullmatch(value)) is not None and float(fraction[2]):
+        return f"write {float(fraction[1]) / float(fraction[2]):.12g}"
+    return None
+
+
+def instead_of(key: object, value: object, keys: Mapping[str, FieldInfo], beside: object) -> str | None:
+    """What to write where a key does not exist, but what it says has a place: `host` and `baudrate` are in a URL."""
+    name = str(key).lower().replace("-", "_")
+    given = (
+        {str(one).lower(): beside.raw.get(one, text) for one, text in beside.items()} if isinstance(beside, Map) else {}
+    )
+    if "url" in keys and name in _SERIAL:
+        url = str(given.get("url") or "/dev/ttyUSB0")
+        url = f"serial://{url}" if url.startswith("/") else url
+        options = {_SERIAL[one]: str(text)[:1].upper() if _SERIAL[one] == "parity" else text
+                   for one, text in given.items() if one in _SERIAL}  # fmt: skip
+        written = "&".join(f"{option}={text}" for option, text in options.items())
+        return f'write url: "{url}{"&" if "?" in url else "?"}{written}" instead'
+    host = next((str(given[one]) for one in _HOSTS if one in given), None)
+    if "url" in keys and name in (*_HOSTS, "port") and host is not None:
+        scheme = _SCHEME.search(keys["url"].description or "")
+        port = f":{given['port']}" if "port" in given else ""
+        return f'write url: "{scheme[1] if scheme else "SCHEME://"}{host}{port}" instead'
+    if "address" in keys and name in ("register", "reg", "offset") and isinstance(value, int):
+        if str(value)[:1] in "34" and len(str(value)) in (5, 6):
+            return f'write address: "{value}" for the Modicon address, "holding:{value}" for offset {value} itself'
+        return f'write address: "holding:{value}", or input:, coil:, discrete:'
     return None
 
 

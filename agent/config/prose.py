@@ -18,7 +18,7 @@ _SECRET = re.compile(r"pass|pwd|token|secret|private_key|://[^/@\s]*@", re.IGNOR
 _NAMED = re.compile(r"`(devices|publishers|templates)\.[^.`]+((?:\.[^`]*)?)`")
 _TAG = re.compile(r"(\.tags\.)[^`]+?(?=(?:\.[a-z_]+)?`)")
 _WHERE = re.compile(r"`([^`]+)`")
-_FOUND = re.compile(r"`[^`]*`: (?:[a-z ]+ )?(?:'([^']*)'|\"([^\"]*)\"|(-?\d[\w.]*|true|false)(?= |$))")
+_FOUND = re.compile(r"`[^`]*`: (?:[a-z_ ]+ )?(?:'([^']*)'|\"([^\"]*)\"|(-?\d[\w.]*|true|false)(?= |$))")
 _LONGEST = 8 << 20  #: larger files are not read again, bytes
 _WIDEST = 160  #: characters of a line that are shown
 

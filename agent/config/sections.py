@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.config.files import SourceFile
 from agent.config.located import Broken, Map, Place, named
+from agent.config.meant import by_name
 from agent.config.words import show
 from agent.core.errors import Mistake
 from agent.settings.values import Name
@@ -32,7 +33,7 @@ def collect(sources: Sequence[SourceFile], section: str, mistakes: list[Mistake]
         if isinstance(found, Broken) or section not in source.data:
             continue
         if not isinstance(found, Map):
-            hint = f"write `NAME:` below it and its keys below that, or leave `{section}:` out"
+            hint = by_name(found) or f"write `NAME:` below it and its keys below that, or leave `{section}:` out"
             place = source.data.place(section)
             mistakes.append(Mistake(*place, f"`{section}`: {show(found)} is not a mapping", hint))
             continue

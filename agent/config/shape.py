@@ -35,6 +35,11 @@ def close(word: object, known: Sequence[str]) -> str | None:
     return lower[match[0]] if match else None
 
 
+def means(word: str, key: object) -> bool:
+    """Whether other tools say `word` for this key of ours."""
+    return _SYNONYMS.get(word.lower().replace("-", "_")) == key
+
+
 def keys_at(model: type[BaseModel], path: Sequence[Any]) -> dict[str, FieldInfo]:
     """The keys a mapping at `path` (data keys, no union branches) may have."""
     return {

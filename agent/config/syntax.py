@@ -105,6 +105,8 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
+_NO_SPACE = re.compile(r"(\s*(?:- )?)([\w-]+):([^\s:/][^:]*)")
+_NO_COLON = re.compile(r"(\s*(?:- )?)([\w-]+) ([^\s:#]+)")
 _STARTS = {
     "\t": _Advice("a tab", "indent with spaces"),
     "@": _Advice("a value that begins with @", "put it into quotes"),
@@ -134,10 +136,25 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
         hint = f'write an address in quotes, without a space: "{address[1]}:{address[2]}"'
     elif "not finished" in reason and "${" in lines[line]:
         hint = 'inside of {braces} and [brackets] put it into quotes: "${NAME}"'
+    elif "colon" in reason and (above := _unfinished(lines[:line])) is not None:
+        line, reason, hint = above
     opened = getattr(error, "context_mark", None)
     if opened is not None and opened.line < line and "not finished" in reason:
         reason += f"; it was opened in line {opened.line + 1 + shift}"
     return Mistake(file, line + 1 + shift, f"not YAML: {reason}", hint)
+
+
+def _unfinished(above: list[str]) -> tuple[int, str, str] | None:
+    """Line, reason and hint where the last line above is `key:value` or `key value`: it is text to YAML."""
+    for number in range(len(above) - 1, -1, -1):
+        text = above[number].rstrip()
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        for pattern, what in ((_NO_SPACE, "a space is missing after the colon"), (_NO_COLON, "a colon is missing")):
+            if (match := pattern.fullmatch(text)) is not None:
+                return number, what, f"write `{match[2]}: {match[3]}`"
+        return None
+    return None
 
 
 def _at(line: str, column: int) -> Any:

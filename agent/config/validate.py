@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agent.config.located import Broken, Found, Map, Place, Text, find, named
-from agent.config.shape import keys_at
+from agent.config.shape import keys_at, means
 from agent.config.words import Case, Words, words_for
 from agent.core.errors import Mistake
 from agent.settings.values import FromEnvironment
@@ -25,6 +25,7 @@ _Error = Mapping[str, Any]
 #: Errors of strict validation that stand although lax validation would have converted the value.
 _UPHELD = frozenset({"bool_type", "int_type", "float_type", "string_type"})
 _OF_TAG = re.compile(r"Value error, tag '([^']+)'")
+_NUMBER = re.compile(r"write (a number|-?\d)")
 _ABSENT = frozenset({"missing", "extra_forbidden"})  # the last step of their path says what is concerned
 
 
@@ -72,8 +73,12 @@ def _stands(error: _Error) -> bool:
 
 def _mistakes(model: type[BaseModel], data: Map, section: Sequence[str], errors: Iterable[_Error]) -> list[Mistake]:
     groups: dict[Any, list[tuple[Case, Place]]] = {}
+    errors = list(errors)
+    instead = {(error["loc"][:-1], str(error["loc"][-1])) for error in errors if error["type"] == "extra_forbidden"}
     for number, error in enumerate(errors):
         loc = error["loc"]
+        if error["type"] == "missing" and any(at == loc[:-1] and means(key, loc[-1]) for at, key in instead):
+            continue  # it stands there under another name, which is told
         found = _in_tag(find(data, loc[:-1] if error["type"] in _ABSENT else loc), error)
         if isinstance(found.value, Broken):
             continue
@@ -113,7 +118,7 @@ def _one_of(group: list[tuple[Case, Place]]) -> list[Mistake]:
         if not inside:
             words = [words_for(case) for case, _ in group]
             hints = list(dict.fromkeys(word.hint for word in words if word.hint))
-            if any(hint.startswith("write a number") for hint in hints):
+            if any(_NUMBER.match(hint) for hint in hints):
                 hints = [hint for hint in hints if not hint.startswith("write a whole number")]
             hint = ", or ".join([*hints[:1], *(other.removeprefix("write ") for other in hints[1:])])
             return [_mistake(group[0][1], Words(words[0].reason, hint))]

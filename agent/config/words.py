@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic.fields import FieldInfo
 
 from agent.config.located import Found, List, Map, named
-from agent.config.meant import as_list, as_mapping, is_percent, is_tag
+from agent.config.meant import as_list, as_mapping, as_number, instead_of, is_percent, is_tag
 from agent.config.shape import close
 from agent.settings.values import format_duration
 
@@ -116,7 +116,9 @@ def _missing(case: Case) -> Words:
 def _extra(case: Case) -> Words:
     if "tags" in case.keys and is_tag(case.error["input"]):
         return Words(f"`{case.name}`: a tag that stands beside `tags:`", "indent it further than `tags:`, below it")
-    return unknown_key(case.name, case.error["loc"][-1], list(case.keys))
+    key = case.error["loc"][-1]
+    meant = instead_of(key, case.error["input"], case.keys, case.found.value)
+    return Words(f"`{case.name}` is not a key", meant) if meant else unknown_key(case.name, key, list(case.keys))
 
 
 def _boolean(case: Case) -> Words:
@@ -139,7 +141,8 @@ def _number(case: Case) -> Words:
     hint = "write a whole number" if whole else "write a number"
     if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+([.,]\d+)?\s*", value) and case.found.raw is None:
         hint += ", without quotes" if "," not in value else ", with a point"
-    return Words(f"`{case.name}`: {case.shown} is not a {'whole ' if whole else ''}number", hint)
+    meant = None if whole or case.found.raw is not None else as_number(value)
+    return Words(f"`{case.name}`: {case.shown} is not a {'whole ' if whole else ''}number", meant or hint)
 
 
 def _text(case: Case) -> Words:
@@ -171,7 +174,8 @@ def _mapping(case: Case) -> Words:
     hint = list_keys(list(case.keys)) if case.keys else "write `key: value` below it"
     if case.found.value is None and case.found.path[-1:] == ("tags",):
         hint = "write the tags below it, indented further: `NAME: {…}`"
-    return Words(f"`{case.name}`: {case.shown} is not a mapping", as_mapping(case.keys, case.found.value) or hint)
+    value = case.found.value if case.found.raw is None else case.found.raw
+    return Words(f"`{case.name}`: {case.shown} is not a mapping", as_mapping(case.keys, value) or hint)
 
 
 def _literal(case: Case) -> Words:

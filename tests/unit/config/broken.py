@@ -249,7 +249,7 @@ BROKEN: list[Broken] = [
     _case(_tag('address: "holding:0", scale: "0.1"'), "quotes"),
     _case(_tag('address: "holding:0", scale: 0,1'), "point"),
     _case(_tag('address: "holding:0", scale: ten'), "number"),
-    _case(_tag('address: "holding:0", range: [0, 10]'), "min, max"),
+    _case(_tag('address: "holding:0", range: [0, 10]'), "min: 0, max: 10"),
     _case(_tag('address: "holding:0", range: {min: 10, max: 0}'), "swap"),
     _case(_tag('address: "holding:0", round: 16'), "15"),
     _case(_tag('address: "holding:0", enum: {zero: off}'), "whole number"),

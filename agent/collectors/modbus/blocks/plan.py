@@ -119,7 +119,12 @@ def unreadable(points: Sequence[ModbusPoint], limits: BlockLimits) -> str | None
     block = block_of(points, limits)
     if block.count > limits.of(block.area):
         key = "max_bits" if block.area in ("coil", "discrete") else "max_registers"
-        hint = f"raise {key} to {block.count}" if block.count <= _ANY.of(block.area) else "no device takes more"
+        hint = f"raise {key} to {block.count}"
+        if block.count > _ANY.of(block.area):
+            hint = "no device takes more"
+            if len(points) == 1 and points[0].items:
+                each = f'"NAME_{{n}}": {{address: "{block.area}:{block.offset}..{block.offset + block.count - 1}"}}'
+                hint += f": write {each}, without count, for a tag of each"
         return f"{block.count} from {block.area}:{block.offset}, {key} is {limits.of(block.area)}; {hint}"
     hit = next((span for span in limits.never if _meet(span, block)), None)
     return None if hit is None else f"{block} covers {hit}, which is never read"

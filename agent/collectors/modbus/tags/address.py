@@ -22,6 +22,15 @@ _OFFSET = re.compile(r"(coil|discrete|input|holding):(0[xX][0-9a-fA-F]+|[0-9]+)(
 _DIGITS = re.compile(r"([0-9])([0-9]{4,5})(?:\.([0-9]+))?")
 _NEURON = re.compile(r"(\d{1,3})!([0134]\d{4,5})(?:\.(\d+))?")
 _KEPWARE = re.compile(r"([0134]\d{4,5})\s?([A-Za-z]+)")
+_OTHERWISE = re.compile(
+    r"(hr|holding|holding[ _-]?registers?|ir|input|input[ _-]?registers?|co|coils?|di|discrete|discrete[ _-]?inputs?)"
+    r"[ :_\[]\s*(0x[0-9a-f]+|\d+)\]?(\.\d+)?",
+    re.IGNORECASE,
+)
+#: As word processors and foreign keyboards write them.
+_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb'\" "
+_IEC = re.compile(r"%M(W|F|D)?(\d+)(?:[.:]X?(\d+))?", re.IGNORECASE)
+_INITIALS: dict[str, Area] = {"h": "holding", "i": "input", "c": "coil", "d": "discrete"}
 _SUFFIXES = {"F": "float32", "L": "int32", "D": "float64", "S": "string", "B": "uint8", "W": "uint16"}
 _FORMS = 'write area:offset, for example "holding:0", "input:10.4", "coil:3", "discrete:7"'
 
@@ -77,6 +86,13 @@ def _foreign(text: str) -> str | None:
         return f'write "{rest}", and `unit_id: {unit}` of its device (that is how Neuron writes it)'
     if (match := _KEPWARE.fullmatch(text)) and (kind := _SUFFIXES.get(match[2].upper())):
         return f'write "{match[1]}", and `type: {kind}` (that is how Kepware writes it)'
+    if match := _OTHERWISE.fullmatch(text.strip(_QUOTES)):
+        return f'write "{_INITIALS[match[1][0].lower()]}:{match[2].lower()}{match[3] or ""}"'
+    if match := _IEC.fullmatch(text):
+        kind, offset, bit = match.groups()
+        area = "holding" if kind else "coil"
+        wide = {"F": ", and `type: float32`", "D": ", and `type: int32`"}.get((kind or "").upper(), "")
+        return f'write "{area}:{offset}{"." + bit if bit else ""}"{wide} (registers of %MW, bits of %M)'
     return None
 
 

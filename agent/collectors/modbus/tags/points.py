@@ -41,6 +41,12 @@ FIELDS: dict[str, tuple[int, int]] = {"int8": (0, 7), "uint8": (0, 7), "int24": 
 TIMES = frozenset({"unix32", "unix64", "unix64_ms", "unix64_ns", "datetime_iec870", "datetime_6", "datetime_3"})
 """Types whose value is a date and time, said as text."""
 
+_FOUR = ("ABCD", "CDAB", "BADC", "DCBA")
+#: As other products say it.
+_CALLED = {
+    "big": "ABCD", "big-endian": "ABCD", "little": "DCBA", "little-endian": "DCBA", "word-swap": "CDAB",
+    "byte-swap": "BADC", "1234": "ABCD", "3412": "CDAB", "2143": "BADC", "4321": "DCBA",
+}  # fmt: skip
 _SAME = {
     "AB": "ABCD", "BA": "BADC",
     "ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA",
@@ -53,10 +59,13 @@ def canonical_order(order: str, registers: int) -> str:
     The letters name the bytes of the value, A the most significant, in the order they arrive. The four of `ByteOrder`
     fit every type; any other order has one letter per byte.
     """
-    if order in ("ABCD", "CDAB", "BADC", "DCBA"):
+    if order in _FOUR:
         return order
     letters = "ABCDEFGH"[: registers * 2]
     if registers not in (1, 2, 4) or sorted(order) != list(letters):
+        meant = _CALLED.get(order.lower(), order.upper())
+        if meant in _FOUR:
+            raise ValueError(f"{order!r} is no order of {registers * 2} bytes; write {meant}")
         raise ValueError(
             f"{order!r} is no order of {registers * 2} bytes; write ABCD, CDAB, BADC, DCBA"
             + (f", or each of {letters} once, as they arrive" if registers in (1, 2, 4) else "")

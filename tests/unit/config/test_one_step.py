@@ -1,0 +1,92 @@
+"""What a hint says to write, written where the mistake was, is right: one step, and no next error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.config.loader import load
+from agent.core.errors import ConfigError
+from tests.unit.config.broken import _device, _node, _publisher, _server, _tag, _top
+
+HOST = _device("").replace('url: "tcp://192.0.2.1:502"', "host: 192.0.2.1\n    port: 1502")
+SERIAL = _device("baudrate: 19200").replace("tcp://192.0.2.1:502", "serial:///dev/ttyS0")
+CASES: dict[str, tuple[str, str]] = {
+    # text, and what of it is replaced by what the hint says
+    "byte_order": (_tag('address: "holding:0", type: float32, byte_order: cdab'), "cdab"),
+    "byte_order by its name": (_tag('address: "holding:0", type: float32, byte_order: little'), "little"),
+    "byte_order in digits": (_tag('address: "holding:0", type: float32, byte_order: "3412"'), '"3412"'),
+    "area by its function": (_tag('address: "hr:7"'), '"hr:7"'),
+    "area in capitals": (_tag('address: "Input_Register:0x1F"'), '"Input_Register:0x1F"'),
+    "area in words": (_tag('address: "discrete inputs 7"'), '"discrete inputs 7"'),
+    "%MW": (_tag('address: "%MW100", type: int32'), '"%MW100"'),
+    "quotes of a word processor": (_tag("address: \u201cholding:0\u201d"), "\u201cholding:0\u201d"),
+    "decimal comma": (_tag('address: "holding:0", scale: "0,1"'), '"0,1"'),
+    "fraction": (_tag('address: "holding:0", scale: 1/10'), "1/10"),
+    "range": (_tag('address: "holding:0", range: [0, 100]'), "[0, 100]"),
+    "enum": (_tag('address: "holding:0", enum: "0=off,1=on"'), '"0=off,1=on"'),
+    "enum as a list": (_tag('address: "holding:0", enum: [off, on]'), "[off, on]"),
+    "deadband": (_tag('address: "holding:0", deadband: 1%'), "1%"),
+    "register": (_tag("register: 7"), "register: 7"),
+    "register as Modicon counts": (_tag("register: 40001"), "register: 40001"),
+    "host and port": (HOST, "host: 192.0.2.1\n    port: 1502"),
+    "host of an OPC UA server": (
+        _server("host: 192.0.2.1").replace('    url: "opc.tcp://192.0.2.1"\n', ""),
+        "host: 192.0.2.1",
+    ),
+    "host of a broker": (
+        _publisher("host: 192.0.2.1").replace('    url: "mqtt://192.0.2.1"\n', ""),
+        "host: 192.0.2.1",
+    ),
+    "baud rate": (SERIAL, 'url: "serial:///dev/ttyS0"\n    baudrate: 19200'),
+    "security": (_server("security: Basic256Sha256"), "Basic256Sha256"),
+    "security by its mode": (_server("security: Sign"), "Sign"),
+    "node": (_node("").replace("{}", "ns=2;s=Speed"), "ns=2;s=Speed"),
+    "port alone": (_top("http: 8080"), "8080"),
+    "encoder": (_publisher("encoder: sparkplug"), "sparkplug"),
+    "no space": (_device("max_gap:8\ninterval: 2s"), "max_gap:8"),
+    "no colon": (_device("max_gap 8\ninterval: 2s"), "max_gap 8"),
+    "count": (_tag('address: "holding:0", count: 200'), 'oil: {address: "holding:0", count: 200}'),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_step(name: str, tmp_path: Path) -> None:
+    """There is one hint, and with what it says in place of what was wrong the file is right."""
+    text, wrong = CASES[name]
+    path = tmp_path / "agent.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    (hint,) = {mistake.hint for mistake in caught.value.mistakes}
+    written = re.match(
+        r"(?:no device takes more: )?write `?(.*?)`?(?: instead|, and .*|, or .*|, without count.*| for .*| \(.*)?$",
+        hint,
+    )
+    assert written is not None, hint
+    assert text.count(wrong) == 1
+    path.write_text(text.replace(wrong, written[1]))
+    load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("section", "item"), [("devices", "- name: press\n    type: modbus"), ("publishers", "- id: p")]
+)
+def test_a_list_where_names_stand(section: str, item: str, tmp_path: Path) -> None:
+    """The name of its first item is written as the key it is here."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(f"agent: {{id: gw}}\n{section}:\n  {item}\n")
+    with pytest.raises(ConfigError, match=r"write `(press|p):` instead of `- (name|id): (press|p)`"):
+        load(path, {})
+
+
+def test_a_variable_is_not_repeated(tmp_path: Path) -> None:
+    """What came out of the environment stands in no hint: it may be a secret."""
+    path = tmp_path / "agent.yaml"
+    path.write_text(HOST.replace("192.0.2.1", "${PLC}"))
+    with pytest.raises(ConfigError) as caught:
+        load(path, {"PLC": "hunter2"})
+    assert "${PLC}:1502" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
