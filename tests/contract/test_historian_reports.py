@@ -62,7 +62,10 @@ class ReportContract:
         lost = gap("dropped", 721, 780, EPOCH)
         lost.notice.from_ts, lost.notice.to_ts = BEGIN + 10 * HOUR, BEGIN + 11 * HOUR - 1
         lost.notice.records = lost.notice.readings = 60
-        store.write([lost], LATER)
+        again = gap("lost", 700, 780, EPOCH)  # declared once more, with numbers that came: nothing counts twice
+        again.notice.from_ts = again.notice.to_ts = BEGIN + 12 * HOUR
+        again.notice.records = 81
+        store.write([lost, again], LATER)
         store.close()
 
     def test_the_day_as_it_was(self, config):
@@ -77,7 +80,9 @@ class ReportContract:
         ]  # fmt: skip
         assert 100 < device["age_ms"]["p50"] < device["age_ms"]["p95"] <= device["age_ms"]["p99"] < 4_000_000
         assert (device["agent_readings"], device["database_readings"], device["short"]) == (1531, 1500, 0)
-        assert [(one["kind"], one["seconds"], one["records"]) for one in made["gaps"]] == [("dropped", 3599.999, 60)]
+        assert [(one["kind"], one["seconds"], one["records"]) for one in made["gaps"]] == [
+            ("dropped", 3599.999, 60), ("lost", 0, 81)
+        ]  # fmt: skip
         assert made["differences"] == []
         assert [(one["version"], one["config"]) for one in made["agents"]] == [("0.2.0", "abc")]
 

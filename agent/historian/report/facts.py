@@ -64,6 +64,7 @@ class Loss(NamedTuple):
 
     agent: str
     device: str
+    epoch: str | None
     kind: str
     from_ts: int
     to_ts: int
@@ -86,6 +87,7 @@ class Stream(NamedTuple):
     base: int | None  #: 1 where it was heard from its beginning
     received: int  #: readings in the records committed before `until`
     heard: int | None  #: when the oldest of them were committed, to the quarter of an hour
+    seen: tuple[tuple[int, int], ...] = ()  #: numbers received until now: first, last + 1
 
 
 class Age(NamedTuple):
@@ -132,7 +134,7 @@ class Facts(NamedTuple):
     tags: list[Tag]
     readings: Iterable[Read]  #: of the day, and of each tag the newest one before it
     states: list[State]  #: of the day, the newest one before and the first one after it
-    losses: list[Loss]
+    losses: list[Loss]  #: in order, those that began before the day, too
     streams: list[Stream]
     ages: list[Age]
     holes: list[Hole]

@@ -12,10 +12,9 @@ from typing import Any
 
 from agent.core.ids import time_of
 from agent.historian.report.facts import QUARTER, Age, Day, Facts, Hole, Loss, Read, State, Stop, Stream, Tag
-from agent.historian.report.spans import Account, Span, account, merged, offline, shared, totals_of
+from agent.historian.report.losses import Lost, lost
+from agent.historian.report.spans import Account, Span, account, merged, offline, shared, totals_of, without
 
-#: Losses whose numbers were records, each of one scan at most; `down` and `missed` were never scanned.
-_RECORDS = ("dropped", "expired", "quarantined", "overflow", "lost")
 #: What the agent publishes of itself is none of the plant's devices.
 ITSELF = "_agent"
 _STEPS = 20
@@ -45,7 +44,7 @@ def figures(facts: Facts) -> Figures:
         "good": _rate(*(round(sum(one[key] for one in counted), 3) for key in ("good_s", "planned_s"))),
         "stops": [_stop(one) for one in facts.stops],
         "devices": devices,
-        "gaps": [_gap(one, day) for one in facts.losses],
+        "gaps": [_gap(one, day) for one in facts.losses if one.to_ts >= day.begin],
         "differences": [_difference(one) for one in devices if one["short"] or one["missing"]],
         "agents": [one._asdict() for one in facts.agents],
     }
@@ -145,11 +144,11 @@ def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Accoun
     due, made = totals_of(states, "due", epochs), totals_of(states, "done", epochs)
     expected = round(due.within(span, stops)) if due.known and polled else None
     scanned = round(made.within(span, stops)) if expected is not None else None
-    lost = sum(_lost(one, facts.day) for one in owners.losses(path))
+    gone = lost(owners.losses(path), streams, without(span, stops))
     ids = {stream.id for stream in streams}
     missing = sum(hole.last - hole.first + 1 for hole in facts.holes if hole.stream in ids)
     tags = _tags(owners.tags.get(path, ()), accounts, planned_s, expected)
-    short, counted, received = _agreement(facts.day, states, streams, owners.losses(path))
+    short, counted, received = _agreement(facts.day, states, streams, gone)
     good_s = round(sum(tag["good_s"] for tag in tags), 3)
     return {
         "device": name,
@@ -161,8 +160,8 @@ def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Accoun
         "good": _share(good_s, planned_s * len(tags)),
         "expected": expected,
         "scanned": scanned,
-        "collected": max(0, scanned - lost - missing) if scanned is not None else None,
-        "lost": lost,
+        "collected": max(0, scanned - gone.records - missing) if scanned is not None else None,
+        "lost": gone.records,
         "missing": missing,
         "repair": sorted({hole.repair for hole in facts.holes if hole.stream in ids}),
         "offline_s": shared(span, offline(states, span[1])) / 1000,
@@ -204,7 +203,7 @@ def _tags(
 
 
 def _agreement(
-    day: Day, states: Sequence[State], streams: Sequence[Stream], losses: Sequence[Loss]
+    day: Day, states: Sequence[State], streams: Sequence[Stream], gone: Lost
 ) -> tuple[int, int | None, int | None]:
     """Readings the agent counted in its present epoch that are neither received nor declared lost; both counts."""
     said = [one for one in states if one.readings is not None and one.at < day.until - _SKEW]
@@ -213,18 +212,11 @@ def _agreement(
     newest = max(streams, key=attrgetter("epoch"))
     if newest.base != 1 or newest.heard is None or newest.heard > time_of(newest.epoch) + QUARTER:
         return 0, None, None  # the database was not there from the beginning, or has thrown old rows away
+    declared = gone.readings.get(newest.epoch, 0)
+    if declared is None:
+        return 0, None, None  # what was asked for and is not kept is declared by number: nobody knows its readings
     counted = said[-1].readings or 0
-    declared = sum(one.readings or 0 for one in losses if one.kind in _RECORDS)
     return max(0, counted - declared - newest.received), counted, newest.received
-
-
-def _lost(loss: Loss, day: Day) -> int:
-    """Records of the day that were declared lost."""
-    if loss.kind not in _RECORDS or not day.begin <= loss.from_ts < day.until:
-        return 0
-    if loss.records is not None:
-        return loss.records
-    return loss.to_seq - loss.from_seq + 1 if loss.from_seq is not None and loss.to_seq is not None else 0
 
 
 def _percentiles(ages: Iterable[Age]) -> dict[str, int] | None:

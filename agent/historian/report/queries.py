@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
@@ -10,6 +11,7 @@ from operator import attrgetter
 from agent.historian.report.facts import Age, Agent, Day, Facts, Hole, Loss, Read, State, Stop, Stream, Tag
 from agent.historian.stores.asking import Ask
 
+_RANGE = re.compile(r"(\d+),(\d+)")
 #: So far before the day the newest reading of a tag is looked for, milliseconds.
 _BACK = 31 * 86_400_000
 
@@ -26,10 +28,11 @@ WHERE s.at >= coalesce((SELECT max(b.at) FROM device_state b WHERE b.path = s.pa
 AND s.at <= coalesce((SELECT min(a.at) FROM device_state a WHERE a.path = s.path AND a.at >= AT(:until)),
 AT(:until))
 AND s.at <= AT(:made) ORDER BY path, at"""
-_LOSSES = """SELECT agent, device, kind, MS(from_ts), MS(to_ts), from_seq, to_seq, records, readings, tags,
-reason FROM gap WHERE from_ts < AT(:until) AND to_ts >= AT(:begin) ORDER BY from_ts, agent, id"""
-_STREAMS = """SELECT s.id, s.agent, s.epoch, s.device, s.path, s.base, coalesce(sum(a.readings), 0), min(MS(a.slot))
-FROM stream s LEFT JOIN arrival a ON a.stream = s.id AND a.slot < AT(:until)
+_LOSSES = """SELECT agent, device, epoch, kind, MS(from_ts), MS(to_ts), from_seq, to_seq, records, readings, tags,
+reason FROM gap WHERE from_ts < AT(:until) AND (to_ts >= AT(:back) OR from_seq IS NOT NULL)
+ORDER BY from_ts, agent, id"""
+_STREAMS = """SELECT s.id, s.agent, s.epoch, s.device, s.path, s.base, coalesce(sum(a.readings), 0), min(MS(a.slot)),
+CAST(s.seen AS text) FROM stream s LEFT JOIN arrival a ON a.stream = s.id AND a.slot < AT(:until)
 WHERE s.path <> '' GROUP BY s.id ORDER BY s.epoch, s.id"""
 _AGES = """SELECT stream, age, sum(records - snapshots) FROM arrival WHERE slot >= AT(:begin) AND slot < AT(:until)
 GROUP BY stream, age HAVING sum(records - snapshots) > 0 ORDER BY stream, age"""
@@ -42,7 +45,7 @@ ORDER BY agent, at, session"""
 def ask_facts(ask: Ask, day: Day, equipment: int | None, stops: Sequence[Stop]) -> Facts:
     """Everything but the readings is fetched at once; those come as they are counted."""
     given = {"begin": day.begin, "until": day.until, "back": day.begin - _BACK, "made": day.made}
-    devices = [Stream._make((*row[:6], int(row[6]), row[7])) for row in ask(_STREAMS, given)]
+    devices = [Stream._make((*row[:6], int(row[6]), row[7], _ranges(row[8]))) for row in ask(_STREAMS, given)]
     return Facts(
         day=day,
         equipment=equipment,
@@ -61,6 +64,11 @@ def ask_facts(ask: Ask, day: Day, equipment: int | None, stops: Sequence[Stop]) 
 def _readings(ask: Ask, given: dict[str, int]) -> Iterator[Read]:
     before = (Read._make(row) for row in ask(_BEFORE, given))
     return merge(before, map(Read._make, ask(_READINGS, given)), key=attrgetter("tag"))
+
+
+def _ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """As either database writes them: `[[1,5],[7,9]]`, `{[1,5),[7,9)}`."""
+    return tuple((int(first), int(end)) for first, end in _RANGE.findall(text))
 
 
 def _loss(row: tuple[object, ...]) -> Loss:

@@ -26,9 +26,19 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def shared(span: Span, spans: Sequence[Span]) -> int:
-    """Milliseconds of `span` that lie in `spans` (merged)."""
+    """How much of `span` lies in `spans` (apart from each other)."""
     begin, end = span
     return sum(max(0, min(end, last) - max(begin, first)) for first, last in spans)
+
+
+def without(span: Span, spans: Iterable[Span]) -> list[Span]:
+    """What is left of `span` beside `spans` (merged)."""
+    left, (begin, end) = [], span
+    for first, last in spans:
+        if begin < min(first, end):
+            left.append((begin, min(first, end)))
+        begin = max(begin, last)
+    return [*left, (begin, end)] if begin < end else left
 
 
 class Account(NamedTuple):

@@ -47,7 +47,7 @@ def facts(readings: Iterable[Read], **more: object) -> Facts:
 
 def loss(kind: str, first: int, last: int, **more: object) -> Loss:
     given = {"from_seq": None, "to_seq": None, "records": None, "readings": None, "tags": None, "reason": "a test"}
-    return Loss("gw", "press-01", kind, first, last, **{**given, **more})  # type: ignore[arg-type]
+    return Loss("gw", "press-01", EPOCH, kind, first, last, **{**given, **more})  # type: ignore[arg-type]
 
 
 def test_what_an_agent_publishes_of_itself_is_no_device_of_the_plant():
@@ -163,9 +163,48 @@ def test_agent_and_database_differ():
     """What the agent counted, was not declared lost and did not arrive is named, with the device."""
     states = [State(PATH, hour(2), "online", None, None, 10, 10, 0, 100)]
     streams = [Stream(1, "gw", EPOCH, "press-01", PATH, 1, 90, time_of(EPOCH))]
-    losses = [loss("dropped", hour(1), hour(1), records=2, readings=4)]
+    losses = [loss("dropped", hour(-9), hour(-9), from_seq=1, to_seq=2, records=2, readings=4)]  # the day before
     (one,) = figures(facts([], states=states, streams=streams, losses=losses))["differences"]
     assert (one["device"], one["agent_readings"], one["database_readings"], one["short"]) == ("press-01", 100, 90, 6)
+    losses.append(loss("lost", hour(1), hour(1), from_seq=7, to_seq=7, records=1))  # nobody knows how many readings
+    made = figures(facts([], states=states, streams=streams, losses=losses))
+    assert made["differences"] == []
+    assert made["devices"][0]["agent_readings"] is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen", "lost"),
+    [
+        (("dropped", 1, 60), ("lost", 1, 60), (), 60),
+        (("dropped", 1, 60), ("lost", 50, 80), (), 80),
+        (("dropped", 1, 60), ("lost", 50, 80), ((55, 56), (81, 99)), 79),
+        (("lost", 1, 500), ("expired", 7, 7), ((1, 490),), 11),
+    ],
+)
+def test_each_number_counts_once(first, second, seen, lost):
+    """Declared again: once. Received after all, or declared because a file is damaged: not at all."""
+    losses = [
+        loss(kind, hour(2), hour(3), from_seq=low, to_seq=high, records=high - low + 1)
+        for kind, low, high in (first, second)
+    ]
+    streams = [Stream(1, "gw", EPOCH, "press-01", PATH, 1, 0, None, seen)]
+    states = [State(PATH, hour(one), "online", None, None, 1000 * one, 1000 * one, 0, None) for one in (0, 24)]
+    (device,) = figures(facts([], losses=losses, streams=streams, states=states))["devices"]
+    assert (device["lost"], device["collected"]) == (lost, 24_000 - lost)
+
+
+def test_a_loss_over_midnight_is_shared_by_both_days():
+    """In a straight line, as scans are; declared again, it counts no more. What fell into a planned stop is no loss."""
+    one = loss("dropped", hour(-6), hour(3), from_seq=1, to_seq=9001, records=9001)
+    again = loss("lost", hour(1), hour(1), from_seq=1, to_seq=9001, records=9001)
+    (device,) = figures(facts([], losses=[one, again]))["devices"]
+    assert device["lost"] == 3001
+    stops = [Stop(hour(1), hour(2), "*", "maintenance"), Stop(hour(5), hour(6), "*", "lunch")]
+    (device,) = figures(facts([], losses=[one], stops=stops))["devices"]
+    assert device["lost"] == 2001
+    yesterday = day_of(DATE - dt.timedelta(1), ZONE, 1 << 50)
+    (device,) = figures(facts([], losses=[one], day=yesterday))["devices"]
+    assert device["lost"] == 6000
 
 
 def test_numbers_that_never_came_count_on_their_day():
@@ -259,7 +298,7 @@ def test_a_week_of_outages_stops_and_skew_to_a_ten_thousandth():
             facts(
                 readings, day=day, states=states, stops=[Stop(stop, go, "*", "maintenance")],
                 tags=[Tag(1, PATH, "press-01", "t", "Cel", scan)],
-                losses=[loss("dropped", lost, found, from_seq=1, to_seq=9, records=(found - lost) // scan)],
+                losses=[loss("dropped", lost, found, from_seq=1, to_seq=(found - lost) // scan)],
             )
         )  # fmt: skip
         assert made["good"]["rate"] == pytest.approx(good / planned, abs=1e-4), date
