@@ -19,18 +19,22 @@ margin:2em auto;padding:0 1em}
 h1{font-size:1.6em;margin:0}
 h2{font-size:1.15em;margin:1.6em 0 .4em;break-after:avoid}
 .rates{display:flex;flex-wrap:wrap;gap:1em;margin:1.2em 0}
-.rates div{flex:1 1 15em;border:1px solid #bbb;padding:.8em 1em;break-inside:avoid}
+.rates div{flex:1 1 12em;border:1px solid #bbb;padding:.8em 1em;break-inside:avoid}
 .rates b{display:block;font-size:2em}
 .rates small,.note{color:#444;font-size:.86em}
+h3{font-size:1em;margin:1.2em 0 .3em;break-after:avoid}
 table{border-collapse:collapse;width:100%;font-size:.82em}
-th,td{border-bottom:1px solid #ccc;padding:.2em .5em;text-align:left;overflow-wrap:anywhere}
+th,td{border-bottom:1px solid #ccc;padding:.2em .3em;text-align:left;vertical-align:top}
+td{min-width:5.5em;overflow-wrap:anywhere}
+td:first-child{min-width:7.5em}
+td.n{min-width:0;overflow-wrap:normal}
+th{word-break:keep-all}
 thead{display:table-header-group}
 tr{break-inside:avoid}
 th.n,td.n{text-align:right;font-variant-numeric:tabular-nums}
-td.n{white-space:nowrap}
 code{font-size:.85em;overflow-wrap:anywhere}
 .warn{border-left:4px solid #a40000;padding-left:.8em}
-@media print{body{margin:0;max-width:none;padding:0;font-size:10pt}}
+@media print{body{margin:0;max-width:none;padding:0;font-size:10pt}table{font-size:7.5pt}.page{break-before:page}}
 """
 
 
@@ -81,7 +85,7 @@ class _Page:
             (
                 (
                     one["device"], one["agent"], one["agent_readings"], one["database_readings"], one["short"],
-                    one["missing"], ", ".join(one["repair"]),
+                    one["missing"], ", ".join(map(self._word, one["repair"])),
                 )
                 for one in rows
             ),
@@ -107,8 +111,8 @@ class _Page:
     def _gaps(self) -> list[str]:
         rows = [
             (
-                one["device"], one["kind"], self._when(one["from_ts"]), self._when(one["to_ts"]), one["seconds"],
-                one["records"], one["readings"], one["reason"],
+                one["device"], self._word(one["kind"]), self._when(one["from_ts"]), self._when(one["to_ts"]),
+                one["seconds"], one["records"], one["readings"], one["reason"],
             )
             for one in self._figures["gaps"]
         ]  # fmt: skip
@@ -127,21 +131,21 @@ class _Page:
 
     def _agents(self) -> list[str]:
         rows = (
-            (one["agent"], self._when(one["at"]), one["state"], one["version"], one["config"])
+            (one["agent"], self._when(one["at"]), self._word(one["state"]), one["version"], one["config"])
             for one in self._figures["agents"]
         )
         heads = ("agent", "since", "state", "version", "config")
         return [f"<h2>{self._said['agents']}</h2>", self._table(heads, rows)]
 
     def _tags(self) -> list[str]:
-        parts = [f"<h2>{self._said['tags']}</h2>"]
+        parts = [f'<h2 class="page">{self._said["tags"]}</h2>']
         heads = ("tag", "unit", "share#", "expected#", "arrived#", "readings#")
         for device in self._figures["devices"]:
             rows = (
                 (one["tag"], one["unit"], _share(one["good"]), one["expected"], one["arrived"], one["readings"])
                 for one in device["tags"]
             )
-            parts += [f"<h2>{_escape(device['device'])}</h2>", self._table(heads, rows)]
+            parts += [f"<h3>{_escape(device['device'])}</h3>", self._table(heads, rows)]
         return parts
 
     def _table(self, heads: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
@@ -152,6 +156,10 @@ class _Page:
             "<tr>" + "".join(f"<td{kind}>{_shown(cell)}" for cell, kind in zip(row, kinds, strict=True)) for row in rows
         ]
         return f"<table><thead><tr>{top}</thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
+
+    def _word(self, name: str) -> str:
+        """A kind or a state in the language of the report."""
+        return self._said.get(f"is_{name}", name)
 
     def _when(self, ms: int) -> str:
         try:
@@ -175,7 +183,7 @@ def _number(number: float) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "—" if share is None else f"{share * 100:.2f} %"
+    return "—" if share is None else f"{share * 100:.2f}\N{NO-BREAK SPACE}%"
 
 
 def _age(age: dict[str, int] | None) -> str:

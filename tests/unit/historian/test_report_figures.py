@@ -237,6 +237,7 @@ def test_one_file_without_scripts_or_requests(lang):
     assert "&lt;script&gt;alert" in page
     assert "url(" not in page
     assert TEXT[lang]["collected"] in page
+    assert TEXT[lang]["is_down"] in as_html(document(lang, losses=[loss("down", hour(1), hour(2))]))
     assert "@page{size:A4" in page
 
 
