@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -20,10 +21,14 @@ class CountingMemory(Memory):
 
     def __init__(self):
         super().__init__()
-        self.scans = 0
+        self.asked = [0]  #: when it was asked the nth time, epoch milliseconds; from the first one on
+
+    @property
+    def scans(self):
+        return len(self.asked) - 1
 
     def read(self, area, address, count):
-        self.scans += 1
+        self.asked.append(time.time_ns() // 1_000_000)
         return [(self.scans + place) & 0xFFFF for place in range(address, address + count)]
 
 
@@ -49,10 +54,15 @@ class Load:
     def scans(self):
         return sum(memory.scans for memory in self._memories)
 
+    @property
+    def asked(self):
+        """By device, when it was asked the nth time."""
+        return dict(zip(self.devices, (memory.asked for memory in self._memories), strict=True))
+
     async def goes_on(self, seconds):
         """Wait until so many seconds' worth of scans have been asked of the devices."""
         goal = self.scans + len(self._memories) * seconds * 1000 / self._interval_ms
-        await eventually(lambda: self.scans >= goal, 10 * seconds + 20, f"{seconds} s of load")
+        await eventually(lambda: self.scans >= goal, 10 * seconds + PATIENCE, f"{seconds} s of load")
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ LOSSY = "max_queued_messages 1000"
 class Plant:
     """Agent, broker, historians and database; each can be killed and comes back."""
 
-    def __init__(self, agent, broker, cluster, historians):
+    def __init__(self, agent, load, broker, cluster, historians):
         self.agent = agent
+        self.load = load
         self.historians = historians
         self._broker = broker
         self._cluster = cluster
@@ -50,7 +51,17 @@ class Plant:
         for one in (self.agent, *self.historians):
             await eventually(one._is_ready, what="it is ready")
         await caught_up(self.agent)
+        goal = {device: len(log) for device, log in self.load.asked.items()}
+        # until then nobody knows of a hole behind it, and who has stopped cannot fill one
+        await eventually(lambda: self._has(goal), what="it has stored something newer than what the broker kept")
         await eventually(lambda: self.historians[0].missing() == [], what="nothing is missing")
+
+    def _has(self, goal):
+        scans = (
+            "SELECT t.device, max(r.value) FROM reading r JOIN tag t ON t.id = r.tag WHERE t.name = 'r000' GROUP BY 1"
+        )
+        newest = dict(self.historians[0].sql(scans))
+        return all(newest.get(device, 0) >= scan for device, scan in goal.items())
 
 
 def check_rows(historian, last):
@@ -72,6 +83,23 @@ def check_rows(historian, last):
     return True
 
 
+def check_kinds_and_times(historian, asked):
+    """Type and quality of each reading; each time lies between its scan and the next one, as the device logged them."""
+    wrong = historian.sql(
+        "SELECT * FROM reading WHERE (value IS NULL) <> (quality = 'bad')"
+        " OR kind <> CASE WHEN value IS NULL THEN 'null' ELSE 'int' END LIMIT 3"
+    )
+    assert wrong == []
+    scans = historian.sql(
+        "SELECT t.device, r.value::int, (extract(epoch FROM r.ts) * 1000)::int8 FROM reading r"
+        " JOIN tag t ON t.id = r.tag WHERE t.name = 'r000' AND r.value IS NOT NULL"
+    )
+    assert scans
+    for device, scan, ts in scans:
+        log = asked[device]
+        assert log[scan] <= ts <= (log[scan + 1] if scan + 1 < len(log) else ts), (device, scan)
+
+
 async def run(plant, victims, load, broker, seed):
     chance = random.Random(seed)
     for historian in plant.historians:
@@ -88,6 +116,7 @@ async def run(plant, victims, load, broker, seed):
     told = [(device, one) for device, own in status[-1]["streams"].items() for one in (own, *own.get("before", ()))]
     last = {(device, one["epoch"]): one["next"] - 1 for device, one in told}
     await eventually(lambda: check_rows(plant.historians[0], last), what="every record the agent committed")
+    check_kinds_and_times(plant.historians[0], load.asked)
     for historian in plant.historians:
         assert historian.events("component.bug") == []
         assert await historian.stop() == 0
@@ -105,7 +134,7 @@ def plant_of(start_mosquitto, start_load, make_agent, make_historian, start_post
         agent = make_agent(load, broker.port, outbox=keep, replay={"max_rate": "1000/s"})
         url = cluster.database().url
         historians = [make_historian(broker.url, name, database=url, **settings) for name in names]
-        return Plant(agent, broker, cluster, historians), load, broker
+        return Plant(agent, load, broker, cluster, historians), load, broker
 
     return make
 
