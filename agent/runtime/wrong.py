@@ -113,9 +113,11 @@ def _not_online(name: str, publisher: _Part, now: int) -> Iterator[Finding]:
 
 
 def _devices(devices: Mapping[str, _Part]) -> Iterator[Finding]:
-    """The lost first, those lost for longest above; a bus in front of the devices behind it."""
+    """The lost first, of those the dead buses, each in front of its devices; what is lost for longest above."""
     dead = _dead_buses(devices)
-    order = sorted(devices.items(), key=lambda one: (one[1]["state"] != "offline", one[1]["since"]))
+    order = sorted(
+        devices.items(), key=lambda one: (one[1]["state"] != "offline", one[1]["bus"] not in dead, one[1]["since"])
+    )
     told: set[str] = set()
     for name, device in order:
         bus = device["bus"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agent.publishers.mqtt import reasons
 from agent.telemetry.events import EVENTS
 from agent.telemetry.events.devices import DEGRADED
 from agent.web import files
@@ -18,6 +21,7 @@ from agent.web.openapi import document
 from tests.support.processes import ROOT
 
 PAGE = ROOT / "agent/web/page"
+_ERRORS = {"ConnectionLost", "TransientError", "PermanentError"}
 MOST_BYTES = 120_000  #: compressed, all together
 
 
@@ -54,6 +58,35 @@ def test_every_event_is_told_in_chinese_too() -> None:
     assert told["causes"].keys() == DEGRADED.keys()
     wanted = {name: {"meaning", "remedy"} if event.remedy else {"meaning"} for name, event in EVENTS.items()}
     assert {name: set(words) for name, words in told["events"].items()} == wanted, "agent/web/page/words/events.zh.json"
+
+
+def test_every_reason_is_told_in_chinese_too() -> None:
+    """What a collector or a publisher gives as its reason is known to words/reasons.ts, and has no English half."""
+    rows = [*reasons.CONNACK.items(), *reasons.PUBACK.items(), *reasons.DISCONNECT.items()]
+    told = [f"{row.text} (0x{code:02X})" for code, row in rows]
+    told += [reason for room in ("collectors", "publishers") for reason in _reasons(ROOT / "agent" / room)]
+    assert len(told) > 100
+    script = """import { inChinese } from "./words/catalogue.ts";
+        console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((one: string) => one.split(" -> ").map(inChinese))))"""
+    done = subprocess.run(
+        [str(ROOT / ".venv/bin/deno"), "eval", "--ext=ts", script, json.dumps(told)], capture_output=True, text=True,
+        check=True, cwd=PAGE,
+    )  # fmt: skip
+    english = re.compile("[a-z]{2,} [a-z]{2,}")
+    left = [one for one, parts in zip(told, json.loads(done.stdout), strict=True) if english.search(" -> ".join(parts))]
+    assert left == [], "agent/web/page/words/reasons.ts"
+
+
+def _reasons(folder: Path) -> Iterator[str]:
+    """The texts of the errors that are raised there; X1 for what is put in."""
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ERRORS and node.args:
+                text = node.args[0]
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    yield text.value
+                elif isinstance(text, ast.JoinedStr):
+                    yield "".join(str(one.value) if isinstance(one, ast.Constant) else "X1" for one in text.values)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,10 @@ class History:
     # --- what is read -------------------------------------------------------------------------------------------------
 
     def _take(self, content: Batch | Gap) -> None:
-        if isinstance(content, Batch) and not content.backfill and not content.snapshot:
+        if isinstance(content, Gap):
+            if (known := self._devices.get(content.device)) is not None and content.kind == "missed":
+                known[0].lose(content.from_ts, content.to_ts, content.tags)
+        elif not content.backfill and not content.snapshot:
             known = self._devices.get(content.device)
             if known is None:
                 known = self._devices[content.device] = Minutes(content.device), content.cat

@@ -1,7 +1,7 @@
 """Readings of one device → one row a tag and minute: smallest, time-weighted mean, largest, last, good time. Pure.
 
 A value is held from its reading to the next one of the tag, so a tag that is reported on change only has its good time
-too. Uncertain and bad readings end it. Instants are epoch ms UTC.
+too. Uncertain and bad readings end it, and what a declared loss covers is taken out again. Instants are epoch ms UTC.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from agent.core.flow import Batch, Reading
 MINUTE = 60_000
 #: Of a text that is the last value of a minute so much is kept.
 LONGEST_TEXT = 256
+#: Of a loss that lasted longer, its end counts: a server may name any time as its beginning.
+LONGEST_LOSS = 120 * MINUTE
 
 _NUMBERS = frozenset({int, float, bool})
 _INFINITE = float("inf")
@@ -30,16 +32,17 @@ class Row(NamedTuple):
     mean: float | None
     high: float | int | None
     last: object  #: newest good value; None where there was none
-    good_ms: int
+    good_ms: int  #: below zero: so much of what was counted is taken out again
 
 
 class _Running:
     """A tag's minute under way."""
 
-    __slots__ = ("area", "end", "good", "held", "high", "last", "low", "text", "ts")
+    __slots__ = ("area", "end", "good", "held", "high", "last", "low", "since", "text", "ts")
 
     def __init__(self, end: int) -> None:
         self.ts = 0  #: of the newest reading, or where this minute began for what is held
+        self.since = 0  #: the newest reading of the minutes before, where there was none in this one
         self.held: float | int | None = None  #: the value that is good since `ts`; 0 where that is no number
         self.last: object = None
         self.begin(end)
@@ -103,6 +106,8 @@ class Minutes:
 
     def _pass(self, tag: str, running: _Running, ts: int) -> None:
         """Everything before the minute of `ts` is over for this tag."""
+        if running.ts > running.end - MINUTE:
+            running.since = running.ts
         while ts >= running.end:
             if running.held is not None:
                 span = running.end - running.ts
@@ -121,6 +126,21 @@ class Minutes:
             minute = reading.ts - reading.ts % MINUTE
             self._rows.append(Row(minute, self._device, reading.tag, value, value, value, None, 0))  # type: ignore[arg-type]
 
+    def lose(self, begin: int, end: int, tags: list[str] | None) -> None:
+        """A declared loss: what is held is not known to have been true from `begin` to `end`. None: of all tags."""
+        for tag in self._tags if tags is None else tags:
+            running = self._tags.get(tag)
+            if running is None or running.held is None:
+                continue
+            read = running.ts if running.ts > running.end - MINUTE else running.since or running.ts
+            at = max(begin, read, end - LONGEST_LOSS)
+            mean = None if running.text else float(running.held)
+            while at < end:
+                minute = at - at % MINUTE
+                until = min(end, minute + MINUTE)
+                self._rows.append(Row(minute, self._device, tag, None, mean, None, None, at - until))
+                at = until
+
     def roll(self, now: int, most: int) -> Iterator[list[Row]]:
         """Rows of all minutes that are over by `now`, in portions of at most about `most` tags."""
         for number, (tag, running) in enumerate(list(self._tags.items())):
@@ -138,7 +158,7 @@ class Minutes:
         for tag, running in self._tags.items():
             self._close(tag, running, now)
             if going_on is not None:
-                running.ts = going_on
+                running.ts = running.since = going_on
                 running.begin(going_on - going_on % MINUTE + MINUTE)
         if going_on is None:
             self._tags.clear()

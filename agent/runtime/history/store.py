@@ -173,7 +173,7 @@ _MINUTES = f"""
     WITH RECURSIVE wanted(at) AS (
         SELECT ?1 WHERE ?1 < ?2 UNION ALL SELECT at + 1 FROM wanted WHERE at + 1 < ?2
     )
-    SELECT minute * {MINUTE}, low, mean, high, last, good_ms
+    SELECT minute * {MINUTE}, low, mean, high, last, max(0, good_ms)
     FROM wanted CROSS JOIN minute ON minute = at AND series = ?3 ORDER BY minute
 """  # noqa: S608 - a number of ours
 

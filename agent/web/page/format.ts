@@ -79,11 +79,27 @@ export function shown(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
     if (Number.isInteger(value)) return Math.abs(value) < 1e15 ? value.toLocaleString(language()) : String(value);
+    const size = Math.abs(value);
+    if (size >= 1e-6 && size < 1e15) return value.toLocaleString(language(), { maximumSignificantDigits: 7 });
     return String(Number(value.toPrecision(7)));
   }
   if (typeof value === "boolean") return value ? "true" : "false";
   if (typeof value === "string") return value;
   return JSON.stringify(value);
+}
+
+const UNITS: Record<string, string> = {
+  Cel: "°C",
+  "[degF]": "°F",
+  deg: "°",
+  Ohm: "Ω",
+  By: "B",
+};
+
+/** A unit as people write it; UCUM's own words are for programs. */
+export function unitWord(unit: string): string {
+  const plain = UNITS[unit] ?? unit.replace(/^u(?=(?:m|s|g|L|A|V|S|F)\b)/, "µ");
+  return plain.replace(/\b([cdkm]?m)([23])\b/g, (_, metre, n) => `${metre}${n === "2" ? "²" : "³"}`);
 }
 
 /** `a`, `a, b`, `a, b, c and 37 more`. */

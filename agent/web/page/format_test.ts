@@ -1,6 +1,6 @@
 // Times, sizes and values read as people write them.
 
-import { age, lasting, period, shown, size } from "./format.ts";
+import { age, lasting, period, shown, size, unitWord } from "./format.ts";
 import { equal } from "./testing.ts";
 
 Deno.test("how long: the two largest units", () => {
@@ -24,13 +24,27 @@ Deno.test("periods and sizes", () => {
 });
 
 Deno.test("no digit is made up, none that was sent as text is lost", () => {
-  equal([0.1 + 0.2, 61.2, 1500, "9223372036854775807", null, true, [1, 2]].map(shown), [
+  equal([0.1 + 0.2, 61.2, 1500, 1717.57, 2.5e-9, "9223372036854775807", null, true, [1, 2]].map(shown), [
     "0.3",
     "61.2",
     "1,500",
+    "1,717.57",
+    "2.5e-9",
     "9223372036854775807",
     "–",
     "true",
     "[1,2]",
+  ]);
+});
+
+Deno.test("units stand as people write them", () => {
+  equal(["Cel", "m3/h", "um", "1/min", "By", "item3", "units"].map(unitWord), [
+    "°C",
+    "m³/h",
+    "µm",
+    "1/min",
+    "B",
+    "item3",
+    "units",
   ]);
 });

@@ -40,8 +40,8 @@ export function tell(status: Status): Told[] {
 
 function told(key: string, group: Finding[], status: Status, buses: Map<string, string[]>): Told {
   const first = group[0]!;
-  const names = group.flatMap((one) => one.name ?? []);
-  const behind = first.what === "bus" ? buses.get(first.name ?? "") ?? [] : [];
+  const names = sorted(group.flatMap((one) => one.name ?? []));
+  const behind = first.what === "bus" ? sorted(buses.get(first.name ?? "") ?? []) : [];
   const starts = group.flatMap((one) => one.since ?? []);
   return {
     key,
@@ -52,6 +52,10 @@ function told(key: string, group: Finding[], status: Status, buses: Map<string, 
     names: first.what === "bus" ? behind : names,
     what: first.what,
   };
+}
+
+function sorted(names: string[]): string[] {
+  return names.sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
 }
 
 function state(one: Finding, status: Status): string {

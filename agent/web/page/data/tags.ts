@@ -3,7 +3,7 @@
 import type { Tag } from "../api/types.ts";
 import { said } from "../words/catalogue.ts";
 import { language } from "../words/index.ts";
-import { codes } from "../words/reasons.ts";
+import { codes } from "../words/codes.ts";
 
 export function why(tag: Tag): string | null {
   const words = tag.code ? codes[tag.code]?.[language() === "zh" ? 1 : 0] : undefined;

@@ -3,6 +3,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../live/world.ts";
 
+/** No answer at all, or a busy disk: asked again soon. */
+const NO_ANSWER = new Set([0, 503]);
+const AGAIN = 5000;
+
 export interface Asked<T> {
   body: T | null;
   /** 0: no answer yet, or none at all. */
@@ -20,21 +24,24 @@ export function useAnswer<T>(path: string | null, dependsOn: unknown = null, aga
     let over = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
+      let failed = false;
       if (document.visibilityState === "visible") {
         const turn = ++asks.current.sent;
         const { code, body } = await get<T>(path, 15_000);
+        failed = NO_ANSWER.has(code);
         // What it depends on may change faster than answers come: an answer counts while it is the newest to this path.
         if (asks.current.path === path && turn > asks.current.taken) {
           asks.current.taken = turn;
           // What was there stays where the agent does not answer now: the frame says that it is old.
           setAsked((before) =>
-            (code === 0 || code === 503) && before.path === path
-              ? { ...before, pending: false }
+            failed && before.path === path
+              ? { ...before, pending: before.body === null }
               : { body: code === 200 ? body : null, code, pending: false, path }
           );
         }
       }
-      if (again !== null && !over) timer = setTimeout(() => void ask(), again);
+      const next = again ?? (failed ? AGAIN : null);
+      if (next !== null && !over) timer = setTimeout(() => void ask(), next);
     };
     void ask();
     return () => {

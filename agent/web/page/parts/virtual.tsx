@@ -78,6 +78,7 @@ export function VirtualTable<Row>(props: TableProps<Row>) {
   return (
     <div
       class="vtable"
+      style={{ height: `${(rows.length + 1) * rowHeight + 2}px` }}
       ref={box}
       role="grid"
       aria-label={props.label}

@@ -1,5 +1,6 @@
 // The effective configuration, and what the last reloads changed.
 
+import { useMemo } from "preact/hooks";
 import type { Reload, Reloads } from "../api/types.ts";
 import { agentNow } from "../data/store.ts";
 import { instant } from "../format.ts";
@@ -20,6 +21,7 @@ export function ConfigurationView({ store }: Shared) {
     `${config?.effective} ${config?.attempted} ${config?.error}`,
     10_000,
   );
+  const text = useMemo(() => effective.body && yaml(effective.body), [effective.body]);
   if (!config) return null;
   const now = agentNow(known, Date.now());
   return (
@@ -51,8 +53,8 @@ export function ConfigurationView({ store }: Shared) {
         <p class="note">
           <Marked text={t("config_note")} />
         </p>
-        {effective.body
-          ? <pre class="config" tabIndex={0}>{yaml(effective.body)}</pre>
+        {text !== null
+          ? <pre class="config" tabIndex={0}>{text}</pre>
           : <p class="empty">{t(effective.pending ? "loading" : "no_config")}</p>}
       </section>
     </>

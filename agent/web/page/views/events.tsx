@@ -8,7 +8,7 @@ import { useAnswer } from "../parts/answers.ts";
 import { addressOf, useKnown } from "../parts/hooks.ts";
 import { Marked } from "../parts/marked.tsx";
 import { Mark, type Tone } from "../parts/marks.tsx";
-import { meaning, remedyOf, said } from "../words/catalogue.ts";
+import { meaning, remedyOf, said, spoken } from "../words/catalogue.ts";
 import { t } from "../words/index.ts";
 import type { Shared } from "./app.tsx";
 
@@ -105,7 +105,7 @@ function Item({ one, now, alone }: { one: LogEvent; now: number; alone: boolean 
         </summary>
         <div class="detail">
           <p>
-            <Marked text={meaning(one.event, one.meaning)} />
+            <Marked text={meaning(one.event, one.meaning, one.fields)} />
           </p>
           {advice && (
             <p class="do">
@@ -116,7 +116,7 @@ function Item({ one, now, alone }: { one: LogEvent; now: number; alone: boolean 
             {Object.entries(one.fields).map(([name, value]) => (
               <div key={name}>
                 <dt>{name}</dt>
-                <dd>{typeof value === "string" ? value : JSON.stringify(value)}</dd>
+                <dd>{spoken(value)}</dd>
               </div>
             ))}
           </dl>

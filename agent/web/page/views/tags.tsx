@@ -3,7 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 import type { Tag, Tags } from "../api/types.ts";
 import type { Store } from "../data/store.ts";
-import { age, shown } from "../format.ts";
+import { age, shown, unitWord } from "../format.ts";
 import { Mark, toneOf } from "../parts/marks.tsx";
 import { Course } from "../parts/strip.tsx";
 import { type Column, VirtualTable } from "../parts/virtual.tsx";
@@ -108,7 +108,7 @@ function columnsOf(store: Store, device: string, now: number): Column<Row>[] {
       sort: (a, b) => Number(a.tag.value) - Number(b.tag.value) || shown(a.tag.value).localeCompare(shown(b.tag.value)),
       cell: ({ tag }) => (
         <>
-          <b>{shown(tag.value)}</b> {tag.unit && <small>{tag.unit}</small>}
+          <b>{shown(tag.value)}</b> {tag.unit && <small>{unitWord(tag.unit)}</small>}
           {tag.label && <small class="label">{tag.label}</small>}
         </>
       ),

@@ -5,7 +5,7 @@ import type { History, Tag } from "../api/types.ts";
 import type { Store } from "../data/store.ts";
 import { why } from "../data/tags.ts";
 import { MINUTE, type Minute, type Point, points, spans } from "../data/trend.ts";
-import { clockTime, minute, shown } from "../format.ts";
+import { clockTime, minute, shown, unitWord } from "../format.ts";
 import { useAnswer } from "../parts/answers.ts";
 import { Chart } from "../parts/chart.tsx";
 import { addressOf } from "../parts/hooks.ts";
@@ -53,11 +53,12 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
   const longest = Math.max(1.5 * MINUTE, 3 * (typeof tag.interval === "number" ? tag.interval : 0));
   const [left, right] = zoomed ?? [from, to];
   const visible = zoomed ? found.filter((one) => one.ts + one.lasts >= left && one.ts <= right) : found;
+  const unit = tag.unit === null ? null : unitWord(tag.unit);
   const numeric = found.some((one) => one.mean !== null);
   return (
     <section class="trend" aria-labelledby="trend">
       <div class="head">
-        <h2 id="trend">{t("trend_of", { tag: name })}</h2>
+        <h2 id="trend">{t("trend_of", { tag: name })} {unit && <small>{unit}</small>}</h2>
         <StateSign state={tag.quality} />
         {tag.quality !== "good" && <span class="why">{why(tag)}</span>}
         <div class="spans" role="group" aria-label={t("trend")}>
@@ -88,7 +89,7 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
       {!found.length
         ? <p class="empty">{asked.pending && kept ? t("loading") : t("nothing_in_span")}</p>
         : table || !numeric
-        ? <Numbers found={visible} unit={tag.unit} />
+        ? <Numbers found={visible} unit={unit} />
         : (
           <Chart
             found={found}
@@ -96,7 +97,7 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
             from={left}
             to={right}
             longest={longest}
-            unit={tag.unit}
+            unit={unit}
             label={t("trend_of", { tag: name })}
             onZoom={setZoomed}
           />

@@ -5,6 +5,8 @@ import { language, t } from "./index.ts";
 import { reasons } from "./reasons.ts";
 
 const known: Record<string, { meaning: string; remedy?: string }> = events.events;
+/** What has several parts and is known as a whole. */
+const LONG = reasons.filter(([pattern]) => pattern.source.includes("; "));
 const causes: Record<string, string> = events.causes;
 
 /** What to do. Where the reason itself tells, that counts; else the catalogue, for a device by its causes. */
@@ -14,32 +16,43 @@ export function remedy(
   reason: string | null,
   own: string | null,
 ): string | null {
-  if (own === null || reason?.includes(" -> ")) return own;
+  if (own === null || reason?.includes(" -> ")) return own && said(own);
   if (language() === "en") return own.replaceAll("`reason`", t("the_line_why"));
   if (why.includes("misconfigured")) return known["component.failed"]?.remedy ?? own;
   const parts = event === "device.degraded" ? why.flatMap((cause) => causes[cause] ?? []) : [];
   return (parts.length ? parts.join("") : known[event]?.remedy) ?? own;
 }
 
-export function meaning(event: string, own: string): string {
-  return language() === "en" ? own : known[event]?.meaning ?? own;
+/** What an event means; where it names one of its fields, what stands there is told instead. */
+export function meaning(event: string, own: string, fields: Record<string, unknown>): string {
+  const text = language() === "en" ? own : known[event]?.meaning ?? own;
+  return text.replace(/`(\w+)`/g, (name, field) => field in fields ? spoken(fields[field]) : name);
+}
+
+/** A field of an event in words. */
+export function spoken(value: unknown): string {
+  return typeof value === "string" ? said(value) : JSON.stringify(value);
 }
 
 export function remedyOf(event: string, own: string | undefined): string | undefined {
   return language() === "en" || own === undefined ? own : known[event]?.remedy ?? own;
 }
 
-/** A reason of the agent, part by part. What is not known stays as it was said: it may be a device's own words. */
+/** A reason of the agent. What is not known stays as it was said: it may be a device's own words. */
 export function said(reason: string | null): string {
   if (reason === null) return language() === "en" ? "no reason given" : "没有给出原因";
-  if (language() === "en") return reason;
-  return reason.split("; ").map(translated).join("；");
+  return language() === "en" ? reason : inChinese(reason);
 }
 
-function translated(part: string): string {
-  for (const [pattern, text] of reasons) {
-    const match = pattern.exec(part);
-    if (match) return text.replace(/\$(\d)/g, (_, group) => match[Number(group)] ?? "");
+/** Exported for the tests. */
+export function inChinese(reason: string): string {
+  return filled(reason, LONG) ?? reason.split("; ").map((part) => filled(part, reasons) ?? part).join("；");
+}
+
+function filled(reason: string, known: typeof reasons): string | null {
+  for (const [pattern, text] of known) {
+    const match = pattern.exec(reason);
+    if (match) return text.replace(/\$(\d)/g, (_, group) => inChinese(match[Number(group)] ?? ""));
   }
-  return part;
+  return null;
 }

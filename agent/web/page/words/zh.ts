@@ -9,7 +9,7 @@ export const zh: Words = {
   configuration: "配置",
   historian: "历史库",
   theme: "配色",
-  theme_auto: "跟随系统",
+  theme_auto: "自动",
   theme_light: "浅色",
   theme_dark: "深色",
   skip: "跳到正文",
@@ -65,7 +65,7 @@ export const zh: Words = {
   next_attempt: "{lasting}后重试",
   next_attempt_now: "正在重试",
   and_more: "等另外 {n} 个",
-  and_the_like: "等类似原因",
+  and_the_like: "（其余类似）",
   show_all: "显示全部 {n} 项",
   show_less: "收起",
 

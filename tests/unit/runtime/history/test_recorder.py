@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.config.model import HistorySettings
-from agent.core.flow import Batch, Reading
+from agent.core.flow import Batch, Gap, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.runtime.history import recorder
 from agent.runtime.history.recorder import FILE, History
@@ -42,6 +42,12 @@ class Plant:
     def read(self, value: object, tag: str = "t", **batch: Any) -> None:
         now = self.clock.now_ms()
         self.outlet.at("press-01")(Batch("press-01", now, [Reading(tag, value, now, "good")], **batch))
+
+    def lose(self, begin_s: int, end_s: int, tags: list[str] | None) -> None:
+        """A declared loss of values on the way to us."""
+        begin, end = T0 + begin_s * 1000, T0 + end_s * 1000
+        gap = Gap(id="g", kind="missed", device="press-01", from_ts=begin, to_ts=end, reason="overflow", tags=tags)
+        self.outlet.at("press-01")(gap)
 
     async def rows(self, tag: str = "t") -> list[list[Any]]:
         answer = await self.history.query("press-01", tag, 0, 1 << 53)
@@ -131,6 +137,22 @@ async def test_snapshots_and_old_readings_are_no_news(tmp_path: Path) -> None:
         plant.read(500, snapshot=True)
         plant.read(900, backfill=True)
         await minutes(plant, 70, [0, 5, 5.0, 5, 5, 60_000])
+
+
+async def test_a_declared_loss_is_not_good_time(tmp_path: Path) -> None:
+    """Of the minutes it covers, also of one that is written; nothing of other tags, or before there was a value."""
+    async with running(tmp_path) as plant:
+        await pass_by(plant, 10)
+        plant.read(5)
+        plant.read(7, "u")
+        await pass_by(plant, 135)
+        plant.lose(100, 140, ["t"])
+        first = [0, 5, 5.0, 5, 5, 50_000]
+        await minutes(plant, 40, first, [60_000, 5, 5.0, 5, 5, 40_000], [120_000, 5, 5.0, 5, 5, 40_000])
+        assert [row[-1] for row in await plant.rows("u")] == [50_000, 60_000, 60_000]
+        plant.lose(-3600, 180, None)
+        await pass_by(plant, 65)
+        assert [row[-1] for row in await plant.rows("u")] == [0, 0, 0, 60_000]
 
 
 async def test_a_tag_or_device_that_goes_has_its_last_row(tmp_path: Path) -> None:

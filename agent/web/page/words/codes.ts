@@ -1,0 +1,30 @@
+// What the status code of a tag means, in both languages.
+
+/** OPC UA status codes in words, [English, Chinese]: what a tag's quality means where no reason is given. */
+export const codes: Record<string, readonly [string, string]> = {
+  BadCommunicationError: ["the answer did not fit its request", "应答与请求不符"],
+  BadConfigurationError: ["address or type does not exist in the device", "设备中没有该地址或类型"],
+  BadDataEncodingUnsupported: ["the value's encoding is not known", "不支持该值的编码"],
+  BadDecodingError: ["the value could not be decoded", "无法解码该值"],
+  BadDeviceFailure: ["the device reports a failure of its own", "设备自身故障"],
+  BadNoCommunication: ["the device does not answer", "设备没有应答"],
+  BadNoData: ["there is no value", "没有数据"],
+  BadNodeIdUnknown: ["the server has no such node", "服务器没有该节点"],
+  BadNotConnected: ["the server is not connected to its source", "服务器未连接到数据源"],
+  BadNotReadable: ["the node cannot be read", "该节点不可读"],
+  BadNotSupported: ["the device does not know this function", "设备不支持该功能"],
+  BadOutOfRange: ["outside what can be represented", "超出可表示的范围"],
+  BadOutOfService: ["not to be read (disabled)", "已停用，不读取"],
+  BadSensorFailure: ["the sensor reports a failure", "传感器故障"],
+  BadServerTooBusy: ["the device is busy", "设备忙"],
+  BadTimeout: ["no answer in time", "没有及时应答"],
+  BadUserAccessDenied: ["this user may not read it", "该用户无权读取"],
+  BadWaitingForInitialData: ["not read yet", "尚未读取"],
+  UncertainEngineeringUnitsExceeded: ["outside the range that is configured", "超出所配置的范围"],
+  UncertainInitialValue: ["an initial value, not measured", "初始值，并非测量值"],
+  UncertainLastUsableValue: ["the last usable value, the source has gone", "最后可用值，数据源已断开"],
+  UncertainSensorNotAccurate: ["the sensor is not accurate", "传感器不准确"],
+  UncertainSubNormal: ["fewer sources than required", "数据源少于要求"],
+  GoodClamped: ["at its limit", "已到限值"],
+  GoodLocalOverride: ["overridden by hand at the device", "设备端手动覆盖"],
+};
