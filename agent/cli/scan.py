@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 
 from agent import __version__
 from agent.cli.mistakes import report
-from agent.cli.words import harmless
+from agent.cli.words import counted, harmless
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.transports import bus_to
 from agent.collectors.modbus.bus.url import parse_url
@@ -100,7 +100,11 @@ def _told(search: Search, found: Scan) -> int:
         sys.stderr.write(
             harmless(f"unit {one.unit}: {' '.join(one.identity.values()) or 'no identity'}; {places}") + "\n"
         )
-    sys.stderr.write(f"{len(found.found)} units answered, {found.requests} requests\n")
+    if found.thinned:
+        sys.stderr.write(
+            "of long gaps only round places were asked (0, 10, 16, 20, …); --range A-B of 1,000 asks for each\n"
+        )
+    sys.stderr.write(f"{counted(len(found.found), 'unit')} answered, {counted(found.requests, 'request')}\n")
     if not found.found:
         return 1
     devices = devices_of(search.url, found.found)

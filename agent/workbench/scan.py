@@ -1,8 +1,4 @@
-"""An unknown Modbus device: which units answer, and what of each area can be read. Only reads are sent.
-
-Ranges are found by halving: a request that is refused is asked for in halves, at last one by one. That costs about 1.3
-requests for each place that cannot be read, and one for each 125 registers (2,000 bits) that can.
-"""
+"""An unknown Modbus device: which units answer, and what of each area can be read. Only reads are sent."""
 
 from __future__ import annotations
 
@@ -16,24 +12,17 @@ from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequ
 from agent.collectors.modbus.tags.address import FUNCTIONS, Area
 from agent.core.clock import Clock
 from agent.core.errors import TransientError
+from agent.workbench.ranges import Ranges, Span
 
 #: What one request takes at most (Modbus Application Protocol V1.1b3, 6.1 to 6.4).
 MOST: dict[Area, int] = {"coil": 2000, "discrete": 2000, "holding": 125, "input": 125}
 REGISTERS: tuple[Area, ...] = ("holding", "input")
-#: From here on a refused request is asked for place by place: halving further saves nothing.
-SINGLES = 8
 ILLEGAL_FUNCTION = 0x01
 #: A gateway says that nobody is behind it under this unit id.
 NOT_THERE = (0x0A, 0x0B)
-#: Places in a row that are never answered, until the area counts as silent.
-SILENT = 3
-
-
-class Span(Struct, frozen=True):
-    """Places that can be read, both ends included."""
-
-    first: int
-    last: int
+#: Requests in a row that are never answered, until the area counts as silent; a device may be silent to what is too
+#: long for it, and each of them is half as long.
+SILENT = 5
 
 
 class UnitFound(Struct):
@@ -60,6 +49,7 @@ class Scan:
         """`rate`: requests a second at most."""
         self.found: list[UnitFound] = []
         self.requests = 0
+        self.thinned = False  #: of long gaps only round places were asked
         self._bus = bus
         self._clock = clock
         self._timeout = timeout
@@ -75,42 +65,21 @@ class Scan:
 
     async def areas(self, areas: Sequence[Area], first: int, last: int) -> AsyncIterator[Progress]:
         """What can be read of each unit that was found."""
-        total = len(self.found) * len(areas) * (last - first + 1)
-        done = 0
-        for one in self.found:
-            for area in areas:
-                step = MOST[area]
-                for start in range(first, last + 1, step):
-                    yield Progress(f"unit {one.unit} {area}:{start}", done, total)
-                    end = min(start + step, last + 1)
-                    done += end - start
-                    if not await self._search(one, area, start, end - start):
-                        done += last + 1 - end
-                        break
-
-    async def _search(self, one: UnitFound, area: Area, start: int, count: int) -> bool:
-        """Look at one stretch. False where the area is not worth going on with."""
-        waiting = [(start, count)]
-        silent = 0
-        while waiting:
-            offset, size = waiting.pop()
-            reply = await self._read(one.unit, area, offset, size)
-            if reply is None:
-                silent += 1
-                if silent >= SILENT:
-                    return False
-            elif reply.code == ILLEGAL_FUNCTION:
-                return False
-            elif not reply.code:
-                silent = 0
-                _add(one.areas.setdefault(area, []), offset, size)
-                one.most[area] = max(one.most.get(area, 0), size)
-                continue
-            if size > SINGLES:
-                waiting += [(offset + size // 2, size - size // 2), (offset, size // 2)]
-            elif size > 1:
-                waiting += [(offset + step, 1) for step in reversed(range(size))]
-        return True
+        each = last - first + 1
+        total = len(self.found) * len(areas) * each
+        for number, (one, area) in enumerate((one, area) for one in self.found for area in areas):
+            search = Ranges(first, last, MOST[area], registers=area in REGISTERS)
+            silent = 0
+            while silent < SILENT and (asked := search.ask()) is not None:
+                yield Progress(f"unit {one.unit} {area}:{asked[0]}", number * each + asked[0] - first, total)
+                reply = await self._read(one.unit, area, *asked)
+                if reply is not None and reply.code == ILLEGAL_FUNCTION:
+                    break
+                search.told(readable=reply is not None and not reply.code)
+                silent = silent + 1 if reply is None else silent if reply.code else 0
+                if search.spans:
+                    one.areas[area], one.most[area] = search.spans, search.most
+            self.thinned |= search.thinned
 
     async def _identity(self, unit: int) -> dict[str, str]:
         try:
@@ -128,13 +97,6 @@ class Scan:
             return await self._bus.ask(unit, ReadRequest(FUNCTIONS[area], offset, count, self._timeout))
         except (NoAnswer, BadReply):
             return None
-
-
-def _add(spans: list[Span], offset: int, count: int) -> None:
-    if spans and spans[-1].last + 1 == offset:
-        spans[-1] = Span(spans[-1].first, offset + count - 1)
-    else:
-        spans.append(Span(offset, offset + count - 1))
 
 
 def devices_of(url: str, found: Sequence[UnitFound]) -> dict[str, dict[str, object]]:
@@ -160,4 +122,4 @@ def devices_of(url: str, found: Sequence[UnitFound]) -> dict[str, dict[str, obje
 def _limited(one: UnitFound, area: Area) -> bool:
     """Whether larger requests than were answered would have fitted into a stretch that can be read."""
     longest = max((span.last - span.first + 1 for span in one.areas.get(area, [])), default=0)
-    return one.most.get(area, MOST[area]) < min(longest, MOST[area])
+    return one.most.get(area, MOST[area]) + 1 < min(longest, MOST[area])  # one less may have been asked for

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.workbench.scan import Span, UnitFound, devices_of
+from agent.workbench.ranges import Span
+from agent.workbench.scan import UnitFound, devices_of
 
 
 @pytest.mark.parametrize(
