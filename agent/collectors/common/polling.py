@@ -105,6 +105,13 @@ class Schedule:
                 if group >= 0:
                     self._paces[group] = CyclePace(interval, now)
 
+    def begin(self, now: float) -> None:
+        """Its first answer has come: what was due until now was missed while the device was away, and is no pace."""
+        for group, interval in self._intervals.items():
+            self._next_k[group] = max(self._next_k[group], math.floor((now - self._start) / interval) + 1)
+            if group >= 0:
+                self._paces[group] = CyclePace(interval, now)
+
     @property
     def next(self) -> float:
         """The instant of the next tick."""

@@ -116,7 +116,7 @@ async def test_half_a_reply_does_not_spoil_the_next() -> None:
     async with scripted(lambda ask: ask.truth()[:9]) as server, SimpleContext() as context:
         shared = line(server, context)
         with shared.used():
-            with pytest.raises(NoAnswer):
+            with pytest.raises(NoAnswer, match=r"within 0\.05 s, only \d bytes of it$"):
                 await shared.ask(1, read(20, timeout=0.05))
             server.script = Ask.truth
             assert (await shared.ask(1, read(30))).data == struct.pack(">HH", 30, 31)

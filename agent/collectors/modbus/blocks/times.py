@@ -49,8 +49,6 @@ def _iec870(zone: tzinfo | None) -> Read:
     fixed = None if zone is None else zone.utcoffset(None)
 
     def read(raw: int) -> tuple[str, bool]:
-        if raw == 0xFFFFFFFFFFFFFFFF:
-            raise ValueError("all ones")
         month_day, hour_minute, milliseconds = raw >> 32, raw >> 16, raw & 0xFFFF
         if milliseconds > 59_999:
             raise ValueError(f"{milliseconds} ms in a minute")

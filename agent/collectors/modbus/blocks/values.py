@@ -128,8 +128,12 @@ def _modulo(point: ModbusPoint) -> Finish:
 
 def _time(point: ModbusPoint) -> Finish:
     read = read_time(point.type, point.zone)
+    ones = b"\xff" * (2 * point.size // (point.items or 1))
+    unset = ones, int.from_bytes(ones, "big")  # of a clock nobody has set; 2106 of unix32
 
     def finish(raw: Any) -> object:
+        if raw in unset:
+            return Doubt(None, BAD_NO_DATA, "all bits set: no date and time")
         try:
             text, sure = read(raw)
         except (ValueError, OverflowError) as error:

@@ -203,7 +203,13 @@ class ModbusBus:
     def _rest(self, unit: int) -> float:
         wire = self._link.wire
         rest = 0.0 if wire is None or wire.lost is not None else wire.rest(unit)
-        return rest if self._alone else max(rest, self._standing.wait(unit))
+        if self._alone:
+            return rest
+        patience = self._observer.patience
+        silent = patience.held_up_by(unit)
+        if silent is not None and self._standing.unproven(unit, silent):
+            rest = max(rest, patience.held_for(self._clock.monotonic()))
+        return max(rest, self._standing.wait(unit))
 
     async def _serve(self, job: PendingRequest) -> None:
         reply: UnitReply | None = None

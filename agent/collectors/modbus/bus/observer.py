@@ -10,7 +10,7 @@ from agent.collectors.modbus.bus.gateway import NOT_THERE
 from agent.collectors.modbus.bus.patience import Patience
 from agent.collectors.modbus.bus.sharing import SharedBus
 from agent.collectors.modbus.bus.standing import UnitStanding
-from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, ReadRequest, Wire
+from agent.collectors.modbus.bus.transaction import HalfAnswer, LateAnswer, NoAnswer, ReadRequest, Wire
 from agent.core.clock import Clock
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
@@ -55,7 +55,7 @@ class Observer:
         took, when = self._late.get(unit, (0.0, 0.0))
         if took > request.timeout and now - when < _REMEMBERED:
             return NoAnswer(f"{fault.reason}; an answer came {took:.1f} s after its request, raise `timeout`")
-        if deaf:
+        if deaf and not isinstance(fault, HalfAnswer):
             return NoAnswer(
                 f"{fault.reason}, nor to anything since the connection was made "
                 "(some devices need `workarounds: {pause_after_connect: 2s}`)"

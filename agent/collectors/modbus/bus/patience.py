@@ -44,6 +44,10 @@ class Patience:
         """The silent unit that may hold up the gateway while this one is asked."""
         return self._held.unit if self._held is not None and self._held.unit != unit else None
 
+    def held_for(self, now: float) -> float:
+        """Seconds for which a silent unit may still hold up the gateway; 0: nobody does, as far as is known."""
+        return 0.0 if self._held is None else max(0.0, self._held.until - now)
+
     def timeout(self, unit: int, wanted: float, now: float) -> float:
         """Seconds to wait for this unit."""
         held = self._held

@@ -13,6 +13,7 @@ from agent.core.clock import Clock
 _SHARE = 1 / 13  #: of the time for all that are lost, so that the others begin nine cycles in ten on time
 _FIRST = 2  #: requests to a unit that never answered for which nobody waits long, …
 _SLOWER, _QUICK = 10.0, 0.2  #: … so many times what others take, but at least so many seconds
+_LATELY = 4  #: answers whose times are remembered, about
 
 
 class UnitStanding:
@@ -23,12 +24,13 @@ class UnitStanding:
         self._alive: set[int] = set()
         self._lost: set[int] = set()
         self._asked: dict[int, int] = {}  #: how often units were asked that have never answered
-        self._slowest = 0.0  #: seconds an answer took lately
+        self._usual = 0.0  #: seconds an answer takes: a mean that forgets, so that one hiccup does not count for long
         self._allowance = Allowance(clock.monotonic(), _SHARE)
 
     def answered(self, unit: int, seconds: float) -> None:
-        """It answered something of its own, in so much time."""
-        self._slowest = max(seconds, self._slowest * 0.99)
+        """It answered something of its own, in so much time; 0: in a time that says nothing."""
+        if seconds:
+            self._usual += (seconds - self._usual) / (_LATELY if self._usual else 1)
         if unit not in self._alive:
             self._alive.add(unit)
             self._lost.discard(unit)
@@ -39,7 +41,7 @@ class UnitStanding:
         if unit in self._alive or unit in self._lost or not self._alive:
             return wanted
         asked = self._asked[unit] = self._asked.get(unit, 0) + 1
-        return wanted if asked > _FIRST else min(wanted, max(_QUICK, self._slowest * _SLOWER))
+        return wanted if asked > _FIRST else min(wanted, max(_QUICK, self._usual * _SLOWER))
 
     def lost(self, unit: int) -> None:
         """Its collector has given it up until it answers a probe."""
@@ -62,6 +64,10 @@ class UnitStanding:
             return 0.0
         self._allowance.earn(self._clock.monotonic())
         return self._allowance.wait
+
+    def unproven(self, unit: int, silent: int) -> bool:
+        """Whether another unit, known to answer, shows better what the silent one does to the rest of the bus."""
+        return unit >= 0 and unit not in self._alive and not self._alive <= {silent}
 
     def waits_behind(self, unit: int) -> bool:
         """Whether others go first."""

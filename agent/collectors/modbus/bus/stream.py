@@ -17,7 +17,15 @@ from typing import NamedTuple, cast
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.bus.overdue import FORGET, Overdue, OverdueAnswers
 from agent.collectors.modbus.bus.shown import ending_of, words_in
-from agent.collectors.modbus.bus.transaction import BadReply, LateAnswer, NoAnswer, ReadRequest, Unanswered, WrongSize
+from agent.collectors.modbus.bus.transaction import (
+    BadReply,
+    HalfAnswer,
+    LateAnswer,
+    NoAnswer,
+    ReadRequest,
+    Unanswered,
+    WrongSize,
+)
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
 
@@ -114,7 +122,7 @@ class StreamWire(asyncio.Protocol):
                 raise Garbage("more bytes came behind the answer", over=True)
         except TimeoutError:
             self._give_up(unit, form, request, asked_at)
-            raise NoAnswer(f"no answer from unit {unit} within {request.timeout:g} s") from None
+            raise self._silence_of(unit, request) from None
         except ConnectionLost:
             if self._clock.monotonic() - asked_at > _AT_ONCE:
                 self._give_up(unit, form, request, asked_at)  # a serial server may pass it to the next connection
@@ -144,6 +152,11 @@ class StreamWire(asyncio.Protocol):
         """The answer did not come. It may, for as long as an answer could take again."""
         until = self._clock.monotonic() + request.timeout * self._habits.settle
         self._overdue.add(Overdue(unit, form, asked_at, until, self))
+
+    def _silence_of(self, unit: int, request: ReadRequest) -> NoAnswer:
+        reason = f"no answer from unit {unit} within {request.timeout:g} s"
+        came = len(self._buffer)
+        return HalfAnswer(f"{reason}, only {came} bytes of it") if came else NoAnswer(reason)
 
     async def _silence(self) -> None:
         """Wait for the gap between frames; after garbage, until the line has been silent for a while."""

@@ -62,6 +62,10 @@ class NoAnswer(TransientError):
     """The connection stands, the unit kept silent until the timeout."""
 
 
+class HalfAnswer(NoAnswer):
+    """Some bytes of it came, and no more."""
+
+
 class BadReply(TransientError):
     """Something answered that does not fit the request. There is no value in it."""
 

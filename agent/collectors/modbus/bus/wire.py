@@ -22,7 +22,14 @@ from agent.collectors.modbus.bus.mbap import (
     MbapTransactions,
     own_length,
 )
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, Unanswered, WrongSize
+from agent.collectors.modbus.bus.transaction import (
+    BadReply,
+    HalfAnswer,
+    NoAnswer,
+    ReadRequest,
+    Unanswered,
+    WrongSize,
+)
 from agent.core.errors import ConnectionLost, TransientError
 from agent.settings.tls import TLSSettings
 
@@ -106,7 +113,7 @@ class MbapWire:
         reason = f"no answer from unit {unit} within {request.timeout:g} s"
         if inner.other_id is not None:
             reason += f", but one under transaction id {inner.other_id} instead of {inner.next_tid} ({OWN_IDS})"
-        return NoAnswer(reason)
+        return HalfAnswer(f"{reason}, only {len(buffer)} bytes of it") if buffer else NoAnswer(reason)
 
     def close(self) -> None:
         """Close at once, whatever is in flight."""

@@ -54,6 +54,7 @@ class Samples:
         self._recovered: list[int] = []  #: quarantined tags read in this scan
         self._read_whole: set[int] = set()  #: groups all of whose blocks were read once
         self.silent = False  #: the unit did not answer any more
+        self._heard = False  #: something of this connection was handed on
         self._began = 0.0
         self._last_began: float | None = None
         self._fresh: list[Compiled] = []  #: to be read beside the grid, once: tags that have just come
@@ -120,6 +121,9 @@ class Samples:
                 self._scan = None
                 self._bus.cycle(self, begins=False)
             if answers:
+                if not self._heard:
+                    self._heard = True
+                    self._schedule.begin(self._clock.monotonic())
                 return self._sample(answers)
 
     def close(self) -> None:

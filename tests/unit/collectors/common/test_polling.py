@@ -116,6 +116,17 @@ def test_a_device_late_from_the_start_is_late() -> None:
     assert schedule.due(1.0) == tick((0,), 1.0, skipped=1, achieved_ms=2000, met=1 - 1 / 60)
 
 
+def test_what_was_missed_before_the_first_answer_is_no_pace() -> None:
+    """A unit that waited for its neighbours before it was asked at all was away; from its answer on it is measured."""
+    schedule = Schedule([1.0, 60.0], start=0.0)
+    assert schedule.due(0.0) == tick((0, 1), 0.0)
+    schedule.begin(8.4)
+    assert schedule.due(8.5) is None
+    assert schedule.due(9.0) == tick((0,), 9.0)
+    assert schedule.due(11.0) == tick((0,), 11.0, skipped=1, achieved_ms=2000, met=1 - 1 / 60)
+    assert schedule.due(60.0) == tick((0, 1), 60.0, skipped=48, achieved_ms=25500, met=1 - 49 / 60)
+
+
 def test_of_a_slow_group_the_last_five_cycles_count() -> None:
     """A group read once a minute that missed one of its last five is behind for five minutes, not for one."""
     schedule = Schedule([60.0], start=0.0)

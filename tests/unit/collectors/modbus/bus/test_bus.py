@@ -405,6 +405,26 @@ async def test_a_unit_that_is_lost_waits_for_its_share() -> None:
         assert (await waiting).code == 0
 
 
+async def test_after_a_first_silence_nobody_unknown_is_asked() -> None:
+    """One that is known to answer shows whether the silence holds up the gateway; the others wait for that."""
+    clock, network = ManualClock(), Network()
+    async with SimpleContext(clock=clock) as context, opened(context, network) as line:
+        for unit in (1, 7, 8, 9):
+            line.know(unit)
+        await line.ask(1, READ)
+        wire = network.wires[0]
+        wire.clock = clock
+        wire.silent |= {8, 9}
+        with pytest.raises(NoAnswer):
+            await line.ask(9, READ)
+        waiting = [line.submit(unit, READ) for unit in (8, 7)]
+        await clock.advance(1.0)
+        assert wire.asked == [1, 9]
+        await line.ask(1, READ)
+        assert (await waiting[1]).code == 0
+        assert wire.asked == [1, 9, 1, 8, 7]
+
+
 async def test_another_master_makes_answers_doubtful() -> None:
     """Frames nobody asked for: answers say so while they come, and for a minute."""
     clock, network = ManualClock(), Network()

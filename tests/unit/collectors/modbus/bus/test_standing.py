@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.collectors.modbus.bus.standing import UnitStanding
+from agent.collectors.modbus.bus.turns import NOBODY
 from agent.testing.clock import ManualClock
 
 
@@ -49,6 +50,10 @@ def test_an_unknown_unit_is_not_waited_for_longer_than_others_take() -> None:
     assert standing.patience(1, 1.0) == 1.0
     assert [standing.patience(5, 1.0) for _ in range(3)] == [0.5, 0.5, 1.0]
     assert standing.patience(6, 0.3) == 0.3
+    standing.answered(1, 10.0)
+    for _ in range(20):
+        standing.answered(1, 0.05)
+    assert 0.5 < standing.patience(7, 1.0) < 0.9, "one answer that took long does not count for long"
     standing.answered(6, 0.001)
     assert standing.patience(6, 0.3) == 0.3
 
@@ -62,3 +67,15 @@ def test_an_unknown_unit_stands_behind_the_others(spent: float) -> None:
     assert standing.waits_behind(5) is (spent > 0)
     assert not standing.waits_behind(1)
     assert standing.wait(5) == 0
+
+
+def test_who_is_known_to_answer_shows_what_a_silent_unit_costs() -> None:
+    """What a silence does to the rest of the bus is seen at a unit that is known to answer, where there is one."""
+    standing = UnitStanding(ManualClock())
+    assert not standing.unproven(5, 9), "nobody is known"
+    standing.answered(9, 0.02)
+    assert not standing.unproven(5, 9), "nobody but the silent one"
+    standing.answered(1, 0.02)
+    assert standing.unproven(5, 9)
+    assert not standing.unproven(1, 9)
+    assert not standing.unproven(NOBODY, 9), "a connection is not a unit"
