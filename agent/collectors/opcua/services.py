@@ -68,7 +68,7 @@ class Notification(NamedTuple):
     sequence: int
     handles: tuple[int, ...]  #: client handles: positions of tags
     values: Columns  #: one row for each handle
-    ended: int | None = None  #: status of a subscription the server gave up
+    ended: int | None = None  #: status of a subscription the server gave up; 0: it says that all is well
     events: Sequence[tuple[int, Sequence[Any]]] = ()  #: client handle and fields of each
     empty: bool = True  #: a keep-alive: its sequence number is the next one's
     made: int | None = None  #: when, by the server's clock, epoch ms; None where that cannot be a time

@@ -152,7 +152,7 @@ class Publishing:
         if subscription is None:
             return
         subscription.heard = self._clock.monotonic()
-        if notification.ended is not None:
+        if notification.ended:  # a change to Good says nothing
             raise ConnectionLost(f"the server ended the subscription: {name_of(notification.ended)}")
         since = subscription.told
         missing = subscription.follow(notification)

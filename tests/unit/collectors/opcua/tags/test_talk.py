@@ -475,11 +475,12 @@ async def test_a_subscription_the_server_gives_up_ends_the_connection() -> None:
 
 
 async def test_strange_notifications_are_harmless() -> None:
-    """Unknown subscriptions and client handles are passed over; what belongs to us is taken."""
+    """Unknown subscriptions, client handles and changes of status to Good are passed over; what is ours is taken."""
     desk = Desk()
     await desk.publishing.create(1.0)
+    desk.script.publishes.put_nowait(Notification(7, 1, (), columns_of(()), ended=0, empty=False))
     desk.script.publishes.put_nowait(change(1, 0, subscription=99))
-    desk.script.publishes.put_nowait(change(1, 4_000_000_000, 3))
+    desk.script.publishes.put_nowait(change(2, 4_000_000_000, 3))
 
     async def check() -> None:
         assert await desk.heard() == [[3]]
