@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from agent import __version__
-from agent.cli.mistakes import report
+from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.words import counted, harmless
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.config import OpcUaConfig
@@ -96,21 +96,15 @@ class _Target:
         self.tags = [tag.address for tag in device.tags.values() if isinstance(tag.address, NodeAddress)]
 
 
+@refusable
 def browse(config: Path | None, look: BrowseWish) -> int:
     """0: looked through; 1: nothing found, refused, or lost half way (what was found is printed); 2: a mistake."""
     configure(level="error", style="console", stream=sys.stderr)
-    try:
+    with on_command_line():
         target = _Target(look, config or Path("agent.yaml"), given=config is not None)
         selection = Selection(
             parse_node_id(look.root), tuple(look.paths) or ("*",), tuple(look.exclude), look.max_nodes, _any_keys
         )
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
-    except ValueError as error:
-        reason, _, hint = str(error).partition("; ")
-        report(ConfigError("command line", None, reason, hint), sys.stderr)
-        return 2
     mask = os.umask(0o077)  # certificates, as the agent has them
     survey = Survey()
     failed = False
@@ -191,18 +185,14 @@ def _tell(target: _Target, survey: Survey, look: BrowseWish) -> int:
     if not found.tags:
         return 0 if found.known else 1
     keys = target.keys if target.adhoc else None
-    try:
-        if look.output is None:
-            _print(target, keys, found, survey, csv=look.csv)
-        elif look.csv:
-            _into_table(look.output, found, same)
-        else:
-            added = add_tags(look.output, Addition(target.name, keys, found.tags, found.comments, same))
-            count = counted(added.added, "tag")
-            _say(f"{look.output}: {count} added to {added.device}, {added.kept:,} stood there already")
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
+    if look.output is None:
+        _print(target, keys, found, survey, csv=look.csv)
+    elif look.csv:
+        _into_table(look.output, found, same)
+    else:
+        added = add_tags(look.output, Addition(target.name, keys, found.tags, found.comments, same))
+        count = counted(added.added, "tag")
+        _say(f"{look.output}: {count} added to {added.device}, {added.kept:,} stood there already")
     return 0
 
 

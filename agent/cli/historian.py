@@ -14,7 +14,7 @@ from typing import Any
 
 from agent import __version__
 from agent.cli.loop import RESERVE, loop_factory
-from agent.cli.mistakes import report
+from agent.cli.mistakes import refusable
 from agent.core.backoff import Backoff
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, PermanentError
@@ -123,13 +123,10 @@ def _give_up() -> None:
     os._exit(1)
 
 
+@refusable
 def check(config: Path) -> int:
     """Validate the configuration. 0: right; 2: mistakes, on standard error."""
-    try:
-        loaded = load_historian(config)
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
+    loaded = load_historian(config)
     settings = loaded.config.historian
     for name, source in loaded.config.sources.items():
         line = f"source {name}: {', '.join(source.hosts())}, {', '.join(source.filters())}"

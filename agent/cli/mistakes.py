@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
-from typing import IO
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import IO, ParamSpec
 
-from agent.config.prose import excerpt, grouped, others
+from agent.config.prose import as_data, excerpt, grouped, others
 from agent.core.errors import ConfigError, Mistake
-from agent.core.text import harmless
+from agent.core.text import harmless, harmless_json
+
+P = ParamSpec("P")
 
 _MOST = 200  #: who has more reads the first ones first
 _BOLD, _RED, _CYAN, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[36m", "\x1b[0m"
@@ -19,6 +25,36 @@ def report(error: ConfigError, out: IO[str]) -> None:
     show(error.mistakes, out)
     number_of_all = len(error.mistakes)
     out.write(f"{number_of_all} mistake{'s' if number_of_all > 1 else ''}\n")
+
+
+def refusable(command: Callable[P, int]) -> Callable[P, int]:
+    """A command that ends with 2 and reports what the user got wrong, wherever in it that comes to light.
+
+    Where `json` is asked of it, as a keyword or in its wish, the mistakes are its one document too.
+    """
+
+    @wraps(command)
+    def told(*given: P.args, **keys: P.kwargs) -> int:
+        try:
+            return command(*given, **keys)
+        except ConfigError as error:
+            report(error, sys.stderr)
+            if keys.get("json") is True or any(getattr(one, "json", None) is True for one in given):
+                document = {"ok": False, "mistakes": [as_data(one) for one in grouped(error.mistakes)]}
+                sys.stdout.write(harmless_json(json.dumps(document, indent=2)) + "\n")
+            return 2
+
+    return told
+
+
+@contextmanager
+def on_command_line(hint: str = "") -> Iterator[None]:
+    """What a parser says of a word of the command line (`reason; hint`) is a mistake there."""
+    try:
+        yield
+    except ValueError as error:
+        reason, _, own = str(error).partition("; ")
+        raise ConfigError("command line", None, reason, hint or own) from None
 
 
 def show(mistakes: Iterable[Mistake], out: IO[str], before: str = "") -> None:

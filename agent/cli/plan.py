@@ -10,10 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.mistakes import report
+from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.words import lasting
 from agent.config.loader import load
-from agent.core.errors import ConfigError
 from agent.core.text import harmless_json
 from agent.settings.values import parse_duration, readable_size
 from agent.workbench.plan import DevicePlan, Plan
@@ -24,16 +23,14 @@ from agent.workbench.selected import device_of
 MOST = 200
 
 
+@refusable
 def plan(config: Path, device: str | None, round_trip: str, *, json: bool = False) -> int:
     """0: every interval can be met, 1: some cannot, 2: mistakes in the configuration or the command."""
-    try:
-        loaded = load(config, secrets=False)  # none is used: planned at a desk, too
-        if device is not None:
-            device_of(loaded.whole, str(config), device)
-        seconds = _seconds(round_trip)
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
+    loaded = load(config, secrets=False)  # none is used: planned at a desk, too
+    if device is not None:
+        device_of(loaded.whole, str(config), device)
+    with on_command_line("write --round-trip 20ms"):
+        seconds = parse_duration(round_trip)
     found = planned(loaded.whole, seconds)
     if json:
         document = {**msgspec.to_builtins(found), "met": found.met}
@@ -41,13 +38,6 @@ def plan(config: Path, device: str | None, round_trip: str, *, json: bool = Fals
     else:
         _show(found, device, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
     return 0 if found.met else 1
-
-
-def _seconds(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ConfigError("command line", None, str(error), "write --round-trip 20ms") from None
 
 
 def _show(found: Plan, only: str | None, console: Console) -> None:

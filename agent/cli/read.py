@@ -17,10 +17,9 @@ from rich.text import Text
 
 from agent import __version__
 from agent.cli.live import line_of, table_of
-from agent.cli.mistakes import report
+from agent.cli.mistakes import on_command_line, refusable
 from agent.config.loader import load
 from agent.core.clock import SystemClock
-from agent.core.errors import ConfigError
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Bus
 from agent.core.text import harmless, harmless_json
@@ -55,14 +54,11 @@ class Wish:
     json: bool = False
 
 
+@refusable
 def read(config: Path, wish: Wish) -> int:
     """0: read, 1: a tag is bad or silent, or the device is, 2: the configuration or the address is wrong."""
     configure(level="error", style="console", stream=sys.stderr)
-    try:
-        name, device = _wanted(config, wish)
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
+    name, device = _wanted(config, wish)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     with suppress(KeyboardInterrupt):
         return asyncio.run(_read(name, device, wish, console))
@@ -72,25 +68,19 @@ def read(config: Path, wish: Wish) -> int:
 def _wanted(config: Path, wish: Wish) -> tuple[str, DeviceConfig]:
     every = wish.watch or (APART if wish.orders else None)
     if every is not None:
-        _duration(every)
+        with on_command_line("write 500ms, 1s or 1m"):
+            parse_duration(every)
     if wish.url is None:
         name, *tags = wish.names
         device = with_tags(load(config, secrets=True).whole, str(config), name, tags)
         if wish.orders:
             device = registers_of(device)
-        return name, device if every is None else device.model_copy(update={"interval": _duration(every)})
+        return name, device if every is None else device.model_copy(update={"interval": parse_duration(every)})
     tag = {"type": wish.type, "byte_order": wish.byte_order, "length": wish.length}
     keys: dict[str, Any] = {"unit_id": wish.unit} if kind_of(wish.url) == "modbus" else {"mode": "poll"}
     given = {key: value for key, value in tag.items() if value is not None}
     device = device_at(wish.url, wish.names, {**keys, "interval": every or "1s"}, given)
     return wish.url, registers_of(device) if wish.orders else device
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise ConfigError("command line", None, str(error), "write 500ms, 1s or 1m") from None
 
 
 async def _read(name: str, device: DeviceConfig, wish: Wish, console: Console) -> int:

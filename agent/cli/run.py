@@ -14,8 +14,10 @@ from agent.app import STOP_WITHIN
 from agent.app import run as run_agent
 from agent.cli.loop import RESERVE, loop_factory
 from agent.config.loader import Loaded, load
+from agent.config.located import Map
+from agent.config.placed import placed
 from agent.config.summary import warnings
-from agent.core.errors import ConfigError, PermanentError
+from agent.core.errors import ConfigError, Mistake, PermanentError
 from agent.telemetry.logging import configure, get_logger
 
 _DESCRIPTORS = 65_536
@@ -82,8 +84,8 @@ def _run(config: Path, sighup: ReloadSignal) -> int:
     configure(level=loaded.config.log.level, style=loaded.config.log.format)
     counts = {"devices": len(loaded.config.devices), "publishers": len(loaded.config.publishers)}
     log.info("config.loaded", file=str(config), hash=loaded.hash, files=len(loaded.files), **counts)
-    for reason in warnings(loaded.config):
-        log.warning("config.warning", reason=reason)
+    for warning in _placed(config, list(warnings(loaded.config))):
+        log.warning("config.warning", reason=str(warning))
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_until_signal(config, loaded, sighup))
@@ -91,6 +93,15 @@ def _run(config: Path, sighup: ReloadSignal) -> int:
         log.error("component.failed", component="agent", reason=str(error))  # noqa: TRY400 - the reason says it all
         return 1
     return 0
+
+
+def _placed(config: Path, found: list[str]) -> list[Mistake]:
+    """Warnings with file and line. The files are read once more for it: where every key stands is kept for no agent."""
+    places = Map(str(config), 0)
+    if found:
+        with suppress(ConfigError):  # changed this moment: then without lines
+            load(config, secrets=False, places=places)
+    return placed(found, places)
 
 
 async def _until_signal(config: Path, loaded: Loaded, sighup: ReloadSignal) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from agent import __version__
-from agent.cli.mistakes import report
+from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.words import counted, harmless
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
 from agent.collectors.modbus.bus.transports import bus_to
@@ -47,22 +47,16 @@ class Search:
     output: Path | None
 
 
+@refusable
 def scan(search: Search) -> int:
     """0: somebody answers, 1: nobody does, or the address is not there or was lost half way, 2: a mistake."""
     configure(level="error", style="console", stream=sys.stderr)
-    try:
+    with on_command_line():
         target = parse_url(search.url)
         units = _numbers("--units", search.units, 247)
         first, last = _ends("--range", search.span, LAST)
         timeout = parse_duration(search.timeout)
         areas = _areas(search.areas)
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
-    except ValueError as error:
-        reason, _, hint = str(error).partition("; ")
-        report(ConfigError("command line", None, reason, hint), sys.stderr)
-        return 2
     buses: dict[str, Bus] = {}
     clock = SystemClock()
     context = RunningContext(Image(AgentInfo("scan", __version__, "")), Path(), clock, buses)
@@ -111,12 +105,7 @@ def _told(search: Search, found: Scan) -> int:
     if search.output is None:
         sys.stdout.write(yaml_of(devices))
         return 0
-    try:
-        kept = merge_into(search.output, devices)
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
-    for name in kept:
+    for name in merge_into(search.output, devices):
         sys.stderr.write(f"{search.output}: {name} stands there already and was left as it is\n")
     return 0
 

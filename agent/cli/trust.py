@@ -14,23 +14,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.mistakes import report
+from agent.cli.mistakes import refusable
 from agent.cli.words import harmless
 from agent.collectors.opcua.trust.certificates import application_uri, read_certificates
 from agent.collectors.opcua.trust.trustlist import TrustEntry, TrustList
 from agent.config.loader import load
-from agent.core.errors import ConfigError, PermanentError
+from agent.core.errors import PermanentError
 
 _SHORTEST = 6  #: digits of a thumbprint that may stand for the whole
 
 
+@refusable
 def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
     """List; or trust what a device showed or a thumbprint names (`remove`: no longer). 0: done, 1: not, 2: mistakes."""
-    try:
-        loaded = load(config)
-    except ConfigError as error:
-        report(error, sys.stderr)
-        return 2
+    loaded = load(config)
     pki = loaded.config.agent.data_dir / "pki"
     os.umask(0o077)  # as the agent has it
     shelf = TrustList(pki)

@@ -122,7 +122,7 @@ def test_benchmarks_it_names_are_there():
 )
 def test_commands_it_shows_are_understood(page: Path):
     """Command, arguments and options are what `edge-agent` takes. Their own tests run those that need a world."""
-    known = typer.main.get_command(cli._app).commands  # type: ignore[attr-defined]
+    known = typer.main.get_command(cli.application()).commands  # type: ignore[attr-defined]
     for line in commands(code_of(page)):
         name, *arguments = shlex.split(line)
         known[name].make_context(name, arguments)
@@ -131,7 +131,7 @@ def test_commands_it_shows_are_understood(page: Path):
 @each_page
 def test_commands_it_mentions_are_understood(page: Path):
     """In a sentence, in backticks, a command may leave out what it needs."""
-    known = typer.main.get_command(cli._app).commands  # type: ignore[attr-defined]
+    known = typer.main.get_command(cli.application()).commands  # type: ignore[attr-defined]
     for line in re.findall(r"`edge-agent ([a-z][^`…]*)`", text_of(page)):
         name, *arguments = shlex.split(re.sub(r" \[[^\]]*\]", "", line))  # [--seconds N] may be left out
         with suppress(MissingParameter):

@@ -14,10 +14,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
-from agent import cli
-from agent.cli import live
+from agent.cli import engineering, live, operating, options
 from agent.cli.check import Asked, check
 from agent.cli.mistakes import report
+from agent.cli.plan import plan
+from agent.cli.read import Wish, read
 from agent.cli.schema import schema
 from agent.core.errors import ConfigError, Mistake
 from agent.core.flow import Reading
@@ -71,9 +72,9 @@ except SystemExit as end:
 
 def test_every_command_has_its_file_and_function():
     """What the command line imports when a command is called is there."""
-    tree = ast.parse(inspect.getsource(cli))
-    named = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    own = [node for node in named if str(node.module).startswith("agent.cli.")]
+    trees = [ast.parse(inspect.getsource(module)) for module in (operating, engineering)]
+    named = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    own = [node for node in named if str(node.module).startswith("agent.cli.") and node.module != options.__name__]
     # verify has a second face for Sparkplug, in a file of its own
     assert {str(node.module).rsplit(".", 1)[1] for node in own} == {
         *(command.replace("-", "_") for command in COMMANDS), "conformance",
@@ -150,6 +151,18 @@ def test_a_line_with_a_secret_is_not_shown(tmp_path, capsys):
     )
     assert check(tmp_path / "agent.yaml") == 2
     assert "hunter2" not in capsys.readouterr().err
+
+
+def test_other_commands_tell_mistakes_as_json_too(tmp_path, capsys):
+    """`--json` is one document whatever the exit code; what is wrong with a word of the command line is in it."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("agent: {id: a b}\n")
+    for command in (lambda: plan(path, None, "20ms", json=True), lambda: read(path, Wish(["press"], json=True))):
+        assert command() == 2
+        assert json.loads(capsys.readouterr().out)["mistakes"][0]["line"] == 1
+    path.write_text("agent: {id: gw}\n")
+    assert plan(path, None, "soon", json=True) == 2
+    assert json.loads(capsys.readouterr().out)["mistakes"][0]["hint"] == "write --round-trip 20ms"
 
 
 def test_mistakes_as_json(tmp_path, capsys):

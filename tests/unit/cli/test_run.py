@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,17 @@ run.run_agent, run.STOP_WITHIN = agent, {within}
 with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
     runner.run(run._until_signal(None, None, run.ReloadSignal()))
 """
+STARTS = """
+import sys
+from pathlib import Path
+from agent.cli import run
+
+async def ended(*given, **keys):
+    pass
+
+run.run_agent = ended
+run.run(Path(sys.argv[1]))
+"""
 
 
 def _run(body: str, within: float) -> tuple[int, list[str]]:
@@ -55,3 +67,13 @@ def test_a_part_that_hangs_in_its_cancellation_cannot_hold_up_the_end(body: str)
 def test_an_agent_that_ends_in_time_ends_well() -> None:
     """The last resort does not fire where nothing hangs."""
     assert _run(LETS_GO, 8.0) == (0, [])
+
+
+def test_a_warning_names_its_line(tmp_path: Path) -> None:
+    """In the log as `check` shows it: file, line, key, what is wrong, what to write."""
+    path = tmp_path / "agent.yaml"
+    device = 'press: {type: modbus, url: tcp://h, tags: {oil: {address: "holding:0", unit: "°C"}}}'
+    path.write_text(f"agent: {{id: gw, data_dir: data}}\ndevices:\n  {device}\n")
+    told = [json.loads(line) for line in run_process(sys.executable, "-c", STARTS, str(path)).stdout.splitlines()]
+    (warning,) = [one["reason"] for one in told if one["event"] == "config.warning" and "UCUM" in one["reason"]]
+    assert warning == f"{path}:3: `devices.press.tags.oil.unit`: '°C' is no unit in UCUM notation -> write \"Cel\""
