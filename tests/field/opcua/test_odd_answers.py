@@ -142,6 +142,31 @@ async def test_a_server_that_breaks_off_a_read_of_a_few_nodes(plant: Plant) -> N
     assert connections == [8, 4, 2, 2]
 
 
+async def test_a_server_that_answers_for_some_of_the_items_only(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which items it made nobody knows: the next connection asks for fewer at once, and every tag has its values."""
+    create = InternalSession.create_monitored_items
+    asked: list[int] = []
+
+    async def stingy(session: Any, parameters: Any) -> Any:
+        results = await create(session, parameters)
+        if session.external:
+            asked.append(len(results))
+        return results[:1] if session.external else results
+
+    monkeypatch.setattr(InternalSession, "create_monitored_items", stingy)
+    tags = {**A, "b": A["a"], "c": A["a"]}
+    context = SimpleContext()
+    collector = config(plant.url, tags).build("dev", context, BRISK)
+    with pytest.raises(TransientError, match="1 answers for 3 monitored items"):
+        async with collector.open() as samples:
+            await anext(samples)
+    async with collector.open() as samples:
+        notebook = Notebook(list(tags), samples, context)
+        await notebook.heard()
+        assert all(notebook.newest(name) == 1.5 for name in tags)
+    assert asked == [3, 1, 1, 1]
+
+
 async def test_a_node_for_which_the_whole_read_is_refused(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only that one is not known: limits, state and clock beside it are learned all the same."""
     read = InternalSession.read

@@ -10,7 +10,7 @@ from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.plan import TagPoint, names_of
 from agent.collectors.opcua.services import Monitored, ResolvedNode, Services
 from agent.collectors.opcua.tags.subscription import Subscription
-from agent.collectors.opcua.translate import ServiceRefused, TooLarge
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, number_of
@@ -57,7 +57,7 @@ class Monitoring:
             try:
                 results = await self._create(subscription, piece)
                 self._limit.answered(len(piece))
-            except ConnectionLost:
+            except (ConnectionLost, AnswerUndecodable):  # which items there are now, only another connection knows
                 self._limit.lost(len(piece))
                 raise
             except TooLarge as error:
