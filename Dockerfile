@@ -14,19 +14,21 @@ RUN python3 -m venv /opt/build \
     && python3 -m venv /opt/edge-agent \
     && /opt/edge-agent/bin/pip install --only-binary=:all: --require-hashes -r deploy/lock/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
-COPY deploy/notices.py deploy/page.py deploy/
+COPY deploy/notices.py deploy/page.py deploy/version.py deploy/
 COPY agent agent
 # The wheel's build hook bundles the page, with what deno.lock names of the npm registry (NPM_CONFIG_REGISTRY: a mirror).
 # What the image has no use for stays behind: the build backend, pip, and the libraries' own commands,
 # one of which writes to OPC UA servers.
-RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheels . \
+# the version is the git tag, which is not here
+ARG VERSION=0.0.0
+RUN EDGE_AGENT_VERSION="${VERSION}" /opt/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheels . \
     && /opt/edge-agent/bin/pip install --no-deps --no-index /tmp/wheels/*.whl \
     && /opt/edge-agent/bin/pip uninstall -y pip setuptools \
     && /opt/edge-agent/bin/python deploy/notices.py > /opt/NOTICES \
     && find /opt/edge-agent/bin -type f ! -name edge-agent -delete
 
 FROM ${BASE_IMAGE}
-ARG VERSION=0.1.0
+ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="edge-agent" \
       org.opencontainers.image.description="OPC UA and Modbus to MQTT, with a durable outbox" \

@@ -97,10 +97,10 @@ sbom: ## dist/edge-agent.cdx.json (CycloneDX, from the lock file) and dist/NOTIC
 	@PYTHON=$$(.ci/python); $$PYTHON deploy/sbom.py > dist/edge-agent.cdx.json
 	@$(BIN)/python deploy/notices.py > dist/NOTICES
 
-release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here: wheel, sdist, bundle, SBOM, licences, checksums
+release: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/release of the tag here: wheel, sdist, bundle, image, SBOM, licences, checksums
 	@.ci/release
 
-bundle: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/edge-agent-….tar.gz for gateways without internet: wheels with hashes, docs, install.sh
+bundle: $(VENV)/.test.stamp $(VENV)/.page.stamp ## dist/edge-agent-….tar.gz for gateways without internet: wheels with hashes, image, docs, install.sh
 	@.ci/bundle
 
 test-image: $(VENV)/.test.stamp $(VENV)/.page.stamp ## the container image built, run and held to its promises, as root; MINUTES=30 of kills and cuts too; ARCH=arm64

@@ -2,4 +2,18 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    """The version, from what was installed; asked for late, so that a health check does not import what looks it up."""
+    if name != "__version__":
+        raise AttributeError(name)
+    from importlib import metadata
+
+    try:
+        found = metadata.version("industrial-edge-agent")
+    except metadata.PackageNotFoundError:
+        found = "0.0.0"
+    globals()[name] = found
+    return found

@@ -13,6 +13,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from version import version as tagged
+
 ROOT = Path(__file__).resolve().parents[1]
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?:\s*;\s*([^\\]+?))?\s*\\?$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -42,8 +44,7 @@ def document() -> dict[str, object]:
     """The whole."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     parts = components((ROOT / "deploy" / "lock" / "runtime.txt").read_text(encoding="utf-8"))
-    code = (ROOT / "agent" / "__init__.py").read_text(encoding="utf-8")
-    version = project.get("version") or code.partition('__version__ = "')[2].partition('"')[0]
+    version = tagged()
     root = f"pkg:pypi/{project['name']}@{version}"
     return {
         "bomFormat": "CycloneDX",

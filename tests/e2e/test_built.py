@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import re
 import subprocess
 import sys
 import tarfile
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import agent
 from tests.support.processes import ROOT, run_process
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
@@ -46,12 +44,13 @@ def run(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> str:
 def test_a_bundle_installs_without_an_index(clone: Path, tmp_path: Path) -> None:
     """Its own install.sh, with nothing but what it brings; the agent that is there understands its examples."""
     run(".ci/bundle", cwd=clone)
-    [archive] = (clone / "dist").glob("*.tar.gz")
+    [archive] = (path for path in (clone / "dist").glob("*.tar.gz") if "-image" not in path.name)
     with tarfile.open(archive) as bundle:
         bundle.extractall(tmp_path, filter="data")
     [folder] = tmp_path.glob("edge-agent-*")
     installed = tmp_path / "opt"
-    assert run("./install.sh", str(installed), cwd=folder, env=NO_INDEX).strip() == f"edge-agent {agent.__version__}"
+    version = run(sys.executable, "deploy/version.py", cwd=clone).strip()
+    assert run("./install.sh", str(installed), cwd=folder, env=NO_INDEX).strip() == f"edge-agent {version}"
     program = str(installed / "bin" / "edge-agent")
     for extra in ("configs/demo.yaml", "configs/examples/historian.yaml", "systemd/agent.yaml"):
         run(program, "check", "-c", extra, cwd=folder, env=NO_INDEX)
@@ -67,20 +66,17 @@ def test_a_bundle_installs_without_an_index(clone: Path, tmp_path: Path) -> None
 def test_a_release_is_complete(clone: Path, tmp_path: Path) -> None:
     """Of its tag: wheel, sdist, bundle, SBOM and licences, each with its checksum; the wheel has the page and runs."""
     changes = clone / "CHANGELOG.md"
-    text = changes.read_text()
-    changes.write_text(
-        re.sub(
-            rf"^## \[{agent.__version__}\] - .*$", f"## [{agent.__version__}] - 2026-12-01", text, flags=re.MULTILINE
-        )
-    )
+    changes.write_text(changes.read_text().replace("## [Unreleased]", "## [Unreleased]\n\n## [9.8.7] - 2026-12-01"))
     who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false")
     git("-C", str(clone), *who, "commit", "--quiet", "--allow-empty", "--all", "--message", "Date the release")
-    git("-C", str(clone), "-c", "tag.gpgSign=false", "tag", f"v{agent.__version__}")
+    git("-C", str(clone), "-c", "tag.gpgSign=false", "tag", "v9.8.7")
     run(".ci/release", cwd=clone)
     made = clone / "dist" / "release"
-    stem = f"industrial_edge_agent-{agent.__version__}"
-    bundle = f"edge-agent-{agent.__version__}-{platform.machine()}.tar.gz"
+    stem = "industrial_edge_agent-9.8.7"
+    bundle = f"edge-agent-9.8.7-{platform.machine()}.tar.gz"
     names = {f"{stem}-py3-none-any.whl", f"{stem}.tar.gz", "edge-agent.cdx.json", "NOTICES", bundle}
+    image = f"edge-agent-9.8.7-{platform.machine()}-image.tar.gz"  # where a builder and its base are here
+    names |= {image} & {path.name for path in made.iterdir()}
     assert {path.name for path in made.iterdir()} == names | {"SHA256SUMS"}
     lines = [line.split() for line in (made / "SHA256SUMS").read_text().splitlines()]
     sums = {name: digest for digest, name in lines}
@@ -91,4 +87,5 @@ def test_a_release_is_complete(clone: Path, tmp_path: Path) -> None:
         cwd=tmp_path, env=NO_INDEX)  # fmt: skip
     where = run(python, "-c", "import agent; print(agent.__path__[0])", cwd=tmp_path, env=NO_INDEX).strip()
     assert where.startswith(str(tmp_path))
+    assert run(python, "-m", "agent", "--version", cwd=tmp_path, env=NO_INDEX).strip() == "edge-agent 9.8.7"
     assert (Path(where) / "web" / "static" / "index.html").exists()

@@ -14,11 +14,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import agent
 from tests.image.chaos import close_books, storm
 from tests.image.podman import ANYWHERE, Container, compressed, podman
 from tests.image.site import Site
-from tests.support.processes import agent_command, run_process
+from tests.support.processes import ROOT, agent_command, run_process
 
 LIMIT_MB = 60
 STOP_S = 8.0
@@ -45,7 +44,8 @@ def look_inside(result: Results, image: str, base: str, folder: Path) -> None:
         size < LIMIT_MB * 1e6,
         f"{size / 1e6:.1f} MB (base {below / 1e6:.1f} MB)",
     )
-    here = f"edge-agent {agent.__version__}"
+    version = run_process(sys.executable, "deploy/version.py", cwd=ROOT, timeout=30).stdout.strip()
+    here = f"edge-agent {version}"
     said = podman("run", "--rm", *ANYWHERE, "--network=none", "--no-healthcheck", image, "--version").stdout.strip()
     result("--version", said == here, said)
     architecture = podman("image", "inspect", "--format={{.Os}}/{{.Architecture}} user {{.User}}", image).stdout.strip()

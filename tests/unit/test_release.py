@@ -1,9 +1,12 @@
-"""`make release`: what it refuses. That it builds takes half a minute and the page's tools; a release shows it."""
+"""`make release`: what it refuses, and where the version comes from. That it builds: tests/e2e/test_built.py."""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository with a version and one commit."""
-    for folder in (".ci", "agent"):
-        (tmp_path / folder).mkdir()
-    shutil.copy(ROOT / ".ci" / "release", tmp_path / ".ci")
-    (tmp_path / "agent" / "__init__.py").write_text('__version__ = "3.2.1"\n')
+    """A repository with one commit."""
+    for file in (".ci/release", "deploy/version.py"):
+        (tmp_path / file).parent.mkdir()
+        shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "CHANGELOG.md").write_text("## [Unreleased]\n\n## [3.2.1] - unreleased\n")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "-A")
@@ -39,14 +41,34 @@ def refusal(folder: Path) -> str:
     return done.stderr
 
 
+def version(folder: Path, **environment: str) -> str:
+    command = [sys.executable, str(folder / "deploy" / "version.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
+    return done.stdout.strip()
+
+
 def test_a_release_is_what_its_tag_says(checkout: Path) -> None:
-    """No tag, another one, files in no commit, or no date: nothing is built, and the answer says what to do."""
-    assert "the tag of this commit is missing -> git tag v3.2.1" in refusal(checkout)
-    git(checkout, "tag", "v3.2.0")
-    assert "says 3.2.1, the tag of this commit is v3.2.0" in refusal(checkout)
-    git(checkout, "tag", "-d", "v3.2.0")
+    """No tag, none that is a version, files in no commit, or no date: nothing is built; the answer says what to do."""
+    assert "this commit has no tag, and the tag is the version -> git tag v1.2.3" in refusal(checkout)
+    git(checkout, "tag", "v3-final")
+    assert "the tag v3-final is no version" in refusal(checkout)
+    git(checkout, "tag", "-d", "v3-final")
     git(checkout, "tag", "v3.2.1")
     (checkout / "new").touch()
     assert "files differ from the tag v3.2.1" in refusal(checkout)
     (checkout / "new").unlink()
     assert "CHANGELOG.md has no section '## [3.2.1] - DATE'" in refusal(checkout)
+
+
+def test_the_version_is_the_tag(checkout: Path) -> None:
+    """Exactly there; behind it and with changes the version tells so, and of a source without a repository nothing."""
+    assert re.fullmatch(r"0\.0\.0\+g[0-9a-f]{7,}", version(checkout))
+    git(checkout, "tag", "v3.2.1")
+    assert version(checkout) == "3.2.1"
+    (checkout / "CHANGELOG.md").write_text("changed")
+    assert version(checkout) == "3.2.1+dirty"
+    git(checkout, "commit", "-qam", "second")
+    assert re.fullmatch(r"3\.2\.1\.post1\+g[0-9a-f]{7,}", version(checkout))
+    shutil.rmtree(checkout / ".git")
+    assert version(checkout) == "0.0.0"
+    assert version(checkout, EDGE_AGENT_VERSION="v3.2.1") == "3.2.1"
