@@ -215,7 +215,7 @@ def _custom(case: Case) -> Words:
     reason, separator, hint = hide_userinfo(text).partition("; ")
     if not separator:  # only what should be: say what is
         together = isinstance(value, Map | List)
-        reason, hint = "this does not fit together" if together else f"{case.shown} cannot be used", reason
+        reason, hint = "these keys do not go together" if together else f"{case.shown} cannot be used", reason
     return Words(f"`{case.name}`: {reason}" if case.name else reason, hint)
 
 

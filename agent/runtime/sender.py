@@ -144,7 +144,9 @@ class Sender:
             return await self._send(record, reader)
         if times := self._suspects.guilty(record):
             self._suspects.convicted(record)
-            self._quarantine(record, reader, f"the broker hangs up on it without a word: {times} times, it alone")
+            self._quarantine(
+                record, reader, f"the broker disconnected at it without a reason, {times} times, with nothing else sent"
+            )
             return None
         device = record.stream.device
         if device not in self._waited:

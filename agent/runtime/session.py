@@ -168,7 +168,7 @@ class RouteSession:
                 await (await self._session.send(words))
         except (TimeoutError, AgentError) as error:
             why = str(error) or f"no answer within {LAST_WORDS:g} s"  # a time-out has no words of its own
-            log.warning("publisher.offline", publisher=route.name, reason=f"goodbye was not heard: {why}")
+            log.warning("publisher.offline", publisher=route.name, reason=f"`offline` could not be published: {why}")
             return False
         return True
 

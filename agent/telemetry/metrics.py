@@ -82,7 +82,7 @@ CERT_EXPIRY = _gauge(
 )
 REVERSE_REFUSED = _counter(
     "reverse_connects_refused_total",
-    "OPC UA callers (reverse connect) that were turned away: unknown, garbage, slow, crowded, foreign.",
+    "OPC UA callers (reverse connect) that were refused: unknown, garbage, slow, crowded, foreign.",
     "reason",
 )
 

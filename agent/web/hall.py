@@ -93,4 +93,4 @@ def _words(failed: OSError | TransientError) -> str:
         return "it speaks no TLS; write https:// in its address"
     if isinstance(failed, ssl.SSLError):
         return (failed.reason or str(failed)).lower().replace("_", " ")
-    return str(failed) or "it hung up"
+    return str(failed) or "it disconnected"

@@ -27,6 +27,8 @@ def test_the_steps_of_the_readme_fit_together(tmp_path: Path) -> None:
     done = run_process(*agent_command("check", "-c", str(installed[checked[3]])))
     assert (done.returncode, done.stderr) == (0, "")
     unit = installed["/etc/systemd/system/edge-agent.service"].read_text(encoding="utf-8")
-    assert f"ExecStart={checked[0]} run -c {checked[3]}" in unit
+    [link] = [words for step in steps if (words := shlex.split(step))[:2] == ["ln", "-s"]]
+    assert link[3] == f"/usr/local/bin/{checked[0]}"  # so that it is found, also with sudo
+    assert f"ExecStart={link[2]} run -c {checked[3]}" in unit
     assert "data_dir: /var/lib/edge-agent" in installed[checked[3]].read_text(encoding="utf-8")
     assert "StateDirectory=edge-agent" in unit

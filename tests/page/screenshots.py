@@ -1,17 +1,21 @@
-"""`make screenshots`: the page in light, dark and Chinese -> docs/images, from a small factory in some trouble."""
+"""`make screenshots`: page and terminal -> docs/images, from a small factory in some trouble."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import tempfile
 import time
+from io import StringIO
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright, expect
+from rich.console import Console
 
 from tests.page.browser import _ARGUMENTS, find_chromium
 from tests.page.site import Site, healthy
+from tests.support.processes import agent_command, run_process
 from tests.support.waiting import eventually
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs/images"
@@ -43,9 +47,20 @@ async def main(folder: Path, seconds: float) -> None:
             await pages["device-light"].get_by_role("button", name="10 min").click()
             await pages["device-light"].wait_for_timeout(1000)
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / "terminal.svg").write_text(terminal(site), encoding="utf-8")
             for name, page in pages.items():
                 await page.screenshot(path=folder / f"{name}.png")
             await browser.close()
+
+
+def terminal(site: Site) -> str:
+    """What `edge-agent status` prints, as a picture that fetches no font from elsewhere."""
+    shown = run_process(*agent_command("status", "-c", str(site.agent.config)), env={"COLUMNS": "80"}).stdout
+    console = Console(record=True, width=84, file=StringIO(), highlight=False)
+    console.print("$ edge-agent status -c agent.yaml", style="bold", markup=False)
+    console.print(shown.rstrip(), markup=False)
+    picture = console.export_svg(title="edge-agent")
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code, monospace", "monospace")
 
 
 async def _page(browser: Browser, site: Site, address: str, language: str, colours: str) -> Page:

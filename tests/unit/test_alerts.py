@@ -1,7 +1,8 @@
-"""The alert rules of deploy/prometheus, as far as no promtool is needed; `make check` runs theirs with it."""
+"""Alert rules and the dashboard over the same metrics, as far as no promtool is needed; `make check` uses it."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -49,3 +50,22 @@ def test_every_alert_tells_what_to_do_and_is_tested() -> None:
         assert f'alertname="{rule["alert"]}"' in tests
         assert f"`{rule['alert']}`" in readme
     assert len({rule["alert"] for rule in found}) == len(found)
+
+
+def test_the_dashboard_asks_for_metrics_and_labels_that_are_served() -> None:
+    """A renamed metric would leave its panel empty; a label that is not there makes one line of many."""
+    dashboard = json.loads((FOLDER.parent / "grafana" / "prometheus" / "metrics.json").read_text())
+    labels = {metric.describe()[0].name: {"instance", *metric._labelnames} for metric, _ in metrics._LABELLED}
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            asked = set(re.findall(r"edge_agent_\w+", target["expr"]))
+            assert asked, panel["title"]
+            assert asked <= served(), panel["title"]
+            [metric] = {re.sub("_(total|bucket)$", "", name) for name in asked}
+            grouped = re.findall(r"by \(([^)]*)\)", target["expr"])
+            wanted = {*re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]), *", ".join(grouped).split(", ")} - {
+                "",
+                "le",
+            }
+            assert wanted <= labels[metric], panel["title"]
+    assert {one["name"] for one in dashboard["templating"]["list"]} == {"source", "instance"}

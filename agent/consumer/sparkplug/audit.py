@@ -1,4 +1,4 @@
-"""The monitor as an ordinary subscriber of a broker: whatever edge nodes are there, judged from their births on."""
+"""The monitor as an ordinary subscriber of a broker: whatever edge nodes are there, checked from their births on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SparkplugAudit:
         ledger = self.monitor.ledger
         lines = [str(one) for one in ledger.violations()]
         lines += [
-            f"note: {group}/{node}: {count} messages and no birth yet; ask it for a rebirth to have it judged"
+            f"note: {group}/{node}: {count} messages and no birth yet; ask it for a rebirth to have it checked"
             for (group, node), count in self.waiting.items()
         ]
         lines += [
@@ -52,4 +52,4 @@ class SparkplugAudit:
         lines += [f"note: {note} ({times} times)" for note, times in ledger.notes.items()]
         if not ledger.passed and ledger.ok:
             lines.append("no edge node was born while we listened")
-        return [*lines, ledger.line() + " (what only the wire shows is not judged)"]
+        return [*lines, ledger.line() + " (what only the wire shows is not checked)"]

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from agent.consumer.sparkplug.statements import STATEMENTS
-from agent.consumer.sparkplug.unjudged import JUDGED
+from agent.consumer.sparkplug.unchecked import CHECKED
 
 #: Evidence kept per statement: the first is what matters.
 _KEPT = 5
@@ -31,13 +31,13 @@ class Scorecard:
     def __init__(self) -> None:
         self.passed: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
-        self.notes: Counter[str] = Counter()  #: what was seen and is not judged
+        self.notes: Counter[str] = Counter()  #: what was seen and is not checked
         self._evidence: dict[str, list[str]] = {}
 
     def check(self, ok: object, evidence: str, *statements: str) -> bool:
         """Enter the outcome of one check for all statements it decides. KeyError for an unknown one."""
         for statement in statements:
-            _ = JUDGED[statement]
+            _ = CHECKED[statement]
             if ok:
                 self.passed[statement] += 1
             else:
@@ -63,4 +63,4 @@ class Scorecard:
     def line(self) -> str:
         """The result in one line."""
         seen = len({*self.passed, *self.failed})
-        return f"{seen} of {len(JUDGED)} statements exercised, {len(self.failed)} violated"
+        return f"{seen} of {len(CHECKED)} statements exercised, {len(self.failed)} violated"

@@ -128,10 +128,10 @@ def check_properties(ledger: Scorecard, metric: Metric, what: str, *, birth: boo
 
 
 def _check_exotic(ledger: Scorecard, metric: Metric, what: str) -> None:
-    """Templates and data sets are right in a node that has them; what is in them is not judged (unjudged.py)."""
+    """Templates and data sets are right in a node that has them; what is in them is not checked (unchecked.py)."""
     for word, number in (("template", 19), ("dataset", 16)):
         if metric.value_field == f"{word}_value" or metric.datatype == number:
-            ledger.notes[f"{what.partition(':')[0]}: a {word}, whose inside is not judged"] += 1
+            ledger.notes[f"{what.partition(':')[0]}: a {word}, whose inside is not checked"] += 1
 
 
 def check_names(ledger: Scorecard, payload: Payload, where: str) -> None:

@@ -14,15 +14,15 @@ from agent.consumer.sparkplug.node import REBIRTH, EdgeNode
 from agent.consumer.sparkplug.session import EdgeConnect, EdgeSession, EdgeWill
 from agent.consumer.sparkplug.statements import ALSO_TOPIC, MQTT, QOS, RETAIN
 from agent.consumer.sparkplug.topics import NAMESPACE, Subject, kind_of, place
-from agent.consumer.sparkplug.unjudged import JUDGED
+from agent.consumer.sparkplug.unchecked import CHECKED
 from agent.consumer.sparkplug.wire import MalformedError, decode
 
 _WILL = "message-flow-edge-node-birth-publish-will-message"
 _WALK = "operational-behavior-primary-application-state-with-multiple-servers-"
 _HOST = "operational-behavior-edge-node-termination-host-offline"
 _PHID = "message-flow-edge-node-birth-publish-phid-"
-_NAMES = tuple(one for one in JUDGED if one.startswith(("intro-", "topic-structure")))
-_COMMANDS = tuple(one for one, text in JUDGED.items() if text.startswith("receive"))
+_NAMES = tuple(one for one in CHECKED if one.startswith(("intro-", "topic-structure")))
+_COMMANDS = tuple(one for one, text in CHECKED.items() if text.startswith("receive"))
 
 
 class Monitor:

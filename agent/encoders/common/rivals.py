@@ -50,7 +50,7 @@ class NameWatch:
         self._before = route.sessions.newest(route.name)
 
     def hear(self, incoming: Incoming) -> bool:
-        """Judge a status; whether ours is wrong at the broker, so that it has to be said again."""
+        """Look at a received status; whether ours is wrong at the broker and has to be published again."""
         try:
             status = msgspec.json.decode(incoming.payload, type=_Status)
         except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested without end

@@ -34,7 +34,7 @@ def _check_measurement(value: str) -> str:
 def _check_tags(value: dict[str, str]) -> dict[str, str]:
     for key, text in value.items():
         if not key or key.startswith("_") or key in (RESERVED, "quality"):
-            raise ValueError(f"{key!r} cannot be a tag of ours; `quality`, `time` and what begins with _ are taken")
+            raise ValueError(f"{key!r} cannot be a tag; `quality`, `time` and names that begin with _ are reserved")
         Template(text, DEVICE_VARIABLES, word="tag")
     return value
 

@@ -120,7 +120,7 @@ class ConnectAttempt:
                 await session.closed()  # raises what the broker said
             if connection.closed_early:
                 hint = "is it an MQTT listener, does it want TLS or a client certificate?"
-                raise SilentError(f"the broker hung up without an answer ({lost}); {hint}") from None
+                raise SilentError(f"the broker disconnected without an answer ({lost}); {hint}") from None
             raise
         except BaseException:
             connection.abort()
@@ -159,8 +159,8 @@ class ConnectAttempt:
             codes = await connection.subscribe(listens)
         except ConnectionLost:
             broker.deaf += 1
-            if broker.deaf >= TRIES:  # some brokers hang up instead of saying no
-                self._say_deaf(listens, "the broker hangs up when we subscribe")
+            if broker.deaf >= TRIES:  # some brokers disconnect instead of refusing
+                self._say_deaf(listens, "the broker disconnects at the subscription")
             raise
         broker.deaf = 0
         refused = [topic for topic, code in zip(listens, codes, strict=False) if code >= 0x80]

@@ -122,7 +122,7 @@ def _exactly(sock: socket.socket, count: int, where: str) -> bytes:
     while len(data) < count:
         more = sock.recv(count - len(data))
         if not more:
-            raise ConnectionLost(f"{where} hung up")
+            raise ConnectionLost(f"{where} disconnected")
         data += more
     return data
 

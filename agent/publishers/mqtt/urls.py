@@ -24,7 +24,7 @@ def split_url(url: str) -> tuple[str, str, int]:
         meant = f"write {_MEANT[parts.scheme]}://" + (
             " for MQTT over WebSocket, else mqtt://" if _MEANT[parts.scheme].startswith("ws") else ""
         )
-        raise ValueError(f"{parts.scheme}:// is no scheme of ours; {meant}")
+        raise ValueError(f"{parts.scheme}:// is an unsupported scheme; {meant}")
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"{url!r} is not the URL of a broker; {example}")
     if parts.username is not None or parts.password is not None:

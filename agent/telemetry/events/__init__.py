@@ -1,6 +1,6 @@
 """The catalogue of log events: name → level and meaning. Names are low-cardinality; what differs goes into fields.
 
-State changes are said once; repeats are counted and said at most once a minute, later every ten (see `Repeats`).
+State changes are logged once; repeats are counted and logged at most once a minute, later every ten (see `Repeats`).
 A test holds every event named in the code against this table, and docs/events.md is made from it.
 """
 

@@ -8,12 +8,12 @@ EVENTS: dict[str, Event] = {
     "historian.starting": Event("info", "Configuration accepted; database and brokers are being connected."),
     "historian.stopped": Event("info", "Clean end. What was not committed is kept by the brokers."),
     "historian.source_online": Event(
-        "info", "A broker took us. `resumed`: it had kept our session and what came meanwhile."
+        "info", "Connected to a broker. `resumed`: it had kept the session and the messages of the time between."
     ),
     "historian.source_offline": Event(
         "warning",
-        "The way to a broker is lost, or none came about: `reason`. The broker keeps what comes, as far as it can; "
-        "what it cannot is asked for later.",
+        "The connection to a broker is lost, or none could be made: `reason`. The broker keeps what "
+        "comes, as far as it can; what it cannot is asked for later.",
         "Check what `reason` names: broker, network, certificate, password. It connects again by itself.",
     ),
     "historian.database_online": Event("info", "The database is open; its tables are up to date."),
@@ -37,8 +37,8 @@ EVENTS: dict[str, Event] = {
         "warning",
         "A message that gives no readings was left out: `reason` (`encoder`: not of the json encoder), `detail`. "
         "Counted in edge_agent_historian_refused_total.",
-        "Look who publishes on `topic`. A publisher with another encoder needs a second one with encoder: {type: json} "
-        "for the historian.",
+        "Find out who publishes on `topic`. A publisher with another encoder needs a second one with "
+        "encoder: {type: json} for the historian.",
     ),
     "historian.kept_aside": Event(
         "warning",
@@ -52,7 +52,8 @@ EVENTS: dict[str, Event] = {
     ),
     "historian.second_way": Event(
         "warning",
-        "A device of an agent comes by two sources: that of `source` is counted and not stored, another stands first.",
+        "A device of an agent comes by two sources: that of `source` is counted and not stored, the "
+        "other is first in the file.",
         "Take the device out of one of the agent's two publishers (`devices:`), or one of the two sources out of this "
         "configuration.",
     ),
@@ -65,7 +66,7 @@ EVENTS: dict[str, Event] = {
     "historian.repaired": Event("info", "Nothing is missing any more of what was asked for."),
     "historian.gave_up": Event(
         "warning",
-        "Records were asked for during a day in vain; see the view `missing`.",
+        "Records were asked for during a day without success; see the view `missing`.",
         "`edge-agent outbox` at the agent shows what it still keeps. What it keeps no longer it declares lost when "
         "asked.",
     ),

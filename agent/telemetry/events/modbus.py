@@ -24,7 +24,7 @@ EVENTS: dict[str, Event] = {
         "warning",
         "A DTU dialled in while a connection with its registration (`before`) stood; the newer (`peer`) replaced it.",
         "A DTU that came back has the address it had, or another one of its operator's. If `peer` is neither, somebody "
-        "pretends to be it: `allow:` keeps him out.",
+        "pretends to be it: `allow:` keeps it out.",
     ),
     "modbus.closed_by_peer": Event(
         "info",
@@ -48,7 +48,7 @@ EVENTS: dict[str, Event] = {
     ),
     "modbus.bus_shared": Event(
         "warning",
-        "Whole frames that the agent did not ask for: another master talks on this bus, and its answers cannot be told "
+        "Whole frames that the agent did not ask for: another master asks on this bus, and its answers cannot be told "
         "from ours. Values of the bus are uncertain until there was none for a minute.",
         "Let one master alone ask: take the other one away, or give the agent a connection of its own.",
     ),

@@ -7,14 +7,12 @@ from agent.telemetry.events.event import Event
 EVENTS: dict[str, Event] = {
     # opc ua
     "opcua.listening": Event("info", "The agent listens for servers that call (reverse connect)."),
-    "opcua.call_refused": Event(
-        "warning", "Somebody called where servers call (reverse connect) and was turned away: `reason`."
-    ),
+    "opcua.call_refused": Event("warning", "A connection to the port for reverse connect was refused: `reason`."),
     "opcua.call_taken_over": Event(
         "warning",
         "A server called while a connection in its name (`before`) waited; the newer one (`peer`) took its place.",
-        "If `peer` and `before` are not the same machine, somebody pretends to be it: `security:` has it prove who it "
-        "is, `allow:` says where it may call from.",
+        "If `peer` and `before` are not the same machine, somebody pretends to be it: `security:` makes it prove "
+        "who it is, `allow:` says where it may call from.",
     ),
     "opcua.connected": Event("info", "A session with an OPC UA server stands; its limits."),
     "opcua.disconnected": Event("warning", "The session is gone: `reason`."),
@@ -27,17 +25,19 @@ EVENTS: dict[str, Event] = {
     ),
     "opcua.recalled": Event(
         "info",
-        "What the run before left to be filled: `tags` it had said, `spans` not done; of `lost` tags nothing is known.",
+        "What the previous run left to be filled from history: `tags` with a known last time, `spans` still to be "
+        "read; for `lost` tags nothing is known.",
     ),
     "opcua.logbook_refused": Event(
         "warning",
         "The disk refuses the logbook of `backfill`: what is missed from now on is not filled after a restart.",
     ),
     "opcua.logbook_damaged": Event(
-        "warning", "The logbook of `backfill` was no use (`reason`) and begins anew: the last stop is not filled."
+        "warning",
+        "The logbook of `backfill` could not be used (`reason`) and begins anew: the last stop is not filled.",
     ),
     "opcua.clock_off": Event(
-        "warning", "The server's clock is off by `skew_s`, more than `max_skew`; its times are said as they stand."
+        "warning", "The server's clock is off by `skew_s`, more than `max_skew`; its times are published unchanged."
     ),
     "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of ours."),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
@@ -60,7 +60,7 @@ EVENTS: dict[str, Event] = {
     ),
     "opcua.items_silent": Event(
         "warning",
-        "The server says nothing of tags whose values a Read shows changed; monitored anew, declared as a gap.",
+        "The server does not report changes of tags that a Read shows; they are monitored anew, declared as a gap.",
     ),
     "opcua.meaning_changed": Event(
         "info", "The server told that the type of these values changed (`tags`); its definition was read again."
@@ -84,7 +84,9 @@ EVENTS: dict[str, Event] = {
     "opcua.audit_disbelieved": Event(
         "warning", "What the server lists as monitored contradicts itself (`reason`); its list is not asked for again."
     ),
-    "opcua.keepalive_missed": Event("warning", "Publishing stopped without a word; the session is opened anew."),
+    "opcua.keepalive_missed": Event(
+        "warning", "The server stopped publishing without an error; the session is opened anew."
+    ),
     "opcua.certificate_created": Event(
         "info", "The agent made its own certificate; servers with security have to be told to trust `thumbprint`."
     ),

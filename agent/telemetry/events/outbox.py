@@ -67,7 +67,7 @@ EVENTS: dict[str, Event] = {
     ),
     "outbox.ordered": Event("info", "Somebody ordered `records` to be sent again, or discarded (`order`)."),
     "outbox.restamped": Event(
-        "info", "The clock is set: records that were read before and told nobody yet have their right times."
+        "info", "The clock is set: records read before that and not yet sent have the right times now."
     ),
     "outbox.down_declared": Event("info", "What happened before this start was declared to the consumer."),
 }

@@ -15,12 +15,12 @@ EVENTS: dict[str, Event] = {
     ),
     "agent.writer_stuck": Event(
         "error",
-        "The writer of an outbox has not come round for `seconds`. The watchdog of systemd is not fed any more: the "
-        "agent is restarted. What is on disk stays.",
+        "The writer of an outbox has not finished a round for `seconds`. The watchdog of systemd is not fed any more: "
+        "the agent is restarted. What is on disk stays.",
         "Look at the data disk (dmesg): it does not answer, or has become very slow.",
     ),
-    "agent.notify_failed": Event("debug", "The service manager could not be told something (sd_notify): `reason`."),
-    "agent.stopping": Event("info", "SIGTERM/SIGINT: devices are left, outboxes drain, then goodbye."),
+    "agent.notify_failed": Event("debug", "systemd could not be notified (sd_notify): `reason`."),
+    "agent.stopping": Event("info", "SIGTERM or SIGINT: devices are disconnected and outboxes drained."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
     "agent.no_socket": Event(
         "warning",
@@ -96,7 +96,7 @@ EVENTS: dict[str, Event] = {
     ),
     "component.bug": Event(
         "error",
-        "An error nobody translated: a bug in the agent. Traceback once; then as transient.",
+        "An error the agent did not expect: a bug in it. The traceback is logged once; the part is opened again.",
         "Report the traceback. The part is opened again by itself. Where it never recovers, `component` says "
         "what to take out of the configuration.",
     ),
@@ -125,7 +125,7 @@ EVENTS: dict[str, Event] = {
     "http.exhausted": Event(
         "warning",
         "The HTTP port cannot take connections, the process or the machine has none left (`reason`). Devices and "
-        "publishers are not touched; who waits is let in as soon as that is over.",
+        "publishers are not affected; new connections are accepted as soon as that is over.",
         "Raise LimitNOFILE in the unit file (65,536), or find what holds so many: `ls /proc/PID/fd`.",
     ),
     "http.crowded": Event(

@@ -6,17 +6,17 @@ from agent.telemetry.events.event import Event
 
 EVENTS: dict[str, Event] = {
     # routes
-    "publisher.online": Event("info", "A broker took us: which, MQTT version, window, limits, backlog to work off."),
-    "publisher.held": Event("info", "The broker is there, but nothing may be said yet: `reason`. Data stays on disk."),
+    "publisher.online": Event("info", "Connected to a broker: which, MQTT version, window, limits, backlog to send."),
+    "publisher.held": Event("info", "Connected, but nothing may be published yet: `reason`. Data stays on disk."),
     "publisher.offline": Event(
         "warning",
-        "The way to a broker is lost: `reason`. Data stays on disk.",
+        "Not connected to the broker: `reason`. Data stays on disk.",
         "Check what `reason` names: broker, network, certificate, password. `edge-agent outbox` lists what waits. "
         "When the broker is back it goes out by itself.",
     ),
     "publisher.quarantined": Event(
         "error",
-        "A record the broker will never take went to quarantine; declared as a gap. Said of each device once a minute.",
+        "A record the broker will never take went to quarantine; declared as a gap. Logged once a minute for a device.",
         "`edge-agent outbox quarantined` lists them with the broker's reason. Put that right, then "
         "`edge-agent outbox requeue --all`; or `edge-agent outbox discard --all`.",
     ),
@@ -27,7 +27,8 @@ EVENTS: dict[str, Event] = {
     ),
     "publisher.left_out": Event(
         "error",
-        "The broker hangs up on messages of `topic`, sent alone too (`#/x`: all that end in /x): they are left out.",
+        "The broker disconnects at messages of `topic`, even sent alone (`#/x`: all that end in /x): they are left "
+        "out.",
         "Allow the topic in the broker's access rules, or turn it off with `status: false` or `catalogue: false`. It "
         "is tried again when the agent is restarted, and once a day.",
     ),
@@ -43,7 +44,7 @@ EVENTS: dict[str, Event] = {
     "publisher.backlog_done": Event("info", "The backlog of an outage is delivered: `records` in `seconds`."),
     "publisher.conflict": Event(
         "error",
-        "Another agent (`session`) writes our status topic: two share an id. Said rarely, `repeats` counted.",
+        "Another agent (`session`) writes our status topic: two share an id. Logged rarely, `repeats` counted.",
         "Find the other one, often a copied gateway, and give it an `id` of its own.",
     ),
     "publisher.removed": Event(

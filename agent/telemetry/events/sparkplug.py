@@ -6,7 +6,7 @@ from agent.telemetry.events.event import Event
 
 EVENTS: dict[str, Event] = {
     # sparkplug
-    "sparkplug.born": Event("info", "The edge node has said its birth: `reason`, devices, metrics."),
+    "sparkplug.born": Event("info", "The edge node has published its birth: `reason`, devices, metrics."),
     "sparkplug.host": Event("info", "The primary host is `state`."),
     "sparkplug.host_ignored": Event("warning", "A STATE message does not count: `reason`."),
     "sparkplug.command_refused": Event("warning", "A command other than rebirth came; the agent only reads."),
@@ -23,18 +23,19 @@ EVENTS: dict[str, Event] = {
     ),
     "mqtt.version_fallback": Event(
         "warning",
-        "MQTT 3.1.1 is spoken: it cannot tell when it refuses a message (access rules, size) or why it hangs up.",
+        "MQTT 3.1.1 is used: with it a broker cannot tell that it refuses a message (access rules, size) or why it "
+        "disconnects.",
     ),
     "mqtt.taken_over": Event(
         "error",
-        "The broker says so (0x8E), or hangs up soon after each connect: another client probably uses our `client_id`, "
-        "and each throws the other out. We keep away for a minute at a time.",
+        "The broker reports it (0x8E), or disconnects soon after each connect: another client probably uses our "
+        "`client_id`, and each displaces the other. The agent stays away for a minute at a time.",
         "Find the other one, often a copied gateway, and give every agent and publisher its own `client_id`.",
     ),
     "mqtt.limit_learned": Event(
         "warning",
-        "The broker hung up on larger packets, three times without a word or once saying so (0x95): from now on none "
-        "is larger than this. Kept over a restart, and forgotten after a week.",
+        "The broker disconnected at larger packets, three times without a reason or once with one (0x95): from "
+        "now on none is larger than this. Kept over a restart, and forgotten after a week.",
     ),
     "mqtt.incoming_too_large": Event(
         "warning",
@@ -43,8 +44,9 @@ EVENTS: dict[str, Event] = {
     ),
     "mqtt.will_not_retained": Event(
         "warning",
-        "The broker closes the connection without a word where the will is retained; the agent connects without that.",
-        "Who comes later finds the agent online after it died. Write `will: {retain: false}` to say that you know.",
+        "The broker closes the connection without a reason where the will is retained; the agent connects without "
+        "that.",
+        "Who connects later sees the agent online after it died. Write `will: {retain: false}` to say that you know.",
     ),
     "mqtt.rate_learned": Event(
         "warning", "The broker finds our message rate too high (0x96): for an hour at most `per_second` messages."
@@ -52,10 +54,10 @@ EVENTS: dict[str, Event] = {
     "mqtt.qos_lowered": Event(
         "warning",
         "The broker takes nothing above QoS 0. A record counts as delivered once a later round trip proves that the "
-        "broker has read it; whether it took it, nobody can tell.",
+        "broker has read it; whether it accepted it cannot be known.",
     ),
     "mqtt.subscribe_refused": Event(
-        "warning", "The broker does not let us listen on `topics`; what comes there is not heard."
+        "warning", "The broker refuses a subscription to `topics`: messages to them are not received."
     ),
-    "mqtt.no_subscriber": Event("info", "The broker took messages nobody subscribes to (PUBACK 0x10)."),
+    "mqtt.no_subscriber": Event("info", "The broker accepted messages that nobody subscribes to (PUBACK 0x10)."),
 }

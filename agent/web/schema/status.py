@@ -175,7 +175,7 @@ class Finding(Answer):
     what: Literal["device", "publisher", "bus", "agent"]
     name: Annotated[str | None, Meta(description="Of the device, publisher or bus.")]
     since: Instant | None
-    why: Annotated[str | None, Meta(description="What the agent was told, or saw.")]
+    why: Annotated[str | None, Meta(description="The error that the agent received, or what it saw.")]
     causes: Annotated[list[str], Meta(description="Of a device: as in `devices`.")]
     costs: list[Cost]
     do: Annotated[str | None, Meta(description="The one thing to do.")]

@@ -58,7 +58,7 @@ def convert(data: Any, result: Converted) -> None:
             if driver in _MODBUS:
                 _device(item, channel, device, result)
             else:
-                result.lose(item, f"driver {driver!r} is no protocol of ours")
+                result.lose(item, f"driver {driver!r} is not a protocol that the agent reads")
 
 
 def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], result: Converted) -> None:

@@ -48,7 +48,9 @@ def convert(data: Mapping[str, Any], result: Converted) -> None:
         if plugin in _SCHEMES:
             _node(name, _SCHEMES[plugin], node.get("params") or _settings(data, name), mine, intervals, result)
         elif mine:
-            result.lose(name, f"plugin {plugin!r} is no protocol of ours; its {len(mine)} tags are left out")
+            result.lose(
+                name, f"plugin {plugin!r} is not a protocol that the agent reads; its {len(mine)} tags are left out"
+            )
         else:
             result.lose(name, f"plugin {plugin!r} has no match here")
 

@@ -40,7 +40,7 @@ def convert(document: Mapping[str, Any], result: Converted) -> None:
             elif kind in ("opcua", "opcua_listener"):
                 _opcua(item, plugin, default, result, subscribe=kind == "opcua_listener")
             else:
-                result.lose(item, "no protocol of ours")
+                result.lose(item, "not a protocol that the agent reads")
     for section in ("outputs", "processors", "aggregators"):
         for kind in document.get(section, {}):
             result.lose(f"{section}.{kind}", "write a publisher for it; nothing of it is carried over")
@@ -52,7 +52,7 @@ def convert(document: Mapping[str, Any], result: Converted) -> None:
 def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converted) -> None:
     url = _url(plugin)
     if url is None:
-        result.lose(item, f"controller {plugin.get('controller')!r} is no address of ours")
+        result.lose(item, f"controller {plugin.get('controller')!r} is not an address that the agent can use")
         return
     base: dict[str, Any] = {
         "type": "modbus", "url": url, "interval": _time(plugin.get("interval", default)),

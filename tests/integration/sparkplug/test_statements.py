@@ -1,6 +1,6 @@
 """Every statement of the specification that binds an edge node: one test each, named by its id, over sessions recorded
 on the wire with both MQTT versions. And the other way round: a session with one fault violates the id of that fault,
-and no statement is without such a fault. Those that do not apply are listed with their reasons (unjudged.py).
+and no statement is without such a fault. Those that do not apply are listed with their reasons (unchecked.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import pytest
 
 from agent.consumer.sparkplug.statements import STATEMENTS
-from agent.consumer.sparkplug.unjudged import JUDGED, UNJUDGED
+from agent.consumer.sparkplug.unchecked import CHECKED, UNCHECKED
 from tests.integration.sparkplug.mutants import MUTANTS
 from tests.integration.sparkplug.story import Call, Story, command, replayed
 
@@ -28,7 +28,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Story]:
     return told
 
 
-@pytest.mark.parametrize("statement", JUDGED, ids=[f"tck-id-{one}" for one in JUDGED])
+@pytest.mark.parametrize("statement", CHECKED, ids=[f"tck-id-{one}" for one in CHECKED])
 def test_statement(stories: dict[str, Story], statement: str):
     """It was exercised, and it held every time."""
     ledgers = [story.monitor.ledger for story in stories.values()]
@@ -61,13 +61,13 @@ def test_every_statement_that_is_judged_can_fail(stories: dict[str, Story]):
         calls = list(stories["3.1.1" if name.startswith("3.1.1") else "5"].monitor.calls)
         mutate(calls)
         failed |= set(replayed(calls).ledger.failed)
-    assert failed == JUDGED.keys()
+    assert failed == CHECKED.keys()
 
 
-@pytest.mark.parametrize("statement", UNJUDGED, ids=[f"tck-id-{one}" for one in UNJUDGED])
+@pytest.mark.parametrize("statement", UNCHECKED, ids=[f"tck-id-{one}" for one in UNCHECKED])
 def test_statement_does_not_apply(stories: dict[str, Story], statement: str):
     """Its reason is true: what may be done cannot be wrong, and our node never said a template or a data set."""
-    asks, reason = STATEMENTS[statement], UNJUDGED[statement]
+    asks, reason = STATEMENTS[statement], UNCHECKED[statement]
     if "ours has none" in reason:
         assert [note for story in stories.values() for note in story.monitor.ledger.notes] == []
     else:
@@ -75,7 +75,7 @@ def test_statement_does_not_apply(stories: dict[str, Story], statement: str):
 
 
 def test_no_statement_is_left_out():
-    """All that bind an edge node are judged, or listed with a reason; and what makes one not apply would be seen."""
-    assert JUDGED.keys() | UNJUDGED.keys() == STATEMENTS.keys()
+    """All that bind an edge node are checked, or listed with a reason; and what makes one not apply would be seen."""
+    assert CHECKED.keys() | UNCHECKED.keys() == STATEMENTS.keys()
     assert len(STATEMENTS) == 226
     assert len(replayed([Call(0, "published", (TOPIC, WITH_TEMPLATE), {})]).ledger.notes) == 2

@@ -329,7 +329,7 @@ async def test_a_goodbye_nobody_answers_is_logged_in_words(tmp_path: Path, monke
             bench.route.leave()
             await eventually(task.done)
     assert [line["reason"] for line in logs if line["event"] == "publisher.offline"] == [
-        "goodbye was not heard: no answer within 0.01 s"
+        "`offline` could not be published: no answer within 0.01 s"
     ]
 
 

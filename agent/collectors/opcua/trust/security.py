@@ -47,7 +47,7 @@ class SecuritySettings(Model):
         if (self.certificate is None) != (self.private_key is None):
             raise ValueError("certificate and private_key belong together; write both, or neither to have one made")
         if self.policy == "None" and self.certificate is not None:
-            raise ValueError("certificate has no use with policy: None; choose a policy, or take it away")
+            raise ValueError("certificate is not used with policy: None; choose a policy, or remove it")
         return self
 
 

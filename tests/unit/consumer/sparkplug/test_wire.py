@@ -90,7 +90,7 @@ def test_a_node_is_judged_from_its_birth_on():
 
 
 def test_templates_and_data_sets_are_no_fault():
-    """Nodes of others have them: they are noted, not judged, and violate nothing."""
+    """Nodes of others have them: they are noted, not checked, and violate nothing."""
     audit = SparkplugAudit(lambda: NOW)
     birth = Payload(timestamp=NOW, seq=0)
     birth.metrics.add(name="bdSeq", datatype=4, timestamp=NOW, long_value=3)

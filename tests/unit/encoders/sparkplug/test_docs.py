@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from agent.consumer.sparkplug.statements import STATEMENTS
-from agent.consumer.sparkplug.unjudged import JUDGED, UNJUDGED
+from agent.consumer.sparkplug.unchecked import CHECKED, UNCHECKED
 from agent.consumer.sparkplug.wire import decode
 from agent.core.flow import Batch, Message, Offline, Reading
 from agent.core.image import TagInfo
@@ -64,12 +64,12 @@ def test_the_session_in_the_docs_is_a_real_one():
 
 def test_what_is_not_judged_is_listed_with_its_reason():
     """The table names the same statements and reasons as the monitor, and the figures are right."""
-    rows = re.findall(r"^\| (`[a-z].*`) \| (.*) \|$", TEXT[TEXT.index("| not judged") :], re.MULTILINE)
+    rows = re.findall(r"^\| (`[a-z].*`) \| (.*) \|$", TEXT[TEXT.index("| not checked") :], re.MULTILINE)
     listed = {statement: reason for ids, reason in rows for statement in re.findall(r"`([^`]+)`", ids)}
-    assert listed == UNJUDGED
+    assert listed == UNCHECKED
     assert f"{len(STATEMENTS)} statements\nbind an edge node" in TEXT
-    assert f"{len(JUDGED)} of them are judged" in TEXT
-    assert f"The other {len(UNJUDGED)}, and why" in TEXT
+    assert f"{len(CHECKED)} of them are checked" in TEXT
+    assert f"The other {len(UNCHECKED)}, and why" in TEXT
 
 
 def test_every_option_is_explained():
