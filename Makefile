@@ -59,7 +59,7 @@ check-deploy: $(VENV)/.test.stamp
 	@.ci/tools systemd-analyze=systemd promtool=prometheus
 	@.ci/check-deploy
 
-screenshots: $(VENV)/.test.stamp $(VENV)/.page.stamp ## docs/images: the page in light, dark and Chinese
+screenshots: $(VENV)/.test.stamp $(VENV)/.page.stamp ## docs/images: the page in light, dark and Chinese; a terminal
 	@.ci/tools chromium=chromium mosquitto=mosquitto /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc=fonts-noto-cjk
 	@$(BIN)/python -m tests.page.screenshots
 

@@ -88,7 +88,8 @@ def _devices(document: Part, zone: tzinfo | None) -> Iterator[str]:
         pace = f"{period(one['achieved_ms'])} for {period(one['interval_ms'])}" if _late(one) else ""
         bad = f"{one['tags_bad']} bad" if one["tags_bad"] else ""
         since = instant(one["since"], now, zone)
-        yield f"  {name:<{width}} {state:<9}since {since}, last good {good}  {pace} {bad}"[:WIDTH]
+        trouble = ", ".join(filter(None, (pace, bad)))
+        yield f"  {name:<{width}} {state:<9}since {since}, last good {good}  {trouble}"[:WIDTH]
 
 
 def _late(device: Part) -> bool:

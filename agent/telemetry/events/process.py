@@ -19,7 +19,7 @@ EVENTS: dict[str, Event] = {
         "the agent is restarted. What is on disk stays.",
         "Look at the data disk (dmesg): it does not answer, or has become very slow.",
     ),
-    "agent.notify_failed": Event("debug", "systemd could not be notified (sd_notify): `reason`."),
+    "agent.notify_failed": Event("debug", "The service manager (systemd) could not be notified: `reason`."),
     "agent.stopping": Event("info", "SIGTERM or SIGINT: devices are disconnected and outboxes drained."),
     "agent.stopped": Event("info", "Clean end; `left` records wait on disk for the next start."),
     "agent.no_socket": Event(
