@@ -55,7 +55,7 @@ def test_every_alert_tells_what_to_do_and_is_tested() -> None:
 def test_the_dashboard_asks_for_metrics_and_labels_that_are_served() -> None:
     """A renamed metric would leave its panel empty; a label that is not there makes one line of many."""
     dashboard = json.loads((FOLDER.parent / "grafana" / "prometheus" / "metrics.json").read_text())
-    labels = {metric.describe()[0].name: {"instance", *metric._labelnames} for metric, _ in metrics._LABELLED}
+    labels = {next(iter(metric.describe())).name: {"instance", *metric._labelnames} for metric, _ in metrics._LABELLED}
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             asked = set(re.findall(r"edge_agent_\w+", target["expr"]))

@@ -230,7 +230,7 @@ async def test_the_culprit_goes_to_quarantine_and_the_rest_flows(tmp_path: Path,
         last = bench.publisher.sessions[-1]
         [gap] = [json.loads(one.payload) for one in last.sent if one.topic.endswith("/gaps")]
         assert gap["kind"] == "quarantined"
-        assert "hangs up" in gap["reason"]
+        assert "disconnected" in gap["reason"]
         meter = {
             one["readings"][0]["value"]
             for number in range(len(bench.publisher.sessions))
