@@ -26,7 +26,7 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
 #: Payload bytes that wait for their commit; beyond, connections are not read.
-MOST_BYTES = 8 << 20
+MOST_BYTES = 2 << 20
 #: Messages the broker may send before one is acknowledged (MQTT 5).
 RECEIVE_MAXIMUM = 200
 #: Bytes and messages of one transaction.

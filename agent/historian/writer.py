@@ -166,21 +166,24 @@ class Writer:
             self._ways.known(way)
         while True:
             await self._database.opened()
-            batch = await self._inbox.take()
-            metrics.HISTORIAN_WAITING.set(len(batch) + len(self._inbox))
-            items = [item for delivery in batch for item in self._items(delivery)]
-            if items:
-                try:
-                    self._count(await self._database.write(items))
-                except BadData:
-                    await self._one_by_one(items)
-                except Exception as bug:  # noqa: BLE001 - costs an item, never the historian
-                    self._bugs.met(bug)
-                    await self._one_by_one(items)
-                self._remember(items)
-            for delivery in batch:
-                delivery.done()
-            metrics.HISTORIAN_WAITING.set(len(self._inbox))
+            await self._store(await self._inbox.take())
+
+    async def _store(self, batch: Sequence[Delivery]) -> None:
+        """Commit what these say, and acknowledge them. Nothing of them is held when it returns: they are megabytes."""
+        metrics.HISTORIAN_WAITING.set(len(batch) + len(self._inbox))
+        items = [item for delivery in batch for item in self._items(delivery)]
+        if items:
+            try:
+                self._count(await self._database.write(items))
+            except BadData:
+                await self._one_by_one(items)
+            except Exception as bug:  # noqa: BLE001 - costs an item, never the historian
+                self._bugs.met(bug)
+                await self._one_by_one(items)
+            self._remember(items)
+        for delivery in batch:
+            delivery.done()
+        metrics.HISTORIAN_WAITING.set(len(self._inbox))
 
     async def _one_by_one(self, items: Sequence[Item]) -> None:
         """One of them cannot be stored: the others are."""

@@ -5,7 +5,7 @@ Fields in the order of `COLUMNS`; each is its length in bytes (-1: null) and its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 
 from agent.historian.stores.story import Stored
@@ -15,8 +15,11 @@ COLUMNS = (
     "tag, ts, value, text, kind, status, quality, code, reason, src, why, label, historical, snapshot, stream, seq,"
     " part, position"
 )
-HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-TRAILER = b"\xff\xff"
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER = b"\xff\xff"
+
+#: Rows handed over at once.
+_AT_ONCE = 1024
 
 _EPOCH_MS = 946_684_800_000  #: 2000-01-01, from which PostgreSQL counts microseconds
 _HEAD = Struct(">hiiiqid").pack  # fields, tag, ts, value
@@ -28,8 +31,9 @@ _RECORD = Struct(">i?i?iiiqii").pack  # historical, snapshot, stream, seq, part
 _NULL = _LENGTH(-1)
 
 
-def packed(records: Sequence[Stored], cutoff: int | None) -> tuple[list[bytes], int, int]:
-    """Rows, how many there are, and how many were left out because they are older than `cutoff`."""
+def copy(records: Sequence[Stored], cutoff: int | None, write: Callable[[bytes], None]) -> tuple[int, int]:
+    """Write all of it; how many rows there are, and how many were left out because they are older than `cutoff`."""
+    write(_HEADER)
     rows: list[bytes] = []
     add = rows.append
     plain: dict[tuple[str, str], bytes] = {}
@@ -61,8 +65,12 @@ def packed(records: Sequence[Stored], cutoff: int | None) -> tuple[list[bytes], 
                     )
                 )  # fmt: skip
             add(head + middle + constant + _POSITION(4, position))
-            count += 1
-    return rows, count, late
+        if len(rows) >= _AT_ONCE:
+            write(b"".join(rows))
+            count += len(rows)
+            rows.clear()
+    write(b"".join(rows) + _TRAILER)
+    return count + len(rows), late
 
 
 def _text(text: str | None) -> bytes:

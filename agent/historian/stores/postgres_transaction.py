@@ -16,7 +16,7 @@ from agent.consumer.contract import GapNotice, Reading
 from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
-from agent.historian.stores.copying import COLUMNS, HEADER, TRAILER, packed
+from agent.historian.stores.copying import COLUMNS, copy
 from agent.historian.stores.story import Arrival, Entry, Stored
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean
@@ -25,8 +25,6 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
 _RANGE = re.compile(r"\[(\d+),(\d+)\)")
 _COPY = f"COPY edge.reading ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
-#: Bytes of rows that are handed over at once.
-_CHUNK = 4096
 
 _THEIRS = (
     "SELECT s.agent, s.epoch, s.device, s.id, s.source, s.path, s.base, s.low, s.bound, s.seen::text, s.declared::text,"
@@ -137,13 +135,8 @@ class PostgresTransaction:
         return int(row[0]) if row is not None else 0
 
     def readings(self, stored: Sequence[Stored], cutoff: int | None) -> tuple[int, int]:
-        rows, count, late = packed(stored, cutoff)
-        with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.write(HEADER)
-            for first in range(0, len(rows), _CHUNK):
-                copy.write(b"".join(rows[first : first + _CHUNK]))
-            copy.write(TRAILER)
-        return count, late
+        with self._connection.cursor() as cursor, cursor.copy(_COPY) as into:
+            return copy(stored, cutoff, into.write)
 
     def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
         self._many(

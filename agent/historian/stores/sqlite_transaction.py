@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -106,24 +106,25 @@ class SqliteTransaction:
         return int(row[0])
 
     def readings(self, stored_: Sequence[Stored], cutoff: int | None) -> tuple[int, int]:
-        rows: list[tuple[Any, ...]] = []
-        add, late = rows.append, 0
-        for one in stored_:
-            historical, snapshot, stream, seq, part = one.historical, one.snapshot, one.stream, one.seq, one.part
-            for position, (reading, tag) in enumerate(zip(one.readings, one.tags, strict=True)):
-                if cutoff is not None and reading.ts < cutoff:
-                    late += 1
-                    continue
-                value, text, kind = stored(reading.value)
-                add(
-                    (
+        late = 0
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            nonlocal late
+            for one in stored_:
+                historical, snapshot, stream, seq, part = one.historical, one.snapshot, one.stream, one.seq, one.part
+                for position, (reading, tag) in enumerate(zip(one.readings, one.tags, strict=True)):
+                    if cutoff is not None and reading.ts < cutoff:
+                        late += 1
+                        continue
+                    value, text, kind = stored(reading.value)
+                    yield (
                         tag, reading.ts, value, text, kind, reading.status, reading.quality, clean(reading.code),
                         clean(reading.reason), reading.src, clean(reading.why), clean(reading.label), historical,
                         snapshot, stream, seq, part, position,
-                    )
-                )  # fmt: skip
-        self._db.executemany(_READING, rows)
-        return len(rows), late
+                    )  # fmt: skip
+
+        count = self._db.executemany(_READING, rows()).rowcount
+        return max(0, count), late
 
     def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
         self._db.executemany(

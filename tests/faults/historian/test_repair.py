@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.historian.test_stored import all_stored
 from tests.support.consumer import consuming
-from tests.support.load import caught_up
+from tests.support.load import caught_up, route_of
 from tests.support.waiting import eventually
 
 #: A broker that keeps ten messages for who is away; who listens is never behind.
@@ -79,3 +81,47 @@ async def test_what_is_not_kept_is_declared_exactly(start_mosquitto, start_load,
             return bool(lost)
 
         await eventually(accounted, what="each number is here or declared")
+
+
+@pytest.mark.soak  # the second request is made half a minute after the first one
+@pytest.mark.timeout(400)
+async def test_a_declaration_that_the_broker_lost_comes_once_more(
+    start_mosquitto, start_load, make_agent, make_historian
+):
+    """An outbox was full, and its gap went to a broker that had forgotten us: what is lost is declared, exactly."""
+    broker = start_mosquitto(FORGETFUL)
+    load = await start_load(1, tags=20, interval_ms=50)
+    small = {"max_bytes": "24KiB", "keep_acked": {"age": "10m"}}
+    agent = make_agent(load, broker.port, outbox=small, replay={"max_rate": "1000/s"})
+    historian = make_historian(broker.url)
+    await historian.start()
+    await agent.start()
+    await eventually(lambda: len(historian.stored()) > 5, what="it stores")
+    assert await historian.stop() == 0
+    broker.kill()
+
+    async def gave_up():
+        return (await route_of(agent))["lost"]["records"] > 20
+
+    await eventually(gave_up, what="the outbox is full")
+    broker.start()
+    await caught_up(agent)
+    await load.goes_on(1)
+    await historian.start()
+    await eventually(lambda: historian.events("historian.asked"), what="it asks")
+    repaired = len(historian.events("historian.repaired"))
+    await eventually(lambda: len(historian.events("historian.repaired")) > repaired, 200, "nothing is missing any more")
+    dropped = (await route_of(agent))["lost"]["records"]
+    assert await agent.stop() == 0
+
+    def accounted():
+        assert historian.missing() == []
+        stored = {seq for _, _, seq in historian.stored()}
+        gaps = historian.sql("SELECT kind, from_seq, to_seq FROM gap WHERE kind <> 'down'")
+        lost = {seq for kind, first, last in gaps for seq in range(first, last + 1)}
+        assert {kind for kind, *_ in gaps} == {"lost"}
+        assert stored | lost == set(range(1, max(stored) + 1))
+        assert not stored & lost
+        return len(lost) == dropped
+
+    await eventually(accounted, what="each number is here or declared")
