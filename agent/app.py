@@ -128,6 +128,7 @@ class _Agent:
             clock=self._clock,
             routes=topology.north.running,
             devices=topology.south.running,
+            publishers=lambda: reloader.effective.config.publishers,
             history=lambda: history.on,
             configured=lambda name: reloader.effective.config.devices.get(name),  # noqa: PLW0108 - of what runs by then
         )

@@ -83,6 +83,7 @@ class Overview:
         clock: Clock,
         routes: Callable[[], Iterable[Route]],
         devices: Callable[[], Iterable[Device]],
+        publishers: Callable[[], Iterable[str]],
         configured: Callable[[str], DeviceConfig | None] = lambda _device: None,
         history: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -91,6 +92,7 @@ class Overview:
         self._clock = clock
         self._routes = routes
         self._devices = devices
+        self._publishers = publishers  # those configured: a route is away while it is replaced, or ends
         self._configured = configured
         self._history = history
         self._told: dict[str, tuple[DeviceConfig, DeviceFigures]] = {}  # what is of its configuration
@@ -131,7 +133,7 @@ class Overview:
         self._look_at_disk(found.values(), now)
 
     async def _look_for_orphans(self) -> None:
-        used, now = frozenset(self._watched), self._clock.monotonic()
+        used, now = frozenset(self._publishers()), self._clock.monotonic()
         if used != self._orphans_of or now - self._orphans_at >= ORPHANS:
             self._orphans_of, self._orphans_at = used, now
             known = {one.publisher for one in self._orphans}

@@ -66,6 +66,7 @@ class Bench:
             clock=self.clock,
             routes=lambda: cast("list[Route]", self.routes),
             devices=lambda: cast("list[Device]", self.devices),
+            publishers=lambda: ["overview-plant"],
         )
 
     @property
@@ -171,6 +172,15 @@ async def test_outboxes_without_a_publisher_are_shown(tmp_path: Path) -> None:
     assert [(one["event"], one["name"], one["counts"]) for one in document["wrong"]] == [
         ("outbox.orphaned", "former", False)
     ]
+
+
+async def test_an_outbox_is_no_orphan_while_its_route_is_away(tmp_path: Path) -> None:
+    """A publisher that is replaced, waits for a file or ends with the agent has its outbox all the same."""
+    (tmp_path / "outbox").mkdir()
+    (tmp_path / "outbox" / "overview-plant.sqlite").write_bytes(b"")
+    bench = Bench(tmp_path)
+    bench.routes.clear()
+    assert (await bench.overview.answer(None))["orphans"] == []  # type: ignore[arg-type]
 
 
 async def test_a_refusal_is_shown_until_it_must_have_been_tried_again() -> None:
