@@ -30,6 +30,8 @@ _ADDRESS = re.compile(
     r"(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<order>[HL]?))?"
     r"(?P<array>(?:\s*\[\d+\]){1,2})?"  # [elements], or [rows][columns]
 )
+_NODE = re.compile(r"(?:nsu?=[^;]+;)?[isgb]=")
+_PARITIES = {ord("N"): "N", ord("O"): "O", ord("E"): "E", 0: "N"}
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _MODBUS = ("Modbus TCP/IP Ethernet", "Modbus RTU Serial", "Modbus Ethernet", "Modbus ASCII Serial")
 _NAME, _DESCRIPTION = "common.ALLTYPES_NAME", "common.ALLTYPES_DESCRIPTION"
@@ -57,6 +59,8 @@ def convert(data: Any, result: Converted) -> None:
             item = f"{channel.get(_NAME)}.{device.get(_NAME)}"
             if driver in _MODBUS:
                 _device(item, channel, device, result)
+            elif driver == "OPC UA Client":
+                _server(item, channel, device, result)
             else:
                 result.lose(item, f"driver {driver!r} is not a protocol that the agent reads")
 
@@ -64,13 +68,12 @@ def convert(data: Any, result: Converted) -> None:
 def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], result: Converted) -> None:
     host, unit = _place(str(device.get("servermain.DEVICE_ID_STRING", device.get("servermain.DEVICE_ID_DECIMAL", ""))))
     port = device.get("modbus_ethernet.DEVICE_ETHERNET_PORT_NUMBER", 502)
-    if host is None:
-        result.hint(item, "a serial channel: write its port, baud rate and parity into `url`")
-    low = device.get("modbus_ethernet.DEVICE_FIRST_WORD_LOW", device.get("modbus_serial.DEVICE_FIRST_WORD_LOW", True))
-    order = None if low in (False, 0) else "CDAB"
+    url = f"tcp://{host}:{port}" if host else _serial(item, channel, result)
+    if device.get("modbus_ethernet.DEVICE_MODICON_BIT_ORDER"):
+        result.lose(item, "Modicon bit order: bit 0 is the most significant there; look at each bit")
     keys = {
-        "type": "modbus", "url": f"tcp://{host}:{port}" if host else "serial:///dev/ttyS0?baudrate=9600&parity=N",
-        "unit_id": unit, "byte_order": order, "description": device.get(_DESCRIPTION) or None,
+        "type": "modbus", "url": url, "unit_id": unit, **_orders(device),
+        "description": device.get(_DESCRIPTION) or None,
         "interval": duration(device.get("servermain.DEVICE_SCAN_MODE_RATE_MS", 1000)),
     }  # fmt: skip
     zero = device.get("modbus_ethernet.DEVICE_ZERO_BASED_ADDRESSING", True)
@@ -83,9 +86,65 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
             "scaling": tag.get("servermain.TAG_SCALING_TYPE", 0), "unit": tag.get("servermain.TAG_SCALING_UNITS"),
             "raw": (tag.get("servermain.TAG_SCALING_RAW_LOW", 0), tag.get("servermain.TAG_SCALING_RAW_HIGH", 1)),
             "to": (tag.get("servermain.TAG_SCALING_SCALED_LOW", 0), tag.get("servermain.TAG_SCALING_SCALED_HIGH", 1)),
-            "zero": bool(zero), "zero_bits": bool(bits),
+            "zero": bool(zero), "zero_bits": bool(bits), "negated": tag.get("servermain.TAG_SCALING_NEGATE_VALUE"),
+            "clamped": [tag.get(f"servermain.TAG_SCALING_CLAMP_{end}") for end in ("LOW", "HIGH")],
         }  # fmt: skip
         _tag(f"{item}.{path}", path, keys, tags, result)
+
+
+def _orders(device: Mapping[str, Any]) -> dict[str, str]:
+    """`byte_order`, and `byte_order_64` where that does not follow from it."""
+
+    def on(key: str) -> bool:
+        given = device.get(f"modbus_ethernet.DEVICE_{key}", device.get(f"modbus_serial.DEVICE_{key}", True))
+        return given not in (False, 0)
+
+    def ordered(letters: str, *, swapped: bool) -> str:
+        words = [letters[at : at + 2] for at in range(0, len(letters), 2)]
+        if on("FIRST_WORD_LOW"):
+            words = [words[at ^ 1] for at in range(len(words))]
+        if swapped:
+            words = words[2:] + words[:2]
+        return "".join(word if on("MODBUS_BYTE_ORDER") else word[::-1] for word in words)
+
+    order = ordered("ABCD", swapped=False)
+    found = {} if order == "ABCD" else {"byte_order": order}
+    if on("FIRST_DWORD_LOW") != on("FIRST_WORD_LOW"):
+        found["byte_order_64"] = ordered("ABCDEFGH", swapped=on("FIRST_DWORD_LOW"))
+    return found
+
+
+def _serial(item: str, channel: Mapping[str, Any], result: Converted) -> str:
+    def of(key: str) -> Any:
+        return channel.get(f"servermain.CHANNEL_SERIAL_COMMUNICATIONS_{key}")
+
+    result.hint(item, f"a serial channel, COM{of('COM_ID') or '?'} there: write its port of Linux into `url`")
+    parity = _PARITIES.get(of("PARITY"))
+    if parity is None or of("BAUD_RATE") is None:
+        result.hint(item, "its baud rate and parity are not in the project: write them into `url`")
+    stop = of("STOP_BITS") or 1
+    return f"serial:///dev/ttyS0?baudrate={of('BAUD_RATE') or 9600}&parity={parity or 'N'}&stopbits={stop}"
+
+
+def _server(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], result: Converted) -> None:
+    keys: dict[str, Any] = {
+        "type": "opcua", "url": channel.get("opcuaclient.CHANNEL_UA_SERVER_ENDPOINT_URL"),
+        "description": device.get(_DESCRIPTION) or None,
+    }  # fmt: skip
+    if channel.get("opcuaclient.CHANNEL_UA_SERVER_SECURITY_POLICY"):
+        keys["security"] = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
+        result.hint(item, "secured: the certificate is the agent's own here; docs/opcua.md says how a server trusts it")
+    if channel.get("opcuaclient.CHANNEL_AUTHENTICATION_USERNAME"):
+        result.lose(item, "its user: write username: and password_file: with a file of yours")
+    tags = result.device(str(device.get(_NAME, channel.get(_NAME, ""))), keys)
+    for path, tag in _tags(device, ""):
+        one = {"node": str(tag.get("servermain.TAG_ADDRESS", "")), "description": tag.get(_DESCRIPTION) or None}
+        if not _NODE.match(one["node"]):
+            result.lose(f"{item}.{path}", f"address {one['node']!r} is no node id")
+            continue
+        if tag.get("servermain.TAG_SCALING_TYPE", 0):
+            result.lose(f"{item}.{path}", "scaling: write `scale:` and `offset:`; the raw value is read")
+        result.tag(tags, path, one)
 
 
 def _tags(holder: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -109,6 +168,8 @@ def _csv(text: str, result: Converted) -> None:
             "raw": (_number(one.get("raw low", "")), _number(one.get("raw high", ""))),
             "to": (_number(one.get("scaled low", "")), _number(one.get("scaled high", ""))),
             "unit": one.get("eng units") or None, "zero": True, "zero_bits": True,
+            "negated": _number(one.get("negate value", "")) != 0,
+            "clamped": [_number(one.get(f"clamp {end}", "")) for end in ("low", "high")],
         }  # fmt: skip
         _tag(name, name, keys, tags, result)
 
@@ -161,8 +222,14 @@ def _scaled(item: str, given: Mapping[str, Any], keys: dict[str, Any], result: C
     except (ZeroDivisionError, TypeError):
         result.lose(item, f"scaling from {given['raw']} to {given['to']} is no line; the raw value is read")
         return
-    keys["scale"] = scale
-    keys["offset"] = offset or None
+    sign = -1 if given["negated"] else 1
+    keys["scale"] = sign * scale
+    keys["offset"] = sign * offset or None
+    if any(given["clamped"]):
+        ends = [sign * end or 0 if there else None for end, there in zip(given["to"], given["clamped"], strict=True)]
+        bounds = zip(("min", "max"), ends[::sign], strict=True)
+        keys["range"] = {name: end for name, end in bounds if end is not None}
+        result.hint(item, "clamped there; here `range:` marks what is outside as uncertain and leaves the value")
 
 
 def _place(text: str) -> tuple[str | None, int]:

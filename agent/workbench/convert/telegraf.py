@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.workbench.convert.registers import HALVES, order_of
-from agent.workbench.convert.result import Converted
+from agent.workbench.convert.result import Converted, duration
 
 _TYPES = {
     "INT16": "int16", "UINT16": "uint16", "INT32": "int32", "UINT32": "uint32", "INT64": "int64", "UINT64": "uint64",
@@ -22,6 +22,7 @@ _FIXED = {"FIXED": {1: "int16", 2: "int32", 4: "int64"}, "UFIXED": {1: "uint16",
 _LISTS = {"coils": "coil", "discrete_inputs": "discrete", "holding_registers": "holding", "input_registers": "input"}
 _MODES = {"RTUoverTCP": "rtu+tcp", "ASCIIoverTCP": "ascii+tcp", "TCP": "tcp", "auto": "tcp", "": "tcp"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
 
 def is_telegraf(document: Any) -> bool:
@@ -59,9 +60,10 @@ def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converte
         "timeout": _time(plugin.get("timeout", "1s")),
     }  # fmt: skip
     pause = plugin.get("workarounds", {}).get("pause_between_requests", "0ms")
-    if _time(pause) not in (None, "0ms", "0s"):
+    if _time(pause) is not None:
         base["workarounds"] = {"pause_between_requests": _time(pause)}
     name = str(plugin.get("name") or plugin.get("name_override") or "modbus")
+    _labels(item, plugin, result=result)
     style = plugin.get("configuration_type", "register")
     if style == "register":
         tags = result.device(name, {**base, "unit_id": plugin.get("slave_id", 1)})
@@ -85,6 +87,7 @@ def _groups(
         if slave not in devices:
             own = name if len(slaves) == 1 else f"{name}-{slave}"
             devices[slave] = result.device(own, {**base, "unit_id": slave})
+        _labels(f"{item} {style} {number}", group, result=result)
         for field in group.get("fields", []):
             where = f"{item} {style} {number} field {field.get('name', field.get('address'))}"
             if field.get("omit"):
@@ -171,6 +174,7 @@ def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted
         result.hint(item, "security_policy auto: write `security:` with what the server offers (docs/opcua.md)")
     if plugin.get("username"):
         result.lose(item, f"the user {plugin['username']}: write username: and password_file: with a file of yours")
+    _labels(item, plugin, result=result)
     tags = result.device(str(plugin.get("name", "opcua")), keys)
     for where, node in _nodes(item, plugin):
         address = node.get("id")  # all of it, `ns=2;s=Speed`, instead of its three parts
@@ -178,19 +182,52 @@ def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted
             result.lose(where, "a node without an identifier")
             continue
         kind = str(node.get("identifier_type", "s"))
-        address = address or f"ns={node.get('namespace', 0)};{kind}={node['identifier']}"
-        result.tag(tags, str(node["name"]), {"node": str(address)})
+        space = f"nsu={node['namespace_uri']}" if node.get("namespace_uri") else f"ns={node.get('namespace') or 0}"
+        address = address or f"{space};{kind}={node['identifier']}"
+        _labels(where, node, result=result)
+        watched = _monitored(where, node, result) if subscribe else {}
+        result.tag(tags, str(node["name"]), {"node": str(address), **watched})
+    if plugin.get("events"):
+        result.lose(f"{item} events", "events are not collected")
 
 
 def _nodes(item: str, plugin: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for node in plugin.get("nodes", []):
         yield f"{item} node {node.get('name')}", node
     for group in plugin.get("group", []):
-        shared = {key: group[key] for key in ("namespace", "identifier_type") if key in group}
+        inherited = ("namespace", "namespace_uri", "identifier_type", "sampling_interval", "default_tags")
+        shared = {key: group[key] for key in inherited if key in group}
         for node in group.get("nodes", []):
             yield f"{item} group {group.get('name')} node {node.get('name')}", {**shared, **node}
 
 
+def _monitored(where: str, node: Mapping[str, Any], result: Converted) -> dict[str, Any]:
+    """How a node is watched: sampling, queue, deadband."""
+    given = node.get("monitoring_params", {})
+    change = given.get("data_change_filter", {})
+    sampled = _time(given.get("sampling_interval", node.get("sampling_interval", "")))
+    keys: dict[str, Any] = {"sampling_interval": sampled, "queue_size": given.get("queue_size") or None}
+    if change.get("deadband_value") and change.get("deadband_type") in ("Absolute", "Percent"):
+        percent = change["deadband_type"] == "Percent"
+        keys["deadband"] = {"percent": change["deadband_value"]} if percent else change["deadband_value"]
+        if percent:
+            result.hint(where, "a percent deadband is of the node's EURange there, of the last value here")
+    if change.get("trigger") == "StatusValueTimestamp":
+        result.hint(where, "trigger StatusValueTimestamp: a new time alone is no change here")
+    return keys
+
+
+def _labels(item: str, *holders: Mapping[str, Any], result: Converted) -> None:
+    """Telegraf's tags are labels; readings have none."""
+    names = {name for one in holders for key in ("tags", "default_tags") for name in one.get(key) or () if one.get(key)}
+    if names:
+        listed = ", ".join(sorted(map(str, names)))
+        result.lose(item, f"its labels {listed}: `location:` and `description:` of a device say such things here")
+
+
 def _time(text: object) -> str | None:
-    match = _DURATION.fullmatch(str(text).strip())
-    return str(text).strip() if match else None
+    """`10s`, `1m30s`; None for what is none, or nothing."""
+    parts = _DURATION.findall(str(text).strip())
+    whole = "".join(number + unit for number, unit in parts) == str(text).strip()
+    total = sum(float(number) * _MILLISECONDS[unit] for number, unit in parts)
+    return duration(total) if whole and total >= 1 else None

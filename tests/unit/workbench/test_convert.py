@@ -109,6 +109,68 @@ def test_kepware_tags() -> None:
     assert "names no device" in result.notes[0].text
 
 
+def test_a_telegraf_node_keeps_how_it_is_watched() -> None:
+    """Sampling, queue and deadband are carried over; labels and events are named; 1m30s is a duration."""
+    node = {"name": "t", "namespace_uri": "urn:a", "identifier": "T", "default_tags": {"hall": "2"}}
+    change = {"trigger": "StatusValue", "deadband_type": "Absolute", "deadband_value": 0.5}
+    watched = {"sampling_interval": "100ms", "queue_size": 10, "data_change_filter": change}
+    plugin = {
+        "endpoint": "opc.tcp://h", "security_policy": "None", "subscription_interval": "1m30s", "events": [{}],
+        "nodes": [{**node, "monitoring_params": watched}],
+    }  # fmt: skip
+    result = convert("telegraf", {"inputs": {"opcua_listener": [plugin]}})
+    (device,) = result.devices.values()
+    assert device["interval"] == "90s"
+    assert device["tags"] == {
+        "t": {"node": "nsu=urn:a;s=T", "sampling_interval": "100ms", "queue_size": 10, "deadband": 0.5}
+    }
+    assert lost(result) == ["inputs.opcua_listener 1 node t", "inputs.opcua_listener 1 events"]
+
+
+KEPWARE = {"common.ALLTYPES_NAME": "D", "servermain.DEVICE_ID_STRING": "<192.0.2.1>.1"}
+
+
+@pytest.mark.parametrize(
+    ("off", "orders"),
+    [
+        ((), {"byte_order": "CDAB"}),
+        (("FIRST_WORD_LOW", "FIRST_DWORD_LOW"), {}),
+        (("FIRST_DWORD_LOW",), {"byte_order": "CDAB", "byte_order_64": "CDABGHEF"}),
+        (("FIRST_WORD_LOW",), {"byte_order_64": "EFGHABCD"}),
+        (("MODBUS_BYTE_ORDER",), {"byte_order": "DCBA"}),
+    ],
+)
+def test_byte_orders_of_kepware(off: tuple[str, ...], orders: dict[str, str]) -> None:
+    """Its three switches as the letters of a value, also where 64 bits do not follow from 32."""
+    device = {**KEPWARE, **{f"modbus_ethernet.DEVICE_{key}": False for key in off}}
+    channel = {"servermain.MULTIPLE_TYPES_DEVICE_DRIVER": "Modbus TCP/IP Ethernet", "devices": [device]}
+    made = convert("kepware", {"project": {"channels": [channel]}}).devices["D"]
+    assert {key: made[key] for key in ("byte_order", "byte_order_64") if key in made} == orders
+
+
+def test_what_else_a_kepware_project_says() -> None:
+    """A negated value keeps its sign, a clamp is a range, serial settings are a URL, and an OPC UA client is one."""
+    scaling = {f"servermain.TAG_SCALING_{key}": value for key, value in {
+        "TYPE": 1, "RAW_LOW": 0, "RAW_HIGH": 100, "SCALED_LOW": 0, "SCALED_HIGH": 10, "NEGATE_VALUE": True,
+        "CLAMP_HIGH": True,
+    }.items()}  # fmt: skip
+    tag = {"common.ALLTYPES_NAME": "T", "servermain.TAG_ADDRESS": "400001", "servermain.TAG_DATA_TYPE": 4, **scaling}
+    driver, port = "servermain.MULTIPLE_TYPES_DEVICE_DRIVER", "servermain.CHANNEL_SERIAL_COMMUNICATIONS_"
+    node = {"common.ALLTYPES_NAME": "S", "servermain.TAG_ADDRESS": "ns=2;s=Speed"}
+    channels = [
+        {driver: "Modbus RTU Serial", f"{port}BAUD_RATE": 19200, f"{port}PARITY": 69, f"{port}COM_ID": 3,
+         "devices": [{"common.ALLTYPES_NAME": "M", "servermain.DEVICE_ID_STRING": "7", "tags": [tag]}]},
+        {driver: "OPC UA Client", "opcuaclient.CHANNEL_UA_SERVER_ENDPOINT_URL": "opc.tcp://h:4840",
+         "devices": [{"common.ALLTYPES_NAME": "U", "tags": [node, {**node, "servermain.TAG_ADDRESS": "Speed"}]}]},
+    ]  # fmt: skip
+    result = convert("kepware", {"project": {"channels": channels}})
+    assert result.devices["M"]["url"] == "serial:///dev/ttyS0?baudrate=19200&parity=E&stopbits=1"
+    assert tags(result, "M") == {"T": {"address": "holding:0", "type": "int16", "scale": -0.1, "range": {"min": -10}}}
+    assert result.devices["U"]["url"] == "opc.tcp://h:4840"
+    assert tags(result, "U") == {"S": {"node": "ns=2;s=Speed"}}
+    assert lost(result) == ["None.U.S"]
+
+
 def test_thingsboard_modbus() -> None:
     """Two words for one byte order; what writes is named and left out."""
     result = converted("thingsboard_modbus.json")
