@@ -138,8 +138,8 @@ def _server(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
         result.lose(item, "its user: write username: and password_file: with a file of yours")
     tags = result.device(str(device.get(_NAME, channel.get(_NAME, ""))), keys)
     for path, tag in _tags(device, ""):
-        one = {"node": str(tag.get("servermain.TAG_ADDRESS", "")), "description": tag.get(_DESCRIPTION) or None}
-        if not _NODE.match(one["node"]):
+        one = {"node": tag.get("servermain.TAG_ADDRESS", ""), "description": tag.get(_DESCRIPTION) or None}
+        if not _NODE.match(str(one["node"])):
             result.lose(f"{item}.{path}", f"address {one['node']!r} is no node id")
             continue
         if tag.get("servermain.TAG_SCALING_TYPE", 0):

@@ -21,6 +21,7 @@ _TYPES = {
 _ORDERS = {"LL": None, "LB": "BADC", "BL": "CDAB", "BB": "DCBA"}
 #: `endianess` of a node.
 _NODE_ORDERS = {1: "LL", 2: "LB", 3: "BB", 4: "BL"}
+_STATIC = 8  #: attribute of a tag that no device is asked for
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _STRINGS = {"H": None, "L": "low_first", "D": "one_per_register_high", "E": "one_per_register"}
 _ADDRESS = re.compile(
@@ -104,6 +105,9 @@ def _tag(
 ) -> None:  # fmt: skip
     first = 0 if params.get("address_base") == 0 else 1
     area, offset, order = _AREAS[match["area"]], int(match["number"]) - first, match["order"] or ""
+    if int(tag.get("attribute", 1)) & _STATIC:
+        result.lose(item, f"a value that was written down ({tag.get('value')!r}): no register is read for it")
+        return
     kind = _TYPES.get(tag.get("type", 4))
     if kind is None:
         result.lose(item, f"type {tag.get('type')} is not known here")
@@ -123,8 +127,8 @@ def _tag(
     elif order == "B":
         keys["byte_order"] = "BADC"
     decimal = tag.get("decimal") or 0
-    if decimal not in (0, 1) and kind not in ("bool", "string"):
-        keys["scale"] = decimal
+    if kind not in ("bool", "string"):
+        keys |= {"scale": decimal if decimal not in (0, 1) else None, "offset": tag.get("bias") or None}
     keys["description"] = tag.get("description") or None
     result.tag(tags, str(tag["name"]), keys)
 

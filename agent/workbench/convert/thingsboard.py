@@ -110,7 +110,7 @@ def _server(server: Mapping[str, Any], mapping: list[Mapping[str, Any]], result:
     keys: dict[str, Any] = {
         "type": "opcua", "url": url if "://" in url else f"opc.tcp://{url}",
         "mode": "poll" if polled else "subscribe",
-        "interval": duration(server.get("scanPeriodInMillis", server.get("pollPeriodInMillis", 1000))),
+        "interval": duration(_period(server, polled=polled)),
     }  # fmt: skip
     if security not in ("None", ""):
         result.hint("server", f"security {security}: write `security:` with what the server offers (docs/opcua.md)")
@@ -128,6 +128,13 @@ def _server(server: Mapping[str, Any], mapping: list[Mapping[str, Any]], result:
                 result.lose(item, "writes to the device, which the agent never does")
             else:
                 result.lose(item, f"the path {path!r} is a pattern; browse the server and write its node")
+
+
+def _period(server: Mapping[str, Any], *, polled: bool) -> float:
+    """How often values come, milliseconds. `scanPeriodInMillis` is an hour where it only looks for new nodes."""
+    if not polled:
+        return float(server.get("subCheckPeriodInMillis", 500))
+    return float(server.get("pollPeriodInMillis", server.get("scanPeriodInMillis", 5000)))
 
 
 def _device_name(device: Mapping[str, Any], number: int) -> str:

@@ -127,6 +127,37 @@ def test_a_telegraf_node_keeps_how_it_is_watched() -> None:
     assert lost(result) == ["inputs.opcua_listener 1 node t", "inputs.opcua_listener 1 events"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "mode", "interval"),
+    [
+        ({"enableSubscriptions": True, "subCheckPeriodInMillis": 100}, "subscribe", "100ms"),
+        ({"enableSubscriptions": False, "pollPeriodInMillis": 2000}, "poll", "2s"),
+        ({"disableSubscriptions": True}, "poll", "3600s"),
+    ],
+)
+def test_periods_of_thingsboard(keys: dict[str, object], mode: str, interval: str) -> None:
+    """A server is subscribed to or polled at its own period; the other says how often new nodes are looked for."""
+    mapping = [{"timeseries": [{"key": "t", "type": "identifier", "value": "${ns=2;i=5}"}]}]
+    result = convert(
+        "thingsboard", {"server": {"url": "h:4840", "scanPeriodInMillis": 3_600_000, **keys}, "mapping": mapping}
+    )
+    (device,) = result.devices.values()
+    assert (device["mode"], device["interval"]) == (mode, interval)
+
+
+def test_a_neuron_tag_with_a_bias_and_one_without_a_register() -> None:
+    """Value x decimal + bias; a static tag has its value from who wrote it."""
+    read = {"name": "r", "address": "1!400001", "type": 3, "attribute": 1, "decimal": 0.1, "bias": 5.0}
+    still = {"name": "s", "address": "1!400002", "type": 3, "attribute": 8, "value": 7}
+    groups = [{"driver": "m", "group": "g", "interval": 500, "tags": [read, still]}]
+    nodes = [{"name": "m", "plugin": "Modbus TCP", "params": {"host": "192.0.2.1", "port": 502}}]
+    result = convert("neuron", {"nodes": nodes, "groups": groups})
+    assert tags(result, "m")["r"] == {
+        "address": "holding:0", "type": "int16", "interval": "500ms", "scale": 0.1, "offset": 5.0
+    }  # fmt: skip
+    assert lost(result) == ["m g s"]
+
+
 KEPWARE = {"common.ALLTYPES_NAME": "D", "servermain.DEVICE_ID_STRING": "<192.0.2.1>.1"}
 
 
