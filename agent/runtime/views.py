@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from agent.config import shown as config_shown
@@ -11,6 +12,7 @@ from agent.config.loader import Loaded
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap
 from agent.core.image import SELF, DeviceImage, Image
+from agent.core.threads import run_in_thread
 from agent.runtime import shown
 from agent.runtime.history.recorder import History
 from agent.runtime.myself import Myself
@@ -40,7 +42,7 @@ class Views:
         self._history = history
         self._myself = myself
         self._clock = clock
-        self._config: tuple[Loaded, dict[str, Any]] | None = None
+        self._config: tuple[Loaded, asyncio.Future[dict[str, Any]]] | None = None
 
     # --- the API ------------------------------------------------------------------------------------------------------
 
@@ -73,11 +75,11 @@ class Views:
         return list(RECENT.newest(level=level, device=device))
 
     async def config(self) -> dict[str, Any]:
-        """The effective configuration, redacted. Made in a thread, once for each configuration."""
+        """The effective configuration, redacted. Made in a thread, once for each configuration, whoever gives up."""
         loaded = self._reloader.effective
         if self._config is None or self._config[0] is not loaded:
-            self._config = loaded, await asyncio.to_thread(config_shown.effective, loaded)
-        return self._config[1]
+            self._config = loaded, run_in_thread(partial(config_shown.effective, loaded), "config")
+        return await asyncio.shield(self._config[1])
 
     def reloads(self) -> dict[str, Any]:
         """What the last ones changed."""

@@ -113,8 +113,11 @@ class LiveView:
         self._live: Live | None = None
         self._events: list[str] = []
         self._closed = False
+        self._page = ""
 
     def step(self, name: str, text: str) -> None:
+        if name == "page":
+            self._page = text.partition(" ")[0]  # stays in sight when the set-up has scrolled away
         self._console.print(Text.assemble(("ready ", "green"), (f"{name:<12} ", "bold"), text))
 
     def event(self, at: float, text: str) -> None:
@@ -125,10 +128,11 @@ class LiveView:
     def show(self, table: Table, now_ms: int, at: float, totals: Mapping[str, object]) -> None:
         if self._closed:
             return
-        story = [*self._events, *[""] * (self.STORY - len(self._events))]
         width = self._console.width
-        lines = [Text("what happens to the plant", style="bold"), *(Text(line, style="cyan") for line in story)]
-        lines += [Text(""), Text(f"  {'device':<10}{'state':<15}{'age':>7}  newest values", style="bold")]
+        story = [*self._events, *[""] * (self.STORY - len(self._events))]
+        head = f"what happens to the plant{self._page:>{max(0, width - 26)}}"
+        lines = [Text(head, style="bold"), *(Text(line, style="cyan") for line in story)]
+        lines += [Text(""), Text(f"  {'device':<9}{'state':<14}{'age':>6}  newest values", style="bold")]
         lines += [_line(device, table.trust(device), now_ms) for device in table.devices.values()]
         lines += [Text(""), *_wrapped(f"{at:6.1f} s  {totals_line(totals)}", width)]
         for line in lines:
@@ -157,7 +161,7 @@ def _line(device: DeviceTable, doubt: str | None, now_ms: int) -> Text:
     values = "  ".join(f"{row.tag} {value_text(row)}{f' {row.unit}' if row.unit else ''}" for row in _telling(device))
     mark = "●" if doubt is None and not bad else "▲" if doubt is None else "✕"
     return Text.assemble(
-        (f"{mark} ", style), (f"{device.device:<10}", "bold"), (f"{state:<15}", style), f"{age:>7}  {values}"
+        (f"{mark} ", style), (f"{device.device:<9}", "bold"), (f"{state:<14}", style), f"{age:>6}  {values}"
     )
 
 

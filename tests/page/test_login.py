@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.page.reader import VIEWS, Reader
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -32,3 +33,12 @@ async def test_nobody_without_login_sees_data(troubled: Reader, token: str) -> N
     (cookie,) = await page.context.cookies()
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Strict"
+    await page.get_by_role("button", name="Log out").click()
+    await troubled.sees("The token is in the file")
+    assert "press" not in await troubled.text()
+
+    async def forgotten() -> bool:
+        return not await page.context.cookies()
+
+    await eventually(forgotten, what="the cookie is gone")
+    assert await page.evaluate("fetch('/api/v1/status').then(answer => answer.status)") in (401, 503)

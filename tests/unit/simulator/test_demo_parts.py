@@ -130,4 +130,5 @@ def test_a_terminal_gets_one_screen():
     assert max(map(len, lines)) <= 80
     for part in ("temperature 61.2 Cel", "2.5 s", "device offline", "1 of 4 bad", "messages=18", "press goes offline"):
         assert part in shown
+    assert re.search(r"what happens to the plant +http://127\.0\.0\.1:8080/$", shown, re.MULTILINE)
     assert shown.rstrip().endswith("agent stopped")

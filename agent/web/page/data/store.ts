@@ -26,7 +26,8 @@ export class Store {
   readonly values = new Values();
   #listeners = new Set<() => void>();
   #valueListeners = new Set<() => void>();
-  #pending = false;
+  /** Who is to be told next; where it is not empty a timer runs. */
+  #due = new Set<Set<() => void>>();
 
   listen(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -34,8 +35,13 @@ export class Store {
   }
 
   change(change: Partial<Known>): void {
+    const { status, historian, link } = this.known;
     this.known = { ...this.known, ...change };
-    this.tell();
+    const news = this.known;
+    // Time that passes and the next status wait for each other; what a view hangs on does not wait.
+    if (!status !== !news.status || historian !== news.historian || link.phase !== news.link.phase) {
+      for (const listener of [...this.#listeners]) listener();
+    } else this.#soon(this.#listeners);
   }
 
   listenValues(listener: () => void): () => void {
@@ -43,18 +49,21 @@ export class Store {
     return () => this.#valueListeners.delete(listener);
   }
 
-  /** Values have arrived: told at most four times a second, where there are many devices once. */
+  /** Values have arrived. */
   tellValues(): void {
-    if (this.#pending || !this.#valueListeners.size) return;
-    this.#pending = true;
-    setTimeout(() => {
-      this.#pending = false;
-      for (const listener of [...this.#valueListeners]) listener();
-    }, Math.min(1000, Math.max(250, this.trails.size * 4)));
+    this.#soon(this.#valueListeners);
   }
 
-  tell(): void {
-    for (const listener of [...this.#listeners]) listener();
+  /** At most four times a second, where there are many devices once. */
+  #soon(listeners: Set<() => void>): void {
+    const waiting = this.#due.size > 0;
+    this.#due.add(listeners);
+    if (waiting) return;
+    setTimeout(() => {
+      const told = new Set([...this.#due].flatMap((one) => [...one]));
+      this.#due.clear();
+      for (const listener of told) listener();
+    }, Math.min(1000, Math.max(250, this.trails.size * 4)));
   }
 
   /** A status has arrived. */

@@ -3,7 +3,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { agentNow, type Store } from "../data/store.ts";
 import type { Connection } from "../live/link.ts";
-import { post } from "../live/world.ts";
 import { addressOf, useAddress, useKnown } from "../parts/hooks.ts";
 import { switchTo as switchTheme, type Theme, theme } from "../parts/theme.ts";
 import { type Key, language, switchTo as switchLanguage, t } from "../words/index.ts";
@@ -13,7 +12,7 @@ import { DeviceView, SELF } from "./device.tsx";
 import { EventsView } from "./events.tsx";
 import { HistorianView } from "./historian.tsx";
 import { LinkBand, LinkSign } from "./link.tsx";
-import { Login } from "./login.tsx";
+import { loggedIn, Login, logOut } from "./login.tsx";
 import { Overview } from "./overview.tsx";
 
 export interface Shared {
@@ -51,7 +50,7 @@ export function App({ store, connection }: Shared) {
         <div class="tools">
           <LinkSign known={known} />
           <Choices changed={() => again((n) => n + 1)} />
-          {!onLoopback() && link.phase !== "login" && (
+          {loggedIn() && link.phase !== "login" && (
             <button
               type="button"
               class="quiet"
@@ -148,13 +147,4 @@ function Choices({ changed }: { changed: () => void }) {
       </select>
     </>
   );
-}
-
-function onLoopback(): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
-}
-
-async function logOut(connection: Connection): Promise<void> {
-  await post("/api/v1/logout", {});
-  connection.end();
 }

@@ -7,6 +7,29 @@ import { Marked } from "../parts/marked.tsx";
 import { t } from "../words/index.ts";
 
 const TRIES = 5;
+const LOGGED_IN = "edge-agent.login";
+
+/** A login was asked for here: there is something to log out of. The cookie itself is not for scripts. */
+export function loggedIn(): boolean {
+  return localStorage.getItem(LOGGED_IN) !== null;
+}
+
+export async function logOut(connection: Connection): Promise<void> {
+  const { code } = await patiently("/api/v1/logout", {});
+  if (code !== 204 && code !== 401) return; // the session stands: nobody is to believe otherwise
+  localStorage.removeItem(LOGGED_IN);
+  connection.end();
+}
+
+/** A busy disk may not give the token in time. */
+async function patiently(path: string, body: unknown): Promise<Got<{ error?: string }>> {
+  let answer = await post<{ error?: string }>(path, body);
+  for (let tries = 0; answer.code === 503 && tries < TRIES; tries++) {
+    await new Promise((then) => setTimeout(then, 1000));
+    answer = await post(path, body);
+  }
+  return answer;
+}
 
 export function Login({ connection }: { connection: Connection }) {
   const [token, setToken] = useState("");
@@ -15,15 +38,12 @@ export function Login({ connection }: { connection: Connection }) {
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
-    let answer = await post<{ error?: string }>("/api/v1/login", { token });
-    for (let tries = 0; answer.code === 503 && tries < TRIES; tries++) {
-      // A busy disk did not give the token in time.
-      await new Promise((then) => setTimeout(then, 1000));
-      answer = await post("/api/v1/login", { token });
-    }
+    const answer = await patiently("/api/v1/login", { token });
     setBusy(false);
-    if (answer.code === 200) connection.again();
-    else setTrouble(words(answer));
+    if (answer.code === 200) {
+      localStorage.setItem(LOGGED_IN, "1");
+      connection.again();
+    } else setTrouble(words(answer));
   };
   return (
     <form class="login" onSubmit={(event) => void submit(event)}>
