@@ -74,8 +74,9 @@ class PostgresStore:
         try:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATE,))
+                if connection.execute("SELECT to_regnamespace('edge')").fetchone() == (None,):
+                    connection.execute("CREATE SCHEMA edge")  # IF NOT EXISTS wants the right to, even where it is there
                 if connection.execute("SELECT to_regclass('edge.version')").fetchone() == (None,):
-                    connection.execute("CREATE SCHEMA IF NOT EXISTS edge")
                     connection.execute("CREATE TABLE edge.version (version int NOT NULL)")
                     connection.execute("INSERT INTO edge.version VALUES (0)")
                 row = connection.execute("SELECT version FROM edge.version").fetchone()

@@ -16,6 +16,7 @@ ENVIRON = {"POD_NAME": "historian-0"}
 SHIPPED = [
     ROOT / "configs" / "examples" / "historian.yaml",
     ROOT / "deploy" / "kubernetes" / "overlays" / "historian" / "config.yaml",
+    ROOT / "deploy" / "compose" / "historian.yaml",
 ]
 
 
