@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from agent.core.flow import Batch, Gap
 from agent.telemetry.bugs import Bugs
@@ -24,7 +25,13 @@ class Wants:
         self.globs = globs
 
     def __call__(self, device: str, /) -> bool:
-        return any(fnmatchcase(device, glob) for glob in self.globs)
+        return _matches(device, self.globs)
+
+
+@lru_cache(4096)
+def _matches(device: str, globs: tuple[str, ...]) -> bool:
+    """Remembered: what is said about one device looks at all of them."""
+    return any(fnmatchcase(device, glob) for glob in globs)
 
 
 def everything(_device: str, /) -> bool:

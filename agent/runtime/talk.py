@@ -177,12 +177,12 @@ class Talk:
             await self._news.wait()
             self._news.clear()
             changes, self._changes = self._changes, {}
+            streams = self._streams() if changes else ()
             for change in changes.values():
-                event = structs.replace(change, streams=self._streams())
                 if self._stateful is None:
-                    self._mailbox.post(self._dialogue(event))
+                    self._mailbox.post(self._dialogue(structs.replace(change, streams=streams)))
                 else:
-                    await self.say(event)
+                    await self.say(structs.replace(change, streams=self._streams()))
             await self._beside.say(self._mailbox.take())
 
 

@@ -10,8 +10,5 @@ from agent.encoders.common.messages import CONTENT_TYPE
 def overhead(topic: str, properties: Sequence[tuple[str, str]]) -> int:
     """Bytes of a PUBLISH beside its payload, at most (MQTT 5.0, 3.3)."""
     fixed = 1 + 4 + 2 + 2 + 4 + 3 + len(CONTENT_TYPE)
-    return fixed + _size(topic) + sum(5 + _size(key) + _size(value) for key, value in properties)
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+    text = topic + "".join([key + value for key, value in properties])
+    return fixed + 5 * len(properties) + (len(text) if text.isascii() else len(text.encode()))

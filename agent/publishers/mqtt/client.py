@@ -26,7 +26,7 @@ from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Disconnection, H
 from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
 from agent.publishers.mqtt.strangers import stranger
 from agent.publishers.mqtt.tls import TLS_RETRY
-from agent.publishers.mqtt.wire import Packed
+from agent.publishers.mqtt.wire import Packed, packed_topic
 
 
 class Connection:
@@ -226,6 +226,8 @@ class Connection:
 
         `block` is the packed property block (None on 3.1.1).
         """
+        if qos == 1:
+            return self._client.say(packed_topic(topic), payload, block, retain=retain)
         properties = cast("Properties", Packed(block)) if block is not None and len(block) > 1 else None
         return self._client.publish(topic, payload, qos, retain, properties).mid
 

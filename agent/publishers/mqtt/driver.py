@@ -106,8 +106,8 @@ class Driver:
                 return
             client.loop_read()
             sock: Any = client.socket()
-            # TLS: what is decrypted already never makes the file descriptor readable again
-            if sock is None or not hasattr(sock, "pending") or not sock.pending():
+            # what was read ahead, or decrypted by TLS, never makes the file descriptor readable again
+            if sock is None or not (client.ahead or (hasattr(sock, "pending") and sock.pending())):
                 return
             if client.turn <= 0:
                 break

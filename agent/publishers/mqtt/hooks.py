@@ -16,15 +16,19 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket
 
+from agent.publishers.mqtt.acks import take_acks
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.joining import join_publishes
 from agent.publishers.mqtt.oversize import Head, Oversize, oversize
 from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
+from agent.publishers.mqtt.wire import publish_packet
 
 #: Bytes read at most before the loop may do something else, and of one call of the operating system.
 TURN = 1 << 20
 _READ = 1 << 16
+_AHEAD = 1 << 12  #: bytes that are read at once, however few paho asks for
+_SAID = paho.MQTTMessage()  #: stands in paho's list of those without an answer, for each of ours
 _QOS_2 = 0x34  #: a PUBLISH at QoS 2 or 3, DUP and RETAIN aside
 
 Version = Literal["5", "3.1.1"]
@@ -79,6 +83,7 @@ class Client(paho.Client):
         self.dial = dial
         self.turn = TURN  #: bytes that may still be read in this turn of the loop
         self.first = b""  #: bytes that came first
+        self.ahead = b""  #: bytes that were read and not asked for yet
         self.refusal: str | None = None  #: the broker's TLS alert, in words
         self._max_incoming = max_incoming
         super().__init__(
@@ -101,6 +106,41 @@ class Client(paho.Client):
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
         return tcp_sock  # the dial has done the handshake
 
+    def say(self, topic: bytes, payload: bytes, properties: bytes | None, *, retain: bool) -> int:
+        """Put a PUBLISH at QoS 1 in line; its packet identifier. What paho's `publish` does, without what we need not.
+
+        `topic` has its length in front, `properties` (None on 3.1.1) too.
+        """
+        mid = self._mid_generate()
+        if self._sock is None:
+            return mid  # whoever waits for its answer is about to be told
+        self._out_messages[mid] = _SAID
+        self._inflight_messages += 1
+        packet = publish_packet(topic, mid, payload, properties, retain=retain)
+        self._packet_queue(packet[0], packet, mid, 1)
+        return mid
+
+    def _packet_read(self) -> MQTTErrorCode:
+        """One packet, or all the PUBACKs that stand in line (`acks.py`)."""
+        if self._in_packet["command"] or isinstance(self._sock, _WebSocket):  # it wants to be asked for what there is
+            return super()._packet_read()
+        try:
+            read = self.ahead or self._read(_AHEAD)
+        except BlockingIOError:
+            return MQTTErrorCode.MQTT_ERR_AGAIN
+        except OSError:
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        acks, used = take_acks(read)
+        self.ahead = read[used:]
+        if not read:
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        if not acks:
+            return super()._packet_read()
+        self._last_bytes_received = time.monotonic()
+        for mid, code in acks:
+            self._acknowledge(mid, code)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS if self.ahead else MQTTErrorCode.MQTT_ERR_AGAIN
+
     def _sock_recv(self, bufsize: int) -> bytes:
         """A little at a time; the body of a packet larger than we take is read past, but for its head."""
         packet = self._in_packet
@@ -109,8 +149,14 @@ class Client(paho.Client):
                 raise BlockingIOError
             if packet["remaining_length"] > self._max_incoming and not isinstance(packet["packet"], Head):
                 packet["packet"] = Head()
+        if self.ahead:
+            data, self.ahead = self.ahead[:bufsize], self.ahead[bufsize:]
+            return data
+        return self._read(min(bufsize, _READ))
+
+    def _read(self, most: int) -> bytes:
         try:
-            data = super()._sock_recv(min(bufsize, _READ))
+            data = super()._sock_recv(most)
         except OSError as error:
             self.refusal = alert(error) or self.refusal
             raise
@@ -164,11 +210,13 @@ class Client(paho.Client):
         packet = self._in_packet["packet"]
         if cmd != "PUBACK" or len(packet) < 2:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        mid = packet[0] << 8 | packet[1]
+        self._acknowledge(packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _acknowledge(self, mid: int, code: int) -> None:
         if self._out_messages.pop(mid, None) is not None:
             self._inflight_messages -= 1
-            self.acknowledged(mid, packet[2] if len(packet) > 2 else 0)
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+            self.acknowledged(mid, code)
 
     def _handle_connack(self) -> MQTTErrorCode:
         code = self._in_packet["packet"][1] if len(self._in_packet["packet"]) > 1 else 0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from agent.core.errors import Rejected
 from agent.core.flow import Limits, Message
-from agent.publishers.mqtt.wire import pack_properties, packet_size
+from agent.publishers.mqtt.wire import MOST_BYTES, pack_properties, packed_topic, packet_size
 from agent.settings.topics import under_rules
 
 
@@ -26,16 +26,19 @@ def prepare(message: Message, limits: Limits) -> Packet:
 
     Where the broker takes no QoS 1 (Maximum QoS 0, MQTT 5: 3.2.2.3.4) what wanted it gets the proof that there is.
     """
-    if not message.topic or any(char in message.topic for char in "+#\0"):
-        raise Rejected(f"no topic to publish on: {message.topic!r}", code=0x90)
+    try:
+        topic = packed_topic(message.topic)
+    except ValueError as error:
+        raise Rejected(str(error), code=0x90) from None
     qos = min(message.qos, limits.max_qos)
     try:
         block = pack_properties(message) if limits.properties else None
     except OverflowError:
         raise Rejected("a user property is longer than 65,535 bytes", code=0x95) from None
-    size = packet_size(message.topic, message.payload, block, qos)
-    if limits.max_packet_bytes is not None and size > limits.max_packet_bytes:
-        reason = f"{size} bytes are more than the broker takes ({limits.max_packet_bytes}): {message.topic}"
+    size = packet_size(topic, message.payload, block, qos)
+    most = limits.max_packet_bytes or MOST_BYTES
+    if size > most:
+        reason = f"{size} bytes are more than the broker takes ({most}): {message.topic}"
         raise Rejected(reason, code=0x95)
     proof = not qos and (message.proof or message.qos > 0)
     retain = message.retain and limits.retain and not under_rules(message.topic)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from agent.core.flow import Message
 from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.urls import split_proxy, split_url, websocket_path
-from agent.publishers.mqtt.wire import pack_properties, packet_size, varint
+from agent.publishers.mqtt.wire import pack_properties, packed_topic, packet_size, varint
 from agent.settings.values import FromEnvironment
 
 
@@ -117,4 +117,4 @@ def test_property_block() -> None:
     assert pack_properties(Message(topic="t", payload=b"")) == b"\0"
     block = pack_properties(Message(topic="t", payload=b"", expiry=1, content_type="a/b", properties=[("k", "v")]))
     assert block.hex(" ") == "12 02 00 00 00 01 03 00 03 61 2f 62 26 00 01 6b 00 01 76"
-    assert packet_size("t", b"12345", block, 1) == 2 + 2 + 1 + 2 + len(block) + 5
+    assert packet_size(packed_topic("t"), b"12345", block, 1) == 2 + 2 + 1 + 2 + len(block) + 5
