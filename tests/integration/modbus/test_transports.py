@@ -172,7 +172,7 @@ async def test_three_devices_on_a_bus_one_of_them_dead() -> None:
         ):
             url = f"serial://{bus.master}"
             tags: dict[str, object] = {"a": "holding:5", "b": {"address": "input:9", "type": "uint32"}}
-            keys = {"interval": "50ms", "timeout": "150ms"}
+            keys = {"interval": "50ms", "timeout": "500ms"}
             devices = {unit: device(url, tags, unit_id=unit, **keys) for unit in (1, 2, 3)}
             dead = devices[2].build("dead", context)
 

@@ -17,9 +17,11 @@ from dataclasses import replace
 
 from agent.collectors.modbus.bus.allowance import Allowance
 from agent.collectors.modbus.bus.culprits import Culprits
+from agent.collectors.modbus.bus.direct import Direct
 from agent.collectors.modbus.bus.gateway import NO_PATH, NOT_THERE, PathBehind
 from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
+from agent.collectors.modbus.bus.needs import Needs
 from agent.collectors.modbus.bus.observer import Observer
 from agent.collectors.modbus.bus.recording import Taps
 from agent.collectors.modbus.bus.standing import UnitStanding
@@ -51,11 +53,9 @@ class ModbusBus:
         self.searching = Allowance(clock.monotonic())  #: for what its devices ask beyond their blocks
         self._clock = clock
         self._manners = manners or Manners()
-        self._units: set[int] = set()  #: of all its devices
-        self._alone = False  #: a single unit, that cannot hurt another
-        self._any_unit: set[int] = set()
+        self._needs = Needs()
         self._work = asyncio.Event()
-        self._link = Link(name, connect, clock, self._manners, self._any_unit, self._work.set)
+        self._link = Link(name, connect, clock, self._manners, self._needs.any_unit, self._work.set)
         self._standing = UnitStanding(clock)
         self._observer = Observer(name, clock, self._standing)
         self._users = 0
@@ -65,9 +65,9 @@ class ModbusBus:
         self._path = PathBehind(clock)
         self.culprits = Culprits()
         self.taps = Taps(clock)  #: who records what a unit is asked and answers
-        self._needs: dict[object, tuple[int, float, bool]] = {}  #: unit, pause, any unit id, by who asked
-        self._pauses: dict[int, float] = {}
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
+        self._waits = False  #: there is nothing to do
+        self._direct = Direct(self._link, clock, self._answered_directly, self._work.set)
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
@@ -75,27 +75,7 @@ class ModbusBus:
         """What one unit needs until the undo is called: a pause before and after its requests; being taken at its word
         under any unit id.
         """
-        key = object()
-        self._needs[key] = unit, pause, any_unit
-        self._heed_needs()
-
-        def undo() -> None:
-            self._needs.pop(key, None)
-            self._heed_needs()
-
-        return undo
-
-    def _heed_needs(self) -> None:
-        self._pauses.clear()
-        self._any_unit.clear()
-        self._units.clear()
-        for unit, pause, any_unit in self._needs.values():
-            self._units.add(unit)
-            if pause:
-                self._pauses[unit] = max(pause, self._pauses.get(unit, 0.0))
-            if any_unit:
-                self._any_unit.add(unit)
-        self._alone = len(self._units) == 1
+        return self._needs.add(unit, pause, any_unit=any_unit)
 
     def lost(self, unit: int) -> None:
         """This unit keeps silent: from now on it shares a tenth of the time with others that do, until it answers."""
@@ -104,6 +84,11 @@ class ModbusBus:
     def forget(self, unit: int) -> None:
         """Nobody reads this unit for now."""
         self._standing.forget(unit)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one unit has it to itself."""
+        return self._needs.alone
 
     @property
     def shared(self) -> str | None:
@@ -126,7 +111,13 @@ class ModbusBus:
             self._cycles.add(whose)
         else:
             self._cycles.discard(whose)
-            self._work.set()
+            if self._closes_between:
+                self._work.set()
+
+    @property
+    def _closes_between(self) -> bool:
+        """Whether the connection may have to go when a cycle is over."""
+        return self._manners.close_after_cycle or self._manners.door is not None
 
     @property
     def connected(self) -> bool:
@@ -150,7 +141,14 @@ class ModbusBus:
 
     def submit(self, unit: int, request: ReadRequest) -> asyncio.Future[UnitReply]:
         """`ask`, for those who wait on a future. Cancelling it abandons the answer."""
-        return self._submit(PendingRequest(unit, request, _future()))
+        job = PendingRequest(unit, request, _future())
+        return job.answer if self._at_rest and self._direct.begins(job) else self._submit(job)
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether the next request may go at once, past the owner."""
+        needs = self._needs
+        return self._waits and needs.alone and not (needs.pauses or self._turns or self.taps or self._path.closed)
 
     def _submit(self, job: PendingRequest) -> asyncio.Future[UnitReply]:
         self._turns.put(job)
@@ -167,13 +165,20 @@ class ModbusBus:
                 if me and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
+                if self._direct.busy:
+                    await self._idle(None)
+                    continue
+                if (failed := self._direct.failed()) is not None:
+                    await self._serve(failed)
+                    continue
                 self._link.make_room(busy=bool(self._cycles))
-                job = self._turns.take(self._rest, None if self._alone else self._standing.waits_behind)
+                job = self._turns.take(self._rest, None if self._needs.alone else self._standing.waits_behind)
                 if isinstance(job, PendingRequest):
                     await self._serve(job)
                     continue
                 await self._idle(self._let_go(job))
         finally:
+            self._direct.stop()
             self._link.close()
             while isinstance(job := self._turns.take(), PendingRequest):
                 job.answer.set_exception(ConnectionLost("the bus is stopped"))
@@ -191,19 +196,19 @@ class ModbusBus:
 
     async def _idle(self, seconds: float | None) -> None:
         """Wait for work, or until a unit need not rest any more."""
-        if seconds is None:
-            await self._work.wait()
-            return
-        timer = asyncio.get_running_loop().call_later(seconds, self._work.set)
+        self._waits = True
+        timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._work.set)
         try:
             await self._work.wait()
         finally:
-            timer.cancel()
+            self._waits = False
+            if timer is not None:
+                timer.cancel()
 
     def _rest(self, unit: int) -> float:
         wire = self._link.wire
         rest = 0.0 if wire is None or wire.lost is not None else wire.rest(unit)
-        if self._alone:
+        if self._needs.alone:
             return rest
         patience = self._observer.patience
         silent = patience.held_up_by(unit)
@@ -246,14 +251,15 @@ class ModbusBus:
 
         A connection that was answered on, and ended before a byte of this answer came, is made anew for it, once.
         """
-        unit = job.unit
-        if self._pauses:
-            await self._pause(unit)
-        wire = await self._link.get(unit)
-        if wire.rest(unit) > 0:
-            return None
+        unit, wire = job.unit, self._link.wire
+        if job.fault is None or wire is None:
+            if self._needs.pauses:
+                await self._pause(unit)
+            wire = await self._link.get(unit)
+            if wire.rest(unit) > 0:
+                return None
         try:
-            return await self._transact(wire, unit, request)
+            return await self._transact(wire, unit, request, job)
         except Unanswered as fault:
             if not self._link.proven:
                 raise
@@ -263,25 +269,31 @@ class ModbusBus:
 
     async def _pause(self, unit: int) -> None:
         ended, whose = self._last
-        pause = max(self._pauses.get(unit, 0.0), self._pauses.get(whose, 0.0))
+        pause = max(self._needs.pauses.get(unit, 0.0), self._needs.pauses.get(whose, 0.0))
         await self._clock.sleep(ended + pause - self._clock.monotonic())
 
-    async def _transact(self, wire: Wire, unit: int, request: ReadRequest) -> UnitReply:
-        asked_at, answered = self._clock.monotonic(), False
+    async def _transact(
+        self, wire: Wire, unit: int, request: ReadRequest, job: PendingRequest | None = None
+    ) -> UnitReply:
+        """`job`: of which it is known how it went, where it has a fault."""
+        fault = None if job is None else job.fault
+        asked_at, answered = self._clock.monotonic() if job is None or fault is None else job.asked_at, False
         wanted = request.timeout
         culprit = None
-        if wire.numbered and not self._alone:
+        if wire.numbered and not self._needs.alone:
             culprit = self._observer.patience.held_up_by(unit)
             if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
                 request = replace(request, timeout=timeout)
         try:
+            if fault is not None:
+                raise fault
             data, code = await self.taps.transact(wire, unit, request)
             answered = code not in NOT_THERE
-        except NoAnswer as fault:
+        except NoAnswer as silence:
             self._path.silent(unit)
             self._standing.silent(unit, self._clock.monotonic() - asked_at)
-            deaf = self._alone and not self._link.proven
-            raise self._observer.silence(fault, wire, unit, request, asked_at, deaf=deaf) from None
+            deaf = self._needs.alone and not self._link.proven
+            raise self._observer.silence(silence, wire, unit, request, asked_at, deaf=deaf) from None
         except WrongSize:
             self._standing.answered(unit, 0.0)
             self._link.answered(unit)
@@ -294,11 +306,8 @@ class ModbusBus:
                 self.culprits.took(now, culprit, now - asked_at, answered=False)
             else:
                 self.culprits.took(now, unit, now - asked_at, answered=answered)
-        self._link.answered(unit)
-        self._path.answered(unit, code)
-        if wire.late or wire.strangers or self._observer.doubt is not None:
-            self._observer.look(wire)
-        if not self._alone:
+        self._came(wire, unit, code)
+        if not self._needs.alone:
             if wire.numbered:
                 self._observer.answered(unit, wanted, asked_at)
             if answered:
@@ -306,6 +315,25 @@ class ModbusBus:
             else:
                 self._standing.silent(unit, now - asked_at)
         return UnitReply(data, code, self._clock.now_ms(), self._observer.doubt)
+
+    def _came(self, wire: Wire, unit: int, code: int) -> None:
+        """An answer of this unit, or of a gateway for it."""
+        self._link.answered(unit)
+        self._path.answered(unit, code)
+        if wire.late or wire.strangers or self._observer.doubt is not None:
+            self._observer.look(wire)
+
+    def _answered_directly(self, job: PendingRequest, data: bytes, code: int) -> None:
+        """As :meth:`_transact` and :meth:`_serve` do where an answer has come."""
+        now = self._clock.monotonic()
+        self._last = now, job.unit
+        self.culprits.took(now, job.unit, now - job.asked_at, answered=code not in NOT_THERE)
+        if self._link.wire is not None:
+            self._came(self._link.wire, job.unit, code)
+        if not job.answer.done():
+            job.answer.set_result(UnitReply(data, code, self._clock.now_ms(), self._observer.doubt))
+        if self._turns or not self._users or self._closes_between:
+            self._work.set()
 
     def _patience(self, unit: int, wanted: float, now: float) -> float:
         """Seconds to wait for a unit where a late answer names its request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from struct import Struct
@@ -89,6 +90,10 @@ class LateAnswer(NamedTuple):
     code: int  #: exception code; 0: none
 
 
+Outcome = tuple[bytes, int] | Exception
+"""What `Wire.transact` returns, or raises."""
+
+
 class Wire(Protocol):
     """An open connection, as `wire.py` and `stream.py` make it. Used by one task, one transaction at a time."""
 
@@ -105,4 +110,5 @@ class Wire(Protocol):
     def rest(self, unit: int) -> float: ...
     def renew(self, unit: int) -> bool: ...
     async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]: ...
+    def begin(self, unit: int, request: ReadRequest, ended: Callable[[Outcome], None]) -> bool: ...
     def close(self) -> None: ...
