@@ -107,6 +107,10 @@ class BuildContext(Protocol):
     clock: Clock
     recording: bool  #: what is read goes into outboxes; False for a command that only looks
 
+    @property
+    def devices(self) -> int:
+        """How many devices are read, this one among them."""
+
     def recorded(self, device: str, /) -> int | None:
         """Until when (epoch ms of the agent's clock) earlier runs recorded readings of this device.
 

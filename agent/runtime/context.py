@@ -43,6 +43,11 @@ class RunningContext:
         self._begun = False
         self._bugs = Bugs(component)
 
+    @property
+    def devices(self) -> int:
+        """Those of the image."""
+        return len(self._image.devices)
+
     def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
         """The bus known as `key`; several devices on one connection or bus share it."""
         if key not in self._standing:

@@ -35,6 +35,7 @@ class SimpleContext:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.data_dir = data_dir if data_dir is not None else Path(tempfile.gettempdir())
         self.recording = recording
+        self.devices = 1
         self.last_recorded: dict[str, int] = {}  #: by device, as outboxes would say it
         self.buses: dict[str, Bus] = {}
         self.notes: dict[tuple[str, str], object] = {}

@@ -22,7 +22,10 @@ SCAN_YIELD_SECONDS = 0.1
 _LATE_SHARE = 0.1  #: a cycle may begin this share of its interval late; later it is skipped
 _EARLY_SECONDS = 0.002  #: loops wake up to a millisecond early (uvloop rounds), and ticks this close are one
 _PHASE_SPAN = 1.0  #: devices spread over at most this much, so that none waits long for its first values
-_SLOTS = 10  #: of a span: devices of one slot tick together, because the loop wakes once for all of them
+_SLOTS = (1, 2, 5, 10)  #: of a span: devices of one slot tick together, because the loop wakes once for all of them …
+MOST_SLOTS = _SLOTS[-1]
+_TOGETHER = 40  #: … and then answer one after the other: so many small ones share a slot before there are more slots
+_SMALL = 20  #: tags
 
 
 class PollGroup(NamedTuple):
@@ -49,14 +52,20 @@ def phase_of(device: str, intervals: Iterable[float | None]) -> float:
     return crc32(device.encode()) / 2**32 * min(shortest, _PHASE_SPAN)
 
 
-def first_tick(device: str, intervals: Sequence[float | None], now: float) -> float:
+def slots_for(devices: int, tags: int) -> int:
+    """Slots of a span where so many devices have about so many tags each."""
+    slots = devices * max(1.0, tags / _SMALL) / _TOGETHER
+    return max((some for some in _SLOTS if some <= slots), default=1)
+
+
+def first_tick(device: str, intervals: Sequence[float | None], now: float, slots: int = MOST_SLOTS) -> float:
     """When the grid of a device begins (monotonic seconds), never in the past: at its phase, in a slot all share.
 
-    A hundred devices answer in ten bursts a second instead of one by one: what the loop, the outbox and the broker do
-    for ten answers at once costs little more than for one.
+    A hundred devices answer in a few bursts a second instead of one by one: what the loop, the outbox and the broker do
+    for fifty answers at once costs little more than for one.
     """
     slot = min((interval for interval in intervals if interval is not None), default=_PHASE_SPAN)
-    slot = min(slot, _PHASE_SPAN) / _SLOTS
+    slot = min(slot, _PHASE_SPAN) / slots
     return math.ceil((now + int(phase_of(device, intervals) / slot) * slot) / slot) * slot
 
 

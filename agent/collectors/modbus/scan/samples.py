@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from agent.collectors.common.polling import Due, Schedule, first_tick
+from agent.collectors.common.polling import MOST_SLOTS, Due, Schedule, first_tick, slots_for
 from agent.collectors.modbus.blocks.codec import DecodedColumn
 from agent.collectors.modbus.blocks.compiled import Compiled
 from agent.collectors.modbus.blocks.plan import Block
@@ -27,11 +27,6 @@ log = get_logger("modbus")
 
 #: Tags that come are read at once where their interval is longer, seconds; else their next tick is soon enough.
 _SOON = 1.0
-
-
-def _schedule(setup: Setup, now: float) -> Schedule:
-    intervals = [interval for interval, _ in setup.groups]
-    return Schedule(intervals, start=first_tick(setup.device, intervals, now), idle=setup.idle)
 
 
 class Samples:
@@ -61,7 +56,7 @@ class Samples:
         now = self._clock.monotonic()
         self._allowance = bus.searching
         self._done = 0  # cycles, since the last sample
-        self._schedule = _schedule(setup, now)
+        self._schedule = self._begin(now)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
         self._note()
@@ -84,7 +79,7 @@ class Samples:
             reading.blocks.replan()
         self._take(reading)
         now = self._clock.monotonic()
-        before, self._schedule = self._schedule, _schedule(setup, now)
+        before, self._schedule = self._schedule, self._begin(now)
         were = {interval: group for group, (interval, _) in enumerate(old.groups)}
         groups = {mine: were[interval] for mine, (interval, _) in enumerate(setup.groups) if interval in were}
         self._schedule.succeed(before, groups, now)
@@ -151,6 +146,13 @@ class Samples:
             ts=self._clock.now_ms(), answers=answers, skipped=due.skipped, scans=scans, achieved_ms=due.achieved_ms,
             met=due.met, complaint=self._bus.shared, blame=blame,
         )  # fmt: skip
+
+    def _begin(self, now: float) -> Schedule:
+        """Devices of one bus are asked one after the other: they share no slot because there are many of them."""
+        setup = self._setup
+        intervals = [interval for interval, _ in setup.groups]
+        slots = slots_for(self._context.devices, setup.tags) if self._bus.alone else MOST_SLOTS
+        return Schedule(intervals, start=first_tick(setup.device, intervals, now, slots), idle=setup.idle)
 
     # --- when ---------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from agent.collectors.common.polling import (
     phase_of,
     poll_groups,
     positions_of,
+    slots_for,
     ticks,
 )
 from agent.settings.tags import TagBase
@@ -205,6 +206,23 @@ def test_ticks_of_all_devices_lie_in_the_same_slots(interval: float, slot: float
         due = Schedule([interval, None], start=start).due(max(now, start))
         assert due is not None
         assert (due.groups, due.skipped, due.scans) == ((0, 1), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("devices", "tags", "slots"),
+    [(1, 20, 1), (40, 1, 1), (79, 20, 1), (100, 20, 2), (200, 20, 5), (500, 20, 10), (10, 1000, 10), (5, 10_000, 10)],
+)
+def test_small_devices_share_a_slot_and_large_ones_do_not(devices: int, tags: int, slots: int) -> None:
+    """So many answers at once as keep the loop for some milliseconds, whatever the plant."""
+    assert slots_for(devices, tags) == slots
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_slots_of_large_and_small_devices_begin_together(slots: int) -> None:
+    """Each grid lies on the finest one, so that their bursts are the same bursts."""
+    for number in range(20):
+        start = first_tick(f"meter-{number}", [1.0], 1000.0 + number * 0.00731, slots)
+        assert start * slots == pytest.approx(round(start * slots), abs=1e-6)
 
 
 def test_positions_come_in_table_order() -> None:
