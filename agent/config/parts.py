@@ -21,6 +21,7 @@ from agent.core.errors import Mistake
 from agent.settings.devices import DeviceConfig
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import PublisherConfig
+from agent.settings.slim import Slimmer
 
 
 class Parts:
@@ -92,6 +93,9 @@ class Parts:
         if not isinstance(device, DeviceConfig):
             return None
         self._mistakes.extend(checks.wrong_locations(name, device, data))
+        slimmer = Slimmer()
+        for table in device.tables().values():
+            table.update({tag: slimmer.slim(keys) for tag, keys in table.items()})
         return device
 
     def publisher(self, name: str, entry: WrittenPart) -> PublisherConfig | None:
@@ -194,22 +198,28 @@ class Parts:
         tags = data.get("tags")
         if not isinstance(tags, Map) or not issubclass(model, DeviceConfig):
             return data
-        spread = Map(tags.file, tags.line)
+        ranges: dict[object, Mapping[str, object]] = {}
         for tag, keys in tags.items():
-            place = tags.place(tag)
             try:
                 many = model.spread(str(tag), keys)
             except ValueError as error:
                 reason, _, hint = str(error).partition("; ")
-                self._mistakes.append(Mistake(*place, f"`devices.{device}.tags.{tag}`: {reason}", hint))
-                continue
-            for name, one in ({tag: keys} if many is None else many).items():
+                self._mistakes.append(Mistake(*tags.place(tag), f"`devices.{device}.tags.{tag}`: {reason}", hint))
+                many = {}
+            if many is not None:
+                ranges[tag] = many
+        if not ranges:
+            return data
+        spread = Map(tags.file, tags.line)
+        for tag, keys in tags.items():
+            place = tags.place(tag)
+            for name, one in ranges.get(tag, {tag: keys}).items():
                 if name in spread:
                     first = spread.place(name)
                     reason = f"`devices.{device}.tags.{name}` stands here a second time; the first is in {first}"
                     self._mistakes.append(Mistake(*place, reason, "keep one of them"))
                     continue
-                spread.put(name, keys if many is None else _like(keys, one), place, tags.raw.get(tag))
+                spread.put(name, _like(keys, one) if tag in ranges else keys, place, tags.raw.get(tag))
         data = data.copy_as()
         data["tags"] = spread
         return data

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from yaml import events
 
-from agent.config import scalars
+from agent.config import scalars, yaml_quick
 from agent.config.environment import EnvironmentMistake, expand
 from agent.config.located import Broken, List, Map, Reference
 from agent.config.syntax import syntax_mistake
@@ -35,6 +35,13 @@ def parse(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mista
     Mistakes that do not end the document (duplicate keys, unset variables) are noted and parsing goes on. `line` is
     added to every line (for YAML inside of another file).
     """
+    if not line and (quick := yaml_quick.parse(text, file, environ)) is not None:
+        return quick
+    return parse_slowly(text, file, environ, mistakes, line=line)
+
+
+def parse_slowly(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mistake], *, line: int = 0) -> object:
+    """:func:`parse`, whatever the text is."""
     builder = _Builder(file, environ, mistakes, line)
     try:
         parser = _Parser(text)

@@ -9,7 +9,7 @@ from agent.core.flow import Batch, Reading, Sample, TagFacts
 from agent.core.quality import BAD_NO_COMMUNICATION
 from agent.core.text import carried
 from agent.normalize.past import past_batch
-from agent.normalize.rules import Report, Rule, compile_rule
+from agent.normalize.rules import Report, Rule, compile_rules
 from agent.normalize.state import NEVER
 from agent.normalize.values import Values
 from agent.settings.tags import TagBase
@@ -32,7 +32,7 @@ def compile_normalizer(
     `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none; `found` has the
     keys of tags the device is found to have. The tags of a disabled device come with `enabled: false` each.
     """
-    rules = [compile_rule(name, tag, report=default_report) for name, tag in tags.items()]
+    rules = compile_rules(tags.items(), report=default_report)
     return DeviceNormalizer(device, rules, cat=cat, clock=clock, report=default_report, found=found)
 
 
@@ -153,7 +153,7 @@ class DeviceNormalizer:
 
     def _find(self, names: Sequence[str]) -> None:
         """Tags the device was found to have."""
-        rules = [compile_rule(name, self._found(name), report=self._report) for name in names]
+        rules = compile_rules(((name, self._found(name)) for name in names), report=self._report)
         first = len(self._values.rules)
         self._own |= {i for i, rule in enumerate(rules, first) if rule.enum}
         self._silent += [i for i, rule in enumerate(rules, first) if rule.silence]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from agent.normalize.convert import Convert, compile_convert
@@ -72,8 +72,24 @@ def _differs(tag: TagBase, report: Report) -> Differs | None:
     return operator.ne if (tag.report or report) == "on_change" else None
 
 
-def compile_rule(name: str, tag: TagBase, *, report: Report) -> Rule:
-    """The rule of one tag. `report` is for a tag that does not say."""
+def compile_rules(tags: Iterable[tuple[str, TagBase]], *, report: Report) -> list[Rule]:
+    """The rules of these tags. `report` is for a tag that does not say.
+
+    Tags of one kind share their converter: it has no state, and a device has hundreds of tags of a few kinds.
+    """
+    converters: dict[str, Convert] = {}
+    rules = []
+    for name, tag in tags:
+        limits = tag.range and (tag.range.min, tag.range.max)
+        kind = repr((tag.scale, tag.offset, tag.round, limits, tag.null_values))  # text: in it 1 and 1.0 differ
+        convert = converters.get(kind)
+        if convert is None:
+            convert = converters[kind] = compile_convert(tag)
+        rules.append(_rule(name, tag, convert, report))
+    return rules
+
+
+def _rule(name: str, tag: TagBase, convert: Convert, report: Report) -> Rule:
     scale: float | int = 1 if tag.scale is None else tag.scale
     offset: float | int = 0 if tag.offset is None else tag.offset
     differs = _differs(tag, report)
@@ -87,7 +103,7 @@ def compile_rule(name: str, tag: TagBase, *, report: Report) -> Rule:
     return Rule(
         name=name,
         unit=tag.unit,
-        convert=compile_convert(tag),
+        convert=convert,
         differs=differs,
         enum=tag.enum or None,
         silence=silence,

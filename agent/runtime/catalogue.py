@@ -83,6 +83,7 @@ class Catalogues:
         they are taken from the time, far above those that are counted.
         """
         news = {device: kept for device, kept in wanted.items() if self._kept.get(device) != kept}
+        self._kept.update((device, kept) for device, kept in wanted.items() if device not in news)  # equal: one of two
         if not news:
             return
         reason = self._write({**self._kept, **news})

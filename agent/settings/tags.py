@@ -11,6 +11,7 @@ from agent.core.flow import TagFacts
 from agent.core.quality import is_status_name, number_of, quality_of
 from agent.core.text import carried
 from agent.settings.model import Model
+from agent.settings.slim import show_names
 from agent.settings.values import Interval
 
 _INTEGER = re.compile(r"(u?)int(8|16|32|64)((?:\[\])?)")
@@ -61,10 +62,12 @@ class PercentDeadband(Model):
     """Percent of the last reported value."""
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def check_tag_name(value: str) -> str:
     """The name itself. Raises ValueError where it cannot be that of a tag."""
-    control = any(ord(char) < 32 or ord(char) == 127 for char in value)
-    if not value or len(value) > 256 or control or carried(value) != value:
+    if not value or len(value) > 256 or _CONTROL.search(value) or carried(value) != value:
         msg = "a tag name has 1 to 256 characters, no control characters and no broken ones"
         raise ValueError(msg)
     return value
@@ -105,6 +108,11 @@ class TagBase(Model):
     """Smaller changes are not reported. Implies `report: on_change`."""
     max_silence: Interval | None = None
     """An unchanged value is said again (`why: heartbeat`) after this long."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        show_names(cls)
 
     @field_validator("enum", mode="before")
     @classmethod

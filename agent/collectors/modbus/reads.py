@@ -19,6 +19,8 @@ from agent.collectors.modbus.tags.tag import ModbusTag, Shared
 from agent.settings.devices import Cycle, DeviceConfig, Request
 from agent.settings.tags import TagBase, TagName
 
+_LAYOUT = "_layout"  #: no field: what iterates over a model passes over names that begin so
+
 
 def _check_order(order: str) -> str:
     canonical_order(order, 4)
@@ -69,7 +71,7 @@ class ModbusReads(DeviceConfig, ABC):
 
     @property
     def scan_intervals(self) -> Sequence[float]:
-        groups = poll_groups(self.tag_table.values(), self.interval)
+        groups = poll_groups(self.tags.values(), self.interval)
         return [group.interval for group in groups if group.interval is not None]
 
     def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
@@ -103,7 +105,11 @@ class ModbusReads(DeviceConfig, ABC):
 
     @property
     def tag_table(self) -> dict[str, TagBase]:
-        return {name: tag.for_normalizer(self.null_values) for name, tag in self.tags.items()}
+        preset = self.null_values
+        return {
+            name: tag if tag.null_values is None is preset else tag.for_normalizer(preset)
+            for name, tag in self.tags.items()
+        }
 
     @model_validator(mode="after")
     def _readable(self) -> ModbusReads:
@@ -133,5 +139,14 @@ class ModbusReads(DeviceConfig, ABC):
         return [tag.point(position, self.shared) for position, tag in enumerate(self.tags.values())]
 
     def layout(self) -> Layout:
-        """What is read, and when. ValueError where a tag cannot be read as it is configured."""
-        return lay_out(self.tags, self.shared, self.limits, self.interval)
+        """What is read, and when. ValueError where a tag cannot be read as it is configured.
+
+        Made once: validation looks at it, then whoever builds the collector, and it is a tenth of a start.
+        """
+        made_of = (self.shared, self.limits, self.interval)
+        tags, known, layout = self.__dict__.get(_LAYOUT, (None, None, None))
+        if isinstance(layout, Layout) and tags is self.tags and known == made_of:  # else a copy has other tags
+            return layout
+        layout = lay_out(self.tags, *made_of)
+        self.__dict__[_LAYOUT] = self.tags, made_of, layout
+        return layout

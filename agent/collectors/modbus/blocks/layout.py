@@ -65,7 +65,9 @@ class _Layout:
         self._at = {name: position for position, name in enumerate(tags)}
         self._list = list(tags.values())
         self._unread = {
-            position: str(hit) for position, tag in enumerate(self._list) if (hit := self._forbidden(tag)) is not None
+            position: str(hit)
+            for position, tag in enumerate(self._list if limits.never else ())
+            if (hit := self._forbidden(tag)) is not None
         }
 
     def made(self) -> Layout:
@@ -156,7 +158,10 @@ class _Layout:
     # --- what can be read ---------------------------------------------------------------------------------------------
 
     def _check(self, points: Iterable[ModbusPoint]) -> None:
+        limits = self._limits
         for point in points:
+            if not limits.never and point.end - limits.start(point.area, point.offset) <= limits.of(point.area):
+                continue  # as of nearly all
             if point.position not in self._unread and (reason := unreadable([point], self._limits)):
                 name = self._names[point.position]
                 raise ValueError(f"tag {name!r} cannot be read, a value is never split: it takes {reason}")

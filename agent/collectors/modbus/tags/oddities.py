@@ -69,8 +69,10 @@ def _span(area: str, start: int, size: int) -> str:
 
 def _idle_nulls(tags: Mapping[str, ModbusTag]) -> Iterator[str]:
     for name, tag in tags.items():
+        if not tag.null_values or isinstance(tag.null_values, str) or tag.bits is not None:
+            continue
         limits = _WHOLE.get(tag.data_type)
-        if limits is None or not tag.null_values or isinstance(tag.null_values, str) or tag.bits is not None:
+        if limits is None:
             continue
         low, high = limits
         for value in tag.null_values:
@@ -84,8 +86,10 @@ def _idle_nulls(tags: Mapping[str, ModbusTag]) -> Iterator[str]:
 def _raw_nulls(tags: Mapping[str, ModbusTag]) -> Iterator[str]:
     """Large whole numbers of a float: they are taken as its bytes too."""
     for name, tag in tags.items():
+        if not tag.null_values or isinstance(tag.null_values, str):
+            continue
         bits = {"float32": 32, "float64": 64}.get(tag.data_type)
-        if bits is None or not tag.null_values or isinstance(tag.null_values, str):
+        if bits is None:
             continue
         for value in tag.null_values:
             if isinstance(value, int) and 0xFFFF < value < 1 << bits:

@@ -24,7 +24,8 @@ _RANGE = re.compile(r"(?P<first>[^.]+(?:\.\d+)?)\.\.(?P<last>[^.]+(?:\.\d+)?)")
 def spread_tag(name: str, keys: object) -> Mapping[str, object] | None:
     """The tags that one entry of `tags` stands for; as :func:`spread`. Mistakes in other keys stay those of one tag."""
     given = keys if isinstance(keys, Mapping) else {"address": keys}
-    match = _RANGE.fullmatch(str(given.get("address", "")).strip())
+    address = str(given.get("address", ""))
+    match = _RANGE.fullmatch(address.strip()) if ".." in address else None
     if match is None:
         return None
     try:

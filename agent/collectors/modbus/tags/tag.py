@@ -141,10 +141,11 @@ class ModbusTag(TagBase):
     @property
     def registers(self) -> int:
         """Registers of one value (1 in a bit area)."""
-        if self.data_type == "string":
+        kind = self.data_type
+        if kind == "string":
             single = self.string_order in ("one_per_register", "one_per_register_high")
             return (self.length or 1) if single else ((self.length or 1) + 1) // 2
-        return REGISTERS.get(self.data_type, 1)
+        return REGISTERS.get(kind, 1)
 
     @property
     def size(self) -> int:
@@ -184,26 +185,26 @@ class ModbusTag(TagBase):
 
     def point(self, position: int, shared: Shared, *, factor: int | None = None) -> ModbusPoint:
         """The tag as the planner and the codec know it."""
-        address = self.address
-        wide = REGISTERS.get(self.data_type) == 4 and self.data_type != "mod10_64"
+        address, kind, registers = self.address, self.data_type, self.registers
+        wide = REGISTERS.get(kind) == 4 and kind != "mod10_64"
         order = self.byte_order or (wide and shared.byte_order_64) or shared.byte_order
         nulls = self.null_values or shared.null_values
         return ModbusPoint(
             position,
             address.area,
             address.offset,
-            self.size,
-            self.data_type,
+            registers * (self.count or 1),
+            kind,
             address.bit,
-            order if self.data_type == "string" else canonical_order(order, self.registers),
+            order if kind == "string" else canonical_order(order, registers),
             self.length or 0,
             items=self.count or 0,
-            bits=self.bits or FIELDS.get(self.data_type),
+            bits=self.bits or FIELDS.get(kind),
             trim=shared.trim,
             encoding=self.encoding or "utf-8",
             text=self.string_order,
             zone=zone_of(self.utc_offset, self.time_zone),
-            nulls=raw_nulls(nulls, self.data_type) if nulls and self._codec_sees(nulls) else (),
+            nulls=raw_nulls(nulls, kind) if nulls and self._codec_sees(nulls) else (),
             factor=factor,
             group=self.together,
             alone=not (shared.merge if self.merge is None else self.merge),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agent.collectors.modbus.tags.address import LAST, parse_address
-from agent.collectors.modbus.tags.points import FIELDS, TIMES, canonical_order
+from agent.collectors.modbus.tags.points import FIELDS, REGISTERS, TIMES, canonical_order
 from agent.collectors.modbus.tags.sentinels import sunspec
 
 if TYPE_CHECKING:
@@ -17,8 +17,17 @@ _STRINGS_ONLY = ("length", "encoding", "string_order")
 _WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
 
+#: Of a number in registers these contradict nothing.
+_FREE = frozenset({"address", "type", "unit", "description", "enabled", "scale", "offset", "range", "enum", "round",
+                   "interval", "report", "deadband", "max_silence"})  # fmt: skip
+
+
 def check_tag(tag: ModbusTag) -> None:
     """Raise ValueError with the first contradiction."""
+    address, kind = tag.address, tag.data_type
+    number = kind in REGISTERS and kind not in TIMES and address.bit is None and not address.of_bits
+    if number and tag.model_fields_set <= _FREE and address.offset + REGISTERS[kind] - 1 <= LAST:
+        return  # as of most
     for reason in _contradictions(tag):
         raise ValueError(reason)
 
