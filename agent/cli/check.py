@@ -23,6 +23,7 @@ from agent.config.shards import owners
 from agent.config.summary import tags_of, warnings, writable_by_others
 from agent.config.whereabouts import is_historian
 from agent.core.errors import ConfigError, Mistake
+from agent.core.regular import read_regular
 from agent.core.text import harmless
 from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
@@ -99,9 +100,7 @@ def _foreign(config: Path) -> str | None:
     from agent.workbench.convert.formats import LARGEST, recognised
 
     try:
-        if not config.is_file() or config.stat().st_size > LARGEST:
-            return None
-        found = recognised(config.read_text(encoding="utf-8"))
+        found = recognised(read_regular(config, LARGEST).decode())
     except (OSError, UnicodeError):
         return None
     return None if found is None else found[0]

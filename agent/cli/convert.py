@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from agent.cli.words import harmless
+from agent.core.regular import read_regular
 from agent.workbench.convert import FORMATS, convert, recognised
 from agent.workbench.convert.formats import LARGEST
 from agent.workbench.convert.written import yaml_of
@@ -20,7 +21,7 @@ def convert_file(file: Path, kind: str | None) -> int:
     if found is None or kind not in (None, found[0]):
         known = ", ".join(FORMATS)
         what = "not recognised" if found is None else f"looks like {found[0]}, not {kind}"
-        sys.stderr.write(f"{file}: {what}; known formats: {known}\n")
+        sys.stderr.write(harmless(f"{file}: {what}; known formats: {known}") + "\n")
         return 2
     result = convert(*found)
     lost = 0
@@ -38,12 +39,9 @@ def convert_file(file: Path, kind: str | None) -> int:
 
 def _read(file: Path) -> str | None:
     try:
-        if file.stat().st_size > LARGEST:
-            sys.stderr.write(f"{file}: larger than {LARGEST >> 20} MiB; no configuration is\n")
-            return None
-        data = file.read_bytes()
+        data = read_regular(file, LARGEST)
     except OSError as error:
-        sys.stderr.write(f"{file}: cannot be read: {error.strerror}\n")
+        sys.stderr.write(harmless(f"{file}: cannot be read: {error.strerror}") + "\n")
         return None
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     return data.decode(encoding, errors="replace")

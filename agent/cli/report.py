@@ -12,6 +12,7 @@ from agent.cli import mistakes
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, PermanentError, TransientError
 from agent.core.private import write_private
+from agent.core.regular import read_regular
 from agent.core.text import harmless
 from agent.historian.config import HistorianConfig
 from agent.historian.loading import load_historian
@@ -74,9 +75,7 @@ def _day(config: HistorianConfig, text: str | None, now_ms: int) -> dt.date:
 
 
 def _verify(config: HistorianConfig, file: Path, form: Form) -> int:
-    if file.stat().st_size > _LARGEST:
-        return _wrong(f"{file}: too large for a report", 1)
-    found = file.read_bytes()
+    found = read_regular(file, _LARGEST)
     head = head_of(found.decode("utf-8", "backslashreplace"), form)
     if head is None:
         return _wrong(f"{file}: it does not say which report it is: its first lines were changed", 1)

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,8 @@ def digest_of(file: Path) -> str:
 
 
 LARGEST = 64 << 20  #: bytes of one file, as of an unpacked workbook: reading takes several times as much memory
+#: What one pattern of `include` may match, and the folders it may lead through: a whole disk is not meant.
+MOST_FILES = 10_000
 _MAIN = ("agent", "log", "http", "outbox", "history")
 INCLUDABLE = ("devices", "devices_file", "templates", "publishers", "include")
 
@@ -197,7 +200,11 @@ def _included(source: SourceFile, mistakes: list[Mistake], reads: Reads) -> list
             mistakes.append(Mistake(*place, f"`include.{index}` is not text", "write `include: [devices/*.yaml]`"))
             continue
         names = matching(pattern, source.base)
-        reads.globs[pattern, source.base] = tuple(names)
+        reads.globs[pattern, source.base] = tuple(names or ())
+        if names is None:
+            reason = f"`include`: {pattern!r} leads to more than {MOST_FILES:,} files or folders"
+            mistakes.append(Mistake(*place, reason, "name the folder of the devices: `include: [devices/*.yaml]`"))
+            continue
         if not names:
             reason = f"`include`: no file matches {pattern!r}"
             mistakes.append(Mistake(*place, reason, f"it is looked for from the folder {source.base}"))
@@ -206,13 +213,19 @@ def _included(source: SourceFile, mistakes: list[Mistake], reads: Reads) -> list
     return found
 
 
-def matching(pattern: str, base: Path) -> list[str]:
-    """What one pattern of `include` means, sorted: all but folders.
+def matching(pattern: str, base: Path) -> list[str] | None:
+    """What one pattern of `include` means, sorted: all but folders. None where that is too much to look through.
 
     A link to nothing counts: its devices would else be removed from the plant as if that were meant.
     """
+    levels = pattern.split("/")
+    # level by level: each was found to be small before the next is looked through, and links may lead in circles
+    parts = ["/".join(levels[:end]) + "/" for end in range(1, len(levels)) if glob.has_magic(levels[end - 1])]
     try:
-        names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 -- absolute patterns may be given too
-        return sorted(name for name in names if not (base / name).is_dir())
+        for part in (*parts, pattern):
+            found = list(islice(glob.iglob(part, root_dir=base, recursive=True), MOST_FILES + 1))  # noqa: PTH207 -- absolute patterns may be given too
+            if len(found) > MOST_FILES:
+                return None
+        return sorted(name for name in found if not (base / name).is_dir())
     except (ValueError, OSError):
         return []

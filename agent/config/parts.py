@@ -23,6 +23,9 @@ from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import PublisherConfig
 from agent.settings.slim import Slimmer
 
+#: Tags of a whole configuration: 5 kB of memory each, and half a minute until so many are loaded.
+MOST_TAGS = 200_000
+
 
 class Parts:
     """Makes the models of devices and publishers; notes mistakes, and the tables it read."""
@@ -55,9 +58,12 @@ class Parts:
         self._environ = environ
         self._outbox_default = outbox
         self._mistakes = mistakes
+        self._tags = 0  #: of the devices so far, written out
 
     def device(self, name: str, entry: WrittenPart) -> DeviceConfig | None:
-        """The device's model, None after noting why not."""
+        """The device's model, None after noting why not; it is noted once that there are too many tags."""
+        if self._tags > MOST_TAGS:
+            return None
         given = entry.data.get("template")
         if given is None or isinstance(given, Broken):
             return self._device(name, entry, None)
@@ -85,6 +91,8 @@ class Parts:
         if used is not None and used.template.base != entry.source.base:
             checks.anchor_files(model, entry.data, used.template.base, used.places)
         data = self._spread(name, self._with_table(name, entry, model), model)
+        if self._tags > MOST_TAGS:
+            return None
         self._mistakes.extend(checks.missing_files(model, data, entry.source.base, section, secrets=self._secrets))
         self.written.update(written(data, section))
         if self.kept is not None:
@@ -196,6 +204,7 @@ class Parts:
     def _spread(self, device: str, data: Map, model: type[BaseModel]) -> Map:
         """The device's data with every range of tags written out."""
         tags = data.get("tags")
+        self._count(device, 1, data.place("tags"))  # without tags of its own a device is to find some
         if not isinstance(tags, Map) or not issubclass(model, DeviceConfig):
             return data
         ranges: dict[object, Mapping[str, object]] = {}
@@ -206,6 +215,9 @@ class Parts:
                 reason, _, hint = str(error).partition("; ")
                 self._mistakes.append(Mistake(*tags.place(tag), f"`devices.{device}.tags.{tag}`: {reason}", hint))
                 many = {}
+            self._count(device, 1 if many is None else len(many), tags.place(tag))
+            if self._tags > MOST_TAGS:
+                return data
             if many is not None:
                 ranges[tag] = many
         if not ranges:
@@ -223,6 +235,12 @@ class Parts:
         data = data.copy_as()
         data["tags"] = spread
         return data
+
+    def _count(self, device: str, tags: int, place: Place) -> None:
+        before, self._tags = self._tags, self._tags + tags
+        if before <= MOST_TAGS < self._tags:
+            reason = f"`devices.{device}.tags`: with these the configuration has more than {MOST_TAGS:,} tags"
+            self._mistakes.append(Mistake(*place, reason, "divide the devices among several agents"))
 
     def _joined(self, device: str, own: Map, table: Map) -> Map:
         tags = own.copy_as()

@@ -171,7 +171,7 @@ def _marks(reads: Reads, *, files: bool) -> tuple[Marks, Marks]:
     """What would differ, were a file of the configuration, or a secret, another one."""
     own: Marks = ()
     if files:
-        names = {glob: matching(*glob) for glob in reads.globs}
+        names = {glob: matching(*glob) or () for glob in reads.globs}
         matched = [base / name for (_, base), found in names.items() for name in found]
         own = tuple(_stat(file) for file in (*reads.yaml, *reads.tables, *matched))
         own = (*own, *(tuple(found) for found in names.values()))
@@ -191,5 +191,5 @@ def _contents(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def _read(reads: Reads) -> Reads:
-    globs = {glob: tuple(matching(*glob)) for glob in reads.globs}
+    globs = {glob: tuple(matching(*glob) or ()) for glob in reads.globs}
     return Reads(_contents(reads.yaml), _contents(reads.tables), globs)

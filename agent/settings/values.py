@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 import unicodedata
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
+
+from agent.core.regular import UnfitError, read_regular
 
 #: ASCII digits, and not so many that a float or an integer could overflow.
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
@@ -196,16 +196,11 @@ def read_secret(path: Path) -> str:
 
 def _line_of(path: Path) -> bytes:
     """Of a file only: a pipe would keep the reader waiting, a device has no end."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            msg = "it is a pipe or a device, no file; put the secret into a file"
-            raise ValueError(msg)
-        content = file.read(_LONGEST_SECRET + 1)
-    if len(content) > _LONGEST_SECRET:
-        msg = f"it has more than {_LONGEST_SECRET} bytes; the secret is its only line"
-        raise ValueError(msg)
-    return content
+    try:
+        return read_regular(path, _LONGEST_SECRET)
+    except UnfitError as error:
+        msg = f"{error.strerror}; the secret is the only line of a file"
+        raise ValueError(msg) from None
 
 
 def is_loopback(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import tomllib
 from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ def recognised(text: str) -> tuple[str, Any] | None:
     if head.startswith(("{", "[{")):
         try:
             data = json.loads(head)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         if data is not None:
             return next(((name, data) for name in ("kepware", "thingsboard", "neuron") if _IS[name](data)), None)
@@ -35,7 +36,7 @@ def recognised(text: str) -> tuple[str, Any] | None:
         return "kepware", head
     try:
         document = tomllib.loads(head)
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return None
     return ("telegraf", document) if telegraf.is_telegraf(document) else None
 
@@ -45,7 +46,7 @@ def convert(kind: str, data: Any) -> Converted:
     result = Converted()
     try:
         FORMATS[kind](data, result)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError, csv.Error) as error:
         result.lose(kind, f"the rest of the file is not of the expected form: {type(error).__name__}: {error}")
     return result
 

@@ -9,6 +9,7 @@ Source: the tables `#ENDIAN` and `ADDRESS` of the Modbus drivers in Neuron's man
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ _STRINGS = {"H": None, "L": "low_first", "D": "one_per_register_high", "E": "one
 _ADDRESS = re.compile(
     r"(?P<unit>\d+)!(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<string>[HLDE]?))?(?:#(?P<order>[BL]{1,2}))?"
 )
+_Tag = tuple[str, str, Mapping[str, Any]]  # driver, group, tag
 _SCHEMES = {"Modbus TCP": "tcp", "Modbus TCP QH": "tcp", "Modbus RTU over TCP": "rtu+tcp", "Modbus RTU": "serial"}
 
 
@@ -42,12 +44,15 @@ def convert(data: Mapping[str, Any], result: Converted) -> None:
         (group.get("driver"), group.get("group", group.get("name"))): group.get("interval", 1000)
         for group in data.get("groups", [])
     }
-    tags = list(_tags(data))
+    tags: dict[str, list[_Tag]] = defaultdict(list)
+    for one in _tags(data):
+        tags[one[0]].append(one)
+    settings = {str(one.get("node")): one.get("params", {}) for one in reversed(data.get("settings", []))}
     for node in data["nodes"]:
         name, plugin = str(node.get("name")), str(node.get("plugin"))
-        mine = [one for one in tags if one[0] == name]
+        mine = tags[name]
         if plugin in _SCHEMES:
-            _node(name, _SCHEMES[plugin], node.get("params") or _settings(data, name), mine, intervals, result)
+            _node(name, _SCHEMES[plugin], node.get("params") or settings.get(name, {}), mine, intervals, result)
         elif mine:
             result.lose(
                 name, f"plugin {plugin!r} is not a protocol that the agent reads; its {len(mine)} tags are left out"
@@ -56,11 +61,7 @@ def convert(data: Mapping[str, Any], result: Converted) -> None:
             result.lose(name, f"plugin {plugin!r} has no match here")
 
 
-def _settings(data: Mapping[str, Any], node: str) -> Mapping[str, Any]:
-    return next((one.get("params", {}) for one in data.get("settings", []) if one.get("node") == node), {})
-
-
-def _tags(data: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _tags(data: Mapping[str, Any]) -> Iterator[_Tag]:
     """Driver, group and tag, in either form: tags under their groups, or one by one."""
     for one in [*data.get("tags", []), *data.get("groups", [])]:
         driver, group = str(one.get("driver")), str(one.get("group", one.get("name", "")))
@@ -71,7 +72,7 @@ def _tags(data: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]
 
 
 def _node(
-    name: str, scheme: str, params: Mapping[str, Any], tags: list[tuple[str, str, Mapping[str, Any]]],
+    name: str, scheme: str, params: Mapping[str, Any], tags: list[_Tag],
     intervals: Mapping[tuple[Any, Any], int], result: Converted,
 ) -> None:  # fmt: skip
     if scheme == "serial" and params.get("device"):

@@ -24,6 +24,7 @@ class Converted:
     def __init__(self) -> None:
         self.devices: dict[str, dict[str, Any]] = {}
         self.notes: list[Note] = []
+        self._numbers: dict[tuple[int, str], int] = {}  #: the last tried for a name that is taken, by what it is in
 
     def lose(self, item: str, text: str) -> None:
         """Something was not carried over."""
@@ -36,9 +37,7 @@ class Converted:
     def device(self, name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
         """A device under a name that is allowed and free; its tags are put into what is returned."""
         plain = name_of(name)
-        free, number = plain, 2
-        while free in self.devices:
-            free, number = f"{plain[: LONGEST - 4]}-{number}", number + 1
+        free = self._free(self.devices, plain, f"{plain[: LONGEST - 7]}-")
         made = {key: value for key, value in keys.items() if value is not None}
         if free != name and name:
             made.setdefault("description", name)
@@ -48,10 +47,17 @@ class Converted:
 
     def tag(self, tags: dict[str, Any], name: str, keys: Mapping[str, Any]) -> None:
         """A tag under a name that is free in its device."""
-        free, number = name, 2
-        while free in tags:
-            free, number = f"{name}_{number}", number + 1
+        free = self._free(tags, name, f"{name}_")
         tags[free] = {key: value for key, value in keys.items() if value is not None}
+
+    def _free(self, taken: Mapping[str, object], name: str, stem: str) -> str:
+        """The name, or the stem with the next number that nobody has."""
+        free, number = name, self._numbers.get((id(taken), stem), 1)
+        while free in taken:
+            number += 1
+            free = f"{stem}{number}"
+        self._numbers[id(taken), stem] = number
+        return free
 
     @property
     def count(self) -> int:

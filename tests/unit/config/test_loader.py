@@ -198,6 +198,20 @@ def test_what_a_pattern_matches_is_not_left_out_in_silence(tmp_path, make, words
     assert words in mistake.reason
 
 
+@pytest.mark.parametrize("pattern", ["**/*.yaml", "*/*/*/*/*/*.yaml", "many/*"])
+def test_a_pattern_does_not_look_through_a_disk(tmp_path, monkeypatch, pattern):
+    """Links that lead in circles, or a folder that is none of devices: a mistake where the pattern stands."""
+    monkeypatch.setattr("agent.config.files.MOST_FILES", 50)
+    for number in range(3):
+        (tmp_path / f"again{number}").symlink_to(tmp_path)
+    (tmp_path / "many").mkdir()
+    for number in range(60):
+        (tmp_path / "many" / f"{number}.yaml").touch()
+    (mistake,) = refused(tmp_path, {"agent.yaml": GW + f"include: ['{pattern}']\ndevices:\n" + device("a")})
+    assert (mistake.path, mistake.line) == (str(tmp_path / "agent.yaml"), 2)
+    assert mistake.reason == f"`include`: '{pattern}' leads to more than 50 files or folders"
+
+
 def test_one_device_in_two_files(tmp_path):
     """A device in two files is a mistake that names both places."""
     files = {

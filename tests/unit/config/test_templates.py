@@ -328,3 +328,15 @@ def test_ranges_in_a_table_and_in_yaml(tmp_path: Path) -> None:
     ).tags
     assert list(tags) == [*(f"k{n}" for n in range(1, 5)), *(f"cell_{n}" for n in range(1, 21))]
     assert {tags[f"cell_{n}"].unit for n in range(1, 21)} == {"V"}
+
+
+def test_a_configuration_has_so_many_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a template multiplies is told once, where it becomes too much, and nothing more is made of it."""
+    monkeypatch.setattr("agent.config.parts.MOST_TAGS", 100)
+    template = "templates: {t: {device: {type: modbus, url: 'tcp://p', tags: {'a{n}': 'coil:0..49'}}}}\n"
+    devices = "devices:\n" + "".join(f"  d{number}: {{template: t, unit_id: {number}}}\n" for number in range(1, 9))
+    [told] = mistakes(tmp_path, template + devices)
+    assert "`templates.t.device.tags`: with these the configuration has more than 100 tags" in told
+    finds = "  d{}: {{type: opcua, url: 'opc.tcp://p', browse: {{}}}}\n"
+    [told] = mistakes(tmp_path, "devices:\n" + "".join(finds.format(number) for number in range(103)))
+    assert "`devices.d100.tags`: with these" in told

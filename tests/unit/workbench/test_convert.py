@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.cli.convert import convert_file
 from agent.config.loader import load
 from agent.workbench.convert import FORMATS, Converted, convert, recognised
 from agent.workbench.convert.registers import order_of
@@ -279,7 +281,19 @@ def test_byte_orders(theirs: str, ours: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "agent: {id: gw}", "{}", "[1, 2]", '{"nodes": 3}', "[inputs", "a,b,c\n1,2,3\n", "\x00\x01"]
+    "text",
+    [
+        "",
+        "agent: {id: gw}",
+        "{}",
+        "[1, 2]",
+        '{"nodes": 3}',
+        "[inputs",
+        "a,b,c\n1,2,3\n",
+        "\x00\x01",
+        '{"project":' + "[" * 100_000,
+        "a = " + "[" * 5_000,
+    ],
 )
 def test_what_is_none_of_them(text: str) -> None:
     """Our own files, other JSON, other tables: not recognised."""
@@ -287,7 +301,7 @@ def test_what_is_none_of_them(text: str) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
@@ -304,3 +318,52 @@ def test_a_damaged_file_costs_its_items(kind: str, data: Any) -> None:
         "neuron": {"nodes": data, "tags": data},
     }
     yaml.safe_load(yaml_of(convert(kind, shells[kind]).devices))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"' + "a" * 200_000 + '",400001,Word\n',
+        "a\0\x1b[2J,400002,Word\n",
+    ],
+    ids=["wide", "odd"],
+)
+def test_a_hostile_table_costs_its_rows(text: str) -> None:
+    """A cell without end, and characters that no name has."""
+    found = recognised("Tag Name,Address,Data Type\n" + text)
+    assert found is not None
+    yaml.safe_load(yaml_of(convert(*found).devices))
+
+
+def test_a_number_without_end_costs_its_device() -> None:
+    """JSON may say 1e999."""
+    device = {"servermain.DEVICE_SCAN_MODE_RATE_MS": float("inf")}
+    channel = {"servermain.MULTIPLE_TYPES_DEVICE_DRIVER": "Modbus TCP/IP Ethernet", "devices": [device]}
+    result = convert("kepware", {"project": {"channels": [channel]}})
+    assert lost(result) == ["kepware"]
+
+
+def test_one_name_for_all_is_numbered_once() -> None:
+    """Names that are taken are not tried again and again: 20,000 of them took minutes."""
+    result = Converted()
+    tags = result.device("press", {})
+    for _ in range(20_000):
+        result.tag(tags, "t", {})
+        result.device("press", {})
+    assert list(tags)[-1] == "t_20000"
+    assert list(result.devices)[-1] == "press-20001"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_read(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe would be waited for, a device has no end."""
+    path = tmp_path / "given.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    assert convert_file(path, None) == 2
+    assert "cannot be read: " in capsys.readouterr().err

@@ -21,6 +21,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from agent.collectors.opcua.trust.der import first_element, without_explicit_false
 from agent.collectors.opcua.trust.files import give_to_owner, make_folder, write_durably
 from agent.core.errors import AgentError, PermanentError, TransientError, exhausted
+from agent.core.regular import read_regular
+
+LARGEST = 16 << 20  #: bytes of a file of certificates, a key, or a revocation list
 
 #: What looking into a certificate may raise: it is only decoded when it is looked at, and a stranger may have sent it.
 UNREADABLE = (
@@ -110,7 +113,7 @@ def unreadable(what: str, error: OSError) -> AgentError:
 def read_certificates(path: Path) -> list[x509.Certificate]:
     """One or more certificates of a file, DER or PEM. Raises PermanentError."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, LARGEST)
         found = x509.load_pem_x509_certificates(content) if b"-----BEGIN" in content else split_chain(content)
     except OSError as error:
         raise unreadable(f"certificate {path}", error) from error
@@ -124,7 +127,7 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
 def read_leaf(path: Path) -> bytes:
     """The first certificate of a file byte by byte, as its owner has it. Raises PermanentError."""
     found = read_certificates(path)
-    content = path.read_bytes()
+    content = read_regular(path, LARGEST)
     if b"-----BEGIN" in content:
         return found[0].public_bytes(serialization.Encoding.DER)
     return first_element(content)
@@ -134,7 +137,7 @@ def read_own(certificate: Path, key: Path) -> Own:
     """A certificate with its key, PEM or DER. Raises PermanentError, also where they do not belong together."""
     found = read_certificates(certificate)
     try:
-        content = key.read_bytes()
+        content = read_regular(key, LARGEST)
         load = serialization.load_pem_private_key if b"-----BEGIN" in content else serialization.load_der_private_key
         private = load(content, password=None)
     except OSError as error:

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from agent.collectors.opcua.trust.certificates import read_certificates, thumbprint
+from agent.collectors.opcua.trust.certificates import LARGEST, read_certificates, thumbprint
 from agent.collectors.opcua.trust.chain import ClaimedIdentity, Objection, Shelf, Trusted, objection
 from agent.collectors.opcua.trust.files import make_folder, write_durably
 from agent.core.errors import PermanentError, TransientError, exhausted
+from agent.core.regular import read_regular
 
 _SUFFIXES = {".der", ".pem", ".crt", ".cer"}
 _ANYBODY = ClaimedIdentity()
@@ -151,7 +152,7 @@ class TrustList:
     def _revocations(self) -> list[x509.CertificateRevocationList]:
         found = []
         for path in self._lists():
-            content = path.read_bytes()
+            content = read_regular(path, LARGEST)
             pem = b"-----BEGIN" in content
             try:
                 found.append(x509.load_pem_x509_crl(content) if pem else x509.load_der_x509_crl(content))
