@@ -8,13 +8,17 @@ import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
+import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from agent.web.door import Guest
+from agent.web.pace import Pace
 
 HEADER_WITHIN = 5.0  #: seconds from the connection, or the first byte of a further request, to the end of its header
+MOST_BODY = 9216  #: bytes of a body, with what its chunks add; only a login has one
+_PIECE = 1024  #: bytes that are parsed in one go: a chunk of a body may be six
 IDLE = 60  #: seconds a connection may wait for its next request, or for its reader
 _GOODBYE = 1.0  #: seconds for the peer's part of closing TLS
 
@@ -28,14 +32,16 @@ GUEST = "agent.guest"
 class Connection(H11Protocol):
     """See the head of this file. `left` is called once it is gone, whether or not its handshake came to an end."""
 
-    def __init__(self, guest: Guest, left: Callable[[], None], config: Config, state: ServerState) -> None:
+    def __init__(self, guest: Guest, left: Callable[[], None], config: Config, state: ServerState, pace: Pace) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
         self._guest = guest
         self._left = left
+        self._pace = pace
         self._entering: asyncio.Task[Any] | None = None
         self._made = False
         self._deadline: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
+        self._body = 0  #: bytes of the body that is coming in
         self.app = self._with_guest(cast("_App", self.app))
 
     async def enter(self, sock: socket.socket, context: Awaitable[ssl.SSLContext] | None) -> None:
@@ -73,11 +79,28 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deadline is None and not self._guest.busy:
             self._expect_header()
-        super().data_received(data)
+        with self._pace.busy():
+            for at in range(0, len(data), _PIECE):
+                if self._is_too_much(min(len(data) - at, _PIECE)):
+                    return
+                super().data_received(data[at : at + _PIECE])
+
+    def _is_too_much(self, more: int) -> bool:
+        """A body beyond its bound is read no further; the connection ends with the answer, if there is still one."""
+        self._body = self._body + more if self.conn.their_state is h11.SEND_BODY else 0
+        if self._body <= MOST_BODY:
+            return self.transport.is_closing()
+        if self.cycle.response_complete:
+            self.turn_out()
+        else:
+            self.flow.pause_reading()
+        return True
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._guest.busy = False
+        if self._body > MOST_BODY:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The peer does not read what it asked for."""

@@ -24,6 +24,7 @@ from agent.web.answers import CACHE, HEADERS, error, unauthorized
 from agent.web.connection import GUEST
 from agent.web.door import names_this_machine
 from agent.web.logins import Login, Logins
+from agent.web.pace import Pace
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[Any]]
@@ -46,10 +47,15 @@ class Guard:
         self._app = app
         self._open_to_all = open_to_all
         self._logins = logins
+        self.pace = Pace()  #: of all that visitors cost
         self._going: dict[Timeout, Login | None] = {}  # the answers being given, and for which login
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        """Answer one request."""
+        """Answer one request, when it is its turn."""
+        await self.pace.turn()
+        await self.pace.counted(self._serve(scope, receive, send))
+
+    async def _serve(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         request, send = Request(scope, receive), _with_headers(send)
         try:
             found = await self._admit(request)

@@ -20,6 +20,7 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 from agent.web.connection import Connection
 from agent.web.door import Door, Guest, scarce
+from agent.web.pace import Pace
 from agent.web.tls import Certificate
 
 PAUSE = 1.0  #: seconds until the next try where the process or the machine has nothing left to accept with
@@ -31,11 +32,12 @@ class Hall:
     """The connections of one listener. Belongs to the event loop; each enters in a task of `group`."""
 
     def __init__(
-        self, group: TaskGroup, config: Config, state: ServerState, certificate: Certificate | None = None
+        self, group: TaskGroup, config: Config, state: ServerState, pace: Pace, certificate: Certificate | None = None
     ) -> None:
         self._group = group
         self._config = config
         self._state = state
+        self._pace = pace
         self._certificate = certificate
         self._door = Door()
         self._inside: dict[Guest, Connection] = {}
@@ -46,6 +48,7 @@ class Hall:
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
         while True:
+            await self._pace.room()
             try:
                 sock, address = await loop.sock_accept(listener)
             except OSError as failed:
@@ -68,7 +71,7 @@ class Hall:
             return
         if leaves is not None:
             self._inside[leaves].turn_out()
-        connection = Connection(guest, lambda: self._leave(guest), self._config, self._state)
+        connection = Connection(guest, lambda: self._leave(guest), self._config, self._state, self._pace)
         self._inside[guest] = connection
         self._group.create_task(self._enter(connection, guest, sock), name="web connection")
 

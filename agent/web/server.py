@@ -145,7 +145,7 @@ async def _serve_on(listener: socket.socket, app: Guard, certificate: Certificat
     server = _Server(config)
     async with TaskGroup() as group:
         group.create_task(app.keep(), name="web logins")
-        hall = Hall(group, config, server.server_state, certificate)
+        hall = Hall(group, config, server.server_state, app.pace, certificate)
         door = group.create_task(hall.receive(listener), name="web door")
         try:
             await server.serve(sockets=[])

@@ -150,6 +150,16 @@ class Pulse:
             self.longest = max(self.longest, time.thread_time() - before)
 
 
+@asynccontextmanager
+async def watched() -> AsyncIterator[Pulse]:
+    """How long the loop is busy while the body runs."""
+    pulse = Pulse()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(pulse.run())
+        yield pulse
+        task.cancel()
+
+
 def resident_mb() -> float:
     """Memory of this process, after what is garbage has gone."""
     gc.collect()

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from agent.web import connection
 from agent.web.door import MOST_GUESTS
 from agent.web.server import Pages, serve
+from tests.support.bent import watched
 from tests.support.no_agent import no_agent
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -134,3 +135,19 @@ async def test_a_reader_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPa
                 return False
 
             await eventually(gone, 20)
+
+
+@pytest.mark.parametrize("sent", [b"x" * 60_000, b"1\r\nx\r\n" * 10_000], ids=["bytes", "chunks"])
+async def test_a_body_that_nobody_asked_for_is_not_read(sent: bytes) -> None:
+    """A visitor sends without end, in chunks of a byte too: it is answered, the rest is left alone."""
+    async with served() as port, watched() as pulse:
+        how = b"Transfer-Encoding: chunked" if sent.startswith(b"1\r") else b"Content-Length: 9999999999"
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + how + b"\r\n\r\n" + sent)
+            with contextlib.suppress(ConnectionError):  # a reset where more was on its way
+                async with asyncio.timeout(4):  # less than a header may take
+                    assert (await reader.read()).startswith(b"HTTP/1.1 200")
+            writer.close()
+        assert (await get(port, "/healthz")).status_code == 200
+    assert pulse.longest < 0.25

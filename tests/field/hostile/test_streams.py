@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -24,7 +24,7 @@ from agent.simulator.modbus import ModbusServer, Unit
 from agent.testing.context import SimpleContext
 from tests.field.hostile.evil import evil, notifies
 from tests.integration.modbus.servers import device as modbus
-from tests.support.bent import BENDS, Bend, Bent, Pulse, bent, resident_mb
+from tests.support.bent import BENDS, Bend, Bent, bent, resident_mb, watched
 from tests.support.mosquitto import StartMosquitto
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))  #: of each stream; 0: EXAMPLES, the same every time
@@ -75,15 +75,6 @@ async def _guarded(attempt: Attempt) -> None:
             raise
 
 
-@asynccontextmanager
-async def _watched() -> AsyncIterator[Pulse]:
-    pulse = Pulse()
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(pulse.run())
-        yield pulse
-        task.cancel()
-
-
 async def _bend(way: Bent, attempt: Attempt) -> None:
     """Example after example in the loop of this test; hypothesis itself runs in a thread beside it."""
     loop = asyncio.get_running_loop()
@@ -104,7 +95,7 @@ async def _bend(way: Bent, attempt: Attempt) -> None:
         return seed(number)(drawn)  # type: ignore[no-any-return]
 
     await _guarded(attempt)  # unbent: it works, and what is loaded only once is loaded
-    async with _watched() as pulse:
+    async with watched() as pulse:
         await asyncio.to_thread(round_of(0, EXAMPLES))
         before, ends = resident_mb(), time.monotonic() + SECONDS
         for number in count(1):

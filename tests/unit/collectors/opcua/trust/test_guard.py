@@ -91,10 +91,10 @@ def test_descriptors_that_ran_out_are_no_mistake_of_anybody(
 ) -> None:
     """What could be read before can be read again: tried soon, not in five minutes."""
 
-    def none_left(_: Path) -> bytes:
+    def none_left(*_: object) -> bytes:
         raise OSError(errno.EMFILE, "Too many open files")
 
     door = guard(tmp_path, pair, server_certificate=pair.der)
-    monkeypatch.setattr(Path, "read_bytes", none_left)
+    monkeypatch.setattr("agent.collectors.opcua.trust.certificates.read_regular", none_left)
     with pytest.raises(TransientError, match="Too many open files"):
         door.admit(pair.raw, None, URL)

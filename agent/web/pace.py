@@ -1,0 +1,62 @@
+"""How much of the event loop visitors may take: half. Devices are read by the same loop.
+
+Who connects, or asks, without a pause would else be most of what it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from types import coroutine
+from typing import Any
+
+EACH = 0.0005  #: seconds that a request costs beside what is counted
+MOST_OWED = 0.05  #: seconds; beyond, who connects waits in the kernel
+
+
+class Pace:
+    """Belongs to the event loop, as seconds that pass while it does nothing else. The clock is injected for tests."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._free = 0.0  #: from when on the next may be answered
+
+    async def turn(self) -> None:
+        """Wait until the loop has had as much time for others as it has spent on visitors: to answer a request."""
+        await self.room(0.0)
+        self._took(EACH)
+
+    async def room(self, owed: float = MOST_OWED) -> None:
+        """Wait until visitors owe no more seconds than this: to let in one more, which costs little by itself."""
+        while (wait := self._free - self._monotonic() - owed) > 0:  # noqa: ASYNC110 - of all who wait one goes on at a time
+            await asyncio.sleep(wait)
+
+    @coroutine
+    def counted(self, answer: Coroutine[Any, Any, None], /) -> Generator[Any, Any, None]:
+        """Awaits the answer and counts what it computes; what it waits for takes nothing of the loop."""
+        step: Callable[[Any], Any] = answer.send
+        given: Any = None
+        while True:
+            try:
+                with self.busy():
+                    waits = step(given)
+            except StopIteration:
+                return
+            try:
+                step, given = answer.send, (yield waits)
+            except BaseException as error:  # noqa: BLE001 - cancelled, or what it waited for failed: its matter
+                step, given = answer.throw, error
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """The body is visitors' work, and waits for nothing."""
+        before = self._monotonic()
+        try:
+            yield
+        finally:
+            self._took(self._monotonic() - before)
+
+    def _took(self, seconds: float) -> None:
+        self._free = max(self._free, self._monotonic()) + seconds
