@@ -32,6 +32,7 @@ def numbered_anew(ask: Ask) -> bytes:
 SCRIPTS = {
     "announces too much": ("tcp", lambda ask: longer(ask.truth()), {"mbap_length": "ignore"}),
     "counts its own": ("tcp", numbered_anew, {"transaction_ids": "ignore"}),
+    "has one unit id": ("tcp", lambda ask: ask.truth()[:6] + b"\xff" + ask.truth()[7:], {"ignore_unit": True}),
     "zeros before": ("rtu+tcp", lambda ask: b"\0" + ask.truth(), {"extra_zeros": "skip"}),
     "zeros behind": ("rtu+tcp", lambda ask: ask.truth() + b"\0\0\0", {"extra_zeros": "skip"}),
     "zeros around": ("rtu+tcp", lambda ask: b"\0" + ask.truth() + b"\0", {"extra_zeros": "skip"}),
@@ -51,7 +52,7 @@ async def test_what_is_wrong_is_named_and_read_with_its_workaround(running: Runn
             await ear.good(f"with{number}", ["r0", "r1", "r2"])
             assert [ear.newest(f"with{number}", f"r{i}").value for i in range(3)] == [4099, 4136, 4173], kind
             key, value = next(iter(workaround.items()))
-            hint = f"`workarounds: {{{key}: {value}}}`"
+            hint = f"`workarounds: {{{key}: {str(value).lower()}}}`"
             await eventually(lambda: hint in (ear.state(f"bare{number}").get("reason") or ""), what=f"{kind}: {hint}")  # noqa: B023
             assert not ear.readings(f"bare{number}", quality="good")
         assert agent.events("modbus.bus_shared") == []

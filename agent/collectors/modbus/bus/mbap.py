@@ -40,6 +40,8 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
 OWN_LENGTH = "a device that counts wrongly needs `workarounds: {mbap_length: ignore}`"
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
+OWN_UNIT = "a gateway that answers for all its units with one id needs `workarounds: {ignore_unit: true}`"
+_NO_UNIT = (0, 255)  #: ids of a device that is not on a serial bus (MODBUS Messaging V1.0b, 4.4.1.2)
 _MAX_LENGTH = 254  #: unit + PDU
 _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
 _BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
@@ -181,7 +183,8 @@ class MbapTransactions(TransactionManager):
         if asked is None or not (tid == self.next_tid or self.habits.any_transaction):
             self._other(tid, unit, frame)
         elif unit != asked.dev_id and not self.any_unit:
-            self._distrust(f"unit {unit} answered instead of {asked.dev_id}")
+            hint = f" ({OWN_UNIT})" if unit in _NO_UNIT and asked.takes(frame) else ""
+            self._distrust(f"unit {unit} answered instead of {asked.dev_id}{hint}")
         else:
             try:
                 asked.take(frame)
