@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import AsyncExitStack
+from typing import Any
 
 from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import Ask, medium
@@ -29,7 +30,7 @@ def numbered_anew(ask: Ask) -> bytes:
     return struct.pack(">H", 40_000 + ask.tid) + answer[2:]
 
 
-SCRIPTS = {
+SCRIPTS: dict[str, tuple[str, Any, dict[str, str | bool]]] = {
     "announces too much": ("tcp", lambda ask: longer(ask.truth()), {"mbap_length": "ignore"}),
     "counts its own": ("tcp", numbered_anew, {"transaction_ids": "ignore"}),
     "has one unit id": ("tcp", lambda ask: ask.truth()[:6] + b"\xff" + ask.truth()[7:], {"ignore_unit": True}),
