@@ -69,7 +69,7 @@ def database(place, start_postgres):
     with psycopg.connect(f"postgresql://edge@127.0.0.1:{cluster.port}/postgres", autocommit=True) as first:
         first.execute("CREATE ROLE postgres SUPERUSER LOGIN")
         first.execute("CREATE DATABASE plant OWNER postgres")
-        (access,) = first.execute("SHOW hba_file").fetchone()
+        ((access,),) = first.execute("SHOW hba_file")
     with psycopg.connect(admin, autocommit=True) as second:
         second.execute("ALTER ROLE edge RENAME TO former")  # the superuser of this test's cluster
         Path(access).write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
@@ -98,7 +98,8 @@ async def test_from_the_agent_into_the_database_that_grafana_reads(place, broker
     def stored():
         try:
             with psycopg.connect(reader) as connection:
-                return connection.execute("SELECT count(*) FROM edge.current WHERE device = 'press-01'").fetchone()[0]
+                ((count,),) = connection.execute("SELECT count(*) FROM edge.current WHERE device = 'press-01'")
+                return count
         except psycopg.Error as error:  # its tables are not there yet
             raise AssertionError(str(error)) from error
 
