@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 
 from asyncua import ua
@@ -31,10 +32,16 @@ class AddressSpace:
         points = list(points)
         await self._namespaces(points)
         ids: dict[str, ua.NodeId] = {}
-        for point in points:
-            node = await self._put(point, state)
-            if node is not None and not point.notifies:
-                ids[point.name] = node.nodeid
+        collected = gc.isenabled()
+        gc.disable()  # none of thousands of nodes is garbage: looking for it took as long as making them
+        try:
+            for point in points:
+                node = await self._put(point, state)
+                if node is not None and not point.notifies:
+                    ids[point.name] = node.nodeid
+        finally:
+            if collected:
+                gc.enable()
         return ids
 
     async def _namespaces(self, points: Iterable[NodePoint]) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from agent.config import routed
 from agent.config.loader import Loaded
 from agent.config.located import Map
 from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 from agent.settings.tags import TagBase
+from agent.workbench.convert.written import Line, dumped
 
 #: Where messages go if nobody says otherwise.
 LOCAL_BROKER = "mqtt://127.0.0.1:1883"
@@ -109,27 +108,14 @@ def _escaped(value: object) -> Any:
 # --- as text ----------------------------------------------------------------------------------------------------------
 
 
-class _Line(dict[str, Any]):
-    """A mapping that is written in one line."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Knows them."""
-
-
-_Dumper.add_representer(
-    _Line, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
-)
-
-
 def text_of(document: Mapping[str, Any]) -> str:
     """The document as YAML, a line for each tag."""
     shown = {**document, "devices": {name: _lines(keys) for name, keys in document["devices"].items()}}
-    return yaml.dump(shown, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+    return dumped(shown)
 
 
 def _lines(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: {name: _Line(one) for name, one in value.items()} if key in ("tags", "events") else value
+        key: {name: Line(one) for name, one in value.items()} if key in ("tags", "events") else value
         for key, value in keys.items()
     }

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 
-class _Line(dict[str, Any]):
+class Line(dict[str, Any]):
     """A mapping that is written in one line."""
 
 
@@ -21,7 +21,7 @@ class _Dumper(_Fastest):  # type: ignore[misc]
 
 
 _Dumper.add_representer(
-    _Line, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
+    Line, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
 )
 
 
@@ -31,13 +31,18 @@ def yaml_of(devices: Mapping[str, Mapping[str, Any]]) -> str:
         "devices": {
             name: {
                 **{
-                    key: _Line(value) if isinstance(value, dict) else value
+                    key: Line(value) if isinstance(value, dict) else value
                     for key, value in keys.items()
                     if key != "tags"
                 },
-                "tags": {tag: _Line(one) for tag, one in keys["tags"].items()},
+                "tags": {tag: Line(one) for tag, one in keys["tags"].items()},
             }
             for name, keys in devices.items()
         }
     }
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return dumped(document)
+
+
+def dumped(document: Mapping[str, Any]) -> str:
+    """Any document as YAML, with what is a `Line` in one line."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
