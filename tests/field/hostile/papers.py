@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Sequence
 from functools import cache
 from ipaddress import ip_address
+from itertools import count
+from math import gcd, lcm
 from typing import NamedTuple
 
 from cryptography import x509
@@ -36,6 +38,18 @@ def rsa_key(bits: int = 2048, which: int = 0) -> rsa.RSAPrivateKey:
     """One for all who ask."""
     del which
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+@cache
+def slow_key() -> rsa.RSAPrivateKey:
+    """Its public exponent is as long as the key: what it signed takes ten times as much to verify."""
+    numbers = rsa_key().private_numbers()
+    p, q = numbers.p, numbers.q
+    order = lcm(p - 1, q - 1)
+    private = next(number for number in count((1 << 1600) + 1, 2) if gcd(number, order) == 1)
+    public = rsa.RSAPublicNumbers(pow(private, -1, order), p * q)
+    made = rsa.RSAPrivateNumbers(p, q, private, private % (p - 1), private % (q - 1), pow(q, -1, p), public)
+    return made.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 def paper(

@@ -14,7 +14,7 @@ from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.clock import ManualClock
-from tests.field.hostile.papers import NOW, Paper, paper, revocation, rsa_key
+from tests.field.hostile.papers import NOW, Paper, paper, revocation, rsa_key, slow_key
 from tests.integration.opcua.server import Hall
 from tests.integration.opcua_security.fort import Fort, collector, trusting
 from tests.support.opcua_pki import make_pair
@@ -133,6 +133,17 @@ def test_an_authority_has_no_more_below_it_than_it_was_given(tmp_path: Path) -> 
     below = paper("Line CA", plant, key=rsa_key(which=1), authority=True, purposes=())
     put(tmp_path, "trusted", "ca.der", plant.der)
     assert "allows 0 below it, here are 1" in refused(guard(tmp_path), paper("plc-1", below).der + below.der)
+
+
+def test_a_stranger_sets_no_sums(tmp_path: Path) -> None:
+    """49 authorities that may each have issued each, with public exponents of 3,000 bits, took 1.3 s of the loop."""
+    plant, slow = authority(), paper("Slow CA", key=slow_key(), authority=True, purposes=())
+    put(tmp_path, "trusted", "ca.der", plant.der)
+    put(tmp_path, "trusted", "slow.der", slow.der)
+    door = guard(tmp_path)
+    assert "it comes with 8 others, at most 7" in refused(door, paper("plc-1", plant).der + plant.der * 8)
+    assert "a public exponent of 20" in refused(door, paper("plc-1", plant, key=slow_key()).der)
+    assert "nobody has trusted it" in refused(door, paper("plc-1", slow).der)
 
 
 @pytest.mark.parametrize("kind", AUTHORITIES)

@@ -22,6 +22,7 @@ from agent.collectors.opcua.trust.certificates import UNREADABLE, application_ur
 
 _LONGEST_CHAIN = 8
 _SHORTEST_KEY, _LONGEST_KEY = 2048, 4096  #: RSA bits of each policy there is here (OPC 10000-7, 6.6)
+_MOST_EXPONENT = 64  #: bits; with one as long as its key a signature takes ten times as much to verify
 _SHORTEST_CURVE = 256
 _WEAK = (hashes.MD5, hashes.SHA1)
 _PURPOSES = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
@@ -71,6 +72,11 @@ def key_objection(certificate: x509.Certificate) -> Objection | None:
         return Objection(
             f"its key has {key.key_size} bits, the policy takes {_SHORTEST_KEY} to {_LONGEST_KEY}", _NEW_ONE
         )
+    exponent = key.public_numbers().e.bit_length()
+    if exponent > _MOST_EXPONENT:
+        return Objection(
+            f"its key has a public exponent of {exponent} bits, at most {_MOST_EXPONENT} are taken", _NEW_ONE
+        )
     return None
 
 
@@ -79,6 +85,8 @@ def objection(
 ) -> Objection | None:
     """Why the first of these certificates is not accepted; None: it is. Its own dates are not looked at here."""
     leaf = chain[0]
+    if len(chain) > _LONGEST_CHAIN:  # each may have issued each, and a signature takes its time
+        return Objection(f"it comes with {len(chain) - 1} others, at most {_LONGEST_CHAIN - 1} are taken", _NEW_ONE)
     itself = [one for one in shelf.trusted if one.certificate == leaf]
     known = [*(one.certificate for one in shelf.trusted if not one.shown), *shelf.issuers, *chain[1:]]
     if any(_meant(one, visit) for one in itself):
@@ -147,7 +155,7 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 def _strong(issuer: x509.Certificate) -> bool:
     key = issuer.public_key()
     if isinstance(key, rsa.RSAPublicKey):
-        return key.key_size >= _SHORTEST_KEY
+        return key.key_size >= _SHORTEST_KEY and key.public_numbers().e.bit_length() <= _MOST_EXPONENT
     return not isinstance(key, ec.EllipticCurvePublicKey) or key.key_size >= _SHORTEST_CURVE
 
 
