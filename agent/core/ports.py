@@ -182,6 +182,7 @@ class OutboxStats(Struct, kw_only=True):
     lost: Lost = field(default_factory=Lost)  #: since start; what is quarantined is not lost
     again: int = 0  #: records to be sent once more; they are not among `records`
     limit: int = 0  #: bytes it may hold now: `max_bytes`, or less where the disk is short
+    max_age: float | None = None  #: seconds after which a record that waits is given up
     full: bool = False  #: records are being lost for want of room, or were until a moment ago
     appended_bytes: int = 0  #: packed bytes of all records that came in since start
     written_bytes: int = 0  #: payload bytes handed to the disk since start

@@ -190,6 +190,7 @@ class SqliteOutbox:
             lost=structs.replace(state.losses.total),
             again=state.again.left,
             limit=state.limit,
+            max_age=self._settings.max_age,
             full=state.losses.full,
             appended_bytes=state.appended,
             written_bytes=state.written,

@@ -17,7 +17,7 @@ from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan, orphans, tell
 from agent.runtime.control import Nothing
 from agent.runtime.device import Device
-from agent.runtime.room import Disk, Rate, Room
+from agent.runtime.room import Disk, Rate, Room, outage
 from agent.runtime.route import Route
 from agent.runtime.status import AgentFigures, DeviceFigures, RouteFigures, describe
 from agent.runtime.summary import Summary, enabled_devices
@@ -207,7 +207,7 @@ class Overview:
         return known[1]._replace(next_attempt=self._instant(device.next_attempt))
 
     def _figures(self, route: Route) -> RouteFigures:
-        watched = self._watched[route.name]
+        watched, stats, now = self._watched[route.name], route.outbox.stats, self._clock.now_ms()
         return RouteFigures(
             name=route.name,
             state=route.state,
@@ -216,9 +216,9 @@ class Overview:
             next_attempt=self._instant(route.next_attempt),
             protocol=route.standing.protocol,
             conflict=route.conflict,
-            stats=route.outbox.stats,
+            stats=stats,
             streams=route.outbox.streams(),
-            room_seconds=watched.room.lasts,
+            room_seconds=outage(watched.room.lasts, stats.max_age, (now - (stats.oldest_ts or now)) / 1000),
             lost_at=self._instant(watched.lost_at),
             quarantined_at=self._instant(watched.quarantined_at),
             growth=watched.records.per_second,

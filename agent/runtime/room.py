@@ -44,6 +44,11 @@ def seconds_until(room: float, per_second: float | None) -> int | None:
     return int(max(0.0, room) / per_second)
 
 
+def outage(lasts: int | None, max_age: float | None, waited: float) -> int | None:
+    """How long an outage may last: until the room is used up, or the oldest record has waited for `max_age`."""
+    return lasts if lasts is None or max_age is None else max(0, min(lasts, int(max_age - waited)))
+
+
 class Level:
     """Which of rising bounds a share has passed, with hysteresis, so that each is news once."""
 

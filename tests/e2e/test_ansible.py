@@ -94,7 +94,7 @@ def test_what_is_committed_comes_into_force_or_the_former_stays(tmp_path: Path, 
     plant.write(window=10)
     refused = plant.play()
     assert refused.returncode != 0
-    assert "what runs must be found again" in refused.stdout
+    assert "every version that runs must be in version control" in refused.stdout
     plant.commit()
     first = plant.play()
     assert first.returncode == 0, first.stdout + first.stderr

@@ -96,6 +96,9 @@ async def test_an_outbox_that_fills_is_told_twice_before_it_is_full(tmp_path: Pa
         assert bench.publisher()["room_seconds"] == 0
         bench.stats.bytes = 0
         bench.overview.look()
+        assert bench.publisher()["room_seconds"] == 100
+        bench.stats.max_age, bench.stats.oldest_ts = 60, bench.clock.now_ms() - 20_000
+        assert bench.publisher()["room_seconds"] == 40  # then it is given up for its age
     assert [log["event"] for log in logs if log["event"] == "outbox.eased"] == ["outbox.eased"]
     labels = {"publisher": "overview-plant"}
     assert REGISTRY.get_sample_value("edge_agent_outbox_fill_ratio", labels) == 0
