@@ -74,6 +74,8 @@ class ReportContract:
         assert made["networked"] == {"numerator": 1, "denominator": 4, "rate": 0.25, "by_plant": True}
         assert made["collected"] == {"numerator": 1380, "denominator": 1440, "rate": round(1380 / 1440, 6)}
         (device,) = made["devices"]
+        tag_age = device["tags"][0].pop("age_ms")
+        assert tag_age == device["age_ms"]
         assert device["tags"] == [
             {"tag": "t", "unit": "Cel", "good_s": 23 * 3600 + 0.0, "good": round(23 / 24, 6), "expected": 1440,
              "arrived": 1380, "readings": 1380, "good_readings": 1380}

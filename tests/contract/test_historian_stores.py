@@ -13,12 +13,28 @@ import pytest
 from agent.core.errors import PermanentError
 from agent.historian.stores.port import BadData, Mark
 from agent.historian.stores.postgres import _SWEEP
+from agent.historian.stores.postgres_schema import MIGRATIONS as POSTGRES
 from agent.historian.stores.sqlite import SqliteStore
+from agent.historian.stores.sqlite_schema import MIGRATIONS as SQLITE
 from agent.historian.values import restored
 from tests.support.historian import EPOCH, LATER, NOW, PATH, claim, envelope, gap, message, record, status
 from tests.support.waiting import eventually_sync
 
 DAY = 86_400_000
+
+#: Record 1, as the first version stored it.
+ONE_ROW = (  # of our own constants
+    f"INSERT INTO tag (path, device, name, valid_from) VALUES ('{PATH}', 'press-01', 't', AT);"  # noqa: S608
+    "INSERT INTO stream (agent, epoch, device, source, path, base, low, bound, seen, declared, lacking)"
+    f" VALUES ('gw-01', '{EPOCH}', 'press-01', 'plant', '{PATH}', 1, 1, 1, SEEN, NONE, 0);"
+    "INSERT INTO reading (tag, ts, value, kind, quality, historical, snapshot, stream, seq, part, position)"
+    " VALUES (1, AT, 1.5, 'number', 'good', false, false, 1, 1, 1, 0);"
+)
+
+
+def with_one_row(at: str, seen: str, none: str) -> str:
+    return ONE_ROW.replace("AT", at).replace("SEEN", seen).replace("NONE", none)
+
 
 VALUES = [
     61.25, -0.0, 5e-324, 1.7976931348623157e308, 0, 3000, -1, 2**53, 2**53 + 1, 2**60, -(2**63), 2**64 - 1, True, False,
@@ -314,6 +330,18 @@ class StoreContract:
         with pytest.raises(PermanentError, match=r"newer version.*start that version again"):
             store.open()
 
+    @pytest.mark.parametrize("version", range(1, len(SQLITE)))
+    def test_a_database_of_an_older_version_is_brought_up_to_date(self, store, write, sql, older, version):
+        """Of each version there was: what is in it stays, what came then is known, and more can be written."""
+        store.close()
+        older(version)
+        store.open()
+        done = write(record(1), record(2))
+        assert (done.records, done.duplicates) == (1, 1)
+        assert [tuple(row) for row in sql("SELECT seq, value, age FROM reading ORDER BY 1")] == [
+            (1, 1.5, None), (2, 1.5, 0)
+        ]  # fmt: skip
+
     def test_it_goes_on_where_it_was(self, write, sql, missing, store):
         """Closed and opened again, twice: the ledger, the tags and what is incomplete are there."""
         write(record(1), record(5, 5, part=[1, 2]), record(9, low=5))
@@ -349,6 +377,17 @@ class TestSqlite(StoreContract):
                 db.close()
 
         return sql
+
+    @pytest.fixture
+    def older(self, path):
+        def older(version):
+            path.unlink()
+            filled = with_one_row(str(NOW), "'[[1,2]]'", "'[]'")
+            db = sqlite3.connect(path)
+            db.executescript("".join(SQLITE[:version]) + filled + f"PRAGMA user_version = {version}")
+            db.close()
+
+        return older
 
     @pytest.fixture
     def newer(self, path):
@@ -389,6 +428,17 @@ class TestPostgres(StoreContract):
     @pytest.fixture
     def sql(self, postgres, store):
         return postgres.sql
+
+    @pytest.fixture
+    def older(self, postgres):
+        def older(version):
+            filled = with_one_row(f"to_timestamp({NOW / 1000})", "'{[1,2)}'", "'{}'")
+            with psycopg.connect(postgres.url, autocommit=True) as db:
+                db.execute("DROP SCHEMA edge CASCADE; CREATE SCHEMA edge; SET search_path = edge")
+                db.execute(f"CREATE TABLE version (version int NOT NULL); INSERT INTO version VALUES ({version})")  # noqa: S608
+                db.execute("".join(POSTGRES[:version]) + filled)
+
+        return older
 
     @pytest.fixture
     def newer(self, postgres):

@@ -43,6 +43,7 @@ class Read(NamedTuple):
     stream: int
     seq: int
     historical: bool = False
+    age: int | None = None  #: of its record when it arrived, as in `Age`
 
 
 class State(NamedTuple):

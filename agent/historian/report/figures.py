@@ -165,7 +165,7 @@ def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Accoun
         "missing": missing,
         "repair": sorted({hole.repair for hole in facts.holes if hole.stream in ids}),
         "offline_s": shared(span, offline(states, span[1])) / 1000,
-        "age_ms": _percentiles(age for age in facts.ages if age.stream in ids),
+        "age_ms": _percentiles(_by_age(age for age in facts.ages if age.stream in ids)),
         "agent_readings": counted,
         "database_readings": received,
         "short": short,
@@ -197,6 +197,7 @@ def _tags(
                 "arrived": sum(one.arrived for one in own),
                 "readings": sum(one.readings for one in own),
                 "good_readings": sum(one.good_readings for one in own),
+                "age_ms": _percentiles(sum((one.ages for one in own), Counter())),
             }
         )
     return found
@@ -219,10 +220,14 @@ def _agreement(
     return max(0, counted - declared - newest.received), counted, newest.received
 
 
-def _percentiles(ages: Iterable[Age]) -> dict[str, int] | None:
+def _by_age(ages: Iterable[Age]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for age in ages:
         counts[age.step] += age.records
+    return counts
+
+
+def _percentiles(counts: Counter[int]) -> dict[str, int] | None:
     total = sum(counts.values())
     if not total:
         return None

@@ -139,10 +139,18 @@ class _Page:
 
     def _tags(self) -> list[str]:
         parts = [f'<h2 class="page">{self._said["tags"]}</h2>']
-        heads = ("tag", "unit", "share#", "expected#", "arrived#", "readings#")
+        heads = ("tag", "unit", "share#", "expected#", "arrived#", "readings#", "age#")
         for device in self._figures["devices"]:
             rows = (
-                (one["tag"], one["unit"], _share(one["good"]), one["expected"], one["arrived"], one["readings"])
+                (
+                    one["tag"],
+                    one["unit"],
+                    _share(one["good"]),
+                    one["expected"],
+                    one["arrived"],
+                    one["readings"],
+                    _age(one["age_ms"]),
+                )
                 for one in device["tags"]
             )
             parts += [f"<h3>{_escape(device['device'])}</h3>", self._table(heads, rows)]

@@ -16,11 +16,11 @@ _RANGE = re.compile(r"(\d+),(\d+)")
 _BACK = 31 * 86_400_000
 
 _TAGS = "SELECT id, path, device, name, unit, interval_ms FROM tag WHERE valid_from < AT(:until) ORDER BY id"
-_READINGS = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.historical
+_READINGS = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.historical, r.age
 FROM tag t CROSS JOIN reading r
 WHERE r.tag = t.id AND r.ts >= AT(:begin) AND r.ts < AT(:until) ORDER BY t.id, r.ts, r.seq, r.part, r.position"""
-_BEFORE = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.historical FROM tag t
-JOIN reading r ON r.tag = t.id AND r.ts = (
+_BEFORE = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.historical, r.age
+FROM tag t JOIN reading r ON r.tag = t.id AND r.ts = (
 SELECT max(n.ts) FROM reading n WHERE n.tag = t.id AND n.ts < AT(:begin) AND n.ts >= AT(:back))
 ORDER BY r.tag, r.seq, r.part, r.position"""
 _STATES = """SELECT path, MS(at), state, MS(since), reason, due, done, late, readings FROM device_state s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ class Account(NamedTuple):
     arrived: int  #: scans, snapshots left out
     readings: int
     good_readings: int
+    ages: Counter[int]  #: scans by age
 
 
 def account(
@@ -58,6 +60,7 @@ def account(
     cap = HOLDS * interval_ms if interval_ms is not None and every_scan(readings, interval_ms) else None
     starts = [first for first, _ in cuts]
     good_ms = arrived = count = good_count = 0
+    ages: Counter[int] = Counter()
     scan: tuple[int, int] | None = None
     for position, one in enumerate(readings):
         ts = one.ts
@@ -68,6 +71,8 @@ def account(
             if not one.snapshot and scan != (one.stream, one.seq):
                 scan = one.stream, one.seq
                 arrived += 1
+                if one.age is not None:
+                    ages[one.age] += 1
         if not good:
             continue
         following = readings[position + 1].ts if position + 1 < len(readings) else until
@@ -81,7 +86,7 @@ def account(
         start = max(ts, begin)
         if end > start:
             good_ms += end - start - (shared((start, end), stops) if stops else 0)
-    return Account(good_ms, arrived, count, good_count)
+    return Account(good_ms, arrived, count, good_count, ages)
 
 
 def every_scan(readings: Sequence[Read], interval_ms: int) -> bool:

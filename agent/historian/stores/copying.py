@@ -13,7 +13,7 @@ from agent.historian.values import clean, stored
 
 COLUMNS = (
     "tag, ts, value, text, kind, status, quality, code, reason, src, why, label, historical, snapshot, stream, seq,"
-    " part, position"
+    " part, age, position"
 )
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -27,7 +27,7 @@ _EMPTY = Struct(">hiiiqi").pack  # the same without a value
 _LENGTH = Struct(">i").pack
 _LONG = Struct(">iq").pack
 _POSITION = Struct(">ii").pack
-_RECORD = Struct(">i?i?iiiqii").pack  # historical, snapshot, stream, seq, part
+_RECORD = Struct(">i?i?iiiqiiih").pack  # historical, snapshot, stream, seq, part, age
 _NULL = _LENGTH(-1)
 
 
@@ -39,14 +39,14 @@ def copy(records: Sequence[Stored], cutoff: int | None, write: Callable[[bytes],
     plain: dict[tuple[str, str], bytes] = {}
     count = late = 0
     for one in records:
-        constant = _RECORD(1, one.historical, 1, one.snapshot, 4, one.stream, 8, one.seq, 4, one.part)
+        constant = _RECORD(1, one.historical, 1, one.snapshot, 4, one.stream, 8, one.seq, 4, one.part, 2, one.age)
         for position, (reading, tag) in enumerate(zip(one.readings, one.tags, strict=True)):
             if cutoff is not None and reading.ts < cutoff:
                 late += 1
                 continue
             value, text, kind = stored(reading.value)
             at = (reading.ts - _EPOCH_MS) * 1000
-            head = _EMPTY(18, 4, tag, 8, at, -1) if value is None else _HEAD(18, 4, tag, 8, at, 8, value)
+            head = _EMPTY(19, 4, tag, 8, at, -1) if value is None else _HEAD(19, 4, tag, 8, at, 8, value)
             if (
                 text is None and reading.status is None and reading.code is None and reading.reason is None
                 and reading.src is None and reading.why is None and reading.label is None

@@ -119,4 +119,7 @@ LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
 """
 
 #: From version n - 1 to n; `PRAGMA user_version` tells how far a file is.
-MIGRATIONS = (_TABLES + _CURRENT + _MISSING + _COMPLETENESS.replace("WITH following", "WITH RECURSIVE following"),)
+MIGRATIONS = (
+    _TABLES + _CURRENT + _MISSING + _COMPLETENESS.replace("WITH following", "WITH RECURSIVE following"),
+    "ALTER TABLE reading ADD COLUMN age INTEGER;",
+)

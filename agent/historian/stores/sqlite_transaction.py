@@ -18,7 +18,7 @@ from agent.historian.stores.story import Arrival, Entry, Stored
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean, stored
 
-_READING = "INSERT INTO reading VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_READING = "INSERT INTO reading VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
 class SqliteTransaction:
@@ -112,6 +112,7 @@ class SqliteTransaction:
             nonlocal late
             for one in stored_:
                 historical, snapshot, stream, seq, part = one.historical, one.snapshot, one.stream, one.seq, one.part
+                age = one.age
                 for position, (reading, tag) in enumerate(zip(one.readings, one.tags, strict=True)):
                     if cutoff is not None and reading.ts < cutoff:
                         late += 1
@@ -120,7 +121,7 @@ class SqliteTransaction:
                     yield (
                         tag, reading.ts, value, text, kind, reading.status, reading.quality, clean(reading.code),
                         clean(reading.reason), reading.src, clean(reading.why), clean(reading.label), historical,
-                        snapshot, stream, seq, part, position,
+                        snapshot, stream, seq, part, position, age,
                     )  # fmt: skip
 
         count = self._db.executemany(_READING, rows()).rowcount

@@ -43,6 +43,7 @@ class Stored(NamedTuple):
     historical: bool
     readings: list[Reading]
     tags: list[int]  #: row of each reading's tag
+    age: int  #: of the record when it arrived: see `Arrival`
 
 
 class TagName(NamedTuple):
@@ -59,7 +60,7 @@ class Arrival(NamedTuple):
 
     stream: int
     slot: int
-    age: int
+    age: int  #: twentieths of a decade of milliseconds
 
 
 class Transaction(Protocol):
@@ -224,10 +225,13 @@ class _Story:
             if record.of > 1:
                 parts += [(part, again(payload)) for (of, part), payload in kept.items() if of == record.of]
             self._tx.drop_partials(entry.id, record.seq)
+        age = round(_STEPS * math.log10(max(1, self._now - record.ts)))
         for part, readings in sorted(parts, key=lambda one: one[0]):
             tags = self._tx.tag_ids(readings, record.path, record.key.device)
-            self._stored.append(Stored(entry.id, record.seq, part, record.snapshot, record.historical, readings, tags))
-        self._count(entry, record, sum(len(readings) for _, readings in parts))
+            self._stored.append(
+                Stored(entry.id, record.seq, part, record.snapshot, record.historical, readings, tags, age)
+            )
+        self._count(entry, record, age, sum(len(readings) for _, readings in parts))
 
     def _all_here(self, entry: Entry, record: Record) -> bool:
         """Whether this part is the last one to come; else it is kept (or it is here already)."""
@@ -246,13 +250,12 @@ class _Story:
         self._tx.keep_partial(entry.id, record)
         return False
 
-    def _count(self, entry: Entry, record: Record, readings: int) -> None:
+    def _count(self, entry: Entry, record: Record, age: int, readings: int) -> None:
         done = self._done
         done.records += 1
         done.repaired += record.resent
         if not record.historical:
             done.newest = max(done.newest or record.ts, record.ts)
-        age = round(_STEPS * math.log10(max(1, self._now - record.ts)))
         counts = self._arrivals[Arrival(entry.id, record.ts // SLOT_MS * SLOT_MS, age)]
         counts[0] += 1
         counts[1] += record.snapshot

@@ -144,6 +144,14 @@ def test_a_reading_of_the_day_before_is_good_at_midnight():
     assert (done.good_ms, done.arrived, done.readings) == (24 * HOUR, 0, 1)
 
 
+def test_each_tag_has_its_own_age():
+    """Of the records with a reading of it; what was stored before ages were kept has none."""
+    tags = [Tag(number, PATH, "press-01", f"t{number}", "Cel", None) for number in (1, 2)]
+    late = [Read(1, hour(at), "good", False, 1, at, True, age) for at, age in ((1, 20), (2, 20), (3, 80))]
+    made = figures(facts([*late, *reads([hour(1)], tag=2)], tags=tags))["devices"][0]["tags"]
+    assert [one["age_ms"] for one in made] == [{"p50": 10, "p95": 10_000, "p99": 10_000}, None]
+
+
 def test_totals_in_a_straight_line_and_over_epochs():
     """Between statuses in proportion; a total that falls is another epoch's."""
     totals = Totals([(0, 100), (10, 200), (20, 50)])
@@ -330,7 +338,11 @@ def test_ten_thousand_tags_are_a_page_below_two_megabytes():
 
     made = figures(
         facts(
-            (Watched(tag.id, at, "good", False, 1, at, False) for tag in tags for at in (hour(1), hour(9), hour(20))),
+            (
+                Watched(tag.id, at, "good", False, 1, at, False, 70)
+                for tag in tags
+                for at in (hour(1), hour(9), hour(20))
+            ),
             tags=tags,
             streams=[
                 Stream(number, "gw", EPOCH, path[-8:], path, 1, 600, DAY.begin) for number, path in enumerate(paths, 1)
