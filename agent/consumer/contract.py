@@ -18,6 +18,12 @@ class UndecodableError(ValueError):
     """A message on one of our topics that is none of the contract's. `str()` says why."""
 
 
+#: What PostgreSQL's timestamptz and every calendar take: the years 1 to 9999, epoch milliseconds.
+EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999
+#: No record is cut into more parts (a record has 1,000 readings at most).
+MOST_PARTS = 10_000
+
+
 class Reading(Struct):
     """One reading."""
 
@@ -189,6 +195,7 @@ def decode(topic: str, payload: bytes, root: str = "edge") -> Decoded | None:
             return _decode_readings(topic, payload)
         if kind == "gaps":
             gap = _gap.decode(payload)
+            _instants(topic, gap.from_ts, gap.to_ts)
             gap.device = gap.device or device
             return gap
         if kind == "status" and prefix == f"{root}/agents/{device}":
@@ -225,14 +232,21 @@ def _decode_readings(topic: str, payload: bytes) -> Readings:
     envelope = _envelope.decode(payload)
     if envelope.schema != SCHEMA:
         raise UndecodableError(f"{topic}: schema {envelope.schema!r}, not {SCHEMA!r}")
-    if envelope.part is not None and not 1 <= envelope.part[0] <= envelope.part[1]:
+    if envelope.part is not None and not 1 <= envelope.part[0] <= envelope.part[1] <= MOST_PARTS:
         raise UndecodableError(f"{topic}: part {list(envelope.part)} is none")
     if envelope.seq < 1 or envelope.low < 1:
         raise UndecodableError(f"{topic}: seq {envelope.seq}, low {envelope.low}; both start at 1")
+    readings = _readings.decode(envelope.readings)
+    _instants(topic, envelope.ts, *(reading.ts for reading in readings))
     fixed = f"{envelope.ts} {envelope.snapshot} {envelope.clock} ".encode()
     return Readings(
         topic=topic, agent=envelope.agent, device=envelope.device, epoch=envelope.epoch, seq=envelope.seq,
-        low=envelope.low, ts=envelope.ts, readings=_readings.decode(envelope.readings), snapshot=envelope.snapshot,
+        low=envelope.low, ts=envelope.ts, readings=readings, snapshot=envelope.snapshot,
         historical=envelope.historical, resent=envelope.resent, part=envelope.part,
         fingerprint=blake2b(fixed + bytes(envelope.readings), digest_size=8).digest(),
     )  # fmt: skip
+
+
+def _instants(topic: str, *instants: int) -> None:
+    if min(instants) < EARLIEST or max(instants) > LATEST:
+        raise UndecodableError(f"{topic}: a time beyond every calendar")

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from agent.consumer.contract import UndecodableError
+from agent.consumer.contract import MOST_PARTS, UndecodableError
 
 UserProperties = Sequence[tuple[str, str]]
 
@@ -51,7 +51,7 @@ def read_marks(topic: str, payload: bytes, properties: UserProperties) -> Marked
     if not all(text.isascii() and text.isdecimal() and len(text) < 20 for text in numbers.values()):
         raise UndecodableError(f"{topic}: user properties {numbers}: not numbers")
     seq, low, index, of = map(int, numbers.values())
-    if seq < 1 or low < 1 or not 1 <= index <= of:
+    if seq < 1 or low < 1 or not 1 <= index <= of <= MOST_PARTS:
         raise UndecodableError(f"{topic}: user properties {numbers}: seq, low and index start at 1, index ends with of")
     return Marked(
         topic=topic, agent=given["agent"], device=given["device"], epoch=given["epoch"], seq=seq, low=low,

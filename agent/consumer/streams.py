@@ -89,6 +89,8 @@ class HeardStream:
             number, of = part
             parts = self._parts.setdefault((seq, of), set())
             parts.add(number)
+            if len(self._parts) > REMEMBERED:  # whoever publishes may begin any number: these stay holes
+                del self._parts[next(iter(self._parts))]
             if len(parts) == of:
                 self._complete(seq)
         return "new"

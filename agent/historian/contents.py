@@ -9,6 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from agent.consumer.contract import (
+    EARLIEST,
+    LATEST,
+    MOST_PARTS,
     SCHEMA,
     AgentStatus,
     AgentStreams,
@@ -25,10 +28,6 @@ from agent.consumer.contract import (
 from agent.historian.items import AgentState, Aside, Catalogue, Claim, DeviceState, Gap, Item, Record, TagRow
 from agent.historian.ledger import OPEN_END, Key
 
-#: What PostgreSQL's timestamptz and every calendar take: the years 1 to 9999, epoch milliseconds.
-EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999
-#: No record is cut into more parts (a record has 1,000 readings at most).
-MOST_PARTS = 10_000
 #: A name longer than this is none of an agent's.
 _LONGEST_NAME = 512
 _KINDS = ("readings", "gaps", "status")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agent.consumer.contract import AgentStatus, UndecodableError, decode
+from agent.consumer.contract import SCHEMA, AgentStatus, Readings, UndecodableError, decode
 
 TOPIC = "edge/agents/gw/status"
 
@@ -34,3 +34,22 @@ def test_neither_of_the_two():
     """A configuration that is neither text nor object is not of the contract."""
     with pytest.raises(UndecodableError):
         decode(TOPIC, b'{"state": "online", "session": "S", "config": 5}')
+
+
+def _readings(**other: object) -> bytes:
+    one = {"tag": "t", "value": 1, "ts": 0, "quality": "good"}
+    record = {"schema": SCHEMA, "agent": "a", "device": "d", "epoch": "E", "seq": 1, "low": 1, "ts": 0}
+    return json.dumps(record | {"cat": 1, "readings": [one]} | other).encode()
+
+
+def test_what_no_agent_says_is_not_taken_for_true() -> None:
+    """A part of 10^12 would be listed one by one, and a time beyond every calendar cannot be shown."""
+    assert isinstance(decode("edge/d/readings", _readings(part=[1, 10_000])), Readings)
+    beyond = 253_402_300_800_000
+    late = [{"tag": "t", "value": 1, "ts": beyond, "quality": "good"}]
+    for other in ({"part": [1, 10**12]}, {"ts": 10**18}, {"readings": late}, {"ts": -(10**30)}):
+        with pytest.raises(UndecodableError):
+            decode("edge/d/readings", _readings(**other))
+    gap = {"id": "1", "kind": "down", "from_ts": 0, "to_ts": beyond, "reason": ""}
+    with pytest.raises(UndecodableError, match="a time beyond every calendar"):
+        decode("edge/d/gaps", json.dumps(gap).encode())
