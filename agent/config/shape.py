@@ -10,6 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from agent.settings.model import described
+
 #: What people bring along from other tools → our key; used only where that key exists.
 _SYNONYMS = {
     "endpoint": "url", "broker": "url", "server": "url", "host": "url", "hostname": "url", "ip": "url", "uri": "url",
@@ -46,8 +48,16 @@ def keys_at(model: type[BaseModel], path: Sequence[Any]) -> dict[str, FieldInfo]
         field.alias or name: field
         for found in _at(model, path)
         if isinstance(found, type) and issubclass(found, BaseModel)
-        for name, field in found.model_fields.items()
+        for name, field in _told(found).items()
     }
+
+
+def _told(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields, with what they mean."""
+    for name, about in described(model).items():
+        field = model.model_fields[name]
+        field.description = field.description or about
+    return model.model_fields
 
 
 def _at(model: Any, path: Sequence[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from agent.core.ports import BuildContext, Collector
 from agent.settings import devices, outbox, publishers, tags, tls
 from agent.settings.devices import DeviceConfig
-from agent.settings.model import Model
+from agent.settings.model import Model, described
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
 from agent.settings.tags import TagBase
@@ -49,7 +49,25 @@ def test_models_are_frozen_and_strict(model):
     """No model takes a key it does not know, none can be changed, each field explains itself."""
     assert model.model_config["frozen"]
     assert model.model_config["extra"] == "forbid"
-    assert [name for name, field in model.model_fields.items() if not field.description] == []
+    assert model.model_fields.keys() - described(model).keys() == set()
+
+
+class _Odd(TagBase):
+    """Takes a key over from its base, and says another anew."""
+
+    unit: str | None = None
+    """What it is measured in."""
+    shade: Replay | None = None
+    """How the backlog of an outage is sent."""
+
+
+def test_keys_are_described_when_somebody_asks():
+    """By the text below them, of the nearest class that has one; the schema says the same."""
+    about = described(_Odd)
+    assert about["unit"] == "What it is measured in."
+    assert about["description"] == "Free text in any language."
+    said = _Odd.model_json_schema()["properties"]
+    assert {key: one["description"] for key, one in said.items() if "$ref" not in one} == about
 
 
 @pytest.mark.parametrize(
