@@ -23,6 +23,7 @@ from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.connect.ways import ways_to
 from agent.collectors.opcua.plan import FoundKeys, Selection, TagPoint
 from agent.collectors.opcua.survey import Survey, reached
+from agent.collectors.opcua.tag import OF_THE_SERVER
 from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import access_of
 from agent.collectors.opcua.wire.limits import WireLimits
@@ -49,7 +50,7 @@ class BrowseWish:
     target: str  #: URL, or a device of the configuration
     root: str = "i=85"
     paths: Sequence[str] = ()
-    exclude: Sequence[str] = ()
+    exclude: Sequence[str] | None = None  #: None: what the server holds about itself
     types: Sequence[str] = ()
     depth: int = 32
     max_nodes: int = 10_000
@@ -102,8 +103,9 @@ def browse(config: Path | None, look: BrowseWish) -> int:
     configure(level="error", style="console", stream=sys.stderr)
     with on_command_line():
         target = _Target(look, config or Path("agent.yaml"), given=config is not None)
+        outside = OF_THE_SERVER if look.exclude is None else look.exclude
         selection = Selection(
-            parse_node_id(look.root), tuple(look.paths) or ("*",), tuple(look.exclude), look.max_nodes, _any_keys
+            parse_node_id(look.root), tuple(look.paths) or ("*",), tuple(outside), look.max_nodes, _any_keys
         )
     mask = os.umask(0o077)  # certificates, as the agent has them
     survey = Survey()

@@ -117,9 +117,8 @@ def _browse(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
         "policy": policy, "mode": mode, "server_certificate": server_certificate, "username": username,
         "password_file": password_file,
     }  # fmt: skip
-    excluded = ("Server/*", "Aliases/*") if exclude is None else exclude
     look = BrowseWish(
-        target, root, path or (), excluded, kind or (), depth, max_nodes, rate, timeout, access, form, output
+        target, root, path or (), exclude, kind or (), depth, max_nodes, rate, timeout, access, form, output
     )
     raise typer.Exit(browse(config, look))
 

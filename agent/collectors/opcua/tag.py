@@ -32,6 +32,10 @@ def _check_range(value: str) -> str:
     return value
 
 
+#: What a server holds about itself.
+OF_THE_SERVER = ("Server/*", "Aliases/*")
+
+
 class RangeDeadband(Model):
     """A deadband the server measures by the range of the node (OPC 10000-4, 7.22.2)."""
 
@@ -127,8 +131,8 @@ class BrowseSettings(Model):
     """Node id where it begins; default: Objects."""
     include: list[str] = Field(default_factory=lambda: ["*"])
     """Globs over the names; `*` crosses `/`."""
-    exclude: list[str] = Field(default_factory=lambda: ["Server/*"])
-    """Globs over the names that are left out again."""
+    exclude: list[str] = Field(default_factory=lambda: list(OF_THE_SERVER))
+    """Globs over the names that are left out again; default: `Server/*` and `Aliases/*`, about the server itself."""
     max_nodes: int = Field(default=1000, ge=1, le=100_000)
     """Not more than so many; what lies beyond is left out, and said."""
 
