@@ -33,7 +33,7 @@ class MqttConfig(MqttConnection, TopicConfig):
     window: int = Field(default=20, ge=1, le=10000)
     """Unacknowledged messages; the broker's Receive Maximum caps it."""
     max_rate: Rate | None = None
-    """Messages per second of all kinds, what is said at a connection included. Default: what the broker takes, learned
+    """Messages per second of all kinds, those of a new connection included. Default: what the broker takes, learned
     from what it refuses and from stalls."""
     on_no_subscriber: Literal["accept", "hold"] = "accept"
     """What follows when the broker has a message and nobody subscribes to it (PUBACK 0x10, MQTT 5 only). hold: it is
