@@ -58,7 +58,7 @@ async def test_a_trend_is_drawn_and_can_be_read(reader: Reader, site: Site, widt
 
 
 async def test_events_and_configuration(reader: Reader, site: Site) -> None:
-    """Each event has its meaning; the configuration is the one that runs, without its secrets."""
+    """Each event has its meaning; the configuration is the one that runs, asked for until it is there."""
     page = reader.page
     await reader.opens("#/events")
     await reader.sees("publisher.online", "agent.started")
@@ -66,5 +66,6 @@ async def test_events_and_configuration(reader: Reader, site: Site) -> None:
     await reader.sees("Every part is open and supervised.")
     await page.get_by_label("Device").select_option("press-01")
     await reader.sees_no("agent.started")
-    await reader.opens("#/configuration")
+    await page.route("**/api/v1/config", lambda route: route.abort(), times=1)
+    await reader.opens("#/configuration")  # no answer the first time: it is asked for again
     await reader.sees("press-01:", "unit_id: 1", "The configuration was not changed since the start.")

@@ -18,16 +18,18 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 WIDTHS = (320, 768, 1920)
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-async def test_no_view_is_wider_than_its_screen(browser: Browser, site: Site, locale: str) -> None:
-    """No horizontal scroll bar at 320, 768 and 1,920 pixels, in any view."""
+@pytest.mark.parametrize(("locale", "widths"), [("en-GB", WIDTHS), ("zh-CN", WIDTHS[:1])])
+async def test_no_view_is_wider_than_its_screen(
+    browser: Browser, site: Site, locale: str, widths: tuple[int, ...]
+) -> None:
+    """No horizontal scroll bar at 320, 768 and 1,920 pixels, in any view; in Chinese, which is shorter, at 320."""
     async with reading(browser, site.url, locale=locale) as reader:
         await site.gateway.stop()
         try:
             for view in VIEWS:
                 await reader.opens(view)
                 await reader.page.wait_for_selector("main h1, main h2")
-                for width in WIDTHS:
+                for width in widths:
                     await reader.page.set_viewport_size({"width": width, "height": 900})
                     await _fits(reader, view, width)
         finally:

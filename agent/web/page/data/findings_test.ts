@@ -31,10 +31,10 @@ export function status(wrong: Finding[], change: Partial<Status> = {}): Status {
 
 Deno.test("the same of several devices is told once, with the time of the first", () => {
   const found = tell(status([
-    finding({ name: "m-1", since: NOW - 5000, why: "no answer from unit 1 within 1 s" }),
+    finding({ name: "m-10", since: NOW - 5000, why: "no answer from unit 1 within 1 s" }),
     finding({ name: "m-2", since: NOW - 9000, why: "no answer from unit 2 within 1 s" }),
   ]));
-  equal(found.map((one) => one.title), ["2 devices are offline: m-1, m-2"]);
+  equal(found.map((one) => one.title), ["2 devices are offline: m-2, m-10"]);
   equal(found[0]?.since, NOW - 9000);
   equal(found[0]?.lines.map((one) => one.word), ["why", "do"]);
 });

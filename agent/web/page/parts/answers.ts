@@ -5,7 +5,7 @@ import { get } from "../live/world.ts";
 
 /** No answer at all, or a busy disk: asked again soon. */
 const NO_ANSWER = new Set([0, 503]);
-const AGAIN = 5000;
+const AGAIN = 2000;
 
 export interface Asked<T> {
   body: T | null;

@@ -2,7 +2,7 @@
 
 import type { Device } from "../api/types.ts";
 import { attempt } from "../data/findings.ts";
-import { instant, lasting, period } from "../format.ts";
+import { age as ageWord, instant, lasting, period } from "../format.ts";
 import { Marked } from "../parts/marked.tsx";
 import { StateSign } from "../parts/marks.tsx";
 import { remedy, said } from "../words/catalogue.ts";
@@ -39,7 +39,7 @@ export function Head({ name, device, now, seen }: HeadProps) {
       )}
       <dl class="figures">
         <Fact word={t("last_good")} text={device.last_good === null ? t("no_good") : instant(device.last_good, now)} />
-        {age !== null && <Fact word={t("age")} text={lasting(age / 1000)} />}
+        {age !== null && <Fact word={t("age")} text={ageWord(age)} />}
         {device.interval_ms !== null && <Fact word={t("interval")} text={pace(device, device.interval_ms)} />}
         {device.protocol && <Fact word={t("protocol")} text={device.protocol} />}
         {device.bus && <Fact word={t("bus")} text={device.bus} />}

@@ -3,6 +3,7 @@
 import { type Historian, type Part } from "../data/historian.ts";
 import { count, instant, lasting } from "../format.ts";
 import { Mark, StateSign } from "../parts/marks.tsx";
+import { said } from "../words/catalogue.ts";
 import { t } from "../words/index.ts";
 
 export function HistorianView({ status, now }: { status: Historian; now: number }) {
@@ -14,7 +15,7 @@ export function HistorianView({ status, now }: { status: Historian; now: number 
       <section class={`band ${tone}`} aria-labelledby="verdict">
         <h1 id="verdict">
           <Mark tone={tone} />
-          {historian.reason ?? (well ? t("all_well") : t("holes_open", { n: missing.records }))}
+          {historian.reason ? said(historian.reason) : (well ? t("all_well") : t("holes_open", { n: missing.records }))}
         </h1>
       </section>
       <div class="cards">
@@ -56,7 +57,7 @@ function PartCard({ name, part }: { name?: string; part: Part }) {
         <StateSign state={part.state} />
       </div>
       <code>{part.where}</code>
-      {part.reason && <p class="reason">{part.reason}</p>}
+      {part.reason && <p class="reason">{said(part.reason)}</p>}
     </div>
   );
 }

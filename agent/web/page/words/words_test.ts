@@ -1,6 +1,7 @@
 // Both languages are complete.
 
 import { equal } from "../testing.ts";
+import { inChinese, meaning } from "./catalogue.ts";
 import { en } from "./en.ts";
 import { catalogues, choose, fill } from "./index.ts";
 import { zh } from "./zh.ts";
@@ -32,4 +33,26 @@ Deno.test("the browser's first known language counts, unless somebody has switch
 Deno.test("numbers take their word", () => {
   equal(fill("{n:device:devices}", { n: 1 }, "en"), "1 device");
   equal(fill("{n:device:devices}", { n: 4000 }, "en"), "4,000 devices");
+});
+
+Deno.test("an event tells what its fields say, in words", () => {
+  equal(
+    meaning("x", "Lost: `reason`, see `edge-agent`.", { reason: "no answer" }),
+    "Lost: no answer, see `edge-agent`.",
+  );
+});
+
+Deno.test("a reason is translated part by part, whoever it names first", () => {
+  equal(
+    [
+      "127.0.0.1:502: Connection refused",
+      "not authorised to connect (0x87); its own words",
+      "cycles are late because units 2, 3, 4 and 2 more on the same bus answer slowly",
+    ].map(inChinese),
+    [
+      "127.0.0.1:502：连接被拒绝",
+      "无权连接（0x87）；its own words",
+      "同一总线上的单元 2, 3, 4 等另外 2 个 应答缓慢，周期延迟",
+    ],
+  );
 });
