@@ -20,7 +20,7 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 from agent.web.connection import Connection
 from agent.web.door import Door, Guest, scarce
-from agent.web.pace import Pace
+from agent.web.pace import HANDSHAKE, Pace
 from agent.web.tls import Certificate
 
 PAUSE = 1.0  #: seconds until the next try where the process or the machine has nothing left to accept with
@@ -73,6 +73,8 @@ class Hall:
             self._inside[leaves].turn_out()
         connection = Connection(guest, lambda: self._leave(guest), self._config, self._state, self._pace)
         self._inside[guest] = connection
+        if self._certificate is not None:
+            self._pace.took(HANDSHAKE)
         self._group.create_task(self._enter(connection, guest, sock), name="web connection")
 
     async def _enter(self, connection: Connection, guest: Guest, sock: socket.socket) -> None:

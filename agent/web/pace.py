@@ -13,6 +13,7 @@ from types import coroutine
 from typing import Any
 
 EACH = 0.0005  #: seconds that a request costs beside what is counted
+HANDSHAKE = 0.005  #: seconds of TLS, which happens where it cannot be counted; a busy machine takes as long
 MOST_OWED = 0.05  #: seconds; beyond, who connects waits in the kernel
 
 
@@ -26,7 +27,7 @@ class Pace:
     async def turn(self) -> None:
         """Wait until the loop has had as much time for others as it has spent on visitors: to answer a request."""
         await self.room(0.0)
-        self._took(EACH)
+        self.took(EACH)
 
     async def room(self, owed: float = MOST_OWED) -> None:
         """Wait until visitors owe no more seconds than this: to let in one more, which costs little by itself."""
@@ -56,7 +57,8 @@ class Pace:
         try:
             yield
         finally:
-            self._took(self._monotonic() - before)
+            self.took(self._monotonic() - before)
 
-    def _took(self, seconds: float) -> None:
+    def took(self, seconds: float) -> None:
+        """The loop was, or will be, busy with visitors for so long."""
         self._free = max(self._free, self._monotonic()) + seconds

@@ -21,6 +21,7 @@ from agent.core.errors import TransientError
 from agent.web import connection
 from agent.web.door import MOST_GUESTS
 from agent.web.guard import Guard
+from agent.web.pace import HANDSHAKE, Pace
 from agent.web.tls import Certificate
 from tests.support.certs import Certs, make_certs
 from tests.support.waiting import eventually
@@ -105,3 +106,12 @@ def test_check_warns_of_a_token_in_clear(http: dict[str, Any], warned: bool) -> 
     """Beyond loopback and without TLS, with the key that mends it."""
     config = Config.model_validate({"agent": {"id": "gw"}, "http": http})
     assert any("in clear" in words and "tls: {cert_file" in words for words in warnings(config)) is warned
+
+
+async def test_a_handshake_is_paid_for(certs: Certs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four peers that began them without a pause halved what was read of a neighbour: they are let in more slowly."""
+    paid: list[float] = []
+    monkeypatch.setattr(Pace, "took", lambda _, seconds: paid.append(seconds))
+    async with serving(_app(), certificate=Certificate(certs.server_cert, certs.server_key)) as port:
+        assert await _healthy(port, certs)
+    assert HANDSHAKE in paid
