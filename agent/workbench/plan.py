@@ -159,7 +159,7 @@ def _gain(device: DeviceConfig) -> str | None:
     best = None
     for gap in GAPS:
         other = _asked(device.cycles(gap))
-        if other[0] <= now[0] * (1 - WORTH) and (best is None or other[0] < best[1][0]):
+        if now[0] and other[0] <= now[0] * (1 - WORTH) and (best is None or other[0] < best[1][0]):
             best = gap, other
     if best is None:
         return None

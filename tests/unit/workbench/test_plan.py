@@ -85,8 +85,10 @@ def test_a_subscription_asks_for_nothing(tmp_path: Path) -> None:
     """The server publishes; polled nodes are asked for in chunks."""
     tags = ", ".join(f"t{n}: {{node: 'ns=2;i={n}'}}" for n in range(1200))
     device = "  c: {{type: opcua, url: 'opc.tcp://c', mode: {mode}, tags: {{{tags}}}}}\n"
-    [cycle] = planned(tmp_path, device.format(mode="subscribe", tags=tags)).devices[1].cycles
+    subscribed = planned(tmp_path, device.format(mode="subscribe", tags=tags)).devices[1]
+    [cycle] = subscribed.cycles
     assert (cycle.tags, cycle.requests, cycle.seconds) == (1200, 0, 0)
+    assert subscribed.gain is None  # there is nothing to save
     [cycle] = planned(tmp_path, device.format(mode="poll", tags=tags)).devices[1].cycles
     assert (cycle.requests, cycle.seconds) == (3, 0.06)
 
