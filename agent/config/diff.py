@@ -123,6 +123,10 @@ def difference(old: Config, new: Config) -> Difference:
         rest = tuple(change for change in found if not _under(change.key, _RESTART_PUBLISHER))
         if rest:
             publishers[name] = PublisherChange(rest)
+    for name in _missing(new.publishers, old.publishers):
+        former = new.publishers[name].was
+        if former in old.publishers:  # its outbox is open, and is closed only once all that is new has been opened
+            restart.append(Change(("publishers", name, "was"), None, former))
     devices = {name: _device(old, new, name) for name in new.devices if name in old.devices}
     return Difference(
         restart=tuple(restart),

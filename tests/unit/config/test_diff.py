@@ -197,6 +197,8 @@ def test_publishers_come_and_go(tmp_path):
          "publishers.plant.outbox.durability"),
         (GW + "publishers:\n" + publisher(),
          GW + "publishers:\n" + publisher(extra="    outbox: {disk: on_outage}\n"), "publishers.plant.outbox.disk"),
+        (GW + "publishers:\n" + publisher(),
+         GW + "publishers:\n" + publisher("main", extra="    was: plant\n"), "publishers.main.was"),
     ],
 )  # fmt: skip
 def test_what_needs_a_restart(tmp_path, old, new, key):
