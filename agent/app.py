@@ -25,19 +25,19 @@ from agent.runtime.control import Control
 from agent.runtime.ending import end
 from agent.runtime.history.recorder import History
 from agent.runtime.myself import Myself
-from agent.runtime.overview import Overview
 from agent.runtime.ownership import owned
 from agent.runtime.pulse import Pulse
 from agent.runtime.recording import Recordings
-from agent.runtime.reloader import Reloader
-from agent.runtime.reloading import Reconfiguring
+from agent.runtime.reload.reloader import Reloader
+from agent.runtime.reload.reloading import Reconfiguring
+from agent.runtime.reload.watch import Watch
 from agent.runtime.service import ServiceManager
+from agent.runtime.status.overview import Overview
+from agent.runtime.status.support import Support
+from agent.runtime.status.views import Views
 from agent.runtime.steps import Steps
 from agent.runtime.supervisor import Attempt, Supervisor
-from agent.runtime.support import Support
 from agent.runtime.topology import Topology, start_of
-from agent.runtime.views import Views
-from agent.runtime.watch import Watch
 from agent.settings.values import is_loopback
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs

@@ -10,7 +10,7 @@ from typing import Any
 from agent.cli.running import Running, UnreachableError, document
 from agent.cli.words import harmless
 from agent.config.report import DeviceReport, KeyReport, PublisherReport, Report
-from agent.runtime.reload_protocol import DiffQuestion, ReloadAnswer, ReloadQuestion
+from agent.runtime.reload.reload_protocol import DiffQuestion, ReloadAnswer, ReloadQuestion
 
 #: Reading, validating and (for a reload) applying take the agent less than this, seconds; then it does not answer.
 PATIENCE = 20.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.cli.diff import PATIENCE, ask
 from agent.cli.words import harmless
-from agent.runtime.reload_protocol import ReloadQuestion
+from agent.runtime.reload.reload_protocol import ReloadQuestion
 from agent.settings.values import parse_duration
 
 

@@ -24,7 +24,7 @@ from agent.config.whereabouts import data_dir_of, is_historian
 from agent.core.errors import ConfigError
 from agent.core.private import write_private
 from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call
-from agent.runtime.support import Part, SupportQuestion, versions
+from agent.runtime.status.support import Part, SupportQuestion, versions
 
 #: The allow-list: what the archive may hold, by the part it is made of.
 MEMBERS: Mapping[Part, tuple[str, str]] = {

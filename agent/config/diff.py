@@ -2,7 +2,7 @@
 
 Effective models are compared, never texts: where something stands (`include`, `templates`, `devices_file`,
 `tags_file`), the order of keys, and how a value is written (`1s`, `1000ms`) make no difference. Contents of secret and
-certificate files are not part of a model either (see `agent.runtime.watch`).
+certificate files are not part of a model either (see `agent.runtime.reload.watch`).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Floor 4: what keeps the parts running. Southbound in device.py, northbound in route.py; between them the outbox."""
+"""Floor 4: what keeps the parts running. Southbound in south/, northbound in north/; between them the outbox."""

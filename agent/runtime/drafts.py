@@ -21,7 +21,7 @@ from agent.normalize import compile_normalizer
 from agent.runtime.catalogue import Version
 from agent.runtime.context import RunningContext
 from agent.runtime.outlet import Wants
-from agent.runtime.work import Work
+from agent.runtime.south.work import Work
 from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 

@@ -18,8 +18,8 @@ from agent.outbox.operator.protocol import OutboxQuestion
 from agent.runtime.control import Control
 from agent.runtime.drafts import RouteDraft
 from agent.runtime.ending import finish, let_go
+from agent.runtime.north.route import Route
 from agent.runtime.outlet import Outlet
-from agent.runtime.route import Route
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs

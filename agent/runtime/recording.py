@@ -20,7 +20,7 @@ from agent.core.errors import AgentError
 from agent.core.ids import ulid
 from agent.core.recordable import Recordable
 from agent.runtime.control import Control
-from agent.runtime.device import Device
+from agent.runtime.south.device import Device
 
 #: A recording nobody asks for is given up after this, seconds.
 FORGOTTEN = 10.0

@@ -16,12 +16,12 @@ from agent.core.image import DeviceImage, Image
 from agent.core.ports import Bus, Collector, Heir, Normalizer
 from agent.runtime.buses import Buses
 from agent.runtime.catalogue import Version, learned
-from agent.runtime.device import Device
 from agent.runtime.drafts import DeviceDraft, unchanged
 from agent.runtime.ending import end, let_go
 from agent.runtime.outlet import Outlet
+from agent.runtime.south.device import Device
+from agent.runtime.south.work import Work
 from agent.runtime.steps import Steps
-from agent.runtime.work import Work
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs
 

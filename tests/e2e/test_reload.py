@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.runtime.asking import call
-from agent.runtime.reload_protocol import DiffQuestion, ReloadAnswer
+from agent.runtime.reload.reload_protocol import DiffQuestion, ReloadAnswer
 from agent.simulator.description import plant_of
 from tests.support.agent import AgentProcess
 from tests.support.consumer import Consumer, consuming

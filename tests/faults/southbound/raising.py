@@ -12,7 +12,7 @@ import structlog
 from agent.cli import main
 from agent.encoders.common.dialogue import StatusDialogue
 from agent.runtime.catalogue import Catalogues
-from agent.runtime.device import Device
+from agent.runtime.south.device import Device
 
 BROKEN = "broken"  #: the encoder of the publisher of this name, log and catalogue of the device of this name
 MUTE = "mute"  #: the report that this device is lost

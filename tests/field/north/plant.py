@@ -15,7 +15,7 @@ from agent.core.ports import RouteInfo
 from agent.encoders.json import JsonConfig
 from agent.outbox import SqliteOutbox
 from agent.publishers.mqtt.config import MqttConfig
-from agent.runtime.route import Route
+from agent.runtime.north.route import Route
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import EncoderConfig, Replay
 from agent.testing.clock import ManualClock

@@ -22,7 +22,7 @@ from agent.testing.mqtt_packets import properties
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import Seen, observing
 from tests.support.waiting import eventually
-from tests.unit.runtime.test_route import Bench
+from tests.unit.runtime.north.test_route import Bench
 
 BAD = 666
 #: What is said of every device.

@@ -15,7 +15,7 @@ from agent.core.ports import RouteInfo
 from agent.encoders.sparkplug import SparkplugConfig
 from agent.outbox import SqliteOutbox
 from agent.publishers.mqtt.config import MqttConfig
-from agent.runtime.route import Route
+from agent.runtime.north.route import Route
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
 from agent.testing.context import SimpleContext

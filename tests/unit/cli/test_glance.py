@@ -17,7 +17,7 @@ from agent.cli.words import counted, harmless, instant, lasting, listed
 from agent.core.flow import Batch, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import Lost, OutboxStats
-from agent.runtime.status import AgentFigures, DeviceFigures, RouteFigures, describe
+from agent.runtime.status.status import AgentFigures, DeviceFigures, RouteFigures, describe
 
 PAGE = Path(__file__).parents[3] / "docs" / "status.md"
 ZONE = timezone(timedelta(hours=1))

@@ -12,8 +12,8 @@ from agent.core.flow import Batch, Gap
 from agent.core.image import SELF, AgentInfo, Image, TagInfo
 from agent.runtime.myself import TAGS, Myself
 from agent.runtime.outlet import Append, Outlet
+from agent.runtime.status.summary import enabled_devices
 from agent.runtime.steps import Steps
-from agent.runtime.summary import enabled_devices
 from agent.runtime.topology import Topology
 from agent.testing.clock import ManualClock
 

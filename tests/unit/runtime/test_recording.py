@@ -11,8 +11,8 @@ import pytest
 
 from agent.core.errors import AgentError
 from agent.runtime import recording as module
-from agent.runtime.device import Device
 from agent.runtime.recording import FORGOTTEN, MOST, RecordAnswer, Recordings, RecordQuestion
+from agent.runtime.south.device import Device
 from agent.testing.clock import ManualClock
 
 

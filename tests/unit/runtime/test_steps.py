@@ -11,9 +11,9 @@ from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import BuildContext, Collector
 from agent.normalize import compile_normalizer
-from agent.runtime.ingest import Ingest
+from agent.runtime.south.ingest import Ingest
+from agent.runtime.south.work import Work
 from agent.runtime.steps import Steps, put_right
-from agent.runtime.work import Work
 from agent.settings.devices import DeviceConfig
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock

@@ -1,0 +1,1 @@
+"""Northbound: one route, from its outbox to the broker's acknowledgement (`route.py`)."""

@@ -1,0 +1,86 @@
+"""Answers `edge-agent diff` and `edge-agent reload`, at the agent's socket.
+
+The agent reads the files itself, in its own environment: only it knows what a `${NAME}` in them means to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from agent.config.report import Report, report
+from agent.core.clock import Clock
+from agent.core.errors import ConfigError
+from agent.runtime.control import Control
+from agent.runtime.reload.reload_protocol import DiffQuestion, ReloadAnswer, ReloadQuestion
+from agent.runtime.reload.reloader import Reloader
+
+#: Seconds between looks at who is back.
+_LOOK = 0.1
+
+
+class Reconfiguring:
+    """Answers the two commands."""
+
+    def __init__(self, reloader: Reloader, missing: Callable[[str, str], str | None], clock: Clock) -> None:
+        """`missing(section, name)`: why a device or publisher that should be online is not; None where it is."""
+        self._reloader = reloader
+        self._missing = missing
+        self._clock = clock
+
+    def serve(self, control: Control) -> Callable[[], None]:
+        """Answer at the agent's socket, until the undo that is returned is called."""
+        undo = [
+            control.serve("diff", self.diff, DiffQuestion),
+            control.serve("reload", self.reload, ReloadQuestion),
+        ]
+
+        def leave() -> None:
+            for one in undo:
+                one()
+
+        return leave
+
+    async def diff(self, question: DiffQuestion) -> ReloadAnswer:
+        """What would change. Nothing does."""
+        if (other := self._other(question.file)) is not None:
+            return ReloadAnswer([other])
+        running = self._reloader.effective
+        try:
+            files, _ = await self._reloader.compare()
+        except ConfigError as error:
+            return ReloadAnswer([str(mistake) for mistake in error.mistakes])
+        return ReloadAnswer(report=await asyncio.to_thread(report, running, files))
+
+    async def reload(self, question: ReloadQuestion) -> ReloadAnswer:
+        """Apply it, and wait for those it changed."""
+        if (other := self._other(question.file)) is not None:
+            return ReloadAnswer([other])
+        if self._reloader.effective.config.agent.reload == "off":
+            return ReloadAnswer(["`agent.reload` is off in the configuration that runs -> restart the agent"])
+        before = self._reloader.effective
+        outcome = await self._reloader.reload("command")
+        if outcome.result == "refused":
+            return ReloadAnswer(list(outcome.mistakes))
+        done = await asyncio.to_thread(report, before, self._reloader.effective)
+        late = {} if question.wait is None else await self._late(done, question.wait)
+        return ReloadAnswer(report=done, late=late)
+
+    def _other(self, file: str | None) -> str | None:
+        mine = os.path.realpath(self._reloader.path)
+        if file is None or file == mine:
+            return None
+        return f"the agent runs {mine}, not {file} -> name that file with -c, or the agent with --data-dir"
+
+    async def _late(self, done: Report, seconds: float) -> dict[str, str]:
+        """Parts that were added or changed and are not online within `seconds`, with the reason."""
+        names = [("devices", name) for name in (*done.devices.added, *done.devices.changed)]
+        names += [("publishers", name) for name in (*done.publishers.added, *done.publishers.changed)]
+        deadline = self._clock.monotonic() + seconds
+        while True:
+            found = {f"{section}.{name}": self._missing(section, name) for section, name in names}
+            late = {name: reason for name, reason in found.items() if reason is not None}
+            if not late or self._clock.monotonic() >= deadline:
+                return late
+            await self._clock.sleep(_LOOK)

@@ -1,0 +1,34 @@
+"""The hourly line."""
+
+from __future__ import annotations
+
+from agent.core.image import AgentInfo, Image
+from agent.runtime.status.summary import Summary, growth
+from agent.telemetry import metrics
+
+
+def test_an_hour_in_one_line() -> None:
+    """It counts what came since the last one, over all devices and publishers; disabled devices are not missing."""
+    image = Image(AgentInfo("gw", "0", "h"))
+    for name in ("a", "b", "off"):
+        image.add(name, location=["x"], tags=[], cat=1, now=0)
+    image.set_state("a", "online", now=1)
+    image.set_state("off", "offline", now=1, reason="disabled", causes=("disabled",))
+    metrics.READINGS.labels("a", "good").inc(1000)
+    summary = Summary()
+    metrics.READINGS.labels("a", "good").inc(7)
+    metrics.READINGS.labels("summary-b", "bad").inc(2)
+    metrics.PUBLISHED.labels("summary-p", "ok").inc(5)
+    metrics.PUBLISHED.labels("summary-p", "retried").inc(1)
+    metrics.OUTBOX_DROPPED.labels("summary-p", "dropped").inc(3)
+    metrics.OUTBOX_DROPPED.labels("summary-p", "quarantined").inc(1)
+    assert summary.take(image, 4) == {
+        "devices_online": 1, "devices": 2, "readings": 9, "bad": 2, "published": 5, "backlog": 4, "lost": 3,
+        "quarantined": 1,
+    }  # fmt: skip
+    assert summary.take(image, 0)["readings"] == 0
+
+
+def test_a_series_that_began_anew_counts_from_zero() -> None:
+    """A replaced device's counter starts again; the sum never falls."""
+    assert growth({("a",): 100.0, ("b",): 5.0}, {("a",): 3.0, ("b",): 6.0, ("c",): 2.0}) == 6
