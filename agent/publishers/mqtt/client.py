@@ -224,8 +224,10 @@ class Connection:
     def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
         """Queue one PUBLISH for the next turn of the loop; its packet identifier. ValueError for an impossible topic.
 
-        `block` is the packed property block (None on 3.1.1).
+        `block` is the packed property block (None: without properties, and on 3.1.1).
         """
+        if block is None and self._five:
+            block = b"\0"  # its length; left out, the broker ends the connection (0x81)
         if qos == 1:
             return self._client.say(packed_topic(topic), payload, block, retain=retain)
         properties = cast("Properties", Packed(block)) if block is not None and len(block) > 1 else None
