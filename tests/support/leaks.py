@@ -1,13 +1,15 @@
-"""A test that leaves a task or a thread behind fails."""
+"""A test that leaves a task or a thread behind fails; what it did to the log is undone."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from tests.support.waiting import eventually_sync
 
@@ -46,3 +48,15 @@ def _no_leaked_threads() -> Iterator[None]:
         eventually_sync(lambda: not alive(), 5)
     except AssertionError:
         pytest.fail(f"leaked threads: {', '.join(sorted(alive()))}")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that a test calls in its own process says how the whole process logs: the next test hears all again."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+        root.handlers[:] = handlers
+        root.setLevel(level)

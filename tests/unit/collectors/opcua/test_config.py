@@ -69,7 +69,7 @@ PASSWORD = {"username": "agent", "password_file": "/run/secrets/cnc"}
         ({"security": {**SECURE, "mode": "None"}}, "needs mode: Sign"),
         ({"security": {"policy": "Basic256"}}, "Aes256_Sha256_RsaPss"),
         ({"security": {**SECURE, "certificate": "own.der"}}, "belong together"),
-        ({"security": {"certificate": "own.der", "private_key": "own.pem"}}, "no use with policy: None"),
+        ({"security": {"certificate": "own.der", "private_key": "own.pem"}}, "not used with policy: None"),
         ({"security": SECURE, "password_file": "/run/secrets/cnc"}, "without a user name"),
         ({"security": SECURE, "username": "agent", "password": "literal"}, "a literal secret"),
         ({"security": SECURE, "user_certificate": "me.der"}, "belong together"),
