@@ -17,7 +17,6 @@ from dataclasses import replace
 
 from agent.collectors.modbus.bus.allowance import Allowance
 from agent.collectors.modbus.bus.culprits import Culprits
-from agent.collectors.modbus.bus.direct import Direct
 from agent.collectors.modbus.bus.gateway import NO_PATH, NOT_THERE, PathBehind
 from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
@@ -66,8 +65,6 @@ class ModbusBus:
         self.culprits = Culprits()
         self.taps = Taps(clock)  #: who records what a unit is asked and answers
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
-        self._waits = False  #: there is nothing to do
-        self._direct = Direct(self._link, clock, self._answered_directly, self._work.set)
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
@@ -141,14 +138,7 @@ class ModbusBus:
 
     def submit(self, unit: int, request: ReadRequest) -> asyncio.Future[UnitReply]:
         """`ask`, for those who wait on a future. Cancelling it abandons the answer."""
-        job = PendingRequest(unit, request, _future())
-        return job.answer if self._at_rest and self._direct.begins(job) else self._submit(job)
-
-    @property
-    def _at_rest(self) -> bool:
-        """Whether the next request may go at once, past the owner."""
-        needs = self._needs
-        return self._waits and needs.alone and not (needs.pauses or self._turns or self.taps or self._path.closed)
+        return self._submit(PendingRequest(unit, request, _future()))
 
     def _submit(self, job: PendingRequest) -> asyncio.Future[UnitReply]:
         self._turns.put(job)
@@ -165,12 +155,6 @@ class ModbusBus:
                 if me and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
-                if self._direct.busy:
-                    await self._idle(None)
-                    continue
-                if (failed := self._direct.failed()) is not None:
-                    await self._serve(failed)
-                    continue
                 self._link.make_room(busy=bool(self._cycles))
                 job = self._turns.take(self._rest, None if self._needs.alone else self._standing.waits_behind)
                 if isinstance(job, PendingRequest):
@@ -178,7 +162,6 @@ class ModbusBus:
                     continue
                 await self._idle(self._let_go(job))
         finally:
-            self._direct.stop()
             self._link.close()
             while isinstance(job := self._turns.take(), PendingRequest):
                 job.answer.set_exception(ConnectionLost("the bus is stopped"))
@@ -196,12 +179,10 @@ class ModbusBus:
 
     async def _idle(self, seconds: float | None) -> None:
         """Wait for work, or until a unit need not rest any more."""
-        self._waits = True
         timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._work.set)
         try:
             await self._work.wait()
         finally:
-            self._waits = False
             if timer is not None:
                 timer.cancel()
 
@@ -226,7 +207,7 @@ class ModbusBus:
             elif self._path.closed:
                 reply = UnitReply(b"", NO_PATH, self._clock.now_ms())
             else:
-                reply = await self._answer(job, job.request)
+                reply = await self._answer(job.unit, job.request)
                 if reply is None:  # it has to rest
                     self._turns.put(job)
                     return
@@ -246,20 +227,18 @@ class ModbusBus:
                 elif error is not None:
                     job.answer.set_exception(error)
 
-    async def _answer(self, job: PendingRequest, request: ReadRequest) -> UnitReply | None:
+    async def _answer(self, unit: int, request: ReadRequest) -> UnitReply | None:
         """One transaction; None where its unit has to rest first, as is known only on a new connection.
 
         A connection that was answered on, and ended before a byte of this answer came, is made anew for it, once.
         """
-        unit, wire = job.unit, self._link.wire
-        if job.fault is None or wire is None:
-            if self._needs.pauses:
-                await self._pause(unit)
-            wire = await self._link.get(unit)
-            if wire.rest(unit) > 0:
-                return None
+        if self._needs.pauses:
+            await self._pause(unit)
+        wire = await self._link.get(unit)
+        if wire.rest(unit) > 0:
+            return None
         try:
-            return await self._transact(wire, unit, request, job)
+            return await self._transact(wire, unit, request)
         except Unanswered as fault:
             if not self._link.proven:
                 raise
@@ -272,12 +251,8 @@ class ModbusBus:
         pause = max(self._needs.pauses.get(unit, 0.0), self._needs.pauses.get(whose, 0.0))
         await self._clock.sleep(ended + pause - self._clock.monotonic())
 
-    async def _transact(
-        self, wire: Wire, unit: int, request: ReadRequest, job: PendingRequest | None = None
-    ) -> UnitReply:
-        """`job`: of which it is known how it went, where it has a fault."""
-        fault = None if job is None else job.fault
-        asked_at, answered = self._clock.monotonic() if job is None or fault is None else job.asked_at, False
+    async def _transact(self, wire: Wire, unit: int, request: ReadRequest) -> UnitReply:
+        asked_at, answered = self._clock.monotonic(), False
         wanted = request.timeout
         culprit = None
         if wire.numbered and not self._needs.alone:
@@ -285,8 +260,6 @@ class ModbusBus:
             if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
                 request = replace(request, timeout=timeout)
         try:
-            if fault is not None:
-                raise fault
             data, code = await self.taps.transact(wire, unit, request)
             answered = code not in NOT_THERE
         except NoAnswer as silence:
@@ -306,7 +279,10 @@ class ModbusBus:
                 self.culprits.took(now, culprit, now - asked_at, answered=False)
             else:
                 self.culprits.took(now, unit, now - asked_at, answered=answered)
-        self._came(wire, unit, code)
+        self._link.answered(unit)
+        self._path.answered(unit, code)
+        if wire.late or wire.strangers or self._observer.doubt is not None:
+            self._observer.look(wire)
         if not self._needs.alone:
             if wire.numbered:
                 self._observer.answered(unit, wanted, asked_at)
@@ -315,25 +291,6 @@ class ModbusBus:
             else:
                 self._standing.silent(unit, now - asked_at)
         return UnitReply(data, code, self._clock.now_ms(), self._observer.doubt)
-
-    def _came(self, wire: Wire, unit: int, code: int) -> None:
-        """An answer of this unit, or of a gateway for it."""
-        self._link.answered(unit)
-        self._path.answered(unit, code)
-        if wire.late or wire.strangers or self._observer.doubt is not None:
-            self._observer.look(wire)
-
-    def _answered_directly(self, job: PendingRequest, data: bytes, code: int) -> None:
-        """As :meth:`_transact` and :meth:`_serve` do where an answer has come."""
-        now = self._clock.monotonic()
-        self._last = now, job.unit
-        self.culprits.took(now, job.unit, now - job.asked_at, answered=code not in NOT_THERE)
-        if self._link.wire is not None:
-            self._came(self._link.wire, job.unit, code)
-        if not job.answer.done():
-            job.answer.set_result(UnitReply(data, code, self._clock.now_ms(), self._observer.doubt))
-        if self._turns or not self._users or self._closes_between:
-            self._work.set()
 
     def _patience(self, unit: int, wanted: float, now: float) -> float:
         """Seconds to wait for a unit where a late answer names its request."""

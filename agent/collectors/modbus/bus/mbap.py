@@ -127,25 +127,16 @@ class MbapTransactions(TransactionManager):
         Raises TimeoutError, BadReply where the byte stream cannot be trusted any more, ConnectionLost.
         """
         answer = self.response_future = self.loop.create_future()
-        self._say(asked)
+        self.asked = asked
+        self.touched, self.other_id = False, None
+        pdu = asked.pdu
+        self.send(HEADER.pack(self.getNextTID(), 0, 1 + len(pdu), asked.dev_id) + pdu)
         timer = self.loop.call_later(timeout, _expire, answer)
         try:
             await answer
         finally:
             timer.cancel()
             self.asked = None
-
-    def begin(self, asked: MbapRead, timeout: float, ended: Callable[[Exception | None], None]) -> None:
-        """The same for who does not wait: `ended` is told, at once, what :meth:`exchange` would have raised."""
-        end = self.response_future = End(ended)  # type: ignore[assignment]  # all of a future that is asked for here
-        self._say(asked)
-        end.timer = self.loop.call_later(timeout, _expire, end)
-
-    def _say(self, asked: MbapRead) -> None:
-        self.asked = asked
-        self.touched, self.other_id = False, None
-        pdu = asked.pdu
-        self.send(HEADER.pack(self.getNextTID(), 0, 1 + len(pdu), asked.dev_id) + pdu)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...] | None) -> None:
         """As the library's, without its dump of the last frames of all connections."""
@@ -249,33 +240,7 @@ class MbapTransactions(TransactionManager):
         self._fail(ConnectionLost(self.lost))
 
 
-class End:
-    """Stands where a future would, and tells of the end of an exchange in the same turn of the loop."""
-
-    __slots__ = ("_ended", "timer")
-
-    def __init__(self, ended: Callable[[Exception | None], None]) -> None:
-        self._ended: Callable[[Exception | None], None] | None = ended
-        self.timer: asyncio.TimerHandle | None = None
-
-    def done(self) -> bool:
-        return self._ended is None
-
-    def set_result(self, _asked: MbapRead) -> None:
-        self._tell(None)
-
-    def set_exception(self, error: Exception) -> None:
-        self._tell(error)
-
-    def _tell(self, error: Exception | None) -> None:
-        ended, self._ended = self._ended, None
-        if self.timer is not None:
-            self.timer.cancel()
-        if ended is not None:
-            ended(error)
-
-
-def _expire(answer: asyncio.Future[MbapRead] | End) -> None:
+def _expire(answer: asyncio.Future[MbapRead]) -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())
 

@@ -71,10 +71,6 @@ class Taps:
         self._taken: dict[int, list[Callable[[bytes], None]]] = {}
         self._began: dict[int, float] = {}
 
-    def __bool__(self) -> bool:
-        """Whether anybody records."""
-        return bool(self._taken)
-
     def add(self, device: str, unit: int, take: Callable[[bytes], None]) -> Callable[[], None]:
         """Hand `take` the lines of a recording, the header at once, until the undo is called."""
         self._began.setdefault(unit, self._clock.monotonic())

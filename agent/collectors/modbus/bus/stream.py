@@ -10,7 +10,7 @@ form: its answer cannot be mistaken, however late the others are, and whoever gi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
@@ -22,7 +22,6 @@ from agent.collectors.modbus.bus.transaction import (
     HalfAnswer,
     LateAnswer,
     NoAnswer,
-    Outcome,
     ReadRequest,
     Unanswered,
     WrongSize,
@@ -102,10 +101,6 @@ class StreamWire(asyncio.Protocol):
             self._overdue.in_step(unit, self.any_unit)
         answer = await self._exchange(unit, request)
         return answer.data, answer.code
-
-    def begin(self, unit: int, request: ReadRequest, ended: Callable[[Outcome], None]) -> bool:  # noqa: ARG002 - the same
-        """It cannot: there may be silence to wait for first."""
-        return False
 
     async def _exchange(self, unit: int, request: ReadRequest) -> Frame:
         await self._silence()

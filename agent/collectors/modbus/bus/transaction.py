@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from struct import Struct
@@ -90,10 +89,6 @@ class LateAnswer(NamedTuple):
     code: int  #: exception code; 0: none
 
 
-Outcome = tuple[bytes, int] | Exception
-"""What `Wire.transact` returns, or raises."""
-
-
 class Wire(Protocol):
     """An open connection, as `wire.py` and `stream.py` make it. Used by one task, one transaction at a time."""
 
@@ -110,5 +105,4 @@ class Wire(Protocol):
     def rest(self, unit: int) -> float: ...
     def renew(self, unit: int) -> bool: ...
     async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]: ...
-    def begin(self, unit: int, request: ReadRequest, ended: Callable[[Outcome], None]) -> bool: ...
     def close(self) -> None: ...

@@ -19,8 +19,6 @@ class PendingRequest(NamedTuple):
     unit: int
     request: ReadRequest | None  #: None: only connect
     answer: asyncio.Future[UnitReply]
-    asked_at: float = 0.0  #: of one that went the short way (direct.py): when, monotonic seconds, …
-    fault: Exception | None = None  #: … and how it failed
 
 
 class Turns:
@@ -29,10 +27,6 @@ class Turns:
     def __init__(self) -> None:
         self._queues: dict[int, deque[PendingRequest]] = {}
         self._order: deque[int] = deque()  #: units with work, the next one first
-
-    def __bool__(self) -> bool:
-        """Whether anything waits."""
-        return bool(self._order)
 
     def put(self, job: PendingRequest) -> None:
         """Behind what its unit has waiting already."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from collections.abc import Set as AbstractSet
 from typing import cast
 
@@ -26,7 +26,6 @@ from agent.collectors.modbus.bus.transaction import (
     BadReply,
     HalfAnswer,
     NoAnswer,
-    Outcome,
     ReadRequest,
     Unanswered,
     WrongSize,
@@ -91,33 +90,9 @@ class MbapWire:
             raise self._silence(unit, request, asked_at) from None
         except ConnectionLost as fault:
             raise self._lost_on_the_way(fault.reason) from None
-        return _checked(asked, request)
-
-    def begin(self, unit: int, request: ReadRequest, ended: Callable[[Outcome], None]) -> bool:
-        """:meth:`transact` for who does not wait; False where the connection is gone, and nothing was sent."""
-        inner = self._transactions
-        if self.lost is not None or inner.transport is None:
-            return False
-        asked = MbapRead(unit, request)
-        inner.any_unit = unit in self.any_unit
-        asked_at = inner.habits.monotonic()
-
-        def tell(error: Exception | None) -> None:
-            inner.asked = None
-            if error is None:
-                try:
-                    ended(_checked(asked, request))
-                    return
-                except WrongSize as wrong:
-                    error = wrong
-            elif isinstance(error, TimeoutError):
-                error = self._silence(unit, request, asked_at)
-            elif isinstance(error, ConnectionLost):
-                error = self._lost_on_the_way(error.reason)
-            ended(error)
-
-        inner.begin(asked, request.timeout, tell)
-        return True
+        if not asked.exception_code and request.size >= 0 and len(asked.data) != request.size:
+            raise WrongSize(f"{len(asked.data)} data bytes instead of {request.size}")
+        return asked.data, asked.exception_code
 
     def _lost_on_the_way(self, reason: str) -> ConnectionLost:
         return ConnectionLost(reason) if self._transactions.touched else Unanswered(reason)
@@ -146,12 +121,6 @@ class MbapWire:
         if transport is not None:
             transport.abort()  # a peer that does not read must not keep the socket
         self._transactions.close()
-
-
-def _checked(asked: MbapRead, request: ReadRequest) -> tuple[bytes, int]:
-    if not asked.exception_code and request.size >= 0 and len(asked.data) != request.size:
-        raise WrongSize(f"{len(asked.data)} data bytes instead of {request.size}")
-    return asked.data, asked.exception_code
 
 
 async def connect_tcp(host: str, port: int, timeout: float, habits: MbapHabits = STRICT) -> MbapWire:

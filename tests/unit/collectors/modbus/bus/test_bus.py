@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -13,7 +13,7 @@ from agent.collectors.modbus.bus import sharing
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.link import DEAF_SECONDS
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, Outcome, ReadRequest, Unanswered, Wire
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, ReadRequest, Unanswered, Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
@@ -52,9 +52,6 @@ class Twin:
                 await self.clock.advance(1.0)
             raise NoAnswer("silence")
         return b"" if self.code else bytes(request.size), self.code
-
-    def begin(self, unit: int, request: ReadRequest, ended: Callable[[Outcome], None]) -> bool:
-        return False
 
     def rest(self, unit: int) -> float:
         return self.rests.get(unit, 0.0)
