@@ -128,6 +128,7 @@ class History:
         """Write each minute, until cancelled."""
         while True:
             await self._clock.sleep(LOOK)
+            self._steps.look()  # a clock that has just been set would make a row of each minute since it was made
             over = (self._clock.now_ms() - GRACE_MS) // MINUTE * MINUTE
             if over > self._rolled and self.on:
                 self._rolled = over

@@ -14,8 +14,8 @@ from agent.core.flow import Batch, Reading
 MINUTE = 60_000
 #: Of a text that is the last value of a minute so much is kept.
 LONGEST_TEXT = 256
-#: Of a loss that lasted longer, its end counts: a server may name any time as its beginning.
-LONGEST_LOSS = 120 * MINUTE
+#: No more is filled in at a stretch: a clock may jump by years, and a server names any time as the beginning of a loss.
+LONGEST = 120 * MINUTE
 
 _NUMBERS = frozenset({int, float, bool})
 _INFINITE = float("inf")
@@ -108,6 +108,11 @@ class Minutes:
         """Everything before the minute of `ts` is over for this tag."""
         if running.ts > running.end - MINUTE:
             running.since = running.ts
+        if ts - running.end > LONGEST:  # whatever happened, nobody looked: held again from now on
+            self._rows.append(_row(self._device, tag, running))
+            running.ts = running.since = ts
+            running.begin(ts - ts % MINUTE + MINUTE)
+            return
         while ts >= running.end:
             if running.held is not None:
                 span = running.end - running.ts
@@ -133,7 +138,7 @@ class Minutes:
             if running is None or running.held is None:
                 continue
             read = running.ts if running.ts > running.end - MINUTE else running.since or running.ts
-            at = max(begin, read, end - LONGEST_LOSS)
+            at = max(begin, read, end - LONGEST)
             mean = None if running.text else float(running.held)
             while at < end:
                 minute = at - at % MINUTE

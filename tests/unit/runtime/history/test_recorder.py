@@ -228,3 +228,13 @@ async def test_a_disk_that_hangs_costs_minutes_only(tmp_path: Path, monkeypatch:
                     await plant.history.query("press-01", "t", 0, 1)
     back.set()
     assert {line["event"] for line in logs} == {"history.not_kept"}
+
+
+async def test_the_history_sees_first_that_the_clock_was_set(tmp_path: Path) -> None:
+    """A gateway without a battery clock starts years behind: what is held is not held for all of them."""
+    async with running(tmp_path) as plant:
+        plant.read(5)
+        await pass_by(plant, 50)
+        plant.clock.step_wall(24 * 3600)
+        await pass_by(plant, 6)
+        assert await plant.rows() == [[0, 5, 5.0, 5, 5, pytest.approx(51_000, abs=1000)]]

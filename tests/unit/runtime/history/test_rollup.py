@@ -56,6 +56,18 @@ def test_nothing_is_known_between_a_bad_reading_and_the_next_after_minutes() -> 
     assert [(row.minute - T0, row.good_ms) for row in rows] == [(0, 0), (3 * MINUTE, 50_000)]
 
 
+def test_a_stretch_of_time_nobody_looked_at_is_not_filled_in() -> None:
+    """A row for each minute of six years would be three million for every tag."""
+    rows = rolled(reading(0, 5), reading(10, 5), reading(100_000, 7), until_s=100_080)
+    assert [(row.minute - T0, row.good_ms) for row in rows] == [
+        (0, 10_000),
+        (99_960_000, 20_000),
+        (100_020_000, MINUTE),
+    ]
+    rows = rolled(reading(0, 5), until_s=100_000)
+    assert [(row.minute - T0, row.good_ms) for row in rows] == [(0, 0)]
+
+
 @pytest.mark.parametrize(
     ("value", "last"), [("running", "running"), ("x" * 1000, "x" * (LONGEST_TEXT - 1) + "…"), ([1, 2], None)]
 )
