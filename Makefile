@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 PAGE := $(shell find agent/web/page -type f) deploy/page.py
-PYTEST_ARGS ?= -n 5 --dist worksteal
+PYTEST_ARGS ?= -n 6 --dist worksteal
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

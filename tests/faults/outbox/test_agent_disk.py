@@ -132,7 +132,7 @@ async def test_disk_that_turns_read_only_under_an_agent(mosquitto, disk, start_l
         assert {device for device, _ in consumer.down()} == set(load.devices)
 
 
-@pytest.mark.parametrize("damage", ["a page in the middle", "truncated"])
+@pytest.mark.parametrize("damage", ["a page in the middle", pytest.param("truncated", marks=pytest.mark.soak)])
 async def test_damaged_file_under_an_agent(mosquitto, start_load, make_agent, damage):
     """The agent starts, delivers what can be read, and declares what may be lost; no key means two things."""
     load = await start_load(2, tags=60, interval_ms=50)
