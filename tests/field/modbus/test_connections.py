@@ -88,15 +88,18 @@ async def test_a_read_sent_again_is_not_mistaken_for_the_next() -> None:
             assert again.count != peer.asked[asked].count
 
 
-def deaf(peer: Medium, seconds: float) -> Callable[[Ask], bytes | None]:
-    """A device that ignores what it is asked for a while after each connect."""
+def deaf(peer: Medium, seconds: float, heard_on: list[int]) -> Callable[[Ask], bytes | None]:
+    """A device that ignores what it is asked for a while after each connect; `heard_on` which of them it answers."""
     hears_from: list[float] = []
 
     def script(ask: Ask) -> bytes | None:
         now = asyncio.get_running_loop().time()
         if peer.opened > len(hears_from):
             hears_from.append(now + seconds)
-        return ask.truth() if now >= hears_from[-1] else None
+        if now < hears_from[-1]:
+            return None
+        heard_on.append(peer.opened)
+        return ask.truth()
 
     return script
 
@@ -104,15 +107,16 @@ def deaf(peer: Medium, seconds: float) -> Callable[[Ask], bytes | None]:
 async def test_deaf_after_each_connect(running: Running) -> None:
     """The connection is kept until the device hears, and the log says how long that took."""
     async with medium("tcp") as tcp, medium("rtu+tcp") as stream:
-        tcp.script, stream.script = deaf(tcp, 1.0), deaf(stream, 1.0)
+        heard: dict[str, list[int]] = {"tcp": [], "stream": []}
+        tcp.script, stream.script = deaf(tcp, 1.0, heard["tcp"]), deaf(stream, 1.0, heard["stream"])
         devices = {
             name: modbus(peer.url, tags=TAGS, timeout="200ms", interval="250ms")
             for name, peer in (("tcp", tcp), ("stream", stream))
         }
         async with running(devices) as (agent, ear):
-            for name, peer in (("tcp", tcp), ("stream", stream)):
+            for name in devices:
                 await ear.good(name, TAGS)
-                assert peer.opened == 1, name
+                assert heard[name][0] == 1
             events = agent.events("modbus.deaf_after_connect")
             assert all(1.0 <= event["seconds"] < 10.0 for event in events)
             assert len(events) == len(devices)
