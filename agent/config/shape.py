@@ -38,7 +38,7 @@ def close(word: object, known: Sequence[str]) -> str | None:
 
 
 def means(word: str, key: object) -> bool:
-    """Whether other tools say `word` for this key of ours."""
+    """Whether `word` is what other tools call this key of ours."""
     return _SYNONYMS.get(word.lower().replace("-", "_")) == key
 
 

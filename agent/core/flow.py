@@ -275,7 +275,7 @@ class AgentChanged(Struct, kw_only=True):
 
 
 class Withheld(Struct, kw_only=True):
-    """Event of a stateful dialogue: the broker hangs up on these topics. Messages for them are not
+    """Event of a stateful dialogue: the broker disconnects when it gets these topics. Messages for them are not
     made; those for topics that are allowed again are.
     """
 

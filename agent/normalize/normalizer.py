@@ -52,7 +52,7 @@ class DeviceNormalizer:
         self._clock = clock
         self._gone: dict[str, int] = {}  # newest `ts` of tags that were configured, or found, and are not now
         self._awaited = NEVER  # said to wait for their first values
-        self._lost = False  # said offline, nothing answered since
+        self._lost = False  # its tags were published as offline, nothing has answered since
         self._crowded: set[int] = set()  # tags of which it was logged that their ts repeats
         self._silent = [i for i, rule in enumerate(rules) if rule.silence]
 

@@ -39,7 +39,7 @@ class Births:
         self._payloads = payloads
         self._now_ms = route.clock.now_ms
         self._streams: dict[str, Stream] = {}  # this run's, by device
-        self._withheld: Callable[[str], bool] = lambda _topic: False  # topics that the broker hangs up on
+        self._withheld: Callable[[str], bool] = lambda _topic: False  # topics at which the broker disconnects
         self._repeats = Repeats()
 
     def note(self, streams: Iterable[Stream]) -> None:
@@ -72,7 +72,7 @@ class Births:
         return messages
 
     def withhold(self, holds: Callable[[str], bool]) -> None:
-        """Births on topics that the broker hangs up on wait."""
+        """Births on topics at which the broker disconnects wait."""
         self._withheld = holds
 
     def allowed(self) -> list[Message]:
@@ -99,7 +99,7 @@ class Births:
 
     def birth(self, device: DeviceImage) -> list[Message]:
         """DBIRTH; what is older than this moment is history from now on. Nothing where it exceeds the limit, or the
-        broker hangs up on it.
+        broker disconnects at it.
         """
         if self._withheld(self._node.topic("DBIRTH", device.name)):
             self.waiting[device.name] = None

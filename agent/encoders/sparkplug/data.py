@@ -20,7 +20,7 @@ from agent.telemetry.repeats import Repeats
 
 log = get_logger("sparkplug")
 
-#: Data of a device whose birth the broker hangs up on is offered again so late, seconds: each time is a new birth.
+#: Data of a device at whose birth the broker disconnects is offered again so many seconds later: each try is a birth.
 WITHHELD = 600.0
 
 

@@ -179,7 +179,7 @@ class Payloads:
         return ordered
 
     def _odd(self, metric: Any, kind: DataType, reading: Reading) -> Reading:
-        """A value that takes more than setting a field; one that nobody can say is said to be bad."""
+        """A value that takes more than setting a field; one that cannot be written goes out as bad."""
         if finite(reading.value):
             write(metric, kind, reading.value, uint32_long=self._uint32_long)
             return reading

@@ -75,7 +75,7 @@ async def test_full_disk_under_an_agent(mosquitto, disk, start_load, make_agent)
 
 
 async def test_data_flows_through_a_full_disk(mosquitto, disk, start_load, make_agent):
-    """Somebody else's files take every byte: what the broker takes passes all the same, also what waited out a cut."""
+    """Somebody else's files take every byte: what the broker takes goes out all the same, also after a cut."""
     load = await start_load(2, tags=60, interval_ms=100)
     async with consuming(mosquitto.url) as consumer, Proxy("127.0.0.1", mosquitto.port) as cable:
         agent = on_disk(make_agent(load, cable.port, outbox={"min_free_disk": "0B"}), disk)
