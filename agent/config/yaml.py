@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from yaml import events
 
-from agent.config import scalars, yaml_quick
+from agent.config import scalars
 from agent.config.environment import EnvironmentMistake, expand
 from agent.config.located import Broken, List, Map, Reference
 from agent.config.syntax import syntax_mistake
@@ -35,13 +35,6 @@ def parse(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mista
     Mistakes that do not end the document (duplicate keys, unset variables) are noted and parsing goes on. `line` is
     added to every line (for YAML inside of another file).
     """
-    if not line and (quick := yaml_quick.parse(text, file, environ)) is not None:
-        return quick
-    return parse_slowly(text, file, environ, mistakes, line=line)
-
-
-def parse_slowly(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mistake], *, line: int = 0) -> object:
-    """:func:`parse`, whatever the text is."""
     builder = _Builder(file, environ, mistakes, line)
     try:
         parser = _Parser(text)
@@ -85,6 +78,7 @@ class _Builder:
         self._anchors: dict[str, object] = {}
         self._documents = 0
         self._raw: str | None = None
+        self._plain: dict[str, object] = {}  #: what plain scalars mean; most are met a thousand times, and kept once
 
     def take(self, event: Any) -> None:
         kind = event.__class__
@@ -194,6 +188,8 @@ class _Builder:
 
     def _scalar(self, event: Any, line: int) -> object:
         text: str = event.value
+        if event.implicit[0] and text in self._plain:
+            return self._plain[text]
         try:
             if "${" in text:
                 if self._in_templates():
@@ -201,7 +197,8 @@ class _Builder:
                 self._raw = text
                 return expand(text, self._environ)
             if event.implicit[0]:
-                return _MERGE if text == "<<" else scalars.resolve(text)
+                self._plain[text] = value = _MERGE if text == "<<" else scalars.resolve(text)
+                return value
             if event.tag is None or event.tag == "!":
                 return text
             return scalars.tagged(_short(event.tag).lstrip("!"), text)
