@@ -20,7 +20,7 @@ from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import EncoderConfig, Replay
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Publish
+from tests.support.mqtt_broker import FakeBroker, Publish
 from tests.support.waiting import eventually
 
 

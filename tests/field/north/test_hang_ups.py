@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from tests.field.north.plant import Plant, lines, topics, values
+from tests.support.mqtt_broker import FakeBroker, Publish, Script
 
 
 @pytest.mark.parametrize("suffix", ["/tags", "/status", "agents/gw/status", "d1/tags"])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agent.testing.mqtt_broker import FakeBroker, Script
-from agent.testing.mqtt_packets import properties, varint
 from tests.field.north.plant import Plant, lines, values
+from tests.support.mqtt_broker import FakeBroker, Script
+from tests.support.mqtt_packets import properties, varint
 
 MEGA = 1 << 20
 STATUS = b"edge/agents/gw/status"

@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from agent.consumer.sparkplug.wire import decode
 from agent.encoders.sparkplug import SparkplugConfig
-from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from tests.field.north.plant import Plant, lines
 from tests.support.mosquitto import StartMosquitto
 from tests.support.mqtt import observing
+from tests.support.mqtt_broker import FakeBroker, Publish, Script
 
 
 async def test_a_birth_that_is_too_large_costs_its_device_only(tmp_path: Path, start_mosquitto: StartMosquitto) -> None:

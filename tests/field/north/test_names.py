@@ -19,7 +19,7 @@ from agent.core.resolve import Resolver
 from agent.publishers.mqtt import dial
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Script
+from tests.support.mqtt_broker import FakeBroker, Script
 
 
 def named(monkeypatch: pytest.MonkeyPatch, *addresses: str, threads: int = 4) -> None:

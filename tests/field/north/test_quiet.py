@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.testing.mqtt_broker import FakeBroker
 from tests.field.north.plant import Plant, topics, values
+from tests.support.mqtt_broker import FakeBroker
 
 AROUND = {"edge/agents/gw/status", "edge/hall/d0/status", "edge/hall/d0/tags"}
 

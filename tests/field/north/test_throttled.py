@@ -8,8 +8,8 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from agent.testing.mqtt_broker import FakeBroker, Publish, Script
 from tests.field.north.plant import Plant, lines, values
+from tests.support.mqtt_broker import FakeBroker, Publish, Script
 
 DEVICES = 60
 FEW = 25

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from agent.testing.mqtt_broker import FakeBroker, Script
 from tests.field.north.plant import Plant, lines, values
+from tests.support.mqtt_broker import FakeBroker, Script
 
 
 @pytest.mark.parametrize("version", ["auto", "5", "3.1.1"])

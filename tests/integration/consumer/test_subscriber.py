@@ -14,8 +14,8 @@ from agent.publishers.mqtt.access import Access
 from agent.settings.tls import BrokerTLS
 from agent.simulator.broker import EmbeddedBroker
 from agent.simulator.proxy import Proxy
-from agent.testing.mqtt_broker import FakeBroker, Script
 from tests.support.certs import make_certs
+from tests.support.mqtt_broker import FakeBroker, Script
 from tests.support.waiting import eventually
 from tests.support.ways import gateway
 

@@ -17,10 +17,10 @@ from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.publisher import MqttPublisher
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Publish, Script
-from agent.testing.mqtt_packets import properties
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import Seen, observing
+from tests.support.mqtt_broker import FakeBroker, Publish, Script
+from tests.support.mqtt_packets import properties
 from tests.support.waiting import eventually
 from tests.unit.runtime.north.test_route import Bench
 

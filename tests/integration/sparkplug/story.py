@@ -12,10 +12,10 @@ from agent.consumer.sparkplug.monitor import Monitor
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch, Reading
 from agent.encoders.sparkplug.schema import Payload
-from agent.testing.sparkplug.tap import Tap
 from tests.integration.sparkplug.conftest import VALUES, Plant
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
+from tests.support.sparkplug_tap import Tap
 from tests.support.waiting import eventually
 
 NCMD = "spBv1.0/plant/NCMD/gw-01"

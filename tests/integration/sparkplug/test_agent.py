@@ -8,11 +8,11 @@ from agent.consumer.sparkplug.monitor import Monitor
 from agent.consumer.sparkplug.wire import decode
 from agent.core.clock import SystemClock
 from agent.simulator.modbus import ModbusServer, Unit
-from agent.testing.sparkplug.tap import Tap
 from tests.support.agent import AgentProcess
 from tests.support.load import CountingMemory
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
+from tests.support.sparkplug_tap import Tap
 from tests.support.waiting import eventually
 
 

@@ -10,11 +10,11 @@ from agent.consumer.sparkplug.monitor import Monitor
 from agent.consumer.sparkplug.wire import Metric, Payload, decode
 from agent.core.clock import SystemClock
 from agent.core.image import TagInfo
-from agent.testing.sparkplug.tap import Tap
 from tests.integration.sparkplug.conftest import MakePlant
 from tests.integration.sparkplug.story import NCMD, REBIRTH
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import Observer, observing
+from tests.support.sparkplug_tap import Tap
 from tests.support.waiting import eventually
 
 TAG = (TagInfo("a", "int32", "bar"),)

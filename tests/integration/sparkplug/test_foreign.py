@@ -7,11 +7,11 @@ import signal
 
 from agent.consumer.sparkplug.monitor import Monitor
 from agent.core.clock import SystemClock
-from agent.testing.sparkplug.tap import Tap
 from tests.interop.foreign import venv
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import observing
 from tests.support.processes import process
+from tests.support.sparkplug_tap import Tap
 from tests.support.waiting import eventually
 
 NODE = """

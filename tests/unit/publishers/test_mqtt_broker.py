@@ -20,8 +20,8 @@ from agent.publishers.mqtt.pace import SLOWEST, Pace
 from agent.publishers.mqtt.publisher import MqttPublisher
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Script
-from agent.testing.mqtt_packets import properties
+from tests.support.mqtt_broker import FakeBroker, Script
+from tests.support.mqtt_packets import properties
 from tests.support.waiting import eventually, never
 
 TOO_LARGE = End(hung_up=True, lasted=100.0, largest_flying=9000, largest_taken=300)

@@ -17,8 +17,8 @@ from agent.core.ports import Publisher, Session
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Script
-from agent.testing.mqtt_packets import packet, properties
+from tests.support.mqtt_broker import FakeBroker, Script
+from tests.support.mqtt_packets import packet, properties
 from tests.support.waiting import eventually, never
 
 WILL = Message(topic="w/status", payload=b"offline", retain=True)

@@ -10,7 +10,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import Message
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Script
+from tests.support.mqtt_broker import FakeBroker, Script
 from tests.support.ports import free_port
 from tests.support.waiting import eventually, never
 

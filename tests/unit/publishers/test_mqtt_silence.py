@@ -18,7 +18,7 @@ from agent.publishers.mqtt.hangups import End, Hangups
 from agent.publishers.mqtt.link import Disconnection
 from agent.publishers.mqtt.session import MqttSession
 from agent.testing.context import SimpleContext
-from agent.testing.mqtt_broker import FakeBroker, Publish, Script
+from tests.support.mqtt_broker import FakeBroker, Publish, Script
 from tests.support.waiting import eventually
 
 

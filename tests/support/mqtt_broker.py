@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from agent.testing.mqtt_packets import (
+from tests.support.mqtt_packets import (
     CONNACK,
     CONNECT,
     DISCONNECT,

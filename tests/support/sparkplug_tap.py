@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 from agent.consumer.sparkplug.monitor import Monitor
 from agent.consumer.sparkplug.session import EdgeConnect, EdgeWill
-from agent.testing.mqtt_packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, Body
+from tests.support.mqtt_packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, Body
 
 _EXPIRY = 0x11
 
