@@ -14,7 +14,7 @@ from agent.runtime.reload.reload_protocol import DiffQuestion, ReloadAnswer, Rel
 
 #: Reading, validating and (for a reload) applying take the agent less than this, seconds; then it does not answer.
 PATIENCE = 20.0
-#: So many tags of one device are listed; who wants all of them takes --json.
+#: So many tags of one device are listed; --json lists all of them.
 MOST_TAGS = 20
 _EFFECTS = {
     "keeps its connection": "keeps its connection, other tags are not affected",

@@ -26,7 +26,7 @@ P = ParamSpec("P")
 
 
 def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
-    """What `command` raises is said on standard error: 2 for a bad configuration, 1 for what cannot be."""
+    """What `command` raises is printed on standard error: 2 for a bad configuration, 1 for what cannot be."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:

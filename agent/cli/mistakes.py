@@ -16,7 +16,7 @@ from agent.core.text import harmless, harmless_json
 
 P = ParamSpec("P")
 
-_MOST = 200  #: who has more reads the first ones first
+_MOST = 200  #: of more, the first ones are shown
 _BOLD, _RED, _CYAN, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[36m", "\x1b[0m"
 
 

@@ -93,7 +93,7 @@ def load(
     mistakes.extend(checks.claimed_twice(good, written))
     mistakes.extend(checks.overloaded_buses(good, written))
     values = {**_written(sources[0].data), **parts.written}
-    if head is not None and not mistakes:  # what is wrong with a device would only be said again
+    if head is not None and not mistakes:  # what is wrong with a device would only be reported again
         mistakes.extend(checks.former_names(head.agent.data_dir, routes, raw))
         together = head.model_copy(update={"devices": built_devices, "publishers": routes})
         mistakes.extend(routed.mistakes(together, raw))
@@ -150,7 +150,7 @@ def _head(main: SourceFile, mistakes: list[Mistake], *, secrets: bool) -> Config
 
 
 def _good_outbox(main: SourceFile) -> Map | None:
-    """The top-level `outbox:`, unless it has mistakes: they are said once, not again for every publisher."""
+    """The top-level `outbox:`, unless it has mistakes: they are reported once, not again for every publisher."""
     outbox = main.data.get("outbox")
     if not isinstance(outbox, Map) or validate(OutboxSettings, outbox, base=main.base, mistakes=[]) is None:
         return None

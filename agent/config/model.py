@@ -89,7 +89,7 @@ class LogSettings(Model):
 
 
 class HttpAuth(Model):
-    """Who may ask for more than health from beyond this machine."""
+    """Access from beyond this machine to more than the health probes."""
 
     token_file: FilePath
     """File with the token that programs send as `Authorization: Bearer …` and people type into the login form."""
@@ -163,7 +163,7 @@ class Config(Model):
     @model_validator(mode="before")
     @classmethod
     def _default_history(cls, data: Any) -> Any:
-        """Who has no page, or spares the flash, has none."""
+        """Without a page, or where the flash is spared, there is none."""
         if not isinstance(data, Mapping) or "history" in data:
             return data
         outbox = data.get("outbox")

@@ -137,7 +137,7 @@ def _busy_buses(config: Config) -> Iterator[str]:
 
 
 def writable_by_others(files: Iterable[Path], data_dir: Path) -> Iterator[str]:
-    """Whoever can write to these tells the agent what to do, or what it has seen."""
+    """Anybody who can write to these files controls the agent, or what it reports."""
     for path, what in [*((file, "configuration") for file in files), (data_dir, "data_dir")]:
         try:
             about = path.stat()

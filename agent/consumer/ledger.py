@@ -53,7 +53,7 @@ class Ledger:
         self.findings: list[Discrepancy] = []  #: those that are facts at once; holes and epochs are judged when asked
         self.found: Counter[FindingKind] = Counter()  #: of these, how many by kind; `LISTED` of each are in the list
         self._sessions: dict[str, _Session] = {}
-        self._others: dict[str, dict[str, _Session]] = {}  # by agent and name: earlier ones that have not said goodbye
+        self._others: dict[str, dict[str, _Session]] = {}  # by agent and name: earlier ones that are not `offline` yet
         self._lanes: dict[tuple[StreamKey, bool], tuple[int, int]] = {}  # seq and message of it that came last
         self._live_epoch: dict[tuple[str, str], StreamKey] = {}
         self._declared_epochs: set[StreamKey] = set()
@@ -111,7 +111,7 @@ class Ledger:
     def agent_status(self, message: AgentStatus, now: float, *, retained: bool) -> None:
         """An agent's word about itself; `retained`: said before we subscribed."""
         known = self._sessions.get(message.agent)
-        if retained:  # up to half a minute old: it claims nothing that is not said again
+        if retained:  # up to half a minute old: it claims nothing that is not published again
             self._sessions[message.agent] = session = _Session(message.session, from_start=False)
             session.online = message.state == "online"
             self._quiet_since[message.agent] = now

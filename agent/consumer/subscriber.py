@@ -206,7 +206,7 @@ class _Listening:
             raise ConnectionLost(f"{self._server.name} did not answer within {terms.connect_timeout:g} s") from None
         except ConnectionLost as lost:
             if connection.closed_early:
-                self._other_version()  # a broker that speaks one version only may just hang up
+                self._other_version()  # a broker that knows one version only may just disconnect
             raise ConnectionLost(f"{self._server.name}: {lost}") from None
         if refused:
             raise PermanentError(f"the broker refuses the subscription (0x{refused[0]:02X})")

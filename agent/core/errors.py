@@ -71,7 +71,7 @@ class TransientError(AgentError):
 class ConnectionLost(TransientError):
     """The peer is gone or never was there: back off and reopen.
 
-    `blames`: the peer hung up, perhaps because of something that was in flight.
+    `blames`: the peer disconnected, perhaps because of something that was in flight.
     """
 
     def __init__(self, reason: str, *, retry_after: float | None = None, blames: bool = False) -> None:
@@ -103,7 +103,7 @@ class Rejected(AgentError):
 
 
 class PermanentError(AgentError):
-    """This one component cannot work as it is configured: said once, tried again every 5 min and on reload."""
+    """This one component cannot work as it is configured: logged once, tried again every 5 min and on reload."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason if not hint else f"{reason} -> {hint}")

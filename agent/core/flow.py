@@ -188,7 +188,7 @@ class ResendRequest(Struct, frozen=True):
     epoch: str
     from_seq: int
     to_seq: int
-    insists: bool = False  #: asked for before, and the answer has not arrived: gaps that declared it are said again
+    insists: bool = False  #: asked for before, and the answer has not arrived: gaps that declared it are sent again
 
 
 class Message(Struct, gc=False, kw_only=True):
@@ -235,7 +235,7 @@ class Limits(Struct, kw_only=True):
 
 
 class Online(Struct, kw_only=True):
-    """Dialogue event: the session stands. The answer is said before any record."""
+    """Dialogue event: the session stands. The answer is sent before any record."""
 
     ts: int
     limits: Limits
@@ -243,7 +243,7 @@ class Online(Struct, kw_only=True):
 
 
 class Opening(Struct, kw_only=True):
-    """Event of a stateful dialogue: the outbox is cut at this very instant; what is said now comes before any record.
+    """Event of a stateful dialogue: the outbox is cut at this very instant; what is sent now comes before any record.
 
     Everything appended before it reaches the dialogue as `historical`.
     """

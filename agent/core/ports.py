@@ -81,7 +81,7 @@ class Normalizer(Protocol):
         """
 
     def awaits(self, since: int, /) -> None:
-        """It was said for then (epoch ms) that tags wait for their first value: that is said for no time before."""
+        """It was published for then (epoch ms) that tags wait for their first value; for no earlier time."""
 
     def set_back(self, by: int, /) -> None:
         """The wall clock was set back by so many milliseconds (below zero): times still to come move along."""
@@ -294,7 +294,7 @@ class RouteInfo(Struct, frozen=True, kw_only=True):
 
 
 class Encoder(Protocol):
-    """Readings → payloads and topics. Holds configuration only; what is said in a session is the dialogue's.
+    """Readings → payloads and topics. Holds configuration only; what is sent in a session is the dialogue's.
 
     It may also have `snapshots: bool` (True where it has none: the route appends a snapshot of every device to the
     outbox at each cut) and `tick: float | None` (seconds between Tick events; None, as where it has none: none wanted).
@@ -320,7 +320,7 @@ class Dialogue(Protocol):
 
 @runtime_checkable
 class Repairing(Dialogue, Protocol):
-    """A dialogue that hears consumers ask for records."""
+    """A dialogue that takes consumers' requests for records."""
 
     repairs: str | None  #: topic on which they do; None: nobody is listened to
 
@@ -342,7 +342,7 @@ class Stateful(Dialogue, Protocol):
 
     course: Course  #: looked at after every event
     why: str  #: words for people: why it holds or leaves; empty where it does so for a moment only
-    linger: float  #: seconds a record is kept after the broker has read it, in case it must be said again
+    linger: float  #: seconds a record is kept after the broker has read it, in case it must be sent again
 
     def connecting(self) -> Message:
         """The will of the CONNECT about to be sent. What it puts into the memo is committed before that."""

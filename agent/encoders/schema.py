@@ -42,7 +42,7 @@ class Reading(_Model):
     reason: str = ""
     """Words for people."""
     why: Literal["initial", "recovered", "heartbeat", "offline", "disabled"] = "initial"
-    """Why this is said, where it is no ordinary reading."""
+    """Why this is published, where it is no ordinary reading."""
 
 
 class ReadingsMessage(_Model):

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from agent.historian.items import AgentState
 
-#: So many agents are known at once: whoever publishes at the broker could name any number.
+#: So many agents are known at once: a client of the broker could name any number.
 MOST_AGENTS = 10_000
 
 
@@ -40,7 +40,7 @@ class Agents:
         return begins
 
     def away(self, source: str) -> None:
-        """Our own way to a broker is lost: nobody there can be asked."""
+        """Our own connection to a broker is lost: no agent there can be asked."""
         for (_, where), known in self._known.items():
             if where == source:
                 known.online = False

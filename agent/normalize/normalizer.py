@@ -1,4 +1,4 @@
-"""The normalizer of one device: what is said, when, and why."""
+"""The normalizer of one device: what is published, when, and why."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class DeviceNormalizer:
     # --- outages and heartbeats -------------------------------------------------------------------------------------
 
     def _outage(self, reason: str, ts: int, out: list[Reading]) -> None:
-        """Every enabled tag is bad from now on, said once."""
+        """Every enabled tag is bad from now on, reported once."""
         if self._lost:
             return
         self._lost = True

@@ -21,9 +21,9 @@ class Rule(NamedTuple):
     name: str
     unit: str | None
     convert: Convert
-    differs: Differs | None  #: None: every reading is said; else whether a value differs enough from the last reported
+    differs: Differs | None  #: None: publish every reading; else whether a value differs enough from the last
     enum: dict[int, str] | None
-    silence: float  #: seconds after which an unchanged value is said again; 0: never
+    silence: float  #: seconds after which an unchanged value is published again; 0: never
     enabled: bool
     kind: Kind
     scale: float | int

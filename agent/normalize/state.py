@@ -43,7 +43,7 @@ class TagStates:
         self.stamp = [NEVER] * size  #: newest `ts` said
         self.src: list[int | None] = [None] * size  #: source time of the newest value
         self.seen = [NEVER] * size  #: when the newest value arrived, agent's clock (kept for `each` tags only)
-        self.pending: list[Why | None] = ["initial"] * size  #: why the next reading is said whatever it is
+        self.pending: list[Why | None] = ["initial"] * size  #: why the next reading is published whatever it is
         self.status = [0] * size  #: status code of the newest state
         self.reason: list[str | None] = [None] * size
         self.newest: list[object] = [None] * size  #: newest value, said or not (kept for `each` tags only)

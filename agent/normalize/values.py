@@ -1,4 +1,4 @@
-"""What the values of one device become, and whether they are said at all.
+"""What the values of one device become, and whether they are published at all.
 
 Three paths, fastest first: groups of whole columns (columns.py), value by value for good answers (`_good`), and value
 by value with every rule (`_one`). Each leaves to the next what it does not understand.

@@ -55,7 +55,7 @@ class LaneReader:
             self._again_ready.set()
 
     def end(self, reason: str) -> None:
-        """Whoever waits for records is told that this session is over: what comes next needs a new one."""
+        """End the wait for records: this session is over, what comes next needs a new one."""
         self._over = reason
         self._live_ready.set()
         self._backlog_ready.set()

@@ -1,4 +1,4 @@
-"""Streams: who has which number, and how low the lowest is that nobody has answered for.
+"""Streams: which number each record has, and the lowest one that is neither acknowledged nor declared lost.
 
 `low` is what the file says, as of the last commit: the lowest number that a row (a batch, or an unacknowledged gap)
 holds. It may lag behind by a commit, which is the safe side; it is never above a number that still waits.

@@ -27,9 +27,9 @@ from agent.runtime.asking import ANSWER_BYTES, QUESTION_BYTES, Asked, Reply, soc
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 
-#: Whoever does not finish its question within this, or take its answer, is disconnected, seconds.
+#: A client that does not finish its question within this, or take its answer, is disconnected, seconds.
 PATIENCE = 5.0
-#: So many questions are answered at a time; who comes beyond them is turned away at once.
+#: So many questions are answered at a time; further ones are refused at once.
 MOST_AT_ONCE = 16
 #: Where no socket can be made, it is tried again this often, seconds.
 RETRY = 60.0

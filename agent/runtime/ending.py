@@ -1,4 +1,4 @@
-"""Ending tasks: with a deadline, and whoever is late is named."""
+"""Ending tasks: with a deadline; tasks that are late are named."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def end(tasks: Iterable[Task[None]], within: float) -> None:
 
 
 async def finish(tasks: Iterable[Task[None]], within: float) -> None:
-    """Wait for tasks; who is late is named, cancelled (again), and given a last moment."""
+    """Wait for tasks; one that is late is named, cancelled (again), and given a last moment."""
     tasks = list(tasks)
     if not tasks:
         return

@@ -27,7 +27,7 @@ from agent.telemetry.logging import get_logger
 
 #: What is left is delivered within this when the agent stops, seconds.
 DRAIN_WITHIN = 4.0
-#: A route says goodbye and closes within this, seconds.
+#: A route publishes `offline` and closes within this, seconds.
 SAY_GOODBYE_WITHIN = 1.5
 #: The outbox of a removed publisher is flushed and closed within this, seconds: a disk commits within one, and one that
 #: hangs must not hold up the rest of the reload.
@@ -235,7 +235,7 @@ class Northbound:
             log.info("publisher.drained")
 
     async def end(self) -> int:
-        """Say goodbye everywhere and close all outboxes; how many records are left on disk."""
+        """Publish `offline` at every broker and close all outboxes; how many records are left on disk."""
         await self.leave(list(self._publishing))
         left = sum(store.outbox.stats.records for store in self._stores.values())
         for name in list(self._stores):

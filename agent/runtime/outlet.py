@@ -30,7 +30,7 @@ class Wants:
 
 @lru_cache(4096)
 def _matches(device: str, globs: tuple[str, ...]) -> bool:
-    """Remembered: what is said about one device looks at all of them."""
+    """Remembered: the status of one device depends on all of them."""
     return any(fnmatchcase(device, glob) for glob in globs)
 
 

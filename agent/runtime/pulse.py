@@ -13,7 +13,7 @@ from agent.telemetry.repeats import Repeats
 
 #: Between two beats, seconds.
 BEAT = 1.0
-#: The metric tells the longest block of so many beats: whoever scrapes once a minute misses none.
+#: The metric tells the longest block of so many beats: a scrape once a minute misses none.
 _TOLD = 60
 #: A loop blocked for longer than this is worth a line, seconds.
 WORTH_SAYING = 1.0

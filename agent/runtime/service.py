@@ -65,7 +65,7 @@ class ServiceManager:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify:
                 notify.sendto(text.encode(), self._address)
-        except OSError as error:  # said again soon, or nobody is there to hear it
+        except OSError as error:  # sent again soon, or no service manager listens
             log.debug("agent.notify_failed", reason=str(error))
 
 

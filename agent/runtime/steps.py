@@ -50,7 +50,7 @@ class Steps:
         return self._clock.now_ms() - int(self._clock.monotonic() * 1000)
 
     def look(self) -> None:
-        """Whoever is about to stamp looks first; so does the pulse."""
+        """Called before a time is stamped, and by the pulse."""
         by = self._wall() - self._offset
         if -STEP_MS <= by <= STEP_MS:
             return

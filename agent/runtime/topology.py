@@ -150,7 +150,7 @@ class Topology:
         await self.north.drain()
 
     async def close(self) -> int:
-        """Say goodbye and close everything; how many records are left on disk."""
+        """Publish `offline` and close everything; how many records are left on disk."""
         left = await self.north.end()
         while self._undo:
             self._undo.pop()()
@@ -169,7 +169,7 @@ class Topology:
         return None if route is None or route.state == "online" else route.reason or "it is not connected yet"
 
     def wake(self, files: Collection[Path] | None = None) -> None:
-        """Who waits tries again: those for whom these secret or certificate files are others now, or (None) all."""
+        """Parts that wait try again: those whose secret or certificate files have changed, or (None) all."""
         self.south.wake(files)
         self.north.wake(files)
 

@@ -82,7 +82,7 @@ class DeviceConfig(Model, ABC):
     description: str | None = None
     """Free text in any language, in the catalogue."""
     enabled: bool = True
-    """false: not read; its tags are said once as bad, BadOutOfService."""
+    """false: not read; its tags are published once as bad, BadOutOfService."""
     interval: Interval = 1.0
     """Polling (or publishing) interval of tags without their own."""
     timeout: Interval = 1.0

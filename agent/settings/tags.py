@@ -87,7 +87,7 @@ class TagBase(Model):
     description: str | None = None
     """Free text in any language."""
     enabled: bool = True
-    """false: not read; said once as bad, BadOutOfService."""
+    """false: not read; published once as bad, BadOutOfService."""
     scale: FiniteFloat | int | None = None
     """Raw value times this …"""
     offset: FiniteFloat | int | None = None
@@ -107,7 +107,7 @@ class TagBase(Model):
     deadband: Annotated[float, Field(gt=0)] | PercentDeadband | None = None
     """Smaller changes are not reported. Implies `report: on_change`."""
     max_silence: Interval | None = None
-    """An unchanged value is said again (`why: heartbeat`) after this long."""
+    """An unchanged value is published again (`why: heartbeat`) after this long."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
@@ -148,7 +148,7 @@ class TagBase(Model):
 
     @property
     def awaited(self) -> bool:
-        """Whether it is said only when something happens that may not happen for a long time."""
+        """Whether it is published only at an event that may not happen for a long time."""
         return False
 
     def told_by(self, facts: TagFacts | None) -> Self:

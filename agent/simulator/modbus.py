@@ -186,7 +186,7 @@ class ModbusServer:
         server, self._server = self._server, None
         self._accepted += server.accepted
         await server.shutdown()  # type: ignore[no-untyped-call]
-        await asyncio.sleep(0)  # closed transports say goodbye on the next turn of the loop
+        await asyncio.sleep(0)  # closed transports finish on the next turn of the loop
 
     async def __aenter__(self) -> Self:
         await self.start()

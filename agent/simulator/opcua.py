@@ -113,7 +113,7 @@ class OpcUaServer:
         tasks = [(client._task, client._activation_watchdog_task) for client in listener.clients]  # noqa: SLF001
         busy = [task for pair in tasks for task in pair if task is not None]
         await listener.stop()
-        for _ in range(3):  # closed transports say goodbye on the next turns of the loop
+        for _ in range(3):  # closed transports finish on the next turns of the loop
             await asyncio.sleep(0)
         busy += listener.closing_tasks
         if busy:

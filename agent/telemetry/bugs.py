@@ -24,7 +24,7 @@ class Bugs:
         self._logged: dict[str, None] = {}  # places, in the order they were logged
 
     def met(self, error: BaseException) -> None:
-        """An error that nobody translated. Never raises: whoever reports a bug has somebody else's work to go on with.
+        """An error that nobody translated. Never raises: the caller must go on with its own work.
 
         `component.bug` is logged where the bug is new: the same class from the same line is the same bug.
         """

@@ -48,7 +48,7 @@ _LIBRARY_LEVELS = {
 }
 _SECRET_KEYS = ("password", "secret", "token", "private_key")
 
-#: How long one line may wait for whoever reads the log, seconds.
+#: How long one line may wait for the reader of the log, seconds.
 PATIENCE = 0.1
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode

@@ -1,4 +1,4 @@
-"""The newest events of the log, in memory: for the page, and for whoever looks after the log has scrolled away.
+"""The newest events of the log, in memory: for the page, and for a look after the log has scrolled away.
 
 Bounded twice: so many events, and so much of each. What a stranger wrote into one cannot make it larger.
 """

@@ -10,7 +10,7 @@ MOST_KEYS = 300
 
 
 class Repeats:
-    """Decides whether a repetition of `key` is said now. The caller passes monotonic seconds."""
+    """Decides whether a repetition of `key` is logged now. The caller passes monotonic seconds."""
 
     def __init__(self, *, first: float = 60.0, later: float = 600.0) -> None:
         self._first = first

@@ -121,7 +121,7 @@ class EncoderContract:
             assert message.qos in (0, 1)
 
     def test_a_session_goes_its_way(self, encoder: Encoder) -> None:
-        """Online, records of every kind of value, gaps, changes, ticks, the goodbye: each is answered with messages."""
+        """Online, records of every kind of value, gaps, changes, ticks, Offline: each is answered with messages."""
         dialogue = self.session(encoder, image(DEVICE))
         events: list[DialogueEvent] = [
             record(1, readings(), snapshot=True),

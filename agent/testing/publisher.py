@@ -176,5 +176,5 @@ class ScriptedPublisher:
             session.drop(ConnectionLost("closed by us"))
 
     def drop(self, reason: str = "cut by the test", *, blames: bool = False) -> None:
-        """Cut the newest session; `blames`: the broker hung up."""
+        """Cut the newest session; `blames`: the broker disconnected."""
         self.session.drop(ConnectionLost(reason, blames=blames))

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 class Source(Protocol):
-    """The agent, for whoever asks over HTTP."""
+    """The agent, for clients over HTTP."""
 
     def status(self) -> dict[str, Any]:
         """See schema.Status."""
@@ -63,7 +63,7 @@ class Api:
         self._stream = stream
 
     def routes(self) -> list[Route]:
-        """Who may ask is the guard's matter."""
+        """The guard decides which requests come here."""
         answered: Mapping[str, Callable[[Request], Awaitable[object]]] = {
             "/api/v1/status": self._status,
             "/api/v1/devices/{device}/tags": self._tags,

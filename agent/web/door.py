@@ -37,7 +37,7 @@ class Door:
         self._guests: dict[Guest, None] = {}
 
     def arrive(self, guest: Guest) -> Guest | None:
-        """Let it in; who has to leave for it: nobody (None), another guest, or itself, who is not in then."""
+        """Admit a connection; which one has to be closed for it: none (None), another one, or this one (refused)."""
         strangers = [one for one in self._guests if not one.proved]
         leaves = None
         if not guest.local:

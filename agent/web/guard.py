@@ -83,7 +83,7 @@ class Guard:
             _end(limit)
 
     async def _admit(self, request: Request) -> Login | Response | None:
-        """Whose request it is (None: nobody need be asked), or what it hears instead."""
+        """The login of a request (None: none is needed), or the answer that refuses it."""
         path, method = request.scope["path"], request.method
         if method not in _SHOWS and not _same_origin(request):
             return error(403, "this came from a page of another origin (Origin is not this Host)")

@@ -44,7 +44,7 @@ class Hall:
         self._repeats = Repeats()
 
     async def receive(self, listener: socket.socket) -> None:
-        """Until cancelled. The listener stays open whatever happens: who waits there is let in later."""
+        """Until cancelled. The listener stays open whatever happens: connections that wait there are accepted later."""
         loop = asyncio.get_running_loop()
         listener.setblocking(False)
         while True:

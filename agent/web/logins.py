@@ -50,7 +50,7 @@ class Logins:
         self._guesses = Guesses()
 
     async def of(self, request: Request) -> Login | Response:
-        """The login of a request, or what it hears instead. TransientError where the token cannot be read now."""
+        """The login of a request, or the answer that refuses it. TransientError where the token cannot be read now."""
         token = await self._token.digest()
         given = _bearer(request.headers)
         if given is not None:
@@ -85,7 +85,7 @@ class Logins:
         return answer
 
     async def end(self, request: Request) -> Response:
-        """POST /api/v1/logout: answered the same to whoever is not logged in."""
+        """POST /api/v1/logout: the answer is the same without a login."""
         token = await self._token.digest()
         if token is not None and (session := self._session(request, token)) is not None:
             self._sessions.end(session)

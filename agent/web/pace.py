@@ -14,7 +14,7 @@ from typing import Any
 
 EACH = 0.0005  #: seconds that a request costs beside what is counted
 HANDSHAKE = 0.005  #: seconds of TLS, which happens where it cannot be counted; a busy machine takes as long
-MOST_OWED = 0.05  #: seconds; beyond, who connects waits in the kernel
+MOST_OWED = 0.05  #: seconds; beyond, new connections wait in the kernel
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""`/api/v1/stream`: newest values to whoever looks, as server-sent events. Newest wins.
+"""`/api/v1/stream`: newest values as server-sent events. Newest wins.
 
     outlet ─tap─▶ what changed, by device ─tick─▶ encoded once ─▶ each viewer that has taken all before
                                                              └──▶ a viewer that has not: all values again, when it can
@@ -191,7 +191,7 @@ class Stream:
 
     @staticmethod
     def _give(viewers: Iterable[Viewer], data: bytes) -> None:
-        """To who has taken what came before; who has not is given all later, when it can take it."""
+        """To readers that have taken what came before; the others get everything later, when they can take it."""
         for viewer in viewers:
             if viewer.behind:
                 viewer.wake.set()

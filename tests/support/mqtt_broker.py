@@ -1,7 +1,7 @@
 """A scripted MQTT 5 / 3.1.1 broker for tests: says what a real one cannot be made to say.
 
 Chosen CONNACK and PUBACK codes, Receive Maximum, Maximum Packet Size, acknowledgements held back and given in any
-order, silence, hang-ups, raw bytes. It records what it was sent. Standard sections are MQTT 5's.
+order, silence, disconnects, raw bytes. It records what it was sent. Standard sections are MQTT 5's.
 """
 
 from __future__ import annotations

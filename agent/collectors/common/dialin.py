@@ -51,7 +51,7 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
 
     @abstractmethod
     def visitor(self) -> CallerT:
-        """The protocol that hears who somebody is."""
+        """The protocol by which a caller identifies itself."""
 
     @abstractmethod
     def opened(self) -> None:
@@ -61,7 +61,7 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
         """This one has to go because too many have yet to say who they are."""
 
     def foreign(self, caller: DialledIn) -> None:
-        """This one comes from where nobody who is expected may."""
+        """This one comes from an address from which no device may connect."""
 
     def taken_over(self, caller: CallerT, before: CallerT) -> None:
         """This one takes the place of another that stood."""
@@ -177,7 +177,7 @@ class DialIn(ABC, Generic[WhoT, CallerT]):
 
 
 class DialledIn(asyncio.Protocol, ABC):
-    """A connection somebody opened to us; until it is handed over, the protocol that hears who it is."""
+    """A connection opened to us; until it is handed over, the protocol by which the caller identifies itself."""
 
     def __init__(self, hall: DialIn[WhoT, CallerT]) -> None:
         self._hall = hall

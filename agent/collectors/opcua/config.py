@@ -223,7 +223,7 @@ class OpcUaConfig(DeviceConfig):
     def plan(self, device: str, agent: str, pace: ConnectionPace = _PACE) -> ConnectionPlan:
         """All that a connection must know. Events follow the tags in the tag table.
 
-        A quiet subscription is heard of at least as often as a tag is to be said again (`max_silence`).
+        A quiet subscription answers at least as often as a tag is to be published again (`max_silence`).
         """
         silences = {
             position: tag.max_silence

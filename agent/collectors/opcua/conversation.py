@@ -1,4 +1,4 @@
-"""One connection from hello to goodbye: what is asked when, and what runs beside.
+"""One connection from Hello to close: what is asked when, and what runs beside.
 
 connected ── namespaces, limits ── subscriptions or poller ── settle(all tags) ── the inbox is the iterator
                                                  beside: publish, watch, pulse, renew, lost, again

@@ -51,7 +51,7 @@ class Explorer:
         self, session: UaSession, reads: ChunkLimit, browses: ChunkLimit, device: str, clock: Clock,
         *, pause: float = 0.0,
     ) -> None:  # fmt: skip
-        """`pause`: seconds before each request, for who wants to be little trouble."""
+        """`pause`: seconds before each request, to spare the server."""
         self.refused = 0  #: nodes whose references the server does not tell
         self._pause = pause
         self._session = session

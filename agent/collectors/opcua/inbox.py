@@ -62,7 +62,7 @@ class SampleInbox:
         self._room.set()
         self._complaint: str | None = None
         self.witness: Witness | None = None
-        self.unconfirmed: frozenset[int] = frozenset()  #: positions of tags that must not be said again now
+        self.unconfirmed: frozenset[int] = frozenset()  #: positions of tags that must not be repeated now
         self.error: Exception | None = None
 
     @property

@@ -48,11 +48,11 @@ def key_of(point: TagPoint) -> TagKey:
 
 @dataclass(slots=True, eq=False)
 class MissingSpan:
-    """A time of one tag that history may fill; both ends (epoch ms) are said already."""
+    """A time of one tag that history may fill; the values at both ends (epoch ms) are published already."""
 
     id: int  #: in the logbook
     key: TagKey
-    after: int  #: values up to here are said
+    after: int  #: values up to here are published
     before: int
     asked: int = 0  #: values up to here have been read; between the two they are on their way to being said
 
@@ -104,7 +104,7 @@ class Past:
         return {**dict.fromkeys(void, _NO_TEXTS), **told}
 
     def announce(self, inbox: SampleInbox, size: int) -> None:
-        """Say what was found and not said yet; it is said when it was handed on. `size`: of the configured table."""
+        """Yield what was found and not handed on yet. `size`: of the configured table."""
         names = list(self.found)
         facts = dict(self.found_facts)
         news = {

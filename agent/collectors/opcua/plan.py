@@ -117,7 +117,7 @@ class FoundKeys(NamedTuple):
 
     enabled: bool
     interval: float | None  #: seconds; None: once per connection
-    silence: float | None  #: said again after so many seconds without a change
+    silence: float | None  #: repeated after so many seconds without a change
     point: TagPoint  #: but for its position, name and address
 
 
@@ -150,7 +150,7 @@ class ConnectionPlan(NamedTuple):
     selection: Selection | None
     size: int  #: of the tag table, disabled tags included
     points: dict[int, TagPoint]  #: the enabled tags by position
-    silences: dict[int, float]  #: those to be said again after so many seconds without a change (`max_silence`)
+    silences: dict[int, float]  #: those to be repeated after so many seconds without a change (`max_silence`)
     groups: list[PollGroup]  #: their intervals
     pace: ConnectionPace
     limits: WireLimits = WireLimits()

@@ -115,7 +115,7 @@ class ServerFacts:
         return answers
 
     def compare_clocks(self, plan: ConnectionPlan, past: Past) -> None:
-        """Say once that its clock is off, and that it is right again; what it stamps is said as it stands."""
+        """Log once that its clock is off, and that it is right again; its times are published as they are."""
         if self._skew_ms is None or not plan.use_source_time or not self._clock.synced:
             return
         off = is_off(self._skew_ms, plan.max_skew, LocalTime(plan.zone).ahead(self._clock.now_ms()))

@@ -10,7 +10,7 @@ from agent.consumer.sparkplug.statements import STATEMENTS
 
 _NO_TEMPLATES = "for nodes with templates; ours has none, and the inside of others' is not checked"
 _NO_DATASETS = "for nodes with data sets; ours has none, and the inside of others' is not checked"
-_BY_EXCEPTION = "a recommendation; whether an unchanged value is said again is the user's choice (`report:`)"
+_BY_EXCEPTION = "a recommendation; whether an unchanged value is published again is the user's choice (`report:`)"
 _PERMISSION = "a permission: nothing can violate it"
 
 

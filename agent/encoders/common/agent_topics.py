@@ -42,7 +42,7 @@ class AgentTopics:
         protocol: str,
         limit: int,
     ) -> list[Message]:
-        """The status, in packets of `limit` bytes; the goodbye comes last."""
+        """The status, in packets of `limit` bytes; `offline` comes last."""
         if not self._route.status:
             return []
         told = {stream.device: _stream_status(stream) for stream in streams}

@@ -43,7 +43,7 @@ from agent.encoders.common.topics import Topics, agent_topic
 
 
 class StatusEncoder:
-    """See `agent.core.ports.Encoder`. `make` says how readings are said."""
+    """See `agent.core.ports.Encoder`. `make` makes the messages of readings."""
 
     snapshots = True
     tick: float | None = 30.0

@@ -1,4 +1,4 @@
-"""What can be said against an encoder once all devices are known: topics that collide or that no broker takes. Pure."""
+"""What is wrong with an encoder once all devices are known: topics that collide or that no broker takes. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENOUGH = 10
 
 
 def examine_prefix(route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
-    """Mistakes and warnings about `topic:` of the publisher, under which all is said around the readings."""
+    """Mistakes and warnings about `topic:` of the publisher, for everything beside the readings."""
     prefix = prefix_namer(route)
     parts = [prefix.device(name, one.location) + "/tags/1" for name, one in devices.items()] if route.catalogue else []
     yield from examine_topics(prefix_namer(route, "/readings"), devices, beside=parts)

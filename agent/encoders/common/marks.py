@@ -10,7 +10,7 @@ from agent.encoders.common.renderer import Setting
 Properties = tuple[tuple[str, str], ...]
 
 #: Room to be left for the properties of a message, bytes: what they take at most. A constant, because where a record is
-#: cut must not depend on how it is said: message 2 of 3 carries the same readings whenever it is sent.
+#: cut must not depend on the payload: message 2 of 3 carries the same readings whenever it is sent.
 MARKS_ROOM = 380
 
 

@@ -1,4 +1,4 @@
-"""The seam between what is said around readings, which is the same everywhere, and how readings are said."""
+"""The seam between the messages around readings, which are the same everywhere, and those of the readings."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class InfluxRenderer:
         return lines
 
     def _say(self, reading: Reading, key: str, kind: str, room: int) -> tuple[Reading, dict[str, str]]:
-        """The fields of one reading, and the reading as it is said: a value that cannot be written is a bad one."""
+        """The fields of one reading, and the reading as published: a value that cannot be written is bad."""
         fields: dict[str, str] = {}
         if reading.value is not None:
             text = field_value(reading.value, kind)

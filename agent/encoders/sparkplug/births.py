@@ -17,7 +17,7 @@ from agent.telemetry.repeats import Repeats
 
 log = get_logger("sparkplug")
 
-#: A device that is offline and has told its history is said dead after so many ticks without a record.
+#: DDEATH of a device that is offline is published after its history and so many ticks without a record.
 _PASSED = 5
 
 

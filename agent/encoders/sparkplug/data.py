@@ -53,7 +53,7 @@ class DataMessages:
         standing = {} if born is None else born.standing
         try:
             return self._say(record, batch, device)
-        except Rejected:  # nothing of it is sent: no number is used up, no birth is in force, nothing is said
+        except Rejected:  # nothing of it is sent: no number is used up, no birth is in force, nothing is published
             self._voice.seq = seq
             if born is None or self._births.in_force.get(batch.device) is not born:
                 self._births.in_force.pop(batch.device, None)

@@ -112,7 +112,7 @@ class SparkplugDialogue:
         self._voice.limits = event.limits
         self._ears.server = event.limits.server
         if self._node.strict:
-            # a host that dies is noticed within one and a half keep-alives; what it missed is said again
+            # a host that dies is noticed within one and a half keep-alives; what it missed is published again
             self.linger = 2 * event.limits.keep_alive
         if self._node.primary_host is None:
             self.course = "open"

@@ -1,4 +1,4 @@
-"""What the edge node hears: commands to it and its devices, and the state of the primary host."""
+"""What the edge node receives: commands to it and its devices, and the state of the primary host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.telemetry.repeats import Repeats
 
 log = get_logger("sparkplug")
 
-#: Births are said at most this often, seconds: several hosts that ask at once get one.
+#: Births are published at most this often, seconds: several hosts that ask at once get one.
 REST = 1.0
 
 #: A command larger than this is not decoded, bytes.
@@ -81,5 +81,5 @@ class Ears:
         self._answered = self._clock.monotonic()
 
     def may_answer(self) -> bool:
-        """Whether births may be said again already."""
+        """Whether births may be published again already."""
         return self._answered is None or self._clock.monotonic() - self._answered >= REST

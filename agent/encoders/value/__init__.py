@@ -27,7 +27,7 @@ def _check_topic(value: str) -> str:
 
 
 class ValueConfig(AroundConfig):
-    """Value, time and quality of one tag a message; retained, so that who comes later knows the newest at once."""
+    """Value, time and quality of one tag a message; retained, so that a later subscriber gets the newest at once."""
 
     type: Literal["value"]
     """One topic per tag: value, time and quality."""

@@ -1,4 +1,4 @@
-"""What an SQLite database of the historian holds, for whoever looks from outside."""
+"""What an SQLite database of the historian holds, read from outside."""
 
 from __future__ import annotations
 

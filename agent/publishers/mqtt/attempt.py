@@ -71,7 +71,7 @@ Ended = Callable[[MqttSession, Disconnection, float], float | None]
 
 
 class ConnectAttempt:
-    """At one server, with the secrets as they are now. `ended` hears of the session's end."""
+    """At one server, with the secrets as they are now. `ended` is called at the session's end."""
 
     def __init__(
         self, options: Options, server: Server, broker: Broker, clock: Clock, facts: Facts, ended: Ended
@@ -129,7 +129,7 @@ class ConnectAttempt:
 
     async def _will(self, will: Message | WillMaker | None) -> Message | None:
         # No Will Delay Interval (MQTT 5: 3.1.3.2.2): a session of ours expires with its connection, and the will is due
-        # then whatever the delay. That a will of an older session counts no more is said by the session in it.
+        # then whatever the delay. A will of an older session no longer counts: consumers see its session id.
         if will is None or self._options.will == "none":
             return None
         if not isinstance(will, Message):

@@ -25,8 +25,8 @@ from agent.telemetry.logging import get_logger
 
 log = get_logger("mqtt")
 
-#: Closes without a CONNACK after which 3.1.1 is tried: old brokers hang up on a version they do not know. So many ends
-#: while we subscribe, and we go without listening.
+#: Closes without a CONNACK after which 3.1.1 is tried: old brokers disconnect at a version they do not know. After so
+#: many ends while we subscribe we go without subscriptions.
 TRIES = 3
 #: What was learned is forgotten so long after it was last confirmed, ms.
 KEPT_FOR = 7 * 86_400_000
@@ -49,7 +49,7 @@ class BrokerMemory(Struct, omit_defaults=True):
     slow_since: int = 0  #: wall clock, ms
     silent: int = 0  #: closes without a CONNACK in a row, where MQTT 5 was tried
     taken: int = 0  #: largest packet it has acknowledged
-    large: int = 0  #: hang-ups in a row on a larger one
+    large: int = 0  #: disconnects in a row on a larger one
     fast: bool = False  #: it has acknowledged many messages within a second
 
 

@@ -192,7 +192,7 @@ class Connection:
             self._handler.acknowledged(mid, code)
 
     def _end(self, loss: Disconnection, *, close: bool = True) -> None:
-        """The end, said once. Under paho's own callback its lock is held: there paho closes the socket itself."""
+        """The end, reported once. Under paho's own callback its lock is held: there paho closes the socket itself."""
         if self._gone.is_set():
             return
         self._loss = loss
@@ -248,7 +248,7 @@ class Connection:
         self._driver.hold(held)
 
     async def leave(self, *, with_will: bool, within: float = 1.0) -> None:
-        """Say goodbye. `with_will` (MQTT 5: 0x04, 3.1.1: just hang up): the broker publishes our will."""
+        """Disconnect. `with_will` (MQTT 5: 0x04, 3.1.1: without DISCONNECT): the broker publishes our will."""
         if self._loss is None and not (with_will and not self._five):
             code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
             properties = None
@@ -262,7 +262,7 @@ class Connection:
         self.abort("closed by us")
 
     def abort(self, why: str = "closed by us") -> None:
-        """Hang up at once."""
+        """Close the connection at once."""
         self._end(Disconnection(why))
         self._client.close()
 

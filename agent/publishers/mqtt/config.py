@@ -20,7 +20,7 @@ class Will(Model):
     """What the broker publishes for the agent when it loses it: `offline`, on the agent's status topic."""
 
     retain: bool = True
-    """false for brokers that take no retained will: who comes later then finds the agent online for ever."""
+    """false for brokers that take no retained will: a later subscriber then sees the agent online for ever."""
 
 
 class MqttConfig(MqttConnection, TopicConfig):

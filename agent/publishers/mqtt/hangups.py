@@ -1,4 +1,4 @@
-"""What can be learned from a broker that hangs up without a word. Pure.
+"""What can be learned from a broker that disconnects without a reason. Pure.
 
 MQTT 3.1.1 has no DISCONNECT from the server, and mosquitto 2.0 sends none on a takeover. Two things are told apart:
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-#: So many hang-ups in a row are no accident.
+#: So many disconnects in a row are no accident.
 TRIES = 3
 #: A takeover ends a session within this time, seconds: the other one comes back.
 SOON = 60.0
@@ -45,7 +45,7 @@ class Hangups:
 
     def __init__(self, *, taken: int = 0, large: int = 0) -> None:
         self.taken = taken  #: bytes of the largest packet this broker has acknowledged
-        self.large = large  #: hang-ups in a row with a larger one in flight
+        self.large = large  #: disconnects in a row with a larger one in flight
         self._short = 0
         self._idle = False
         self._said = False

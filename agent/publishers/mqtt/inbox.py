@@ -1,4 +1,4 @@
-"""What the broker sends us, until the dialogue hears it: bounded in number and bytes; the oldest go first."""
+"""What the broker sends us, until the dialogue takes it: bounded in number and bytes; the oldest go first."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Disconnection(NamedTuple):
 
 
 class Handler(Protocol):
-    """Who is told what happens on a connection. Called on the loop; must not raise."""
+    """Called with what happens on a connection. Called on the loop; must not raise."""
 
     def acknowledged(self, mid: int, code: int, /) -> None:
         """PUBACK arrived; or, at QoS 0, the message is written."""
@@ -95,4 +95,4 @@ class SessionLink(Protocol):
         """Send a PINGREQ, unless one waits for its answer."""
 
     def abort(self, why: str = ...) -> None:
-        """Hang up at once."""
+        """Close the connection at once."""

@@ -1,8 +1,8 @@
-"""What goes beside the data over one session: patience with a broker that hangs up on it, or refuses it for now.
+"""What is sent beside the data in one session, where the broker may refuse it or disconnect because of it.
 
 A retained message that the broker refuses for a while is sent again, unless a newer one of its topic went meanwhile.
-What the broker has hung up on again and again (`unwelcome`) waits until the data flows, is sent while nothing else is
-in flight, and costs at most the session.
+What has made the broker disconnect again and again (`unwelcome`) waits until the data flows, is sent while nothing else
+is in flight, and costs at most the session.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Beside:
         self._clock = clock
         self._refused = refused
         self.heard = False  #: the broker has taken something
-        self.turn = asyncio.Lock()  #: held while something is sent, and while what is accused is sent alone
+        self.turn = asyncio.Lock()  #: held while something is sent, and while a suspect is sent alone
         self._flying: set[Future[None]] = set()
         self._accused: dict[str, list[Message]] = {}
         self._again: dict[str, tuple[float, Message]] = {}
@@ -80,9 +80,9 @@ class Beside:
     async def second_tries(
         self, quiet: Callable[[], AbstractAsyncContextManager[None]], cleared: Callable[[], None]
     ) -> None:
-        """Send what was refused for a while, and what is accused; until cancelled.
+        """Send what was refused for a while, and the suspects; until cancelled.
 
-        `quiet` holds the data back; `cleared` is called when all that was accused has had its turn.
+        `quiet` holds the data back; `cleared` is called when each suspect has had its turn.
         """
         began = self._clock.monotonic()
         while True:
@@ -98,7 +98,7 @@ class Beside:
                 cleared()
 
     async def _one_by_one(self) -> None:
-        """Each of the accused with nothing else in flight."""
+        """Each suspect with nothing else in flight."""
         if self._flying:
             await asyncio.wait(self._flying)
         for topic in self._unwelcome.accused() if self.said_alone else list(self._accused):

@@ -21,7 +21,7 @@ from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
-#: So many requests wait; whoever comes beyond them asks again later.
+#: So many requests wait; a further one is not queued: the consumer asks again later.
 MOST_WAITING = 10
 #: A request that was served is not served again for so long, seconds.
 REMEMBERED = 600.0

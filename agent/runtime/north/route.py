@@ -116,7 +116,7 @@ class Route:
             await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
             repairing.cancel()
-            if self.state == "offline":  # between sessions there is nobody to say goodbye to
+            if self.state == "offline":  # between sessions there is no broker to publish `offline` to
                 running.cancel()
 
     async def drain(self) -> None:
@@ -127,7 +127,7 @@ class Route:
             self._session.hurry()
         while self.outbox.stats.records and self.state == "online":
             await self._clock.sleep(0.02)
-        await self.outbox.flush()  # the goodbye says `low` as of the last commit
+        await self.outbox.flush()  # the last status says `low` as of the last commit
 
     def adjust(self, publisher: Publisher, replay: Replay, devices: Sequence[str]) -> None:
         """Go on in the present session with what may change within one: window, replay, which `devices` it carries.

@@ -139,7 +139,7 @@ class Sender:
         return await self._send(record, reader)
 
     async def _send_warily(self, record: Record, reader: Reader) -> Future[None] | None:
-        """Send what is accused last, and alone: it may be what makes the broker hang up."""
+        """Send the suspects last, and alone: one may be what makes the broker disconnect."""
         if not self._suspects.accused(record):
             return await self._send(record, reader)
         if times := self._suspects.guilty(record):

@@ -1,8 +1,8 @@
-"""One broker session of a route: the greeting, the records, what goes beside them, and the last words.
+"""One broker session of a route: the first messages, the records, what goes beside them, and `offline` at the end.
 
 talk       what the dialogue says, and what it hears
 delivery   the records, from one cut to the next
-beside     retained messages: second tries, and what the broker hangs up on
+beside     retained messages: second tries, and what makes the broker disconnect
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ class RouteSession:
             self._talk.changed(AgentChanged(ts=self._route.clock.now_ms()))
 
     async def run(self) -> None:
-        """From the greeting to the goodbye. Raises what breaks the session, and WithWillError."""
+        """From the first messages to `offline`. Raises what breaks the session, and WithWillError."""
         route, talk = self._route, self._talk
-        unlisten = route.image.listen(self._changed)  # before the greeting: it takes its time
+        unlisten = route.image.listen(self._changed)  # before the first messages: they take their time
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch(), name=f"publisher {route.name}: watch")
@@ -156,7 +156,7 @@ class RouteSession:
             await self._talk.beside(Tick(ts=route.clock.now_ms(), streams=route.outbox.streams()))
 
     async def _last_words(self) -> bool:
-        """Say goodbye; whether the broker heard it."""
+        """Publish `offline`; whether the broker has acknowledged it."""
         route = self._route
         words = self._dialogue(Offline(ts=route.clock.now_ms(), streams=route.outbox.streams()))
         if not isinstance(self._dialogue, Stateful):  # whose messages are numbered
@@ -176,7 +176,7 @@ class RouteSession:
         self._talk.changed(DeviceChanged(device=device, ts=self._route.clock.now_ms()))
 
     def _leave_out(self) -> None:
-        """The broker hangs up on something, a topic or all that end alike: it goes without that from now on."""
+        """Something makes the broker disconnect, a topic or all that end alike: it is left out from now on."""
         route = self._route
         topic = route.unwelcome.ended(heard=self._delivery.heard, now=route.clock.monotonic())
         if topic is not None:

@@ -1,15 +1,15 @@
-"""Which record makes the broker hang up: found without reason codes (MQTT 3.1.1 has none, and some brokers just close).
+"""Which record makes the broker disconnect: found without reason codes (MQTT 3.1.1 has none; some brokers just close).
 
-Everything that was in flight when the broker hung up is suspected. What was so `DROPS` times in a row is accused: from
-then on it travels alone (a window of one for it, the full window for the others), so that the next hang-up convicts it
-or an acknowledgement clears it. What hung up the connection `DROPS` times while it was alone is guilty.
+Everything that was in flight when the broker disconnected is counted. What was in flight `DROPS` times in a row is a
+suspect: from then on it is sent alone (a window of one for it, the full window for the others), so that the next
+disconnect is its fault, or an acknowledgement clears it. After `DROPS` disconnects alone it goes into quarantine.
 
-A record is followed by its key and by its device: a device that cannot be said at all sends another snapshot, another
-key, in every session. Once one of its records is convicted, one more hang-up each convicts the next, and it lets the
-others go first for longer and longer. Only hang-ups count; a link that dies is nobody's fault.
+A record is followed by its key and by its device: a device whose data the broker never takes sends another snapshot,
+another key, in every session. Once one of its records is in quarantine, one disconnect is enough for the next one, and
+its records wait for the others longer and longer. Only a broker that disconnects counts, not a link that fails.
 
-What is known outlives the process (`keep`, `recall`): an agent that is restarted again and again would begin its search
-anew each time, and keep its poison for ever. Pure.
+What is known is kept over restarts (`keep`, `recall`): an agent that is restarted again and again would begin its
+search anew each time, and never get past the record. Pure.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from agent.core.ports import Memo
 
 #: Before a record goes out that may end the session, all other devices have this long, seconds …
 PATIENCE = 5.0
-#: … twice as long after each conviction, up to this.
+#: … twice as long after each record that went into quarantine, up to this.
 LONGEST_PATIENCE = 300.0
-#: So many hang-ups in a row accuse what was in flight each time, and convict what was alone in flight. So many bugs of
-#: our own in saying a record end the attempts to say it.
+#: After so many disconnects in a row, what was in flight each time is a suspect, and what was in flight alone goes into
+#: quarantine. After so many bugs of our own in encoding a record it is not tried again.
 DROPS = 3
 #: Of each kind so many facts are remembered at most; beyond, the oldest is forgotten.
 MOST = 1000
@@ -61,7 +61,7 @@ class Suspects:
         self._recalled = False
 
     def __bool__(self) -> bool:
-        """Whether anybody is held responsible for hang-ups."""
+        """Whether there is a suspect."""
         return bool(self._known.drops)
 
     @property
@@ -70,12 +70,12 @@ class Suspects:
         known = self._known
         return bool(known.drops or known.refused or known.unsayable)
 
-    # --- hang-ups -----------------------------------------------------------------------------------------------------
+    # --- disconnects --------------------------------------------------------------------------------------------------
 
     def dropped(self, record: Record, *, proven: bool) -> None:
-        """The broker hung up, and this record was in flight. Said for each of them.
+        """The broker disconnected while this record was in flight. Called for each of them.
 
-        `proven`: it had taken something else in this session; one that takes nothing at all convicts nobody.
+        `proven`: it had taken something else in this session; where it takes nothing at all, no record is at fault.
         """
         self._pending[_key(record)] = record
         self._proven = proven
@@ -95,7 +95,7 @@ class Suspects:
             known.alone = _bounded(known.alone)
 
     def session(self, limit: int | None) -> None:
-        """The next session begins; `limit` is its largest packet. With another limit the guilty are tried again."""
+        """The next session begins; `limit` is its largest packet. With another limit all suspects are tried again."""
         self.ended()
         if limit != self._known.limit:
             self._known.limit = limit
@@ -106,7 +106,7 @@ class Suspects:
         return any(self._known.drops.get(key, 0) >= DROPS for key in _keys(record))
 
     def guilty(self, record: Record) -> int:
-        """So many hang-ups while it was alone convict it; 0 where they do not."""
+        """How many disconnects while it was sent alone put it into quarantine; 0 where they do not."""
         alone = self._known.alone
         itself, device = alone.get(_key(record), 0), alone.get(record.stream.device, 0) if record.seq else 0
         enough = 1 if record.stream.device in self._known.convicted else DROPS
@@ -117,7 +117,7 @@ class Suspects:
         return float(min(PATIENCE * 2.0 ** min(self._known.convicted.get(device, 0), 10), LONGEST_PATIENCE))
 
     def convicted(self, record: Record) -> None:
-        """It is in quarantine. Its device stays accused: what comes next of it travels alone."""
+        """It is in quarantine. Its device stays a suspect: its next record is sent alone."""
         known, device = self._known, record.stream.device
         known.convicted[device] = known.convicted.get(device, 0) + 1
         known.drops.pop(_key(record), None)
@@ -131,7 +131,7 @@ class Suspects:
         return _count(self._known.refused, _key(record))
 
     def unsayable(self, record: Record) -> bool:
-        """Our own code could not say it; whether that has happened often enough."""
+        """Our own code could not encode it; whether that has happened often enough."""
         return _count(self._known.unsayable, _key(record)) >= DROPS
 
     def cleared(self, record: Record) -> None:

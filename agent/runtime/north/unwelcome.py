@@ -1,10 +1,10 @@
-"""What a broker hangs up on beside the data: status, catalogue, births. Found as `suspects` finds records. Pure.
+"""What makes a broker disconnect beside the data: status, catalogue, births. Found as `suspects` finds records. Pure.
 
-What was in flight `DROPS` times in a row when the broker hung up is accused: from then on it waits until the data
-flows, and is sent alone. What then ends the session is left out at this broker. Of a kind (the last level of a topic)
-of which `KIND` were left out, nothing is sent any more: it is the rule of a broker, not the name of a device.
+What was in flight `DROPS` times in a row when the broker disconnected is a suspect: from then on it waits until the
+data flows, and is sent alone. What then ends the session is left out at this broker. Where `KIND` topics of a kind (the
+last level of a topic) were left out, the whole kind is: it is a rule of the broker, not the name of a device.
 
-Known of each broker, in memory only: who allows the topic restarts the agent, or waits for `FORGOTTEN_AFTER`.
+Known of each broker, in memory only: once the broker allows the topic, restart the agent or wait `FORGOTTEN_AFTER`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-#: So many hang-ups in a row accuse what was in flight each time.
+#: After so many disconnects in a row, what was in flight each time is a suspect.
 DROPS = 3
 #: So many topics of a kind that are left out stand for all of it.
 KIND = 2
@@ -29,7 +29,7 @@ class _KnownBroker(Struct):
     """Of one broker."""
 
     drops: dict[str, int] = field(default_factory=dict)
-    alone: dict[str, int] = field(default_factory=dict)  #: hang-ups while nothing else was in flight
+    alone: dict[str, int] = field(default_factory=dict)  #: disconnects while nothing else was in flight
     left_out: dict[str, float] = field(default_factory=dict)  #: topics or kinds, since when
 
 
@@ -39,7 +39,7 @@ class Unwelcome:
     def __init__(self) -> None:
         self._brokers: dict[str, _KnownBroker] = {}
         self._known = _KnownBroker()
-        self._dropped: dict[str, None] = {}  # in the order they were in flight: who is tried alone first is no chance
+        self._dropped: dict[str, None] = {}  # in the order they were in flight: they are tried alone in that order
         self._alone: str | None = None
         self._heard = False
 
@@ -81,7 +81,7 @@ class Unwelcome:
             self._known.alone[topic] = 0
 
     def dropped(self, topic: str) -> None:
-        """It was in flight when the broker hung up. Said for each one."""
+        """It was in flight when the broker disconnected. Called for each one."""
         self._dropped[topic] = None
 
     def ended(self, *, heard: bool, now: float) -> str | None:

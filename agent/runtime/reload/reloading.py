@@ -16,7 +16,7 @@ from agent.runtime.control import Control
 from agent.runtime.reload.reload_protocol import DiffQuestion, ReloadAnswer, ReloadQuestion
 from agent.runtime.reload.reloader import Reloader
 
-#: Seconds between looks at who is back.
+#: Seconds between looks at which parts are back.
 _LOOK = 0.1
 
 

@@ -1,5 +1,5 @@
-"""The condition of a device that answers: online or degraded, and who is to blame. Pure, with hysteresis so that a
-status does not flap.
+"""The condition of a device that answers: online or degraded, and which device is the cause. Pure, with hysteresis, so
+that a status does not flap.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the running agent says of itself: to people, to the page, to whoever helps from afar. Reads, changes nothing."""
+"""What the running agent says of itself: to people, to the page, to remote support. Reads, changes nothing."""

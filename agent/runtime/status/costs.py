@@ -1,4 +1,4 @@
-"""What something wrong costs, in figures: words for them have whoever shows them, in the language of the reader. Pure.
+"""What something wrong costs, in figures: words are added where they are shown, in the language of the reader. Pure.
 
 Each cost has a `kind` and the figures that belong to it (agent/web/schema/status.py); one that is not known is null.
 """

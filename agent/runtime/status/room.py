@@ -6,7 +6,7 @@ from collections import deque
 
 #: A rate is measured over the last five minutes, and known after ten seconds.
 WINDOW, SOONEST = 300.0, 10.0
-#: Looks closer to each other than this (whoever asks may ask often) are one, seconds.
+#: Questions closer to each other than this share one look at the disk, seconds.
 CLOSEST = 1.0
 
 

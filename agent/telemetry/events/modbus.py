@@ -6,7 +6,7 @@ from agent.telemetry.events.event import Event
 
 EVENTS: dict[str, Event] = {
     # modbus
-    "modbus.connected": Event("info", "A Modbus connection or bus is open, and somebody answers on it."),
+    "modbus.connected": Event("info", "A Modbus connection or bus is open, and a unit answers on it."),
     "modbus.disconnected": Event("warning", "A Modbus connection or bus is lost: `reason`."),
     "modbus.block_refused": Event(
         "warning", "A device refused a block with an exception; it is split to find the bad registers."
@@ -18,7 +18,7 @@ EVENTS: dict[str, Event] = {
     ),
     "modbus.bad_reply": Event("warning", "A reply that does not fit its request was thrown away: `reason`."),
     "modbus.listening": Event("info", "The agent listens for DTUs that dial in."),
-    "modbus.dtu_unknown": Event("warning", "Somebody dialled in who is not expected: `said` are its first bytes."),
+    "modbus.dtu_unknown": Event("warning", "An unknown device has dialled in; `said` are its first bytes."),
     "modbus.dtu_refused": Event("warning", "Somebody who dialled in was disconnected: `reason`."),
     "modbus.dtu_taken_over": Event(
         "warning",

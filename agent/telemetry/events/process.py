@@ -110,7 +110,7 @@ EVENTS: dict[str, Event] = {
     ),
     "http.token_unusable": Event(
         "warning",
-        "The `file` of `http.auth.token_file` holds no token that can be used (`reason`): nobody gets in.",
+        "The `file` of `http.auth.token_file` holds no token that can be used (`reason`): no login is possible.",
         "Put the token into the file, one line, readable for the user the agent runs as. It is used at once.",
     ),
     "http.certificate_unusable": Event(

@@ -75,7 +75,7 @@ class ModbusBus:
         return self._needs.add(unit, pause, any_unit=any_unit)
 
     def lost(self, unit: int) -> None:
-        """This unit keeps silent: from now on it shares a tenth of the time with others that do, until it answers."""
+        """This unit does not answer: until it does, it shares a tenth of the time with others like it."""
         self._standing.lost(unit)
 
     def forget(self, unit: int) -> None:

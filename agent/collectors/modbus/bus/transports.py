@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 _Connect = Callable[[], Awaitable[Wire]]
-_SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; hanging up would cost a minute
+_SETTLE_DIALLED_IN = 3.0  #: time-outs a late answer over the air may take; closing the connection would cost a minute
 
 
 def bus_to(

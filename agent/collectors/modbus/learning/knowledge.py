@@ -131,7 +131,7 @@ class Knowledge:
         return bool(self._silences)
 
     def doubt(self, block: Block, answers: Block | None) -> int:
-        """How much is to be said against asking a block first: two silences at its start end a scan."""
+        """How bad it is to ask for a block first: two silences at its start end a scan."""
         if block in self._silences:
             return 2
         return 0 if answers is not None and answers.points[0] in block.points else 1

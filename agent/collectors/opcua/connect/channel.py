@@ -62,7 +62,7 @@ class AdoptingClient(BoundedClient):
         self._caller = caller
 
     async def connect_socket(self, host: str, port: int) -> None:  # noqa: ARG002 - the library's
-        """Raises ConnectionLost where the server has hung up."""
+        """Raises ConnectionLost where the server has closed the connection."""
         self._set_state(UaClientState.CONNECTING)
         try:
             self._caller.hand_over(self._make_protocol())
@@ -112,7 +112,7 @@ async def open_channel(way: Way, policy: Any, times: Times, limits: WireLimits =
 
 @contextmanager
 def _proving(way: Way, policy: Any) -> Iterator[None]:
-    """Who shows a certificate of somebody else cannot read what is encrypted for it: it falls silent, or hangs up."""
+    """A server with somebody else's certificate cannot decrypt what we send: it does not answer, or disconnects."""
     try:
         with translated(f"connecting to {way.name}"):
             yield
@@ -160,7 +160,7 @@ def _notice_cancellation() -> None:
 async def _close(client: Client, transports: list[asyncio.Transport], within: float) -> None:
     try:
         if any(not transport.is_closing() for transport in transports):
-            with suppress(AgentError, TimeoutError):  # a goodbye that failed: the server forgets the session by itself
+            with suppress(AgentError, TimeoutError):  # closing failed: the server ends the session by itself
                 async with asyncio.timeout(within):
                     with translated("closing the session"):
                         await client.close_session()

@@ -75,7 +75,7 @@ def secured(endpoints: Iterable[Any]) -> list[str]:
 
 
 def token_for(kind: int, endpoints: Sequence[Any], access: ServerAccess) -> Token:
-    """How a user of this kind is said at one of these endpoints (of one security). Raises TransientError.
+    """How a user of this kind is encoded for one of these endpoints (of one security). Raises TransientError.
 
     An empty policy means the channel's (OPC 10000-4, 7.41). For a password the strongest encryption that is offered is
     taken; without any, an encrypted channel will do, or the configuration's own word that it may be readable.

@@ -73,7 +73,7 @@ class Reception(DialIn[Expected, "Caller"]):
         self.introduced(caller, who)
 
     def refuse(self, caller: Caller, why: str, words: Unacceptable, hello: ReverseHello | None = None) -> None:
-        """Say so to the caller and hang up."""
+        """Answer the caller with the reason and close the connection."""
         self._count(caller, why, words.reason, hello)
         caller.close(error_message(words.code, words.reason))
 

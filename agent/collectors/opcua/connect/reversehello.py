@@ -71,7 +71,7 @@ def _string(said: bytes, at: int) -> tuple[str, int]:
 
 
 def error_message(code: str, reason: str) -> bytes:
-    """An Error message (7.1.2.5): what somebody who is turned away hears."""
+    """An Error message (7.1.2.5): the answer to a caller that is refused."""
     text = reason.encode()[:LONGEST_FIELD]
     body = struct.pack("<II", number_of(code), len(text)) + text
     return b"ERRF" + (_HEADER + len(body)).to_bytes(4, "little") + body

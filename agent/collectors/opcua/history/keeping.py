@@ -117,7 +117,7 @@ class HistoryKeeper:
     # --- history ------------------------------------------------------------------------------------------------------
 
     async def claim(self, span: MissingSpan, until: int) -> None:
-        """Return when it is in the logbook that values of this span up to `until` are said."""
+        """Return when it is in the logbook that values of this span up to `until` are published."""
         await self._write(partial(Logbook.filled, span=span, until=until))
 
     async def done(self, spans: Sequence[MissingSpan]) -> None:

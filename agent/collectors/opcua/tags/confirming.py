@@ -144,7 +144,7 @@ class Confirming:
         return [*doubted, *promised, *(position for *_, position in sorted(silent)[:share])]
 
     def _tell_unconfirmed(self, monitored: Mapping[int, ResolvedNode]) -> None:
-        """What must not be said again now. `max_silence` asserts a value: only where it was confirmed lately."""
+        """What must not be repeated now. `max_silence` asserts a value: only where it was confirmed lately."""
         now = self._clock.monotonic()
         self._take_note()
         self._inbox.unconfirmed = frozenset(

@@ -30,7 +30,7 @@ class Poller:
         self._intervals = intervals
         self._chunks: list[list[Chunk]] = [[] for _ in intervals]
         self.positions: set[int] = set()  #: of the tags that are polled
-        self.wanted = asyncio.Event()  #: set by the first tag, or by who wants its cycles without any
+        self.wanted = asyncio.Event()  #: set by the first tag, or where cycles are wanted without any
 
     def add(self, group: int, nodes: Sequence[ResolvedNode]) -> None:
         """These nodes are read with `group` from its next cycle on."""

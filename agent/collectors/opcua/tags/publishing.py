@@ -301,4 +301,4 @@ class Publishing:
 
 
 def _nobody(_position: int, _fields: Sequence[Any]) -> None:
-    """Who listens to no events hears none."""
+    """Without a subscription to events there are none."""

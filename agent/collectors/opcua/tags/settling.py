@@ -85,7 +85,7 @@ class Settling:
             await self._settle(come)
 
     async def settle(self, points: Sequence[TagPoint]) -> None:
-        """Ask the server for these tags; what it refuses is said as bad and tried again later."""
+        """Ask the server for these tags; what it refuses is reported as bad and tried again later."""
         async with self._turn:
             await self._settle(points)
 

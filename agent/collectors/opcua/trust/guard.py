@@ -43,7 +43,7 @@ _CLOCK_AGAIN = 30.0  #: the same while our own clock is not set
 _DAY = 86_400.0
 _LOOK = 10.0  #: seconds between two looks whether the trust list has changed under a connection
 _MOST_SAID = 1000  #: a stranger with a new certificate each time must not fill the memory
-_WARN_DAYS = (0, 7, 30, 60)  #: an expiry is said when so many days are left
+_WARN_DAYS = (0, 7, 30, 60)  #: an expiry is logged when so many days are left
 
 
 class TrustStanding(NamedTuple):
@@ -148,7 +148,7 @@ class TrustGuard:
         return certificate
 
     def _hosts(self, url: str) -> Sequence[str]:
-        """What the server's host is called by whoever configured it; of one that calls nothing is known."""
+        """The server's host as configured; of a server that calls us nothing is known."""
         if self.access.server_name is not None:
             return [self.access.server_name]
         urls = [one for one in (url, self.access.endpoint_url) if one and one.startswith("opc.tcp:")]
