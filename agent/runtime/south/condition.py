@@ -14,6 +14,8 @@ from agent.core.image import Cause
 CALM = 30.0
 #: A new achieved period is news only beyond this ratio to the one published.
 NEWS = 1.25
+#: A device that is back is not judged by tags that are bad since it was lost, until it has told of one, or seconds.
+SETTLES = 10.0
 #: Who is late because of a neighbour stays online while it meets this share of its cycles, and is so again from there.
 MEETS, MEETS_AGAIN = 0.9, 0.92
 
@@ -29,9 +31,10 @@ class Condition:
 
 
 class Judge:
-    """Remembers slowness of one device."""
+    """Remembers slowness of one device, from one loss of it to the next."""
 
     def __init__(self) -> None:
+        self._settled_at: float | None = None
         self._late_at: float | None = None
         self._achieved: int | None = None
         self._blame: str | None = None
@@ -40,6 +43,7 @@ class Judge:
     def answered(self, now: float, sample: Sample, *, bad: int, tags: int) -> Condition:
         """The condition after a sample; `now` in monotonic seconds, `bad` of `tags` read tags are bad."""
         self._keep_pace(now, sample)
+        settled = self._has_settled(now, sample)
         reasons: list[str] = []
         causes: list[Cause] = []
         state: Literal["online", "degraded"] = "online"
@@ -53,7 +57,7 @@ class Judge:
         if sample.complaint is not None:
             reasons.append(sample.complaint)
             causes.append("complaint")
-        if bad:
+        if bad and settled:
             reasons.append(f"{bad} of {tags} tags are bad")
             causes.append("tags")
         if not reasons:
@@ -61,6 +65,11 @@ class Judge:
         if causes != ["neighbour"]:
             state = "degraded"
         return Condition(state, "; ".join(reasons), self._achieved, tuple(causes))
+
+    def _has_settled(self, now: float, sample: Sample) -> bool:
+        if self._settled_at is None or sample.answers:
+            self._settled_at = now if sample.answers else now + SETTLES
+        return now >= self._settled_at
 
     def _keep_pace(self, now: float, sample: Sample) -> None:
         if sample.skipped:

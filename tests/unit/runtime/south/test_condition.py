@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.core.flow import Sample
-from agent.runtime.south.condition import CALM, Condition, Judge
+from agent.core.flow import Answer, Sample
+from agent.runtime.south.condition import CALM, SETTLES, Condition, Judge
 
 BLAME = "unit 3 on the same bus does not answer"
 
@@ -16,9 +16,15 @@ class Bench:
         self._judge = Judge()
 
     def answers(self, seconds: float = 1.0, *, bad: int = 0, **sample: object) -> Condition:
-        """A sample, so long after the last one."""
+        """A sample with an answer, so long after the last one."""
         self.now += seconds
-        return self._judge.answered(self.now, Sample(ts=0, **sample), bad=bad, tags=20)  # type: ignore[arg-type]
+        answered = Sample(ts=0, answers=[Answer((0,), [1.5], ts=0)], **sample)  # type: ignore[arg-type]
+        return self._judge.answered(self.now, answered, bad=bad, tags=20)
+
+    def is_there(self, seconds: float = 1.0, *, bad: int = 0) -> Condition:
+        """A sample that says only that the device is there."""
+        self.now += seconds
+        return self._judge.answered(self.now, Sample(ts=0), bad=bad, tags=20)
 
 
 def test_skipped_cycles_degrade_until_it_was_calm() -> None:
@@ -71,6 +77,17 @@ def test_bad_tags_degrade() -> None:
     assert (condition.state, condition.reason, condition.causes) == ("degraded", "3 of 20 tags are bad", ("tags",))
     both = Bench().answers(bad=3, skipped=1, met=0.98, blame=BLAME)
     assert (both.state, both.causes) == ("degraded", ("neighbour", "tags"))
+
+
+def test_tags_that_are_bad_since_the_loss_are_not_judged_yet() -> None:
+    """A device that is back is degraded by what it says of its tags; where it says nothing, after a while."""
+    bench = Bench()
+    assert bench.is_there(bad=20).state == "online"
+    assert bench.answers(bad=2).reason == "2 of 20 tags are bad"
+    assert bench.is_there(bad=2).state == "degraded"
+    silent = Bench()
+    assert silent.is_there(bad=20).state == "online"
+    assert silent.is_there(SETTLES, bad=20).reason == "20 of 20 tags are bad"
 
 
 def test_what_a_device_says_of_itself_degrades_it() -> None:
