@@ -16,13 +16,14 @@ from typing import Any
 from agent.workbench.convert.registers import linear
 from agent.workbench.convert.result import Converted, duration
 
+_DEFAULT = -1  #: the type that follows from the address: a register is a word
 _TYPES = {
     1: "bool", 2: "int8", 3: "uint8", 4: "int16", 5: "uint16", 6: "int32", 7: "uint32", 8: "float32", 9: "float64",
-    10: "bcd16", 11: "bcd32", 13: "int64", 14: "uint64", 0: "string",
+    10: "bcd16", 11: "bcd32", 13: "int64", 14: "uint64", 0: "string", _DEFAULT: "uint16",
 }  # fmt: skip
 _WORDS = {
     "boolean": 1, "char": 2, "byte": 3, "short": 4, "word": 5, "long": 6, "dword": 7, "float": 8, "double": 9,
-    "bcd": 10, "lbcd": 11, "llong": 13, "qword": 14, "string": 0,
+    "bcd": 10, "lbcd": 11, "llong": 13, "qword": 14, "string": 0, "default": _DEFAULT, "": _DEFAULT,
 }  # fmt: skip
 _SCALINGS = {"": 0, "none": 0, "linear": 1}
 _ARRAY = 20  #: data types from here on are arrays of those below it
@@ -31,6 +32,8 @@ _ADDRESS = re.compile(
     r"(?P<array>(?:\s*\[\d+\]){1,2})?"  # [elements], or [rows][columns]
 )
 _NODE = re.compile(r"(?:nsu?=[^;]+;)?[isgb]=")
+_MODES = {2: "Sign"}
+_BROKEN = {1: "Basic128Rsa15", 2: "Basic256"}
 _PARITIES = {ord("N"): "N", ord("O"): "O", ord("E"): "E", 0: "N"}
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _MODBUS = ("Modbus TCP/IP Ethernet", "Modbus RTU Serial", "Modbus Ethernet", "Modbus ASCII Serial")
@@ -44,8 +47,13 @@ def is_project(data: Any) -> bool:
 
 def is_csv(text: str) -> bool:
     """Whether it is an export of tags: its first line names the columns Kepware writes."""
-    head = text.split("\n", 1)[0].replace('"', "").lower()
-    return head.startswith("tag name,address,data type")
+    return _delimiter(text) in (",", ";")
+
+
+def _delimiter(text: str) -> str:
+    """A comma or, by a setting of the product, a semicolon; nothing where it is no such export."""
+    head = re.match(r'"?tag name"?(.)"?address"?\1"?data type"?', text, re.IGNORECASE)
+    return head[1] if head else ""
 
 
 def convert(data: Any, result: Converted) -> None:
@@ -68,12 +76,13 @@ def convert(data: Any, result: Converted) -> None:
 def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], result: Converted) -> None:
     host, unit = _place(str(device.get("servermain.DEVICE_ID_STRING", device.get("servermain.DEVICE_ID_DECIMAL", ""))))
     port = device.get("modbus_ethernet.DEVICE_ETHERNET_PORT_NUMBER", 502)
-    url = f"tcp://{host}:{port}" if host else _serial(item, channel, result)
+    scheme = "udp" if device.get("modbus_ethernet.DEVICE_ETHERNET_IP_PROTOCOL") == 0 else "tcp"
+    url = f"{scheme}://{host}:{port}" if host else _serial(item, channel, result)
     if device.get("modbus_ethernet.DEVICE_MODICON_BIT_ORDER"):
         result.lose(item, "Modicon bit order: bit 0 is the most significant there; look at each bit")
     keys = {
         "type": "modbus", "url": url, "unit_id": unit, **_orders(device),
-        "description": device.get(_DESCRIPTION) or None,
+        **_shown(device),
         "interval": duration(device.get("servermain.DEVICE_SCAN_MODE_RATE_MS", 1000)),
     }  # fmt: skip
     zero = device.get("modbus_ethernet.DEVICE_ZERO_BASED_ADDRESSING", True)
@@ -90,6 +99,12 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
             "clamped": [tag.get(f"servermain.TAG_SCALING_CLAMP_{end}") for end in ("LOW", "HIGH")],
         }  # fmt: skip
         _tag(f"{item}.{path}", path, keys, tags, result)
+
+
+def _shown(device: Mapping[str, Any]) -> dict[str, Any]:
+    """What people see of it; a device whose data collection is off is none that is read."""
+    off = device.get("servermain.DEVICE_DATA_COLLECTION") is False
+    return {"description": device.get(_DESCRIPTION) or None, "enabled": False if off else None}
 
 
 def _orders(device: Mapping[str, Any]) -> dict[str, str]:
@@ -129,10 +144,16 @@ def _serial(item: str, channel: Mapping[str, Any], result: Converted) -> str:
 def _server(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], result: Converted) -> None:
     keys: dict[str, Any] = {
         "type": "opcua", "url": channel.get("opcuaclient.CHANNEL_UA_SERVER_ENDPOINT_URL"),
-        "description": device.get(_DESCRIPTION) or None,
+        **_shown(device),
     }  # fmt: skip
-    if channel.get("opcuaclient.CHANNEL_UA_SERVER_SECURITY_POLICY"):
-        keys["security"] = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
+    policy = channel.get("opcuaclient.CHANNEL_UA_SERVER_SECURITY_POLICY")
+    if policy:
+        mode = _MODES.get(channel.get("opcuaclient.CHANNEL_UA_SERVER_MESSAGE_MODE", 3), "SignAndEncrypt")
+        keys["security"] = {"policy": "Basic256Sha256", "mode": mode}
+        if policy in _BROKEN:
+            result.hint(
+                item, f"{_BROKEN[policy]} is broken and not spoken here: the server has to offer Basic256Sha256"
+            )
         result.hint(item, "secured: the certificate is the agent's own here; docs/opcua.md says how a server trusts it")
     if channel.get("opcuaclient.CHANNEL_AUTHENTICATION_USERNAME"):
         result.lose(item, "its user: write username: and password_file: with a file of yours")
@@ -155,13 +176,27 @@ def _tags(holder: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping
 
 
 def _csv(text: str, result: Converted) -> None:
+    rows = csv.DictReader(io.StringIO(text), delimiter=_delimiter(text))
+    listed = [{str(key).strip().lower(): str(value or "").strip() for key, value in row.items()} for row in rows]
+    if any(_NODE.match(one.get("address", "")) for one in listed):
+        result.hint("the file", "a list of tags names no server: write its `url` and name")
+        nodes = [
+            {
+                _NAME: one.get("tag name"), "servermain.TAG_ADDRESS": one.get("address"),
+                _DESCRIPTION: one.get("description"),
+                "servermain.TAG_SCALING_TYPE": _SCALINGS.get(one.get("scaling", "").lower(), 2),
+            }
+            for one in listed
+        ]  # fmt: skip
+        channel = {"opcuaclient.CHANNEL_UA_SERVER_ENDPOINT_URL": "opc.tcp://192.0.2.1:4840"}
+        _server("the file", channel, {_NAME: "kepware", "tags": nodes}, result)
+        return
     tags = result.device("kepware", {"type": "modbus", "url": "tcp://192.0.2.1", "byte_order": "CDAB"})
     result.hint("the file", "a list of tags names no device: write its `url`, `unit_id` and name")
     result.hint("the file", "byte_order CDAB is Kepware's default (first word low); take it away where that was off")
-    for row in csv.DictReader(io.StringIO(text)):
-        one = {str(key).strip().lower(): (value or "").strip() for key, value in row.items() if key is not None}
+    for one in listed:
         name = one.get("tag name", "")
-        keys = {
+        keys: dict[str, Any] = {
             "address": one.get("address", ""), "type": _number_of_type(one.get("data type", "")),
             "rate": _number(one.get("scan rate", "")), "description": one.get("description") or None,
             "scaling": _SCALINGS.get(one.get("scaling", "").lower(), 2),
@@ -248,6 +283,6 @@ def _number_of_type(word: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace(",", "."))
     except ValueError:
         return 0.0

@@ -3,7 +3,8 @@
 Addresses are `unit!4xxxxx` (or `4xxxx`), counting from one; `.n` a bit; `.nH`, `.nL`, `.nD`, `.nE` a string of n
 bytes. `#LL` is the order of the standard and the default (1234), `#LB` 2143, `#BL` 3412, `#BB` 4321, of 32 and 64 bits;
 `#L` 12 and `#B` 21 of 16 bits. What a tag does not say the node does (`endianess` 1 to 4, `address_base` 0 or 1).
-Source: the tables `#ENDIAN` and `ADDRESS` of the Modbus drivers in Neuron's manual.
+An OPC UA node's addresses are `NS!IDENTIFIER`, `NS[2,3]!IDENTIFIER` for an element of an array.
+Source: the tables `#ENDIAN` and `ADDRESS` of the drivers in Neuron's manual, and the settings its plugins list.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _STRINGS = {"H": None, "L": "low_first", "D": "one_per_register_high", "E": "one
 _ADDRESS = re.compile(
     r"(?P<unit>\d+)!(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<string>[HLDE]?))?(?:#(?P<order>[BL]{1,2}))?"
 )
+_NODE = re.compile(r"(?P<space>\d+)(?:\[(?P<index>\d+(?:,\d+)*)\])?!(?P<identifier>.+)")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_READ = 1  #: `update_mode`; 2 subscribes, 3 does both
 _Tag = tuple[str, str, Mapping[str, Any]]  # driver, group, tag
 _SCHEMES = {"Modbus TCP": "tcp", "Modbus TCP QH": "tcp", "Modbus RTU over TCP": "rtu+tcp", "Modbus RTU": "serial"}
 
@@ -53,6 +57,8 @@ def convert(data: Mapping[str, Any], result: Converted) -> None:
         mine = tags[name]
         if plugin in _SCHEMES:
             _node(name, _SCHEMES[plugin], node.get("params") or settings.get(name, {}), mine, intervals, result)
+        elif plugin.upper() == "OPC UA":
+            _server(name, node.get("params") or settings.get(name, {}), mine, intervals, result)
         elif mine:
             result.lose(
                 name, f"plugin {plugin!r} is not a protocol that the agent reads; its {len(mine)} tags are left out"
@@ -76,8 +82,11 @@ def _node(
     intervals: Mapping[tuple[Any, Any], int], result: Converted,
 ) -> None:  # fmt: skip
     if scheme == "serial" and params.get("device"):
-        url = f"serial://{params['device']}?baudrate={_BAUD.get(int(params.get('baud', 4)), 9600)}"
-        result.hint(name, "check baud rate, parity and stop bits of the serial line")
+        baud, parity = _BAUD.get(int(params.get("baud", 4)), 9600), int(params.get("parity", 0))
+        line = f"baudrate={baud}&parity={_PARITIES.get(parity, 'N')}&stopbits={int(params.get('stop', 0)) + 1}"
+        url = f"serial://{params['device']}?{line}"
+        if parity not in _PARITIES:
+            result.hint(name, "parity mark or space is not known here: look at what the device takes")
     elif params.get("connection_mode") == 1:
         url = f"tcp-listen://{params.get('host', '0.0.0.0')}:{params.get('port', 502)}"  # noqa: S104 - as it stands there
         result.hint(name, "the device dials in: write `dtu: {registration: …}` with what it says first")
@@ -89,6 +98,8 @@ def _node(
     units = {int(match["unit"]) for _, _, match in parsed if match is not None}
     for group, tag, match in parsed:
         item = f"{name} {group} {tag.get('name')}"
+        if _static(item, tag, result):
+            continue
         if match is None:
             result.lose(item, f"address {tag.get('address')!r} is no Modbus address of Neuron's")
             continue
@@ -106,9 +117,6 @@ def _tag(
 ) -> None:  # fmt: skip
     first = 0 if params.get("address_base") == 0 else 1
     area, offset, order = _AREAS[match["area"]], int(match["number"]) - first, match["order"] or ""
-    if int(tag.get("attribute", 1)) & _STATIC:
-        result.lose(item, f"a value that was written down ({tag.get('value')!r}): no register is read for it")
-        return
     kind = _TYPES.get(tag.get("type", 4))
     if kind is None:
         result.lose(item, f"type {tag.get('type')} is not known here")
@@ -127,11 +135,52 @@ def _tag(
             result.hint(item, "64 bits: look at the order with `edge-agent read … --orders`")
     elif order == "B":
         keys["byte_order"] = "BADC"
-    decimal = tag.get("decimal") or 0
     if kind not in ("bool", "string"):
-        keys |= {"scale": decimal if decimal not in (0, 1) else None, "offset": tag.get("bias") or None}
+        keys |= _linear(tag)
     keys["description"] = tag.get("description") or None
     result.tag(tags, str(tag["name"]), keys)
 
 
+def _linear(tag: Mapping[str, Any]) -> dict[str, Any]:
+    decimal = tag.get("decimal") or 0
+    return {"scale": decimal if decimal not in (0, 1) else None, "offset": tag.get("bias") or None}
+
+
+def _server(
+    name: str, params: Mapping[str, Any], tags: list[_Tag], intervals: Mapping[tuple[Any, Any], int], result: Converted
+) -> None:
+    mode = "poll" if params.get("update_mode", _READ) <= _READ else "subscribe"
+    given = {"type": "opcua", "url": params.get("url"), "mode": mode}
+    if mode == "subscribe":
+        given["interval"] = duration(params.get("publish-interval", 500))
+    if params.get("cert") or params.get("security_mode", 1) > 1:
+        result.hint(name, "secured: write `security:` with what the server offers, with the agent's own certificate")
+    if params.get("username"):
+        result.lose(name, f"the user {params['username']}: write username: and password_file: with a file of yours")
+    made = result.device(name, given)
+    for _, group, tag in tags:
+        item = f"{name} {group} {tag.get('name')}"
+        match = _NODE.fullmatch(str(tag.get("address", "")).strip())
+        if _static(item, tag, result):
+            continue
+        if match is None:
+            result.lose(item, f"address {tag.get('address')!r} is no OPC UA address of Neuron's")
+            continue
+        identifier = match["identifier"]
+        kind = "i" if identifier.isdecimal() else "g" if _GUID.fullmatch(identifier) else "s"
+        keys = {"node": f"ns={match['space']};{kind}={identifier}", "index_range": match["index"]}
+        if mode == "poll":
+            keys["interval"] = duration(intervals.get((name, group), 1000))
+        keys |= {**_linear(tag), "description": tag.get("description") or None}
+        result.tag(made, str(tag["name"]), keys)
+
+
+def _static(item: str, tag: Mapping[str, Any], result: Converted) -> bool:
+    static = bool(int(tag.get("attribute", 1)) & _STATIC)
+    if static:
+        result.lose(item, f"a value that was written down ({tag.get('value')!r}): nothing is read for it")
+    return static
+
+
 _BAUD = {0: 115200, 1: 57600, 2: 38400, 3: 19200, 4: 9600, 5: 4800, 6: 2400, 7: 1800, 8: 1200, 9: 600}
+_PARITIES = {0: "N", 1: "O", 2: "E"}

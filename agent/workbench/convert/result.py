@@ -61,8 +61,9 @@ class Converted:
 
     @property
     def count(self) -> int:
-        """Tags in all."""
-        return sum(len(device["tags"]) for device in self.devices.values())
+        """Tags in all, those that are found by their names too."""
+        found = (device.get("browse", {}).get("include", ()) for device in self.devices.values())
+        return sum(len(device["tags"]) for device in self.devices.values()) + sum(map(len, found))
 
 
 def name_of(text: str) -> str:

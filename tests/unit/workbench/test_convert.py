@@ -23,7 +23,8 @@ FOREIGN = Path(__file__).parent / "foreign"
 def converted(file: str, **puts: str) -> Converted:
     """A file of ours in a foreign format, with places filled in."""
     text = (FOREIGN / file).read_text(encoding="utf-8")
-    for name, value in {"HOST": "192.0.2.9", '"PORT"': "502", "PLACE": "192.0.2.9:502", **puts}.items():
+    places = {"UAPLACE": "192.0.2.30:4840", "HOST": "192.0.2.9", '"PORT"': "502", "PLACE": "192.0.2.9:502"}
+    for name, value in {**places, **puts}.items():
         text = text.replace(name, value)
     found = recognised(text)
     assert found is not None
@@ -99,7 +100,7 @@ def test_kepware_tags() -> None:
     result = converted("kepware.csv")
     assert tags(result, "kepware") == {
         "Power": {"address": "holding:100", "type": "float32", "description": "active power", "interval": "500ms"},
-        "Level": {"address": "input:10", "type": "uint16", "scale": 0.002442002442, "unit": "m", "interval": "1s"},
+        "Level": {"address": "input:10", "type": "uint16", "scale": 10 / 4095, "unit": "m", "interval": "1s"},
         "Ready": {"address": "coil:3", "interval": "100ms"},
         "Bit 5": {"address": "holding:9.5", "interval": "100ms"},
         "Serial": {"address": "holding:199", "type": "string", "length": 20, "interval": "100ms"},
@@ -160,6 +161,42 @@ def test_a_neuron_tag_with_a_bias_and_one_without_a_register() -> None:
     assert lost(result) == ["m g s"]
 
 
+def test_opc_ua_nodes_of_neuron() -> None:
+    """Polled by the interval of the group, or subscribed to; a number, a GUID or a name; an element of an array."""
+    result = converted("neuron_nodes.json")
+    assert tags(result, "cell") == {
+        "speed": {"node": "ns=2;s=Speed", "interval": "500ms", "scale": 0.5},
+        "second": {"node": "ns=2;s=Zones", "index_range": "1", "interval": "500ms"},
+        "clock": {"node": "ns=0;i=2258", "interval": "500ms"},
+        "door": {"node": "ns=1;g=c496578a-0dfe-4b8f-870a-745238c6ae00", "interval": "500ms"},
+    }
+    subscribed = result.devices["cell-sub"]
+    assert (subscribed["mode"], subscribed["interval"]) == ("subscribe", "250ms")
+    assert subscribed["tags"] == {"count": {"node": "ns=2;s=Count"}}
+    assert lost(result) == ["meter g line", "cell-sub", "monitor"]
+
+
+def test_a_serial_slave_of_thingsboard_without_orders() -> None:
+    """LITTLE is the gateway's default: said, and not meant for strings and bits; one stop bit, as there."""
+    values = [
+        {"tag": "t", "type": "16uint", "functionCode": 4, "objectsCount": 1, "address": 1},
+        {"tag": "s", "type": "string", "functionCode": 3, "objectsCount": 2, "address": 9},
+    ]
+    slave = {
+        "type": "serial",
+        "method": "rtu",
+        "port": "/dev/ttyS1",
+        "unitId": 1,
+        "deviceName": "m",
+        "timeseries": values,
+    }
+    result = convert("thingsboard", {"master": {"slaves": [slave]}})
+    assert result.devices["m"]["url"] == "serial:///dev/ttyS1?baudrate=19200&parity=N&stopbits=1"
+    assert result.devices["m"]["byte_order"] == "DCBA"
+    assert tags(result, "m")["s"] == {"address": "holding:9", "type": "string", "length": 4, "byte_order": "ABCD"}
+    assert "no byteOrder and no wordOrder, which is LITTLE there" in result.notes[0].text
+
+
 KEPWARE = {"common.ALLTYPES_NAME": "D", "servermain.DEVICE_ID_STRING": "<192.0.2.1>.1"}
 
 
@@ -199,9 +236,21 @@ def test_what_else_a_kepware_project_says() -> None:
     result = convert("kepware", {"project": {"channels": channels}})
     assert result.devices["M"]["url"] == "serial:///dev/ttyS0?baudrate=19200&parity=E&stopbits=1"
     assert tags(result, "M") == {"T": {"address": "holding:0", "type": "int16", "scale": -0.1, "range": {"min": -10}}}
+    assert "security" not in result.devices["U"]
     assert result.devices["U"]["url"] == "opc.tcp://h:4840"
     assert tags(result, "U") == {"S": {"node": "ns=2;s=Speed"}}
     assert lost(result) == ["None.U.S"]
+
+
+def test_a_kepware_channel_with_security() -> None:
+    """The mode is carried over; a policy that nobody should speak any more is named."""
+    channel = {
+        "servermain.MULTIPLE_TYPES_DEVICE_DRIVER": "OPC UA Client", "opcuaclient.CHANNEL_UA_SERVER_SECURITY_POLICY": 1,
+        "opcuaclient.CHANNEL_UA_SERVER_MESSAGE_MODE": 2, "devices": [{"common.ALLTYPES_NAME": "U"}],
+    }  # fmt: skip
+    result = convert("kepware", {"project": {"channels": [channel]}})
+    assert result.devices["U"]["security"] == {"policy": "Basic256Sha256", "mode": "Sign"}
+    assert "Basic128Rsa15 is broken" in result.notes[0].text
 
 
 def test_thingsboard_modbus() -> None:
@@ -223,6 +272,7 @@ def test_thingsboard_opcua() -> None:
     result = converted("thingsboard_opcua.json")
     assert result.devices["CNC-7"]["url"] == "opc.tcp://192.0.2.30:4840/server"
     assert tags(result, "CNC-7") == {"speed": {"node": "ns=2;s=Spindle.Speed"}}
+    assert result.devices["CNC-7"]["browse"] == {"include": ["Device1/T"]}
     assert lost(result) == ["server", "mapping 1 timeseries pattern"]
 
 
