@@ -94,9 +94,10 @@ def _told(search: Search, found: Scan) -> int:
         sys.stderr.write(
             harmless(f"unit {one.unit}: {' '.join(one.identity.values()) or 'no identity'}; {places}") + "\n"
         )
-    if found.thinned:
+    for where in found.left:
         sys.stderr.write(
-            "of long gaps only round places were asked (0, 10, 16, 20, …); --range A-B of 1,000 asks for each\n"
+            f"{where}: of long gaps only round places were asked (0, 10, 16, 20, …), the time was up;"
+            " --range A-B of 1,000 places asks for each\n"
         )
     sys.stderr.write(f"{counted(len(found.found), 'unit')} answered, {counted(found.requests, 'request')}\n")
     if not found.found:

@@ -2,7 +2,7 @@
 
 A request that is refused is asked for in halves, at last in pairs (many meters refuse half of a 32-bit value) and one
 by one. Nobody knows of a place that it cannot be read without asking for it; where nothing was read for a while, only
-round places are asked, and all around one that answers.
+round places are asked at first, and all around one that answers. `deepen` asks for the others, as long as one likes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Ranges:
         """`most`: places that one request may ask for."""
         self.spans: list[Span] = []  #: rising, never adjacent
         self.most = 0  #: places of the largest request that was answered
-        self.thinned = False  #: of long gaps only round places were asked
+        self._gaps: list[tuple[int, int]] = []  #: passed over but for the round places between them, without the end
+        self._rest: list[tuple[int, int]] = []  #: the same, last one first, while they are asked for
         self._next, self._last = first, last
         self._step = most
         self._end = first  #: behind the last place that can be read
@@ -56,9 +57,14 @@ class Ranges:
 
     def ask(self) -> tuple[int, int] | None:
         """Offset and count of the next request; None at the end."""
-        if not self._waiting:
-            if self._next > self._last:
+        if not self._waiting and self._next > self._last:
+            if not self._rest:
                 return None
+            at, until = self._rest.pop()
+            if at + 1 < until:
+                self._rest.append((at + 1, until))
+            self._waiting.append(_Stretch(at, 2 if self._pairs and at < self._last else 1, at, at + 1))
+        elif not self._waiting:
             count = min(self._step, self._last + 1 - self._next)
             self._waiting.append(_Stretch(self._next, count))
             self._next += count
@@ -68,6 +74,16 @@ class Ranges:
             asked = _Stretch(asked.offset, self._step)
         self._asked = asked
         return asked.offset, asked.count
+
+    def deepen(self) -> None:
+        """Ask for what was passed over, place by place."""
+        self._rest, self._gaps = self._gaps[::-1], []
+
+    @property
+    def left(self) -> Span | None:
+        """What was passed over lies between these."""
+        gaps = [*self._gaps, *self._rest]
+        return Span(min(gaps)[0], max(gaps)[1] - 1) if gaps else None
 
     def told(self, *, readable: bool) -> None:
         """Whether the request was answered."""
@@ -80,6 +96,7 @@ class Ranges:
         elif until and count > 1:
             self._waiting.append(_Stretch(offset, 1, since, until))
         elif until:
+            self._pass(since, offset)
             self._round(offset + 1, until)
         elif count > 1:
             self._refused.append((offset, count))
@@ -87,7 +104,6 @@ class Ranges:
                 self._step = count = count - 1  # the next begins at an even offset, too
                 self._next -= 1
             if self._thin and offset - self._end >= _LONG:
-                self.thinned = True
                 self._round(offset, offset + count)
             else:
                 self._split(offset, count)
@@ -118,8 +134,14 @@ class Ranges:
 
     def _round(self, since: int, until: int) -> None:
         at = next((at for at in range(since, until) if not at % 10 or not at % 16), None)
-        if at is not None:
+        if at is None:
+            self._pass(since, until)
+        else:
             self._waiting.append(_Stretch(at, 2 if self._pairs and at + 1 < until else 1, since, until))
+
+    def _pass(self, since: int, until: int) -> None:
+        if since < until:
+            self._gaps.append((since, until))
 
     def _wait(self, first: int, end: int) -> None:
         if end > first:

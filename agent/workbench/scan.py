@@ -23,6 +23,8 @@ NOT_THERE = (0x0A, 0x0B)
 #: Requests in a row that are never answered, until the area counts as silent; a device may be silent to what is too
 #: long for it, and each of them is half as long.
 SILENT = 5
+#: So long areas are searched, until what is left of long gaps is no longer asked for place by place, seconds.
+PATIENCE = 90.0
 
 
 class UnitFound(Struct):
@@ -31,7 +33,9 @@ class UnitFound(Struct):
     unit: int
     identity: dict[str, str] = field(default_factory=dict)  #: vendor, product, version, where it tells (43/14)
     areas: dict[str, list[Span]] = field(default_factory=dict)
-    most: dict[str, int] = field(default_factory=dict)  #: places of the largest request that was answered
+    most: dict[str, int] = field(
+        default_factory=dict
+    )  #: places it takes in one request, where a larger one was refused
 
 
 class Progress(Struct, frozen=True):
@@ -42,6 +46,15 @@ class Progress(Struct, frozen=True):
     of: int
 
 
+class _Search(Struct):
+    """One area of one unit."""
+
+    one: UnitFound
+    area: Area
+    ranges: Ranges
+    silent: int = 0  #: requests in a row that nobody answered; SILENT where there is nothing to search
+
+
 class Scan:
     """One scan over one bus. `found` grows while it goes on, so that a scan that is stopped has a result too."""
 
@@ -49,7 +62,7 @@ class Scan:
         """`rate`: requests a second at most."""
         self.found: list[UnitFound] = []
         self.requests = 0
-        self.thinned = False  #: of long gaps only round places were asked
+        self.left: list[str] = []  #: where only round places of long gaps were asked for: time was up
         self._bus = bus
         self._clock = clock
         self._timeout = timeout
@@ -66,20 +79,53 @@ class Scan:
     async def areas(self, areas: Sequence[Area], first: int, last: int) -> AsyncIterator[Progress]:
         """What can be read of each unit that was found."""
         each = last - first + 1
-        total = len(self.found) * len(areas) * each
-        for number, (one, area) in enumerate((one, area) for one in self.found for area in areas):
-            search = Ranges(first, last, MOST[area], registers=area in REGISTERS)
-            silent = 0
-            while silent < SILENT and (asked := search.ask()) is not None:
-                yield Progress(f"unit {one.unit} {area}:{asked[0]}", number * each + asked[0] - first, total)
-                reply = await self._read(one.unit, area, *asked)
-                if reply is not None and reply.code == ILLEGAL_FUNCTION:
-                    break
-                search.told(readable=reply is not None and not reply.code)
-                silent = silent + 1 if reply is None else silent if reply.code else 0
-                if search.spans:
-                    one.areas[area], one.most[area] = search.spans, search.most
-            self.thinned |= search.thinned
+        until = self._clock.monotonic() + PATIENCE
+        searches = [
+            _Search(one, area, Ranges(first, last, MOST[area], registers=area in REGISTERS))
+            for one in self.found
+            for area in areas
+        ]
+        for number, search in enumerate(searches):
+            while (at := await self._step(search)) is not None:
+                what = f"unit {search.one.unit} {search.area}:{at}"
+                yield Progress(what, number * each + at - first, len(searches) * each)
+        gaps = [search for search in searches if search.ranges.left and search.silent < SILENT]
+        for number, search in enumerate(gaps):
+            search.ranges.deepen()
+            while self._clock.monotonic() < until and (at := await self._step(search)) is not None:
+                what = f"unit {search.one.unit} {search.area}:{at} in gaps"
+                yield Progress(what, number * each + at - first, len(gaps) * each)
+            if (left := search.ranges.left) is not None:
+                self.left.append(f"unit {search.one.unit} {search.area} {left.first}-{left.last}")
+
+        for search in searches:
+            await self._limit(search)
+
+    async def _limit(self, search: _Search) -> None:
+        """How much it takes in one request, where a larger one than was answered fits into what can be read."""
+        longest = max(search.ranges.spans, key=lambda span: span.last - span.first, default=Span(0, -1))
+        takes, most = search.ranges.most, min(longest.last - longest.first + 1, MOST[search.area])
+        refused, count = most + 1, most
+        while takes < count < refused:
+            reply = await self._read(search.one.unit, search.area, longest.first, count)
+            takes, refused = (takes, count) if reply is None or reply.code else (count, refused)
+            count = (takes + refused) // 2 & ~1  # even: a pair may be refused half
+        if refused <= most:
+            search.one.most[search.area] = takes
+
+    async def _step(self, search: _Search) -> int | None:
+        """Ask the next request of a search, and tell its place; None at the end."""
+        if search.silent >= SILENT or (asked := search.ranges.ask()) is None:
+            return None
+        reply = await self._read(search.one.unit, search.area, *asked)
+        if reply is not None and reply.code == ILLEGAL_FUNCTION:
+            search.silent = SILENT
+            return None
+        search.ranges.told(readable=reply is not None and not reply.code)
+        search.silent = search.silent + 1 if reply is None else search.silent if reply.code else 0
+        if search.ranges.spans:
+            search.one.areas[search.area] = search.ranges.spans
+        return asked[0]
 
     async def _identity(self, unit: int) -> dict[str, str]:
         try:
@@ -112,14 +158,8 @@ def devices_of(url: str, found: Sequence[UnitFound]) -> dict[str, dict[str, obje
         keys: dict[str, object] = {"type": "modbus", "url": url, "unit_id": one.unit}
         if one.identity:
             keys["description"] = " ".join(one.identity.values())
-        most = [one.most[area] for area in REGISTERS if _limited(one, area)]
+        most = [one.most[area] for area in REGISTERS if area in one.most]
         if most:
             keys["max_registers"] = min(most)
         devices[f"unit-{one.unit}"] = {**keys, "tags": tags}
     return devices
-
-
-def _limited(one: UnitFound, area: Area) -> bool:
-    """Whether larger requests than were answered would have fitted into a stretch that can be read."""
-    longest = max((span.last - span.first + 1 for span in one.areas.get(area, [])), default=0)
-    return one.most.get(area, MOST[area]) + 1 < min(longest, MOST[area])  # one less may have been asked for

@@ -18,8 +18,8 @@ class Device:
     takes: Callable[[int, int], bool] = lambda offset, count: True  # noqa: ARG005
     requests: int = 0
 
-    def searched(self, last: int, most: int = 125) -> Ranges:
-        ranges = Ranges(0, last, most, registers=most == 125)
+    def searched(self, last: int, most: int = 125, ranges: Ranges | None = None) -> Ranges:
+        ranges = ranges or Ranges(0, last, most, registers=most == 125)
         while (asked := ranges.ask()) is not None:
             self.requests += 1
             offset, count = asked
@@ -42,7 +42,7 @@ def test_a_short_range_is_told_place_by_place() -> None:
     device = Device(SCATTERED)
     found = device.searched(999)
     assert found.spans == device.all
-    assert not found.thinned
+    assert found.left is None
 
 
 @pytest.mark.parametrize("most", [125, 2000])
@@ -66,7 +66,21 @@ def test_behind_a_long_gap(first: int) -> None:
     device = Device([(0, 20), (first, first + 10)])
     found = device.searched(9999)
     assert found.spans == device.all
-    assert found.thinned
+    assert found.left is not None
+
+
+@pytest.mark.parametrize("values", [[(4243, 4243), (7777, 7778)], [(4243, 4244), (7777, 7778)], [(9999, 9999)]])
+def test_what_was_passed_over_is_asked_place_by_place(values: list[tuple[int, int]]) -> None:
+    """A lone value far from any round place; also one of 32 bits at an odd place, half of which is refused."""
+    whole = all(last > first for first, last in values)
+    device = Device(values, lambda _, count: count == 2 or not whole)
+    found = device.searched(9999)
+    assert found.spans == []
+    assert found.left == Span(33, 9999)
+    found.deepen()
+    assert device.searched(9999, ranges=found).spans == device.all
+    assert device.requests < 23_000
+    assert found.left is None
 
 
 def test_a_limit_is_learned() -> None:
