@@ -1,5 +1,6 @@
 # Plain Dockerfile syntax: any builder takes it (docker, podman, buildah, kaniko).
-# The base needs glibc and Python 3.11 or newer with venv: docker build --build-arg BASE_IMAGE=... -t edge-agent .
+# docker build --build-arg VERSION=$(python3 deploy/version.py) -t edge-agent .
+# The base needs glibc and Python 3.11 or newer with venv; another one: --build-arg BASE_IMAGE=...
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build

@@ -52,7 +52,7 @@ def test_a_bundle_installs_without_an_index(clone: Path, tmp_path: Path) -> None
     version = run(sys.executable, "deploy/version.py", cwd=clone).strip()
     assert run("./install.sh", str(installed), cwd=folder, env=NO_INDEX).strip() == f"edge-agent {version}"
     program = str(installed / "bin" / "edge-agent")
-    for extra in ("configs/demo.yaml", "configs/examples/historian.yaml", "systemd/agent.yaml"):
+    for extra in ("configs/demo.yaml", "configs/examples/historian.yaml", "deploy/systemd/agent.yaml"):
         run(program, "check", "-c", extra, cwd=folder, env=NO_INDEX)
     run(str(installed / "bin" / "python"), "-c", "import psycopg, serial, google.protobuf", cwd=folder, env=NO_INDEX)
 

@@ -31,6 +31,14 @@ def test_the_configurations_are_right() -> None:
     assert COMPOSE["services"]["historian"]["environment"]["EDGE_AGENT_HTTP_PORT"] == str(historian.http.port)
 
 
+def test_the_image_is_built_with_its_version() -> None:
+    """The git tag is not in the context of the build: the README gives it, under the name that the Dockerfile takes."""
+    folder = FOLDER.parent.parent
+    assert "${VERSION:-0.0.0}" in COMPOSE["services"]["agent"]["build"]["args"]["VERSION"]
+    assert "VERSION=$(python3 ../../deploy/version.py) docker compose build" in (FOLDER / "README.md").read_text()
+    assert "ARG VERSION=0.0.0" in (folder / "Dockerfile").read_text()
+
+
 def test_secrets_are_files_that_whoever_needs_them_gets() -> None:
     """Each that a configuration names is given to its service; the README makes each of them."""
     texts = {

@@ -68,6 +68,14 @@ def test_files_it_names_are_there(page: Path):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_every_decision_is_in_the_index():
+    """Each once, under what it is about."""
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^- \[(\d{3})\]\((.+?)\)", text_of(folder / "README.md"), re.MULTILINE)
+    assert sorted(name for _, name in listed) == sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert all(name.startswith(number) for number, name in listed)
+
+
 def test_files_named_beside_others_are_there():
     """In a line of docs/architecture.md a bare name is a file in the folder of the path in front of it."""
     missing = []
