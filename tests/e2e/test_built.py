@@ -43,11 +43,16 @@ def run(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> str:
 
 def test_a_bundle_installs_without_an_index(clone: Path, tmp_path: Path) -> None:
     """Its own install.sh, with nothing but what it brings; the agent that is there understands its examples."""
+    secret = clone / "deploy" / "compose" / "secrets" / "mqtt_password"
+    secret.parent.mkdir()
+    secret.write_text("of whoever built the bundle")
     run(".ci/bundle", cwd=clone)
     [archive] = (path for path in (clone / "dist").glob("*.tar.gz") if "-image" not in path.name)
     with tarfile.open(archive) as bundle:
         bundle.extractall(tmp_path, filter="data")
     [folder] = tmp_path.glob("edge-agent-*")
+    assert (folder / "deploy" / "compose" / "compose.yaml").exists()
+    assert not (folder / "deploy" / "compose" / "secrets").exists()
     installed = tmp_path / "opt"
     version = run(sys.executable, "deploy/version.py", cwd=clone).strip()
     assert run("./install.sh", str(installed), cwd=folder, env=NO_INDEX).strip() == f"edge-agent {version}"
