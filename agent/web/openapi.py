@@ -113,9 +113,9 @@ _PATHS = (
         words=(
             "`event: values` has a [Values](#/components/schemas/Values) as its data: of one device the tags that "
             "changed, all of them first; without `device` the `telling` tags of each device that changed. "
-            "`event: status` has a [Status](#/components/schemas/Status), every two seconds. Newest wins: nothing is "
-            "queued for a reader that is slow, it gets all values again. A comment comes every 15 s. It ends with the "
-            "login it was asked for with."
+            "`event: status` has a [Status](#/components/schemas/Status), every two seconds and soon after an event. "
+            "Newest wins: nothing is queued for a reader that is slow, it gets all values again. A comment comes every "
+            "15 s. It ends with the login it was asked for with."
         ),
     ),
     _Path(

@@ -20,8 +20,9 @@ from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap
 
 MOST_VIEWERS = 8
-#: Seconds between two looks at what changed, between two events `status`, between two comments.
-TICK, STATUS, COMMENT = 0.25, 2.0, 15.0
+#: Seconds between two looks at what changed, between two events `status` (where the log has news, and where it has
+#: none), between two comments.
+TICK, NEWS, STATUS, COMMENT = 0.25, 0.5, 2.0, 15.0
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _HELLO, _COMMENT = b"retry: 3000\n\n", b":\n\n"
@@ -43,6 +44,9 @@ class Plant(Protocol):
 
     def status(self) -> dict[str, Any]:
         """The whole status."""
+
+    def news(self) -> int:
+        """How many events were ever logged: whatever goes wrong is one."""
 
     def now(self) -> int:
         """Epoch ms."""
@@ -143,13 +147,15 @@ class Stream:
         """Tick while somebody looks, until cancelled; then everybody is sent away."""
         try:
             status = comment = self._clock.monotonic()
+            told = self._plant.news()
             while True:
                 await self._somebody.wait()
                 await self._clock.sleep(TICK)
                 now = self._clock.monotonic()
                 self._hand_out()
-                if now - status >= STATUS:
-                    status = now
+                news = self._plant.news()
+                if now - status >= (STATUS if news == told else NEWS):
+                    status, told = now, news
                     self._give_all("status", self._status())
                 if now - comment >= COMMENT:
                     comment = now

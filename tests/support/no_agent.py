@@ -40,6 +40,9 @@ class NoAgent:
     def telling(self) -> dict[str, list[str]]:
         return {}
 
+    def news(self) -> int:
+        return 0
+
     def now(self) -> int:
         return 0
 

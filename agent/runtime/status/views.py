@@ -100,6 +100,10 @@ class Views:
         """The tags that stand for each device."""
         return {name: shown.telling(device) for name, device in self._image.devices.items() if name != SELF}
 
+    def news(self) -> int:
+        """How many events were ever logged."""
+        return RECENT.total
+
     def now(self) -> int:
         """Epoch ms."""
         return self._clock.now_ms()

@@ -20,6 +20,7 @@ class Plant:
         self.taps: list[Callable[[Batch | Gap], None]] = []
         self.newest = {device: dict.fromkeys(("a", "b"), (0, "good", 0)) for device in ("one", "two")}
         self.asked = 0
+        self.logged = 0
 
     def tap(self, append: Callable[[Batch | Gap], None], /) -> Callable[[], None]:
         self.taps.append(append)
@@ -37,6 +38,9 @@ class Plant:
     def status(self) -> dict[str, Any]:
         self.asked += 1
         return {"number": self.asked}
+
+    def news(self) -> int:
+        return self.logged
 
     def now(self) -> int:
         return 7
@@ -122,6 +126,21 @@ async def test_status_every_two_seconds_and_a_comment_every_fifteen() -> None:
         assert at.taken(viewer) == [("status", {"number": 2})]
         await at.clock.advance(13)
         assert b"\n:\n\n" in b"\n" + at.stream.take(viewer)
+
+
+async def test_what_is_logged_brings_the_status_at_once() -> None:
+    """Whoever looks learns what went wrong with the next tick; a flood of events brings two a second."""
+    async with scene() as at:
+        viewer = at.stream.join("one")
+        at.taken(viewer)
+        await at.clock.advance(0.8)
+        at.plant.logged += 1
+        await at.clock.advance(0.25)
+        assert at.taken(viewer) == [("status", {"number": 2})]
+        for _ in range(8):
+            at.plant.logged += 1
+            await at.clock.advance(0.25)
+        assert at.plant.asked == 6
 
 
 async def test_without_viewers_nothing_is_done() -> None:
