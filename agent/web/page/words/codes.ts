@@ -26,5 +26,5 @@ export const codes: Record<string, readonly [string, string]> = {
   UncertainSensorNotAccurate: ["the sensor is not accurate", "传感器不准确"],
   UncertainSubNormal: ["fewer sources than required", "数据源少于要求"],
   GoodClamped: ["at its limit", "已到限值"],
-  GoodLocalOverride: ["overridden by hand at the device", "设备端手动覆盖"],
+  GoodLocalOverride: ["overridden by hand at the device", "现场手动强制"],
 };

@@ -2,8 +2,11 @@
 
 import { equal } from "../testing.ts";
 import { inChinese, meaning } from "./catalogue.ts";
+import { codes } from "./codes.ts";
 import { en } from "./en.ts";
+import events from "./events.zh.json" with { type: "json" };
 import { catalogues, choose, fill } from "./index.ts";
+import { reasons } from "./reasons.ts";
 import { zh } from "./zh.ts";
 
 function names(text: string): string[] {
@@ -21,6 +24,16 @@ Deno.test("no text is empty, and none is left in the other language", () => {
   }
   const same = Object.keys(en).filter((key) => en[key as keyof typeof en] === zh[key as keyof typeof en]);
   equal(same, ["count_states"]);
+});
+
+Deno.test("one Chinese word for one thing", () => {
+  const said = [zh, events, reasons.map(([, text]) => text), Object.values(codes).map(([, text]) => text)];
+  const text = JSON.stringify(said).replaceAll("服务单元文件", "");
+  // 采集程序, 从站, 不确定, 消费者, MQTT 服务器, epoch, BIRTH, 密码, 组件, 哈希, 连入, 补发
+  equal(
+    text.match(/代理|单元|可疑|使用方|消息服务器|纪元|出生消息|机密|部件|散列|拨入|呼入|补数|补传|学到|数据点/g),
+    null,
+  );
 });
 
 Deno.test("the browser's first known language counts, unless somebody has switched", () => {
@@ -52,7 +65,7 @@ Deno.test("a reason is translated part by part, whoever it names first", () => {
     [
       "127.0.0.1:502：连接被拒绝",
       "无权连接（0x87）；its own words",
-      "同一总线上的单元 2, 3, 4 等另外 2 个 应答缓慢，周期延迟",
+      "同一总线上的从站 2, 3, 4 等另外 2 个 应答缓慢，周期延迟",
     ],
   );
 });
