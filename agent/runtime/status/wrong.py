@@ -1,7 +1,8 @@
 """What is wrong with a running agent, by its status: each finding with since, cost, and the one thing to do.
 
-Pure. The order is that of urgency: what loses data, what will, what is not read, what waits for somebody. What explains
-others stands above them: a gateway that is lost, and then the meters behind it.
+Pure. What counts stands before what is only to be looked at, both in the order of urgency: what loses data, what will,
+what is not read, what waits for somebody. What explains others stands above them: a gateway that is lost, and then the
+meters behind it.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def wrong(document: _Part) -> list[Finding]:
         found.append(_finding("config.rejected", why=config["error"], cost=costs.one("not_in_force")))
     if not document["clock"]["synced"]:
         found.append(_finding("agent.clock_unsynced", cost=costs.one("unsynced")))
+    found.sort(key=lambda one: not one["counts"])
     return found
 
 

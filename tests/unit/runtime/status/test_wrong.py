@@ -68,6 +68,16 @@ def test_devices_that_cannot_work_as_configured_say_nothing_of_their_bus() -> No
     assert [event for event, _, _ in found(document)] == ["device.offline", "device.offline"]
 
 
+def test_what_counts_stands_before_what_is_only_to_be_looked_at() -> None:
+    """A clock that is not set before a device with one bad tag of two."""
+    image = Image(AgentInfo("gw-01", "0.2", "abc"))
+    image.add("press", location=["a"], tags=[TagInfo("t"), TagInfo("u")], cat=1, now=NOW)
+    image.set_state("press", "degraded", now=NOW, reason="1 of 2 tags are bad", causes=("tags",))
+    document = describe(image, AgentFigures(NOW, NOW - 90_000, False), [], {"press": DeviceFigures()})
+    told = [(one["event"], one["counts"]) for one in document["wrong"]]
+    assert told == [("agent.clock_unsynced", True), ("device.degraded", False)]
+
+
 def test_a_disabled_device_counts_neither_way() -> None:
     """The gateway is dead although a device that nobody reads is behind it, too."""
     image = Image(AgentInfo("gw-01", "0.2", "abc"))
