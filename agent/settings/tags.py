@@ -142,7 +142,7 @@ class TagBase(Model):
     def where(self) -> str | None:
         """Where in its device it stands, for people; None where that has no name."""
         found = next(
-            (one for key in ("address", "node", "path") if (one := getattr(self, key, None)) is not None), None
+            (one for key in ("node", "path", "address") if (one := getattr(self, key, None)) is not None), None
         )
         return None if found is None else str(found)
 

@@ -22,6 +22,7 @@ from tests.support.mosquitto import Mosquitto
 
 METERS = 6
 CELLS = 3000
+SPARE = "spare-" + "x" * 58  #: as long as a name may be
 TAGS = 300  #: of the gateway in trouble
 TOKEN = "a-token-of-the-night-shift"
 
@@ -98,7 +99,7 @@ async def healthy(folder: Path, elapsed: Any) -> AsyncIterator[Site]:
                     f"meter-{unit:02}": _device(gateway, _tags(METER_POINTS), unit)
                     for unit in range(1, METERS + 1)
                 },
-                "spare": _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False),
+                SPARE: _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False),
             }  # fmt: skip
             publishers = {"plant": {"type": "mqtt", "url": broker.url}}
             with AgentProcess(_made(folder / "agent"), publishers=publishers, devices=devices) as agent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser
@@ -65,12 +65,17 @@ async def test_axe_finds_nothing_serious(browser: Browser, site: Site, axe: str)
                 await reader.opens(view)
                 await reader.page.wait_for_selector("main h1, main h2")
                 await reader.page.evaluate(axe)
-                await reader.page.emulate_media(color_scheme="light")
+                await _shade(reader, "light")
                 assert await _serious(reader, "{resultTypes: ['violations']}") == [], view
-                await reader.page.emulate_media(color_scheme="dark")
+                await _shade(reader, "dark")
                 assert await _serious(reader, "{runOnly: ['color-contrast']}") == [], f"{view} in the dark"
         finally:
             await site.battery.start()
+
+
+async def _shade(reader: Reader, shade: Literal["light", "dark"]) -> None:
+    await reader.page.emulate_media(color_scheme=shade)
+    await reader.page.wait_for_function("shade => document.documentElement.dataset.theme === shade", arg=shade)
 
 
 async def _serious(reader: Reader, options: str) -> list[Any]:

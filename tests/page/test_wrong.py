@@ -24,7 +24,7 @@ async def test_all_well(reader: Reader, site: Site) -> None:
     # A busy machine reads late, and what was late is told for a minute.
     await expect(reader.page.locator(".band")).to_contain_text("Nothing needs your attention.", timeout=150_000)
     await reader.sees("All well for")
-    await reader.sees("press-01", "battery", "3,000 tags", "spare", "disabled", within=".grid")
+    await reader.sees("press-01", "battery", "3,000 tags", "kN", "spare", "disabled", within=".grid")
     await reader.sees("plant", "online", "Room left", within=".publishers")
     await reader.sees("Clock", "set", "Configuration", within=".gateway")
     await reader.sees("live", within="header")
@@ -40,7 +40,7 @@ async def test_device_unplugged(reader: Reader, site: Site) -> None:
         assert "Why 127.0.0.1" in told
         assert "no good value since" in told
         assert "Do Check what the line Why names: power, cable" in told
-        await reader.page.get_by_role("link", name="Device battery is offline").click()
+        await reader.page.locator(".band").get_by_role("link", name="battery").click()
         await reader.sees("battery", "offline", "Check what the line Why names", within=".device")
         await reader.opens()
     finally:

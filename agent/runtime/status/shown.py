@@ -24,6 +24,14 @@ def telling(device: DeviceImage) -> list[str]:
     return list(islice(numbers, TELLING)) or [info.tag for info in changing[:TELLING]]
 
 
+def units(device: DeviceImage, tags: Iterable[str]) -> dict[str, str]:
+    """Of those of these tags that have one."""
+    known = {info.tag: info.unit for info in islice(device.tags, _AMONG)}
+    read = ((tag, device.newest.get(tag)) for tag in tags)
+    found = {tag: known.get(tag) if reading is None or reading.unit is None else reading.unit for tag, reading in read}
+    return {tag: unit for tag, unit in found.items() if unit is not None}
+
+
 def _is_number(info: TagInfo, reading: Reading | None) -> bool:
     if reading is not None and reading.value is not None:
         return isinstance(reading.value, int | float) and not isinstance(reading.value, bool)

@@ -16,7 +16,7 @@ from agent.core.flow import Stream
 from agent.core.image import SELF, DeviceImage, Image
 from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan
-from agent.runtime.status.shown import telling
+from agent.runtime.status.shown import telling, units
 from agent.runtime.status.wrong import remedy_of, wrong
 
 #: So many tags are named of those that are bad for the same reason, and so many reasons of a device.
@@ -111,6 +111,7 @@ def describe(
 
 def _device(device: DeviceImage, known: DeviceFigures) -> dict[str, Any]:
     period = None if known.polled_ms is None else max(known.polled_ms, device.achieved_ms or 0)
+    standing = telling(device)
     figures = {
         "state": device.state,
         "since": device.since,
@@ -126,7 +127,8 @@ def _device(device: DeviceImage, known: DeviceFigures) -> dict[str, Any]:
         "description": device.description,
         "protocol": known.protocol,
         "bus": known.bus,
-        "telling": telling(device),
+        "telling": standing,
+        "units": units(device, standing),
         "tags": len(device.tags),
         "tags_bad": device.bad,
         "bad": _bad(device),

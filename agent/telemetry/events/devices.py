@@ -14,7 +14,7 @@ DEGRADED = {
 
 EVENTS: dict[str, Event] = {
     # devices
-    "device.online": Event("info", "A device answers (again); `down_for` s, `attempts` failed meanwhile."),
+    "device.online": Event("info", "A device answers (again), after `down_for` s and `attempts` failed attempts."),
     "device.offline": Event(
         "warning",
         "A device is lost: `reason`. Its tags were published once as bad.",

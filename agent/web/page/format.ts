@@ -78,8 +78,8 @@ export function count(n: number): string {
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
-    if (Number.isInteger(value)) return Math.abs(value) < 1e15 ? value.toLocaleString(language()) : String(value);
     const size = Math.abs(value);
+    if (Number.isInteger(value) && size < 1e15) return value.toLocaleString(language());
     if (size >= 1e-6 && size < 1e15) return value.toLocaleString(language(), { maximumSignificantDigits: 7 });
     return String(Number(value.toPrecision(7)));
   }
@@ -94,12 +94,18 @@ const UNITS: Record<string, string> = {
   deg: "°",
   Ohm: "Ω",
   By: "B",
+  "1": "",
 };
 
 /** A unit as people write it; UCUM's own words are for programs. */
 export function unitWord(unit: string): string {
-  const plain = UNITS[unit] ?? unit.replace(/^u(?=(?:m|s|g|L|A|V|S|F)\b)/, "µ");
+  const plain = UNITS[unit] ?? unit.replace(/[{}]/g, "").replace(/^u(?=(?:m|s|g|L|A|V|S|F)\b)/, "µ");
   return plain.replace(/\b([cdkm]?m)([23])\b/g, (_, metre, n) => `${metre}${n === "2" ? "²" : "³"}`);
+}
+
+/** The name of a device within a text: set apart, also from a text in the other direction; Marked makes it a link. */
+export function isolated(name: string): string {
+  return `\u2068${name}\u2069`;
 }
 
 /** `a`, `a, b`, `a, b, c and 37 more`. */

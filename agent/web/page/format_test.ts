@@ -24,21 +24,27 @@ Deno.test("periods and sizes", () => {
 });
 
 Deno.test("no digit is made up, none that was sent as text is lost", () => {
-  equal([0.1 + 0.2, 61.2, 1500, 1717.57, 2.5e-9, "9223372036854775807", null, true, [1, 2]].map(shown), [
-    "0.3",
-    "61.2",
-    "1,500",
-    "1,717.57",
-    "2.5e-9",
-    "9223372036854775807",
-    "–",
-    "true",
-    "[1,2]",
-  ]);
+  equal(
+    [0.1 + 0.2, 61.2, 1500, 1717.57, 2.5e-9, 3.3999999521443642e38, "9223372036854775807", null, true, [1, 2]].map(
+      shown,
+    ),
+    [
+      "0.3",
+      "61.2",
+      "1,500",
+      "1,717.57",
+      "2.5e-9",
+      "3.4e+38",
+      "9223372036854775807",
+      "–",
+      "true",
+      "[1,2]",
+    ],
+  );
 });
 
 Deno.test("units stand as people write them", () => {
-  equal(["Cel", "m3/h", "um", "1/min", "By", "item3", "units"].map(unitWord), [
+  equal(["Cel", "m3/h", "um", "1/min", "By", "item3", "units", "{piece}", "1"].map(unitWord), [
     "°C",
     "m³/h",
     "µm",
@@ -46,5 +52,7 @@ Deno.test("units stand as people write them", () => {
     "B",
     "item3",
     "units",
+    "piece",
+    "",
   ]);
 });

@@ -66,6 +66,7 @@ class Device(Answer):
     protocol: Annotated[str | None, Meta(description="`type:` in the configuration.")]
     bus: Annotated[str | None, Meta(description="Connection or serial bus it may share with other devices.")]
     telling: Annotated[list[str], Meta(description="Up to two tags that stand for it in an overview.")]
+    units: Annotated[dict[str, str], Meta(description="Units of the `telling` tags, where they have one.")]
     tags: int
     tags_bad: int
     bad: list[BadTags]

@@ -48,6 +48,7 @@ export interface Device {
   protocol: string | null;
   bus: string | null;
   telling: string[];
+  units: Record<string, string>;
   tags: number;
   tags_bad: number;
   bad: BadTags[];

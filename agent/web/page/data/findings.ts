@@ -1,7 +1,7 @@
 // What is wrong, in words: the findings of a status, the same of several parts told once. Pure but for the language.
 
 import type { Cost, Finding, Status } from "../api/types.ts";
-import { count, instant, lasting, listed, period } from "../format.ts";
+import { count, instant, isolated, lasting, listed, period } from "../format.ts";
 import { remedy, said } from "../words/catalogue.ts";
 import { found, type Key, language, t } from "../words/index.ts";
 
@@ -70,7 +70,8 @@ export function stateWord(state: string): string {
 
 function title(first: Finding, names: string[], status: Status): string {
   const n = names.length;
-  const values = { n, names: listed(names), state: stateWord(state(first, status)) };
+  const named = first.what === "device" ? names.map(isolated) : names;
+  const values = { n, names: listed(named), state: stateWord(state(first, status)) };
   if (first.what === "bus") return t("bus_lost", values);
   if (first.what === "device") {
     const held = state(first, status) === "online";
@@ -90,7 +91,7 @@ function* lines(first: Finding, group: Finding[], behind: string[], status: Stat
     // "2 of 15 tags are bad" stands under Why already.
     const told = first.costs.filter((one) => one.kind !== "bad_tags" || !first.causes.includes("tags"));
     const costs = told.map((one) => cost(one, status.ts));
-    if (behind.length) costs.push(listed(behind, 6));
+    if (behind.length) costs.push(listed(behind.map(isolated), 6));
     if (costs.length) yield { word: "cost", text: costs.join(language() === "zh" ? "；" : "; ") };
     const device = first.what === "device" ? status.devices[first.name ?? ""] : undefined;
     for (const bad of device?.bad.slice(0, 3) ?? []) {

@@ -34,7 +34,7 @@ Deno.test("the same of several devices is told once, with the time of the first"
     finding({ name: "m-10", since: NOW - 5000, why: "no answer from unit 1 within 1 s" }),
     finding({ name: "m-2", since: NOW - 9000, why: "no answer from unit 2 within 1 s" }),
   ]));
-  equal(found.map((one) => one.title), ["2 devices are offline: m-2, m-10"]);
+  equal(found.map((one) => one.title), ["2 devices are offline: \u2068m-2\u2069, \u2068m-10\u2069"]);
   equal(found[0]?.since, NOW - 9000);
   equal(found[0]?.lines.map((one) => one.word), ["why", "do"]);
 });
@@ -50,9 +50,10 @@ Deno.test("devices behind a dead gateway are told with it, not by themselves", (
     bus,
     ...Array.from({ length: 40 }, (_, n) => finding({ name: `m-${n}`, behind: "tcp://10.0.0.9:502" })),
   ]));
+  const behind = [0, 1, 2, 3, 4, 5].map((n) => `\u2068m-${n}\u2069`).join(", ");
   equal(found.length, 1);
   equal(found[0]?.title, "tcp://10.0.0.9:502 does not answer");
-  equal(found[0]?.lines[1]?.text, "40 devices are not read; m-0, m-1, m-2, m-3, m-4, m-5 and 34 more");
+  equal(found[0]?.lines[1]?.text, `40 devices are not read; ${behind} and 34 more`);
 });
 
 Deno.test("a hint of the agent stands under Do, not under Why", () => {

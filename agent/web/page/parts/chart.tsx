@@ -5,9 +5,10 @@ import uPlot from "uplot";
 import { columns, type Point, type Span } from "../data/trend.ts";
 import { clockTime, minute, shown } from "../format.ts";
 import { t } from "../words/index.ts";
-import { colour, theme } from "./theme.ts";
+import { colour } from "./theme.ts";
 
 const HIGH = 260;
+const SIGNS = ["mean", "range", "part", "uncertain", "bad", "gap"] as const;
 
 interface ChartProps {
   found: readonly Point[];
@@ -26,7 +27,7 @@ export function Chart(props: ChartProps) {
   const latest = useRef(props);
   latest.current = props;
   const [at, setAt] = useState<number | null>(null);
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const shade = document.documentElement.dataset.theme;
   useEffect(() => {
     const element = box.current;
     if (!element) return;
@@ -46,7 +47,7 @@ export function Chart(props: ChartProps) {
       chart.current?.destroy();
       chart.current = null;
     };
-  }, [theme(), dark, props.unit]);
+  }, [shade, props.unit]);
   useEffect(() => {
     const made = chart.current;
     if (!made) return;
@@ -61,9 +62,11 @@ export function Chart(props: ChartProps) {
       <div ref={box} class="canvas" role="img" aria-label={props.label} />
       <figcaption>
         <span class="legend">
-          <i class="l-mean" /> {t("legend_mean")} <i class="l-range" /> {t("legend_range")}
-          <i class="l-part" /> {t("legend_part")} <i class="l-uncertain" /> {t("legend_uncertain")}
-          <i class="l-bad" /> {t("legend_bad")} <i class="l-gap" /> {t("legend_gap")}
+          {SIGNS.map((sign) => (
+            <span key={sign}>
+              <i class={`l-${sign}`} /> {t(`legend_${sign}`)}
+            </span>
+          ))}
         </span>
         <span class="readout">{point ? told(point, props.unit) : t("chart_hint")}</span>
       </figcaption>

@@ -9,15 +9,21 @@ export function theme(): Theme {
   return stored === "light" || stored === "dark" ? stored : "auto";
 }
 
+const system = matchMedia("(prefers-color-scheme: dark)");
+
 export function begin(): void {
+  show();
+  system.addEventListener("change", show);
+}
+
+function show(): void {
   const chosen = theme();
-  if (chosen === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = chosen;
+  document.documentElement.dataset.theme = chosen === "auto" ? (system.matches ? "dark" : "light") : chosen;
 }
 
 export function switchTo(chosen: Theme): void {
   localStorage.setItem(STORED, chosen);
-  begin();
+  show();
 }
 
 /** The colours the style sheet gives, for what is drawn on a canvas. */

@@ -4,7 +4,6 @@ import { useState } from "preact/hooks";
 import type { Status } from "../api/types.ts";
 import { type Line, tell, type Told, wellSince } from "../data/findings.ts";
 import { instant, lasting } from "../format.ts";
-import { addressOf } from "../parts/hooks.ts";
 import { Mark } from "../parts/marks.tsx";
 import { Marked } from "../parts/marked.tsx";
 import { t } from "../words/index.ts";
@@ -17,16 +16,17 @@ export function Band({ status, now }: { status: Status; now: number }) {
   const wrong = found.filter((one) => one.counts).length;
   const look = found.length - wrong;
   const since = wellSince(status);
-  const heading = wrong ? t("things_wrong", { n: wrong }) : t("all_well_since", {
+  const look_at = t("things_to_look_at", { n: look });
+  const heading = wrong ? t("things_wrong", { n: wrong }) : look ? look_at : t("all_well_since", {
     lasting: lasting((now - since) / 1000),
     time: instant(since, now),
   });
   return (
     <section class={`band ${wrong ? "bad" : look ? "warn" : "good"}`} aria-labelledby="verdict">
       <h1 id="verdict">
-        <Mark tone={wrong ? "bad" : "good"} />
+        <Mark tone={wrong ? "bad" : look ? "warn" : "good"} />
         {heading}
-        {look > 0 && <small>{t("things_to_look_at", { n: look })}</small>}
+        {wrong > 0 && look > 0 && <small>{look_at}</small>}
         {!found.length && <small>{t("nothing_to_do")}</small>}
       </h1>
       {found.length > 0 && (
@@ -44,12 +44,11 @@ export function Band({ status, now }: { status: Status; now: number }) {
 }
 
 function Trouble({ told, now }: { told: Told; now: number }) {
-  const only = told.what === "device" && told.names.length === 1 ? told.names[0] : null;
   return (
     <li class={told.counts ? "bad" : "warn"}>
       <h2>
         <Mark tone={told.counts ? "bad" : "warn"} />
-        {only ? <a href={addressOf("device", only!)}>{told.title}</a> : told.title}
+        <Marked text={told.title} />
         {told.since !== null && (
           <small>
             {t("since", { time: instant(told.since, now), lasting: lasting((now - told.since) / 1000) })}

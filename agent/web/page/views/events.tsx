@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Events, LogEvent } from "../api/types.ts";
 import { agentNow } from "../data/store.ts";
-import { instant, shown } from "../format.ts";
+import { instant } from "../format.ts";
 import { useAnswer } from "../parts/answers.ts";
 import { addressOf, useKnown } from "../parts/hooks.ts";
 import { Marked } from "../parts/marked.tsx";
@@ -126,9 +126,9 @@ function Item({ one, now, alone }: { one: LogEvent; now: number; alone: boolean 
   );
 }
 
-/** The one field that tells most. */
+/** The reason, or what it means: what tells most. */
 function brief(one: LogEvent): string {
   const { reason } = one.fields;
   if (typeof reason === "string") return said(reason);
-  return Object.entries(one.fields).slice(0, 3).map(([name, value]) => `${name} ${shown(value)}`).join(", ");
+  return meaning(one.event, one.meaning, one.fields).replaceAll("`", "");
 }

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Device, Status } from "../api/types.ts";
 import { agentNow, type Store } from "../data/store.ts";
-import { age, period, shown } from "../format.ts";
+import { age, period, shown, unitWord } from "../format.ts";
 import { addressOf, useKnown, useValues } from "../parts/hooks.ts";
 import { Mark, type Tone, toneOf } from "../parts/marks.tsx";
 import { Course, Strip } from "../parts/strip.tsx";
@@ -122,14 +122,22 @@ function Tile({ store, name, device, state, tone, age: passed }: TileProps) {
             ? <span class="warn">{t("n_bad", { n: device.tags_bad })}</span>
             : <span>{t("n_tags", { n: device.tags })}</span>}
         </span>
-        <Telling store={store} name={name} tags={device.telling} tone={tone} />
+        <Telling store={store} name={name} tags={device.telling} units={device.units} tone={tone} />
         <Strip name={name} steps={store.trails.get(name)?.steps ?? []} />
       </a>
     </li>
   );
 }
 
-function Telling({ store, name, tags, tone }: { store: Store; name: string; tags: string[]; tone: Tone }) {
+interface TellingProps {
+  store: Store;
+  name: string;
+  tags: string[];
+  units: Record<string, string>;
+  tone: Tone;
+}
+
+function Telling({ store, name, tags, units, tone }: TellingProps) {
   return (
     <>
       {tags.slice(0, 2).map((tag) => {
@@ -141,7 +149,10 @@ function Telling({ store, name, tags, tone }: { store: Store; name: string; tags
           <span class="telling" key={tag}>
             <span class="tag">{tag}</span>
             <Course values={seen} label={tag} />
-            <span class={`value ${sample?.[1] ?? ""} ${tone}`}>{sample ? shown(sample[0]) : "–"}</span>
+            <span class="value">
+              <b class={`${sample?.[1] ?? ""} ${tone}`}>{shown(sample?.[0])}</b>
+              {units[tag] !== undefined && <small>{unitWord(units[tag])}</small>}
+            </span>
           </span>
         );
       })}

@@ -16,6 +16,7 @@ export interface Row {
 }
 
 export const ROW = 32;
+const { compare: byText } = new Intl.Collator(undefined, { numeric: true });
 const RANK = { bad: 0, uncertain: 1, good: 2 };
 
 /** What was asked for once, with what has come since. */
@@ -98,14 +99,14 @@ function columnsOf(store: Store, device: string, now: number): Column<Row>[] {
       key: "tag",
       word: t("tag"),
       class: "c-tag",
-      sort: (a, b) => a.name.localeCompare(b.name),
+      sort: (a, b) => byText(a.name, b.name),
       cell: ({ name, tag }) => <span title={tag.description}>{name}</span>,
     },
     {
       key: "value",
       word: t("value"),
       class: "c-value",
-      sort: (a, b) => Number(a.tag.value) - Number(b.tag.value) || shown(a.tag.value).localeCompare(shown(b.tag.value)),
+      sort: (a, b) => Number(a.tag.value) - Number(b.tag.value) || byText(shown(a.tag.value), shown(b.tag.value)),
       cell: ({ tag }) => (
         <>
           <b>{shown(tag.value)}</b> {tag.unit && <small>{unitWord(tag.unit)}</small>}
@@ -150,7 +151,7 @@ function columnsOf(store: Store, device: string, now: number): Column<Row>[] {
       key: "address",
       word: t("address"),
       class: "c-address",
-      sort: (a, b) => (a.tag.address ?? "").localeCompare(b.tag.address ?? "", undefined, { numeric: true }),
+      sort: (a, b) => byText(a.tag.address ?? "", b.tag.address ?? ""),
       cell: ({ tag }) => <code>{tag.address}</code>,
     },
   ];

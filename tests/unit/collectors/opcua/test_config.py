@@ -159,6 +159,12 @@ assert [thread.name for thread in threads] == ["opcua-import"]
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_tag_is_where_its_configuration_says() -> None:
+    """People see the node or the path as it was written."""
+    tags = read(tags={"a": {"node": "nsu=urn:x;s=a"}, "b": {"path": "Objects/0:Server"}}).tag_table
+    assert {name: tag.where() for name, tag in tags.items()} == {"a": "nsu=urn:x;s=a", "b": "Objects/0:Server"}
+
+
 CALLS: dict[str, Any] = {"url": None, "reverse": {"server_uri": "urn:cnc"}}
 
 

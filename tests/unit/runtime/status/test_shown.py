@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.flow import Batch, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
-from agent.runtime.status.shown import exact, newest, tags_of, telling
+from agent.runtime.status.shown import exact, newest, tags_of, telling, units
 from agent.web.schema import Tags
 
 NOW = 1_763_760_000_000
@@ -67,3 +67,9 @@ def test_tags_in_the_order_of_the_catalogue() -> None:
 def test_the_first_numbers_that_change_stand_for_a_device(readings: list[Reading], expected: list[str]) -> None:
     """By their values, else by their types."""
     assert telling(scene(*readings).devices["press-01"]) == expected
+
+
+def test_units_of_what_stands_for_a_device() -> None:
+    """The catalogue's, or the reading's where it has one; none is not named."""
+    device = scene(Reading("level", 1.5, 5, "good", unit="m")).devices["press-01"]
+    assert units(device, telling(device)) == {"count": "1", "level": "m"}
