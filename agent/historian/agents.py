@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -23,27 +23,28 @@ class Agents:
     """What each agent said last, at each source."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], _Known] = {}  # by agent and source
+        self._known: dict[str, dict[str, _Known]] = {}  # by agent, then by source
 
     def heard(self, state: AgentState) -> bool:
         """Take in a status; whether a session begins with it."""
-        where = state.agent, state.source
-        known = self._known.get(where)
+        known = self._known.get(state.agent, {}).get(state.source)
         if state.state != "online":
             if known is not None and known.session == state.session:
                 known.online = False
             return False
         begins = known is None or known.session != state.session or not known.online
-        if known is None and len(self._known) >= MOST_AGENTS:
+        there = self._known.pop(state.agent, {})  # who was heard last stands last
+        if len(self._known) >= MOST_AGENTS:
             del self._known[next(iter(self._known))]
-        self._known[where] = _Known(state.session, True, state.resend, state.publisher)
+        there[state.source] = _Known(state.session, True, state.resend, state.publisher)
+        self._known[state.agent] = there
         return begins
 
     def away(self, source: str) -> None:
         """Our own connection to a broker is lost: no agent there can be asked."""
-        for (_, where), known in self._known.items():
-            if where == source:
-                known.online = False
+        for there in self._known.values():
+            if source in there:
+                there[source].online = False
 
     def askable(self, agent: str) -> list[str]:
         """Sources at which the agent is online and answers requests."""
@@ -61,12 +62,12 @@ class Agents:
     @property
     def names(self) -> set[str]:
         """All that were heard."""
-        return {agent for agent, _ in self._known}
+        return set(self._known)
 
     @property
     def online(self) -> int:
         """How many are online."""
-        return len({agent for (agent, _), known in self._known.items() if known.online})
+        return sum(any(known.online for known in there.values()) for there in self._known.values())
 
-    def _of(self, agent: str) -> Iterator[tuple[str, _Known]]:
-        return ((source, known) for (name, source), known in self._known.items() if name == agent)
+    def _of(self, agent: str) -> Iterable[tuple[str, _Known]]:
+        return self._known.get(agent, {}).items()

@@ -30,6 +30,14 @@ from agent.historian.ledger import OPEN_END, Key
 
 #: A name longer than this is none of an agent's.
 _LONGEST_NAME = 512
+#: Tags of a device, under any name and unit; a configuration has no more.
+MOST_TAGS = 200_000
+#: Readings of one record or part, ten times as many as an agent puts there.
+MOST_READINGS = 10_000
+#: Earlier epochs that an agent names of each device; it names no more.
+_MOST_BEFORE = 8
+#: Bytes of a message that is kept although nobody here can read it.
+_MOST_ASIDE = 256 << 10
 _KINDS = ("readings", "gaps", "status")
 
 Reason = Literal["undecodable", "schema", "encoder", "retained", "too_large"]
@@ -133,6 +141,8 @@ def _record(message: Message, path: str) -> Record | Aside:
         return _unread(message, error)
     if envelope.schema != SCHEMA:
         return _aside(message, envelope.schema)
+    if len(envelope.readings) > MOST_READINGS:
+        raise RefusedError("too_large", f"{topic}: {len(envelope.readings)} readings in one message")
     part, of = envelope.part or (1, 1)
     try:
         _name(envelope.agent, envelope.device, envelope.epoch, path)
@@ -168,6 +178,8 @@ def _unread(message: Message, error: Exception) -> Aside:
 
 
 def _aside(message: Message, schema: str) -> Aside:
+    if len(message.payload) > _MOST_ASIDE:
+        raise RefusedError("too_large", f"{message.topic}: {len(message.payload)} bytes of an unknown schema")
     return Aside(message.source, message.topic, message.at, f"schema {schema[:100]!r}, not {SCHEMA!r}", message.payload)
 
 
@@ -183,9 +195,11 @@ def _checked_gap(gap: GapNotice) -> GapNotice:
 
 
 def _agent_state(message: Message, status: AgentStatus) -> AgentState:
-    _name(status.agent, status.session)
     config = status.config
     tried = config if isinstance(config, ConfigClaim) else None
+    _name(status.agent, status.session)
+    told = (status.version, status.effective, tried.attempted if tried else None, status.shard, status.publisher)
+    _name(*(one for one in told if one))
     return AgentState(
         message.source, status.agent, message.at, status.state, status.session, status.version, status.effective,
         tried.attempted if tried else None, tried.error if tried else None, status.shard, status.publisher,
@@ -198,7 +212,7 @@ def _claims(message: Message, agent: str, streams: dict[str, StreamClaim]) -> li
     for device, claim in streams.items():
         _name(agent, claim.epoch, device)
         _number(claim.low, claim.next, least=1)
-        before = [(one.epoch, one.next) for one in claim.before]
+        before = [(one.epoch, one.next) for one in claim.before[:_MOST_BEFORE]]
         for epoch, following in before:
             _name(epoch)
             _number(following, least=1)
@@ -227,6 +241,8 @@ def _catalogue(message: Message, path: str) -> Sequence[Catalogue]:
         _name(path)
     except (ValueError, RecursionError) as error:
         raise RefusedError("undecodable", f"{message.topic}: {error}") from None
+    if found.tags and len(found.tags) > MOST_TAGS:
+        raise RefusedError("too_large", f"{message.topic}: {len(found.tags)} tags")
     return (Catalogue(path, message.at, found.version, found.tags),) if found.tags else ()
 
 

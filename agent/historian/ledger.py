@@ -18,6 +18,9 @@ from agent.consumer.intervals import IntervalSet
 #: Where an open end is written down: beyond every number (int8).
 OPEN_END = 1 << 62
 #: Kinds that explain a missing number; `down` and `missed` excuse a time, never a number.
+#: Intervals of a stream, received and declared lost together. Each message of it costs what they cost, and whoever
+#: publishes may leave any number out; beyond, the oldest holes are given up.
+MOST_INTERVALS = 2_000
 DECLARING = ("dropped", "expired", "quarantined", "overflow", "lost")
 
 Ranges = Iterable[tuple[int, int]]
@@ -78,6 +81,17 @@ class Book:
     def close(self) -> None:
         """The store it was in is gone: nothing of it can be had any more."""
         self.declared.add(1, OPEN_END)
+
+    def give_up(self) -> list[tuple[int, int]]:
+        """Where there are too many intervals the older half counts as received: what was missing, [first, end)."""
+        if len(self.seen) + len(self.declared) <= MOST_INTERVALS:
+            return []
+        larger = list(self.seen if len(self.seen) > len(self.declared) else self.declared)
+        first, until = larger[0][0] if self.base is None else self.base, larger[len(larger) // 2][1]
+        missing = [lost for hole in self.seen.holes(first, until) for lost in self.declared.holes(*hole)]
+        self.seen.add(first, until)
+        self.declared = _set_of((max(begin, until), end) for begin, end in self.declared if end > until)
+        return missing
 
     def holes(self) -> Iterator[tuple[int, int]]:
         """Missing ranges [first, end), in order."""

@@ -7,6 +7,7 @@ vain it is given up.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -29,8 +30,8 @@ MOST_NUMBERS = 10_000
 MOST_ASKED = 8
 #: Records between two holes that come along needlessly where one request names both.
 BRIDGED = 16
-#: Pieces of one hole that are looked after at a time.
-_MOST_PIECES = 100
+#: Pieces of one hole, and of all together, that are looked after at a time.
+_MOST_PIECES, _MOST_TOGETHER = 100, 10_000
 
 
 class Ask(NamedTuple):
@@ -61,8 +62,8 @@ class Planner:
     """Remembers what was asked for. `marks`: what an earlier run wrote down."""
 
     def __init__(self, marks: Iterable[Mark], now: float) -> None:
-        self._pieces: dict[int, list[_Piece]] = defaultdict(list)
-        for mark in marks:
+        self._pieces: dict[int, list[_Piece]] = defaultdict(list)  #: by stream, in order
+        for mark in sorted(marks):
             self._pieces[mark.stream].append(_Piece(mark.first, mark.last, mark.since, now, mark.asked, mark.attempts))
         self._eager: dict[str, float] = {}  # by agent: until when
         self._hurried: set[str] = set()
@@ -79,6 +80,8 @@ class Planner:
         fresh: dict[int, list[_Piece]] = defaultdict(list)
         there: list[tuple[Hole, _Piece]] = []
         for hole in holes:
+            if len(there) >= _MOST_TOGETHER:
+                break
             agent = hole.key.agent
             first_due = now + (SOON if agent in self._eager else FIRST)
             for piece in self._cut(hole, now, now_ms, first_due):
@@ -96,9 +99,11 @@ class Planner:
         """The hole as it was asked for piece by piece, and what of it is new."""
         pieces: list[_Piece] = []
         first = hole.first
-        for known in sorted(self._pieces.get(hole.stream, ()), key=lambda one: one.first):
-            if known.last < first or known.first > hole.last:
-                continue
+        there = self._pieces.get(hole.stream, [])
+        for at in range(bisect_left(there, first, key=lambda one: one.last), len(there)):
+            known = there[at]
+            if known.first > hole.last or len(pieces) > _MOST_TOGETHER:
+                break
             pieces += _new(first, known.first - 1, now_ms, first_due)
             piece = _Piece(
                 max(first, known.first), min(hole.last, known.last), known.since, known.due, known.asked, known.attempts

@@ -36,6 +36,8 @@ PATIENCE = 2.0
 _LOOK = 0.1
 #: Claims remembered as written; an agent repeats them every 30 s.
 _MOST_CLAIMS = 200_000
+#: Items of one transaction: one status may claim any number of streams.
+_MOST_ITEMS = 1_000
 
 T = TypeVar("T")
 
@@ -150,7 +152,7 @@ class Writer:
         self._ways = ways
         self._clock = clock
         self._began: set[str] = set()
-        self._claimed: dict[tuple[str, str, str], tuple[object, ...]] = {}
+        self._claimed: set[int] = set()
         self._repeats = Repeats()
         self._bugs = Bugs("historian")
 
@@ -172,18 +174,21 @@ class Writer:
         """Commit what these say, and acknowledge them. Nothing of them is held when it returns: they are megabytes."""
         metrics.HISTORIAN_WAITING.set(len(batch) + len(self._inbox))
         items = [item for delivery in batch for item in self._items(delivery)]
-        if items:
-            try:
-                self._count(await self._database.write(items))
-            except BadData:
-                await self._one_by_one(items)
-            except Exception as bug:  # noqa: BLE001 - costs an item, never the historian
-                self._bugs.met(bug)
-                await self._one_by_one(items)
-            self._remember(items)
+        for at in range(0, len(items), _MOST_ITEMS):
+            await self._write(items[at : at + _MOST_ITEMS])
         for delivery in batch:
             delivery.done()
         metrics.HISTORIAN_WAITING.set(len(self._inbox))
+
+    async def _write(self, items: Sequence[Item]) -> None:
+        try:
+            self._count(await self._database.write(items))
+        except BadData:
+            await self._one_by_one(items)
+        except Exception as bug:  # noqa: BLE001 - costs an item, never the historian
+            self._bugs.met(bug)
+            await self._one_by_one(items)
+        self._remember(items)
 
     async def _one_by_one(self, items: Sequence[Item]) -> None:
         """One of them cannot be stored: the others are."""
@@ -247,15 +252,13 @@ class Writer:
 
     def _news(self, claim: Claim) -> bool:
         """Agents say it again every 30 s: what was written already is not written again."""
-        return self._claimed.get((claim.source, claim.key.agent, claim.key.device)) != _said(claim)
+        return _said(claim) not in self._claimed
 
     def _remember(self, items: Sequence[Item]) -> None:
         """They are committed."""
         if len(self._claimed) > _MOST_CLAIMS:
             self._claimed.clear()
-        for item in items:
-            if isinstance(item, Claim):
-                self._claimed[item.source, item.key.agent, item.key.device] = _said(item)
+        self._claimed.update(_said(item) for item in items if isinstance(item, Claim))
 
     def _count(self, done: Written) -> None:
         metrics.HISTORIAN_ROWS.inc(done.rows)
@@ -264,6 +267,10 @@ class Writer:
         metrics.HISTORIAN_LATE.inc(done.late)
         metrics.HISTORIAN_REPAIRED.inc(done.repaired)
         metrics.HISTORIAN_LOST.inc(done.lost)
+        if done.given_up:
+            repeats = self._repeats.due("too many holes", self._clock.monotonic())
+            if repeats is not None:
+                log.warning("historian.too_many_holes", holes=done.given_up, repeats=repeats)
         self.stored_at = self._clock.now_ms()
         if done.aside:
             metrics.HISTORIAN_ASIDE.inc(done.aside)
@@ -275,5 +282,6 @@ class Writer:
             metrics.HISTORIAN_LAG.set(max(0, self.stored_at - done.newest) / 1000)
 
 
-def _said(claim: Claim) -> tuple[object, ...]:
-    return claim.key.epoch, claim.low, tuple(claim.before)
+def _said(claim: Claim) -> int:
+    """A number in place of it: names may be long. What was claimed once holds for ever, in whatever order it came."""
+    return hash((claim.source, claim.key, claim.low, tuple(claim.before)))

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from agent.core.errors import PermanentError
+from agent.historian.ledger import MOST_INTERVALS
 from agent.historian.stores.port import BadData, Mark
 from agent.historian.stores.postgres import _SWEEP
 from agent.historian.stores.postgres_schema import MIGRATIONS as POSTGRES
@@ -240,6 +241,29 @@ class StoreContract:
         assert sql("SELECT from_seq, to_seq, repair FROM missing ORDER BY 1") == [(2, 4, "waiting"), (6, 8, "waiting")]
         store.mark([])
         assert {row[0] for row in sql("SELECT repair FROM missing")} == {"open"}
+
+    def test_a_stream_of_nothing_but_holes_stays_small_and_keeps_no_other_from_repair(self, write, store, sql):
+        """The oldest are given up, told like a declared loss; of two streams the one with few holes comes first."""
+        for begin in range(0, 2 * MOST_INTERVALS, 500):
+            write(*(record(2 * number + 1, low=2 * number + 1) for number in range(begin, begin + 500)))
+        write(record(1, device="press-02"), record(9, low=9, device="press-02"))
+        ((lost, first, last),) = sql("SELECT sum(records), min(from_seq), max(to_seq) FROM gap WHERE kind = 'lost'")
+        ((missing, oldest),) = sql("SELECT sum(numbers), min(from_seq) FROM missing WHERE device = 'press-01'")
+        assert (lost + missing, first) == (2 * MOST_INTERVALS - 1, 2)
+        assert missing <= MOST_INTERVALS
+        assert oldest > last
+        assert write(record(2, low=2, resent=True)).records == 0
+        assert [hole.key.device for hole in store.holes(3)] == ["press-02", "press-01", "press-01"]
+
+    def test_records_of_which_parts_never_come_are_bounded(self, write, sql, monkeypatch):
+        """The oldest stay missing; what is kept can still become whole."""
+        monkeypatch.setattr("agent.historian.stores.story.MOST_INCOMPLETE", 10 * 4096)
+        for number in range(1, 101):
+            write(record(number, part=[1, 2]))
+        ((kept, oldest),) = sql("SELECT count(*), min(seq) FROM partial")
+        assert 10 <= kept <= 20
+        assert oldest == 101 - kept
+        assert write(record(100, part=[2, 2])).rows == 2
 
     # --- around the readings ------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ class Written(Struct):
     gaps: int = 0
     repaired: int = 0  #: records that came because they were asked for
     lost: int = 0  #: numbers declared lost
+    given_up: int = 0  #: holes that were given up, because their stream had too many
     aside: int = 0  #: messages kept as they came
     newest: int | None = None  #: when the newest live record was committed at its agent, epoch milliseconds
 
@@ -80,7 +81,10 @@ class Store(Protocol):
         """
 
     def holes(self, most: int, /) -> list[Hole]:
-        """What is missing, as the view `missing` shows it."""
+        """What is missing, as the view `missing` shows it; first of the streams that have few holes.
+
+        One that is full of them costs no other its repair.
+        """
 
     def marks(self) -> list[Mark]:
         """What `mark` wrote."""

@@ -121,9 +121,12 @@ class PostgresStore:
     def holes(self, most: int, /) -> list[Hole]:
         with self._translated() as connection:
             rows = connection.execute(
-                "SELECT stream, source, agent, epoch, device, from_seq, to_seq FROM edge.missing"
-                " ORDER BY stream, from_seq LIMIT %s",
-                (most,),
+                "WITH s AS (SELECT *, pg_column_size(seen) + pg_column_size(declared) AS size FROM edge.stream"
+                " WHERE lacking > 0 ORDER BY size, id LIMIT %s)"
+                " SELECT s.id, s.source, s.agent, s.epoch, s.device, lower(r), upper(r) - 1"
+                " FROM s, unnest(int8multirange(int8range(s.base, s.bound)) - s.seen - s.declared) r"
+                " ORDER BY s.size, s.id, r LIMIT %s",
+                (most, most),
             ).fetchall()
         return [Hole(row[0], row[1], Key(*row[2:5]), row[5], row[6]) for row in rows]
 

@@ -17,7 +17,7 @@ from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
 from agent.historian.stores.copying import COLUMNS, copy
-from agent.historian.stores.story import Arrival, Entry, Stored
+from agent.historian.stores.story import MOST_EPOCHS, Arrival, Entry, Stored
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean
 
@@ -79,9 +79,10 @@ class PostgresTransaction:
         wanted = list(devices)
         found: dict[tuple[str, str], list[str]] = defaultdict(list)
         rows = self._execute(
-            "SELECT s.agent, s.device, s.epoch FROM edge.stream s JOIN unnest(%s::text[], %s::text[]) k (agent, device)"
-            " USING (agent, device) WHERE s.since IS NOT NULL",
-            _columns(wanted),
+            "SELECT k.agent, k.device, s.epoch FROM unnest(%s::text[], %s::text[]) k (agent, device),"
+            " LATERAL (SELECT epoch FROM edge.stream WHERE (agent, device) = (k.agent, k.device) AND since IS NOT NULL"
+            ' ORDER BY epoch COLLATE "C" DESC LIMIT %s) s',
+            (*_columns(wanted), MOST_EPOCHS),
         ).fetchall()
         for agent, device, epoch in rows:
             found[agent, device].append(epoch)
@@ -100,13 +101,19 @@ class PostgresTransaction:
             ],
         )  # fmt: skip
 
-    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], bytes]]:
-        found: dict[tuple[int, int], dict[tuple[int, int], bytes]] = defaultdict(dict)
-        for stream, seq, of, part, payload in self._execute(
-            "SELECT stream, seq, parts, part, payload FROM edge.partial WHERE stream = ANY(%s)", (list(streams),)
+    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:
+        found: dict[tuple[int, int], dict[tuple[int, int], int]] = defaultdict(dict)
+        for stream, seq, of, part, size in self._execute(
+            "SELECT stream, seq, parts, part, octet_length(payload) FROM edge.partial WHERE stream = ANY(%s)",
+            (list(streams),),
         ):
-            found[stream, seq][of, part] = bytes(payload)
+            found[stream, seq][of, part] = size
         return dict(found)
+
+    def parts(self, stream: int, seq: int, of: int) -> list[tuple[int, bytes]]:
+        return self._execute(
+            "SELECT part, payload FROM edge.partial WHERE stream = %s AND seq = %s AND parts = %s", (stream, seq, of)
+        ).fetchall()
 
     def keep_partial(self, stream: int, record: Record) -> None:
         self._execute(
@@ -120,9 +127,10 @@ class PostgresTransaction:
     def tag_ids(self, readings: Sequence[Reading], path: str, device: str) -> list[int]:
         return self._tags.ids(readings, path, device, self._load_tags, self._make_tag)
 
-    def _load_tags(self, path: str, device: str) -> list[tuple[int, str, str | None]]:
+    def _load_tags(self, path: str, device: str, names: list[str]) -> list[tuple[int, str, str | None]]:
         return self._execute(
-            "SELECT id, name, unit FROM edge.tag WHERE path = %s AND device = %s ORDER BY id", (path, device)
+            "SELECT id, name, unit FROM edge.tag WHERE path = %s AND device = %s AND name = ANY(%s) ORDER BY id",
+            (path, device, names),
         ).fetchall()
 
     def _make_tag(self, path: str, device: str, name: str, unit: str | None, ts: int) -> int:

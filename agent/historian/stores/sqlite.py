@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from agent.core.errors import PermanentError
 from agent.core.private import open_private, refuse_links
 from agent.historian.items import Item
-from agent.historian.ledger import Key
+from agent.historian.ledger import Book, Key
 from agent.historian.stores.away import StoreAway
 from agent.historian.stores.port import BadData, Hole, Mark, Way, Written
 from agent.historian.stores.sqlite_schema import MIGRATIONS
@@ -64,9 +66,16 @@ class SqliteStore:
     def holes(self, most: int, /) -> list[Hole]:
         with self._translated() as db:
             rows = db.execute(
-                "SELECT stream, source, agent, epoch, device, from_seq, to_seq FROM missing LIMIT ?", (most,)
-            ).fetchall()
-        return [Hole(row[0], row[1], Key(*row[2:5]), row[5], row[6]) for row in rows]
+                "SELECT id, source, agent, epoch, device, base, low, bound, seen, declared FROM stream"
+                " WHERE lacking > 0 ORDER BY length(seen) + length(declared), id LIMIT ?",
+                (most,),
+            )
+            found = (
+                Hole(row[0], row[1], Key(*row[2:5]), first, end - 1)
+                for row in rows
+                for first, end in Book(row[5], row[6], row[7], json.loads(row[8]), json.loads(row[9])).holes()
+            )
+            return list(islice(found, most))
 
     def marks(self) -> list[Mark]:
         with self._translated() as db:

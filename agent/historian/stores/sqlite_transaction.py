@@ -14,7 +14,7 @@ from agent.consumer.contract import GapNotice, Reading
 from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
-from agent.historian.stores.story import Arrival, Entry, Stored
+from agent.historian.stores.story import MOST_EPOCHS, Arrival, Entry, Stored
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean, stored
 
@@ -55,7 +55,9 @@ class SqliteTransaction:
         found: dict[tuple[str, str], list[str]] = {}
         for device in devices:
             rows = self._db.execute(
-                "SELECT epoch FROM stream WHERE agent = ? AND device = ? AND since IS NOT NULL", device
+                "SELECT epoch FROM stream WHERE agent = ? AND device = ? AND since IS NOT NULL"
+                " ORDER BY epoch DESC LIMIT ?",
+                (*device, MOST_EPOCHS),
             ).fetchall()
             found[device] = [row[0] for row in rows]
         return found
@@ -73,14 +75,19 @@ class SqliteTransaction:
             ],
         )  # fmt: skip
 
-    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], bytes]]:
-        found: dict[tuple[int, int], dict[tuple[int, int], bytes]] = defaultdict(dict)
+    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:
+        found: dict[tuple[int, int], dict[tuple[int, int], int]] = defaultdict(dict)
         for stream in streams:
-            for seq, of, part, payload in self._db.execute(
-                "SELECT seq, parts, part, payload FROM partial WHERE stream = ?", (stream,)
+            for seq, of, part, size in self._db.execute(
+                "SELECT seq, parts, part, length(payload) FROM partial WHERE stream = ?", (stream,)
             ):
-                found[stream, seq][of, part] = payload
+                found[stream, seq][of, part] = size
         return dict(found)
+
+    def parts(self, stream: int, seq: int, of: int) -> list[tuple[int, bytes]]:
+        return self._db.execute(
+            "SELECT part, payload FROM partial WHERE stream = ? AND seq = ? AND parts = ?", (stream, seq, of)
+        ).fetchall()
 
     def keep_partial(self, stream: int, record: Record) -> None:
         self._db.execute(
@@ -93,9 +100,11 @@ class SqliteTransaction:
     def tag_ids(self, readings: Sequence[Reading], path: str, device: str) -> list[int]:
         return self._tags.ids(readings, path, device, self._load_tags, self._make_tag)
 
-    def _load_tags(self, path: str, device: str) -> list[tuple[int, str, str | None]]:
+    def _load_tags(self, path: str, device: str, names: list[str]) -> list[tuple[int, str, str | None]]:
         return self._db.execute(
-            "SELECT id, name, unit FROM tag WHERE path = ? AND device = ? ORDER BY id", (path, device)
+            "SELECT id, name, unit FROM tag WHERE path = ? AND device = ? AND name IN (SELECT value FROM json_each(?))"
+            " ORDER BY id",
+            (path, device, json.dumps(names)),
         ).fetchall()
 
     def _make_tag(self, path: str, device: str, name: str, unit: str | None, ts: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -19,6 +19,10 @@ from agent.historian.stores.port import Written
 #: Ages of records are counted in steps of a twentieth of a decade, by quarter of an hour.
 SLOT_MS = 900_000
 _STEPS = 20
+#: Epochs of a device that are looked at when another one begins.
+MOST_EPOCHS = 100
+#: Bytes of a stream's records of which parts are missing.
+MOST_INCOMPLETE = 32 << 20
 #: An epoch that began so shortly before the end of such a gap is the one that declares it.
 _START_MS = 5_000
 
@@ -70,13 +74,16 @@ class Transaction(Protocol):
         """Their rows, made where they are not there, locked in the order of the keys."""
 
     def heard(self, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-        """Epochs of (agent, device) of which a record was heard."""
+        """The newest epochs of (agent, device) of which a record was heard, `MOST_EPOCHS` at most."""
 
     def save(self, entries: Iterable[tuple[Key, Entry]]) -> None:
         """Write streams down."""
 
-    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], bytes]]:
-        """Parts of incomplete records, by (stream, seq), then by (of, part)."""
+    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:
+        """Parts of incomplete records, by (stream, seq), then by (of, part): how many bytes each has."""
+
+    def parts(self, stream: int, seq: int, of: int) -> list[tuple[int, bytes]]:
+        """The parts of a record that are here, as they came."""
 
     def keep_partial(self, stream: int, record: Record) -> None:
         """Keep a part until the others are here."""
@@ -114,6 +121,11 @@ def tell(tx: Transaction, items: Sequence[Item], now_ms: int, retention_ms: int 
     return _Story(tx, now_ms, None if retention_ms is None else now_ms - retention_ms).tell(items)
 
 
+def _cost(size: int) -> int:
+    """Of a part: its bytes, and its row."""
+    return size + 2048
+
+
 class _Story:
     def __init__(self, tx: Transaction, now_ms: int, cutoff: int | None) -> None:
         self._tx = tx
@@ -121,7 +133,8 @@ class _Story:
         self._cutoff = cutoff
         self._done = Written()
         self._entries: dict[Key, Entry] = {}
-        self._partials: dict[tuple[int, int], dict[tuple[int, int], bytes]] = {}
+        self._partials: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
+        self._held: Counter[int] = Counter()  #: of each stream, at most what its incomplete records cost
         self._stored: list[Stored] = []
         self._arrivals: dict[Arrival, list[int]] = defaultdict(lambda: [0, 0, 0])
 
@@ -135,6 +148,8 @@ class _Story:
                 self._gap(item.notice)
             elif isinstance(item, Claim):
                 self._claim(item)
+        for key, entry in self._entries.items():
+            self._give_up(key, entry)
         if self._stored:
             done.rows, done.late = tx.readings(self._stored, self._cutoff)
             tx.arrivals(self._arrivals)
@@ -181,6 +196,8 @@ class _Story:
             entry.source = entry.source or sources[key]
         self._began([key for key in keys if self._entries[key].since is None and self._entries[key].book.base is None])
         self._partials = self._tx.partials([entry.id for entry in self._entries.values()])
+        for (stream, _), parts in self._partials.items():
+            self._held[stream] += sum(map(_cost, parts.values()))
 
     def _began(self, keys: Sequence[Key]) -> None:
         """A device that was heard in another epoch is listened to: this one is known from its beginning.
@@ -221,9 +238,9 @@ class _Story:
             return
         parts = [(record.part, record.readings)]
         if (entry.id, record.seq) in self._partials:
-            kept = self._partials.pop((entry.id, record.seq))
+            del self._partials[entry.id, record.seq]
             if record.of > 1:
-                parts += [(part, again(payload)) for (of, part), payload in kept.items() if of == record.of]
+                parts += [(part, again(kept)) for part, kept in self._tx.parts(entry.id, record.seq, record.of)]
             self._tx.drop_partials(entry.id, record.seq)
         age = round(_STEPS * math.log10(max(1, self._now - record.ts)))
         for part, readings in sorted(parts, key=lambda one: one[0]):
@@ -246,9 +263,24 @@ class _Story:
         here = sum(of == record.of for of, _ in kept)
         if here + 1 == record.of:
             return True
-        kept[record.of, record.part] = record.payload
+        kept[record.of, record.part] = len(record.payload)
         self._tx.keep_partial(entry.id, record)
+        self._held[entry.id] += _cost(len(record.payload))
+        if self._held[entry.id] > MOST_INCOMPLETE:
+            self._bound_parts(entry.id)
         return False
+
+    def _bound_parts(self, stream: int) -> None:
+        """Whoever publishes may begin any number of records: the oldest stay missing."""
+        kept = {one: sum(map(_cost, parts.values())) for one, parts in self._partials.items() if one[0] == stream}
+        held = sum(kept.values())
+        for one in sorted(kept):
+            if held <= MOST_INCOMPLETE:
+                break
+            held -= kept[one]
+            del self._partials[one]
+            self._tx.drop_partials(*one)
+        self._held[stream] = held
 
     def _count(self, entry: Entry, record: Record, age: int, readings: int) -> None:
         done = self._done
@@ -278,6 +310,21 @@ class _Story:
             self._tx.drop_partials(stream, seq)
             del self._partials[stream, seq]
         self._done.lost += max(0, before - entry.book.lacking)
+
+    def _give_up(self, key: Key, entry: Entry) -> None:
+        """Told like a loss that an agent declares."""
+        missing = entry.book.give_up()
+        if not missing:
+            return
+        lost = sum(end - first for first, end in missing)
+        gap = GapNotice(
+            f"given-up-{key.epoch}-{missing[-1][1]}", "lost", self._now, self._now,
+            "the historian gave up the oldest holes of a stream that has too many", key.agent, key.device, key.epoch,
+            missing[0][0], missing[-1][1] - 1, records=lost,
+        )  # fmt: skip
+        self._done.gaps += self._tx.gap(entry.id, gap, self._now)
+        self._done.lost += lost
+        self._done.given_up += len(missing)
 
     def _claim(self, claim: Claim) -> None:
         entry = self._entries[claim.key]

@@ -10,8 +10,9 @@ from agent.historian.values import clean
 
 _Ids = dict[tuple[str, str | None], int]
 
-#: So many devices are remembered; beyond, all are looked up again.
-MOST_DEVICES = 20_000
+#: Rows that are remembered, some 400 bytes each; beyond, those of the devices that changed least lately are looked up
+#: again.
+MOST_KNOWN = 200_000
 #: Messages kept although nobody can read them; beyond, the oldest go.
 MOST_ASIDE = 10_000
 
@@ -21,50 +22,59 @@ class TagCache:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], _Ids] = {}
+        self._rows = 0  #: in all of them
         self._fresh: dict[tuple[str, str], _Ids] = {}
 
     def ids(
         self, readings: Sequence[Reading], path: str, device: str,
-        load: Callable[[str, str], list[tuple[int, str, str | None]]],
+        load: Callable[[str, str, list[str]], list[tuple[int, str, str | None]]],
         make: Callable[[str, str, str, str | None, int], int],
     ) -> list[int]:  # fmt: skip
-        """The row of each reading's tag: remembered, loaded or made."""
+        """The row of each reading's tag: remembered, loaded or made. `load` gives all rows of these names."""
         where = path, device
-        known = self._fresh.get(where) or self._known.get(where)
-        if known is not None:
-            try:
-                return [known[reading.tag, reading.unit] for reading in readings]
-            except KeyError:
-                pass
-        known = dict(known) if known is not None else {}
-        known.update({(name, unit): number for number, name, unit in load(path, device)})
-        self._fresh[where] = known
-        for reading in readings:
-            if (reading.tag, reading.unit) not in known:
-                known[reading.tag, reading.unit] = self._row(known, reading, where, make)
-        return [known[reading.tag, reading.unit] for reading in readings]
+        known = self._known.get(where, {})
+        try:
+            return [known[reading.tag, reading.unit] for reading in readings]
+        except KeyError:
+            pass
+        fresh = self._fresh.setdefault(where, {})
+        lacking = [one for one in readings if (one.tag, one.unit) not in known and (one.tag, one.unit) not in fresh]
+        if lacking:
+            named: dict[str, list[int]] = {}
+            for number, name, unit in load(path, device, list({clean(one.tag) or "" for one in lacking})):
+                fresh[name, unit] = number
+                named.setdefault(name, []).append(number)
+            for one in lacking:
+                if (one.tag, one.unit) not in fresh:
+                    fresh[one.tag, one.unit] = self._row(fresh, named, one, where, make)
+        return [known.get((one.tag, one.unit)) or fresh[one.tag, one.unit] for one in readings]
 
     @staticmethod
     def _row(
-        known: _Ids, reading: Reading, where: tuple[str, str],
+        fresh: _Ids, named: dict[str, list[int]], reading: Reading, where: tuple[str, str],
         make: Callable[[str, str, str, str | None, int], int],
     ) -> int:  # fmt: skip
         name, unit = clean(reading.tag) or "", clean(reading.unit)
-        if (name, unit) in known:
-            return known[name, unit]
-        if unit is None and reading.value is None:  # a value that is not there has no unit: it is the tag's newest row
-            rows = [row for (tag, _), row in known.items() if tag == name]
-            if rows:
-                return max(rows)
-        return make(*where, name, unit, reading.ts)
+        if (name, unit) in fresh:
+            return fresh[name, unit]
+        rows = named.setdefault(name, [])
+        if unit is None and reading.value is None and rows:  # a value that is not there has no unit: the newest row
+            return max(rows)
+        fresh[name, unit] = made = make(*where, name, unit, reading.ts)
+        rows.append(made)
+        return made
 
     def settle(self) -> None:
         """The transaction is committed."""
-        if self._fresh:
-            self._known.update(self._fresh)
-            self._fresh = {}
-            if len(self._known) > MOST_DEVICES:
-                self._known = {}
+        for where, fresh in self._fresh.items():
+            known = self._known.pop(where, {})
+            self._rows -= len(known)
+            known.update(fresh)
+            self._known[where] = known
+            self._rows += len(known)
+        self._fresh = {}
+        while self._rows > MOST_KNOWN:
+            self._rows -= len(self._known.pop(next(iter(self._known))))
 
     def forget(self) -> None:
         """It is not."""

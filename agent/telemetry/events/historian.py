@@ -70,6 +70,13 @@ EVENTS: dict[str, Event] = {
         "`edge-agent outbox` at the agent shows what it still keeps. What it keeps no longer it declares lost when "
         "asked.",
     ),
+    "historian.too_many_holes": Event(
+        "warning",
+        "A stream had more than 2,000 holes: the oldest, `holes` of them, count as lost (table `gap`) and are no "
+        "longer asked for.",
+        "Look for what loses so many messages on their way to the historian: a queue of the broker that is too "
+        "short, or somebody else who publishes under the agent's name.",
+    ),
     "historian.swept": Event(
         "info", "Readings older than `retention` were thrown away: `rows` (of PostgreSQL partitions)."
     ),

@@ -127,6 +127,19 @@ def test_parts_make_a_record_only_together(side):
     assert " duplicates=1 " in side.audit.line()
 
 
+def test_records_of_which_parts_never_come_are_bounded(side, monkeypatch):
+    """Whoever publishes may begin any number of records: the oldest stay holes, the newest can become whole."""
+    monkeypatch.setattr("agent.consumer.streams.REMEMBERED", 10)
+    for seq in range(1, 31):
+        side.record(seq, part=[1, 2])
+    (stream,) = side.audit.ledger.streams.values()
+    assert sorted(stream.lacking(1, 30)) == list(range(21, 31))
+    side.record(30, value=2, part=[2, 2])
+    side.record(5, value=2, part=[2, 2])
+    side.record(31, low=31)
+    assert side.missing == [("press", 1, 29)]
+
+
 def test_streams_of_devices_are_apart(side):
     """The same numbers of two devices are four records."""
     for device in ("press", "cnc"):
