@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from agent.collectors.modbus.config import ModbusConfig
@@ -34,7 +34,7 @@ from tests.support.waiting import eventually
 from tests.unit.runtime.test_topology import Stage, labels, stage
 
 #: `make soak` tries more.
-PAIRS = int(os.environ.get("RELOAD_PAIRS", "10"))
+PAIRS = int(os.environ.get("RELOAD_PAIRS", "20"))
 #: So many looks in a row that see the same: nothing moves any more.
 STILL = 5
 #: Never dialled: a drawing is given its addresses when the servers listen.
@@ -144,33 +144,48 @@ async def settled(on: Stage, expected: dict[str, Any] | None = None) -> dict[str
     return looks[-1]
 
 
-@given(DOCUMENTS, DOCUMENTS)
-@settings(max_examples=PAIRS, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-def test_what_runs_after_a_reload_is_what_a_cold_start_runs(
-    mosquitto: Mosquitto, hall: Hall, first: dict[str, Any], second: dict[str, Any]
-) -> None:
-    """Devices and values, connections, routes, tasks and file handles; and with nothing configured nothing is left."""
+def drawn(number: int) -> list[dict[str, Any]]:
+    """So many configurations, each another."""
+    documents: list[dict[str, Any]] = []
+
+    @given(DOCUMENTS)
+    @settings(max_examples=number, deadline=None, database=None, phases=[Phase.generate])
+    def draw(document: dict[str, Any]) -> None:
+        documents.append(document)
+
+    draw()
+    return documents
+
+
+def test_what_runs_after_a_reload_is_what_a_cold_start_runs(mosquitto: Mosquitto, hall: Hall) -> None:
+    """Devices and values, connections, routes, tasks and file handles; and with nothing configured nothing is left.
+
+    One stage walks from configuration to configuration, so each of them but the first is the second of a pair.
+    """
 
     async def compare() -> None:
-        if (plant := hall.kept.get("pairs")) is None:
-            plant = hall.kept["pairs"] = await hall.plant()
-            for name in "ab":
-                await plant.do(plant.add(name, 1))
+        plant = await hall.plant()
+        for name in "ab":
+            await plant.do(plant.add(name, 1))
         memory = Memory()
         memory.fill("holding", 0, [7, 8, 9])
         async with ModbusServer({number: Unit(memory=memory) for number in (1, 2, 3)}) as server:
             addresses = {MODBUS: server.url, OPCUA: plant.url, BROKER: mosquitto.url}
-            before, configs = labels(), [read(document, addresses) for document in (first, second)]
-            async with stage(SystemClock()) as started:
-                empty = standing(started)
-                await started.to(configs[1])
-                cold = await settled(started)
+            before = labels()
+            first, *others = [read(document, addresses) for document in drawn(PAIRS + 1)]
+            cold = []
+            for config in others:
+                async with stage(SystemClock()) as started:
+                    empty = standing(started)
+                    await started.to(config)
+                    cold.append(await settled(started))
             async with stage(SystemClock()) as changed:
-                await changed.to(configs[0])
+                await changed.to(first)
                 await settled(changed)
-                await changed.to(configs[1])
-                await settled(changed, cold)
-                await changed.to(configs[1].model_copy(update={"devices": {}, "publishers": {}}))
+                for config, expected in zip(others, cold, strict=True):
+                    await changed.to(config)
+                    await settled(changed, expected)
+                await changed.to(first.model_copy(update={"devices": {}, "publishers": {}}))
                 await settled(changed, empty)
         assert labels() <= before | {("component", "image")}
 
