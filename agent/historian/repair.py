@@ -10,10 +10,11 @@ import msgspec
 from agent.core.clock import Clock
 from agent.core.ids import ulid
 from agent.historian.agents import Agents
+from agent.historian.database import Database
 from agent.historian.intake import Source
 from agent.historian.planner import Ask, Plan, Planner
 from agent.historian.stores.port import Hole, Mark
-from agent.historian.writer import Database, Writer
+from agent.historian.writer import Writer
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats

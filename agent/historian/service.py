@@ -10,11 +10,12 @@ from typing import Any
 from agent.core.clock import Clock
 from agent.historian.agents import Agents
 from agent.historian.config import HistorianConfig
+from agent.historian.database import Database
 from agent.historian.intake import Inbox, Source
 from agent.historian.repair import Repair
 from agent.historian.stores.port import Store
 from agent.historian.ways import Ways
-from agent.historian.writer import Database, Writer
+from agent.historian.writer import Writer
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 
 from agent.core.errors import PermanentError
+from agent.historian.database import STUCK, Database
 from agent.historian.stores.away import StoreAway
 from agent.historian.stores.port import Store, Written
-from agent.historian.writer import STUCK, Database
 from agent.testing.clock import ManualClock
 from tests.support.waiting import eventually
 
