@@ -42,7 +42,7 @@ from agent.settings.values import is_loopback
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import configure, get_logger
-from agent.web.stream import Stream
+from agent.web.stream import LiveStream
 
 #: The whole way from the signal to the end, seconds.
 STOP_WITHIN = 8.0
@@ -77,7 +77,7 @@ class _Agent:
         self._image.elsewhere = loaded.elsewhere
         self._overview: Overview
         self._views: Views
-        self._stream: Stream
+        self._stream: LiveStream
         self._history: History
         self._myself: Myself
         self._web: Task[None] | None = None
@@ -155,7 +155,7 @@ class _Agent:
         self._overview = overview
         self._views = Views(self._image, overview, reloader, topology.outlet, history, myself, self._clock)
         Support(self._views, overview, lambda: reloader.effective).serve(self._control)
-        self._stream = Stream(self._views, self._clock)
+        self._stream = LiveStream(self._views, self._clock)
         beside.append(north.create_task(self._keep("stream", self._stream.run), name="stream"))
         self._serve(north, config.http)
         myself.apply(config)

@@ -33,7 +33,7 @@ _PRODUCTS = {"kepware": "Kepware", "telegraf": "Telegraf", "thingsboard": "Thing
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckOptions:
     """What `check` was asked for beside the configuration."""
 
     live: bool = False  #: also connect, and read every tag once
@@ -42,7 +42,7 @@ class Asked:
     as_json: bool = False  #: one document on standard output instead of tables
 
 
-def check(config: Path, asked: Asked = Asked()) -> int:
+def check(config: Path, asked: CheckOptions = CheckOptions()) -> int:
     """0: right; 2: mistakes, or (with `live`) a tag that is bad. What is found goes to standard error."""
     if is_historian(config):
         from agent.cli.historian import check as check_historian

@@ -27,9 +27,9 @@ def _check(
     as_json: Json = False,
 ) -> None:
     """Validate a configuration. Exit 0, or 2."""
-    from agent.cli.check import Asked, check
+    from agent.cli.check import CheckOptions, check
 
-    raise typer.Exit(check(config, Asked(live, device, all_tags, as_json)))
+    raise typer.Exit(check(config, CheckOptions(live, device, all_tags, as_json)))
 
 
 @app.command("read")
@@ -79,9 +79,9 @@ def _scan(
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write, or merge, into this file.")] = None,
 ) -> None:
     """What answers behind a Modbus address: units, and what can be read of each. Exit 0, 1 nothing, 2 mistakes."""
-    from agent.cli.scan import Search, scan
+    from agent.cli.scan import ScanOptions, scan
 
-    raise typer.Exit(scan(Search(url, units, span, tuple(area or ()), rate, timeout, output)))
+    raise typer.Exit(scan(ScanOptions(url, units, span, tuple(area or ()), rate, timeout, output)))
 
 
 @app.command("browse")

@@ -15,7 +15,7 @@ _LIKE = ", and the like"
 Part = Mapping[str, Any]
 
 
-class Finding(NamedTuple):
+class FindingGroup(NamedTuple):
     """What is wrong with one part, or the same with several."""
 
     what: str  #: the kind of part, and what it is: `device`, `is offline`
@@ -50,9 +50,9 @@ def lasts_since(ts: int, now: int, zone: tzinfo | None) -> str:
     return f"{instant(ts, now, zone)} ({lasting((now - ts) / 1000)})"
 
 
-def merged(found: Iterable[Finding]) -> list[Finding]:
+def merged(found: Iterable[FindingGroup]) -> list[FindingGroup]:
     """What is the same with several parts, or differs in numbers only, is told once, with the time of the first."""
-    groups: dict[tuple[object, ...], Finding] = {}
+    groups: dict[tuple[object, ...], FindingGroup] = {}
     for one in found:
         why = one.why
         key = (one.what, one.title, one.counts, one.do, re.sub(r"\d+", "#", why or ""))
@@ -68,7 +68,7 @@ def merged(found: Iterable[Finding]) -> list[Finding]:
     return list(groups.values())
 
 
-def told(one: Part, document: Part, zone: tzinfo | None) -> Finding:
+def told(one: Part, document: Part, zone: tzinfo | None) -> FindingGroup:
     """A finding of the status in words."""
     event, name, now = one["event"], one["name"], document["ts"]
     names = [name] if name is not None else []
@@ -96,7 +96,7 @@ def told(one: Part, document: Part, zone: tzinfo | None) -> Finding:
         lines = [("why", config["error"] or f"{config['attempted']} was tried, {config['effective']} runs")]
     elif event == "agent.clock_unsynced":
         title, lines = "the clock is not set", [("cost", "readings are marked `clock: unsynced`")]
-    return Finding(what, title, names, one["since"], lines, one["do"], one["counts"])
+    return FindingGroup(what, title, names, one["since"], lines, one["do"], one["counts"])
 
 
 def _device_lines(device: Part, now: int, zone: tzinfo | None) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True)
-class Search:
+class ScanOptions:
     """What is looked for, and where the result goes."""
 
     url: str
@@ -48,7 +48,7 @@ class Search:
 
 
 @refusable
-def scan(search: Search) -> int:
+def scan(search: ScanOptions) -> int:
     """0: somebody answers, 1: nobody does, or the address is not there or was lost half way, 2: a mistake."""
     configure(level="error", style="console", stream=sys.stderr)
     with on_command_line():
@@ -87,7 +87,7 @@ async def _shown(steps: AsyncIterator[Progress]) -> None:
             bar.update(task, description=step.what, completed=step.done, total=step.of)
 
 
-def _told(search: Search, found: Scan) -> int:
+def _told(search: ScanOptions, found: Scan) -> int:
     for one in found.found:
         spans = {area: sum(span.last - span.first + 1 for span in held) for area, held in one.areas.items()}
         places = ", ".join(f"{count} {area}" for area, count in spans.items()) or "nothing that can be read"

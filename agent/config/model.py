@@ -126,7 +126,7 @@ class HistorySettings(Model):
     """How much, in `data_dir/history.sqlite`; the oldest go first. 1,000 tags take about 80 MB a day."""
 
 
-class TemplateConfig(Model):
+class TemplateEntry(Model):
     """A device described once, for many: `${name}` in it is a parameter where one is declared."""
 
     parameters: dict[str, Any] = Field(default={})
@@ -153,7 +153,7 @@ class Config(Model):
     """Where readings go, by name."""
     include: list[str] = Field(default=[])
     """Globs of files with more `devices:`, `devices_file:`, `templates:` and `publishers:`, relative to this file."""
-    templates: dict[Name, TemplateConfig] = Field(default={})
+    templates: dict[Name, TemplateEntry] = Field(default={})
     """Devices described once, for many: `template:` of a device names one, `with:` gives its parameters."""
     devices_file: FilePath | list[FilePath] | None = None
     """Tables with a device a row, CSV or XLSX (`x.xlsx#Sheet`): columns name, template, its parameters, any key."""

@@ -23,7 +23,7 @@ _LONGEST = 8 << 20  #: larger files are not read again, bytes
 _WIDEST = 160  #: characters of a line that are shown
 
 
-class Told(NamedTuple):
+class MistakeGroup(NamedTuple):
     """One mistake, and those equal to it but for the device or tag they are about."""
 
     mistake: Mistake
@@ -39,16 +39,16 @@ class Excerpt(NamedTuple):
     column: int  #: of what is wrong in the file's line, which may be longer; from 1
 
 
-def grouped(mistakes: Iterable[Mistake]) -> list[Told]:
+def grouped(mistakes: Iterable[Mistake]) -> list[MistakeGroup]:
     """Each kind of mistake once, where it stands first."""
     groups: dict[tuple[str, str], list[Mistake]] = {}
     for mistake in mistakes:
         kind = _TAG.sub(r"\1*", _NAMED.sub(r"`\1.*\2`", mistake.reason))
         groups.setdefault((kind, mistake.hint), []).append(mistake)
-    return [Told(group[0], group[1:]) for group in groups.values()]
+    return [MistakeGroup(group[0], group[1:]) for group in groups.values()]
 
 
-def others(told: Told, most: int = 5) -> str:
+def others(told: MistakeGroup, most: int = 5) -> str:
     """Where the equal ones stand: `199 more like it: lines 4, 5, 6, 7, 8, …`. Empty where there are none."""
     if not told.others:
         return ""
@@ -113,7 +113,7 @@ def _read(file: Path, _changed: int, _size: int) -> Sequence[str]:
     return file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
 
 
-def as_data(told: Told) -> Mapping[str, object]:
+def as_data(told: MistakeGroup) -> Mapping[str, object]:
     """One kind of mistake as it stands in `--json`; `column` counts from 1, `count` the equal ones too."""
     one, shown = told.mistake, excerpt(told.mistake)
     return {

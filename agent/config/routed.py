@@ -10,7 +10,7 @@ from agent.config.model import Config
 from agent.config.shards import agent_id
 from agent.core.errors import Mistake
 from agent.core.image import SELF
-from agent.settings.publishers import Carried, Finding
+from agent.settings.publishers import Carried, ConfigFinding
 
 
 def mistakes(config: Config, raw: Mapping[str, Map]) -> Iterator[Mistake]:
@@ -58,7 +58,7 @@ def same_in_each_shard(
             yield Mistake(*find(raw[name], ("encoder",)).place, reason, hint)
 
 
-def _findings(config: Config) -> Iterator[tuple[str, Finding]]:
+def _findings(config: Config) -> Iterator[tuple[str, ConfigFinding]]:
     """Publisher, and what it says of itself; keys are those of the publisher."""
     for name, publisher in config.publishers.items():
         for finding in publisher.examine(publisher.route(name, config.agent.id), _carried(config, publisher.devices)):

@@ -25,7 +25,7 @@ from agent.consumer.contract import (
     is_catalogue,
     is_request,
 )
-from agent.historian.items import AgentState, Aside, Catalogue, Claim, DeviceState, Gap, Item, Record, TagRow
+from agent.historian.items import AgentClaim, AgentState, Aside, Catalogue, DeviceState, Gap, Item, Record, TagRow
 from agent.historian.ledger import OPEN_END, Key
 
 #: A name longer than this is none of an agent's.
@@ -51,7 +51,7 @@ class RefusedError(ValueError):
         self.reason: Reason = reason
 
 
-class Message(NamedTuple):
+class SourceMessage(NamedTuple):
     """As it came, and where from."""
 
     source: str  #: name in the configuration
@@ -92,7 +92,7 @@ _schema = msgspec.json.Decoder(_Schema)
 _tags = msgspec.json.Decoder(_Tags)
 
 
-def read(message: Message) -> Sequence[Item]:
+def read(message: SourceMessage) -> Sequence[Item]:
     """What the message says, item by item; none where it is none of a consumer's business. Raises RefusedError."""
     topic, payload = message.topic, message.payload
     if not payload or is_request(topic, message.root):
@@ -117,7 +117,7 @@ def read(message: Message) -> Sequence[Item]:
         raise RefusedError("undecodable", f"{topic}: {error}") from None
 
 
-def _items(message: Message, path: str, found: object) -> Sequence[Item]:
+def _items(message: SourceMessage, path: str, found: object) -> Sequence[Item]:
     if isinstance(found, GapNotice):
         if message.retained:
             raise RefusedError("retained", f"{message.topic}: a retained gap is left over from somebody else")
@@ -131,7 +131,7 @@ def _items(message: Message, path: str, found: object) -> Sequence[Item]:
     return ()
 
 
-def _record(message: Message, path: str) -> Record | Aside:
+def _record(message: SourceMessage, path: str) -> Record | Aside:
     topic = message.topic
     if message.retained:
         raise RefusedError("retained", f"{topic}: retained readings are left over from somebody else")
@@ -166,7 +166,7 @@ def again(payload: bytes) -> list[Reading]:
     return _envelope.decode(payload).readings
 
 
-def _unread(message: Message, error: Exception) -> Aside:
+def _unread(message: SourceMessage, error: Exception) -> Aside:
     """Another version of the schema may have another shape."""
     try:
         schema = _schema.decode(message.payload).schema
@@ -177,7 +177,7 @@ def _unread(message: Message, error: Exception) -> Aside:
     return _aside(message, schema)
 
 
-def _aside(message: Message, schema: str) -> Aside:
+def _aside(message: SourceMessage, schema: str) -> Aside:
     if len(message.payload) > _MOST_ASIDE:
         raise RefusedError("too_large", f"{message.topic}: {len(message.payload)} bytes of an unknown schema")
     return Aside(message.source, message.topic, message.at, f"schema {schema[:100]!r}, not {SCHEMA!r}", message.payload)
@@ -194,7 +194,7 @@ def _checked_gap(gap: GapNotice) -> GapNotice:
     return gap
 
 
-def _agent_state(message: Message, status: AgentStatus) -> AgentState:
+def _agent_state(message: SourceMessage, status: AgentStatus) -> AgentState:
     config = status.config
     tried = config if isinstance(config, ConfigClaim) else None
     _name(status.agent, status.session)
@@ -207,7 +207,7 @@ def _agent_state(message: Message, status: AgentStatus) -> AgentState:
     )  # fmt: skip
 
 
-def _claims(message: Message, agent: str, streams: dict[str, StreamClaim]) -> list[Item]:
+def _claims(message: SourceMessage, agent: str, streams: dict[str, StreamClaim]) -> list[Item]:
     items: list[Item] = []
     for device, claim in streams.items():
         _name(agent, claim.epoch, device)
@@ -216,11 +216,11 @@ def _claims(message: Message, agent: str, streams: dict[str, StreamClaim]) -> li
         for epoch, following in before:
             _name(epoch)
             _number(following, least=1)
-        items.append(Claim(message.source, Key(agent, claim.epoch, device), claim.low, before))
+        items.append(AgentClaim(message.source, Key(agent, claim.epoch, device), claim.low, before))
     return items
 
 
-def _device_state(message: Message, path: str, status: DeviceStatus) -> DeviceState:
+def _device_state(message: SourceMessage, path: str, status: DeviceStatus) -> DeviceState:
     scans = status.scans
     due, done, late = (scans.due, scans.done, scans.late) if scans is not None else (None, None, None)
     for number in (due, done, late, status.readings, status.achieved_ms):
@@ -234,7 +234,7 @@ def _device_state(message: Message, path: str, status: DeviceStatus) -> DeviceSt
     )  # fmt: skip
 
 
-def _catalogue(message: Message, path: str) -> Sequence[Catalogue]:
+def _catalogue(message: SourceMessage, path: str) -> Sequence[Catalogue]:
     try:
         found = _tags.decode(message.payload)
         _number(found.version)

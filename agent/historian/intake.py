@@ -17,7 +17,7 @@ from agent.consumer.subscriber import Subscriber, Terms
 from agent.core.clock import Clock
 from agent.core.flow import Incoming
 from agent.historian.config import SourceConfig
-from agent.historian.contents import Message
+from agent.historian.contents import SourceMessage
 from agent.publishers.mqtt.access import Server
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.oversize import Oversize
@@ -37,10 +37,10 @@ _DEPTHS = range(1, 9)
 log = get_logger("historian")
 
 
-class Delivery(Struct):
+class PendingMessage(Struct):
     """A message and how it is acknowledged."""
 
-    message: Message
+    message: SourceMessage
     connection: Connection
     mid: int
 
@@ -53,7 +53,7 @@ class Inbox:
     """Of all sources together, in the order of arrival."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[PendingMessage] = deque()
         self._bytes = 0
         self._news = asyncio.Event()
         self._held: set[Connection] = set()
@@ -61,7 +61,7 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, delivery: PendingMessage) -> None:
         """One more; its connection is not read where there are too many."""
         self._waiting.append(delivery)
         self._bytes += len(delivery.message.payload)
@@ -89,12 +89,12 @@ class Inbox:
             self._held.add(connection)
             connection.hold(True)
 
-    async def take(self) -> list[Delivery]:
+    async def take(self) -> list[PendingMessage]:
         """What makes one transaction: all there is, within its bounds."""
         while not self._waiting:
             self._news.clear()
             await self._news.wait()
-        taken: list[Delivery] = []
+        taken: list[PendingMessage] = []
         size = 0
         while self._waiting and len(taken) < BATCH_MESSAGES and (not taken or size < BATCH_BYTES):
             delivery = self._waiting.popleft()
@@ -112,7 +112,7 @@ class Inbox:
             self._held.clear()
 
 
-class Source:
+class SourceIntake:
     """One entry under `sources:`; see `agent.consumer.subscriber.Keeper`."""
 
     def __init__(
@@ -167,8 +167,10 @@ class Source:
             )
 
     def delivered(self, connection: Connection, incoming: Incoming) -> None:
-        message = Message(self.name, self.root, incoming.topic, incoming.payload, incoming.retain, self._clock.now_ms())
-        self._inbox.put(Delivery(message, connection, incoming.mid))
+        message = SourceMessage(
+            self.name, self.root, incoming.topic, incoming.payload, incoming.retain, self._clock.now_ms()
+        )
+        self._inbox.put(PendingMessage(message, connection, incoming.mid))
 
     def oversized(self, found: Oversize) -> None:
         metrics.HISTORIAN_REFUSED.labels("too_large").inc()

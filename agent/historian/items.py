@@ -35,7 +35,7 @@ class Gap(Struct):
     notice: GapNotice
 
 
-class Claim(Struct):
+class AgentClaim(Struct):
     """What an agent says of a stream of its own, and of those before it."""
 
     source: str
@@ -108,4 +108,4 @@ class Aside(Struct):
     payload: bytes
 
 
-Item = Record | Gap | Claim | AgentState | DeviceState | Catalogue | Aside
+Item = Record | Gap | AgentClaim | AgentState | DeviceState | Catalogue | Aside

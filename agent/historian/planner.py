@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from agent.historian.agents import Agents
-from agent.historian.stores.port import Hole, Mark, RepairState
+from agent.historian.stores.port import Hole, RepairMark, RepairState
 
 FIRST = 30.0  #: seconds a hole must be old
 AGAIN = (30.0, 60.0, 120.0)  #: seconds until it is asked for again; the last one for ever
@@ -34,7 +34,7 @@ BRIDGED = 16
 _MOST_PIECES, _MOST_TOGETHER = 100, 10_000
 
 
-class Ask(NamedTuple):
+class RepairRequest(NamedTuple):
     """A request: at which sources, and for what."""
 
     sources: list[str]
@@ -50,18 +50,18 @@ class _Piece(Struct):
     attempts: int = 0
 
 
-class Plan(NamedTuple):
+class RepairPlan(NamedTuple):
     """What to do now."""
 
-    asks: list[Ask]
-    marks: list[Mark]
+    asks: list[RepairRequest]
+    marks: list[RepairMark]
     refusing: list[str]  #: agents that have what is missing and answer no requests
 
 
 class Planner:
     """Remembers what was asked for. `marks`: what an earlier run wrote down."""
 
-    def __init__(self, marks: Iterable[Mark], now: float) -> None:
+    def __init__(self, marks: Iterable[RepairMark], now: float) -> None:
         self._pieces: dict[int, list[_Piece]] = defaultdict(list)  #: by stream, in order
         for mark in sorted(marks):
             self._pieces[mark.stream].append(_Piece(mark.first, mark.last, mark.since, now, mark.asked, mark.attempts))
@@ -74,7 +74,7 @@ class Planner:
             self._eager[agent] = now + EAGER
             self._hurried.add(agent)
 
-    def look(self, holes: Sequence[Hole], agents: Agents, now: float, now_ms: int) -> Plan:
+    def look(self, holes: Sequence[Hole], agents: Agents, now: float, now_ms: int) -> RepairPlan:
         """`holes` are all there are now."""
         self._eager = {agent: until for agent, until in self._eager.items() if until > now}
         fresh: dict[int, list[_Piece]] = defaultdict(list)
@@ -93,7 +93,7 @@ class Planner:
         self._hurried.clear()
         asks = self._asks(there, agents, now, now_ms)
         refusing = sorted({hole.key.agent for hole, _ in there if agents.refuses(hole.key.agent)})
-        return Plan(asks, [_mark(hole, piece, agents, now_ms) for hole, piece in there], refusing)
+        return RepairPlan(asks, [_mark(hole, piece, agents, now_ms) for hole, piece in there], refusing)
 
     def _cut(self, hole: Hole, now: float, now_ms: int, first_due: float) -> list[_Piece]:
         """The hole as it was asked for piece by piece, and what of it is new."""
@@ -114,9 +114,9 @@ class Planner:
             first = piece.last + 1
         return pieces + _new(first, hole.last, now_ms, first_due)
 
-    def _asks(self, there: list[tuple[Hole, _Piece]], agents: Agents, now: float, now_ms: int) -> list[Ask]:
+    def _asks(self, there: list[tuple[Hole, _Piece]], agents: Agents, now: float, now_ms: int) -> list[RepairRequest]:
         asked = Counter(hole.key.agent for hole, piece in there if piece.attempts and piece.due > now)
-        asks: list[Ask] = []
+        asks: list[RepairRequest] = []
         for hole, piece in there:
             if piece.due > now or _given_up(piece, now_ms):
                 continue
@@ -128,7 +128,7 @@ class Planner:
                 if asked[hole.key.agent] >= MOST_ASKED:
                     continue
                 asked[hole.key.agent] += 1
-                asks.append(Ask(sources, hole._replace(first=piece.first, last=piece.last)))
+                asks.append(RepairRequest(sources, hole._replace(first=piece.first, last=piece.last)))
             else:
                 asks[-1] = joined
             piece.due = now + AGAIN[min(piece.attempts, len(AGAIN) - 1)]
@@ -137,7 +137,7 @@ class Planner:
         return asks
 
     @staticmethod
-    def _joined(asks: list[Ask], hole: Hole, piece: _Piece) -> Ask | None:
+    def _joined(asks: list[RepairRequest], hole: Hole, piece: _Piece) -> RepairRequest | None:
         """The last request with this piece in it, where it is near enough."""
         last = asks[-1].hole if asks else None
         if last is None or last.stream != hole.stream or not 0 < piece.first - last.last <= BRIDGED:
@@ -160,10 +160,10 @@ def _given_up(piece: _Piece, now_ms: int) -> bool:
     return piece.attempts > 0 and now_ms - piece.since > GIVE_UP_MS
 
 
-def _mark(hole: Hole, piece: _Piece, agents: Agents, now_ms: int) -> Mark:
+def _mark(hole: Hole, piece: _Piece, agents: Agents, now_ms: int) -> RepairMark:
     repair: RepairState = "waiting" if piece.attempts else "open"
     if _given_up(piece, now_ms):
         repair = "given_up"
     elif agents.refuses(hole.key.agent):
         repair = "refused"
-    return Mark(hole.stream, piece.first, piece.last, piece.since, piece.asked, piece.attempts, repair)
+    return RepairMark(hole.stream, piece.first, piece.last, piece.since, piece.asked, piece.attempts, repair)

@@ -11,9 +11,9 @@ from agent.core.clock import Clock
 from agent.core.ids import ulid
 from agent.historian.agents import Agents
 from agent.historian.database import Database
-from agent.historian.intake import Source
-from agent.historian.planner import Ask, Plan, Planner
-from agent.historian.stores.port import Hole, Mark
+from agent.historian.intake import SourceIntake
+from agent.historian.planner import Planner, RepairPlan, RepairRequest
+from agent.historian.stores.port import Hole, RepairMark
 from agent.historian.writer import Writer
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -34,7 +34,7 @@ class Repair:
     """Runs until cancelled. Of several historians on one database one leads and asks: none with `repair: false`."""
 
     def __init__(
-        self, database: Database, writer: Writer, sources: Mapping[str, Source], *,
+        self, database: Database, writer: Writer, sources: Mapping[str, SourceIntake], *,
         agents: Agents, asks: bool, clock: Clock,
     ) -> None:  # fmt: skip
         self.holes: list[Hole] = []
@@ -47,7 +47,7 @@ class Repair:
         self._clock = clock
         self._planner: Planner | None = None
         self._began = True
-        self._marks: list[Mark] = []
+        self._marks: list[RepairMark] = []
         self._told: set[str] = set()
         self._gave_up = 0
         self._repeats = Repeats()
@@ -102,7 +102,7 @@ class Repair:
             self._began = False
         self._planner.hurry(agents, now)
 
-    def _ask(self, ask: Ask) -> None:
+    def _ask(self, ask: RepairRequest) -> None:
         hole, now_ms = ask.hole, self._clock.now_ms()
         key = hole.key
         request = {
@@ -121,7 +121,7 @@ class Repair:
                 to_seq=hole.last, repeats=repeats,
             )  # fmt: skip
 
-    def _report(self, plan: Plan, holes: Sequence[Hole]) -> None:
+    def _report(self, plan: RepairPlan, holes: Sequence[Hole]) -> None:
         for agent in plan.refusing:
             if agent not in self._told:
                 self._told.add(agent)

@@ -11,7 +11,7 @@ from agent.core.clock import Clock
 from agent.historian.agents import Agents
 from agent.historian.config import HistorianConfig
 from agent.historian.database import Database
-from agent.historian.intake import Inbox, Source
+from agent.historian.intake import Inbox, SourceIntake
 from agent.historian.repair import Repair
 from agent.historian.stores.port import Store
 from agent.historian.ways import Ways
@@ -43,7 +43,7 @@ class Historian:
         self._ways = Ways(list(config.sources))
         self._writer = Writer(self._inbox, self._database, agents=self._agents, ways=self._ways, clock=clock)
         self._sources = {
-            name: Source(
+            name: SourceIntake(
                 name,
                 source,
                 settings.id,

@@ -13,8 +13,8 @@ from agent.core.clock import Clock
 from agent.historian.agents import Agents
 from agent.historian.contents import RefusedError, read
 from agent.historian.database import Database
-from agent.historian.intake import Delivery, Inbox
-from agent.historian.items import AgentState, Catalogue, Claim, DeviceState, Gap, Item, Record
+from agent.historian.intake import Inbox, PendingMessage
+from agent.historian.items import AgentClaim, AgentState, Catalogue, DeviceState, Gap, Item, Record
 from agent.historian.stores.port import BadData, Written
 from agent.historian.ways import Ways
 from agent.telemetry import metrics
@@ -60,7 +60,7 @@ class Writer:
             await self._database.opened()
             await self._store(await self._inbox.take())
 
-    async def _store(self, batch: Sequence[Delivery]) -> None:
+    async def _store(self, batch: Sequence[PendingMessage]) -> None:
         """Commit what these say, and acknowledge them. Nothing of them is held when it returns: they are megabytes."""
         metrics.HISTORIAN_WAITING.set(len(batch) + len(self._inbox))
         items = [item for delivery in batch for item in self._items(delivery)]
@@ -97,7 +97,7 @@ class Writer:
 
     # --- a message ----------------------------------------------------------------------------------------------------
 
-    def _items(self, delivery: Delivery) -> list[Item]:
+    def _items(self, delivery: PendingMessage) -> list[Item]:
         message = delivery.message
         try:
             return [item for item in read(message) if self._wanted(item, message.source)]
@@ -122,7 +122,7 @@ class Writer:
                 return self._first_way(source, item.key.agent, item.key.device, item.path)
             case Gap():
                 return self._first_way(source, item.notice.agent, item.notice.device)
-            case Claim():
+            case AgentClaim():
                 return self._first_way(source, item.key.agent, item.key.device) and self._news(item)
             case DeviceState() | Catalogue():
                 return self._ways.takes_path(source, item.path)
@@ -140,7 +140,7 @@ class Writer:
             log.warning("historian.second_way", source=source, agent=agent, device=device, repeats=repeats)
         return False
 
-    def _news(self, claim: Claim) -> bool:
+    def _news(self, claim: AgentClaim) -> bool:
         """Agents say it again every 30 s: what was written already is not written again."""
         return _said(claim) not in self._claimed
 
@@ -148,7 +148,7 @@ class Writer:
         """They are committed."""
         if len(self._claimed) > _MOST_CLAIMS:
             self._claimed.clear()
-        self._claimed.update(_said(item) for item in items if isinstance(item, Claim))
+        self._claimed.update(_said(item) for item in items if isinstance(item, AgentClaim))
 
     def _count(self, done: Written) -> None:
         metrics.HISTORIAN_ROWS.inc(done.rows)
@@ -172,6 +172,6 @@ class Writer:
             metrics.HISTORIAN_LAG.set(max(0, self.stored_at - done.newest) / 1000)
 
 
-def _said(claim: Claim) -> int:
+def _said(claim: AgentClaim) -> int:
     """A number in place of it: names may be long. What was claimed once holds for ever, in whatever order it came."""
     return hash((claim.source, claim.key, claim.low, tuple(claim.before)))

@@ -11,7 +11,7 @@ from agent.core.text import carried
 from agent.normalize.past import past_batch
 from agent.normalize.rules import Report, Rule, compile_rules
 from agent.normalize.state import NEVER
-from agent.normalize.values import Values
+from agent.normalize.values import TagValues
 from agent.settings.tags import TagBase
 from agent.telemetry.logging import get_logger
 
@@ -46,7 +46,7 @@ class DeviceNormalizer:
         self._device = device
         self._report = report
         self._found = found
-        self._values = Values(device, rules)
+        self._values = TagValues(device, rules)
         self._own = {i for i, rule in enumerate(rules) if rule.enum}  # tags whose texts the configuration gives
         self._cat = cat
         self._clock = clock

@@ -23,7 +23,7 @@ _BAD = 0x80000000
 _LABELLED = (int, float, bool)
 
 
-class Values:
+class TagValues:
     """Of one device: its tags by position, what is remembered of each, and the readings that come of its answers."""
 
     def __init__(self, device: str, rules: Sequence[Rule]) -> None:

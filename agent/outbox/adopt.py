@@ -6,7 +6,7 @@ import msgspec
 
 from agent.core.flow import Gap
 from agent.core.ids import ulid
-from agent.outbox.bounds import Age
+from agent.outbox.bounds import AgeLimit
 from agent.outbox.declarations import declarations, over, recorded
 from agent.outbox.file.transaction import Opened, Row
 from agent.outbox.state import OutboxState
@@ -40,7 +40,7 @@ def adopt(state: OutboxState, opened: Opened, *, started_ms: int, again: bool) -
         state.adopted = True
         spared = state.spared.on
         state.recorded = recorded(opened, state.settings.durability, spared=spared)
-        state.age = Age(state.settings.max_age, opened.last_row + 1)
+        state.age = AgeLimit(state.settings.max_age, opened.last_row + 1)
         if state.lanes is not None:
             state.lanes.file_appeared(opened.last_row, opened.records)
         for stream, gap in declarations(opened, state.settings.durability, started_ms, spared=spared):

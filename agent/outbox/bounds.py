@@ -44,7 +44,7 @@ def excess(held: int, limit: int) -> int:
     return held - limit + min(limit // _LUMP_SHARE, _LUMP_BYTES)
 
 
-class Age:
+class AgeLimit:
     """Which records are older than `max_age` seconds."""
 
     def __init__(self, max_age: float, first_row: int) -> None:

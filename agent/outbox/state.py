@@ -10,7 +10,7 @@ from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.core.ids import ulid
 from agent.outbox.again import Again
-from agent.outbox.bounds import Age, File, allowed
+from agent.outbox.bounds import AgeLimit, File, allowed
 from agent.outbox.file.transaction import Row
 from agent.outbox.gaps import declares, gap_of, key_of
 from agent.outbox.lanes import LANE_BYTES, LANE_RECORDS, Lanes
@@ -64,7 +64,7 @@ class OutboxState:
         self.appended = 0  #: packed bytes of all that came in
         self.written = 0  #: payload
         self.written_disk: int | None = None  #: log, checkpoints and all, where the system counts that
-        self.age = Age(settings.max_age, 0)
+        self.age = AgeLimit(settings.max_age, 0)
         self.losses = LossCounter()
         self.unset = Unset()
         self.spared = Spared(on=settings.disk == "on_outage")

@@ -40,7 +40,7 @@ class UnknownVerb(ControlError):
     """An agent runs, but nobody in it answers this verb."""
 
 
-class Asked(Struct):
+class Question(Struct):
     """A question: which verb, and what of it."""
 
     verb: str
@@ -68,7 +68,7 @@ def call(data_dir: Path, verb: str, question: object, answer: type[T], *, timeou
     Raises NoAgent where none runs, UnknownVerb, or ControlError: it refuses, breaks off, or does not answer in time.
     """
     deadline = time.monotonic() + timeout
-    asked = Asked(verb) if question is None else Asked(verb, Raw(msgspec.json.encode(question)))
+    asked = Question(verb) if question is None else Question(verb, Raw(msgspec.json.encode(question)))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line, _foreign(data_dir, timeout):
         line.settimeout(timeout)
         _connect(line, data_dir)

@@ -25,7 +25,7 @@ def step_for(share: float) -> float:
     return STEP if share >= BUSY else IDLE_STEP
 
 
-class Blocks:
+class LoopBlocks:
     """Watches the loop it is opened on. Real time, not an injected clock: it is the loop that is measured."""
 
     def __init__(self) -> None:

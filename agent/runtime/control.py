@@ -23,7 +23,7 @@ from msgspec import Raw, Struct
 
 from agent.core.clock import Clock
 from agent.core.errors import AgentError
-from agent.runtime.asking import ANSWER_BYTES, QUESTION_BYTES, Asked, Reply, socket_path
+from agent.runtime.asking import ANSWER_BYTES, QUESTION_BYTES, Question, Reply, socket_path
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 
@@ -152,7 +152,7 @@ class Control:
 
     async def _answer(self, line: bytes) -> Reply:
         try:
-            asked = msgspec.json.decode(line, type=Asked)
+            asked = msgspec.json.decode(line, type=Question)
             served = self._served.get(asked.verb)
             if served is None:
                 known = ", ".join(sorted(self._served))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from agent.core.clock import Clock
-from agent.runtime.blocks import Blocks
+from agent.runtime.blocks import LoopBlocks
 from agent.runtime.steps import Steps
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -28,7 +28,7 @@ class Pulse:
         self._clock = clock
         self._steps = steps
         self._repeats = Repeats()
-        self._blocks = Blocks()
+        self._blocks = LoopBlocks()
         self._latest = 0.0
 
     def latest_ms(self) -> int:

@@ -23,7 +23,7 @@ class Carried(NamedTuple):
     tags: Sequence[str]
 
 
-class Finding(NamedTuple):
+class ConfigFinding(NamedTuple):
     """What is wrong (or, if not `wrong`, odd) about a part once all the others are known."""
 
     text: str  #: `reason; hint`
@@ -47,12 +47,12 @@ class EncoderConfig(Model, ABC):
     type: str
     """Payload format."""
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[ConfigFinding]:
         """What is wrong or odd about this encoder on this route with these devices; keys are those of `encoder:`."""
         del route, devices
         return ()
 
-    def around(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Finding]:
+    def around(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[ConfigFinding]:
         """What is wrong or odd about the topics around its readings; keys are those of the publisher."""
         del route, devices
         return ()
@@ -122,7 +122,7 @@ class PublisherConfig(Model, ABC):
         """What the encoder must know of this publisher; what a running agent adds is left at its defaults."""
         return RouteInfo(name=name, agent=agent, max_message_bytes=self.max_message_bytes)
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterable[ConfigFinding]:
         """What is wrong or odd about it once its devices are known; keys are its own."""
         if self.encoder is None:
             return

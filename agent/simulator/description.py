@@ -30,7 +30,7 @@ from agent.core.errors import ConfigError, Mistake
 from agent.settings.model import Model
 from agent.settings.values import Name
 from agent.simulator.machines import Cnc, Machine, Meter, Press
-from agent.simulator.plant import Device, ModbusDevice, OpcUaDevice, Plant, PlantClock
+from agent.simulator.plant import ModbusDevice, OpcUaDevice, Plant, PlantClock, SimulatedDevice
 from agent.simulator.points import CNC_NAMESPACE, CNC_NODES, METER_POINTS, PRESS_POINTS, Area, Memory, Point
 
 _EXAMPLE = "write for example `devices: {press-01: {kind: press, port: 5020}}`"
@@ -208,7 +208,7 @@ def plant_of(
     )
     elapsed = time or PlantClock(clock or SystemClock(), described.age)
     gateways: dict[int, Any] = {}
-    devices: dict[str, Device] = {}
+    devices: dict[str, SimulatedDevice] = {}
     for name, entry in described.devices.items():
         seed = described.seed ^ zlib.crc32(name.encode())
         if isinstance(entry, CncDescription):

@@ -47,7 +47,7 @@ class Trouble:
     after: float = 0.0
 
 
-class Device(ABC):
+class SimulatedDevice(ABC):
     """One simulated device. Faults do not add up: a new one replaces the one before."""
 
     def __init__(self, name: str) -> None:
@@ -96,7 +96,7 @@ class Device(ABC):
     async def _apply(self, trouble: Trouble | None) -> None: ...
 
 
-class ModbusDevice(Device):
+class ModbusDevice(SimulatedDevice):
     """One unit of a Modbus server; several devices may share the server."""
 
     def __init__(self, name: str, server: ModbusServer, unit_id: int) -> None:
@@ -144,7 +144,7 @@ class ModbusDevice(Device):
         return set(trouble.places) | {known[name] for name in trouble.names}
 
 
-class OpcUaDevice(Device):
+class OpcUaDevice(SimulatedDevice):
     """One OPC UA server and its machine."""
 
     def __init__(
@@ -223,18 +223,18 @@ class PlantClock:
 class Plant:
     """All devices, open between entering and leaving."""
 
-    def __init__(self, devices: Mapping[str, Device], time: PlantClock) -> None:
+    def __init__(self, devices: Mapping[str, SimulatedDevice], time: PlantClock) -> None:
         self.devices = dict(devices)
         self.time = time
         self._group: asyncio.TaskGroup | None = None
         self._ticker: asyncio.Task[None] | None = None
 
-    def device(self, name: str) -> Device:
+    def device(self, name: str) -> SimulatedDevice:
         """The device of that name; KeyError where there is none."""
         return self.devices[name]
 
     async def __aenter__(self) -> Self:
-        started: list[Device] = []
+        started: list[SimulatedDevice] = []
         try:
             for device in self.devices.values():
                 started.append(device)

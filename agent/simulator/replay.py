@@ -88,7 +88,7 @@ def _exception(code: int) -> ExcCodes:
         return ExcCodes.DEVICE_FAILURE
 
 
-class Replay(NamedTuple):
+class ReplayedPlant(NamedTuple):
     """The plant of one recording, not yet open."""
 
     header: Header
@@ -106,7 +106,7 @@ def is_recording(path: Path) -> bool:
         return False
 
 
-def replay_of(path: Path, time: PlantClock) -> Replay:
+def replay_of(path: Path, time: PlantClock) -> ReplayedPlant:
     """The device of a recording on loopback. Raises ConfigError where the file is none, or larger than one can be."""
     header, exchanges = read_recording(_lines(path), str(path))
     if not exchanges:
@@ -114,7 +114,7 @@ def replay_of(path: Path, time: PlantClock) -> Replay:
     server = ModbusServer({header.unit: Replayed(exchanges)}, elapsed=time)
     device = ModbusDevice(header.device, server, header.unit)
     last = max(exchanges, key=lambda one: one.at)
-    return Replay(header, len(exchanges), (last.at + last.ms) / 1000, Plant({header.device: device}, time))
+    return ReplayedPlant(header, len(exchanges), (last.at + last.ms) / 1000, Plant({header.device: device}, time))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -25,7 +25,7 @@ _OWN_PLACE = {"ts", "event", "level", "component", "device"}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class Told(Struct, frozen=True):
+class ShownEvent(Struct, frozen=True):
     """One event of the log as people are shown it."""
 
     ts: int
@@ -57,7 +57,7 @@ class Recent:
         self.total += 1
         return event
 
-    def newest(self, *, level: str = "debug", device: str | None = None) -> Iterator[Told]:
+    def newest(self, *, level: str = "debug", device: str | None = None) -> Iterator[ShownEvent]:
         """Those of at least this level, of this device where one is named; the newest first."""
         from agent.telemetry.events import EVENTS  # who only logs needs none of it
 
@@ -66,7 +66,7 @@ class Recent:
             if LEVELS.get(of, 3) >= least and device in (None, about):
                 known = EVENTS.get(event)
                 meaning, remedy = (known.meaning, known.remedy or UNSET) if known else ("", UNSET)
-                yield Told(ts, event, of, component, about, Raw(fields), meaning, remedy)
+                yield ShownEvent(ts, event, of, component, about, Raw(fields), meaning, remedy)
 
 
 def _instant(stamp: object) -> int:

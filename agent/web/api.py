@@ -1,4 +1,4 @@
-"""The API: `/api/v1/…`. Asks the agent through :class:`Source`, changes nothing. openapi.py documents it."""
+"""The API: `/api/v1/…`. Asks the agent through :class:`AgentView`, changes nothing. openapi.py documents it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from starlette.types import Receive, Scope, Send
 from agent.settings.values import is_name
 from agent.web.answers import error, json_answer
 from agent.web.openapi import document
-from agent.web.stream import MOST_VIEWERS, Stream, Viewer
+from agent.web.stream import MOST_VIEWERS, LiveStream, Viewer
 
 LEVELS = ("debug", "info", "warning", "error")
 #: Instants beyond are no times.
 _LATEST = 1 << 53
 
 
-class Refused(Exception):
+class HttpRefusal(Exception):
     """A request that is not answered as asked. `status` is HTTP's."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -30,7 +30,7 @@ class Refused(Exception):
         self.status = status
 
 
-class Source(Protocol):
+class AgentView(Protocol):
     """The agent, for clients over HTTP."""
 
     def status(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Source(Protocol):
 class Api:
     """The routes. `stream` is run by whoever serves them."""
 
-    def __init__(self, source: Source, stream: Stream) -> None:
+    def __init__(self, source: AgentView, stream: LiveStream) -> None:
         self._source = source
         self._stream = stream
 
@@ -83,7 +83,7 @@ class Api:
         name = request.path_params["device"]
         found = self._source.tags(name)
         if found is None:
-            raise Refused(404, f"there is no device {name!r}; /api/v1/status names them")
+            raise HttpRefusal(404, f"there is no device {name!r}; /api/v1/status names them")
         return found
 
     async def _history(self, request: Request) -> object:
@@ -91,22 +91,22 @@ class Api:
         begin, end = _instant(asked, "from", 0), _instant(asked, "to", _LATEST)
         device, tag = asked.get("device"), asked.get("tag")
         if device is None and tag is None:
-            raise Refused(400, "name a `device`, a `tag`, or both")
+            raise HttpRefusal(400, "name a `device`, a `tag`, or both")
         try:
             found = await self._source.history(device, tag, begin, end)
         except ValueError as too_much:
-            raise Refused(400, str(too_much)) from None
+            raise HttpRefusal(400, str(too_much)) from None
         except TimeoutError:
-            raise Refused(503, "the disk does not answer, or many ask at once: try again") from None
+            raise HttpRefusal(503, "the disk does not answer, or many ask at once: try again") from None
         if found is None:
-            raise Refused(404, "no history is kept: set `history:` in the configuration")
+            raise HttpRefusal(404, "no history is kept: set `history:` in the configuration")
         return msgspec.Raw(found)
 
     async def _events(self, request: Request) -> object:
         asked = _asked(request, "device", "level")
         level = asked.get("level", "debug")
         if level not in LEVELS:
-            raise Refused(400, f"`level` is one of {', '.join(LEVELS)}")
+            raise HttpRefusal(400, f"`level` is one of {', '.join(LEVELS)}")
         return {"events": self._source.events(asked.get("device"), level)}
 
     async def _config(self, _request: Request) -> object:
@@ -121,7 +121,7 @@ class Api:
     async def _watch(self, request: Request) -> Response:
         try:
             device = _asked(request, "device").get("device")
-        except Refused as refused:
+        except HttpRefusal as refused:
             return error(refused.status, str(refused))
         if not self._stream.knows(device):
             return error(404, f"there is no device {device!r}; /api/v1/status names them")
@@ -137,7 +137,7 @@ def _answered(answer: Callable[[Request], Awaitable[object]]) -> Callable[[Reque
     async def endpoint(request: Request) -> Response:
         try:
             return json_answer(await answer(request))
-        except Refused as refused:
+        except HttpRefusal as refused:
             return error(refused.status, str(refused))
 
     return endpoint
@@ -148,11 +148,11 @@ def _asked(request: Request, *known: str) -> dict[str, str]:
     asked: dict[str, str] = {}
     for key, value in request.query_params.multi_items():
         if key not in known:
-            raise Refused(400, f"there is no parameter {key!r} here; known are: {', '.join(known)}")
+            raise HttpRefusal(400, f"there is no parameter {key!r} here; known are: {', '.join(known)}")
         if key in asked:
-            raise Refused(400, f"`{key}` stands there twice")
+            raise HttpRefusal(400, f"`{key}` stands there twice")
         if key == "device" and not is_name(value):
-            raise Refused(400, f"{value!r} is not the name of a device")
+            raise HttpRefusal(400, f"{value!r} is not the name of a device")
         asked[key] = value
     return asked
 
@@ -162,7 +162,7 @@ def _instant(asked: Mapping[str, str], key: str, default: int) -> int:
     if text is None:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 16 or int(text) > _LATEST:
-        raise Refused(400, f"`{key}` is an instant: milliseconds since 1970, for example 1763760000000")
+        raise HttpRefusal(400, f"`{key}` is an instant: milliseconds since 1970, for example 1763760000000")
     return int(text)
 
 
@@ -174,7 +174,7 @@ class _Watching(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, stream: Stream, device: str | None) -> None:
+    def __init__(self, stream: LiveStream, device: str | None) -> None:
         super().__init__(headers=_STREAM)
         del self.headers["content-length"]
         self._stream = stream

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from agent.web.door import Guest
-from agent.web.pace import Pace
+from agent.web.pace import VisitorPace
 
 HEADER_WITHIN = 5.0  #: seconds from the connection, or the first byte of a further request, to the end of its header
 MOST_BODY = 9216  #: bytes of a body, with what its chunks add; only a login has one
@@ -29,10 +29,12 @@ _App = Callable[[_Scope, Any, Any], Awaitable[None]]
 GUEST = "agent.guest"
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """See the head of this file. `left` is called once it is gone, whether or not its handshake came to an end."""
 
-    def __init__(self, guest: Guest, left: Callable[[], None], config: Config, state: ServerState, pace: Pace) -> None:
+    def __init__(
+        self, guest: Guest, left: Callable[[], None], config: Config, state: ServerState, pace: VisitorPace
+    ) -> None:
         super().__init__(config, state, {}, asyncio.get_running_loop())
         self._guest = guest
         self._left = left

@@ -24,7 +24,7 @@ from agent.web.answers import CACHE, HEADERS, error, unauthorized
 from agent.web.connection import GUEST
 from agent.web.door import names_this_machine
 from agent.web.logins import Login, Logins
-from agent.web.pace import Pace
+from agent.web.pace import VisitorPace
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[Any]]
@@ -47,7 +47,7 @@ class Guard:
         self._app = app
         self._open_to_all = open_to_all
         self._logins = logins
-        self.pace = Pace()  #: of all that visitors cost
+        self.pace = VisitorPace()  #: of all that visitors cost
         self._going: dict[Timeout, Login | None] = {}  # the answers being given, and for which login
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:

@@ -18,9 +18,9 @@ from uvicorn.server import ServerState
 from agent.core.errors import TransientError, exhausted
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
-from agent.web.connection import Connection
+from agent.web.connection import HttpConnection
 from agent.web.door import Door, Guest, scarce
-from agent.web.pace import HANDSHAKE, Pace
+from agent.web.pace import HANDSHAKE, VisitorPace
 from agent.web.tls import Certificate
 
 PAUSE = 1.0  #: seconds until the next try where the process or the machine has nothing left to accept with
@@ -32,7 +32,12 @@ class Hall:
     """The connections of one listener. Belongs to the event loop; each enters in a task of `group`."""
 
     def __init__(
-        self, group: TaskGroup, config: Config, state: ServerState, pace: Pace, certificate: Certificate | None = None
+        self,
+        group: TaskGroup,
+        config: Config,
+        state: ServerState,
+        pace: VisitorPace,
+        certificate: Certificate | None = None,
     ) -> None:
         self._group = group
         self._config = config
@@ -40,7 +45,7 @@ class Hall:
         self._pace = pace
         self._certificate = certificate
         self._door = Door()
-        self._inside: dict[Guest, Connection] = {}
+        self._inside: dict[Guest, HttpConnection] = {}
         self._repeats = Repeats()
 
     async def receive(self, listener: socket.socket) -> None:
@@ -71,13 +76,13 @@ class Hall:
             return
         if leaves is not None:
             self._inside[leaves].turn_out()
-        connection = Connection(guest, lambda: self._leave(guest), self._config, self._state, self._pace)
+        connection = HttpConnection(guest, lambda: self._leave(guest), self._config, self._state, self._pace)
         self._inside[guest] = connection
         if self._certificate is not None:
             self._pace.took(HANDSHAKE)
         self._group.create_task(self._enter(connection, guest, sock), name="web connection")
 
-    async def _enter(self, connection: Connection, guest: Guest, sock: socket.socket) -> None:
+    async def _enter(self, connection: HttpConnection, guest: Guest, sock: socket.socket) -> None:
         try:
             await connection.enter(sock, None if self._certificate is None else self._certificate.context())
         except (OSError, TransientError) as failed:

@@ -18,7 +18,7 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import HTTP_LOGINS_FAILED
 from agent.web.answers import error, json_answer, unauthorized
 from agent.web.door import Guesses, network
-from agent.web.sessions import LASTS, Session, Sessions, digest, same
+from agent.web.sessions import LASTS, WebSession, WebSessions, digest, same
 from agent.web.token import TokenFile
 
 GUESS = 0.5  #: seconds a wrong token waits for its answer
@@ -33,7 +33,7 @@ class Login:
     """What a request has shown: a token, by a session or by itself."""
 
     token: bytes  #: its digest
-    session: Session | None
+    session: WebSession | None
 
 
 class _Form(msgspec.Struct):
@@ -46,7 +46,7 @@ class Logins:
     def __init__(self, token_file: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._token = TokenFile(token_file)
         self._monotonic = monotonic
-        self._sessions = Sessions()
+        self._sessions = WebSessions()
         self._guesses = Guesses()
 
     async def of(self, request: Request) -> Login | Response:
@@ -93,7 +93,7 @@ class Logins:
         _set_cookie(answer, request, "", 0)
         return answer
 
-    def _session(self, request: Request, token: bytes) -> Session | None:
+    def _session(self, request: Request, token: bytes) -> WebSession | None:
         cookie = cookie_parser(request.headers.get("cookie", "")).get(_cookie_name(request))
         return self._sessions.find(cookie, token, self._monotonic()) if cookie else None
 

@@ -17,7 +17,7 @@ HANDSHAKE = 0.005  #: seconds of TLS, which happens where it cannot be counted; 
 MOST_OWED = 0.05  #: seconds; beyond, new connections wait in the kernel
 
 
-class Pace:
+class VisitorPace:
     """Belongs to the event loop, as seconds that pass while it does nothing else. The clock is injected for tests."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -26,7 +26,7 @@ def same(one: bytes, other: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Session:
+class WebSession:
     """One person's login."""
 
     key: bytes  #: digest of what the cookie holds
@@ -38,23 +38,23 @@ class Session:
         return now < self.until and same(self.token, token)
 
 
-class Sessions:
+class WebSessions:
     """Those that were opened and neither ended nor ran out."""
 
     def __init__(self) -> None:
-        self._open: dict[bytes, Session] = {}  # oldest first
+        self._open: dict[bytes, WebSession] = {}  # oldest first
 
-    def open(self, token: bytes, now: float) -> tuple[str, Session]:
+    def open(self, token: bytes, now: float) -> tuple[str, WebSession]:
         """What the cookie is to hold, and the session."""
         self._open = {key: one for key, one in self._open.items() if now < one.until}
         if len(self._open) >= MOST_SESSIONS:
             del self._open[next(iter(self._open))]
         cookie = secrets.token_urlsafe(32)
-        session = Session(digest(cookie), token, now + LASTS)
+        session = WebSession(digest(cookie), token, now + LASTS)
         self._open[session.key] = session
         return cookie, session
 
-    def find(self, cookie: str, token: bytes, now: float) -> Session | None:
+    def find(self, cookie: str, token: bytes, now: float) -> WebSession | None:
         """The session of a cookie where it is valid. One of another token has ended."""
         session = self._open.get(digest(cookie.encode("utf-8", "surrogateescape")))
         if session is None or session.holds(token, now):
@@ -62,11 +62,11 @@ class Sessions:
         self.end(session)
         return None
 
-    def is_open(self, session: Session) -> bool:
+    def is_open(self, session: WebSession) -> bool:
         """Whether it was neither ended nor pushed out."""
         return session.key in self._open
 
-    def end(self, session: Session) -> None:
+    def end(self, session: WebSession) -> None:
         """Logged out."""
         self._open.pop(session.key, None)
 

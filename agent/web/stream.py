@@ -30,7 +30,7 @@ _HELLO, _COMMENT = b"retry: 3000\n\n", b":\n\n"
 Values = Mapping[str, tuple[object, str, int]]
 
 
-class Plant(Protocol):
+class StreamedPlant(Protocol):
     """What the stream is made from."""
 
     def tap(self, append: Callable[[Batch | Gap], None], /) -> Callable[[], None]:
@@ -73,10 +73,10 @@ class Viewer:
         self.wake.set()
 
 
-class Stream:
+class LiveStream:
     """All viewers of one agent. Belongs to the event loop; :meth:`run` ticks."""
 
-    def __init__(self, plant: Plant, clock: Clock) -> None:
+    def __init__(self, plant: StreamedPlant, clock: Clock) -> None:
         self._plant = plant
         self._clock = clock
         self._viewers: set[Viewer] = set()

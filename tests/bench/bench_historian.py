@@ -23,7 +23,7 @@ import psutil
 import psycopg
 
 from agent.historian.config import HistorianSettings
-from agent.historian.contents import Message, read
+from agent.historian.contents import SourceMessage, read
 from agent.historian.stores.port import Store
 from agent.historian.stores.postgres import postgres_store
 from agent.historian.stores.sqlite import SqliteStore
@@ -40,7 +40,7 @@ BEGIN = time.time_ns() // 1_000_000 // DAY * DAY - DAY
 EPOCH = "01KB2XJ5W3Q8Z6T0M4N7V9YACD"
 
 
-def messages(batch: int) -> Iterator[list[Message]]:
+def messages(batch: int) -> Iterator[list[SourceMessage]]:
     """Batches of records, one record a second."""
     names = [f"oil_temp_{number:06d}" for number in range(TAGS)]
     for first in range(0, SECONDS, batch):
@@ -56,7 +56,7 @@ def messages(batch: int) -> Iterator[list[Message]]:
                 ],
             }  # fmt: skip
             payload = msgspec.json.encode(record)
-            made.append(Message("plant", "edge", "edge/plant/press-01/readings", payload, retained=False, at=ts))
+            made.append(SourceMessage("plant", "edge", "edge/plant/press-01/readings", payload, retained=False, at=ts))
         yield made
 
 

@@ -14,7 +14,7 @@ import psutil
 
 from agent.core.flow import Batch, Reading
 from agent.runtime.history.rollup import MINUTE, Minutes
-from agent.runtime.history.store import Store
+from agent.runtime.history.store import HistoryStore
 from tests.bench.pipeline import modbus_plant
 from tests.support.agent import AgentProcess
 from tests.support.mosquitto import Mosquitto
@@ -29,7 +29,7 @@ def history() -> None:
     draw, best = random.Random(1), [float("inf")] * 3
     minutes = Minutes("d")
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "history.sqlite")
+        store = HistoryStore(Path(folder) / "history.sqlite")
         for minute in range(T0, T0 + 6 * MINUTE, MINUTE):
             batches = [
                 Batch("d", at, [Reading(f"tag_{tag:04}", draw.random(), at, "good") for tag in range(1000)])

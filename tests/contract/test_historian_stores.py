@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from agent.core.errors import PermanentError
-from agent.historian.stores.port import BadData, Mark
+from agent.historian.stores.port import BadData, RepairMark
 from agent.historian.stores.postgres import _SWEEP
 from agent.historian.stores.postgres_schema import MIGRATIONS as POSTGRES
 from agent.historian.stores.sqlite import SqliteStore
@@ -233,7 +233,7 @@ class StoreContract:
         (hole,) = store.holes(10)
         assert (hole.key, hole.first, hole.last, hole.source) == (record().key, 2, 8, "plant")
         assert sql("SELECT from_seq, to_seq, numbers, repair FROM missing") == [(2, 8, 7, "open")]
-        marks = [Mark(hole.stream, 2, 8, NOW, NOW + 1, 1, "waiting")]
+        marks = [RepairMark(hole.stream, 2, 8, NOW, NOW + 1, 1, "waiting")]
         store.mark(marks)
         assert store.marks() == marks
         write(record(5, low=9, resent=True))

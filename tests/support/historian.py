@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from agent.consumer.contract import GapNotice, Reading
-from agent.historian.contents import Message, read
-from agent.historian.items import Claim, Gap, Item, Record
+from agent.historian.contents import SourceMessage, read
+from agent.historian.items import AgentClaim, Gap, Item, Record
 from agent.historian.ledger import Key
 
 NOW = 1_790_000_000_000  #: epoch milliseconds, a day in 2026
@@ -33,9 +33,9 @@ def envelope(seq: int = 1, low: int = 1, readings: list[dict[str, Any]] | None =
     } | more  # fmt: skip
 
 
-def message(document: object, topic: str = f"{PATH}/readings", *, retained: bool = False) -> Message:
+def message(document: object, topic: str = f"{PATH}/readings", *, retained: bool = False) -> SourceMessage:
     payload = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return Message("plant", "edge", topic, payload, retained, NOW)
+    return SourceMessage("plant", "edge", topic, payload, retained, NOW)
 
 
 def record(seq: int = 1, low: int = 1, readings: list[dict[str, Any]] | None = None, **more: Any) -> Record:
@@ -52,8 +52,8 @@ def gap(kind: str = "lost", first: int | None = 1, last: int | None = 1, epoch: 
     return Gap(PATH, notice)
 
 
-def claim(low: int = 1, *, epoch: str = EPOCH, before: list[tuple[str, int]] | None = None) -> Claim:
-    return Claim("plant", key(epoch), low, before or [])
+def claim(low: int = 1, *, epoch: str = EPOCH, before: list[tuple[str, int]] | None = None) -> AgentClaim:
+    return AgentClaim("plant", key(epoch), low, before or [])
 
 
 def status(document: object, topic: str) -> list[Item]:

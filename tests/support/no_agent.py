@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.testing.clock import ManualClock
 from agent.web.api import Api
-from agent.web.stream import Stream
+from agent.web.stream import LiveStream
 
 
 class NoAgent:
@@ -49,4 +49,4 @@ class NoAgent:
 
 def no_agent() -> Api:
     """The API in front of it."""
-    return Api(NoAgent(), Stream(NoAgent(), ManualClock()))
+    return Api(NoAgent(), LiveStream(NoAgent(), ManualClock()))

@@ -159,6 +159,20 @@ def test_files_stay_small() -> None:
     assert not long
 
 
+def test_one_class_name_means_one_thing() -> None:
+    """Two public classes of one name describe one thing, to somebody else: on the wire, over HTTP, in the database."""
+    views = {
+        "encoders/schema.py", "encoders/common/messages.py", "consumer/contract.py", "historian/items.py",
+        "historian/report/facts.py", "web/schema/status.py", "web/schema/answers.py",
+    }  # fmt: skip
+    places: dict[str, list[str]] = {}
+    for path in sources("agent"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT / "agent")))
+    assert not {name: where for name, where in places.items() if len(set(where) - views) > 1}
+
+
 def test_tests_do_not_sleep() -> None:
     """Outside tests/support nobody sleeps: tests wait for conditions. `asyncio.sleep(0)` only lets others run."""
     sleeping = []

@@ -8,7 +8,7 @@ from agent.core.ports import RouteInfo
 from agent.encoders.common.examine import examine_prefix
 from agent.encoders.common.naming import Namer
 from agent.encoders.common.topics import agent_status, prefix_namer
-from agent.settings.publishers import Carried, EncoderConfig, Finding, Mark
+from agent.settings.publishers import Carried, ConfigFinding, EncoderConfig, Mark
 from agent.settings.topics import under_rules
 
 
@@ -19,14 +19,14 @@ class AroundConfig(EncoderConfig):
         """Topics of its readings."""
         return [prefix_namer(route, "/readings")]
 
-    def around(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def around(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         yield from examine_prefix(route, devices)
         if (under_rules(route.root) or under_rules(route.topic)) and (route.status or route.catalogue):
             why = "nothing is retained below $aws/rules, and nobody hears the status"
             text = f"{why}; set `status: false` and `catalogue: false`"
-            yield Finding(text, ("topic",), wrong=False)
+            yield ConfigFinding(text, ("topic",), wrong=False)
         if route.qos == 0:
-            yield Finding("with qos 0 nothing is ever known to have arrived", ("qos",), wrong=False)
+            yield ConfigFinding("with qos 0 nothing is ever known to have arrived", ("qos",), wrong=False)
 
     def marks(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Mark]:
         if route.status:

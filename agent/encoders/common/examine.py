@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from agent.core.ports import RouteInfo
 from agent.encoders.common.naming import Namer, UnplaceableError
 from agent.encoders.common.topics import agent_status, prefix_namer
-from agent.settings.publishers import Carried, Finding
+from agent.settings.publishers import Carried, ConfigFinding
 from agent.settings.topics import MAX_TOPIC_BYTES, slashes
 
 #: AWS IoT Core takes no topic with more slashes than this.
@@ -16,7 +16,7 @@ AWS_SLASHES = 7
 ENOUGH = 10
 
 
-def examine_prefix(route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+def examine_prefix(route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
     """Mistakes and warnings about `topic:` of the publisher, for everything beside the readings."""
     prefix = prefix_namer(route)
     parts = [prefix.device(name, one.location) + "/tags/1" for name, one in devices.items()] if route.catalogue else []
@@ -24,7 +24,7 @@ def examine_prefix(route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator
     own = _own(route, devices)
     if len(own) < 1 + 3 * len(devices):
         text = f"the status of a device would stand on {agent_status(route)}, which is that of the agent"
-        yield Finding(f"{text}; begin `topic:` otherwise", ("topic",))
+        yield ConfigFinding(f"{text}; begin `topic:` otherwise", ("topic",))
 
 
 def _own(route: RouteInfo, devices: Mapping[str, Carried]) -> dict[str, str]:
@@ -41,7 +41,7 @@ def _own(route: RouteInfo, devices: Mapping[str, Carried]) -> dict[str, str]:
 
 def examine_topics(
     namer: Namer, devices: Mapping[str, Carried], key: str = "topic", *, beside: Iterable[str] = ()
-) -> Iterator[Finding]:
+) -> Iterator[ConfigFinding]:
     """Mistakes and warnings about the topics of one template. `beside`: others that stand for it in depth."""
     own = _own(namer.route, devices)
     seen: dict[str, tuple[str, str]] = {}
@@ -50,7 +50,7 @@ def examine_topics(
         try:
             topic_of = namer.of(device, carried.location, strict=True)
         except UnplaceableError as error:
-            yield Finding(str(error), (key,))
+            yield ConfigFinding(str(error), (key,))
             continue
         for tag in carried.tags if namer.per_tag else [""]:
             topic = topic_of(tag)
@@ -58,10 +58,10 @@ def examine_topics(
             text = _wrong(topic, seen.get(topic), device, tag, per_tag=namer.per_tag) or _taken(topic, own, device, tag)
             if text and told < ENOUGH:
                 told += 1
-                yield Finding(text, (key,))
+                yield ConfigFinding(text, (key,))
             seen.setdefault(topic, (device, tag))
     if slashes(deepest) > AWS_SLASHES:
-        yield Finding(
+        yield ConfigFinding(
             f"{deepest} has {slashes(deepest)} slashes; AWS IoT Core takes at most {AWS_SLASHES}", (key,), wrong=False
         )
 
@@ -90,9 +90,9 @@ def _taken(topic: str, own: Mapping[str, str], device: str, tag: str) -> str:
     return ""
 
 
-def examine_identity(route: RouteInfo, what: str) -> Iterator[Finding]:
+def examine_identity(route: RouteInfo, what: str) -> Iterator[ConfigFinding]:
     """Where nobody can audit what arrives."""
     if not route.properties:
         where = "where the broker speaks only MQTT 3.1.1" if route.properties is None else "on MQTT 3.1.1"
         why = "identity (epoch, seq, index) travels in MQTT 5 user properties"
-        yield Finding(f"{where} nobody can audit {what}: {why}", wrong=False)
+        yield ConfigFinding(f"{where} nobody can audit {what}: {why}", wrong=False)

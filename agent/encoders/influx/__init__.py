@@ -13,7 +13,7 @@ from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, UnplaceableError, check_location
 from agent.encoders.influx.lines import CODE, QUALITY, RESERVED, key_text
-from agent.settings.publishers import Carried, Finding
+from agent.settings.publishers import Carried, ConfigFinding
 from agent.settings.topics import DEVICE_VARIABLES, Template, filter_of, topic_template
 
 __all__ = ["InfluxConfig"]
@@ -88,34 +88,34 @@ class InfluxConfig(AroundConfig):
     def filters(self, route: RouteInfo) -> list[str]:
         return [filter_of(topic_template(self.topic, DEVICE_VARIABLES), root=route.root, agent=route.agent)]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         yield from examine_topics(self.namer(route), devices)
         for device, carried in devices.items():
             try:
                 check_location(Template(self.measurement, DEVICE_VARIABLES), device, carried.location)
             except UnplaceableError as error:
-                yield Finding(str(error), ("measurement",))
+                yield ConfigFinding(str(error), ("measurement",))
             if self.measurement.startswith("{device}") and device.startswith("_"):
-                yield Finding(
+                yield ConfigFinding(
                     f"InfluxDB keeps measurements that begin with _, as {device}, to itself; put something in front",
                     ("measurement",),
                 )
             yield from self._fields(device, carried)
         yield from examine_identity(route, "messages of lines")
 
-    def _fields(self, device: str, carried: Carried) -> Iterator[Finding]:
+    def _fields(self, device: str, carried: Carried) -> Iterator[ConfigFinding]:
         taken: dict[str, str] = {}
         beside = self.beside()
         for tag in carried.tags:
             key = key_text(self.names.get(tag, tag))
             if key == RESERVED or key.startswith("_"):
                 text = f"{device}, tag {tag!r}: InfluxDB takes no field named {key!r}; give it another under `names:`"
-                yield Finding(text, ("names",))
+                yield ConfigFinding(text, ("names",))
             if key in beside:
                 text = f"{device}, tag {tag!r}: {key} is a tag of the line already, and cannot be a field as well"
-                yield Finding(f"{text}; give it another name under `names:`", ("names",))
+                yield ConfigFinding(f"{text}; give it another name under `names:`", ("names",))
             for field in (key, key + QUALITY, key + CODE):
                 if field in taken and taken[field] != tag:
                     both = f"the tags {taken[field]!r} and {tag!r} would both write the field {field}"
-                    yield Finding(f"{device}: {both}; give one of them another under `names:`", ("names",))
+                    yield ConfigFinding(f"{device}: {both}; give one of them another under `names:`", ("names",))
                 taken.setdefault(field, tag)

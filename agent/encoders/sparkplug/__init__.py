@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from agent.core.errors import PermanentError
 from agent.core.ports import Encoder, RouteInfo
-from agent.settings.publishers import Carried, EncoderConfig, Finding
+from agent.settings.publishers import Carried, ConfigFinding, EncoderConfig
 
 __all__ = ["SparkplugConfig"]
 
@@ -78,14 +78,14 @@ class SparkplugConfig(EncoderConfig):
     def identity(self, route: RouteInfo) -> str | None:
         return f"the edge node {self.group}/{self.edge_node or route.agent}"
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         usual = RouteInfo(name=route.name, agent=route.agent)
         if (route.topic, route.root, route.qos) != (usual.topic, usual.root, usual.qos):
-            yield Finding(
+            yield ConfigFinding(
                 "`topic`, `root` and `qos` of the publisher mean nothing here: Sparkplug sets them", wrong=False
             )
         for text in (*_lookalikes("devices", devices), *_metrics(devices)):
-            yield Finding(text, wrong=False)
+            yield ConfigFinding(text, wrong=False)
 
     def build(self, route: RouteInfo) -> Encoder:
         try:

@@ -9,7 +9,7 @@ from agent.core.flow import Batch, Gap, Message, Reading, Record
 from agent.core.image import DeviceImage, Image
 from agent.core.ports import RouteInfo
 from agent.encoders.sparkplug.births import Births
-from agent.encoders.sparkplug.datatypes import UnfitError
+from agent.encoders.sparkplug.datatypes import UnfitValueError
 from agent.encoders.sparkplug.gaps import DeclaredLosses, unsaid
 from agent.encoders.sparkplug.metrics import Aliases, Born
 from agent.encoders.sparkplug.node import GAP, Node
@@ -80,7 +80,7 @@ class DataMessages:
             try:
                 pieces, unknown = self._pieces(born, batch.readings, historical=historical, room=room)
                 return [*messages, *pieces, *(self._unsaid(born, record, batch) if unknown else ())]
-            except UnfitError:
+            except UnfitValueError:
                 self._voice.seq = seq
                 messages += self._births.widen(device, batch.readings)
         raise Rejected(f"the birth of {batch.device} is larger than the broker takes ({self._voice.limit} bytes)")

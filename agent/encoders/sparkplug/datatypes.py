@@ -84,7 +84,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _WIDEST = (1 << 64) - 1
 
 
-class UnfitError(ValueError):
+class UnfitValueError(ValueError):
     """The value cannot be said with the metric's data type."""
 
     def __init__(self, tag: str, value: object) -> None:

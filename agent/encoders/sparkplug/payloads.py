@@ -9,7 +9,7 @@ from typing import Any
 from agent.core.flow import Reading
 from agent.core.image import DeviceImage, TagInfo
 from agent.encoders.common.values import finite, honest, not_finite
-from agent.encoders.sparkplug.datatypes import DOUBLE_MAX, FLOAT_MAX, DataType, UnfitError, write
+from agent.encoders.sparkplug.datatypes import DOUBLE_MAX, FLOAT_MAX, DataType, UnfitValueError, write
 from agent.encoders.sparkplug.metrics import (
     AS_BOOL,
     AS_DOUBLE,
@@ -102,7 +102,7 @@ class Payloads:
             try:
                 write(metric, kind, reading.value, uint32_long=self._uint32_long)
             except (TypeError, ValueError, OverflowError):
-                raise UnfitError(reading.tag, reading.value) from None
+                raise UnfitValueError(reading.tag, reading.value) from None
         if reading.quality != "good" or reading.label is not None:
             said = self._properties.of(reading)
             metric.MergeFromString(said.merged)
@@ -175,7 +175,7 @@ class Payloads:
         except (TypeError, ValueError, OverflowError):
             if reading is None:
                 raise
-            raise UnfitError(reading.tag, reading.value) from None
+            raise UnfitValueError(reading.tag, reading.value) from None
         return ordered
 
     def _odd(self, metric: Any, kind: DataType, reading: Reading) -> Reading:

@@ -14,7 +14,7 @@ from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
 from agent.encoders.template.shape import READINGS, Shape, check_shape, clash
 from agent.encoders.template.variables import QUALITY_WORDS, READING_WORDS, RECORD_WORDS
-from agent.settings.publishers import Carried, Finding
+from agent.settings.publishers import Carried, ConfigFinding
 from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["TemplateConfig"]
@@ -79,7 +79,7 @@ class TemplateConfig(AroundConfig):
     def filters(self, route: RouteInfo) -> list[str]:
         return [filter_of(topic_template(self.topic), root=route.root, agent=route.agent)]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         namer = self._namer(route)
         yield from examine_topics(namer, devices)
         words = {*check_shape(self.reading, READING_WORDS)}
@@ -88,18 +88,18 @@ class TemplateConfig(AroundConfig):
         yield from self._clashes(namer, devices)
         in_topic = topic_template(self.topic).names
         if not words & QUALITY_WORDS:
-            yield Finding(
+            yield ConfigFinding(
                 "the shape says nothing of the quality: uncertain values pass as good", ("reading",), wrong=False
             )
         if len(devices) > 1 and "device" not in words | in_topic:
-            yield Finding(
+            yield ConfigFinding(
                 "neither topic nor message names the device: nobody can tell them apart", ("topic",), wrong=False
             )
         if "tag" not in words | in_topic:
-            yield Finding("neither topic nor reading names the tag; put {tag} into the reading", ("reading",))
+            yield ConfigFinding("neither topic nor reading names the tag; put {tag} into the reading", ("reading",))
         yield from examine_identity(route, "messages of your own shape")
 
-    def _clashes(self, namer: Namer, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def _clashes(self, namer: Namer, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         """Keys that are one where a name stands for their variable: the first of each shape."""
         for device, carried in devices.items():
             names = namer.raw(device, carried.location)
@@ -108,6 +108,8 @@ class TemplateConfig(AroundConfig):
                 found["reading"] = found["reading"] or clash(self.reading, {**names, "tag": tag})
             for key, text in found.items():
                 if text is not None:
-                    yield Finding(f"{device}: the key {text!r} would stand there twice; give one another name", (key,))
+                    yield ConfigFinding(
+                        f"{device}: the key {text!r} would stand there twice; give one another name", (key,)
+                    )
             if any(text is not None for text in found.values()):
                 return

@@ -13,7 +13,7 @@ from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
-from agent.settings.publishers import Carried, Finding
+from agent.settings.publishers import Carried, ConfigFinding
 from agent.settings.topics import TAG_VARIABLES, filter_of, topic_template
 
 __all__ = ["UmhConfig"]
@@ -71,6 +71,6 @@ class UmhConfig(AroundConfig):
     def filters(self, route: RouteInfo) -> list[str]:
         return [filter_of(topic_template(self.topic), root=route.root, agent=route.agent)]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         yield from examine_topics(self.namer(route), devices)
         yield from examine_identity(route, "messages of one tag each")

@@ -12,7 +12,7 @@ from agent.core.ports import Encoder, RouteInfo
 from agent.encoders.common.config import AroundConfig
 from agent.encoders.common.examine import examine_identity, examine_topics
 from agent.encoders.common.naming import Namer, check_names
-from agent.settings.publishers import Carried, Finding
+from agent.settings.publishers import Carried, ConfigFinding
 from agent.settings.topics import filter_of, topic_template
 
 __all__ = ["ValueConfig"]
@@ -67,11 +67,11 @@ class ValueConfig(AroundConfig):
             for topic in (self.topic, self.history_topic)
         ]
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         yield from examine_topics(self._namer(route, self.topic), devices)
         yield from examine_topics(self._namer(route, self.history_topic), devices, "history_topic")
         if self.topic == self.history_topic:
-            yield Finding(
+            yield ConfigFinding(
                 "history on the topic of newest values would pass for news; give it another", ("history_topic",)
             )
         yield from examine_identity(route, "messages of one tag each")

@@ -60,7 +60,7 @@ class State(NamedTuple):
     readings: int | None
 
 
-class Loss(NamedTuple):
+class DeclaredLoss(NamedTuple):
     """A gap."""
 
     agent: str
@@ -99,7 +99,7 @@ class Age(NamedTuple):
     records: int  #: without snapshots
 
 
-class Hole(NamedTuple):
+class MissingNumbers(NamedTuple):
     """Numbers that never came and that nobody declared."""
 
     stream: int
@@ -135,10 +135,10 @@ class Facts(NamedTuple):
     tags: list[Tag]
     readings: Iterable[Read]  #: of the day, and of each tag the newest one before it
     states: list[State]  #: of the day, the newest one before and the first one after it
-    losses: list[Loss]  #: in order, those that began before the day, too
+    losses: list[DeclaredLoss]  #: in order, those that began before the day, too
     streams: list[Stream]
     ages: list[Age]
-    holes: list[Hole]
+    holes: list[MissingNumbers]
     agents: list[Agent]
     stops: list[Stop]
 

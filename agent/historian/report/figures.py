@@ -11,8 +11,20 @@ from operator import attrgetter
 from typing import Any
 
 from agent.core.ids import time_of
-from agent.historian.report.facts import QUARTER, Age, Day, Facts, Hole, Loss, Read, State, Stop, Stream, Tag
-from agent.historian.report.losses import Lost, lost
+from agent.historian.report.facts import (
+    QUARTER,
+    Age,
+    Day,
+    DeclaredLoss,
+    Facts,
+    MissingNumbers,
+    Read,
+    State,
+    Stop,
+    Stream,
+    Tag,
+)
+from agent.historian.report.losses import DeviceLosses, lost
 from agent.historian.report.spans import Account, Span, account, merged, offline, shared, totals_of, without
 
 #: What the agent publishes of itself is none of the plant's devices.
@@ -64,7 +76,7 @@ class _Owners:
         for state in facts.states:
             self.states[state.path].append(state)
         self.paths = sorted({*self.streams, *self.tags, *self.states} - {""}, key=lambda path: (self.name(path), path))
-        self._losses: dict[tuple[str, str], list[Loss]] = defaultdict(list)
+        self._losses: dict[tuple[str, str], list[DeclaredLoss]] = defaultdict(list)
         for loss in facts.losses:
             self._losses[loss.agent, loss.device].append(loss)
 
@@ -77,7 +89,7 @@ class _Owners:
     def agent(self, path: str) -> str:
         return self.streams[path][-1].agent if self.streams.get(path) else ""
 
-    def losses(self, path: str) -> list[Loss]:
+    def losses(self, path: str) -> list[DeclaredLoss]:
         return self._losses.get((self.agent(path), self.name(path)), [])
 
 
@@ -111,7 +123,7 @@ def _spread(readings: Iterable[Read], holed: set[int], day: Span, spread: dict[i
             spread[one.stream] = min(first, one.seq), max(last, one.seq)
 
 
-def _of_the_day(hole: Hole, spread: tuple[int, int] | None) -> bool:
+def _of_the_day(hole: MissingNumbers, spread: tuple[int, int] | None) -> bool:
     """Whether the record before it, or after it where it is the first one, is of the day."""
     if spread is None:
         return False
@@ -126,7 +138,7 @@ def _dead(facts: Facts, owners: _Owners) -> dict[str, int]:
     return {path: gone[owners.agent(path)] for path in owners.paths if owners.agent(path) in gone}
 
 
-def _cuts(losses: Iterable[Loss], tag: str) -> list[Span]:
+def _cuts(losses: Iterable[DeclaredLoss], tag: str) -> list[Span]:
     return [(one.from_ts, one.to_ts) for one in losses if one.tags is None or tag in one.tags]
 
 
@@ -204,7 +216,7 @@ def _tags(
 
 
 def _agreement(
-    day: Day, states: Sequence[State], streams: Sequence[Stream], gone: Lost
+    day: Day, states: Sequence[State], streams: Sequence[Stream], gone: DeviceLosses
 ) -> tuple[int, int | None, int | None]:
     """Readings the agent counted in its present epoch that are neither received nor declared lost; both counts."""
     said = [one for one in states if one.readings is not None and one.at < day.until - _SKEW]
@@ -252,7 +264,7 @@ def _share(part: float, whole: float) -> float | None:
     return round(part / whole, 6) if whole else None
 
 
-def _gap(loss: Loss, day: Day) -> Figures:
+def _gap(loss: DeclaredLoss, day: Day) -> Figures:
     begin, end = max(loss.from_ts, day.begin), min(loss.to_ts, day.until)
     return {
         **loss._asdict(),

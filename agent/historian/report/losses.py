@@ -14,18 +14,18 @@ from typing import NamedTuple
 
 from agent.consumer.intervals import IntervalSet
 from agent.historian.ledger import DECLARING
-from agent.historian.report.facts import Loss, Stream
+from agent.historian.report.facts import DeclaredLoss, Stream
 from agent.historian.report.spans import Span, shared
 
 
-class Lost(NamedTuple):
+class DeviceLosses(NamedTuple):
     """Of one device."""
 
     records: int  #: of the day, outside of planned stops
     readings: Mapping[str | None, int | None]  #: by epoch, all of it; None where a declaration does not tell how many
 
 
-def lost(losses: Iterable[Loss], streams: Iterable[Stream], planned: Sequence[Span]) -> Lost:
+def lost(losses: Iterable[DeclaredLoss], streams: Iterable[Stream], planned: Sequence[Span]) -> DeviceLosses:
     """`losses` of a device in order, those before the day, too; `streams` are its epochs.
 
     `planned` is the day without its stops.
@@ -54,10 +54,10 @@ def lost(losses: Iterable[Loss], streams: Iterable[Stream], planned: Sequence[Sp
         before = readings.get(one.epoch, 0)
         whole = fresh == [(first, end)] and one.readings is not None and before is not None
         readings[one.epoch] = before + one.readings if whole else None  # type: ignore[operator]
-    return Lost(records, readings)
+    return DeviceLosses(records, readings)
 
 
-def _first_at(loss: Loss, first: int, end: int, at: int) -> int:
+def _first_at(loss: DeclaredLoss, first: int, end: int, at: int) -> int:
     """The first of its numbers [first, end) that was read at this time or later."""
     width, steps = loss.to_ts - loss.from_ts, end - 1 - first
     if at <= loss.from_ts:

@@ -8,8 +8,20 @@ from collections.abc import Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
 
-from agent.historian.report.facts import Age, Agent, Day, Facts, Hole, Loss, Read, State, Stop, Stream, Tag
-from agent.historian.stores.asking import Ask
+from agent.historian.report.facts import (
+    Age,
+    Agent,
+    Day,
+    DeclaredLoss,
+    Facts,
+    MissingNumbers,
+    Read,
+    State,
+    Stop,
+    Stream,
+    Tag,
+)
+from agent.historian.stores.asking import Query
 
 _RANGE = re.compile(r"(\d+),(\d+)")
 #: So far before the day the newest reading of a tag is looked for, milliseconds.
@@ -42,7 +54,7 @@ coalesce((SELECT max(b.at) FROM agent_state b WHERE b.agent = s.agent AND b.at <
 ORDER BY agent, at, session"""
 
 
-def ask_facts(ask: Ask, day: Day, equipment: int | None, stops: Sequence[Stop]) -> Facts:
+def ask_facts(ask: Query, day: Day, equipment: int | None, stops: Sequence[Stop]) -> Facts:
     """Everything but the readings is fetched at once; those come as they are counted."""
     given = {"begin": day.begin, "until": day.until, "back": day.begin - _BACK, "made": day.made}
     devices = [Stream._make((*row[:6], int(row[6]), row[7], _ranges(row[8]))) for row in ask(_STREAMS, given)]
@@ -55,13 +67,13 @@ def ask_facts(ask: Ask, day: Day, equipment: int | None, stops: Sequence[Stop]) 
         losses=[_loss(row) for row in ask(_LOSSES, given)],
         streams=devices,
         ages=[Age(row[0], row[1], int(row[2])) for row in ask(_AGES, given)],
-        holes=[Hole._make(row) for row in ask(_HOLES, given)],
+        holes=[MissingNumbers._make(row) for row in ask(_HOLES, given)],
         agents=[Agent(*row) for row in ask(_AGENTS, given)],
         stops=[stop for stop in stops if stop.begin < day.until and stop.end > day.begin],
     )
 
 
-def _readings(ask: Ask, given: dict[str, int]) -> Iterator[Read]:
+def _readings(ask: Query, given: dict[str, int]) -> Iterator[Read]:
     before = (Read._make(row) for row in ask(_BEFORE, given))
     return merge(before, map(Read._make, ask(_READINGS, given)), key=attrgetter("tag"))
 
@@ -71,7 +83,7 @@ def _ranges(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(first), int(end)) for first, end in _RANGE.findall(text))
 
 
-def _loss(row: tuple[object, ...]) -> Loss:
+def _loss(row: tuple[object, ...]) -> DeclaredLoss:
     *first, tags, reason = row
     named = json.loads(tags) if isinstance(tags, str) else tags
-    return Loss._make((*first, tuple(named) if isinstance(named, list) else None, reason))
+    return DeclaredLoss._make((*first, tuple(named) if isinstance(named, list) else None, reason))

@@ -30,7 +30,7 @@ _AT_ONCE = 10_000
 Row = tuple[Any, ...]
 
 
-class Ask(Protocol):
+class Query(Protocol):
     """Asks the database. Raises StoreAway where it breaks off."""
 
     def __call__(self, sql: str, given: Mapping[str, int], /) -> Iterator[Row]:
@@ -38,7 +38,7 @@ class Ask(Protocol):
 
 
 @contextmanager
-def asking(settings: HistorianSettings) -> Iterator[Ask]:
+def asking(settings: HistorianSettings) -> Iterator[Query]:
     """Everything that is asked within sees the same state, whoever writes meanwhile.
 
     Raises StoreAway where the database cannot be had, PermanentError where its library is not installed.
@@ -57,7 +57,7 @@ def asking(settings: HistorianSettings) -> Iterator[Ask]:
 
 
 @contextmanager
-def _sqlite(settings: HistorianSettings) -> Iterator[Ask]:
+def _sqlite(settings: HistorianSettings) -> Iterator[Query]:
     path = settings.sqlite_path
     if not path.exists():
         raise StoreAway(f"there is no database {path}; `edge-agent historian` makes it")
@@ -82,7 +82,7 @@ def _sqlite(settings: HistorianSettings) -> Iterator[Ask]:
 
 
 @contextmanager
-def _postgres(connect: Callable[[], psycopg.Connection], shown: str) -> Iterator[Ask]:
+def _postgres(connect: Callable[[], psycopg.Connection], shown: str) -> Iterator[Query]:
     import psycopg
 
     try:

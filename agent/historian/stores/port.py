@@ -44,7 +44,7 @@ class Hole(NamedTuple):
     last: int
 
 
-class Mark(NamedTuple):
+class RepairMark(NamedTuple):
     """How the repair of a hole stands."""
 
     stream: int
@@ -86,10 +86,10 @@ class Store(Protocol):
         One that is full of them costs no other its repair.
         """
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[RepairMark]:
         """What `mark` wrote."""
 
-    def mark(self, marks: Sequence[Mark], /) -> None:
+    def mark(self, marks: Sequence[RepairMark], /) -> None:
         """How each repair stands; what is not among them is forgotten."""
 
     def ways(self) -> list[Way]:

@@ -18,7 +18,7 @@ from agent.historian.ledger import Key
 from agent.historian.stores.away import StoreAway
 from agent.historian.stores.connecting import connect, cut, prepare
 from agent.historian.stores.partitions import Partitions, days_of
-from agent.historian.stores.port import BadData, Hole, Mark, Way, Written
+from agent.historian.stores.port import BadData, Hole, RepairMark, Way, Written
 from agent.historian.stores.postgres_schema import MIGRATIONS
 from agent.historian.stores.postgres_transaction import PostgresTransaction, at
 from agent.historian.stores.story import tell
@@ -130,15 +130,15 @@ class PostgresStore:
             ).fetchall()
         return [Hole(row[0], row[1], Key(*row[2:5]), row[5], row[6]) for row in rows]
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[RepairMark]:
         with self._translated() as connection:
             rows = connection.execute(
                 "SELECT stream, from_seq, to_seq, (extract(epoch FROM since) * 1000)::int8,"
                 " (extract(epoch FROM asked) * 1000)::int8, attempts, repair FROM edge.hole"
             ).fetchall()
-        return [Mark(*row) for row in rows]
+        return [RepairMark(*row) for row in rows]
 
-    def mark(self, marks: Sequence[Mark], /) -> None:
+    def mark(self, marks: Sequence[RepairMark], /) -> None:
         with self._translated() as connection, connection.transaction(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM edge.hole")
             cursor.executemany(

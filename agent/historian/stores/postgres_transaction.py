@@ -17,7 +17,7 @@ from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
 from agent.historian.stores.copying import COLUMNS, copy
-from agent.historian.stores.story import MOST_EPOCHS, Arrival, Entry, Stored
+from agent.historian.stores.story import MOST_EPOCHS, Arrival, Stored, StreamRow
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean
 
@@ -56,7 +56,7 @@ class PostgresTransaction:
             with self._connection.cursor() as cursor:
                 cursor.executemany(query, rows)
 
-    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, Entry]:
+    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, StreamRow]:
         new = [key for key in keys if key not in self._known]
         if new:  # before any lock is taken, in the order of the keys: nobody waits in a circle
             self._execute(
@@ -72,7 +72,7 @@ class PostgresTransaction:
         for row in self._execute(_THEIRS, _columns(keys)).fetchall():
             book = Book(row[6], row[7], row[8], _ranges(row[9]), _ranges(row[10]))
             since = None if row[11] is None else round((row[11] - _EPOCH) / _MS)
-            found[Key(*row[:3])] = Entry(row[3], book, row[4], row[5], since)
+            found[Key(*row[:3])] = StreamRow(row[3], book, row[4], row[5], since)
         return found
 
     def heard(self, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
@@ -88,7 +88,7 @@ class PostgresTransaction:
             found[agent, device].append(epoch)
         return dict(found)
 
-    def save(self, entries: Iterable[tuple[Key, Entry]]) -> None:
+    def save(self, entries: Iterable[tuple[Key, StreamRow]]) -> None:
         self._many(
             "UPDATE edge.stream SET source = %s, path = %s, base = %s, low = %s, bound = %s,"
             " seen = %s::int8multirange, declared = %s::int8multirange, lacking = %s, since = %s WHERE id = %s",

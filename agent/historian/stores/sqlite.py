@@ -14,7 +14,7 @@ from agent.core.private import open_private, refuse_links
 from agent.historian.items import Item
 from agent.historian.ledger import Book, Key
 from agent.historian.stores.away import StoreAway
-from agent.historian.stores.port import BadData, Hole, Mark, Way, Written
+from agent.historian.stores.port import BadData, Hole, RepairMark, Way, Written
 from agent.historian.stores.sqlite_schema import MIGRATIONS
 from agent.historian.stores.sqlite_transaction import SqliteTransaction
 from agent.historian.stores.story import tell
@@ -77,11 +77,11 @@ class SqliteStore:
             )
             return list(islice(found, most))
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[RepairMark]:
         with self._translated() as db:
-            return [Mark(*row) for row in db.execute("SELECT * FROM hole").fetchall()]
+            return [RepairMark(*row) for row in db.execute("SELECT * FROM hole").fetchall()]
 
-    def mark(self, marks: Sequence[Mark], /) -> None:
+    def mark(self, marks: Sequence[RepairMark], /) -> None:
         with self._transaction() as db:
             db.execute("DELETE FROM hole")
             db.executemany("INSERT OR REPLACE INTO hole VALUES (?,?,?,?,?,?,?)", marks)

@@ -14,7 +14,7 @@ from agent.consumer.contract import GapNotice, Reading
 from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
-from agent.historian.stores.story import MOST_EPOCHS, Arrival, Entry, Stored
+from agent.historian.stores.story import MOST_EPOCHS, Arrival, Stored, StreamRow
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
 from agent.historian.values import clean, stored
 
@@ -28,7 +28,7 @@ class SqliteTransaction:
         self._db = db
         self._tags = tags
 
-    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, Entry]:
+    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, StreamRow]:
         found = {}
         for key in keys:
             row = self._stream(key)
@@ -41,7 +41,7 @@ class SqliteTransaction:
                 row = self._stream(key)
             assert row is not None  # noqa: S101 - just made
             book = Book(row[3], row[4], row[5], json.loads(row[6]), json.loads(row[7]))
-            found[key] = Entry(row[0], book, row[1], row[2], row[8])
+            found[key] = StreamRow(row[0], book, row[1], row[2], row[8])
         return found
 
     def _stream(self, key: Key) -> Any:
@@ -62,7 +62,7 @@ class SqliteTransaction:
             found[device] = [row[0] for row in rows]
         return found
 
-    def save(self, entries: Iterable[tuple[Key, Entry]]) -> None:
+    def save(self, entries: Iterable[tuple[Key, StreamRow]]) -> None:
         self._db.executemany(
             "UPDATE stream SET source = ?, path = ?, base = ?, low = ?, bound = ?, seen = ?, declared = ?, lacking = ?,"
             " since = ? WHERE id = ?",

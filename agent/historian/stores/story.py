@@ -12,7 +12,7 @@ from msgspec import Struct
 from agent.consumer.contract import GapNotice, Reading
 from agent.core.ids import time_of
 from agent.historian.contents import again
-from agent.historian.items import AgentState, Aside, Catalogue, Claim, DeviceState, Gap, Item, Record
+from agent.historian.items import AgentClaim, AgentState, Aside, Catalogue, DeviceState, Gap, Item, Record
 from agent.historian.ledger import Book, Key
 from agent.historian.stores.port import Written
 
@@ -27,7 +27,7 @@ MOST_INCOMPLETE = 32 << 20
 _START_MS = 5_000
 
 
-class Entry(Struct):
+class StreamRow(Struct):
     """The row of a stream."""
 
     id: int
@@ -70,13 +70,13 @@ class Arrival(NamedTuple):
 class Transaction(Protocol):
     """What the story needs of a database within one transaction. Streams are locked until its end."""
 
-    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, Entry]:
+    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, StreamRow]:
         """Their rows, made where they are not there, locked in the order of the keys."""
 
     def heard(self, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
         """The newest epochs of (agent, device) of which a record was heard, `MOST_EPOCHS` at most."""
 
-    def save(self, entries: Iterable[tuple[Key, Entry]]) -> None:
+    def save(self, entries: Iterable[tuple[Key, StreamRow]]) -> None:
         """Write streams down."""
 
     def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:
@@ -132,7 +132,7 @@ class _Story:
         self._now = now_ms
         self._cutoff = cutoff
         self._done = Written()
-        self._entries: dict[Key, Entry] = {}
+        self._entries: dict[Key, StreamRow] = {}
         self._partials: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
         self._held: Counter[int] = Counter()  #: of each stream, at most what its incomplete records cost
         self._stored: list[Stored] = []
@@ -146,7 +146,7 @@ class _Story:
                 self._record(item)
             elif isinstance(item, Gap):
                 self._gap(item.notice)
-            elif isinstance(item, Claim):
+            elif isinstance(item, AgentClaim):
                 self._claim(item)
         for key, entry in self._entries.items():
             self._give_up(key, entry)
@@ -178,7 +178,7 @@ class _Story:
             if isinstance(item, Record):
                 sources[item.key] = item.source
                 parted = parted or item.of > 1
-            elif isinstance(item, Claim):
+            elif isinstance(item, AgentClaim):
                 sources.setdefault(item.key, item.source)
                 for epoch, _ in item.before:
                     sources.setdefault(Key(item.key.agent, epoch, item.key.device), item.source)
@@ -250,7 +250,7 @@ class _Story:
             )
         self._count(entry, record, age, sum(len(readings) for _, readings in parts))
 
-    def _all_here(self, entry: Entry, record: Record) -> bool:
+    def _all_here(self, entry: StreamRow, record: Record) -> bool:
         """Whether this part is the last one to come; else it is kept (or it is here already)."""
         if record.seq in entry.book.seen:
             return True  # a duplicate, as the caller finds out
@@ -282,7 +282,7 @@ class _Story:
             self._tx.drop_partials(*one)
         self._held[stream] = held
 
-    def _count(self, entry: Entry, record: Record, age: int, readings: int) -> None:
+    def _count(self, entry: StreamRow, record: Record, age: int, readings: int) -> None:
         done = self._done
         done.records += 1
         done.repaired += record.resent
@@ -311,7 +311,7 @@ class _Story:
             del self._partials[stream, seq]
         self._done.lost += max(0, before - entry.book.lacking)
 
-    def _give_up(self, key: Key, entry: Entry) -> None:
+    def _give_up(self, key: Key, entry: StreamRow) -> None:
         """Told like a loss that an agent declares."""
         missing = entry.book.give_up()
         if not missing:
@@ -326,7 +326,7 @@ class _Story:
         self._done.lost += lost
         self._done.given_up += len(missing)
 
-    def _claim(self, claim: Claim) -> None:
+    def _claim(self, claim: AgentClaim) -> None:
         entry = self._entries[claim.key]
         entry.book.says_low(claim.low)
         for epoch, following in claim.before:

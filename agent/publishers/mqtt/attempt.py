@@ -40,7 +40,7 @@ class SilentError(ConnectionLost):
     """The broker closed the connection without a CONNACK."""
 
 
-class Facts:
+class LoggedFacts:
     """What has been logged of brokers, so that it is logged once."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class ConnectAttempt:
     """At one server, with the secrets as they are now. `ended` is called at the session's end."""
 
     def __init__(
-        self, options: Options, server: Server, broker: Broker, clock: Clock, facts: Facts, ended: Ended
+        self, options: Options, server: Server, broker: Broker, clock: Clock, facts: LoggedFacts, ended: Ended
     ) -> None:
         self._options = options
         self._server = server

@@ -12,7 +12,7 @@ from agent.core.ports import BuildContext, Publisher, RouteInfo
 from agent.publishers.mqtt.connection import MqttConnection
 from agent.publishers.mqtt.urls import ENCRYPTED, split_url
 from agent.settings.model import Model
-from agent.settings.publishers import Carried, Finding, Mark, TopicConfig
+from agent.settings.publishers import Carried, ConfigFinding, Mark, TopicConfig
 from agent.settings.values import Rate, is_loopback
 
 
@@ -46,16 +46,16 @@ class MqttConfig(MqttConnection, TopicConfig):
         properties = None if self.version == "auto" else self.version == "5"
         return structs.replace(super().route(name, agent), properties=properties)
 
-    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Finding]:
+    def examine(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[ConfigFinding]:
         yield from super().examine(route, devices)
         if self.will is None and self.encoder is not None and self.encoder.needs_will:
-            yield Finding(f"{self.encoder.type} cannot do without a will; take this line away", ("will",))
+            yield ConfigFinding(f"{self.encoder.type} cannot do without a will; take this line away", ("will",))
         readable = any(
             scheme not in ENCRYPTED and not is_loopback(host)
             for scheme, host, _ in map(split_url, (self.url, *self.other_urls))
         )
         if readable and (self.password is not None or self.password_file is not None):
-            yield Finding("the password crosses the network readable; mqtts:// encrypts", ("url",), wrong=False)
+            yield ConfigFinding("the password crosses the network readable; mqtts:// encrypts", ("url",), wrong=False)
 
     def marks(self, route: RouteInfo, devices: Mapping[str, Carried]) -> Iterator[Mark]:
         client = self._client_id(route.name, route.agent)

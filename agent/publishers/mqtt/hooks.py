@@ -19,7 +19,7 @@ from paho.mqtt.exception import MalformedPacket
 from agent.publishers.mqtt.acks import take_acks
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.joining import join_publishes
-from agent.publishers.mqtt.oversize import Head, Oversize, oversize
+from agent.publishers.mqtt.oversize import Oversize, PacketHead, oversize
 from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
 from agent.publishers.mqtt.wire import publish_packet
@@ -147,8 +147,8 @@ class Client(paho.Client):
         if packet["to_process"]:
             if self.turn <= 0:
                 raise BlockingIOError
-            if packet["remaining_length"] > self._max_incoming and not isinstance(packet["packet"], Head):
-                packet["packet"] = Head()
+            if packet["remaining_length"] > self._max_incoming and not isinstance(packet["packet"], PacketHead):
+                packet["packet"] = PacketHead()
         if self.ahead:
             data, self.ahead = self.ahead[:bufsize], self.ahead[bufsize:]
             return data
@@ -183,7 +183,7 @@ class Client(paho.Client):
         packet = self._in_packet
         if packet["command"] & 0xF4 == _QOS_2:  # paho would keep each until it is released, and we subscribe at QoS 1
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        if not isinstance(packet["packet"], Head):
+        if not isinstance(packet["packet"], PacketHead):
             return super()._packet_handle()
         found = oversize(packet["command"], packet["packet"], packet["remaining_length"])
         if found is None:  # only a PUBLISH may be so large

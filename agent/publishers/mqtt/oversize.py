@@ -11,7 +11,7 @@ _KEPT = 65_539
 _PUBLISH = 3
 
 
-class Head(bytearray):
+class PacketHead(bytearray):
     """What paho collects a packet in, and keeps the beginning only."""
 
     def __iadd__(self, data: object) -> Self:

@@ -13,7 +13,7 @@ from agent.core.errors import PermanentError, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Memo, Publisher, WillMaker
 from agent.publishers.mqtt.access import Server
-from agent.publishers.mqtt.attempt import ConnectAttempt, Facts, OpenedSession, SilentError, VersionRefusedError
+from agent.publishers.mqtt.attempt import ConnectAttempt, LoggedFacts, OpenedSession, SilentError, VersionRefusedError
 from agent.publishers.mqtt.broker import TRIES, Broker, Brokers
 from agent.publishers.mqtt.hangups import End
 from agent.publishers.mqtt.link import Disconnection
@@ -40,7 +40,7 @@ class MqttPublisher:
         self._options = options
         self._clock = clock
         self._brokers = Brokers([server.name for server in options.access.servers], options.publisher, clock)
-        self._facts = Facts()
+        self._facts = LoggedFacts()
         self._turn = 0  # of the servers
         self._refusals = 0  # attempts that failed in a row
         self._adjust: Callable[[], None] = _nothing  # has the present session heed the options

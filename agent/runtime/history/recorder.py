@@ -17,8 +17,8 @@ from agent.core.flow import Batch, Gap
 from agent.core.image import Image
 from agent.core.threads import run_in_thread
 from agent.outbox.file.ballast import free_bytes
-from agent.runtime.history.rollup import MINUTE, Minutes, Row
-from agent.runtime.history.store import Failed, Foreign, Store, read, set_aside
+from agent.runtime.history.rollup import MINUTE, MinuteRow, Minutes
+from agent.runtime.history.store import Failed, Foreign, HistoryStore, read, set_aside
 from agent.runtime.outlet import Outlet
 from agent.runtime.steps import Steps
 from agent.telemetry.logging import get_logger
@@ -55,9 +55,9 @@ class History:
         self._clock = clock
         self._settings: HistorySettings | None = None
         self._floor = 0
-        self._store = Store(self._path)
+        self._store = HistoryStore(self._path)
         self._devices: dict[str, tuple[Minutes, int]] = {}  # and the version of the catalogue its tags are of
-        self._rows: list[Row] = []
+        self._rows: list[MinuteRow] = []
         self._rolled = 0
         self._undo: list[Callable[[], None]] = []
         self._writing: Future[None] | None = None
@@ -179,7 +179,7 @@ class History:
         if (repeats := self._repeats.due("failed", self._clock.monotonic())) is not None:
             log.warning("history.not_kept", reason=reason, repeats=repeats)
 
-    def _put(self, rows: Iterable[Row], settings: HistorySettings | None, now: int, floor: int) -> None:
+    def _put(self, rows: Iterable[MinuteRow], settings: HistorySettings | None, now: int, floor: int) -> None:
         """In a thread; one at a time."""
         if free_bytes(self._path.parent) < floor:
             raise OSError(f"less than {floor >> 20} MiB (outbox.min_free_disk) is free")

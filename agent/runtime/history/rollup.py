@@ -22,7 +22,7 @@ _INFINITE = float("inf")
 _EXACT = 1 << 53
 
 
-class Row(NamedTuple):
+class MinuteRow(NamedTuple):
     """One minute of one tag, or a part of it: rows of the same minute are merged."""
 
     minute: int  #: its start
@@ -70,7 +70,7 @@ class Minutes:
     def __init__(self, device: str) -> None:
         self._device = device
         self._tags: dict[str, _Running] = {}
-        self._rows: list[Row] = []
+        self._rows: list[MinuteRow] = []
 
     def take(self, batch: Batch) -> None:
         """Its readings. This is called for everything that is read: each statement in the loop costs."""
@@ -129,7 +129,7 @@ class Minutes:
         value = reading.value
         if reading.quality == "good" and value.__class__ in _NUMBERS:
             minute = reading.ts - reading.ts % MINUTE
-            self._rows.append(Row(minute, self._device, reading.tag, value, value, value, None, 0))  # type: ignore[arg-type]
+            self._rows.append(MinuteRow(minute, self._device, reading.tag, value, value, value, None, 0))  # type: ignore[arg-type]
 
     def lose(self, begin: int, end: int, tags: list[str] | None) -> None:
         """A declared loss: what is held is not known to have been true from `begin` to `end`. None: of all tags."""
@@ -143,10 +143,10 @@ class Minutes:
             while at < end:
                 minute = at - at % MINUTE
                 until = min(end, minute + MINUTE)
-                self._rows.append(Row(minute, self._device, tag, None, mean, None, None, at - until))
+                self._rows.append(MinuteRow(minute, self._device, tag, None, mean, None, None, at - until))
                 at = until
 
-    def roll(self, now: int, most: int) -> Iterator[list[Row]]:
+    def roll(self, now: int, most: int) -> Iterator[list[MinuteRow]]:
         """Rows of all minutes that are over by `now`, in portions of at most about `most` tags."""
         for number, (tag, running) in enumerate(list(self._tags.items())):
             if now >= running.end and self._tags.get(tag) is running:
@@ -155,7 +155,7 @@ class Minutes:
                 yield self._taken()
         yield self._taken()
 
-    def cut(self, now: int, going_on: int | None) -> list[Row]:
+    def cut(self, now: int, going_on: int | None) -> list[MinuteRow]:
         """All that was good until `now` is in the rows. Values are held again from `going_on` on (None: they are not).
 
         For an end, and for a clock that was set: then the second is what it is set to.
@@ -181,19 +181,19 @@ class Minutes:
             running.good += now - running.ts
         self._rows.append(_row(self._device, tag, running))
 
-    def _taken(self) -> list[Row]:
+    def _taken(self) -> list[MinuteRow]:
         rows, self._rows = self._rows, []
         return rows
 
 
-def _row(device: str, tag: str, running: _Running) -> Row:
+def _row(device: str, tag: str, running: _Running) -> MinuteRow:
     minute = running.end - MINUTE
     last = _last(running.last)
     if running.text or running.low == _INFINITE:
-        return Row(minute, device, tag, None, None, None, last, running.good)
+        return MinuteRow(minute, device, tag, None, None, None, last, running.good)
     low, high = running.low, running.high
     mean = running.area / running.good if running.good else (low + high) / 2
-    return Row(minute, device, tag, _figure(low), float(mean), _figure(high), last, running.good)
+    return MinuteRow(minute, device, tag, _figure(low), float(mean), _figure(high), last, running.good)
 
 
 def _figure(value: float | int) -> float | int:  # noqa: PYI041 - they differ here

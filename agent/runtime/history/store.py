@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.runtime.history.rollup import MINUTE, Row
+from agent.runtime.history.rollup import MINUTE, MinuteRow
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,7 +60,7 @@ class Foreign(Exception):
     """The file is not ours, or broken."""
 
 
-class Store:
+class HistoryStore:
     """The writer's connection. Raises :class:`Failed` and OSError; :class:`Foreign` where the file has to go."""
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +85,7 @@ class Store:
             self._db = db
             self._series = {(device, tag): number for number, device, tag in db.execute("SELECT * FROM series")}
 
-    def put(self, rows: Iterable[Row]) -> None:
+    def put(self, rows: Iterable[MinuteRow]) -> None:
         """Add them, in one transaction."""
         db = self._open()
         try:

@@ -14,7 +14,7 @@ from agent.settings.devices import DeviceConfig
 from agent.settings.values import is_loopback
 from agent.simulator.broker import is_free
 from agent.simulator.modbus import ModbusServer
-from agent.simulator.plant import Device, ModbusDevice, OpcUaDevice, Plant, PlantClock
+from agent.simulator.plant import ModbusDevice, OpcUaDevice, Plant, PlantClock, SimulatedDevice
 from agent.simulator.rehearsal.nodes import NodeMachine
 from agent.simulator.rehearsal.registers import StandIn
 
@@ -28,7 +28,7 @@ class Rehearsal:
     """The plant, not yet open, and what of the configuration is in it."""
 
     plant: Plant
-    homes: Mapping[str, Device]  #: by device of the configuration: where it is read; several may share one server
+    homes: Mapping[str, SimulatedDevice]  #: by device of the configuration; several may share one server
     left_out: Mapping[str, str]  #: by device: its type, which nobody here can simulate
 
 
@@ -38,7 +38,7 @@ def rehearsal_of(devices: Mapping[str, DeviceConfig], clock: Clock | None = None
     time = PlantClock(clock, 0.0)
     gateways: dict[str, ModbusServer] = {}
     servers: dict[str, dict[str, OpcUaConfig]] = defaultdict(dict)
-    homes: dict[str, Device] = {}
+    homes: dict[str, SimulatedDevice] = {}
     left_out: dict[str, str] = {}
     for name, device in devices.items():
         if isinstance(device, ModbusConfig):

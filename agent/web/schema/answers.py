@@ -6,29 +6,29 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from agent.web.schema.common import Answer, Instant, Level, Quality, Value
+from agent.web.schema.common import ApiStruct, Instant, Level, Quality, Value
 
 
-class Error(Answer):
+class Error(ApiStruct):
     """Why there is nothing else."""
 
     error: str
 
 
-class Probe(Answer):
+class Probe(ApiStruct):
     """Whether all is well."""
 
     status: Literal["ok", "failed"]
     reason: str | None
 
 
-class LoggedIn(Answer):
+class LoggedIn(ApiStruct):
     """A session has begun."""
 
     expires_in_s: int
 
 
-class Tag(Answer):
+class Tag(ApiStruct):
     """One tag with its newest reading. What is not there is null."""
 
     value: Value
@@ -46,7 +46,7 @@ class Tag(Answer):
     why: Literal["initial", "recovered", "heartbeat", "offline", "disabled"] | UnsetType = UNSET
 
 
-class Tags(Answer):
+class Tags(ApiStruct):
     """All tags of one device, in the order of its catalogue."""
 
     device: str
@@ -66,7 +66,7 @@ Minute = Annotated[
 History = dict[str, dict[str, list[Minute]]]
 
 
-class LogEvent(Answer):
+class LogEvent(ApiStruct):
     """One event of the log."""
 
     ts: Instant
@@ -79,13 +79,13 @@ class LogEvent(Answer):
     remedy: str | UnsetType = UNSET
 
 
-class Events(Answer):
+class Events(ApiStruct):
     """The newest first."""
 
     events: list[LogEvent]
 
 
-class Reload(Answer):
+class Reload(ApiStruct):
     """One reading of the configuration while the agent ran."""
 
     ts: Instant
@@ -99,14 +99,14 @@ class Reload(Answer):
     ]
 
 
-class Reloads(Answer):
+class Reloads(ApiStruct):
     """The newest first; the hash of what runs."""
 
     hash: str
     reloads: list[Reload]
 
 
-class Values(Answer):
+class Values(ApiStruct):
     """Data of an event `values`: newest of the tags that changed since the event before, all at first."""
 
     device: str

@@ -18,5 +18,5 @@ Value = Annotated[
 ]
 
 
-class Answer(Struct, forbid_unknown_fields=True):
+class ApiStruct(Struct, forbid_unknown_fields=True):
     """What the document lists is all there is: tests decode real answers with these types."""

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from agent.web.schema.common import Answer, Instant
+from agent.web.schema.common import ApiStruct, Instant
 
 
-class ConfigState(Answer):
+class ConfigState(ApiStruct):
     """Hashes of the configuration that runs and of the one that was read last; why that is not the one that runs."""
 
     effective: str
@@ -17,7 +17,7 @@ class ConfigState(Answer):
     error: str | None
 
 
-class About(Answer):
+class About(ApiStruct):
     """The agent."""
 
     id: str
@@ -27,7 +27,7 @@ class About(Answer):
     started: Instant
 
 
-class BadTags(Answer):
+class BadTags(ApiStruct):
     """Tags that are bad for one reason."""
 
     reason: str | None
@@ -36,7 +36,7 @@ class BadTags(Answer):
     examples: list[str]
 
 
-class Device(Answer):
+class Device(ApiStruct):
     """One device."""
 
     state: Literal["online", "degraded", "offline"]
@@ -78,7 +78,7 @@ class Device(Answer):
     do: Annotated[str | None, Meta(description="What somebody can do about its state.")]
 
 
-class Lost(Answer):
+class Lost(ApiStruct):
     """What was dropped, declared to the consumer."""
 
     records: int
@@ -88,7 +88,7 @@ class Lost(Answer):
     at: Annotated[Instant | None, Meta(description="When that last happened, as far as this run knows.")]
 
 
-class Publisher(Answer):
+class Publisher(ApiStruct):
     """One publisher and its outbox."""
 
     state: str
@@ -121,7 +121,7 @@ class Publisher(Answer):
     streams: dict[str, list[dict[str, Any]]]
 
 
-class Disk(Answer):
+class Disk(ApiStruct):
     """The disk of `data_dir`."""
 
     free_bytes: int | None
@@ -129,13 +129,13 @@ class Disk(Answer):
     floor_seconds: Annotated[int | None, Meta(description="Until the floor is reached at the present rate.")]
 
 
-class Timekeeping(Answer):
+class Timekeeping(ApiStruct):
     """The clock of the machine."""
 
     synced: bool
 
 
-class Orphan(Answer):
+class Orphan(ApiStruct):
     """An outbox whose publisher is not configured any more."""
 
     publisher: str
@@ -147,7 +147,7 @@ class Orphan(Answer):
     to: Instant | None
 
 
-class Cost(Answer):
+class Cost(ApiStruct):
     """What something wrong costs. Which of the figures are there depends on `kind`.
 
     no_value (`since`: of the last good value, null: there was none) · late (`ms` instead of `expected_ms`) · bad_tags
@@ -169,7 +169,7 @@ class Cost(Answer):
     seconds: int | UnsetType = UNSET
 
 
-class Finding(Answer):
+class Finding(ApiStruct):
     """One thing that is wrong. They come in the order of urgency."""
 
     event: Annotated[str, Meta(description="Its name in the event catalogue: title and remedy in other languages.")]
@@ -186,7 +186,7 @@ class Finding(Answer):
     ]
 
 
-class Status(Answer):
+class Status(ApiStruct):
     """The whole agent as of `ts`."""
 
     agent: About

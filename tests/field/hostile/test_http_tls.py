@@ -21,7 +21,7 @@ from agent.core.errors import TransientError
 from agent.web import connection
 from agent.web.door import MOST_GUESTS
 from agent.web.guard import Guard
-from agent.web.pace import HANDSHAKE, Pace
+from agent.web.pace import HANDSHAKE, VisitorPace
 from agent.web.tls import Certificate
 from tests.support.certs import Certs, make_certs
 from tests.support.waiting import eventually
@@ -111,7 +111,7 @@ def test_check_warns_of_a_token_in_clear(http: dict[str, Any], warned: bool) -> 
 async def test_a_handshake_is_paid_for(certs: Certs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four peers that began them without a pause halved what was read of a neighbour: they are let in more slowly."""
     paid: list[float] = []
-    monkeypatch.setattr(Pace, "took", lambda _, seconds: paid.append(seconds))
+    monkeypatch.setattr(VisitorPace, "took", lambda _, seconds: paid.append(seconds))
     async with serving(_app(), certificate=Certificate(certs.server_cert, certs.server_key)) as port:
         assert await _healthy(port, certs)
     assert HANDSHAKE in paid

@@ -16,7 +16,7 @@ from agent.core.flow import Batch, Gap, Reading
 from agent.testing.clock import ManualClock
 from agent.web.api import Api
 from agent.web.server import Pages
-from agent.web.stream import Stream
+from agent.web.stream import LiveStream
 from tests.support.no_agent import NoAgent
 from tests.support.waiting import eventually
 from tests.support.web import serving
@@ -49,7 +49,7 @@ class Plant(NoAgent):
 
 
 class Served:
-    def __init__(self, plant: Plant, stream: Stream, clock: ManualClock, port: int) -> None:
+    def __init__(self, plant: Plant, stream: LiveStream, clock: ManualClock, port: int) -> None:
         self.plant, self.stream, self.clock, self.port = plant, stream, clock, port
 
     async def scan(self) -> None:
@@ -70,7 +70,7 @@ class Served:
 @asynccontextmanager
 async def served(token: Path | None = None) -> AsyncIterator[Served]:
     plant, clock = Plant(), ManualClock()
-    stream = Stream(plant, clock)
+    stream = LiveStream(plant, clock)
     pages = Pages(
         healthy=lambda: None, ready=lambda: None, refresh=lambda: None, api=Api(plant, stream),
         open_to_all=token is None, token_file=token,

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.dialin import Dtu as Caller
+from agent.collectors.modbus.bus.dialin import DtuConnection as Caller
 from agent.collectors.modbus.bus.dialin import DtuPort
 from agent.collectors.modbus.bus.transaction import ReadRequest
 from agent.collectors.modbus.config import ModbusConfig
@@ -24,7 +24,7 @@ from tests.support.ports import accepts, free_port
 from tests.support.waiting import eventually
 
 
-class Dtu:
+class DtuConnection:
     """A DTU before one RTU device, driven by hand."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,7 +48,7 @@ class Dtu:
 
 
 @asynccontextmanager
-async def dialled(port: int, *introductions: bytes) -> AsyncIterator[list[Dtu]]:
+async def dialled(port: int, *introductions: bytes) -> AsyncIterator[list[DtuConnection]]:
     """DTUs that dial one after the other and say this, some in several pieces."""
     await eventually(lambda: accepts(port))
     async with asyncio.TaskGroup() as group:
@@ -58,7 +58,7 @@ async def dialled(port: int, *introductions: bytes) -> AsyncIterator[list[Dtu]]:
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for byte in introduction:
                 writer.write(bytes([byte]))
-            dtus.append(Dtu(reader, writer))
+            dtus.append(DtuConnection(reader, writer))
         tasks = [group.create_task(dtu.pass_on()) for dtu in dtus]
         try:
             yield dtus

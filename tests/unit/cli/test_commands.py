@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from agent.cli import engineering, live, operating, options
-from agent.cli.check import Asked, check
+from agent.cli.check import CheckOptions, check
 from agent.cli.mistakes import report
 from agent.cli.plan import plan
 from agent.cli.read import Wish, read
@@ -169,13 +169,13 @@ def test_mistakes_as_json(tmp_path, capsys):
     """One document, whatever the exit code: places, words, counts."""
     path = tmp_path / "agent.yaml"
     path.write_text("agent: {id: gw}\nlog: {level: loud}\n")
-    assert check(path, Asked(as_json=True)) == 2
+    assert check(path, CheckOptions(as_json=True)) == 2
     document = json.loads(capsys.readouterr().out)
     assert not document["ok"]
     (mistake,) = document["mistakes"]
     assert (mistake["file"], mistake["line"], mistake["column"], mistake["count"]) == (str(path), 2, 14, 1)
     path.write_text("agent: {id: gw}\n")
-    assert check(path, Asked(as_json=True)) == 0
+    assert check(path, CheckOptions(as_json=True)) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["ok"]
     assert any("there are none" in warning["reason"] for warning in document["warnings"])
@@ -190,7 +190,7 @@ def test_a_part_of_a_long_line_is_shown(tmp_path, capsys):
     _, line, caret, _ = capsys.readouterr().err.splitlines()
     assert len(line) < 180
     assert line[caret.index("^") :].startswith("never")
-    assert check(path, Asked(as_json=True)) == 2
+    assert check(path, CheckOptions(as_json=True)) == 2
     (mistake,) = json.loads(capsys.readouterr().out)["mistakes"]
     assert mistake["column"] == len(before) + len("reload: ") + 1
 
@@ -202,7 +202,7 @@ def test_a_foreign_file_is_named(tmp_path, capsys):
     first, count = capsys.readouterr().err.splitlines()
     assert "a configuration of Telegraf -> `edge-agent convert" in first
     assert count == "1 mistake"
-    assert check(tmp_path / "telegraf.conf", Asked(as_json=True)) == 2
+    assert check(tmp_path / "telegraf.conf", CheckOptions(as_json=True)) == 2
     (mistake,) = json.loads(capsys.readouterr().out)["mistakes"]
     assert mistake["hint"].startswith("`edge-agent convert")
 
@@ -210,11 +210,11 @@ def test_a_foreign_file_is_named(tmp_path, capsys):
 def test_only_these_devices(capsys):
     """`--device` takes a glob; one that matches nothing is told."""
     reference = ROOT / "configs" / "agent.yaml"
-    assert check(reference, Asked(devices="press-*")) == 0
+    assert check(reference, CheckOptions(devices="press-*")) == 0
     said = capsys.readouterr().out
     assert "press-01" in said
     assert "cnc-07" not in said
-    assert check(reference, Asked(devices="pres")) == 2
+    assert check(reference, CheckOptions(devices="pres")) == 2
     assert "no device matches pres" in capsys.readouterr().err
 
 

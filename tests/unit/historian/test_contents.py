@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.historian.contents import MOST_READINGS, MOST_TAGS, RefusedError, read
-from agent.historian.items import Claim
+from agent.historian.items import AgentClaim
 from agent.historian.stores import tags
 from agent.historian.stores.tags import TagCache
 from tests.support.historian import PATH, envelope, message, reading, status
@@ -39,7 +39,7 @@ def test_of_earlier_epochs_as_many_are_taken_as_an_agent_names():
     claims = status(
         AGENT | {"streams": {"d": {"epoch": "E", "low": 1, "next": 5, "before": before}}}, "edge/agents/gw-01/status"
     )
-    (claim,) = [item for item in claims if isinstance(item, Claim)]
+    (claim,) = [item for item in claims if isinstance(item, AgentClaim)]
     assert [epoch for epoch, _ in claim.before] == [f"E{number}" for number in range(8)]
 
 

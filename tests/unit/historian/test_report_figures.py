@@ -13,7 +13,18 @@ from agent.core.errors import ConfigError
 from agent.core.ids import time_of
 from agent.historian.report.calendar import read_calendar
 from agent.historian.report.document import Document, Head, as_csv, head_of
-from agent.historian.report.facts import Agent, Facts, Hole, Loss, Read, State, Stop, Stream, Tag, day_of
+from agent.historian.report.facts import (
+    Agent,
+    DeclaredLoss,
+    Facts,
+    MissingNumbers,
+    Read,
+    State,
+    Stop,
+    Stream,
+    Tag,
+    day_of,
+)
 from agent.historian.report.figures import figures
 from agent.historian.report.html import as_html
 from agent.historian.report.spans import Totals, account
@@ -45,9 +56,9 @@ def facts(readings: Iterable[Read], **more: object) -> Facts:
     return Facts(**{**given, **more})  # type: ignore[arg-type]
 
 
-def loss(kind: str, first: int, last: int, **more: object) -> Loss:
+def loss(kind: str, first: int, last: int, **more: object) -> DeclaredLoss:
     given = {"from_seq": None, "to_seq": None, "records": None, "readings": None, "tags": None, "reason": "a test"}
-    return Loss("gw", "press-01", EPOCH, kind, first, last, **{**given, **more})  # type: ignore[arg-type]
+    return DeclaredLoss("gw", "press-01", EPOCH, kind, first, last, **{**given, **more})  # type: ignore[arg-type]
 
 
 def test_what_an_agent_publishes_of_itself_is_no_device_of_the_plant():
@@ -218,7 +229,7 @@ def test_a_loss_over_midnight_is_shared_by_both_days():
 def test_numbers_that_never_came_count_on_their_day():
     """The day of the record before them; on others they are not named."""
     readings = [Read(1, hour(1), "good", False, 1, 5), Read(1, hour(2), "good", False, 1, 9)]
-    holes = [Hole(1, 2, 3, "open"), Hole(1, 6, 8, "waiting"), Hole(1, 12, 12, "open")]
+    holes = [MissingNumbers(1, 2, 3, "open"), MissingNumbers(1, 6, 8, "waiting"), MissingNumbers(1, 12, 12, "open")]
     (device,) = figures(facts(readings, holes=holes))["devices"]
     assert (device["missing"], device["repair"]) == (3, ["waiting"])
 

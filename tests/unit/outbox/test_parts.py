@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.flow import Batch, Gap, Record, Stream
-from agent.outbox.bounds import FLOOR_BYTES, Age, File, allowed, excess
+from agent.outbox.bounds import FLOOR_BYTES, AgeLimit, File, allowed, excess
 from agent.outbox.file.transaction import Low, StoredStream, runs
 from agent.outbox.gaps import gap_of, merged
 from agent.outbox.lanes import Lanes
@@ -207,7 +207,7 @@ def test_a_full_outbox_gives_up_a_lump():
 
 def test_age_of_this_run_is_monotonic():
     """Rows of this run expire max_age after they were appended, whatever their time stamps say."""
-    age = Age(100, first_row=10)
+    age = AgeLimit(100, first_row=10)
     age.set_clock(10**12, 0)
     for second in range(0, 200, 10):
         age.mark(float(second), 10 + second)
@@ -217,7 +217,7 @@ def test_age_of_this_run_is_monotonic():
 
 def test_age_of_earlier_runs_needs_a_set_clock():
     """Before the clock is known to be set nothing of an earlier run expires; a later step changes nothing."""
-    age = Age(100, first_row=10)
+    age = AgeLimit(100, first_row=10)
     assert not age.expired(5, 0, 1000.0)
     age.set_clock(50_000, 1000.0)
     age.set_clock(10**15, 1001.0)

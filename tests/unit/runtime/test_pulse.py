@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from agent.runtime.blocks import BUSY, IDLE_STEP, STEP, Blocks, step_for
+from agent.runtime.blocks import BUSY, IDLE_STEP, STEP, LoopBlocks, step_for
 from agent.runtime.pulse import BEAT, Pulse
 from agent.runtime.steps import Steps
 from agent.telemetry import metrics
@@ -44,7 +44,7 @@ async def test_the_metric_tells_the_longest_block_and_keeps_it_for_a_minute() ->
 
 async def test_a_block_under_way_counts_up_to_now() -> None:
     """Who asks before the loop has run again is told of it too."""
-    blocks = Blocks()
+    blocks = LoopBlocks()
     with blocks.watched():
         await asyncio.sleep(0)
         _hold(_BLOCK)

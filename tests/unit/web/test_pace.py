@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from agent.web.pace import EACH, Pace
+from agent.web.pace import EACH, VisitorPace
 
 
 class Time:
@@ -36,7 +36,7 @@ async def test_after_an_answer_visitors_wait_as_long_as_it_took(monkeypatch: pyt
         time.now += seconds
 
     monkeypatch.setattr("agent.web.pace.asyncio.sleep", sleep)
-    pace = Pace(time)
+    pace = VisitorPace(time)
     for _ in range(10):
         await pace.turn()
         await pace.counted(_answer(time))
@@ -47,7 +47,7 @@ async def test_after_an_answer_visitors_wait_as_long_as_it_took(monkeypatch: pyt
 async def test_what_an_answer_waits_for_reaches_it(outcome: str) -> None:
     """A value, an error and a cancellation; while it waits nothing is counted."""
     time, loop = Time(), asyncio.get_running_loop()
-    pace, waits = Pace(time), loop.create_future()
+    pace, waits = VisitorPace(time), loop.create_future()
 
     async def counted() -> None:
         await pace.counted(_answer(time, waits))

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.core.flow import Batch, Gap, Reading
 from agent.testing.clock import ManualClock
-from agent.web.stream import Stream, Viewer
+from agent.web.stream import LiveStream, Viewer
 
 
 class Plant:
@@ -54,7 +54,7 @@ class Plant:
 class Scene:
     def __init__(self) -> None:
         self.plant, self.clock = Plant(), ManualClock()
-        self.stream = Stream(self.plant, self.clock)
+        self.stream = LiveStream(self.plant, self.clock)
 
     def taken(self, viewer: Viewer) -> list[tuple[str, Any]]:
         """Events that it has to be sent now."""

@@ -20,7 +20,7 @@ _INTRODUCTION_SECONDS = 30.0  #: for a visitor to say who it is
 _LONGEST = 512
 
 
-class DtuPort(DialIn[bytes, "Dtu"]):
+class DtuPort(DialIn[bytes, "DtuConnection"]):
     """One listening port. DTUs are known by their registration; an empty one is whatever device connects."""
 
     def __init__(self, host: str, port: int, clock: Clock) -> None:
@@ -28,8 +28,8 @@ class DtuPort(DialIn[bytes, "Dtu"]):
         self._clock = clock
         self._repeats = Repeats()
 
-    def visitor(self) -> Dtu:
-        return Dtu(self)
+    def visitor(self) -> DtuConnection:
+        return DtuConnection(self)
 
     def opened(self) -> None:
         log.info("modbus.listening", bus=self.name)
@@ -51,7 +51,7 @@ class DtuPort(DialIn[bytes, "Dtu"]):
     def foreign(self, caller: DialledIn) -> None:
         self._refused(caller, "foreign", "`allow` has no network it comes from")
 
-    def taken_over(self, caller: Dtu, before: Dtu) -> None:
+    def taken_over(self, caller: DtuConnection, before: DtuConnection) -> None:
         repeats = self._repeats.due("taken over", self._clock.monotonic())
         if repeats is not None:
             log.warning("modbus.dtu_taken_over", bus=self.name, peer=caller.peer, before=before.peer, repeats=repeats)
@@ -61,7 +61,7 @@ class DtuPort(DialIn[bytes, "Dtu"]):
         if repeats is not None:
             log.warning("modbus.dtu_refused", bus=self.name, peer=caller.peer, reason=reason, repeats=repeats)
 
-    def unknown(self, caller: Dtu, said: bytes) -> None:
+    def unknown(self, caller: DtuConnection, said: bytes) -> None:
         """Somebody nobody expects."""
         repeats = self._repeats.due("unknown", self._clock.monotonic())
         if repeats is not None:
@@ -69,7 +69,7 @@ class DtuPort(DialIn[bytes, "Dtu"]):
             log.warning("modbus.dtu_unknown", bus=self.name, peer=caller.peer, said=shown, repeats=repeats)
 
 
-class Dtu(DialledIn):
+class DtuConnection(DialledIn):
     """A connection that was dialled in."""
 
     def __init__(self, port: DtuPort) -> None:

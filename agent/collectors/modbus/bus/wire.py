@@ -11,7 +11,7 @@ from typing import cast
 from pymodbus.transport import CommParams, CommType
 
 from agent.collectors.modbus.bus.dial import dial, dial_datagrams
-from agent.collectors.modbus.bus.dialin import Dtu
+from agent.collectors.modbus.bus.dialin import DtuConnection
 from agent.collectors.modbus.bus.mbap import (
     HEADER,
     OWN_IDS,
@@ -147,7 +147,7 @@ async def connect_tls(
     return wire
 
 
-async def take_over(caller: Dtu, habits: MbapHabits) -> MbapWire:
+async def take_over(caller: DtuConnection, habits: MbapHabits) -> MbapWire:
     """A wire over a connection that was dialled in."""
     inner = _transactions(CommType.TCP, "", 0, habits)
     caller.hand_over(inner)  # type: ignore[arg-type]  # the library's protocol serves datagrams, too

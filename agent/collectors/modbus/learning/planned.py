@@ -8,7 +8,7 @@ from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.learning.knowledge import Knowledge, as_yaml
 
 
-class Blocks:
+class PlannedBlocks:
     """Blocks of each poll group, and of each trigger."""
 
     def __init__(self, setup: Setup, known: Knowledge) -> None:

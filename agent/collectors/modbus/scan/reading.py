@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.learning.knowledge import Knowledge
-from agent.collectors.modbus.learning.planned import Blocks
+from agent.collectors.modbus.learning.planned import PlannedBlocks
 from agent.collectors.modbus.scan.triggers import Triggers
 from agent.collectors.modbus.tags.points import ModbusPoint
 
@@ -16,14 +16,14 @@ class SetupReading(NamedTuple):
 
     setup: Setup
     knowledge: Knowledge
-    blocks: Blocks
+    blocks: PlannedBlocks
     triggers: Triggers
 
     @classmethod
     def of(cls, setup: Setup) -> Self:
         """Nothing is known yet."""
         knowledge = Knowledge(setup.limits, points_of(setup), setup.unread)
-        return cls(setup, knowledge, Blocks(setup, knowledge), Triggers(setup.triggers))
+        return cls(setup, knowledge, PlannedBlocks(setup, knowledge), Triggers(setup.triggers))
 
 
 class Succession(NamedTuple):

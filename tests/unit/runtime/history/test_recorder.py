@@ -18,7 +18,7 @@ from agent.core.flow import Batch, Gap, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.runtime.history import recorder
 from agent.runtime.history.recorder import FILE, History
-from agent.runtime.history.store import Store
+from agent.runtime.history.store import HistoryStore
 from agent.runtime.outlet import Outlet
 from agent.runtime.steps import Steps
 from agent.testing.clock import ManualClock
@@ -212,7 +212,7 @@ async def test_a_disk_that_hangs_costs_minutes_only(tmp_path: Path, monkeypatch:
     for name, value in (("WRITE_WITHIN", 0.05), ("LAST_WITHIN", 0.05), ("READ_WITHIN", 0.05), ("MOST_WAITING", 2)):
         monkeypatch.setattr(recorder, name, value)
     back = threading.Event()
-    monkeypatch.setattr(Store, "put", lambda *_: back.wait())
+    monkeypatch.setattr(HistoryStore, "put", lambda *_: back.wait())
     monkeypatch.setattr(recorder, "read", lambda *_: back.wait())
     clock = ManualClock(T0)
     with capture_logs() as logs:

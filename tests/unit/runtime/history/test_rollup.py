@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core.flow import Batch, Quality, Reading
-from agent.runtime.history.rollup import LONGEST_TEXT, MINUTE, Minutes, Row
+from agent.runtime.history.rollup import LONGEST_TEXT, MINUTE, MinuteRow, Minutes
 
 T0 = 1_763_760_000_000  # begins a minute
 
@@ -17,7 +17,7 @@ def reading(at_s: float, value: object, quality: Quality = "good", tag: str = "t
     return Reading(tag, value, T0 + round(at_s * 1000), quality)
 
 
-def rolled(*readings: Reading, until_s: float = 60) -> list[Row]:
+def rolled(*readings: Reading, until_s: float = 60) -> list[MinuteRow]:
     minutes = Minutes("press-01")
     for one in readings:
         minutes.take(Batch("press-01", one.ts, [one]))
@@ -26,15 +26,15 @@ def rolled(*readings: Reading, until_s: float = 60) -> list[Row]:
 
 def test_the_mean_is_weighted_by_time() -> None:
     """10 for 45 s and 20 for 15 s are 12.5; the value that is held counts to the end of the minute."""
-    assert rolled(reading(0, 10), reading(45, 20)) == [Row(T0, "press-01", "t", 10, 12.5, 20, 20, 60_000)]
+    assert rolled(reading(0, 10), reading(45, 20)) == [MinuteRow(T0, "press-01", "t", 10, 12.5, 20, 20, 60_000)]
 
 
 def test_what_is_held_goes_on_in_the_next_minute() -> None:
     """A tag that is reported on change only has its row in each minute."""
     assert rolled(reading(30, 7), until_s=180) == [
-        Row(T0, "press-01", "t", 7, 7.0, 7, 7, 30_000),
-        Row(T0 + MINUTE, "press-01", "t", 7, 7.0, 7, 7, MINUTE),
-        Row(T0 + 2 * MINUTE, "press-01", "t", 7, 7.0, 7, 7, MINUTE),
+        MinuteRow(T0, "press-01", "t", 7, 7.0, 7, 7, 30_000),
+        MinuteRow(T0 + MINUTE, "press-01", "t", 7, 7.0, 7, 7, MINUTE),
+        MinuteRow(T0 + 2 * MINUTE, "press-01", "t", 7, 7.0, 7, 7, MINUTE),
     ]
 
 
@@ -42,12 +42,12 @@ def test_what_is_held_goes_on_in_the_next_minute() -> None:
 def test_good_time_ends_with_a_reading_that_is_not_good(quality: Quality) -> None:
     """A value that is not good is in no figure."""
     rows = rolled(reading(0, 10), reading(20, 99, quality), reading(50, 30))
-    assert rows == [Row(T0, "press-01", "t", 10, 50 / 3, 30, 30, 30_000)]
+    assert rows == [MinuteRow(T0, "press-01", "t", 10, 50 / 3, 30, 30, 30_000)]
 
 
 def test_a_minute_that_was_bad_has_a_row_without_figures() -> None:
     """The agent was there, and nothing was good: not the same as a minute nobody knows of."""
-    assert rolled(reading(10, None, "bad")) == [Row(T0, "press-01", "t", None, None, None, None, 0)]
+    assert rolled(reading(10, None, "bad")) == [MinuteRow(T0, "press-01", "t", None, None, None, None, 0)]
 
 
 def test_nothing_is_known_between_a_bad_reading_and_the_next_after_minutes() -> None:
@@ -73,12 +73,14 @@ def test_a_stretch_of_time_nobody_looked_at_is_not_filled_in() -> None:
 )
 def test_what_is_no_number_has_good_time_only(value: object, last: object) -> None:
     """And its last value, where that is a text, cut short."""
-    assert rolled(reading(15, value)) == [Row(T0, "press-01", "t", None, None, None, last, 45_000)]
+    assert rolled(reading(15, value)) == [MinuteRow(T0, "press-01", "t", None, None, None, last, 45_000)]
 
 
 def test_booleans_are_numbers() -> None:
     """The mean is the share of the time it was on."""
-    assert rolled(reading(0, True), reading(15, False)) == [Row(T0, "press-01", "t", False, 0.25, True, False, MINUTE)]
+    assert rolled(reading(0, True), reading(15, False)) == [
+        MinuteRow(T0, "press-01", "t", False, 0.25, True, False, MINUTE)
+    ]
 
 
 def test_whole_numbers_beyond_what_a_browser_keeps() -> None:
@@ -95,8 +97,8 @@ def test_what_arrives_late_may_be_an_extreme_of_its_minute() -> None:
     minutes.take(Batch("press-01", T0, [reading(59, 50)]))
     rows = [row for rows in minutes.roll(T0 + 2 * MINUTE, 100) for row in rows]
     assert rows == [
-        Row(T0, "press-01", "t", 50, 50, 50, None, 0),
-        Row(T0 + MINUTE, "press-01", "t", 5, 5.0, 5, 5, MINUTE),
+        MinuteRow(T0, "press-01", "t", 50, 50, 50, None, 0),
+        MinuteRow(T0 + MINUTE, "press-01", "t", 5, 5.0, 5, 5, MINUTE),
     ]
 
 
