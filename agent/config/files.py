@@ -82,15 +82,30 @@ def read_text(
     data = _read_bytes(path, shown, place, mistakes, seen)
     if data is None:
         return None
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        mistakes.append(Mistake(shown, 1, "the file is UTF-16", "save it as UTF-8"))
+    if (other := _other_than_text(data, shown)) is not None:
+        mistakes.append(Mistake(shown, None, *other))
         return None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        mistakes.append(Mistake(shown, line, f"byte 0x{data[error.start]:02X} is not UTF-8", "save the file as UTF-8"))
+        mistakes.append(Mistake(shown, line, f"byte 0x{data[error.start]:02X} is not UTF-8", _as_utf_8(shown)))
         return None
+
+
+def _as_utf_8(shown: str) -> str:
+    return f"save the file as UTF-8{' (in Excel: CSV UTF-8)' if shown.lower().endswith('.csv') else ''}"
+
+
+def _other_than_text(data: bytes, shown: str) -> tuple[str, str] | None:
+    """What the file is, and what to do, where it is none of text in UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:2]:
+        return "the file is UTF-16", _as_utf_8(shown)
+    if data.startswith(b"PK\x03\x04"):
+        return "the file is a workbook of Excel", "name it .xlsx, or save it as CSV (UTF-8)"
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        return "the file is an old workbook of Excel", "save it as .xlsx, or as CSV (UTF-8)"
+    return None
 
 
 def where_files_are(written: str) -> str:

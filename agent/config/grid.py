@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 from agent.config.located import Place
@@ -16,6 +18,9 @@ MAX_ROWS = 100_000
 #: A workbook is a zip file: what it may unpack to, bytes.
 MAX_UNPACKED = 64 << 20
 
+_MERGED = re.compile(r'<mergeCell ref="([A-Z]+)(\d+):[A-Z]+(\d+)"')
+_UNSOLVED = re.compile(r'<c r="([A-Z]+\d+)"[^<>]*>\s*<f[^<>]*>[^<]*</f>\s*(?:<v\s*/>|<v></v>)?\s*</c>')
+_AS_TEXT = "Excel makes dates of 1-2 or 3/4: format the column as text, and write the cell again"
 _SAVE = "save it as .xlsx or as CSV (UTF-8)"
 
 
@@ -81,6 +86,8 @@ def sheet_rows(data: bytes, name: str, mistakes: list[Mistake]) -> Iterator[Grid
             return
         rows = book[sheet] if sheet else book.worksheets[0]
         shown = f"{file}#{rows.title}"
+        if (found := _odd_cell(data, rows, shown)) is not None:
+            mistakes.append(found)
         for number, row in enumerate(rows.iter_rows(values_only=True), 1):
             if number > MAX_ROWS:
                 reason = f"more than {MAX_ROWS:,} rows"
@@ -88,11 +95,30 @@ def sheet_rows(data: bytes, name: str, mistakes: list[Mistake]) -> Iterator[Grid
                 return
             cells = [_text(value) for value in row]
             if any(cells):
-                yield GridRow(cells, shown, number, sheet=True)
+                made = GridRow(cells, shown, number, sheet=True)
+                dates = [made.at(column) for column, value in enumerate(row) if isinstance(value, date)]
+                mistakes += [Mistake(*place, "a date", _AS_TEXT) for place in dates]
+                yield made
     except Exception as error:  # noqa: BLE001 - a damaged workbook raises whatever its XML makes the library raise
         mistakes.append(Mistake(file, None, f"the workbook is damaged: {type(error).__name__}", _SAVE))
     finally:
         book.close()
+
+
+def _odd_cell(data: bytes, sheet: Any, shown: str) -> Mistake | None:
+    """The first cells that say less than they show: several rows made one, or a formula nobody has worked out."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        xml = archive.read(sheet._worksheet_path).decode(errors="replace")  # noqa: SLF001 - only there
+    for match in _MERGED.finditer(xml):
+        column, first, last = match[1], int(match[2]), int(match[3])
+        if first < last and first <= (sheet.max_row or MAX_ROWS):
+            hint = f"unmerge them and fill in each: only {column}{first} holds the value"
+            return Mistake(f"{shown}!{column}{first}", None, f"the rows {first} to {last} share a merged cell", hint)
+    if (formula := _UNSOLVED.search(xml)) is not None:
+        return Mistake(
+            f"{shown}!{formula[1]}", None, "a formula without its value", "open the file in Excel and save it"
+        )
+    return None
 
 
 def _workbook(data: bytes, file: str, mistakes: list[Mistake]) -> Any:

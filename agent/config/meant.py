@@ -14,11 +14,27 @@ _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _DECIMAL_COMMA = re.compile(r"\s*([-+]?\d+),(\d+)\s*")
 _FRACTION = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 _PAIRS = re.compile(r"\s*\d+\s*[=:]\s*[^,;=:]+(?:[,;]\s*\d+\s*[=:]\s*[^,;=:]+)*")
+_RANGE = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*(?:\.\.\.?|-|to|~)\s*([-+]?\d+(?:\.\d+)?)\s*")
+_WITH_UNIT = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([^\d\s.,:/x*eE+-][^\d,]*)")
+_SOCKET = re.compile(r"([\w.-]+):(\d+)")
+_DURATION = re.compile(r"\d+(?:ms|s|m|h|d)")
+_REGISTER = re.compile(r"(holding|input):\d+")
+_OFF = (False, "off", "no", "none", "false", "disabled")
 _SCHEME = re.compile(r"([a-z.+]+://)host", re.IGNORECASE)
 #: Keys that only a tag has.
 _OF_TAGS = ("address", "node", "path")
 #: The key of an item that other products give the name in.
 _NAMES = ("name", "tag", "id")
+#: What other products let a tag be, and the agent never does.
+_WRITES = ("writable", "writeable", "write", "access", "rw", "read_write", "client_access")
+_UNCHECKED = ("insecure", "insecure_skip_verify", "tls_insecure", "verify", "verify_ssl", "skip_verify")
+_FUNCTIONS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+#: Which words come first, as other products say it.
+_ORDERS = {
+    "endian": ("ABCD", "DCBA"), "endianness": ("ABCD", "DCBA"), "endianess": ("ABCD", "DCBA"),
+    "word_order": ("ABCD", "CDAB"), "wordorder": ("ABCD", "CDAB"), "word_swap": ("ABCD", "CDAB"),
+    "swap": ("ABCD", "CDAB"), "byte_swap": ("ABCD", "BADC"),
+}  # fmt: skip
 _HOSTS = ("host", "hostname", "ip", "ip_address", "server")
 #: Options of a serial line, as they stand in its URL.
 _SERIAL = {"baudrate": "baudrate", "baud": "baudrate", "baud_rate": "baudrate", "parity": "parity",
@@ -37,8 +53,14 @@ def as_mapping(keys: Collection[str], value: object) -> str | None:
     meant = None
     if isinstance(value, List):
         meant = _of_list(keys, value)
+    elif {"port", "keep"} & set(keys) and (value.lower() if isinstance(value, str) else value) in _OFF:
+        meant = "write null"
+    elif value is True and "ca_file" in keys:
+        meant = "write {}: the scheme of `url` says it already, and `ca_file` names an authority of your own"
     elif isinstance(value, int) and not isinstance(value, bool) and "port" in keys:
         meant = f"port: {value}"
+    elif isinstance(value, int) and not isinstance(value, bool) and "address" in keys:
+        meant = f'address: "holding:{value}"'
     elif isinstance(value, str):
         meant = _of_text(keys, value)
     return None if meant is None else meant if meant.startswith("write ") else f"write {{{meant}}}"
@@ -52,6 +74,14 @@ def _of_text(keys: Collection[str], value: str) -> str | None:
         meant = f'node: "{value}"'
     elif "address" in keys and value[:1].isalnum():
         meant = f'address: "{value}"'
+    elif {"min", "max"} <= set(keys) and (ends := _RANGE.fullmatch(value)) is not None:
+        meant = f"min: {ends[1]}, max: {ends[2]}"
+    elif "port" in keys and (socket := _SOCKET.fullmatch(value)) is not None:
+        meant = f"host: {socket[1]}, port: {socket[2]}"
+    elif "keep" in keys and _DURATION.fullmatch(value):
+        meant = f"keep: {value}"
+    elif (key := next((key for key in ("data_dir", "level", "ca_file") if key in keys), None)) is not None:
+        meant = f"{'id' if key == 'data_dir' else key}: {value}"
     elif "policy" in keys and value.isalnum() and value.lower() != "none":
         by_mode = value in ("Sign", "SignAndEncrypt")
         meant = f"policy: {'Basic256Sha256' if by_mode else value}, mode: {value if by_mode else 'SignAndEncrypt'}"
@@ -88,9 +118,15 @@ def as_number(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     if (comma := _DECIMAL_COMMA.fullmatch(value)) is not None:
-        return f"write {comma[1]}.{comma[2]}"
+        pointed = f"{comma[1]}.{comma[2]}"
+        thousands = len(comma[2]) == 3 and comma[1].lstrip("+-") != "0"
+        return (
+            f"write {comma[1]}{comma[2]}, or {pointed} where the comma is a point" if thousands else f"write {pointed}"
+        )
     if (fraction := _FRACTION.fullmatch(value)) is not None and float(fraction[2]):
         return f"write {float(fraction[1]) / float(fraction[2]):.12g}"
+    if (measured := _WITH_UNIT.fullmatch(value)) is not None:
+        return f"write {measured[1]}"
     return None
 
 
@@ -112,11 +148,38 @@ def instead_of(key: object, value: object, keys: Mapping[str, FieldInfo], beside
         scheme = _SCHEME.search(keys["url"].description or "")
         port = f":{given['port']}" if "port" in given else ""
         return f'write url: "{scheme[1] if scheme else "SCHEME://"}{host}{port}" instead'
-    if "address" in keys and name in ("register", "reg", "offset") and isinstance(value, int):
+    if "tls" in keys and name in ("ca_file", "cert_file", "key_file", "ca", "cafile"):
+        return f"write tls: {{{name if name.endswith('_file') else 'ca_file'}: {value}}} instead"
+    if {"tls", "ca_file"} & set(keys) and name in _UNCHECKED:
+        return "leave it out: who the server is is always checked; `ca_file` names the authority that signed it"
+    return _of_a_tag(name, value, given, keys) if "scale" in keys else None
+
+
+def _of_a_tag(name: str, value: object, given: Mapping[str, object], keys: Collection[str]) -> str | None:
+    address = str(given.get("address"))
+    meant = None
+    if name in _WRITES:
+        meant = "leave it out: the agent only reads"
+    elif name in ("min", "max") and "range" in keys:
+        meant = (
+            f"write range: {{{', '.join(f'{end}: {given[end]}' for end in ('min', 'max') if end in given)}}} instead"
+        )
+    elif name in ("divisor", "divider") and isinstance(value, int | float) and value:
+        meant = f"write scale: {1 / value:.12g} instead"
+    elif name in ("scan_rate", "poll_interval", "polling_interval", "period", "rate") and isinstance(value, int):
+        meant = f"write interval: {value}ms, or interval: {value}s for seconds"
+    elif "byte_order" in keys and name in _ORDERS:
+        low = str(value).lower() in ("little", "true", "low", "low_first", "1", "yes")
+        meant = f"write byte_order: {_ORDERS[name][low]} instead"
+    elif name in ("bit", "bit_index", "bit_number") and isinstance(value, int) and _REGISTER.fullmatch(address):
+        meant = f'write address: "{address}.{value}" instead'
+    elif name in ("function", "function_code", "functioncode", "fc") and value in _FUNCTIONS and address.isdecimal():
+        meant = f'write address: "{_FUNCTIONS[int(str(value))]}:{address}" instead'
+    elif "address" in keys and name in ("register", "reg", "offset") and isinstance(value, int):
+        meant = f'write address: "holding:{value}", or input:, coil:, discrete:'
         if str(value)[:1] in "34" and len(str(value)) in (5, 6):
-            return f'write address: "{value}" for the Modicon address, "holding:{value}" for offset {value} itself'
-        return f'write address: "holding:{value}", or input:, coil:, discrete:'
-    return None
+            meant = f'write address: "{value}" for the Modicon address, "holding:{value}" for offset {value} itself'
+    return meant
 
 
 def is_percent(value: object) -> bool:

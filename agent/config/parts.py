@@ -139,6 +139,12 @@ class Parts:
             hint = f"add `type: …`, one of {', '.join(known)}"
             if kind is registry.COLLECTORS and is_tag(data):
                 hint = "it looks like a tag: indent it further, below `tags:` of its device"
+            elif section[-1] == "tags":
+                hint = "indent `tags:` further, below its device"
+            elif (
+                other := next((key for key in ("protocol", "driver", "kind") if data.get(key) in known), None)
+            ) is not None:
+                hint = f"write `type: {data[other]}` instead of `{other}:`"
             self._mistakes.append(Mistake(*place, f"`{name}` has no `type`", hint))
             return None
         try:

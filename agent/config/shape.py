@@ -19,9 +19,13 @@ _SYNONYMS = {
     "register": "address", "reg": "address", "datatype": "type", "data_type": "type", "kind": "type",
     "nodeid": "node", "node_id": "node", "protocol": "type", "name": "id",
     "poll_interval": "interval", "polling_interval": "interval", "scan_rate": "interval", "period": "interval",
-    "factor": "scale", "multiplier": "scale", "decimals": "round", "precision": "round", "units": "unit",
+    "factor": "scale", "multiplier": "scale", "gain": "scale", "decimals": "round", "units": "unit",
     "points": "tags", "registers": "tags", "nodes": "tags", "user": "username", "passwd": "password_file",
     "path": "data_dir", "loglevel": "level", "heartbeat": "max_silence", "comment": "description",
+    "desc": "description", "label": "description", "remark": "description", "uom": "unit", "eng_units": "unit",
+    "precision": "round",
+    "ca": "ca_file", "cafile": "ca_file", "ca_cert": "ca_file", "cert": "cert_file", "key": "key_file",
+    "address": "node", "mqtt": "publishers", "outputs": "publishers", "plcs": "devices", "inputs": "devices",
 }  # fmt: skip
 
 

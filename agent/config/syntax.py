@@ -105,6 +105,8 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
+#: In {braces}, text that ends at a colon with a space, or where a comment begins.
+_IN_BRACES = re.compile(r"([\w-]+): [^\s,{}\[\]\"'][^,{}\[\]\"']*?(: | #)")
 _NO_SPACE = re.compile(r"(\s*(?:- )?)([\w-]+):([^\s:/][^:]*)")
 _NO_COLON = re.compile(r"(\s*(?:- )?)([\w-]+) ([^\s:#]+)")
 _STARTS = {
@@ -134,6 +136,8 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
     reason, hint = advice or _Advice(problem, "put text with special characters into quotes")
     if (address := _ADDRESS.search(lines[line])) is not None:
         hint = f'write an address in quotes, without a space: "{address[1]}:{address[2]}"'
+    elif "not finished" in reason and (inner := _IN_BRACES.search(lines[line])) is not None:
+        hint = f'put text with "{inner[2]}" into quotes: {inner[1]}: "…"'
     elif "not finished" in reason and "${" in lines[line]:
         hint = 'inside of {braces} and [brackets] put it into quotes: "${NAME}"'
     elif "colon" in reason and (above := _unfinished(lines[:line])) is not None:

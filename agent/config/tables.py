@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,23 @@ from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
 _MAX_COLUMNS = 100
+_ADDRESS = re.compile(r"(holding|input|coil|discrete):|nsu?=|[isgb]=|[0134]\d{4,5}$")
+#: How tables of others, in English, German and Chinese, call their columns.
+_COLUMNS = {
+    **dict.fromkeys(("tag", "tagname", "name", "variable", "point", "bezeichnung", "variablenname"), "tag"),
+    **dict.fromkeys(
+        ("名称", "标签", "标签名", "点位", "点位名称", "点名", "变量", "变量名", "变量名称", "测点"), "tag"
+    ),
+    **dict.fromkeys(("address", "register", "adresse", "地址", "寄存器", "寄存器地址"), "address"),
+    **dict.fromkeys(("type", "datatype", "typ", "datentyp", "类型", "数据类型"), "type"),
+    **dict.fromkeys(("unit", "units", "engunits", "einheit", "单位"), "unit"),
+    **dict.fromkeys(
+        ("description", "comment", "beschreibung", "kommentar", "描述", "说明", "备注", "注释"), "description"
+    ),
+    **dict.fromkeys(("scale", "factor", "faktor", "skalierung", "系数", "倍率", "比例"), "scale"),
+    **dict.fromkeys(("interval", "scanrate", "intervall", "周期", "采集周期"), "interval"),
+    **dict.fromkeys(("template", "vorlage", "模板"), "template"),
+}
 _TEXTS = {"unit", "description"}  #: keys whose cells are text, also where they begin with a bracket: [degF]
 _IGNORED = [""]  #: the path of a column whose cells are passed over, its mistake being noted
 
@@ -58,8 +76,7 @@ def _columns(header: GridRow, kind: TableKind, mistakes: list[Mistake]) -> list[
     names = header.cells[:_MAX_COLUMNS]
     columns: list[list[str] | None] = []
     if kind.name_column not in names:
-        hint = f"the first line names the columns: {kind.name_column}, {kind.more}, …"
-        mistakes.append(Mistake(*header.place, f"no column `{kind.name_column}`", hint))
+        mistakes.append(Mistake(*header.place, f"no column `{kind.name_column}`", _first_line(names, kind)))
         return columns
     for index, name in enumerate(names):
         path = name.split(".")
@@ -73,6 +90,20 @@ def _columns(header: GridRow, kind: TableKind, mistakes: list[Mistake]) -> list[
         else:
             columns.append(column.path or _IGNORED if name else None)
     return columns
+
+
+def _first_line(names: Sequence[str], kind: TableKind) -> str:
+    """What to write as the first line, where it names columns as other tools or other languages do."""
+    filled = [name for name in names if name]
+    if names[0].lower().startswith("sep=") or (len(filled) == 1 and len(names) > 1):
+        return f"remove this line: the first one names the columns, {kind.name_column}, {kind.more}, …"
+    if any(_ADDRESS.match(name) for name in names):
+        return f"write a line above it that names the columns: {kind.name_column}, {kind.more}, …"
+    words = {name: _COLUMNS.get(re.sub(r"[\s_]", "", name.lower())) for name in names}
+    ours = [kind.name_column if words[name] == "tag" else words[name] or name.lower() for name in names]
+    if kind.name_column in ours:
+        return f"write it as {','.join(ours)}"
+    return f"the first line names the columns: {kind.name_column}, {kind.more}, …"
 
 
 def _row(

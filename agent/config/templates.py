@@ -134,13 +134,21 @@ def _given(
         holder = own if own is not None and own.get(key) is not None else template.parameters
         values[key] = _Given(holder.get(key), holder.place(key), holder.raw.get(key))
         if default is None and holder is template.parameters:
-            hint = f"write `with: {{{key}: …}}`, or fill the column `{key}`"
+            beside = entry.data.get(key)
+            given = beside if isinstance(beside, str | int | float) else "…"
+            hint = f"write `with: {{{key}: {given}}}`, or fill the column `{key}`"
+            if key in entry.data:
+                hint = f"write `with: {{{key}: {given}}}` instead of `{key}: {given}`"
             _note(mistakes, entry.place, f"{where}: the template {template.name} needs the parameter `{key}`", hint)
     return values if len(mistakes) == before else None
 
 
 def _declared(template: DeviceTemplate) -> str:
-    return list_keys(list(template.parameters)) if template.parameters else "it has none; leave `with:` out"
+    return (
+        list_keys(list(template.parameters))
+        if template.parameters
+        else "declare it: `parameters: {NAME: null}` in the template"
+    )
 
 
 class _Filling:

@@ -138,6 +138,8 @@ def _number(case: Case) -> Words:
     value = case.found.value
     if case.found.path[-1:] == ("deadband",) and is_percent(value):
         return Words(f"`{case.name}`: {case.shown} is not a number", "write {percent: " + f"{str(value).strip(' %')}}}")
+    if case.error["loc"][-1] == "[key]" and isinstance(value, int):
+        return Words(f"`{case.name}`: the number comes first", f"write {value}: {case.found.path[-1]}")
     hint = "write a whole number" if whole else "write a number"
     if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+([.,]\d+)?\s*", value) and case.found.raw is None:
         hint += ", without quotes" if "," not in value else ", with a point"
@@ -152,6 +154,13 @@ def _text(case: Case) -> Words:
             f"`{case.name}`: the name {named(case.found.path[-1])} is not text",
             f'write it in quotes: "{named(case.found.path[-1])}"',
         )
+    if case.found.path[-2:-1] == ("enum",) and isinstance(value, int) and isinstance(case.found.path[-1], str):
+        return Words(f"`{case.name}`: the number comes first", f"write {value}: {case.found.path[-1]}")
+    if case.found.path[-1:] == ("node",) and isinstance(value, int):
+        return Words(f"`{case.name}`: {case.shown} is not text", f'write "i={value}", or "ns=2;i={value}"')
+    if case.found.path[-1:] == ("byte_order",) and set(str(value)) == set("1234"):
+        letters = str(value).translate(str.maketrans("1234", "ABCD"))
+        return Words(f"`{case.name}`: {case.shown} is not text", f"write {letters}")
     if isinstance(value, bool | int | float):
         return Words(f"`{case.name}`: {case.shown} is not text", f'write it in quotes: "{show(value)}"')
     return Words(f"`{case.name}`: {case.shown} is not text", "write text")

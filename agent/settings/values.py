@@ -15,6 +15,10 @@ from agent.core.regular import UnfitError, read_regular
 #: ASCII digits, and not so many that a float or an integer could overflow.
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
 _DURATION = re.compile(_NUMBER + r"\s*(ms|s|min|m|h|d)")
+_DURATION_SPELLED = re.compile(
+    r"([0-9]{1,15}(?:[.,][0-9]{1,15})?)\s*(m?secs?|m?s|milli\w*|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|m)?\.?",
+    re.IGNORECASE,
+)
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(_NUMBER + r"\s*(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
 _SIZE_UNITS = {
@@ -28,8 +32,17 @@ def parse_duration(value: object) -> float:
     """Seconds of `250ms`, `1s`, `1.5s`, `10m`, `2h`, `30d`. A bare number is refused: nobody knows its unit."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _DURATION_UNITS[match[2]]
-    msg = f"{value!r} is not a duration; write a number with a unit: 250ms, 1s, 10m, 2h, 30d"
-    raise ValueError(msg)
+    raise ValueError(f"{value!r} is not a duration; {_duration_meant(str(value))}")
+
+
+def _duration_meant(text: str) -> str:
+    """What to write for a number of some unit, or of none."""
+    match = _DURATION_SPELLED.fullmatch(text.strip())
+    if match is None:
+        return "write a number with a unit: 250ms, 1s, 10m, 2h, 30d"
+    number, word = match[1].replace(",", "."), (match[2] or "").lower()
+    unit = "ms" if word[:2] in ("ms", "mi") and word[:3] != "min" else word[:1]
+    return f"write {number}{unit}" if unit else f"write {number}ms, or {number}s for seconds"
 
 
 def parse_size(value: object) -> int:

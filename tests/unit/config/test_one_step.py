@@ -48,6 +48,41 @@ CASES: dict[str, tuple[str, str]] = {
     "encoder": (_publisher("encoder: sparkplug"), "sparkplug"),
     "no space": (_device("max_gap:8\ninterval: 2s"), "max_gap:8"),
     "no colon": (_device("max_gap 8\ninterval: 2s"), "max_gap 8"),
+    "byte_order in bare digits": (_tag('address: "holding:0", type: float32, byte_order: 3412'), "3412"),
+    "word order": (_tag('address: "holding:0", type: float32, word_order: little'), "word_order: little"),
+    "endianness": (_tag('address: "holding:0", type: float32, endian: big'), "endian: big"),
+    "divisor": (_tag('address: "holding:0", divisor: 10'), "divisor: 10"),
+    "ends beside the range": (_tag('address: "holding:0", min: 0, max: 10'), "min: 0, max: 10"),
+    "range in dots": (_tag('address: "holding:0", range: 0..10'), "0..10"),
+    "range with a dash": (_tag('address: "holding:0", range: -5 - 10'), "-5 - 10"),
+    "bit beside the address": (_tag('address: "holding:10", bit: 4'), 'address: "holding:10", bit: 4'),
+    "bit behind a colon": (_tag('address: "holding:10:4"'), '"holding:10:4"'),
+    "area without a space": (_tag('address: "HR100"'), '"HR100"'),
+    "4x": (_tag('address: "4x0001"'), '"4x0001"'),
+    "address alone": (_tag("").replace("{}", "5"), "5  "),
+    "number with its unit": (_tag('address: "holding:0", deadband: 0.5 bar'), "0.5 bar"),
+    "interval of a scan": (_tag('address: "holding:0", scan_rate: 1000'), "scan_rate: 1000"),
+    "interval without a unit": (_tag('address: "holding:0", interval: 1000'), "1000"),
+    "interval in words": (_tag('address: "holding:0", interval: 5 minutes'), "5 minutes"),
+    "modbus://": (_device("").replace("tcp://192.0.2.1:502", "modbus://192.0.2.1"), '"modbus://192.0.2.1"'),
+    "a port with its settings": (
+        _device("").replace("tcp://192.0.2.1:502", "/dev/ttyUSB0:9600,8,N,1"),
+        '"/dev/ttyUSB0:9600,8,N,1"',
+    ),
+    "two slashes": (_device("").replace("tcp://192.0.2.1:502", "serial://dev/ttyS0"), "serial://dev/ttyS0"),
+    "parity in words": (
+        _device("").replace("tcp://192.0.2.1:502", "serial:///dev/ttyS0?parity=even"),
+        "parity=even",
+    ),
+    "agent by its name": (_device("").replace("{id: gw}", "gw-01"), "gw-01"),
+    "address to listen on": (_top("http: 0.0.0.0:8080"), "0.0.0.0:8080"),
+    "no page": (_top("http: false"), "false"),
+    "history by its length": (_top("history: 7d"), "7d"),
+    "log by its level": (_top("log: debug"), "debug"),
+    "http:// of an OPC UA server": (_server("").replace("opc.tcp://192.0.2.1", "http://192.0.2.1"), "http://192.0.2.1"),
+    "node with a colon": (_node('node: "2:Speed"'), '"2:Speed"'),
+    "node as a number": (_node("node: 2258"), "2258"),
+    "protocol": (_device("").replace("type: modbus", "protocol: modbus"), "protocol: modbus"),
     "count": (_tag('address: "holding:0", count: 200'), 'oil: {address: "holding:0", count: 200}'),
 }
 
@@ -62,7 +97,7 @@ def test_one_step(name: str, tmp_path: Path) -> None:
         load(path, {})
     (hint,) = {mistake.hint for mistake in caught.value.mistakes}
     written = re.match(
-        r"(?:no device takes more: )?write `?(.*?)`?(?: instead|, and .*|, or .*|, without count.*| for .*| \(.*)?$",
+        r"(?:no device takes more: )?write `?(.*?)`?(?: instead.*|, and .*|, or .*|, without count.*| for .*| \(.*)?$",
         hint,
     )
     assert written is not None, hint
@@ -90,3 +125,26 @@ def test_a_variable_is_not_repeated(tmp_path: Path) -> None:
         load(path, {"PLC": "hunter2"})
     assert "${PLC}:1502" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ("名称,地址,类型\n油温,holding:0,float32\n", "tag,address,type"),
+        ("Name,Adresse,Datentyp,Einheit\noil,holding:0,float32,bar\n", "tag,address,type,unit"),
+        ("Tag Name,Address,Data_Type\noil,holding:0,float32\n", "tag,address,type"),
+        ("TAG,ADDRESS\noil,holding:0\n", "tag,address"),
+    ],
+)
+def test_a_first_line_of_others(table: str, line: str, tmp_path: Path) -> None:
+    """Columns as other tools and other languages call them: the hint is the line to write."""
+    (tmp_path / "agent.yaml").write_text(
+        _device("tags_file: t.csv").replace("tags:", "tags_was:").replace("tags_was: {}", "")
+    )
+    (tmp_path / "t.csv").write_text(table)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "agent.yaml", {})
+    (hint,) = {mistake.hint for mistake in caught.value.mistakes}
+    assert hint == f"write it as {line}"
+    (tmp_path / "t.csv").write_text(table.replace(table.partition("\n")[0], line))
+    load(tmp_path / "agent.yaml", {})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 
 from agent.collectors.modbus.config import ModbusConfig
 from agent.collectors.modbus.tags.ranges import spread
@@ -266,6 +267,55 @@ def test_mistakes_in_a_sheet_name_the_cell(tmp_path: Path) -> None:
     assert told == [
         "meters.xlsx: the workbook has no sheet 'Metres' -> write one of meters.xlsx#Sheet, meters.xlsx#Meters"
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (
+            ["interval", "5s", None, None],
+            "#Meters!C2: the rows 2 to 3 share a merged cell -> unmerge them and fill in each",
+        ),
+        (["description", date(2026, 2, 1), "b", "c"], "#Meters!C2: a date -> Excel makes dates of 1-2 or 3/4"),
+        (
+            ["description", '="a"&1', "b", "c"],
+            "#Meters!C2: a formula without its value -> open the file in Excel and save",
+        ),
+    ],
+)
+def test_cells_that_say_less_than_they_show(tmp_path: Path, column: Sequence[object], expected: str) -> None:
+    """Merged rows would give only the first of them the value, a date is none that anybody wrote."""
+    rows = zip(["name", "m-1", "m-2", "m-3"], ["template", "sdm", "sdm", "sdm"], column, strict=True)
+    workbook(tmp_path / "m.xlsx", [list(row) for row in rows])
+    if "merged" in expected:
+        book = load_workbook(tmp_path / "m.xlsx")
+        book["Meters"].merge_cells("C2:C3")
+        book.save(tmp_path / "m.xlsx")
+    assert f"m.xlsx{expected}" in " | ".join(mistakes(tmp_path, TEMPLATE + "devices_file: m.xlsx#Meters\n"))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            "name,template\n".encode("utf-16"),
+            "m.csv: the file is UTF-16 -> save the file as UTF-8 (in Excel: CSV UTF-8)",
+        ),
+        ("name,template\n".encode("utf-16-be"), "m.csv: the file is UTF-16 -> "),
+        ("name,description\nm,Ö\n".encode("latin-1"), "m.csv:2: byte 0xD6 is not UTF-8 -> "),
+        (
+            b"PK\x03\x04 a workbook",
+            "m.csv: the file is a workbook of Excel -> name it .xlsx, or save it as CSV (UTF-8)",
+        ),
+        (b"\xd0\xcf\x11\xe0", "m.csv: the file is an old workbook of Excel -> save it as .xlsx, or as CSV (UTF-8)"),
+        (b"sep=;\nname;template\n", "m.csv:1: no column `name` -> remove this line"),
+        (b"Meters of hall 2,,\nname,template\n", "m.csv:1: no column `name` -> remove this line"),
+    ],
+)
+def test_what_is_no_table_of_text(tmp_path: Path, data: bytes, expected: str) -> None:
+    """Other encodings, other files, lines above the names of the columns."""
+    (tmp_path / "m.csv").write_bytes(data)
+    assert expected in " | ".join(mistakes(tmp_path, TEMPLATE + "devices_file: m.csv\n"))
 
 
 def test_what_is_no_workbook(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_tag_needs_nothing():
         ({"deadband": {"percent": 101}}, "less than or equal to 100"),
         ({"deadband": 1, "report": "every"}, "leave out `report: every`"),
         ({"report": "sometimes"}, "'every' or 'on_change'"),
-        ({"interval": 5}, "write a number with a unit"),
+        ({"interval": 5}, "write 5ms, or 5s for seconds"),
         ({"interval": "twice"}, "'once'"),
         ({"max_silence": "0s"}, "longer than zero"),
         ({"null_values": {1: "BadWeather"}}, "BadSensorFailure"),

@@ -33,9 +33,19 @@ _SCHEMES: Mapping[str, tuple[Kind, Framing, int]] = {
     "serial": ("serial", "rtu", 0),
     "tcp-listen": ("listen", "rtu", 0),
 }
+#: As word processors write them.
+_QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+#: What others call Modbus TCP.
+_OTHER_NAMES = ("modbus", "modbus-tcp", "modbus+tcp", "modbustcp", "mbtcp", "mbap", "http", "https")
+#: `/dev/ttyUSB0`, `/dev/ttyUSB0:9600,8,N,1`, `/dev/ttyUSB0:9600:8N1`
+_PORT = re.compile(
+    r"(?P<path>/dev/[^:?\s]+)(?:[:?]\s*(?P<baud>\d{3,7})(?:[,:]\s*(?P<bits>[78])[,:]?(?P<parity>[NEOneo])[,:]?(?P<stop>[12])?)?.*)?"
+)
 _TCP = 'write tcp://HOST:PORT, for example "tcp://192.168.10.21:502"'
 _SERIAL = 'write for example "serial:///dev/ttyUSB0?baudrate=9600&parity=E&stopbits=1"'
 _LISTEN = 'write the address and port DTUs dial, for example "tcp-listen://0.0.0.0:9000"'
+_CALLED = {"baud": "baudrate", "baud_rate": "baudrate", "speed": "baudrate", "stop_bits": "stopbits",
+           "stop": "stopbits", "data_bits": "bytesize", "databits": "bytesize"}  # fmt: skip
 _BAUD_RATES = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 187500, 230400,
                250000, 460800, 500000, 576000, 921600, 1000000, 1500000, 2000000, 3000000)  # fmt: skip
 _FAST = 19200  #: above this the gap between frames is a fixed time (V1.02, 2.5.1.1)
@@ -91,9 +101,13 @@ class BusTarget:
 
 def _meant(text: str) -> str:
     """What to write for a place that is named without its scheme."""
-    if text.startswith("/dev/"):
-        return f'write "serial://{text}?baudrate=9600&parity=E" with the baud rate and parity of the line'
-    if re.fullmatch(r"COM\d+", text, re.IGNORECASE):
+    if (port := _PORT.fullmatch(text)) is not None:
+        baud, bits, parity, stop = port["baud"], port["bits"], (port["parity"] or "E").upper(), port["stop"]
+        options = f"baudrate={baud or 9600}&parity={parity}" + (f"&stopbits={stop}" if stop else "")
+        options += "&bytesize=7" if bits == "7" else ""
+        known = "" if baud and port["parity"] else " with the baud rate and parity of the line"
+        return f'write "serial://{port["path"]}?{options}"{known}'
+    if re.fullmatch(r"COM\d+(:.*)?", text, re.IGNORECASE):
         return (
             "that is a serial port of Windows; on Linux write for example "
             '"serial:///dev/ttyUSB0?baudrate=9600&parity=E" (`ls /dev/serial/by-id` lists what is there)'
@@ -109,6 +123,11 @@ def parse_url(url: str) -> BusTarget:
     if not separator:
         raise ValueError(f"{url!r} is not a URL; {_meant(url)}")
     if scheme not in _SCHEMES:
+        place = url.strip(_QUOTES).partition("://")[2].rstrip("/")
+        if scheme.strip(_QUOTES) in _SCHEMES:
+            raise ValueError(f"{url!r} has quotes of a word processor; write {url.strip(_QUOTES)}")
+        if place.startswith("/dev/") or (scheme in _OTHER_NAMES and "/" not in place):
+            raise ValueError(f"{scheme}:// is no Modbus transport; {_meant(place)}")
         known = ", ".join(f"{known}://" for known in _SCHEMES)
         raise ValueError(f"{scheme}:// is no Modbus transport; {_TCP} (or one of {known})")
     kind, framing, usual = _SCHEMES[scheme]
@@ -120,7 +139,7 @@ def parse_url(url: str) -> BusTarget:
             return _serial(parts, options, hint)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        said = str(error).endswith(hint)
+        said = "; write" in str(error)
         raise ValueError(str(error) if said else f"{url!r} has no usable port or host; {hint}") from None
     if not host or port == 0 or any(char.isspace() for char in host):
         raise ValueError(f"{url!r} names no host or port; {hint}")
@@ -128,6 +147,12 @@ def parse_url(url: str) -> BusTarget:
         raise ValueError(f"{url!r} names no port; {hint}")
     if kind == "listen":
         framing = options.one_of("framing", {"rtu": "rtu", "tcp": "tcp", "ascii": "ascii"}, framing)
+    unit = next((options.left[key] for key in ("unit", "unit_id", "slave", "id") if key in options.left), None)
+    unit = unit or (parts.path[1:] if parts.path[1:].isdecimal() else None)
+    if unit is not None:
+        raise ValueError(
+            f"{url!r} has more than a host and a port; write {scheme}://{parts.netloc} and `unit_id: {unit}`"
+        )
     options.nothing_left(f"{url!r} has more than a host and a port; {hint}")
     if parts.path.strip("/") or parts.fragment or parts.username is not None:
         raise ValueError(f"{url!r} has more than a host and a port; {hint}")
@@ -147,8 +172,15 @@ class _Options:
             return default
         value = self._left.pop(key)
         if value not in known:
-            raise ValueError(f"{key}={value} is not known, only {', '.join(known)} are; {self._hint}")
+            meant = next((one for one in known if one.isalpha() and value[:1].upper() == one), None)
+            hint = f"write {key}={meant}" if meant else self._hint
+            raise ValueError(f"{key}={value} is not known, only {', '.join(known)} are; {hint}")
         return known[value]
+
+    @property
+    def left(self) -> Mapping[str, str]:
+        """What nobody has taken yet."""
+        return self._left
 
     def milliseconds(self, key: str) -> float:
         """Seconds of a whole number of milliseconds, `5` or `5ms`."""
@@ -167,6 +199,8 @@ def _serial(parts: SplitResult, options: _Options, hint: str) -> BusTarget:
     path = parts.netloc + parts.path
     if not path.strip("/"):
         raise ValueError(f"it names no serial port; {hint}")
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is no path; write serial:///{path} (three slashes)")
     switch = {"on": True, "off": False}
     framing: Framing = options.one_of("framing", {"rtu": "rtu", "ascii": "ascii"}, "rtu")
     parity: Literal["E", "O", "N"] = options.one_of("parity", {"E": "E", "O": "O", "N": "N"}, "E")
@@ -181,6 +215,7 @@ def _serial(parts: SplitResult, options: _Options, hint: str) -> BusTarget:
         rts_after=options.milliseconds("rts_after"),
     )
     known = "baudrate, parity, stopbits, bytesize, framing, rs485, rts_on_send, rts_before, rts_after"
+    hint = next((f"write {key}= instead of {one}=" for one, key in _CALLED.items() if one in options.left), hint)
     options.nothing_left(f"a serial line has the options {known} and no other; {hint}")
     if framing == "rtu" and port.bytesize == 7:
         raise ValueError(f"RTU needs 8 data bits, only ASCII lives with 7; {hint}")

@@ -24,9 +24,12 @@ _NEURON = re.compile(r"(\d{1,3})!([0134]\d{4,5})(?:\.(\d+))?")
 _KEPWARE = re.compile(r"([0134]\d{4,5})\s?([A-Za-z]+)")
 _OTHERWISE = re.compile(
     r"(hr|holding|holding[ _-]?registers?|ir|input|input[ _-]?registers?|co|coils?|di|discrete|discrete[ _-]?inputs?)"
-    r"[ :_\[]\s*(0x[0-9a-f]+|\d+)\]?(\.\d+)?",
+    r"[ :_\[]?\s*(0x[0-9a-f]+|\d+)\]?(?:[.:/](\d+))?",
     re.IGNORECASE,
 )
+_SPAN = re.compile(r"(holding|input|coil|discrete):(\d+)\s*(?:-|to)\s*(\d+)")
+_X_NOTATION = re.compile(r"([0134])[xX](\d{4,5})")
+_OF_A_PLC = re.compile(r"DB\d+[.,].*|[DWMRXY]\d+(?:\.\d+)?|[MIQE][BWD]?\d+(?:\.\d+)?")
 #: As word processors and foreign keyboards write them.
 _QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb'\" "
 _IEC = re.compile(r"%M(W|F|D)?(\d+)(?:[.:]X?(\d+))?", re.IGNORECASE)
@@ -87,7 +90,14 @@ def _foreign(text: str) -> str | None:
     if (match := _KEPWARE.fullmatch(text)) and (kind := _SUFFIXES.get(match[2].upper())):
         return f'write "{match[1]}", and `type: {kind}` (that is how Kepware writes it)'
     if match := _OTHERWISE.fullmatch(text.strip(_QUOTES)):
-        return f'write "{_INITIALS[match[1][0].lower()]}:{match[2].lower()}{match[3] or ""}"'
+        bit = f".{match[3]}" if match[3] else ""
+        return f'write "{_INITIALS[match[1][0].lower()]}:{match[2].lower()}{bit}"'
+    if match := _SPAN.fullmatch(text):
+        return f'write "{match[1]}:{match[2]}..{match[3]}", and {{n}} into the name of the tag'
+    if match := _X_NOTATION.fullmatch(text):
+        return f'write "{match[1]}{match[2]}"'
+    if _OF_A_PLC.fullmatch(text):
+        return "that is an address inside a PLC; its program or manual says which register it is: write holding:NUMBER"
     if match := _IEC.fullmatch(text):
         kind, offset, bit = match.groups()
         area = "holding" if kind else "coil"

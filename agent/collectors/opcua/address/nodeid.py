@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
+_OTHERWISE = re.compile(r"(?:ns\s*[=:]\s*)?(\d{1,5})\s*[;:!,]\s*(?:([isgb])\s*[=:]\s*)?(.+)", re.IGNORECASE)
 _HINT = "write nsu=URI;s=NAME, ns=2;s=NAME, ns=2;i=NUMBER, g=GUID or b=BASE64"
 
 Identifier = int | str | uuid.UUID | bytes
@@ -58,7 +60,7 @@ def parse_node_id(text: str) -> NodeAddress:
     if rest.startswith("ns="):
         number, found, rest = rest[3:].partition(";")
         if not found or not number.isdecimal() or int(number) > 0xFFFF:
-            raise ValueError(f"{text!r} is not a node id: `ns=` takes an index of 0 to 65535; {_HINT}")
+            raise ValueError(f"{text!r} is not a node id: `ns=` takes an index of 0 to 65535; {_meant(text)}")
         namespace = int(number)
     elif rest.startswith("nsu="):
         # A URI may itself hold `;`: it ends where the identifier begins.
@@ -93,4 +95,14 @@ def _identifier(rest: str, text: str) -> Identifier:
         "g=": "`g=` takes a GUID",
         "b=": "`b=` takes base64",
     }.get(kind, "no identifier i=, s=, g= or b= found")
-    raise ValueError(f"{text!r} is not a node id: {what}; {_HINT}")
+    raise ValueError(f"{text!r} is not a node id: {what}; {_meant(text)}")
+
+
+def _meant(text: str) -> str:
+    """What to write for a node id as other products write it: `2:Speed`, `2!Speed`, `ns:2;s:Speed`, `ns=2,s=Speed`."""
+    match = _OTHERWISE.fullmatch(text.strip())
+    if match is None or int(match[1]) > 0xFFFF:
+        return _HINT
+    index, kind, identifier = match.groups()
+    kind = (kind or ("i" if identifier.isdecimal() else "s")).lower()
+    return f'write "ns={index};{kind}={identifier}"'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
+_PLACE = re.compile(r"[\w.-]+(?::\d+)?", re.ASCII)
 USUAL_PORT = 4840  #: OPC 10000-6, 7.2
 
 
@@ -15,7 +17,10 @@ def check_url(value: str) -> str:
     except ValueError:
         good, parts = None, urlsplit("")
     if not good:
-        raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://HOST:4840")
+        place = value.rpartition("://")[2].partition("/")[0]
+        meant = place if _PLACE.fullmatch(place) else "HOST"
+        port = "" if ":" in meant and parts.scheme != "http" else f":{USUAL_PORT}"
+        raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://{meant}{port}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("credentials do not belong into the url; write username: and password_file:")
     return value

@@ -63,7 +63,7 @@ def test_places() -> None:
 @pytest.mark.parametrize(
     ("url", "hint", "example"),
     [
-        ("http://h", "no Modbus transport", "tcp://HOST:PORT"),
+        ("http://h", "no Modbus transport", 'write "tcp://h"'),
         ("10.0.0.1:502", "not a URL", 'write "tcp://10.0.0.1:502"'),
         ("tcp://", "no host", "tcp://HOST:PORT"),
         ("tcp://h:0", "no host or port", "tcp://HOST:PORT"),
@@ -75,9 +75,9 @@ def test_places() -> None:
         ("tcp-listen://0.0.0.0", "no port", "tcp-listen://0.0.0.0:9000"),
         ("tcp-listen://0.0.0.0:9000?framing=x", "framing=x is not known, only rtu, tcp, ascii", "tcp-listen"),
         ("serial://", "no serial port", "serial:///dev"),
-        ("serial:///dev/ttyS0?baud=9600", "has the options baudrate", "serial:///dev"),
+        ("serial:///dev/ttyS0?baud=9600", "has the options baudrate", "write baudrate= instead of baud="),
         ("serial:///dev/ttyS0?baudrate=9601", "baudrate=9601 is not known", "serial:///dev"),
-        ("serial:///dev/ttyS0?parity=even", "only E, O, N", "serial:///dev"),
+        ("serial:///dev/ttyS0?parity=even", "only E, O, N", "write parity=E"),
         ("serial:///dev/ttyS0?bytesize=7", "RTU needs 8", "serial:///dev"),
         ("serial:///dev/ttyS0?rts_after=1s", "milliseconds", "serial:///dev"),
     ],

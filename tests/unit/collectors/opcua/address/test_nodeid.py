@@ -37,9 +37,22 @@ def test_what_the_standard_writes_is_understood(text: str, address: NodeAddress)
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [("ns=2;Motor", "ns=2;s=Motor"), ("2:Motor", "ns=2;s=Motor"), ("2!7", "ns=2;i=7"), ("ns:2;s:M", "ns=2;s=M"),
+     ("ns=2,s=M", "ns=2;s=M"), ("ns=2;i= 5", "ns=2;i=5")],
+)  # fmt: skip
+def test_a_node_id_as_others_write_it(text: str, meant: str) -> None:
+    """The hint is a node id."""
+    with pytest.raises(ValueError, match="is not a node id") as caught:
+        parse_node_id(text)
+    assert str(caught.value).endswith(f'; write "{meant}"')
+    parse_node_id(meant)
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "Motor", "ns=2", "ns=2;", "ns=x;i=5", "ns=-1;i=5", "ns=65536;i=5", "i=", "i=x", "i=-1", "i=4294967296", "s=",
-     "ns=2;Motor", "nsu=urn:a", "nsu=;i=5", "nsu=urn:a;", "g=1234", "b=", "b=?", "i=5;ns=2", "ns=2;i= 5", "i=²"],
+     "nsu=urn:a", "nsu=;i=5", "nsu=urn:a;", "g=1234", "b=", "b=?", "i=5;ns=2", "i=²"],
 )  # fmt: skip
 def test_what_is_no_node_id_is_refused_with_a_hint(text: str) -> None:
     """The message shows what was found and what to write."""
