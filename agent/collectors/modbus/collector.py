@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from agent.collectors.modbus.blocks.compiled import Compiled
-from agent.collectors.modbus.blocks.plan import Block, plan
+from agent.collectors.modbus.blocks.items import items_of
+from agent.collectors.modbus.blocks.plan import Block, block_of, plan
 from agent.collectors.modbus.blocks.reactions import reaction_to
 from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.bus.bus import ModbusBus
@@ -81,13 +82,15 @@ class ModbusCollector:
     async def _probe(self) -> Block | None:
         """One request to a unit that kept silent, so that its neighbours lose no more than one time-out.
 
-        Another block each time: one that alone is silent must not keep the unit offline. Which one was answered.
+        Another block each time, then a single value of each: what alone is silent must not keep the unit offline, and
+        what is too much for it neither. Which one was answered.
         """
         setup = self._setup
         points = [point for _, group in setup.groups for point in group if point.position not in setup.unread]
         if not points:
             return None
         blocks = plan(points, setup.limits)
+        blocks += [block_of(item.points, setup.limits) for item in items_of(points)]
         block = blocks[self._probes % len(blocks)]
         self._probes += 1
         reply = await self._bus.ask(setup.unit, Compiled.of(block, setup.timeout).request)

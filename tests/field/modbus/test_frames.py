@@ -6,10 +6,14 @@ import struct
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
+
+from agent.collectors.modbus.bus.framing import crc
+from agent.core.errors import TransientError
 from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import Ask, medium
 from tests.faults.southbound.conftest import Running, modbus
-from tests.integration.modbus.reading import Said, cycle
+from tests.integration.modbus.reading import Said, cycle, take
 from tests.integration.modbus.servers import device
 from tests.support.waiting import eventually
 
@@ -57,6 +61,39 @@ async def test_what_is_wrong_is_named_and_read_with_its_workaround(running: Runn
             await eventually(lambda: hint in (ear.state(f"bare{number}").get("reason") or ""), what=f"{kind}: {hint}")  # noqa: B023
             assert not ear.readings(f"bare{number}", quality="good")
         assert agent.events("modbus.bus_shared") == []
+
+
+def under(unit: int) -> Any:
+    """Answers of RTU under another unit id."""
+
+    def answer(ask: Ask) -> bytes:
+        message = bytes([unit]) + ask.truth()[1:-2]
+        return message + crc(message)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("way", "script", "workarounds", "reason"),
+    [
+        ("tcp", lambda _: b"\x15\3\1\0\2\2\x46", {}, "TLS answered, is it `tls://`"),
+        ("tcp", lambda _: b"\1\3\2\3\xe8\xb8\xfa", {}, "an RTU frame answered, is it `rtu.tcp://`"),
+        ("tcp", lambda ask: ask.frame(b"\x83\2\0"), {}, "an exception of 3 bytes instead of 2 .*mbap_length: ignore"),
+        ("rtu+tcp", lambda _: b"\0\1\0\0\0\3\1\x83\2", {}, "a Modbus TCP frame answered, is it `tcp://`"),
+        ("rtu+tcp", lambda _: b":01030203E80F\r\n", {}, "a Modbus ASCII frame answered, is it `ascii.tcp://`"),
+        ("rtu+tcp", lambda _: b"\xff\xfb\0\xff\xfd\0", {}, "telnet options came .RFC 2217."),
+        ("rtu+tcp", under(9), {}, "the unit id is another than asked .*ignore_unit: true"),
+        ("rtu+tcp", Ask.truth, {"echo": True}, "where none comes, remove `echo: true`"),
+        ("rtu+tcp", lambda ask: ask.truth() * 2, {}, "7 bytes hang behind the answer"),
+    ],
+)
+async def test_the_reason_tells_what_to_write(way: str, script: Any, workarounds: dict[str, Any], reason: str) -> None:
+    """What answers in another protocol, or not quite in this one, is named, with the key that is wrong or missing."""
+    async with medium(way, script) as peer, SimpleContext() as context:
+        config = device(peer.url, {"a": "holding:3"}, timeout="100ms", workarounds=workarounds)
+        async with config.build("press", context).open() as samples:
+            with pytest.raises(TransientError, match=reason):
+                await take(samples)
 
 
 async def test_exceptions_that_announce_too_much() -> None:

@@ -1,4 +1,7 @@
-"""Registers behind a logger that are refused while the inverter sleeps: they are back soon after it is."""
+"""Registers that are refused, for a while or for good: whatever the device answers, they cost themselves only.
+
+Those behind a logger are refused while the inverter sleeps, and are back soon after it is.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from agent.core.errors import TransientError
 from agent.core.flow import Sample
 from agent.testing.clock import ManualClock
 from agent.testing.context import SimpleContext
@@ -64,3 +68,33 @@ async def test_all_are_back_when_one_is(code: int, status: str) -> None:
                 await second()
                 seconds += 1
             assert seconds <= 31
+
+
+@pytest.mark.parametrize("most", [125, 8])
+@pytest.mark.parametrize("code", [1, 4, 8, 0x0A, 0x0B, 0xE1])
+async def test_one_register_costs_one_tag_whatever_the_answer(code: int, most: int) -> None:
+    """Devices and gateways refuse a bad register, or too many at once, with whatever they have; all others are read.
+
+    The exceptions that mean silence take the device offline first: it has one block.
+    """
+    bad = set() if most < 125 else {10}
+
+    def picky(ask: Ask) -> bytes:
+        refused = ask.count > most or bad.intersection(range(ask.offset, ask.offset + ask.count))
+        return ask.exception(code) if refused else ask.truth()
+
+    clock = ManualClock()
+    async with medium("tcp", picky) as peer, SimpleContext(clock=clock) as context:
+        config = device(peer.url, {f"r{n}": f"holding:{n}" for n in range(20)}, interval="1s", timeout="60s")
+        collector = config.build("meter", context)
+        values: dict[str, str] = {}
+        for _ in range(60):
+            if sum(code == "Good" for code in values.values()) == 20 - len(bad):
+                break
+            try:
+                async with collector.open() as samples:
+                    for _ in range(20):
+                        values = {tag: one.code for tag, one in said(config, await after(samples, clock)).items()}
+            except* TransientError:
+                await clock.advance(20.0)
+        assert [tag for tag, code in values.items() if code != "Good"] == [f"r{n}" for n in bad]

@@ -118,11 +118,11 @@ async def test_another_master_on_the_bus(running: Running) -> None:
         peer.script = shared
         async with running({"meter": modbus(peer.url, interval="250ms")}) as (agent, ear):
             reason = "another master talks on this bus, its answers cannot be told from ours"
-            await eventually(lambda: ear.state("meter").get("reason") == reason)
+            await eventually(lambda: reason in (ear.state("meter").get("reason") or ""))
             assert ear.state("meter")["state"] == "degraded"
             await eventually(lambda: set(ear.qualities("meter").values()) == {"uncertain"})
             await ear.goes_on("meter", "r0", 4)
-            assert len(ear.readings("meter", "r0", quality="good")) <= 4, "until three of its frames had come"
+            assert len(ear.readings("meter", "r0", quality="good")) <= 3, "until one of its frames had come"
             newest = ear.newest("meter", "r0")
             assert newest is not None
             assert newest.code == "UncertainDataSubNormal"

@@ -4,16 +4,16 @@ Modbus Application Protocol V1.1b3, chapter 7, and docs/modbus.md. The status co
 
 | code | meaning | status of the tags | reaction |
 |---|---|---|---|
-| 01 | illegal function | BadNotSupported | not asked again on this connection |
+| 01 | illegal function | BadNotSupported | as 04; what is refused alone is not asked again on this connection |
 | 02 | illegal data address | BadConfigurationError | split to find the bad tags; those are probed every minute |
 | 03 | illegal data value (often: too many) | BadConfigurationError | as 02 |
-| 04 | server device failure | BadDeviceFailure | asked again in the next cycle |
+| 04 | server device failure | BadDeviceFailure | asked again in the next cycle; after three times as 02 |
 | 05 | acknowledge: takes long | BadServerTooBusy | the same request again, a few times |
 | 06 | server device busy | BadServerTooBusy | as 05 |
-| 08 | memory parity error | BadDeviceFailure | asked again in the next cycle |
+| 08 | memory parity error | BadDeviceFailure | as 04 |
 | 0A | gateway path unavailable | BadNoCommunication | counts as silence of all units behind it (`gateway.py`) |
 | 0B | gateway target failed to respond | BadNoCommunication | counts as silence of the unit alone |
-| other | the vendor's own | BadCommunicationError, raw code in the reason | asked again in the next cycle |
+| other | the vendor's own | BadCommunicationError, raw code in the reason | as 04 |
 
 A unit that keeps silent is BadTimeout, a reply that does not fit its request BadCommunicationError.
 """

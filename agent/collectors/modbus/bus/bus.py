@@ -90,7 +90,7 @@ class ModbusBus:
     @property
     def shared(self) -> str | None:
         """Why what comes over this bus may be meant for somebody else; None: it is ours alone."""
-        return self._observer.doubt
+        return self._observer.shared
 
     @contextmanager
     def used(self) -> Iterator[None]:

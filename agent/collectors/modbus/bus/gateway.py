@@ -12,6 +12,7 @@ from agent.core.clock import Clock
 NO_PATH = 0x0A  #: exception code "gateway path unavailable"
 NOT_THERE = (NO_PATH, 0x0B)  #: what a gateway says for a unit that did not answer it; 0B: "target failed to respond"
 _PROVES = 60.0  #: seconds for which an answer of another unit proves that there is a path
+_FRESH = 5.0  #: likewise, of the same unit
 
 
 class PathBehind:
@@ -37,6 +38,8 @@ class PathBehind:
                 self._open_since = now
             self._reached[unit] = now
             return
+        if self._reached.get(unit, -_FRESH) > now - _FRESH:
+            return  # what was asked just before came through: it is this request that has no path
         self._reached.pop(unit, None)
         if not any(when > now - _PROVES for when in self._reached.values()):
             self._until = now + self._backoff.failed(now - self._open_since if self._open_since else 0.0)

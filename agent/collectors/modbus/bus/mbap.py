@@ -23,7 +23,8 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams
 
-from agent.collectors.modbus.bus.shown import ending_of, reason_of, shown, words_in
+from agent.collectors.modbus.bus.framing import Rtu
+from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, reason_of, shown, words_in
 from agent.collectors.modbus.bus.transaction import (
     IDENTIFY,
     MEI_TYPE,
@@ -40,7 +41,6 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
 OWN_LENGTH = "a device that counts wrongly needs `workarounds: {mbap_length: ignore}`"
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
-OWN_UNIT = "a gateway that answers for all its units with one id needs `workarounds: {ignore_unit: true}`"
 _NO_UNIT = (0, 255)  #: ids of a device that is not on a serial bus (MODBUS Messaging V1.0b, 4.4.1.2)
 _MAX_LENGTH = 254  #: unit + PDU
 _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
@@ -72,6 +72,8 @@ class MbapRead:
         """Function code and data of the answer. ValueError where that is no answer to this request."""
         if frame[0] == self.function_code | 0x80 and len(frame) == 2:
             self.exception_code = frame[1]
+        elif frame[0] == self.function_code | 0x80:
+            raise ValueError(f"an exception of {len(frame)} bytes instead of 2 ({OWN_LENGTH})")
         elif frame[0] != self.function_code:
             raise ValueError(f"function {frame[0]} answered instead of {self.function_code}")
         elif frame[0] == IDENTIFY:
@@ -157,7 +159,7 @@ class MbapTransactions(TransactionManager):
                 break
             tid, protocol, length, unit = HEADER.unpack_from(data, used)
             if protocol or not (3 <= length <= _MAX_LENGTH or self.habits.own_length):
-                self._distrust(words_in(data[used:]) or f"no Modbus header: {shown(data[used : used + 8])}")
+                self._distrust(other_protocol(data[used:]) or f"no Modbus header: {shown(data[used : used + 8])}")
                 used = len(data)
                 break
             announced = used + 6 + length
@@ -243,6 +245,11 @@ class MbapTransactions(TransactionManager):
 def _expire(answer: asyncio.Future[MbapRead]) -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())
+
+
+def other_protocol(data: bytes) -> str | None:
+    """What came instead of a Modbus TCP frame, where that can be told."""
+    return words_in(data) or ("an RTU frame answered, is it `rtu+tcp://`?" if Rtu().whole(data) else None)
 
 
 def own_length(pdu: bytes) -> int:

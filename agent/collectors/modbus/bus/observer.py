@@ -5,7 +5,6 @@ It says so once, and adds to the reason of a silence what the agent knows about 
 
 from __future__ import annotations
 
-from agent.collectors.modbus.bus import sharing
 from agent.collectors.modbus.bus.gateway import NOT_THERE
 from agent.collectors.modbus.bus.patience import Patience
 from agent.collectors.modbus.bus.sharing import SharedBus
@@ -32,6 +31,11 @@ class Observer:
         self._sharing = SharedBus()
         self._late: dict[int, tuple[float, float]] = {}  #: unit → seconds its answer took, when it came
         self._repeats = Repeats()
+
+    @property
+    def shared(self) -> str | None:
+        """Another master talks on the bus: why its devices are degraded."""
+        return self.doubt if self._sharing.shared else None
 
     def look(self, wire: Wire) -> None:
         """Something came beside an answer, or what was said earlier may be over."""
@@ -84,11 +88,9 @@ class Observer:
 
     def _look_for_strangers(self, wire: Wire, now: float) -> None:
         strangers, wire.strangers[:] = list(wire.strangers), []
-        if not self._sharing.look(strangers, now):
-            return
-        if self._sharing.shared:
-            self.doubt = sharing.REASON
+        changed = self._sharing.look(strangers, now)
+        self.doubt = self._sharing.doubt(now)
+        if changed and self._sharing.shared:
             log.warning("modbus.bus_shared", bus=self._name)
-        else:
-            self.doubt = None
+        elif changed:
             log.info("modbus.bus_alone", bus=self._name)

@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.bus.overdue import FORGET, Overdue, OverdueAnswers
-from agent.collectors.modbus.bus.shown import ending_of, words_in
+from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, shown, words_in
 from agent.collectors.modbus.bus.transaction import (
     BadReply,
     HalfAnswer,
@@ -296,14 +297,15 @@ class StreamWire(asyncio.Protocol):
             if alone and (size := self._framer.size_for(data[:whole], asked)) is not None:
                 raise Garbage(f"{size} data bytes instead of {asked.size}", over=True, size=True)
             self._heard_stranger(whole)
+            if alone and self._framer.size_for(data[:whole], replace(asked, unit=None)) == asked.size:
+                raise Garbage(f"{error}: the unit id is another than asked ({OWN_UNIT})")
             if alone:
                 raise error
             return True
         if whole is None and not error.over:
             return False
-        if not data[0]:
-            raise Garbage(f"zero bytes before its answer ({_ZEROS})", over=error.over)
-        raise Garbage(words_in(data) or str(error), over=error.over)
+        zeros = f"zero bytes before its answer ({_ZEROS})"
+        raise Garbage(words_in(data) or (str(error) if data[0] else zeros), over=error.over)
 
     def _next_nothing(self) -> None:
         """Raise Garbage where anything but heartbeats is left in the buffer."""
@@ -311,7 +313,7 @@ class StreamWire(asyncio.Protocol):
             self._next(())
         except Garbage:
             if any(self._buffer):
-                raise
+                raise Garbage(f"{len(self._buffer)} bytes hang behind the answer", over=True) from None
         if self._buffer and not self._begins_noise():
             if not any(self._buffer):
                 raise Garbage(f"zero bytes behind its answer ({_ZEROS})", over=True)
@@ -321,7 +323,8 @@ class StreamWire(asyncio.Protocol):
         """Take the echo of the request away; False while it is not complete. Raises Garbage where it is another."""
         came = len(self._buffer)
         if not self._echo.startswith(bytes(self._buffer[: len(self._echo)])):
-            raise Garbage(f"not the echo of the request: {bytes(self._buffer[:12]).hex(' ')}")
+            bare = " (where none comes, remove `echo: true`)" if self._framer.whole(bytes(self._buffer)) else ""
+            raise Garbage(f"not the echo of the request: {shown(bytes(self._buffer))}{bare}")
         del self._buffer[: len(self._echo)]
         self._echo = self._echo[came:]
         return not self._echo

@@ -20,6 +20,7 @@ from agent.collectors.modbus.bus.mbap import (
     MbapHabits,
     MbapRead,
     MbapTransactions,
+    other_protocol,
     own_length,
 )
 from agent.collectors.modbus.bus.transaction import (
@@ -113,7 +114,11 @@ class MbapWire:
         reason = f"no answer from unit {unit} within {request.timeout:g} s"
         if inner.other_id is not None:
             reason += f", but one under transaction id {inner.other_id} instead of {inner.next_tid} ({OWN_IDS})"
-        return HalfAnswer(f"{reason}, only {len(buffer)} bytes of it") if buffer else NoAnswer(reason)
+        if not buffer:
+            return NoAnswer(reason)
+        return HalfAnswer(
+            f"{reason}, only {len(buffer)} bytes of it" if (words := other_protocol(buffer)) is None else words
+        )
 
     def close(self) -> None:
         """Close at once, whatever is in flight."""

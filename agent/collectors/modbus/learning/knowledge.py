@@ -16,7 +16,7 @@ from agent.core.quality import BAD_CONFIGURATION_ERROR
 
 HOLD_OFF_SECONDS = 60.0
 """A device that refused everything is not searched again for so long; its regular blocks are asked all the same."""
-_SILENCES = 3  #: scans in a row in which a block kept silent while others answered; then it is searched
+_FAILURES = 3  #: scans in a row in which a block had no value; then it is searched
 
 
 class News(NamedTuple):
@@ -41,7 +41,7 @@ class Knowledge:
             position: Reaction(BAD_CONFIGURATION_ERROR, f"lies in never_read ({span})", "unsupported")
             for position, span in unread.items()
         }
-        self._silences: dict[Block, int] = {}
+        self._failures: dict[Block, int] = {}
         self._holes: set[AddressRange] = set()
         self._not_before = 0.0  #: no search before
 
@@ -126,30 +126,37 @@ class Knowledge:
         self.search.todo.extend(block for block in blocks if block.points[0].position in self.search.held)
 
     @property
-    def silences(self) -> bool:
-        """Whether blocks are watched because they kept silent."""
-        return bool(self._silences)
+    def failures(self) -> bool:
+        """Whether blocks are watched because they had no value."""
+        return bool(self._failures)
 
     def doubt(self, block: Block, answers: Block | None) -> int:
         """How bad it is to ask for a block first: two silences at its start end a scan."""
-        if block in self._silences:
+        if block in self._failures:
             return 2
         return 0 if answers is not None and answers.points[0] in block.points else 1
 
-    def keep_silent(self, silent: Sequence[tuple[Block, Reaction]], asked: Iterable[Block], now: float) -> bool:
-        """Of the blocks asked these kept silent while others answered. Whether one is searched from now on."""
-        counts = {block: self._silences.get(block, 0) + 1 for block, _ in silent}
-        again = [(block, reaction) for block, reaction in silent if counts[block] >= _SILENCES]
+    def fail(self, failed: Sequence[tuple[Block, Reaction]], asked: Iterable[Block], now: float, *, good: bool) -> bool:
+        """Of the blocks asked these had no value: they kept silent while others answered, or the device says that it
+        fails or does not know the function, as many do at one bad register or at too many. Whether one is searched
+        from now on; a value that fails alone is asked again.
+
+        `good`: another was read.
+        """
+        counts = {block: self._failures.get(block, 0) + 1 for block, _ in failed}
+        again = [
+            (block, reaction)
+            for block, reaction in failed
+            if counts[block] >= _FAILURES and (reaction.kind != "bad" or len(items_of(block.points)) > 1)
+        ]
         for block in asked:
-            self._silences.pop(block, None)
-        self._silences |= {block: count for block, count in counts.items() if count < _SILENCES}
-        searched = [self.refuse(block, reaction, now, good=True) for block, reaction in again]
+            self._failures.pop(block, None)
+        self._failures |= {block: count for block, count in counts.items() if count < _FAILURES}
+        searched = [self.refuse(b, why, now, good=good or why.kind == "silent") for b, why in again]
         return any(searched)
 
-    def learn(
-        self, refused: Mapping[int, Reaction], probed: Iterable[int], now: float, *, good: bool, moved: bool
-    ) -> News:
-        """A scan is over. `refused`: tags refused for good; `probed`: those read again; `good`: anything was read."""
+    def learn(self, probed: Iterable[int], now: float, *, good: bool, moved: bool) -> News:
+        """A scan is over. `probed`: tags read again; `good`: anything was read."""
         search = self.search
         if good:
             self.device_answers()
@@ -157,9 +164,7 @@ class Knowledge:
             self._not_before = now + HOLD_OFF_SECONDS
             self.search = Search()
             return News(replan=True)
-        verdicts = search.verdicts() | (dict(refused) if good else {})
-        for position in verdicts:
-            search.held.pop(position, None)
+        verdicts = search.verdicts()
         news = self.quarantine.learn(verdicts, now)
         freed = self.quarantine.release(probed, now)
         lesson = search.lesson() if moved or verdicts else None

@@ -32,7 +32,8 @@ _SOON = 1.0
 class Samples:
     """Iterates over the samples of one connection. Implements `scan.Brain`.
 
-    `answers`: a block the unit is known to answer, where it kept silent before; it is asked first.
+    `answers`: a block the unit is known to answer, where it kept silent before; it is asked first, also where it is a
+    part of a block that alone keeps silent: until that is read, or searched.
     """
 
     def __init__(self, setup: Setup, bus: ModbusBus, context: BuildContext, answers: Block | None = None) -> None:
@@ -180,8 +181,10 @@ class Samples:
         fresh, self._fresh = self._fresh, []
         steps += [Step(compiled) for compiled in fresh]
         regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
-        if self._answers is not None or self._knowledge.silences:
+        if self._answers is not None or self._knowledge.failures:
             regular.sort(key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))
+        if (part := self._part(due.groups)) is not None:
+            regular.insert(0, Step(self._blocks.compile(part), mute=True))
         self._probes = []
         if due.groups:
             self._measure(now)
@@ -190,6 +193,13 @@ class Samples:
         if not steps and not regular:
             self._look()
         return TickScan(self._bus, self._setup, self._clock, steps + regular, self, lenient=not regular)
+
+    def _part(self, groups: Iterable[int]) -> Block | None:
+        """What the unit answers, where that is only a part of a block."""
+        block = self._answers
+        wholes = [one.block for group in groups for one in self._blocks.groups[group]]
+        held = block is not None and block not in wholes and any(block.points[0] in one.points for one in wholes)
+        return block if held else None
 
     def _measure(self, now: float) -> None:
         """The period the shortest poll group achieves."""
@@ -266,16 +276,18 @@ class Samples:
         now = self._clock.monotonic()
         self._seconds.observe(now - self._began)
         held = self._held(found.said)  # before: silent blocks have been said
-        if scan.answered and (found.silent_blocks or knowledge.silences):
+        if found.good and not found.failed:
+            self._answers = None
+        if scan.answered and (found.failed or knowledge.failures):
             asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
             asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
-            self._moved |= knowledge.keep_silent(found.silent_blocks, asked, now)
-        if self._read_whole and (found.refused or found.silent_blocks):
-            self._lapse({*found.refused, *(p.position for block, _ in found.silent_blocks for p in block.points)})
+            self._moved |= knowledge.fail(found.failed, asked, now, good=found.good > 0)
+        if self._read_whole and found.failed:
+            self._lapse({point.position for block, _ in found.failed for point in block.points})
         knowledge.try_again(found.undecided)
         self._schedule.again((found.unread_groups | self._unfinished()) - {-1})
-        if self._moved or found.refused or self._recovered:
-            self._learn(found.refused, self._recovered, now, good=found.good > 0)
+        if self._moved or self._recovered:
+            self._learn(self._recovered, now, good=found.good > 0)
         elif found.good:
             knowledge.device_answers()
             if not found.unread_groups:
@@ -294,8 +306,8 @@ class Samples:
             return set()
         return {g for g in self._due.groups if any(point.position in held for point in self._groups[g])}
 
-    def _learn(self, refused: dict[int, Reaction], probed: list[int], now: float, *, good: bool) -> None:
-        news = self._knowledge.learn(refused, probed, now, good=good, moved=self._moved)
+    def _learn(self, probed: list[int], now: float, *, good: bool) -> None:
+        news = self._knowledge.learn(probed, now, good=good, moved=self._moved)
         for event, positions in (
             ("modbus.tags_quarantined", news.quarantined),
             ("modbus.tags_recovered", news.recovered),

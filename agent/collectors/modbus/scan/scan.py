@@ -70,10 +70,9 @@ class Findings:
 
     good: int = 0  #: blocks read
     why_silent: str = ""
-    silent_blocks: list[tuple[Block, Reaction]] = field(default_factory=list)  #: regular ones
-    refused: dict[int, Reaction] = field(default_factory=dict)  #: tags refused for good, whatever block they are in
+    failed: list[tuple[Block, Reaction]] = field(default_factory=list)  #: regular ones without a value
     said: set[int] = field(default_factory=set)  #: tags answered for by extra blocks
-    undecided: list[Block] = field(default_factory=list)  #: extra blocks that failed for another reason
+    undecided: list[Block] = field(default_factory=list)  #: extra blocks the device was too busy for
     unread_groups: set[int] = field(default_factory=set)  #: with a block that brought no word about its tags
 
 
@@ -168,7 +167,7 @@ class TickScan(Scanner[Step, UnitReply]):
         self.findings.why_silent = reaction.reason
         if not step.extra:
             self.findings.unread_groups.add(step.group)
-            self.findings.silent_blocks.append((step.compiled.block, reaction))
+            self.findings.failed.append((step.compiled.block, reaction))
             self._bad(step, reaction, self._clock.now_ms())
         elif not self._brain.refused(step, reaction):
             self._bad(step, reaction, self._clock.now_ms())
@@ -186,12 +185,14 @@ class TickScan(Scanner[Step, UnitReply]):
                 self._steps.append(replace(step, attempt=step.attempt + 1, not_before=later))
                 return
             self.findings.unread_groups.add(step.group)
-        elif reaction.kind == "unsupported":
-            self.findings.refused.update((point.position, reaction) for point in compiled.block.points)
-        elif reaction.kind == "split" and self._brain.refused(step, reaction):
-            return
-        if step.extra and reaction.kind in ("busy", "bad"):
-            self.findings.undecided.append(compiled.block)
+            if step.extra:
+                self.findings.undecided.append(compiled.block)
+        elif step.extra or reaction.kind == "split":
+            if self._brain.refused(step, reaction):
+                return
+        else:
+            self.findings.unread_groups.add(step.group)
+            self.findings.failed.append((compiled.block, reaction))
         self._bad(step, reaction, reply.ts)
 
     def _bad(self, step: Step, reaction: Reaction, ts: int) -> None:

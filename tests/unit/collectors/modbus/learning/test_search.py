@@ -58,7 +58,7 @@ class Device:
             else:
                 self.known.refuse(block, reaction, now, good=bool(read))
         if moved:
-            self.known.learn({}, [], now, good=bool(read), moved=True)
+            self.known.learn([], now, good=bool(read), moved=True)
         elif read:
             self.known.device_answers()
         return read
@@ -151,8 +151,17 @@ def test_a_block_that_alone_keeps_silent_is_searched() -> None:
     device = Device(registers(4))
     block, other = (Block("holding", 0, 4, tuple(device.points)), Block("holding", 0, 1, (device.points[0],)))
     for silent, asked in (([block], [block]), ([block], [block]), ([], [block]), ([block], [block]), ([], [other])):
-        assert not device.known.keep_silent([(one, SILENT) for one in silent], asked, 0.0)
-    assert not device.known.keep_silent([(block, SILENT)], [block, other], 0.0)
-    assert device.known.keep_silent([(block, SILENT)], [block, other], 0.0)
+        assert not device.known.fail([(one, SILENT) for one in silent], asked, 0.0, good=False)
+    assert not device.known.fail([(block, SILENT)], [block, other], 0.0, good=False)
+    assert device.known.fail([(block, SILENT)], [block, other], 0.0, good=False)
     assert len(device.known.search.todo) == 2
     assert device.known.bad(0) == SILENT
+
+
+def test_a_value_that_fails_alone_is_asked_again() -> None:
+    """A block of several values is searched when the device says three times that it fails; one value is not."""
+    device = Device(registers(2))
+    both, one = (Block("holding", 0, n, tuple(device.points[:n])) for n in (2, 1))
+    for block, searched in ((one, False), (both, True)):
+        found = [device.known.fail([(block, reaction_to(4))], [block], 0.0, good=True) for _ in range(3)]
+        assert found == [False, False, searched]
