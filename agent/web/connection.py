@@ -17,7 +17,8 @@ from agent.web.door import Guest
 from agent.web.pace import VisitorPace
 
 HEADER_WITHIN = 5.0  #: seconds from the connection, or the first byte of a further request, to the end of its header
-MOST_BODY = 9216  #: bytes of a body, with what its chunks add; only a login has one
+MOST_BODY = 9216  #: bytes of a body, with what its chunks add, …
+TAKE_BODIES = frozenset({"/api/v1/login"})  #: … of the paths that take one
 _PIECE = 1024  #: bytes that are parsed in one go: a chunk of a body may be six
 IDLE = 60  #: seconds a connection may wait for its next request, or for its reader
 _GOODBYE = 1.0  #: seconds for the peer's part of closing TLS
@@ -81,7 +82,7 @@ class HttpConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deadline is None and not self._guest.busy:
             self._expect_header()
-        with self._pace.busy():
+        with self._pace.busy(stranger=self._guest.stranger):
             for at in range(0, len(data), _PIECE):
                 if self._is_too_much(min(len(data) - at, _PIECE)):
                     return
@@ -90,7 +91,7 @@ class HttpConnection(H11Protocol):
     def _is_too_much(self, more: int) -> bool:
         """A body beyond its bound is read no further; the connection ends with the answer, if there is still one."""
         self._body = self._body + more if self.conn.their_state is h11.SEND_BODY else 0
-        if self._body <= MOST_BODY:
+        if not self._beyond():
             return self.transport.is_closing()
         if self.cycle.response_complete:
             self.turn_out()
@@ -98,10 +99,13 @@ class HttpConnection(H11Protocol):
             self.flow.pause_reading()
         return True
 
+    def _beyond(self) -> bool:
+        return self._body > _PIECE and (self._body > MOST_BODY or self.scope["path"] not in TAKE_BODIES)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._guest.busy = False
-        if self._body > MOST_BODY:
+        if self._beyond():
             self.transport.close()
 
     def pause_writing(self) -> None:

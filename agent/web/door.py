@@ -1,7 +1,8 @@
 """Who may stand in the agent's HTTP door, and what guessing costs. Pure: the caller passes monotonic seconds.
 
 A descriptor spent on a visitor is one that a device or a broker cannot have. So there are few, those who have shown a
-valid token stay, and of the others the one that has been idle for longest gives way to the next.
+valid token stay, and of the others the one that has been idle for longest gives way to the next. Where none is idle,
+the peer that has most connections gives one to a peer that has fewer: a few addresses keep no other out.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from ipaddress import IPv6Address, ip_address
 
 MOST_GUESTS = 64
 MOST_STRANGERS = 8  #: of one peer beyond loopback, of those that have not shown a valid token
+MOST_OUTSIDE = 48  #: of all such together; the other places are for loopback and for peers that have shown a token
 RESERVE = 64  #: descriptors that are never spent on visitors
 
 _FREE_GUESSES = 4  #: wrong tokens of one peer within a minute that are answered 401
 _WINDOW = 60.0
 _LONGEST_WAIT = 30
-_MOST_PEERS = 1024  #: whose guesses are counted
+_MOST_PEERS = 1024  #: whose guesses are counted, or that have shown a token
 
 
 class Guest:
@@ -29,23 +31,34 @@ class Guest:
         self.proved = False  #: it has shown a valid token
         self.busy = False  #: a request is being answered
 
+    @property
+    def stranger(self) -> bool:
+        """From beyond loopback, and without a token so far."""
+        return not self.local and not self.proved
+
 
 class Door:
     """The guests that are in, oldest first."""
 
     def __init__(self) -> None:
         self._guests: dict[Guest, None] = {}
+        self._known: dict[str, None] = {}  # peers that have shown a token, the latest last
 
     def arrive(self, guest: Guest) -> Guest | None:
         """Admit a connection; which one has to be closed for it: none (None), another one, or this one (refused)."""
+        for one in self._guests:
+            if one.proved:
+                self._know(one.peer)
         strangers = [one for one in self._guests if not one.proved]
+        outside = [one for one in strangers if one.stranger]
+        same = [] if guest.local else [one for one in outside if one.peer == guest.peer]
         leaves = None
-        if not guest.local:
-            same = [one for one in strangers if one.peer == guest.peer]
-            if len(same) >= MOST_STRANGERS:
-                leaves = next((one for one in same if not one.busy), guest)
-        if leaves is None and len(self._guests) >= MOST_GUESTS:
-            leaves = next((one for one in strangers if not one.busy), guest)
+        if len(same) >= MOST_STRANGERS:
+            leaves = _idle(same) or guest
+        elif not guest.local and guest.peer not in self._known and len(outside) >= MOST_OUTSIDE:
+            leaves = _idle(outside) or _of_the_most(outside, len(same)) or guest
+        elif len(self._guests) >= MOST_GUESTS:
+            leaves = _idle(strangers) or _of_the_most(outside, len(same)) or guest
         if leaves is guest:
             return guest
         if leaves is not None:
@@ -56,9 +69,29 @@ class Door:
     def leave(self, guest: Guest) -> None:
         """It is gone."""
         self._guests.pop(guest, None)
+        if guest.proved:
+            self._know(guest.peer)
+
+    def _know(self, peer: str) -> None:
+        self._known.pop(peer, None)
+        self._known[peer] = None
+        if len(self._known) > _MOST_PEERS:
+            del self._known[next(iter(self._known))]
 
     def __len__(self) -> int:
         return len(self._guests)
+
+
+def _idle(guests: list[Guest]) -> Guest | None:
+    return next((one for one in guests if not one.busy), None)
+
+
+def _of_the_most(guests: list[Guest], has: int) -> Guest | None:
+    """The oldest of the peer that has most, where a newcomer whose peer `has` so many will not have more than it."""
+    most = Counter(one.peer for one in guests).most_common(1)
+    if not most or most[0][1] < has + 2:
+        return None
+    return next(one for one in guests if one.peer == most[0][0])
 
 
 class Guesses:

@@ -52,8 +52,10 @@ class Guard:
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Answer one request, when it is its turn."""
-        await self.pace.turn()
-        await self.pace.counted(self._serve(scope, receive, send))
+        guest = scope.get(GUEST)
+        stranger = guest is not None and guest.stranger
+        await self.pace.turn(stranger=stranger)
+        await self.pace.counted(self._serve(scope, receive, send), stranger=stranger)
 
     async def _serve(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         request, send = Request(scope, receive), _with_headers(send)

@@ -79,7 +79,7 @@ class Hall:
         connection = HttpConnection(guest, lambda: self._leave(guest), self._config, self._state, self._pace)
         self._inside[guest] = connection
         if self._certificate is not None:
-            self._pace.took(HANDSHAKE)
+            self._pace.took(HANDSHAKE, stranger=guest.stranger)
         self._group.create_task(self._enter(connection, guest, sock), name="web connection")
 
     async def _enter(self, connection: HttpConnection, guest: Guest, sock: socket.socket) -> None:

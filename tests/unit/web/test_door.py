@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.web.door import MOST_GUESTS, MOST_STRANGERS, Door, Guesses, Guest, names_this_machine, network
+from agent.web.door import MOST_GUESTS, MOST_OUTSIDE, MOST_STRANGERS, Door, Guesses, Guest, names_this_machine, network
 
 
 def test_the_one_idle_for_longest_gives_way() -> None:
@@ -15,7 +15,7 @@ def test_the_one_idle_for_longest_gives_way() -> None:
         assert door.arrive(one) is None
     proved.proved = busy.busy = True
     for at in range(MOST_GUESTS - 3):
-        assert door.arrive(Guest(f"198.51.100.{at}")) is None
+        assert door.arrive(Guest(f"127.0.1.{at}")) is None
     assert door.arrive(Guest("127.0.0.1")) is idle
     assert len(door) == MOST_GUESTS
 
@@ -35,6 +35,32 @@ def test_one_peer_without_a_token_has_eight() -> None:
     refused = Guest("192.0.2.1")
     assert door.arrive(refused) is refused
     assert door.arrive(Guest("192.0.2.2")) is None
+
+
+def test_busy_strangers_of_a_few_addresses_keep_nobody_out() -> None:
+    """The peer that has most gives one to a peer that has fewer; loopback and who has shown a token have a reserve."""
+    door = Door()
+    operator = Guest("192.0.2.7")
+    door.arrive(operator)
+    operator.proved = True
+    door.leave(operator)
+
+    def arrives(peer: str) -> Guest | None:
+        guest = Guest(peer)
+        guest.busy = True
+        leaves = door.arrive(guest)
+        return leaves if leaves is not guest else operator
+
+    for at in range(MOST_GUESTS):
+        arrives(f"198.51.100.{at % 8}")
+    assert len(door) == MOST_OUTSIDE
+    assert arrives("198.51.100.1") is operator  # refused: no other peer has more
+    assert [arrives(peer) for peer in ("127.0.0.1", "192.0.2.7", "192.0.2.7")] == [None] * 3
+    leaves = arrives("192.0.2.8")
+    assert leaves is not None
+    assert leaves.peer.startswith("198.51.100.")
+    for _ in range(MOST_GUESTS - MOST_OUTSIDE):
+        assert arrives("::1") is not operator
 
 
 def test_loopback_has_no_share() -> None:

@@ -43,6 +43,32 @@ async def test_after_an_answer_visitors_wait_as_long_as_it_took(monkeypatch: pyt
     assert slept == pytest.approx([0.02] * 9, abs=EACH)
 
 
+async def test_a_stranger_s_work_counts_threefold_and_strangers_keep_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fifty of them wait in a line of their own; who is none stands behind the first of it only."""
+    time, slept, order = Time(), [], []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.now += seconds
+        await real_sleep(0)
+
+    real_sleep = asyncio.sleep
+    monkeypatch.setattr("agent.web.pace.asyncio.sleep", sleep)
+    pace = VisitorPace(time)
+
+    async def asks(*, stranger: bool) -> None:
+        await pace.turn(stranger=stranger)
+        order.append(stranger)
+        await pace.counted(_answer(time), stranger=stranger)
+
+    await asks(stranger=True)
+    await asyncio.gather(*(asks(stranger=True) for _ in range(50)), asks(stranger=False))
+    assert slept[0] == pytest.approx(0.06, abs=3 * EACH)
+    assert order.index(False) <= 2
+
+
 @pytest.mark.parametrize("outcome", ["value", "error", "cancelled"])
 async def test_what_an_answer_waits_for_reaches_it(outcome: str) -> None:
     """A value, an error and a cancellation; while it waits nothing is counted."""
