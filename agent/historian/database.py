@@ -19,7 +19,7 @@ from agent.telemetry.repeats import Repeats
 
 #: A database that cannot be used as it is, is tried again this often, seconds.
 PERMANENT_RETRY = 300.0
-#: A transaction that takes longer is a database that hangs, seconds.
+#: A database that answers nothing for longer hangs, seconds.
 STUCK = 30.0
 #: At the end a transaction under way has this long, seconds; …
 PATIENCE = 2.0
@@ -43,48 +43,64 @@ class Database:
         self._backoff = Backoff(first=0.2, cap=10.0)
         self._repeats = Repeats()
         self._opened_at = 0.0
-        self._writing_since: float | None = None
+        self._opening = asyncio.Lock()
+        self._waiting = 0  # calls that have not returned, …
+        self._moved = 0.0  # … and when the last one did, or the first of them was made
         metrics.HISTORIAN_DATABASE_UP.set(0)
 
     async def opened(self) -> None:
         """Return when it is open."""
-        while self.reason is not None:
-            try:
-                await self._worker.call(self.store.open)
-            except TransientError as error:
-                await self._failed(error.reason)
-            except PermanentError as error:
-                self.reason = str(error)
-                log.error("historian.database_unusable", database=self._shown, reason=str(error))  # noqa: TRY400 - no bug
-                await self._clock.sleep(PERMANENT_RETRY)
-            else:
-                self._opened_at = self._clock.monotonic()
-                self.reason = None
-                self._repeats = Repeats()
-                metrics.HISTORIAN_DATABASE_UP.set(1)
-                log.info("historian.database_online", database=self._shown)
+        if self.reason is None:
+            return
+        async with self._opening:
+            while self.reason is not None:
+                await self._open()
+
+    async def _open(self) -> None:
+        """One try, and the wait after one that failed."""
+        try:
+            await self._worker.call(self.store.open)
+        except TransientError as error:
+            await self._failed(error.reason)
+        except PermanentError as error:
+            self.reason = str(error)
+            log.error("historian.database_unusable", database=self._shown, reason=str(error))  # noqa: TRY400 - no bug
+            await self._clock.sleep(PERMANENT_RETRY)
+        else:
+            self._opened_at = self._clock.monotonic()
+            self.reason = None
+            self._repeats = Repeats()
+            metrics.HISTORIAN_DATABASE_UP.set(1)
+            log.info("historian.database_online", database=self._shown)
 
     async def write(self, items: Sequence[Item]) -> Written:
         """In one transaction. Raises BadData; waits as long as the database is away."""
         while True:
             await self.opened()
-            began = self._writing_since = self._clock.monotonic()
+            began = self._clock.monotonic()
             try:
-                done = await self._worker.call(partial(self.store.write, items, self._clock.now_ms()))
+                done = await self._call(partial(self.store.write, items, self._clock.now_ms()))
             except TransientError as error:
-                await self._broke(error)
+                await self._failed(error.reason)
             else:
                 metrics.HISTORIAN_COMMIT_SECONDS.observe(self._clock.monotonic() - began)
                 return done
-            finally:
-                self._writing_since = None
+
+    async def _call(self, work: partial[T]) -> T:
+        if not self._waiting:
+            self._moved = self._clock.monotonic()
+        self._waiting += 1
+        try:
+            return await self._worker.call(work)
+        finally:
+            self._waiting -= 1
+            self._moved = self._clock.monotonic()
 
     @property
     def trouble(self) -> str | None:
         """Why it cannot be used now, or that it hangs; None where it works."""
-        since = self._writing_since
-        if self.reason is None and since is not None and (waited := self._clock.monotonic() - since) > STUCK:
-            return f"a transaction has taken {waited:.0f} s so far: the database hangs"
+        if self.reason is None and self._waiting and (waited := self._clock.monotonic() - self._moved) > STUCK:
+            return f"it has not answered for {waited:.0f} s: it hangs"
         return self.reason
 
     async def ask(self, question: partial[T]) -> T | None:
@@ -92,24 +108,20 @@ class Database:
         if self.reason is not None:
             return None
         try:
-            return await self._worker.call(question)
+            return await self._call(question)
         except TransientError as error:
             self._note(error.reason)
             return None
 
-    async def _broke(self, error: TransientError) -> None:
-        self._note(error.reason)
-        await self._failed(error.reason)
-
     def _note(self, reason: str) -> None:
         self.reason = reason
         metrics.HISTORIAN_DATABASE_UP.set(0)
-
-    async def _failed(self, reason: str) -> None:
-        self._note(reason)
         repeats = self._repeats.due(reason, self._clock.monotonic())
         if repeats is not None:
             log.warning("historian.database_offline", database=self._shown, reason=reason, repeats=repeats)
+
+    async def _failed(self, reason: str) -> None:
+        self._note(reason)
         healthy = self._clock.monotonic() - self._opened_at if self._opened_at else 0.0
         self._opened_at = 0.0
         await self._clock.sleep(self._backoff.failed(healthy))

@@ -2,7 +2,7 @@
 
 A hole is asked for when it is 30 s old, again after 30 s, 60 s, then every 2 min, and at once when a session of the
 agent or of the broker begins. What comes meanwhile postpones the next asking: the answer is under way. After a day in
-vain it is given up.
+vain it is given up; then a session that begins has it asked for once: the agent may have been off for the weekend.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class _Piece(Struct):
     due: float  # monotonic seconds
     asked: int | None = None
     attempts: int = 0
+    anew: bool = False  # a session began since it was asked for
 
 
 class RepairPlan(NamedTuple):
@@ -86,7 +87,7 @@ class Planner:
             first_due = now + (SOON if agent in self._eager else FIRST)
             for piece in self._cut(hole, now, now_ms, first_due):
                 if agent in self._hurried and piece.attempts:
-                    piece.due = now
+                    piece.due, piece.anew = now, True
                 fresh[hole.stream].append(piece)
                 there.append((hole, piece))
         self._pieces = fresh
@@ -106,8 +107,9 @@ class Planner:
                 break
             pieces += _new(first, known.first - 1, now_ms, first_due)
             piece = _Piece(
-                max(first, known.first), min(hole.last, known.last), known.since, known.due, known.asked, known.attempts
-            )
+                max(first, known.first), min(hole.last, known.last), known.since, known.due, known.asked,
+                known.attempts, known.anew,
+            )  # fmt: skip
             if piece.attempts and piece.last - piece.first < known.last - known.first:  # the answer is under way
                 piece.due = max(piece.due, now + AGAIN[0])
             pieces.append(piece)
@@ -118,7 +120,7 @@ class Planner:
         asked = Counter(hole.key.agent for hole, piece in there if piece.attempts and piece.due > now)
         asks: list[RepairRequest] = []
         for hole, piece in there:
-            if piece.due > now or _given_up(piece, now_ms):
+            if piece.due > now or (_given_up(piece, now_ms) and not piece.anew):
                 continue
             sources = agents.askable(hole.key.agent)
             if not sources:
@@ -133,7 +135,7 @@ class Planner:
                 asks[-1] = joined
             piece.due = now + AGAIN[min(piece.attempts, len(AGAIN) - 1)]
             piece.attempts += 1
-            piece.asked = now_ms
+            piece.asked, piece.anew = now_ms, False
         return asks
 
     @staticmethod

@@ -60,6 +60,7 @@ class Repair:
         """Look, ask, look again."""
         while True:
             await self._clock.sleep(LOOK)
+            await self._database.opened()  # also where no message comes that would have to be written
             store = self._database.store
             self.leads = self._asks and await self._database.ask(partial(store.leads)) is True
             holes = await self._database.ask(partial(store.holes, MOST_HOLES))

@@ -96,15 +96,15 @@ class Historian:
         await asyncio.wait([writing], timeout=DRAIN)
 
     async def _sweep(self) -> None:
+        """Piece by piece: what comes meanwhile is written in between."""
+        store = self._database.store
         while True:
-            if self._database.reason is None:
-                store = self._database.store
-                rows = await self._database.ask(partial(store.sweep, self._clock.now_ms()))
-                if rows:
-                    log.info("historian.swept", rows=rows)
-                if rows is not None:
-                    await self._clock.sleep(SWEEP)
-            await self._clock.sleep(5.0)
+            gone = 0
+            while rows := await self._database.ask(partial(store.sweep, self._clock.now_ms())):
+                gone += rows
+            if gone:
+                log.info("historian.swept", rows=gone)
+            await self._clock.sleep(SWEEP if rows == 0 else 5.0)
 
     # --- asked --------------------------------------------------------------------------------------------------------
 

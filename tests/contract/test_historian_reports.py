@@ -11,7 +11,10 @@ import pytest
 from agent.cli.report import Wanted, report
 from agent.core.ids import ulid
 from agent.historian.loading import load_historian
+from agent.historian.report.facts import day_of
 from agent.historian.report.making import make
+from agent.historian.report.queries import _STATES, ask_facts
+from agent.historian.stores.asking import _AT, _MS, asking
 from agent.historian.stores.choice import store_of
 from tests.support.historian import PATH, envelope, gap, status
 
@@ -105,6 +108,34 @@ class ReportContract:
             assert report(config, Wanted(None, "en", None, tmp_path / f"day.{form}")) == 1
             assert "1379" in capsys.readouterr().err.replace(",", "")
 
+    def test_what_begins_after_the_day_changes_nothing_of_it(self, config, tmp_path):
+        """The agent starts anew and a device is added: a report made before is still what the database says."""
+        file = tmp_path / "day.json"
+        assert report(config, Wanted("2024-11-28", "en", file, None)) == 0
+        assert json.loads(file.read_text())["figures"]["devices"][0]["agent_readings"] == 1531
+        late = [{"tag": "t", "value": 1.5, "ts": LATER, "quality": "good", "unit": "Cel"}]
+        items = _read(envelope(1, epoch=ulid(LATER), readings=late, ts=LATER), "readings")
+        items += status(envelope(1, device="new", epoch=ulid(LATER), readings=late, ts=LATER), "edge/new/readings")
+        store = store_of(load_historian(config).config.historian)
+        store.open()
+        store.write(items, LATER + 100)
+        store.close()
+        assert report(config, Wanted(None, "en", None, file)) == 0
+
+    def test_of_old_losses_only_those_are_asked_for_that_count(self, config):
+        """Those of the newest epoch, however old: the agent's count is compared with what it lost since it began."""
+        store = store_of(load_historian(config).config.historian)
+        store.open()
+        for days, epoch in enumerate((EPOCH, ulid(1), ulid(2)), 40):
+            one = gap("dropped", 1, days, epoch)
+            one.notice.from_ts = one.notice.to_ts = BEGIN - days * 24 * HOUR
+            store.write([one], LATER)
+        store.close()
+        settings = load_historian(config).config.historian
+        with asking(settings) as ask:
+            losses = ask_facts(ask, day_of(dt.date(2024, 11, 28), "Asia/Shanghai", LATER), None, []).losses
+        assert [(one.epoch, one.to_seq) for one in losses] == [(EPOCH, 40), (EPOCH, 780), (EPOCH, 780)]
+
     def test_a_day_that_is_none(self, config, tmp_path, capsys):
         """In words: no date, not begun, and a file whose day was changed."""
         for day, word in (("tomorrow", "is no date"), ("9999-12-31", "has not begun")):
@@ -138,6 +169,18 @@ class TestSqlite(ReportContract):
             db.close()
 
         return execute
+
+    def test_a_day_is_found_in_years_of_states(self, tmp_path):
+        """Along the index: without it each state of a device was compared with every other one, for minutes."""
+        sql = _AT.sub(r"\1", _MS.sub(r"\1", _STATES))
+        with sqlite3.connect(tmp_path / "plant.db") as db:
+            given = {"begin": 0, "until": 1, "made": 1}
+            steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
+        db.close()
+        looks = [step for step in steps if step.startswith(("SEARCH", "SCAN")) and step.split()[1] in "sabn"]
+        assert len(looks) == 4
+        along = "USING COVERING INDEX", "device_state_path (path=? AND at>? AND at<?)"
+        assert all(any(way in step for way in along) for step in looks)
 
 
 class TestPostgres(ReportContract):

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from agent.core.errors import PermanentError
+from agent.historian.config import HistorianSettings
 from agent.historian.stores.port import BadData, RepairMark
-from agent.historian.stores.postgres import _SWEEP
+from agent.historian.stores.postgres import _SWEEP, postgres_store
 from agent.historian.stores.postgres_schema import MIGRATIONS as POSTGRES
 from agent.historian.stores.sqlite import SqliteStore
 from agent.historian.stores.sqlite_schema import MIGRATIONS as SQLITE
@@ -441,9 +442,6 @@ class TestSqlite(StoreContract):
 class TestPostgres(StoreContract):
     @pytest.fixture
     def store(self, postgres):
-        from agent.historian.config import HistorianSettings
-        from agent.historian.stores.postgres import postgres_store
-
         store = postgres_store(
             HistorianSettings.model_validate({"id": "h", "database": postgres.url, "retention": "30d"})
         )
@@ -501,6 +499,17 @@ class TestPostgres(StoreContract):
         assert store.sweep(NOW + 33 * DAY) == 1
         assert sql("SELECT seq FROM reading ORDER BY seq") == [(2,), (3,)]
 
+    def test_a_database_that_cannot_keep_every_text_is_refused(self, postgres):
+        """Before anything is acknowledged: 油温 would be left out, record by record."""
+        url = f"{postgres.url}_ascii"
+        with psycopg.connect(postgres.url, autocommit=True) as db:
+            made = f"CREATE DATABASE {url.rpartition('/')[2]} ENCODING 'SQL_ASCII' TEMPLATE template0"
+            db.execute(f"{made} LC_COLLATE 'C' LC_CTYPE 'C'")
+        store = postgres_store(HistorianSettings.model_validate({"id": "h", "database": url}))
+        with pytest.raises(PermanentError, match=r"keeps text as SQL_ASCII.*ENCODING 'UTF8'"):
+            store.open()
+        store.close()
+
     def test_whoever_leads_one_throws_old_rows_away_at_a_time(self, write, postgres, sql, store):
         """Leading is asking; a historian that does not ask sweeps as well, unless another is at it."""
         write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW, "quality": "good"}]))
@@ -512,9 +521,6 @@ class TestPostgres(StoreContract):
 
     def test_two_historians_of_one_database_store_each_record_once(self, postgres, store, sql, missing):
         """They write the same records at the same time, in another order each; one of them leads."""
-        from agent.historian.config import HistorianSettings
-        from agent.historian.stores.postgres import postgres_store
-
         other = postgres_store(HistorianSettings.model_validate({"id": "o", "database": postgres.url}))
         other.open()
         try:

@@ -1,6 +1,6 @@
 /* A disk that refuses: preloaded into a process, it answers every write below REFUSING_FOLDER with the error number that
  * the file REFUSING_SWITCH holds, for as long as there is one. As the kernel does when it turns a file system read-only by
- * force: files that are open stay open, and what is there can be read. */
+ * force: files that are open stay open, and what is there can be read. A negative number: the answer does not come. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,16 +14,21 @@
 
 #define REAL(name, type) ((type)dlsym(RTLD_NEXT, name))
 
-static int refused(const char *path) {
-    const char *folder = getenv("REFUSING_FOLDER"), *name = getenv("REFUSING_SWITCH");
-    if (folder == NULL || name == NULL || strncmp(path, folder, strlen(folder)) != 0) return 0;
-    int was = errno, number = 0;
-    int file = REAL("open", int (*)(const char *, int, ...))(name, O_RDONLY);
+static int switched(const char *name) {
+    int number = 0, file = REAL("open", int (*)(const char *, int, ...))(name, O_RDONLY);
     if (file >= 0) {
         char text[16] = "";
         if (read(file, text, sizeof text - 1) > 0) number = atoi(text);
         close(file);
     }
+    return number;
+}
+
+static int refused(const char *path) {
+    const char *folder = getenv("REFUSING_FOLDER"), *name = getenv("REFUSING_SWITCH");
+    if (folder == NULL || name == NULL || strncmp(path, folder, strlen(folder)) != 0) return 0;
+    int was = errno, number;
+    while ((number = switched(name)) < 0) usleep(20000);
     errno = was;
     return number;
 }

@@ -43,6 +43,10 @@ class RefusingDisk:
         new.write_text(f"{number}\n")
         new.replace(self._switch)
 
+    def hang(self) -> None:
+        """No write below the folder is answered any more."""
+        self.refuse(-1)
+
     def accept(self) -> None:
         """It is as it was."""
         self._switch.unlink()

@@ -3,7 +3,7 @@
     from,to,reason,device
     2026-11-28 12:00,2026-11-28 13:00,lunch,press-*
 
-Times are those of `plant.time_zone`.
+Times are those of `plant.time_zone`, but for those with an offset of their own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_calendar(path: Path, zone: str) -> list[Stop]:
             begin, end = _instant(row["from"], zone), _instant(row["to"], zone)
             if begin >= end:
                 raise ValueError(f"{row['to']} is not after {row['from']}")
-        except (ValueError, TypeError) as error:
+        except (ValueError, OverflowError) as error:
             mistakes.append(Mistake(str(path), rows.line_num, str(error), "write 2026-11-28 12:00"))
             continue
         stops.append(Stop(begin, end, (row.get("device") or "*").strip() or "*", (row["reason"] or "").strip()))
@@ -44,5 +44,6 @@ def read_calendar(path: Path, zone: str) -> list[Stop]:
     return sorted(stops)
 
 
-def _instant(text: str, zone: str) -> int:
-    return round(dt.datetime.fromisoformat(text.strip()).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+def _instant(text: str | None, zone: str) -> int:
+    at = dt.datetime.fromisoformat((text or "").strip())
+    return round((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1000)

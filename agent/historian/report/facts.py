@@ -86,7 +86,7 @@ class Stream(NamedTuple):
     device: str
     path: str
     base: int | None  #: 1 where it was heard from its beginning
-    received: int  #: readings in the records committed before `until`
+    received: int  #: readings in the records committed before `until`; counted of a device's newest epoch
     heard: int | None  #: when the oldest of them were committed, to the quarter of an hour
     seen: tuple[tuple[int, int], ...] = ()  #: numbers received until now: first, last + 1
 

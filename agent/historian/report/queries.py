@@ -35,23 +35,41 @@ _BEFORE = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.h
 FROM tag t JOIN reading r ON r.tag = t.id AND r.ts = (
 SELECT max(n.ts) FROM reading n WHERE n.tag = t.id AND n.ts < AT(:begin) AND n.ts >= AT(:back))
 ORDER BY r.tag, r.seq, r.part, r.position"""
-_STATES = """SELECT path, MS(at), state, MS(since), reason, due, done, late, readings FROM device_state s
-WHERE s.at >= coalesce((SELECT max(b.at) FROM device_state b WHERE b.path = s.path AND b.at <= AT(:begin)), AT(:begin))
-AND s.at <= coalesce((SELECT min(a.at) FROM device_state a WHERE a.path = s.path AND a.at >= AT(:until)),
-AT(:until))
-AND s.at <= AT(:made) ORDER BY path, at"""
-_LOSSES = """SELECT agent, device, epoch, kind, MS(from_ts), MS(to_ts), from_seq, to_seq, records, readings, tags,
-reason FROM gap WHERE from_ts < AT(:until) AND (to_ts >= AT(:back) OR from_seq IS NOT NULL)
-ORDER BY from_ts, agent, id"""
-_STREAMS = """SELECT s.id, s.agent, s.epoch, s.device, s.path, s.base, coalesce(sum(a.readings), 0), min(MS(a.slot)),
-CAST(s.seen AS text) FROM stream s LEFT JOIN arrival a ON a.stream = s.id AND a.slot < AT(:until)
-WHERE s.path <> '' GROUP BY s.id ORDER BY s.epoch, s.id"""
+# one look into the index for each device, however many years of states there are
+_STATES = """WITH RECURSIVE path (path) AS (SELECT min(path) FROM device_state
+UNION ALL SELECT (SELECT min(n.path) FROM device_state n WHERE n.path > p.path) FROM path p WHERE p.path IS NOT NULL),
+span AS MATERIALIZED (SELECT path,
+coalesce((SELECT max(b.at) FROM device_state b WHERE b.path = p.path AND b.at <= AT(:begin)), AT(:begin)) AS first,
+coalesce((SELECT min(a.at) FROM device_state a WHERE a.path = p.path AND a.at >= AT(:until)), AT(:until)) AS last
+FROM path p WHERE path IS NOT NULL)
+SELECT s.path, MS(s.at), s.state, MS(s.since), s.reason, s.due, s.done, s.late, s.readings
+FROM span JOIN device_state s ON s.path = span.path AND s.at >= span.first AND s.at <= span.last
+WHERE s.at <= AT(:made) ORDER BY s.path, s.at"""
+# of older ones those that say what of an epoch was declared before: where it is declared again within the day, and all
+# of the newest epoch, whose readings the agent counts
+_LOSSES = """WITH epoch AS MATERIALIZED (
+SELECT agent, device, epoch FROM gap WHERE from_seq IS NOT NULL AND from_ts < AT(:until) AND to_ts >= AT(:begin)
+UNION SELECT agent, device, max(epoch) FROM stream s WHERE path <> ''
+AND EXISTS (SELECT 1 FROM arrival a WHERE a.stream = s.id AND a.slot < AT(:until)) GROUP BY agent, device, path)
+SELECT g.agent, g.device, g.epoch, kind, MS(from_ts), MS(to_ts), from_seq, to_seq, records, readings, tags, reason
+FROM gap g LEFT JOIN epoch e ON e.agent = g.agent AND e.device = g.device AND e.epoch = g.epoch
+WHERE from_ts < AT(:until) AND (to_ts >= AT(:back) OR (from_seq IS NOT NULL AND e.epoch IS NOT NULL))
+ORDER BY from_ts, g.agent, id"""
+# those of which something was committed before the day's end: what began later is nothing of this day, so it changes
+# no report made before; only of a device's newest epoch the agent's count is compared
+_STREAMS = """WITH heard AS MATERIALIZED (SELECT s.*,
+(SELECT min(a.slot) FROM arrival a WHERE a.stream = s.id AND a.slot < AT(:until)) AS heard FROM stream s
+WHERE s.path <> '')
+SELECT h.id, h.agent, h.epoch, h.device, h.path, h.base, CASE WHEN h.epoch = max(h.epoch) OVER (PARTITION BY h.path)
+THEN (SELECT sum(a.readings) FROM arrival a WHERE a.stream = h.id AND a.slot < AT(:until)) ELSE 0 END,
+MS(h.heard), CAST(h.seen AS text) FROM heard h WHERE h.heard IS NOT NULL ORDER BY h.epoch, h.id"""
 _AGES = """SELECT stream, age, sum(records - snapshots) FROM arrival WHERE slot >= AT(:begin) AND slot < AT(:until)
 GROUP BY stream, age HAVING sum(records - snapshots) > 0 ORDER BY stream, age"""
 _HOLES = "SELECT stream, from_seq, to_seq, repair FROM missing ORDER BY stream, from_seq"
-_AGENTS = """SELECT agent, MS(at), state, version, config FROM agent_state s WHERE s.at < AT(:until) AND s.at >=
-coalesce((SELECT max(b.at) FROM agent_state b WHERE b.agent = s.agent AND b.at <= AT(:begin)), AT(:begin))
-ORDER BY agent, at, session"""
+_AGENTS = """WITH before AS MATERIALIZED (
+SELECT agent, max(at) AS at FROM agent_state WHERE at <= AT(:begin) GROUP BY agent)
+SELECT s.agent, MS(s.at), s.state, s.version, s.config FROM agent_state s LEFT JOIN before b ON b.agent = s.agent
+WHERE s.at < AT(:until) AND s.at >= coalesce(b.at, AT(:begin)) ORDER BY s.agent, s.at, s.session"""
 
 
 def ask_facts(ask: Query, day: Day, equipment: int | None, stops: Sequence[Stop]) -> Facts:

@@ -14,6 +14,8 @@ DAY_MS = 86_400_000
 _FURTHEST = 366
 #: Transactions that make or drop partitions wait for each other under this lock.
 _LOCK = 0x6564_6765_0002
+#: Rows of the default partition thrown away at once.
+_AT_ONCE = 20_000
 #: A reader that holds a partition for longer keeps it until the next sweep.
 _PATIENCE = "5s"
 
@@ -72,12 +74,11 @@ class Partitions:
             )
 
     def drop(self, connection: psycopg.Connection, cutoff_ms: int) -> int:
-        """Those that end before `cutoff`, and what the default one holds before it; how many went."""
+        """The oldest one, where it ends before `cutoff`, else older rows of the default one; how many went."""
         names = connection.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'edge.reading'::regclass AND c.relname ~ '^reading_[0-9]{8}$' ORDER BY 1"
+            " WHERE i.inhparent = 'edge.reading'::regclass AND c.relname ~ '^reading_[0-9]{8}$' ORDER BY 1 LIMIT 1"
         ).fetchall()
-        gone = 0
         for (name,) in names:
             day = (dt.datetime.strptime(name[-8:], "%Y%m%d").date() - _EPOCH).days  # noqa: DTZ007 - a day in UTC
             if (day + 1) * DAY_MS > cutoff_ms:
@@ -90,9 +91,13 @@ class Partitions:
             except psycopg.errors.LockNotAvailable:
                 break
             self._known.discard(day)
-            gone += 1
+            return 1
         old = dt.datetime.fromtimestamp(cutoff_ms / 1000, dt.UTC)
-        return gone + connection.execute("DELETE FROM edge.reading_rest WHERE ts < %s", (old,)).rowcount
+        return connection.execute(
+            "DELETE FROM edge.reading_rest WHERE ctid = ANY(ARRAY("
+            "SELECT ctid FROM edge.reading_rest WHERE ts < %s LIMIT %s))",
+            (old, _AT_ONCE),
+        ).rowcount
 
 
 def _date(day: int) -> dt.date:

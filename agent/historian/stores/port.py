@@ -99,9 +99,9 @@ class Store(Protocol):
         """Whether this historian is the one that asks for holes, of all on this database that would ask."""
 
     def sweep(self, now_ms: int, /) -> int:
-        """Throw away what is older than `retention`; how many rows (or partitions) went.
+        """Throw away some of what is older than `retention`, as much as takes a moment; how many rows (or partitions).
 
-        0 where another historian is doing it at this moment.
+        0 where nothing is left, or another historian is doing it at this moment.
         """
 
     def give_up(self) -> None:

@@ -67,6 +67,10 @@ class PostgresStore:
         version = connection.info.server_version
         if version < OLDEST:
             raise PermanentError(f"{self._shown} is PostgreSQL {version // 10000}", "PostgreSQL 15 or newer is needed")
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":  # every text that it has no letters for would be left out
+            hint = "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            raise PermanentError(f"{self._shown} keeps text as {encoding}", f"make one that keeps all of it: {hint}")
         with self._translated():
             self._migrate(connection)
 
@@ -84,12 +88,13 @@ class PostgresStore:
                 if version > len(MIGRATIONS):
                     reason = f"{self._shown} was written by a newer version (its tables are version {version})"
                     raise PermanentError(reason, "start that version again, or name another database")
+                connection.execute("SET LOCAL statement_timeout = 0")  # years of rows may have to be gone through
                 for step in MIGRATIONS[version:]:
                     connection.execute(step)
                 connection.execute("UPDATE edge.version SET version = %s", (len(MIGRATIONS),))
         except psycopg.errors.InsufficientPrivilege as error:
             reason = f"{self._shown}: {_words(error)}"
-            hint = "let an administrator say CREATE SCHEMA edge AUTHORIZATION the_user"
+            hint = "let an administrator say CREATE SCHEMA edge AUTHORIZATION the_user, or name the user it belongs to"
             raise PermanentError(reason, hint) from error
 
     def write(self, items: Sequence[Item], now_ms: int, /) -> Written:
@@ -171,9 +176,10 @@ class PostgresStore:
             if not alone:
                 return 0
             gone = self._partitions.drop(connection, cutoff)
-            connection.execute("DELETE FROM edge.arrival WHERE slot < %s", (at(cutoff),))
-            connection.execute("DELETE FROM edge.gap WHERE to_ts < %s", (at(cutoff),))
-            connection.execute("DELETE FROM edge.device_state WHERE at < %s", (at(cutoff),))
+            if not gone:
+                connection.execute("DELETE FROM edge.arrival WHERE slot < %s", (at(cutoff),))
+                connection.execute("DELETE FROM edge.gap WHERE to_ts < %s", (at(cutoff),))
+                connection.execute("DELETE FROM edge.device_state WHERE at < %s", (at(cutoff),))
         return gone
 
     def give_up(self) -> None:

@@ -103,4 +103,8 @@ LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
 """
 
 #: From version n - 1 to n; `edge.version` tells how far a database is.
-MIGRATIONS = (_TABLES + _CURRENT + _MISSING + _COMPLETENESS, "ALTER TABLE edge.reading ADD COLUMN age int2;")
+MIGRATIONS = (
+    _TABLES + _CURRENT + _MISSING + _COMPLETENESS,
+    "ALTER TABLE edge.reading ADD COLUMN age int2;",
+    "CREATE INDEX device_state_path ON edge.device_state (path, at);",
+)

@@ -20,7 +20,7 @@ from agent.historian.stores.sqlite_transaction import SqliteTransaction
 from agent.historian.stores.story import tell
 from agent.historian.stores.tags import TagCache
 
-#: Rows thrown away in one transaction.
+#: Rows thrown away at once.
 _SWEEP = 20_000
 
 
@@ -99,24 +99,17 @@ class SqliteStore:
     def sweep(self, now_ms: int, /) -> int:
         if self._retention_ms is None:
             return 0
-        cutoff, gone = now_ms - self._retention_ms, 0
-        with self._translated() as db:
-            tags = [row[0] for row in db.execute("SELECT id FROM tag").fetchall()]
-        for tag in tags:  # along the index: other rows are not looked at
-            while True:
-                with self._transaction() as db:
-                    went = db.execute(
-                        "DELETE FROM reading WHERE rowid IN"
-                        " (SELECT rowid FROM reading WHERE tag = ? AND ts < ? LIMIT ?)",
-                        (tag, cutoff, _SWEEP),
-                    ).rowcount
-                gone += went
-                if went < _SWEEP:
-                    break
+        cutoff = now_ms - self._retention_ms
         with self._transaction() as db:
-            db.execute("DELETE FROM arrival WHERE slot < ?", (cutoff,))
-            db.execute("DELETE FROM gap WHERE to_ts < ?", (cutoff,))
-            db.execute("DELETE FROM device_state WHERE at < ?", (cutoff,))
+            gone = db.execute(  # along the index: other rows are not looked at
+                "DELETE FROM reading WHERE rowid IN (SELECT r.rowid FROM tag t CROSS JOIN reading r"
+                " WHERE r.tag = t.id AND r.ts < ? LIMIT ?)",
+                (cutoff, _SWEEP),
+            ).rowcount
+            if not gone:
+                db.execute("DELETE FROM arrival WHERE slot < ?", (cutoff,))
+                db.execute("DELETE FROM gap WHERE to_ts < ?", (cutoff,))
+                db.execute("DELETE FROM device_state WHERE at < ?", (cutoff,))
         return gone
 
     def give_up(self) -> None:

@@ -122,4 +122,5 @@ LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
 MIGRATIONS = (
     _TABLES + _CURRENT + _MISSING + _COMPLETENESS.replace("WITH following", "WITH RECURSIVE following"),
     "ALTER TABLE reading ADD COLUMN age INTEGER;",
+    "CREATE INDEX device_state_path ON device_state (path, at);",
 )

@@ -88,6 +88,18 @@ async def test_a_frozen_database_does_not_keep_the_historian_from_ending(mosquit
     assert await historian.stop() == 0
 
 
+async def test_a_connection_that_broke_is_made_again_though_nothing_comes(mosquitto, make_historian, postgres):
+    """The server was restarted at night: the historian says so, and is ready again before the next message."""
+    historian = make_historian(mosquitto.url, database=postgres.url)
+    await historian.start()
+    (pid,) = await eventually(lambda: _backends(postgres), what="the historian is connected")
+    postgres.sql(f"SELECT pg_terminate_backend({pid})")
+    await eventually(lambda: historian.events("historian.database_offline"), what="it notices")
+    await eventually(lambda: len(historian.events("historian.database_online")) == 2, what="it is there again")
+    assert await historian._is_ready()
+    assert await historian.stop() == 0
+
+
 def _backends(postgres):
     rows = postgres.sql(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'edge-historian' AND datname = current_database()"

@@ -142,6 +142,20 @@ def test_after_a_day_in_vain_it_is_given_up_also_over_restarts(desk):
     assert again.repairs == ["given_up"]
 
 
+def test_what_was_given_up_is_asked_for_once_more_when_a_session_begins(desk):
+    """The agent was off for the weekend, and still keeps it."""
+    desk.look(hole(1, 2))
+    desk.look(hole(1, 2), after=FIRST)
+    desk.agents.heard(state(online=False))
+    desk.look(hole(1, 2), after=2 * GIVE_UP_MS / 1000)
+    assert desk.repairs == ["given_up"]
+    desk.agents.heard(state(session="another"))
+    assert desk.look(hole(1, 2)) == []
+    desk.planner.hurry(["gw-01"], desk.now)
+    assert desk.look(hole(1, 2)) == [(1, 2)]
+    assert desk.look(hole(1, 2), after=AGAIN[-1]) == []
+
+
 def test_a_late_goodbye_of_another_session_changes_nothing(desk):
     """As the broker says the will of a connection that the agent has replaced."""
     desk.agents.heard(state(session="new"))

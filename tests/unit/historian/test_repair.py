@@ -21,6 +21,9 @@ class Database:
         self.asked: list[str] = []
         self.store = self
 
+    async def opened(self):
+        """It is."""
+
     async def ask(self, question):
         await asyncio.sleep(0)
         return question()

@@ -284,10 +284,13 @@ def test_planned_stops(tmp_path):
     file = tmp_path / "stops.csv"
     file.write_text("from,to,reason,device\n2026-11-28 12:00,2026-11-28 13:00,lunch,press-*\n")
     assert read_calendar(file, ZONE) == [Stop(hour(12), hour(13), "press-*", "lunch")]
-    file.write_text("from,to,reason\n2026-11-28 13:00,2026-11-28 12:00,x\nnoon,2026-11-28 12:00,x\n")
+    file.write_text("from,to,reason\n2026-11-28T04:00Z,2026-11-28 13:00,lunch\n")
+    assert read_calendar(file, ZONE) == [Stop(hour(12), hour(13), "*", "lunch")]
+    wrong = "2026-11-28 13:00,2026-11-28 12:00,x", "noon,2026-11-28 12:00,x", "2026-11-28 12:00"
+    file.write_text("\n".join(("from,to,reason", *wrong)))
     with pytest.raises(ConfigError) as caught:
         read_calendar(file, ZONE)
-    assert [mistake.line for mistake in caught.value.mistakes] == [2, 3]
+    assert [mistake.line for mistake in caught.value.mistakes] == [2, 3, 4]
 
 
 def test_a_week_of_outages_stops_and_skew_to_a_ten_thousandth():

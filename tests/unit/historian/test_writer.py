@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import cast
 
 import pytest
@@ -89,17 +90,20 @@ async def test_a_database_that_cannot_be_used_is_tried_again_every_five_minutes(
     assert (store.opens, database.trouble) == (2, None)
 
 
-async def test_a_database_that_hangs_is_told(make):
-    """A transaction that does not end is no healthy database."""
+@pytest.mark.parametrize("what", ["write", "ask"])
+async def test_a_database_that_hangs_is_told(make, what):
+    """A call that does not return is no healthy database, whether anything has to be written or not."""
     clock = ManualClock()
     store, database = make(clock)
+    await database.opened()
     store.go_on.clear()
     async with asyncio.TaskGroup() as group:
-        writing = group.create_task(database.write(["item"]))
-        await eventually(lambda: database._writing_since is not None, what="it writes")
+        call = database.write(["item"]) if what == "write" else database.ask(partial(store.go_on.wait, 30))
+        hanging = group.create_task(call)
+        await eventually(lambda: database._waiting, what="it waits")
         assert database.trouble is None
         await clock.advance(STUCK + 1)
         assert "hangs" in str(database.trouble)
         store.go_on.set()
-        await writing
+        await hanging
     assert database.trouble is None
