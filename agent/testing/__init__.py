@@ -1,1 +1,1 @@
-"""Contract suites and scripted twins of the ports. Shipped, imported only by tests."""
+"""Contract suites and scripted twins of every port. Shipped, imported only by tests."""

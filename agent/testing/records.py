@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from agent.core.flow import Batch, Gap, Reading, Record
+from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.core.ports import Outbox, Reader
 
 TS = 1_763_760_000_000
@@ -59,3 +59,8 @@ async def lows(outbox: Outbox) -> dict[str, int]:
     """`low` by device, of this run's streams (the newest of each device), after a flush."""
     await outbox.flush()
     return {stream.device: stream.low for stream in outbox.streams()}
+
+
+def stream_of(outbox: Outbox, record: Record) -> Stream | None:
+    """The outbox's own stream of a record."""
+    return next((one for one in outbox.streams() if one is record.stream), None)

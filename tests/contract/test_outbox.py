@@ -6,8 +6,9 @@ from agent.core.clock import SystemClock
 from agent.core.flow import Gap
 from agent.outbox import SqliteOutbox
 from agent.settings.outbox import OutboxSettings
+from agent.testing.outbox import ScriptedOutbox
 from agent.testing.outbox_contract import OutboxContract
-from agent.testing.records import backlog, gaps
+from agent.testing.records import backlog, batch, gaps, live
 
 
 @pytest.fixture(params=["memory", "commit", "fsync", "on_outage", "compress"])
@@ -51,3 +52,21 @@ class TestSqliteOutbox(OutboxContract):
                 records = await backlog(reader)
         said = [(gap.id, gap.from_ts, gap.to_ts, gap.readings) for gap in gaps(records)]
         assert said == [("0", 0, 4500, 10), ("3600", 3_600_000, 3_602_500, 6)]
+
+
+class TestScriptedOutbox(OutboxContract):
+    @pytest.fixture
+    def make(self):
+        return lambda **settings: ScriptedOutbox(OutboxSettings(**settings))
+
+    async def test_nothing_is_handed_out_while_the_disk_refuses(self, make):
+        """A refusing twin keeps what is appended to itself until it accepts again."""
+        outbox = make()
+        async with outbox.open():
+            outbox.refuse()
+            with outbox.reader() as reader:
+                outbox.append(batch())
+                await outbox.flush()
+                assert not outbox.stats.committing
+                outbox.accept()
+                assert [record.seq for record in await live(reader, 1)] == [1]
