@@ -69,7 +69,7 @@ def build(root: Path = ROOT) -> Path:
     html = (page / "index.html").read_text(encoding="utf-8")
     for name in ("main.js", "main.css"):
         digest = hashlib.sha256((made / name).read_bytes()).hexdigest()[:12]
-        html = html.replace(f"/static/{name}", f"/static/{name}?{digest}")
+        html = html.replace(f"static/{name}", f"static/{name}?{digest}")
     (made / "index.html").write_text(html, encoding="utf-8")
     for name in ("icon.svg", "notices.txt"):
         shutil.copy(page / name, made)

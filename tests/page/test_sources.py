@@ -118,7 +118,7 @@ def test_nothing_inline_and_nobody_else() -> None:
     html = built["index.html"].content.decode()
     assert "<style" not in html
     assert "style=" not in html
-    assert all(' src="/static/' in part for part in html.split("<script")[1:])
+    assert all(' src="static/' in part for part in html.split("<script")[1:])
     for name, file in built.items():
         text = file.content.decode().replace("http://www.w3.org/", "")
         assert "http://" not in text, name

@@ -40,11 +40,11 @@ async function request<T>(path: string, init: RequestInit, patience: number): Pr
 export const browser: World = {
   now: () => Date.now(),
   async ask(): Promise<Answer> {
-    const { code, body } = await get<Status & { error?: string }>("/api/v1/status");
+    const { code, body } = await get<Status & { error?: string }>("api/v1/status");
     return code === 200 && body ? { code, status: body } : { code, error: body?.error };
   },
   open(device, events) {
-    const source = new EventSource(`/api/v1/stream${device === null ? "" : `?device=${encodeURIComponent(device)}`}`);
+    const source = new EventSource(`api/v1/stream${device === null ? "" : `?device=${encodeURIComponent(device)}`}`);
     source.addEventListener("status", (event) => events.status(JSON.parse(event.data) as Status));
     source.addEventListener("values", (event) => events.values(JSON.parse(event.data) as Values));
     source.addEventListener("error", () => {

@@ -15,9 +15,9 @@ import type { Shared } from "./app.tsx";
 export function ConfigurationView({ store }: Shared) {
   const known = useKnown(store);
   const config = known.status?.agent.config;
-  const effective = useAnswer<Record<string, unknown>>("/api/v1/config", config?.effective);
+  const effective = useAnswer<Record<string, unknown>>("api/v1/config", config?.effective);
   const reloads = useAnswer<Reloads>(
-    "/api/v1/reloads",
+    "api/v1/reloads",
     `${config?.effective} ${config?.attempted} ${config?.error}`,
     10_000,
   );

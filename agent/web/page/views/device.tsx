@@ -19,7 +19,7 @@ export function DeviceView({ store, name, tag }: Shared & { name: string; tag: s
   const known = useKnown(store);
   useValues(store);
   const device = known.status?.devices[name];
-  const path = device || name === SELF ? `/api/v1/devices/${encodeURIComponent(name)}/tags` : null;
+  const path = device || name === SELF ? `api/v1/devices/${encodeURIComponent(name)}/tags` : null;
   // Values come with the stream; labels, reasons and what is new in the catalogue are asked for.
   const tags = useAnswer<Tags>(path, `${device?.cat} ${device?.state} ${device?.tags_bad}`, 10_000).body;
   if (!known.status) return null;

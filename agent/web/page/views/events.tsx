@@ -65,7 +65,7 @@ interface ListProps {
 export function EventList({ device, level, now, most, refresh }: ListProps) {
   const [pages, setPages] = useState(1);
   const query = new URLSearchParams({ level, ...(device ? { device } : {}) });
-  const asked = useAnswer<Events>(`/api/v1/events?${query}`, refresh, REFRESH);
+  const asked = useAnswer<Events>(`api/v1/events?${query}`, refresh, REFRESH);
   if (!asked.body) return <p class="empty">{asked.pending ? t("loading") : t("no_events")}</p>;
   const events = asked.body.events.slice(0, most);
   if (!events.length) return <p class="empty">{t("no_events")}</p>;

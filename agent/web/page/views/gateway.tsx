@@ -17,7 +17,7 @@ export function Gateway({ status, now, skew }: { status: Status; now: number; sk
   const low = disk.free_bytes !== null && disk.free_bytes < disk.floor_bytes;
   const differs = Math.abs(skew) > SKEW;
   const rejected = agent.config.attempted !== agent.config.effective || agent.config.error !== null;
-  const reload = useAnswer<Reloads>("/api/v1/reloads", agent.config.effective).body?.reloads
+  const reload = useAnswer<Reloads>("api/v1/reloads", agent.config.effective).body?.reloads
     .find((one) => one.result === "applied")?.ts ?? null;
   return (
     <section aria-labelledby="gateway">

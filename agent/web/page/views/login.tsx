@@ -15,7 +15,7 @@ export function loggedIn(): boolean {
 }
 
 export async function logOut(connection: Connection): Promise<void> {
-  const { code } = await patiently("/api/v1/logout", {});
+  const { code } = await patiently("api/v1/logout", {});
   if (code !== 204 && code !== 401) return; // the session stands: nobody is to believe otherwise
   localStorage.removeItem(LOGGED_IN);
   connection.end();
@@ -38,7 +38,7 @@ export function Login({ connection }: { connection: Connection }) {
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
-    const answer = await patiently("/api/v1/login", { token });
+    const answer = await patiently("api/v1/login", { token });
     setBusy(false);
     if (answer.code === 200) {
       localStorage.setItem(LOGGED_IN, "1");

@@ -42,7 +42,7 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
     from: String(from),
     to: String(from + (minutes + 1) * MINUTE),
   });
-  const asked = useAnswer<History>(kept ? `/api/v1/history?${query}` : null, null, REFRESH);
+  const asked = useAnswer<History>(kept ? `api/v1/history?${query}` : null, null, REFRESH);
   const known = useRef<Minute[]>([]);
   const fresh = asked.body?.[device]?.[name] as Minute[] | undefined;
   // Until the next minute's answer is there the last one stays.
