@@ -136,7 +136,8 @@ class Parts:
         if isinstance(given, Broken):
             return None
         if given is None:
-            hint = f"add `type: …`, one of {', '.join(known)}"
+            more = ", or `template: …`" if self._templates and kind is registry.COLLECTORS else ""
+            hint = f"add `type: …`, one of {', '.join(known)}{more}"
             if kind is registry.COLLECTORS and is_tag(data):
                 hint = "it looks like a tag: indent it further, below `tags:` of its device"
             elif section[-1] == "tags":

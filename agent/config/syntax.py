@@ -107,6 +107,8 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
 _ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
 #: In {braces}, text that ends at a colon with a space, or where a comment begins.
 _IN_BRACES = re.compile(r"([\w-]+): [^\s,{}\[\]\"'][^,{}\[\]\"']*?(: | #)")
+#: Full-width, outside of text in quotes as far as one line can tell.
+_WIDE = re.compile(r"""^[^"']*[\uff1a\uff0c\uff5b\uff5d\uff3b\uff3d]""")
 _NO_SPACE = re.compile(r"(\s*(?:- )?)([\w-]+):([^\s:/][^:]*)")
 _NO_COLON = re.compile(r"(\s*(?:- )?)([\w-]+) ([^\s:#]+)")
 _STARTS = {
@@ -134,7 +136,11 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
     if "\t" in lines[line][: len(lines[line]) - len(lines[line].lstrip())]:
         advice = _STARTS["\t"]
     reason, hint = advice or _Advice(problem, "put text with special characters into quotes")
-    if (address := _ADDRESS.search(lines[line])) is not None:
+    wide = next((number for number in (line, line - 1) if number >= 0 and _WIDE.search(lines[number])), None)
+    if wide is not None:
+        line, reason = wide, "a colon, comma or bracket of a Chinese keyboard"
+        hint = "write : , { } [ ] as on an English keyboard, a space behind : and ,"
+    elif (address := _ADDRESS.search(lines[line])) is not None:
         hint = f'write an address in quotes, without a space: "{address[1]}:{address[2]}"'
     elif "not finished" in reason and (inner := _IN_BRACES.search(lines[line])) is not None:
         hint = f'put text with "{inner[2]}" into quotes: {inner[1]}: "…"'

@@ -17,6 +17,7 @@ _MAX_COLUMNS = 100
 _ADDRESS = re.compile(r"(holding|input|coil|discrete):|nsu?=|[isgb]=|[0134]\d{4,5}$")
 #: How tables of others, in English, German and Chinese, call their columns.
 _COLUMNS = {
+    **dict.fromkeys(("device", "devicename", "gerät", "设备", "设备名", "设备名称"), "tag"),
     **dict.fromkeys(("tag", "tagname", "name", "variable", "point", "bezeichnung", "variablenname"), "tag"),
     **dict.fromkeys(
         ("名称", "标签", "标签名", "点位", "点位名称", "点名", "变量", "变量名", "变量名称", "测点"), "tag"
@@ -99,8 +100,13 @@ def _first_line(names: Sequence[str], kind: TableKind) -> str:
         return f"remove this line: the first one names the columns, {kind.name_column}, {kind.more}, …"
     if any(_ADDRESS.match(name) for name in names):
         return f"write a line above it that names the columns: {kind.name_column}, {kind.more}, …"
+    if kind.word == "device" and {"tag", "address"} <= set(names):
+        return "it lists tags: name it under `tags_file:` of a device"
     words = {name: _COLUMNS.get(re.sub(r"[\s_]", "", name.lower())) for name in names}
-    ours = [kind.name_column if words[name] == "tag" else words[name] or name.lower() for name in names]
+    ours = [
+        kind.name_column if words[name] == "tag" else words[name] or re.sub(r"[\s-]", "_", name.lower())
+        for name in names
+    ]
     if kind.name_column in ours:
         return f"write it as {','.join(ours)}"
     return f"the first line names the columns: {kind.name_column}, {kind.more}, …"

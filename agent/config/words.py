@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic.fields import FieldInfo
 
 from agent.config.located import Found, List, Map, named
-from agent.config.meant import as_list, as_mapping, as_number, instead_of, is_percent, is_tag
+from agent.config.meant import as_list, as_mapping, as_number, by_name, instead_of, is_percent, is_tag
 from agent.config.shape import close
 from agent.settings.values import format_duration
 
@@ -17,6 +17,9 @@ _SECRET = re.compile(r"password|passwd|secret|token|private_key", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s'\"]*@")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|(?<![\w.])(-?\d+)(?![\w.])")
 _MAX_SHOWN = 60
+_AT_THE_MARGIN = ("log", "http", "outbox", "publishers", "devices", "history", "include", "templates", "devices_file")
+_OF_A_DEVICE = ("interval", "timeout", "unit_id", "byte_order", "enabled", "max_gap", "url", "type")
+_OF_A_TAG = ("address", "node", "scale", "offset", "range", "unit", "length")
 
 
 class Words(NamedTuple):
@@ -101,6 +104,10 @@ def list_keys(keys: Sequence[str]) -> str:
 
 def unknown_key(name: str, key: object, keys: Sequence[str]) -> Words:
     """A key that does not exist."""
+    if str(key)[:1] in "\u00a0\u3000":
+        return Words(
+            f"`{name}` is not a key", "indent it with ordinary spaces: no-break ones, as on web pages, stand there"
+        )
     if not keys:
         return Words(f"`{name}` is not a key", "leave it out")
     guess = close(key, keys)
@@ -117,6 +124,10 @@ def _extra(case: Case) -> Words:
     if "tags" in case.keys and is_tag(case.error["input"]):
         return Words(f"`{case.name}`: a tag that stands beside `tags:`", "indent it further than `tags:`, below it")
     key = case.error["loc"][-1]
+    if case.found.path[:1] == ("agent",) and key in _AT_THE_MARGIN:
+        return Words(f"`{case.name}` is not a key", f"begin `{key}:` at the left margin, beside `agent:`")
+    if "tags" in case.keys and key in _OF_A_TAG:
+        return Words(f"`{case.name}`: that is a key of a tag", f"write `tags: {{NAME: {{{key}: …}}}}`")
     meant = instead_of(key, case.error["input"], case.keys, case.found.value)
     return Words(f"`{case.name}` is not a key", meant) if meant else unknown_key(case.name, key, list(case.keys))
 
@@ -170,6 +181,8 @@ def _list(case: Case) -> Words:
     value = case.found.value
     scalar = not isinstance(value, Map | List) and value is not None
     hint = f"write [{show(value).strip(chr(39))}]" if scalar else "write [a, b] or items that begin with `- `"
+    if case.found.path[-1:] == ("devices",) and isinstance(value, Map):
+        hint = 'write the names it carries, `devices: ["*"]`; devices themselves begin at the left margin'
     meant = as_list(case.found.path[-1] if case.found.path else None, value)
     return Words(f"`{case.name}`: {case.shown} is not a list", meant or hint)
 
@@ -183,6 +196,12 @@ def _mapping(case: Case) -> Words:
     hint = list_keys(list(case.keys)) if case.keys else "write `key: value` below it"
     if case.found.value is None and case.found.path[-1:] == ("tags",):
         hint = "write the tags below it, indented further: `NAME: {…}`"
+    if case.found.path[-2:-1] == ("tags",) and case.found.path[-1] in _OF_A_DEVICE:
+        return Words(f"`{case.name}`: a key of the device below `tags:`", "indent it less, beside `tags:`")
+    if case.found.path[-1:] == ("tags",) and isinstance(case.found.value, List) and case.found.value:
+        return Words(
+            f"`{case.name}`: a list is not a mapping", by_name(case.found.value) or "write `NAME: {…}` for each"
+        )
     value = case.found.value if case.found.raw is None else case.found.raw
     return Words(f"`{case.name}`: {case.shown} is not a mapping", as_mapping(case.keys, value) or hint)
 

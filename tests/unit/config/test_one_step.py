@@ -134,6 +134,7 @@ def test_a_variable_is_not_repeated(tmp_path: Path) -> None:
         ("Name,Adresse,Datentyp,Einheit\noil,holding:0,float32,bar\n", "tag,address,type,unit"),
         ("Tag Name,Address,Data_Type\noil,holding:0,float32\n", "tag,address,type"),
         ("TAG,ADDRESS\noil,holding:0\n", "tag,address"),
+        ("点位名称,寄存器地址,Byte Order\noil,holding:0,CDAB\n", "tag,address,byte_order"),
     ],
 )
 def test_a_first_line_of_others(table: str, line: str, tmp_path: Path) -> None:
@@ -148,3 +149,30 @@ def test_a_first_line_of_others(table: str, line: str, tmp_path: Path) -> None:
     assert hint == f"write it as {line}"
     (tmp_path / "t.csv").write_text(table.replace(table.partition("\n")[0], line))
     load(tmp_path / "agent.yaml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (_device("tags:\n  interval: 5s\n  oil: {address: holding:0}"), "indent it less, beside `tags:`"),
+        (_device("address: holding:0"), "write `tags: {NAME: {address: …}}`"),
+        (_device("tags: [oil, water]"), "write `NAME: {…}` for each"),
+        ("agent:\n  id: gw\n  devices: {}\n", "begin `devices:` at the left margin, beside `agent:`"),
+        (
+            _publisher("devices: {press: {type: modbus}}"),
+            'write the names it carries, `devices: ["*"]`; devices themselves',
+        ),
+        ("agent\uff1a\n  id: gw\n", "write : , { } [ ] as on an English keyboard"),
+        ("agent: {id: gw\uff0c data_dir: data}\n", "write : , { } [ ] as on an English keyboard"),
+        ("agent: {id: gw}\n\u00a0\u00a0log: {}\n", "indent it with ordinary spaces"),
+        (_device("description: hall: 2").replace("press:\n", "press: {").replace("\n    ", ", "), "into quotes: "),
+        (_device("").replace("type: modbus", "driver: modbus"), "write `type: modbus` instead of `driver:`"),
+        ("agent: {id: gw}\ndevices:\n  tags: {a: {address: coil:0}}\n", "indent `tags:` further, below its device"),
+    ],
+)
+def test_a_level_too_far(text: str, hint: str, tmp_path: Path) -> None:
+    """What stands at another level, or was typed on another keyboard, is told as that."""
+    (tmp_path / "agent.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "agent.yaml", {})
+    assert any(hint in mistake.hint for mistake in caught.value.mistakes), caught.value.mistakes
