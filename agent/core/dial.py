@@ -66,6 +66,13 @@ async def first_of(addresses: Sequence[SocketAddress], stagger: float = STAGGER_
     return race.winner
 
 
+def words_of(error: OSError) -> str:
+    """Why, in the system's words. The loop's own, "Connect call failed ('192.0.2.1', 502)", name no cause."""
+    if error.errno is not None and error.errno > 0:  # below zero: a resolver's
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__
+
+
 class _Race:
     """Attempts beside each other, started one after the other."""
 
@@ -94,8 +101,8 @@ class _Race:
     async def _attempt(self, address: SocketAddress) -> None:
         try:
             connected = await _connect(address)
-        except OSError as error:  # the loop's own words, "Connect call failed ('192.0.2.1', 502)", name no cause
-            self.error = OSError(error.errno, os.strerror(error.errno)) if error.errno else error
+        except OSError as error:
+            self.error = OSError(error.errno, words_of(error)) if error.errno else error
         else:
             if self.winner is None:
                 self.winner = connected

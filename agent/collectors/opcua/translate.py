@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from asyncua.ua.uaerrors import UaStatusCodeError
 
+from agent.core.dial import words_of
 from agent.core.errors import AgentError, ConnectionLost, TransientError
 from agent.core.quality import name_of
 
@@ -90,7 +91,7 @@ def translate(error: BaseException, doing: str, *, retry_after: float | None = N
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return ConnectionLost(f"{doing}: no answer in time")
     if isinstance(error, OSError):
-        return ConnectionLost(f"{doing}: {error.strerror or str(error) or type(error).__name__}")
+        return ConnectionLost(f"{doing}: {words_of(error)}")
     return AnswerUndecodable(f"{doing}: the answer cannot be decoded ({type(error).__name__}: {error})"[:300])
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 from collections.abc import Callable
+
+from agent.core.dial import words_of
 
 OWN_UNIT = "a gateway that answers for all its units with one id needs `workarounds: {ignore_unit: true}`"
 
@@ -51,8 +52,7 @@ def reason_of(error: OSError) -> str:
         return f"its certificate is refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason or error}"
-    number = error.errno or 0  # below zero: a resolver's
-    return os.strerror(number) if number > 0 else error.strerror or str(error)
+    return words_of(error)
 
 
 def ending_of(error: Exception | None) -> str:

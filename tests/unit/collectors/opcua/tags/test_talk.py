@@ -552,7 +552,11 @@ async def test_silence_is_measured_against_what_the_server_promised() -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (ConnectionRefusedError(111, "Connection refused"), ConnectionLost, "Connection refused"),
+        (
+            ConnectionRefusedError(111, "Connect call failed ('10.0.0.1', 4840)"),
+            ConnectionLost,
+            ": Connection refused",
+        ),
         (TimeoutError(), ConnectionLost, "no answer in time"),
         (ConnectionError("connection lost"), ConnectionLost, "connection lost"),
         (ua.uaerrors.BadSessionIdInvalid(), ConnectionLost, "BadSessionIdInvalid"),
