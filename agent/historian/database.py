@@ -116,8 +116,7 @@ class Database:
     def _note(self, reason: str) -> None:
         self.reason = reason
         metrics.HISTORIAN_DATABASE_UP.set(0)
-        repeats = self._repeats.due(reason, self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(reason, self._clock.monotonic())) is not None:
             log.warning("historian.database_offline", database=self._shown, reason=reason, repeats=repeats)
 
     async def _failed(self, reason: str) -> None:

@@ -160,8 +160,7 @@ class SourceIntake:
             self.reason = reason
             self._up.set(0)
             self._ended(self.name)
-        repeats = self._repeats.due((server.name, reason), self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due((server.name, reason), self._clock.monotonic())) is not None:
             log.warning(
                 "historian.source_offline", source=self.name, broker=server.name, reason=reason, repeats=repeats
             )
@@ -174,8 +173,7 @@ class SourceIntake:
 
     def oversized(self, found: Oversize) -> None:
         metrics.HISTORIAN_REFUSED.labels("too_large").inc()
-        repeats = self._repeats.due(("oversized", found.topic), self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("oversized", found.topic), self._clock.monotonic())) is not None:
             log.warning("mqtt.incoming_too_large", topic=found.topic[:200], bytes=found.size, repeats=repeats)
 
     def publish(self, topic: str, payload: bytes) -> bool:

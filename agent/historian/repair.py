@@ -115,8 +115,7 @@ class Repair:
             if source is not None:
                 source.publish(f"{source.root}/agents/{key.agent}/resend", payload)
         metrics.HISTORIAN_ASKED.inc()
-        repeats = self._repeats.due(("asked", key.agent, key.device), self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("asked", key.agent, key.device), self._clock.monotonic())) is not None:
             log.info(
                 "historian.asked", agent=key.agent, device=key.device, epoch=key.epoch, from_seq=hole.first,
                 to_seq=hole.last, repeats=repeats,

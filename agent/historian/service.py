@@ -50,7 +50,7 @@ class Historian:
                 group=settings.group,
                 inbox=self._inbox,
                 clock=clock,
-                began=self._repair_hurries,
+                began=lambda _source: self._repair.hurry(),
                 ended=self._agents.away,
             )
             for name, source in config.sources.items()
@@ -59,9 +59,6 @@ class Historian:
             self._database, self._writer, self._sources, agents=self._agents, asks=settings.repair, clock=clock
         )
         self._stopping = False
-
-    def _repair_hurries(self, _source: str) -> None:
-        self._repair.hurry()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then within DRAIN seconds what is at hand is committed and the brokers are left."""

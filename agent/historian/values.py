@@ -48,22 +48,6 @@ def stored(value: Any) -> Stored:
     return None, _json(value), "json"
 
 
-def restored(value: float | None, text: str | None, kind: str) -> Any:
-    """The value as it was sent."""
-    match kind:
-        case "null":
-            return None
-        case "bool":
-            return bool(value)
-        case "int":
-            return int(text) if text is not None else int(value or 0)
-        case "number":
-            return value if text is None else float(text)
-        case "text":
-            return text
-    return msgspec.json.decode(text or "null")
-
-
 def clean(text: str | None) -> str | None:
     """Text that every database takes: PostgreSQL has no U+0000."""
     return text.replace("\0", "\ufffd") if text is not None and "\0" in text else text

@@ -89,8 +89,7 @@ class Writer:
                 if not isinstance(error, BadData):
                     self._bugs.met(error)
                 metrics.HISTORIAN_REFUSED.labels("database").inc()
-                repeats = self._repeats.due("bad item", self._clock.monotonic())
-                if repeats is not None:
+                if (repeats := self._repeats.due("bad item", self._clock.monotonic())) is not None:
                     log.error(  # noqa: TRY400 - what is wrong is the data
                         "historian.bad_item", reason=str(error), item=type(item).__name__, repeats=repeats
                     )
@@ -111,8 +110,7 @@ class Writer:
     def _refused(self, error: RefusedError, topic: str) -> None:
         metrics.HISTORIAN_REFUSED.labels(error.reason).inc()
         key = ("refused", error.reason, topic if error.reason == "encoder" else "")
-        repeats = self._repeats.due(key, self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(key, self._clock.monotonic())) is not None:
             detail = str(error)[:500]
             log.warning("historian.refused", reason=error.reason, topic=topic[:200], detail=detail, repeats=repeats)
 
@@ -135,8 +133,7 @@ class Writer:
         if self._ways.takes(source, agent, device, path):
             return True
         metrics.HISTORIAN_REFUSED.labels("second_way").inc()
-        repeats = self._repeats.due(("second_way", source, agent, device), self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("second_way", source, agent, device), self._clock.monotonic())) is not None:
             log.warning("historian.second_way", source=source, agent=agent, device=device, repeats=repeats)
         return False
 
@@ -157,15 +154,12 @@ class Writer:
         metrics.HISTORIAN_LATE.inc(done.late)
         metrics.HISTORIAN_REPAIRED.inc(done.repaired)
         metrics.HISTORIAN_LOST.inc(done.lost)
-        if done.given_up:
-            repeats = self._repeats.due("too many holes", self._clock.monotonic())
-            if repeats is not None:
-                log.warning("historian.too_many_holes", holes=done.given_up, repeats=repeats)
+        if done.given_up and (repeats := self._repeats.due("too many holes", self._clock.monotonic())) is not None:
+            log.warning("historian.too_many_holes", holes=done.given_up, repeats=repeats)
         self.stored_at = self._clock.now_ms()
         if done.aside:
             metrics.HISTORIAN_ASIDE.inc(done.aside)
-            repeats = self._repeats.due("aside", self._clock.monotonic())
-            if repeats is not None:
+            if (repeats := self._repeats.due("aside", self._clock.monotonic())) is not None:
                 log.warning("historian.kept_aside", detail=f"{done.aside} messages", repeats=repeats)
         if done.newest is not None:
             self.newest = max(self.newest or done.newest, done.newest)

@@ -26,7 +26,6 @@ class OutboxReport:
         self._name = name
         self._file = None if file is None else str(file)
         self._written = 0
-        self._quarantined: int | None = None
         self._figures = (
             metrics.OUTBOX_RECORDS.labels(name),
             metrics.OUTBOX_BYTES.labels(name),

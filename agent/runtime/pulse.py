@@ -54,7 +54,5 @@ class Pulse:
         metrics.LOOP_LAG.set(max(recent))
         self._steps.look()
         metrics.CLOCK_SYNCED.set(self._clock.synced)
-        if blocked > WORTH_SAYING:
-            repeats = self._repeats.due("blocked", self._clock.monotonic())
-            if repeats is not None:
-                log.warning("agent.loop_blocked", seconds=round(blocked, 2), repeats=repeats)
+        if blocked > WORTH_SAYING and (repeats := self._repeats.due("blocked", self._clock.monotonic())) is not None:
+            log.warning("agent.loop_blocked", seconds=round(blocked, 2), repeats=repeats)

@@ -185,11 +185,13 @@ class Supervisor:
             self._bugs.met(error)
         elif failure.kind == "permanent" and news:
             log.error("component.failed", component=self.name, reason=failure.reason, retry_in_s=failure.retry_in_s)
-        elif failure.kind == "transient" and self._report is None:
-            repeats = self._repeats.due(failure.reason, self._clock.monotonic())
-            if repeats is not None:
-                log.warning(
-                    "component.retry", component=self.name, reason=failure.reason, retry_in_s=failure.retry_in_s,
-                    repeats=repeats,
-                )  # fmt: skip
+        elif (
+            failure.kind == "transient"
+            and self._report is None
+            and (repeats := self._repeats.due(failure.reason, self._clock.monotonic())) is not None
+        ):
+            log.warning(
+                "component.retry", component=self.name, reason=failure.reason, retry_in_s=failure.retry_in_s,
+                repeats=repeats,
+            )  # fmt: skip
         log.debug("component.waits", component=self.name, retry_in_s=failure.retry_in_s)

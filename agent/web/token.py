@@ -51,8 +51,7 @@ class TokenFile:
         return digest(token) if token else None
 
     def _say(self, reason: str) -> None:
-        repeats = self._repeats.due("unusable", asyncio.get_running_loop().time())
-        if repeats is not None:
+        if (repeats := self._repeats.due("unusable", asyncio.get_running_loop().time())) is not None:
             log.warning("http.token_unusable", file=str(self._file), reason=reason, repeats=repeats)
 
 

@@ -189,8 +189,3 @@ async def ticks(schedule: Schedule, clock: Clock) -> AsyncIterator[Due]:
     """:func:`next_tick` for ever, as an iterator. Close it (`aclosing`) where it is left early."""
     while True:
         yield await next_tick(schedule, clock)
-
-
-def positions_of(groups: Sequence[PollGroup], due: Due) -> tuple[int, ...]:
-    """The tag positions a tick asks for, in the order of the tag table."""
-    return tuple(sorted(position for group in due.groups for position in groups[group].positions))

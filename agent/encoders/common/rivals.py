@@ -27,8 +27,7 @@ class Rivals:
 
     def heard(self, agent: str, topic: str, session: str) -> None:
         """Another agent has written our status."""
-        repeats = self._repeats.due("conflict", self._monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due("conflict", self._monotonic())) is not None:
             log.error("publisher.conflict", agent=agent, topic=topic, session=session, repeats=repeats)
 
 

@@ -115,8 +115,7 @@ class Births:
         stream = self._streams.get(device.name)
         born.floor = 0 if stream is None else stream.next
         if len(payload) > self._voice.room("DBIRTH", device.name):
-            repeats = self._repeats.due(("too large", device.name), self._route.clock.monotonic())
-            if repeats is not None:
+            if (repeats := self._repeats.due(("too large", device.name), self._route.clock.monotonic())) is not None:
                 where = {"device": device.name, "bytes": len(payload), "limit": self._voice.limit}
                 log.error("sparkplug.birth_too_large", **where, repeats=repeats)
             self.in_force.pop(device.name, None)

@@ -108,8 +108,7 @@ class DataMessages:
     def _unsaid(self, born: Born, record: Record, batch: Batch) -> list[Message]:
         """Readings of tags that are no longer configured are lost, which is declared like any loss."""
         lost = [reading for reading in batch.readings if reading.tag not in born.slots]
-        repeats = self._repeats.due(("unknown", born.name), self._route.clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("unknown", born.name), self._route.clock.monotonic())) is not None:
             log.warning("sparkplug.unknown_metric", device=born.name, readings=len(lost), repeats=repeats)
         return self.gap(unsaid(record, lost))
 

@@ -63,8 +63,7 @@ class Ears:
         if word is None and not reason:
             return None
         if word is None:
-            repeats = self._repeats.due(("state", reason), self._clock.monotonic())
-            if repeats is not None:
+            if (repeats := self._repeats.due(("state", reason), self._clock.monotonic())) is not None:
                 log.warning("sparkplug.host_ignored", host=host.host_id, reason=reason, repeats=repeats)
         elif word != self._word:
             self._word = word
@@ -72,8 +71,7 @@ class Ears:
         return word
 
     def _refuse(self, topic: str, *, reason: str, metrics: list[str] | None = None) -> None:
-        repeats = self._repeats.due(("refused", topic, reason), self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("refused", topic, reason), self._clock.monotonic())) is not None:
             log.warning("sparkplug.command_refused", topic=topic, reason=reason, metrics=metrics, repeats=repeats)
 
     def answered(self) -> None:

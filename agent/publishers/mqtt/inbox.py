@@ -42,8 +42,7 @@ class SessionInbox:
     def past(self, found: Oversize) -> None:
         """One that was read past."""
         INCOMING_DROPPED.labels(self._publisher, "too_large").inc()
-        repeats = self._repeats.due(("oversized", found.topic), self._monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("oversized", found.topic), self._monotonic())) is not None:
             where = {"publisher": self._publisher, "topic": found.topic[:200]}
             log.warning("mqtt.incoming_too_large", **where, bytes=found.size, repeats=repeats)
 

@@ -113,8 +113,7 @@ class ResendService:
         if resent is None:
             return
         self._remember(request)
-        repeats = self._repeats.due(request.device, self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(request.device, self._clock.monotonic())) is not None:
             log.info(
                 "publisher.resend_asked", publisher=self._name, device=request.device, epoch=request.epoch,
                 from_seq=request.from_seq, to_seq=request.to_seq, records=resent.again, lost=resent.lost,

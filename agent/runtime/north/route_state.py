@@ -98,8 +98,7 @@ class RouteState:
         self._failures += 1
         trouble = ("down", failure.reason)
         self._troubles.add(trouble)
-        repeats = self._repeats.due(trouble, self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(trouble, self._clock.monotonic())) is not None:
             waiting = self._outbox.stats.records
             log.warning(
                 "publisher.offline", publisher=self._name, reason=failure.reason, waiting=waiting,
@@ -112,8 +111,7 @@ class RouteState:
         if device:
             self.refusals.met(device, reason)
         cause = getattr(error, "code", None) or reason
-        repeats = self._repeats.due(("refused", cause), self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(("refused", cause), self._clock.monotonic())) is not None:
             log.warning(
                 "publisher.refused", publisher=self._name, device=device or None, reason=reason, repeats=repeats
             )

@@ -42,13 +42,9 @@ class Standing:
         condition = self._judge.answered(self._clock.monotonic(), sample, bad=device.bad, tags=tags)
         before = device.state
         changed = self._image.set_state(
-            self._name,
-            condition.state,
-            now=sample.ts,
-            reason=condition.reason,
-            achieved_ms=condition.achieved_ms,
+            self._name, condition.state, now=sample.ts, reason=condition.reason, achieved_ms=condition.achieved_ms,
             causes=condition.causes,
-        )
+        )  # fmt: skip
         if before == "offline":
             self._up.set(1)
             self._repeats.over("down")
@@ -56,15 +52,11 @@ class Standing:
             log.info("device.online", device=self._name, down_for=down_for, attempts=self._failures)
             self._failures = 0
         if condition.state == "degraded" and changed:
-            repeats = self._repeats.due("degraded", self._clock.monotonic())
-            if repeats is not None:
+            if (repeats := self._repeats.due("degraded", self._clock.monotonic())) is not None:
                 log.warning(
-                    "device.degraded",
-                    device=self._name,
-                    reason=condition.reason,
-                    achieved_ms=condition.achieved_ms,
+                    "device.degraded", device=self._name, reason=condition.reason, achieved_ms=condition.achieved_ms,
                     repeats=repeats,
-                )
+                )  # fmt: skip
         elif before == "degraded" and condition.state == "online":
             log.info("device.recovered", device=self._name)
 
@@ -79,12 +71,8 @@ class Standing:
         self._judge = Judge()
         cause: Cause = "misconfigured" if failure.kind == "permanent" else "silent"
         self._image.set_state(self._name, "offline", now=now, reason=failure.reason, causes=(cause,))
-        repeats = self._repeats.due("down", self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due("down", self._clock.monotonic())) is not None:
             log.warning(
-                "device.offline",
-                device=self._name,
-                reason=failure.reason,
-                retry_in_s=failure.retry_in_s,
+                "device.offline", device=self._name, reason=failure.reason, retry_in_s=failure.retry_in_s,
                 repeats=repeats,
-            )
+            )  # fmt: skip

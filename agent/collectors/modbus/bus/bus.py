@@ -306,8 +306,7 @@ class ModbusBus:
         if isinstance(fault, ConnectionLost):
             self._link.failed(fault.reason)
         elif isinstance(fault, BadReply):
-            repeats = self._repeats.due(("bad", job.unit), self._clock.monotonic())
-            if repeats is not None:
+            if (repeats := self._repeats.due(("bad", job.unit), self._clock.monotonic())) is not None:
                 log.warning("modbus.bad_reply", bus=self.name, unit=job.unit, reason=fault.reason, repeats=repeats)
             if wire.lost is not None:
                 self._link.close(on_purpose=True)  # opened anew for the next request

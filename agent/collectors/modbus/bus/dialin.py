@@ -52,19 +52,16 @@ class DtuPort(DialIn[bytes, "DtuConnection"]):
         self._refused(caller, "foreign", "`allow` has no network it comes from")
 
     def taken_over(self, caller: DtuConnection, before: DtuConnection) -> None:
-        repeats = self._repeats.due("taken over", self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due("taken over", self._clock.monotonic())) is not None:
             log.warning("modbus.dtu_taken_over", bus=self.name, peer=caller.peer, before=before.peer, repeats=repeats)
 
     def _refused(self, caller: DialledIn, why: str, reason: str) -> None:
-        repeats = self._repeats.due(why, self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due(why, self._clock.monotonic())) is not None:
             log.warning("modbus.dtu_refused", bus=self.name, peer=caller.peer, reason=reason, repeats=repeats)
 
     def unknown(self, caller: DtuConnection, said: bytes) -> None:
         """Somebody nobody expects."""
-        repeats = self._repeats.due("unknown", self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due("unknown", self._clock.monotonic())) is not None:
             shown = said[:32].hex(" ")
             log.warning("modbus.dtu_unknown", bus=self.name, peer=caller.peer, said=shown, repeats=repeats)
 

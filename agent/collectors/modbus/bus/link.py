@@ -128,8 +128,7 @@ class Link:
             if times < _DEAF_AFTER:
                 return
             seconds = round(self._clock.monotonic() - self._since, 1)
-            repeats = self._repeats.due("deaf", self._clock.monotonic())
-            if repeats is not None:
+            if (repeats := self._repeats.due("deaf", self._clock.monotonic())) is not None:
                 log.warning("modbus.deaf_after_connect", bus=self._name, seconds=seconds, repeats=repeats)
 
     def unanswered(self, unit: int) -> None:
@@ -148,8 +147,7 @@ class Link:
             self._say_down(reason)
             return
         self.close(on_purpose=True)
-        repeats = self._repeats.due("ended", self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due("ended", self._clock.monotonic())) is not None:
             log.info("modbus.closed_by_peer", bus=self._name, reason=reason, repeats=repeats)
 
     def failed(self, reason: str) -> None:

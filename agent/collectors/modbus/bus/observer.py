@@ -77,8 +77,7 @@ class Observer:
                 self._say_late(answer, now)
 
     def _say_late(self, answer: LateAnswer, now: float) -> None:
-        repeats = self._repeats.due(("late", answer.unit), now)
-        if repeats is not None:
+        if (repeats := self._repeats.due(("late", answer.unit), now)) is not None:
             took = round(answer.seconds, 2)
             log.warning("modbus.answer_late", bus=self._name, unit=answer.unit, took_s=took, repeats=repeats)
 

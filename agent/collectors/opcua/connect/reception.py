@@ -52,8 +52,7 @@ class Reception(DialIn[Expected, "Caller"]):
         self._count(caller, "foreign", "`allow` has no network it comes from")
 
     def taken_over(self, caller: Caller, before: Caller) -> None:
-        repeats = self._repeats.due("taken over", self._clock.monotonic())
-        if repeats is not None:
+        if (repeats := self._repeats.due("taken over", self._clock.monotonic())) is not None:
             log.warning(
                 "opcua.call_taken_over", listen=self.name, peer=caller.peer, before=before.peer, repeats=repeats
             )

@@ -22,7 +22,6 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 _TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
-_TOO_MANY_SUBSCRIPTIONS = number_of("BadTooManySubscriptions")
 _SELDOM = 20  #: times the usual wait: how seldom a place in a subscription is asked for in the end
 
 

@@ -77,7 +77,9 @@ class Types:
     async def survey(self, nodes: Sequence[ResolvedNode]) -> dict[int, Labels]:
         """Learn the types of these nodes; the texts of those that are enumerations, by position."""
         found = await self.explorer.attributes([node.node_id for node in nodes], DATA_TYPE)
-        types = {node.point.position: kind for node, kind in zip(nodes, found, strict=True) if _is_node(kind)}
+        types = {
+            node.point.position: kind for node, kind in zip(nodes, found, strict=True) if isinstance(kind, ua.NodeId)
+        }
         await self._learn(set(types.values()))
         return {position: self._labels[kind] for position, kind in types.items() if kind in self._labels}
 
@@ -237,10 +239,6 @@ class Types:
             data_type = _BASE
         rank = 0 if field.ValueRank < 0 else max(1, int(field.ValueRank))
         return Field(clean(str(field.Name)), data_type, rank, bool(field.IsOptional))
-
-
-def _is_node(value: Any) -> bool:
-    return isinstance(value, ua.NodeId)
 
 
 def _number(data_type: ua.NodeId) -> int | None:

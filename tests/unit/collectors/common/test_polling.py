@@ -13,7 +13,6 @@ from agent.collectors.common.polling import (
     first_tick,
     phase_of,
     poll_groups,
-    positions_of,
     slots_for,
     ticks,
 )
@@ -223,12 +222,6 @@ def test_slots_of_large_and_small_devices_begin_together(slots: int) -> None:
     for number in range(20):
         start = first_tick(f"meter-{number}", [1.0], 1000.0 + number * 0.00731, slots)
         assert start * slots == pytest.approx(round(start * slots), abs=1e-6)
-
-
-def test_positions_come_in_table_order() -> None:
-    """A tick's tags are listed in the order of the tag table, whatever group they are in."""
-    groups = [PollGroup(0.1, (2, 5)), PollGroup(1.0, (0, 3))]
-    assert positions_of(groups, tick((0, 1), 0.0)) == (0, 2, 3, 5)
 
 
 async def test_the_loop_waits_on_the_clock() -> None:
