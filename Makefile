@@ -1,6 +1,6 @@
 # make demo and make test need Python 3.11 or newer and nothing else: they set up .venv themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-code check-deploy screenshots site bench interop soak sbom release bundle test-image lock clean
+.PHONY: help setup demo test check check-code check-deploy screenshots site bench bench-peers interop soak sbom release bundle test-image lock clean
 SHELL := /bin/sh
 
 PYTHON ?=
@@ -76,7 +76,18 @@ interop: $(VENV)/.test.stamp ## OPC UA servers nobody here wrote, every security
 	@$(BIN)/python -m tests.interop $(ARGS)
 
 bench: $(VENV)/.test.stamp ## benchmarks: printed, never asserted; ARGS="outbox" chooses; BASE=rev compares with that commit
+	@.ci/tools mosquitto=mosquitto gcc=gcc /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
 	@$(BIN)/python -m tests.bench$(if $(BASE),.compare $(BASE)) $(ARGS)
+
+# each with what its connectors would install by themselves when they are first used
+build/peers/.stamp:
+	@PYTHON=$$(.ci/python); for peer in "thingsboard-gateway==3.8.5 pymodbus==3.9.2 pyserial pyserial-asyncio asyncua==1.1.5" "modpoll==1.6.0"; do \
+	    $$PYTHON -m venv --clear build/peers/$${peer%%==*} && build/peers/$${peer%%==*}/bin/pip install -q --disable-pip-version-check $$peer || exit 1; done
+	@touch $@
+
+bench-peers: $(VENV)/.test.stamp build/peers/.stamp ## the agent beside thingsboard-gateway and modpoll in one run; ARGS="opcua" chooses
+	@.ci/tools mosquitto=mosquitto gcc=gcc /usr/include/stdio.h=libc6-dev /usr/include/modbus/modbus.h=libmodbus-dev
+	@$(BIN)/python -m tests.bench.peers build/peers $(ARGS)
 
 soak: export EDGE_SOAK := 1
 soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, bent bytes, then MINUTES=60 of Modbus faults and the demo with its audit

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+from agent.core.clock import to_beat
 from agent.core.errors import PermanentError
 from agent.outbox.adopt import adopt
 from agent.outbox.commit import JOB_BYTES, PlannedCommit, applied, make_room, needs_room, plan, spare, undone
@@ -147,14 +148,15 @@ class OutboxWriter:
         """Commit until stopped."""
         pause = PACE[self._state.settings.durability]
         while True:
-            stopping = self._stopping
+            stopping, busy = self._stopping, self._pending
             self._pace.begins(time.monotonic())
             await self._cycle()
             if stopping:
                 return
             await self._set_right()
-            await self._wait(self._urgent, pause)
-            await self._wait(self._wake, TICK)
+            if busy:
+                await self._wait(self._urgent, pause)
+            await self._wait(self._wake, to_beat(time.monotonic(), TICK))
             while not self._enough.is_set() and (rest := self._pace.rest(time.monotonic())) > 0:
                 await self._wait(self._enough, rest)
             for event in (self._wake, self._urgent, self._enough):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from agent.core.clock import Clock
+from agent.core.clock import Clock, to_beat
 from agent.runtime.blocks import LoopBlocks
 from agent.runtime.steps import Steps
 from agent.telemetry import metrics
@@ -44,7 +44,7 @@ class Pulse:
         recent: deque[float] = deque(maxlen=_TOLD)
         with self._blocks.watched():
             while True:
-                await self._clock.sleep(BEAT)
+                await self._clock.sleep(to_beat(self._clock.monotonic(), BEAT))
                 self._beat(recent)
 
     def _beat(self, recent: deque[float]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from asyncio import Timeout
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -19,6 +20,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agent.core.clock import to_beat
 from agent.core.errors import TransientError
 from agent.web.answers import CACHE, HEADERS, error, unauthorized
 from agent.web.connection import GUEST
@@ -76,7 +78,7 @@ class Guard:
     async def keep(self) -> None:
         """End what goes on for a login that is over. Until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(to_beat(time.monotonic(), LOOK_EVERY))
             await self._look()
 
     def close(self) -> None:

@@ -72,7 +72,7 @@ async def viewers() -> None:
     """One device of 10,000 tags at 1 Hz, without viewers and with three: CPU and memory of the agent."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (port,) = await stack.enter_async_context(modbus_plant(DEVICES, TAGS))
+        (port,), _ = await stack.enter_async_context(modbus_plant(DEVICES))
         broker = Mosquitto(folder)
         broker.start()
         stack.callback(broker.stop)

@@ -8,7 +8,7 @@ from tests.bench.pipeline import measure, modbus_plant, opcua_plant
 
 
 async def _modbus() -> None:
-    async with modbus_plant(4, 1000) as ports:
+    async with modbus_plant(4) as (ports, _):
         devices = {
             f"plc-{number}": {
                 "type": "modbus",
@@ -23,7 +23,7 @@ async def _modbus() -> None:
 
 async def _small_devices(devices: int) -> None:
     """The shape of most plants: many devices with a few tags each. Costs are those of a request and of a record."""
-    async with modbus_plant(devices, 40) as ports:
+    async with modbus_plant(devices) as (ports, _):
         tags = {f"float_{at:02}": {"address": f"holding:{at * 2}", "type": "float32"} for at in range(20)}
         plant = {
             f"plc-{number:03}": {"type": "modbus", "url": f"tcp://127.0.0.1:{port}", "interval": "1s", "tags": tags}
@@ -41,7 +41,7 @@ async def _opcua(mode: str, nodes: int, interval: str, name: str, *, every: floa
 
 
 async def _idle() -> None:
-    async with modbus_plant(40, 1) as ports:
+    async with modbus_plant(40) as (ports, _):
         devices = {
             f"plc-{number:02}": {
                 "type": "modbus",

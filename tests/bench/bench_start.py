@@ -30,7 +30,7 @@ def plant(ports: list[int], tags: int) -> dict[str, Any]:
                     "address": f"holding:{at * 2}",
                     "type": "float32",
                     "unit": "Cel",
-                    "range": {"min": -50, "max": 500},
+                    "range": {"min": 0, "max": 2_000_000},
                 }
                 for at in range(each)
             },
@@ -41,7 +41,7 @@ def plant(ports: list[int], tags: int) -> dict[str, Any]:
 
 async def main() -> None:
     """Print a line a size."""
-    async with modbus_plant(DEVICES, 2 * max(SIZES) // DEVICES) as ports:
+    async with modbus_plant(DEVICES) as (ports, _):
         rss: dict[int, float] = {}
         for tags in SIZES:
             runs: list[Started] = [await start(plant(ports, tags)) for _ in range(RUNS)]

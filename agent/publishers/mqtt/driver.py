@@ -6,9 +6,11 @@ paho's `loop_*` calls happen here, and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
+from agent.core.clock import to_beat
 from agent.publishers.mqtt.hooks import TURN, Client, unacknowledged
 
 #: A PINGREQ follows so much silence, and so long its answer is waited for, in keep-alives: with two ticks of the look
@@ -80,7 +82,7 @@ class Driver:
     def _look_every(self, seconds: float) -> None:
         if not self._over:
             self.guard(self.look)
-            self._timer = self._loop.call_later(seconds, self._look_every, seconds)
+            self._timer = self._loop.call_later(to_beat(time.monotonic(), seconds), self._look_every, seconds)
 
     def look(self) -> None:
         """Is anybody there? A slow link that still moves is not dead, although a PINGREQ waits behind its load."""

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from agent.core.clock import to_beat
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import patience, reasons
@@ -223,7 +224,8 @@ class MqttSession:
     def _watch(self) -> None:
         """An acknowledgement that never comes: answered pings do not excuse it."""
         now, keep_alive = self._monotonic(), self.limits.keep_alive
-        self._watchdog = asyncio.get_running_loop().call_later(min(keep_alive / 2, _LOOK), self._watch)
+        again = to_beat(time.monotonic(), min(keep_alive / 2, _LOOK))
+        self._watchdog = asyncio.get_running_loop().call_later(again, self._watch)
         oldest = next(iter(self._flying.values()), None)
         if oldest is None:
             return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from agent.config.model import HistorySettings
-from agent.core.clock import Clock
+from agent.core.clock import Clock, to_beat
 from agent.core.flow import Batch, Gap
 from agent.core.image import Image
 from agent.core.threads import run_in_thread
@@ -127,7 +127,7 @@ class History:
     async def run(self) -> None:
         """Write each minute, until cancelled."""
         while True:
-            await self._clock.sleep(LOOK)
+            await self._clock.sleep(to_beat(self._clock.monotonic(), LOOK))
             self._steps.look()  # a clock that has just been set would make a row of each minute since it was made
             over = (self._clock.now_ms() - GRACE_MS) // MINUTE * MINUTE
             if over > self._rolled and self.on:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
-from agent.core.clock import Clock
+from agent.core.clock import Clock, to_beat
 from agent.core.errors import AgentError, ConnectionLost, Refused
 from agent.core.flow import Message
 from agent.core.ports import Session
@@ -86,7 +86,7 @@ class Beside:
         """
         began = self._clock.monotonic()
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(to_beat(self._clock.monotonic(), 1.0))
             now = self._clock.monotonic()
             for topic in [topic for topic, (at, _) in self._again.items() if at <= now]:
                 async with self.turn:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from agent.core.clock import Clock
+from agent.core.clock import Clock, to_beat
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected, TransientError
 from agent.core.flow import Batch, Record
 from agent.core.ports import Reader
@@ -101,7 +101,7 @@ class Sender:
     async def second_tries(self, reader: Reader) -> None:
         """Returns when parked devices are due: a new cut hands their records out again."""
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(to_beat(self._clock.monotonic(), 1.0))
             now = self._clock.monotonic()
             while self._lingering and self._lingering[0][0] <= now:
                 reader.ack(self._lingering.popleft()[1])

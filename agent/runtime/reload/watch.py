@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent.config.files import Reads, digest_of, matching
-from agent.core.clock import Clock
+from agent.core.clock import Clock, to_beat
 from agent.core.threads import run_in_thread
 from agent.telemetry.logging import get_logger
 
@@ -114,7 +114,7 @@ class Watch:
         """Look until cancelled."""
         while True:
             moving = any(settling.moving for settling in self._settling)
-            await self._clock.sleep(CLOSER if moving else EVERY)
+            await self._clock.sleep(to_beat(self._clock.monotonic(), CLOSER if moving else EVERY))
             await self.look()
 
     async def look(self) -> None:

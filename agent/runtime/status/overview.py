@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.shown import hide
-from agent.core.clock import Clock
+from agent.core.clock import Clock, to_beat
 from agent.core.image import Image
 from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan, orphans, tell
@@ -110,7 +110,7 @@ class Overview:
         while True:
             self.look()
             await self._look_for_orphans()
-            await self._clock.sleep(LOOK)
+            await self._clock.sleep(to_beat(self._clock.monotonic(), LOOK))
             if self._clock.monotonic() - told >= HOUR:
                 told = self._clock.monotonic()
                 self._tell()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent.core.clock import NEVER_SET_BEFORE_MS, SystemClock, battery_clock, kernel_synced
+from agent.core.clock import NEVER_SET_BEFORE_MS, SystemClock, battery_clock, kernel_synced, to_beat
 from agent.testing.clock import ManualClock
 
 
@@ -16,6 +16,22 @@ async def test_system_clock():
     assert abs(clock.monotonic() - time.monotonic()) < 2
     await clock.sleep(0)
     await clock.sleep(-5)
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds", "rest"),
+    [
+        (1000.0, 1.0, 1.0),
+        (1000.25, 1.0, 0.75),
+        (1000.75, 1.0, 1.25),  # the next one is too near
+        (1000.999, 1.0, 1.001),  # a timer that came early does not beat twice
+        (1000.25, 2.0, 1.75),
+        (1001.5, 2.0, 2.5),
+    ],
+)
+def test_looks_of_one_pace_fall_together(now: float, seconds: float, rest: float) -> None:
+    """Whenever they began, and never twice at one instant."""
+    assert to_beat(now, seconds) == pytest.approx(rest)
 
 
 def test_synced_is_judged_by_the_calendar(monkeypatch):
