@@ -6,7 +6,7 @@ import { render } from "preact";
 import { App } from "./views/app.tsx";
 import { isHistorian } from "./data/historian.ts";
 import { Store } from "./data/store.ts";
-import { Connection } from "./live/link.ts";
+import { Connection, type World } from "./live/link.ts";
 import { browser } from "./live/world.ts";
 import { begin as beginLanguage } from "./words/index.ts";
 import { begin as beginTheme } from "./parts/theme.ts";
@@ -14,7 +14,14 @@ import { begin as beginTheme } from "./parts/theme.ts";
 beginLanguage();
 beginTheme();
 const store = new Store();
-const connection = new Connection(browser, {
+const world: World = {
+  ...browser,
+  open: (device, events) => {
+    store.values.interrupted();
+    return browser.open(device, events);
+  },
+};
+const connection = new Connection(world, {
   link: (link) => {
     if (link.phase === "login") store.forget();
     store.change({ link });

@@ -2,6 +2,7 @@
 
 import { equal, someStatus } from "../testing.ts";
 import { Store } from "./store.ts";
+import { Values } from "./values.ts";
 
 Deno.test("a phase and the first status are told at once, all else together a moment later", async () => {
   const store = new Store();
@@ -24,4 +25,15 @@ Deno.test("a phase and the first status are told at once, all else together a mo
   equal(told.length, 2);
   await values;
   equal(told, ["known", "known", "known", "values"]);
+});
+
+Deno.test("a trend begins anew where the stream was closed, and a course is broken there", () => {
+  const values = new Values();
+  for (const ts of [1000, 2000]) values.take("press", { oil: [ts, "good", ts], still: [1, "good", 1000] });
+  values.interrupted();
+  values.interrupted();
+  for (const ts of [9000, 9500]) values.take("press", { oil: [ts, "good", ts], still: [1, "good", 1000] });
+  equal(values.unbroken("press", "oil").map(([, , ts]) => ts), [9000, 9500]);
+  equal(values.seen("press", "oil").map(([value]) => value), [1000, 2000, undefined, 9000, 9500]);
+  equal(values.unbroken("press", "still"), []);
 });

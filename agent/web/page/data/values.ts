@@ -36,6 +36,20 @@ export class Values {
     return this.#seen.get(`${device}\n${tag}`) ?? [];
   }
 
+  /** The same without what was seen before an interruption: what was missed meanwhile only the history has. */
+  unbroken(device: string, tag: string): readonly Sample[] {
+    const seen = this.seen(device, tag);
+    return seen.slice(seen.findLastIndex(([value]) => value === undefined) + 1);
+  }
+
+  /** A stream is opened: what comes next does not go on from what was seen. A value that no tag can have says so. */
+  interrupted(): void {
+    for (const seen of this.#seen.values()) {
+      const last = seen.at(-1)!;
+      if (last[0] !== undefined) seen.push([undefined, "bad", last[2]]);
+    }
+  }
+
   /** Keep more of this tag: its trend is open. */
   watch(device: string, tag: string | null): void {
     this.#watched = tag === null ? null : `${device}\n${tag}`;

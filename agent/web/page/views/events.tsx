@@ -90,6 +90,7 @@ function identity(one: LogEvent): string {
 function Item({ one, now, alone }: { one: LogEvent; now: number; alone: boolean }) {
   const advice = remedyOf(one.event, one.remedy);
   const tone = TONES[one.level];
+  const about = alone ? null : subject(one);
   return (
     <li class={tone}>
       <details>
@@ -99,7 +100,7 @@ function Item({ one, now, alone }: { one: LogEvent; now: number; alone: boolean 
             <Mark tone={tone} />
             {t(`level_${one.level}`)}
           </span>
-          {!alone && one.device && <b>{one.device}</b>}
+          {about && <b>{about}</b>}
           <code>{one.event}</code>
           <span class="brief">{brief(one)}</span>
         </summary>
@@ -124,6 +125,12 @@ function Item({ one, now, alone }: { one: LogEvent; now: number; alone: boolean 
       </details>
     </li>
   );
+}
+
+/** What it happened to, where that has a name. */
+function subject({ device, fields }: LogEvent): string | null {
+  const named = device ?? fields.publisher ?? fields.bus ?? fields.source;
+  return typeof named === "string" ? named : null;
 }
 
 /** The reason, or what it means: what tells most. */

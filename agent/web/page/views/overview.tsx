@@ -151,7 +151,7 @@ function Telling({ store, name, tags, units, tone }: TellingProps) {
             <Course values={seen} label={tag} />
             <span class="value">
               <b class={`${sample?.[1] ?? ""} ${tone}`}>{shown(sample?.[0])}</b>
-              {units[tag] !== undefined && <small>{unitWord(units[tag])}</small>}
+              {units[tag] && sample && sample[0] !== null && <small>{unitWord(units[tag])}</small>}
             </span>
           </span>
         );

@@ -48,7 +48,7 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
   // Until the next minute's answer is there the last one stays.
   if (fresh) known.current = fresh;
   const to = now;
-  const seen = store.values.seen(device, name);
+  const seen = store.values.unbroken(device, name);
   const found = points(known.current, seen, from, to, minutes <= 10);
   const longest = Math.max(1.5 * MINUTE, 3 * (typeof tag.interval === "number" ? tag.interval : 0));
   const [left, right] = zoomed ?? [from, to];
