@@ -109,6 +109,8 @@ _ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
 _IN_BRACES = re.compile(r"([\w-]+): [^\s,{}\[\]\"'][^,{}\[\]\"']*?(: | #)")
 #: Full-width, outside of text in quotes as far as one line can tell.
 _WIDE = re.compile(r"""^[^"']*[\uff1a\uff0c\uff5b\uff5d\uff3b\uff3d]""")
+#: The name of a range of tags.
+_RANGED = re.compile(r"(?<![\w\"'-])[\w-]*\{n(?::\d+)?\}[\w-]*(?![\w\"'])")
 _NO_SPACE = re.compile(r"(\s*(?:- )?)([\w-]+):([^\s:/][^:]*)")
 _NO_COLON = re.compile(r"(\s*(?:- )?)([\w-]+) ([^\s:#]+)")
 _STARTS = {
@@ -142,6 +144,8 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
         hint = "write : , { } [ ] as on an English keyboard, a space behind : and ,"
     elif (address := _ADDRESS.search(lines[line])) is not None:
         hint = f'write an address in quotes, without a space: "{address[1]}:{address[2]}"'
+    elif "not finished" in reason and (ranged := _RANGED.search(lines[line])) is not None:
+        hint = f'put the name into quotes: "{ranged[0]}"'
     elif "not finished" in reason and (inner := _IN_BRACES.search(lines[line])) is not None:
         hint = f'put text with "{inner[2]}" into quotes: {inner[1]}: "…"'
     elif "not finished" in reason and "${" in lines[line]:

@@ -29,6 +29,8 @@ LARGEST_INTEGER = 10_000_000
 STEADY = 0.5
 #: How far a value may be from what was expected, of it.
 NEAR = 0.02
+#: What is smaller says too little to be told by a scale above 1: a 1 would be any 100,000.
+FEW = 10
 AS_EXPECTED = "as expected"
 _POWERS = tuple(range(-6, 7))
 
@@ -105,6 +107,8 @@ def _plausible(kind: str, values: Sequence[float], expect: float | None) -> tupl
 
 def _as_expected(value: float, expect: float) -> tuple[bool, str]:
     for power in sorted(_POWERS, key=abs):
+        if power > 0 and abs(value) < FEW:
+            continue
         if abs(value * 10.0**power - expect) <= NEAR * abs(expect):
             return True, AS_EXPECTED if power == 0 else f"{AS_EXPECTED} with scale: {10.0**power:g}"
     return False, "not what was expected"

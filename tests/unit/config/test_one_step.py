@@ -166,6 +166,10 @@ def test_a_first_line_of_others(table: str, line: str, tmp_path: Path) -> None:
         ("agent: {id: gw\uff0c data_dir: data}\n", "write : , { } [ ] as on an English keyboard"),
         ("agent: {id: gw}\n\u00a0\u00a0log: {}\n", "indent it with ordinary spaces"),
         (_device("description: hall: 2").replace("press:\n", "press: {").replace("\n    ", ", "), "into quotes: "),
+        (
+            _tag("address: coil:0").replace("tags:\n      oil: ", "tags: {oil_{n}: ").replace("}  #", "}}  #"),
+            '"oil_{n}"',
+        ),
         (_device("").replace("type: modbus", "driver: modbus"), "write `type: modbus` instead of `driver:`"),
         ("agent: {id: gw}\ndevices:\n  tags: {a: {address: coil:0}}\n", "indent `tags:` further, below its device"),
     ],

@@ -42,6 +42,8 @@ def test_a_scaled_value_is_found_with_its_scale() -> None:
     found = {(one.type, one.order): one for one in guesses([[503]], expect=50.3)}
     assert found["uint16", "ABCD"].remark == "as expected with scale: 0.1"
     assert not found["uint16", "BADC"].plausible
+    assert not any(one.plausible for one in guesses([[1]], expect=100_000)), "one digit says nothing"
+    assert any(one.plausible for one in guesses([[12]], expect=12_000))
 
 
 def test_a_value_that_jumps_is_not_plausible() -> None:
