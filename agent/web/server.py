@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
-from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -30,6 +29,7 @@ from agent.web import files
 from agent.web.answers import error, json_answer
 from agent.web.api import Api
 from agent.web.connection import IDLE
+from agent.web.exposition import exposition
 from agent.web.guard import Guard
 from agent.web.hall import Hall
 from agent.web.logins import Logins
@@ -100,7 +100,7 @@ class Pages:
 
     async def _metrics(self, _request: Request) -> Response:
         self._refresh()
-        return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await exposition(REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _as_json(_request: Request, refused: Exception) -> Response:
