@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from types import FrameType
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 def main() -> None:
     """Entry point of the console script; leaves with the exit code."""
+    if sys.argv[1:2] in (["run"], ["historian"]):
+        # Until the event loop takes it over: PID 1 of a container has no default action, so a SIGTERM during the
+        # imports would be lost, and the container killed after its grace period. Nothing is open yet.
+        signal.signal(signal.SIGTERM, _leave)
     if sys.argv[1:2] == ["run"]:
         # Importing takes most of a second, and a SIGHUP would end us by default. What it asks for is done anyway:
         # nothing of the configuration has been read yet.

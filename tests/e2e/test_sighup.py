@@ -1,10 +1,13 @@
-"""SIGHUP asks for a reload at any moment of a run, and never ends it."""
+"""SIGHUP asks for a reload at any moment of a run, and never ends it. SIGTERM ends it at any moment."""
 
 from __future__ import annotations
 
 import re
 import signal
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.processes import agent_command, process
 from tests.support.waiting import eventually
@@ -59,3 +62,26 @@ async def test_a_start_with_mistakes_ends_with_2(tmp_path: Path) -> None:
 
         await eventually(ended, what="it ends")
         assert agent.returncode == 2, agent.tail()
+
+
+#: `edge-agent` that gets no further than to the import of the commands.
+STANDS_STILL = """
+import sys, time
+class StandsStill:
+    def find_spec(self, name, *_):
+        if name == "agent.cli":
+            open("importing", "w").close()
+            time.sleep(600)
+sys.meta_path.insert(0, StandsStill())
+from agent.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "historian"])
+async def test_sigterm_during_the_imports_is_a_clean_end(tmp_path: Path, command: str) -> None:
+    """With a handler, because there is no default action for PID 1 of a container: it would go on for ever."""
+    with process(sys.executable, "-c", STANDS_STILL, command, "-c", "agent.yaml", cwd=tmp_path) as agent:
+        await eventually((tmp_path / "importing").exists, 30, "it imports the commands")
+        agent.terminate()
+        assert await agent.wait(30) == 0
