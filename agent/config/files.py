@@ -214,9 +214,11 @@ def _included(source: SourceFile, mistakes: list[Mistake], reads: Reads) -> list
         if not isinstance(pattern, str):
             mistakes.append(Mistake(*place, f"`include.{index}` is not text", "write `include: [devices/*.yaml]`"))
             continue
+        if (pattern, source.base) in reads.globs:
+            continue  # followed already
         names = matching(pattern, source.base)
         reads.globs[pattern, source.base] = tuple(names or ())
-        if names is None:
+        if names is None or len(found) + len(names) > MOST_FILES:
             reason = f"`include`: {pattern!r} leads to more than {MOST_FILES:,} files or folders"
             mistakes.append(Mistake(*place, reason, "name the folder of the devices: `include: [devices/*.yaml]`"))
             continue

@@ -188,7 +188,7 @@ def _checked_gap(gap: GapNotice) -> GapNotice:
     _instant(gap.from_ts, gap.to_ts)
     for number in (gap.from_seq, gap.to_seq, gap.records, gap.readings):
         if number is not None:
-            _number(number)
+            _number(number, least=0)
     if gap.from_seq is not None and gap.to_seq is not None and gap.from_seq > gap.to_seq + 1:
         raise ValueError(f"from_seq {gap.from_seq} behind to_seq {gap.to_seq}")
     return gap
@@ -225,7 +225,7 @@ def _device_state(message: SourceMessage, path: str, status: DeviceStatus) -> De
     due, done, late = (scans.due, scans.done, scans.late) if scans is not None else (None, None, None)
     for number in (due, done, late, status.readings, status.achieved_ms):
         if number is not None:
-            _number(number)
+            _number(number, least=0)
     _instant(*(instant for instant in (status.since, status.last_good) if instant is not None))
     _name(status.session, path)
     return DeviceState(

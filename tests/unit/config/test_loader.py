@@ -212,6 +212,17 @@ def test_a_pattern_does_not_look_through_a_disk(tmp_path, monkeypatch, pattern):
     assert mistake.reason == f"`include`: '{pattern}' leads to more than 50 files or folders"
 
 
+def test_many_patterns_do_not_multiply(tmp_path, monkeypatch):
+    """The same one again is followed once; others lead to no more files than one may: 10,000 of them took minutes."""
+    monkeypatch.setattr("agent.config.files.MOST_FILES", 50)
+    (tmp_path / "many").mkdir()
+    for number in range(30):
+        (tmp_path / "many" / f"{number}.yaml").touch()
+    head = GW + f"include: [{', '.join(['many/*'] * 1000)}"
+    (mistake,) = refused(tmp_path, {"agent.yaml": head + ", many/*.y*]\ndevices:\n" + device("a")})
+    assert mistake.reason == "`include`: 'many/*.y*' leads to more than 50 files or folders"
+
+
 def test_one_device_in_two_files(tmp_path):
     """A device in two files is a mistake that names both places."""
     files = {

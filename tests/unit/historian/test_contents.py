@@ -13,6 +13,7 @@ from agent.historian.stores.tags import TagCache
 from tests.support.historian import PATH, envelope, message, reading, status
 
 ONE = {"tag": "t", "value": 1, "ts": 0, "quality": "good"}
+LOST = {"id": "g", "kind": "lost", "from_ts": 0, "to_ts": 0, "reason": "r", "agent": "gw-01"}
 AGENT = {"state": "online", "session": "s"}
 
 
@@ -22,11 +23,17 @@ AGENT = {"state": "online", "session": "s"}
         (envelope(readings=[ONE] * (MOST_READINGS + 1)), f"{PATH}/readings", "too_large"),
         ({"version": 1, "tags": [{"tag": "t"}] * (MOST_TAGS + 1)}, f"{PATH}/tags", "too_large"),
         (envelope() | {"schema": "x" * 300_000}, f"{PATH}/readings", "too_large"),
+        (LOST | {"readings": -5}, f"{PATH}/gaps", "undecodable"),
+        (
+            {"state": "online", "session": "s", "scans": {"due": 9, "done": -1, "late": 0}},
+            f"{PATH}/status",
+            "undecodable",
+        ),
         (AGENT | {"publisher": "x" * 600}, "edge/agents/gw-01/status", "undecodable"),
         (AGENT | {"config": {"effective": "x" * 600}}, "edge/agents/gw-01/status", "undecodable"),
     ],
 )
-def test_what_is_larger_than_any_agent_s_is_refused(document, topic, reason):
+def test_what_no_agent_publishes_is_refused(document, topic, reason):
     """By its reason, which is a counter."""
     with pytest.raises(RefusedError) as refused:
         read(message(document, topic))
