@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import report
+from agent.cli.words import counted
 from agent.config.loader import load
 from agent.config.whereabouts import data_dir_of
 from agent.core.errors import ConfigError, PermanentError
@@ -193,8 +194,9 @@ def _listing(console: Console, name: str, listing: Listing) -> None:
     orphaned = f" (no publisher has this name; `was: {name}` under its successor sends it)" if listing.orphan else ""
     aside, kept = (sum(heap.records for heap in heaps) for heaps in (listing.quarantined, listing.kept))
     console.print(
-        f"{name}{orphaned}: {_fill(listing)}; {records:,} records wait, {listing.declarations:,} declarations of gaps;"
-        f" {aside:,} records in quarantine, {kept:,} acknowledged ones kept"
+        f"{name}{orphaned}: {_fill(listing)}; {counted(records, 'record')} waiting,"
+        f" {counted(listing.declarations, 'declaration')} of gaps; {counted(aside, 'record')} in quarantine,"
+        f" {counted(kept, 'acknowledged one')} kept"
     )
     if table.rows:
         console.print(table)
@@ -218,7 +220,7 @@ def _heaps(listing: Listing) -> Iterator[tuple[str, list[Heap]]]:
 
 
 def _asides(console: Console, name: str, asides: list[QuarantinedRecord]) -> None:
-    console.print(f"{name}: {len(asides)} records in quarantine")
+    console.print(f"{name}: {counted(len(asides), 'record')} in quarantine")
     table = Table("id", "device", "epoch", "seq", "from", "since", "readings", "bytes", "reason", box=None)
     for one in asides:
         numbers: tuple[Any, ...] = (one.id, one.device, one.epoch, one.seq)

@@ -42,7 +42,7 @@ async def test_the_backlog_of_a_former_name_is_kept_named_and_sent_on(mosquitto,
         assert (orphan["level"], orphan["publisher"], orphan["records"]) == ("warning", "plant", backlog)
         shown = await edge_agent("outbox", "-c", str(agent.config))
         assert "plant (no publisher has this name; `was: plant` under its successor sends it): " in shown.stdout
-        assert f"{backlog} records wait" in shown.stdout
+        assert f"{backlog} records waiting" in shown.stdout
         checked = await edge_agent("check", "-c", str(agent.config))
         assert "plant.sqlite belongs to no publisher any more" in checked.stderr
         assert f"and {backlog} records will not be sent" in checked.stderr

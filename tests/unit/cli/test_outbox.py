@@ -45,7 +45,7 @@ def test_shows_what_waits(config, capsys):
     """Figures in a line, streams below; an outbox that is not there is said, and counts."""
     assert outbox(config, Order("list")) == 1
     said = capsys.readouterr()
-    assert "of 1 GiB; 1 records wait, 1 declarations of gaps; 1 records in quarantine, 1 ack" in said.out
+    assert "of 1 GiB; 1 record waiting, 1 declaration of gaps; 1 record in quarantine, 1 ack" in said.out
     assert [line.split()[:2] for line in said.out.splitlines()[2:]] == [
         ["waits", "press-01"], ["quarantine", "press-01"], ["kept", "press-01"],
     ]  # fmt: skip
@@ -78,8 +78,8 @@ async def test_a_running_agent_is_asked_for_what_it_has_open(config, capsys):
         await eventually(socket_path(data_dir).is_socket)
         assert await asyncio.to_thread(outbox, config, Order("list")) == 0
         said = capsys.readouterr().out
-        assert "of 1 GiB; 1 records wait, 1 declarations of gaps; 1 records in quarantine, 1 ack" in said
-        assert "cloud: 70 B of 1 GiB; 1 records wait" in said
+        assert "of 1 GiB; 1 record waiting, 1 declaration of gaps; 1 record in quarantine, 1 ack" in said
+        assert "cloud: 70 B of 1 GiB; 1 record waiting" in said
         undo()
         task.cancel()
 
@@ -109,10 +109,10 @@ async def test_a_full_outbox_is_shown_with_what_it_lost(config, capsys, running)
 def test_without_a_configuration_the_files_tell_who_there_is(config, tmp_path, capsys):
     """By `--data-dir`, or where the configuration does not load: what is in them can be asked all the same."""
     assert outbox(config, Order("list"), tmp_path / "data") == 0
-    assert "plant: 288 B; 1 records wait" in capsys.readouterr().out
+    assert "plant: 288 B; 1 record waiting" in capsys.readouterr().out
     config.write_text(config.read_text().replace("mqtt:", "mqqt:"))
     assert outbox(config, Order("list")) == 0
-    assert "plant: 288 B; 1 records wait" in capsys.readouterr().out
+    assert "plant: 288 B; 1 record waiting" in capsys.readouterr().out
     assert outbox(config, Order("list", "cloud")) == 2
     assert "there is no publisher 'cloud'; there are: plant" in capsys.readouterr().err
 
