@@ -27,7 +27,7 @@ GIB, KIB = 1 << 30, 1 << 10
 
 
 def image_of(*devices: str) -> Image:
-    image = Image(AgentInfo("gw-01", "0.2.0", "6f1d2c3b4a59"))
+    image = Image(AgentInfo("gw-01", "1.0.0", "6f1d2c3b4a59"))
     tags = [TagInfo(f"t{number}", interval=1000) for number in range(12)]
     for name in devices:
         image.add(name, location=["acme"], tags=tags, cat=1, now=NOW - 400 * MINUTE)
@@ -118,7 +118,7 @@ def test_all_well_is_said_in_the_first_line() -> None:
     assert "Devices     1 online" in lines
     assert "    0 records waiting, 0 B of 1 GiB, an outage may last 2 h" in lines
     assert lines[-3:] == [
-        "Disk        12 GiB free, floor 200 MiB", "Clock       set", "Agent       version 0.2.0, up for 6 h 40 min",
+        "Disk        12 GiB free, floor 200 MiB", "Clock       set", "Agent       version 1.0.0, up for 6 h 40 min",
     ]  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def test_what_a_broker_refuses_is_told_with_the_devices() -> None:
 
 def test_a_dead_gateway_is_told_once_for_all_behind_it() -> None:
     """With their number; the devices behind it are not listed again, nor counted."""
-    image = Image(AgentInfo("gw-01", "0.2.0", "abc"))
+    image = Image(AgentInfo("gw-01", "1.0.0", "abc"))
     names = [f"meter-{number:02}" for number in range(40)]
     for name in names:
         image.add(name, location=["acme"], tags=[TagInfo("t", interval=1000)], cat=1, now=NOW - MINUTE)
