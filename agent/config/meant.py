@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from typing import get_args
 
 from pydantic.fields import FieldInfo
 
@@ -19,6 +20,9 @@ _WITH_UNIT = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([^\d\s.,:/x*eE+-][^\d,]*)")
 _SOCKET = re.compile(r"([\w.-]+):(\d+)")
 _DURATION = re.compile(r"\d+(?:ms|s|m|h|d)")
 _REGISTER = re.compile(r"(holding|input):\d+")
+#: A key that only one mapping has → the key that is meant by a word alone.
+_ALONE = {"data_dir": "id", "level": "level", "ca_file": "ca_file"}
+_PART = re.compile(r"(\d+)/(\d+)")
 _OFF = (False, "off", "no", "none", "false", "disabled")
 _SCHEME = re.compile(r"([a-z.+]+://)host", re.IGNORECASE)
 #: Keys that only a tag has.
@@ -55,6 +59,8 @@ def as_mapping(keys: Collection[str], value: object) -> str | None:
         meant = _of_list(keys, value)
     elif {"port", "keep"} & set(keys) and (value.lower() if isinstance(value, str) else value) in _OFF:
         meant = "write null"
+    elif value is True and "retain" in keys:
+        meant = "retain: true"
     elif value is True and "ca_file" in keys:
         meant = "write {}: the scheme of `url` says it already, and `ca_file` names an authority of your own"
     elif isinstance(value, int) and not isinstance(value, bool) and "port" in keys:
@@ -78,10 +84,16 @@ def _of_text(keys: Collection[str], value: str) -> str | None:
         meant = f"min: {ends[1]}, max: {ends[2]}"
     elif "port" in keys and (socket := _SOCKET.fullmatch(value)) is not None:
         meant = f"host: {socket[1]}, port: {socket[2]}"
-    elif "keep" in keys and _DURATION.fullmatch(value):
-        meant = f"keep: {value}"
-    elif (key := next((key for key in ("data_dir", "level", "ca_file") if key in keys), None)) is not None:
-        meant = f"{'id' if key == 'data_dir' else key}: {value}"
+    elif (key := next((key for key in ("keep", "age") if key in keys), None)) is not None and _DURATION.fullmatch(
+        value
+    ):
+        meant = f"{key}: {value}"
+    elif {"index", "count"} <= set(keys) and (part := _PART.fullmatch(value)) is not None:
+        meant = f"index: {part[1]}, count: {part[2]}"
+    elif {"include", "max_nodes"} <= set(keys):
+        meant = f'include: ["{value}"]'
+    elif (key := _taking(keys, value)) is not None:
+        meant = f"{key}: {value}"
     elif "policy" in keys and value.isalnum() and value.lower() != "none":
         by_mode = value in ("Sign", "SignAndEncrypt")
         meant = f"policy: {'Basic256Sha256' if by_mode else value}, mode: {value if by_mode else 'SignAndEncrypt'}"
@@ -89,6 +101,13 @@ def _of_text(keys: Collection[str], value: str) -> str | None:
         pairs = (re.split(r"\s*[=:]\s*", one.strip(), maxsplit=1) for one in re.split("[,;]", value))
         meant = ", ".join(f"{number}: {text}" for number, text in pairs)
     return meant
+
+
+def _taking(keys: Collection[str], value: str) -> str | None:
+    """The key that takes this word: one of few it knows, else the one that is meant where only one is written."""
+    fields = keys.items() if isinstance(keys, Mapping) else ()
+    known = next((key for key, field in fields if value in get_args(field.annotation)), None)
+    return known or next((key for has, key in _ALONE.items() if has in keys), None)
 
 
 def _of_list(keys: Collection[str], value: List) -> str | None:

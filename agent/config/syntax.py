@@ -107,8 +107,8 @@ _ADVICE: tuple[tuple[str, str, str], ...] = (
 _ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
 #: In {braces}, text that ends at a colon with a space, or where a comment begins.
 _IN_BRACES = re.compile(r"([\w-]+): [^\s,{}\[\]\"'][^,{}\[\]\"']*?(: | #)")
-#: Full-width, outside of text in quotes as far as one line can tell.
-_WIDE = re.compile(r"""^[^"']*[\uff1a\uff0c\uff5b\uff5d\uff3b\uff3d]""")
+#: A full-width colon behind a key, a comma before one, a brace that opens a value; in text they may stand.
+_WIDE = re.compile(r"^\s*(?:- )?[\w-]+\uff1a|\uff0c\s*[A-Za-z_]+\s*[:\uff1a]|:\s*[\uff5b\uff3b]")
 #: The name of a range of tags.
 _RANGED = re.compile(r"(?<![\w\"'-])[\w-]*\{n(?::\d+)?\}[\w-]*(?![\w\"'])")
 _NO_SPACE = re.compile(r"(\s*(?:- )?)([\w-]+):([^\s:/][^:]*)")

@@ -211,6 +211,8 @@ def _literal(case: Case) -> Words:
     value = case.found.value
     if not isinstance(value, str) and value is not None and str(value).lower() in allowed:
         return Words(f"`{case.name}`: {case.shown} is not text", f'write it in quotes: "{str(value).lower()}"')
+    if isinstance(value, str) and value in allowed:
+        return Words(f"`{case.name}`: {case.shown} is text", f"write {value}, without quotes")
     distinct = len({"".join(sorted(one)) for one in allowed}) == len(allowed)  # ABCD, CDAB: any guess is as good
     guess = close(value, allowed) if isinstance(value, str) and distinct else None
     listed = ", ".join(allowed)

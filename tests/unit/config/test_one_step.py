@@ -83,6 +83,12 @@ CASES: dict[str, tuple[str, str]] = {
     "node with a colon": (_node('node: "2:Speed"'), '"2:Speed"'),
     "node as a number": (_node("node: 2258"), "2258"),
     "protocol": (_device("").replace("type: modbus", "protocol: modbus"), "protocol: modbus"),
+    "order of a replay": (_publisher("replay: in_order"), "in_order"),
+    "whose clock": (_server("clock: agent"), "agent  "),
+    "kept by its age": (_top("outbox: {keep_acked: 1h}"), "1h"),
+    "names to browse": (_server("browse: Machine/*"), "Machine/*"),
+    "a number in quotes": (_publisher('qos: "1"'), '"1"'),
+    "a will": (_publisher("will: true"), "true"),
     "count": (_tag('address: "holding:0", count: 200'), 'oil: {address: "holding:0", count: 200}'),
 }
 
@@ -97,7 +103,7 @@ def test_one_step(name: str, tmp_path: Path) -> None:
         load(path, {})
     (hint,) = {mistake.hint for mistake in caught.value.mistakes}
     written = re.match(
-        r"(?:no device takes more: )?write `?(.*?)`?(?: instead.*|, and .*|, or .*|, without count.*| for .*| \(.*)?$",
+        r"(?:no device takes more: )?write `?(.*?)`?(?: instead.*|, without .*|, and .*|, or .*| for .*| \(.*)?$",
         hint,
     )
     assert written is not None, hint
