@@ -454,6 +454,11 @@ class TestSqlite(StoreContract):
 
         return broken
 
+    def test_a_trend_comes_from_the_index_alone(self, sql):
+        """86,400 readings of a day would be on as many pages of the table."""
+        (step,) = sql("EXPLAIN QUERY PLAN SELECT ts, value, quality FROM reading WHERE tag = 1 AND ts >= 0 AND ts < 9")
+        assert "USING COVERING INDEX" in step[3]
+
 
 class TestPostgres(StoreContract):
     @pytest.fixture
@@ -514,6 +519,17 @@ class TestPostgres(StoreContract):
         assert "reading_rest" not in partitions()
         assert store.sweep(NOW + 33 * DAY) == 1
         assert sql("SELECT seq FROM reading ORDER BY seq") == [(2,), (3,)]
+
+    def test_a_trend_comes_from_the_index_alone(self, write, postgres):
+        """86,400 readings of a day would be on as many pages of the table."""
+        write(record(1))
+        with psycopg.connect(postgres.url, autocommit=True) as db:
+            db.execute("VACUUM ANALYZE edge.reading")
+            db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+            trend = "SELECT ts, value, quality FROM edge.reading WHERE tag = 1 AND ts >= '2000-01-01'"
+            steps = " ".join(row[0] for row in db.execute(f"EXPLAIN {trend}"))
+        assert "Index Only Scan" in steps
+        assert "Index Scan" not in steps
 
     def test_a_database_that_cannot_keep_every_text_is_refused(self, postgres):
         """Before anything is acknowledged: 油温 would be left out, record by record."""

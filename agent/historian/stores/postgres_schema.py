@@ -1,4 +1,8 @@
-"""Tables and views of the historian in PostgreSQL. A step once released is never changed: later ones are added."""
+"""Tables and views of the historian in PostgreSQL. A step once released is never changed: later ones are added.
+
+What a trend shows stands in the index of a tag's readings: rows lie in the order of their arrival, so a day of a tag
+that is read each second is on as many pages of the table as it has readings.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ CREATE TABLE edge.reading (
     snapshot bool NOT NULL, stream int NOT NULL, seq int8 NOT NULL, part int NOT NULL, position int NOT NULL
 ) PARTITION BY RANGE (ts);
 CREATE TABLE edge.reading_rest PARTITION OF edge.reading DEFAULT;
-CREATE INDEX reading_tag ON edge.reading (tag, ts);
+CREATE INDEX reading_tag ON edge.reading (tag, ts) INCLUDE (value, quality);
 CREATE INDEX reading_ts ON edge.reading USING brin (ts);
 CREATE TABLE edge.partial (
     stream int NOT NULL, seq int8 NOT NULL, parts int NOT NULL, part int NOT NULL, payload bytea NOT NULL,

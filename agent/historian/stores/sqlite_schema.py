@@ -1,4 +1,8 @@
-"""Tables and views of the historian in SQLite. A step once released is never changed: later ones are added."""
+"""Tables and views of the historian in SQLite. A step once released is never changed: later ones are added.
+
+What a trend shows stands in the index of a tag's readings: rows lie in the order of their arrival, so a day of a tag
+that is read each second is on as many pages of the table as it has readings.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ CREATE TABLE reading (
     quality TEXT NOT NULL, code TEXT, reason TEXT, src INTEGER, why TEXT, label TEXT, historical INTEGER NOT NULL,
     snapshot INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL, part INTEGER NOT NULL,
     position INTEGER NOT NULL);
-CREATE INDEX reading_tag ON reading (tag, ts);
+CREATE INDEX reading_tag ON reading (tag, ts, value, quality);
 CREATE TABLE partial (
     stream INTEGER NOT NULL, seq INTEGER NOT NULL, parts INTEGER NOT NULL, part INTEGER NOT NULL, payload BLOB NOT NULL,
     PRIMARY KEY (stream, seq, parts, part));
