@@ -29,7 +29,8 @@ async def browser() -> AsyncIterator[Browser]:
 async def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """The healthy gateway, once it has read everything."""
     began = time.monotonic()
-    async with healthy(tmp_path_factory.mktemp("healthy"), lambda: time.monotonic() - began) as found:
+    folder, longest = tmp_path_factory.mktemp("healthy"), "spare-" + "x" * 58
+    async with healthy(folder, lambda: time.monotonic() - began, spare=longest) as found:
         yield found
 
 

@@ -22,7 +22,6 @@ from tests.support.mosquitto import Mosquitto
 
 METERS = 6
 CELLS = 3000
-SPARE = "spare-" + "x" * 58  #: as long as a name may be
 TAGS = 300  #: of the gateway in trouble
 TOKEN = "a-token-of-the-night-shift"
 
@@ -73,8 +72,8 @@ def _device(server: ModbusServer, tags: dict[str, Any], unit: int = 1, **more: A
 
 
 @asynccontextmanager
-async def healthy(folder: Path, elapsed: Any) -> AsyncIterator[Site]:
-    """All well."""
+async def healthy(folder: Path, elapsed: Any, *, spare: str = "spare") -> AsyncIterator[Site]:
+    """All well. `spare`: the name of the disabled device."""
     cells = Memory()
     cells.fill("holding", 0, [3200 + number % 57 for number in range(CELLS)])
     press = ModbusServer({unit: Unit(machine=Press(unit), points=PRESS_POINTS) for unit in (1, 2)}, elapsed=elapsed)
@@ -99,7 +98,7 @@ async def healthy(folder: Path, elapsed: Any) -> AsyncIterator[Site]:
                     f"meter-{unit:02}": _device(gateway, _tags(METER_POINTS), unit)
                     for unit in range(1, METERS + 1)
                 },
-                SPARE: _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False),
+                spare: _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False),
             }  # fmt: skip
             publishers = {"plant": {"type": "mqtt", "url": broker.url}}
             with AgentProcess(_made(folder / "agent"), publishers=publishers, devices=devices) as agent:
