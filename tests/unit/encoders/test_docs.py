@@ -13,7 +13,7 @@ from agent.collectors.modbus.blocks.reactions import reaction_to
 from agent.core.flow import Reading
 from agent.core.quality import is_status_name, name_of
 from agent.encoders.common.messages import ReadingsMessage
-from agent.encoders.schema import KINDS, message_schema
+from tests.support.messages import KINDS, message_schema
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "messages.md").read_text()
 EXAMPLES = re.findall(r"^```json (\w+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

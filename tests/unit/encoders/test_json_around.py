@@ -17,7 +17,7 @@ from agent.core.sessions import REMEMBERED, Sessions
 from agent.encoders.common.dialogue import StatusDialogue
 from agent.encoders.common.rivals import Rivals
 from agent.encoders.json import JsonConfig
-from agent.encoders.schema import KINDS, message_schema
+from tests.support.messages import KINDS, message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
 
 STATUS = "edge/agents/gw-01/status"

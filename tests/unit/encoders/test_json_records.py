@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.core.image import TagInfo
 from agent.encoders.json import JsonConfig
-from agent.encoders.schema import message_schema, readings_schema
+from agent.encoders.schema import readings_schema
+from tests.support.messages import message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
 
 _VALIDATE = jsonschema.Draft202012Validator(readings_schema()).validate

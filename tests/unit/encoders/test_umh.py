@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agent.core.flow import Gap, Reading, Record, Stream
 from agent.core.image import TagInfo
-from agent.encoders.schema import message_schema
 from agent.encoders.umh import UmhConfig
+from tests.support.messages import message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
 from tests.unit.encoders.uns import take
 

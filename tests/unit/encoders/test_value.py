@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from agent.core.flow import DeviceChanged, Reading, Tick
 from agent.core.image import Elsewhere, TagInfo
-from agent.encoders.schema import message_schema
 from agent.encoders.value import ValueConfig
+from tests.support.messages import message_schema
 from tests.unit.encoders.conftest import NOW, Stage, good, record, said
 
 PRESS = "edge/acme/suzhou/press-01"
