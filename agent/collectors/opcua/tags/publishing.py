@@ -154,6 +154,9 @@ class Publishing:
         subscription.heard = self._clock.monotonic()
         if notification.ended:  # a change to Good says nothing
             raise ConnectionLost(f"the server ended the subscription: {name_of(notification.ended)}")
+        if subscription.again(notification):
+            self._acks.append((notification.subscription, notification.sequence))
+            return
         since = subscription.told
         missing = subscription.follow(notification)
         unknown = await self._republished(subscription, notification, missing) if missing else 0
@@ -220,7 +223,7 @@ class Publishing:
                 unknown += 1
             else:
                 unknown += again.empty
-                if not again.empty:
+                if not again.empty and not subscription.again(again):
                     await self._deliver(again)
         if (repeats := self._said.due("missing", self._clock.monotonic())) is not None:
             log.warning("opcua.gap", device=self._device, missing=missing, lost=unknown, repeats=repeats)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from agent.collectors.opcua.services import Notification, ResolvedNode, Subscribed
 
 _NEAR_MS = 5_000  #: a server's clock that is behind ours by less is taken for right: the notification was under way
 _DRIFT = 1000  #: a clock that is off by more than one part in so many is none
+_REMEMBERED = 32  #: notifications that are known when they come again
 _LAST_SEQUENCE = 0xFFFFFFFF  #: 1 follows it: zero is never used (OPC 10000-4, 7.9)
 
 
@@ -27,6 +29,21 @@ class Subscription:
     ahead: tuple[int, int] | None = None  #: by how much the server's clock leads, at least, and as of when, ms
     made: int = 0  #: when its newest notification was made, by the server's clock, epoch ms
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
+
+    _came: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    def again(self, notification: Notification) -> bool:
+        """Whether it has come before: servers send again what they believe was not acknowledged, and what was asked
+        for by Republish may be under way. It has the number and the time it had: the number alone may be that of a
+        server that counts wrongly.
+        """
+        if notification.empty or notification.made is None:
+            return False
+        one = notification.sequence, notification.made, len(notification.handles)
+        if notification.sequence != self.expected and one in self._came:
+            return True
+        self._came.append(one)
+        return False
 
     def follow(self, notification: Notification) -> int:
         """How many notifications were lost before this one."""

@@ -29,6 +29,7 @@ from agent.core.errors import AgentError, ConnectionLost, TransientError
 from agent.core.flow import Answer, Loss
 from agent.core.quality import name_of, number_of
 from agent.testing.clock import ManualClock
+from tests.support.waiting import eventually
 
 ua: Any = library
 TAGS = 8
@@ -402,6 +403,25 @@ async def test_a_lost_notification_is_asked_for_again() -> None:
         assert not sample.losses
         await desk.clock.advance(1)
         assert desk.script.acknowledged == [(7, 1), (7, 2), (7, 3), (7, 4)]
+
+    await publishing(desk, check)
+
+
+async def test_what_a_server_sends_again_is_no_news() -> None:
+    """The same number and time: acknowledged once more, not handed on, no gap; a number alone proves nothing."""
+    desk = Desk()
+    await desk.publishing.create(1.0)
+    for sequence, made, value in ((1, 10, 1), (2, 20, 2), (1, 10, 1), (2, 20, 2), (3, 30, 3), (3, 40, 4)):
+        desk.script.publishes.put_nowait(change(sequence, value)._replace(made=made))
+
+    async def check() -> None:
+        heard: list[list[object]] = []
+        while [4] not in heard:
+            sample = await anext(desk.inbox)
+            heard += [list(answer.values) for answer in sample.answers]
+            assert not sample.losses
+        assert heard == [[1], [2], [3], [4]]
+        await eventually(lambda: desk.script.acknowledged == [(7, n) for n in (1, 2, 1, 2, 3, 3)])
 
     await publishing(desk, check)
 
