@@ -28,7 +28,7 @@ export function HistorianView({ status, now }: { status: Historian; now: number 
             />
             <Fact word={t("newest_row")} text={historian.newest === null ? "–" : instant(historian.newest, now)} />
             <Fact word={t("stored_at")} text={historian.stored_at === null ? "–" : instant(historian.stored_at, now)} />
-            <Fact word={t("waiting")} text={count(historian.waiting)} />
+            <Fact word={t("to_store")} text={count(historian.waiting)} />
             <Fact word={t("agents_online")} text={count(status.agents_online)} />
             <Fact word={t("holes")} text={`${count(missing.holes)} (${t("n_records", { n: missing.records })})`} />
             <Fact word={t("repair")} text={t(historian.leads ? "repair_leads" : "repair_waits")} />

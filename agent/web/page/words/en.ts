@@ -225,6 +225,7 @@ export const en = {
   sources: "Sources",
   database: "Database",
   agents_online: "Agents online",
+  to_store: "Waiting",
   newest_row: "Newest reading",
   stored_at: "Last stored",
   holes_open: "{n:record is:records are} missing and asked for",

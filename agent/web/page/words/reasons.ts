@@ -37,6 +37,9 @@ export const reasons: [RegExp, string][] = [
   [/^unit (\d+)$/, "从站 $1"],
 
   // connections
+  [/^database: (.+)$/, "数据库：$1"],
+  [/^source ([\w-]+): (.+)$/, "来源 $1：$2"],
+  [/^(\S+): cannot connect to \1: (.+)$/i, "无法连接 $1：$2"],
   [/^closed by the peer$/, "对方关闭了连接"],
   [/^connection lost: (.+)$/, "连接断开：$1"],
   [/^the connection (?:is lost|was closed)$/, "连接已断开"],

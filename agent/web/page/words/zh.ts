@@ -227,6 +227,7 @@ export const zh: Words = {
   sources: "来源",
   database: "数据库",
   agents_online: "在线采集程序",
+  to_store: "待写入",
   newest_row: "最新读数",
   stored_at: "上次写入",
   holes_open: "缺少 {n:条记录:条记录}，已请求补发",
