@@ -173,17 +173,26 @@ class _Listening:
         connection.attach(ear)  # before all else: what was kept for us comes right behind the CONNACK
         ear.connection = connection
         try:
-            resumed = await self._open(connection)
-            ear.stood = self._welcome = True
-            owner.stands(self._server, here=True)
-            if owner.keeper is not None:
-                owner.keeper.stands(self._server, connection, resumed=resumed)
+            resumed = await self._connect(connection)
+            if resumed and keeps:  # what was kept for us comes before the SUBACK, and may take us any time
+                self._stands(ear, connection, resumed=True)
+                await self._subscribe(connection, None)
+            else:
+                await self._subscribe(connection, terms.connect_timeout)
+                self._stands(ear, connection, resumed=resumed)
             await ear.gone.wait()
             ear.explain()
         finally:
             await connection.leave(with_will=False)
 
-    async def _open(self, connection: Connection) -> bool:
+    def _stands(self, ear: _Ear, connection: Connection, *, resumed: bool) -> None:
+        owner = self._owner
+        ear.stood = self._welcome = True
+        owner.stands(self._server, here=True)
+        if owner.keeper is not None:
+            owner.keeper.stands(self._server, connection, resumed=resumed)
+
+    async def _connect(self, connection: Connection) -> bool:
         """Whether the broker has kept our session."""
         owner = self._owner
         terms = owner.terms
@@ -191,26 +200,38 @@ class _Listening:
             async with asyncio.timeout(terms.connect_timeout):
                 clean = owner.keeper is None and self._sessions == 0
                 connack = await connection.connect(terms.keep_alive, clean=clean)
-                row = reasons.reaction(reasons.CONNACK, connack.code)
-                if row.kind == "version":
-                    self._other_version()
-                if connack.code in _REFUSED:
-                    raise PermanentError(f"the broker refuses us: {reasons.error(row, connack.code, connack.said)}")
-                if row.kind != "accepted":
-                    raise reasons.error(row, connack.code, connack.said)
-                self._sessions += 1
-                if self._sessions > 1 and not connack.session_present:
-                    owner.on_interrupted()
-                refused = [code for code in await connection.subscribe(owner.topics) if code >= 0x80]
         except TimeoutError:
-            raise ConnectionLost(f"{self._server.name} did not answer within {terms.connect_timeout:g} s") from None
+            raise self._late() from None
         except ConnectionLost as lost:
             if connection.closed_early:
                 self._other_version()  # a broker that knows one version only may just disconnect
             raise ConnectionLost(f"{self._server.name}: {lost}") from None
+        row = reasons.reaction(reasons.CONNACK, connack.code)
+        if row.kind == "version":
+            self._other_version()
+        if connack.code in _REFUSED:
+            raise PermanentError(f"the broker refuses us: {reasons.error(row, connack.code, connack.said)}")
+        if row.kind != "accepted":
+            raise reasons.error(row, connack.code, connack.said)
+        self._sessions += 1
+        if self._sessions > 1 and not connack.session_present:
+            owner.on_interrupted()
+        return connack.session_present
+
+    async def _subscribe(self, connection: Connection, within: float | None) -> None:
+        """To all topics, also in a session that was kept: they may be others than before."""
+        try:
+            async with asyncio.timeout(within):
+                refused = [code for code in await connection.subscribe(self._owner.topics) if code >= 0x80]
+        except TimeoutError:
+            raise self._late() from None
+        except ConnectionLost as lost:
+            raise ConnectionLost(f"{self._server.name}: {lost}") from None
         if refused:
             raise PermanentError(f"the broker refuses the subscription (0x{refused[0]:02X})")
-        return connack.session_present
+
+    def _late(self) -> ConnectionLost:
+        return ConnectionLost(f"{self._server.name} did not answer within {self._owner.terms.connect_timeout:g} s")
 
     def _other_version(self) -> None:
         if self._owner.terms.version != "auto":

@@ -65,3 +65,8 @@ async def test_a_flood_while_the_database_is_away_waits_outside(mosquitto, make_
     assert status["database"]["state"] == "offline"
     assert 0 < status["historian"]["waiting"] <= 6
     assert await historian.stop() == 0
+    # started anew it listens at once, though what the broker kept for it comes before the answer to its subscription
+    await historian.start(ready=False)
+    await eventually(lambda: len(historian.events("historian.source_online")) == 2, what="it listens again")
+    assert await historian.stop() == 0
+    assert historian.events("historian.source_offline") == []
