@@ -1,4 +1,4 @@
-"""The ports: what components ask of each other. Contracts in the docstrings; `agent.testing` holds suites that check them.
+"""The ports: what components ask of each other. Contracts in the docstrings; suites in `agent.testing` check them.
 
 A context manager instead of start/stop, so that "closed on cancel" cannot be forgotten; iterators hold no resource,
 ``open()`` does.
