@@ -27,6 +27,7 @@ from agent.config.words import show
 from agent.config.yaml import parse
 from agent.core.clock import Clock, SystemClock
 from agent.core.errors import ConfigError, Mistake
+from agent.core.regular import read_regular
 from agent.settings.model import Model
 from agent.settings.values import Name
 from agent.simulator.machines import Cnc, Machine, Meter, Press
@@ -118,10 +119,14 @@ _MACHINES: dict[str, tuple[type[Press | Meter], tuple[Point, ...]]] = {
 }
 
 
+#: Bytes of a description: reading takes several times as much memory.
+_LARGEST = 8 << 20
+
+
 def load(path: Path) -> PlantDescription:
     """The description in a YAML file. Raises ConfigError with every mistake, each with its line and what to write."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _LARGEST).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise ConfigError(str(path), None, f"cannot be read: {why}", "name the file of a plant") from error

@@ -100,6 +100,8 @@ class ReplayedPlant(NamedTuple):
 def is_recording(path: Path) -> bool:
     """Whether the file begins as a recording does. Raises nothing: who reads it says what is wrong."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             return file.read(len(_BEGINNING)) == _BEGINNING
     except OSError:

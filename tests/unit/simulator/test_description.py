@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from agent.core.errors import ConfigError
 from agent.simulator.description import load, plant_of
 from agent.simulator.plant import ModbusDevice
+from agent.simulator.replay import is_recording
 from tests.support.processes import ROOT
 
 
@@ -73,6 +76,18 @@ def test_missing_description_is_a_config_error(tmp_path):
     """A file that is not there is said so."""
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_description_that_is_a_pipe_or_a_huge_file_is_a_config_error(tmp_path):
+    """A pipe is not waited for, neither as a recording; 300 MB took 1.4 GB of memory."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert not is_recording(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match="a pipe or a device"):
+        load(tmp_path / "pipe.yaml")
+    with (tmp_path / "huge.yaml").open("wb") as file:
+        file.truncate(9 << 20)
+    with pytest.raises(ConfigError, match="more than 8 MiB"):
+        load(tmp_path / "huge.yaml")
 
 
 def test_shipped_example_is_valid():
