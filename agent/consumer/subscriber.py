@@ -167,7 +167,7 @@ class _Listening:
         dial = owner.access.dial(self._server, timeout=terms.connect_timeout, synced=lambda: owner.clock.synced)
         keeps = owner.keeper is not None
         connection = Connection(
-            self._version, terms.identity, dial, max_incoming=terms.max_incoming, keeps_session=keeps
+            self._version, terms.identity, dial, max_incoming=terms.max_incoming, keeps_session=keeps, consumes=True
         )
         connection.prepare(*credentials, session_expiry=terms.session_expiry, receive_maximum=terms.receive_maximum)
         connection.attach(ear)  # before all else: what was kept for us comes right behind the CONNACK

@@ -37,9 +37,12 @@ class Connection:
 
     def __init__(
         self, version: Version, client_id: str, dial: Dial, *,
-        max_incoming: int = MAX_INCOMING, keeps_session: bool = False,
+        max_incoming: int = MAX_INCOMING, keeps_session: bool = False, consumes: bool = False,
     ) -> None:  # fmt: skip
-        """`keeps_session`: it outlives the connection at the broker, and what comes is acknowledged by hand."""
+        """`keeps_session`: it outlives the connection at the broker, and what comes is acknowledged by hand.
+
+        `consumes`: reading is what the process is for; else devices are read in the same loop, and come first.
+        """
         self._loop = asyncio.get_running_loop()
         self._client = client = Client(version, client_id, dial, max_incoming=max_incoming, by_hand=keeps_session)
         self._keeps_session = keeps_session
@@ -56,7 +59,7 @@ class Connection:
         self._gone = asyncio.Event()
         self._loss: Disconnection | None = None
         self._early = self._answered = False
-        self._driver = Driver(client, self._unreadable, self._moved)
+        self._driver = Driver(client, self._unreadable, self._moved, rests=not consumes)
 
     def prepare(
         self, username: str | None, password: str | None, *,

@@ -17,13 +17,19 @@ from agent.publishers.mqtt.hooks import TURN, Client, unacknowledged
 #: at it a dead link is noticed within one keep-alive.
 SILENCE = 0.44
 TICK = 0.05
+#: Reading may be a quarter of what the loop does, where others live in it: each second of it counts for so many, and
+#: where more than so many are owed it rests. A broker that never stops sending would else leave devices next to nothing
+#: of a busy machine.
+_COUNTS, _MOST_OWED = 3, 0.02
 _MAX_READS = 64  # turns of paho's reader before the loop may do something else
 
 
 class Driver:
     """Belongs to one connection. `broken` is told what paho raises, `moved` that bytes have reached the other side."""
 
-    def __init__(self, client: Client, broken: Callable[[Exception], None], moved: Callable[[], None]) -> None:
+    def __init__(
+        self, client: Client, broken: Callable[[Exception], None], moved: Callable[[], None], *, rests: bool
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._client = client
         self._broken = broken
@@ -31,6 +37,9 @@ class Driver:
         self._fd = -1
         self._unsent, self._heard_at = 0, 0.0
         self._flushing = self._writing = self._held = self._over = False
+        self._rests = rests
+        self._free = 0.0  #: when the loop has had as much time for others as it has spent reading
+        self._rest: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -62,9 +71,8 @@ class Driver:
         self._held = held
         if held:
             self._loop.remove_reader(self._fd)
-        else:
-            self._loop.add_reader(self._fd, self._readable)
-            self._loop.call_soon(self._readable)
+        elif self._rest is None:
+            self._go_on()
 
     def end(self) -> None:
         """The connection is gone."""
@@ -98,7 +106,24 @@ class Driver:
         self._unsent, self._heard_at = unsent, client.heard_at
 
     def _readable(self) -> None:
+        if self._rest is not None:
+            return
+        began = time.monotonic()
         self.guard(self._read)
+        now = time.monotonic()
+        self._free = max(self._free, now) + (now - began) * _COUNTS
+        if self._rests and self._free - now > _MOST_OWED and self._client.socket() is not None and not self._over:
+            self._loop.remove_reader(self._fd)
+            self._rest = self._loop.call_later(self._free - now, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        if not self._held and not self._over:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._loop.add_reader(self._fd, self._readable)
+        self._loop.call_soon(self._readable)
 
     def _read(self) -> None:
         client = self._client
@@ -135,4 +160,7 @@ class Driver:
     def _on_socket_close(self, _client: Any, _data: Any, _sock: Any) -> None:
         # by number, while it is still open: uvloop refuses a closed one
         self._loop.remove_reader(self._fd)
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         self._stop_writing()

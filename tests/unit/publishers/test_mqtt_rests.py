@@ -1,0 +1,81 @@
+"""Reading from a broker that never stops: what it may take of a loop in which devices are read."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agent.publishers.mqtt.driver import Driver
+from tests.support.waiting import eventually
+
+
+class Flooded:
+    """A client whose every reading takes 10 ms by the clock, and leaves more to be read."""
+
+    ahead = b"more"
+    turn = 0
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.now = 1000.0
+        self.reads = 0
+        self._sock: socket.socket | None = sock
+
+    def socket(self) -> socket.socket | None:
+        return self._sock
+
+    def loop_read(self) -> None:
+        self.reads += 1
+        self.now += 0.01
+        self.turn = 0
+
+    def want_write(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def flooded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Flooded]:
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        client = Flooded(near)
+        monkeypatch.setattr("agent.publishers.mqtt.driver.time", SimpleNamespace(monotonic=lambda: client.now))
+        yield client
+
+
+def driving(client: Flooded, *, rests: bool) -> Driver:
+    made: Any = client
+    driver = Driver(made, lambda _error: None, lambda: None, rests=rests)
+    driver.begin(client.socket())
+    return driver
+
+
+def resting(driver: Driver) -> bool:
+    return driver._rest is not None
+
+
+async def test_where_devices_live_reading_rests_three_times_as_long_as_it_took(flooded: Flooded) -> None:
+    """It goes on by itself, and neither holding it meanwhile nor its end brings it back too early."""
+    driver = driving(flooded, rests=True)
+    assert resting(driver)
+    driver.hold(True)
+    driver.hold(False)
+    driver._readable()
+    assert flooded.reads == 1
+    await eventually(lambda: flooded.reads >= 3)
+    driver._on_socket_close(None, None, None)
+    assert not resting(driver)
+    driver.end()
+
+
+async def test_a_consumer_reads_without_a_rest(flooded: Flooded) -> None:
+    """That is what its process is for."""
+    driver = driving(flooded, rests=False)
+    assert not resting(driver)
+    await eventually(lambda: flooded.reads >= 3)
+    driver._on_socket_close(None, None, None)
+    driver.end()
+    flooded.ahead = b""
