@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from agent.collectors.common.background import Background
@@ -48,7 +47,6 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 _SOON = 1 / 32  #: share of the usual wait after which refused nodes are tried for the first time
-_MOST_NOTED = 100  #: found nodes in the notes
 _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
@@ -150,7 +148,7 @@ class Conversation:
         """Ask for every tag, start what runs beside. Raises what makes the connection useless."""
         self._items.filters = self._server.profile is None or self._server.profile.filters
         log.info("opcua.connected", device=self._plan.device, **self._server.facts())
-        self._beside(self._lost, "connection")
+        self._beside(self._connection.lost, "connection")
         self._beside(self._renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
@@ -279,9 +277,6 @@ class Conversation:
 
     # --- what runs beside -------------------------------------------------------------------------------------------
 
-    async def _lost(self) -> None:
-        await self._connection.lost()
-
     async def _renew(self) -> None:
         while True:
             await self._clock.sleep(self._connection.channel_lifetime * _RENEW_AT)
@@ -323,7 +318,7 @@ class Conversation:
                 "configured": len(self._plan.points),
                 "active": len(self._plan.points) - len(missing),
                 "rejected": names_of(missing),
-                **_found_note(self._past),
+                **self._past.shown(),
                 "subscriptions": self._publishing.facts(),
                 "polled": len(self._poller.positions) if self._plan.subscribe else None,
                 **self._items.facts(),
@@ -332,11 +327,3 @@ class Conversation:
                 "source_ahead_ms": self._times.ahead_ms,
             },
         )
-
-
-def _found_note(past: Past) -> dict[str, object]:
-    """The first nodes that browsing has found, by tag; the catalogue has all of them."""
-    if not past.found:
-        return {}
-    nodes = {name: address.text for name, address in islice(past.found.items(), _MOST_NOTED)}
-    return {"found": len(past.found), "found_nodes": nodes}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from agent.collectors.common.choice import Choice
@@ -17,6 +18,8 @@ from agent.core.flow import TagFacts
 
 #: Nodes in one Read of what a server says of itself: more than is ever asked for.
 FACTS = 16
+
+_MOST_SHOWN = 100  #: found nodes
 
 _NO_TEXTS: Mapping[int, str] = {}
 
@@ -119,3 +122,10 @@ class Past:
 
         if len(names) > self.announced or news:
             inbox.find(names[self.announced :], news, said)
+
+    def shown(self) -> dict[str, object]:
+        """For people: the first nodes that browsing has found, by tag; the catalogue has all of them."""
+        if not self.found:
+            return {}
+        nodes = {name: address.text for name, address in islice(self.found.items(), _MOST_SHOWN)}
+        return {"found": len(self.found), "found_nodes": nodes}
