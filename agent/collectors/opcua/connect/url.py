@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-_PLACE = re.compile(r"[\w.-]+(?::\d+)?", re.ASCII)
+_PLACE = re.compile(r"([\w.-]+)(?::(\d{1,5}))?", re.ASCII)
 USUAL_PORT = 4840  #: OPC 10000-6, 7.2
+_WEB = (80, 443)  #: ports of an http:// address that is no server's
 
 
 def check_url(value: str) -> str:
@@ -15,12 +16,13 @@ def check_url(value: str) -> str:
         parts = urlsplit(value)
         good = parts.scheme == "opc.tcp" and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
-        good, parts = None, urlsplit("")
+        good = None
     if not good:
-        place = value.rpartition("://")[2].partition("/")[0]
-        meant = place if _PLACE.fullmatch(place) else "HOST"
-        port = "" if ":" in meant and parts.scheme != "http" else f":{USUAL_PORT}"
-        raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://{meant}{port}")
+        place = _PLACE.fullmatch(value.rpartition("://")[2].partition("/")[0])
+        host, port = (place[1], int(place[2] or 0)) if place else ("HOST", 0)
+        if port in _WEB or not 0 < port < 65536:
+            port = USUAL_PORT
+        raise ValueError(f"{value!r} is not the address of an OPC UA server; write opc.tcp://{host}:{port}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("credentials do not belong into the url; write username: and password_file:")
     return value

@@ -33,12 +33,12 @@ def test_defaults_are_those_of_the_reference() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"url": "http://plc:4840"}, "opc.tcp://HOST:4840"),
+        ({"url": "http://plc:4841"}, "write opc.tcp://plc:4841 "),
         ({"url": "opc.tcp://"}, "opc.tcp://HOST:4840"),
-        ({"url": "opc.tcp://plc:99999"}, "opc.tcp://HOST:4840"),
+        ({"url": "opc.tcp://plc:99999"}, "write opc.tcp://plc:4840 "),
         ({"url": "opc.tcp://user:word@plc:4840"}, "credentials do not belong into the url"),
         ({"mode": "push"}, "'subscribe' or 'poll'"),
-        ({"interval": 1}, "250ms, 1s"),
+        ({"interval": 1}, "write 1ms, or 1s for seconds"),
         ({"clock": {"utc_offset": 8}}, "+08:00"),
         ({"clock": {"time_zone": "Berlin"}}, "Europe/Berlin"),
         ({"clock": {"time_zone": "Europe/Berlin", "utc_offset": "+01:00"}}, "contradict each other"),
@@ -75,7 +75,7 @@ PASSWORD = {"username": "agent", "password_file": "/run/secrets/cnc"}
         ({"security": SECURE, "user_certificate": "me.der"}, "belong together"),
         ({"security": SECURE, **PASSWORD, "user_certificate": "me.der", "user_private_key": "me.pem"}, "has one user"),
         ({"security": SECURE, **PASSWORD, "password": FromEnvironment("word")}, "exclude each other"),
-        ({"endpoint_url": "http://plc"}, "opc.tcp://HOST:4840"),
+        ({"endpoint_url": "http://plc"}, "opc.tcp://plc:4840"),
     ],
 )
 def test_security_that_does_not_fit_together_is_refused(change: dict[str, Any], words: str) -> None:
