@@ -15,6 +15,7 @@ from typing import Any
 EACH = 0.0005  #: seconds that a request costs beside what is counted
 HANDSHAKE = 0.005  #: seconds of TLS, which happens where it cannot be counted; a busy machine takes as long
 STRANGERS = 3  #: their seconds count for so many
+MOST_WAIT = 2.0  #: seconds: a machine may have stood still in the middle of an answer
 MOST_OWED = 0.05  #: seconds; beyond, new connections wait in the kernel
 
 
@@ -68,4 +69,5 @@ class VisitorPace:
 
     def took(self, seconds: float, *, stranger: bool = False) -> None:
         """The loop was, or will be, busy with visitors for so long."""
-        self._free = max(self._free, self._monotonic()) + seconds * (STRANGERS if stranger else 1)
+        now = self._monotonic()
+        self._free = min(max(self._free, now) + seconds * (STRANGERS if stranger else 1), now + MOST_WAIT)

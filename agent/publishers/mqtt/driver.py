@@ -21,6 +21,7 @@ TICK = 0.05
 #: where more than so many are owed it rests. A broker that never stops sending would else leave devices next to nothing
 #: of a busy machine.
 _COUNTS, _MOST_OWED = 3, 0.02
+_MOST_REST = 0.25  #: seconds: a machine may have stood still in the middle of a reading
 _MAX_READS = 64  # turns of paho's reader before the loop may do something else
 
 
@@ -111,7 +112,7 @@ class Driver:
         began = time.monotonic()
         self.guard(self._read)
         now = time.monotonic()
-        self._free = max(self._free, now) + (now - began) * _COUNTS
+        self._free = min(max(self._free, now) + (now - began) * _COUNTS, now + _MOST_REST)
         if self._rests and self._free - now > _MOST_OWED and self._client.socket() is not None and not self._over:
             self._loop.remove_reader(self._fd)
             self._rest = self._loop.call_later(self._free - now, self._rested)

@@ -71,6 +71,19 @@ async def test_where_devices_live_reading_rests_three_times_as_long_as_it_took(f
     driver.end()
 
 
+async def test_a_machine_that_stood_still_in_a_reading_rests_no_longer(flooded: Flooded) -> None:
+    """Acknowledgements would else be read too late."""
+    driver = driving(flooded, rests=True)
+    flooded.now += 3600.0
+    assert driver._free < flooded.now
+    driver._free = flooded.now + 3600.0
+    driver._rest = None
+    driver._readable()
+    assert driver._free - flooded.now <= 0.25
+    driver._on_socket_close(None, None, None)
+    driver.end()
+
+
 async def test_a_consumer_reads_without_a_rest(flooded: Flooded) -> None:
     """That is what its process is for."""
     driver = driving(flooded, rests=False)

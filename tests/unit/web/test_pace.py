@@ -69,6 +69,24 @@ async def test_a_stranger_s_work_counts_threefold_and_strangers_keep_nobody_wait
     assert order.index(False) <= 2
 
 
+async def test_a_machine_that_stood_still_in_an_answer_keeps_nobody_out_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What passed meanwhile was not the visitor's."""
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.now += seconds
+
+    monkeypatch.setattr("agent.web.pace.asyncio.sleep", sleep)
+    time = Time()
+    pace = VisitorPace(time)
+    pace.took(3600.0, stranger=True)
+    await pace.turn()
+    assert slept == [2.0]
+
+
 @pytest.mark.parametrize("outcome", ["value", "error", "cancelled"])
 async def test_what_an_answer_waits_for_reaches_it(outcome: str) -> None:
     """A value, an error and a cancellation; while it waits nothing is counted."""
