@@ -1,9 +1,13 @@
-"""The whole pipeline, device to PUBACK: Modbus poll, OPC UA poll, OPC UA subscription; and what an idle agent needs."""
+"""The whole pipeline, device to PUBACK: Modbus poll, OPC UA poll, OPC UA subscription; and what an idle agent needs.
+
+Under the Modbus devices of 1 s stands the floor: what Python needs at least (floor.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+from tests.bench.floor import measure_floor
 from tests.bench.pipeline import measure, modbus_plant, opcua_plant
 
 
@@ -21,15 +25,16 @@ async def _modbus() -> None:
         print((await measure(devices)).line("modbus poll, 4 x 1000 @ 10 Hz"), flush=True)
 
 
-async def _small_devices(devices: int) -> None:
-    """The shape of most plants: many devices with a few tags each. Costs are those of a request and of a record."""
+async def _floats(devices: int, count: int) -> None:
+    """Many devices with a few tags each are the shape of most plants: a request and a record cost, not a tag."""
     async with modbus_plant(devices) as (ports, _):
-        tags = {f"float_{at:02}": {"address": f"holding:{at * 2}", "type": "float32"} for at in range(20)}
+        tags = {f"float_{at:04}": {"address": f"holding:{at * 2}", "type": "float32"} for at in range(count)}
         plant = {
             f"plc-{number:03}": {"type": "modbus", "url": f"tcp://127.0.0.1:{port}", "interval": "1s", "tags": tags}
             for number, port in enumerate(ports)
         }
-        print((await measure(plant)).line(f"modbus poll, {devices} x 20 @ 1 Hz"), flush=True)
+        print((await measure(plant)).line(f"modbus poll, {devices} x {count} @ 1 Hz"), flush=True)
+        print((await measure_floor(count, ports)).line("  the floor"), flush=True)
 
 
 async def _opcua(mode: str, nodes: int, interval: str, name: str, *, every: float) -> None:
@@ -57,8 +62,9 @@ async def _idle() -> None:
 async def main() -> None:
     """Run all; each prints a line."""
     await _modbus()
-    await _small_devices(100)
-    await _small_devices(500)
+    await _floats(10, 1000)
+    await _floats(100, 20)
+    await _floats(500, 20)
     await _opcua("poll", 1000, "1s", "opcua poll, 1000 @ 1 Hz", every=0)
     await _opcua("poll", 10_000, "1s", "opcua poll, 10,000 still @ 1 Hz", every=0)  # their source times stand still
     await _opcua("subscribe", 1000, "500ms", "opcua subscription, 1000 @ 1 Hz", every=1.0)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import psutil
 from paho.mqtt import publish
 
+from tests.bench.floor import floor
 from tests.bench.peers_config import Modbus, Opcua, devices, modpoll, thingsboard_gateway
 from tests.bench.pipeline import WINDOW, modbus_plant, opcua_plant, subscribed
 from tests.support.agent import AgentProcess
@@ -112,6 +113,10 @@ async def _agent(case: Modbus | Opcua, folder: Path, broker: Mosquitto, _: Path)
         await agent.stop()
 
 
+def _floor(case: Modbus, _: Path, broker: Mosquitto, __: Path) -> AbstractAsyncContextManager[int]:
+    return floor(broker, case.tags, case.ports)
+
+
 @asynccontextmanager
 async def _thingsboard(case: Modbus | Opcua, folder: Path, broker: Mosquitto, where: Path) -> AsyncIterator[int]:
     """With what its platform must do for it: tell the limits of a session, of which there are none."""
@@ -139,6 +144,7 @@ async def _modpoll(case: Modbus, folder: Path, broker: Mosquitto, where: Path) -
 
 PEERS: dict[str, tuple[Any, Callable[[str, Any], Good]]] = {
     "edge-agent": (_agent, of_agent),
+    "the floor": (_floor, of_agent),
     "thingsboard-gateway": (_thingsboard, of_thingsboard),
     "modpoll": (_modpoll, of_modpoll),
 }
@@ -182,7 +188,7 @@ async def _run(name: str, peers: list[str], cost: Callable[[str], Awaitable[Cost
 
 async def main(where: Path, words: list[str]) -> None:
     """Print a line for each case and peer; BENCH_JSON names a file for all figures."""
-    peers = ["edge-agent", *(name for name in list(PEERS)[1:] if (where / name).is_dir())]
+    peers = [name for name in PEERS if name in ("edge-agent", "the floor") or (where / name).is_dir()]
     figures = {}
     for name, count, tags in (("modbus 10 x 1,000", 10, 1000), ("modbus 100 x 20", 100, 20)):
         if not words or any(word in name for word in words):
@@ -192,7 +198,7 @@ async def main(where: Path, words: list[str]) -> None:
     name = "opcua poll 1,000"
     if not words or any(word in name for word in words):
         async with opcua_plant(1000, every=0.5) as port:
-            able = [peer for peer in peers if peer != "modpoll"]
+            able = [peer for peer in peers if peer not in ("the floor", "modpoll")]
             figures[name] = await _run(name, able, partial(_cost, Opcua(port, 1000), 1000, None, where))
     if (file := os.environ.get("BENCH_JSON")) is not None:
         found = {
