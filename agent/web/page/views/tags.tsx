@@ -1,7 +1,7 @@
 // All tags of a device: search, only bad, sort.
 
 import { useMemo, useState } from "preact/hooks";
-import type { Tag, Tags } from "../api/types.ts";
+import type { Tag } from "../api/types.ts";
 import type { Store } from "../data/store.ts";
 import { age, shown, unitWord } from "../format.ts";
 import { Mark, toneOf } from "../parts/marks.tsx";
@@ -19,36 +19,22 @@ export const ROW = 32;
 const { compare: byText } = new Intl.Collator(undefined, { numeric: true });
 const RANK = { bad: 0, uncertain: 1, good: 2 };
 
-/** What was asked for once, with what has come since. */
-export function merged(store: Store, tags: Tags): Row[] {
-  return Object.entries(tags.tags).map(([name, tag]) => {
-    const sample = store.values.newest(tags.device, name);
-    if (!sample || sample[2] < tag.ts) return { name, tag };
-    const [value, quality, ts] = sample;
-    const same = value === tag.value && quality === tag.quality;
-    // Label, code and reason belong to the value they came with.
-    return {
-      name,
-      tag: same ? { ...tag, ts } : { ...tag, value, quality, ts, label: null, code: undefined, reason: undefined },
-    };
-  });
-}
-
 interface TagTableProps {
   store: Store;
-  tags: Tags;
+  device: string;
+  all: readonly Row[];
   now: number;
   chosen: string | null;
   onChoose: (tag: string) => void;
 }
 
-export function TagTable({ store, tags, now, chosen, onChoose }: TagTableProps) {
+export function TagTable({ store, device, all, now, chosen, onChoose }: TagTableProps) {
   const [wanted, setWanted] = useState("");
   const [onlyBad, setOnlyBad] = useState(false);
   const [sorted, setSorted] = useState<{ key: string; down: boolean } | null>(null);
-  const columns = useMemo(() => columnsOf(store, tags.device, now), [tags.device, now]);
+  const columns = useMemo(() => columnsOf(store, device, now), [device, now]);
   const needle = wanted.toLowerCase();
-  let rows = merged(store, tags).filter(({ name, tag }) =>
+  let rows = all.filter(({ name, tag }) =>
     (!onlyBad || tag.quality !== "good") &&
     (!needle || `${name} ${tag.address ?? ""} ${tag.description ?? ""}`.toLowerCase().includes(needle))
   );
@@ -58,7 +44,7 @@ export function TagTable({ store, tags, now, chosen, onChoose }: TagTableProps) 
     <section aria-labelledby="tags">
       <div class="head">
         <h2 id="tags">{t("tags")}</h2>
-        <span class="counts">{t("tags_shown", { n: rows.length, all: Object.keys(tags.tags).length })}</span>
+        <span class="counts">{t("tags_shown", { n: rows.length, all: all.length })}</span>
         <input
           type="search"
           aria-label={t("find_tag")}
