@@ -36,6 +36,7 @@ class Housekeeping:
         self._call = call
         self._look_at = self._weigh_at = 0.0
         self._offset: int | None = None
+        self._shelf_empty = False
 
     async def look(self, now: float) -> None:
         """Called before each commit; `now` in monotonic seconds."""
@@ -50,7 +51,11 @@ class Housekeeping:
         state.written_disk = await self._worker.call(written_here)
         keep = state.settings.keep_acked
         if keep is None:
+            if not self._shelf_empty:  # what was kept before `keep_acked` was turned off would stay for ever
+                await self._call(partial(queries.trim_acked, max_bytes=0))
+                self._shelf_empty = True
             return
+        self._shelf_empty = False
         await self._follow_clock()
         before = state.clock.now_ms() - int(keep.age * 1000)
         await self._call(partial(queries.expire_acked, before_ms=before))

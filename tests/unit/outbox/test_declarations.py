@@ -292,6 +292,28 @@ async def test_a_step_of_the_clock_makes_no_kept_record_older(tmp_path):
             assert kept() == 0
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_nothing_stays_kept_once_keep_acked_is_turned_off(make, clock, tmp_path, restart):
+    """By a reload or a restart: the disk is free again, nobody has to delete a file."""
+    kept = make(keep_acked={"age": "10m"})
+    off = OutboxSettings.model_validate({"min_free_disk": "0B"})
+    async with kept.open():
+        with kept.reader() as reader:
+            kept.append(batch("a", 1))
+            (record,) = await live(reader, 1)
+            reader.ack(record)
+            await kept.flush()
+            if not restart:
+                kept.apply(off, max_record_bytes=96 << 10)
+                await clock.advance(6)
+                kept.append(batch("a", 2))
+                await kept.flush()
+    if restart:
+        await run(make(), batch("a", 2))
+    with closing(sqlite3.connect(tmp_path / "route.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM acked").fetchone() == (0,)
+
+
 async def test_it_is_known_when_something_was_recorded_last(make, clock):
     """Of any run before, by device; what this run appends does not count."""
     first = make()
