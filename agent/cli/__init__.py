@@ -5,6 +5,8 @@ Every command returns its exit code: 0 clean, 2 configuration, 1 anything else.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,4 +23,12 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Run the command that was asked for; leaves with the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            unicode_safe(stream)
     application()(prog_name="edge-agent")
+
+
+def unicode_safe(stream: io.TextIOWrapper) -> None:
+    """No tag's name ends a command where the locale cannot write it: files and pipes are UTF-8, as all we read is."""
+    stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")

@@ -58,7 +58,7 @@ def as_data(visit: Visit) -> dict[str, object]:
     }  # fmt: skip
 
 
-def table_of(visit: Visit, most: int | None = _MOST) -> Table:
+def table_of(visit: Visit, most: int | None) -> Table:
     """Tags with what they said; those in trouble first."""
     columns = ("tag", "value", "unit", "quality", "why", *(("node",) if visit.nodes else ()))
     table = Table(*columns, box=None, pad_edge=False, title=visit.device)

@@ -26,7 +26,7 @@ MOST = 200
 @refusable
 def plan(config: Path, device: str | None, round_trip: str, *, json: bool = False) -> int:
     """0: every interval can be met, 1: some cannot, 2: mistakes in the configuration or the command."""
-    loaded = load(config, secrets=False)  # none is used: planned at a desk, too
+    loaded = load(config, secrets=False, overload=True)  # none is used: planned at a desk, too
     if device is not None:
         device_of(loaded.whole, str(config), device)
     with on_command_line("write --round-trip 20ms"):

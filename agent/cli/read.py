@@ -110,7 +110,7 @@ def _show(visit: Visit, console: Console, wish: Wish) -> None:
         sys.stdout.write(harmless_json(json.dumps(document(visit), ensure_ascii=False)) + "\n")
         sys.stdout.flush()
         return
-    console.print(table_of(visit))
+    console.print(table_of(visit, None))
     if not visit.good:
         console.print(line_of(visit), markup=False, soft_wrap=True)
 

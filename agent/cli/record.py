@@ -45,8 +45,11 @@ def record(config: Path, name: str, output: Path, seconds: float | None) -> int:
             with suppress(KeyboardInterrupt):
                 if not _from_agent(loaded, name, file, seconds):
                     asyncio.run(_alone(loaded, name, file, seconds))
+            if not file.transactions:
+                sys.stderr.write(f"{name} was not asked for anything in this time: there is no {output}\n")
+                return 1
             sys.stderr.write(f"{file.transactions:,} transactions, {file.size:,} bytes in {output}: it {NOTE}\n")
-            return 0 if file.transactions else 1
+            return 0
     except ConfigError as error:
         report(error, sys.stderr)
         return 2

@@ -74,6 +74,7 @@ def scan(search: ScanOptions) -> int:
         asyncio.run(run())
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what was found until then:\n")
+        return _told(search, found, nothing="nothing found yet that can be read")
     except AgentError as error:
         sys.stderr.write(f"{search.url}: {harmless(str(error))}\n")
         return _told(search, found) or 1  # what was found is printed, but it is not all
@@ -87,10 +88,10 @@ async def _shown(steps: AsyncIterator[Progress]) -> None:
             bar.update(task, description=step.what, completed=step.done, total=step.of)
 
 
-def _told(search: ScanOptions, found: Scan) -> int:
+def _told(search: ScanOptions, found: Scan, nothing: str = "nothing that can be read") -> int:
     for one in found.found:
         spans = {area: sum(span.last - span.first + 1 for span in held) for area, held in one.areas.items()}
-        places = ", ".join(f"{count} {area}" for area, count in spans.items()) or "nothing that can be read"
+        places = ", ".join(f"{count} {area}" for area, count in spans.items()) or nothing
         sys.stderr.write(
             harmless(f"unit {one.unit}: {' '.join(one.identity.values()) or 'no identity'}; {places}") + "\n"
         )

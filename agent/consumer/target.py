@@ -20,7 +20,8 @@ def access_of(url: str, *, tls: BrokerTLS | None = None) -> Access:
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         scheme, host, port = split_url(bare)
     except ValueError as error:
-        raise PermanentError(str(error), "write mqtt://host:1883 or mqtts://host:8883") from None
+        reason, _, hint = str(error).partition("; ")
+        raise PermanentError(reason, hint or "write mqtt://host:1883 or mqtts://host:8883") from None
     encrypted = (tls or BrokerTLS()) if scheme in ("mqtts", "wss") else None
     return Access(
         servers=(Server(host, port, encrypted, websocket_path(bare)),),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from agent.collectors.modbus.bus.url import parse_url
 from agent.config import registry
 from agent.config.located import Map, Place, Text
 from agent.config.validate import validate
@@ -29,6 +30,11 @@ def kind_of(url: str) -> str:
         if scheme in schemes and "://" in url:
             return kind
     hint = "write tcp://HOST for Modbus, opc.tcp://HOST:4840 for OPC UA"
+    try:
+        parse_url(url)
+    except ValueError as error:
+        meant = str(error).partition("; ")[2]
+        hint = meant if "serial://" in meant.partition("(")[0] else hint
     raise ConfigError(_HERE.file, None, f"{url!r} is no address of a device", hint)
 
 

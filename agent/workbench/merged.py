@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -81,7 +83,8 @@ def with_tags(text: str, file: str, addition: Addition) -> tuple[str, Added]:
 def add_tags(file: Path, addition: Addition) -> Added:
     """The same with a file, made where it is not there. Raises ConfigError."""
     try:
-        text, added = with_tags(file.read_text(encoding="utf-8") if file.exists() else "", str(file), addition)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        text, added = with_tags(before, str(file), addition)
         replace(file, text)
     except OSError as error:
         raise _unwritable(file, error) from None
@@ -117,8 +120,25 @@ def _read(text: str, file: str) -> CommentedMap:
 
 def _written(document: CommentedMap) -> str:
     out = io.StringIO()
-    _yaml().dump(document, out)
+    yaml = _yaml()
+    steps = Counter(_steps(document))
+    step = max((one for one in steps if one[0] == "map"), key=steps.__getitem__, default=("map", 2))[1]
+    dash = max((one for one in steps if one[0] == "seq"), key=steps.__getitem__, default=("seq", 0))[1]
+    yaml.indent(mapping=step, sequence=dash + 2, offset=dash)
+    yaml.dump(document, out)
     return out.getvalue()
+
+
+def _steps(parent: Any) -> Iterator[tuple[str, int]]:
+    """How far each block that was read stands to the right of the mapping around it."""
+    for one in parent.values() if isinstance(parent, CommentedMap) else parent:
+        if not isinstance(one, CommentedMap | CommentedSeq) or one.fa.flow_style():
+            continue
+        if isinstance(parent, CommentedMap) and None not in (parent.lc.col, one.lc.col):
+            kind, least = ("map", 1) if isinstance(one, CommentedMap) else ("seq", 0)
+            if (step := one.lc.col - parent.lc.col) >= least:
+                yield kind, step
+        yield from _steps(one)
 
 
 def _mapping(parent: CommentedMap, key: str, file: str) -> CommentedMap:
@@ -144,9 +164,13 @@ def merge_into(file: Path, devices: Mapping[str, Mapping[str, Any]]) -> list[str
 
 
 def replace(file: Path, text: str) -> None:
-    """All of it or nothing. Raises OSError."""
+    """All of it or nothing; mode, ends of lines, and a link to the file stay. Raises OSError."""
+    file = file.resolve()
+    windows = file.exists() and b"\r\n" in file.read_bytes()
     fresh = file.with_name(f".{file.name}.new")
-    fresh.write_text(text, encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8", newline="\r\n" if windows else "\n")
+    if file.exists():
+        shutil.copymode(file, fresh)
     fresh.replace(file)
 
 

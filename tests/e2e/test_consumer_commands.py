@@ -11,8 +11,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from pymodbus.client import AsyncModbusTcpClient
 
+from agent.cli.listening import Listener, listen
 from agent.cli.tail import tail
 from agent.cli.verify import verify
+from agent.consumer.target import access_of
 from agent.simulator.broker import EmbeddedBroker
 from tests.support.ports import free_port
 from tests.support.processes import agent_command, process, run_process
@@ -35,12 +37,12 @@ def record(seq, low, value=1, **extra):
     return "edge/site/press/readings", msgspec.json.encode(body | extra)
 
 
-def publish(broker, *messages):
+def publish(broker, *messages, retain=False):
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
     for topic, payload in messages:
-        client.publish(topic, payload, qos=1).wait_for_publish(10)
+        client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
 
@@ -133,6 +135,25 @@ async def test_tail_once_ends_with_the_first_readings_that_fit(broker):
         run_process, *agent_command("tail", "--once", "--url", broker.url, "--seconds", "0.2")
     )
     assert ended.returncode == 1
+
+
+class _Closed(Listener):
+    """Whoever read our output has gone: `edge-agent tail | head -1`."""
+
+    topics = ["closed/#"]  # noqa: RUF012
+
+    def heard(self, topic, payload, *, retained):
+        raise BrokenPipeError
+
+    def interrupted(self):
+        pass
+
+
+def test_a_reader_that_has_enough_is_no_bug(broker):
+    """The command line ends quietly with a BrokenPipeError, but only where it is in no group."""
+    publish(broker, ("closed/x", b"1"), retain=True)
+    with pytest.raises(BrokenPipeError):
+        listen(access_of(broker.url), _Closed(), 30)
 
 
 def test_commands_refuse_what_names_no_broker(capsys, tmp_path):

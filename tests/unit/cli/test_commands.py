@@ -118,6 +118,22 @@ def test_check_warns(tmp_path, capsys):
     assert f"warning: {tmp_path}/agent.yaml: devices: there are none" in capsys.readouterr().err
 
 
+def test_an_overloaded_bus_is_planned_all_the_same(tmp_path, capsys):
+    """The agent refuses it; the plan says by how much, and exits as for every interval that cannot be met."""
+    path = tmp_path / "agent.yaml"
+    bus = "serial:///dev/ttyUSB0?baudrate=1200"
+    line = f"{{type: modbus, url: '{bus}', interval: 100ms, tags: {{a: {{address: 'input:0'}}}}}}"
+    path.write_text(f"agent: {{id: gw}}\ndevices:\n  a: {line}\n")
+    assert (plan(path, None, "20ms"), check(path)) == (1, 2)
+    assert "more than there is" in capsys.readouterr().out
+
+
+def test_a_serial_port_is_named_as_one(capsys):
+    """The hint is right at once, also where any protocol may be meant."""
+    assert read(Path("agent.yaml"), Wish(["holding:0"], url="/dev/ttyUSB0")) == 2
+    assert 'write "serial:///dev/ttyUSB0?baudrate=9600&parity=E"' in capsys.readouterr().err
+
+
 def test_long_reports_are_cut():
     """Hundreds of mistakes are counted, the first are shown."""
     out = io.StringIO()
@@ -234,7 +250,7 @@ def test_a_visit_as_a_table():
     }
     visit = Visit("press", readings, ("quiet",))
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(live.table_of(visit))
+    console.print(live.table_of(visit, None))
     said = console.export_text().splitlines()
     assert [line.split()[0] for line in said[2:5]] == ["quiet", "bad", "on"]
     assert "BadDeviceFailure [odd]" in said[3]

@@ -16,7 +16,7 @@ from agent.config.yaml import parse
 from agent.core.errors import ConfigError
 from agent.settings.tags import check_tag_name
 from agent.workbench.browse import FoundTags, csv_of, device_name, tags_of, tree
-from agent.workbench.merged import Addition, with_tags
+from agent.workbench.merged import Addition, merge_into, with_tags
 from agent.workbench.spelled import quoted, spelled, yaml_lines
 
 URN = "urn:x"
@@ -142,6 +142,20 @@ def test_a_file_that_somebody_wrote_is_only_added_to() -> None:
     assert 'b_2: {node: "nsu=urn:x;s=v1"} # float64' in text
     assert '"on": {node: "nsu=urn:x;s=v2"} # float64' in text
     assert with_tags(text, "x.yaml", addition)[1].added == 0
+
+
+def test_a_file_keeps_how_it_is_written(tmp_path: Path) -> None:
+    """Indentation, ends of lines, its mode, and the link that leads to it."""
+    lists = "include:\n  - devices/*.yaml\n"
+    before = f"{lists}devices:\n    press: {{type: modbus}}  # ours\n    saw:\n        type: modbus\n"
+    file, link = tmp_path / "plant.yaml", tmp_path / "link.yaml"
+    file.write_bytes(before.replace("\n", "\r\n").encode())
+    file.chmod(0o600)
+    link.symlink_to(file)
+    assert merge_into(link, {"saw": {}, "mill": {"type": "modbus"}}) == ["saw"]
+    added = "    mill:\n        type: modbus\n"
+    assert file.read_bytes() == (before + added).replace("\n", "\r\n").encode()
+    assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o600)
 
 
 def _same(node: str) -> str:
