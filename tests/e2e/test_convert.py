@@ -48,6 +48,7 @@ READ: dict[str, dict[str, dict[str, object]]] = {
     },
     "thingsboard_opcua_path.json": {"Cell-P": {"cell/Count": 7, "cell/Speed": 1500.0}, "Cell-I": {"speed": 1500.0}},
     "neuron.json": {"press-3": {"power": 50.25, "oil_temperature": 61.2, "running": True}},
+    "neuron_drivers.json": {"saw": {"power": 50.25, "runs": True}},
     "neuron_nodes.json": {
         "meter": {"power": 50.25, "flow": 12.5, "oil": 61.2},
         "cell": {"speed": 750.0},

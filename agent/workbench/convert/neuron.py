@@ -44,6 +44,8 @@ def is_neuron(data: Any) -> bool:
 
 def convert(data: Mapping[str, Any], result: Converted) -> None:
     """Every south node: a device for each unit that its tags name."""
+    under = [{**group, "driver": node.get("name")} for node in data["nodes"] for group in node.get("groups") or []]
+    data = {**data, "groups": [*data.get("groups", []), *under]}  # what /api/v2/global/drivers has under its nodes
     intervals = {
         (group.get("driver"), group.get("group", group.get("name"))): group.get("interval", 1000)
         for group in data.get("groups", [])
@@ -55,7 +57,9 @@ def convert(data: Mapping[str, Any], result: Converted) -> None:
     for node in data["nodes"]:
         name, plugin = str(node.get("name")), str(node.get("plugin"))
         mine = tags[name]
-        if plugin in _SCHEMES:
+        if not mine and (plugin in _SCHEMES or plugin.upper() == "OPC UA"):
+            result.lose(name, "no tags of it are in the file")
+        elif plugin in _SCHEMES:
             _node(name, _SCHEMES[plugin], node.get("params") or settings.get(name, {}), mine, intervals, result)
         elif plugin.upper() == "OPC UA":
             _server(name, node.get("params") or settings.get(name, {}), mine, intervals, result)

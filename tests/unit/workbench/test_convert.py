@@ -276,6 +276,13 @@ def test_thingsboard_opcua() -> None:
     assert lost(result) == ["server", "mapping 1 timeseries pattern"]
 
 
+def test_drivers_of_neuron() -> None:
+    """What its API exports has the groups under their nodes; a node without tags is told."""
+    result = converted("neuron_drivers.json")
+    assert tags(result, "saw")["runs"] == {"address": "coil:3", "interval": "500ms"}
+    assert lost(result) == ["idle"]
+
+
 def test_neuron() -> None:
     """A device for each unit; orders as Neuron means them."""
     result = converted("neuron.json")
