@@ -72,7 +72,7 @@ async def test_bad_register_full_outbox_wrong_password_and_a_clock_that_was_neve
     await troubled.opens()
     await troubled.page.get_by_label("Token").fill(token)
     await troubled.page.get_by_role("button", name="Log in").click()
-    await troubled.finding(_FULL, "readings lost", "Bring the broker back")
+    await troubled.finding(_FULL, "readings lost, from", "Bring the broker back")
     await troubled.finding(
         "Publisher plant is offline",
         "username, password",

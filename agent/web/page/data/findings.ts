@@ -126,6 +126,7 @@ export function cost(one: Cost, now: number): string {
   };
   let key: Key = `cost:${one.kind}`;
   if (one.kind === "no_value" && since === null) key = "cost:no_value_yet";
+  if (one.kind === "lost" && since !== null) key = "cost:lost_since";
   if (one.kind === "waiting" && since === null) key = "cost:waiting_none";
   return t(key, values);
 }

@@ -68,6 +68,11 @@ export function points(
   return [...rolled, ...single.map((one, at) => ofSample(one, single[at + 1]?.[2] ?? Math.min(to, one[2] + MINUTE)))];
 }
 
+/** For how long nothing may stand between two points. While the agent runs there is a minute for each minute. */
+function quiet(before: Point | undefined, point: Point, longest: number): number {
+  return before?.lasts === MINUTE && point.lasts === MINUTE ? Math.min(longest, MINUTE / 2) : longest;
+}
+
 /** What is to be shaded: not good, in part good, and where nothing was read at all. */
 export function spans(found: readonly Point[], from: number, to: number, longest: number): Span[] {
   const result: Span[] = [];
@@ -78,8 +83,10 @@ export function spans(found: readonly Point[], from: number, to: number, longest
     else result.push(one);
   };
   let end = from;
+  let before: Point | undefined;
   for (const point of found) {
-    if (point.ts - end > longest) add({ from: end, to: point.ts, quality: "gap" });
+    if (point.ts - end > quiet(before, point, longest)) add({ from: end, to: point.ts, quality: "gap" });
+    before = point;
     if (point.quality !== "good") add({ from: point.ts, to: point.ts + point.lasts, quality: point.quality });
     end = Math.max(end, point.ts + point.lasts);
   }
@@ -94,8 +101,9 @@ export function columns(found: readonly Point[], longest: number): [number[], ..
   const high: (number | null)[] = [];
   const mean: (number | null)[] = [];
   let end: number | null = null;
+  let before: Point | undefined;
   for (const point of found) {
-    if (end !== null && point.ts - end > longest) {
+    if (end !== null && point.ts - end > quiet(before, point, longest)) {
       x.push(end / 1000);
       low.push(null);
       high.push(null);
@@ -107,6 +115,7 @@ export function columns(found: readonly Point[], longest: number): [number[], ..
     high.push(point.max);
     mean.push(point.mean);
     end = point.ts + point.lasts;
+    before = point;
   }
   return [x, low, high, mean];
 }

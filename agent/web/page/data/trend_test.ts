@@ -18,6 +18,12 @@ Deno.test("a minute that is missing breaks the line and is shaded as a gap", () 
   equal(spans(found, 0, 5 * MINUTE, 1.5 * MINUTE), [{ from: 2 * MINUTE, to: 4 * MINUTE, quality: "gap" }]);
 });
 
+Deno.test("a single minute that is missing is a gap too, also of a tag that is read rarely", () => {
+  const found = points([minute(0, 1), minute(2, 2)], [], 0, 3 * MINUTE, false);
+  equal(columns(found, 30 * MINUTE)[3], [1, null, 2]);
+  equal(spans(found, 0, 3 * MINUTE, 30 * MINUTE), [{ from: MINUTE, to: 2 * MINUTE, quality: "gap" }]);
+});
+
 Deno.test("a minute without a good value is bad, one with a value that is not good uncertain", () => {
   const found = points(
     [minute(0, null, 0), [MINUTE, null, null, null, 7, 0], minute(2, 3, 30_000)],

@@ -31,7 +31,7 @@ export function Gateway({ status, now, skew }: { status: Status; now: number; sk
             <small>
               {t("disk_floor", { floor: size(disk.floor_bytes) })}
               {disk.floor_seconds !== null && disk.floor_seconds < SOON &&
-                `, ${t("disk_floor_in", { lasting: lasting(disk.floor_seconds) })}`}
+                `${t("comma")}${t("disk_floor_in", { lasting: lasting(disk.floor_seconds) })}`}
             </small>
           </Fact>
         )}

@@ -1,6 +1,6 @@
 // Since when what is shown is old: a page whose agent is dead must not look alive.
 
-import type { Known } from "../data/store.ts";
+import { agentNow, type Known } from "../data/store.ts";
 import { clockTime, instant, lasting } from "../format.ts";
 import { Mark, type Tone } from "../parts/marks.tsx";
 import { type Key, t } from "../words/index.ts";
@@ -36,7 +36,8 @@ export function LinkBand({ known }: { known: Known }) {
   }
   if (phase === "lost" && lostSince !== null && heard !== null) {
     const now = Date.now();
-    const told = { time: instant(lostSince, now), lasting: lasting((now - lostSince) / 1000) };
+    const ahead = agentNow(known, now) - now; // times are the agent's, as everywhere on the page
+    const told = { time: instant(lostSince + ahead, now + ahead), lasting: lasting((now - lostSince) / 1000) };
     return (
       <div class="linkband bad" role="alert">
         <Mark tone="bad" /> {t("lost_band", told)}

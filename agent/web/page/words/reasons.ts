@@ -276,6 +276,15 @@ export const reasons: [RegExp, string][] = [
   [/^sparkplug_b needs protobuf: (.+)$/, "sparkplug_b 需要 protobuf：$1"],
   [/^nobody can say what (.+) holds: (.+)$/, "无法得知 $1 的内容：$2"],
 
+  // what an outbox lost
+  [/^([\d,]+) records? of (.+) from (\S+) to (\S+) lost, (.+)$/, "$2 的 $1 条记录已丢失（$3 至 $4）：$5"],
+  [/^outbox full at ([^,]+), the disk is below min_free_disk$/, "发件箱已满（$1），磁盘剩余低于 min_free_disk"],
+  [/^outbox full at (.+)$/, "发件箱已满（$1）"],
+  [/^older than max_age, (.+)$/, "早于 max_age（$1）"],
+  [/^memory full while the disk refused$/, "磁盘不能写入期间内存已满"],
+  [/^((?:[\w-]+, )*[\w-]+) and ([\d,]+) more$/, "$1 等另外 $2 个"],
+  [/^((?:[\w-]+, )*[\w-]+) and ([\w-]+)$/, "$1 和 $2"],
+
   // hints: what to do
   [
     /^trust the agent's certificate at the server \(its list of rejected ones\); see `edge-agent trust`$/,

@@ -61,11 +61,14 @@ Deno.test("a reason is translated part by part, whoever it names first", () => {
       "127.0.0.1:502: Connection refused",
       "not authorised to connect (0x87); its own words",
       "cycles are late because units 2, 3, 4 and 2 more on the same bus answer slowly",
+      "1,726 records of odd, meter-08 and 8 more from 2026-11-30T13:27:18Z to 2026-11-30T13:28:26Z lost, " +
+      "outbox full at 64 KiB",
     ].map(inChinese),
     [
       "127.0.0.1:502：连接被拒绝",
       "无权连接（0x87）；its own words",
       "同一总线上的从站 2, 3, 4 等另外 2 个 应答缓慢，周期延迟",
+      "odd, meter-08 等另外 8 个 的 1,726 条记录已丢失（2026-11-30T13:27:18Z 至 2026-11-30T13:28:26Z）：发件箱已满（64 KiB）",
     ],
   );
 });
