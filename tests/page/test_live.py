@@ -63,6 +63,15 @@ async def _show(reader: Reader, *, visible: bool) -> None:
     )
 
 
+async def test_the_windows_of_one_browser_leave_each_other_connections(reader: Reader, site: Site) -> None:
+    """A browser has six connections to one server: with a stream in each, the seventh window would stay empty."""
+    for _ in range(6):
+        page = await reader.page.context.new_page()
+        await page.goto(f"{site.url}/#/device/press-01")
+        await expect(page.locator("main")).to_contain_text("oil_temperature", timeout=PATIENCE_MS)
+    await expect(page.locator(".linkband")).to_contain_text("Too many viewers", timeout=PATIENCE_MS)
+
+
 async def test_too_many_viewers_is_a_sentence(browser: Browser, site: Site) -> None:
     """The ninth viewer is told so and shown the status all the same; live again when a place is free."""
     async with AsyncExitStack() as stack:

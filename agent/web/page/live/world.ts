@@ -4,6 +4,7 @@ import type { Status, Values } from "../api/types.ts";
 import type { Answer, World } from "./link.ts";
 
 const PATIENCE = 4000;
+const STREAMS = 4;
 
 /** An answer of the API; `body` is null where there is none. */
 export interface Got<T> {
@@ -37,6 +38,29 @@ async function request<T>(path: string, init: RequestInit, patience: number): Pr
   }
 }
 
+/**
+ * One of the streams that all windows of this browser may have: it opens six connections to one server, and where
+ * streams have them all no window gets an answer any more. null: there is none. Without locks (HTTP beyond loopback)
+ * nobody knows of the others.
+ */
+async function place(): Promise<(() => void) | null> {
+  if (!navigator.locks) return () => undefined;
+  for (const pause of [0, 200]) { // the place that was left a moment ago is not free at once
+    await new Promise((then) => setTimeout(then, pause));
+    for (let number = 0; number < STREAMS; number++) {
+      const given = await new Promise<(() => void) | null>((then) =>
+        void navigator.locks.request(
+          `edge-agent.stream.${number}`,
+          { ifAvailable: true },
+          (lock) => lock ? new Promise<void>((release) => then(release)) : then(null),
+        )
+      );
+      if (given) return given;
+    }
+  }
+  return null;
+}
+
 export const browser: World = {
   now: () => Date.now(),
   async ask(): Promise<Answer> {
@@ -44,15 +68,28 @@ export const browser: World = {
     return code === 200 && body ? { code, status: body } : { code, error: body?.error };
   },
   open(device, events) {
-    const source = new EventSource(`api/v1/stream${device === null ? "" : `?device=${encodeURIComponent(device)}`}`);
-    source.addEventListener("status", (event) => events.status(JSON.parse(event.data) as Status));
-    source.addEventListener("values", (event) => events.values(JSON.parse(event.data) as Values));
-    source.addEventListener("error", () => {
-      const refused = source.readyState === EventSource.CLOSED;
-      source.close();
-      events.closed(refused);
+    let source: EventSource | null = null;
+    let release: (() => void) | null = null;
+    let closed = false;
+    const close = () => {
+      closed = true;
+      source?.close();
+      release?.();
+    };
+    void place().then((given) => {
+      release = given;
+      if (closed) return close();
+      if (!given) return events.closed(true);
+      source = new EventSource(`api/v1/stream${device === null ? "" : `?device=${encodeURIComponent(device)}`}`);
+      source.addEventListener("status", (event) => events.status(JSON.parse(event.data) as Status));
+      source.addEventListener("values", (event) => events.values(JSON.parse(event.data) as Values));
+      source.addEventListener("error", () => {
+        const refused = source?.readyState === EventSource.CLOSED;
+        close();
+        events.closed(refused);
+      });
     });
-    return source;
+    return { close };
   },
   later(milliseconds, then) {
     const timer = setTimeout(then, milliseconds);
