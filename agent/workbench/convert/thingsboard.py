@@ -184,7 +184,8 @@ def _server(server: Mapping[str, Any], mapping: list[Mapping[str, Any]], result:
         result.lose("server", f"the user {user}: write username: and password_file: with a file of yours")
     for number, device in enumerate(mapping, 1):
         paths = list(_paths(device, number))
-        ways = {item: way for item, _, path in paths if (way := _way(str(device.get("deviceNodePattern")), path))}
+        reads = [(item, path) for item, _, path in paths if path != _WRITE]
+        ways = {item: way for item, path in reads if (way := _way(str(device.get("deviceNodePattern")), path))}
         found = {"include": list(ways.values())}
         tags = result.device(_device_name(device, number), {**keys, "browse": found if ways else None})
         for item, name, path in paths:

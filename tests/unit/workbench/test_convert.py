@@ -276,6 +276,13 @@ def test_thingsboard_opcua() -> None:
     assert lost(result) == ["server", "mapping 1 timeseries pattern"]
 
 
+def test_a_method_of_thingsboard_is_no_path() -> None:
+    """It is told as a write, and nothing is looked for in its name."""
+    assert converted("thingsboard_opcua_path.json").devices["Cell-P"]["browse"] == {
+        "include": ["cell/Count", "cell/Speed"]
+    }
+
+
 def test_drivers_of_neuron() -> None:
     """What its API exports has the groups under their nodes; a node without tags is told."""
     result = converted("neuron_drivers.json")
