@@ -36,12 +36,16 @@ class Controller:
         self._git("init", "--quiet")
         self._document: dict[str, Any] = {
             "agent": {"id": "gw-01", "data_dir": str(folder / "data")},
+            "include": ["../common/templates.yaml"],
             "http": None,
             "publishers": {"plant": {"type": "mqtt", "url": url}},
             "devices": {"press-01": {
-                "type": "modbus", "url": f"tcp://127.0.0.1:{free_port()}", "tags": {"x": {"address": "holding:0"}},
+                "template": "press", "url": f"tcp://127.0.0.1:{free_port()}",
             }},
         }  # fmt: skip
+        common = self._agent.parents[1] / "common" / "templates.yaml"
+        common.parent.mkdir()
+        common.write_text("templates: {press: {device: {type: modbus, tags: {x: {address: 'holding:0'}}}}}")
         self.write()
 
     def _git(self, *arguments: str) -> None:
@@ -73,7 +77,7 @@ class Controller:
 
     def version(self) -> str:
         """The commit that is in force."""
-        return (self.etc / "current").readlink().name
+        return (self.etc / "current").readlink().parent.name
 
 
 def test_the_playbook_is_ansibles_language() -> None:

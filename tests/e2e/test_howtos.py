@@ -116,6 +116,13 @@ async def test_rotate_secrets(tmp_path: Path, start_mosquitto: StartMosquitto) -
             await ended(agent)
 
 
+def test_a_restored_configuration_is_there_before_the_first_start() -> None:
+    """A `data_dir` belongs to the `agent.id` of its first start: the example's would keep the restored one out."""
+    (steps,) = (one.splitlines() for one in blocks("back-up-and-restore", "text") if "systemctl start" in one)
+    assert [step.split()[0] for step in steps[:2]] == ["tar", "systemctl"]
+    assert steps[0].endswith("-C / etc/edge-agent")
+
+
 async def test_an_outage_a_backup_and_a_move(tmp_path: Path, mosquitto: Mosquitto) -> None:
     """What waited on the old gateway is delivered by the new one."""
     mosquitto.stop()

@@ -100,3 +100,17 @@ def test_kustomizations_name_files_that_are_there() -> None:
         files = [entry.rpartition("=")[2] for made in one.get("configMapGenerator", ()) for entry in made["files"]]
         for name in (*one.get("resources", ()), *(patch["path"] for patch in one.get("patches", ())), *files):
             assert (path.parent / name).exists(), f"{path}: {name}"
+
+
+def test_networks_are_written_into_an_overlay() -> None:
+    """docs/kubernetes.md: the patch replaces what the base allows, and nothing else."""
+    page = (ROOT.parents[1] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    paths = re.findall(r"op: replace, path: (/spec/egress/\S+),", page)
+    [(_, policy)] = [one for one in objects("NetworkPolicy") if one[1]["metadata"]["name"] == "edge-agent"]
+    replaced = []
+    for path in paths:
+        part: Any = policy
+        for key in path.strip("/").split("/"):
+            part = part[int(key) if key.isdigit() else key]
+        replaced.append(part)
+    assert replaced == ["192.168.10.0/24", "192.168.20.0/24"]
