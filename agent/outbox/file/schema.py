@@ -83,8 +83,11 @@ CREATE TABLE memo (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 Durability = Literal["memory", "commit", "fsync"]
 
 
-def connect(path: Path | None, durability: Durability) -> sqlite3.Connection:
-    """A connection ready for use, the tables made. Without a path: in memory. Raises sqlite3.Error and ours."""
+def connect(path: Path | None, durability: Durability, *, look: bool = False) -> sqlite3.Connection:
+    """A connection ready for use, the tables made. Without a path: in memory. Raises sqlite3.Error and ours.
+
+    `look`: an older file is upgraded for this connection only, so that the version that wrote it can go on with it.
+    """
     if path is not None and path.exists():
         if not path.is_file():
             raise Damaged("what stands there is no file")
@@ -92,14 +95,14 @@ def connect(path: Path | None, durability: Durability) -> sqlite3.Connection:
             raise Damaged("the file is shorter than its header")
     db = sqlite3.connect(":memory:" if path is None else path, isolation_level=None, timeout=5.0)
     try:
-        _set_up(db, path, durability)
+        _set_up(db, path, durability, look=look)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability) -> None:
+def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability, *, look: bool) -> None:
     _check_version(db, path)
     if path is not None:
         db.execute("PRAGMA journal_mode = WAL")
@@ -121,16 +124,25 @@ def _set_up(db: sqlite3.Connection, path: Path | None, durability: Durability) -
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise Damaged(str(verdict).replace("\n", " ")[:200])
+    if look:
+        db.execute("BEGIN")  # closing the connection takes the steps back
     for known in range(version, VERSION):
-        _upgrade(db, path, known)
+        if look:
+            _take(db, known)
+        else:
+            _upgrade(db, path, known)
 
 
 def _upgrade(db: sqlite3.Connection, path: Path | None, version: int) -> None:
     with transaction(db):
-        for statement in UPGRADES[version]:
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {version + 1}")
+        _take(db, version)
     log.info("outbox.upgraded", file=str(path), version=version + 1)
+
+
+def _take(db: sqlite3.Connection, version: int) -> None:
+    for statement in UPGRADES[version]:
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {version + 1}")
 
 
 def _check_version(db: sqlite3.Connection, path: Path | None) -> None:

@@ -20,7 +20,7 @@ def inquire(file: Path, question: OutboxQuestion) -> OutboxAnswer:
         raise PermanentError(f"there is no outbox at {file}", "has the agent ever run with this configuration?")
     lock = own(file)
     try:
-        with closing(connect(file, "fsync")) as db:
+        with closing(connect(file, "fsync", look=question.verb in ("list", "quarantined"))) as db:
             return _answer(db, question)
     except PermanentError:
         raise

@@ -89,6 +89,19 @@ async def test_an_older_file_is_upgraded_step_by_step(make, path, become):
     assert "outbox.upgraded" not in [line["event"] for line in logs]
 
 
+async def test_a_look_leaves_an_older_file_to_the_version_that_wrote_it(make, path, become):
+    """Nothing is said, which would stand in the way of `outbox --json`."""
+    become(1)
+    await written(make(), 3)
+    become(3)
+    with capture_logs() as logs, closing(schema.connect(path, "fsync", look=True)) as db:
+        assert db.execute("SELECT count(*) FROM later").fetchall() == [(1,)]
+    assert logs == []
+    assert asked(path, "PRAGMA user_version") == [(1,)]
+    become(1)
+    assert await found(make()) == [1, 2, 3]
+
+
 async def test_an_upgrade_that_fails_leaves_the_older_file(make, path, become, monkeypatch):
     """All of a step happens, or nothing: the version that wrote the file still reads it."""
     become(1)
