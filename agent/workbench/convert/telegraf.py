@@ -74,6 +74,9 @@ def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converte
         _groups(item, name, base, plugin.get(style, []), style, result)
     else:
         result.lose(item, f"configuration_type {style!r} is unknown")
+    for other in ("request", "metric"):
+        if other != style and other in plugin:
+            result.lose(f"{item} {other}", f'Telegraf reads them only with `configuration_type = "{other}"`')
 
 
 def _groups(

@@ -112,6 +112,12 @@ def test_kepware_tags() -> None:
     assert "names no device" in result.notes[0].text
 
 
+def test_what_telegraf_leaves_out_is_told() -> None:
+    """Requests under a plugin of the register style, which is what it is where it says nothing."""
+    plugin = {"controller": "tcp://h:502", "request": [{"slave_id": 3, "fields": [{"address": 0, "name": "a"}]}]}
+    assert lost(convert("telegraf", {"inputs": {"modbus": [plugin]}})) == ["inputs.modbus 1 request"]
+
+
 def test_a_telegraf_node_keeps_how_it_is_watched() -> None:
     """Sampling, queue and deadband are carried over; labels and events are named; 1m30s is a duration."""
     node = {"name": "t", "namespace_uri": "urn:a", "identifier": "T", "default_tags": {"hall": "2"}}
