@@ -36,7 +36,7 @@ from agent.runtime.status.overview import Overview
 from agent.runtime.status.support import Support
 from agent.runtime.status.views import Views
 from agent.runtime.steps import Steps
-from agent.runtime.supervisor import Attempt, Supervisor
+from agent.runtime.supervisor import Attempt, Supervisor, judge
 from agent.runtime.topology import Topology, start_of
 from agent.settings.values import is_loopback
 from agent.telemetry import metrics
@@ -81,6 +81,7 @@ class _Agent:
         self._history: History
         self._myself: Myself
         self._web: Task[None] | None = None
+        self._listens = False
         metrics.BUILD_INFO.labels(__version__).set(1)
         metrics.CONFIG_INFO.labels(loaded.hash).set(1)
         metrics.START_TIME.set(clock.now_ms() / 1000)
@@ -136,7 +137,7 @@ class _Agent:
             self._image, topology, self._steps, overview.of_agent, pulse.latest_ms, self._clock
         )
         self._control.serve("status", overview.answer)
-        Reconfiguring(reloader, topology.missing, self._clock).serve(self._control)
+        Reconfiguring(reloader, partial(self._missing, topology), self._clock).serve(self._control)
         Recordings(lambda: topology.south.devices, self._clock).serve(self._control)
         service = ServiceManager(
             lambda: {route.name: route.outbox.stats.turn_s for route in topology.north.running()}, self._clock
@@ -187,6 +188,11 @@ class _Agent:
 
         await supervisor.run(attempt)
 
+    def _missing(self, topology: Topology, section: str, name: str) -> str | None:
+        if section != "http":
+            return topology.missing(section, name)
+        return None if self._listens else self._overview.unserved or "it does not listen yet"
+
     def _watch(self, topology: Topology, reloader: Reloader) -> Watch:
         watch = Watch(
             self._clock,
@@ -217,6 +223,7 @@ class _Agent:
     # --- the web ------------------------------------------------------------------------------------------------------
 
     def _serve(self, north: TaskGroup, http: HttpSettings | None) -> None:
+        self._overview.unserved, self._listens = None, http is None
         self._web = None if http is None else north.create_task(self._serve_web(http), name="web")
 
     async def _serve_web(self, http: HttpSettings) -> None:
@@ -234,7 +241,18 @@ class _Agent:
         )
         certificate = Certificate(http.tls.cert_file, http.tls.key_file) if http.tls else None
         app = pages.app()
-        await self._keep("web", lambda: server.serve(app, http.host, http.port, certificate))
+
+        def listening() -> None:
+            self._overview.unserved, self._listens = None, True
+
+        async def serve() -> None:
+            try:
+                await server.serve(app, http.host, http.port, certificate, listening)
+            except Exception as failed:
+                self._overview.unserved, self._listens = judge(failed).reason, False
+                raise
+
+        await self._keep("web", serve)
 
 
 async def _on_signal(reload: Event, reloader: Reloader) -> None:

@@ -96,6 +96,8 @@ def told(one: Part, document: Part, zone: tzinfo | None) -> FindingGroup:
         lines = [("why", config["error"] or f"{config['attempted']} was tried, {config['effective']} runs")]
     elif event == "agent.clock_unsynced":
         title, lines = "the clock is not set", [("cost", "readings are marked `clock: unsynced`")]
+    elif event == "component.failed":
+        title, lines = "page, metrics and health are not served", [("why", one["why"])]
     return FindingGroup(what, title, names, one["since"], lines, one["do"], one["counts"])
 
 

@@ -115,8 +115,14 @@ def _probe(problem: str | None) -> Response:
     return json_answer(content, code=200 if problem is None else 503)
 
 
-async def serve(app: Guard, host: str, port: int, certificate: Certificate | None = None) -> None:
-    """Serve until cancelled, with TLS where there is a certificate.
+async def serve(
+    app: Guard,
+    host: str,
+    port: int,
+    certificate: Certificate | None = None,
+    listening: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until cancelled, with TLS where there is a certificate; `listening` is called once the port is open.
 
     Raises PermanentError where the port cannot be opened, TransientError where that or the certificate has to wait.
     """
@@ -124,6 +130,7 @@ async def serve(app: Guard, host: str, port: int, certificate: Certificate | Non
         await certificate.context()
     with _listener(host, port) as listener:
         log.info("http.listening", host=host, port=listener.getsockname()[1], tls=certificate is not None)
+        listening()
         await _serve_on(listener, app, certificate)
 
 

@@ -24,7 +24,7 @@ class Reconfiguring:
     """Answers the two commands."""
 
     def __init__(self, reloader: Reloader, missing: Callable[[str, str], str | None], clock: Clock) -> None:
-        """`missing(section, name)`: why a device or publisher that should be online is not; None where it is."""
+        """`missing(section, name)`: why a device, a publisher or ("http", "") is not back; None where it is."""
         self._reloader = reloader
         self._missing = missing
         self._clock = clock
@@ -77,9 +77,11 @@ class Reconfiguring:
         """Parts that were added or changed and are not online within `seconds`, with the reason."""
         names = [("devices", name) for name in (*done.devices.added, *done.devices.changed)]
         names += [("publishers", name) for name in (*done.publishers.added, *done.publishers.changed)]
+        if any(one.key.split(".")[0] == "http" for one in done.settings):
+            names.append(("http", ""))
         deadline = self._clock.monotonic() + seconds
         while True:
-            found = {f"{section}.{name}": self._missing(section, name) for section, name in names}
+            found = {f"{section}.{name}".rstrip("."): self._missing(section, name) for section, name in names}
             late = {name: reason for name, reason in found.items() if reason is not None}
             if not late or self._clock.monotonic() >= deadline:
                 return late

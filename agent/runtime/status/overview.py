@@ -95,6 +95,7 @@ class Overview:
         self._publishers = publishers  # those configured: a route is away while it is replaced, or ends
         self._configured = configured
         self._history = history
+        self.unserved: str | None = None  #: why the HTTP port could not be opened, or was closed
         self._told: dict[str, tuple[DeviceConfig, DeviceFigures]] = {}  # what is of its configuration
         self._started = clock.monotonic()
         self._watched: dict[str, _Watched] = {}
@@ -188,6 +189,7 @@ class Overview:
             disk_floor=disk.floor,
             floor_seconds=disk.floor_in,
             history=self._history(),
+            unserved=self.unserved,
         )
         routes = [self._figures(route) for route in self._routes()]
         devices = {device.name: self._known(device) for device in self._devices()}

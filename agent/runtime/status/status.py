@@ -65,6 +65,7 @@ class AgentFigures(NamedTuple):
     disk_floor: int = 0  #: below so many nothing grows any more
     floor_seconds: int | None = None  #: until that is reached at the present rate
     history: bool = False  #: rollups are kept
+    unserved: str | None = None  #: why the HTTP port is not open although it is configured
 
 
 def describe(
@@ -105,7 +106,7 @@ def describe(
             for one in orphans
         ],
     }  # fmt: skip
-    document["wrong"] = wrong(document)
+    document["wrong"] = wrong(document, about.unserved)
     return document
 
 

@@ -27,7 +27,7 @@ Finding = dict[str, Any]
 _Part = Mapping[str, Any]
 
 
-def wrong(document: _Part) -> list[Finding]:
+def wrong(document: _Part, unserved: str | None = None) -> list[Finding]:
     """Findings in their order.
 
     Of each: `event` in the catalogue, `what` it is (device, publisher, bus, agent) and its `name`, `since`, `why`,
@@ -49,6 +49,8 @@ def wrong(document: _Part) -> list[Finding]:
         found.append(_finding("config.rejected", why=config["error"], cost=costs.one("not_in_force")))
     if not document["clock"]["synced"]:
         found.append(_finding("agent.clock_unsynced", cost=costs.one("unsynced")))
+    if unserved is not None:
+        found.append(_finding("component.failed", why=unserved, counts=False))
     found.sort(key=lambda one: not one["counts"])
     return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from tests.faults.modbus.media import medium
 from tests.faults.southbound.conftest import modbus
 from tests.support.agent import AgentProcess
 from tests.support.ports import free_port
+from tests.support.processes import agent_command, run_process
 from tests.support.waiting import eventually
 
 
@@ -46,6 +49,14 @@ async def test_the_port_and_the_log_change_in_place(tmp_path: Path) -> None:
         await agent.start()
         old = agent.port
         document = copy.deepcopy(agent.document)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            agent.configure(document | {"http": {"port": taken.getsockname()[1]}})
+            command = agent_command("reload", "-c", str(agent.config), "--wait", "1s")
+            done = await asyncio.to_thread(run_process, *command)
+            assert (done.returncode, "http is not back: " in done.stderr) == (1, True)
+            await eventually(lambda: agent.events("component.failed"), what="the port could not be opened")
+            done = await asyncio.to_thread(run_process, *agent_command("status", "-c", str(agent.config)))
+            assert "health are not served" in done.stdout
         document["http"] = {"port": free_port()}
         document["log"] = {"level": "warning"}
         agent.configure(document)

@@ -85,6 +85,7 @@ export const en = {
   "title:disk.low": "The disk is nearly full",
   "title:config.rejected": "The configuration in the files is not the one in force",
   "title:agent.clock_unsynced": "The clock is not set",
+  "title:component.failed": "Page, metrics and health are not served",
 
   // what it costs, by kind
   "cost:no_value": "no good value since {time} ({lasting})",

@@ -87,6 +87,7 @@ export const zh: Words = {
   "title:disk.low": "磁盘即将用尽",
   "title:config.rejected": "新配置没有生效",
   "title:agent.clock_unsynced": "时钟未校准",
+  "title:component.failed": "页面、指标和健康检查无法访问",
 
   // what it costs, by kind
   "cost:no_value": "自 {time} 起没有良好值（{lasting}）",

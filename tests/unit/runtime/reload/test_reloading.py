@@ -252,6 +252,10 @@ async def test_reload_waits_for_what_it_changed(site: Site) -> None:
     site.main.write_text(OLD.replace("scale: 2", "scale: 4"))
     code, out, err = await site.run(reload, wait="200ms")
     assert (code, out.splitlines()[-1], err) == (1, "applied", "devices.press is not back: no answer\n")
+    site.agent.missing = {"http.": "the port is taken"}
+    site.main.write_text(OLD + "http: {port: 8999}\n")
+    code, out, err = await site.run(reload, wait="200ms")
+    assert (code, err) == (1, "http is not back: the port is taken\n")
     site.agent.missing = {}
     site.main.write_text(OLD)
     code, out, _ = await site.run(reload, wait="30s")

@@ -73,9 +73,11 @@ def test_what_counts_stands_before_what_is_only_to_be_looked_at() -> None:
     image = Image(AgentInfo("gw-01", "0.2", "abc"))
     image.add("press", location=["a"], tags=[TagInfo("t"), TagInfo("u")], cat=1, now=NOW)
     image.set_state("press", "degraded", now=NOW, reason="1 of 2 tags are bad", causes=("tags",))
-    document = describe(image, AgentFigures(NOW, NOW - 90_000, False), [], {"press": DeviceFigures()})
+    about = AgentFigures(NOW, NOW - 90_000, False, unserved="the port is taken -> choose another")
+    document = describe(image, about, [], {"press": DeviceFigures()})
     told = [(one["event"], one["counts"]) for one in document["wrong"]]
-    assert told == [("agent.clock_unsynced", True), ("device.degraded", False)]
+    assert told == [("agent.clock_unsynced", True), ("device.degraded", False), ("component.failed", False)]
+    assert (document["wrong"][-1]["why"], document["wrong"][-1]["do"]) == ("the port is taken", "choose another")
 
 
 def test_a_disabled_device_counts_neither_way() -> None:
