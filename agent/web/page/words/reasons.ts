@@ -14,6 +14,11 @@ export const reasons: [RegExp, string][] = [
   [/^gateway target device failed to respond$/, "网关后的设备没有应答"],
   [/^exception code (0x\w+)$/, "异常码 $1"],
   [/^(\d+) of (\d+) tags are bad$/, "$2 个点位中有 $1 个坏点"],
+  [
+    /^(no answer from unit .+), nor to anything since the connection was made \(some devices need `workarounds: .+\)$/,
+    "$1，建立连接后也从未应答（有些设备需要 `workarounds: {pause_after_connect: 2s}`）",
+  ],
+  [/^(no answer from unit .+), only (\d+) bytes of it$/, "$1，只收到 $2 个字节"],
   [/^no answer from unit (\d+) within (.+?)(?:, but one under transaction id .+)?$/, "从站 $1 在 $2 内没有应答"],
   [/^unit (\d+) does not answer$/, "从站 $1 没有应答"],
   [/^the bus is stopped$/, "总线已停止"],
@@ -26,6 +31,25 @@ export const reasons: [RegExp, string][] = [
   [/^element (\d+)$/, "第 $1 个元素"],
 
   [/^an answer came (.+) s after its request, raise `timeout`$/, "应答在请求 $1 秒后才到，请调长 `timeout`"],
+
+  // noise on the line; `workarounds:` stands as it is to be written
+  [/^checksum wrong: (.+)$/, "校验和错误：$1"],
+  [
+    /^(.+): what was sent came back \(two-wire adapters need .+\)$/,
+    "$1：收到的是自己发出的内容（两线制适配器需要 `workarounds: {echo: true}`）",
+  ],
+  [
+    /^(.+): the unit id is another than asked \(.+\)$/,
+    "$1：应答的从站号与请求不同（以同一站号代答所有从站的网关需要 `workarounds: {ignore_unit: true}`）",
+  ],
+  [/^no answer: (.+)$/, "收到的不是应答：$1"],
+  [
+    /^a frame came that nobody here asked for, another master may talk on this bus$/,
+    "收到未请求的报文，总线上可能还有另一个主站",
+  ],
+  [/^more bytes came behind the answer$/, "应答之后还有多余的字节"],
+  [/^(\d+) bytes hang behind the answer$/, "应答之后多出 $1 个字节"],
+  [/^(\d+) data bytes instead of (\d+)$/, "收到 $1 个数据字节，应为 $2 个"],
 
   // late
   [/^slower than its interval, cycles are skipped$/, "慢于设定周期，有周期被跳过"],
@@ -308,5 +332,6 @@ export const reasons: [RegExp, string][] = [
 
   // whatever names itself first, and a code behind it
   [/^(.+) \((0x[0-9A-F]{2})\)$/, "$1（$2）"],
-  [/^(.+?): (.+)$/, "$1：$2"],
+  [/^\[Errno \d+\] (.+)$/, "$1"],
+  [/^([^`]+?): (.+)$/, "$1：$2"],
 ];

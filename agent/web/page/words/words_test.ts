@@ -61,6 +61,12 @@ Deno.test("a reason is translated part by part, whoever it names first", () => {
       "127.0.0.1:502: Connection refused",
       "not authorised to connect (0x87); its own words",
       "cycles are late because units 2, 3, 4 and 2 more on the same bus answer slowly",
+      "no answer from unit 1 within 1 s, nor to anything since the connection was made " +
+      "(some devices need `workarounds: {pause_after_connect: 2s}`)",
+      "no answer: 01 03: what was sent came back (two-wire adapters need `workarounds: {echo: true}`)",
+      "10.0.0.1:502: [Errno 113] No route to host",
+      "its own word (see `a: b`)",
+      "no answer from unit 1 within 0.5 s, only 3 bytes of it",
       "1,726 records of odd, meter-08 and 8 more from 2026-11-30T13:27:18Z to 2026-11-30T13:28:26Z lost, " +
       "outbox full at 64 KiB",
     ].map(inChinese),
@@ -68,6 +74,11 @@ Deno.test("a reason is translated part by part, whoever it names first", () => {
       "127.0.0.1:502：连接被拒绝",
       "无权连接（0x87）；its own words",
       "同一总线上的从站 2, 3, 4 等另外 2 个 应答缓慢，周期延迟",
+      "从站 1 在 1 s 内没有应答，建立连接后也从未应答（有些设备需要 `workarounds: {pause_after_connect: 2s}`）",
+      "收到的不是应答：01 03：收到的是自己发出的内容（两线制适配器需要 `workarounds: {echo: true}`）",
+      "10.0.0.1:502：没有到该主机的路由",
+      "its own word (see `a: b`)",
+      "从站 1 在 0.5 s 内没有应答，只收到 3 个字节",
       "odd, meter-08 等另外 8 个 的 1,726 条记录已丢失（2026-11-30T13:27:18Z 至 2026-11-30T13:28:26Z）：发件箱已满（64 KiB）",
     ],
   );
