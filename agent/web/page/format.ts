@@ -74,13 +74,14 @@ export function count(n: number): string {
   return n.toLocaleString(language());
 }
 
-/** A value of a tag. Numbers keep seven digits that count, never more than were sent. */
+/** A value of a tag. Numbers keep seven digits that count, a counter all before the point, never more than were sent. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
     const size = Math.abs(value);
     if (Number.isInteger(value) && size < 1e15) return value.toLocaleString(language());
-    if (size >= 1e-6 && size < 1e15) return value.toLocaleString(language(), { maximumSignificantDigits: 7 });
+    if (size >= 1e6 && size < 1e15) return Math.round(value).toLocaleString(language());
+    if (size >= 1e-6 && size < 1e6) return value.toLocaleString(language(), { maximumSignificantDigits: 7 });
     return String(Number(value.toPrecision(7)));
   }
   if (typeof value === "boolean") return value ? "true" : "false";

@@ -41,6 +41,7 @@ Deno.test("no digit is made up, none that was sent as text is lost", () => {
       "[1,2]",
     ],
   );
+  equal([123_456_789.123, -12_345_678.9, 999_999.96].map(shown), ["123,456,789", "-12,345,679", "1,000,000"]);
 });
 
 Deno.test("units stand as people write them", () => {
