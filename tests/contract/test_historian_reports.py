@@ -122,6 +122,26 @@ class ReportContract:
         store.close()
         assert report(config, Wanted(None, "en", None, file)) == 0
 
+    def test_a_start_anew_ends_what_was_good_also_where_its_declaration_never_came(self, config):
+        """A broker may lose the `down` gap: from the last reading before to the new epoch nothing was collected."""
+        items = []
+        for at, epoch in ((BEGIN + 26 * HOUR, EPOCH), (BEGIN + 30 * HOUR, ulid(BEGIN + 30 * HOUR))):
+            reading = {"tag": "rare", "value": 1.5, "ts": at, "quality": "good", "unit": "Cel"}
+            items += _read(envelope(1 if epoch != EPOCH else 2000, epoch=epoch, readings=[reading], ts=at), "readings")
+        store = store_of(load_historian(config).config.historian)
+        store.open()
+        store.write(items, LATER)
+        loaded = load_historian(config).config
+        made = make(loaded, dt.date(2024, 11, 29), "en", BEGIN + 49 * HOUR).figures
+        assert [(one["kind"], one["seconds"]) for one in made["gaps"]] == [("down", 4 * 3600)]
+        assert next(tag["good_s"] for tag in made["devices"][0]["tags"] if tag["tag"] == "rare") == 18 * 3600
+        told = gap("down", None, 2000, EPOCH)  # now it comes: it counts, and nothing counts twice
+        told.notice.from_ts, told.notice.to_ts = BEGIN + 26 * HOUR, BEGIN + 29 * HOUR
+        store.write([told], LATER)
+        store.close()
+        made = make(loaded, dt.date(2024, 11, 29), "en", BEGIN + 49 * HOUR).figures
+        assert [(one["kind"], one["seconds"]) for one in made["gaps"]] == [("down", 3 * 3600)]
+
     def test_of_old_losses_only_those_are_asked_for_that_count(self, config):
         """Those of the newest epoch, however old: the agent's count is compared with what it lost since it began."""
         store = store_of(load_historian(config).config.historian)

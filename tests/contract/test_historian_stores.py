@@ -112,6 +112,10 @@ class StoreContract:
         write(record(3, readings=[{"tag": "t", "value": None, "ts": NOW + 9, "quality": "bad"}]))
         rows = sql("SELECT seq, unit FROM reading JOIN tag ON tag.id = reading.tag ORDER BY seq")
         assert rows == [(1, "Cel"), (2, "K"), (3, "K")]
+        for seq, none in enumerate((None, "", None), 4):  # an empty unit is none: SQLite left the record out
+            done = write(record(seq, readings=[{"tag": "n", "value": 1, "ts": NOW, "quality": "good", "unit": none}]))
+            assert done.rows == 1
+        assert sql("SELECT count(*) FROM tag WHERE name = 'n'") == [(1,)]
 
     def test_readings_of_one_tag_and_instant_all_stand(self, write, sql):
         """(tag, ts) is no key: the position tells them apart."""

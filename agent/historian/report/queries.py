@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from heapq import merge
+from itertools import pairwise
 from operator import attrgetter
 
+from agent.core.ids import time_of
 from agent.historian.report.facts import (
     Age,
     Agent,
@@ -63,6 +65,9 @@ WHERE s.path <> '')
 SELECT h.id, h.agent, h.epoch, h.device, h.path, h.base, CASE WHEN h.epoch = max(h.epoch) OVER (PARTITION BY h.path)
 THEN (SELECT sum(a.readings) FROM arrival a WHERE a.stream = h.id AND a.slot < AT(:until)) ELSE 0 END,
 MS(h.heard), CAST(h.seen AS text) FROM heard h WHERE h.heard IS NOT NULL ORDER BY h.epoch, h.id"""
+# one look into the index for each tag of a device
+_LAST = """SELECT MS(n.last) FROM (SELECT max((SELECT max(r.ts) FROM reading r WHERE r.tag = t.id AND r.ts < AT(:at)
+AND r.ts >= AT(:back))) AS last FROM tag t WHERE t.path = (SELECT path FROM stream WHERE id = :stream)) n"""
 _AGES = """SELECT stream, age, sum(records - snapshots) FROM arrival WHERE slot >= AT(:begin) AND slot < AT(:until)
 GROUP BY stream, age HAVING sum(records - snapshots) > 0 ORDER BY stream, age"""
 _HOLES = "SELECT stream, from_seq, to_seq, repair FROM missing ORDER BY stream, from_seq"
@@ -82,7 +87,7 @@ def ask_facts(ask: Query, day: Day, equipment: int | None, stops: Sequence[Stop]
         tags=[Tag(*row) for row in ask(_TAGS, given)],
         readings=_readings(ask, given),
         states=[State(*row) for row in ask(_STATES, given)],
-        losses=[_loss(row) for row in ask(_LOSSES, given)],
+        losses=_losses(ask, given, devices),
         streams=devices,
         ages=[Age(row[0], row[1], int(row[2])) for row in ask(_AGES, given)],
         holes=[MissingNumbers._make(row) for row in ask(_HOLES, given)],
@@ -99,6 +104,24 @@ def _readings(ask: Query, given: dict[str, int]) -> Iterator[Read]:
 def _ranges(text: str) -> tuple[tuple[int, int], ...]:
     """As either database writes them: `[[1,5],[7,9]]`, `{[1,5),[7,9)}`."""
     return tuple((int(first), int(end)) for first, end in _RANGE.findall(text))
+
+
+def _losses(ask: Query, given: dict[str, int], streams: Sequence[Stream]) -> list[DeclaredLoss]:
+    """As declared. A `down` gap may be lost at the broker: the next epoch tells of it all the same."""
+    losses = [_loss(row) for row in ask(_LOSSES, given)]
+    told = {(one.agent, one.device, one.epoch) for one in losses if one.kind == "down"}
+    whose = attrgetter("agent", "device", "path")
+    for before, after in pairwise(sorted(streams, key=attrgetter("agent", "device", "path", "epoch"))):
+        began = time_of(after.epoch)
+        fresh = whose(before) == whose(after) and (before.agent, before.device, before.epoch) not in told
+        if not fresh or not given["begin"] <= began < given["until"]:
+            continue
+        ((last,),) = ask(_LAST, {"at": began, "back": given["back"], "stream": before.id})
+        if last is not None:
+            reason = "the agent was started anew; its own declaration never came"
+            times = last, began, None, None, None, None, None
+            losses.append(DeclaredLoss(before.agent, before.device, before.epoch, "down", *times, reason))
+    return sorted(losses, key=attrgetter("from_ts", "agent"))
 
 
 def _loss(row: tuple[object, ...]) -> DeclaredLoss:

@@ -42,7 +42,7 @@ class TagCache:
         if lacking:
             named: dict[str, list[int]] = {}
             for number, name, unit in load(path, device, list({clean(one.tag) or "" for one in lacking})):
-                fresh[name, unit] = number
+                fresh[name, unit or None] = number
                 named.setdefault(name, []).append(number)
             for one in lacking:
                 if (one.tag, one.unit) not in fresh:
@@ -54,7 +54,7 @@ class TagCache:
         fresh: _Ids, named: dict[str, list[int]], reading: Reading, where: tuple[str, str],
         make: Callable[[str, str, str, str | None, int], int],
     ) -> int:  # fmt: skip
-        name, unit = clean(reading.tag) or "", clean(reading.unit)
+        name, unit = clean(reading.tag) or "", clean(reading.unit) or None
         if (name, unit) in fresh:
             return fresh[name, unit]
         rows = named.setdefault(name, [])
