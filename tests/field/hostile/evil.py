@@ -229,14 +229,14 @@ def reads(results: bytes, count: int) -> Hook:
     return hook
 
 
-def endless(piece: bytes) -> Hook:
-    """Answers Reads of tags with intermediate chunks that never end."""
+def endless(piece: bytes, part: bytes = b"C") -> Hook:
+    """Answers Reads of tags with chunks that never end."""
 
     async def hook(peer: Peer, number: int, request: Any) -> Any:
         if not ours(request):
             return USUAL
         while True:
-            await peer.send(number, piece, part=b"C")
+            await peer.send(number, piece, part=part)
 
     return hook
 

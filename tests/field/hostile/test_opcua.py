@@ -26,6 +26,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
     "none": ({"ReadRequest": reads(b"", 0)}, "0 answers for 1 nodes"),
     "chunks": ({"ReadRequest": endless(b"\0" * 20_000)}, "a message of the server is larger than 16777216 bytes"),
     "crumbs": ({"ReadRequest": endless(b"\0")}, "in 2049 chunks"),
+    "aborts": ({"ReadRequest": endless(struct.pack("<Ii", 0x80010000, -1), b"A")}, "what nobody asked"),
     "header": ({"ReadRequest": says(b"MSGC" + HUGE)}, "a chunk of 2147483647 bytes"),
     "short": ({"ReadRequest": says(b"MSGF\x08\0\0\0")}, "a chunk of 8 bytes"),
     "noise": ({"ReadRequest": says(b"HTTP/1.1 400 Bad Request\r\n\r\n")}, "what is no OPC UA"),

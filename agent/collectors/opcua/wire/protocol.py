@@ -8,11 +8,12 @@ tokens, signatures) is used as it is, chunk by chunk.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Container
+from typing import Any, NamedTuple
 
 from asyncua import ua as library
 from asyncua.client.ua_client import UaClient, UASocketProtocol
-from asyncua.common.connection import TransportLimits
+from asyncua.common.connection import SecureConnection, TransportLimits
 from asyncua.ua.ua_binary import header_from_binary, nodeid_from_binary, struct_from_binary, uatcp_to_binary
 
 from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget, install
@@ -34,12 +35,42 @@ class KeptLimits(TransportLimits):
         self.max_send_buffer = max(SMALLEST_BUFFER, min(BUFFER_BYTES, msg.ReceiveBufferSize))
 
 
+class Aborted(NamedTuple):
+    """An answer the server began and could not end (OPC 10000-6, 6.7.3)."""
+
+    request: int
+    error: Exception
+
+
+class AskedChannel(SecureConnection):
+    """Takes chunks of what was asked for and is not answered yet; an abort is an answer.
+
+    The library takes any and goes on waiting after an abort: a server could send aborted messages without end.
+    """
+
+    def __init__(self, policy: Any, limits: TransportLimits, asked: Container[int]) -> None:
+        super().__init__(policy, limits)
+        self._asked = asked
+
+    def _receive(self, msg: Any) -> Any:
+        request = msg.SequenceHeader.RequestId
+        if request not in self._asked:
+            raise WireViolation("the server answers what nobody asked")
+        if msg.MessageHeader.ChunkType != ua.ChunkType.Abort:
+            return super()._receive(msg)
+        self._check_incoming_chunk(msg)
+        self._drop_incoming_parts()
+        code = int.from_bytes(msg.Body[:4], "little")
+        return Aborted(request, ua.UaStatusCodeError(code or ua.StatusCodes.BadUnexpectedError))
+
+
 class BoundedProtocol(UASocketProtocol):
     """One connection. What breaks its bounds is closed, with the reason for all who wait."""
 
     def __init__(self, timeout: float, policy: Any, limits: WireLimits) -> None:
         own = KeptLimits(BUFFER_BYTES, BUFFER_BYTES, limits.chunks, limits.message_bytes)
         super().__init__(timeout, security_policy=policy, limits=own)
+        self._connection = AskedChannel(policy, own, self._callbackmap)
         self._agreed = limits
         self._frames = Frames(limits.of_strangers)
         self.violation: WireViolation | None = None
@@ -83,13 +114,15 @@ class BoundedProtocol(UASocketProtocol):
         header = header_from_binary(buffer)
         message: Any = self._connection.receive_from_header_and_body(header, buffer)
         if isinstance(message, ua.Message):
-            if message.request_id() not in self._callbackmap:
-                raise WireViolation("the server answers what nobody asked")
             whole = message.body()
             body = BoundedBuffer(whole.read(len(whole)), Budget(limits))
             if header.MessageType == ua.MessageType.SecureOpen:
                 self._opened(body.copy())
             self._call_callback(message.request_id(), body)
+        elif isinstance(message, Aborted):
+            waits = self._callbackmap.pop(message.request)
+            if not waits.done():
+                waits.set_exception(message.error)
         elif isinstance(message, ua.Acknowledge):
             if 0 not in self._callbackmap:
                 raise WireViolation("the server acknowledges a Hello twice")
