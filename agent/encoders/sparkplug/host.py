@@ -22,6 +22,7 @@ AHEAD = 60_000
 #: No STATE is larger, bytes.
 LARGEST = 1024
 _OLD: dict[bytes, Word] = {b"ONLINE": "online", b"OFFLINE": "offline"}
+_OUTRANKED = "ONLINE of Sparkplug 2.2, but one of 3.0 says offline: where no host writes that any more, clear it"
 
 
 class _State(Struct):
@@ -35,6 +36,7 @@ class PrimaryHost:
     def __init__(self, host_id: str) -> None:
         self.host_id = host_id
         self._seen: dict[str, int] = {}
+        self._online = False  #: said by the newest of 3.0
 
     def hear(self, server: str, payload: bytes, now: int | None) -> tuple[Word | None, str]:
         """The word that counts, or None and why it does not. `now`: epoch ms, None where our clock is not set."""
@@ -50,12 +52,12 @@ class PrimaryHost:
         last = self._seen.get(server)
         if last is not None and state.timestamp < last:
             return None, f"its timestamp {state.timestamp} is older than {last}: was the host's clock set back?"
-        self._seen[server] = state.timestamp
+        self._seen[server], self._online = state.timestamp, state.online
         return ("online" if state.online else "offline"), ""
 
     def hear_old(self, server: str, payload: bytes) -> tuple[Word | None, str]:
         """The same of a STATE of Sparkplug 2.2."""
-        if server in self._seen:
-            return None, ""
         word = _OLD.get(payload[:LARGEST].strip().upper())
+        if server in self._seen:
+            return None, _OUTRANKED if word == "online" and not self._online else ""
         return word, "" if word is not None else "not a STATE payload: Sparkplug 2.2 has ONLINE or OFFLINE"

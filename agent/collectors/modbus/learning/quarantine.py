@@ -10,13 +10,15 @@ from agent.collectors.modbus.blocks.reactions import Reaction
 FIRST_PROBE_SECONDS = 15.0
 LAST_PROBE_SECONDS = 600.0
 LAPSED_PROBE_SECONDS = 30.0
+FAILING_PROBE_SECONDS = 1.0
 
 
 class Quarantine:
     """Which tags are refused, why, and when each is probed again: after 15 s, 30 s, … 10 min.
 
     Tags that were read on this connection before they were refused have only lapsed (an inverter sleeps behind its
-    logger): they are probed every 30 s, together, and when one is read again all that lapsed are asked at once.
+    logger): they are probed every 30 s, together, and when one is read again all that lapsed are asked at once. A
+    device that fails or keeps silent, instead of refusing, may be well in a moment: they are probed from 1 s on.
     """
 
     def __init__(self) -> None:
@@ -45,8 +47,10 @@ class Quarantine:
             if position in self._returning:  # refused while others that lapsed with it are back: it is gone for good
                 self._returning.discard(position)
                 self._lapsed.discard(position)
-            longest = LAPSED_PROBE_SECONDS if position in self._lapsed else LAST_PROBE_SECONDS
-            wait = min(self._wait.get(position, FIRST_PROBE_SECONDS / 2) * 2, longest)
+            lapsed = position in self._lapsed
+            first = FAILING_PROBE_SECONDS if lapsed and reaction.kind in ("bad", "silent") else FIRST_PROBE_SECONDS
+            longest = LAPSED_PROBE_SECONDS if lapsed else LAST_PROBE_SECONDS
+            wait = min(self._wait.get(position, first / 2) * 2, longest)
             self._wait[position] = wait
             never = reaction.kind == "unsupported" and position not in self._lapsed
             self._probe_at[position] = math.inf if never else now + wait

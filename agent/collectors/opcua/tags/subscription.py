@@ -30,16 +30,18 @@ class Subscription:
     made: int = 0  #: when its newest notification was made, by the server's clock, epoch ms
     slack: int = 0  #: numbers that may be missing: undecodable ones, keep-alives of servers that count them
 
-    _came: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _came: deque[tuple[object, ...]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def again(self, notification: Notification) -> bool:
         """Whether it has come before: servers send again what they believe was not acknowledged, and what was asked
-        for by Republish may be under way. It has the number and the time it had: the number alone may be that of a
-        server that counts wrongly.
+        for by Republish may be under way. It has the number, the time, the tags and the newest value it had: the number
+        alone may be that of a server that counts wrongly, and its clock may stand still, too.
         """
         if notification.empty or notification.made is None:
             return False
-        one = notification.sequence, notification.made, len(notification.handles)
+        values = notification.values
+        newest = repr(values.values[-1:])[:100], *values.ticks[-1:]
+        one = notification.sequence, notification.made, hash(notification.handles), *newest
         if notification.sequence != self.expected and one in self._came:
             return True
         self._came.append(one)

@@ -732,6 +732,12 @@ def test_hosts_of_sparkplug_2_2_are_heard_beside_those_of_3():
     assert scene.course == "open"
     scene.hear(OLD, b"OFFLINE")
     assert scene.course == "open"
+    scene.state(online=False, at=101)
+    with capture_logs() as logs:
+        scene.hear(OLD, b"OFFLINE")
+        scene.hear(OLD, b"ONLINE")
+    assert scene.course == "hold"
+    assert [(one["event"], "3.0 says offline" in one["reason"]) for one in logs] == [("sparkplug.host_ignored", True)]
 
 
 @pytest.mark.parametrize("topic", [OLD, "spBv1.0/STATE/scada", "spBv1.0/plant/NCMD/gw-01"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from agent.collectors.modbus.blocks.reactions import reaction_to
 from agent.collectors.modbus.learning.quarantine import FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS, Quarantine
 from agent.core.quality import is_status_name, name_of, quality_of
@@ -69,15 +71,18 @@ def test_every_exception_code_is_bad_and_has_a_name() -> None:
     assert reaction_to(0x42).reason == "exception code 0x42"
 
 
-def test_what_was_read_before_is_probed_often() -> None:
-    """Tags that were read before they were refused are probed every 30 s at most."""
+@pytest.mark.parametrize(
+    ("code", "expected"), [(2, [15, 30, 30, 30, 30, 30, 30]), *((code, [1, 2, 4, 8, 16, 30, 30]) for code in (4, 11))]
+)
+def test_what_was_read_before_is_probed_often(code: int, expected: list[int]) -> None:
+    """Tags that were read before are probed every 30 s at least, sooner at first where the device only failed."""
     quarantine = Quarantine()
     quarantine.lapse([1])
     waits = []
-    for _ in range(5):
-        quarantine.learn({1: ILLEGAL}, 0.0)
+    for _ in expected:
+        quarantine.learn({1: reaction_to(code)}, 0.0)
         waits.append(next(now for now in range(10_000) if quarantine.due([1], now)))
-    assert waits == [15, 30, 30, 30, 30]
+    assert waits == expected
 
 
 def test_one_that_is_back_brings_the_others() -> None:
