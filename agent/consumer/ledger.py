@@ -67,10 +67,11 @@ class Ledger:
         """A record or a part of one."""
         key = StreamKey(message.agent, message.epoch, message.device)
         stream = self._stream(key)
+        session = self._sessions.get(key.agent)
         lane = ("historical" if message.historical else "live") if isinstance(message, Marked) else ""
         verdict = stream.hear(
             message.seq, message.low, message.part, message.fingerprint, live=not message.historical, lane=lane,
-            resent=message.resent,
+            resent=message.resent, joined=session is not None and not session.from_start,
         )  # fmt: skip
         self.counts[verdict] += 1
         if verdict == "conflict":

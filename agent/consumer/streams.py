@@ -1,7 +1,8 @@
 """One stream as a consumer heard it: what came, what is declared, and what every hole is. Pure.
 
 base        first number that must be accounted for: the first one heard, or where a session began that was
-            heard from its beginning
+            heard from its beginning. Of a session that we joined the first one heard live: what lies between its
+            backlog and that may have come live before
 low         the highest `low` the agent claimed: below it nothing is waiting to be sent any more
 end         one past the highest number that is known to exist
 
@@ -56,6 +57,7 @@ class HeardStream:
         self._lost_from: int | None = None  # a tail that is declared lost, nobody knows how long it was
         self._for_good = IntervalSet()  # missing from before the consumer stopped listening
         self._away = IntervalSet()  # passed while the consumer's session was lost
+        self._joined = False  # only backlog was heard, of a session that had begun before we listened
         self._was_absent = False  # then what is heard of the backlog says nothing about its neighbours
         self._away_from: int | None = None  # it was lost, and nothing live has come since
         self._fingerprints: dict[tuple[int, tuple[int, int] | None], tuple[str, bytes]] = {}  # with their lane
@@ -63,13 +65,18 @@ class HeardStream:
 
     def hear(
         self, seq: int, low: int, part: tuple[int, int] | None, fingerprint: bytes,
-        *, live: bool = True, lane: str = "", resent: bool = False,
+        *, live: bool = True, lane: str = "", resent: bool = False, joined: bool = False,
     ) -> Verdict:  # fmt: skip
-        """Take in one message. Fingerprints of different lanes cannot be compared; `resent` says nothing of others."""
+        """Take in one message. Fingerprints of different lanes cannot be compared; `resent` says nothing of others.
+
+        `joined`: its session had begun before we listened.
+        """
         # of a record that was under way when we came, what we missed is nobody's fault
         first = seq if part is None or part[0] == 1 else seq + 1
         if self.base is None and not resent and (live or not self._was_absent):
-            self.base = first
+            self.base, self._joined = first, joined and not live
+        elif live and self._joined:
+            self.base, self._joined = first, False
         if live and self._away_from is not None:
             self._away.add(self._away_from, first)
             self._away_from = None
@@ -150,7 +157,7 @@ class HeardStream:
         if self._away_from is not None:
             self._away.add(self._away_from, self.end)
             self._away_from = None
-        self.base, self._was_absent = None, True
+        self.base, self._joined, self._was_absent = None, False, True
 
     def holes(self) -> Iterator[MissingRange]:
         """All undeclared holes, in order; a part of a record that is incomplete leaves the record a hole."""
@@ -164,12 +171,13 @@ class HeardStream:
             for lost in accounted.holes(first, end):
                 missing.add(*lost)
         if self.base is not None:
-            for lost in accounted.holes(self.base, min(self.low, self.end)):
+            settled = self.base if self._joined else min(self.low, self.end)
+            for lost in accounted.holes(self.base, settled):
                 missing.add(*lost)
         for first, end in missing:
             yield from self._named(first, end, "missing")
         if self.base is not None:
-            for first, end in accounted.holes(max(self.base, self.low), self.end):
+            for first, end in accounted.holes(self.base if self._joined else max(self.base, self.low), self.end):
                 yield from self._named(first, end, "pending")
 
     def _named(self, first: int, end: int, state: Literal["missing", "pending"]) -> Iterator[MissingRange]:

@@ -75,6 +75,19 @@ def test_a_late_listener_does_not_blame_what_was_before(side):
     assert side.audit.pending() == 0
 
 
+def test_who_joins_during_a_backlog_misses_nothing_that_came_live_before(side):
+    """20 to 99 were sent live while nobody listened; what is missing from the first live record on is missing."""
+    side.status("S1", retained=True)
+    side.record(10, low=10, historical=True)
+    side.status("S1", press=("E1", 100, 100))
+    assert side.audit.ok
+    side.record(100, low=100)
+    side.record(19, low=19, historical=True)
+    assert side.audit.ok
+    side.record(102, low=102)
+    assert side.missing == [("press", 101, 101)]
+
+
 def test_an_epoch_heard_from_its_beginning_counts_from_one(side):
     """The session's first word says low=1: what never comes from there on is missing."""
     side.status("S1", press=("E1", 1, 4))
