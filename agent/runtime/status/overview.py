@@ -19,8 +19,9 @@ from agent.runtime.control import Nothing
 from agent.runtime.north.route import Route
 from agent.runtime.south.device import Device
 from agent.runtime.status.room import Disk, Rate, Room, outage
-from agent.runtime.status.status import AgentFigures, DeviceFigures, RouteFigures, describe
+from agent.runtime.status.status import AgentFigures, DeviceFigures, RouteFigures, describe, without_devices
 from agent.runtime.status.summary import Summary, enabled_devices
+from agent.runtime.status.wrong import Finding, FirstSeen, wrong
 from agent.settings.devices import DeviceConfig
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -101,6 +102,7 @@ class Overview:
         self._watched: dict[str, _Watched] = {}
         self._disk = Disk()
         self._summary = Summary()
+        self._first_seen = FirstSeen()
         self._orphans: list[Orphan] = []
         self._orphans_of: frozenset[str] | None = None  #: the publishers there were when they were looked for
         self._orphans_at = 0.0
@@ -111,6 +113,8 @@ class Overview:
         while True:
             self.look()
             await self._look_for_orphans()
+            about, routes = self._about()
+            self._date(wrong(without_devices(self._image, about, routes, self._orphans), about.unserved))
             await self._clock.sleep(to_beat(self._clock.monotonic(), LOOK))
             if self._clock.monotonic() - told >= HOUR:
                 told = self._clock.monotonic()
@@ -180,6 +184,19 @@ class Overview:
     def status(self) -> dict[str, Any]:
         """The whole status, as of now (status.py)."""
         self.look()
+        about, routes = self._about()
+        devices = {device.name: self._known(device) for device in self._devices()}
+        for gone in self._told.keys() - devices.keys():
+            del self._told[gone]
+        document = describe(self._image, about, routes, devices, self._orphans)
+        self._date(document["wrong"])
+        return document
+
+    def _date(self, found: Iterable[Finding]) -> None:
+        self._first_seen.look(found, self._clock.monotonic(), self._instant)
+
+    def _about(self) -> tuple[AgentFigures, list[RouteFigures]]:
+        """The process and the routes, as of the last look."""
         now, disk = self._clock.now_ms(), self._disk
         about = AgentFigures(
             now=now,
@@ -191,11 +208,7 @@ class Overview:
             history=self._history(),
             unserved=self.unserved,
         )
-        routes = [self._figures(route) for route in self._routes()]
-        devices = {device.name: self._known(device) for device in self._devices()}
-        for gone in self._told.keys() - devices.keys():
-            del self._told[gone]
-        return describe(self._image, about, routes, devices, self._orphans)
+        return about, [self._figures(route) for route in self._routes()]
 
     def _known(self, device: Device) -> DeviceFigures:
         config, known = self._configured(device.name), self._told.get(device.name)

@@ -76,8 +76,22 @@ def describe(
     orphans: Sequence[Orphan] = (),
 ) -> dict[str, Any]:
     """The whole status. The agent's own device is none of those that are counted."""
+    document = without_devices(image, about, routes, orphans)
+    document["devices"] = {
+        name: _device(device, devices.get(name, DeviceFigures()))
+        for name, device in image.devices.items()
+        if name != SELF
+    }
+    document["wrong"] = wrong(document, about.unserved)
+    return document
+
+
+def without_devices(
+    image: Image, about: AgentFigures, routes: Iterable[RouteFigures], orphans: Sequence[Orphan] = ()
+) -> dict[str, Any]:
+    """The status but for devices, and without what is wrong."""
     info = image.agent
-    document = {
+    return {
         "agent": {
             "id": info.id,
             "version": info.version,
@@ -87,11 +101,7 @@ def describe(
         },
         "ts": about.now,
         "started": about.started,
-        "devices": {
-            name: _device(device, devices.get(name, DeviceFigures()))
-            for name, device in image.devices.items()
-            if name != SELF
-        },
+        "devices": {},
         "publishers": {route.name: _publisher(route) for route in routes},
         "disk": {
             "free_bytes": about.free_disk, "floor_bytes": about.disk_floor, "floor_seconds": about.floor_seconds,
@@ -106,8 +116,6 @@ def describe(
             for one in orphans
         ],
     }  # fmt: skip
-    document["wrong"] = wrong(document, about.unserved)
-    return document
 
 
 def _device(device: DeviceImage, known: DeviceFigures) -> dict[str, Any]:

@@ -7,7 +7,7 @@ meters behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from agent.runtime.status import costs
@@ -55,6 +55,20 @@ def wrong(document: _Part, unserved: str | None = None) -> list[Finding]:
     return found
 
 
+class FirstSeen:
+    """Since when something is wrong where nothing else tells: an outbox that is full, a clock that is not set."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str, str | None], float] = {}
+
+    def look(self, found: Iterable[Finding], now: float, instant: Callable[[float], int | None]) -> None:
+        """Date what has no `since`, by the first look that found it. `instant`: monotonic seconds → epoch ms."""
+        undated = {(one["event"], one["what"], one["name"]): one for one in found if one["since"] is None}
+        self._at = {key: self._at.get(key, now) for key in undated}
+        for key, one in undated.items():
+            one["since"] = instant(self._at[key])
+
+
 def _finding(
     event: str, what: str = "agent", name: str | None = None, since: int | None = None, *,
     why: str | None = None, cost: costs.Costs | None = None, counts: bool = True,
@@ -87,7 +101,7 @@ def _losing(name: str, publisher: _Part, now: int) -> Iterator[Finding]:
         yield _finding("outbox.filling", "publisher", name, cost=costs.room(publisher))
     if publisher["quarantined"]:
         at, cost = publisher["quarantined_at"], costs.one("quarantined", publisher["quarantined"])
-        yield _finding("publisher.quarantined", "publisher", name, cost=cost, counts=_within_a_day(at, now))
+        yield _finding("publisher.quarantined", "publisher", name, at, cost=cost, counts=_within_a_day(at, now))
 
 
 def _within_a_day(at: int | None, now: int) -> bool:

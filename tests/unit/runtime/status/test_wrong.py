@@ -9,6 +9,7 @@ import pytest
 
 from agent.core.image import AgentInfo, Cause, Image, TagInfo
 from agent.runtime.status.status import AgentFigures, DeviceFigures, describe
+from agent.runtime.status.wrong import FirstSeen
 from agent.telemetry.events import EVENTS
 from agent.web.schema import Finding, Status
 
@@ -92,6 +93,20 @@ def test_a_disabled_device_counts_neither_way() -> None:
         ("bus.silent", GATEWAY, None), ("device.offline", "a", GATEWAY), ("device.offline", "b", GATEWAY),
     ]  # fmt: skip
     assert document["wrong"][0]["costs"][0] == {"kind": "devices", "count": 2}
+
+
+def test_since_when_is_told_of_what_does_not_know_it() -> None:
+    """By the first look that found it, until a look does not."""
+    image = Image(AgentInfo("gw-01", "0.2", "abc"))
+    seen = FirstSeen()
+
+    def look(now: float, *, synced: bool) -> list[int | None]:
+        document = describe(image, AgentFigures(NOW, NOW, synced), [], {})
+        seen.look(document["wrong"], now, round)
+        return [one["since"] for one in document["wrong"]]
+
+    assert [look(5, synced=False), look(9, synced=False), look(12, synced=True)] == [[5], [5], []]
+    assert look(20, synced=False) == [20]
 
 
 def test_an_age_that_is_not_to_be_expected() -> None:
