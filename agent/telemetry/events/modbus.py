@@ -46,6 +46,11 @@ EVENTS: dict[str, Event] = {
         "agent waits `waits_s` seconds for it.",
         "Lower the gateway's own response time-out, or set `timeout` of its devices above it.",
     ),
+    "modbus.frame_unasked": Event(
+        "info",
+        "A whole frame came that the agent did not ask for. What is read within 10 s of it is uncertain: another "
+        "master may ask on this bus.",
+    ),
     "modbus.bus_shared": Event(
         "warning",
         "Whole frames that the agent did not ask for: another master asks on this bus, and its answers cannot be told "

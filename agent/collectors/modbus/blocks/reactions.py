@@ -4,7 +4,7 @@ Modbus Application Protocol V1.1b3, chapter 7, and docs/modbus.md. The status co
 
 | code | meaning | status of the tags | reaction |
 |---|---|---|---|
-| 01 | illegal function | BadNotSupported | as 04; what is refused alone is not asked again on this connection |
+| 01 | illegal function | BadNotSupported | as 04; what is refused alone is asked again every 10 minutes |
 | 02 | illegal data address | BadConfigurationError | split to find the bad tags; those are probed every minute |
 | 03 | illegal data value (often: too many) | BadConfigurationError | as 02 |
 | 04 | server device failure | BadDeviceFailure | asked again in the next cycle; after three times as 02 |

@@ -93,3 +93,5 @@ class Observer:
             log.warning("modbus.bus_shared", bus=self._name)
         elif changed:
             log.info("modbus.bus_alone", bus=self._name)
+        elif strangers and not self._sharing.shared and (repeats := self._repeats.due("stranger", now)) is not None:
+            log.info("modbus.frame_unasked", bus=self._name, repeats=repeats)

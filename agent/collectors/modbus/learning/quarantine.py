@@ -16,6 +16,7 @@ FAILING_PROBE_SECONDS = 1.0
 class Quarantine:
     """Which tags are refused, why, and when each is probed again: after 15 s, 30 s, … 10 min.
 
+    A function that a device does not have is asked for every 10 min: one that boots says so, too.
     Tags that were read on this connection before they were refused have only lapsed (an inverter sleeps behind its
     logger): they are probed every 30 s, together, and when one is read again all that lapsed are asked at once. A
     device that fails or keeps silent, instead of refusing, may be well in a moment: they are probed from 1 s on.
@@ -26,6 +27,7 @@ class Quarantine:
         self._probe_at: dict[int, float] = {}
         self._wait: dict[int, float] = {}
         self._lapsed: set[int] = set()
+        self._once_read: set[int] = set()
         self._returning: set[int] = set()  #: lapsed ones that are asked again because another was read
         self._turn = 0
 
@@ -51,9 +53,10 @@ class Quarantine:
             first = FAILING_PROBE_SECONDS if lapsed and reaction.kind in ("bad", "silent") else FIRST_PROBE_SECONDS
             longest = LAPSED_PROBE_SECONDS if lapsed else LAST_PROBE_SECONDS
             wait = min(self._wait.get(position, first / 2) * 2, longest)
+            if reaction.kind == "unsupported" and not lapsed:
+                wait = LAST_PROBE_SECONDS
             self._wait[position] = wait
-            never = reaction.kind == "unsupported" and position not in self._lapsed
-            self._probe_at[position] = math.inf if never else now + wait
+            self._probe_at[position] = now + wait
         return news
 
     def postpone(self, positions: Iterable[int], now: float) -> None:
@@ -64,11 +67,13 @@ class Quarantine:
 
     def for_good(self) -> list[int]:
         """Those that were never read, as far as anybody knows."""
-        return [position for position in self.refused if position not in self._lapsed]
+        return [position for position in self.refused if position not in self._once_read]
 
     def lapse(self, positions: Iterable[int]) -> None:
         """These were read, and are refused now."""
-        self._lapsed.update(positions)
+        read = set(positions)
+        self._lapsed |= read
+        self._once_read |= read
 
     def release(self, positions: Iterable[int], now: float) -> list[int]:
         """These were read; which of them had been refused."""

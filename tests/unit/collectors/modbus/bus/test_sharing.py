@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from agent.collectors.modbus.bus.observer import Observer
 from agent.collectors.modbus.bus.sharing import ONE_HEARD, REASON, SharedBus
+from agent.collectors.modbus.bus.standing import UnitStanding
+from agent.testing.clock import ManualClock
 
 
 def test_three_frames_within_ten_seconds() -> None:
@@ -15,3 +23,14 @@ def test_three_frames_within_ten_seconds() -> None:
     assert not bus.look([111.0], 111.0), "the old ones do not count again"
     assert not bus.shared
     assert (bus.doubt(121.0), bus.doubt(121.1)) == (ONE_HEARD, None), "one alone, for ten seconds"
+
+
+def test_one_frame_is_told() -> None:
+    """What is uncertain for ten seconds has a line in the log that says why."""
+    clock = ManualClock()
+    observer = Observer("10.0.0.5:502", clock, UnitStanding(clock))
+    wire: Any = SimpleNamespace(late=[], strangers=[clock.monotonic()])
+    with capture_logs() as said:
+        observer.look(wire)
+    assert [line["event"] for line in said] == ["modbus.frame_unasked"]
+    assert observer.doubt == ONE_HEARD

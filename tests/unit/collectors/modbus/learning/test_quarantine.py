@@ -54,11 +54,22 @@ def test_a_tag_that_was_read_is_free() -> None:
     assert quarantine.due([1], 1e9) == []
 
 
-def test_what_is_not_supported_is_never_probed() -> None:
-    """After exception 01 only a new connection tries again."""
+def test_what_is_not_supported_is_probed_rarely() -> None:
+    """A device that boots says of functions that it does not have them; who has none is asked every ten minutes."""
     quarantine = Quarantine()
     quarantine.learn({1: reaction_to(1)}, 0.0)
-    assert quarantine.due([1], 1e9) == []
+    assert quarantine.due([1], LAST_PROBE_SECONDS - 1) == []
+    assert quarantine.due([1], LAST_PROBE_SECONDS) == [1]
+
+
+def test_what_was_read_once_is_never_called_unreadable() -> None:
+    """A register that fails now and then, or is gone since a while, is nothing to be left out for ever."""
+    quarantine = Quarantine()
+    quarantine.lapse([1, 2])
+    quarantine.learn(dict.fromkeys((1, 2, 3), ILLEGAL), 0.0)
+    quarantine.release([1], 5.0)
+    quarantine.learn({2: ILLEGAL}, 5.0)
+    assert quarantine.for_good() == [3]
 
 
 def test_every_exception_code_is_bad_and_has_a_name() -> None:
@@ -102,8 +113,8 @@ def test_one_that_is_back_brings_the_others() -> None:
 
 
 def test_what_was_read_is_probed_whatever_it_is_refused_with() -> None:
-    """An illegal function is for good, unless the device knew it a moment ago."""
+    """An illegal function is asked for soon only where the device knew it a moment ago."""
     quarantine = Quarantine()
     quarantine.lapse([1])
     quarantine.learn(dict.fromkeys((1, 2), reaction_to(1)), 0.0)
-    assert quarantine.due([1, 2], 1000.0) == [1]
+    assert quarantine.due([1, 2], LAST_PROBE_SECONDS - 1) == [1]
