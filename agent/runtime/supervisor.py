@@ -27,6 +27,9 @@ PERMANENT_RETRY = 300.0
 
 log = get_logger("supervisor")
 
+#: What to do stands behind the reason, as in the words of a PermanentError.
+_OF_A_BUG = " -> this is a bug, of the agent or of a plugin: `component.bug` in the log has the traceback to report"
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -76,7 +79,7 @@ def judge(error: BaseException) -> Failure:
     inner = list(leaves(error))
     for one in inner:
         if not isinstance(one, TransientError | PermanentError):
-            return Failure("bug", carried(f"{type(one).__name__}: {one}"))
+            return Failure("bug", carried(f"{type(one).__name__}: {one}") + _OF_A_BUG)
     for one in inner:
         if isinstance(one, PermanentError):
             return Failure("permanent", carried(str(one)), PERMANENT_RETRY)

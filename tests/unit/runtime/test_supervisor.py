@@ -39,6 +39,7 @@ def test_errors_are_judged_by_their_class(error: Exception, kind: str, retry_aft
     """Groups are unwrapped before they are judged, and the gravest decides."""
     failure = judge(error)
     assert (failure.kind, failure.retry_after) == (kind, retry_after)
+    assert ("-> this is a bug" in failure.reason) == (kind == "bug")
 
 
 async def test_a_transient_failure_backs_off_and_tries_again() -> None:
