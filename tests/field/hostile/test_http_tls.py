@@ -111,7 +111,7 @@ def test_check_warns_of_a_token_in_clear(http: dict[str, Any], warned: bool) -> 
 async def test_a_handshake_is_paid_for(certs: Certs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four peers that began them without a pause halved what was read of a neighbour: they are let in more slowly."""
     paid: list[float] = []
-    monkeypatch.setattr(VisitorPace, "took", lambda _, seconds: paid.append(seconds))
+    monkeypatch.setattr(VisitorPace, "took", lambda _, seconds, **_stranger: paid.append(seconds))
     async with serving(_app(), certificate=Certificate(certs.server_cert, certs.server_key)) as port:
         assert await _healthy(port, certs)
     assert HANDSHAKE in paid

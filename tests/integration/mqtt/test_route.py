@@ -202,10 +202,10 @@ async def test_a_device_that_is_always_too_large_is_said_once_a_minute(broker: F
     bench = Wired(tmp_path, broker.url)
     with capture_logs() as logs:
         async with bench.running():
-            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
+            await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0, stride=0.05)
             for number in range(40):
                 bench.store(number)
-            await bench.until(lambda: bench.outbox.stats.quarantined == 41)
+            await bench.until(lambda: bench.outbox.stats.quarantined == 41, stride=0.05)  # all within the minute
             await bench.clock.advance(61)
             bench.store(41)
             await bench.until(lambda: bench.outbox.stats.quarantined == 42)
