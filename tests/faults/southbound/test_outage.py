@@ -77,8 +77,8 @@ async def test_devices_that_stop_come_back(running: Running, hall: Hall, mosquit
         devices: dict[str, Any] = {
             "press": modbus(press.url, timeout=PATIENT),
             "far": modbus(f"tcp://127.0.0.1:{cable.port}", timeout="3s"),
-            "poll": opcua(plant.url, *NODES, mode="poll"),
-            "subscribe": opcua(plant.url, *NODES, mode="subscribe"),
+            "poll": opcua(plant.url, *NODES, mode="poll", timeout="6s"),
+            "subscribe": opcua(plant.url, *NODES, mode="subscribe", timeout="6s"),
         }
         tags = dict.fromkeys(("press", "far"), REGISTERS) | dict.fromkeys(("poll", "subscribe"), NODES)
         async with running(devices | {"steady": modbus(steady.url, timeout=PATIENT)}) as (agent, ear):
