@@ -61,9 +61,9 @@ def convert(data: Any, result: Converted) -> None:
     if isinstance(data, str):
         _csv(data, result)
         return
-    for channel in data["project"]["channels"]:
+    for channel in _mappings("project", data["project"]["channels"], result):
         driver = str(channel.get("servermain.MULTIPLE_TYPES_DEVICE_DRIVER", ""))
-        for device in channel.get("devices", []):
+        for device in _mappings(str(channel.get(_NAME)), channel.get("devices", []), result):
             item = f"{channel.get(_NAME)}.{device.get(_NAME)}"
             if driver in _MODBUS:
                 _device(item, channel, device, result)
@@ -88,7 +88,7 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
     zero = device.get("modbus_ethernet.DEVICE_ZERO_BASED_ADDRESSING", True)
     bits = device.get("modbus_ethernet.DEVICE_ZERO_BASED_BIT_ADDRESSING", True)
     tags = result.device(str(device.get(_NAME, channel.get(_NAME, ""))), keys)
-    for path, tag in _tags(device, ""):
+    for path, tag in _tags(item, device, "", result):
         keys = {
             "address": tag.get("servermain.TAG_ADDRESS", ""), "type": tag.get("servermain.TAG_DATA_TYPE", -1),
             "rate": tag.get("servermain.TAG_SCAN_RATE_MILLISECONDS", 0), "description": tag.get(_DESCRIPTION),
@@ -98,7 +98,10 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
             "zero": bool(zero), "zero_bits": bool(bits), "negated": tag.get("servermain.TAG_SCALING_NEGATE_VALUE"),
             "clamped": [tag.get(f"servermain.TAG_SCALING_CLAMP_{end}") for end in ("LOW", "HIGH")],
         }  # fmt: skip
-        _tag(f"{item}.{path}", path, keys, tags, result)
+        try:
+            _tag(f"{item}.{path}", path, keys, tags, result)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            result.lose(f"{item}.{path}", f"not of the expected form: {error}")
 
 
 def _shown(device: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _server(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
     if channel.get("opcuaclient.CHANNEL_AUTHENTICATION_USERNAME"):
         result.lose(item, "its user: write username: and password_file: with a file of yours")
     tags = result.device(str(device.get(_NAME, channel.get(_NAME, ""))), keys)
-    for path, tag in _tags(device, ""):
+    for path, tag in _tags(item, device, "", result):
         one = {"node": tag.get("servermain.TAG_ADDRESS", ""), "description": tag.get(_DESCRIPTION) or None}
         if not _NODE.match(str(one["node"])):
             result.lose(f"{item}.{path}", f"address {one['node']!r} is no node id")
@@ -168,11 +171,22 @@ def _server(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
         result.tag(tags, path, one)
 
 
-def _tags(holder: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for tag in holder.get("tags", []):
+def _tags(
+    item: str, holder: Mapping[str, Any], prefix: str, result: Converted
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for tag in _mappings(item, holder.get("tags", []), result):
         yield f"{prefix}{tag.get(_NAME)}", tag
-    for group in holder.get("tag_groups", []):
-        yield from _tags(group, f"{prefix}{group.get(_NAME)}.")
+    for group in _mappings(item, holder.get("tag_groups", []), result):
+        yield from _tags(item, group, f"{prefix}{group.get(_NAME)}.", result)
+
+
+def _mappings(item: str, found: Any, result: Converted) -> Iterator[Mapping[str, Any]]:
+    """Those of a list that are what they should be; one that is damaged costs itself only."""
+    for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, dict):
+            yield one
+        else:
+            result.lose(item, f"{str(one)[:40]!r} stands where something with properties is expected")
 
 
 def _csv(text: str, result: Converted) -> None:

@@ -248,6 +248,17 @@ def test_what_else_a_kepware_project_says() -> None:
     assert lost(result) == ["None.U.S"]
 
 
+def test_what_is_damaged_in_a_kepware_project_costs_itself_only() -> None:
+    """Each is named; the tags beside it are carried over."""
+    tag = {"common.ALLTYPES_NAME": "T", "servermain.TAG_ADDRESS": "400001", "servermain.TAG_DATA_TYPE": 4}
+    odd = {**tag, "common.ALLTYPES_NAME": "O", "servermain.TAG_DATA_TYPE": "Word"}
+    device = {**KEPWARE, "tags": [5, odd, None, tag], "tag_groups": ["x"]}
+    channel = {"servermain.MULTIPLE_TYPES_DEVICE_DRIVER": "Modbus TCP/IP Ethernet", "devices": ["y", device]}
+    result = convert("kepware", {"project": {"channels": [channel]}})
+    assert tags(result, "D") == {"T": {"address": "holding:0", "type": "int16"}}
+    assert lost(result) == ["None", "None.D", "None.D.O", "None.D", "None.D"]
+
+
 def test_a_kepware_channel_with_security() -> None:
     """The mode is carried over; a policy that nobody should speak any more is named."""
     channel = {
