@@ -42,7 +42,7 @@ def close(word: object, known: Sequence[str]) -> str | None:
 
 
 def means(word: str, key: object) -> bool:
-    """Whether `word` is what other tools call this key of ours."""
+    """Whether other tools use `word` for what this key means."""
     return _SYNONYMS.get(word.lower().replace("-", "_")) == key
 
 

@@ -3,8 +3,8 @@
     little   ──●─────────────────●──────────▶   each record is committed as it comes
     thick    ──●─●●──●─●●|─●●─●──●●●|───────▶   one transaction for what 50 ms bring
 
-A transaction costs about as much as twenty records in it, whoever comes first would otherwise get one of its own, and
-so would everybody behind. Times are monotonic seconds.
+A transaction costs about as much as twenty records in it. Without a pause the first record would get one of its own,
+and so would each record behind it. Times are monotonic seconds.
 """
 
 from __future__ import annotations

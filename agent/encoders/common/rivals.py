@@ -55,7 +55,7 @@ class NameWatch:
         except (ValueError, RecursionError):  # no JSON, no UTF-8, or nested without end
             return False
         if status.session in self._route.sessions:
-            # not online: another route of ours was cut off, and its will says that the agent is offline
+            # not online: another route of this agent lost its connection, and its will says that the agent is offline
             return not incoming.retain and status.state != "online" and status.session != self._session
         if self.conflict is None and (self._followed(status) if incoming.retain else status.state == "online"):
             self.conflict = status.session

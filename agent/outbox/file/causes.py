@@ -16,7 +16,7 @@ from agent.core.private import open_private
 
 _RESTART = "restart the agent where it had to be unmounted for that"
 HINTS = {
-    errno.ENOSPC: "free disk space; what a broker takes at once goes out all the same",
+    errno.ENOSPC: "free disk space; until then only what a broker takes at once is delivered",
     errno.EDQUOT: "free disk space, or raise the quota of the agent's user",
     errno.EFBIG: "raise LimitFSIZE= (ulimit -f), or lower outbox.max_bytes; FAT takes no file above 4 GiB",
     errno.EROFS: f"the kernel does that when a medium fails: check it, mount it writable again, and {_RESTART}",

@@ -128,7 +128,7 @@ class ConnectAttempt:
         return OpenedSession(connection, session, version, connack)
 
     async def _will(self, will: Message | WillMaker | None) -> Message | None:
-        # No Will Delay Interval (MQTT 5: 3.1.3.2.2): a session of ours expires with its connection, and the will is due
+        # No Will Delay Interval (MQTT 5: 3.1.3.2.2): our session expires with its connection, and the will is due
         # then whatever the delay. A will of an older session no longer counts: consumers see its session id.
         if will is None or self._options.will == "none":
             return None

@@ -28,7 +28,7 @@ from agent.publishers.mqtt.wire import publish_packet
 TURN = 1 << 20
 _READ = 1 << 16
 _AHEAD = 1 << 12  #: bytes that are read at once, however few paho asks for
-_SAID = paho.MQTTMessage()  #: stands in paho's list of those without an answer, for each of ours
+_SAID = paho.MQTTMessage()  #: stands for each of our messages in paho's list of those without an answer
 _QOS_2 = 0x34  #: a PUBLISH at QoS 2 or 3, DUP and RETAIN aside
 
 Version = Literal["5", "3.1.1"]

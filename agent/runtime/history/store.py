@@ -43,7 +43,7 @@ _PUT = f"""
         high = CASE WHEN high IS NULL THEN excluded.high WHEN excluded.high > high THEN excluded.high ELSE high END,
         last = coalesce(excluded.last, last),
         good_ms = min({MINUTE}, good_ms + excluded.good_ms)
-"""  # noqa: S608 - a number of ours
+"""  # noqa: S608 - a constant of this module
 #: At this share of its bound the oldest go, down to that one.
 _FULL, _LOWER = 0.95, 0.85
 #: So many minutes are deleted in one transaction.
@@ -57,7 +57,7 @@ class Failed(Exception):
 
 
 class Foreign(Exception):
-    """The file is not ours, or broken."""
+    """The file was not made by the agent, or is damaged."""
 
 
 class HistoryStore:
@@ -175,7 +175,7 @@ _MINUTES = f"""
     )
     SELECT minute * {MINUTE}, low, mean, high, last, max(0, good_ms)
     FROM wanted CROSS JOIN minute ON minute = at AND series = ?3 ORDER BY minute
-"""  # noqa: S608 - a number of ours
+"""  # noqa: S608 - a constant of this module
 
 
 def set_aside(path: Path) -> Path | None:

@@ -45,7 +45,7 @@ class _KnownSuspects(Struct, omit_defaults=True):
     alone: dict[str, int] = field(default_factory=dict)
     convicted: dict[str, int] = field(default_factory=dict)  #: records, by device, since it was last heard
     refused: dict[str, int] = field(default_factory=dict)  #: by record: refusals without a reason that ends by itself
-    unsayable: dict[str, int] = field(default_factory=dict)  #: by record: bugs of ours
+    unsayable: dict[str, int] = field(default_factory=dict)  #: by record: bugs met while it was encoded
 
 
 _NOTHING = msgspec.json.encode(_KnownSuspects(_VERSION))
