@@ -73,7 +73,14 @@ async def test_the_night_of_an_operator(
             operator = Operator(agent, capsys)
             assert (await operator.json())[0] == 3
             await agent.start(ready=False)
-            well = await operator.until(0)
+            await operator.until(0)
+
+            async def calm() -> dict[str, Any]:
+                document = (await operator.json())[1]
+                assert not document["wrong"]  # a busy machine's late cycles count for nothing, and pass
+                return document
+
+            well = await eventually(calm, 60)
             assert well["devices"]["press"]["state"] == "online"
             assert (well["wrong"], well["devices"]["press"]["interval_ms"]) == ([], 500)
             assert "all well" in await operator.text()

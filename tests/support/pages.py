@@ -53,6 +53,7 @@ def steps(page: str) -> Iterator[Step]:
 def shape(line: str) -> str:
     """A line without its figures, and without what depends on the width of columns."""
     line = re.sub(r"\d[\d.,:]*", "#", line)
+    line = re.sub(r"# (record|reading|declaration|tag|device)s?\b", r"# \1", line)
     return " ".join(re.sub(r"# (?:[KMG]i)?B\b", "# B", line).split())
 
 
