@@ -160,7 +160,7 @@ class _Agent:
         beside.append(north.create_task(self._keep("stream", self._stream.run), name="stream"))
         self._serve(north, config.http)
         myself.apply(config)
-        await topology.apply(draft)
+        await topology.begin(draft)
         self._ready = True
         service.ready()
         log.info("agent.started", devices=len(config.devices), publishers=len(config.publishers))

@@ -49,6 +49,7 @@ class Southbound:
         self._steps = steps
         self._clock = clock
         self._read: dict[str, _Read] = {}
+        self._left: dict[str, _Read] = {}  #: each has a successor, which has not begun yet
         self._times: dict[str, Mapping[str, int]] = {}  #: of devices that are no longer configured
 
     @property
@@ -92,21 +93,20 @@ class Southbound:
             metrics.forget("component", f"device {name}")
             let_go(one.device, one.task)
 
-    async def replace(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> None:
-        """Read these otherwise, over new connections. All of the old are closed before the first new one is opened."""
-        kept = [draft.context.buses for change, draft in changes.values() if change.tags_only]
-        for buses in kept:  # what they share with nobody else must outlive the moment between the two
-            self.buses.use(buses)
-        old = {one.draft.name: one for one in await self._end(list(changes))}
+    async def leave(self, names: Sequence[str]) -> None:
+        """Close the connections of these, which are read otherwise from now on: :meth:`succeed` says how."""
+        self._left |= {one.draft.name: one for one in await self._end(names)}
+
+    def succeed(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> None:
+        """Read those that were left over new connections, and go on where they were left."""
         for name, (change, draft) in changes.items():
-            if name in old:
-                _inherit(name, draft.work.collector, old[name].device.collector)
-                self._succeed(draft, change, old[name].device.normalizer, tags_only=change.tags_only)
+            one = self._left.pop(name, None)  # None: a bug ended an earlier reload in its middle
+            if one is not None:
+                _inherit(name, draft.work.collector, one.device.collector)
+                self._succeed(draft, change, one.device.normalizer, tags_only=change.tags_only)
             self._start(draft)
-        for one in old.values():
-            let_go(one.device, one.task)
-        for buses in kept:
-            await self.buses.release(buses)
+            if one is not None:
+                let_go(one.device, one.task)
 
     async def retag(self, changes: Mapping[str, tuple[DeviceChange, DeviceDraft]]) -> None:
         """Read other tags over the connections there are, of all devices at once: each waits for its own cycle only.
@@ -132,7 +132,11 @@ class Southbound:
         except Exception as error:  # noqa: BLE001 - costs this device its connection, not the others their change
             Bugs(f"device {draft.name}").met(error)
         if one.device.normalizer is not draft.work.normalizer:
-            await self.replace({draft.name: (change, draft)})
+            buses = draft.context.buses  # what it shares with nobody else outlives the moment between the two
+            self.buses.use(buses)
+            await self.leave([draft.name])
+            self.succeed({draft.name: (change, draft)})
+            await self.buses.release(buses)
             return
         one.draft = DeviceDraft(draft.name, draft.config, draft.location, one.draft.context, draft.work, draft.version)
 

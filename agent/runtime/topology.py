@@ -113,36 +113,31 @@ class Topology:
                 await self.north.close(name)
             raise
 
-    async def apply(self, draft: Draft) -> None:
-        """Run what was drafted, and end what is no longer wanted. Its outboxes are open.
+    async def leave(self, draft: Draft) -> None:
+        """End what is no longer wanted, and what has a successor: it lets go of what only one may have."""
+        diff = draft.difference
+        await self.north.remove(diff.publishers_removed)
+        await self.north.leave([name for name, change in diff.publishers_changed.items() if not change.in_place])
+        await self.south.remove(diff.devices_removed)
+        await self.south.leave([name for name, change in diff.devices_changed.items() if not change.tags_only])
+
+    async def begin(self, draft: Draft) -> None:
+        """Run what was drafted. Its outboxes are open, and what it succeeds was left.
 
         Northbound begins before southbound, so that nothing is read that nobody keeps.
         """
-        await self._apply_north(draft)
-        await self._apply_south(draft)
-        gc.collect(0)
-        gc.freeze()  # configuration, models and plans live as long as the process
-
-    async def _apply_north(self, draft: Draft) -> None:
-        diff = draft.difference
-        await self.north.remove(diff.publishers_removed)
-        anew = [name for name, change in diff.publishers_changed.items() if not change.in_place]
-        await self.north.leave(anew)
-        for name, route in draft.routes.items():
-            settings = _settings(draft.config, name)
-            if name in anew or name in diff.publishers_added:
-                self.north.begin(route, settings)
-            else:
-                self.north.adjust(route, settings)
-
-    async def _apply_south(self, draft: Draft) -> None:
         diff, devices = draft.difference, draft.devices
+        for name, route in draft.routes.items():
+            change = diff.publishers_changed.get(name)
+            start = self.north.adjust if change is not None and change.in_place else self.north.begin
+            start(route, _settings(draft.config, name))
         changed = {name: (change, devices[name]) for name, change in diff.devices_changed.items()}
-        await self.south.remove(diff.devices_removed)
-        await self.south.replace({name: one for name, one in changed.items() if not one[0].tags_only})
+        self.south.succeed({name: one for name, one in changed.items() if not one[0].tags_only})
         for name in diff.devices_added:
             self.south.begin(devices[name])
         await self.south.retag({name: one for name, one in changed.items() if one[0].tags_only})
+        gc.collect(0)
+        gc.freeze()  # configuration, models and plans live as long as the process
 
     async def end(self) -> None:
         """Leave the devices, and deliver what is left as far as there is time."""

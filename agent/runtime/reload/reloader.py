@@ -206,8 +206,9 @@ class Reloader:
 
     async def _apply(self, loaded: Loaded, draft: Draft) -> None:
         try:
-            await self._topology.apply(draft)
-            await self._settle(loaded.config, draft.difference)
+            await self._topology.leave(draft)
+            await self._settle(loaded.config, draft.difference)  # in between: ports go from one kind of part to another
+            await self._topology.begin(draft)
         except Exception as error:  # noqa: BLE001 - ours: a part may be missing, the others go on
             self._bugs.met(error)
             what = f"{type(error).__name__}: {error}"

@@ -25,6 +25,11 @@ def agent_of(folder: Path, devices: dict[str, Any] | None = None, **keys: Any) -
     return AgentProcess(folder, publishers={}, devices=devices or {}, **keys)
 
 
+async def listens(agent: AgentProcess, times: int) -> None:
+    """For devices that dial in, so many times since it started."""
+    await eventually(lambda: len(agent.events("modbus.listening")) == times, what="it listens")
+
+
 async def test_sighup_never_ends_the_process(tmp_path: Path) -> None:
     """Neither while it starts, nor while it runs, nor while it stops; what came too early is heard afterwards."""
     with agent_of(tmp_path, {"press": modbus(f"tcp://127.0.0.1:{free_port()}")}) as agent:
@@ -77,18 +82,29 @@ async def test_the_port_and_the_log_change_in_place(tmp_path: Path) -> None:
 
 
 async def test_what_only_one_may_have_is_let_go_first(tmp_path: Path) -> None:
-    """A port on which units dial in: its successor listens there, and was not refused it for a moment."""
+    """A port on which units dial in: its successor listens there, and was not refused it for a moment.
+
+    The same where the successor is of another kind: the device listens where the page was, then they change places.
+    """
     port = free_port()
     device = modbus(f"tcp-listen://127.0.0.1:{port}")
     with agent_of(tmp_path, {"far": device}) as agent:
         await agent.start()
-        await eventually(lambda: agent.events("modbus.listening"), what="it listens")
+        await listens(agent, 1)
         document = copy.deepcopy(agent.document)
         document["devices"]["far"]["dtu"] = {"registration": "unit-7"}
         line = await agent.reload(document)
         assert line["devices_replaced"] == ["far"]
-        await eventually(lambda: len(agent.events("modbus.listening")) == 2, what="it listens again")
+        await listens(agent, 2)
         assert not agent.events("component.retry")
+        first, second = agent.port, free_port()
+        for times, (page, units) in enumerate(((second, first), (first, second)), 3):
+            document["http"]["port"] = agent.port = page
+            document["devices"]["far"]["url"] = f"tcp-listen://127.0.0.1:{units}"
+            await agent.reload(document)
+            await listens(agent, times)
+            await eventually(agent._is_ready, what="so does the page")
+        assert not agent.events("component.retry") + agent.events("component.failed")
         del document["devices"]["far"]
         await agent.reload(document)
         metrics = await agent.metrics()

@@ -178,7 +178,8 @@ class Stage:
         diff = start_of(config) if self.config is None else difference(self.config, config)
         draft = self.topology.draft(config, diff)
         await self.topology.open(draft)
-        await self.topology.apply(draft)
+        await self.topology.leave(draft)
+        await self.topology.begin(draft)
         self.config = config
         await eventually(self._settled, what="all parts work")
 

@@ -101,7 +101,10 @@ class Stormy:
     async def open(self, _draft: Draft) -> None:
         """Nothing to open."""
 
-    async def apply(self, draft: Draft) -> None:
+    async def leave(self, _draft: Draft) -> None:
+        """Nothing is open."""
+
+    async def begin(self, draft: Draft) -> None:
         """It is in force now."""
         self.applied.append(draft)
         if self.bug is not None:

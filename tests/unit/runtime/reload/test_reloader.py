@@ -54,7 +54,10 @@ class Parts:
         self.opening += 1
         await self.may_open.wait()
 
-    async def apply(self, draft: Draft) -> None:
+    async def leave(self, _draft: Draft) -> None:
+        """Nothing is open."""
+
+    async def begin(self, draft: Draft) -> None:
         if self.bug is not None:
             raise self.bug
         if draft.difference:
