@@ -5,12 +5,20 @@ Every command returns its exit code: 0 clean, 2 configuration, 1 anything else.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from agent.core.errors import leaves
 
 if TYPE_CHECKING:
     import typer
+
+#: What a write says where its file, pipe or disk takes no more.
+_UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def application() -> typer.Typer:
@@ -26,7 +34,39 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             unicode_safe(stream)
-    application()(prog_name="edge-agent")
+    code: str | int | None = None
+    lost = None
+    try:
+        application()(prog_name="edge-agent")
+    except SystemExit as leaving:
+        code = leaving.code
+    except (OSError, BaseExceptionGroup) as error:
+        lost = unwritten(error)
+        if lost is None:
+            raise
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lost = error
+    if lost is not None:
+        _write_no_more(lost)
+    sys.exit(code or (0 if lost is None else 1))
+
+
+def unwritten(error: BaseException) -> OSError | None:
+    """The error of a stream that could not be written: one of a file names it."""
+    return next(
+        (one for one in leaves(error) if isinstance(one, OSError) and not one.filename and one.errno in _UNWRITABLE),
+        None,
+    )
+
+
+def _write_no_more(lost: OSError) -> None:
+    """Say why, but where the reader simply left (`| head`); what is still buffered would fail again at the end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if lost.errno != errno.EPIPE:
+            sys.stderr.write(f"standard output cannot be written: {lost.strerror}\n")
 
 
 def unicode_safe(stream: io.TextIOWrapper) -> None:

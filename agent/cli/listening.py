@@ -124,7 +124,7 @@ async def _listen(access: Access, listener: Listener, seconds: float | None, sto
             ever = standing.done()
             standing.cancel()
             running.cancel()
-    except* (PermanentError, BrokenPipeError) as errors:  # `tail | head` ends as every command in a pipe
+    except* PermanentError as errors:
         raise next(leaves(errors)) from None
     if not ever:
         raise PermanentError(f"the broker at {where} was never there: {subscriber.reason}")

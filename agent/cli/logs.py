@@ -63,7 +63,7 @@ def logs(file: str, device: str | None, level: str, since: str | None, *, follow
                 if text:
                     sys.stdout.write(text)
                     sys.stdout.flush()
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         pass
     return 0
 

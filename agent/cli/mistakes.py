@@ -62,8 +62,9 @@ def show(mistakes: Iterable[Mistake], out: IO[str], before: str = "") -> None:
     colour = out.isatty() and not os.environ.get("NO_COLOR")
     kinds = grouped(mistakes)
     for told in kinds[:_MOST]:
-        out.write(before + _coloured(harmless(str(told.mistake)), colour=colour) + "\n")
         shown = excerpt(told.mistake)
+        column = None if shown is None else shown.column
+        out.write(before + _coloured(harmless(told.mistake.at(column)), colour=colour) + "\n")
         if shown is not None:
             number = f"{told.mistake.line:>6} | "
             caret = (

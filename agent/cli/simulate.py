@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.cli import unwritten
 from agent.cli.mistakes import report
 from agent.config.loader import Loaded, load
 from agent.core.clock import SystemClock
@@ -44,6 +45,8 @@ def simulate(file: Path | None, config: Path | None, *, broker: bool = False) ->
         report(error, sys.stderr)
         return 2
     except (OSError, AgentError) as error:
+        if unwritten(error) is not None:
+            raise
         sys.stderr.write(f"{harmless(str(error))}\n")
         return 1
     return 0

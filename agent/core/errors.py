@@ -32,7 +32,11 @@ class Mistake:
     hint: str = ""  #: what to write instead; may be empty
 
     def __str__(self) -> str:
-        where = f"{self.path}:{self.line}" if self.line else self.path
+        return self.at(None)
+
+    def at(self, column: int | None) -> str:
+        """With the column, from 1, where one is known: `agent.yaml:7:14: …`, as editors and terminals take it."""
+        where = ":".join(str(part) for part in (self.path, self.line, column) if part)
         return _SECRETS.sub("…", f"{where}: {self.reason}" + (f" -> {self.hint}" if self.hint else ""))
 
 

@@ -40,7 +40,7 @@ def test_broken(command: str, broken: Broken, tmp_path):
     path.write_text(broken.text, encoding="utf-8")
     done = run_process(*agent_command(command, "-c", str(path)), env={"EDGE_TEXT": "x"})
     assert done.returncode == 2, done.stderr
-    assert f"{path}:{broken.line}: " in done.stderr
+    assert f"{path}:{broken.line}:" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
 
 

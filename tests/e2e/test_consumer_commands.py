@@ -11,10 +11,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from pymodbus.client import AsyncModbusTcpClient
 
-from agent.cli.listening import Listener, listen
 from agent.cli.tail import tail
 from agent.cli.verify import verify
-from agent.consumer.target import access_of
 from agent.simulator.broker import EmbeddedBroker
 from tests.support.ports import free_port
 from tests.support.processes import agent_command, process, run_process
@@ -137,25 +135,6 @@ async def test_tail_once_ends_with_the_first_readings_that_fit(broker):
     assert ended.returncode == 1
 
 
-class _Closed(Listener):
-    """Whoever read our output has gone: `edge-agent tail | head -1`."""
-
-    topics = ["closed/#"]  # noqa: RUF012
-
-    def heard(self, topic, payload, *, retained):
-        raise BrokenPipeError
-
-    def interrupted(self):
-        pass
-
-
-def test_a_reader_that_has_enough_is_no_bug(broker):
-    """The command line ends quietly with a BrokenPipeError, but only where it is in no group."""
-    publish(broker, ("closed/x", b"1"), retain=True)
-    with pytest.raises(BrokenPipeError):
-        listen(access_of(broker.url), _Closed(), 30)
-
-
 def test_commands_refuse_what_names_no_broker(capsys, tmp_path):
     """No URL, a bad one, a configuration with mistakes: exit 1, 1 and 2, with a word about it."""
     assert verify(None, None, None, 1) == 1
@@ -222,5 +201,5 @@ def test_simulate_says_what_is_wrong(tmp_path):
     path.write_text("devices: {a: {kind: pres}}")
     result = run_process(*agent_command("simulate", str(path)))
     assert result.returncode == 2
-    assert "plant.yaml:1: `devices.a.kind`: unknown kind" in result.stderr
+    assert "plant.yaml:1:21: `devices.a.kind`: unknown kind" in result.stderr
     assert "Traceback" not in result.stderr

@@ -106,4 +106,4 @@ def test_a_wrong_configuration(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").write_text("agent: {id: gw}\ndevices: {a: {type: modbu}}\n")
     done = run_process(*agent_command("simulate", "-c", "agent.yaml"), cwd=tmp_path)
     assert done.returncode == 2
-    assert "agent.yaml:2: `devices.a.type`" in done.stderr
+    assert "agent.yaml:2:21: `devices.a.type`" in done.stderr

@@ -151,7 +151,7 @@ def test_equal_mistakes_are_told_once(tmp_path, capsys):
     (tmp_path / "agent.yaml").write_text(f"agent: {{id: gw}}\ndevices:\n  a: {device}\n")
     assert check(tmp_path / "agent.yaml") == 2
     said = capsys.readouterr().err.splitlines()
-    assert said[0].endswith("tags.csv:2: `devices.a.tags.t0.type`: unknown type 'word' -> write uint16")
+    assert said[0].endswith("tags.csv:2:16: `devices.a.tags.t0.type`: unknown type 'word' -> write uint16")
     assert said[1:] == [
         '     2 | t0,"holding:0",word',
         "       |                ^^^^",

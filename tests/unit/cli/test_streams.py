@@ -1,10 +1,19 @@
-"""Names of every language on a terminal, in a file and in a pipe."""
+"""Standard output: names of every language on a terminal, in a file and in a pipe, and one that takes no more."""
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import subprocess
+from pathlib import Path
 
-from agent.cli import unicode_safe
+import pytest
+
+from agent.cli import unicode_safe, unwritten
+from tests.support.processes import agent_command
+
+ROOT = Path(__file__).parents[3]
 
 
 class _Terminal(io.BytesIO):
@@ -20,3 +29,23 @@ def test_a_locale_that_has_no_such_letters_ends_no_command() -> None:
         stream.write("Öl 温度")
         stream.flush()
         assert raw.getvalue() == said
+
+
+@pytest.mark.parametrize("arguments", [("schema", "config"), ("check", "-c", str(ROOT / "configs" / "demo.yaml"))])
+def test_an_output_that_takes_no_more(arguments: tuple[str, ...]):
+    """A full disk is one line and exit code 1; a reader that has enough (`| head`) is told nothing."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(agent_command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "standard output cannot be written: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(agent_command(*arguments), stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_failed_write_deep_inside_is_found():
+    """Out of groups of tasks; the error of a named file is none of standard output."""
+    broken = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert unwritten(ExceptionGroup("tasks", [ExceptionGroup("", [broken])])) is broken
+    assert unwritten(OSError(errno.ENOSPC, "No space left on device", "x.yaml")) is None

@@ -48,10 +48,10 @@ def test_there_are_a_hundred():
 
 @pytest.mark.parametrize("broken", BROKEN[::12], ids=str)
 def test_check_exits_with_2(broken: Broken, tmp_path, capsys):
-    """`check` writes each mistake as file:line to standard error, and its exit code is 2."""
+    """`check` writes each mistake as file:line:column to standard error, and its exit code is 2."""
     path = tmp_path / "agent.yaml"
     path.write_text(broken.text, encoding="utf-8")
     assert check(path) == 2
     said = capsys.readouterr().err
-    assert re.search(rf"^{re.escape(str(path))}:{broken.line}: ", said, re.MULTILINE)
+    assert re.search(rf"^{re.escape(str(path))}:{broken.line}(:[0-9]+)?: ", said, re.MULTILINE)
     assert "Traceback" not in said
