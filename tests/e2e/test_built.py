@@ -75,13 +75,11 @@ def test_a_release_is_complete(clone: Path, tmp_path: Path) -> None:
     who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgSign=false")
     git("-C", str(clone), *who, "commit", "--quiet", "--allow-empty", "--all", "--message", "Date the release")
     git("-C", str(clone), "-c", "tag.gpgSign=false", "tag", "v9.8.7")
-    run(".ci/release", cwd=clone)
+    run(".ci/release", cwd=clone, env={"IMAGE": "no"})
     made = clone / "dist" / "release"
     stem = "industrial_edge_agent-9.8.7"
     bundle = f"edge-agent-9.8.7-{platform.machine()}.tar.gz"
     names = {f"{stem}-py3-none-any.whl", f"{stem}.tar.gz", "edge-agent.cdx.json", "NOTICES", bundle}
-    image = f"edge-agent-9.8.7-{platform.machine()}-image.tar.gz"  # where a builder and its base are here
-    names |= {image} & {path.name for path in made.iterdir()}
     assert {path.name for path in made.iterdir()} == names | {"SHA256SUMS"}
     lines = [line.split() for line in (made / "SHA256SUMS").read_text().splitlines()]
     sums = {name: digest for digest, name in lines}

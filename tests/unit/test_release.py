@@ -60,6 +60,30 @@ def test_a_release_is_what_its_tag_says(checkout: Path) -> None:
     assert "CHANGELOG.md has no section '## [3.2.1] - DATE'" in refusal(checkout)
 
 
+#: Stand in for what builds: a minute of packages from an index.
+NO_BASE = "#!/bin/sh\necho 'image: not built: no base' >&2\ntouch dist/edge-agent-3.2.1-any.tar.gz\n"
+
+
+def test_a_release_has_its_image_or_says_that_it_wants_none(checkout: Path) -> None:
+    """Where no image could be built it fails, and leaves no checksums; `IMAGE=no` is a release without one."""
+    tools = {".ci/bundle": NO_BASE, ".venv/bin/hatchling": "#!/bin/sh\n", ".venv/bin/python": "#!/bin/sh\n"}
+    for name, text in tools.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(text)
+        (checkout / name).chmod(0o755)
+    (checkout / ".gitignore").write_text(".venv\ndist\n")
+    (checkout / "CHANGELOG.md").write_text("## [3.2.1] - 2026-12-01\n")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "dated")
+    git(checkout, "tag", "v3.2.1")
+    sums = checkout / "dist" / "release" / "SHA256SUMS"
+    for image, code in (("", 1), ("no", 0)):
+        command = [checkout / ".ci" / "release"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "IMAGE": image})
+        assert (done.returncode, sums.exists()) == (code, code == 0), done.stderr
+        assert ("release: not complete" in done.stderr) == (code == 1)
+
+
 def test_the_version_is_the_tag(checkout: Path) -> None:
     """Exactly there; behind it and with changes the version tells so, and of a source without a repository nothing."""
     assert re.fullmatch(r"0\.0\.0\+g[0-9a-f]{7,}", version(checkout))
