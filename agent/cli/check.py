@@ -24,7 +24,7 @@ from agent.config.summary import tags_of, warnings, writable_by_others
 from agent.config.whereabouts import is_historian
 from agent.core.errors import ConfigError, Mistake
 from agent.core.regular import read_regular
-from agent.core.text import harmless
+from agent.core.text import harmless, without_credentials
 from agent.outbox.orphans import orphans
 from agent.settings.values import format_duration
 from agent.workbench.live import Visit
@@ -161,14 +161,14 @@ def _summary(loaded: Loaded, chosen: Sequence[str]) -> Table:
             "publisher",
             name,
             publisher.type,
-            Text(harmless(str(getattr(publisher, "url", "-")))),
+            Text(harmless(without_credentials(str(getattr(publisher, "url", "-"))))),
             Text(harmless(f"{encoder}, devices {carries}")),
         )
     for name in chosen:
         device = config.devices[name]
         read, total = tags_of(device)
         count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
-        where = Text(harmless(device.where()))
+        where = Text(harmless(without_credentials(device.where())))
         what = f"{count}, every {format_duration(device.interval)}"
         table.add_row("device", name, device.type, where, what, *([str(of[name])] if of else []))
     return table

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.config.loader import Loaded
 from agent.config.secret_files import all_secret_files
-from agent.config.shown import HIDDEN, hide
+from agent.core.text import HIDDEN, without_credentials
 
 _NAME = re.compile(r"\$\{([^}]*)\}")
 _LABEL = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -47,7 +47,7 @@ class Redaction:
         """One text without them."""
         if text in self._instead:
             return self._instead[text]
-        return hide(self._known.sub(self._named, text) if self._known is not None else text)
+        return without_credentials(self._known.sub(self._named, text) if self._known is not None else text)
 
     def metrics(self, page: str) -> str:
         """A page of metrics: only the values of labels are texts that come from outside."""

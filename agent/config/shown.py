@@ -6,7 +6,6 @@ text is never shown: it may hold anything.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -15,11 +14,9 @@ from pydantic import BaseModel
 
 from agent.config.diff import Key
 from agent.config.loader import Loaded
+from agent.core.text import without_credentials
 from agent.settings.devices import DeviceConfig
 
-#: A password may hold `/` and `?`: all up to the last `@` belongs to the user.
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<rest>\S*)")
-HIDDEN = "…"  #: stands where something is not shown
 _PARTS = ("devices", "publishers")
 _WHERE_FROM = {"include", "templates", "devices_file", "tags_file"}
 
@@ -82,17 +79,6 @@ class Shown:
         return {key: _hide(value) for key, value in data.items()}
 
 
-def hide(text: str) -> str:
-    """Text without user and query of the URLs in it."""
-    return _URL.sub(_hidden_url, text) if "://" in text else text
-
-
-def _hidden_url(match: re.Match[str]) -> str:
-    _, user, rest = match["rest"].rpartition("@")
-    place, query, _ = rest.partition("?")
-    return match["scheme"] + (f"{HIDDEN}@" if user else "") + place + (f"?{HIDDEN}" if query else "")
-
-
 def _dumped(model: BaseModel, but: set[str] | None = None) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude=but)
 
@@ -102,7 +88,7 @@ def _hide(value: object) -> object:
         return {name: _hide(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_hide(one) for one in value]
-    return hide(value) if isinstance(value, str) else value
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def _put(data: Any, path: list[str], text: str) -> None:

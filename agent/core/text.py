@@ -10,13 +10,22 @@ _HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 #: Of these, what JSON leaves in a text as it is.
 _LEFT_BY_JSON = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
-#: `mqtts://user:password@broker`, wherever it stands.
-_CREDENTIALS = re.compile(r"://[^/@\s\"']+@")
+HIDDEN = "…"  #: stands where something is not shown
+#: A URL, wherever it stands. One without a host (`serial:///dev/ttyS0?parity=E`) names a part of this machine.
+#: A password may hold `/` and `?`: all up to the last `@` belongs to the user.
+#: A mark behind it belongs to the sentence.
+_URL = re.compile(r"://(?!/)(?P<rest>[^\s\"]*[^\s\":;,.)'])")
 
 
 def without_credentials(text: str) -> str:
-    """The text with `***` for user and password of each URL in it."""
-    return _CREDENTIALS.sub("://***@", text) if "://" in text else text
+    """The text with `…` for user and query of each URL in it."""
+    return _URL.sub(_hidden, text) if "://" in text else text
+
+
+def _hidden(match: re.Match[str]) -> str:
+    _, user, rest = match["rest"].rpartition("@")
+    place, query, _ = rest.partition("?")
+    return "://" + (f"{HIDDEN}@" if user else "") + place + (f"?{HIDDEN}" if query else "")
 
 
 def carried(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import PermanentError, TransientError, leaves
-from agent.core.text import carried
+from agent.core.text import carried, without_credentials
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import RESTARTS
@@ -79,12 +79,16 @@ def judge(error: BaseException) -> Failure:
     inner = list(leaves(error))
     for one in inner:
         if not isinstance(one, TransientError | PermanentError):
-            return Failure("bug", carried(f"{type(one).__name__}: {one}") + _OF_A_BUG)
+            return Failure("bug", _told(f"{type(one).__name__}: {one}") + _OF_A_BUG)
     for one in inner:
         if isinstance(one, PermanentError):
-            return Failure("permanent", carried(str(one)), PERMANENT_RETRY)
+            return Failure("permanent", _told(str(one)), PERMANENT_RETRY)
     transient = [one for one in inner if isinstance(one, TransientError)]
-    return Failure("transient", carried(transient[0].reason), max(one.retry_after or 0.0 for one in transient))
+    return Failure("transient", _told(transient[0].reason), max(one.retry_after or 0.0 for one in transient))
+
+
+def _told(reason: str) -> str:
+    return without_credentials(carried(reason))
 
 
 class Supervisor:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from agent.config.shown import hide
 from agent.core.clock import Clock, to_beat
 from agent.core.image import Image
 from agent.core.ports import OutboxStats
+from agent.core.text import without_credentials
 from agent.outbox.orphans import Orphan, orphans, tell
 from agent.runtime.control import Nothing
 from agent.runtime.north.route import Route
@@ -216,7 +216,7 @@ class Overview:
             return DeviceFigures(self._instant(device.next_attempt))
         if known is None or known[0] is not config:
             shared, polled = config.connection(), min(config.scan_intervals, default=None)
-            bus = None if shared is None else hide(shared[0])
+            bus = None if shared is None else without_credentials(shared[0])
             polled_ms = None if polled is None else round(polled * 1000)
             known = self._told[device.name] = config, DeviceFigures(None, config.type, bus, polled_ms)
         return known[1]._replace(next_attempt=self._instant(device.next_attempt))

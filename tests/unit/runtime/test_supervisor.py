@@ -42,6 +42,14 @@ def test_errors_are_judged_by_their_class(error: Exception, kind: str, retry_aft
     assert ("-> this is a bug" in failure.reason) == (kind == "bug")
 
 
+@pytest.mark.parametrize("kind", [ConnectionLost, PermanentError, OSError])
+def test_a_reason_tells_no_credentials(kind: type[Exception]) -> None:
+    """It is logged, shown, published and put into a support bundle: no user and no query of a URL."""
+    reason = judge(kind("connecting to opc.tcp://u:p@h:4840/x?token=t: refused")).reason
+    assert "connecting to opc.tcp://…@h:4840/x?…: refused" in reason
+    assert "token" not in reason
+
+
 async def test_a_transient_failure_backs_off_and_tries_again() -> None:
     """Delays double from attempt to attempt, and a healthy run resets them."""
     clock = ManualClock()

@@ -168,10 +168,10 @@ async def test_tags_alone_and_a_shared_connection(site: Site) -> None:
 
 async def test_a_part_of_a_url_that_is_not_shown(site: Site) -> None:
     """Where only user or query of a URL changed, that is said: two equal values would be a riddle."""
-    site.main.write_text(OLD.replace("tcp://192.0.2.1", "serial:///dev/ttyUSB0?baudrate=9600"))
+    site.main.write_text(OLD.replace("tcp://192.0.2.1", "tcp-listen://0.0.0.0:9000?framing=rtu"))
     site.agent.effective, _ = await site.agent.compare()
-    site.main.write_text(OLD.replace("tcp://192.0.2.1", "serial:///dev/ttyUSB0?baudrate=19200"))
-    assert "    url: serial:///dev/ttyUSB0?…, in a part that is not shown" in (await site.run(diff))[1]
+    site.main.write_text(OLD.replace("tcp://192.0.2.1", "tcp-listen://0.0.0.0:9000?framing=ascii"))
+    assert "    url: tcp-listen://0.0.0.0:9000?…, in a part that is not shown" in (await site.run(diff))[1]
 
 
 async def test_many_tags_are_counted(site: Site) -> None:
