@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from agent.cli.mistakes import report
-from agent.config.whereabouts import data_dir_of
+from agent.cli.words import harmless
+from agent.config.whereabouts import data_dir_of, is_historian
 from agent.core.errors import ConfigError
-from agent.runtime.asking import ControlError, NoAgent, call
+from agent.runtime.asking import ControlError, NoAgent, call, data_dirs
 
 T = TypeVar("T")
 
@@ -35,6 +37,7 @@ class Running:
     def __init__(self, config: Path, data_dir: Path | None, *, as_json: bool) -> None:
         """Raises UnreachableError where the file does not even tell a `data_dir`."""
         self._json = as_json
+        self._config = config
         self.file = None if data_dir is not None else os.path.realpath(config)
         try:
             self.data_dir = data_dir if data_dir is not None else data_dir_of(config)
@@ -49,12 +52,25 @@ class Running:
         try:
             return call(self.data_dir, verb, question, answer, timeout=timeout)
         except NoAgent as error:
-            raise self._unreachable(NO_AGENT, str(error)) from None
+            raise self._unreachable(NO_AGENT, f"{error}{self._elsewhere()}") from None
         except ControlError as error:
             raise self._unreachable(1, str(error)) from None
 
+    def _elsewhere(self) -> str:
+        """The agent that runs this file, where that names another `data_dir` by now."""
+        for data_dir in data_dirs() if self.file else ():
+            with suppress(ControlError):
+                if call(data_dir, "file", None, str, timeout=1.0) == self.file:
+                    return (
+                        f"; the one that runs {self.file} was started on {data_dir}: another data_dir needs a restart "
+                        f"-> ask it with --data-dir {data_dir}"
+                    )
+        return ""
+
     def _unreachable(self, code: int, reason: str) -> UnreachableError:
-        sys.stderr.write(f"{reason}\n")
+        if code == NO_AGENT and self.file is not None and is_historian(self._config):
+            reason = reason.replace("agent", "historian", 1)
+        sys.stderr.write(f"{harmless(reason)}\n")
         if self._json:
             document({"error": reason})
         return UnreachableError(code)

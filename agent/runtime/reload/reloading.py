@@ -32,6 +32,7 @@ class Reconfiguring:
     def serve(self, control: Control) -> Callable[[], None]:
         """Answer at the agent's socket, until the undo that is returned is called."""
         undo = [
+            control.serve("file", self._file),
             control.serve("diff", self.diff, DiffQuestion),
             control.serve("reload", self.reload, ReloadQuestion),
         ]
@@ -67,8 +68,14 @@ class Reconfiguring:
         late = {} if question.wait is None else await self._late(done, question.wait)
         return ReloadAnswer(report=done, late=late)
 
+    async def _file(self, _: object) -> str:
+        return self._mine()
+
+    def _mine(self) -> str:
+        return os.path.realpath(self._reloader.path)
+
     def _other(self, file: str | None) -> str | None:
-        mine = os.path.realpath(self._reloader.path)
+        mine = self._mine()
         if file is None or file == mine:
             return None
         return f"the agent runs {mine}, not {file} -> name that file with -c, or the agent with --data-dir"

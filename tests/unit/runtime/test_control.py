@@ -6,8 +6,10 @@ import asyncio
 import os
 import socket
 import stat
+import tempfile
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from msgspec import Struct
 
 from agent.core.errors import TransientError
 from agent.runtime import control as controls
-from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call, socket_path
+from agent.runtime.asking import ControlError, NoAgent, UnknownVerb, call, data_dirs, socket_path
 from agent.runtime.control import MOST_AT_ONCE, RETRY, Control, Nothing
 from agent.testing.clock import ManualClock
 from tests.support.waiting import eventually
@@ -67,6 +69,14 @@ def data_dir(request, tmp_path):
     folder = tmp_path / ("deep-" * 20 if request.param == "deep" else "data")
     folder.mkdir()
     return folder
+
+
+async def test_sockets_tell_where_agents_run():
+    """By their names, while they run."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # fits the name of a socket on any machine
+        async with running(Path(name)):
+            assert Path(name) in data_dirs()
+        assert Path(name) not in data_dirs()
 
 
 async def test_a_verb_is_answered_until_it_is_undone(data_dir):

@@ -14,6 +14,7 @@ import pytest
 
 from agent.cli.diff import diff
 from agent.cli.reload import reload
+from agent.cli.status import status
 from agent.config.diff import Difference, difference
 from agent.config.loader import Loaded, load
 from agent.core.clock import SystemClock
@@ -281,6 +282,17 @@ async def test_no_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert (code, list(json.loads(out))) == (3, ["error"])
         assert (await site.run(command, tmp_path / "gone.yaml", None))[0] == 2
     assert (await site.run(reload, wait="3"))[0] == 2
+
+
+async def test_another_data_dir_finds_the_agent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket is not where the file says by now: exit 3, and where the agent that runs this file was started."""
+    site.main.write_text(GW.format("/other"))
+    monkeypatch.setattr("agent.cli.running.data_dirs", lambda: [site.data_dir.parent, site.data_dir])  # others run here
+    for command in (diff, status):
+        code, _, err = await site.run(command, site.main, None, as_json=False)
+        assert code == 3
+        assert err.startswith(f"no agent runs on {site.data_dir}/other; the one that runs {site.main} was started on ")
+        assert err.endswith(f"-> ask it with --data-dir {site.data_dir}\n")
 
 
 async def test_an_agent_that_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
