@@ -103,6 +103,9 @@ def _summary(document: Document) -> str:
         lines.append(f"  {said[key]}: {share} ({rate['numerator']:,} / {rate['denominator']:,})")
     for one in figures["differences"]:
         lines.append(f"  {said['differ']}: {one['device']}: {one['short']:,} / {one['missing']:,}")  # noqa: PERF401
+    untold = [sum(part["seconds"] for part in one["untold"]) for one in figures["devices"] if one["untold"]]
+    if untold:
+        lines.append(f"  {said['untold']}: {max(untold) / 3600:.1f} ({said['devices']}: {len(untold)})")
     if not figures["differences"]:
         lines.append(f"  {said[agreed(figures)]}")
     lines.append(f"  {said['digest']}: {document.sha256}")

@@ -94,11 +94,20 @@ class GapNotice(Struct):
     request: str | None = None
 
 
+class ScanCount(Struct):
+    """Totals of an epoch."""
+
+    due: int
+    done: int
+    late: int
+
+
 class EndedClaim(Struct):
     """What an agent says of an earlier stream of a device."""
 
     epoch: str
     next: int
+    scans: ScanCount | None = None
 
 
 class StreamClaim(Struct):
@@ -146,14 +155,6 @@ class AgentStreams(Struct):
     session: str
     streams: dict[str, StreamClaim]
     agent: str = ""
-
-
-class ScanCount(Struct):
-    """Totals of an epoch."""
-
-    due: int
-    done: int
-    late: int
 
 
 class DeviceStatus(Struct):

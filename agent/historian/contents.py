@@ -17,6 +17,7 @@ from agent.consumer.contract import (
     AgentStreams,
     ConfigClaim,
     DeviceStatus,
+    EndedClaim,
     GapNotice,
     Reading,
     StreamClaim,
@@ -25,7 +26,18 @@ from agent.consumer.contract import (
     is_catalogue,
     is_request,
 )
-from agent.historian.items import AgentClaim, AgentState, Aside, Catalogue, DeviceState, Gap, Item, Record, TagRow
+from agent.historian.items import (
+    AgentClaim,
+    AgentState,
+    Aside,
+    Catalogue,
+    DeviceState,
+    EndedEpoch,
+    Gap,
+    Item,
+    Record,
+    TagRow,
+)
 from agent.historian.ledger import OPEN_END, Key
 
 #: A name longer than this is none of an agent's.
@@ -212,12 +224,18 @@ def _claims(message: SourceMessage, agent: str, streams: dict[str, StreamClaim])
     for device, claim in streams.items():
         _name(agent, claim.epoch, device)
         _number(claim.low, claim.next, least=1)
-        before = [(one.epoch, one.next) for one in claim.before[:_MOST_BEFORE]]
-        for epoch, following in before:
-            _name(epoch)
-            _number(following, least=1)
+        before = [_ended(one) for one in claim.before[:_MOST_BEFORE]]
         items.append(AgentClaim(message.source, Key(agent, claim.epoch, device), claim.low, before))
     return items
+
+
+def _ended(claim: EndedClaim) -> EndedEpoch:
+    _name(claim.epoch)
+    _number(claim.next, least=1)
+    if claim.scans is None:
+        return EndedEpoch(claim.epoch, claim.next)
+    _number(claim.scans.due, claim.scans.done, least=0)
+    return EndedEpoch(claim.epoch, claim.next, claim.scans.due, claim.scans.done)
 
 
 def _device_state(message: SourceMessage, path: str, status: DeviceStatus) -> DeviceState:

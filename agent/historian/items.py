@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -35,13 +35,22 @@ class Gap(Struct):
     notice: GapNotice
 
 
+class EndedEpoch(NamedTuple):
+    """What an agent says of a stream that is over."""
+
+    epoch: str
+    next: int
+    due: int | None = None  #: scans, in all
+    done: int | None = None
+
+
 class AgentClaim(Struct):
     """What an agent says of a stream of its own, and of those before it."""
 
     source: str
     key: Key
     low: int
-    before: list[tuple[str, int]]  #: epoch and next of earlier ones, newest first
+    before: list[EndedEpoch]  #: newest first
 
 
 class AgentState(Struct):

@@ -84,15 +84,23 @@ class Book:
         self.declared.add(1, OPEN_END)
 
     def give_up(self) -> list[tuple[int, int]]:
-        """Where there are too many intervals the older half counts as received: what was missing, [first, end)."""
+        """Where there are too many intervals the older half counts as declared lost: what was missing, [first, end).
+
+        Which of those numbers were received the ledger does not know any more: see `doubtful`.
+        """
         if len(self.seen) + len(self.declared) <= MOST_INTERVALS:
             return []
         larger = list(self.seen if len(self.seen) > len(self.declared) else self.declared)
         first, until = larger[0][0] if self.base is None else self.base, larger[len(larger) // 2][1]
         missing = [lost for hole in self.seen.holes(first, until) for lost in self.declared.holes(*hole)]
-        self.seen.add(first, until)
-        self.declared = _set_of((max(begin, until), end) for begin, end in self.declared if end > until)
+        lowest = min(first, *(begin for begin, _ in self.seen))
+        self.seen = _set_of((max(begin, until), end) for begin, end in self.seen if end > until)
+        self.declared.add(lowest, until)
         return missing
+
+    def doubtful(self, seq: int) -> bool:
+        """Whether only the rows tell if it was received: it was declared lost, perhaps by `give_up`."""
+        return seq in self.declared and seq not in self.seen
 
     def holes(self) -> Iterator[tuple[int, int]]:
         """Missing ranges [first, end), in order."""

@@ -28,6 +28,7 @@ ONE_ROW = (  # of our own constants
     f"INSERT INTO tag (path, device, name, valid_from) VALUES ('{PATH}', 'press-01', 't', AT);"  # noqa: S608
     "INSERT INTO stream (agent, epoch, device, source, path, base, low, bound, seen, declared, lacking)"
     f" VALUES ('gw-01', '{EPOCH}', 'press-01', 'plant', '{PATH}', 1, 1, 1, SEEN, NONE, 0);"
+    "INSERT INTO arrival (stream, slot, age, records, snapshots, readings) VALUES (1, AT, 0, 1, 0, 1);"
     "INSERT INTO reading (tag, ts, value, kind, quality, historical, snapshot, stream, seq, part, position)"
     " VALUES (1, AT, 1.5, 'number', 'good', false, false, 1, 1, 1, 0);"
 )
@@ -235,9 +236,10 @@ class StoreContract:
         write(record(7, low=7, epoch=LATER))
         assert missing() == [(LATER, 1, 6)]
 
-    def test_an_earlier_epoch_that_an_agent_names_counts_from_one_to_its_end(self, write, missing):
+    def test_an_earlier_epoch_that_an_agent_names_counts_from_one_to_its_end(self, write, missing, sql):
         """A broker may have lost all of it, its `down` gap too."""
-        write(claim(1, epoch=LATER, before=[(EPOCH, 4)]))
+        write(claim(1, epoch=LATER, before=[(EPOCH, 4, 100, 90)]))
+        assert sql("SELECT due, done FROM stream ORDER BY epoch") == [(100, 90), (None, None)]
         assert missing() == [(EPOCH, 1, 3)]
 
     def test_a_claim_alone_says_what_never_came(self, write, missing):
@@ -275,7 +277,13 @@ class StoreContract:
         assert (lost + missing, first) == (399, 2)
         assert missing <= 200
         assert oldest > last
-        assert write(record(2, low=2, resent=True)).records == 0
+        moved = record(3, 2)
+        moved.path += "-2"
+        again = write(record(2, 2, resent=True), record(3, 2), moved)
+        assert (again.records, again.duplicates) == (1, 2)
+        assert write(record(2, 2, resent=True)).duplicates == 1
+        assert sql("SELECT sum(records) FROM gap WHERE kind = 'lost'") == [(lost - 1,)]
+        assert sql("SELECT count(*) FROM reading WHERE seq IN (2, 3)") == [(2,)]
         assert [hole.key.device for hole in store.holes(3)] == ["press-02", "press-01", "press-01"]
 
     def test_records_of_which_parts_never_come_are_bounded(self, write, sql, monkeypatch):
@@ -388,6 +396,7 @@ class StoreContract:
         assert [tuple(row) for row in sql("SELECT seq, value, age FROM reading ORDER BY 1")] == [
             (1, 1.5, None), (2, 1.5, 0)
         ]  # fmt: skip
+        assert sql("SELECT readings FROM stream") == [(2,)]
 
     def test_it_goes_on_where_it_was(self, write, sql, missing, store):
         """Closed and opened again, twice: the ledger, the tags and what is incomplete are there."""

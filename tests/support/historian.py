@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.consumer.contract import GapNotice, Reading
 from agent.historian.contents import SourceMessage, read
-from agent.historian.items import AgentClaim, Gap, Item, Record
+from agent.historian.items import AgentClaim, EndedEpoch, Gap, Item, Record
 from agent.historian.ledger import Key
 
 NOW = 1_790_000_000_000  #: epoch milliseconds, a day in 2026
@@ -52,8 +52,8 @@ def gap(kind: str = "lost", first: int | None = 1, last: int | None = 1, epoch: 
     return Gap(PATH, notice)
 
 
-def claim(low: int = 1, *, epoch: str = EPOCH, before: list[tuple[str, int]] | None = None) -> AgentClaim:
-    return AgentClaim("plant", key(epoch), low, before or [])
+def claim(low: int = 1, *, epoch: str = EPOCH, before: list[tuple[Any, ...]] | None = None) -> AgentClaim:
+    return AgentClaim("plant", key(epoch), low, [EndedEpoch(*one) for one in before or []])
 
 
 def status(document: object, topic: str) -> list[Item]:

@@ -20,6 +20,9 @@ Form = Literal["html", "csv", "json"]
 _Line = tuple[str, str, str, str, object]  # section, device, tag, figure, value
 
 
+_LISTS = ("gaps", "differences", "stops", "agents")
+
+
 class Head(NamedTuple):
     """What a file says of itself: with it, and the database, the file can be made again."""
 
@@ -81,14 +84,15 @@ def _rates(document: Document) -> Iterator[_Line]:
 def _devices(devices: list[dict[str, Any]]) -> Iterator[_Line]:
     for device in devices:
         name = device["device"]
-        yield from (("device", name, "", key, value) for key, value in device.items() if key != "tags")
+        yield from (("device", name, "", key, value) for key, value in device.items() if key not in ("tags", "untold"))
         for tag in device["tags"]:
             yield from (("tag", name, tag["tag"], key, value) for key, value in tag.items() if key != "tag")
 
 
 def _lists(figures: dict[str, Any]) -> Iterator[_Line]:
-    for section in ("gaps", "differences", "stops", "agents"):
-        for number, row in enumerate(figures[section], 1):
+    untold = [{"device": one["device"], **part} for one in figures["devices"] for part in one["untold"]]
+    for section, rows in (("untold", untold), *((name, figures[name]) for name in _LISTS)):
+        for number, row in enumerate(rows, 1):
             where = f"{section} {number}", row.get("device", ""), ""
             yield from ((*where, key, value) for key, value in row.items() if key != "device")
 

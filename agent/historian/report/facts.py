@@ -89,6 +89,8 @@ class Stream(NamedTuple):
     received: int  #: readings in the records committed before `until`; counted of a device's newest epoch
     heard: int | None  #: when the oldest of them were committed, to the quarter of an hour
     seen: tuple[tuple[int, int], ...] = ()  #: numbers received until now: first, last + 1
+    due: int | None = None  #: scans in all, where it is over and the agent told; …
+    done: int | None = None  #: … and those made
 
 
 class Age(NamedTuple):

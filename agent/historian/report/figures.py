@@ -25,7 +25,8 @@ from agent.historian.report.facts import (
     Tag,
 )
 from agent.historian.report.losses import DeviceLosses, lost
-from agent.historian.report.spans import Account, Span, account, merged, offline, shared, totals_of, without
+from agent.historian.report.spans import Account, Span, account, merged, offline, shared, without
+from agent.historian.report.totals import Run, runs_of, totals_of, untold
 
 #: What the agent publishes of itself is none of the plant's devices.
 ITSELF = "_agent"
@@ -152,11 +153,13 @@ def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Accoun
     stops = _stops(facts.stops, name)
     planned_s = (span[1] - span[0] - shared(span, stops)) / 1000
     polled = any(tag.interval_ms is not None for tag in owners.tags.get(path, ()))
-    epochs = [began for stream in streams if (began := time_of(stream.epoch))]
-    due, made = totals_of(states, "due", epochs), totals_of(states, "done", epochs)
-    expected = round(due.within(span, stops)) if due.known and polled else None
-    scanned = round(made.within(span, stops)) if expected is not None else None
-    gone = lost(owners.losses(path), streams, without(span, stops))
+    runs = runs_of(streams, owners.losses(path), states)
+    due, made = totals_of(states, "due", runs), totals_of(states, "done", runs)
+    untold = _untold(facts.day, states, runs, stops) if due.known and polled else []
+    left_out = merged([*stops, *untold])
+    expected = round(due.within(span, left_out)) if due.known and polled else None
+    scanned = round(made.within(span, left_out)) if expected is not None else None
+    gone = lost(owners.losses(path), streams, without(span, left_out))
     ids = {stream.id for stream in streams}
     missing = sum(hole.last - hole.first + 1 for hole in facts.holes if hole.stream in ids)
     tags = _tags(owners.tags.get(path, ()), accounts, planned_s, expected)
@@ -181,8 +184,15 @@ def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Accoun
         "agent_readings": counted,
         "database_readings": received,
         "short": short,
+        "untold": [{"from_ts": begin, "to_ts": end, "seconds": (end - begin) / 1000} for begin, end in untold],
         "tags": tags,
     }
+
+
+def _untold(day: Day, states: Sequence[State], runs: Sequence[Run], stops: Sequence[Span]) -> list[Span]:
+    """What no agent counted, but for stops and for what was no device of the plant any more."""
+    cuts = merged([*stops, *offline(states, day.until, ("removed",))])
+    return [part for one in untold(states, runs, (day.begin, day.until)) for part in without(one, cuts)]
 
 
 def _tags(

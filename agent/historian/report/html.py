@@ -66,7 +66,8 @@ class _Page:
         if not figures["complete"]:
             parts.append(f'<p class="warn">{_escape(said["part"].format(until=until))}</p>')
         parts += ['<div class="rates">', *(self._rate(key) for key in ("networked", "collected", "good")), "</div>"]
-        parts += [*self._differences(), *self._devices(), *self._gaps(), *self._stops(), *self._agents(), *self._tags()]
+        parts += [*self._differences(), *self._untold()]
+        parts += [*self._devices(), *self._gaps(), *self._stops(), *self._agents(), *self._tags()]
         parts.append(f'<p class="note">{_escape(made)}<br>{said["digest"]}: <code>{self._document.sha256}</code></p>')
         return "\n".join(parts) + "\n</body></html>\n"
 
@@ -91,6 +92,18 @@ class _Page:
             ),
         )  # fmt: skip
         return [f'<h2 class="warn">{self._said["differ"]}</h2><p class="note">{self._said["differ_means"]}</p>', table]
+
+    def _untold(self) -> list[str]:
+        rows = [
+            (device["device"], device["agent"], self._when(one["from_ts"]), self._when(one["to_ts"]), one["seconds"])
+            for device in self._figures["devices"]
+            for one in device["untold"]
+        ]
+        if not rows:
+            return []
+        table = self._table(("device", "agent", "from", "to", "seconds#"), rows)
+        note = f'<p class="note">{self._said["untold_means"]}</p>'
+        return [f'<h2 class="warn">{self._said["untold"]}</h2>', note, table]
 
     def _devices(self) -> list[str]:
         heads = (

@@ -50,7 +50,9 @@ def lost(losses: Iterable[DeclaredLoss], streams: Iterable[Stream], planned: Seq
             continue
         told.add(first, end)
         days = [(_first_at(one, first, end, begin), _first_at(one, first, end, until)) for begin, until in planned]
-        records += sum(shared(part, days) for part in fresh)
+        counted = sum(shared(part, days) for part in fresh)
+        # of numbers that the historian gave up most may have come before: how many are lost it counted then
+        records += counted if one.records is None else min(counted, one.records)
         before = readings.get(one.epoch, 0)
         whole = fresh == [(first, end)] and one.readings is not None and before is not None
         readings[one.epoch] = before + one.readings if whole else None  # type: ignore[operator]

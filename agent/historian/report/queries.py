@@ -63,8 +63,9 @@ _STREAMS = """WITH heard AS MATERIALIZED (SELECT s.*,
 (SELECT min(a.slot) FROM arrival a WHERE a.stream = s.id AND a.slot < AT(:until)) AS heard FROM stream s
 WHERE s.path <> '')
 SELECT h.id, h.agent, h.epoch, h.device, h.path, h.base, CASE WHEN h.epoch = max(h.epoch) OVER (PARTITION BY h.path)
-THEN (SELECT sum(a.readings) FROM arrival a WHERE a.stream = h.id AND a.slot < AT(:until)) ELSE 0 END,
-MS(h.heard), CAST(h.seen AS text) FROM heard h WHERE h.heard IS NOT NULL ORDER BY h.epoch, h.id"""
+THEN h.readings - coalesce((SELECT sum(a.readings) FROM arrival a WHERE a.stream = h.id AND a.slot >= AT(:until)), 0)
+ELSE 0 END, MS(h.heard), CAST(h.seen AS text), h.due, h.done
+FROM heard h WHERE h.heard IS NOT NULL ORDER BY h.epoch, h.id"""
 # one look into the index for each tag of a device
 _LAST = """SELECT MS(n.last) FROM (SELECT max((SELECT max(r.ts) FROM reading r WHERE r.tag = t.id AND r.ts < AT(:at)
 AND r.ts >= AT(:back))) AS last FROM tag t WHERE t.path = (SELECT path FROM stream WHERE id = :stream)) n"""
@@ -80,7 +81,7 @@ WHERE s.at < AT(:until) AND s.at >= coalesce(b.at, AT(:begin)) ORDER BY s.agent,
 def ask_facts(ask: Query, day: Day, equipment: int | None, stops: Sequence[Stop]) -> Facts:
     """Everything but the readings is fetched at once; those come as they are counted."""
     given = {"begin": day.begin, "until": day.until, "back": day.begin - _BACK, "made": day.made}
-    devices = [Stream._make((*row[:6], int(row[6]), row[7], _ranges(row[8]))) for row in ask(_STREAMS, given)]
+    devices = [Stream._make((*row[:6], int(row[6]), row[7], _ranges(row[8]), *row[9:])) for row in ask(_STREAMS, given)]
     return Facts(
         day=day,
         equipment=equipment,

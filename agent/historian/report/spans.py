@@ -1,4 +1,4 @@
-"""Good time and scans of one tag, and totals between two statuses. Pure. Times are epoch milliseconds."""
+"""Good time and scans of one tag. Pure. Times are epoch milliseconds."""
 
 from __future__ import annotations
 
@@ -102,56 +102,11 @@ def _covered(ts: int, spans: Sequence[Span]) -> bool:
     return any(begin <= ts < end for begin, end in spans)
 
 
-class Totals:
-    """A total that agents publish now and then, at any instant: in a straight line between two statuses."""
-
-    def __init__(self, points: Iterable[tuple[int, int]]) -> None:
-        self._at: list[int] = []
-        self._sum: list[int] = []
-        before = 0
-        for at, total in points:
-            # a total that falls belongs to another epoch, which began at 0
-            more = total - before if total >= before else total
-            self._at.append(at)
-            self._sum.append((self._sum[-1] + more) if self._sum else 0)
-            before = total
-        self.known = bool(self._at)
-
-    def at(self, ts: int) -> float:
-        """Counted from the first status on; what was counted before and after all statuses is unknown: nothing."""
-        place = bisect_right(self._at, ts)
-        if place == 0:
-            return 0.0
-        if place == len(self._at):
-            return float(self._sum[-1])
-        first, last = self._at[place - 1], self._at[place]
-        return self._sum[place - 1] + (self._sum[place] - self._sum[place - 1]) * (ts - first) / (last - first)
-
-    def within(self, span: Span, without: Sequence[Span] = ()) -> float:
-        """How much it rose within a span, outside of others (merged)."""
-        begin, end = span
-        rose = self.at(end) - self.at(begin)
-        for first, last in without:
-            if max(first, begin) < min(last, end):
-                rose -= self.at(min(last, end)) - self.at(max(first, begin))
-        return rose
-
-
-def totals_of(states: Iterable[State], what: str, epochs: Iterable[int]) -> Totals:
-    """One of `due`, `done`, `late`, `readings` of a device; `epochs` is when each of its epochs began, at 0."""
-    said = [(one.at, getattr(one, what)) for one in states if getattr(one, what) is not None]
-    first = said[0][0] if said else 0
-    begun = [(at, 0) for at in epochs if said and at < said[-1][0]]
-    # of the epochs before the first status only the newest one can be what it counts
-    earlier = sorted(point for point in begun if point[0] < first)[-1:]
-    return Totals(sorted([*earlier, *(point for point in begun if point[0] >= first), *said]))
-
-
-def offline(states: Sequence[State], until: int) -> list[Span]:
-    """When the device was offline (or no longer configured), by its agent's clock."""
+def offline(states: Sequence[State], until: int, words: Sequence[str] = ("offline", "removed")) -> list[Span]:
+    """When the device was offline or no longer configured, by its agent's clock."""
     spans: list[Span] = []
     for position, one in enumerate(states):
-        if one.state in ("offline", "removed"):
+        if one.state in words:
             begin = _began(one)
             end = _began(states[position + 1]) if position + 1 < len(states) else max(until, begin)
             spans.append((begin, max(begin, end)))

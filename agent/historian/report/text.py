@@ -27,6 +27,9 @@ TEXT: dict[Language, dict[str, str]] = {
         "uncounted": "No agent's count can be compared: none was published, the database does not reach back so far, or records were lost whose readings nobody counted.",
         "differ": "Agents and database differ",
         "differ_means": "Counted by the agent over all its records of the present epoch, and received by the database.",
+        "untold": "Hours without a count of the agent",
+        "untold_means": "The historian received no status of the device then, and the agent was started anew or has not been heard since. The data "
+        "collection rate leaves these hours out, above and below the line; what was received of them counts in all other figures.",
         "devices": "Devices",
         "tags": "Tags",
         "gaps": "Declared losses",
@@ -96,6 +99,8 @@ TEXT: dict[Language, dict[str, str]] = {
         "uncounted": "没有可比较的采集程序统计：未发布、数据库未包含其起始数据，或丢失的记录中读数数量未知。",
         "differ": "采集程序与数据库不一致",
         "differ_means": "采集程序在当前 epoch 全部记录中统计的读数，与数据库收到的读数。",
+        "untold": "没有采集程序计数的时段",
+        "untold_means": "在这些时段，historian 未收到设备状态，其间采集程序重新启动过，或此后再未上报。数据采集率的分子和分母均不含这些时段；已收到的数据仍计入其他各项。",
         "devices": "设备",
         "tags": "点位",
         "gaps": "已声明的缺口",

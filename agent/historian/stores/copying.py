@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from struct import Struct
 
-from agent.historian.stores.story import Stored
+from agent.historian.stores.transaction import Stored
 from agent.historian.values import clean, stored
 
 COLUMNS = (

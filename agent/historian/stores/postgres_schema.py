@@ -111,4 +111,9 @@ MIGRATIONS = (
     _TABLES + _CURRENT + _MISSING + _COMPLETENESS,
     "ALTER TABLE edge.reading ADD COLUMN age int2;",
     "CREATE INDEX device_state_path ON edge.device_state (path, at);",
+    """
+ALTER TABLE edge.stream ADD COLUMN readings int8 NOT NULL DEFAULT 0, ADD COLUMN due int8, ADD COLUMN done int8;
+UPDATE edge.stream s SET readings = a.readings
+FROM (SELECT stream, sum(readings) AS readings FROM edge.arrival GROUP BY stream) a WHERE a.stream = s.id;
+""",
 )

@@ -17,8 +17,8 @@ from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
 from agent.historian.stores.copying import COLUMNS, copy
-from agent.historian.stores.story import MOST_EPOCHS, Arrival, Stored, StreamRow
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
+from agent.historian.stores.transaction import GIVEN_UP, MOST_EPOCHS, Arrival, Stored, StreamRow
 from agent.historian.values import clean
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -28,7 +28,8 @@ _COPY = f"COPY edge.reading ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
 
 _THEIRS = (
     "SELECT s.agent, s.epoch, s.device, s.id, s.source, s.path, s.base, s.low, s.bound, s.seen::text, s.declared::text,"
-    " s.since FROM edge.stream s JOIN unnest(%s::text[], %s::text[], %s::text[]) k (agent, epoch, device)"
+    " s.readings, s.due, s.done, s.since FROM edge.stream s"
+    " JOIN unnest(%s::text[], %s::text[], %s::text[]) k (agent, epoch, device)"
     " USING (agent, epoch, device)"
     ' ORDER BY s.agent COLLATE "C", s.epoch COLLATE "C", s.device COLLATE "C" FOR UPDATE OF s'
 )
@@ -40,7 +41,7 @@ def at(ms: int | None) -> dt.datetime | None:
 
 
 class PostgresTransaction:
-    """See `agent.historian.stores.story.Transaction`. `known` are keys whose rows were committed."""
+    """See `agent.historian.stores.transaction.Transaction`. `known` are keys whose rows were committed."""
 
     def __init__(self, connection: psycopg.Connection, tags: TagCache, known: set[Key]) -> None:
         self.fresh: set[Key] = set()
@@ -71,8 +72,8 @@ class PostgresTransaction:
         found = {}
         for row in self._execute(_THEIRS, _columns(keys)).fetchall():
             book = Book(row[6], row[7], row[8], _ranges(row[9]), _ranges(row[10]))
-            since = None if row[11] is None else round((row[11] - _EPOCH) / _MS)
-            found[Key(*row[:3])] = StreamRow(row[3], book, row[4], row[5], since)
+            since = None if row[14] is None else round((row[14] - _EPOCH) / _MS)
+            found[Key(*row[:3])] = StreamRow(row[3], book, row[4], row[5], since, *row[11:14])
         return found
 
     def heard(self, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
@@ -91,11 +92,13 @@ class PostgresTransaction:
     def save(self, entries: Iterable[tuple[Key, StreamRow]]) -> None:
         self._many(
             "UPDATE edge.stream SET source = %s, path = %s, base = %s, low = %s, bound = %s,"
-            " seen = %s::int8multirange, declared = %s::int8multirange, lacking = %s, since = %s WHERE id = %s",
+            " seen = %s::int8multirange, declared = %s::int8multirange, lacking = %s, since = %s,"
+            " readings = %s, due = %s, done = %s WHERE id = %s",
             [
                 (
                     one.source, one.path, one.book.base, one.book.low, one.book.bound, _written(one.book.seen),
-                    _written(one.book.declared), one.book.lacking, at(one.since), one.id,
+                    _written(one.book.declared), one.book.lacking, at(one.since),
+                    one.readings, one.due, one.done, one.id,
                 )
                 for _, one in entries
             ],
@@ -145,6 +148,21 @@ class PostgresTransaction:
     def readings(self, stored: Sequence[Stored], cutoff: int | None) -> tuple[int, int]:
         with self._connection.cursor() as cursor, cursor.copy(_COPY) as into:
             return copy(stored, cutoff, into.write)
+
+    def has(self, stream: int, record: Record, reading: Reading) -> bool:
+        found = self._execute(
+            "SELECT 1 FROM edge.tag t JOIN edge.reading r ON r.tag = t.id WHERE t.device = %s AND t.name = %s"
+            " AND r.ts = %s AND r.stream = %s AND r.seq = %s LIMIT 1",
+            (record.key.device, clean(reading.tag), at(reading.ts), stream, record.seq),
+        )
+        return found.fetchone() is not None
+
+    def take_back(self, key: Key, seq: int) -> None:
+        self._execute(
+            "UPDATE edge.gap SET records = records - 1 WHERE (agent, epoch, device) = (%s, %s, %s)"
+            " AND starts_with(id, %s) AND from_seq <= %s AND to_seq >= %s",
+            (*key, GIVEN_UP, seq, seq),
+        )
 
     def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
         self._many(

@@ -127,4 +127,11 @@ MIGRATIONS = (
     _TABLES + _CURRENT + _MISSING + _COMPLETENESS.replace("WITH following", "WITH RECURSIVE following"),
     "ALTER TABLE reading ADD COLUMN age INTEGER;",
     "CREATE INDEX device_state_path ON device_state (path, at);",
+    """
+ALTER TABLE stream ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE stream ADD COLUMN due INTEGER;
+ALTER TABLE stream ADD COLUMN done INTEGER;
+UPDATE stream SET readings = coalesce((SELECT sum(a.readings) FROM arrival a WHERE a.stream = stream.id), 0);
+CREATE INDEX stream_path ON stream (path);
+""",
 )

@@ -14,15 +14,15 @@ from agent.consumer.contract import GapNotice, Reading
 from agent.consumer.intervals import IntervalSet
 from agent.historian.items import AgentState, Aside, Catalogue, DeviceState, Record
 from agent.historian.ledger import Book, Key
-from agent.historian.stores.story import MOST_EPOCHS, Arrival, Stored, StreamRow
 from agent.historian.stores.tags import MOST_ASIDE, TagCache, digest, interval_of
+from agent.historian.stores.transaction import GIVEN_UP, MOST_EPOCHS, Arrival, Stored, StreamRow
 from agent.historian.values import clean, stored
 
 _READING = "INSERT INTO reading VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
 class SqliteTransaction:
-    """See `agent.historian.stores.story.Transaction`."""
+    """See `agent.historian.stores.transaction.Transaction`."""
 
     def __init__(self, db: sqlite3.Connection, tags: TagCache) -> None:
         self._db = db
@@ -41,12 +41,13 @@ class SqliteTransaction:
                 row = self._stream(key)
             assert row is not None  # noqa: S101 - just made
             book = Book(row[3], row[4], row[5], json.loads(row[6]), json.loads(row[7]))
-            found[key] = StreamRow(row[0], book, row[1], row[2], row[8])
+            found[key] = StreamRow(row[0], book, *row[1:3], *row[8:])
         return found
 
     def _stream(self, key: Key) -> Any:
         return self._db.execute(
-            "SELECT id, source, path, base, low, bound, seen, declared, since FROM stream"
+            "SELECT id, source, path, base, low, bound, seen, declared, since, readings, due, done"
+            " FROM stream"
             " WHERE agent = ? AND epoch = ? AND device = ?",
             key,
         ).fetchone()
@@ -65,11 +66,12 @@ class SqliteTransaction:
     def save(self, entries: Iterable[tuple[Key, StreamRow]]) -> None:
         self._db.executemany(
             "UPDATE stream SET source = ?, path = ?, base = ?, low = ?, bound = ?, seen = ?, declared = ?, lacking = ?,"
-            " since = ? WHERE id = ?",
+            " since = ?, readings = ?, due = ?, done = ? WHERE id = ?",
             [
                 (
                     one.source, one.path, one.book.base, one.book.low, one.book.bound, _ranges(one.book.seen),
-                    _ranges(one.book.declared), one.book.lacking, one.since, one.id,
+                    _ranges(one.book.declared), one.book.lacking, one.since, one.readings, one.due,
+                    one.done, one.id,
                 )
                 for _, one in entries
             ],
@@ -135,6 +137,21 @@ class SqliteTransaction:
 
         count = self._db.executemany(_READING, rows()).rowcount
         return max(0, count), late
+
+    def has(self, stream: int, record: Record, reading: Reading) -> bool:
+        found = self._db.execute(
+            "SELECT 1 FROM tag t CROSS JOIN reading r WHERE t.device = ? AND t.name = ? AND r.tag = t.id AND r.ts = ?"
+            " AND r.stream = ? AND r.seq = ?",
+            (record.key.device, clean(reading.tag), reading.ts, stream, record.seq),
+        )
+        return found.fetchone() is not None
+
+    def take_back(self, key: Key, seq: int) -> None:
+        self._db.execute(
+            "UPDATE gap SET records = records - 1 WHERE (agent, epoch, device) = (?, ?, ?) AND id LIKE ?"
+            " AND from_seq <= ? AND to_seq >= ?",
+            (*key, f"{GIVEN_UP}%", seq, seq),
+        )
 
     def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
         self._db.executemany(

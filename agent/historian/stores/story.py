@@ -4,116 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
 
-from msgspec import Struct
-
-from agent.consumer.contract import GapNotice, Reading
+from agent.consumer.contract import GapNotice
 from agent.core.ids import time_of
 from agent.historian.contents import again
 from agent.historian.items import AgentClaim, AgentState, Aside, Catalogue, DeviceState, Gap, Item, Record
-from agent.historian.ledger import Book, Key
+from agent.historian.ledger import Key
 from agent.historian.stores.port import Written
+from agent.historian.stores.transaction import GIVEN_UP, Arrival, Stored, StreamRow, Transaction
 
 #: Ages of records are counted in steps of a twentieth of a decade, by quarter of an hour.
 SLOT_MS = 900_000
 _STEPS = 20
-#: Epochs of a device that are looked at when another one begins.
-MOST_EPOCHS = 100
 #: Bytes of a stream's records of which parts are missing.
 MOST_INCOMPLETE = 32 << 20
 #: An epoch that began so shortly before the end of such a gap is the one that declares it.
 _START_MS = 5_000
-
-
-class StreamRow(Struct):
-    """The row of a stream."""
-
-    id: int
-    book: Book
-    source: str
-    path: str
-    since: int | None  #: when its first record was heard; None while it is only named
-
-
-class Stored(NamedTuple):
-    """Readings of a record on their way into the table."""
-
-    stream: int
-    seq: int
-    part: int
-    snapshot: bool
-    historical: bool
-    readings: list[Reading]
-    tags: list[int]  #: row of each reading's tag
-    age: int  #: of the record when it arrived: see `Arrival`
-
-
-class TagName(NamedTuple):
-    """What a row of `tag` stands for. A tag that gets another unit gets another row: old rows keep their meaning."""
-
-    path: str
-    device: str
-    name: str
-    unit: str | None
-
-
-class Arrival(NamedTuple):
-    """Records of a stream in a quarter of an hour that were so old when they arrived."""
-
-    stream: int
-    slot: int
-    age: int  #: twentieths of a decade of milliseconds
-
-
-class Transaction(Protocol):
-    """What the story needs of a database within one transaction. Streams are locked until its end."""
-
-    def streams(self, keys: Sequence[Key], source: str) -> dict[Key, StreamRow]:
-        """Their rows, made where they are not there, locked in the order of the keys."""
-
-    def heard(self, devices: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-        """The newest epochs of (agent, device) of which a record was heard, `MOST_EPOCHS` at most."""
-
-    def save(self, entries: Iterable[tuple[Key, StreamRow]]) -> None:
-        """Write streams down."""
-
-    def partials(self, streams: Sequence[int]) -> dict[tuple[int, int], dict[tuple[int, int], int]]:
-        """Parts of incomplete records, by (stream, seq), then by (of, part): how many bytes each has."""
-
-    def parts(self, stream: int, seq: int, of: int) -> list[tuple[int, bytes]]:
-        """The parts of a record that are here, as they came."""
-
-    def keep_partial(self, stream: int, record: Record) -> None:
-        """Keep a part until the others are here."""
-
-    def drop_partials(self, stream: int, seq: int) -> None:
-        """The record is complete."""
-
-    def tag_ids(self, readings: Sequence[Reading], path: str, device: str) -> list[int]:
-        """The row of each reading's tag, made where it is not there."""
-
-    def readings(self, stored: Sequence[Stored], cutoff: int | None) -> tuple[int, int]:
-        """Store rows; those older than `cutoff` are left out. How many were stored, and how many left out."""
-
-    def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
-        """Add records, snapshots and readings of each."""
-
-    def gap(self, stream: int | None, gap: GapNotice, at: int) -> bool:
-        """Store a declared loss; False where it is there."""
-
-    def agent_state(self, state: AgentState) -> None:
-        """Store it, unless it is there."""
-
-    def device_state(self, state: DeviceState) -> None:
-        """Store it, unless it is there."""
-
-    def catalogue(self, catalogue: Catalogue) -> None:
-        """Type, unit and description of tags."""
-
-    def aside(self, message: Aside) -> None:
-        """Keep a message that nobody can read; the oldest go where there are too many."""
 
 
 def tell(tx: Transaction, items: Sequence[Item], now_ms: int, retention_ms: int | None) -> Written:
@@ -180,8 +87,8 @@ class _Story:
                 parted = parted or item.of > 1
             elif isinstance(item, AgentClaim):
                 sources.setdefault(item.key, item.source)
-                for epoch, _ in item.before:
-                    sources.setdefault(Key(item.key.agent, epoch, item.key.device), item.source)
+                for ended in item.before:
+                    sources.setdefault(Key(item.key.agent, ended.epoch, item.key.device), item.source)
             elif isinstance(item, Gap):
                 for key in self._keys_of(item.notice):
                     sources.setdefault(key, "")
@@ -231,11 +138,17 @@ class _Story:
         entry.source, entry.path = record.source, record.path
         book = entry.book
         book.says_low(record.low)
+        doubtful = book.doubtful(record.seq)
+        if doubtful and self._is_stored(entry.id, record):
+            done.duplicates += 1
+            return
         if record.of > 1 and not self._all_here(entry, record):
             return
         if not book.hear(record.seq, first=not record.resent):
             done.duplicates += 1
             return
+        if doubtful:
+            self._tx.take_back(record.key, record.seq)
         parts = [(record.part, record.readings)]
         if (entry.id, record.seq) in self._partials:
             del self._partials[entry.id, record.seq]
@@ -249,6 +162,11 @@ class _Story:
                 Stored(entry.id, record.seq, part, record.snapshot, record.historical, readings, tags, age)
             )
         self._count(entry, record, age, sum(len(readings) for _, readings in parts))
+
+    def _is_stored(self, stream: int, record: Record) -> bool:
+        """Whether its rows are there; one that would leave none, being empty or too old, is nothing to store."""
+        kept = [one for one in record.readings if self._cutoff is None or one.ts >= self._cutoff]
+        return not kept or self._tx.has(stream, record, kept[0])
 
     def _all_here(self, entry: StreamRow, record: Record) -> bool:
         """Whether this part is the last one to come; else it is kept (or it is here already)."""
@@ -285,6 +203,7 @@ class _Story:
     def _count(self, entry: StreamRow, record: Record, age: int, readings: int) -> None:
         done = self._done
         done.records += 1
+        entry.readings += readings
         done.repaired += record.resent
         if not record.historical:
             done.newest = max(done.newest or record.ts, record.ts)
@@ -318,7 +237,7 @@ class _Story:
             return
         lost = sum(end - first for first, end in missing)
         gap = GapNotice(
-            f"given-up-{key.epoch}-{missing[-1][1]}", "lost", self._now, self._now,
+            f"{GIVEN_UP}{key.epoch}-{missing[-1][1]}", "lost", self._now, self._now,
             "the historian gave up the oldest holes of a stream that has too many", key.agent, key.device, key.epoch,
             missing[0][0], missing[-1][1] - 1, records=lost,
         )  # fmt: skip
@@ -329,7 +248,9 @@ class _Story:
     def _claim(self, claim: AgentClaim) -> None:
         entry = self._entries[claim.key]
         entry.book.says_low(claim.low)
-        for epoch, following in claim.before:
-            book = self._entries[Key(claim.key.agent, epoch, claim.key.device)].book
-            book.began()
-            book.ended(following)
+        for ended in claim.before:
+            entry = self._entries[Key(claim.key.agent, ended.epoch, claim.key.device)]
+            entry.book.began()
+            entry.book.ended(ended.next)
+            if ended.due is not None:
+                entry.due, entry.done = ended.due, ended.done

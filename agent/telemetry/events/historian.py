@@ -73,7 +73,7 @@ EVENTS: dict[str, Event] = {
     "historian.too_many_holes": Event(
         "warning",
         "A stream had more than 20,000 holes: the oldest, `holes` of them, count as lost (table `gap`) and are no "
-        "longer asked for.",
+        "longer asked for. What comes of them later is stored all the same.",
         "Look for what loses so many messages on their way to the historian: a queue of the broker that is too "
         "short, or somebody else who publishes under the agent's name.",
     ),

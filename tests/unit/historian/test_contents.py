@@ -47,7 +47,7 @@ def test_of_earlier_epochs_as_many_are_taken_as_an_agent_names():
         AGENT | {"streams": {"d": {"epoch": "E", "low": 1, "next": 5, "before": before}}}, "edge/agents/gw-01/status"
     )
     (claim,) = [item for item in claims if isinstance(item, AgentClaim)]
-    assert [epoch for epoch, _ in claim.before] == [f"E{number}" for number in range(8)]
+    assert [ended.epoch for ended in claim.before] == [f"E{number}" for number in range(8)]
 
 
 def test_tags_without_end_are_not_all_remembered(monkeypatch):

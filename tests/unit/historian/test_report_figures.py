@@ -10,7 +10,7 @@ from operator import attrgetter
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.core.ids import time_of
+from agent.core.ids import time_of, ulid
 from agent.historian.report.calendar import read_calendar
 from agent.historian.report.document import Document, Head, as_csv, head_of
 from agent.historian.report.facts import (
@@ -27,8 +27,9 @@ from agent.historian.report.facts import (
 )
 from agent.historian.report.figures import figures
 from agent.historian.report.html import as_html
-from agent.historian.report.spans import Totals, account
+from agent.historian.report.spans import account
 from agent.historian.report.text import TEXT
+from agent.historian.report.totals import Totals
 from agent.historian.report.verify import differences, rendered
 
 ZONE = "Asia/Shanghai"
@@ -168,6 +169,43 @@ def test_totals_in_a_straight_line_and_over_epochs():
     totals = Totals([(0, 100), (10, 200), (20, 50)])
     assert [totals.at(at) for at in (-1, 0, 5, 10, 20, 99)] == [0, 0, 50, 100, 150, 150]
     assert totals.within((0, 20), [(5, 10)]) == 100
+
+
+@pytest.mark.parametrize(
+    ("last", "untold", "expected"),
+    [
+        (None, [(6, 12)], 18 * 3600),  # nobody knows what it counted from 06:00 to its end at 12:00 …
+        ({"due": 13 * 3600, "done": 12 * 3600}, [], 24 * 3600),  # … or it told when it was started anew
+    ],
+)
+def test_the_historian_was_away_and_the_agent_was_started_anew_meanwhile(last, untold, expected):
+    """Hours that no count covers are named, and left out; the totals of an epoch that is over cover them."""
+    first, second = ulid(hour(-1), of="a test"), ulid(hour(12), of="a test")
+    streams = [
+        Stream(1, "gw", first, "press-01", PATH, 1, 0, hour(-1), **(last or {})),
+        Stream(2, "gw", second, "press-01", PATH, 1, 0, hour(12)),
+    ]
+    told = [(-0.5, 1800), (6, 7 * 3600), (20, 8 * 3600), (24.5, 12.5 * 3600)]
+    states = [State(PATH, hour(at), "online", None, None, round(due), round(due), 0, None) for at, due in told]
+    made = figures(facts([], streams=streams, states=states))
+    (device,) = made["devices"]
+    assert [((one["from_ts"], one["to_ts"])) for one in device["untold"]] == [
+        (hour(begin), hour(end)) for begin, end in untold
+    ]
+    assert device["expected"] == expected
+    assert device["scanned"] == expected - 3600 * (last is not None)
+    head = Head("hist", "1.0", DAY.date, DAY.until, DAY.end, "en")
+    assert (TEXT["en"]["untold_means"] in as_html(Document(head, made))) == bool(untold)
+    assert ("untold 1,press-01" in as_csv(Document(head, made))) == bool(untold)
+
+
+def test_of_a_device_joined_in_the_middle_the_hours_before_are_not_told():
+    """Its agent counted them, and the database has none of their records."""
+    streams = [Stream(1, "gw", ulid(hour(-5), of="a test"), "press-01", PATH, 900, 0, hour(10))]
+    states = [State(PATH, hour(at), "online", None, None, 3600 * (at + 5), 3600 * (at + 5), 0, None) for at in (10, 25)]
+    (device,) = figures(facts([], streams=streams, states=states))["devices"]
+    assert [(one["from_ts"], one["to_ts"]) for one in device["untold"]] == [(hour(0), hour(10))]
+    assert (device["expected"], device["scanned"]) == (14 * 3600, 14 * 3600)
 
 
 def test_an_agent_that_never_came_back():
