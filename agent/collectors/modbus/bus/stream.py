@@ -10,14 +10,14 @@ form: its answer cannot be mistaken, however late the others are, and whoever gi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.bus.overdue import FORGET, Overdue, OverdueAnswers
-from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, shown, words_in
+from agent.collectors.modbus.bus.received import ZEROS, Received
+from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, words_in
 from agent.collectors.modbus.bus.transaction import (
     BadReply,
     HalfAnswer,
@@ -36,7 +36,6 @@ _BUFFER = 4096
 _FLOOD = "more bytes than any bus carries"
 _CROWD = 2000  #: frames of somebody else in a second; at 115200 baud a bus carries 1,400
 _STRANGERS = 16  #: frames of somebody else that are remembered until the bus looks
-_ZEROS = "adapters that let the bus float need `workarounds: {extra_zeros: skip}`"
 _AT_ONCE = 0.1  #: seconds; a peer that closes so soon had done so before the request came, and passed it to nobody
 
 
@@ -62,10 +61,9 @@ class StreamWire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._gone: str | None = None  #: why the connection is lost
         self._unclean: str | None = None  #: why it has to be made anew
-        self._buffer = bytearray()
+        self._received = Received(framer, skip_zeros=habits.skip_zeros, noise=habits.noise)
         self._asked: Form | None = None
         self._sent = b"\0"  #: the request in flight, or the newest one
-        self._echo = b""  #: what has yet to come back of the request
         self._answer: asyncio.Future[Frame] | None = None
         self._overdue = overdue  #: what was given up on, by earlier connections, too
         self._dirty = False  #: garbage came; there may be more of it
@@ -109,9 +107,8 @@ class StreamWire(asyncio.Protocol):
             raise Unanswered(self.lost or "not connected")
         form = Form.of(unit, request, any_unit=unit in self.any_unit)
         frame = self._framer.encode(unit, request)
-        self._buffer.clear()  # half a frame whose rest did not come
-        self._asked, self._echo = form, frame if self._habits.echo else b""
-        self._sent, self._touched = frame, False
+        self._received.begin(frame if self._habits.echo else b"")
+        self._asked, self._sent, self._touched = form, frame, False
         asked_at = self._clock.monotonic()
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(frame)
@@ -156,7 +153,7 @@ class StreamWire(asyncio.Protocol):
 
     def _silence_of(self, unit: int, request: ReadRequest) -> NoAnswer:
         reason = f"no answer from unit {unit} within {request.timeout:g} s"
-        came = len(self._buffer)
+        came = len(self._received.data)
         return HalfAnswer(f"{reason}, only {came} bytes of it") if came else NoAnswer(reason)
 
     async def _silence(self) -> None:
@@ -176,17 +173,17 @@ class StreamWire(asyncio.Protocol):
         """Bytes while nothing is asked: a late answer, a heartbeat, somebody else's frame, or garbage."""
         while True:
             try:
-                while (frame := self._next(self._overdue.forms)) is not None:
+                while (frame := self._received.next(self._overdue.forms)) is not None:
                     self._came_late(frame)
             except Garbage as error:
-                whole = self._framer.whole(bytes(self._buffer))
+                whole = self._framer.whole(bytes(self._received.data))
                 if whole:
                     self._heard_stranger(whole)
                     continue
-                if whole is None and len(self._buffer) < _BUFFER:
+                if whole is None and len(self._received.data) < _BUFFER:
                     return  # it may be one yet; what asks next does not wait for it
-                reason = words_in(bytes(self._buffer)) or f"nobody asked for this: {error}"
-                self._buffer.clear()
+                reason = words_in(bytes(self._received.data)) or f"nobody asked for this: {error}"
+                self._received.data.clear()
                 self._dirty = True
                 if self._habits.reopens:
                     self._unclean = reason
@@ -194,7 +191,7 @@ class StreamWire(asyncio.Protocol):
 
     def _heard_stranger(self, length: int) -> None:
         """A whole frame that nobody here asked for: another master talks on this bus."""
-        del self._buffer[:length]
+        del self._received.data[:length]
         now = self._clock.monotonic()
         if now - self._second >= 1.0:
             self._second, self._crowd = now, 0
@@ -203,7 +200,7 @@ class StreamWire(asyncio.Protocol):
         self.strangers.append(now)
         del self.strangers[:-_STRANGERS]
         if self._crowd > _CROWD:
-            self._buffer.clear()
+            self._received.data.clear()
             self._unclean = _FLOOD
             if self._transport is not None:
                 self._transport.abort()
@@ -212,30 +209,6 @@ class StreamWire(asyncio.Protocol):
         self.stale += 1
         lost = self._overdue.came(frame.form)
         self.late.append(LateAnswer(lost.unit, self._clock.monotonic() - lost.asked_at, frame.code))
-
-    def _begins_noise(self) -> bool:
-        return any(noise.startswith(bytes(self._buffer)) for noise in self._habits.noise)
-
-    def _next(self, forms: Sequence[Form]) -> Frame | None:
-        """Take a frame of one of these forms from the buffer, heartbeats before it thrown away. Raises Garbage."""
-        while self._buffer:
-            if self._habits.skip_zeros and not self._buffer[0]:
-                del self._buffer[:1]
-                continue
-            try:
-                frame = self._framer.find(bytes(self._buffer), forms)
-            except Garbage:
-                noise = next((noise for noise in self._habits.noise if self._buffer.startswith(noise)), None)
-                if noise is None:
-                    if self._begins_noise():
-                        return None
-                    raise
-                del self._buffer[: len(noise)]
-                continue
-            if frame is not None:
-                del self._buffer[: frame.length]
-            return frame
-        return None
 
     # --- the transport's protocol -------------------------------------------------------------------------------------
 
@@ -249,8 +222,8 @@ class StreamWire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._last = self._clock.monotonic()
         self._touched = True
-        self._buffer += data
-        if len(self._buffer) > _BUFFER:
+        self._received.data += data
+        if len(self._received.data) > _BUFFER:
             self._dirty = True
             if self._habits.reopens:
                 self._unclean = _FLOOD
@@ -266,11 +239,11 @@ class StreamWire(asyncio.Protocol):
 
     def _parse(self, asked: Form, answer: asyncio.Future[Frame]) -> None:
         """Look for the answer. What hangs behind it makes it worthless: two frames may have been merged into one."""
-        if self._echo and not self._echoed():
+        if not self._received.echoed():
             return
         while True:
             try:
-                frame = self._next([asked, *(form for form in self._overdue.forms if form != asked)])
+                frame = self._received.next([asked, *(form for form in self._overdue.forms if form != asked)])
             except Garbage as error:
                 if not self._skipped_stranger(asked, error):
                     return
@@ -280,7 +253,7 @@ class StreamWire(asyncio.Protocol):
             if frame.form is asked:
                 break
             self._came_late(frame)
-        self._next_nothing()
+        self._received.end()
         answer.set_result(frame)
 
     def _skipped_stranger(self, asked: Form, error: Garbage) -> bool:
@@ -288,7 +261,7 @@ class StreamWire(asyncio.Protocol):
 
         Raises Garbage where it is none.
         """
-        data = bytes(self._buffer)
+        data = bytes(self._received.data)
         whole = None if data.startswith(self._sent) else self._framer.whole(data)
         if data.startswith(self._sent):
             raise Garbage(f"{error}: what was sent came back (two-wire adapters need `workarounds: {{echo: true}}`)")
@@ -304,32 +277,10 @@ class StreamWire(asyncio.Protocol):
             return True
         if whole is None and not error.over:
             return False
-        zeros = f"zero bytes before its answer ({_ZEROS})"
+        zeros = f"zero bytes before its answer ({ZEROS})"
         raise Garbage(words_in(data) or (str(error) if data[0] else zeros), over=error.over)
 
-    def _next_nothing(self) -> None:
-        """Raise Garbage where anything but heartbeats is left in the buffer."""
-        try:
-            self._next(())
-        except Garbage:
-            if any(self._buffer):
-                raise Garbage(f"{len(self._buffer)} bytes hang behind the answer", over=True) from None
-        if self._buffer and not self._begins_noise():
-            if not any(self._buffer):
-                raise Garbage(f"zero bytes behind its answer ({_ZEROS})", over=True)
-            raise Garbage(f"{len(self._buffer)} bytes hang behind the answer", over=True)
-
-    def _echoed(self) -> bool:
-        """Take the echo of the request away; False while it is not complete. Raises Garbage where it is another."""
-        came = len(self._buffer)
-        if not self._echo.startswith(bytes(self._buffer[: len(self._echo)])):
-            bare = " (where none comes, remove `echo: true`)" if self._framer.whole(bytes(self._buffer)) else ""
-            raise Garbage(f"not the echo of the request: {shown(bytes(self._buffer))}{bare}")
-        del self._buffer[: len(self._echo)]
-        self._echo = self._echo[came:]
-        return not self._echo
-
     def _fail(self, error: Exception) -> None:
-        self._buffer.clear()
+        self._received.data.clear()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
