@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from asyncio import TaskGroup
@@ -14,15 +15,18 @@ from typing import Any
 
 from agent import __version__
 from agent.cli.loop import RESERVE, loop_factory
-from agent.cli.mistakes import refusable
+from agent.cli.mistakes import refusable, report
+from agent.config.whereabouts import data_dir_of
 from agent.core.backoff import Backoff
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, PermanentError
 from agent.core.text import harmless
 from agent.historian.config import HistorianConfig, HistorianHttp
+from agent.historian.gone import GoneAnswer, GoneQuestion
 from agent.historian.loading import load_historian
 from agent.historian.service import Historian
 from agent.historian.stores.choice import store_of
+from agent.runtime.asking import ControlError, NoAgent, call
 from agent.runtime.control import Control, Nothing
 from agent.runtime.ownership import owned
 from agent.runtime.supervisor import Attempt, Supervisor
@@ -32,6 +36,8 @@ from agent.telemetry.logging import configure, get_logger
 
 #: The whole way from the signal to the end, seconds.
 STOP_WITHIN = 8.0
+#: Agents named of which something is missing.
+_MOST_NAMED = 10
 
 log = get_logger("historian")
 
@@ -76,6 +82,7 @@ async def _until_signal(config: HistorianConfig) -> None:
         return running.status()
 
     control.serve("status", status)
+    control.serve("gone", running.gone, GoneQuestion)
     log.info("historian.starting", historian=settings.id, version=__version__, database=settings.shown)
     async with TaskGroup() as group:
         beside = [group.create_task(_keep("control", control.run, clock), name="control")]
@@ -123,6 +130,22 @@ def _give_up() -> None:
     os._exit(1)
 
 
+def count_lost(config: Path, agent: str) -> int:
+    """Have the historian that runs count what is missing of this agent as lost. 0: done; 1: refused; 3: none runs."""
+    try:
+        answer = call(data_dir_of(config), "gone", GoneQuestion(agent), GoneAnswer)
+    except ConfigError as error:
+        report(error, sys.stderr)
+        return 2
+    except ControlError as error:
+        sys.stderr.write(
+            harmless(str(error).replace("agent", "historian", 1) if isinstance(error, NoAgent) else str(error)) + "\n"
+        )
+        return 3 if isinstance(error, NoAgent) else 1
+    sys.stdout.write(harmless(f"{answer.records:,} records of {agent} count as lost; see the table gap") + "\n")
+    return 0
+
+
 @refusable
 def check(config: Path) -> int:
     """Validate the configuration. 0: right; 2: mistakes, on standard error."""
@@ -148,6 +171,12 @@ def screen(document: dict[str, Any]) -> str:
     lines.append(f"  agents online: {document['agents_online']}; missing: {missing['records']:,} records")
     if missing["records"]:
         lines.append("    what is missing: SELECT * FROM missing; it is asked for where the agents keep it")
+        lines += [
+            f"    {records:,} of {agent}, which is offline: asked for when it is back. Was it taken away for good? -> "
+            f"edge-agent historian --gone {shlex.quote(agent)}"
+            for agent, records in sorted(missing["offline"].items())[:_MOST_NAMED]
+            if who["state"] == "online"  # else nobody knows who is
+        ]
     return "".join(f"{harmless(line)}\n" for line in lines)
 
 

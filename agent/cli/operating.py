@@ -19,11 +19,16 @@ def _run(config: Config = DEFAULT) -> None:
 
 
 @app.command("historian")
-def _historian(config: Config = Path("historian.yaml")) -> None:
+def _historian(
+    config: Config = Path("historian.yaml"),
+    gone: Annotated[
+        str | None, typer.Option(metavar="AGENT", help="Of the running one: what is missing of AGENT is lost.")
+    ] = None,
+) -> None:
     """From brokers into a database, exactly once; asks the agents for what is missing."""
-    from agent.cli.historian import historian
+    from agent.cli.historian import count_lost, historian
 
-    raise typer.Exit(historian(config))
+    raise typer.Exit(historian(config) if gone is None else count_lost(config, gone))
 
 
 @app.command("report")

@@ -50,6 +50,10 @@ class Agents:
         """Sources at which the agent is online and answers requests."""
         return [source for source, known in self._of(agent) if known.online and known.resend]
 
+    def online_somewhere(self, agent: str) -> bool:
+        """Whether it is online at any source."""
+        return any(known.online for _, known in self._of(agent))
+
     def refuses(self, agent: str) -> bool:
         """Whether it is online and answers no requests anywhere."""
         online = [known for _, known in self._of(agent) if known.online]
@@ -67,7 +71,7 @@ class Agents:
     @property
     def online(self) -> int:
         """How many are online."""
-        return sum(any(known.online for known in there.values()) for there in self._known.values())
+        return sum(map(self.online_somewhere, self._known))
 
     def _of(self, agent: str) -> Iterable[tuple[str, _Known]]:
         return self._known.get(agent, {}).items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -55,6 +56,13 @@ class Repair:
     def hurry(self) -> None:
         """Our own session at a broker began: whatever is missing may have been lost there."""
         self._began = True
+
+    def out_of_reach(self) -> dict[str, int]:
+        """Records missing of agents that are not online, by agent."""
+        missing: Counter[str] = Counter()
+        for hole in self.holes:
+            missing[hole.key.agent] += hole.last - hole.first + 1
+        return {agent: count for agent, count in missing.items() if not self._agents.online_somewhere(agent)}
 
     async def run(self) -> None:
         """Look, ask, look again."""

@@ -11,6 +11,7 @@ from agent.core.clock import Clock
 from agent.historian.agents import Agents
 from agent.historian.config import HistorianConfig
 from agent.historian.database import Database
+from agent.historian.gone import GoneAnswer, GoneQuestion, declare_gone
 from agent.historian.intake import Inbox, SourceIntake
 from agent.historian.repair import Repair
 from agent.historian.stores.port import Store
@@ -116,6 +117,10 @@ class Historian:
                 return f"source {name}: {source.reason}"
         return None
 
+    async def gone(self, asked: GoneQuestion) -> GoneAnswer:
+        """What is missing of an agent counts as lost."""
+        return await declare_gone(asked.agent, self._database, self._agents, self._clock.now_ms())
+
     def status(self) -> dict[str, Any]:
         """What `edge-agent status` shows and /api/v1/status answers."""
         settings, writer, repair = self._config.historian, self._writer, self._repair
@@ -140,5 +145,6 @@ class Historian:
             "missing": {
                 "holes": len(repair.holes),
                 "records": sum(hole.last - hole.first + 1 for hole in repair.holes),
+                "offline": repair.out_of_reach(),
             },
         }  # fmt: skip

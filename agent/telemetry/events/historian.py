@@ -70,6 +70,11 @@ EVENTS: dict[str, Event] = {
         "`edge-agent outbox` at the agent shows what it still keeps. What it keeps no longer it declares lost when "
         "asked.",
     ),
+    "historian.agent_gone": Event(
+        "warning",
+        "On an operator's word `records` that are missing of this agent count as lost (table `gap`). What comes of "
+        "them later is stored all the same.",
+    ),
     "historian.too_many_holes": Event(
         "warning",
         "A stream had more than 20,000 holes: the oldest, `holes` of them, count as lost (table `gap`) and are no "

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from agent.cli.historian import count_lost, screen
 from tests.support.consumer import consuming
 from tests.support.historian_process import heard_by
 from tests.support.load import caught_up
@@ -67,7 +68,12 @@ async def test_every_reading_stands_once_whatever_is_killed(mosquitto, start_loa
     assert states == (2 if version == "auto" else 1)
 
 
-async def test_hostile_payloads_cost_a_counter_each(mosquitto, make_historian):
+async def _offline(historian):
+    document = await historian.status()
+    return document if document["missing"]["offline"] == {"gw": 3} else None
+
+
+async def test_hostile_payloads_cost_a_counter_each(mosquitto, make_historian, capsys):
     """Huge, nested, wrong types, foreign producers, other encoders: never a row, never the process."""
     historian = make_historian(mosquitto.url, source={"max_incoming_bytes": "64KiB", "version": "3.1.1"})
     await historian.start()
@@ -99,7 +105,20 @@ async def test_hostile_payloads_cost_a_counter_each(mosquitto, make_historian):
         await eventually(lambda: historian.missing() == [("press-01", "E", 2, 4, "refused")], what="a hole")
         (told,) = historian.events("historian.no_repair")  # an agent that answers no requests, and what to paste
         assert "keep_acked" in told["line"]
-        assert (await historian.status())["missing"] == {"holes": 1, "records": 3}
+        assert (await historian.status())["missing"] == {"holes": 1, "records": 3, "offline": {}}
+        assert await asyncio.to_thread(count_lost, historian.config, "gw") == 1
+        assert "gw is online" in capsys.readouterr().err
+        await observer.publish("edge/agents/gw/status", b'{"state": "offline", "session": "s"}')
+        document = await eventually(lambda: _offline(historian), what="it is known to be offline")
+        assert "edge-agent historian --gone gw" in screen(document)
+        assert await asyncio.to_thread(count_lost, historian.config, "other") == 1
+        assert "nothing is missing of other; something is of gw" in capsys.readouterr().err
+        assert await asyncio.to_thread(count_lost, historian.config, "gw") == 0
+        assert "3 records of gw" in capsys.readouterr().out
+        assert historian.missing() == []
+        assert historian.sql("SELECT kind, from_seq, to_seq, records FROM gap") == [("lost", 2, 4, 3)]
+        await observer.publish(topic, bad(seq=3, low=5))  # and what comes all the same is stored
+        await eventually(lambda: len(historian.sql("SELECT 1 FROM reading")) == 3, what="the record that was lost")
     metrics = await historian.metrics()
     assert 'edge_agent_historian_refused_total{reason="undecodable"} 19.0' in metrics
     assert 'edge_agent_historian_refused_total{reason="encoder"} 1.0' in metrics
