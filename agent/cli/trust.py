@@ -29,6 +29,13 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
     """List; or trust what a device showed or a thumbprint names (`remove`: no longer). 0: done, 1: not, 2: mistakes."""
     loaded = load(config)
     pki = loaded.config.agent.data_dir / "pki"
+    try:
+        os.scandir(pki).close()
+    except FileNotFoundError:
+        pass  # nothing is secured yet
+    except OSError as error:  # not to be taken for an empty list
+        sys.stderr.write(f"{pki}: {error.strerror} -> run this command as root or as the agent's user\n")
+        return 1
     os.umask(0o077)  # as the agent has it
     shelf = TrustList(pki)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
@@ -161,7 +162,7 @@ def former_names(
             yield Mistake(*place, f"{key}: {was} is configured still", hint)
         elif heirs.setdefault(was, name) != name:
             yield Mistake(*place, f"{key}: `publishers.{heirs[was]}` takes the outbox of {was} already", "keep one")
-        elif old.exists() and new.exists():
+        elif os.access(old, os.F_OK) and os.access(new, os.F_OK):
             reason, hint = both(old, new)
             yield Mistake(*place, f"{key}: {reason}", hint)
 

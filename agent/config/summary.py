@@ -64,8 +64,16 @@ def _secrets(config: Config) -> Iterator[str]:
     parts += [(f"devices.{name}", device) for name, device in config.devices.items()]
     for section, part in parts:
         for key, file in _secret_files(part, section):
-            if file.exists() and file.stat().st_mode & (stat.S_IRWXO):
+            about = _look(file)
+            if about is not None and about.st_mode & stat.S_IRWXO:
                 yield f"{key}: {file} may be read by every user of this machine; chmod o= it"
+
+
+def _look(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except (OSError, ValueError):
+        return None  # not there, or in a folder that this user may not enter: who needs it says so
 
 
 def _secret_files(part: BaseModel | None, section: str) -> Iterator[tuple[str, Path]]:
@@ -118,9 +126,21 @@ def _odd_data_dir(data_dir: Path) -> Iterator[str]:
     if re.match(r"[A-Za-z]:[\\/]", data_dir.name) or re.fullmatch(r"[A-Za-z]:", data_dir.parent.name):
         yield f"agent.data_dir: {data_dir.name} is a path of Windows; write one of Linux, /var/lib/edge-agent"
         return
-    there = next((folder for folder in (data_dir, *data_dir.parents) if folder.exists()), data_dir)
+    try:
+        there = _nearest(data_dir)
+    except OSError:
+        return  # in a folder that this user may not enter, as systemd keeps it: the agent may
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         yield f"agent.data_dir: {data_dir} cannot be made or written by this user; chown it, or name another folder"
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or of those above it the first that is there."""
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return folder if folder == folder.parent else _nearest(folder.parent)
+    return folder
 
 
 def _uncarried(config: Config) -> Iterator[str]:
@@ -139,11 +159,8 @@ def _busy_buses(config: Config) -> Iterator[str]:
 def writable_by_others(files: Iterable[Path], data_dir: Path) -> Iterator[str]:
     """Anybody who can write to these files controls the agent, or what it reports."""
     for path, what in [*((file, "configuration") for file in files), (data_dir, "data_dir")]:
-        try:
-            about = path.stat()
-        except OSError:
-            continue
-        mode = about.st_mode & (stat.S_IWOTH if about.st_gid == about.st_uid else _OTHERS_WRITE)
+        about = _look(path)
+        mode = 0 if about is None else about.st_mode & (stat.S_IWOTH if about.st_gid == about.st_uid else _OTHERS_WRITE)
         if mode:  # a group with the number of the owner is his own
             who = "every user" if mode & stat.S_IWOTH else "its group"
             yield f"{path}: this {what} may be written by {who} of this machine; chmod go-w it"

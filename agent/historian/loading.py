@@ -68,6 +68,6 @@ def _odd(config: HistorianConfig) -> list[str]:
         local = all(is_loopback(host.rpartition(":")[0]) for host in source.hosts())
         if readable and not local and (source.password is not None or source.password_file is not None):
             found.append(f"sources.{name}.url: the password crosses the network readable; mqtts:// encrypts")
-    if config.plant.calendar is not None and not config.plant.calendar.exists():
+    if config.plant.calendar is not None and not os.access(config.plant.calendar, os.F_OK):
         found.append(f"plant.calendar: there is no file {config.plant.calendar}")
     return found

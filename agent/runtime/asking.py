@@ -124,6 +124,6 @@ def _foreign(data_dir: Path, timeout: float) -> Iterator[None]:
         ) from error
     except PermissionError as error:
         where = socket_path(data_dir)
-        raise ControlError(f"{where}: {error.strerror} -> run this command as the agent's user") from error
+        raise ControlError(f"{where}: {error.strerror} -> run this command as root or as the agent's user") from error
     except OSError as error:
         raise ControlError(f"the agent broke off: {error.strerror or error}") from error

@@ -40,6 +40,17 @@ def test_an_empty_list_is_said(config: Path, capsys):
     assert "trusted: none\nrejected: none" in capsys.readouterr().out
 
 
+def test_a_list_that_cannot_be_read_is_not_empty(config: Path, tmp_path: Path, capsys):
+    """As an ordinary user at a `data_dir` that systemd keeps closed: who may look is told, in one line."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pki").touch()  # root may enter any folder, but nobody a file
+    assert trust(config, None) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()) == (
+        "", [f"{tmp_path / 'data' / 'pki'}: Not a directory -> run this command as root or as the agent's user"]
+    )  # fmt: skip
+
+
 def test_it_lists_what_was_refused(config: Path, shelf: TrustList, pair: Pair, capsys):
     """Enough to compare with the server's own screen, and who showed it."""
     assert trust(config, None) == 0

@@ -477,6 +477,17 @@ def test_a_data_dir_of_windows(tmp_path):
     assert any("a path of Windows" in warning for warning in said), said
 
 
+def test_files_that_cannot_be_looked_at(tmp_path):
+    """In a folder that this user may not enter, say: whoever needs them tells, and nothing ends with a traceback."""
+    long = "x" * 300  # no user may look at this one, root neither
+    publisher = f"{{type: mqtt, url: mqtt://127.0.0.1, username: u, password_file: {long}}}"
+    text = f"agent: {{id: gw, data_dir: {long}/data}}\npublishers: {{p: {publisher}}}\n"
+    (tmp_path / "agent.yaml").write_text(text)
+    assert warnings(load(tmp_path / "agent.yaml", {}, secrets=False).config) == [
+        "devices: there are none; nothing is read"
+    ]
+
+
 def test_no_warnings(tmp_path):
     """A configuration as it should be gives none."""
     text = GW + "publishers:\n" + publisher() + "devices:\n" + device(extra="    tags: {x: {address: 'coil:0'}}\n")
