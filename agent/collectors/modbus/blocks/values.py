@@ -153,12 +153,14 @@ def _text(point: ModbusPoint) -> Finish:
         text = data[start::step].partition(b"\0")[0]
         if trim:
             text = text.rstrip(b"\xff ")
+        doubt = None
         try:
             read = text.decode(encoding)
         except UnicodeDecodeError:
-            words = f"text is not valid {name}"
-            return Doubt(text.decode(encoding, errors="replace"), UNCERTAIN_DATA_SUB_NORMAL, words)
-        return read.strip(" ") if trim else read
+            read, doubt = text.decode(encoding, errors="replace"), f"text is not valid {name}"
+        if trim:
+            read = read.strip(" ")
+        return read if doubt is None else Doubt(read, UNCERTAIN_DATA_SUB_NORMAL, doubt)
 
     return finish
 

@@ -95,6 +95,7 @@ def test_bits_of_a_bit_area() -> None:
         ("Öl 油".encode(), "utf-8", "Öl 油", None),
         (b"\0\0", "utf-8", "", None),
         (b"a\xffb", "utf-8", "a\ufffdb", "text is not valid UTF-8"),
+        (b"  a\xffb ", "utf-8", "a\ufffdb", "text is not valid UTF-8"),  # blanks around it are padding here, too
         ("压机一号".encode("gb18030"), "gb18030", "压机一号", None),
         (b"\xb0\xff\0", "gb18030", "\ufffd", "text is not valid GB 18030"),
         (b"\xdcber", "latin-1", "Über", None),
