@@ -264,7 +264,7 @@ class DeviceChanged(Struct, kw_only=True):
 
     device: str
     ts: int
-    streams: Sequence[Stream] = ()  #: for stateful dialogues only
+    streams: Sequence[Stream] = ()  #: those of this device at least
 
 
 class AgentChanged(Struct, kw_only=True):

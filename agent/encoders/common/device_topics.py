@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agent.core.flow import Message, Stream
-from agent.core.image import Image
+from agent.core.image import DeviceImage, Image
 from agent.core.ports import RouteInfo
 from agent.encoders.common import retained
 from agent.encoders.common.renderer import Renderer
@@ -40,7 +40,7 @@ class DeviceTopics:
         self._streams = streams
         self._renderer = renderer
         self._limit = limit
-        self._catalogues: dict[str, object] = {}  # what was said last, by device
+        self._told: dict[str, object] = {}  # place and catalogue of each device, as said last
         self._round: list[str] = []  # devices whose retained messages are published again, a share each tick
         self._share = 0  # of it, the next one
 
@@ -49,9 +49,21 @@ class DeviceTopics:
         self._topics.place(self._image)
         return self._say((name for name in self._image.devices if self._route.wants(name)), ts)
 
+    def only_state(self, name: str) -> list[Message] | None:
+        """About one device of which nothing but its state has changed; None where more has. It looks at no other: all
+        of them may be lost at once.
+        """
+        device = self._image.devices.get(name)
+        if device is None or not self._route.wants(name) or self._told.get(name) != _standing(device):
+            return None
+        return self._status(name, self._topics.prefix(name))
+
     def changed(self, name: str, ts: int) -> list[Message]:
         """About one device, which may be gone."""
-        return self._say([name] if name in self._image.devices and self._route.wants(name) else [], ts)
+        return self._say([name] if self._here(name) else [], ts)
+
+    def _here(self, name: str) -> bool:
+        return name in self._image.devices and self._route.wants(name)
 
     def again(self, ts: int) -> list[Message]:
         """About a share of the devices: a broker may have lost it, and nobody would know.
@@ -62,11 +74,10 @@ class DeviceTopics:
             self._round = [name for name in self._image.devices if self._route.wants(name)]
         first, end = (share * len(self._round) // SHARES for share in (self._share, self._share + 1))
         self._share = (self._share + 1) % SHARES
-        messages: list[Message] = []
-        for name in self._round[first:end]:
-            self._catalogues.pop(name, None)
-            messages += self.changed(name, ts)
-        return messages
+        names = [name for name in self._round[first:end] if self._here(name)]
+        for name in names:
+            self._told.pop(name, None)
+        return self._say(names, ts)
 
     def _say(self, names: Iterable[str], ts: int) -> list[Message]:
         prefixes = {name: self._topics.place_one(self._image, name) for name in names}
@@ -89,9 +100,9 @@ class DeviceTopics:
     def _catalogue(self, name: str, prefix: str) -> list[Message]:
         device, kept = self._image.devices[name], self._topics.kept[prefix]
         before, kept.tags = kept.tags, self._route.catalogue
-        catalogue = (prefix, device.cat, device.tags, device.description)
-        if self._route.catalogue and self._catalogues.get(name) != catalogue:
-            self._catalogues[name] = catalogue
+        told, standing = self._told.get(name), _standing(device)
+        self._told[name] = standing
+        if self._route.catalogue and told != standing:
             parts, pieces = retained.catalogue(prefix, device, self._limit), kept.parts
             kept.parts = len(parts) - 1
             return [*parts, *(retained.empty(f"{prefix}/tags/{i}") for i in range(len(parts), pieces + 1))]
@@ -111,7 +122,12 @@ class DeviceTopics:
             if kept.tags:
                 messages += retained.no_catalogue(prefix, kept.parts)
             self._renderer.moved(kept.device)
-            self._catalogues.pop(kept.device, None)
+            self._told.pop(kept.device, None)
             if kept.device not in self._image.devices:
                 log.info("device.removed", device=kept.device)
         return messages
+
+
+def _standing(device: DeviceImage) -> tuple[object, ...]:
+    """Where a device stands, and what its catalogue says."""
+    return device.location, device.cat, device.tags, device.description

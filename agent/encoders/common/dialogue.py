@@ -120,7 +120,8 @@ class StatusDialogue:
                 prefix = self._topics.prefix(gap.device)
                 return [gap_message(gap, agent=self._route.agent, prefix=prefix, limit=self._limit)]
             case DeviceChanged():
-                return self._devices.changed(event.device, event.ts) + self._clear_values()
+                said = self._devices.only_state(event.device)
+                return self._devices.changed(event.device, event.ts) + self._clear_values() if said is None else said
             case Tick():
                 self._agent.settle()
                 self._topics.settle({stream.device for stream in event.streams})

@@ -177,10 +177,13 @@ class Talk:
             await self._news.wait()
             self._news.clear()
             changes, self._changes = self._changes, {}
-            streams = self._streams() if changes else ()
-            for change in changes.values():
+            streams = self._streams() if changes and self._stateful is None else ()
+            of: dict[str, list[Stream]] = {}  # all devices may be lost at once: each is told of its own streams
+            for stream in streams:
+                of.setdefault(stream.device, []).append(stream)
+            for name, change in changes.items():
                 if self._stateful is None:
-                    self._mailbox.post(self._dialogue(structs.replace(change, streams=streams)))
+                    self._mailbox.post(self._dialogue(structs.replace(change, streams=of.get(name, streams))))
                 else:
                     await self.say(structs.replace(change, streams=self._streams()))
             await self._beside.say(self._mailbox.take())

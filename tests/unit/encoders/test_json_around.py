@@ -131,6 +131,24 @@ def test_a_changed_device_says_its_status(stage: Stage) -> None:
     assert (said(messages[1])["version"], said(messages[1])["tags"][0]["type"]) == (2, "uint16")
 
 
+def test_a_changed_state_looks_at_no_other_device(stage: Stage) -> None:
+    """Five hundred devices may be lost at once: with a look at all of them for each the loop would stand still."""
+    asked: list[str] = []
+
+    def wants(device: str) -> bool:
+        asked.append(device)
+        return True
+
+    for number in range(40):
+        stage.add(f"d{number}")
+    dialogue = stage.begin(wants=wants)
+    stage.online(dialogue)
+    asked.clear()
+    stage.image.set_state("d7", "degraded", now=NOW + 5, reason="slow")
+    assert len(dialogue(DeviceChanged(device="d7", ts=NOW + 5))) == 1
+    assert set(asked) == {"d7"}
+
+
 def test_a_removed_device_is_said_and_cleared(stage: Stage) -> None:
     """Removal: state removed, then nothing retained on status and catalogue."""
     stage.add()

@@ -11,6 +11,7 @@ import pytest
 
 from agent.core.errors import Rejected
 from agent.core.flow import (
+    AgentChanged,
     Batch,
     DeviceChanged,
     DialogueEvent,
@@ -22,11 +23,15 @@ from agent.core.flow import (
     Opening,
     Reading,
     Record,
+    Stream,
 )
 from agent.core.image import AgentInfo, Image, TagInfo
 from agent.core.ports import Course, Memo
 from agent.outbox import SqliteOutbox
+from agent.runtime.north.beside import Beside
 from agent.runtime.north.route import Route
+from agent.runtime.north.talk import Talk
+from agent.runtime.north.unwelcome import Unwelcome
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import Replay
 from agent.testing.clock import ManualClock
@@ -268,3 +273,33 @@ async def test_what_lingers_is_said_again_after_a_loss(bench: Bench):
         await bench.clock.advance(3)
         await eventually(lambda: len(bench.publisher.sessions) == 2)
         await bench.move_until(lambda: bench.said() == ["open 1", "late 2 1"])
+
+
+class Listening:
+    """A dialogue that counts nothing and says nothing: it keeps what it is told."""
+
+    will: Message | None = None
+    listens: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        self.told: list[DialogueEvent] = []
+
+    def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
+        self.told.append(event)
+        return []
+
+
+async def test_a_change_is_told_with_the_streams_of_its_device() -> None:
+    """Devices that are lost together are not each told of all others' streams; what concerns the agent is."""
+    old, new, other = Stream("1", "press", 9, 1), Stream("2", "press", 1, 1), Stream("2", "lathe", 5, 1)
+    dialogue = Listening()
+    async with ScriptedPublisher().open(None, ()) as session, asyncio.TaskGroup() as group:
+        beside = Beside(session, Unwelcome(), ManualClock(), print)
+        talk = Talk(session, dialogue, lambda: [old, new, other], beside)
+        for change in (DeviceChanged(device="press", ts=1), DeviceChanged(device="lathe", ts=2), AgentChanged(ts=3)):
+            talk.changed(change)
+        mail = group.create_task(talk.mail())
+        await eventually(lambda: len(dialogue.told) == 3)
+        mail.cancel()
+    told = [event.streams for event in dialogue.told if isinstance(event, DeviceChanged | AgentChanged)]
+    assert told == [[old, new], [other], [old, new, other]]
