@@ -54,7 +54,7 @@ def test_synced_is_what_the_kernel_says(kernel, battery, synced):
 def test_the_kernel_is_asked_once_a_second_until_the_clock_is_set(monkeypatch):
     """Then never again: a time server that goes away makes no clock wrong."""
     now, asked, answers = [50.0], [], iter([False, False, True])
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _clock: now[0])
 
     def kernel():
         asked.append(now[0])

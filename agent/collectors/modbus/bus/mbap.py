@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU
 from pymodbus.transaction import TransactionManager
-from pymodbus.transport import CommParams
+from pymodbus.transport import CommParams, CommType
 
 from agent.collectors.modbus.bus.framing import Rtu
 from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, reason_of, shown, words_in
@@ -139,6 +139,14 @@ class MbapTransactions(TransactionManager):
         finally:
             timer.cancel()
             self.asked = None
+
+    def send(self, data: bytes, addr: tuple[Any, ...] | None = None) -> None:  # noqa: ARG002 - the library's
+        """As the library's, without its dump either."""
+        self.recv_buffer = b""
+        if self.comm_params.comm_type is CommType.UDP:
+            self.transport.sendto(data)  # type: ignore[attr-defined]  # as the library declares it
+        else:
+            self.transport.write(data)  # type: ignore[attr-defined]  # the same
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...] | None) -> None:
         """As the library's, without its dump of the last frames of all connections."""

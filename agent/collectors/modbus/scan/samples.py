@@ -20,7 +20,7 @@ from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
 from agent.core.ports import BuildContext
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import SCAN_PERIOD, SCAN_SECONDS
+from agent.telemetry.metrics import REQUESTS, SCAN_PERIOD, SCAN_SECONDS
 
 log = get_logger("modbus")
 
@@ -58,6 +58,7 @@ class Samples:
         self._allowance = bus.searching
         self._done = 0  # cycles, since the last sample
         self._schedule = self._begin(now)
+        self._requests = REQUESTS.labels(setup.device)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
         self._note()
@@ -192,7 +193,7 @@ class Samples:
                 self._probes = self._knowledge.probes(self._polled, now)[::-1]
         if not steps and not regular:
             self._look()
-        return TickScan(self._bus, self._setup, self._clock, steps + regular, self, lenient=not regular)
+        return TickScan(self._bus, self._setup, self._clock, steps + regular, self, self._requests, lenient=not regular)
 
     def _part(self, groups: Iterable[int]) -> Block | None:
         """What the unit answers, where that is only a part of a block."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from prometheus_client import Counter
 
 from agent.collectors.common.scanner import Scanner
 from agent.collectors.modbus.blocks.codec import DecodedColumn, all_doubted
@@ -23,14 +25,13 @@ from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, UnitRepl
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.core.quality import BAD_COMMUNICATION_ERROR, BAD_TIMEOUT
-from agent.telemetry.metrics import READ_ERRORS, REQUESTS
+from agent.telemetry.metrics import READ_ERRORS
 
 BUSY_RETRIES = (0.1, 0.2, 0.4, 0.8)
 """Seconds to wait before a busy device is asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A block to ask in this scan."""
 
     compiled: Compiled
@@ -80,8 +81,10 @@ class TickScan(Scanner[Step, UnitReply]):
     """The blocks of one tick, and after them what the collector knows to ask besides."""
 
     def __init__(
-        self, bus: ModbusBus, setup: Setup, clock: Clock, steps: Iterable[Step], brain: Brain, *, lenient: bool = False
-    ) -> None:
+        self, bus: ModbusBus, setup: Setup, clock: Clock, steps: Iterable[Step], brain: Brain, requests: Counter,
+        *, lenient: bool = False,
+    ) -> None:  # fmt: skip
+        """`requests` counts them."""
         super().__init__(clock, steps, lenient=lenient)
         self.findings = Findings()
         self._bus = bus
@@ -89,7 +92,7 @@ class TickScan(Scanner[Step, UnitReply]):
         self._retries = setup.retries
         self._brain = brain
         self._device = setup.device
-        self._requests = REQUESTS.labels(setup.device)
+        self._requests = requests
         self._factors: Factors | None = None
 
     def ask(self, step: Step) -> asyncio.Future[UnitReply]:
@@ -155,7 +158,7 @@ class TickScan(Scanner[Step, UnitReply]):
     def _silence(self, step: Step, reaction: Reaction, code: str) -> None:
         self._count(code)
         if not step.extra and step.silences < self._retries:
-            self._steps.appendleft(replace(step, silences=step.silences + 1))
+            self._steps.appendleft(step._replace(silences=step.silences + 1))
             return
         self.silent += 1
         self._fault(step, reaction, None)
@@ -182,7 +185,7 @@ class TickScan(Scanner[Step, UnitReply]):
         if reaction.kind == "busy":
             if step.attempt < len(BUSY_RETRIES):
                 later = self._clock.monotonic() + BUSY_RETRIES[step.attempt]
-                self._steps.append(replace(step, attempt=step.attempt + 1, not_before=later))
+                self._steps.append(step._replace(attempt=step.attempt + 1, not_before=later))
                 return
             self.findings.unread_groups.add(step.group)
             if step.extra:
