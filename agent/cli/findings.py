@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from agent.cli.words import counted, instant, lasting, listed
 from agent.settings.values import readable_size
 
+_PLURAL = {"is": "are", "does": "do"}
 _LIKE = ", and the like"
 
 Part = Mapping[str, Any]
@@ -36,7 +37,7 @@ class FindingGroup(NamedTuple):
         """`device press-01 is offline`, `30 devices are offline: m-01, m-02 and 28 more`, `the clock is not set`."""
         if len(self.names) < 2:
             return " ".join(word for word in (self.what, *self.names, self.title) if word)
-        verb = re.sub(r"^is\b", "are", self.title)
+        verb = re.sub(r"^(is|does)\b", lambda singular: _PLURAL[singular[0]], self.title)
         return f"{len(self.names):,} {self.what}s {verb}: {listed(self.names)}"
 
 
@@ -77,6 +78,8 @@ def told(one: Part, document: Part, zone: tzinfo | None) -> FindingGroup:
     if event in {"device.offline", "device.degraded"} and device is not None:
         state = device["state"] if device["state"] != "online" else "online, but held up"
         what, title, lines = "device", f"is {state}", _device_lines(device, now, zone)
+    elif event == "device.unanswered" and device is not None:
+        what, title, lines = "device", "does not answer", [("cost", _no_good_value(device["last_good"], now, zone))]
     elif event == "bus.silent":
         what, title, lines = "bus", "is silent", _bus_lines(one, now, zone)
     elif publisher is not None:
@@ -105,8 +108,7 @@ def _device_lines(device: Part, now: int, zone: tzinfo | None) -> list[tuple[str
     lines = [("why", _without_hint(device["reason"] or "it does not say"))]
     cost = []
     if device["state"] == "offline":
-        good = device["last_good"]
-        cost.append("no good value yet" if good is None else f"no good value since {lasts_since(good, now, zone)}")
+        cost.append(_no_good_value(device["last_good"], now, zone))
     elif device["achieved_ms"] is not None and device["interval_ms"] is not None:
         cost.append(f"read every {period(device['achieved_ms'])} instead of {period(device['interval_ms'])}")
     if device["tags_bad"] and "tags" not in device["causes"]:
@@ -122,10 +124,13 @@ def _device_lines(device: Part, now: int, zone: tzinfo | None) -> list[tuple[str
     return [*lines, *_next(device, now)]
 
 
+def _no_good_value(since: int | None, now: int, zone: tzinfo | None) -> str:
+    return "no good value yet" if since is None else f"no good value since {lasts_since(since, now, zone)}"
+
+
 def _bus_lines(one: Part, now: int, zone: tzinfo | None) -> list[tuple[str, str]]:
     devices, value = one["costs"]
-    at = value["since"]
-    good = "no good value yet" if at is None else f"no good value since {lasts_since(at, now, zone)}"
+    good = _no_good_value(value["since"], now, zone)
     why = [] if one["why"] is None else [("why", one["why"])]
     return [*why, ("cost", f"{counted(devices['count'], 'device')} behind it; {good}")]
 

@@ -46,7 +46,7 @@ class StreamedPlant(Protocol):
         """The whole status."""
 
     def news(self) -> int:
-        """How many events were ever logged: whatever goes wrong is one."""
+        """Another number than before where something may have gone wrong."""
 
     def now(self) -> int:
         """Epoch ms."""

@@ -75,6 +75,11 @@ class ModbusCollector:
         return self._bus.taps.add(self._setup.device, self._setup.unit, take)
 
     @property
+    def unanswered(self) -> float | None:
+        """See `core.patient.Patient`."""
+        return None if self._samples is None else self._bus.unanswered(self._setup.unit)
+
+    @property
     def setup(self) -> Setup:
         """What it reads."""
         return self._setup

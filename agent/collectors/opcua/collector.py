@@ -39,12 +39,17 @@ class OpcUaCollector:
     async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
         """See the port. The library is imported here and not before."""
         conversation = await converse()
-        async with conversation(self._plan, self._context, self._past, self._guard) as talk:
-            self._talk = talk
-            try:
+        try:
+            async with conversation(self._plan, self._context, self._past, self._guard) as talk:
+                self._talk = talk
                 yield talk
-            finally:
-                self._talk = None
+        finally:  # not before it is closed, which may take a while where nobody answers
+            self._talk = None
+
+    @property
+    def unanswered(self) -> float | None:
+        """See `core.patient.Patient`."""
+        return None if self._talk is None else self._talk.unanswered
 
     @property
     def plan(self) -> ConnectionPlan:

@@ -47,6 +47,7 @@ from agent.telemetry.logging import get_logger
 log = get_logger("opcua")
 
 _SOON = 1 / 32  #: share of the usual wait after which refused nodes are tried for the first time
+_ONE_LOST, _MOMENT = 2.0, 0.5  #: seconds: of two acknowledgements one may be lost, and the other take its time
 _RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
@@ -218,6 +219,12 @@ class Conversation:
     def _say_found(self) -> None:
         self._past.announce(self.inbox, self._configured.size)
         self._note()
+
+    @property
+    def unanswered(self) -> float | None:
+        """See `core.patient.Patient`."""
+        quiet = self._connection.quiet_for
+        return None if quiet < max(self._plan.timeout, _ONE_LOST) + _MOMENT else self._clock.monotonic() - quiet
 
     @property
     def plan(self) -> ConnectionPlan:

@@ -14,6 +14,7 @@ from agent.core.clock import Clock
 from agent.core.errors import TransientError
 from agent.core.flow import Batch, Gap, Sample
 from agent.core.image import Image
+from agent.core.patient import Patient
 from agent.core.ports import Collector, Normalizer, Retaggable
 from agent.runtime.files import Files
 from agent.runtime.south.ingest import Ingest
@@ -59,6 +60,7 @@ class Device:
         self._standing = Standing(name, image, clock)
         backoff = Backoff(first=FIRST_RETRY, cap=LONGEST_RETRY)
         self._supervisor = Supervisor(f"device {name}", clock=clock, backoff=backoff, report=self._lost)
+        self._patient = work.collector if isinstance(work.collector, Patient) else None
 
     @property
     def normalizer(self) -> Normalizer:
@@ -92,6 +94,12 @@ class Device:
     def next_attempt(self) -> float | None:
         """When a lost device is tried again, monotonic seconds; None while it is read or tried."""
         return self._supervisor.next_attempt
+
+    @property
+    def unanswered(self) -> float | None:
+        """Since when (monotonic) it is asked in vain, where it is not lost yet."""
+        lost = self._image.devices[self.name].state == "offline"
+        return None if lost or self._patient is None else self._patient.unanswered
 
     async def _attempt(self, attempt: Attempt) -> None:
         await self._files.usable()

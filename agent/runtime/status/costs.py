@@ -16,12 +16,17 @@ def of_device(device: _Part) -> Costs:
     """A device that is lost, late, or has bad tags."""
     costs: Costs = []
     if device["state"] == "offline":
-        costs.append({"kind": "no_value", "since": device["last_good"]})
+        costs += no_value(device)
     elif device["achieved_ms"] is not None and device["interval_ms"] is not None:
         costs.append({"kind": "late", "ms": device["achieved_ms"], "expected_ms": device["interval_ms"]})
     if device["tags_bad"] and device["state"] != "offline":
         costs.append({"kind": "bad_tags", "count": device["tags_bad"], "of": device["tags"]})
     return costs
+
+
+def no_value(device: _Part) -> Costs:
+    """A device that does not answer."""
+    return [{"kind": "no_value", "since": device["last_good"]}]
 
 
 def of_bus(devices: int, last_good: int | None) -> Costs:

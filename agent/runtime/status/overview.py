@@ -173,6 +173,11 @@ class Overview:
             "devices": len(devices),
         }
 
+    @property
+    def unanswered(self) -> int:
+        """Devices that are asked in vain."""
+        return sum(device.unanswered is not None for device in self._devices())
+
     # --- the status ---------------------------------------------------------------------------------------------------
 
     async def answer(self, _: Nothing) -> dict[str, Any]:
@@ -213,13 +218,14 @@ class Overview:
     def _known(self, device: Device) -> DeviceFigures:
         config, known = self._configured(device.name), self._told.get(device.name)
         if config is None:
-            return DeviceFigures(self._instant(device.next_attempt))
+            return DeviceFigures(self._instant(device.next_attempt), unanswered=self._instant(device.unanswered))
         if known is None or known[0] is not config:
             shared, polled = config.connection(), min(config.scan_intervals, default=None)
             bus = None if shared is None else without_credentials(shared[0])
             polled_ms = None if polled is None else round(polled * 1000)
             known = self._told[device.name] = config, DeviceFigures(None, config.type, bus, polled_ms)
-        return known[1]._replace(next_attempt=self._instant(device.next_attempt))
+        next_attempt, unanswered = self._instant(device.next_attempt), self._instant(device.unanswered)
+        return known[1]._replace(next_attempt=next_attempt, unanswered=unanswered)
 
     def _figures(self, route: Route) -> RouteFigures:
         watched, stats, now = self._watched[route.name], route.outbox.stats, self._clock.now_ms()

@@ -34,6 +34,7 @@ class DeviceFigures(NamedTuple):
     protocol: str | None = None
     bus: str | None = None  #: what it may share with others
     polled_ms: int | None = None  #: shortest interval at which it is polled
+    unanswered: int | None = None  #: since when it is asked in vain
 
 
 class RouteFigures(NamedTuple):
@@ -128,6 +129,7 @@ def _device(device: DeviceImage, known: DeviceFigures) -> dict[str, Any]:
         "causes": list(device.causes),
         "last_good": device.last_good,
         "heard": device.heard,
+        "unanswered": known.unanswered,
         "achieved_ms": device.achieved_ms,
         "interval_ms": min((info.interval for info in device.tags if isinstance(info.interval, int)), default=None),
         "stale_after_ms": None if period is None else STALE_AFTER * period + STALE_SLACK_MS,

@@ -101,8 +101,8 @@ class Views:
         return {name: shown.telling(device) for name, device in self._image.devices.items() if name != SELF}
 
     def news(self) -> int:
-        """How many events were ever logged."""
-        return RECENT.total
+        """It rises with every event, and changes with the number of devices that are asked in vain."""
+        return RECENT.total * 1_000_000 + self._overview.unanswered
 
     def now(self) -> int:
         """Epoch ms."""

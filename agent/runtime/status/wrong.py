@@ -155,15 +155,16 @@ def _dead_buses(devices: Mapping[str, _Part]) -> set[str]:
     for device in devices.values():
         if device["bus"] is not None and not _disabled(device):
             silent = device["state"] == "offline" and "misconfigured" not in device["causes"]
+            silent = silent or device["unanswered"] is not None
             behind.setdefault(device["bus"], []).append(silent)
     return {bus for bus, silent in behind.items() if len(silent) > 1 and all(silent)}
 
 
 def _bus(bus: str, devices: list[_Part]) -> Finding:
     good = max((one["last_good"] for one in devices if one["last_good"] is not None), default=None)
-    reasons = {str(one["reason"]).partition(_HINT)[0] for one in devices}
+    reasons = {str(one["reason"]).partition(_HINT)[0] for one in devices if one["unanswered"] is None}
     return _finding(
-        "bus.silent", "bus", bus, max(one["since"] for one in devices),
+        "bus.silent", "bus", bus, max(one["unanswered"] or one["since"] for one in devices),
         why=reasons.pop() if len(reasons) == 1 else None, cost=costs.of_bus(len(devices), good),
     )  # fmt: skip
 
@@ -173,6 +174,10 @@ def _disabled(device: _Part) -> bool:
 
 
 def _device(name: str, device: _Part, bus: str | None) -> Iterator[Finding]:
+    if device["unanswered"] is not None:  # one packet more and it is lost: nothing to be woken for yet
+        yield _finding(
+            "device.unanswered", "device", name, device["unanswered"], cost=costs.no_value(device), counts=False
+        ) | {"causes": ["silent"], "behind": bus}
     if _disabled(device) or (device["state"] == "online" and not device["causes"]):
         return
     # A device that is read has its bad tags shown; what it cannot read at all counts.
@@ -187,7 +192,8 @@ def _device(name: str, device: _Part, bus: str | None) -> Iterator[Finding]:
 def remedy_of(device: _Part) -> str | None:
     """What to do about the state of a device; None where there is nothing to do."""
     causes = device["causes"]
-    if causes == ["disabled"] or (device["state"] == "online" and not causes):
+    well = device["state"] == "online" and not causes and device["unanswered"] is None
+    if causes == ["disabled"] or well:
         return None
     hint = (device["reason"] or "").partition(_HINT)[2]
     if hint:
@@ -196,4 +202,6 @@ def remedy_of(device: _Part) -> str | None:
         return EVENTS["component.failed"].remedy
     if device["state"] == "offline":
         return EVENTS["device.offline"].remedy
+    if device["unanswered"] is not None:
+        return EVENTS["device.unanswered"].remedy
     return " ".join(DEGRADED[cause] for cause in causes if cause in DEGRADED) or EVENTS["device.degraded"].remedy

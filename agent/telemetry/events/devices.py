@@ -21,6 +21,12 @@ EVENTS: dict[str, Event] = {
         "Check what `reason` names: power, cable, address, unit, user. `edge-agent check --live` reads each tag once. "
         "When it answers it is read again by itself.",
     ),
+    "device.unanswered": Event(
+        "warning",
+        "A device has not answered in time, and did not answer the next request at once. Shown in the status and on "
+        "the page until it answers or is lost; never logged.",
+        "Check its power, cable and address, unless it answers again by itself within a few seconds.",
+    ),
     "device.degraded": Event(
         "warning", "A device is read, but not as configured: `reason`.", " ".join(DEGRADED.values())
     ),

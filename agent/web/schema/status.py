@@ -54,6 +54,9 @@ class Device(ApiStruct):
             "not as their `ts`."
         ),
     ]
+    unanswered: Annotated[
+        Instant | None, Meta(description="Since when it is asked in vain, where it is not lost yet; null: it answers.")
+    ]
     interval_ms: Annotated[int | None, Meta(description="Shortest interval of its tags. Null: nothing is polled.")]
     achieved_ms: Annotated[int | None, Meta(description="Period that is reached, where it is worse than asked for.")]
     stale_after_ms: Annotated[

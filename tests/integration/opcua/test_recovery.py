@@ -10,7 +10,9 @@ import psutil
 import pytest
 from asyncua import ua
 
+from agent.collectors.opcua.collector import OpcUaCollector
 from agent.collectors.opcua.plan import ConnectionPace
+from agent.collectors.opcua.wire import protocol
 from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
@@ -44,6 +46,22 @@ async def test_a_frozen_server_is_noticed_and_left_in_bounded_time(mode: str, re
             with pytest.raises(ConnectionLost, match=reason):
                 await notebook.until(lambda: False)
         server.signal(signal.SIGCONT)
+
+
+async def test_a_machine_that_is_silent_is_told_before_the_next_request(
+    shared: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what its kernel acknowledges: a subscription without changes would hear of it at its next pulse only."""
+    collector = config(shared.url, TAGS, timeout="3s").build("dev", SimpleContext(), BRISK)
+    assert isinstance(collector, OpcUaCollector)
+    assert collector.unanswered is None
+    async with collector.open():
+        for quiet, told in ((3.4, False), (3.6, True)):
+            monkeypatch.setattr(protocol, "quiet_for", lambda _, quiet=quiet: quiet)
+            assert (collector.unanswered is not None) is told
+        monkeypatch.undo()
+        await eventually(lambda: collector.unanswered is None)
+    assert collector.unanswered is None
 
 
 async def test_silence_of_the_publisher_alone_is_noticed(shared: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

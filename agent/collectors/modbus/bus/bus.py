@@ -22,6 +22,7 @@ from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.needs import Needs
 from agent.collectors.modbus.bus.observer import Observer
+from agent.collectors.modbus.bus.quiet import Quiet
 from agent.collectors.modbus.bus.recording import Taps
 from agent.collectors.modbus.bus.standing import UnitStanding
 from agent.collectors.modbus.bus.transaction import (
@@ -62,6 +63,8 @@ class ModbusBus:
         self._turns = Turns()
         self._repeats = Repeats()
         self._path = PathBehind(clock)
+        self._quiet = Quiet()
+        self._asked = NOBODY  #: unit of the transaction under way
         self.culprits = Culprits()
         self.taps = Taps(clock)  #: who records what a unit is asked and answers
         self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
@@ -81,6 +84,12 @@ class ModbusBus:
     def forget(self, unit: int) -> None:
         """Nobody reads this unit for now."""
         self._standing.forget(unit)
+        self._quiet.forget(unit)
+
+    def unanswered(self, unit: int) -> float | None:
+        """Since when (monotonic) this unit is asked in vain; None: it answers, or is not asked."""
+        waits = unit == self._asked or self._turns.waits(unit)
+        return self._quiet.since(unit, self._clock.monotonic(), waits=waits)
 
     @property
     def alone(self) -> bool:
@@ -255,6 +264,7 @@ class ModbusBus:
         asked_at, answered = self._clock.monotonic(), False
         wanted = request.timeout
         culprit = None
+        self._asked = unit
         if wire.numbered and not self._needs.alone:
             culprit = self._observer.patience.held_up_by(unit)
             if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
@@ -264,23 +274,26 @@ class ModbusBus:
             answered = code not in NOT_THERE
         except NoAnswer as silence:
             self._path.silent(unit)
+            self._quiet.silent(unit, asked_at, self._clock.monotonic())
             self._standing.silent(unit, self._clock.monotonic() - asked_at)
             deaf = self._needs.alone and not self._link.proven
             raise self._observer.silence(silence, wire, unit, request, asked_at, deaf=deaf) from None
         except WrongSize:
             self._standing.answered(unit, 0.0)
             self._link.answered(unit)
+            self._quiet.answered(unit)
             answered = True
             raise
         finally:
             now = self._clock.monotonic()
-            self._last = now, unit
+            self._last, self._asked = (now, unit), NOBODY
             if culprit is not None and now - asked_at > wanted:
                 self.culprits.took(now, culprit, now - asked_at, answered=False)
             else:
                 self.culprits.took(now, unit, now - asked_at, answered=answered)
         self._link.answered(unit)
         self._path.answered(unit, code)
+        self._quiet.answered(unit, gateway_since=None if answered else asked_at)
         if wire.late or wire.strangers or self._observer.doubt is not None:
             self._observer.look(wire)
         if not self._needs.alone:

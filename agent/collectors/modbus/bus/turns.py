@@ -35,6 +35,10 @@ class Turns:
             self._order.append(job.unit)
         queue.append(job)
 
+    def waits(self, unit: int) -> bool:
+        """Whether it wants to ask something."""
+        return unit in self._queues
+
     def take(
         self,
         rest: Callable[[int], float] = lambda _unit: 0.0,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClientState
 
+from agent.collectors.common.sockets import keep_alive
 from agent.collectors.opcua.connect.reception import Caller
 from agent.collectors.opcua.connect.url import split_url, with_port
 from agent.collectors.opcua.connect.ways import Dialled, Way
@@ -148,6 +149,8 @@ def _remember(client: Client, transports: list[asyncio.Transport]) -> None:
     protocol = client.uaclient.protocol
     if protocol is not None and protocol.transport is not None:
         transports.append(protocol.transport)
+        if (sock := protocol.transport.get_extra_info("socket")) is not None:
+            keep_alive(sock, watched=True)
 
 
 def _notice_cancellation() -> None:

@@ -64,6 +64,11 @@ class SessionConnection:
             self._client.uaclient.revolve_security_token()
 
     @property
+    def quiet_for(self) -> float:
+        """Seconds since the server's machine sent anything; every second it is made to."""
+        return self._transport.quiet_for
+
+    @property
     def channel_lifetime(self) -> float:
         """Seconds a security token lives, as the server revised it."""
         return period(float(self._client.secure_channel_timeout) / 1000, self._asked.channel, 2 * PERIOD)

@@ -16,6 +16,7 @@ from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.connection import SecureConnection, TransportLimits
 from asyncua.ua.ua_binary import header_from_binary, nodeid_from_binary, struct_from_binary, uatcp_to_binary
 
+from agent.collectors.common.sockets import quiet_for
 from agent.collectors.opcua.wire.bounds import BoundedBuffer, Budget, install
 from agent.collectors.opcua.wire.errors import WireViolation
 from agent.collectors.opcua.wire.frames import Frames
@@ -210,6 +211,13 @@ class BoundedClient(UaClient):
         """The server is who it should be."""
         if self._made is not None:
             self._made.admit()
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds since the server's machine sent anything, acknowledgements included."""
+        transport = None if self.protocol is None else self.protocol.transport
+        sock = None if transport is None else transport.get_extra_info("socket")
+        return 0.0 if sock is None else quiet_for(sock)
 
     @property
     def violation(self) -> WireViolation | None:

@@ -39,6 +39,7 @@ export interface Device {
   causes: ("complaint" | "disabled" | "late" | "misconfigured" | "neighbour" | "silent" | "tags")[];
   last_good: number | null;
   heard: number | null;
+  unanswered: number | null;
   interval_ms: number | null;
   achieved_ms: number | null;
   stale_after_ms: number | null;

@@ -73,6 +73,7 @@ function title(first: Finding, names: string[], status: Status): string {
   const named = first.what === "device" ? names.map(isolated) : names;
   const values = { n, names: listed(named), state: stateWord(state(first, status)) };
   if (first.what === "bus") return t("bus_lost", values);
+  if (first.event === "device.unanswered") return t(n > 1 ? "devices_unanswered" : "device_unanswered", values);
   if (first.what === "device") {
     const held = state(first, status) === "online";
     return t(held ? (n > 1 ? "devices_held_up" : "device_held_up") : n > 1 ? "devices_are" : "device_is", values);

@@ -39,6 +39,15 @@ Deno.test("the same of several devices is told once, with the time of the first"
   equal(found[0]?.lines.map((one) => one.word), ["why", "do"]);
 });
 
+Deno.test("who does not answer yet is told so, whatever its state is", () => {
+  const state = { state: "online", since: NOW, bad: [] };
+  const devices = { a: state, b: state } as unknown as Status["devices"];
+  const wrong = ["a", "b"].map((name) => finding({ event: "device.unanswered", name, why: null, counts: false }));
+  equal(tell(status(wrong, { devices })).map((one) => one.title), [
+    "2 devices do not answer: \u2068a\u2069, \u2068b\u2069",
+  ]);
+});
+
 Deno.test("devices behind a dead gateway are told with it, not by themselves", () => {
   const bus = finding({
     event: "bus.lost",

@@ -19,7 +19,8 @@ interface HeadProps {
 
 export function Head({ name, device, now, seen }: HeadProps) {
   const { state, tone, age } = standing(device, now, seen);
-  const event = device.state === "offline" ? "device.offline" : "device.degraded";
+  const event = state === "offline" || state === "unanswered" ? `device.${state}` : "device.degraded";
+  const since = device.unanswered ?? device.since;
   const advice = device.do === null ? null : remedy(event, device.causes, device.reason, device.do);
   return (
     <section class="device" aria-labelledby="device">
@@ -27,12 +28,12 @@ export function Head({ name, device, now, seen }: HeadProps) {
         <a href="#/" class="back" aria-label={t("to_overview")}>←</a>
         {name}
         <StateSign state={state} tone={tone} />
-        <small>{t("since", { time: instant(device.since, now), lasting: lasting((now - device.since) / 1000) })}</small>
+        <small>{t("since", { time: instant(since, now), lasting: lasting((now - since) / 1000) })}</small>
       </h1>
       {device.description && <p>{device.description}</p>}
-      {device.reason && state !== "disabled" && (
+      {(device.reason || advice) && state !== "disabled" && (
         <dl class={`reason ${tone}`}>
-          <Line word={t("why")} text={said(device.reason.split(" -> ")[0]!)} />
+          {device.reason && <Line word={t("why")} text={said(device.reason.split(" -> ")[0]!)} />}
           {device.next_attempt !== null && <Line word={t("next")} text={attempt(device.next_attempt, now)} />}
           {advice && <Line word={t("do")} text={advice} />}
         </dl>

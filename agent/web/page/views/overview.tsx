@@ -35,6 +35,7 @@ export function standing(
   seen: number | null,
 ): { state: string; tone: Tone; age: number | null } {
   if (device.causes.includes("disabled")) return { state: "disabled", tone: "off", age: null };
+  if (device.unanswered !== null) return { state: "unanswered", tone: "warn", age: now - device.unanswered };
   const told = device.heard ?? device.last_good;
   const heard = told === null ? seen : Math.max(told, seen ?? 0);
   const passed = heard === null ? null : Math.max(0, now - heard);
@@ -43,7 +44,7 @@ export function standing(
   return { state: device.state, tone: toneOf(device.state), age: passed };
 }
 
-const ORDER = ["offline", "degraded", "stale", "online", "disabled"];
+const ORDER = ["offline", "unanswered", "degraded", "stale", "online", "disabled"];
 
 function Devices({ store, status, now }: { store: Store; status: Status; now: number }) {
   const [wanted, setWanted] = useState("");

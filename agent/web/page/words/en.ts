@@ -46,6 +46,7 @@ export const en = {
   uncertain: "uncertain",
   bad: "bad",
   stale: "old",
+  unanswered: "no answer",
 
   // the band
   all_well: "All well",
@@ -72,6 +73,8 @@ export const en = {
   devices_are: "{n} devices are {state}: {names}",
   device_held_up: "Device {names} is online, but held up",
   devices_held_up: "{n} devices are online, but held up: {names}",
+  device_unanswered: "Device {names} does not answer",
+  devices_unanswered: "{n} devices do not answer: {names}",
   bus_lost: "{names} does not answer",
   publisher_is: "Publisher {names} is {state}",
   "title:publisher.refused": "Publisher {names} is refused by its broker",

@@ -48,6 +48,7 @@ export const zh: Words = {
   uncertain: "不确定",
   bad: "坏值",
   stale: "过期",
+  unanswered: "无应答",
 
   // the band
   all_well: "一切正常",
@@ -74,6 +75,8 @@ export const zh: Words = {
   devices_are: "{n} 台设备{state}：{names}",
   device_held_up: "设备 {names} 在线，但采集被拖慢",
   devices_held_up: "{n} 台设备在线，但采集被拖慢：{names}",
+  device_unanswered: "设备 {names} 没有应答",
+  devices_unanswered: "{n} 台设备没有应答：{names}",
   bus_lost: "{names} 没有应答",
   publisher_is: "发布端 {names} {state}",
   "title:publisher.refused": "发布端 {names} 的消息被 MQTT 服务器拒绝",

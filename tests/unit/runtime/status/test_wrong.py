@@ -63,6 +63,26 @@ def test_a_bus_is_not_blamed(states: dict[str, tuple[str | None, str]]) -> None:
     assert all(event == "device.offline" and behind is None for event, _, behind in found(plant(states)))
 
 
+def test_what_does_not_answer_is_told_before_it_is_lost() -> None:
+    """One device is only to be looked at, as it may have been a packet; nobody behind a gateway is one that counts."""
+    image = Image(AgentInfo("gw-01", "0.2", "abc"))
+    figures = {}
+    for name, bus in (("cnc", None), ("m1", GATEWAY), ("m2", GATEWAY)):
+        image.add(name, location=["a"], tags=[TagInfo("t", interval=1000)], cat=1, now=NOW - 90_000)
+        image.set_state(name, "online", now=NOW - 80_000)
+        figures[name] = DeviceFigures(bus=bus, unanswered=NOW - 2000)
+    image.set_state("m2", "offline", now=NOW - 1000, reason="no answer", causes=("silent",))
+    figures["m2"] = DeviceFigures(bus=GATEWAY)
+    document = describe(image, AgentFigures(NOW, NOW - 90_000, True), [], figures)
+    msgspec.convert(document, Status)
+    assert [(one["event"], one["name"], one["counts"], one["since"]) for one in document["wrong"]] == [
+        ("bus.silent", GATEWAY, True, NOW - 1000), ("device.offline", "m2", True, NOW - 1000),
+        ("device.unanswered", "m1", False, NOW - 2000), ("device.unanswered", "cnc", False, NOW - 2000),
+    ]  # fmt: skip
+    assert document["devices"]["cnc"]["do"] == document["wrong"][-1]["do"] == EVENTS["device.unanswered"].remedy
+    assert document["wrong"][0]["costs"][0] == {"kind": "devices", "count": 2}
+
+
 def test_devices_that_cannot_work_as_configured_say_nothing_of_their_bus() -> None:
     """Each has a mistake of its own."""
     document = plant({"a": (GATEWAY, "x"), "b": (GATEWAY, "y")}, causes=("misconfigured",))

@@ -39,6 +39,8 @@ class Twin:
         self.closed = False
         self.asked: list[int] = []
         self.silent: set[int] = set()
+        self.hangs: set[int] = set()  #: units whose answer comes with the gate
+        self.gate = asyncio.Event()
         self.clock: ManualClock | None = None  #: of which a silence takes a second
         self.rests: dict[int, float] = {}
         self.renews: set[int] = set()
@@ -51,6 +53,8 @@ class Twin:
             if self.clock is not None:
                 await self.clock.advance(1.0)
             raise NoAnswer("silence")
+        if unit in self.hangs:
+            await self.gate.wait()
         return b"" if self.code else bytes(request.size), self.code
 
     def rest(self, unit: int) -> float:
