@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import report, show
+from agent.cli.tables import show_table
+from agent.cli.words import counted
 from agent.config.loader import Loaded, load
 from agent.config.located import Map
 from agent.config.placed import placed
@@ -62,7 +64,7 @@ def check(config: Path, asked: CheckOptions = CheckOptions()) -> int:
         sys.stderr.write(f"no device matches {harmless(asked.devices)}; there are: {harmless(known)}\n")
         return 2
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160, quiet=asked.as_json)
-    console.print(_summary(loaded, chosen))
+    show_table(console, _summary(loaded, chosen))
     files = f"{len(loaded.files)} file{'s' if len(loaded.files) > 1 else ''}"
     console.print(
         f"{config}: ok. Agent {agent.id}, configuration {loaded.hash}, {files}.{_shard(loaded)}",
@@ -167,7 +169,7 @@ def _summary(loaded: Loaded, chosen: Sequence[str]) -> Table:
     for name in chosen:
         device = config.devices[name]
         read, total = tags_of(device)
-        count = f"{total} tags" if read == total else f"{read} of {total} tags enabled"
+        count = counted(total, "tag") if read == total else f"{read} of {counted(total, 'tag')} enabled"
         where = Text(harmless(without_credentials(device.where())))
         what = f"{count}, every {format_duration(device.interval)}"
         table.add_row("device", name, device.type, where, what, *([str(of[name])] if of else []))

@@ -12,6 +12,7 @@ from functools import wraps
 from pathlib import Path
 from typing import NamedTuple, ParamSpec
 
+from agent.cli.mistakes import refusable
 from agent.config.loader import load
 from agent.consumer.marks import UserProperties
 from agent.consumer.source import DEFAULT_ROOT, said_on, uncovered
@@ -26,15 +27,13 @@ P = ParamSpec("P")
 
 
 def with_exit_code(command: Callable[P, int]) -> Callable[P, int]:
-    """What `command` raises is printed on standard error: 2 for a bad configuration, 1 for what cannot be."""
+    """What `command` raises is printed on standard error: 2 for what the user got wrong, 1 for what cannot be."""
 
+    @refusable
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             return command(*args, **kwargs)
-        except ConfigError as error:
-            sys.stderr.write(f"{harmless(str(error))}\n")
-            return 2
         except PermanentError as error:
             sys.stderr.write(f"{harmless(str(error))}\n")
             return 1
@@ -78,13 +77,18 @@ def source_of(
     """The broker and its topics: of `url`, else of `publisher` (default: the first one) of `config`.
 
     `topics` are filters beside `ROOT/#`; a configuration knows by itself where its readings go. Raises ConfigError
-    where the configuration has mistakes, PermanentError where neither names a broker.
+    where the configuration has mistakes, or nothing names a broker.
     """
     if url is not None:
         top = root or DEFAULT_ROOT
-        return ListenSource(access_of(url), top, uncovered([f"{top}/#", *topics]))
+        try:
+            return ListenSource(access_of(url), top, uncovered([f"{top}/#", *topics]))
+        except PermanentError as error:
+            raise ConfigError("--url", None, error.reason, error.hint) from None
     if config is None:
-        raise PermanentError("no broker to listen to", "give --url mqtt://host:1883, or -c agent.yaml")
+        raise ConfigError(
+            "command line", None, "no broker to listen to", "give --url mqtt://host:1883, or -c agent.yaml"
+        )
     loaded = load(config).config
     for name, one in loaded.publishers.items():
         if isinstance(one, MqttConfig) and publisher in (None, name):
@@ -92,8 +96,8 @@ def source_of(
             return ListenSource(
                 one.access(), top, uncovered([f"{top}/#", *said_on(one, name, loaded.agent.id), *topics])
             )
-    what = "has no publisher of type mqtt" if publisher is None else f"has no publisher {publisher!r} of type mqtt"
-    raise PermanentError(f"{config} {what}", "give --url mqtt://host:1883")
+    what = "no publisher of type mqtt" if publisher is None else f"no publisher {publisher!r} of type mqtt"
+    raise ConfigError(str(config), None, what, "give --url mqtt://host:1883")
 
 
 def listen(access: Access, listener: Listener, seconds: float | None, stop: asyncio.Event | None = None) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent import __version__
+from agent.cli.tables import show_table
 from agent.config.model import Config
 from agent.core.clock import SystemClock
 from agent.core.flow import Reading
@@ -37,7 +38,7 @@ def read_once(config: Config, chosen: Sequence[str]) -> list[Visit]:
 
 def show(visit: Visit, console: Console, *, all_tags: bool) -> None:
     """What one device had to say, as a table and a line."""
-    console.print(table_of(visit, None if all_tags else _MOST))
+    show_table(console, table_of(visit, None if all_tags else _MOST))
     console.print(line_of(visit), markup=False, soft_wrap=True)
 
 

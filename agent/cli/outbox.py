@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import report
+from agent.cli.tables import show_table
 from agent.cli.words import counted
 from agent.config.loader import load
 from agent.config.whereabouts import data_dir_of
@@ -199,7 +200,7 @@ def _listing(console: Console, name: str, listing: Listing) -> None:
         f" {counted(kept, 'acknowledged one')} kept"
     )
     if table.rows:
-        console.print(table)
+        show_table(console, table)
 
 
 def _fill(listing: Listing) -> str:
@@ -227,7 +228,7 @@ def _asides(console: Console, name: str, asides: list[QuarantinedRecord]) -> Non
         more: tuple[Any, ...] = (_time(one.ts), _time(one.at), one.readings, one.bytes, one.reason)
         table.add_row(*(Text(harmless(str(cell))) for cell in numbers + more))
     if asides:
-        console.print(table)
+        show_table(console, table)
 
 
 def _time(ts: int) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import on_command_line, refusable
+from agent.cli.tables import show_table
 from agent.cli.words import lasting
 from agent.config.loader import load
 from agent.core.text import harmless_json
@@ -43,7 +44,7 @@ def plan(config: Path, device: str | None, round_trip: str, *, json: bool = Fals
 def _show(found: Plan, only: str | None, console: Console) -> None:
     console.print(f"Planned with a round trip of {found.round_trip_ms:g} ms (--round-trip).", markup=False)
     chosen = [one for one in found.devices if only in (None, one.device)]
-    console.print(_devices(chosen[:MOST]))
+    show_table(console, _devices(chosen[:MOST]))
     if len(chosen) > MOST:
         console.print(f"… and {len(chosen) - MOST} more devices", markup=False)
     if only is not None:

@@ -18,6 +18,7 @@ from rich.text import Text
 from agent import __version__
 from agent.cli.live import line_of, table_of
 from agent.cli.mistakes import on_command_line, refusable
+from agent.cli.tables import show_table
 from agent.config.loader import load
 from agent.core.clock import SystemClock
 from agent.core.image import AgentInfo, Image
@@ -110,7 +111,7 @@ def _show(visit: Visit, console: Console, wish: Wish) -> None:
         sys.stdout.write(harmless_json(json.dumps(document(visit), ensure_ascii=False)) + "\n")
         sys.stdout.flush()
         return
-    console.print(table_of(visit, None))
+    show_table(console, table_of(visit, None))
     if not visit.good:
         console.print(line_of(visit), markup=False, soft_wrap=True)
 
@@ -152,7 +153,7 @@ def _orders(seen: Sequence[Visit], console: Console, wish: Wish) -> int:
     for one in found[:MOST_GUESSES] if len(addresses) <= 4 else likely[:MOST_GUESSES]:
         cells = (addresses[one.offset], one.type, one.order, f"{one.value:.7g}", one.remark)
         table.add_row("*" if one.plausible else "", *(Text(harmless(cell)) for cell in cells))
-    console.print(table)
+    show_table(console, table)
     console.print(f"{len(likely)} of {len(found)} ways are plausible (*)", markup=False)
     return 0
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.mistakes import refusable
+from agent.cli.tables import show_table
 from agent.cli.words import harmless
 from agent.collectors.opcua.trust.certificates import application_uri, read_certificates
 from agent.collectors.opcua.trust.trustlist import TrustEntry, TrustList
@@ -52,7 +53,7 @@ def trust(config: Path, what: str | None, *, remove: bool = False) -> int:
     except OSError as error:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return 1
-    console.print(_about(found))
+    show_table(console, _about(found))
     when = (
         "within half a minute, on a connection that stands too" if remove else "at the next try, within half a minute"
     )
@@ -89,12 +90,12 @@ def _list(shelf: TrustList, pki: Path, console: Console) -> None:
         else:
             name = certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303 - the standard's thumbprint
             console.print("own: servers have to trust this one", markup=False)
-            console.print(_about(TrustEntry(name, certificate, own)))
+            show_table(console, _about(TrustEntry(name, certificate, own)))
     for state in ("trusted", "rejected"):
         entries = shelf.entries(state)
         console.print(f"{state}: {len(entries) or 'none'}", markup=False)
         for entry in entries:
-            console.print(_about(entry))
+            show_table(console, _about(entry))
 
 
 def _about(entry: TrustEntry) -> Table:

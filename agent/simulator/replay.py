@@ -1,7 +1,8 @@
 """A recording of `edge-agent record` as a simulated device: the same answers, exceptions, delays and silences.
 
 Each request goes through what it was answered, in order, and begins anew at the end. A request that was never recorded
-(another block, because the tags are others now) is made of the registers known by then, or refused with exception 02.
+(another block, because the tags are others now) is made of the registers known by then; else it is as silent as the
+unit was, or as what it covers of requests that nobody answered, and at last refused with exception 02.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Replayed(Unit):
         self._next: dict[tuple[int, int, int], int] = {}
         for one in exchanges:
             self._heard.setdefault((one.function, one.offset, one.count), []).append(one)
+        self._silent = [key for key, heard in self._heard.items() if all(one.end == "silent" for one in heard)]
+        self._mute = len(self._silent) == len(self._heard)
         for one in reversed(exchanges):  # what was there first is known from the beginning
             self._learn(one)
 
@@ -47,7 +50,10 @@ class Replayed(Unit):
         heard = self._heard.get((code, address, count))
         if heard is None:
             self.delay = 0.0
-            return super().answer(code, address, count, t)
+            made = super().answer(code, address, count, t)
+            if isinstance(made, ExcCodes) and (self._mute or self._covers_silence(code, address, count)):
+                raise Silence
+            return made
         self.requests += 1
         turn = self._next.get((code, address, count), 0)
         self._next[code, address, count] = (turn + 1) % len(heard)
@@ -63,6 +69,12 @@ class Replayed(Unit):
             return _garbled(code, count)
         self._learn(one)
         return _values(one)
+
+    def _covers_silence(self, code: int, address: int, count: int) -> bool:
+        return any(
+            code == function and offset < address + count and address < offset + size
+            for function, offset, size in self._silent
+        )
 
     def _learn(self, one: Exchange) -> None:
         if not one.end and not one.code:

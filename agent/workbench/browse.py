@@ -16,7 +16,7 @@ from msgspec import Struct
 from agent.collectors.opcua.browse.facts import Nature, NodeWords
 from agent.collectors.opcua.survey import FoundVariable
 from agent.core.text import carried, plain
-from agent.workbench.spelled import LONGEST_NAME, literal, unique
+from agent.workbench.spelled import LONGEST_NAME, literal, spelled, unique
 
 _KEPT = 240  #: of a name that is longer
 #: Of a folder the first few variables are shown, of a server so many lines.
@@ -80,6 +80,8 @@ def _keys(node: str, said: NodeWords) -> dict[str, object]:
         keys["range"] = {"min": _number(said.low), "max": _number(said.high)}
     if said.description is not None:
         keys["description"] = literal(said.description)
+    if said.texts is not None:
+        keys["enum"] = {number: literal(text) for number, text in said.texts.items()}
     return keys
 
 
@@ -91,6 +93,9 @@ def _comment(nature: Nature, one: FoundVariable) -> str:
     if one.nature is None:
         return "not asked about"
     words = [nature.type or "of a type of its own"]
+    if nature.texts:
+        told = [plain(carried(f"{number} {text}")) for number, text in nature.texts.items()]
+        words.append(f"the server's texts: {', '.join(told[:_FEW])}{', …' if len(told) > _FEW else ''}")
     if nature.write:
         words.append("writable")
     if nature.history:
@@ -109,8 +114,9 @@ def device_name(url: str) -> str:
 # --- CSV --------------------------------------------------------------------------------------------------------------
 
 
-def csv_of(tags: Mapping[str, Mapping[str, Any]], columns: Sequence[str] = COLUMNS, *, header: bool = True) -> str:
-    """A `tags_file`; of `columns` only those that are known are filled."""
+def csv_of(tags: Mapping[str, Mapping[str, Any]], columns: Sequence[str] | None = None, *, header: bool = True) -> str:
+    """A `tags_file`; of `columns` only those that are known are filled. `enum` is one where a tag has texts."""
+    columns = columns or (COLUMNS if not any("enum" in keys for keys in tags.values()) else (*COLUMNS, "enum"))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     if header:
@@ -124,7 +130,7 @@ def csv_of(tags: Mapping[str, Mapping[str, Any]], columns: Sequence[str] = COLUM
 
 def _cell(value: object) -> str:
     """Spreadsheets would take such a text for a formula; the space is not read."""
-    text = str(value)
+    text = str(value) if isinstance(value, str) else spelled(value)
     return f" {text}" if isinstance(value, str) and text[:1] in {"=", "+", "-", "@"} else text
 
 

@@ -183,7 +183,7 @@ def _commented(value: Any, depth: int = 0) -> Any:
         return _scalar(value)
     if not isinstance(value, Mapping):
         return value
-    made = CommentedMap({_scalar(key): _commented(inner, depth + 1) for key, inner in value.items()})
+    made = CommentedMap({_commented(key): _commented(inner, depth + 1) for key, inner in value.items()})
     if depth > 1:
         made.fa.set_flow_style()
     return made

@@ -41,7 +41,7 @@ def literal(text: str) -> str:
 def spelled(value: object) -> str:
     """A value as YAML in one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{quoted(str(key))}: {spelled(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{spelled(key)}: {spelled(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, str):
         return quoted(value)
     return str(value).lower() if isinstance(value, bool) else f"{value!r}"

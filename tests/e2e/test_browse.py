@@ -60,10 +60,14 @@ async def test_what_is_printed_is_a_configuration_that_runs(plant: Plant, tmp_pa
     assert "# float64, sampled every 250 ms at most" in out
     assert "# float64[]" in out
     assert '"M/État 状態": ' in out
+    assert 'M/Spindle/Gear: {node: "nsu=urn:test:plant;s=M.Spindle.Gear", enum: {0: neutral, 1: low, 2: high}}' in out
+    assert (
+        "# int32, the server's texts: 0 Running, 1 Failed, 2 NoConfiguration, 3 Suspended, 4 Shutdown, 5 Test, …" in out
+    )
     assert "# bool, writable" in out
     assert "left out: 1 that this user may not read" in err
     assert "it offers no security; users: anonymous" in err
-    assert "M/  (5)" in err
+    assert "M/  (6)" in err
     (tmp_path / "agent.yaml").write_text(HEAD + out)
     name = next(iter(load(tmp_path / "agent.yaml", {}).config.devices))
     visit = await read(tmp_path / "agent.yaml", name)
@@ -71,6 +75,7 @@ async def test_what_is_printed_is_a_configuration_that_runs(plant: Plant, tmp_pa
     assert {tag: one.unit for tag, one in visit.readings.items() if one.unit} == {
         "M/Spindle/Speed": "1/min", "M/Spindle/Temperature": "Cel",
     }  # fmt: skip
+    assert visit.readings["M/Spindle/Gear"].label == "low"
 
 
 async def test_it_is_narrowed(plant: Plant) -> None:
@@ -79,7 +84,7 @@ async def test_it_is_narrowed(plant: Plant) -> None:
     assert code == 0, err
     assert "Spindle/Speed:" in out
     assert out.count("node:") == 1
-    assert "left out: 3 of another type" in err
+    assert "left out: 4 of another type" in err
     _, out, err = await browse(plant.url, "--path", "M*", "--depth", "2")
     assert "there is more below --depth 2" in err
     assert "Curve" in out
@@ -98,14 +103,14 @@ async def test_a_configured_device_gets_what_it_lacks(plant: Plant, tmp_path: Pa
     )
     file = tmp_path / "agent.yaml"
     file.write_text(before)
-    for added in (4, 0):
+    for added in (5, 0):
         code, out, err = await browse("mill", "-c", str(file), "--path", "M/*", "-o", str(file))
         assert (code, out) == (0, ""), err
-        assert f"left out: {5 - added} that are configured already" in err
+        assert f"left out: {6 - added} that are configured already" in err
     assert file.read_text().startswith(before)
     visit = await read(file, "mill")
     assert visit.good
-    assert len(visit.readings) == 5
+    assert len(visit.readings) == 6
 
 
 async def test_a_table_is_written_and_added_to(plant: Plant, tmp_path: Path) -> None:
@@ -114,12 +119,12 @@ async def test_a_table_is_written_and_added_to(plant: Plant, tmp_path: Path) -> 
     table.write_text(f"tag,unit,node\nspeed,bar,nsu={URN};s=M.Spindle.Speed\n")
     code, _, err = await browse(plant.url, "--path", "M/Spindle/*", "-o", str(table))
     assert code == 0, err
-    assert "2 rows added, 1 stood there already" in err
+    assert "3 rows added, 1 stood there already" in err
     head = f"{HEAD}devices:\n  mill: {{type: opcua, url: '{plant.url}', tags_file: mill.csv}}\n"
     (tmp_path / "agent.yaml").write_text(head)
     visit = await read(tmp_path / "agent.yaml", "mill")
     assert {tag: one.unit for tag, one in visit.readings.items()} == {
-        "speed": "bar", "M/Spindle/Temperature": "Cel", "M/Spindle/Mode": None,
+        "speed": "bar", "M/Spindle/Temperature": "Cel", "M/Spindle/Mode": None, "M/Spindle/Gear": None,
     }  # fmt: skip
     code, out, _ = await browse(plant.url, "--path", "M/Spindle/Speed", "--format", "csv")
     assert code == 0

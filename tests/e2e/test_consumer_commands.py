@@ -136,10 +136,10 @@ async def test_tail_once_ends_with_the_first_readings_that_fit(broker):
 
 
 def test_commands_refuse_what_names_no_broker(capsys, tmp_path):
-    """No URL, a bad one, a configuration with mistakes: exit 1, 1 and 2, with a word about it."""
-    assert verify(None, None, None, 1) == 1
+    """No URL, a bad one, a configuration with mistakes: exit 2, with a word about it."""
+    assert verify(None, None, None, 1) == 2
     assert "give --url" in capsys.readouterr().err
-    assert tail("broker", None, None, 1) == 1
+    assert tail("broker", None, None, 1) == 2
     assert "write mqtt://host:1883" in capsys.readouterr().err
     broken = tmp_path / "agent.yaml"
     broken.write_text("agent: {idd: x}\n")
@@ -177,7 +177,7 @@ def test_a_publisher_is_picked_by_its_name(broker, tmp_path):
     result = run_process(*agent_command("verify", "-c", str(path), "--publisher", "hall", "--seconds", "0.5"))
     assert result.returncode == 3, result.stderr
     assert "listening to works/#, hall/+/# at 127.0.0.1" in result.stderr
-    assert verify(None, None, path, 1, publisher="halle") == 1
+    assert verify(None, None, path, 1, publisher="halle") == 2
 
 
 async def test_simulate_serves_a_plant_until_ctrl_c(tmp_path):

@@ -34,7 +34,7 @@ READ: dict[str, dict[str, dict[str, object]]] = {
         },
         "Spindle": {"Speed": 1500.0},
     },
-    "kepware_semicolon.csv": {"kepware": {"Oil.Power": 50.25, "Level": 5.25, "Alarm": True}},
+    "kepware_semicolon.csv": {"kepware": {"Oil.Power": 50.25, "Level": 5.25, "Alarm": True, "Flow": 50.25}},
     "kepware_nodes.csv": {"kepware": {"Speed": 1500.0, "Axis.Count": 7}},
     "thingsboard_modbus.json": {"Press-1": {"power": 50.25, "oil_temperature": 61.2, "running": True}},
     "thingsboard_modbus_before.json": {

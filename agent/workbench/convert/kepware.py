@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
+from agent.collectors.modbus.tags.address import SUFFIXES
 from agent.workbench.convert.registers import linear
 from agent.workbench.convert.result import Converted, duration
 
@@ -28,7 +29,7 @@ _WORDS = {
 _SCALINGS = {"": 0, "none": 0, "linear": 1}
 _ARRAY = 20  #: data types from here on are arrays of those below it
 _ADDRESS = re.compile(
-    r"(?P<area>[0134])(?P<number>\d{4,5})(?:\.(?P<more>\d+)(?P<order>[HL]?))?"
+    r"(?P<area>[0134])(?P<number>\d{4,5})(?P<suffix>[A-Za-z])?(?:\.(?P<more>\d+)(?P<order>[HL]?))?"
     r"(?P<array>(?:\s*\[\d+\]){1,2})?"  # [elements], or [rows][columns]
 )
 _NODE = re.compile(r"(?:nsu?=[^;]+;)?[isgb]=")
@@ -230,6 +231,12 @@ def _tag(item: str, name: str, given: Mapping[str, Any], tags: dict[str, Any], r
         return
     single = given["type"] - _ARRAY if given["type"] >= _ARRAY else given["type"]
     kind = _TYPES.get(single)
+    if match["suffix"]:  # `400001F`: what it is stands behind the address; a data type of the tag's own goes before it
+        behind = SUFFIXES.get(match["suffix"].upper())
+        if behind is None:
+            result.lose(item, f"address {given['address']!r} ends in a letter that is not known here")
+            return
+        kind = behind if single == _DEFAULT else kind
     if kind is None:
         result.lose(item, f"data type {given['type']} is not known here")
         return

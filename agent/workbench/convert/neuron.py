@@ -132,6 +132,8 @@ def _tag(
         keys = {"address": f"{area}:{offset}.{match['more'] or 0}", "interval": every}
     elif kind == "string":
         keys |= {"length": int(match["more"] or 2), "string_order": _STRINGS.get(match["string"])}
+        if match["string"] in ("D", "E"):
+            result.hint(item, "D and E: Neuron's manual and its program differ in which byte of a register is meant")
     elif not kind.endswith("16"):
         usual = "LL" if kind.endswith("64") else _NODE_ORDERS.get(params.get("endianess", 1), "LL")
         keys["byte_order"] = _ORDERS.get(order or usual)

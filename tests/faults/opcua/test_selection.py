@@ -60,7 +60,7 @@ async def test_what_the_server_says_is_in_the_catalogue(running: Running, hall: 
     async with running({"cnc": opcua(plant.url) | {"browse": browse}}) as (agent, ear):
         await ear.good("cnc", ["m/Spindle/Speed", "m/Spindle/Temperature"])
         topic = "edge/plant/hall/cnc/tags"
-        await eventually(lambda: len(names(ear.topics[topic])) == 3, what="the catalogue has them")
+        await eventually(lambda: len(names(ear.topics[topic])) == 4, what="the catalogue has them")
         tags = {tag["tag"]: tag for tag in json.loads(ear.topics[topic][-1])["tags"]}
         status = await agent.status()
         assert ear.readings("cnc", "m/Spindle/Temperature", value=80.0)[-1].unit == "Cel"

@@ -14,7 +14,7 @@ CEL, RPM = 4408652, 5394509  #: CEL and RPM as numbers
 
 
 async def machine(plant: Plant, name: str, uri: str) -> None:
-    """`name/Spindle/{Speed,Temperature,Mode}`, `name/{Secret,Curve,État 状態}`."""
+    """`name/Spindle/{Speed,Temperature,Mode,Gear}`, `name/{Secret,Curve,État 状態}`."""
     index = plant.indexes[uri]
 
     def node(path: str) -> Any:
@@ -33,6 +33,9 @@ async def machine(plant: Plant, name: str, uri: str) -> None:
         warm = await spindle.add_variable(node("Spindle.Temperature"), called("Temperature"), 40.0)
         await _analog(warm, CEL, "°C", None)
         await spindle.add_variable(node("Spindle.Mode"), called("Mode"), 1, ua.VariantType.Int32, ua.NodeId(852))
+        gear = await spindle.add_variable(node("Spindle.Gear"), called("Gear"), 1, ua.VariantType.UInt32)
+        names = [ua.LocalizedText(text) for text in ("neutral", "low", "high")]
+        await gear.add_property(node("Spindle.Gear.texts"), "0:EnumStrings", names)
         secret = await root.add_variable(node("Secret"), called("Secret"), 1)
         for attribute in (ua.AttributeIds.AccessLevel, ua.AttributeIds.UserAccessLevel):
             await secret.write_attribute(attribute, ua.DataValue(ua.Variant(0, ua.VariantType.Byte)))

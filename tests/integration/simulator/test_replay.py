@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pymodbus.constants import ExcCodes
 
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.connection import Dtu, Workarounds
@@ -16,7 +17,8 @@ from agent.collectors.modbus.bus.transports import bus_to
 from agent.collectors.modbus.bus.url import parse_url
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, ConnectionLost
-from agent.simulator.plant import PlantClock
+from agent.simulator.modbus import Silence
+from agent.simulator.plant import ModbusDevice, PlantClock
 from agent.simulator.replay import replay_of
 from agent.testing.context import SimpleContext
 from tests.integration.modbus.servers import Ask, Scripted, scripted
@@ -92,6 +94,30 @@ async def test_a_request_that_was_never_recorded(tmp_path: Path) -> None:
         with bus.used():
             assert (await bus.ask(3, ReadRequest(3, 1, 2, 1.0))).data == bytes((0, 101, 0, 102))
             assert (await bus.ask(3, ReadRequest(3, 3, 2, 1.0))).code == 2
+
+
+@pytest.mark.parametrize(
+    ("others", "silent", "refused"),
+    [
+        ("", [(3, 0, 1), (3, 500, 2), (1, 0, 1)], []),  # nobody ever answered
+        ('{"at":9,"function":3,"offset":20,"count":1,"ms":1,"data":"0007"}\n', [(3, 11, 1), (3, 8, 20)], [(3, 500, 2)]),
+    ],
+)
+def test_what_was_silent_stays_silent(
+    tmp_path: Path, others: str, silent: list[tuple[int, int, int]], refused: list[tuple[int, int, int]]
+) -> None:
+    """Also to requests that were never recorded: other tags ask for other blocks of the same silent places."""
+    head = '{"recording":"edge-agent modbus 1","device":"press-01","unit":3,"from":0}\n'
+    ask = '{"at":1,"function":3,"offset":10,"count":4,"ms":100,"end":"silent"}\n'
+    (tmp_path / "a.rec").write_text(head + ask + others)
+    plant = replay_of(tmp_path / "a.rec", PlantClock(SystemClock(), 0.0)).plant
+    device = plant.devices["press-01"]
+    assert isinstance(device, ModbusDevice)
+    unit = device.unit
+    for one in silent:
+        with pytest.raises(Silence):
+            unit.answer(*one, 0.0)
+    assert [unit.answer(*one, 0.0) for one in refused] == [ExcCodes.ILLEGAL_ADDRESS] * len(refused)
 
 
 @pytest.mark.parametrize(("content", "told"), [(b"x" * (LINE_BYTES + 5), "longer than any"), (b"", "no recording")])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from rich.console import Console
+from rich.table import Table
 
 from agent.cli import engineering, live, operating, options
 from agent.cli.check import CheckOptions, check
@@ -20,6 +21,7 @@ from agent.cli.mistakes import report
 from agent.cli.plan import plan
 from agent.cli.read import Wish, read
 from agent.cli.schema import schema
+from agent.cli.tables import show_table
 from agent.core.errors import ConfigError, Mistake
 from agent.core.flow import Reading
 from agent.core.quality import BAD_DEVICE_FAILURE
@@ -126,6 +128,16 @@ def test_an_overloaded_bus_is_planned_all_the_same(tmp_path, capsys):
     path.write_text(f"agent: {{id: gw}}\ndevices:\n  a: {line}\n")
     assert (plan(path, None, "20ms"), check(path)) == (1, 2)
     assert "more than there is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_no_figure_is_cut(width: int):
+    """On a terminal of any width words and figures are whole; text is wrapped between words."""
+    out, table = io.StringIO(), Table("device", "address", "what", box=None, pad_edge=False)
+    table.add_row("press-01", "tcp://192.0.2.21:502", "24 of 25 tags enabled, every 1,000 s")
+    show_table(Console(file=out, width=width), table)
+    shown = set(out.getvalue().split())
+    assert {"press-01", "tcp://192.0.2.21:502", "24", "of", "25", "tags", "enabled,", "every", "1,000", "s"} < shown
 
 
 def test_a_serial_port_is_named_as_one(capsys):

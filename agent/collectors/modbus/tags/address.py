@@ -34,7 +34,7 @@ _OF_A_PLC = re.compile(r"DB\d+[.,].*|[DWMRXY]\d+(?:\.\d+)?|[MIQE][BWD]?\d+(?:\.\
 _QUOTES = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb'\" "
 _IEC = re.compile(r"%M(W|F|D)?(\d+)(?:[.:]X?(\d+))?", re.IGNORECASE)
 _INITIALS: dict[str, Area] = {"h": "holding", "i": "input", "c": "coil", "d": "discrete"}
-_SUFFIXES = {"F": "float32", "L": "int32", "D": "float64", "S": "string", "B": "uint8", "W": "uint16"}
+SUFFIXES = {"F": "float32", "L": "int32", "D": "float64", "S": "string", "B": "uint8", "W": "uint16"}
 _FORMS = 'write area:offset, for example "holding:0", "input:10.4", "coil:3", "discrete:7"'
 
 
@@ -87,7 +87,7 @@ def _foreign(text: str) -> str | None:
         unit, number, bit = match.groups()
         rest = number + (f".{bit}" if bit else "")
         return f'write "{rest}", and `unit_id: {unit}` of its device (that is how Neuron writes it)'
-    if (match := _KEPWARE.fullmatch(text)) and (kind := _SUFFIXES.get(match[2].upper())):
+    if (match := _KEPWARE.fullmatch(text)) and (kind := SUFFIXES.get(match[2].upper())):
         return f'write "{match[1]}", and `type: {kind}` (that is how Kepware writes it)'
     if match := _OTHERWISE.fullmatch(text.strip(_QUOTES)):
         bit = f".{match[3]}" if match[3] else ""

@@ -12,7 +12,7 @@ from msgspec import Struct
 from agent.collectors.opcua.browse.units import ucum
 from agent.collectors.opcua.browse.walk import DESCRIBING
 from agent.collectors.opcua.explore import DATA_TYPE, HAS_PROPERTY, Explorer, Look
-from agent.collectors.opcua.types.types import VALUE, Types
+from agent.collectors.opcua.types.types import VALUE, Labels, Types, texts_of
 from agent.collectors.opcua.values.values import TYPE_NAMES, clean
 from agent.core.text import carried, plain
 
@@ -32,6 +32,7 @@ class NodeWords(Struct, frozen=True):
     low: float | None = None  #: EURange
     high: float | None = None
     description: str | None = None
+    texts: Labels | None = None  #: of its numbers, as EnumStrings or EnumValues beside it has them (OPC 10000-8, 5.3.3)
 
 
 class Nature(Struct, frozen=True):
@@ -42,6 +43,7 @@ class Nature(Struct, frozen=True):
     write: bool = False
     history: bool = False
     sampling_ms: float | None = None  #: the server looks at it this often at most; None: not told
+    texts: Labels | None = None  #: of its data type, an enumeration: a connection learns them by itself
 
 
 async def describing_of(explorer: Explorer, nodes: Sequence[ua.NodeId]) -> dict[ua.NodeId, dict[str, ua.NodeId]]:
@@ -58,10 +60,16 @@ async def told(explorer: Explorer, nodes: Sequence[tuple[ua.NodeId, str]], descr
     texts = await explorer.attributes([node for node, _ in nodes], DESCRIPTION)
     units = await _values(explorer, nodes, describing, "EngineeringUnits")
     ranges = await _values(explorer, nodes, describing, "EURange")
+    words = {
+        **await _values(explorer, nodes, describing, "EnumStrings"),
+        **await _values(explorer, nodes, describing, "EnumValues"),
+    }
     found = []
     for (node, name), text in zip(nodes, texts, strict=True):
         low, high = _range(ranges.get(node))
-        found.append(NodeWords(_unit(units.get(node)), low, high, _description(text, name)))
+        found.append(
+            NodeWords(_unit(units.get(node)), low, high, _description(text, name), _enumerated(words.get(node)))
+        )
     return found
 
 
@@ -69,6 +77,7 @@ async def natures(explorer: Explorer, types: Types, nodes: Sequence[ua.NodeId]) 
     """Of each node."""
     kinds = await explorer.attributes(nodes, DATA_TYPE)
     roots = await types.roots({kind for kind in kinds if isinstance(kind, ua.NodeId)})
+    texts = await types.texts({kind for kind in kinds if isinstance(kind, ua.NodeId)})
     ranks = await explorer.attributes(nodes, VALUE_RANK)
     levels = await explorer.attributes(nodes, USER_ACCESS_LEVEL)
     general = await explorer.attributes(nodes, ACCESS_LEVEL) if None in levels else levels
@@ -86,6 +95,7 @@ async def natures(explorer: Explorer, types: Types, nodes: Sequence[ua.NodeId]) 
                 write=bool(access & _WRITE),
                 history=bool(access & _HISTORY),
                 sampling_ms=float(rate) if isinstance(rate, int | float) and rate > 0 else None,
+                texts=texts.get(kind) if isinstance(kind, ua.NodeId) else None,
             )
         )
     return found
@@ -103,6 +113,11 @@ def _unit(value: Any) -> str | None:
     if getattr(value, "UnitId", None) is None:
         return None
     return ucum(value.UnitId, str(value.NamespaceUri or ""), _text(value.DisplayName))
+
+
+def _enumerated(value: Any) -> Labels | None:
+    found = texts_of(value) if isinstance(value, list) else {}
+    return {number: plain(carried(text)) for number, text in found.items() if text} or None
 
 
 def _range(value: Any) -> tuple[float | None, float | None]:

@@ -6,7 +6,7 @@ Asked once per connection: a controller's program may have changed in between.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from asyncua import ua
@@ -87,6 +87,14 @@ class Types:
         """The built-in type (OPC 10000-6, table 1; 29 an enumeration) that each data type is a kind of, where known."""
         await self._climb(types)
         return self._roots
+
+    async def texts(self, types: Collection[ua.NodeId]) -> Mapping[ua.NodeId, Labels]:
+        """Of those that are enumerations, where the server tells them."""
+        roots = await self.roots(types)
+        untold = [each for each in types if roots.get(each) == _ENUMERATION and each not in self._labels]
+        if untold:
+            await self._learn_texts(untold, await self._definitions(untold))
+        return self._labels
 
     async def renew(self, nodes: Sequence[ResolvedNode], encodings: Iterable[ua.NodeId]) -> dict[int, Labels]:
         """Learn the types of these nodes, and of structures encoded so, anew; the texts as :meth:`survey` has them.
@@ -206,7 +214,7 @@ class Types:
         values = await self.explorer.attributes(list(properties.values()), VALUE)
         for each, value in zip(properties, values, strict=True):
             if isinstance(value, list):
-                self._keep(each, _texts(value))
+                self._keep(each, texts_of(value))
 
     def _keep(self, kind: ua.NodeId, labels: Labels) -> None:
         """Texts of an enumeration, while there is room: a server must not fill the memory with them."""
@@ -252,7 +260,7 @@ def _text(text: Any) -> str:
     return clean(str(getattr(text, "Text", None) or ""))
 
 
-def _texts(value: Sequence[Any]) -> Labels:
+def texts_of(value: Sequence[Any]) -> Labels:
     """EnumStrings: texts from 0 on; EnumValues: each with its number."""
     labels = {}
     for at, each in enumerate(value[:_MOST_TEXTS]):
