@@ -8,11 +8,13 @@ from collections.abc import Hashable
 #: is news when it comes again.
 MOST_KEYS = 300
 
+_MINUTE = 60.0
+
 
 class Repeats:
     """Decides whether a repetition of `key` is logged now. The caller passes monotonic seconds."""
 
-    def __init__(self, *, first: float = 60.0, later: float = 600.0) -> None:
+    def __init__(self, *, first: float = _MINUTE, later: float = 600.0) -> None:
         self._first = first
         self._later = later
         self._seen: dict[Hashable, tuple[float, float, int]] = {}  # began, last said, repeats since
@@ -35,3 +37,35 @@ class Repeats:
     def over(self, key: Hashable) -> int:
         """The fact ended: forget it; how many repetitions were never said."""
         return self._seen.pop(key, (0.0, 0.0, 0))[2]
+
+
+class Flapping:
+    """Decides what is logged of a state that comes and goes: its beginnings at most once a minute, its end where its
+    beginning was. While it lasts it is paced as :class:`Repeats` does. The caller passes monotonic seconds. `said`: its
+    end is to be said though its beginning was not.
+    """
+
+    def __init__(self, *, said: bool = False) -> None:
+        self._repeats = Repeats()
+        self._next = float("-inf")  #: when a beginning may be said again
+        self._quiet = 0
+        self.said = said  #: the log's last word is that it is so
+
+    def lasts(self, now: float, *, news: bool = True) -> int | None:
+        """It is so, for the first time or still. None: keep quiet (counted if `news`). Else say it, with the count."""
+        if not self.said:
+            if now < self._next:
+                self._quiet += news
+                return None
+            self._repeats.over(None)
+        repeats = self._repeats.due(None, now)
+        if repeats is None:
+            return None
+        quiet, self._quiet = self._quiet, 0
+        self.said, self._next = True, now + _MINUTE
+        return repeats + quiet
+
+    def ended(self) -> bool:
+        """It is not so any more. Whether to say that."""
+        said, self.said = self.said, False
+        return said

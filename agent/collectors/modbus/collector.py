@@ -18,6 +18,7 @@ from agent.collectors.modbus.scan.samples import Samples
 from agent.core.flow import Sample
 from agent.core.ports import BuildContext, Collector
 from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Repeats
 
 log = get_logger("modbus")
 
@@ -33,6 +34,7 @@ class ModbusCollector:
         self._samples: Samples | None = None  #: of the present connection
         self._silent = False  #: the last connection ended in silence
         self._probes = 0
+        self._repeats = Repeats()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[Sample]]:
@@ -47,12 +49,15 @@ class ModbusCollector:
                 self._silent = samples.silent
                 if self._silent:
                     self._bus.lost(self._setup.unit)
-                    log.warning(
-                        "modbus.unit_silent", device=self._setup.device, bus=self._bus.name, unit=self._setup.unit
-                    )
+                    self._say_silent()
                 else:
                     self._bus.forget(self._setup.unit)
                 samples.close()
+
+    def _say_silent(self) -> None:
+        if (repeats := self._repeats.due("silent", self._context.clock.monotonic())) is not None:
+            unit, bus = self._setup.unit, self._bus.name
+            log.warning("modbus.unit_silent", device=self._setup.device, bus=bus, unit=unit, repeats=repeats)
 
     async def prepare(self, successor: Collector, /) -> bool:
         """See `core.ports.Retaggable`."""

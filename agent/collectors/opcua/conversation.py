@@ -94,6 +94,7 @@ class Conversation:
         plan = self._plan
         self._context, self._clock = context, context.clock
         self._past = past
+        self._news = past.down.ended()  #: whether the log is to say that it stands
         self._keeper = keeper
         self._publishers = 0
         self._chosen = past.choice.server
@@ -148,7 +149,8 @@ class Conversation:
     async def begin(self) -> None:
         """Ask for every tag, start what runs beside. Raises what makes the connection useless."""
         self._items.filters = self._server.profile is None or self._server.profile.filters
-        log.info("opcua.connected", device=self._plan.device, **self._server.facts())
+        if self._news:
+            log.info("opcua.connected", device=self._plan.device, **self._server.facts())
         self._beside(self._connection.lost, "connection")
         self._beside(self._renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
@@ -176,7 +178,7 @@ class Conversation:
             self._beside(self._confirming.run, "confirming")
         if self._publishing.subscriptions:
             self._declare_outage()
-        if self._plan.subscribe:
+        if self._plan.subscribe and self._news:
             active = len(self._plan.points) - len(self._tags.missing)
             log.info("opcua.subscribed", device=self._plan.device, active=active, configured=len(self._plan.points))
 
@@ -264,7 +266,9 @@ class Conversation:
     def end(self) -> None:
         """The connection is being left."""
         if self.inbox.error is not None:
-            log.warning("opcua.disconnected", device=self._plan.device, reason=str(self.inbox.error))
+            if (repeats := self._past.down.lasts(self._clock.monotonic())) is not None:
+                reason = str(self.inbox.error)
+                log.warning("opcua.disconnected", device=self._plan.device, reason=reason, repeats=repeats)
             if self._past.choice.server == self._chosen:
                 self._past.choice.failed(self._clock.monotonic())
         self._past.unpublished |= self._publishing.unsupported

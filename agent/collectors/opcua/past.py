@@ -15,6 +15,7 @@ from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.plan import TagPoint
 from agent.core.flow import TagFacts
+from agent.telemetry.repeats import Flapping
 
 #: Nodes in one Read of what a server says of itself: more than is ever asked for.
 FACTS = 16
@@ -77,6 +78,7 @@ class Past:
     facts: ChunkLimit = field(default_factory=partial(ChunkLimit, FACTS))  #: Reads of what the server says of itself
     unpublished: bool = False  #: the server takes subscriptions, and has no Publish service
     disbelieved: bool = False  #: what the server lists as monitored contradicted itself
+    down: Flapping = field(default_factory=partial(Flapping, said=True))  #: what the log says of the connection
     clock_off: bool = False  #: it was said that the server's clock is
     recalled: bool = False  #: what the runs before knew is in here
     last: dict[TagKey, int] = field(

@@ -9,7 +9,7 @@ from agent.runtime.south.condition import Judge
 from agent.runtime.supervisor import Failure
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
-from agent.telemetry.repeats import Repeats
+from agent.telemetry.repeats import Flapping
 
 log = get_logger("device")
 
@@ -22,7 +22,8 @@ class Standing:
         self._image = image
         self._clock = clock
         self._judge = Judge()
-        self._repeats = Repeats()
+        self._offline = Flapping(said=True)
+        self._degraded = Flapping()
         self._failures = 0
         self._down_since = clock.monotonic()
         self._up = metrics.DEVICE_UP.labels(name)
@@ -47,17 +48,17 @@ class Standing:
         )  # fmt: skip
         if before == "offline":
             self._up.set(1)
-            self._repeats.over("down")
             down_for = round(self._clock.monotonic() - self._down_since, 1)
-            log.info("device.online", device=self._name, down_for=down_for, attempts=self._failures)
+            if self._offline.ended():
+                log.info("device.online", device=self._name, down_for=down_for, attempts=self._failures)
             self._failures = 0
-        if condition.state == "degraded" and changed:
-            if (repeats := self._repeats.due("degraded", self._clock.monotonic())) is not None:
+        if condition.state == "degraded" and (changed or not self._degraded.said):
+            if (repeats := self._degraded.lasts(self._clock.monotonic(), news=changed)) is not None:
                 log.warning(
                     "device.degraded", device=self._name, reason=condition.reason, achieved_ms=condition.achieved_ms,
                     repeats=repeats,
                 )  # fmt: skip
-        elif before == "degraded" and condition.state == "online":
+        elif before == "degraded" and condition.state == "online" and self._degraded.ended():
             log.info("device.recovered", device=self._name)
 
     def lost(self, failure: Failure, now: int) -> None:
@@ -71,7 +72,8 @@ class Standing:
         self._judge = Judge()
         cause: Cause = "misconfigured" if failure.kind == "permanent" else "silent"
         self._image.set_state(self._name, "offline", now=now, reason=failure.reason, causes=(cause,))
-        if (repeats := self._repeats.due("down", self._clock.monotonic())) is not None:
+        self._degraded.ended()
+        if (repeats := self._offline.lasts(self._clock.monotonic())) is not None:
             log.warning(
                 "device.offline", device=self._name, reason=failure.reason, retry_in_s=failure.retry_in_s,
                 repeats=repeats,

@@ -51,6 +51,11 @@ EVENTS: dict[str, Event] = {
         "A whole frame came that the agent did not ask for. What is read within 10 s of it is uncertain: another "
         "master may ask on this bus.",
     ),
+    "modbus.answer_doubled": Event(
+        "info",
+        "An answer came twice, as some converters send it. The second one is passed over, the values are good; from "
+        "then on the line is given the time for it before anything else is asked.",
+    ),
     "modbus.bus_shared": Event(
         "warning",
         "Whole frames that the agent did not ask for: another master asks on this bus, and its answers cannot be told "

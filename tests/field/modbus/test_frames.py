@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.collectors.modbus.bus.framing import crc
 from agent.core.errors import TransientError
@@ -84,7 +86,7 @@ def under(unit: int) -> Any:
         ("rtu+tcp", lambda _: b"\xff\xfb\0\xff\xfd\0", {}, "telnet options came .RFC 2217."),
         ("rtu+tcp", under(9), {}, "the unit id is another than asked .*ignore_unit: true"),
         ("rtu+tcp", Ask.truth, {"echo": True}, "where none comes, remove `echo: true`"),
-        ("rtu+tcp", lambda ask: ask.truth() * 2, {}, "7 bytes hang behind the answer"),
+        ("rtu+tcp", lambda ask: ask.truth() + Ask("rtu", 0, 1, 3, 9, 1).truth(), {}, "7 bytes hang behind the answer"),
     ],
 )
 async def test_the_reason_tells_what_to_write(way: str, script: Any, workarounds: dict[str, Any], reason: str) -> None:
@@ -94,6 +96,32 @@ async def test_the_reason_tells_what_to_write(way: str, script: Any, workarounds
         async with config.build("press", context).open() as samples:
             with pytest.raises(TransientError, match=reason):
                 await take(samples)
+
+
+@pytest.mark.parametrize("way", ["rtu+tcp", "ascii+tcp"])
+@pytest.mark.parametrize("delays", [(0.0,), (0.02,), (0.03, 0.06)], ids=["at once", "soon", "twice"])
+async def test_answers_that_come_twice(way: str, delays: tuple[float, ...]) -> None:
+    """A converter that repeats what it has received is no other master, and no answer is taken for the next one."""
+
+    def repeating(ask: Ask) -> bytes:
+        say, answer = peer.channel(), ask.truth()
+        for delay in delays:
+            if delay:
+                asyncio.get_running_loop().call_later(delay, say, answer)
+        return answer if delays[0] else answer * 2
+
+    tags: dict[str, object] = {f"r{offset}": f"holding:{offset}" for offset in (3, 9, 20)}
+    async with medium(way, repeating) as peer, SimpleContext() as context:
+        config = device(peer.url, tags, interval="50ms", timeout="5s", **peer.keys)
+        with capture_logs() as logs:
+            async with config.build("press", context).open() as samples:
+                for _ in range(3):
+                    found = await cycle(samples, config)
+                    assert {tag: one.value for tag, one in found.items()} == {"r3": 4210, "r9": 4432, "r20": 4839}
+                    assert {one.code for one in found.values()} == {"Good"}
+    events = [entry["event"] for entry in logs]
+    assert events.count("modbus.answer_doubled") == 1
+    assert not {"modbus.frame_unasked", "modbus.bad_reply", "modbus.bus_shared"}.intersection(events)
 
 
 async def test_exceptions_that_announce_too_much() -> None:

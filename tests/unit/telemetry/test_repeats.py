@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agent.telemetry.repeats import MOST_KEYS, Repeats
+from agent.telemetry.repeats import MOST_KEYS, Flapping, Repeats
 
 
 def test_once_a_minute_then_every_ten():
@@ -37,3 +37,22 @@ def test_bounded():
         assert repeats.due(f"fact {number}", 0.0) == 0
     assert repeats.due("fact 1", 1.0) is None
     assert repeats.due("fact 0", 1.0) == 0
+
+
+def test_flapping():
+    """What comes and goes every ten seconds is two lines a minute; the log is never out of date for long."""
+    flapping = Flapping()
+    log: list[tuple[int, object]] = []
+    for second in range(180):
+        if second % 10 < 5:
+            if (repeats := flapping.lasts(float(second), news=second % 10 == 0)) is not None:
+                log.append((second, repeats))
+        elif flapping.ended():
+            log.append((second, "over"))
+    assert log == [(0, 0), (5, "over"), (60, 5), (65, "over"), (120, 5), (125, "over")]
+    assert flapping.lasts(170.0) is None
+    assert flapping.lasts(181.0) == 6, "it lasts, and is said as soon as it may be"
+    assert flapping.lasts(240.0) is None
+    assert flapping.lasts(241.0) == 1
+    assert flapping.ended()
+    assert not flapping.ended()

@@ -294,7 +294,7 @@ class ModbusBus:
         self._link.answered(unit)
         self._path.answered(unit, code)
         self._quiet.answered(unit, gateway_since=None if answered else asked_at)
-        if wire.late or wire.strangers or self._observer.doubt is not None:
+        if wire.late or wire.strangers or wire.doubled or self._observer.doubt is not None:
             self._observer.look(wire)
         if not self._needs.alone:
             if wire.numbered:

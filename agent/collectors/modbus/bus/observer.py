@@ -42,6 +42,9 @@ class Observer:
         now = self._clock.monotonic()
         self._take_late(wire, now)
         self._look_for_strangers(wire, now)
+        doubled, wire.doubled = wire.doubled, 0
+        if doubled and (repeats := self._repeats.due("doubled", now)) is not None:
+            log.info("modbus.answer_doubled", bus=self._name, repeats=repeats)
 
     def answered(self, unit: int, wanted: float, asked_at: float) -> None:
         """An answer that names its request has come, in the time it was given."""

@@ -22,6 +22,7 @@ class Received:
         self._skip_zeros = skip_zeros
         self._noise = noise
         self._echo = b""  #: what has yet to come back of the request
+        self.newest = b""  #: the bytes of the newest frame
         self.data = bytearray()
 
     def begin(self, echo: bytes) -> None:
@@ -58,6 +59,7 @@ class Received:
                 del self.data[: len(noise)]
                 continue
             if frame is not None:
+                self.newest = bytes(self.data[: frame.length])
                 del self.data[: frame.length]
             return frame
         return None

@@ -14,6 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+from agent.collectors.modbus.bus.again import AnsweredAgain
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
 from agent.collectors.modbus.bus.overdue import FORGET, Overdue, OverdueAnswers
 from agent.collectors.modbus.bus.received import ZEROS, Received
@@ -65,6 +66,7 @@ class StreamWire(asyncio.Protocol):
         self._asked: Form | None = None
         self._sent = b"\0"  #: the request in flight, or the newest one
         self._answer: asyncio.Future[Frame] | None = None
+        self._again = AnsweredAgain()
         self._overdue = overdue  #: what was given up on, by earlier connections, too
         self._dirty = False  #: garbage came; there may be more of it
         self._last = clock.monotonic()  #: when the newest byte came or went
@@ -76,6 +78,7 @@ class StreamWire(asyncio.Protocol):
         self.late: list[LateAnswer] = []
         self.strangers: list[float] = []
         self.stale = 0
+        self.doubled = 0
 
     # --- what the bus calls ------------------------------------------------------------------------------------------
 
@@ -162,16 +165,20 @@ class StreamWire(asyncio.Protocol):
         while self.lost is None:
             now = self._clock.monotonic()
             wait = self._last + max(self._habits.gap, _DRAIN if self._dirty else 0.0) - now
+            wait = max(wait, self._again.wait(now))
             if wait <= 0:
                 self._dirty = False
                 return
             if now > give_up_at:
                 self._unclean = "the line is never silent"
             await self._clock.sleep(wait)
+            await asyncio.sleep(0)  # what has come by now is read first
 
     def _idle(self) -> None:
         """Bytes while nothing is asked: a late answer, a heartbeat, somebody else's frame, or garbage."""
         while True:
+            if self._skipped_double() is None:
+                return
             try:
                 while (frame := self._received.next(self._overdue.forms)) is not None:
                     self._came_late(frame)
@@ -204,6 +211,14 @@ class StreamWire(asyncio.Protocol):
             self._unclean = _FLOOD
             if self._transport is not None:
                 self._transport.abort()
+
+    def _skipped_double(self) -> bool | None:
+        """Whether the newest answer stood there once more, and is taken away; None: the rest of it has to come."""
+        length = self._again.begins(self._received.data, self._clock.monotonic())
+        if length:
+            del self._received.data[:length]
+            self.doubled += 1
+        return None if length is None else length > 0
 
     def _came_late(self, frame: Frame) -> None:
         self.stale += 1
@@ -253,7 +268,11 @@ class StreamWire(asyncio.Protocol):
             if frame.form is asked:
                 break
             self._came_late(frame)
-        self._received.end()
+        self._again.answered(self._received.newest, self._clock.monotonic())
+        while (double := self._skipped_double()) and self._received.data:
+            pass
+        if double is not None:
+            self._received.end()
         answer.set_result(frame)
 
     def _skipped_stranger(self, asked: Form, error: Garbage) -> bool:
@@ -261,6 +280,8 @@ class StreamWire(asyncio.Protocol):
 
         Raises Garbage where it is none.
         """
+        if self._again.expected(self._clock.monotonic()) and self._skipped_double():
+            return True
         data = bytes(self._received.data)
         whole = None if data.startswith(self._sent) else self._framer.whole(data)
         if data.startswith(self._sent):

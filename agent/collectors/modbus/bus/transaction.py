@@ -100,6 +100,7 @@ class Wire(Protocol):
     any_unit: AbstractSet[int]  #: units that answer with another unit id than they are asked by
     numbered: bool  #: answers name their request, so that a late one cannot be mistaken
     late: list[LateAnswer]  #: what came late since its owner last looked; emptied by its owner
+    doubled: int  #: answers that came once more since its owner last looked; set to 0 by its owner
     strangers: list[float]  #: when whole frames came that nobody here asked for, likewise; monotonic
 
     def rest(self, unit: int) -> float: ...

@@ -45,6 +45,7 @@ class MbapWire:
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
         self.numbered = not transactions.habits.any_transaction
         self.late = transactions.late
+        self.doubled = 0  #: they name a transaction that is over
         self.strangers: list[float] = []  #: who shares a network shares no answers
 
     def hint(self, words: str) -> None:

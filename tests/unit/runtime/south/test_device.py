@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from structlog.testing import capture_logs
+
 from agent.core.errors import ConnectionLost
 from agent.core.flow import MAX_BATCH_READINGS, Answer, Batch, Gap, Loss, Sample
 from agent.core.image import AgentInfo, Image, TagInfo
@@ -185,3 +187,22 @@ def test_types_that_are_learned_are_those_of_the_values():
     bench = Bench()
     bench.device._ingest.take(Sample(ts=1, types={1: "uint8"}))
     assert [tag.type for tag in bench.image.devices["press"].tags] == [None, "uint8 of 1"]
+
+
+async def test_a_device_that_flaps_does_not_fill_the_log() -> None:
+    """Lost every two seconds for ten minutes: some lines a minute, which say how often; the readings tell all of it."""
+    bench = Bench()
+    with capture_logs() as logs:
+        async with bench.running():
+            for _ in range(120):
+                bench.collector.feed(bench.sample(1, 2))
+                await bench.clock.advance(1)
+                bench.collector.feed(ConnectionLost("reset by peer"))
+                await bench.clock.advance(4)
+    offline = [entry for entry in logs if entry["event"] == "device.offline"]
+    online = [entry for entry in logs if entry["event"] == "device.online"]
+    lost = sum(reading.why == "offline" for batch in bench.batches for reading in batch.readings) // 2
+    assert lost > 60
+    assert 9 <= len(offline) <= 10
+    assert sum(entry["repeats"] for entry in offline) + len(offline) >= lost - 12
+    assert len(online) <= len(offline) + 1

@@ -32,6 +32,7 @@ class Twin:
     def __init__(self) -> None:
         self.late: list[LateAnswer] = []
         self.strangers: list[float] = []
+        self.doubled = 0
         self.any_unit: AbstractSet[int] = set()
         self.lost: str | None = None
         self.fault: Exception | None = None

@@ -29,7 +29,7 @@ def test_one_frame_is_told() -> None:
     """What is uncertain for ten seconds has a line in the log that says why."""
     clock = ManualClock()
     observer = Observer("10.0.0.5:502", clock, UnitStanding(clock))
-    wire: Any = SimpleNamespace(late=[], strangers=[clock.monotonic()])
+    wire: Any = SimpleNamespace(late=[], doubled=0, strangers=[clock.monotonic()])
     with capture_logs() as said:
         observer.look(wire)
     assert [line["event"] for line in said] == ["modbus.frame_unasked"]
