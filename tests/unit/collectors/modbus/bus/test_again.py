@@ -39,10 +39,11 @@ class Converter:
     async def read(self) -> int:
         """The value of the next register."""
         request = ReadRequest(3, (self.asked + 1) * 10, 1, timeout=5.0)
-        reading = asyncio.create_task(self.wire.transact(1, request))
-        while not reading.done():
-            await self.passes(1)
-        data, _ = await reading
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(self.wire.transact(1, request))
+            while not reading.done():
+                await self.passes(1)
+        data, _ = reading.result()
         return int.from_bytes(data, "big")
 
     async def passes(self, ms: int) -> None:
@@ -58,7 +59,7 @@ class Converter:
 @pytest.mark.parametrize("framing", ["rtu", "ascii"])
 @pytest.mark.parametrize("again", [(), (0,), (5,), (40,), (30, 60)])
 async def test_no_answer_is_taken_for_another(framing: Framing, again: tuple[int, ...]) -> None:
-    """Three registers one after the other, twice, each answer said again: the values are theirs, nobody is a stranger."""
+    """Three registers after each other, twice, each answer said again: the values are theirs."""
     clock = ManualClock()
     converter = Converter(framing, clock, again)
     for _ in range(2):
