@@ -6,11 +6,11 @@ What is shown may come from devices, brokers and files of strangers: nothing of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from textwrap import wrap
 
-from agent.cli.findings import Part, explained, lasts_since, merged, period, size_of, told
+from agent.cli.findings import FindingGroup, Part, explained, lasts_since, merged, period, size_of, told
 from agent.cli.words import counted, harmless, instant, lasting
 from agent.settings.values import readable_size
 
@@ -43,8 +43,9 @@ def _heading(document: Part, zone: tzinfo | None) -> Iterator[str]:
 
 def _wrong(document: Part, zone: tzinfo | None) -> Iterator[str]:
     found = merged([told(one, document, zone) for one in explained(document)])
+    shown = _first_of_each_kind(found)
     advised: set[str] = set()
-    for one in found[:FINDINGS]:
+    for one in shown:
         since = f" since {lasts_since(one.since, document['ts'], zone)}" if one.since is not None else ""
         yield ""
         yield from _wrapped(f"{'!' if one.counts else '-'} {one.headline}{since}", "  ")
@@ -55,11 +56,22 @@ def _wrong(document: Part, zone: tzinfo | None) -> Iterator[str]:
             advised.add(one.do)
         for word, text in lines:
             yield from _wrapped(f"  {word:<5}{text}", " " * 7)
-    if len(found) > FINDINGS:
-        more = Counter(f"{one.what} {one.title}".strip() for one in found[FINDINGS:] for _ in one.names or [""])
+    if len(found) > len(shown):
+        rest = (one for one in found if one not in shown)
+        more = Counter(f"{one.what} {one.title}".strip() for one in rest for _ in one.names or [""])
         yield ""
         words = ", ".join(f"{number} x {title}" for title, number in more.items())
         yield from _wrapped(f"  and more: {words}; `--json` names them all", "  ")
+
+
+def _first_of_each_kind(found: Sequence[FindingGroup]) -> list[FindingGroup]:
+    """As many as are told in full, in their order: no kind is left out because there is much of another."""
+    met: Counter[tuple[str, str]] = Counter()
+    rank: list[tuple[int, int]] = []
+    for at, one in enumerate(found):
+        rank.append((met[one.what, one.title], at))
+        met[one.what, one.title] += 1
+    return [found[at] for at in sorted(at for _, at in sorted(rank)[:FINDINGS])]
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.cli.glance import DEVICES, WIDTH, screen
 from agent.cli.words import counted, harmless, instant, lasting, listed
@@ -123,16 +124,18 @@ def test_all_well_is_said_in_the_first_line() -> None:
 
 
 def test_of_thousands_of_devices_only_what_is_wrong_is_shown() -> None:
-    """The same trouble of many is told once, different ones up to a screenful, the rest is counted."""
+    """The same trouble of many is told once, different ones up to a screenful, of each kind; the rest is counted."""
     image = image_of(*(f"meter-{number:04}" for number in range(3000)))
     for number in range(1000):
         name = f"meter-{number:04}"
         reason = f"no answer from unit {number}" if number < 990 else f"it is {'x' * (number - 989)}"
         image.set_state(name, "offline", now=NOW - MINUTE, reason=reason, causes=("silent",))
+    image.agent = structs.replace(image.agent, error="agent.yaml:3: no")
     text = shown(image, publisher())
+    assert "! the configuration in the files is not the one in force\n  why  agent.yaml:3: no\n" in text
     assert "! 990 devices are offline: meter-0000, meter-0001, meter-0002 and 987 more" in text
     assert "  why  no answer from unit 0, and the like\n" in text
-    assert "5 x device is offline" in text
+    assert "6 x device is offline" in text
     assert "Devices     2,000 online, 1,000 offline" in text
     assert len(text.splitlines()) < 50
 
