@@ -186,4 +186,4 @@ def wrong(document: dict[str, Any]) -> bool:
 
 
 def _why(part: dict[str, Any]) -> str:
-    return f", {part['reason']}" if part["reason"] else ""
+    return f", {part['reason']} -> {part['do']}" if part["reason"] else ""

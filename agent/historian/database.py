@@ -11,6 +11,7 @@ from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import PermanentError, TransientError
 from agent.historian.items import Item
+from agent.historian.standing import PartStanding
 from agent.historian.stores.port import Store, Written
 from agent.outbox.file.worker import Worker
 from agent.telemetry import metrics
@@ -31,14 +32,13 @@ T = TypeVar("T")
 log = get_logger("historian")
 
 
-class Database:
-    """The store in its thread, opened again whenever it breaks. `reason` is why it cannot be used now."""
+class Database(PartStanding):
+    """The store in its thread, opened again whenever it breaks."""
 
     def __init__(self, store: Store, shown: str, clock: Clock) -> None:
+        super().__init__(clock, "not opened yet")
         self.store = store
-        self.reason: str | None = "not opened yet"
         self._shown = shown
-        self._clock = clock
         self._worker = Worker("historian-database")
         self._backoff = Backoff(first=0.2, cap=10.0)
         self._repeats = Repeats()
@@ -97,11 +97,11 @@ class Database:
             self._moved = self._clock.monotonic()
 
     @property
-    def trouble(self) -> str | None:
-        """Why it cannot be used now, or that it hangs; None where it works."""
+    def trouble(self) -> tuple[str, float] | None:
+        """Why it cannot be used now, or that it hangs, and since when (monotonic); None where it works."""
         if self.reason is None and self._waiting and (waited := self._clock.monotonic() - self._moved) > STUCK:
-            return f"it has not answered for {waited:.0f} s: it hangs"
-        return self.reason
+            return f"it has not answered for {waited:.0f} s: it hangs", self._moved
+        return super().trouble
 
     async def ask(self, question: partial[T]) -> T | None:
         """Something else of the store; None where it cannot be had now."""

@@ -18,6 +18,7 @@ from agent.core.clock import Clock
 from agent.core.flow import Incoming
 from agent.historian.config import SourceConfig
 from agent.historian.contents import SourceMessage
+from agent.historian.standing import PartStanding
 from agent.publishers.mqtt.access import Server
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.oversize import Oversize
@@ -112,17 +113,17 @@ class Inbox:
             self._held.clear()
 
 
-class SourceIntake:
+class SourceIntake(PartStanding):
     """One entry under `sources:`; see `agent.consumer.subscriber.Keeper`."""
 
     def __init__(
         self, name: str, config: SourceConfig, identity: str, *, group: str | None, inbox: Inbox, clock: Clock,
         began: Callable[[str], None], ended: Callable[[str], None],
     ) -> None:  # fmt: skip
+        super().__init__(clock, "not connected yet")
         self.name = name
         self.root = config.root
         self.where = ", ".join(config.hosts())
-        self.reason: str | None = "not connected yet"  #: why no subscription stands; None while one does
         self.terms = Terms(
             identity=config.client_id or f"{identity}-{name}-historian",
             version=config.version if group is None else "5",
@@ -133,7 +134,6 @@ class SourceIntake:
             receive_maximum=RECEIVE_MAXIMUM,
         )
         self._inbox = inbox
-        self._clock = clock
         self._began = began
         self._ended = ended
         self._repeats = Repeats()

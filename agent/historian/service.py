@@ -111,7 +111,7 @@ class Historian:
         if self._stopping:
             return "stopping"
         if (trouble := self._database.trouble) is not None:
-            return f"database: {trouble}"
+            return f"database: {trouble[0]}"
         for name, source in self._sources.items():
             if source.reason is not None:
                 return f"source {name}: {source.reason}"
@@ -130,16 +130,9 @@ class Historian:
                 "state": "online" if self.unready() is None else "degraded", "reason": self.unready(),
                 "newest": writer.newest, "stored_at": writer.stored_at, "waiting": len(self._inbox),
             },
-            "database": {
-                "where": settings.shown, "state": "online" if self._database.trouble is None else "offline",
-                "reason": self._database.trouble,
-            },
+            "database": self._database.shown(settings.shown, "historian.database_offline"),
             "sources": {
-                name: {
-                    "where": source.where, "state": "online" if source.reason is None else "offline",
-                    "reason": source.reason,
-                }
-                for name, source in self._sources.items()
+                name: source.shown(source.where, "historian.source_offline") for name, source in self._sources.items()
             },
             "agents_online": self._agents.online,
             "missing": {

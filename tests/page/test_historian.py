@@ -22,7 +22,10 @@ async def test_a_historian_shows_what_it_stores(browser: Browser, site: Site, tm
     port = free_port()
     document = {
         "historian": {"id": "hist-01", "data_dir": str(tmp_path), "database": "sqlite:///plant.db"},
-        "sources": {"plant": {"type": "mqtt", "url": site.broker.url}},
+        "sources": {
+            "plant": {"type": "mqtt", "url": site.broker.url},
+            "north": {"type": "mqtt", "url": "mqtt://127.0.0.1:1"},
+        },
         "http": {"port": port},
     }
     config = tmp_path / "historian.yaml"
@@ -36,4 +39,8 @@ async def test_a_historian_shows_what_it_stores(browser: Browser, site: Site, tm
             await reader.sees_no("Too many viewers", within="body")
             await reader.page.get_by_role("button", name="中文").click()
             await reader.sees("延迟", "最新读数", "数据库")
+            await reader.page.get_by_role("button", name="English").click()
+            told = await reader.finding("The broker of source north is not connected", "Connection refused", "since")
+            assert "Cost nothing comes from there" in told
+            assert "Do Check what the line Why names: broker" in told
             assert reader.complaints == []

@@ -84,7 +84,10 @@ async def test_a_database_that_cannot_be_used_is_tried_again_every_five_minutes(
     async with asyncio.TaskGroup() as group:
         opening = group.create_task(database.opened())
         await eventually(lambda: clock.sleepers, what="it waits")
-        assert database.trouble == "too old -> upgrade it"
+        assert database.trouble is not None
+        assert database.trouble[0] == "too old -> upgrade it"
+        told = database.shown("plant.db", "historian.database_offline")
+        assert (told["state"], told["reason"], told["do"]) == ("offline", "too old", "upgrade it")
         await clock.advance(301)
         await opening
     assert (store.opens, database.trouble) == (2, None)

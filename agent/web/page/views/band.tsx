@@ -11,16 +11,18 @@ import { t } from "../words/index.ts";
 const FEW = 6;
 
 export function Band({ status, now }: { status: Status; now: number }) {
+  const since = wellSince(status);
+  const well = t("all_well_since", { lasting: lasting((now - since) / 1000), time: instant(since, now) });
+  return <Verdict found={tell(status)} now={now} well={well} />;
+}
+
+/** What is wrong, most important first; `well`: what is told where nothing is. */
+export function Verdict({ found, now, well }: { found: Told[]; now: number; well: string }) {
   const [all, setAll] = useState(false);
-  const found = tell(status);
   const wrong = found.filter((one) => one.counts).length;
   const look = found.length - wrong;
-  const since = wellSince(status);
   const look_at = t("things_to_look_at", { n: look });
-  const heading = wrong ? t("things_wrong", { n: wrong }) : look ? look_at : t("all_well_since", {
-    lasting: lasting((now - since) / 1000),
-    time: instant(since, now),
-  });
+  const heading = wrong ? t("things_wrong", { n: wrong }) : look ? look_at : well;
   return (
     <section class={`band ${wrong ? "bad" : look ? "warn" : "good"}`} aria-labelledby="verdict">
       <h1 id="verdict">

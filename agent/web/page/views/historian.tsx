@@ -1,23 +1,16 @@
 // A historian's status: what it stores, how far behind it is, what is missing. Shown where the server says it is one.
 
-import { type Historian, type Part } from "../data/historian.ts";
+import { type Historian, type Part, troubles } from "../data/historian.ts";
 import { count, instant, lasting } from "../format.ts";
-import { Mark, StateSign } from "../parts/marks.tsx";
-import { said } from "../words/catalogue.ts";
+import { StateSign } from "../parts/marks.tsx";
 import { t } from "../words/index.ts";
+import { Verdict } from "./band.tsx";
 
 export function HistorianView({ status, now }: { status: Historian; now: number }) {
   const { historian, database, sources, missing } = status;
-  const well = historian.state === "online" && missing.records === 0;
-  const tone = historian.state !== "online" ? "bad" : well ? "good" : "warn";
   return (
     <>
-      <section class={`band ${tone}`} aria-labelledby="verdict">
-        <h1 id="verdict">
-          <Mark tone={tone} />
-          {historian.reason ? said(historian.reason) : (well ? t("all_well") : t("holes_open", { n: missing.records }))}
-        </h1>
-      </section>
+      <Verdict found={troubles(status)} now={now} well={t("all_well")} />
       <div class="cards">
         <section aria-labelledby="stored">
           <h2 id="stored">{t("historian")} {historian.id}</h2>
@@ -57,7 +50,6 @@ function PartCard({ name, part }: { name?: string; part: Part }) {
         <StateSign state={part.state} />
       </div>
       <code>{part.where}</code>
-      {part.reason && <p class="reason">{said(part.reason)}</p>}
     </div>
   );
 }
