@@ -25,8 +25,8 @@ def events_page() -> str:
         "",
         "Every line of the log is one JSON object on standard output: `ts` (UTC, ISO 8601), `level`, `event` (one of",
         "the names below), `component`, and its own fields. State changes are logged once; repeats are counted in",
-        "`repeats` and logged at most once a minute, after ten minutes every ten; so is what comes and goes, of which",
-        "each end is logged whose beginning was. Readings are never logged.",
+        "`repeats` and logged at most once a minute, after ten minutes every ten. What comes and goes is logged three",
+        "times a minute at most: the end wherever the beginning was. Readings are never logged.",
     ]
     lines += ["", "## What to do", "", "Errors first. What is not listed here heals by itself, or only tells.", ""]
     lines += ["| event | what to do |", "|---|---|"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 
 #: So many facts are kept, one for each unit of a bus and then some; beyond, the one known for longest is forgotten, and
@@ -9,6 +10,7 @@ from collections.abc import Hashable
 MOST_KEYS = 300
 
 _MINUTE = 60.0
+_BEGINNINGS = 3  #: of a state that comes and goes, said a minute
 
 
 class Repeats:
@@ -40,29 +42,30 @@ class Repeats:
 
 
 class Flapping:
-    """Decides what is logged of a state that comes and goes: its beginnings at most once a minute, its end where its
-    beginning was. While it lasts it is paced as :class:`Repeats` does. The caller passes monotonic seconds. `said`: its
-    end is to be said though its beginning was not.
+    """Decides what is logged of a state that comes and goes: at most three beginnings a minute, since a second outage is
+    news, and an end where the beginning was said. While it lasts it is paced as :class:`Repeats` does. The caller passes
+    monotonic seconds. `said`: its end is to be said though its beginning was not.
     """
 
     def __init__(self, *, said: bool = False) -> None:
         self._repeats = Repeats()
-        self._next = float("-inf")  #: when a beginning may be said again
+        self._begun: deque[float] = deque(maxlen=_BEGINNINGS)  #: when beginnings were said
         self._quiet = 0
         self.said = said  #: the log's last word is that it is so
 
     def lasts(self, now: float, *, news: bool = True) -> int | None:
         """It is so, for the first time or still. None: keep quiet (counted if `news`). Else say it, with the count."""
         if not self.said:
-            if now < self._next:
+            if len(self._begun) == _BEGINNINGS and now < self._begun[0] + _MINUTE:
                 self._quiet += news
                 return None
             self._repeats.over(None)
+            self._begun.append(now)
         repeats = self._repeats.due(None, now)
         if repeats is None:
             return None
         quiet, self._quiet = self._quiet, 0
-        self.said, self._next = True, now + _MINUTE
+        self.said = True
         return repeats + quiet
 
     def ended(self) -> bool:
