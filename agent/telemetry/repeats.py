@@ -42,9 +42,9 @@ class Repeats:
 
 
 class Flapping:
-    """Decides what is logged of a state that comes and goes: at most three beginnings a minute, since a second outage is
-    news, and an end where the beginning was said. While it lasts it is paced as :class:`Repeats` does. The caller passes
-    monotonic seconds. `said`: its end is to be said though its beginning was not.
+    """Decides what is logged of a state that comes and goes: at most three beginnings a minute, since a second outage
+    is news, and an end where the beginning was said. While it lasts it is paced as :class:`Repeats` does. The caller
+    passes monotonic seconds. `said`: its end is to be said though its beginning was not.
     """
 
     def __init__(self, *, said: bool = False) -> None:

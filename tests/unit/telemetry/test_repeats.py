@@ -40,8 +40,8 @@ def test_bounded():
 
 
 def test_flapping():
-    """A second outage is news; what comes and goes every ten seconds is three times two lines a minute. The log is never
-    out of date for long.
+    """A second outage is news; what comes and goes every ten seconds is three times two lines a minute. The log is
+    never out of date for long.
     """
     flapping = Flapping()
     log: list[tuple[int, object]] = []

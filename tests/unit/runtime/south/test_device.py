@@ -190,7 +190,7 @@ def test_types_that_are_learned_are_those_of_the_values():
 
 
 async def test_a_device_that_flaps_does_not_fill_the_log() -> None:
-    """Lost every five seconds for ten minutes: some lines a minute, which say how often; the readings tell all of it."""
+    """Lost every five seconds for ten minutes: a few lines a minute say how often; the readings tell all of it."""
     bench = Bench()
     with capture_logs() as logs:
         async with bench.running():
