@@ -13,7 +13,7 @@ from agent.core.ids import ulid
 from agent.historian.loading import load_historian
 from agent.historian.report.facts import day_of
 from agent.historian.report.making import make
-from agent.historian.report.queries import _STATES, ask_facts
+from agent.historian.report.queries import _AGES, _BEFORE, _LAST, _READINGS, _STATES, _STREAMS, ask_facts
 from agent.historian.stores.asking import _AT, _MS, asking
 from agent.historian.stores.choice import store_of
 from tests.support.historian import PATH, envelope, gap, status
@@ -201,6 +201,17 @@ class TestSqlite(ReportContract):
         assert len(looks) == 4
         along = "USING COVERING INDEX", "device_state_path (path=? AND at>? AND at<?)"
         assert all(any(way in step for way in along) for step in looks)
+
+    @pytest.mark.parametrize("sql", [_BEFORE, _READINGS, _STREAMS, _AGES, _LAST])
+    def test_of_years_of_readings_and_arrivals_only_the_day_is_read(self, tmp_path, sql):
+        """For the newest reading before it all there are were gone through: 3 s for two days of them."""
+        given = dict.fromkeys(("begin", "until", "back", "made", "at", "stream"), 1)
+        with sqlite3.connect(tmp_path / "plant.db") as db:
+            plan = db.execute("EXPLAIN QUERY PLAN " + _AT.sub(r"\1", _MS.sub(r"\1", sql)), given)
+            steps = [row[3] for row in plan]
+        db.close()
+        assert [step for step in steps if step.startswith(("SCAN r", "SCAN a"))] == []
+        assert any(step.startswith(("SEARCH r", "SEARCH a")) for step in steps)
 
 
 class TestPostgres(ReportContract):

@@ -34,9 +34,9 @@ _READINGS = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r
 FROM tag t CROSS JOIN reading r
 WHERE r.tag = t.id AND r.ts >= AT(:begin) AND r.ts < AT(:until) ORDER BY t.id, r.ts, r.seq, r.part, r.position"""
 _BEFORE = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.historical, r.age
-FROM tag t JOIN reading r ON r.tag = t.id AND r.ts = (
+FROM tag t CROSS JOIN reading r WHERE r.tag = t.id AND r.ts = (
 SELECT max(n.ts) FROM reading n WHERE n.tag = t.id AND n.ts < AT(:begin) AND n.ts >= AT(:back))
-ORDER BY r.tag, r.seq, r.part, r.position"""
+AND r.ts < AT(:begin) AND r.ts >= AT(:back) ORDER BY r.tag, r.seq, r.part, r.position"""
 # one look into the index for each device, however many years of states there are
 _STATES = """WITH RECURSIVE path (path) AS (SELECT min(path) FROM device_state
 UNION ALL SELECT (SELECT min(n.path) FROM device_state n WHERE n.path > p.path) FROM path p WHERE p.path IS NOT NULL),
@@ -69,8 +69,9 @@ FROM heard h WHERE h.heard IS NOT NULL ORDER BY h.epoch, h.id"""
 # one look into the index for each tag of a device
 _LAST = """SELECT MS(n.last) FROM (SELECT max((SELECT max(r.ts) FROM reading r WHERE r.tag = t.id AND r.ts < AT(:at)
 AND r.ts >= AT(:back))) AS last FROM tag t WHERE t.path = (SELECT path FROM stream WHERE id = :stream)) n"""
-_AGES = """SELECT stream, age, sum(records - snapshots) FROM arrival WHERE slot >= AT(:begin) AND slot < AT(:until)
-GROUP BY stream, age HAVING sum(records - snapshots) > 0 ORDER BY stream, age"""
+_AGES = """SELECT a.stream, a.age, sum(a.records - a.snapshots) FROM stream s CROSS JOIN arrival a
+WHERE a.stream = s.id AND a.slot >= AT(:begin) AND a.slot < AT(:until)
+GROUP BY a.stream, a.age HAVING sum(a.records - a.snapshots) > 0 ORDER BY a.stream, a.age"""
 _HOLES = "SELECT stream, from_seq, to_seq, repair FROM missing ORDER BY stream, from_seq"
 _AGENTS = """WITH before AS MATERIALIZED (
 SELECT agent, max(at) AS at FROM agent_state WHERE at <= AT(:begin) GROUP BY agent)
