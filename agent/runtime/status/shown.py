@@ -32,6 +32,12 @@ def units(device: DeviceImage, tags: Iterable[str]) -> dict[str, str]:
     return {tag: unit for tag, unit in found.items() if unit is not None}
 
 
+def words(device: DeviceImage, tags: Iterable[str]) -> dict[str, tuple[object, str]]:
+    """Values of these tags that have a word, and it: a stream brings values alone."""
+    read = ((tag, device.newest.get(tag)) for tag in tags)
+    return {tag: (exact(one.value), one.label) for tag, one in read if one is not None and one.label is not None}
+
+
 def _is_number(info: TagInfo, reading: Reading | None) -> bool:
     if reading is not None and reading.value is not None:
         return isinstance(reading.value, int | float) and not isinstance(reading.value, bool)

@@ -16,7 +16,7 @@ from agent.core.flow import Stream
 from agent.core.image import SELF, DeviceImage, Image
 from agent.core.ports import OutboxStats
 from agent.outbox.orphans import Orphan
-from agent.runtime.status.shown import telling, units
+from agent.runtime.status.shown import telling, units, words
 from agent.runtime.status.wrong import remedy_of, wrong
 
 #: So many tags are named of those that are bad for the same reason, and so many reasons of a device.
@@ -140,6 +140,7 @@ def _device(device: DeviceImage, known: DeviceFigures) -> dict[str, Any]:
         "bus": known.bus,
         "telling": standing,
         "units": units(device, standing),
+        "words": words(device, standing),
         "tags": len(device.tags),
         "tags_bad": device.bad,
         "bad": _bad(device),

@@ -61,4 +61,10 @@ export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await Promise.resolve();
 }
 
-export const someStatus = { ts: 1, devices: {}, publishers: {}, wrong: [] } as unknown as Status;
+export const someStatus = {
+  agent: { config: { effective: "a" } },
+  ts: 1,
+  devices: {},
+  publishers: {},
+  wrong: [],
+} as unknown as Status;

@@ -70,6 +70,7 @@ class Device(ApiStruct):
     bus: Annotated[str | None, Meta(description="Connection or serial bus it may share with other devices.")]
     telling: Annotated[list[str], Meta(description="Up to two tags that stand for it in an overview.")]
     units: Annotated[dict[str, str], Meta(description="Units of the `telling` tags, where they have one.")]
+    words: Annotated[dict[str, tuple[Any, str]], Meta(description="Of `telling` tags whose value has a `label`: both.")]
     tags: int
     tags_bad: int
     bad: list[BadTags]

@@ -50,6 +50,7 @@ export interface Device {
   bus: string | null;
   telling: string[];
   units: Record<string, string>;
+  words: Record<string, [unknown, string]>;
   tags: number;
   tags_bad: number;
   bad: BadTags[];

@@ -1,6 +1,6 @@
 // What is wrong, in words: the findings of a status, the same of several parts told once. Pure but for the language.
 
-import type { Cost, Finding, Status } from "../api/types.ts";
+import type { BadTags, Cost, Finding, Status } from "../api/types.ts";
 import { count, instant, isolated, lasting, listed, period } from "../format.ts";
 import { remedy, said } from "../words/catalogue.ts";
 import { found, type Key, language, t } from "../words/index.ts";
@@ -102,8 +102,17 @@ function* lines(first: Finding, group: Finding[], behind: string[], status: Stat
     const next = (device ?? (first.what === "publisher" ? status.publishers[first.name ?? ""] : null))?.next_attempt;
     if (next) yield { word: "next", text: attempt(next, status.ts) };
   }
+  for (const [name, bad] of group.length > 1 ? worst(group, status) : []) {
+    yield { word: "bad_tags_line", text: `${isolated(name)}, ${bad.examples[0]}: ${said(bad.reason ?? bad.code)}` };
+  }
   const text = remedy(first.event, first.causes, first.why, first.do);
   if (text) yield { word: "do", text };
+}
+
+/** A bad tag of each of the first few devices: what they have in common is a number of them, and not why. */
+function worst(group: Finding[], status: Status): [string, BadTags][] {
+  const found = group.map((one) => [one.name ?? "", status.devices[one.name ?? ""]?.bad[0]] as const);
+  return found.filter((one): one is [string, BadTags] => one[1] !== undefined).slice(0, 3);
 }
 
 /** When something lost is tried again. */

@@ -48,6 +48,23 @@ Deno.test("who does not answer yet is told so, whatever its state is", () => {
   ]);
 });
 
+Deno.test("several devices with bad tags: one tag of each, and why", () => {
+  const bad = (reason: string) => [{ reason, code: null, tags: 1, examples: ["r7"] }];
+  const devices = Object.fromEntries(
+    Object.entries({ a: "illegal data address", b: "no answer" }).map((
+      [name, reason],
+    ) => [name, { state: "degraded", bad: bad(reason) }]),
+  ) as unknown as Status["devices"];
+  const wrong = ["a", "b"].map((name) => finding({ event: "device.degraded", name, why: "1 of 9 tags are bad" }));
+  equal(
+    tell(status(wrong, { devices }))[0]?.lines.filter((one) => one.word === "bad_tags_line").map((one) => one.text),
+    [
+      "\u2068a\u2069, r7: illegal data address",
+      "\u2068b\u2069, r7: no answer",
+    ],
+  );
+});
+
 Deno.test("devices behind a dead gateway are told with it, not by themselves", () => {
   const bus = finding({
     event: "bus.lost",

@@ -15,6 +15,8 @@ export interface Known {
   link: Link;
 }
 
+const MOST_WORDS = 10_000;
+
 export class Store {
   known: Known = {
     status: null,
@@ -24,6 +26,8 @@ export class Store {
   };
   readonly trails = new Map<string, Trail>();
   readonly values = new Values();
+  /** Words of the values that stand for a device, by device, tag and value: a status brings those of its moment. */
+  readonly words = new Map<string, string>();
   #listeners = new Set<() => void>();
   #valueListeners = new Set<() => void>();
   /** Who is to be told next; where it is not empty a timer runs. */
@@ -74,6 +78,12 @@ export class Store {
       trail.add(status.ts, device);
     }
     for (const name of this.trails.keys()) if (!(name in status.devices)) this.trails.delete(name);
+    if (this.words.size > MOST_WORDS || status.agent.config.effective !== this.known.status?.agent.config.effective) {
+      this.words.clear();
+    }
+    for (const [name, device] of Object.entries(status.devices)) {
+      for (const [tag, [value, word]] of Object.entries(device.words)) this.words.set(`${name}/${tag}/${value}`, word);
+    }
     this.change({ status, statusAt: now });
   }
 

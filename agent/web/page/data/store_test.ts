@@ -27,6 +27,20 @@ Deno.test("a phase and the first status are told at once, all else together a mo
   equal(told, ["known", "known", "known", "values"]);
 });
 
+Deno.test("the word of a value is remembered until the configuration changes", () => {
+  const store = new Store();
+  const told = (words: Record<string, [unknown, string]>, effective: string) =>
+    store.take(
+      { ...someStatus, agent: { config: { effective } }, devices: { press: { words, causes: [] } } } as never,
+      1,
+    );
+  told({ state: [1, "running"] }, "a");
+  told({ state: [0, "stopped"] }, "a");
+  equal([store.words.get("press/state/1"), store.words.get("press/state/0")], ["running", "stopped"]);
+  told({ state: [0, "off"] }, "b");
+  equal([store.words.get("press/state/1"), store.words.get("press/state/0")], [undefined, "off"]);
+});
+
 Deno.test("a trend begins anew where the stream was closed, and a course is broken there", () => {
   const values = new Values();
   for (const ts of [1000, 2000]) values.take("press", { oil: [ts, "good", ts], still: [1, "good", 1000] });

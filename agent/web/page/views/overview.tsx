@@ -151,7 +151,9 @@ function Telling({ store, name, tags, units, tone }: TellingProps) {
             <span class="tag">{tag}</span>
             <Course values={seen} label={tag} />
             <span class="value">
-              <b class={`${sample?.[1] ?? ""} ${tone}`}>{shown(sample?.[0])}</b>
+              <b class={`${sample?.[1] ?? ""} ${tone}`}>
+                {store.words.get(`${name}/${tag}/${sample?.[0]}`) ?? shown(sample?.[0])}
+              </b>
               {units[tag] && sample && sample[0] !== null && <small>{unitWord(units[tag])}</small>}
             </span>
           </span>

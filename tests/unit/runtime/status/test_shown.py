@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.flow import Batch, Reading
 from agent.core.image import AgentInfo, Image, TagInfo
-from agent.runtime.status.shown import exact, newest, tags_of, telling, units
+from agent.runtime.status.shown import exact, newest, tags_of, telling, units, words
 from agent.web.schema import Tags
 
 NOW = 1_763_760_000_000
@@ -67,6 +67,12 @@ def test_tags_in_the_order_of_the_catalogue() -> None:
 def test_the_first_numbers_that_change_stand_for_a_device(readings: list[Reading], expected: list[str]) -> None:
     """By their values, else by their types."""
     assert telling(scene(*readings).devices["press-01"]) == expected
+
+
+def test_words_of_what_stands_for_a_device() -> None:
+    """With the value they belong to; what has none is not named."""
+    device = scene(Reading("count", 2, 5, "good", label="tool change"), Reading("level", 1.5, 5, "good")).devices
+    assert words(device["press-01"], ["count", "level", "nobody"]) == {"count": (2, "tool change")}
 
 
 def test_units_of_what_stands_for_a_device() -> None:
