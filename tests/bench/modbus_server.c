@@ -1,10 +1,11 @@
 /* Modbus devices for benchmarks, on libmodbus: so cheap that a machine of two cores can hold five hundred of them.
  *
- *     modbus-server COUNT
+ *     modbus-server COUNT [STILL]
  *
  * Says "ready EPOCH PORT..." on standard output: that many devices on ports of their own, which answer to every unit.
  * Every pair of holding registers is one float32, most significant word first: milliseconds since EPOCH, divided by 8.
- * So each reading is fresh, and tells how old it is.
+ * So each reading is fresh, and tells how old it is. With STILL a register stands still for so many seconds, and each
+ * second one of so many changes: how often it has.
  */
 #include <modbus.h>
 #include <netinet/in.h>
@@ -45,26 +46,28 @@ static int listener_on_any_port(uint16_t *port)
     return listener;
 }
 
-static void fill(modbus_mapping_t *map, const uint8_t *request, int64_t epoch)
+static void fill(modbus_mapping_t *map, const uint8_t *request, int64_t epoch, int still)
 {
-    float value = (float)(now() - epoch) / 8;
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    int64_t ms = now() - epoch;
     int first = request[8] << 8 | request[9], count = request[10] << 8 | request[11];
-    for (int at = first; at < first + count && at < REGISTERS; at++)
+    for (int at = first; at < first + count && at < REGISTERS; at++) {
+        float value = still ? (float)((ms / 1000 + at / 2) / still) : (float)ms / 8;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
         map->tab_registers[at] = (uint16_t)(at % 2 ? bits : bits >> 16);
+    }
 }
 
 int main(int count, char **argument)
 {
     static char listens[PEERS];
-    int devices = count == 2 ? atoi(argument[1]) : 0;
+    int devices = count > 1 ? atoi(argument[1]) : 0, still = count > 2 ? atoi(argument[2]) : 0;
     modbus_t *context = modbus_new_tcp("127.0.0.1", 0);
     modbus_mapping_t *map = modbus_mapping_new(0, 0, REGISTERS, 0);
     int poll = epoll_create1(0);
     int64_t epoch = now();
-    if (devices < 1 || devices > PEERS / 4 || context == NULL || map == NULL || poll < 0)
-        return fail("modbus-server COUNT");
+    if (devices < 1 || still < 0 || devices > PEERS / 4 || context == NULL || map == NULL || poll < 0)
+        return fail("modbus-server COUNT [STILL]");
     printf("ready %lld", (long long)epoch);
     for (int device = 0; device < devices; device++) {
         uint16_t port;
@@ -95,7 +98,7 @@ int main(int count, char **argument)
             if (received < 0)
                 close(peer); /* epoll forgets it with that */
             else if (received >= 12) {
-                fill(map, request, epoch);
+                fill(map, request, epoch, still);
                 modbus_reply(context, request, received, map);
             }
         }

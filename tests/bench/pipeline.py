@@ -62,13 +62,13 @@ class ModbusPlant(NamedTuple):
 
 
 @asynccontextmanager
-async def modbus_plant(devices: int) -> AsyncIterator[ModbusPlant]:
-    """That many devices of modbus_server.c, in one process of their own."""
+async def modbus_plant(devices: int, *, still: int = 0) -> AsyncIterator[ModbusPlant]:
+    """That many devices of modbus_server.c, in one process of their own. `still`: see there."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "modbus-server"
         includes = ("-I/usr/include/modbus", "-I/usr/local/include/modbus")
         subprocess.run(["gcc", "-O2", *includes, "-o", str(program), str(MODBUS_SERVER), "-lmodbus"], check=True)
-        with process(str(program), str(devices)) as server:
+        with process(str(program), str(devices), str(still)) as server:
             await eventually(lambda: server.stdout.endswith("\n"), what="the Modbus devices")
             _, epoch, *ports = server.stdout.split()
             yield ModbusPlant([int(port) for port in ports], int(epoch))
