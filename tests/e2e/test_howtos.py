@@ -116,11 +116,14 @@ async def test_rotate_secrets(tmp_path: Path, start_mosquitto: StartMosquitto) -
             await ended(agent)
 
 
-def test_a_restored_configuration_is_there_before_the_first_start() -> None:
-    """A `data_dir` belongs to the `agent.id` of its first start: the example's would keep the restored one out."""
-    (steps,) = (one.splitlines() for one in blocks("back-up-and-restore", "text") if "systemctl start" in one)
-    assert [step.split()[0] for step in steps[:2]] == ["tar", "systemctl"]
-    assert steps[0].endswith("-C / etc/edge-agent")
+@pytest.mark.parametrize("guide", ["back-up-and-restore", "move-to-another-gateway"])
+def test_what_is_restored_is_there_before_the_first_start(guide: str) -> None:
+    """A `data_dir` belongs to the `agent.id` of its first start, and two outboxes in one folder would be mixed."""
+    steps = [line for one in blocks(guide, "text") for line in one.splitlines()]
+    unpacked = [number for number, step in enumerate(steps) if step.startswith("tar -xzf")]
+    started = [number for number, step in enumerate(steps) if step.startswith(("systemctl start", "systemctl enable"))]
+    assert unpacked
+    assert all(number > unpacked[-1] for number in started)
 
 
 async def test_an_outage_a_backup_and_a_move(tmp_path: Path, mosquitto: Mosquitto) -> None:
