@@ -100,8 +100,9 @@ def _lists(figures: dict[str, Any]) -> Iterator[_Line]:
 def definition(document: Document, key: str) -> str:
     """What numerator and denominator of a rate are, in words."""
     said = TEXT[document.head.lang]
-    of = said["by_plant" if document.figures["networked"]["by_plant"] else "by_data"]
-    return said[f"{key}_means"].format(of=of)
+    rate = document.figures["networked"]
+    means = said[f"{key}_means"].format(of=said["by_plant" if rate["by_plant"] else "by_data"])
+    return means + said["by_more"] if key == "networked" and rate["numerator"] > rate["denominator"] else means
 
 
 def agreed(figures: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ class Tag(NamedTuple):
     name: str
     unit: str | None
     interval_ms: int | None  #: None: subscribed, or read once
+    catalogue: int | None = None  #: version of the newest one it stands in
 
 
 class Read(NamedTuple):

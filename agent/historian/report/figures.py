@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -25,6 +24,7 @@ from agent.historian.report.facts import (
     Tag,
 )
 from agent.historian.report.losses import DeviceLosses, lost
+from agent.historian.report.owners import Owners
 from agent.historian.report.spans import Account, Span, account, merged, offline, shared, without
 from agent.historian.report.totals import Run, runs_of, totals_of, untold
 
@@ -40,10 +40,11 @@ Figures = dict[str, Any]
 def figures(facts: Facts) -> Figures:
     """A document of plain values: shares are fractions of 1, times epoch milliseconds, durations seconds."""
     day = facts.day
-    owners = _Owners(facts)
+    owners = Owners(facts)
     spread: dict[int, tuple[int, int]] = {}
     accounts = _accounts(facts, owners, spread)
     facts = facts._replace(holes=[hole for hole in facts.holes if _of_the_day(hole, spread.get(hole.stream))])
+    owners.settle(accounts)
     devices = [_device(facts, owners, path, accounts) for path in owners.paths]
     counted = [one for one in devices if one["device"] != ITSELF]
     return {
@@ -63,45 +64,14 @@ def figures(facts: Facts) -> Figures:
     }
 
 
-class _Owners:
-    """What belongs to which device."""
-
-    def __init__(self, facts: Facts) -> None:
-        self.streams: dict[str, list[Stream]] = defaultdict(list)
-        for stream in facts.streams:
-            self.streams[stream.path].append(stream)
-        self.tags: dict[str, list[Tag]] = defaultdict(list)
-        for tag in facts.tags:
-            self.tags[tag.path].append(tag)
-        self.states: dict[str, list[State]] = defaultdict(list)
-        for state in facts.states:
-            self.states[state.path].append(state)
-        self.paths = sorted({*self.streams, *self.tags, *self.states} - {""}, key=lambda path: (self.name(path), path))
-        self._losses: dict[tuple[str, str], list[DeclaredLoss]] = defaultdict(list)
-        for loss in facts.losses:
-            self._losses[loss.agent, loss.device].append(loss)
-
-    def name(self, path: str) -> str:
-        for known in (self.streams.get(path), self.tags.get(path)):
-            if known:
-                return known[-1].device
-        return path.rpartition("/")[2]
-
-    def agent(self, path: str) -> str:
-        return self.streams[path][-1].agent if self.streams.get(path) else ""
-
-    def losses(self, path: str) -> list[DeclaredLoss]:
-        return self._losses.get((self.agent(path), self.name(path)), [])
-
-
-def _accounts(facts: Facts, owners: _Owners, spread: dict[int, tuple[int, int]]) -> dict[int, Account]:
+def _accounts(facts: Facts, owners: Owners, spread: dict[int, tuple[int, int]]) -> dict[int, Account]:
     """By tag. `spread` learns the first and last number of each stream in the day, where something is missing."""
     holed = {hole.stream for hole in facts.holes}
     span = facts.day.begin, facts.day.until
     tags = {tag.id: tag for tag in facts.tags}
     away = {path: offline(states, facts.day.until) for path, states in owners.states.items()}
     dead = _dead(facts, owners)
-    stops = {path: _stops(facts.stops, owners.name(path)) for path in owners.paths}
+    stops = {path: owners.stops(path) for path in owners.paths}
     done: dict[int, Account] = {}
     for number, group in groupby(facts.readings, key=attrgetter("tag")):
         tag = tags.get(number)
@@ -132,7 +102,7 @@ def _of_the_day(hole: MissingNumbers, spread: tuple[int, int] | None) -> bool:
     return first <= hole.first - 1 <= last or (hole.first == 1 and hole.last + 1 == first)
 
 
-def _dead(facts: Facts, owners: _Owners) -> dict[str, int]:
+def _dead(facts: Facts, owners: Owners) -> dict[str, int]:
     """Devices whose agent is offline and has not come back by the end of the day, and since when."""
     last = {agent.agent: agent for agent in sorted(facts.agents, key=attrgetter("at"))}
     gone = {name: agent.at for name, agent in last.items() if agent.state == "offline"}
@@ -143,14 +113,10 @@ def _cuts(losses: Iterable[DeclaredLoss], tag: str) -> list[Span]:
     return [(one.from_ts, one.to_ts) for one in losses if one.tags is None or tag in one.tags]
 
 
-def _stops(stops: Iterable[Stop], device: str) -> list[Span]:
-    return merged((one.begin, one.end) for one in stops if fnmatchcase(device, one.device))
-
-
-def _device(facts: Facts, owners: _Owners, path: str, accounts: dict[int, Account]) -> Figures:
+def _device(facts: Facts, owners: Owners, path: str, accounts: dict[int, Account]) -> Figures:
     span = facts.day.begin, facts.day.until
     name, states, streams = owners.name(path), owners.states.get(path, []), owners.streams.get(path, [])
-    stops = _stops(facts.stops, name)
+    stops = owners.stops(path)
     planned_s = (span[1] - span[0] - shared(span, stops)) / 1000
     polled = any(tag.interval_ms is not None for tag in owners.tags.get(path, ()))
     runs = runs_of(streams, owners.losses(path), states)

@@ -29,7 +29,7 @@ _RANGE = re.compile(r"(\d+),(\d+)")
 #: So far before the day the newest reading of a tag is looked for, milliseconds.
 _BACK = 31 * 86_400_000
 
-_TAGS = "SELECT id, path, device, name, unit, interval_ms FROM tag WHERE valid_from < AT(:until) ORDER BY id"
+_TAGS = "SELECT id, path, device, name, unit, interval_ms, catalogue FROM tag WHERE valid_from < AT(:until) ORDER BY id"
 _READINGS = """SELECT r.tag, MS(r.ts), r.quality, r.snapshot, r.stream, r.seq, r.historical, r.age
 FROM tag t CROSS JOIN reading r
 WHERE r.tag = t.id AND r.ts >= AT(:begin) AND r.ts < AT(:until) ORDER BY t.id, r.ts, r.seq, r.part, r.position"""

@@ -16,6 +16,7 @@ TEXT: dict[Language, dict[str, str]] = {
         "networked_means": "Devices of which at least one good reading of this day is in the database, over {of}.",
         "by_plant": "the devices the plant itself counts (plant.equipment)",
         "by_data": "the devices the database knows, because plant.equipment is not configured",
+        "by_more": " More devices have data than plant.equipment says: correct it, or look below for one that is not the plant's.",
         "collected": "Data collection rate",
         "collected_means": "Scans made by the agents and received by the database, over the scans due by the configured "
         "intervals, planned stops left out. Subscriptions and tags read once have no scans.",
@@ -90,6 +91,7 @@ TEXT: dict[Language, dict[str, str]] = {
         "networked_means": "当天数据库中至少有一个良好读数的设备数，除以{of}。",
         "by_plant": "工厂自行统计的设备数（plant.equipment）",
         "by_data": "数据库已知的设备数（未配置 plant.equipment）",
+        "by_more": "有数据的设备多于 plant.equipment：请更正该数，或在下方查找不属于本厂的设备。",
         "collected": "数据采集率",
         "collected_means": "采集程序已执行且数据库已收到的扫描次数，除以按配置周期应执行的扫描次数，不含计划停机。订阅和只读一次的点位没有扫描。",
         "good": "良好数据时间",

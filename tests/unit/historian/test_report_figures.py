@@ -85,6 +85,45 @@ def test_what_an_agent_publishes_of_itself_is_no_device_of_the_plant():
     assert beside["networked"]["denominator"] == 1
 
 
+def test_what_is_no_longer_configured_is_not_expected():
+    """A renamed tag, a removed device, one whose topics have moved: their rows stay, and lowered each later day."""
+    old, gone = PATH + "-old", PATH + "-gone"
+    tags = [
+        Tag(1, PATH, "press-01", "t", "Cel", HOUR, 7), Tag(2, PATH, "press-01", "renamed", "Cel", HOUR, 6),
+        Tag(3, PATH, "press-01", "silent", "Cel", HOUR, 7), Tag(4, old, "press-01", "t", "Cel", HOUR, 5),
+        Tag(5, gone, "press-02", "t", "Cel", HOUR, 1), Tag(6, PATH, "press-01", "today", "Cel", HOUR, 6),
+    ]  # fmt: skip
+    streams = [
+        Stream(number, "gw", EPOCH, f"press-0{number}", path, 1, 0, None) for number, path in ((1, PATH), (2, gone))
+    ]
+    removed = State(gone, hour(-9), "removed", hour(-9), "no longer configured", None, None, None, None)
+    readings = [*reads(range(DAY.begin, DAY.end, HOUR)), *reads([hour(1)], tag=6)]
+    made = figures(facts(readings, tags=tags, streams=streams, states=[removed]))
+    assert [(one["device"], [tag["tag"] for tag in one["tags"]]) for one in made["devices"]] == [
+        ("press-01", ["silent", "t", "today"])
+    ]
+    assert made["networked"] == {"numerator": 1, "denominator": 1, "rate": 1, "by_plant": False}
+    until_noon = removed._replace(at=hour(12), since=hour(12))
+    gone_at_noon = reads(range(DAY.begin, hour(12), HOUR), tag=5)
+    made = figures(facts(gone_at_noon, tags=tags[4:5], streams=streams[1:], states=[until_noon]))
+    assert made["good"] == {"numerator": 12 * 3600, "denominator": 12 * 3600, "rate": 1}
+
+
+def test_of_two_agents_of_one_name_each_device_has_its_own_losses():
+    """A copied gateway: same agent, same device, another place. And more devices than the plant counts are named."""
+    other = ulid(hour(1), of="a copy")
+    streams = [Stream(1, "gw", EPOCH, "press-01", PATH, 1, 0, None)]
+    streams.append(Stream(2, "gw", other, "press-01", PATH + "-copy", 1, 0, None))
+    tags = [Tag(number, one.path, "press-01", "t", "Cel", SECOND) for number, one in enumerate(streams, 1)]
+    losses = [loss("dropped", hour(2), hour(3), from_seq=1, to_seq=9, records=9)]
+    readings = [*reads([hour(1)]), *reads([hour(1)], tag=2)]
+    made = figures(facts(readings, tags=tags, streams=streams, losses=losses, equipment=1))
+    assert [one["lost"] for one in made["devices"]] == [9, 0]
+    assert made["networked"]["rate"] == 2
+    head = Head("hist", "1.0", DAY.date, DAY.until, DAY.end, "en")
+    assert "one that is not the plant" in as_html(Document(head, made))
+
+
 def test_a_simulated_day_to_a_ten_thousandth():
     """An outage, a loss, a planned stop, and a clock of 1 s that runs into the next day: every ratio is the truth."""
     offline, back, lost, found, stop, go = (hour(one) for one in (3, 4.5, 10, 10.25, 12, 13))
