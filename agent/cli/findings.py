@@ -38,7 +38,7 @@ class FindingGroup(NamedTuple):
         if len(self.names) < 2:
             return " ".join(word for word in (self.what, *self.names, self.title) if word)
         verb = re.sub(r"^(is|does)\b", lambda singular: _PLURAL[singular[0]], self.title)
-        return f"{len(self.names):,} {self.what}s {verb}: {listed(self.names)}"
+        return f"{len(self.names):,} {self.what}s {verb}: {listed(self.names)}".replace("its outbox", "their outboxes")
 
 
 def explained(document: Part) -> list[Part]:
@@ -158,7 +158,9 @@ def _publisher_words(event: str, publisher: Part, now: int, zone: tzinfo | None)
             records = counted(publisher["quarantined"], "record")
             return "has records in quarantine", [("cost", f"{records} the broker will never take")]
         case "outbox.disk_refused":
-            return "cannot write its outbox: the disk refuses", [("cost", "records are kept in memory only")]
+            why = _without_hint(publisher["outbox"]["refusal"] or "it does not say")
+            lines = [("why", why), ("cost", "records are kept in memory only")]
+            return "cannot write its outbox: the disk refuses", lines
         case "outbox.dropped":
             title = "has a FULL outbox" if publisher["full"] else "has lost records"
             return title, [("why", f"{filled} are used"), ("cost", _lost(lost, now, zone))]

@@ -190,6 +190,7 @@ class OutboxStats(Struct, kw_only=True):
     min_free_disk: int = 0  #: below so many it stops growing
     turn_s: float = 0.0  #: seconds since its writer last came round, whatever came of it; it does every second
     committing: bool = True  #: False while the disk refuses (the ring in memory holds on)
+    refusal: str | None = None  #: why it does, and behind ` -> ` what to do
 
 
 class Outbox(Protocol):

@@ -53,5 +53,6 @@ def _look(file: Path) -> Orphan:
                 " FROM records WHERE seq > 0"
             ).fetchone()
     except sqlite3.Error:
-        return Orphan(file.stem, str(file))
+        nothing = (0, 0, 0) if file.stat().st_size == 0 else ()  # a disk was full when it was made
+        return Orphan(file.stem, str(file), *nothing)
     return Orphan(file.stem, str(file), *figures)

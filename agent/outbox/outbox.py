@@ -197,7 +197,8 @@ class SqliteOutbox:
             free_disk=None if self._path is None else state.free_disk,
             min_free_disk=self._settings.min_free_disk,
             turn_s=0.0 if self._writer is None else self._clock.monotonic() - self._writer.turned,
-            committing=self._writer is None or not self._writer.refused,
+            committing=self._writer is None or self._writer.refused is None,
+            refusal=None if self._writer is None else self._writer.refused,
         )
 
 

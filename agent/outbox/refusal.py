@@ -14,7 +14,7 @@ class Refusal:
     """Of one outbox."""
 
     def __init__(self, state: OutboxState, report: OutboxReport) -> None:
-        self.present = False
+        self.reason: str | None = None  #: why, and behind ` -> ` what to do; None while there is none
         self._state = state
         self._report = report
         self._said: set[str] = set()  # what to do about the present one, each once
@@ -24,20 +24,21 @@ class Refusal:
         """The disk has refused; it is tried again after a while, or at `again_at`, monotonic seconds."""
         now = self._state.clock.monotonic()
         self._retry_at = now + RETRY if again_at is None else again_at
-        if not self.present:
-            self.present = True
+        if self.reason is None:
             self._said.clear()
-        remedy = getattr(error, "hint", None) or str(error)
+        hint = getattr(error, "hint", None)
+        self.reason = f"{error} -> {hint}" if hint else str(error)
+        remedy = hint or str(error)
         if remedy not in self._said:  # SQLite has several words for one trouble, and one may follow another
             self._said.add(remedy)
             self._report.disk_refused(error, self._state)
 
     def over(self) -> None:
         """It has taken something."""
-        if self.present:
-            self.present = False
+        if self.reason is not None:
+            self.reason = None
             self._report.disk_ok()
 
     def waits(self, now: float) -> bool:
         """Whether it is left alone for now."""
-        return self.present and now < self._retry_at
+        return self.reason is not None and now < self._retry_at

@@ -62,9 +62,9 @@ class OutboxWriter:
         self.turned = state.clock.monotonic()  #: when the last turn ended
 
     @property
-    def refused(self) -> bool:
-        """Whether the disk refuses, as far as is known."""
-        return self._refusal.present
+    def refused(self) -> str | None:
+        """Why the disk refuses, as far as is known; None while it does not."""
+        return self._refusal.reason
 
     # --- for the loop -------------------------------------------------------------------------------------------------
 

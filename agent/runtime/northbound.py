@@ -118,6 +118,17 @@ class Northbound:
             outbox, task, close, [self._control.serve(f"outbox {name}", outbox.answer, OutboxQuestion)]
         )
 
+    def keeps(self, names: Sequence[str]) -> None:
+        """Raise PermanentError where one of these outboxes may not be closed: what its disk refuses would be lost."""
+        for name in names:
+            stats = self._stores[name].outbox.stats
+            if stats.refusal is not None and stats.records:
+                reason, _, hint = stats.refusal.partition(" -> ")
+                raise PermanentError(
+                    f"publishers.{name}: its disk refuses, and what is in memory would be lost with it: {reason}",
+                    f"{hint or 'look at the disk'}; then reload again",
+                )
+
     async def close(self, name: str) -> None:
         """Close an outbox; its file stays as it is."""
         await asyncio.wait([self._release(name)])

@@ -102,7 +102,11 @@ class Topology:
     # --- running ------------------------------------------------------------------------------------------------------
 
     async def open(self, draft: Draft) -> None:
-        """Open the outboxes of new publishers. Raises PermanentError where one cannot be: then nothing has changed."""
+        """Open the outboxes of new publishers. Raises PermanentError: then nothing has changed.
+
+        It does where one cannot be opened, and where one that goes could not be closed without a loss.
+        """
+        self.north.keeps(draft.difference.publishers_removed)
         opened: list[str] = []
         try:
             for name in draft.difference.publishers_added:

@@ -193,7 +193,7 @@ def _publisher(route: RouteFigures) -> Mapping[str, Any]:
         "bytes": stats.bytes,
         "limit_bytes": stats.limit,
         "room_bytes": max(0, stats.limit - stats.bytes),
-        "room_seconds": route.room_seconds,
+        "room_seconds": route.room_seconds if stats.committing else None,
         "oldest": stats.oldest_ts,
         "full": stats.full,
         "committing": stats.committing,

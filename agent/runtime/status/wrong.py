@@ -94,7 +94,8 @@ def _finding(
 def _losing(name: str, publisher: _Part, now: int) -> Iterator[Finding]:
     lost = publisher["lost"]
     if not publisher["committing"]:
-        yield _finding("outbox.disk_refused", "publisher", name, cost=costs.one("memory_only"))
+        why = publisher["outbox"]["refusal"]
+        yield _finding("outbox.disk_refused", "publisher", name, why=why, cost=costs.one("memory_only"))
     if publisher["full"] or (lost["records"] and _within_a_day(lost["at"], now)):
         yield _finding("outbox.dropped", "publisher", name, cost=costs.lost(publisher))
     elif publisher["limit_bytes"] and publisher["bytes"] >= FILLED * publisher["limit_bytes"]:

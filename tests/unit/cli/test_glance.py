@@ -148,6 +148,14 @@ def test_what_a_broker_refuses_is_told_with_the_devices() -> None:
     assert "  cost records of press-01 wait, and are tried again\n" in text
 
 
+def test_outboxes_that_cannot_be_written_are_told_with_why_and_what_to_do() -> None:
+    """Once for several, in the disk's words."""
+    stats = {"records": 3, "committing": False, "refusal": "disk full -> free disk space"}
+    text = shown(image_of("press-01"), publisher(stats=stats), publisher("cloud", stats=stats))
+    assert "! 2 publishers cannot write their outboxes: the disk refuses: plant and cloud\n" in text
+    assert "  why  disk full\n  do   free disk space\n" in text
+
+
 def test_a_dead_gateway_is_told_once_for_all_behind_it() -> None:
     """With their number; the devices behind it are not listed again, nor counted."""
     image = Image(AgentInfo("gw-01", "1.0.0", "abc"))

@@ -167,7 +167,7 @@ async def test_a_disk_that_refuses_everything_is_not_taken_for_damaged(tmp_path)
     async with outbox.open():
         writer = outbox._writer
         assert writer is not None
-        writer._refusal.present = True
+        writer._refusal.reason = "it is away"
         writer.unreadable("disk I/O error")
         outbox.append(scan(0))
         await outbox.flush()

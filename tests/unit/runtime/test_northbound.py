@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from agent.config.model import Config
 from agent.core.errors import PermanentError
+from agent.core.ports import OutboxStats
 from agent.encoders.json import JsonConfig
 from agent.outbox import SqliteOutbox
 from agent.runtime import ending, northbound
@@ -90,6 +91,22 @@ async def test_a_disk_that_hangs_holds_up_no_reload(monkeypatch: pytest.MonkeyPa
         await eventually(lambda: all(task.done() for task in one.topology.north._closing.values()))
         await one.to(_publishers("plant", "cloud"))
         assert one.topology.north.routes["plant"].state == "online"
+
+
+async def test_what_a_disk_refuses_keeps_its_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are in memory only: a reload that removes their publisher is refused, and says what to do first."""
+    async with asyncio.timeout(30), stage() as one:
+        await one.to(_publishers("plant", "cloud"))
+        with monkeypatch.context() as full:
+            stats = OutboxStats(records=3, committing=False, refusal="disk full -> free disk space")
+            full.setattr(SqliteOutbox, "stats", stats)
+            with pytest.raises(
+                PermanentError, match="would be lost with it: disk full -> free disk space; then reload"
+            ):
+                await one.to(_publishers("cloud"))
+        assert one.topology.north.routes.keys() == {"plant", "cloud"}
+        await one.to(_publishers("cloud"))
+        assert one.topology.north.routes.keys() == {"cloud"}
 
 
 async def test_a_session_that_does_not_end_is_not_joined_by_another(monkeypatch: pytest.MonkeyPatch) -> None:

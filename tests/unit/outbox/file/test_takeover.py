@@ -155,13 +155,16 @@ async def test_without_an_old_file_there_is_nothing_to_take(tmp_path):
 
 
 async def test_orphans_are_counted_without_being_touched(tmp_path):
-    """Also one whose last records are in its log only, one that is no database, and none at all."""
+    """Also one whose last records are in its log only, one that is no database, an empty one, and none at all."""
     assert orphans(tmp_path, ()) == []
     await fill(tmp_path, "plant")
     await fill(tmp_path, "used")
     path = outbox_path(tmp_path, "plant")
     (tmp_path / "outbox" / "broken.sqlite").write_bytes(b"nonsense" * 200)
     (tmp_path / "outbox" / "plant.sqlite.damaged-1").write_bytes(b"")
+    (tmp_path / "outbox" / "empty.sqlite").write_bytes(b"")
+    assert [one.records for one in orphans(tmp_path, {"used"})] == [None, 0, 3]
+    (tmp_path / "outbox" / "empty.sqlite").unlink()
     before = path.read_bytes()
     expected = Orphan("plant", str(path), 3, 6, orphans(tmp_path, ())[1].bytes, TS, TS)
     assert orphans(tmp_path, {"used"}) == [Orphan("broken", str(path.with_name("broken.sqlite"))), expected]

@@ -151,8 +151,11 @@ def test_what_loses_data_comes_first() -> None:
     lost = Lost(records=1320, readings=9000, from_ts=NOW - 9000, to_ts=NOW - 100)
     away = route(
         state="offline", reason="refused", since=NOW - 90_000, conflict="S2", lost_at=NOW - 50,
-        quarantined_at=NOW - 70,
-        stats={"lost": lost, "bytes": 99 * MIB, "full": True, "quarantined": 2, "committing": False},
+        quarantined_at=NOW - 70, room_seconds=600,
+        stats={
+            "lost": lost, "bytes": 99 * MIB, "full": True, "quarantined": 2, "committing": False,
+            "refusal": "disk full -> free disk space",
+        },
     )  # fmt: skip
     filling = route(name="cloud", stats={"bytes": 71 * MIB})
     document = status(image, away, filling, synced=False, free_disk=100 * MIB, disk_floor=200 * MIB)
@@ -163,6 +166,8 @@ def test_what_loses_data_comes_first() -> None:
         ("device.offline", "press-01", True), ("config.rejected", None, True), ("agent.clock_unsynced", None, True),
     ]  # fmt: skip
     assert all(one["do"] for one in document["wrong"])
+    assert (document["wrong"][0]["why"], document["wrong"][0]["do"]) == ("disk full", "free disk space")
+    assert document["publishers"]["plant"]["room_seconds"] is None, "the disk's room is not memory's"
     assert document["publishers"]["plant"]["lost"] == {
         "records": 1320, "readings": 9000, "from": NOW - 9000, "to": NOW - 100, "at": NOW - 50,
     }  # fmt: skip
