@@ -8,12 +8,15 @@ import sys
 from types import FrameType
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    os._exit(0)
+def _leave(number: int, _frame: FrameType | None) -> None:
+    os._exit(0 if number == signal.SIGTERM else 128 + number)
 
 
 def main() -> None:
     """Entry point of the console script; leaves with the exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Likewise, until the command begins: Ctrl-C while modules are imported is no traceback.
+        signal.signal(signal.SIGINT, _leave)
     if sys.argv[1:2] in (["run"], ["historian"]):
         # Until the event loop takes it over: PID 1 of a container has no default action, so a SIGTERM during the
         # imports would be lost, and the container killed after its grace period. Nothing is open yet.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -34,10 +35,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             unicode_safe(stream)
+    from typer.main import get_command as built
+
     code: str | int | None = None
     lost = None
     try:
-        application()(prog_name="edge-agent")
+        command = built(application())
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        command(prog_name="edge-agent")
     except SystemExit as leaving:
         code = leaving.code
     except (OSError, BaseExceptionGroup) as error:
