@@ -34,6 +34,7 @@ class ModbusCollector:
         self._samples: Samples | None = None  #: of the present connection
         self._silent = False  #: the last connection ended in silence
         self._probes = 0
+        self._read: frozenset[int] = frozenset()  #: tags read before that
         self._repeats = Repeats()
 
     @asynccontextmanager
@@ -48,6 +49,8 @@ class ModbusCollector:
                 self._samples = None
                 self._silent = samples.silent
                 if self._silent:
+                    self._probes = 0
+                    self._read = samples.read or self._read
                     self._bus.lost(self._setup.unit)
                     self._say_silent()
                 else:
@@ -73,6 +76,7 @@ class ModbusCollector:
         if self._samples is not None and not self._samples.retag(successor.succession):
             return False
         self._setup = successor.setup
+        self._read = frozenset()
         return True
 
     def record(self, take: Callable[[bytes], None], /) -> Callable[[], None]:
@@ -92,14 +96,18 @@ class ModbusCollector:
     async def _probe(self) -> Block | None:
         """One request to a unit that kept silent, so that its neighbours lose no more than one time-out.
 
-        Another block each time, then a single value of each: what alone is silent must not keep the unit offline, and
-        what is too much for it neither. Which one was answered.
+        Another block each time, what was read last before all others, then one of each area, then a single value of
+        each: what alone is silent must not keep the unit offline, and what is too much for it neither. Which one was
+        answered.
         """
         setup = self._setup
         points = [point for _, group in setup.groups for point in group if point.position not in setup.unread]
         if not points:
             return None
         blocks = plan(points, setup.limits)
+        areas = [block.area for block in blocks]
+        places = {block: areas[:at].count(block.area) for at, block in enumerate(blocks)}
+        blocks.sort(key=lambda each: (self._read.isdisjoint(p.position for p in each.points), places[each]))
         blocks += [block_of(item.points, setup.limits) for item in items_of(points)]
         block = blocks[self._probes % len(blocks)]
         self._probes += 1

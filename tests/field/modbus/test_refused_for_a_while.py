@@ -98,3 +98,37 @@ async def test_one_register_costs_one_tag_whatever_the_answer(code: int, most: i
             except* TransientError:
                 await clock.advance(20.0)
         assert {tag for tag, code in values.items() if code == "Good"} == {f"r{n}" for n in range(20) if n not in bad}
+
+
+@pytest.mark.parametrize("dead", ["input", "a range"])
+async def test_a_silent_area_costs_itself_only(dead: str) -> None:
+    """What is polled each second falls silent; what is polled every five goes on, and the device is never offline."""
+    silent = False
+
+    def half(ask: Ask) -> bytes | None:
+        gone = ask.function == 4 if dead == "input" else ask.function == 3 and ask.offset >= 100
+        return None if silent and gone else ask.truth()
+
+    often = "input" if dead == "input" else "holding"
+    tags: dict[str, object] = {f"a{n}": f"{often}:{n}" for n in (100, 101, 300, 500)}
+    tags["slow"] = {"address": "holding:1", "interval": "5s"}
+    clock = ManualClock()
+    async with medium("tcp", half) as peer, SimpleContext(clock=clock) as context:
+        config = device(peer.url, tags, interval="1s", timeout="20ms")
+        heard: dict[str, int] = {}
+        values: dict[str, str] = {}
+        async with config.build("meter", context).open() as samples:
+
+            async def second() -> None:
+                news = {tag: one.code for tag, one in said(config, await after(samples, clock)).items()}
+                values.update(news)
+                heard.update({tag: heard.get(tag, 0) + 1 for tag in news})
+
+            for _ in range(6):
+                await second()
+            assert set(values.values()) == {"Good"}, values
+            silent = True
+            heard.clear()
+            while heard.get("slow", 0) < 4:
+                await second()
+            assert {tag: code for tag, code in values.items() if code == "Good"} == {"slow": "Good"}

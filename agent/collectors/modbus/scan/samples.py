@@ -48,6 +48,7 @@ class Samples:
         self._probes: list[Block] = []
         self._moved = False  #: the search went on in this scan
         self._recovered: list[int] = []  #: quarantined tags read in this scan
+        self._read: dict[tuple[int, str], Compiled] = {}  #: what was read last, of each poll group and area
         self._read_whole: set[int] = set()  #: groups all of whose blocks were read once
         self.silent = False  #: the unit did not answer any more
         self._heard = False  #: something of this connection was handed on
@@ -97,6 +98,7 @@ class Samples:
         self._fresh = [self._blocks.compile(block) for block in self._knowledge.blocks(come, join=True)]
         self._due = Due((), 0.0)
         self._answers = None
+        self._read = {}
         self._note()
         return True
 
@@ -122,6 +124,11 @@ class Samples:
                     self._heard = True
                     self._schedule.begin(self._clock.monotonic())
                 return self._sample(answers)
+
+    @property
+    def read(self) -> frozenset[int]:
+        """Tags of blocks that were read when they were last asked for."""
+        return frozenset(point.position for one in self._read.values() for point in one.block.points)
 
     def close(self) -> None:
         """Abandon what is on its way, and forget."""
@@ -265,6 +272,12 @@ class Samples:
     def spent(self, seconds: float) -> None:
         self._allowance.spend(seconds)
 
+    def witness(self, silent: Step) -> Compiled | None:
+        others = {key: one for key, one in self._read.items() if one is not silent.compiled}
+        area = silent.compiled.block.area
+        key = max(others, key=lambda key: (key[1] != area, key[0] != silent.group), default=None)
+        return None if key is None else others[key]
+
     def unread_factors(self) -> dict[int, Doubt]:
         bad = {position: self._knowledge.bad(position) for position in self._blocks.roles.factors}
         return {p: Doubt(None, reaction.status, reaction.reason) for p, reaction in bad.items() if reaction is not None}
@@ -274,6 +287,9 @@ class Samples:
     def _finish(self, scan: TickScan) -> list[Answer]:
         """Learn from a finished scan; answers for the tags that were not asked for because they are known to be bad."""
         found, knowledge = scan.findings, self._knowledge
+        failed = {block for block, _ in found.failed}
+        read = (self._read | found.read).items()
+        self._read = {key: one for key, one in read if key[0] >= 0 and one.block not in failed}
         now = self._clock.monotonic()
         self._seconds.observe(now - self._began)
         held = self._held(found.said)  # before: silent blocks have been said

@@ -61,6 +61,9 @@ class Brain(Protocol):
     def spent(self, seconds: float) -> None:
         """An extra block took so long."""
 
+    def witness(self, silent: Step) -> Compiled | None:
+        """What was read before, as far from what is silent as there is anything; None: nothing else was."""
+
     def unread_factors(self) -> dict[int, Doubt]:
         """Scale factors that are not asked for, and why."""
 
@@ -70,6 +73,7 @@ class Findings:
     """What a scan found out."""
 
     good: int = 0  #: blocks read
+    read: dict[tuple[int, str], Compiled] = field(default_factory=dict)  #: the last one of each group and area
     why_silent: str = ""
     failed: list[tuple[Block, Reaction]] = field(default_factory=list)  #: regular ones without a value
     said: set[int] = field(default_factory=set)  #: tags answered for by extra blocks
@@ -133,6 +137,7 @@ class TickScan(Scanner[Step, UnitReply]):
         self.answered += 1
         self.findings.good += 1
         compiled = step.compiled
+        self.findings.read[step.group, compiled.block.area] = compiled
         column = compiled.decode(reply.data)
         if reply.doubt is not None:
             column = all_doubted(column, reply.doubt)
@@ -162,6 +167,18 @@ class TickScan(Scanner[Step, UnitReply]):
             return
         self.silent += 1
         self._fault(step, reaction, None)
+        if self.silent == 1 and not self.answered and not self._lenient:
+            self._call_witness(step)
+
+    def _call_witness(self, silent: Step) -> None:
+        """Ask next what tells a silent block from a silent unit."""
+        witness = self._brain.witness(silent)
+        if witness is None:
+            return
+        asked = next((step for step in self._steps if step.compiled is witness), None)
+        if asked is not None:
+            self._steps.remove(asked)
+        self._steps.appendleft(asked or Step(witness, mute=True))
 
     def _fault(self, step: Step, reaction: Reaction, code: str | None) -> None:
         """No value: the tags are bad, and the block is looked at more closely where that goes on."""
