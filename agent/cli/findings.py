@@ -90,6 +90,8 @@ def told(one: Part, document: Part, zone: tzinfo | None) -> FindingGroup:
     elif event == "disk.low":
         disk = document["disk"]
         title = "the disk is nearly full"
+        if one["why"]:
+            return FindingGroup(what, title, names, one["since"], [("why", one["why"])], one["do"], one["counts"])
         free, floor = size_of(disk["free_bytes"]), size_of(disk["floor_bytes"])
         lines = [("why", f"{free} free, less than min_free_disk, {floor}")]
         lines.append(("cost", "outboxes stop growing: in an outage records are lost"))

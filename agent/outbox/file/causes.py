@@ -70,12 +70,13 @@ def written_here() -> int | None:
 
 def hint_of(error: OSError, folder: Path | None = None) -> str | None:
     """What to do about it. With the `folder` at hand a full disk is told from one that has no inodes left."""
-    if error.errno == errno.ENOSPC and folder is not None and _no_inodes(folder):
+    if error.errno == errno.ENOSPC and folder is not None and no_inodes(folder):
         return _NO_INODES
     return HINTS.get(error.errno or 0)
 
 
-def _no_inodes(folder: Path) -> bool:
+def no_inodes(folder: Path) -> bool:
+    """Whether no file can be made there any more, however much room is left."""
     try:
         figures = os.statvfs(folder)
     except OSError:

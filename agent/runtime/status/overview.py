@@ -14,6 +14,7 @@ from agent.core.clock import Clock, to_beat
 from agent.core.image import Image
 from agent.core.ports import OutboxStats
 from agent.core.text import without_credentials
+from agent.outbox.file.causes import no_inodes
 from agent.outbox.orphans import Orphan, orphans, tell
 from agent.runtime.control import Nothing
 from agent.runtime.north.route import Route
@@ -25,6 +26,7 @@ from agent.runtime.status.wrong import Finding, FirstSeen, wrong
 from agent.settings.devices import DeviceConfig
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
+from agent.telemetry.repeats import Flapping
 
 #: Between two looks, and between two lines of `agent.summary`, seconds.
 LOOK, HOUR = 5.0, 3600.0
@@ -103,6 +105,8 @@ class Overview:
         self._disk = Disk()
         self._summary = Summary()
         self._first_seen = FirstSeen()
+        self._full = False  #: no inode is left
+        self._no_inodes = Flapping()
         self._orphans: list[Orphan] = []
         self._orphans_of: frozenset[str] | None = None  #: the publishers there were when they were looked for
         self._orphans_at = 0.0
@@ -112,7 +116,7 @@ class Overview:
         told = self._clock.monotonic()
         while True:
             self.look()
-            await self._look_for_orphans()
+            await self._look_around()
             about, routes = self._about()
             self._date(wrong(without_devices(self._image, about, routes, self._orphans), about.unserved))
             await self._clock.sleep(to_beat(self._clock.monotonic(), LOOK))
@@ -137,8 +141,15 @@ class Overview:
             watched.look(stats, now)
         self._look_at_disk(found.values(), now)
 
-    async def _look_for_orphans(self) -> None:
+    async def _look_around(self) -> None:
+        """At the folder, in a thread: a disk may be slow."""
         used, now = frozenset(self._publishers()), self._clock.monotonic()
+        self._full = await asyncio.to_thread(no_inodes, self._data_dir)
+        if not self._full:
+            if self._no_inodes.ended():
+                log.info("disk.ok", no_inodes=False)
+        elif (repeats := self._no_inodes.lasts(now)) is not None:
+            log.warning("disk.low", no_inodes=True, repeats=repeats)
         if used != self._orphans_of or now - self._orphans_at >= ORPHANS:
             self._orphans_of, self._orphans_at = used, now
             known = {one.publisher for one in self._orphans}
@@ -183,7 +194,7 @@ class Overview:
     async def answer(self, _: Nothing) -> dict[str, Any]:
         """The status, for the agent's socket."""
         self.look()
-        await self._look_for_orphans()
+        await self._look_around()
         return self.status()
 
     def status(self) -> dict[str, Any]:
@@ -210,6 +221,7 @@ class Overview:
             free_disk=disk.free,
             disk_floor=disk.floor,
             floor_seconds=disk.floor_in,
+            no_inodes=self._full,
             history=self._history(),
             unserved=self.unserved,
         )

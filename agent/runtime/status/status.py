@@ -65,6 +65,7 @@ class AgentFigures(NamedTuple):
     free_disk: int | None = None  #: bytes
     disk_floor: int = 0  #: below so many nothing grows any more
     floor_seconds: int | None = None  #: until that is reached at the present rate
+    no_inodes: bool = False  #: no file can be made on that disk any more
     history: bool = False  #: rollups are kept
     unserved: str | None = None  #: why the HTTP port is not open although it is configured
 
@@ -106,6 +107,7 @@ def without_devices(
         "publishers": {route.name: _publisher(route) for route in routes},
         "disk": {
             "free_bytes": about.free_disk, "floor_bytes": about.disk_floor, "floor_seconds": about.floor_seconds,
+            "no_inodes": about.no_inodes,
         },
         "clock": {"synced": about.synced},
         "history": about.history,

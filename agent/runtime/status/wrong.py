@@ -23,6 +23,8 @@ FILLED = 0.7
 
 _HINT = " -> "  #: separates what is wrong from what to do in the reason of a PermanentError
 
+_NO_INODES = f"no inodes are left on it, so that no file can be made{_HINT}delete files there, however small"
+
 Finding = dict[str, Any]
 _Part = Mapping[str, Any]
 
@@ -112,6 +114,8 @@ def _within_a_day(at: int | None, now: int) -> bool:
 def _disk(disk: _Part) -> Iterator[Finding]:
     if disk["free_bytes"] is not None and disk["free_bytes"] < disk["floor_bytes"]:
         yield _finding("disk.low", cost=costs.one("no_room"))
+    elif disk["no_inodes"]:
+        yield _finding("disk.low", why=_NO_INODES)
 
 
 def _not_online(name: str, publisher: _Part, now: int) -> Iterator[Finding]:

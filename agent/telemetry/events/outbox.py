@@ -17,7 +17,7 @@ EVENTS: dict[str, Event] = {
     "disk.low": Event(
         "warning",
         "Less than twice `min_free_disk` is free, or (`below` true) less than that, and outboxes stop growing; "
-        "`floor_in_s` is the time until then at the present rate.",
+        "`floor_in_s` is the time until then at the present rate. Or no inodes are left (`no_inodes`).",
         "Free space on the disk of `data_dir`, before records are lost.",
     ),
     "disk.ok": Event("info", "Enough of the disk is free again."),

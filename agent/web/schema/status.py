@@ -131,6 +131,7 @@ class Disk(ApiStruct):
     free_bytes: int | None
     floor_bytes: int
     floor_seconds: Annotated[int | None, Meta(description="Until the floor is reached at the present rate.")]
+    no_inodes: Annotated[bool, Meta(description="No file can be made any more, however much room is left.")]
 
 
 class Timekeeping(ApiStruct):

@@ -64,6 +64,7 @@ export interface Disk {
   free_bytes: number | null;
   floor_bytes: number;
   floor_seconds: number | null;
+  no_inodes: boolean;
 }
 
 export interface Error {

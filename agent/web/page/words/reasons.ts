@@ -117,6 +117,8 @@ export const reasons: [RegExp, string][] = [
   [/^renewing the secure channel$/, "更新安全通道"],
   [/^closing the session$/, "关闭会话"],
   [/^the server's service level is (\w+)$/, "服务器的服务等级为 $1"],
+  [/^no inodes are left on it, so that no file can be made$/, "磁盘上没有可用的 inode，无法再建文件"],
+  [/^delete files there, however small$/, "删除该处的文件，大小不限"],
   [/^another server takes over$/, "由另一台服务器接管"],
   [
     /^nodes that were found before have other addresses now: connecting anew for them$/,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from structlog.testing import capture_logs
 
 from agent.core.flow import Stream
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Lost, OutboxStats
+from agent.runtime.control import Nothing
 from agent.runtime.north.refusals import LATELY, Refusals
 from agent.runtime.north.route import Route
 from agent.runtime.south.device import Device
@@ -117,6 +121,22 @@ async def test_a_disk_that_fills_is_told_before_and_at_its_floor(tmp_path: Path)
     told = [(log["free_bytes"] // MIB, log["below"], log["floor_in_s"]) for log in logs if log["event"] == "disk.low"]
     assert told == [(400, False, 200), (200, False, 0)]
     assert [one["event"] for one in bench.overview.status()["wrong"]] == ["disk.low"]
+
+
+async def test_a_disk_without_inodes_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much room is left on it: no file can be made there. It is logged once, and when it is over."""
+    left = 0
+    monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_files=1000, f_favail=left))
+    bench = Bench(tmp_path)
+    with capture_logs() as logs:
+        for _ in range(3):
+            (finding,) = (await bench.overview.answer(Nothing()))["wrong"]
+        assert (finding["event"], finding["counts"]) == ("disk.low", True)
+        assert finding["do"] == "delete files there, however small"
+        assert finding["why"] == "no inodes are left on it, so that no file can be made"
+        left = 5
+        assert (await bench.overview.answer(Nothing()))["wrong"] == []
+    assert [log["event"] for log in logs] == ["disk.low", "disk.ok"]
 
 
 async def test_one_line_an_hour(tmp_path: Path) -> None:
