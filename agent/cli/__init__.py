@@ -25,8 +25,11 @@ _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, e
 def application() -> typer.Typer:
     """The command line with all its commands."""
     from agent.cli import engineering, operating  # noqa: F401 - each adds its commands
+    from agent.cli.examples import epilog
     from agent.cli.options import app
 
+    for command in app.registered_commands:
+        command.epilog = epilog(str(command.name))
     return app
 
 

@@ -26,7 +26,7 @@ def _check(
     all_tags: Annotated[bool, typer.Option("--all", help="With --live: every tag, not the first 50.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Validate a configuration. Exit 0, or 2."""
+    """Validate a configuration. Exit 0, or 2 for mistakes (with --live also where a tag is bad)."""
     from agent.cli.check import CheckOptions, check
 
     raise typer.Exit(check(config, CheckOptions(live, device, all_tags, as_json)))
@@ -155,7 +155,10 @@ def _simulate(
     ] = None,
     broker: Annotated[bool, typer.Option("--broker", help="Also a broker, on loopback.")] = False,
 ) -> None:
-    """Simulated devices on loopback; with -c the configuration to run against them is printed."""
+    """Simulated devices on loopback; with -c the configuration to run against them is printed.
+
+    Exit 0, 1 a port is in use, 2 mistakes.
+    """
     from agent.cli.simulate import simulate
 
     raise typer.Exit(simulate(file, config, broker=broker))

@@ -12,7 +12,7 @@ from agent.cli.options import DEFAULT, Agent, Config, Json, Of, Publisher, Root,
 
 @app.command("run")
 def _run(config: Config = DEFAULT) -> None:
-    """Run the agent."""
+    """Run the agent. Exit 0 stopped, 1 it could not start, 2 mistakes."""
     from agent.cli.run import run
 
     raise typer.Exit(run(config))
@@ -65,7 +65,7 @@ def _logs(
     since: Annotated[str | None, typer.Option(help="Only since: 10m, or an instant.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Also what comes later.")] = False,
 ) -> None:
-    """The log for people, with what to do under warnings and errors."""
+    """The log for people, with what to do under warnings and errors. Exit 0, 1 the file cannot be read, 2 mistakes."""
     from agent.cli.logs import logs
 
     raise typer.Exit(logs(file, device, level, since, follow=follow))
@@ -84,7 +84,7 @@ def _tail(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     once: Annotated[bool, typer.Option("--once", help="End with the first readings that fit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Readings as they pass on a broker."""
+    """Readings as they pass on a broker. Exit 0, 1 no broker (or with --once nothing heard), 2 mistakes."""
     from agent.cli.tail import tail
 
     code = tail(
@@ -105,7 +105,7 @@ def _verify(
     publisher: Publisher = None,
     sparkplug: Annotated[bool, typer.Option("--sparkplug", help="Sparkplug B: name every violated statement.")] = False,
 ) -> None:
-    """Audit a broker from the consumer's side. Exit 0, 1 if something is missing, 3 if nothing was heard.
+    """Audit a broker from the consumer's side. Exit 0, 1 something is missing, 2 mistakes, 3 nothing was heard.
 
     missing: below `low`, neither received nor declared lost. pending: may still come. declared: the agent has named
     it as lost, with numbers and reason. duplicate: heard again, which a consumer leaves out. undeclared gap: a hole.

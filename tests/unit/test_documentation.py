@@ -13,6 +13,7 @@ import typer.main
 from typer._click.exceptions import MissingParameter
 
 from agent import cli
+from agent.cli.examples import EXAMPLES
 from agent.config.model import AgentSettings
 from agent.settings.outbox import OutboxSettings
 from agent.telemetry.events import EVENTS
@@ -144,6 +145,17 @@ def test_commands_it_mentions_are_understood(page: Path):
         name, *arguments = shlex.split(re.sub(r" \[[^\]]*\]", "", line))  # [--seconds N] may be left out
         with suppress(MissingParameter):
             known[name].make_context(name, arguments)
+
+
+def test_every_command_shows_examples_that_are_understood():
+    """At the end of its `--help`."""
+    known = typer.main.get_command(cli.application()).commands  # type: ignore[attr-defined]
+    assert EXAMPLES.keys() == known.keys()
+    for name, command in known.items():
+        for line in commands("\n".join(f"edge-agent {one}" for one in EXAMPLES[name])):
+            assert line.split()[0] == name
+            command.make_context(name, shlex.split(line)[1:])
+            assert f"edge-agent {line}" in command.get_help(command.make_context(name, [], resilient_parsing=True))
 
 
 def test_there_are_commands():
