@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.async_api import expect
 
 from tests.page.reader import VIEWS, Reader
 from tests.support.waiting import eventually
@@ -24,11 +25,13 @@ async def test_nobody_without_login_sees_data(troubled: Reader, token: str) -> N
     told = {status for path, status in answers if path.startswith("/api/")}
     assert 401 in told
     assert told <= {401, 503}  # 503: a busy disk did not give the token in time
-    await page.get_by_label("Token").fill("not this one")
-    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_label("Token")).to_be_focused()
+    await page.keyboard.type("not this one\n")
     await troubled.sees("This is not the token.")
+    await expect(page.get_by_label("Token")).to_be_focused()
     await page.get_by_label("Token").fill(token)
-    await page.get_by_role("button", name="Log in").click()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#content")).to_be_focused()
     await troubled.sees("Recent events", "press") if "device" in page.url else await troubled.sees("Configuration")
     (cookie,) = await page.context.cookies()
     assert cookie["httpOnly"]

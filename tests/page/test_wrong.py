@@ -86,7 +86,7 @@ async def test_bad_register_full_outbox_wrong_password_and_a_clock_that_was_neve
     await troubled.sees("NOT SET", within=".gateway")
     assert "Publisher" in (await troubled.page.locator(".band li h2").all_inner_texts())[0]
     await troubled.page.get_by_role("button", name="中文").click()
-    await troubled.finding("时钟未校准", "让网关能访问时间服务器")
+    await troubled.finding("时钟未同步", "让网关能访问时间服务器")
     await troubled.finding("发布端 plant 离线", "无权连接")
     await troubled.finding("设备 press 降级", "非法数据地址")
     await troubled.page.get_by_role("button", name="English").click()

@@ -44,12 +44,23 @@ export function instant(ts: number, now: number): string {
 }
 
 export function clockTime(ts: number): string {
-  return new Date(ts).toLocaleTimeString("en-GB", { hourCycle: "h23" });
+  return ofDay(ts) + changes(ts);
 }
 
 export function minute(ts: number): string {
-  const when = new Date(ts);
-  return `${day(when)} ${clockTime(ts).slice(0, 5)}`;
+  return `${day(new Date(ts))} ${ofDay(ts).slice(0, 5)}${changes(ts)}`;
+}
+
+function ofDay(ts: number): string {
+  return new Date(ts).toLocaleTimeString("en-GB", { hourCycle: "h23" });
+}
+
+/** ` +02:00` within two hours of a change to or from summer time, where a time of the day may come twice; else nothing. */
+export function changes(ts: number, offset = (at: number) => -new Date(at).getTimezoneOffset()): string {
+  const minutes = offset(ts);
+  if ([-2, 2].every((hours) => offset(ts + hours * 3_600_000) === minutes)) return "";
+  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
+  return ` ${minutes < 0 ? "-" : "+"}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
 }
 
 function day(when: Date): string {

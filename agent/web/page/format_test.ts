@@ -1,6 +1,6 @@
 // Times, sizes and values read as people write them.
 
-import { age, lasting, period, shown, size, unitWord } from "./format.ts";
+import { age, changes, lasting, period, shown, size, unitWord } from "./format.ts";
 import { equal } from "./testing.ts";
 
 Deno.test("how long: the two largest units", () => {
@@ -16,6 +16,13 @@ Deno.test("how long: the two largest units", () => {
 
 Deno.test("an age stands in one unit", () => {
   equal([400, 9_940, 61_000, 150_000, 7_200_000].map(age), ["0.4 s", "9.9 s", "61 s", "2 min", "2 h"]);
+});
+
+Deno.test("a time of the day that comes twice has its offset", () => {
+  const HOUR = 3_600_000;
+  const offset = (at: number) => at < 100 * HOUR ? 120 : 60;
+  equal([97, 99, 100, 101, 102].map((hour) => changes(hour * HOUR, offset)), ["", " +02:00", " +01:00", " +01:00", ""]);
+  equal(changes(0, (at) => at < 0 ? -210 : -150), " -02:30");
 });
 
 Deno.test("periods and sizes", () => {

@@ -17,7 +17,7 @@ export interface Point {
   last: unknown;
   /** Share of its time that was good. */
   good: number;
-  quality: "good" | "part" | "uncertain" | "bad";
+  quality: "good" | "part" | "uncertain" | "bad" | "gap";
 }
 
 /** Where the line is not to be believed, for the background. */
@@ -87,11 +87,27 @@ export function spans(found: readonly Point[], from: number, to: number, longest
   for (const point of found) {
     if (point.ts - end > quiet(before, point, longest)) add({ from: end, to: point.ts, quality: "gap" });
     before = point;
-    if (point.quality !== "good") add({ from: point.ts, to: point.ts + point.lasts, quality: point.quality });
+    const { quality } = point;
+    if (quality !== "good") add({ from: point.ts, to: point.ts + point.lasts, quality });
     end = Math.max(end, point.ts + point.lasts);
   }
   if (to - end > longest) add({ from: end, to, quality: "gap" });
   return result;
+}
+
+/** Newest first, with a row where nothing was read. */
+export function rows(found: readonly Point[], from: number, to: number, longest: number): Point[] {
+  const gaps = spans(found, from, to, longest).filter((one) => one.quality === "gap").map((one): Point => ({
+    ts: one.from,
+    lasts: one.to - one.from,
+    min: null,
+    mean: null,
+    max: null,
+    last: null,
+    good: 0,
+    quality: "gap",
+  }));
+  return [...found, ...gaps].sort((a, b) => b.ts - a.ts);
 }
 
 /** Columns for the chart: seconds, then min, max and mean; a gap is a point without a value. */

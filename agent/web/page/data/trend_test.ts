@@ -1,7 +1,7 @@
 // Gaps are gaps, and what was not good is not drawn as if it were.
 
 import { equal } from "../testing.ts";
-import { columns, MINUTE, type Minute, points, spans } from "./trend.ts";
+import { columns, MINUTE, type Minute, points, rows, spans } from "./trend.ts";
 
 const minute = (n: number, value: number | null, good = MINUTE): Minute => [
   n * MINUTE,
@@ -16,6 +16,12 @@ Deno.test("a minute that is missing breaks the line and is shaded as a gap", () 
   const found = points([minute(0, 1), minute(1, 2), minute(4, 3)], [], 0, 5 * MINUTE, false);
   equal(columns(found, 1.5 * MINUTE)[3], [1, 2, null, 3]);
   equal(spans(found, 0, 5 * MINUTE, 1.5 * MINUTE), [{ from: 2 * MINUTE, to: 4 * MINUTE, quality: "gap" }]);
+});
+
+Deno.test("a table has a row for a gap", () => {
+  const found = points([minute(0, 1), minute(1, 2), minute(4, 3)], [], 0, 5 * MINUTE, false);
+  const table = rows(found, 0, 5 * MINUTE, 1.5 * MINUTE).map((one) => [one.ts / MINUTE, one.lasts / MINUTE, one.last]);
+  equal(table, [[4, 1, 3], [2, 2, null], [1, 1, 2], [0, 1, 1]]);
 });
 
 Deno.test("a single minute that is missing is a gap too, also of a tag that is read rarely", () => {

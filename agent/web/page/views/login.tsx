@@ -1,6 +1,6 @@
 // The form for the token, beyond loopback.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Connection } from "../live/link.ts";
 import { type Got, post } from "../live/world.ts";
 import { Marked } from "../parts/marked.tsx";
@@ -35,14 +35,18 @@ export function Login({ connection }: { connection: Connection }) {
   const [token, setToken] = useState("");
   const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), [trouble]);
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
+    setTrouble(null);
     const answer = await patiently("api/v1/login", { token });
     setBusy(false);
     if (answer.code === 200) {
       localStorage.setItem(LOGGED_IN, "1");
       connection.again();
+      document.getElementById("content")?.focus(); // where it stands when what comes in place of the form is there
     } else setTrouble(words(answer));
   };
   return (
@@ -53,6 +57,7 @@ export function Login({ connection }: { connection: Connection }) {
       </p>
       <label for="token">{t("token")}</label>
       <input
+        ref={field}
         id="token"
         type="password"
         autocomplete="current-password"

@@ -4,8 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { History, Tag } from "../api/types.ts";
 import type { Store } from "../data/store.ts";
 import { why } from "../data/tags.ts";
-import { MINUTE, type Minute, type Point, points, spans } from "../data/trend.ts";
-import { clockTime, minute, shown, unitWord } from "../format.ts";
+import { MINUTE, type Minute, type Point, points, rows, spans } from "../data/trend.ts";
+import { clockTime, lasting, minute, shown, unitWord } from "../format.ts";
 import { useAnswer } from "../parts/answers.ts";
 import { Chart } from "../parts/chart.tsx";
 import { addressOf } from "../parts/hooks.ts";
@@ -89,7 +89,7 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
       {!found.length
         ? <p class="empty">{asked.pending && kept ? t("loading") : t("nothing_in_span")}</p>
         : table || !numeric
-        ? <Numbers found={visible} unit={unit} />
+        ? <Numbers found={rows(visible, left, right, longest)} unit={unit} />
         : (
           <Chart
             found={found}
@@ -109,13 +109,12 @@ export function TrendPanel({ store, device, name, tag, kept, now }: TrendProps) 
 const ROW = 28;
 
 function Numbers({ found, unit }: { found: readonly Point[]; unit: string | null }) {
-  const rows = [...found].reverse();
   return (
     <VirtualTable
       label={t("as_table")}
-      rows={rows}
+      rows={found}
       rowHeight={ROW}
-      id={(row) => String(row.ts)}
+      id={(row) => `${row.quality} ${row.ts}`}
       sorted={null}
       onSort={() => undefined}
       sortLabel={(column) => column}
@@ -125,7 +124,7 @@ function Numbers({ found, unit }: { found: readonly Point[]; unit: string | null
           key: "ts",
           word: t("from"),
           class: "c-time",
-          cell: (row) => row.lasts === MINUTE ? minute(row.ts) : clockTime(row.ts),
+          cell: (row) => row.lasts === MINUTE || row.quality === "gap" ? minute(row.ts) : clockTime(row.ts),
         },
         { key: "min", word: t("minimum"), class: "c-number", cell: (row) => shown(row.min) },
         { key: "mean", word: t("mean"), class: "c-number", cell: (row) => shown(row.mean) },
@@ -134,7 +133,8 @@ function Numbers({ found, unit }: { found: readonly Point[]; unit: string | null
           key: "last",
           word: `${t("last")}${unit ? ` [${unit}]` : ""}`,
           class: "c-number",
-          cell: (row) => shown(row.last),
+          cell: (row) =>
+            row.quality === "gap" ? t("nothing_read", { lasting: lasting(row.lasts / 1000) }) : shown(row.last),
         },
         { key: "good", word: t("good_share"), class: "c-number", cell: (row) => `${Math.round(row.good * 100)} %` },
       ]}

@@ -188,6 +188,7 @@ export const en = {
   mean: "Mean",
   maximum: "Maximum",
   last: "Last",
+  nothing_read: "nothing read for {lasting}",
   good_share: "Good",
   legend_mean: "mean",
   legend_range: "minimum to maximum",
