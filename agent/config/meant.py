@@ -10,19 +10,29 @@ from pydantic.fields import FieldInfo
 
 from agent.config.located import List, Map
 
-_NODE = re.compile(r"(ns|nsu)=|[isgb]=")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _DECIMAL_COMMA = re.compile(r"\s*([-+]?\d+),(\d+)\s*")
 _FRACTION = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
 _PAIRS = re.compile(r"\s*\d+\s*[=:]\s*[^,;=:]+(?:[,;]\s*\d+\s*[=:]\s*[^,;=:]+)*")
-_RANGE = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*(?:\.\.\.?|-|to|~)\s*([-+]?\d+(?:\.\d+)?)\s*")
 _WITH_UNIT = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*([^\d\s.,:/x*eE+-][^\d,]*)")
-_SOCKET = re.compile(r"([\w.-]+):(\d+)")
-_DURATION = re.compile(r"\d+(?:ms|s|m|h|d)")
 _REGISTER = re.compile(r"(holding|input):\d+")
 #: A key that only one mapping has → the key that is meant by a word alone.
 _ALONE = {"data_dir": "id", "level": "level", "ca_file": "ca_file"}
-_PART = re.compile(r"(\d+)/(\d+)")
+#: Keys that the mapping has, the text that stands in its place, and what is meant: {0} all of it, {1} its first group.
+_TEXTS = tuple(
+    (frozenset(needed.split()), re.compile(written, re.DOTALL), meant)
+    for needed, written, meant in (
+        ("percent", _PERCENT.pattern, "percent: {1}"),
+        ("node", r"(?:nsu?|[isgb])=.*", 'node: "{0}"'),
+        ("address", r"[^\W_].*", 'address: "{0}"'),
+        ("min max", r"\s*([-+]?\d+(?:\.\d+)?)\s*(?:\.\.\.?|-|to|~)\s*([-+]?\d+(?:\.\d+)?)\s*", "min: {1}, max: {2}"),
+        ("port", r"([\w.-]+):(\d+)", "host: {1}, port: {2}"),
+        ("keep", r"\d+(?:ms|s|m|h|d)", "keep: {0}"),
+        ("age", r"\d+(?:ms|s|m|h|d)", "age: {0}"),
+        ("index count", r"(\d+)/(\d+)", "index: {1}, count: {2}"),
+        ("include max_nodes", r".*", 'include: ["{0}"]'),
+    )
+)
 _OFF = (False, "off", "no", "none", "false", "disabled")
 _SCHEME = re.compile(r"([a-z.+]+://)host", re.IGNORECASE)
 #: Keys that only a tag has.
@@ -73,34 +83,18 @@ def as_mapping(keys: Collection[str], value: object) -> str | None:
 
 
 def _of_text(keys: Collection[str], value: str) -> str | None:
-    meant = None
-    if (percent := _PERCENT.fullmatch(value)) is not None and "percent" in keys:
-        meant = f"percent: {percent[1]}"
-    elif "node" in keys and _NODE.match(value):
-        meant = f'node: "{value}"'
-    elif "address" in keys and value[:1].isalnum():
-        meant = f'address: "{value}"'
-    elif {"min", "max"} <= set(keys) and (ends := _RANGE.fullmatch(value)) is not None:
-        meant = f"min: {ends[1]}, max: {ends[2]}"
-    elif "port" in keys and (socket := _SOCKET.fullmatch(value)) is not None:
-        meant = f"host: {socket[1]}, port: {socket[2]}"
-    elif (key := next((key for key in ("keep", "age") if key in keys), None)) is not None and _DURATION.fullmatch(
-        value
-    ):
-        meant = f"{key}: {value}"
-    elif {"index", "count"} <= set(keys) and (part := _PART.fullmatch(value)) is not None:
-        meant = f"index: {part[1]}, count: {part[2]}"
-    elif {"include", "max_nodes"} <= set(keys):
-        meant = f'include: ["{value}"]'
-    elif (key := _taking(keys, value)) is not None:
-        meant = f"{key}: {value}"
-    elif "policy" in keys and value.isalnum() and value.lower() != "none":
+    for needed, written, meant in _TEXTS:
+        if needed <= set(keys) and (found := written.fullmatch(value)) is not None:
+            return meant.format(value, *found.groups())
+    if (key := _taking(keys, value)) is not None:
+        return f"{key}: {value}"
+    if "policy" in keys and value.isalnum() and value.lower() != "none":
         by_mode = value in ("Sign", "SignAndEncrypt")
-        meant = f"policy: {'Basic256Sha256' if by_mode else value}, mode: {value if by_mode else 'SignAndEncrypt'}"
-    elif not keys and _PAIRS.fullmatch(value):
+        return f"policy: {'Basic256Sha256' if by_mode else value}, mode: {value if by_mode else 'SignAndEncrypt'}"
+    if not keys and _PAIRS.fullmatch(value):
         pairs = (re.split(r"\s*[=:]\s*", one.strip(), maxsplit=1) for one in re.split("[,;]", value))
-        meant = ", ".join(f"{number}: {text}" for number, text in pairs)
-    return meant
+        return ", ".join(f"{number}: {text}" for number, text in pairs)
+    return None
 
 
 def _taking(keys: Collection[str], value: str) -> str | None:
