@@ -8,9 +8,10 @@ from asyncua import ua
 
 from agent.collectors.opcua.wire.session import BoundedSession
 from agent.core.errors import ConnectionLost, TransientError
-from tests.integration.opcua.support import BRISK
+from agent.testing.context import SimpleContext
+from tests.integration.opcua.support import BRISK, Notebook
 from tests.integration.opcua_security.fort import Fort, collector, inside, trusting
-from tests.support.opcua_pki import Pair
+from tests.support.opcua_pki import Pair, make_pair
 from tests.support.waiting import eventually
 
 POLICY_MODES = [("None", "None"), ("Basic256Sha256", "Sign"), ("Aes256_Sha256_RsaPss", "SignAndEncrypt")]
@@ -140,3 +141,26 @@ async def test_a_server_that_does_not_trust_us_is_asked_again_soon(
         async with inside(fort.url, data_dir, security={"policy": "Basic256Sha256"}):
             pass
     assert caught.value.retry_after == 30
+
+
+async def test_a_rotated_certificate_is_used_at_the_next_connection(fort: Fort, data_dir: Path, tmp_path: Path) -> None:
+    """Files of the agent's own certificate are replaced under a connection: it stays, the next one shows the new."""
+    first, second = (make_pair(tmp_path / name, "agent", uri="urn:test:agent") for name in ("first", "second"))
+    security = {"policy": "Basic256Sha256", "certificate": str(first.der), "private_key": str(first.pem)}
+    made = collector(fort.url, data_dir, security=security, mode="poll")
+
+    def shown() -> list[bytes]:
+        return [channel.security_policy.peer_certificate for channel in fort.plant.channels()]
+
+    async with made.open() as samples:
+        notebook = Notebook(["a"], samples, SimpleContext())
+        await notebook.heard()
+        assert shown() == [first.raw]
+        for new, old in ((second.der, first.der), (second.pem, first.pem)):
+            new.replace(old)
+        heard = len(notebook.said["a"])
+        await notebook.until(lambda: len(notebook.said["a"]) > heard + 2)
+        assert shown() == [first.raw]
+    async with made.open() as samples:
+        await Notebook(["a"], samples, SimpleContext()).heard()
+        assert shown() == [second.raw]
