@@ -18,6 +18,7 @@ from agent.config.loader import Loaded, load
 from agent.config.located import Map
 from agent.config.placed import placed
 from agent.config.summary import warnings
+from agent.core.allocator import keep_little
 from agent.core.errors import ConfigError, Mistake, PermanentError
 from agent.telemetry.logging import configure, get_logger
 
@@ -63,6 +64,7 @@ def run(config: Path) -> int:
     os.umask(0o077)  # what is in data_dir concerns this user alone
     gc.set_threshold(*_GARBAGE)
     _take_descriptors()
+    keep_little()
     sighup = ReloadSignal()
     try:
         return _run(config, sighup)

@@ -112,10 +112,12 @@ class BuildContext(Protocol):
         """How many devices are read, this one among them."""
 
     def recorded(self, device: str, /) -> int | None:
-        """Until when (epoch ms of the agent's clock) earlier runs recorded readings of this device.
-
-        Nothing of it was handed to a broker by them that came later. None where that is not known.
+        """Until when (epoch ms of its clock) earlier runs of the agent recorded, or handed out, readings of this
+        device; None where that is not known.
         """
+
+    def room(self, device: str, /) -> int:
+        """Bytes of the largest message that any route of this device carries; a larger value is not worth keeping."""
 
     def bus(self, key: str, make: Callable[[], Bus], /) -> Any:
         """The bus known as `key`, made by `make` and put under supervision if it is new."""

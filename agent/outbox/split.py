@@ -14,8 +14,9 @@ from operator import add
 
 import msgspec
 
-from agent.core.flow import MAX_BATCH_READINGS, Batch
-from agent.outbox.file.pack import OPTIONAL, PackedReadings, columns, make_storable, pack_columns, squeezed
+from agent.core.flow import MAX_BATCH_READINGS, Batch, Reading
+from agent.core.sizes import least, over
+from agent.outbox.file.pack import OPTIONAL, PackedReadings, columns, make_storable, pack_columns, spoilt, squeezed
 
 #: Envelope of a message, topic included, bytes.
 ENVELOPE = 768
@@ -40,6 +41,8 @@ def _value(value: object) -> int:
         return _text(value)
     if isinstance(value, list | tuple):
         return sum(26 + _value(item) for item in value)
+    if isinstance(value, dict):
+        return sum(26 + 4 + _text(name) + _value(item) for name, item in value.items())
     return 0  # a number is in _PLAIN
 
 
@@ -85,7 +88,7 @@ def sizes(c: PackedReadings) -> list[int]:
 def plan(weights: Sequence[int], limit: int, most: int = MAX_BATCH_READINGS) -> list[tuple[int, int]]:
     """Where to cut: ranges in order, each at most `limit` bytes and `most` readings, of about equal weight.
 
-    A reading larger than the limit stands alone.
+    A reading that may be larger than the limit stands alone.
     """
     n = len(weights)
     sums = list(accumulate(weights, initial=0))
@@ -114,9 +117,12 @@ def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
     c = columns(batch.readings)
     n = len(c.tag)
     limit = max(1, max_bytes - ENVELOPE)
-    if n <= 1 or (n <= MAX_BATCH_READINGS and total(c) <= limit):
+    if n <= MAX_BATCH_READINGS and total(c) <= limit:
         return [(batch, pack_columns(batch, c))]
-    ranges = plan(sizes(c), limit)
+    weights = sizes(c)
+    if max(weights) > limit and (fit := fitting(batch, max_bytes)) is not batch:
+        return _pieces(fit, max_bytes)
+    ranges = plan(weights, limit)
     if len(ranges) <= 1:
         return [(batch, pack_columns(batch, c))]
     result = []
@@ -135,6 +141,21 @@ def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
         )
         result.append((piece, pack_columns(piece, part)))
     return result
+
+
+def fitting(batch: Batch, most: int) -> Batch:
+    """The batch, every value bad that takes more than this in whatever form.
+
+    No payload can carry it, so it is not kept: a device that sends nothing else would fill memory and disk with it.
+    """
+    if all(type(reading.value) in _NUMBERS or least(reading.value) <= most for reading in batch.readings):
+        return batch
+
+    def why(reading: Reading) -> str | None:
+        size = least(reading.value)
+        return over(size, most) if size > most else None
+
+    return spoilt(batch, why)
 
 
 class Packer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ class RunningContext:
         *,
         component: str = "command",
         recorded: Callable[[str], int | None] | None = None,
+        room: Callable[[str], int] = lambda _device: sys.maxsize,
     ) -> None:
-        """`component`: whose context it is, for the log. `recorded` as in the port; without it nothing is recorded."""
+        """`component`: whose context it is, for the log. `recorded`, `room`: as in the port; without the former nothing
+        is recorded.
+        """
+        self.room = room
         self.agent = image.agent.id
         self.data_dir = data_dir
         self.clock = clock

@@ -32,6 +32,8 @@ SAY_GOODBYE_WITHIN = 1.5
 #: The outbox of a removed publisher is flushed and closed within this, seconds: a disk commits within one, and one that
 #: hangs must not hold up the rest of the reload.
 CLOSE_WITHIN = 3.0
+#: Bytes a value may take of a device that no route wants: the default of max_message_bytes.
+DEFAULT_ROOM = 96 << 10
 
 log = get_logger("publisher")
 
@@ -149,6 +151,11 @@ class Northbound:
             if one.draft.wants(device)
         ]
         return max((at for at in known if at is not None), default=None)
+
+    def room(self, device: str) -> int:
+        """What the largest message of any of its routes may have."""
+        wanting = [one.draft.config.max_message_bytes for one in self._publishing.values() if one.draft.wants(device)]
+        return max(wanting, default=DEFAULT_ROOM)
 
     # --- routes -------------------------------------------------------------------------------------------------------
 

@@ -91,8 +91,15 @@ class Topology:
         return Draft(config, diff, devices, routes)
 
     def _context(self, component: str, standing: dict[str, Bus]) -> RunningContext:
+        north = self.north
         return RunningContext(
-            self._image, self._data_dir, self._clock, standing, component=component, recorded=self.north.recorded
+            self._image,
+            self._data_dir,
+            self._clock,
+            standing,
+            component=component,
+            recorded=north.recorded,
+            room=north.room,
         )
 
     def version(self, device: str, tags: Sequence[TagInfo]) -> Version:

@@ -109,11 +109,15 @@ class Conversation:
         self._types = Types(Explorer(connection.session, self._reads, self._browses, plan.device, self._clock))
         self._renumber: Renumbering | None = None
         self._parts = {each.position: each.index_range for each in plan.points.values() if each.index_range is not None}
-        self._decoder = Decoder(plan.size, self._times, self._types.structure, self._parts, self._types.begin)
+        self._decoder = Decoder(
+            plan.size, self._times, self._types.structure, self._parts, self._types.begin,
+            partial(context.room, plan.device),
+        )  # fmt: skip
         self.inbox = SampleInbox(context.clock, self._decoder.news)
         self._server = server
         self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
+        self._reader.handed = self.inbox.handed
         self._items = Monitoring(self._services, self._creates, plan.device)
         self._items.disbelieved = past.disbelieved
         self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)

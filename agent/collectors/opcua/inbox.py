@@ -60,7 +60,7 @@ class SampleInbox:
         self._taken = asyncio.Event()
         self._begun = False  # somebody takes what is here
         self._room.set()
-        self._complaint: str | None = None
+        self._complaints: dict[str, str] = {}  # by what they are about
         self.witness: Witness | None = None
         self.unconfirmed: frozenset[int] = frozenset()  #: positions of tags that must not be repeated now
         self.error: Exception | None = None
@@ -116,11 +116,15 @@ class SampleInbox:
             self._taken.clear()
             await self._taken.wait()
 
-    def complain(self, words: str | None) -> None:
+    def complain(self, words: str | None, about: str = "server") -> None:
         """The server answers but is not well, until this is called with None."""
-        if words != self._complaint:
-            self._complaint = words
+        if words != self._complaints.get(about):
+            self._complaints |= {about: words or ""}
             self.confirm()
+
+    @property
+    def _complaint(self) -> str | None:
+        return "; ".join(filter(None, self._complaints.values())) or None
 
     def find(self, names: Sequence[str], facts: Mapping[int, TagFacts], said: Callable[[], None]) -> None:
         """Tags the table does not have, and what the server says about found ones, by position.

@@ -125,4 +125,8 @@ def translated(doing: str, *, retry_after: float | None = None) -> Iterator[None
         # wait_for2 hands the answer that came in the same turn to us in a subclass; a task group takes it for an error
         raise asyncio.CancelledError from None
     except Exception as error:
-        raise translate(error, doing, retry_after=retry_after) from error
+        ours = translate(error, doing, retry_after=retry_after)
+        if ours is error:
+            raise
+        # its frames hold the answer that was not understood, which may be 16 MB, for as long as ours is looked at
+        raise ours from error.with_traceback(None)

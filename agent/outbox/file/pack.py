@@ -201,13 +201,25 @@ def _unpack_batch(body: memoryview) -> Batch:
 
 def make_storable(batch: Batch) -> Batch:
     """The batch with every value msgpack cannot hold made bad. Values of devices always fit: this is for bugs."""
+    return spoilt(batch, _unstorable)
+
+
+def _unstorable(reading: Reading) -> str | None:
+    try:
+        _encode(reading)
+    except (OverflowError, TypeError, ValueError, UnicodeError, RecursionError, msgspec.MsgspecError):
+        return f"a value of type {type(reading.value).__name__} cannot be stored"
+    return None
+
+
+def spoilt(batch: Batch, why: Callable[[Reading], str | None]) -> Batch:
+    """The batch with every reading bad, and without its value, for which `why` has words."""
     readings = []
     bad = batch.bad
     uncertain = batch.uncertain
     for reading in batch.readings:
-        try:
-            _encode(reading)
-        except (OverflowError, TypeError, ValueError, UnicodeError, RecursionError, msgspec.MsgspecError):
+        reason = why(reading)
+        if reason is not None:
             bad += reading.quality != "bad"
             uncertain -= reading.quality == "uncertain"
             readings.append(
@@ -217,7 +229,7 @@ def make_storable(batch: Batch) -> Batch:
                     ts=reading.ts,
                     quality="bad",
                     code="BadEncodingLimitsExceeded",
-                    reason=f"a value of type {type(reading.value).__name__} cannot be stored",
+                    reason=reason,
                 )
             )
         else:

@@ -6,6 +6,7 @@ Other tags are taken over between two samples, where the collector can.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from agent.core.ports import Collector, Normalizer, Retaggable
 from agent.runtime.files import Files
 from agent.runtime.south.ingest import Ingest
 from agent.runtime.south.scans import Owed
+from agent.runtime.south.share import Share
 from agent.runtime.south.standing import Standing
 from agent.runtime.south.work import Work
 from agent.runtime.steps import Steps
@@ -51,6 +53,7 @@ class Device:
         self._image = image
         self._clock = clock
         self._ingest = Ingest(name, work, image, append, clock=clock, steps=steps or Steps(clock), max_delay=max_delay)
+        self._share = Share()
         self._pause: asyncio.Timeout | None = None  # ends the wait for a sample, while there is a connection
         self._next: Work | None = None
         self._taken_over = asyncio.Event()
@@ -119,10 +122,14 @@ class Device:
 
     async def _read(self, samples: AsyncIterator[Sample], attempt: Attempt) -> None:
         async for sample in samples:
+            began = time.thread_time()
             attempt.healthy()
             self._ingest.take(sample)
             self._answers(sample)
             self._take_over()
+            rest = self._share.took(time.thread_time() - began, self._clock.monotonic())
+            if rest and len(self._image.devices) > 1:
+                await self._clock.sleep(rest)
         reason = "the collector ended without saying why"
         raise TransientError(reason)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from agent.collectors.opcua.floors import PUBLISHING
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.plan import ConnectionPlan, Rhythm, TagPoint, allowed_silence, rhythm
 from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
 from agent.collectors.opcua.tags.monitoring import Monitoring
+from agent.collectors.opcua.tags.ration import Ration
 from agent.collectors.opcua.tags.reader import ChunkReader
 from agent.collectors.opcua.tags.subscription import Subscription, before
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
@@ -32,7 +32,8 @@ _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
 UNSUPPORTED = {number_of(name) for name in ("BadServiceUnsupported", "BadNotImplemented", "BadNotSupported")}
 _UNDECODABLE = "the value of this node cannot be decoded"
 _PAUSE = 1.0  #: seconds until a Publish that was refused is asked again: the session and the other ones stand
-_MOST_IDLE = 20
+_FLOOD = "the server publishes more than was asked for; it is asked less often"
+_CALM = 30.0  #: seconds without a flood until it is over
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
 _MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
 
@@ -65,7 +66,8 @@ class Publishing:
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
         self.unsupported = False  #: subscriptions can be created, but the server publishes nothing
-        self._idle, self._idled = 0, -math.inf  # answers in quick succession that told nothing, and the last of them
+        self._ration = Ration()
+        self._flooded = -math.inf  # when more came than was asked for
         self._overflows = 0
         self._most = MOST_PER_NOTIFICATION
         self.subscriptions: dict[int, Subscription] = {}
@@ -109,11 +111,12 @@ class Publishing:
                 await self._inbox.room()
                 self._touch_all()  # it was us who did not ask
             acks, self._acks = self._acks, []
+            came = 0
             try:
                 notification = await self._services.publish(acks)
             except AnswerUndecodable as error:
                 async with self._turn:
-                    await self._resynchronize(error)
+                    came = await self._resynchronize(error)
             except TooLarge as error:
                 await self._lower(error)
             except ServiceRefused as error:
@@ -128,17 +131,21 @@ class Publishing:
                 await self._clock.sleep(_PAUSE)
             else:
                 async with self._turn:
-                    await self._take(notification)
-                if notification.empty or notification.subscription not in self.subscriptions:
-                    await self._slow_down()
+                    came = await self._take(notification)
+            await self._pause(came)
 
-    async def _slow_down(self) -> None:
-        """Answers that tell nothing come once in a keep-alive; who floods us with them is asked less often."""
+    async def _pause(self, came: int) -> None:
+        """Who floods us is asked less often, and named."""
         now = self._clock.monotonic()
-        self._idle = self._idle + 1 if now - self._idled < 2 * PUBLISHING else 0
-        self._idled = now
-        if self._idle > _MOST_IDLE:
-            await self._clock.sleep(PUBLISHING)
+        self._ration.ask(self.subscriptions.values())
+        wait = self._ration.came(came, now)
+        if wait:
+            self._flooded = now
+            self._inbox.complain(_FLOOD, "flood")
+            self._touch_all(wait)  # it is us who do not ask
+            await self._clock.sleep(wait)
+        elif now - self._flooded > _CALM:
+            self._inbox.complain(None, "flood")
 
     def _say_refused(self, error: ServiceRefused) -> None:
         """A moment without memory is no reason to leave; where it lasts, the silence of a subscription tells."""
@@ -147,16 +154,18 @@ class Publishing:
         if (repeats := self._said.due(f"publish {error.code}", self._clock.monotonic())) is not None:
             log.warning("opcua.publish_refused", device=self._device, reason=error.reason, repeats=repeats)
 
-    async def _take(self, notification: Notification) -> None:
+    async def _take(self, notification: Notification) -> int:
+        """How much it was, in values."""
         subscription = self.subscriptions.get(notification.subscription)
+        came = len(notification.handles) + len(notification.events)
         if subscription is None:
-            return
+            return came
         subscription.heard = self._clock.monotonic()
         if notification.ended:  # a change to Good says nothing
             raise ConnectionLost(f"the server ended the subscription: {name_of(notification.ended)}")
         if subscription.again(notification):
             self._acks.append((notification.subscription, notification.sequence))
-            return
+            return came
         since = subscription.told
         missing = subscription.follow(notification)
         unknown = await self._republished(subscription, notification, missing) if missing else 0
@@ -165,6 +174,7 @@ class Publishing:
         if unknown:
             self._lost([subscription], since, f"{unknown} notifications of the server were lost")
             await self._reread([subscription])
+        return came + MOST_PER_NOTIFICATION if missing else came
 
     async def _deliver(self, notification: Notification) -> None:
         """Hand its values on; more than were asked for in pieces, while there is room, so that the loop can breathe."""
@@ -243,12 +253,12 @@ class Publishing:
                 )
         await self._clock.sleep(0.1)
 
-    def _touch_all(self) -> None:
-        now = self._clock.monotonic()
+    def _touch_all(self, ahead: float = 0.0) -> None:
+        now = self._clock.monotonic() + ahead
         for subscription in self.subscriptions.values():
             subscription.heard = now
 
-    async def _resynchronize(self, error: AnswerUndecodable) -> None:
+    async def _resynchronize(self, error: AnswerUndecodable) -> int:
         """A notification is lost to us: say so, and read every tag, which also finds the one that is to blame.
 
         That one is monitored no longer: it would take its neighbours' values with it again and again.
@@ -261,6 +271,7 @@ class Publishing:
             subscription.slack += 1
         self._lost(subscriptions, self.told or self._clock.now_ms(), "a notification could not be decoded")
         await self._reread(subscriptions)
+        return MOST_PER_NOTIFICATION
 
     async def _reread(self, subscriptions: Sequence[Subscription]) -> None:
         async with self._items.busy:  # not while items are being created: their ids are not known yet

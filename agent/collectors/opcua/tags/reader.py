@@ -9,7 +9,7 @@ from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.services import ResolvedNode, Services
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
-from agent.collectors.opcua.wire.columns import Columns
+from agent.collectors.opcua.wire.columns import ARRAY, Columns
 from agent.collectors.opcua.wire.session import Encoded
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
@@ -18,6 +18,8 @@ from agent.core.quality import BAD_DECODING_ERROR, name_of
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
+
+_MANY = 16_384  #: elements in arrays of one answer that are handed on before more is asked for
 
 log = get_logger("opcua")
 
@@ -54,6 +56,7 @@ class ChunkReader:
         self._device = device
         self._said = Repeats()
         self.settled: Settled = _as_it_is  #: called for values whose meaning has changed
+        self.handed: Callable[[], Awaitable[None]] = _at_once  #: returns when what was emitted has been handed on
 
     def layout(self, nodes: Sequence[ResolvedNode]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
@@ -93,11 +96,16 @@ class ChunkReader:
                 self._limit.lost(len(chunk.tags))
                 raise
             else:
-                answer = self._decoder.columns(chunk.tags, columns, self._clock.now_ms())
-                if self._decoder.changed or self._decoder.doubtful:
-                    answer = await self.settled(chunk.tags, columns, answer)
-                emit(answer)
+                await self._hand_on(chunk, columns, emit)
             at += 1
+
+    async def _hand_on(self, chunk: Chunk, columns: Columns, emit: Emit) -> None:
+        answer = self._decoder.columns(chunk.tags, columns, self._clock.now_ms())
+        if self._decoder.changed or self._decoder.doubtful:
+            answer = await self.settled(chunk.tags, columns, answer)
+        emit(answer)
+        if _elements(columns) > _MANY:
+            await self.handed()  # one after the other: together they would hold the loop for seconds
 
     def _bad(self, chunk: Chunk, status: int, error: TransientError) -> Answer:
         metrics.READ_ERRORS.labels(self._device, name_of(status)).inc()
@@ -108,6 +116,17 @@ class ChunkReader:
             status=status,
             reason=error.reason,
         )
+
+
+def _elements(columns: Columns) -> int:
+    """In arrays."""
+    if max(columns.kinds, default=0) < ARRAY:
+        return 0
+    return sum(len(value) for value in columns.values if isinstance(value, list))
+
+
+async def _at_once() -> None:
+    """Where nobody takes what is emitted."""
 
 
 async def _as_it_is(_tags: tuple[int, ...], _data: Columns, answer: Answer) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from agent.collectors.opcua.wire.columns import ARRAY, FOREIGN, NOTHING, TOO_LAR
 from agent.collectors.opcua.wire.slow import columns_of
 from agent.core.flow import Answer, Loss
 from agent.core.quality import BAD_DATA_ENCODING_UNSUPPORTED, BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN, number_of
+from agent.core.sizes import least, over
 
 _OVERFLOW = 0x0480  #: InfoType DataValue and its overflow bit (OPC 10000-4, 7.39.1): the server's queue lost values
 _STRUCTURE = 22
@@ -32,9 +34,18 @@ BAD_INDEX_RANGE_INVALID = number_of("BadIndexRangeInvalid")
 BAD_ENCODING_LIMITS_EXCEEDED = number_of("BadEncodingLimitsExceeded")
 _HIGH = 0xFFFF0000
 _NUMBERS = frozenset(range(1, 12))  #: types whose values are fit as they are
+#: What a character, a byte or an element of an array takes in any message, 24ths of a byte.
+_SIZED = {12: 24, 15: 32, 1 | ARRAY: 3} | {number | ARRAY: 96 if number >= 10 else 24 for number in range(2, 12)}
 _SAID = "the server says this value is bad"
 _OVERFLOWED = "the server's queue overflowed"
 _WORDS = {BAD_NODE_ID_UNKNOWN: "the server does not know this node"}
+
+
+def _size(kind: int, value: Any) -> int:
+    """Bytes of a message with it, at least; of what is no text and no number they are known once it is converted."""
+    if kind in _SIZED:
+        return len(value or ()) * _SIZED[kind] // 24
+    return least(value) if kind in {12 | ARRAY, 15 | ARRAY} else 0
 
 
 class Decoder:
@@ -47,11 +58,14 @@ class Decoder:
         structure: Convert = object_of,
         parts: Mapping[int, IndexRange] = MappingProxyType({}),
         begin: Callable[[], None] = lambda: None,
+        room: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         """`structure` converts extension objects; `parts`: the tags that are parts of arrays, by position.
 
         `begin` is called before the values of an answer are converted: what they may cost together is bounded.
+        `room`: bytes of the largest value that is carried.
         """
+        self._room = room
         self._begin = begin
         self._clock = clock
         self._structure = structure
@@ -186,7 +200,7 @@ class Decoder:
         if before is not None:  # else it says nothing about what this connection has seen
             self._losses.append(Loss(min(before, when), when, _OVERFLOWED, (position,)))
 
-    def _value(  # noqa: PLR0911 - one outcome after the other
+    def _value(
         self, position: int, kind: int, raw: Any, code: int, at: int, reasons: dict[int, str]
     ) -> tuple[object, int]:
         if kind == NOTHING:
@@ -199,11 +213,8 @@ class Decoder:
             kind, value = raw.VariantType.value | (ARRAY if raw.is_array else 0), raw.Value
         if kind != self._kinds[position]:
             self._learn(position, kind)
-        convert = self._converters[position]
-        if convert is None:
-            return value, code
         try:
-            return convert(value), code
+            return self._converted(position, kind, value), code
         except DoubtfulError as doubtful:
             reasons[at] = str(doubtful)
             return doubtful.value, max(code, UNCERTAIN)  # a good one with a word beside it is no less doubtful
@@ -220,6 +231,22 @@ class Decoder:
         except Exception as error:  # noqa: BLE001  # whatever a server sends, it costs this one value only
             reasons[at] = f"value cannot be understood: {error!r}"[:200]
             return None, BAD_DECODING_ERROR
+
+    def _converted(self, position: int, kind: int, value: Any) -> object:
+        """Raises what its converter raises, and BadPartError where no message can carry the value."""
+        convert, part = self._converters[position], position in self._parts
+        if not part:
+            self._fits(_size(kind, value))
+        if convert is None:
+            return value
+        made = convert(value)
+        if part or kind not in _SIZED:
+            self._fits(least(made))
+        return made
+
+    def _fits(self, size: int) -> None:
+        if size and size > (room := self._room()):
+            raise BadPartError(BAD_ENCODING_LIMITS_EXCEEDED, over(size, room))
 
     def _learn(self, position: int, kind: int) -> None:
         self._kinds[position] = kind

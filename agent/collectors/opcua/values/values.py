@@ -25,8 +25,8 @@ class UnsupportedError(Exception):
 class BadPartError(Exception):
     """A value inside it is bad, by the word of the server: so is the whole. `status`: of the one inside."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__("the server says a value inside it is bad")
+    def __init__(self, status: int, words: str = "the server says a value inside it is bad") -> None:
+        super().__init__(words)
         self.status = status
 
 

@@ -62,8 +62,11 @@ def publish_answer(data: bytes, limits: WireLimits, foreign: Foreign) -> Publish
         return None
     if values > limits.array:
         raise LimitExceeded(f"{values} values in one notification; limits: {{array: {limits.array}}}")
-    whole = data[: at + _CHANGE.size - _COUNT.size + size]  # what stands behind it is not its own
-    reader = ValueReader(whole, at + _CHANGE.size, values, limits, foreign, handles=True)
+    at += _CHANGE.size
+    end = at - _COUNT.size + size  # what stands behind it is not its own
+    if end > len(data):
+        return None
+    reader = ValueReader(data, at, values, limits, foreign, end=end)
     return Published(subscription, sequence, made, reader)
 
 

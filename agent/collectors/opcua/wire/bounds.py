@@ -31,12 +31,23 @@ _NUMBERS = {name for name in vars(_library.Primitives1) if not name.startswith("
 class Budget:
     """What is left of what one message may hold."""
 
-    __slots__ = ("depth", "elements", "limits")
+    __slots__ = ("depth", "elements", "limits", "numbers", "text")
 
     def __init__(self, limits: WireLimits) -> None:
         self.limits = limits
         self.elements = limits.array  # of those that are made one by one
+        self.numbers = limits.elements
+        self.text = limits.text_bytes
         self.depth = 0
+
+    def spend(self, elements: int, text: int) -> None:
+        """So many elements of arrays and bytes of strings are made next."""
+        self.numbers -= elements
+        self.text -= text
+        if self.numbers < 0:
+            raise LimitExceeded(f"more than {self.limits.elements} elements of arrays in one answer")
+        if self.text < 0:
+            raise LimitExceeded(f"more than {self.limits.text_bytes} bytes of strings in one answer")
 
 
 class BoundedBuffer(Buffer):
@@ -75,6 +86,7 @@ class BoundedBuffer(Buffer):
             raise LimitExceeded(f"an array of {count}; limits: {{array: {allowance.limits.array}}}")
         if count > self._size or count < -1:  # an element has a byte at least, but for nulls, which nobody sends
             raise LimitExceeded(f"an array of {count} in {self._size} bytes")
+        allowance.spend(max(count, 0), 0)
         if one_by_one and count > 0:
             allowance.elements -= count
             if allowance.elements < 0:
@@ -87,6 +99,7 @@ class BoundedBuffer(Buffer):
             raise LimitExceeded(f"a string of {count} bytes; limits: {{string_bytes: {most}}}")
         if count < -1:
             raise LimitExceeded(f"a string of {count} bytes")
+        self.allowance.spend(0, max(count, 0))
 
 
 def install() -> None:

@@ -102,16 +102,16 @@ LARGE = 8_192
 
 
 class ValueReader:
-    """Reads `left` values from `at` on, some at a time. `handles`: each has its client handle before it."""
+    """Reads `left` values from `at` on, some at a time. `end`: there they end; each has its client handle before."""
 
-    def __init__(
-        self, data: bytes, at: int, count: int, limits: WireLimits, foreign: Foreign, *, handles: bool = False
-    ) -> None:
+    def __init__(self, data: bytes, at: int, count: int, limits: WireLimits, foreign: Foreign, *, end: int = 0) -> None:
         self._data = data
+        self._end = end or len(data)
         self._limits = limits
+        self._elements, self._text = limits.elements, limits.text_bytes  # that may still be made
         self._foreign = foreign
-        self._head = 4 if handles else 0
-        self._whole, self._empty = _HANDLED if handles else _PLAIN
+        self._head = 4 if end else 0
+        self._whole, self._empty = _HANDLED if end else _PLAIN
         self.at = at
         self.left = count
         self.heavy = False  #: what comes next is the library's to decode, and there is much left: not for the loop
@@ -129,6 +129,8 @@ class ValueReader:
                 most -= self._some(min(most, self.left), heavy=here)
         except (IndexError, struct.error):
             raise LimitExceeded(f"the answer ends {self.left} values before its end") from None
+        if self.at > self._end:
+            raise LimitExceeded("values that go on behind their end")
 
     def _some(self, most: int, *, heavy: bool) -> int:
         """Values of fixed size up to the first of another kind, or that one; what they weigh."""
@@ -229,11 +231,22 @@ class ValueReader:
             raise LimitExceeded(f"{what} of {count} in {len(self._data) - at - 4} bytes")
         return count, None if count <= most else _Excess(f"{what} of {count}; limits allow {most}")
 
+    def _spend(self, elements: int, text: int) -> None:
+        """As the library's buffer does (`bounds.py`); it is asked for less then (`tags/reader.py`)."""
+        self._elements -= elements
+        self._text -= text
+        if self._elements < 0 or self._text < 0:
+            limits = self._limits
+            raise LimitExceeded(
+                f"more than {limits.elements} elements of arrays or {limits.text_bytes} bytes of strings"
+            )
+
     def _string(self, at: int) -> tuple[object, int]:
         count, excess = self._length(at, 1, self._limits.string_bytes, "a string")
         end = at + 4 + max(count, 0)
         if count < 0 or excess:
             return excess, end
+        self._spend(0, count)
         return self._data[at + 4 : end].decode("utf-8", "surrogateescape"), end
 
     def _numbers(self, at: int, code: str) -> tuple[object, int]:
@@ -242,11 +255,14 @@ class ValueReader:
         end = at + 4 + max(count, 0) * size
         if count < 0 or excess:
             return excess, end
+        self._spend(count, 0)
         return list(struct.unpack_from(f"<{count}{code}", self._data, at + 4)), end
 
     def _strings(self, at: int) -> tuple[object, int]:
         count, excess = self._length(at, 4, self._limits.array, "an array")
         made: list[object] = []
+        if excess is None:
+            self._spend(count, 0)
         at += 4
         for _ in range(count):
             value, at = self._string(at)

@@ -165,6 +165,18 @@ def test_a_plan_keeps_its_limits(weights, limit, most):
         assert sum(weights[start:end]) <= limit or end - start == 1
 
 
+def test_a_value_that_no_message_can_carry_is_not_kept():
+    """Its neighbours are; what a denser form might carry is left to the encoder."""
+    values = ["x" * 200_000, {"a": ["y" * 60_000] * 2}, [1.5] * 30_000, [True] * 60_000, None, "z" * 90_000, 7]
+    batch = Batch("d", TS, [Reading(f"t{at}", value, TS, "good") for at, value in enumerate(values)])
+    made = pieces(batch, 96 << 10)
+    kept = [reading for piece, _ in made for reading in piece.readings]
+    assert [reading.value is not None for reading in kept] == [False, False, False, True, False, True, True]
+    assert (kept[0].quality, kept[0].code) == ("bad", "BadEncodingLimitsExceeded")
+    assert kept[0].reason == "a value of 200000 bytes or more is over the message limit of 98304"
+    assert sum(piece.bad for piece, _ in made) == 3
+
+
 def test_a_batch_is_packed_once_for_all_routes():
     """Routes with the same limit share pieces and bytes."""
     packer, batch = Packer(), Batch("d", TS, [Reading("a", 1, TS, "good")])

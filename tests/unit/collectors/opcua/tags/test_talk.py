@@ -196,6 +196,30 @@ async def test_too_large_reads_are_halved_until_they_fit() -> None:
     assert desk.limit.size == 2
 
 
+async def test_long_arrays_are_handed_on_before_more_is_asked_for() -> None:
+    """Those of one cycle would else be worked off in one go."""
+    desk = Desk()
+    desk.limit.refused(2)  # one node at a time
+    handed: list[int] = []
+
+    async def hand_on() -> None:
+        handed.append(len(desk.script.asked))
+
+    desk.reader.handed = hand_on
+    await desk.read(0, 1)
+    assert handed == []
+    long = Columns([0x83], [[1] * 20_000], [0], [None])
+    columns = iter([long, columns_of([good(1)]), long])
+
+    async def values(_nodes: Sequence[int]) -> Columns:
+        desk.script.asked.append(1)
+        return next(columns)
+
+    desk.script.values = values  # type: ignore[assignment,method-assign]
+    await desk.read(0, 1, 2)
+    assert [count - handed[0] for count in handed] == [0, 2]
+
+
 async def test_a_single_node_that_is_too_large_is_bad() -> None:
     """Halving ends; the others are read."""
     desk = Desk()
@@ -328,15 +352,41 @@ async def test_answers_that_tell_nothing_are_no_reason_to_hurry() -> None:
     """A server that floods us with keep-alives, or with words of subscriptions nobody made, is asked every 50 ms."""
     desk = Desk()
     await desk.publishing.create(1.0)
-    for number in range(60):
+    for number in range(100):
         desk.script.publishes.put_nowait(keep_alive(1) if number % 2 else change(1, 2, subscription=9))
 
     async def check() -> None:
         await desk.clock.advance(0.0)
-        asked = 60 - desk.script.publishes.qsize()
-        assert 20 <= asked <= 25
+        asked = 100 - desk.script.publishes.qsize()
+        assert 55 <= asked <= 65, "those of three seconds, at once"
         await desk.clock.advance(0.05)
-        assert 60 - desk.script.publishes.qsize() == asked + 1
+        assert 100 - desk.script.publishes.qsize() == asked + 1
+        assert "more than was asked for" in ((await anext(desk.inbox)).complaint or "")
+
+    await publishing(desk, check)
+
+
+async def test_more_values_than_were_asked_for_are_taken_but_not_at_once() -> None:
+    """Nothing of what came is thrown away; the server is left alone ten seconds at most, and named until it is calm."""
+    desk = Desk()
+    desk.inbox = desk.publishing._inbox = SampleInbox(desk.clock, lambda: None, most=100_000)
+    made = await desk.publishing.create(1.0)
+    assert await desk.items.monitor(made, nodes(0, 1)) == []
+    for number in range(1, 4):
+        desk.script.publishes.put_nowait(change(number, *[0, 1] * 5_000))
+    desk.script.publishes.put_nowait(change(4, 0))
+
+    async def check() -> None:
+        for seconds, left in ((1.0, 3), (5.0, 3), (2.0, 2), (40.0, 0)):
+            await desk.clock.advance(seconds)
+            assert desk.script.publishes.qsize() == left
+        sample = await anext(desk.inbox)
+        assert sum(len(answer.tags) for answer in sample.answers) == 30_001
+        assert "more than was asked for" in (sample.complaint or "")
+        await desk.clock.advance(40.0)
+        desk.script.publishes.put_nowait(change(5, 0))
+        await desk.clock.advance(1.0)
+        assert (await anext(desk.inbox)).complaint is None
 
     await publishing(desk, check)
 

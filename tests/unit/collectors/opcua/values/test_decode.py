@@ -49,6 +49,31 @@ def test_a_source_time_that_is_not_believed_stays_visible() -> None:
     assert (answer.src, answer.doubted) == (None, [NOW - 3_600_000])
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "carried"),
+    [
+        (b"x" * 70, None, True),
+        (b"x" * 80, None, False),
+        ("x" * 101, None, False),
+        (["x" * 50] * 2, None, True),
+        (["x" * 50, "y" * 51], None, False),
+        ([1.5] * 26, ua.VariantType.Double, False),
+        ([True] * 700, ua.VariantType.Boolean, True),  # one bit each in the densest form
+        ([7] * 101, ua.VariantType.Int32, False),
+        (ua.LocalizedText("x" * 101), None, False),
+    ],
+)
+def test_a_value_that_no_message_can_carry_is_bad(value: object, kind: Any, carried: bool) -> None:
+    """It is not even converted: its text would go through all of the agent, to be left out at the end."""
+    decoder = Decoder(2, SourceClock(), room=lambda: 100)
+    answer = decoder.answer((0, 1), [data(value, kind), data("y")], NOW)
+    assert answer.values[1] == "y"
+    assert (answer.values[0] is not None) is carried
+    if not carried:
+        assert name_of(answer.status[0]) == "BadEncodingLimitsExceeded"  # type: ignore[index]
+        assert "over the message limit of 100" in answer.reason[0]  # type: ignore[index]
+
+
 def test_what_a_queue_lost_is_declared_from_the_last_value_to_this_one() -> None:
     """The overflow bit says that values before this one are missing; the status keeps it."""
     decoder = Decoder(2, SourceClock())

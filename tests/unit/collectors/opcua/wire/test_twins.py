@@ -178,6 +178,30 @@ def test_a_value_beyond_the_limits_is_bad_alone(value: Any, words: str) -> None:
     assert answer.reason == {1: words}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        ua.Variant([1] * 40_000, ua.VariantType.Byte),
+        ua.Variant([""] * 40_000, ua.VariantType.String),
+        ua.Variant("x" * 900_000),
+        ua.Variant(b"x" * 900_000, ua.VariantType.ByteString),
+        ua.Variant([b"x"] * 40_000, ua.VariantType.ByteString),
+    ],
+)
+def test_an_answer_holds_only_so_much(value: Any) -> None:
+    """Each value is within its limits; so many of them are asked for in smaller groups."""
+    limits = WireLimits()
+    body = read_response([data_value((5, value, 0, TICKS))] * 12)
+    reader = read_answer(body, 12, limits, foreign_of(body, limits))
+    assert reader is not None
+    with pytest.raises(LimitExceeded, match="more than"):
+        swept(reader, 100)
+    body = read_response([data_value((5, value, 0, TICKS))])
+    reader = read_answer(body, 1, limits, foreign_of(body, limits))
+    assert reader is not None
+    assert len(swept(reader, 100).columns.values) == 1
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 300_000, -1, 2**31 - 1])
 def test_not_as_many_as_were_asked_for(count: int) -> None:
     """Refused before one of them is looked at."""
