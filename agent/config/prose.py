@@ -1,6 +1,6 @@
 """Mistakes for people: equal ones once, each with the line it stands in and a caret under what is wrong.
 
-Reads the files named, so that they can be shown; a line that may hold a secret is not.
+Reads the files named, so that they can be shown; a line that may hold a secret, or of a file of another kind, is not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from agent.core.errors import Mistake
 from agent.core.text import harmless
 
 _SECRET = re.compile(r"pass|pwd|token|secret|private_key|://[^/@\s]*@", re.IGNORECASE)
+#: Keys of which a file of ours has one at least.
+_OURS = re.compile(r"(?:agent|log|http|outbox|history|include|publishers|templates|devices|devices_file)\s*:")
 _NAMED = re.compile(r"`(devices|publishers|templates)\.[^.`]+((?:\.[^`]*)?)`")
 _TAG = re.compile(r"(\.tags\.)[^`]+?(?=(?:\.[a-z_]+)?`)")
 _WHERE = re.compile(r"`([^`]+)`")
@@ -110,7 +112,13 @@ def _lines(path: str) -> Sequence[str]:
 
 @lru_cache(maxsize=8)
 def _read(file: Path, _changed: int, _size: int) -> Sequence[str]:
-    return file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    return lines if file.suffix == ".csv" or is_ours(lines) else ()
+
+
+def is_ours(lines: Iterable[str]) -> bool:
+    """Whether these are of a file of ours: of another kind, included by mistake, any line may be a password."""
+    return any(map(_OURS.match, lines))
 
 
 def as_data(told: MistakeGroup) -> Mapping[str, object]:

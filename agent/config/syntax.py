@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.reader import ReaderError
 
+from agent.config.prose import is_ours
 from agent.core.errors import Mistake
 
 
@@ -166,7 +167,7 @@ def _unfinished(above: list[str]) -> tuple[int, str, str] | None:
             continue
         for pattern, what in ((_NO_SPACE, "a space is missing after the colon"), (_NO_COLON, "a colon is missing")):
             if (match := pattern.fullmatch(text)) is not None:
-                return number, what, f"write `{match[2]}: {match[3]}`"
+                return number, what, f"write `{match[2]}: {match[3] if is_ours(above) else '…'}`"
         return None
     return None
 

@@ -112,9 +112,7 @@ class BuildContext(Protocol):
         """How many devices are read, this one among them."""
 
     def recorded(self, device: str, /) -> int | None:
-        """Until when (epoch ms of its clock) earlier runs of the agent recorded, or handed out, readings of this
-        device; None where that is not known.
-        """
+        """Until when (epoch ms) earlier runs recorded, or handed out, readings of this device; None: not known."""
 
     def room(self, device: str, /) -> int:
         """Bytes of the largest message that any route of this device carries; a larger value is not worth keeping."""

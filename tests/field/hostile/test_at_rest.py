@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.check import check
+from agent.cli.mistakes import report
 from agent.config.files import read_text
 from agent.config.loader import load
 from agent.config.located import Place
@@ -152,7 +154,21 @@ def test_a_token_that_can_be_guessed_is_a_mistake(tmp_path: Path, token: str) ->
 
 @pytest.mark.parametrize(
     "content",
-    ["hunter2", "{hunter2: [x", "*hunter2", "!hunter2 x", "hunter2: x", "user:hunter2:x: y", '"hunter2', "%hunter2"],
+    [
+        "hunter2",
+        "{hunter2: [x",
+        "*hunter2",
+        "!hunter2 x",
+        "hunter2: x",
+        "user:hunter2:x: y",
+        '"hunter2',
+        "%hunter2",
+        "db: hunter2",
+        "admin:hunter2\nx: y",
+        "admin hunter2\nx: y",
+        "hunter2\nx",
+        "data: {a: hunter2, a: x}",
+    ],
 )
 def test_an_include_that_is_a_secret_is_not_quoted(tmp_path: Path, content: str) -> None:
     """A glob that is too wide reads the password file too; its content stays out of the mistake."""
@@ -162,7 +178,9 @@ def test_an_include_that_is_a_secret_is_not_quoted(tmp_path: Path, content: str)
     )
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "agent.yaml")
-    assert "hunter2" not in str(caught.value)
+    shown = io.StringIO()
+    report(caught.value, shown)
+    assert "hunter2" not in shown.getvalue()
 
 
 @pytest.mark.parametrize("url", ["mqtt://b?password=hunter2", "mqtt://u:hunter2@b", "tcp://b/?password=hunter2"])
