@@ -98,7 +98,8 @@ def told(one: Part, document: Part, zone: tzinfo | None) -> FindingGroup:
     elif event == "config.rejected":
         config = document["agent"]["config"]
         title = "the configuration in the files is not the one in force"
-        lines = [("why", config["error"] or f"{config['attempted']} was tried, {config['effective']} runs")]
+        why = config["error"] or f"{config['attempted']} was tried, {config['effective']} runs"
+        lines = [("why", _without_hint(why))]
     elif event == "agent.clock_unsynced":
         title, lines = "the clock is not set", [("cost", "readings are marked `clock: unsynced`")]
     elif event == "component.failed":

@@ -237,7 +237,8 @@ class Reloader:
         self._missing = None
         self.attempted, self.mistakes = outcome.hash, outcome.mistakes
         more = len(outcome.mistakes) - 1
-        self.error = outcome.mistakes[0] + (f" (and {more} more)" if more else "")
+        reason, arrow, hint = outcome.mistakes[0].partition(" -> ")
+        self.error = reason + (f" (and {more} more)" if more else "") + arrow + hint
         log.error("config.rejected", mistakes=list(outcome.mistakes))
         self._publish()
 

@@ -130,9 +130,12 @@ def test_of_thousands_of_devices_only_what_is_wrong_is_shown() -> None:
         name = f"meter-{number:04}"
         reason = f"no answer from unit {number}" if number < 990 else f"it is {'x' * (number - 989)}"
         image.set_state(name, "offline", now=NOW - MINUTE, reason=reason, causes=("silent",))
-    image.agent = structs.replace(image.agent, error="agent.yaml:3: no")
+    image.agent = structs.replace(image.agent, error="agent.yaml:3: no (and 2 more) -> yes")
     text = shown(image, publisher())
-    assert "! the configuration in the files is not the one in force\n  why  agent.yaml:3: no\n" in text
+    assert (
+        "! the configuration in the files is not the one in force\n  why  agent.yaml:3: no (and 2 more)\n  do   yes\n"
+        in text
+    )
     assert "! 990 devices are offline: meter-0000, meter-0001, meter-0002 and 987 more" in text
     assert "  why  no answer from unit 0, and the like\n" in text
     assert "6 x device is offline" in text

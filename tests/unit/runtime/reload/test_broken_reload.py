@@ -79,6 +79,8 @@ async def _refuses_all(reloader: Reloader) -> None:
         assert outcome.hash != before.hash
         assert about.error is not None
         assert str(reloader.path) in about.error
+        more = len(outcome.mistakes) - 1
+        assert (f"(and {more} more)" in about.error.partition(" -> ")[0]) == (more > 0), "what to do stands behind it"
         assert "top-secret" not in str(logs)
         assert reloader.effective is before
 
