@@ -90,6 +90,8 @@ bench-peers: $(VENV)/.test.stamp build/peers/.stamp ## the agent beside thingsbo
 	@$(BIN)/python -m tests.bench.peers build/peers $(ARGS)
 
 soak: export EDGE_SOAK := 1
+# Python 3.11 may crash while it writes down where everything stands, and many of these take longer than that bound
+soak: export PYTEST_ADDOPTS := -o faulthandler_timeout=0
 soak: $(VENV)/.test.stamp ## kills and power cuts by the hundred, bad weather, bent bytes, then MINUTES=60 of Modbus faults and the demo with its audit
 	@EDGE_AGENT_KILLS=200 EDGE_WRITER_KILLS=2000 EDGE_POWER_CUTS=30 EDGE_OUTAGE_SECONDS=60 \
 	    $(BIN)/python -m pytest -q -o log_cli=true tests/faults/outbox tests/faults/power

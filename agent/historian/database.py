@@ -38,6 +38,7 @@ class Database(PartStanding):
     def __init__(self, store: Store, shown: str, clock: Clock) -> None:
         super().__init__(clock, "not opened yet")
         self.store = store
+        self.opens = 0  #: so often it was opened; it may have been restored from a backup in between
         self._shown = shown
         self._worker = Worker("historian-database")
         self._backoff = Backoff(first=0.2, cap=10.0)
@@ -69,6 +70,7 @@ class Database(PartStanding):
         else:
             self._opened_at = self._clock.monotonic()
             self.reason = None
+            self.opens += 1
             self._repeats = Repeats()
             metrics.HISTORIAN_DATABASE_UP.set(1)
             log.info("historian.database_online", database=self._shown)

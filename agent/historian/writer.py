@@ -43,6 +43,7 @@ class Writer:
         self._clock = clock
         self._began: set[str] = set()
         self._claimed: set[int] = set()
+        self._opens = 0  #: of the database that has them
         self._repeats = Repeats()
         self._bugs = Bugs("historian")
 
@@ -139,6 +140,9 @@ class Writer:
 
     def _news(self, claim: AgentClaim) -> bool:
         """Agents say it again every 30 s: what was written already is not written again."""
+        if self._opens != self._database.opens:
+            self._claimed.clear()
+            self._opens = self._database.opens
         return _said(claim) not in self._claimed
 
     def _remember(self, items: Sequence[Item]) -> None:

@@ -7,14 +7,16 @@ import json
 import math
 import sqlite3
 import threading
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from agent.core.errors import PermanentError
 from agent.historian.config import HistorianSettings
+from agent.historian.stores.connecting import is_shared
 from agent.historian.stores.port import BadData, RepairMark
-from agent.historian.stores.postgres import _SWEEP, postgres_store
+from agent.historian.stores.postgres import _SWEEP, PostgresStore, postgres_store
 from agent.historian.stores.postgres_schema import MIGRATIONS as POSTGRES
 from agent.historian.stores.sqlite import SqliteStore
 from agent.historian.stores.sqlite_schema import MIGRATIONS as SQLITE
@@ -514,6 +516,27 @@ class TestPostgres(StoreContract):
             return item
 
         return broken
+
+    def test_a_pooler_of_transactions_is_refused(self, postgres):
+        """Its server process is everybody's: two historians would both lead, and locks outlive who took them."""
+
+        class Pooled:
+            """What a client sees of a pooler: a process number of its own, and any server process behind it."""
+
+            def __init__(self, real):
+                self._real = real
+                self.info = SimpleNamespace(backend_pid=-1)
+                self.execute = real.execute
+
+            def close(self):
+                pass
+
+        with psycopg.connect(postgres.url, autocommit=True) as real:
+            with pytest.raises(PermanentError, match="pool_mode = session"):
+                PostgresStore(lambda: Pooled(real), "here", retention=None).open()  # type: ignore[arg-type,return-value]
+            with psycopg.connect(postgres.url, autocommit=True) as other:  # of sessions it is none of our business
+                answers = iter([Pooled(other)])
+                assert not is_shared(Pooled(real), lambda: next(answers))  # type: ignore[arg-type]
 
     def test_days_have_partitions_and_old_ones_are_dropped(self, write, sql, store):
         """From retention to tomorrow; what came before its day lies in the default one until then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from agent.historian.stores.away import StoreAway
 from agent.settings.values import read_secret
 
 CONNECT_TIMEOUT = 5  #: seconds
+_PROCESS = "SELECT pg_backend_pid()"
 _SESSION = "SET statement_timeout = '60s'; SET lock_timeout = '30s'; SET timezone = 'UTC'; SET synchronous_commit = on"
 
 
@@ -53,6 +55,18 @@ def _named(written: dict[str, Any], name: str) -> dict[str, Any]:
 def prepare(connection: psycopg.Connection) -> None:
     """Bounds of a statement, and its time zone."""
     connection.execute(_SESSION)
+
+
+def is_shared(connection: psycopg.Connection, another: Callable[[], psycopg.Connection]) -> bool:
+    """Whether a pooler stands in between and pools transactions: what we set and lock would be anybody's then.
+
+    Told by the server's process: it is not the one that answered, and a second connection gets it, too.
+    """
+    own = connection.execute(_PROCESS).fetchone()
+    if own == (connection.info.backend_pid,):
+        return False
+    with contextlib.closing(another()) as other:
+        return bool(other.execute(_PROCESS).fetchone() == own)
 
 
 def cut(connection: psycopg.Connection) -> None:

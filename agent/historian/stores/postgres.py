@@ -16,7 +16,7 @@ from agent.historian.config import HistorianSettings
 from agent.historian.items import Item
 from agent.historian.ledger import Key
 from agent.historian.stores.away import StoreAway
-from agent.historian.stores.connecting import connect, cut, prepare
+from agent.historian.stores.connecting import connect, cut, is_shared, prepare
 from agent.historian.stores.partitions import Partitions, days_of
 from agent.historian.stores.port import BadData, Hole, RepairMark, Way, Written
 from agent.historian.stores.postgres_schema import MIGRATIONS
@@ -62,8 +62,12 @@ class PostgresStore:
         try:
             connection = self._connection = self._connect()
             prepare(connection)
+            shared = is_shared(connection, self._connect)
         except psycopg.Error as error:
             raise StoreAway(f"{self._shown}: {_words(error)}") from error
+        if shared:
+            reason = f"{self._shown} is a pooler that gives our connection to others between two transactions"
+            raise PermanentError(reason, "give this database pool_mode = session there, or name PostgreSQL itself")
         version = connection.info.server_version
         if version < OLDEST:
             raise PermanentError(f"{self._shown} is PostgreSQL {version // 10000}", "PostgreSQL 15 or newer is needed")

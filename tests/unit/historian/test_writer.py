@@ -10,11 +10,25 @@ from typing import cast
 import pytest
 
 from agent.core.errors import PermanentError
+from agent.historian.agents import Agents
 from agent.historian.database import STUCK, Database
+from agent.historian.intake import Inbox, PendingMessage
+from agent.historian.items import AgentClaim
 from agent.historian.stores.away import StoreAway
 from agent.historian.stores.port import Store, Written
+from agent.historian.ways import Ways
+from agent.historian.writer import Writer
+from agent.publishers.mqtt.client import Connection
 from agent.testing.clock import ManualClock
+from tests.support.historian import message
 from tests.support.waiting import eventually
+
+
+class Sent:
+    """A connection."""
+
+    def acknowledge(self, mid):
+        pass
 
 
 class Scripted:
@@ -74,6 +88,27 @@ async def test_a_transaction_that_breaks_off_is_written_again_when_the_database_
     assert store.written == [["item"]]
     assert store.opens == 3
     assert database.trouble is None
+
+
+async def test_what_agents_claim_is_written_anew_into_a_database_that_was_opened_anew(make):
+    """It may be yesterday's backup: without it nobody would know of what came since of a device that is silent now."""
+    clock = ManualClock()
+    store, database = make(clock)
+    writer = Writer(Inbox(), database, agents=Agents(), ways=Ways(["plant"]), clock=clock)
+    told = {"state": "online", "session": "s", "streams": {"d": {"epoch": "E", "low": 5, "next": 5}}}
+    claim = PendingMessage(message(told, "edge/agents/gw/status"), cast("Connection", Sent()), 1)
+    await database.opened()
+    for _ in range(2):
+        await writer._store([claim])
+    store.on_write = [StoreAway("stopped")]
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(database.write(["item"]))
+        while not writing.done():
+            await eventually(lambda: clock.sleepers or writing.done(), what="it waits")
+            await clock.advance(60)
+    await writer._store([claim])
+    claims = [sum(isinstance(one, AgentClaim) for one in items) for items in store.written]
+    assert claims == [1, 0, 0, 1]
 
 
 async def test_a_database_that_cannot_be_used_is_tried_again_every_five_minutes(make):
