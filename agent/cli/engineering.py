@@ -46,7 +46,7 @@ def _read(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     expect: Annotated[float | None, typer.Option(help="With --orders: about what the value should be.")] = None,
     as_json: Json = False,
 ) -> None:
-    """What a tag, or an address, says now. Exit 0, 1 if a tag is bad, 2 for a mistake."""
+    """Read the present value of tags or addresses. Exit 0, 1 if a tag is bad, 2 for a mistake."""
     from agent.cli.read import Wish, read
 
     wish = Wish(names, url, unit, kind, byte_order, length, watch, orders, expect, as_json)
@@ -60,7 +60,7 @@ def _plan(
     round_trip: Annotated[str, typer.Option(metavar="20ms", help="From a request to its answer.")] = "20ms",
     as_json: Json = False,
 ) -> None:
-    """Requests, time, bytes and disk of a configuration. Exit 0, 1 if an interval cannot be met, 2 for mistakes."""
+    """Calculate requests, time, bytes and disk of a configuration. Exit 0, 1 an interval cannot be met, 2 mistakes."""
     from agent.cli.plan import plan
 
     raise typer.Exit(plan(config, device, round_trip, json=as_json))
@@ -78,7 +78,7 @@ def _scan(
     timeout: Annotated[str, typer.Option(metavar="300ms", help="How long a unit may take to answer.")] = "300ms",
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write, or merge, into this file.")] = None,
 ) -> None:
-    """What answers behind a Modbus address: units, and what can be read of each. Exit 0, 1 nothing, 2 mistakes."""
+    """Find the units behind a Modbus address, and what can be read of each. Exit 0, 1 nothing, 2 mistakes."""
     from agent.cli.scan import ScanOptions, scan
 
     raise typer.Exit(scan(ScanOptions(url, units, span, tuple(area or ()), rate, timeout, output)))
@@ -90,7 +90,7 @@ def _browse(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
     config: Annotated[
         Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration. Default: agent.yaml.")
     ] = None,
-    root: Annotated[str, typer.Option(metavar="NODE", help="Where it begins; default: Objects.")] = "i=85",
+    root: Annotated[str, typer.Option(metavar="NODE", help="Node to begin at; default: Objects.")] = "i=85",
     path: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only names that fit: 'Machine/*'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Default: 'Server/*', 'Aliases/*'.")] = None,
     kind: Annotated[
@@ -110,7 +110,7 @@ def _browse(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
     form: Annotated[Literal["yaml", "csv"] | None, typer.Option("--format", help="Default: by -o, else yaml.")] = None,
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write, or merge, into this file.")] = None,
 ) -> None:
-    """What is in an OPC UA server, as tags. Exit 0, 1 nothing, refused or lost half way, 2 mistakes."""
+    """List the variables of an OPC UA server as tags. Exit 0, 1 nothing, refused or lost half way, 2 mistakes."""
     from agent.cli.browse import BrowseWish, browse
 
     access = {
@@ -131,7 +131,7 @@ def _convert(
         typer.Option("--from", help="Its format; default: recognised."),
     ] = None,
 ) -> None:
-    """Another product's configuration as one of edge-agent, YAML. Exit 0 all of it, 1 partly, 2 nothing."""
+    """Convert another product's configuration to one of edge-agent (YAML). Exit 0 all of it, 1 partly, 2 nothing."""
     from agent.cli.convert import convert_file
 
     raise typer.Exit(convert_file(file, kind))
@@ -155,7 +155,7 @@ def _simulate(
     ] = None,
     broker: Annotated[bool, typer.Option("--broker", help="Also a broker, on loopback.")] = False,
 ) -> None:
-    """Simulated devices on loopback; with -c the configuration to run against them is printed.
+    """Simulate devices on this machine; with -c also print the configuration that reads them.
 
     Exit 0, 1 a port is in use, 2 mistakes.
     """
@@ -171,7 +171,7 @@ def _record(
     config: Config = DEFAULT,
     seconds: Seconds = None,
 ) -> None:
-    """A Modbus device's traffic, to a file. Exit 0, 1 nothing recorded, 2 mistakes."""
+    """Record a Modbus device's traffic to a file. Exit 0, 1 nothing recorded, 2 mistakes."""
     from agent.cli.record import record
 
     raise typer.Exit(record(config, device, output, seconds))

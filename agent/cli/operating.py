@@ -22,10 +22,10 @@ def _run(config: Config = DEFAULT) -> None:
 def _historian(
     config: Config = Path("historian.yaml"),
     gone: Annotated[
-        str | None, typer.Option(metavar="AGENT", help="Of the running one: what is missing of AGENT is lost.")
+        str | None, typer.Option(metavar="AGENT", help="AGENT will not come back: stop waiting for its records.")
     ] = None,
 ) -> None:
-    """From brokers into a database, exactly once; asks the agents for what is missing."""
+    """Store readings of brokers in a database, each once, and ask the agents for what is missing."""
     from agent.cli.historian import count_lost, historian
 
     raise typer.Exit(historian(config) if gone is None else count_lost(config, gone))
@@ -39,9 +39,9 @@ def _report(
     output: Annotated[
         Path | None, typer.Option("-o", metavar="FILE", help=".html, .csv, .json; else a summary.")
     ] = None,
-    verify: Annotated[Path | None, typer.Option(metavar="FILE", help="Make this file anew, and compare.")] = None,
+    verify: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare this report with the database.")] = None,
 ) -> None:
-    """What the historian stored of a day. Exit 0, 1 no database, or --verify finds a difference, 2 mistakes."""
+    """Report on a day, from what the historian stored. Exit 0, 1 no database or --verify differs, 2 mistakes."""
     from agent.cli.report import Wanted, report
 
     raise typer.Exit(report(config, Wanted(day, lang, output, verify)))
@@ -65,7 +65,7 @@ def _logs(
     since: Annotated[str | None, typer.Option(help="Only since: 10m, or an instant.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Also what comes later.")] = False,
 ) -> None:
-    """The log for people, with what to do under warnings and errors. Exit 0, 1 the file cannot be read, 2 mistakes."""
+    """Show a log for people, with what to do under warnings and errors. Exit 0, 1 the file cannot be read, 2 mistakes."""
     from agent.cli.logs import logs
 
     raise typer.Exit(logs(file, device, level, since, follow=follow))
@@ -84,7 +84,7 @@ def _tail(  # noqa: PLR0913, PLR0917 - an argument for each word of the command
     once: Annotated[bool, typer.Option("--once", help="End with the first readings that fit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Readings as they pass on a broker. Exit 0, 1 no broker (or with --once nothing heard), 2 mistakes."""
+    """Show readings as they arrive at a broker. Exit 0, 1 no broker (or with --once nothing came), 2 mistakes."""
     from agent.cli.tail import tail
 
     code = tail(
@@ -100,15 +100,15 @@ def _verify(
     root: Root = None,
     config: Of = None,
     seconds: Seconds = None,
-    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the books here between runs.")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep what was counted here between runs.")] = None,
     topic: Topics = None,
     publisher: Publisher = None,
     sparkplug: Annotated[bool, typer.Option("--sparkplug", help="Sparkplug B: name every violated statement.")] = False,
 ) -> None:
-    """Audit a broker from the consumer's side. Exit 0, 1 something is missing, 2 mistakes, 3 nothing was heard.
+    """Audit a broker from the consumer's side. Exit 0, 1 something is missing, 2 mistakes, 3 nothing came.
 
     missing: below `low`, neither received nor declared lost. pending: may still come. declared: the agent has named
-    it as lost, with numbers and reason. duplicate: heard again, which a consumer leaves out. undeclared gap: a hole.
+    it as lost, with numbers and reason. duplicate: received again; consumers ignore it. undeclared gap: a hole.
     """
     from agent.cli.verify import verify
 
@@ -170,7 +170,7 @@ def _outbox(  # noqa: PLR0913, PLR0917 - an argument for each word of the comman
 
 @app.command("diff")
 def _diff(config: Config = DEFAULT, data_dir: Agent = None, as_json: Json = False) -> None:
-    """What the files now say against what runs. Exit 0 nothing differs, 1 something does, 2 mistakes, 3 no agent."""
+    """Compare the files with what runs. Exit 0 nothing differs, 1 something does, 2 mistakes, 3 no agent."""
     from agent.cli.diff import diff
 
     raise typer.Exit(diff(config, data_dir, as_json=as_json))

@@ -35,6 +35,9 @@ def secret_files(part: BaseModel | None) -> Iterator[tuple[str, Path]]:
             yield from ((f"{key}.{below}", file) for below, file in secret_files(value))
 
 
+_LET = "let the user the agent runs as read it"
+
+
 def all_secret_files(config: Config) -> Iterator[tuple[str, Path]]:
     """Those of the whole configuration, keys from the top (`publishers.plant.password_file`)."""
     for section in type(config).model_fields:
@@ -56,14 +59,15 @@ def unusable(key: str, file: Path) -> tuple[str, str] | None:
             kind = "directory" if file.is_dir() else "pipe or a device"
             return f"{file} is a {kind}", "name a file"
         if not os.access(file, os.R_OK):
-            return f"{file} may not be read by this user", "let the user the agent runs as read it"
+            return f"{file} may not be read by this user", _LET
         if _LINES.fullmatch(key):
             return _guessable(key, read_secret(file), file)
     except UnicodeDecodeError as error:
         return f"{file}: byte 0x{error.object[error.start]:02X} is not UTF-8", "save it as UTF-8"
     except OSError as error:
         if not exhausted(error):  # which would say nothing of the file: who needs it will see
-            return f"{file} cannot be read: {error.strerror}", "name a file that may be read"
+            hint = _LET if isinstance(error, PermissionError) else "name a file that may be read"
+            return f"{file} cannot be read: {error.strerror}", hint
     except ValueError as error:
         reason, _, hint = str(error).partition("; ")
         return f"{str(file)!r}: {reason}", hint or "name a file that may be read"
