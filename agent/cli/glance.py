@@ -86,8 +86,8 @@ def _wrapped(text: str, indent: str) -> list[str]:
 
 def _devices(document: Part, zone: tzinfo | None) -> Iterator[str]:
     devices, now = document["devices"], document["ts"]
-    states = Counter("disabled" if one["causes"] == ["disabled"] else one["state"] for one in devices.values())
-    order = ("online", "degraded", "offline", "disabled")
+    states = Counter(map(_state, devices.values()))
+    order = ("online", "degraded", "silent", "offline", "disabled")
     words = ", ".join(f"{states[state]:,} {state}" for state in order if states[state])
     yield ""
     yield f"Devices     {words or 'none'}"
@@ -95,13 +95,18 @@ def _devices(document: Part, zone: tzinfo | None) -> Iterator[str]:
         return
     width = min(24, max(map(len, devices), default=0))
     for name, one in devices.items():
-        state = "disabled" if one["causes"] == ["disabled"] else one["state"]
         good = "-" if one["last_good"] is None else instant(one["last_good"], now, zone)
         pace = f"{period(one['achieved_ms'])} for {period(one['interval_ms'])}" if _late(one) else ""
         bad = f"{one['tags_bad']} bad" if one["tags_bad"] else ""
-        since = instant(one["since"], now, zone)
+        since = instant(one["unanswered"] or one["since"], now, zone)
         trouble = ", ".join(filter(None, (pace, bad)))
-        yield f"  {name:<{width}} {state:<9}since {since}, last good {good}  {trouble}"[:WIDTH]
+        yield f"  {name:<{width}} {_state(one):<9}since {since}, last good {good}  {trouble}"[:WIDTH]
+
+
+def _state(device: Part) -> str:
+    if device["unanswered"] is not None:
+        return "silent"
+    return "disabled" if device["causes"] == ["disabled"] else str(device["state"])
 
 
 def _late(device: Part) -> bool:

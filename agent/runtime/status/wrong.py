@@ -168,8 +168,9 @@ def _dead_buses(devices: Mapping[str, _Part]) -> set[str]:
 def _bus(bus: str, devices: list[_Part]) -> Finding:
     good = max((one["last_good"] for one in devices if one["last_good"] is not None), default=None)
     reasons = {str(one["reason"]).partition(_HINT)[0] for one in devices if one["unanswered"] is None}
+    asked = min((one["unanswered"] for one in devices if one["unanswered"] is not None), default=None)
     return _finding(
-        "bus.silent", "bus", bus, max(one["unanswered"] or one["since"] for one in devices),
+        "bus.silent", "bus", bus, asked or max(one["since"] for one in devices),
         why=reasons.pop() if len(reasons) == 1 else None, cost=costs.of_bus(len(devices), good),
     )  # fmt: skip
 
@@ -183,6 +184,8 @@ def _device(name: str, device: _Part, bus: str | None) -> Iterator[Finding]:
         yield _finding(
             "device.unanswered", "device", name, device["unanswered"], cost=costs.no_value(device), counts=False
         ) | {"causes": ["silent"], "behind": bus}
+        if bus is not None:
+            return
     if _disabled(device) or (device["state"] == "online" and not device["causes"]):
         return
     # A device that is read has its bad tags shown; what it cannot read at all counts.

@@ -52,6 +52,16 @@ def shown(image: Image, *routes: RouteFigures, attempts: dict[str, int] | None =
     return screen(json.loads(json.dumps(describe(image, about, routes, devices))), ZONE)
 
 
+def test_what_does_not_answer_is_not_shown_as_online() -> None:
+    """It is silent, since it was asked in vain, and only to be looked at."""
+    about = AgentFigures(NOW, NOW - 400 * MINUTE, synced=True)
+    figures = {name: DeviceFigures(unanswered=NOW - 3000) for name in ("press-01", "press-02")}
+    text = screen(describe(image_of("press-01", "press-02"), about, [], figures), ZONE)
+    assert "2 devices do not answer: press-01 and press-02 since" in text
+    assert "press-01 silent   since 04:12:12" in text
+    assert "Devices     2 silent" in text
+
+
 def night() -> str:
     """What docs/status.md shows: a unit that died, a broker that is away and an outbox that has overflowed."""
     image = image_of("press-01", "meter-07", "cnc-07")

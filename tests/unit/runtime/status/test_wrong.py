@@ -71,12 +71,13 @@ def test_what_does_not_answer_is_told_before_it_is_lost() -> None:
         image.add(name, location=["a"], tags=[TagInfo("t", interval=1000)], cat=1, now=NOW - 90_000)
         image.set_state(name, "online", now=NOW - 80_000)
         figures[name] = DeviceFigures(bus=bus, unanswered=NOW - 2000)
+    image.set_state("m1", "degraded", now=NOW - 9000, reason="late", causes=("late",))
     image.set_state("m2", "offline", now=NOW - 1000, reason="no answer", causes=("silent",))
     figures["m2"] = DeviceFigures(bus=GATEWAY)
     document = describe(image, AgentFigures(NOW, NOW - 90_000, True), [], figures)
     msgspec.convert(document, Status)
     assert [(one["event"], one["name"], one["counts"], one["since"]) for one in document["wrong"]] == [
-        ("bus.silent", GATEWAY, True, NOW - 1000), ("device.offline", "m2", True, NOW - 1000),
+        ("bus.silent", GATEWAY, True, NOW - 2000), ("device.offline", "m2", True, NOW - 1000),
         ("device.unanswered", "m1", False, NOW - 2000), ("device.unanswered", "cnc", False, NOW - 2000),
     ]  # fmt: skip
     assert document["devices"]["cnc"]["do"] == document["wrong"][-1]["do"] == EVENTS["device.unanswered"].remedy
