@@ -39,5 +39,5 @@ EXAMPLES = {
 
 
 def epilog(command: str) -> str:
-    """Its examples; `\\b` keeps their lines."""
+    """Its examples; the first line has the help keep them as lines."""
     return "\n".join(["\b", "Examples:", *(f"  edge-agent {one}" for one in EXAMPLES[command])])
