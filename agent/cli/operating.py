@@ -65,7 +65,7 @@ def _logs(
     since: Annotated[str | None, typer.Option(help="Only since: 10m, or an instant.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Also what comes later.")] = False,
 ) -> None:
-    """Show a log for people, with what to do under warnings and errors. Exit 0, 1 the file cannot be read, 2 mistakes."""
+    """Show a log for people, with what to do under warnings and errors. Exit 0, 1 it cannot be read, 2 mistakes."""
     from agent.cli.logs import logs
 
     raise typer.Exit(logs(file, device, level, since, follow=follow))
