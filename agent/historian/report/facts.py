@@ -59,6 +59,7 @@ class State(NamedTuple):
     done: int | None
     late: int | None
     readings: int | None
+    session: str = ""  #: of the agent, when it said so
 
 
 class DeclaredLoss(NamedTuple):

@@ -26,7 +26,7 @@ from agent.historian.report.facts import (
 from agent.historian.report.losses import DeviceLosses, lost
 from agent.historian.report.owners import Owners
 from agent.historian.report.spans import Account, Span, account, merged, offline, shared, without
-from agent.historian.report.totals import Run, runs_of, totals_of, untold
+from agent.historian.report.totals import Run, placed, runs_of, totals_of, untold
 
 #: What the agent publishes of itself is none of the plant's devices.
 ITSELF = "_agent"
@@ -119,9 +119,10 @@ def _device(facts: Facts, owners: Owners, path: str, accounts: dict[int, Account
     stops = owners.stops(path)
     planned_s = (span[1] - span[0] - shared(span, stops)) / 1000
     polled = any(tag.interval_ms is not None for tag in owners.tags.get(path, ()))
-    runs = runs_of(streams, owners.losses(path), states)
-    due, made = totals_of(states, "due", runs), totals_of(states, "done", runs)
-    untold = _untold(facts.day, states, runs, stops) if due.known and polled else []
+    told = placed(states, streams, owners.losses(path))
+    runs = runs_of(streams, owners.losses(path), told)
+    due, made = totals_of(told, "due", runs), totals_of(told, "done", runs)
+    untold = _untold(facts.day, told, runs, stops) if due.known and polled else []
     left_out = merged([*stops, *untold])
     expected = round(due.within(span, left_out)) if due.known and polled else None
     scanned = round(made.within(span, left_out)) if expected is not None else None

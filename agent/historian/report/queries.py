@@ -44,7 +44,7 @@ span AS MATERIALIZED (SELECT path,
 coalesce((SELECT max(b.at) FROM device_state b WHERE b.path = p.path AND b.at <= AT(:begin)), AT(:begin)) AS first,
 coalesce((SELECT min(a.at) FROM device_state a WHERE a.path = p.path AND a.at >= AT(:until)), AT(:until)) AS last
 FROM path p WHERE path IS NOT NULL)
-SELECT s.path, MS(s.at), s.state, MS(s.since), s.reason, s.due, s.done, s.late, s.readings
+SELECT s.path, MS(s.at), s.state, MS(s.since), s.reason, s.due, s.done, s.late, s.readings, s.session
 FROM span JOIN device_state s ON s.path = span.path AND s.at >= span.first AND s.at <= span.last
 WHERE s.at <= AT(:made) ORDER BY s.path, s.at"""
 # of older ones those that say what of an epoch was declared before: where it is declared again within the day, and all

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from agent.core.ids import time_of
@@ -73,6 +74,26 @@ def runs_of(streams: Sequence[Stream], losses: Iterable[DeclaredLoss], states: I
         totals = {"due": one.due or 0, "done": one.done or 0}
         runs.append(Run(began, over, ended, totals, one.base == 1))
     return runs
+
+
+def placed(states: Sequence[State], streams: Sequence[Stream], losses: Iterable[DeclaredLoss]) -> list[State]:
+    """Each status in its epoch, by its session. One that waited at the broker comes when another epoch has begun."""
+    begun = sorted((began, one.epoch) for one in streams if (began := time_of(one.epoch)))
+    downs = {one.epoch: one.from_ts for one in losses if one.kind == "down"}
+    last: dict[int, int] = {}
+    found = []
+    for state in states:
+        place = bisect_right(begun, (time_of(state.session), "~")) - 1
+        if place >= 0:
+            over = begun[place + 1][0] if place + 1 < len(begun) else None
+            at = state.at
+            if over is not None and at >= over:
+                at = max(last.get(place, 0), min(downs.get(begun[place][1], over), over - 1))
+            last[place] = at
+            found.append(state._replace(at=at))
+        else:
+            found.append(state)
+    return sorted(found, key=attrgetter("at"))
 
 
 def totals_of(states: Iterable[State], what: str, runs: Iterable[Run]) -> Totals:

@@ -211,13 +211,15 @@ def test_totals_in_a_straight_line_and_over_epochs():
 
 
 @pytest.mark.parametrize(
-    ("last", "untold", "expected"),
+    ("last", "kept", "untold", "expected"),
     [
-        (None, [(6, 12)], 18 * 3600),  # nobody knows what it counted from 06:00 to its end at 12:00 …
-        ({"due": 13 * 3600, "done": 12 * 3600}, [], 24 * 3600),  # … or it told when it was started anew
+        (None, [], [(6, 12)], 18 * 3600),  # nobody knows what it counted from 06:00 to its end at 12:00 …
+        ({"due": 13 * 3600, "done": 12 * 3600}, [], [], 24 * 3600),  # … or it told when it was started anew, …
+        (None, [7.5, 13], [], 24 * 3600),  # … or the broker kept what it said until then
+        ({"due": 13 * 3600, "done": 12 * 3600}, [7.5, 12.9], [], 24 * 3600),
     ],
 )
-def test_the_historian_was_away_and_the_agent_was_started_anew_meanwhile(last, untold, expected):
+def test_the_historian_was_away_and_the_agent_was_started_anew_meanwhile(last, kept, untold, expected):
     """Hours that no count covers are named, and left out; the totals of an epoch that is over cover them."""
     first, second = ulid(hour(-1), of="a test"), ulid(hour(12), of="a test")
     streams = [
@@ -226,13 +228,15 @@ def test_the_historian_was_away_and_the_agent_was_started_anew_meanwhile(last, u
     ]
     told = [(-0.5, 1800), (6, 7 * 3600), (20, 8 * 3600), (24.5, 12.5 * 3600)]
     states = [State(PATH, hour(at), "online", None, None, round(due), round(due), 0, None) for at, due in told]
-    made = figures(facts([], streams=streams, states=states))
+    states = [one._replace(session=first if one.at < hour(12) else second) for one in states]
+    late = [State(PATH, hour(20), "online", None, None, round(3600 * due), 0, 0, None, first) for due in kept]
+    made = figures(facts([], streams=streams, states=[*states[:2], *late, *states[2:]]))
     (device,) = made["devices"]
     assert [((one["from_ts"], one["to_ts"])) for one in device["untold"]] == [
         (hour(begin), hour(end)) for begin, end in untold
     ]
     assert device["expected"] == expected
-    assert device["scanned"] == expected - 3600 * (last is not None)
+    assert kept or device["scanned"] == expected - 3600 * (last is not None)
     head = Head("hist", "1.0", DAY.date, DAY.until, DAY.end, "en")
     assert (TEXT["en"]["untold_means"] in as_html(Document(head, made))) == bool(untold)
     assert ("untold 1,press-01" in as_csv(Document(head, made))) == bool(untold)
