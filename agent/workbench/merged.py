@@ -6,9 +6,11 @@ import io
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml as plain
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
@@ -16,6 +18,9 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from agent.core.errors import ConfigError
 from agent.workbench.spelled import is_plain, literal, unique
+
+#: libyaml's is many times as fast, where PyYAML was built with it.
+_Plain: Any = getattr(plain, "CSafeLoader", plain.SafeLoader)
 
 
 def merged(text: str, file: str, devices: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
@@ -29,7 +34,7 @@ def merged(text: str, file: str, devices: Mapping[str, Mapping[str, Any]]) -> tu
     for name, keys in devices.items():
         if name not in kept:
             known[name] = _commented(keys)
-    return _written(document), kept
+    return _written(document, text), kept
 
 
 class Addition(NamedTuple):
@@ -77,7 +82,7 @@ def with_tags(text: str, file: str, addition: Addition) -> tuple[str, Added]:
         if comment := addition.comments.get(wanted):
             tags.yaml_add_eol_comment(comment, tag, column=0)
         added += 1
-    return _written(document), Added(name, added, len(addition.tags) - added)
+    return _written(document, text), Added(name, added, len(addition.tags) - added)
 
 
 def add_tags(file: Path, addition: Addition) -> Added:
@@ -118,7 +123,7 @@ def _read(text: str, file: str) -> CommentedMap:
     return document
 
 
-def _written(document: CommentedMap) -> str:
+def _written(document: CommentedMap, before: str) -> str:
     out = io.StringIO()
     yaml = _yaml()
     steps = Counter(_steps(document))
@@ -126,7 +131,20 @@ def _written(document: CommentedMap) -> str:
     dash = max((one for one in steps if one[0] == "seq"), key=steps.__getitem__, default=("seq", 0))[1]
     yaml.indent(mapping=step, sequence=dash + 2, offset=dash)
     yaml.dump(document, out)
-    return out.getvalue()
+    return _as_it_was(before if before.endswith("\n") else f"{before}\n", out.getvalue())
+
+
+def _as_it_was(before: str, after: str) -> str:
+    """`after` without what a round trip does to other lines: it moves comments behind anchors, drops unused anchors."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    changes = SequenceMatcher(None, old, new).get_opcodes()
+    kept = (new[since:until] if kind == "insert" else old[at:to] for kind, at, to, since, until in changes)
+    text = "".join(line for lines in kept for line in lines)
+    try:
+        same = plain.load(text, _Plain) == plain.load(after, _Plain)  # noqa: S506 - a safe one
+    except (plain.YAMLError, ValueError, RecursionError):  # `2026-13-01`, an alias inside of its anchor
+        same = False
+    return text if same else after
 
 
 def _steps(parent: Any) -> Iterator[tuple[str, int]]:
@@ -134,11 +152,20 @@ def _steps(parent: Any) -> Iterator[tuple[str, int]]:
     for one in parent.values() if isinstance(parent, CommentedMap) else parent:
         if not isinstance(one, CommentedMap | CommentedSeq) or one.fa.flow_style():
             continue
-        if isinstance(parent, CommentedMap) and None not in (parent.lc.col, one.lc.col):
+        left, right = _column(parent), _column(one)
+        if isinstance(parent, CommentedMap) and left is not None and right is not None:
             kind, least = ("map", 1) if isinstance(one, CommentedMap) else ("seq", 0)
-            if (step := one.lc.col - parent.lc.col) >= least:
+            if (step := right - left) >= least:
                 yield kind, step
         yield from _steps(one)
+
+
+def _column(block: Any) -> int | None:
+    """Where its keys begin; the place of a block itself is that of its anchor, where it has one."""
+    known = getattr(block.lc, "data", None) or {}
+    if isinstance(block, CommentedMap) and known:
+        return min(int(place[1]) for place in known.values())
+    return None if block.anchor.value else block.lc.col
 
 
 def _mapping(parent: CommentedMap, key: str, file: str) -> CommentedMap:

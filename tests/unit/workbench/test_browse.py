@@ -158,6 +158,18 @@ def test_a_file_keeps_how_it_is_written(tmp_path: Path) -> None:
     assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o600)
 
 
+def test_comments_behind_anchors_stay_where_they_are(tmp_path: Path) -> None:
+    """A round trip would move them to the next line, and drop the anchors that nobody uses."""
+    before = (
+        "x: &usual  # all meters\n  type: modbus\ndevices:  # of hall 2\n  saw: &saw   # the first\n"
+        "    <<: *usual   # merged\n    tags: &tags  # shared\n      a: {address: 'holding:0'}\n"
+    )
+    file = tmp_path / "plant.yaml"
+    file.write_text(before)
+    merge_into(file, {"mill": {"type": "modbus"}})
+    assert file.read_text() == before + "  mill:\n    type: modbus\n"
+
+
 def _same(node: str) -> str:
     return node.replace("ns=2;", f"nsu={URN};")
 
