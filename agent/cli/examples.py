@@ -39,9 +39,5 @@ EXAMPLES = {
 
 
 def epilog(command: str) -> str:
-<<<<<<< HEAD
     """Its examples; the first line has the help keep them as lines."""
-=======
-    """Its examples; the character before them keeps their lines as they are."""
->>>>>>> f3511e33 (Change no other line of a file that scan and browse add to: comments behind anchors stay, and so do unused anchors)
     return "\n".join(["\b", "Examples:", *(f"  edge-agent {one}" for one in EXAMPLES[command])])
