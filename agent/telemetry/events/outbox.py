@@ -31,12 +31,12 @@ EVENTS: dict[str, Event] = {
     "outbox.dropped": Event(
         "error",
         "The outbox is full (`bound`) and records are lost, and declared. At once, then every minute with totals.",
-        "Bring the broker back, free the disk, or raise `max_bytes`. What went is declared to the consumer.",
+        "Bring the broker back, free the disk, or raise `max_bytes`. What was lost is declared to the consumer.",
     ),
     "outbox.expired": Event(
         "error",
         "Records were older than max_age, and are lost and declared. At once, then every minute with totals.",
-        "Bring the broker back, or raise `max_age`. What went is declared to the consumer.",
+        "Bring the broker back, or raise `max_age`. What was lost is declared to the consumer.",
     ),
     "outbox.overflow": Event(
         "error",
@@ -46,7 +46,7 @@ EVENTS: dict[str, Event] = {
     "outbox.loss_over": Event(
         "error",
         "Nothing is lost any more for this `cause`: `records` of `device`, `from` … `to`, were, since it began.",
-        "What went is declared to the consumer. Where it is too much, raise the bound that `reason` names.",
+        "What was lost is declared to the consumer. Where it is too much, raise the bound that `reason` names.",
     ),
     "outbox.disk_refused": Event(
         "error",
