@@ -182,7 +182,7 @@ def _of_a_tag(name: str, value: object, given: Mapping[str, object], keys: Colle
     elif name in ("scan_rate", "poll_interval", "polling_interval", "period", "rate") and isinstance(value, int):
         meant = f"write interval: {value}ms, or interval: {value}s for seconds"
     elif "byte_order" in keys and name in _ORDERS:
-        low = str(value).lower() in ("little", "true", "low", "low_first", "1", "yes")
+        low = str(value).lower() in ("little", "true", "low", "low_first", "1", "yes", "word", "byte")
         meant = f"write byte_order: {_ORDERS[name][low]} instead"
     elif name in ("bit", "bit_index", "bit_number") and isinstance(value, int) and _REGISTER.fullmatch(address):
         meant = f'write address: "{address}.{value}" instead'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ _SYNONYMS = {
     "register": "address", "reg": "address", "datatype": "type", "data_type": "type", "kind": "type",
     "nodeid": "node", "node_id": "node", "protocol": "type", "name": "id",
     "poll_interval": "interval", "polling_interval": "interval", "scan_rate": "interval", "period": "interval",
+    "poll_rate": "interval", "polling_rate": "interval", "update_rate": "interval", "topic_prefix": "topic",
     "factor": "scale", "multiplier": "scale", "gain": "scale", "decimals": "round", "units": "unit",
     "points": "tags", "registers": "tags", "nodes": "tags", "user": "username", "passwd": "password_file",
     "path": "data_dir", "loglevel": "level", "heartbeat": "max_silence", "comment": "description",
@@ -28,6 +30,8 @@ _SYNONYMS = {
     "address": "node", "mqtt": "publishers", "outputs": "publishers", "plcs": "devices", "inputs": "devices",
 }  # fmt: skip
 
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  #: of camelCase
+
 
 def close(word: object, known: Sequence[str]) -> str | None:
     """The known word that was probably meant."""
@@ -35,7 +39,7 @@ def close(word: object, known: Sequence[str]) -> str | None:
     lower = {name.lower(): name for name in known}
     if text.lower() in lower:
         return lower[text.lower()]
-    if (synonym := _SYNONYMS.get(text.lower().replace("-", "_"))) in known:
+    if (synonym := _SYNONYMS.get(_HUMP.sub("_", text).lower().replace("-", "_"))) in known:
         return synonym
     match = get_close_matches(text.lower(), list(lower), n=1, cutoff=0.6)
     return lower[match[0]] if match else None

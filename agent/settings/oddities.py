@@ -7,6 +7,12 @@ from collections.abc import Iterator, Mapping
 from agent.settings.tags import TagBase
 from agent.settings.ucum import is_ucum, ucum
 
+#: Units that are some, and mostly meant for others.
+_OTHERWISE = {
+    "C": "'C' is the coulomb; write \"Cel\" for degrees Celsius",
+    "F": "'F' is the farad; write \"[degF]\" for degrees Fahrenheit",
+}
+
 
 def odd_keys(tags: Mapping[str, TagBase]) -> Iterator[str]:
     """`tags.NAME.key: words`; what several tags have in common is told once."""
@@ -17,9 +23,11 @@ def odd_keys(tags: Mapping[str, TagBase]) -> Iterator[str]:
         if tag.unit is not None:
             units.setdefault(tag.unit, []).append(name)
     for unit, names in units.items():
+        more = f" (and {len(names) - 1:,} more tags)" if len(names) > 1 else ""
+        if unit in _OTHERWISE:
+            yield f"tags.{names[0]}.unit{more}: {_OTHERWISE[unit]}"
         if is_ucum(unit):
             continue
         meant = ucum(unit)
         hint = f'write "{meant}"' if meant else "put a unit of your own into braces, {piece}"
-        more = f" (and {len(names) - 1:,} more tags)" if len(names) > 1 else ""
         yield f"tags.{names[0]}.unit{more}: {unit!r} is no unit in UCUM notation; {hint}"

@@ -50,6 +50,7 @@ CASES: dict[str, tuple[str, str]] = {
     "no colon": (_device("max_gap 8\ninterval: 2s"), "max_gap 8"),
     "byte_order in bare digits": (_tag('address: "holding:0", type: float32, byte_order: 3412'), "3412"),
     "word order": (_tag('address: "holding:0", type: float32, word_order: little'), "word_order: little"),
+    "swapped words": (_tag('address: "holding:0", type: float32, swap: word'), "swap: word"),
     "endianness": (_tag('address: "holding:0", type: float32, endian: big'), "endian: big"),
     "divisor": (_tag('address: "holding:0", divisor: 10'), "divisor: 10"),
     "ends beside the range": (_tag('address: "holding:0", min: 0, max: 10'), "min: 0, max: 10"),
