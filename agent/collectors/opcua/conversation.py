@@ -164,6 +164,7 @@ class Conversation:
             await self._listen()
         self._beside(self._poller.run, "poll")
         await self._tags.settle(list(self._plan.points.values()))
+        self._tags.remember()
         if not self._plan.subscribe and periodic:
             self._poller.wanted.set()
         self._beside(partial(self._pulse.run, self._connection.session_timeout), "pulse")

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+from agent.collectors.opcua.address.meanings import Moved
 from agent.collectors.opcua.past import OperationLimits, Past
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.profiles import Profile, profile_of
@@ -53,6 +54,7 @@ class ServerFacts:
         self._clock = clock
         self._skew = metrics.CLOCK_SKEW.labels(device)
         self.namespaces: list[str] = []
+        self.moved: dict[int, Moved] = {}  #: indexes that mean something else than before
         self.limits = OperationLimits()
         self.profile: Profile | None = None
         self.service_level: int | None = None  #: 0 to 255, where it is told
@@ -83,6 +85,7 @@ class ServerFacts:
         array = _value(data[0])
         if isinstance(array, list):
             self.namespaces = [str(uri) for uri in array]
+            self.moved = self._past.meanings.moved(self.namespaces)
 
     async def look(self) -> None:
         """State and clock. Raises ConnectionLost where the server does not answer; what it answers is its affair."""

@@ -39,6 +39,12 @@ EVENTS: dict[str, Event] = {
     "opcua.clock_off": Event(
         "warning", "The server's clock is off by `skew_s`, more than `max_skew`; its times are published unchanged."
     ),
+    "opcua.namespaces_moved": Event(
+        "warning",
+        "The server numbers its namespaces otherwise than before. Tags by index (`ns=2;…`) are read in the namespaces "
+        "they `meant`, and are bad where such a one is gone. After a restart of the agent an index means what it is.",
+        "Write `nsu=URI;…` instead: `edge-agent browse` prints it.",
+    ),
     "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of ours."),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
     "opcua.selection": Event(

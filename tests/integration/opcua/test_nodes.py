@@ -7,8 +7,9 @@ from asyncua import ua as library
 from asyncua.common.node import Node
 
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
+from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
-from tests.integration.opcua.support import collecting
+from tests.integration.opcua.support import BRISK, Notebook, collecting, config
 
 ua: Any = library
 
@@ -60,14 +61,22 @@ async def test_poll_mode_waits_for_an_unknown_namespace_too(shared: Plant) -> No
 
 
 async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) -> None:
-    """After a restart with swapped namespaces every tag has its own node's value, found by URI."""
+    """After a restart with swapped namespaces every tag has its own node's value, found by URI.
+
+    One by index follows the namespace it meant for as long as the agent runs, and it is said that this is another.
+    """
     tags = {"press": "nsu=urn:press;s=state", "oven": "nsu=urn:oven;s=state"}
     before = await hall.plant(["urn:press", "urn:oven"])
+    by_index = config(before.url, {"press": f"ns={before.indexes['urn:press']};s=state"})
+    context = SimpleContext()
+    collector = by_index.build("dev", context, BRISK)
     await before.do(before.add("state", "press", uri="urn:press"))
     await before.do(before.add("state", "oven", uri="urn:oven"))
     async with collecting(before.url, tags) as notebook:
         await notebook.heard()
         assert (notebook.newest("press"), notebook.newest("oven")) == ("press", "oven")
+    async with collector.open() as samples:
+        await Notebook(["press"], samples, context).heard()
     port = int(before.url.rsplit(":", 1)[1])
     await hall.stop(before)
     after = await hall.plant(["urn:oven", "urn:press"], port)
@@ -79,6 +88,13 @@ async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) 
         await after.do(after.add("state", "press", uri="urn:press"))
         await notebook.until(lambda: notebook.newest("press") == "press")
         assert {row[0] for row in notebook.said["oven"]} == {"oven"}
+    with structlog.testing.capture_logs() as logs:
+        async with collector.open() as samples:
+            notebook = Notebook(["press"], samples, context)
+            await notebook.heard()
+            assert notebook.newest("press") == "press"
+    told = [log["meant"] for log in logs if log["event"] == "opcua.namespaces_moved"]
+    assert told == [{f"ns={before.indexes['urn:press']}": "urn:press"}]
     await hall.stop(after)
 
 

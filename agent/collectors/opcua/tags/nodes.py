@@ -6,9 +6,10 @@ again for as long as the connection lives: a controller may still be loading its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from agent.collectors.opcua.address.meanings import Moved
 from agent.collectors.opcua.address.nodeid import trouble_with
 from agent.collectors.opcua.address.paths import BrowsePath
 from agent.collectors.opcua.plan import TagPoint
@@ -70,8 +71,8 @@ class Resolved(NamedTuple):
     refused: list[tuple[TagPoint, int, str]]  #: whose namespace the server does not have
 
 
-def resolve(points: Iterable[TagPoint], namespaces: Sequence[str]) -> Resolved:
-    """By the NamespaceArray of this connection."""
+def resolve(points: Iterable[TagPoint], namespaces: Sequence[str], moved: Mapping[int, Moved]) -> Resolved:
+    """By the NamespaceArray of this connection, and the indexes that mean something else in it."""
     made = Resolved([], [], [])
     for point in points:
         address = point.address
@@ -82,9 +83,12 @@ def resolve(points: Iterable[TagPoint], namespaces: Sequence[str]) -> Resolved:
             else:
                 made.ways.append((point, names))
             continue
-        index = address.index_in(namespaces)
+        uri, index = (isinstance(address.namespace, int) and moved.get(address.namespace)) or (
+            str(address.namespace),
+            address.index_in(namespaces),
+        )
         if index is None:
-            made.refused.append((point, BAD_NODE_ID_UNKNOWN, trouble_with(str(address.namespace), namespaces)))
+            made.refused.append((point, BAD_NODE_ID_UNKNOWN, trouble_with(uri, namespaces)))
         else:
             made.known.append((point, index))
     return made

@@ -67,6 +67,20 @@ class Settling:
         self.note: Callable[[Answer], None] = items.look_at  #: called with what was read instead of being notified
         self.missing = MissingTags()
 
+    def remember(self) -> None:
+        """What indexes (`ns=2`) mean from now on, whatever the server's order; a change of that is logged."""
+        written = {
+            (point.address.namespace, self._plan.subscribe and not self.missing.code(point))
+            for point in self._plan.points.values()
+            if isinstance(point.address, NodeAddress) and isinstance(point.address.namespace, int)
+        }
+        meant = {f"ns={index}": self._server.moved[index].uri for index, _ in written if index in self._server.moved}
+        meanings = self._past.meanings
+        if meant != meanings.told and meant:
+            log.warning("opcua.namespaces_moved", device=self._plan.device, meant=meant)
+        meanings.told = meant
+        meanings.learn(self._server.namespaces, [index for index, found in written if found])
+
     async def extend(self, plan: ConnectionPlan) -> None:
         """The plan with more tags behind those it had."""
         fresh = [point for position, point in plan.points.items() if position not in self._plan.points]
@@ -90,7 +104,7 @@ class Settling:
             await self._settle(points)
 
     async def _settle(self, points: Sequence[TagPoint]) -> None:
-        where = resolve(points, self._server.namespaces)
+        where = resolve(points, self._server.namespaces, self._server.moved)
         refused = where.refused
         nodes = {
             point.position: ResolvedNode(point, node_id(point.address, index))
@@ -138,7 +152,7 @@ class Settling:
         if self._plan.subscribe:  # there an item that is dropped is settled anew
             return
         points = [self._plan.points[at] for at in positions if isinstance(self._plan.points[at].address, BrowsePath)]
-        where = resolve(points, self._server.namespaces)
+        where = resolve(points, self._server.namespaces, self._server.moved)
         for position, node in (await self._follow(where.ways, [])).items():
             if position in self._nodes and node.node_id != self._nodes[position].node_id:
                 self._nodes[position] = node

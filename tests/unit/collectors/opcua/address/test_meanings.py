@@ -1,0 +1,41 @@
+"""What an index of a namespace means after the server has numbered them anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.collectors.opcua.address.meanings import IndexMeanings, Moved
+
+
+@pytest.mark.parametrize(
+    ("now", "moved"),
+    [
+        ("ua own a b", {}),
+        ("ua own b a", {2: Moved("a", 3), 3: Moved("b", 2)}),
+        ("ua own new a b", {2: Moved("a", 3), 3: Moved("b", 4)}),
+        ("ua own b", {2: Moved("a", None), 3: Moved("b", 2)}),
+        ("ua own a2 b", {}),
+        ("ua host a b", {}),
+        ("ua own", {}),
+        ("ua own b b", {2: Moved("a", None)}),
+        ("", {}),
+    ],
+)
+def test_after_a_restart(now: str, moved: dict[int, Moved]) -> None:
+    """Followed where it is known, bad where it is gone for another, itself where it was renamed or nobody has it."""
+    meanings = IndexMeanings()
+    meanings.learn(["ua", "own", "a", "b"], [2, 3])
+    found = meanings.moved(now.split())
+    assert found == moved
+    meanings.learn(now.split(), [2, 3])
+    assert meanings.moved(now.split()) == moved, "it is remembered, not learned anew"
+
+
+def test_a_server_that_was_loading() -> None:
+    """Where nothing was found under an index, a namespace that comes later may be the one it means."""
+    meanings = IndexMeanings()
+    meanings.learn(["ua", "own", "b"], [])
+    assert meanings.moved(["ua", "own", "a", "b"]) == {}
+    assert meanings.moved(["ua", "b", "own"]) == {1: Moved("own", 2), 2: Moved("b", 1)}, "nothing new came"
+    meanings.learn(["ua", "own", "a", "b"], [2])
+    assert meanings.moved(["ua", "own", "new", "a", "b"]) == {2: Moved("a", 3)}
