@@ -30,22 +30,32 @@ class IndexMeanings:
     def moved(self, namespaces: Sequence[str]) -> dict[int, Moved]:
         """The indexes that mean something else in this NamespaceArray."""
         found = {}
-        known = set(self._uris.values())
+        known, places = set(self._uris.values()), _places(namespaces)
+        all_known = known.issuperset(namespaces[1:])
         for index, uri in self._uris.items():
             now = namespaces[index] if index < len(namespaces) else None
             # What was never read may have been wrong while the server was loading.
-            if now == uri or not (index in self._read or known.issuperset(namespaces[1:])):
+            if now == uri or not (index in self._read or all_known):
                 continue
-            if namespaces.count(uri) == 1:
-                found[index] = Moved(uri, namespaces.index(uri))
-            elif uri not in namespaces and now in known:
+            at = places.get(uri, [])
+            if len(at) == 1:
+                found[index] = Moved(uri, at[0])
+            elif not at and now in known:
                 found[index] = Moved(uri, None)
         return found
 
     def learn(self, namespaces: Sequence[str], read: Iterable[int]) -> None:
         """A connection stands with this NamespaceArray; nodes were found under these indexes."""
         moved = self.moved(namespaces)
-        for index, uri in enumerate(namespaces):
-            if index and index not in moved and namespaces.count(uri) == 1:
-                self._uris[index] = uri
+        for uri, at in _places(namespaces).items():
+            if len(at) == 1 and at[0] and at[0] not in moved:
+                self._uris[at[0]] = uri
         self._read.update(read)
+
+
+def _places(namespaces: Sequence[str]) -> dict[str, list[int]]:
+    """Indexes of each."""
+    found: dict[str, list[int]] = {}
+    for index, uri in enumerate(namespaces):
+        found.setdefault(uri, []).append(index)
+    return found
