@@ -128,5 +128,9 @@ def translated(doing: str, *, retry_after: float | None = None) -> Iterator[None
         ours = translate(error, doing, retry_after=retry_after)
         if ours is error:
             raise
-        # its frames hold the answer that was not understood, which may be 16 MB, for as long as ours is looked at
-        raise ours from error.with_traceback(None)
+        # its frames hold the answer that was not understood, which may be 16 MB, for as long as ours is looked at; and
+        # if this frame kept ours, which keeps this frame, until garbage is looked for
+        try:
+            raise ours from error.with_traceback(None)
+        finally:
+            del ours
