@@ -13,6 +13,7 @@ from agent.historian.agents import Agents
 from agent.historian.database import Database
 from agent.historian.items import Gap
 from agent.historian.stores.port import Hole
+from agent.historian.stores.transaction import GONE
 from agent.telemetry.logging import get_logger
 
 #: Gaps of one transaction, and holes looked at.
@@ -65,6 +66,6 @@ async def declare_gone(agent: str, database: Database, agents: Agents, now_ms: i
 def _gaps(lost: list[Hole], now_ms: int) -> Iterator[Gap]:
     for hole in lost:
         key, records = hole.key, hole.last - hole.first + 1
-        name = f"gone-{key.epoch}-{key.device}-{hole.first}-{hole.last}"
+        name = f"{GONE}{key.epoch}-{key.device}-{hole.first}-{hole.last}"
         where = key.agent, key.device, key.epoch, hole.first, hole.last
         yield Gap("", GapNotice(name, "lost", now_ms, now_ms, REASON, *where, records=records))

@@ -116,6 +116,21 @@ class Book:
         return sum(end - first for first, end in self.holes())
 
 
+def committed_at(seen: Ranges, slots: Iterable[tuple[int, int]], seq: int) -> int | None:
+    """Start of the slot of the record `seq`, or of the next one before it that came; else of the first; None: no slot.
+
+    `slots`: when records were committed, and how many, in order. Old slots may be thrown away (the ledger is not), and
+    the ledger may have given up old numbers.
+    """
+    slots, seen = list(slots), list(seen)
+    later = sum(end - max(begin, seq + 1) for begin, end in seen if end > seq + 1)
+    for slot, records in reversed(slots):
+        if later < records:
+            return slot
+        later -= records
+    return slots[0][0] if slots else None
+
+
 def _set_of(ranges: Ranges) -> IntervalSet:
     found = IntervalSet()
     for first, end in ranges:

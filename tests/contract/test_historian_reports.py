@@ -10,6 +10,7 @@ import pytest
 
 from agent.cli.report import Wanted, report
 from agent.core.ids import ulid
+from agent.historian.gone import _gaps
 from agent.historian.loading import load_historian
 from agent.historian.report.facts import day_of
 from agent.historian.report.making import make
@@ -141,6 +142,26 @@ class ReportContract:
         store.close()
         made = make(loaded, dt.date(2024, 11, 29), "en", BEGIN + 49 * HOUR).figures
         assert [(one["kind"], one["seconds"]) for one in made["gaps"]] == [("down", 3 * 3600)]
+
+    def test_what_an_operator_calls_gone_stays_a_loss_of_its_day(self, config):
+        """It was missing on the day of the record before it, and is lost on the same one, not when somebody said so."""
+        at, epoch = BEGIN + 23 * HOUR, ulid(BEGIN)
+        items = []
+        for seq in (*range(1, 11), *range(21, 31)):
+            reading = {"tag": "t", "value": 1.5, "ts": at + seq * 1000, "quality": "good"}
+            told = envelope(seq, low=seq, device="away", epoch=epoch, readings=[reading], ts=at + seq * 1000)
+            items += status(told, "edge/away/readings")
+        store = store_of(load_historian(config).config.historian)
+        store.open()
+        store.write(items, at + HOUR)
+        assert self._lost(config, 28) == (0, 10)
+        store.write(list(_gaps(store.holes(100), LATER)), LATER)
+        store.close()
+        assert (self._lost(config, 28), self._lost(config, 29)) == ((10, 0), (0, 0))
+
+    def _lost(self, config, day):
+        made = make(load_historian(config).config, dt.date(2024, 11, day), "en", LATER + 24 * HOUR).figures
+        return next((one["lost"], one["missing"]) for one in made["devices"] if one["device"] == "away")
 
     def test_of_old_losses_only_those_are_asked_for_that_count(self, config):
         """Those of the newest epoch, however old: the agent's count is compared with what it lost since it began."""

@@ -172,6 +172,10 @@ class PostgresTransaction:
             [(one.stream, at(one.slot), one.age, *numbers) for one, numbers in sorted(counts.items())],
         )
 
+    def slots(self, stream: int) -> list[tuple[int, int]]:
+        found = "SELECT slot, sum(records)::bigint FROM edge.arrival WHERE stream = %s GROUP BY slot ORDER BY slot"
+        return [((slot - _EPOCH) // _MS, records) for slot, records in self._execute(found, (stream,)).fetchall()]
+
     def gap(self, stream: int | None, gap: GapNotice, received: int) -> bool:
         values = (
             gap.id, stream, gap.agent, gap.device, gap.epoch, gap.kind, gap.from_seq, gap.to_seq, at(gap.from_ts),

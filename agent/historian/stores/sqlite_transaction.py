@@ -160,6 +160,10 @@ class SqliteTransaction:
             [(*arrival, *numbers) for arrival, numbers in counts.items()],
         )
 
+    def slots(self, stream: int) -> list[tuple[int, int]]:
+        found = "SELECT slot, sum(records) FROM arrival WHERE stream = ? GROUP BY slot ORDER BY slot"
+        return self._db.execute(found, (stream,)).fetchall()
+
     def gap(self, stream: int | None, gap: GapNotice, at: int) -> bool:
         tags = None if gap.tags is None else json.dumps(gap.tags)
         return (

@@ -6,13 +6,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from agent.consumer.contract import GapNotice
 from agent.core.ids import time_of
 from agent.historian.contents import again
 from agent.historian.items import AgentClaim, AgentState, Aside, Catalogue, DeviceState, Gap, Item, Record
-from agent.historian.ledger import Key
+from agent.historian.ledger import Key, committed_at
 from agent.historian.stores.port import Written
-from agent.historian.stores.transaction import GIVEN_UP, Arrival, Stored, StreamRow, Transaction
+from agent.historian.stores.transaction import GIVEN_UP, GONE, Arrival, Stored, StreamRow, Transaction
 
 #: Ages of records are counted in steps of a twentieth of a decade, by quarter of an hour.
 SLOT_MS = 900_000
@@ -215,6 +217,9 @@ class _Story:
     def _gap(self, gap: GapNotice) -> None:
         keys = self._keys_of(gap)
         entry = self._entries.get(keys[0]) if keys else None
+        if entry is not None and gap.id.startswith(GONE) and gap.epoch is not None and gap.from_seq is not None:
+            when = committed_at(entry.book.seen, self._tx.slots(entry.id), gap.from_seq - 1) or time_of(gap.epoch)
+            gap = structs.replace(gap, from_ts=when, to_ts=when)
         if not self._tx.gap(entry.id if entry is not None else None, gap, self._now):
             return
         self._done.gaps += 1

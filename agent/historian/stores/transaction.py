@@ -15,6 +15,8 @@ from agent.historian.ledger import Book, Key
 MOST_EPOCHS = 100
 #: How the id of a gap begins that the historian itself declares.
 GIVEN_UP = "given-up-"
+#: … and where an operator says that the agent will not come back.
+GONE = "gone-"
 
 
 class StreamRow(Struct):
@@ -98,6 +100,9 @@ class Transaction(Protocol):
 
     def arrivals(self, counts: dict[Arrival, list[int]]) -> None:
         """Add records, snapshots and readings of each."""
+
+    def slots(self, stream: int) -> list[tuple[int, int]]:
+        """When its records were committed: how many in each quarter of an hour, in order."""
 
     def gap(self, stream: int | None, gap: GapNotice, at: int) -> bool:
         """Store a declared loss; False where it is there."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.historian.ledger import Book
+from agent.historian.ledger import Book, committed_at
 from tests.support.historian import gap
 
 steps = st.lists(
@@ -72,3 +72,13 @@ def test_a_closed_stream_misses_nothing():
     book.close()
     assert book.lacking == 0
     assert book.hear(3, first=False)
+
+
+def test_when_a_record_was_committed():
+    """By how many came in each quarter of an hour, also where old ones were thrown away or given up."""
+    seen, slots = [(1, 5), (9, 11), (20, 22)], [(100, 4), (200, 3), (300, 1)]
+    asked = (0, 1, 4, 8, 9, 10, 19, 20, 21, 30)
+    assert [committed_at(seen, slots, seq) for seq in asked] == [100, 100, 100, 100, 200, 200, 200, 200, 300, 300]
+    assert [committed_at(seen, slots[1:], seq) for seq in (4, 9)] == [200, 200]
+    assert committed_at(seen[1:], slots, 9) == 200
+    assert committed_at([], [], 0) is None
