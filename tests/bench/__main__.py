@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench import figures
+
 
 def main(words: list[str]) -> int:
     """Run the chosen ones one after the other; exit code 1 when one of them ended badly."""
@@ -19,6 +21,7 @@ def main(words: list[str]) -> int:
         print(f"nothing to run: {', '.join(names) or 'no benchmark'} here")
         return 1
     failed = []
+    figures.begin()
     for name in chosen:
         print(f"== {name}", flush=True)
         if subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=False).returncode:

@@ -1,14 +1,16 @@
 """The whole pipeline, device to PUBACK: Modbus poll, OPC UA poll, OPC UA subscription; and what an idle agent needs.
 
-Under the Modbus devices of 1 s stands the floor: what Python needs at least (floor.py).
+Under the Modbus devices of 1 s stands the floor: what Python needs at least (floor.py). Each is measured BENCH_TURNS
+(3) times; the median is printed, and between what it lay.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from tests.bench.floor import measure_floor
-from tests.bench.pipeline import measure, modbus_plant, opcua_plant
+from tests.bench.pipeline import Load, measure, measure_turns, modbus_plant, opcua_plant
 
 
 async def _modbus() -> None:
@@ -22,7 +24,7 @@ async def _modbus() -> None:
             }
             for number, port in enumerate(ports)
         }
-        print((await measure(devices)).line("modbus poll, 4 x 1000 @ 10 Hz"), flush=True)
+        await measure_turns("modbus poll, 4 x 1000 @ 10 Hz", partial(measure, devices))
 
 
 async def _floats(devices: int, count: int) -> None:
@@ -33,8 +35,11 @@ async def _floats(devices: int, count: int) -> None:
             f"plc-{number:03}": {"type": "modbus", "url": f"tcp://127.0.0.1:{port}", "interval": "1s", "tags": tags}
             for number, port in enumerate(ports)
         }
-        print((await measure(plant)).line(f"modbus poll, {devices} x {count} @ 1 Hz"), flush=True)
-        print((await measure_floor(count, ports)).line("  the floor"), flush=True)
+        name = f"modbus poll, {devices} x {count} @ 1 Hz"
+        await measure_turns(name, partial(measure, plant))
+        if count == 1000:
+            await measure_turns("  with history on", partial(measure, plant, history=True))
+        await measure_turns(f"  the floor of {devices} x {count}", partial(measure_floor, count, ports))
 
 
 async def _on_change() -> None:
@@ -48,10 +53,13 @@ async def _on_change() -> None:
             f"plc-{number}": {"type": "modbus", "url": f"tcp://127.0.0.1:{port}", "interval": "1s", "tags": tags}
             for number, port in enumerate(ports)
         }
-        load = await measure(plant)
-        reported = load.readings / load.wall
-        load.readings = round(10_000 * load.wall) - load.skipped * 1000
-        print(f"{load.line('on_change, 10 x 1000 @ 1 Hz, a sample')}  {reported:.0f} reported a second", flush=True)
+
+        async def measured() -> Load:
+            load = await measure(plant)
+            load.readings = round(10_000 * load.wall) - load.skipped * 1000
+            return load
+
+        await measure_turns("on_change, 10 x 1000, a sample", measured)
 
 
 async def _opcua(mode: str, nodes: int, interval: str, name: str, *, every: float) -> None:
@@ -59,7 +67,7 @@ async def _opcua(mode: str, nodes: int, interval: str, name: str, *, every: floa
         tags = {f"variable_{at:04}": {"node": f"nsu=urn:bench;s=V{at}"} for at in range(nodes)}
         url = f"opc.tcp://127.0.0.1:{port}"
         device = {"type": "opcua", "url": url, "mode": mode, "interval": interval, "tags": tags}
-        print((await measure({"server": device})).line(name), flush=True)
+        await measure_turns(name, partial(measure, {"server": device}))
 
 
 async def _idle() -> None:
@@ -73,7 +81,7 @@ async def _idle() -> None:
             }
             for number, port in enumerate(ports)
         }
-        print((await measure(devices, window=21)).line("idle: 40 Modbus x 1 tag @ 10 s"), flush=True)
+        await measure_turns("idle: 40 Modbus x 1 tag @ 10 s", partial(measure, devices, window=21))
 
 
 async def main() -> None:
@@ -86,6 +94,7 @@ async def main() -> None:
     await _opcua("poll", 1000, "1s", "opcua poll, 1000 @ 1 Hz", every=0)
     await _opcua("poll", 10_000, "1s", "opcua poll, 10,000 still @ 1 Hz", every=0)  # their source times stand still
     await _opcua("subscribe", 1000, "500ms", "opcua subscription, 1000 @ 1 Hz", every=1.0)
+    await _opcua("subscribe", 1000, "100ms", "opcua subscription, 1000 @ 10 Hz", every=0.1)
     await _idle()
 
 

@@ -14,8 +14,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
-import psutil
 
+from tests.bench.figures import cpu_of, keep
 from tests.bench.pipeline import broker_of_its_own, modbus_plant, subscribed
 from tests.support.agent import AgentProcess
 from tests.support.waiting import eventually
@@ -75,12 +75,13 @@ async def _replay(count: int, of: int) -> None:
         heard = Heard()
         await stack.enter_async_context(subscribed(broker.url, heard))
         await eventually(lambda: heard.first, 60, "the backlog")
-        before = psutil.Process(agent.pid).cpu_times()
+        before = cpu_of(agent.pid)
         expected = int(count * of * OUTAGE * 0.9)
         await eventually(lambda: heard.backlog > expected and time.monotonic() - heard.last > 1, 120, "all of it")
-        after = psutil.Process(agent.pid).cpu_times()
+        after = cpu_of(agent.pid)
         took, beside, ages = heard.last - heard.first, time.monotonic() - heard.first, sorted(heard.ages)
-        cpu = after.user + after.system - before.user - before.system
+        cpu = after - before
+        keep(f"replay, {count} x {of}", {"readings": heard.backlog, "seconds": took, "cpu": cpu, "ages": ages})
         print(
             f"replay, {count} x {of}: {heard.backlog:,} readings, {heard.backlog / took:,.0f} readings/s,"
             f" {cpu:.1f} s CPU;"

@@ -1,7 +1,7 @@
 """What a start costs: CPU of the agent from its exec until the first good reading of every device is at the broker.
 
-Ten Modbus devices share the tags; three starts of each size, the median and the spread. The memory of a tag is the
-slope between the smallest and the largest size: what the libraries take is in both.
+Ten Modbus devices share the tags; BENCH_TURNS (3) starts of each size, the median and the spread. The memory of a tag
+is the slope between the smallest and the largest size: what the libraries take is in both.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import os
 from statistics import median
 from typing import Any
 
+from tests.bench.figures import TURNS, keep
 from tests.bench.pipeline import Started, modbus_plant, start
 
 DEVICES = 10
 SIZES = tuple(map(int, os.environ.get("BENCH_TAGS", "10 1000 10000 50000").split()))
-RUNS = 3
 
 
 def plant(ports: list[int], tags: int) -> dict[str, Any]:
@@ -44,9 +44,10 @@ async def main() -> None:
     async with modbus_plant(DEVICES) as (ports, _):
         rss: dict[int, float] = {}
         for tags in SIZES:
-            runs: list[Started] = [await start(plant(ports, tags)) for _ in range(RUNS)]
+            runs: list[Started] = [await start(plant(ports, tags)) for _ in range(TURNS)]
             cpu = sorted(run.cpu for run in runs)
             rss[tags] = median(run.rss for run in runs)
+            keep(f"start, {tags:,} tags", [run._asdict() for run in runs])
             print(
                 f"start, {tags:6,} tags: {median(cpu):5.2f} s CPU ({cpu[0]:.2f} to {cpu[-1]:.2f})"
                 f"  RSS {rss[tags] / 1e6:6.1f} MB",

@@ -21,10 +21,9 @@ from statistics import median
 from typing import Any
 
 from tests.bench.bench_start import plant
+from tests.bench.figures import TURNS
 from tests.bench.pipeline import measure, modbus_plant, opcua_plant, start
 from tests.support.agent import REPOSITORY
-
-TURNS = int(os.environ.get("BENCH_TURNS", "3"))
 
 #: What one agent costs: the agent's tree → a figure.
 Measure = Callable[[Path], Awaitable[float]]

@@ -20,6 +20,7 @@ import msgspec
 import psutil
 import uvloop
 
+from tests.bench.figures import cpu_of
 from tests.bench.pipeline import WARM_UP, WINDOW, Load, broker_of_its_own, subscribed
 from tests.support.mosquitto import Mosquitto
 from tests.support.processes import process
@@ -148,12 +149,10 @@ async def measure_floor(tags: int, ports: list[int]) -> Load:
         async with subscribed(broker.url, hear), floor(broker, tags, ports) as pid:
             await eventually(lambda: heard >= tags * len(ports), what="every device")
             await asyncio.sleep(WARM_UP)
-            running, before = psutil.Process(pid), heard
-            times, began = running.cpu_times(), time.monotonic()
+            before, computed, began = heard, cpu_of(pid), time.monotonic()
             await asyncio.sleep(WINDOW)
-            after = running.cpu_times()
-            cpu = after.user + after.system - times.user - times.system
-            return Load(heard - before, cpu, time.monotonic() - began, running.memory_info().rss, skipped=0)
+            cpu, wall, rss = cpu_of(pid) - computed, time.monotonic() - began, psutil.Process(pid).memory_info().rss
+            return Load(heard - before, cpu, wall, rss, skipped=0)
 
 
 if __name__ == "__main__":

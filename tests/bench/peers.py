@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import psutil
 from paho.mqtt import publish
 
+from tests.bench.figures import TURNS, cpu_of
 from tests.bench.floor import floor
 from tests.bench.peers_config import Modbus, Opcua, devices, modpoll, thingsboard_gateway
 from tests.bench.pipeline import WINDOW, modbus_plant, opcua_plant, subscribed
@@ -31,7 +32,6 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.processes import process
 from tests.support.waiting import eventually
 
-TURNS = int(os.environ.get("BENCH_TURNS", "3"))
 WARM_UP = 10.0  #: seconds after the first reading of each tag
 
 #: (device, tag, value) of what is good in a message.
@@ -98,8 +98,8 @@ class Cost(NamedTuple):
 def _tree(pid: int) -> tuple[float, int]:
     """CPU seconds and bytes of a process and all it has started, those that ended too."""
     alive = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    times = [one.cpu_times() for one in alive]
-    cpu = sum(one.user + one.system + one.children_user + one.children_system for one in times)
+    over = [one.cpu_times() for one in alive]
+    cpu = sum(cpu_of(one.pid) for one in alive) + sum(one.children_user + one.children_system for one in over)
     return cpu, sum(one.memory_info().rss for one in alive)
 
 

@@ -11,9 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ import psutil
 
 from agent.consumer.subscriber import OnMessage, Subscriber
 from agent.consumer.target import access_of
+from tests.bench.figures import TURNS, cpu_of, keep
 from tests.support.agent import REPOSITORY, AgentProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import accepts, free_port
@@ -46,12 +47,24 @@ class Load:
     rss: int  #: bytes
     skipped: int  #: polling cycles
 
+    @property
+    def per_reading(self) -> float:
+        """Microseconds of CPU; NaN where there was none."""
+        return self.cpu / self.readings * 1e6 if self.readings else float("nan")
+
     def line(self, name: str) -> str:
-        per_reading = f"{self.cpu / self.readings * 1e6:6.2f} us/reading" if self.readings else "no readings"
         return (
-            f"{name:34} {per_reading}  {self.readings / self.wall:9.0f} readings/s"
+            f"{name:34} {self.per_reading:6.2f} us/reading  {self.readings / self.wall:9.0f} readings/s"
             f"  {self.cpu / self.wall * 100:5.1f} % of a core  RSS {self.rss / 1e6:5.1f} MB"
         )
+
+
+async def measure_turns(name: str, measured: Callable[[], Awaitable[Load]]) -> None:
+    """Measure TURNS times; print the one in the middle, and from what to what they were."""
+    loads = sorted([await measured() for _ in range(TURNS)], key=lambda load: load.per_reading)
+    keep(name, [asdict(load) for load in loads])
+    spread = f"({loads[0].per_reading:.2f} to {loads[-1].per_reading:.2f})"
+    print(f"{loads[len(loads) // 2].line(name)}  {spread}", flush=True)
 
 
 class ModbusPlant(NamedTuple):
@@ -102,6 +115,7 @@ async def measure(
     warm_up: float = WARM_UP,
     hear: OnMessage | None = None,
     tree: Path = REPOSITORY,
+    history: bool = False,
 ) -> Load:
     """Run the agent of `tree` on `devices` with a mosquitto of its own. `hear` is told all that arrives there."""
     async with AsyncExitStack() as stack:
@@ -111,7 +125,8 @@ async def measure(
             await stack.enter_async_context(subscribed(broker.url, hear))
         publishers = {"plant": {"type": "mqtt", "url": broker.url}}
         agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices, tree=tree))
-        agent.configure(agent.document | {"history": None})
+        if not history:
+            agent.configure(agent.document | {"history": None})
         await agent.start()
         await eventually(lambda: _all_online(agent, len(devices)), what="all devices online")
         await asyncio.sleep(warm_up)
@@ -120,13 +135,13 @@ async def measure(
         made = (
             await agent.metrics()
         )  # before the clock starts: with many devices that costs as much as a second of work
-        before, began = running.cpu_times(), loop.time()
+        before, began = cpu_of(agent.pid), loop.time()
         await asyncio.sleep(window)
-        after, ended = running.cpu_times(), loop.time()
+        after, ended = cpu_of(agent.pid), loop.time()
         made_after = await agent.metrics()
         load = Load(
             readings=_total(made_after, "readings") - _total(made, "readings"),
-            cpu=(after.user - before.user) + (after.system - before.system),
+            cpu=after - before,
             wall=ended - began,
             rss=running.memory_info().rss,
             skipped=_total(made_after, "scans_skipped") - _total(made, "scans_skipped"),
@@ -153,8 +168,7 @@ async def start(devices: dict[str, Any], *, tree: Path = REPOSITORY) -> Started:
             return
         silent.discard(topic.split("/")[-2])
         if not silent and not heard.is_set():
-            times = psutil.Process(agent.pid).cpu_times()
-            cpu = times.user + times.system
+            cpu = cpu_of(agent.pid)
             heard.set()
 
     async with AsyncExitStack() as stack:

@@ -5,10 +5,12 @@ import os
 import signal
 import ssl
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.bench.figures import cpu_of
 from tests.support.certs import make_certs
 from tests.support.ports import accepts, free_port
 from tests.support.processes import process, run_process
@@ -130,3 +132,10 @@ def test_no_port_is_given_twice():
     ports = [free_port() for _ in range(300)]
     assert len(set(ports)) == 300
     assert max(ports) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+
+
+def test_benchmarks_tell_the_cpu_of_a_process_exactly() -> None:
+    """Of whatever process, by its number: here our own, which Python can tell, too."""
+    before = time.process_time()
+    told = cpu_of(os.getpid())
+    assert before <= told <= time.process_time()
