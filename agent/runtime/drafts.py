@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Never, TypeVar
 
 from msgspec import structs
 
 from agent.config.diff import DeviceChange, Difference
 from agent.config.model import Config
 from agent.core.clock import Clock
-from agent.core.errors import PermanentError
+from agent.core.errors import ConfigError, PermanentError
 from agent.core.image import Image
 from agent.core.ports import Bus, Encoder, Publisher
 from agent.core.sessions import Sessions
@@ -25,6 +27,7 @@ from agent.runtime.south.work import Work
 from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 
+T = TypeVar("T")
 MakeContext = Callable[[dict[str, Bus]], RunningContext]
 
 
@@ -36,6 +39,29 @@ class Answers:
 
     def __call__(self) -> bool:
         return self.on
+
+
+class Unbuilt:
+    """Stands for a part that could not be built: who opens it meets the reason, so that it costs this part only."""
+
+    def __init__(self, reason: BaseException) -> None:
+        self.reason, self._trace = reason, reason.__traceback__
+
+    def begin(self, *_: object) -> Never:
+        """Raises the reason; its traceback does not grow with the attempts."""
+        raise self.reason.with_traceback(self._trace)
+
+    open = begin
+
+
+def _built(build: Callable[[], T]) -> T | Unbuilt:
+    """Libraries that are missing and bugs of plugins show here."""
+    try:
+        return build()
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - told by whoever opens it, or refuses it
+        return Unbuilt(error)
 
 
 @dataclass(frozen=True)
@@ -72,6 +98,14 @@ class Draft:
     devices: Mapping[str, DeviceDraft] = field(default_factory=dict)
     routes: Mapping[str, RouteDraft] = field(default_factory=dict)
 
+    @property
+    def unbuilt(self) -> dict[str, BaseException]:
+        """Components that could not be built, and why."""
+        built: list[tuple[str, object]] = [(f"device {one.name}", one.work.collector) for one in self.devices.values()]
+        for one in self.routes.values():
+            built += [(f"publisher {one.name}", one.publisher), (f"publisher {one.name}", one.encoder)]
+        return {name: part.reason for name, part in built if isinstance(part, Unbuilt)}
+
 
 def draft_route(
     name: str, config: PublisherConfig, context: RunningContext, *, sessions: Sessions, clock: Clock
@@ -83,7 +117,8 @@ def draft_route(
     wants, answers = Wants(tuple(config.devices)), Answers(config.resends)
     route = config.route(name, context.agent)
     info = structs.replace(route, wants=wants, resend=answers, sessions=sessions, clock=clock)
-    return RouteDraft(name, config, context, wants, answers, config.encoder.build(info), config.build(name, context))
+    encoder, publisher = _built(partial(config.encoder.build, info)), _built(partial(config.build, name, context))
+    return RouteDraft(name, config, context, wants, answers, encoder, publisher)
 
 
 def draft_device(
@@ -112,7 +147,7 @@ def draft_device(
         return config.found_tag(image.devices[name].tags[position].tag).value_type(raw)
 
     work = Work(
-        collector=config.build(name, context),
+        collector=_built(partial(config.build, name, context)),
         normalizer=compile_normalizer(
             name, table, cat=lambda: image.devices[name].cat, clock=clock, found=config.found_tag
         ),

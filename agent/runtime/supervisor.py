@@ -135,7 +135,7 @@ class Supervisor:
             self._attempt = current = Attempt(self._clock)
             try:
                 await attempt(current)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # libraries of plugins may want to exit
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     # A task group that fails while it is cancelled tells of the failure only.
@@ -149,7 +149,7 @@ class Supervisor:
             RESTARTS.labels(self.name).inc()
             await self._wait(failure.retry_in)
 
-    def _judge(self, error: Exception, attempt: Attempt) -> Failure:
+    def _judge(self, error: BaseException, attempt: Attempt) -> Failure:
         failure = judge(error)
         if self._woken.is_set():  # it began before the change it was woken for
             return failure
@@ -172,7 +172,7 @@ class Supervisor:
         finally:
             self._next_attempt = None
 
-    def _say(self, failure: Failure, error: Exception) -> None:
+    def _say(self, failure: Failure, error: BaseException) -> None:
         """Log it and report it; what raises meanwhile is a bug of its own and ends nothing."""
         try:
             self._log(failure, error)
@@ -185,7 +185,7 @@ class Supervisor:
         except Exception as bug:  # noqa: BLE001 - nor a report
             self._bugs.met(bug)
 
-    def _log(self, failure: Failure, error: Exception) -> None:
+    def _log(self, failure: Failure, error: BaseException) -> None:
         news = not self._failed
         self._failed = failure.kind == "permanent"
         if failure.kind == "bug":

@@ -60,7 +60,7 @@ class Topology:
     def draft(self, config: Config, diff: Difference) -> Draft:
         """Build what is new in a configuration. Touches nothing that runs.
 
-        Raises what a part raises that cannot be built: then nothing has changed.
+        A part that cannot be built is in `unbuilt`; run all the same, it fails alone.
         """
         replaced = [name for name, change in diff.devices_changed.items() if not change.tags_only]
         leaving = self.south.leaving([*diff.devices_removed, *replaced])

@@ -27,6 +27,7 @@ from agent.core.errors import ConfigError, PermanentError
 from agent.core.image import Image
 from agent.runtime.drafts import Draft
 from agent.runtime.reload.journal import Entry, Journal, differences
+from agent.runtime.supervisor import judge
 from agent.runtime.topology import Topology
 from agent.telemetry import metrics
 from agent.telemetry.bugs import Bugs
@@ -194,9 +195,17 @@ class Reloader:
             words = f"{keys}: cannot change while the agent runs; restart it, or take the change back"
             raise _RefusedError(loaded.hash, (words,))
         try:
-            return loaded, diff, self._topology.draft(loaded.config, diff)
+            draft = self._topology.draft(loaded.config, diff)
         except (PermanentError, ConfigError) as error:
             raise _RefusedError(loaded.hash, (str(error),)) from None
+        for part, unbuilt in draft.unbuilt.items():
+            if judge(unbuilt).kind == "bug":
+                Bugs(part).met(unbuilt)
+        if draft.unbuilt:
+            raise _RefusedError(
+                loaded.hash, tuple(f"{part}: {judge(why).reason}" for part, why in draft.unbuilt.items())
+            )
+        return loaded, diff, draft
 
     async def _open(self, loaded: Loaded, draft: Draft) -> None:
         try:

@@ -163,14 +163,15 @@ async def test_waking_during_an_attempt_counts_for_the_next() -> None:
     assert tried[:3] == [0, 3, 3 + 3 + 8]
 
 
-async def test_a_bug_is_reported_and_survived() -> None:
-    """An error nobody translated does not end the component."""
+@pytest.mark.parametrize("bug", [ZeroDivisionError, SystemExit])
+async def test_a_bug_is_reported_and_survived(bug: type[BaseException]) -> None:
+    """An error nobody translated does not end the component, nor does a library that wants to exit end the agent."""
     clock = ManualClock()
     seen: list[Failure] = []
 
     async def attempt(_: Attempt) -> None:
         if len(seen) < 3:
-            raise ZeroDivisionError
+            raise bug
 
     supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, uniform=_longest), report=seen.append)
     async with asyncio.TaskGroup() as group:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from agent.config.diff import difference
 from agent.config.model import AgentSettings, Config
 from agent.core.clock import Clock
+from agent.core.errors import PermanentError
 from agent.core.flow import Answer, Sample
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import BuildContext, Collector, Publisher
@@ -253,3 +254,40 @@ def test_what_runs_after_reloads_is_what_a_cold_start_runs(configs: list[Config]
         assert labels() <= before | {("component", "image")}
 
     asyncio.run(compare())
+
+
+class Unbuildable(Device):
+    """A plugin with a bug before anything runs."""
+
+    def build(self, name: str, context: BuildContext) -> Collector:
+        raise KeyError(name)
+
+
+class WithoutLibrary(Route):
+    """A publisher that needs what is not installed."""
+
+    def build(self, name: str, context: BuildContext) -> Publisher:
+        raise PermanentError("there is no library", "install it")
+
+
+async def test_what_cannot_be_built_costs_itself_only() -> None:
+    """The agent starts; the other device is read and the other publisher is online."""
+    tags, outbox = {"a": TagBase()}, OutboxSettings(durability="memory")
+    devices = {"good": Device(bus="b", tags=tags), "odd": Unbuildable(bus="b", tags=tags)}
+    routes = {name: kind(encoder=JsonConfig(), outbox=outbox) for name, kind in (("p", Route), ("q", WithoutLibrary))}
+    async with stage() as made:
+        config = _config(devices, routes)
+        draft = made.topology.draft(config, start_of(config))
+        assert list(draft.unbuilt) == ["device odd", "publisher q"]
+        await made.topology.open(draft)
+        await made.topology.begin(draft)
+        north = {route.name: route for route in made.topology.north.running()}
+        await eventually(
+            lambda: (
+                (made.image.devices["good"].state, north["p"].state, made.image.devices["odd"].reason is not None)
+                == ("online", "online", True)
+            ),
+            what="the others work",
+        )
+        assert "KeyError: 'odd' -> this is a bug" in str(made.image.devices["odd"].reason)
+        assert north["q"].state == "offline"

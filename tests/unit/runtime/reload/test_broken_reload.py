@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from agent.config.diff import Difference
 from agent.config.loader import load
 from agent.config.model import Config
+from agent.core.errors import PermanentError
 from agent.core.image import AgentInfo, Image
 from agent.runtime.drafts import Draft
 from agent.runtime.reload.reloader import Reloader
@@ -138,3 +139,18 @@ async def test_a_part_that_may_be_missing_is_not_forgotten(tmp_path: Path) -> No
         topology.bug = None
         assert (await reloader.reload("command")).result == "nothing"
         assert "cut short" in str(reloader._image.agent.error)
+
+
+async def test_what_cannot_be_built_is_refused_by_name(tmp_path: Path) -> None:
+    """The part is named, with what to do; of a bug the traceback is in the log."""
+    unbuilt = {"publisher plant": PermanentError("no library", "install it"), "device press": KeyError("odd")}
+    parts = SimpleNamespace(
+        north=Untouched.north, wake=lambda: None, draft=lambda _config, _diff: SimpleNamespace(unbuilt=unbuilt)
+    )
+    async with reloading(tmp_path, parts) as reloader:
+        reloader.path.write_text(GOOD.replace("holding:0", "holding:1"))
+        with capture_logs() as logs:
+            outcome = await reloader.reload("test")
+    assert outcome.mistakes[0] == "publisher plant: no library -> install it"
+    assert outcome.mistakes[1].startswith("device press: KeyError: 'odd' -> this is a bug")
+    assert [log["component"] for log in logs if log["event"] == "component.bug"] == ["device press"]
