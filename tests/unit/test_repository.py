@@ -71,6 +71,12 @@ def test_locks_agree() -> None:
         assert locked(lock).items() <= everything.items(), lock.name
 
 
+def test_hints_name_the_missing_library_itself() -> None:
+    """The distribution may not be where the reader's pip looks, and `edge-agent` there is somebody else's."""
+    for file in (*sources("agent"), *sorted((ROOT / "docs").rglob("*.md"))):
+        assert not re.search(r"pip install [^`\n]*edge-agent", file.read_text()), file
+
+
 def test_the_image_has_no_broker_and_no_test_tool() -> None:
     """The embedded broker and the tools of tests and checks stay out of the image."""
     assert not locked(ROOT / "deploy/lock/runtime.txt").keys() & {"iotcore", "pytest", "mypy", "ruff", "hatchling"}

@@ -51,7 +51,7 @@ def asking(settings: HistorianSettings) -> Iterator[Query]:
         from agent.historian.stores import connecting
     except ImportError as error:
         reason = f"{settings.shown} needs psycopg, which is not installed ({error})"
-        raise PermanentError(reason, "pip install 'industrial-edge-agent[postgres]'") from error
+        raise PermanentError(reason, "pip install 'psycopg[binary]' (the image has it)") from error
     with _postgres(partial(connecting.connect, settings), settings.shown) as ask:
         yield ask
 

@@ -17,6 +17,6 @@ def store_of(settings: HistorianSettings) -> Store:
         from agent.historian.stores.postgres import postgres_store
     except ImportError as error:
         reason = f"{settings.shown} needs psycopg, which is not installed ({error})"
-        raise PermanentError(reason, "pip install 'industrial-edge-agent[postgres]'") from error
+        raise PermanentError(reason, "pip install 'psycopg[binary]' (the image has it)") from error
 
     return postgres_store(settings)
