@@ -202,7 +202,7 @@ async def test_a_dead_unit_is_offline_and_its_neighbour_is_not() -> None:
     """A unit that does not answer raises after at most two time-outs; the other unit on the line reads on."""
     async with plant(1) as running, SimpleContext() as context:
         alive = device(running.url, {"a": "holding:0"}, unit_id=1)
-        dead = device(running.url, {f"t{n}": f"holding:{n * 10}" for n in range(9)}, unit_id=9, timeout="100ms")
+        dead = device(running.url, {f"t{n}": f"holding:{n * 10}" for n in range(9)}, unit_id=9, timeout="100.04ms")
         before = requests("dead")
         collector = dead.build("dead", context)
         async with alive.build("alive", context).open() as samples:

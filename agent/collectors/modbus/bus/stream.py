@@ -155,7 +155,7 @@ class StreamWire(asyncio.Protocol):
         self._overdue.add(Overdue(unit, form, asked_at, until, self))
 
     def _silence_of(self, unit: int, request: ReadRequest) -> NoAnswer:
-        reason = f"no answer from unit {unit} within {request.timeout:g} s"
+        reason = f"no answer from unit {unit} within {round(request.timeout, 3):g} s"
         came = len(self._received.data)
         return HalfAnswer(f"{reason}, only {came} bytes of it") if came else NoAnswer(reason)
 

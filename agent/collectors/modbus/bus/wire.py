@@ -112,7 +112,7 @@ class MbapWire:
         inner.give_up(unit, asked_at)
         if inner.habits.any_transaction:
             inner.unclean = inner.unclean or "a late answer could not be told from the next one"
-        reason = f"no answer from unit {unit} within {request.timeout:g} s"
+        reason = f"no answer from unit {unit} within {round(request.timeout, 3):g} s"
         if inner.other_id is not None:
             reason += f", but one under transaction id {inner.other_id} instead of {inner.next_tid} ({OWN_IDS})"
         if not buffer:
