@@ -42,6 +42,8 @@ _NAMES = ("name", "tag", "id")
 #: What other products let a tag be, and the agent never does.
 _WRITES = ("writable", "writeable", "write", "access", "rw", "read_write", "client_access")
 _UNCHECKED = ("insecure", "insecure_skip_verify", "tls_insecure", "verify", "verify_ssl", "skip_verify")
+#: A variable as shells, Windows and templates (Jinja, Helm) write it.
+_VARIABLE = re.compile(r"\$\(?([A-Z_][A-Z0-9_]*)\)?|%([A-Z_][A-Z0-9_]*)%|\{\{[\s.]*(?:\w+\.)*(\w+)\s*\}\}")
 _FUNCTIONS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 #: Which words come first, as other products say it.
 _ORDERS = {
@@ -49,7 +51,7 @@ _ORDERS = {
     "word_order": ("ABCD", "CDAB"), "wordorder": ("ABCD", "CDAB"), "word_swap": ("ABCD", "CDAB"),
     "swap": ("ABCD", "CDAB"), "byte_swap": ("ABCD", "BADC"),
 }  # fmt: skip
-_HOSTS = ("host", "hostname", "ip", "ip_address", "server")
+_HOSTS = ("host", "hostname", "ip", "ip_address", "server", "broker")
 #: Options of a serial line, as they stand in its URL.
 _SERIAL = {"baudrate": "baudrate", "baud": "baudrate", "baud_rate": "baudrate", "parity": "parity",
            "stopbits": "stopbits", "stop_bits": "stopbits", "bytesize": "bytesize"}  # fmt: skip
@@ -126,6 +128,12 @@ def by_name(value: object) -> str | None:
     return f"write `{named[1]}:` instead of `- {named[0]}: {named[1]}` and its other keys below it; so for each"
 
 
+def as_variable(value: object) -> str | None:
+    """For `$UNIT` and `{{ unit }}`: what takes it from the environment."""
+    found = _VARIABLE.search(value) if isinstance(value, str) else None
+    return None if found is None else f"write ${{{found[found.lastindex or 0].upper()}}} for an environment variable"
+
+
 def as_number(value: object) -> str | None:
     """For text where a number belongs: `0,1` and `1/10`."""
     if not isinstance(value, str):
@@ -165,6 +173,8 @@ def instead_of(key: object, value: object, keys: Mapping[str, FieldInfo], beside
         return f"write tls: {{{name if name.endswith('_file') else 'ca_file'}: {value}}} instead"
     if {"tls", "ca_file"} & set(keys) and name in _UNCHECKED:
         return "leave it out: who the server is is always checked; `ca_file` names the authority that signed it"
+    if "will" in keys and name in ("retain", "retained"):
+        return "leave it out: readings are never retained, states and catalogues always"
     return _of_a_tag(name, value, given, keys) if "scale" in keys else None
 
 
@@ -173,6 +183,15 @@ def _of_a_tag(name: str, value: object, given: Mapping[str, object], keys: Colle
     meant = None
     if name in _WRITES:
         meant = "leave it out: the agent only reads"
+    elif name in _NAMES:
+        meant = "leave it out: the key above it is the tag's name; words for people are its `description`"
+    elif name in _OF_TAGS and {"address", "node"} & set(keys):
+        of, key = ("Modbus", "address: …") if "address" in keys else ("OPC UA", 'node: "ns=…;s=…"')
+        meant = (
+            f'write node: "{value}" instead'
+            if "node" in keys and "=" in str(value)
+            else (f"the `type` of this device is {of}, where a tag has `{key}`; `{name}` is another protocol's")
+        )
     elif name in ("min", "max") and "range" in keys:
         meant = (
             f"write range: {{{', '.join(f'{end}: {given[end]}' for end in ('min', 'max') if end in given)}}} instead"

@@ -112,6 +112,8 @@ def _odd_hosts(config: Config) -> Iterator[str]:
             host = urlsplit(str(getattr(part, "url", None) or "")).hostname or ""
             if re.fullmatch(r"[0-9]+(\.[0-9]+)+", host) and not _is_ipv4(host):
                 yield f"{section}.{name}.url: {host} is no IPv4 address: four numbers from 0 to 255"
+            elif re.search(r"[${}]", host):
+                yield f"{section}.{name}.url: {host} is no host; only ${{NAME}} takes an environment variable"
 
 
 def _is_ipv4(host: str) -> bool:

@@ -110,6 +110,10 @@ _ADDRESS = re.compile(r"\b(holding|input|coil|discrete):\s+([\d.]+)")
 _IN_BRACES = re.compile(r"([\w-]+): [^\s,{}\[\]\"'][^,{}\[\]\"']*?(: | #)")
 #: A full-width colon behind a key, a comma before one, a brace that opens a value; in text they may stand.
 _WIDE = re.compile(r"^\s*(?:- )?[\w-]+\uff1a|\uff0c\s*[A-Za-z_]+\s*[:\uff1a]|:\s*[\uff5b\uff3b]")
+#: What git leaves where two changes meet; and what is a space to people alone, where YAML wants one.
+_CONFLICT = re.compile(r"<{7} |={7}$|>{7} ")
+_NO_BREAK = re.compile(r" *[\u00a0\u2007\u202f\u3000]|[\s-]*[\w-]+:[\u00a0\u2007\u202f\u3000]")
+_TEMPLATE = re.compile(r"\{\{|\{%")
 #: The name of a range of tags.
 _RANGED = re.compile(r"(?<![\w\"'-])[\w-]*\{n(?::\d+)?\}[\w-]*(?![\w\"'])")
 _NO_SPACE = re.compile(r"(\s*(?:- )?)([\w-]+):([^\s:/][^:]*)")
@@ -139,10 +143,8 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
     if "\t" in lines[line][: len(lines[line]) - len(lines[line].lstrip())]:
         advice = _STARTS["\t"]
     reason, hint = advice or _Advice(problem, "put text with special characters into quotes")
-    wide = next((number for number in (line, line - 1) if number >= 0 and _WIDE.search(lines[number])), None)
-    if wide is not None:
-        line, reason = wide, "a colon, comma or bracket of a Chinese keyboard"
-        hint = "write : , { } [ ] as on an English keyboard, a space behind : and ,"
+    if (foreign := _foreign(lines, line)) is not None:
+        line, reason, hint = foreign
     elif (address := _ADDRESS.search(lines[line])) is not None:
         hint = f'write an address in quotes, without a space: "{address[1]}:{address[2]}"'
     elif "not finished" in reason and (ranged := _RANGED.search(lines[line])) is not None:
@@ -157,6 +159,28 @@ def syntax_mistake(error: yaml.YAMLError, text: str, file: str, shift: int = 0) 
     if opened is not None and opened.line < line and "not finished" in reason:
         reason += f"; it was opened in line {opened.line + 1 + shift}"
     return Mistake(file, line + 1 + shift, f"not YAML: {reason}", hint)
+
+
+def _foreign(lines: list[str], line: int) -> tuple[int, str, str] | None:
+    """Line, reason and hint where something stands in the file that no YAML is."""
+    if (conflict := _first(_CONFLICT, range(len(lines)), lines)) is not None:
+        hint = "keep one of them, and remove the lines with <<<<<<<, ======= and >>>>>>>"
+        return conflict, "git left two versions here", hint
+    if (space := _first(_NO_BREAK, range(line, -1, -1), lines)) is not None:
+        return space, "a no-break space, as on web pages", "write ordinary spaces instead"
+    if _TEMPLATE.search(lines[line]) is not None:
+        hint = "fill it in before; the agent itself takes ${NAME} from the environment"
+        return line, "a template ({{ … }} or {% … %}) that was not filled in", hint
+    wide = next((number for number in (line, line - 1) if number >= 0 and _WIDE.search(lines[number])), None)
+    if wide is not None:
+        hint = "write : , { } [ ] as on an English keyboard, a space behind : and ,"
+        return wide, "a colon, comma or bracket of a Chinese keyboard", hint
+    return None
+
+
+def _first(pattern: re.Pattern[str], numbers: range, lines: list[str]) -> int | None:
+    """The first of these lines that begins so."""
+    return next((number for number in numbers if pattern.match(lines[number])), None)
 
 
 def _unfinished(above: list[str]) -> tuple[int, str, str] | None:

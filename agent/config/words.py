@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic.fields import FieldInfo
 
 from agent.config.located import Found, List, Map, named
-from agent.config.meant import as_list, as_mapping, as_number, by_name, instead_of, is_percent, is_tag
+from agent.config.meant import as_list, as_mapping, as_number, as_variable, by_name, instead_of, is_percent, is_tag
 from agent.config.shape import close
 from agent.settings.values import format_duration
 
@@ -86,7 +86,9 @@ def words_for(case: Case) -> Words:
     kind: str = case.error["type"]
     for table, make in _MAKERS:
         if kind in table:
-            return make(case)
+            words = make(case)
+            meant = as_variable(case.found.value) if case.found.raw is None else None
+            return words._replace(hint=meant) if meant else words
     return Words(f"`{case.name}`: {case.shown}: {_lower(str(case.error['msg']))}", "")
 
 

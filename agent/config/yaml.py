@@ -24,7 +24,10 @@ except ImportError:  # PyYAML built without libyaml: the same events, more slowl
 
 _MAX_DEPTH = 50
 _MAX_VALUES = 1_000_000  #: that aliases may unfold to
-_KEY_HINT = "a key is a plain word, then a colon; text that begins with { or [ needs quotes"
+_KEY_HINT = (
+    "a key is a plain word, then a colon; text that begins with { or [ needs quotes, "
+    "and {{ … }} of a template is filled in before"
+)
 _STANDARD = "tag:yaml.org,2002:"
 TEMPLATES = "templates"  #: the section whose references are left for whoever uses it
 

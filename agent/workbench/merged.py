@@ -72,6 +72,11 @@ def with_tags(text: str, file: str, addition: Addition) -> tuple[str, Added]:
     if not isinstance(device, CommentedMap):
         raise ConfigError(file, None, f"the device {name} is not a mapping", "write its keys below it")
     tags = _mapping(device, "tags", file)
+    if also := [
+        one for one, keys in devices.items() if one != name and isinstance(keys, Mapping) and keys.get("tags") is tags
+    ]:
+        reason = f"the tags of {name} are those of {also[0]} too, by an alias or `<<`"
+        raise ConfigError(file, None, reason, f"write tags of its own for {name}, or name another file")
     nodes = {addition.same(str(one["node"])) for one in tags.values() if isinstance(one, Mapping) and "node" in one}
     added = 0
     for wanted, keys in addition.tags.items():
@@ -88,7 +93,7 @@ def with_tags(text: str, file: str, addition: Addition) -> tuple[str, Added]:
 def add_tags(file: Path, addition: Addition) -> Added:
     """The same with a file, made where it is not there. Raises ConfigError."""
     try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        before = _text(file)
         text, added = with_tags(before, str(file), addition)
         replace(file, text)
     except OSError as error:
@@ -135,16 +140,29 @@ def _written(document: CommentedMap, before: str) -> str:
 
 
 def _as_it_was(before: str, after: str) -> str:
-    """`after` without what a round trip does to other lines: it moves comments behind anchors, drops unused anchors."""
+    """`after` without what a round trip does to other lines: it moves comments, drops anchors and spaces."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    changes = SequenceMatcher(None, old, new).get_opcodes()
-    kept = (new[since:until] if kind == "insert" else old[at:to] for kind, at, to, since, until in changes)
-    text = "".join(line for lines in kept for line in lines)
+    bare_old, bare_new = (["".join(line.split()) for line in lines] for lines in (old, new))
+    kept: list[str] = []
+    shift: dict[int, int] = {}  # where lines began in `after` → how much further left they are in `before`
+    for kind, at, to, since, until in SequenceMatcher(None, bare_old, bare_new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            shift.update((_left(new[since + n]), _left(new[since + n]) - _left(old[at + n])) for n in range(to - at))
+        if kind != "insert":
+            kept += old[at:to]
+            continue
+        left = shift.get(_left(new[since]), 0)
+        kept += [line[left:] if left > 0 else " " * -left + line for line in new[since:until]]
+    text = "".join(kept)
     try:
         same = plain.load(text, _Plain) == plain.load(after, _Plain)  # noqa: S506 - a safe one
     except (plain.YAMLError, ValueError, RecursionError):  # `2026-13-01`, an alias inside of its anchor
         same = False
     return text if same else after
+
+
+def _left(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _steps(parent: Any) -> Iterator[tuple[str, int]]:
@@ -182,12 +200,19 @@ def _mapping(parent: CommentedMap, key: str, file: str) -> CommentedMap:
 def merge_into(file: Path, devices: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Write them into `file`, made where it is not there; the names that were left as they are. Raises ConfigError."""
     try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        before = _text(file)
         text, kept = merged(before, str(file), devices)
         replace(file, text)
     except OSError as error:
         raise _unwritable(file, error) from None
     return kept
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+    except UnicodeDecodeError:
+        raise ConfigError(str(file), None, "it is not UTF-8", "save the file as UTF-8") from None
 
 
 def replace(file: Path, text: str) -> None:

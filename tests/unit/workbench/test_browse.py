@@ -170,6 +170,29 @@ def test_comments_behind_anchors_stay_where_they_are(tmp_path: Path) -> None:
     assert file.read_text() == before + "  mill:\n    type: modbus\n"
 
 
+def test_spaces_and_narrow_blocks_stay() -> None:
+    """Also of the line above what is added, and of a block that is indented by one where others are by two."""
+    before = (
+        "---\nagent: {id:   gw}   # ours\ndevices:\n  cnc:\n    type:   opcua\n    url: opc.tcp://h\n    tags:\n"
+        '     "first":   {node: "i=1",unit: bar}  # mine\n'
+    )
+    tags = tags_of(found("a"))
+    text, _ = with_tags(before, "x.yaml", Addition("cnc", None, tags.tags, tags.comments))
+    assert text == before + '     a: {node: "nsu=urn:x;s=v0"} # float64\n'
+
+
+def test_what_an_alias_gives_to_another_device_is_not_added_to(tmp_path: Path) -> None:
+    """The other device would get tags that its server does not have. Nor is a file changed that is not UTF-8."""
+    tags = tags_of(found("a"))
+    addition = Addition("a", None, tags.tags, tags.comments)
+    with pytest.raises(ConfigError, match="the tags of a are those of b too"):
+        with_tags("x: &t {tags: {}}\ndevices:\n  a: {<<: *t}\n  b: {<<: *t}\n", "x", addition)
+    file = tmp_path / "plant.yaml"
+    file.write_bytes(b"devices: {}  # \xd6l\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        merge_into(file, {"mill": {"type": "modbus"}})
+
+
 def _same(node: str) -> str:
     return node.replace("ns=2;", f"nsu={URN};")
 

@@ -23,7 +23,7 @@ _DIGITS = re.compile(r"([0-9])([0-9]{4,5})(?:\.([0-9]+))?")
 _NEURON = re.compile(r"(\d{1,3})!([0134]\d{4,5})(?:\.(\d+))?")
 _KEPWARE = re.compile(r"([0134]\d{4,5})\s?([A-Za-z]+)")
 _OTHERWISE = re.compile(
-    r"(hr|holding|holding[ _-]?registers?|ir|input|input[ _-]?registers?|co|coils?|di|discrete|discrete[ _-]?inputs?)"
+    r"(hr|holdings?|holding[ _-]?registers?|ir|inputs?|input[ _-]?registers?|co|coils?|di|discretes?(?:[ _-]?inputs?)?)"
     r"[ :_\[]?\s*(0x[0-9a-f]+|\d+)\]?(?:[.:/](\d+))?",
     re.IGNORECASE,
 )
