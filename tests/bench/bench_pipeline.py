@@ -14,7 +14,7 @@ from tests.bench.pipeline import Load, measure, measure_turns, modbus_plant, opc
 
 
 async def _modbus() -> None:
-    async with modbus_plant(4) as (ports, _):
+    async with modbus_plant(10) as (ports, _):
         devices = {
             f"plc-{number}": {
                 "type": "modbus",
@@ -24,7 +24,7 @@ async def _modbus() -> None:
             }
             for number, port in enumerate(ports)
         }
-        await measure_turns("modbus poll, 4 x 1000 @ 10 Hz", partial(measure, devices))
+        await measure_turns("modbus poll, 10 x 1000 @ 10 Hz", partial(measure, devices))
 
 
 async def _floats(devices: int, count: int) -> None:
