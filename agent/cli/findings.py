@@ -151,9 +151,9 @@ def _publisher_words(event: str, publisher: Part, now: int, zone: tzinfo | None)
             lines = [("why", _without_hint(publisher["reason"] or "it does not say"))]
             return f"is {publisher['state']}", [*lines, ("cost", _waits(publisher, now, zone)), *_next(publisher, now)]
         case "publisher.refused":
-            devices = list(publisher["refused"])
-            cost = f"records of {listed(devices)} wait, and are tried again"
-            return "is refused by its broker", [("why", publisher["refused"][devices[0]]), ("cost", cost)]
+            why = _without_hint(next(iter(publisher["refused"].values())))
+            cost = f"records of {listed(list(publisher['refused']))} wait, and are tried again"
+            return "is refused by its broker", [("why", why), ("cost", cost)]
         case "publisher.conflict":
             why = f"session {publisher['conflict']} writes the status of this agent at the broker"
             return "has another agent of the same id beside it", [("why", why)]

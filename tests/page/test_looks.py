@@ -132,6 +132,25 @@ async def test_everything_by_keyboard(reader: Reader) -> None:
     await reader.sees("Trend of tonnage")
 
 
+_STORES_NOTHING = """
+const refuse = () => { throw new DOMException("Access is denied for this document.", "SecurityError"); };
+Object.defineProperty(window, "localStorage", { get: refuse });
+navigator.locks.request = async () => refuse();
+"""
+
+
+async def test_a_browser_that_may_store_nothing_shows_all_the_same(browser: Browser, site: Site) -> None:
+    """As chromium is where all cookies are blocked; only what the reader chose is forgotten with the page."""
+    async with reading(browser, site.url) as reader:
+        await reader.page.add_init_script(_STORES_NOTHING)
+        await reader.opens()
+        await reader.sees("press-01", within=".grid")
+        await reader.sees("live", within="header")
+        await reader.page.get_by_role("button", name="中文").click()
+        await reader.sees("总览", within="header")
+        assert reader.complaints == []
+
+
 async def test_behind_a_proxy_that_adds_a_path(browser: Browser, site: Site) -> None:
     """All that the page asks for stands below its own address."""
     outside = "http://localhost/gw-01"

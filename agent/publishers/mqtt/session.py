@@ -31,6 +31,7 @@ _LOOK = 2.0
 _QUOTA = 0x97
 #: Nobody subscribes and we are to hold: the device waits this long, seconds.
 _UNHEARD_RETRY = 30.0
+_HELD = "start what is to receive it, or write on_no_subscriber: accept"
 
 
 class MqttSession:
@@ -247,7 +248,7 @@ class MqttSession:
                 self._unheard = True
                 log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
             if self._hold_unheard and not flying.retain:
-                reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold"
+                reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold -> {_HELD}"
                 flying.bundle.fail(Refused(reason, retry_after=_UNHEARD_RETRY))
                 return
         flying.bundle.done()

@@ -265,6 +265,7 @@ class ModbusBus:
         wanted = request.timeout
         culprit = None
         self._asked = unit
+        self._quiet.asked(asked_at)
         if wire.numbered and not self._needs.alone:
             culprit = self._observer.patience.held_up_by(unit)
             if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
@@ -281,7 +282,7 @@ class ModbusBus:
         except WrongSize:
             self._standing.answered(unit, 0.0)
             self._link.answered(unit)
-            self._quiet.answered(unit)
+            self._quiet.answered(unit, asked_at, asked_at)
             answered = True
             raise
         finally:
@@ -293,7 +294,7 @@ class ModbusBus:
                 self.culprits.took(now, unit, now - asked_at, answered=answered)
         self._link.answered(unit)
         self._path.answered(unit, code)
-        self._quiet.answered(unit, gateway_since=None if answered else asked_at)
+        self._quiet.answered(unit, asked_at, now, there=answered)
         if wire.late or wire.strangers or wire.doubled or self._observer.doubt is not None:
             self._observer.look(wire)
         if not self._needs.alone:

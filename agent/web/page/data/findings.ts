@@ -105,8 +105,16 @@ function* lines(first: Finding, group: Finding[], behind: string[], status: Stat
   for (const [name, bad] of group.length > 1 ? worst(group, status) : []) {
     yield { word: "bad_tags_line", text: `${isolated(name)}, ${bad.examples[0]}: ${said(bad.reason ?? bad.code)}` };
   }
-  const text = remedy(first.event, first.causes, first.why, first.do);
+  const text = remedy(first.event, first.causes, reason(first, status), first.do);
   if (text) yield { word: "do", text };
+}
+
+/** Why, with what to do where the reason itself tells. */
+function reason(one: Finding, status: Status): string | null {
+  const publisher = one.what === "publisher" ? status.publishers[one.name ?? ""] : undefined;
+  const part = one.what === "device" ? status.devices[one.name ?? ""] : publisher;
+  const all = [part?.reason, ...Object.values(publisher?.refused ?? {})];
+  return all.find((said) => said?.endsWith(` -> ${one.do}`)) ?? one.why;
 }
 
 /** A bad tag of each of the first few devices: what they have in common is a number of them, and not why. */

@@ -2,6 +2,8 @@
 
 import type { Finding, Status } from "../api/types.ts";
 import { equal } from "../testing.ts";
+import { inChinese } from "../words/catalogue.ts";
+import { speak } from "../words/index.ts";
 import { tell, wellSince } from "./findings.ts";
 
 const NOW = 1_764_000_000_000;
@@ -90,6 +92,30 @@ Deno.test("a hint of the agent stands under Do, not under Why", () => {
     { word: "why", text: "the certificate is not accepted" },
     { word: "do", text: "edge-agent trust" },
   ]);
+});
+
+Deno.test("in Chinese, too, the hint of a reason goes before what is true of all", () => {
+  const command = "edge-agent trust -c agent.yaml bfff";
+  const why = "the server's certificate bfff is not accepted: nobody has trusted it";
+  const devices = { a: { state: "offline", reason: `${why} -> ${command}`, bad: [] } } as unknown as Status["devices"];
+  const held = "nobody subscribes to t, and on_no_subscriber is hold";
+  const advice = "start what is to receive it, or write on_no_subscriber: accept";
+  const publishers = { p: { refused: { a: `${held} -> ${advice}` } } } as unknown as Status["publishers"];
+  const wrong = [
+    finding({ event: "device.offline", name: "a", why, do: command }),
+    finding({ event: "publisher.refused", what: "publisher", name: "p", why: held, do: advice }),
+    finding({ event: "publisher.refused", what: "publisher", name: "q", why: "not authorized", do: "Read `reason`." }),
+  ];
+  const slow = "The device is slower than its interval: give it, or most of its tags, a longer `interval`.";
+  wrong.push(finding({ event: "device.degraded", name: "b", why: "slow", causes: ["late"], do: slow }));
+  speak("zh");
+  const said = tell(status(wrong, { devices, publishers })).map((one) => one.lines.at(-1)?.text);
+  const whole = inChinese(`${why} -> ${command}`);
+  speak("en");
+  equal(said.slice(0, 2), [command, "请启动接收数据的一方，或写 on_no_subscriber: accept"]);
+  equal(said[2]?.startsWith("请看 “原因”一行"), true);
+  equal(said[3]?.startsWith("设备达不到设定的周期"), true);
+  equal(whole, `服务器证书 bfff 不被接受：尚未有人信任它 → ${command}`);
 });
 
 Deno.test("all is well since the newest change", () => {

@@ -53,7 +53,7 @@ async function place(): Promise<(() => void) | null> {
           `edge-agent.stream.${number}`,
           { ifAvailable: true },
           (lock) => lock ? new Promise<void>((release) => then(release)) : then(null),
-        )
+        ).catch(() => then(() => undefined)) // no locks where the browser may store nothing
       );
       if (given) return given;
     }

@@ -1,11 +1,13 @@
 // Light, dark, or as the system has it.
 
+import { recall, remember } from "../memory.ts";
+
 export type Theme = "auto" | "light" | "dark";
 
 const STORED = "edge-agent.theme";
 
 export function theme(): Theme {
-  const stored = localStorage.getItem(STORED);
+  const stored = recall(STORED);
   return stored === "light" || stored === "dark" ? stored : "auto";
 }
 
@@ -22,7 +24,7 @@ function show(): void {
 }
 
 export function switchTo(chosen: Theme): void {
-  localStorage.setItem(STORED, chosen);
+  remember(STORED, chosen);
   show();
 }
 

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Connection } from "../live/link.ts";
 import { type Got, post } from "../live/world.ts";
 import { Marked } from "../parts/marked.tsx";
+import { recall, remember } from "../memory.ts";
 import { t } from "../words/index.ts";
 
 const TRIES = 5;
@@ -11,13 +12,13 @@ const LOGGED_IN = "edge-agent.login";
 
 /** A login was asked for here: there is something to log out of. The cookie itself is not for scripts. */
 export function loggedIn(): boolean {
-  return localStorage.getItem(LOGGED_IN) !== null;
+  return recall(LOGGED_IN) !== null;
 }
 
 export async function logOut(connection: Connection): Promise<void> {
   const { code } = await patiently("api/v1/logout", {});
   if (code !== 204 && code !== 401) return; // the session stands: nobody is to believe otherwise
-  localStorage.removeItem(LOGGED_IN);
+  remember(LOGGED_IN, null);
   connection.end();
 }
 
@@ -44,7 +45,7 @@ export function Login({ connection }: { connection: Connection }) {
     const answer = await patiently("api/v1/login", { token });
     setBusy(false);
     if (answer.code === 200) {
-      localStorage.setItem(LOGGED_IN, "1");
+      remember(LOGGED_IN, "1");
       connection.again();
       document.getElementById("content")?.focus(); // where it stands when what comes in place of the form is there
     } else setTrouble(words(answer));

@@ -16,8 +16,12 @@ export function remedy(
   reason: string | null,
   own: string | null,
 ): string | null {
-  if (own === null || reason?.includes(" -> ")) return own && said(own);
-  if (language() === "en") return own.replaceAll("`reason`", t("the_line_why"));
+  if (own === null || reason?.endsWith(` -> ${own}`)) return own && said(own);
+  return general(event, why, own).replaceAll("`reason`", t("the_line_why"));
+}
+
+function general(event: string, why: readonly string[], own: string): string {
+  if (language() === "en") return own;
   if (why.includes("misconfigured")) return known["component.failed"]?.remedy ?? own;
   const parts = event === "device.degraded" ? why.flatMap((cause) => causes[cause] ?? []) : [];
   return (parts.length ? parts.join("") : known[event]?.remedy) ?? own;
@@ -46,6 +50,8 @@ export function said(reason: string | null): string {
 
 /** Exported for the tests. */
 export function inChinese(reason: string): string {
+  const hint = reason.indexOf(" -> ");
+  if (hint > 0) return `${inChinese(reason.slice(0, hint))} → ${inChinese(reason.slice(hint + 4))}`;
   return filled(reason, LONG) ?? reason.split("; ").map((part) => filled(part, reasons) ?? part).join("；");
 }
 

@@ -1,5 +1,6 @@
 // Texts in the language of the reader. `{name}` is replaced, `{n:device:devices}` becomes "1 device", "40 devices".
 
+import { recall, remember } from "../memory.ts";
 import { en } from "./en.ts";
 import { zh } from "./zh.ts";
 
@@ -23,13 +24,17 @@ export function choose(wanted: readonly string[], stored: string | null): Langua
   return "en";
 }
 
+export function speak(language: Language): void {
+  current = language;
+}
+
 export function begin(): void {
-  current = choose(navigator.languages, localStorage.getItem(STORED));
+  speak(choose(navigator.languages, recall(STORED)));
   document.documentElement.lang = current === "zh" ? "zh-CN" : "en";
 }
 
 export function switchTo(language: Language): void {
-  localStorage.setItem(STORED, language);
+  remember(STORED, language);
   begin();
 }
 

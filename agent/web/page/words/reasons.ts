@@ -140,6 +140,22 @@ export const reasons: [RegExp, string][] = [
   [/^the server has no certificate to be known by$/, "服务器没有可用于识别身份的证书"],
   [/^the server's certificate cannot be read: (.+)$/, "无法读取服务器证书：$1"],
   [/^the server's certificate has no RSA key$/, "服务器证书没有 RSA 密钥"],
+  [/^the server's certificate (\w+) is not accepted: (.+)$/, "服务器证书 $1 不被接受：$2"],
+  [/^nobody has trusted it$/, "尚未有人信任它"],
+  [/^it is trusted as that of (.+), not as that of (.+)$/, "它只作为 $1 的证书受信任，而不是 $2 的"],
+  [/^its authority (.+) is not trusted$/, "签发它的机构 $1 不受信任"],
+  [/^its chain of authorities has no end$/, "它的签发机构链没有尽头"],
+  [/^another one is pinned \((.+), (\w+)\)$/, "固定的是另一个证书（$1，$2）"],
+  [/^(.+) was revoked by its issuer$/, "$1 已被签发机构吊销"],
+  [/^it is an authority's, not a server's$/, "它是签发机构的证书，不是服务器的"],
+  [
+    /^it was not issued for a server \(extended key usage serverAuth\)$/,
+    "它不是为服务器签发的（扩展密钥用法 serverAuth）",
+  ],
+  [
+    /^put the new one into server_certificate if the server was given one$/,
+    "若服务器换了证书，请把新证书写入 server_certificate",
+  ],
   [/^the server's certificate is accepted no longer: (.+)$/, "服务器证书不再被接受：$1"],
   [/^(.+), and this machine's clock is not set \((.+)\)$/, "$1，而本机时钟未同步（$2）"],
   [/^the server's certificate is valid from (\S+) to (\S+)$/, "服务器证书有效期为 $1 至 $2"],
@@ -312,6 +328,10 @@ export const reasons: [RegExp, string][] = [
   [/^((?:[\w-]+, )*[\w-]+) and ([\w-]+)$/, "$1 和 $2"],
 
   // hints: what to do
+  [
+    /^start what is to receive it, or write on_no_subscriber: accept$/,
+    "请启动接收数据的一方，或写 on_no_subscriber: accept",
+  ],
   [
     /^trust the agent's certificate at the server \(its list of rejected ones\); see `edge-agent trust`$/,
     "请在服务器的拒绝列表中信任采集程序的证书；见 `edge-agent trust`",
