@@ -12,7 +12,7 @@ from agent.core.clock import Clock
 from agent.core.errors import PermanentError, TransientError
 from agent.historian.items import Item
 from agent.historian.standing import PartStanding
-from agent.historian.stores.port import Store, Written
+from agent.historian.stores.port import BadData, Store, Written
 from agent.outbox.file.worker import Worker
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -44,6 +44,8 @@ class Database(PartStanding):
         self._backoff = Backoff(first=0.2, cap=10.0)
         self._repeats = Repeats()
         self._opened_at = 0.0
+        self._is_open = False
+        self._unwritten = False  # a transaction failed: until one succeeds, that it can be opened says nothing
         self._opening = asyncio.Lock()
         self._waiting = 0  # calls that have not returned, …
         self._moved = 0.0  # … and when the last one did, or the first of them was made
@@ -51,10 +53,10 @@ class Database(PartStanding):
 
     async def opened(self) -> None:
         """Return when it is open."""
-        if self.reason is None:
+        if self._is_open:
             return
         async with self._opening:
-            while self.reason is not None:
+            while not self._is_open:
                 await self._open()
 
     async def _open(self) -> None:
@@ -69,11 +71,17 @@ class Database(PartStanding):
             await self._clock.sleep(PERMANENT_RETRY)
         else:
             self._opened_at = self._clock.monotonic()
-            self.reason = None
+            self._is_open = True
             self.opens += 1
-            self._repeats = Repeats()
-            metrics.HISTORIAN_DATABASE_UP.set(1)
-            log.info("historian.database_online", database=self._shown)
+            if not self._unwritten:
+                self._works()
+
+    def _works(self) -> None:
+        self.reason = None
+        self._unwritten = False
+        self._repeats = Repeats()
+        metrics.HISTORIAN_DATABASE_UP.set(1)
+        log.info("historian.database_online", database=self._shown)
 
     async def write(self, items: Sequence[Item]) -> Written:
         """In one transaction. Raises BadData; waits as long as the database is away."""
@@ -83,8 +91,15 @@ class Database(PartStanding):
             try:
                 done = await self._call(partial(self.store.write, items, self._clock.now_ms()))
             except TransientError as error:
+                self._unwritten = True
                 await self._failed(error.reason)
+            except BadData:
+                if self._unwritten:
+                    self._works()
+                raise
             else:
+                if self._unwritten:
+                    self._works()
                 metrics.HISTORIAN_COMMIT_SECONDS.observe(self._clock.monotonic() - began)
                 return done
 
@@ -116,6 +131,7 @@ class Database(PartStanding):
             return None
 
     def _note(self, reason: str) -> None:
+        self._is_open = False
         self.reason = reason
         metrics.HISTORIAN_DATABASE_UP.set(0)
         if (repeats := self._repeats.due(reason, self._clock.monotonic())) is not None:

@@ -90,6 +90,27 @@ async def test_a_transaction_that_breaks_off_is_written_again_when_the_database_
     assert database.trouble is None
 
 
+async def test_a_database_that_opens_and_takes_nothing_is_not_online(make):
+    """A full disk, a read-only replica: it opens each time, and `status` must not say meanwhile that all is well."""
+    clock = ManualClock()
+    store, database = make(clock)
+    await database.opened()
+    store.on_write = [StoreAway("disk full")] * 3
+    told: list[tuple[str, float] | None] = []
+    async with asyncio.TaskGroup() as group:
+        writing = group.create_task(database.write(["item"]))
+        for _ in range(3):
+            await eventually(lambda: clock.sleepers, what="a transaction failed")
+            store.go_on.clear()  # the next one is under way, on a database that was opened again
+            await clock.advance(60)
+            await eventually(lambda: database.opens == len(told) + 2, what="it is open again")
+            told.append(database.trouble)
+            store.go_on.set()
+        await writing
+    assert told == [("disk full", clock.monotonic() - 180)] * 3
+    assert database.trouble is None
+
+
 async def test_what_agents_claim_is_written_anew_into_a_database_that_was_opened_anew(make):
     """It may be yesterday's backup: without it nobody would know of what came since of a device that is silent now."""
     clock = ManualClock()
