@@ -182,7 +182,7 @@ def tables() -> str:
     parts = []
     for name, table in (("CONNACK", CONNACK), ("PUBACK", PUBACK), ("DISCONNECT", DISCONNECT)):
         rows = [f"| 0x{code:02X} | {row.text} | {consequence(row)} |" for code, row in sorted(table.items())]
-        parts.append("\n".join([f"### {name}", "", "| code | said | consequence |", "|---|---|---|", *rows]))
+        parts.append("\n".join([f"### {name}", "", "| code | meaning | consequence |", "|---|---|---|", *rows]))
     return "\n\n".join(parts)
 
 
