@@ -24,6 +24,8 @@ def convert_file(file: Path, kind: str | None) -> int:
         sys.stderr.write(harmless(f"{file}: {what}; known formats: {known}") + "\n")
         return 2
     result = convert(*found)
+    if "\ufffd" in text:
+        result.hint("the file", "it is not UTF-8, and letters are lost (\ufffd): save it as UTF-8 and convert it again")
     lost = 0
     for note in result.notes:
         lost += note.lost

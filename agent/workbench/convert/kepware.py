@@ -81,10 +81,14 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
     url = f"{scheme}://{host}:{port}" if host else _serial(item, channel, result)
     if device.get("modbus_ethernet.DEVICE_MODICON_BIT_ORDER"):
         result.lose(item, "Modicon bit order: bit 0 is the most significant there; look at each bit")
+    timeout = device.get("servermain.DEVICE_REQUEST_TIMEOUT_MILLISECONDS")
+    pause = device.get("servermain.DEVICE_INTER_REQUEST_DELAY_MILLISECONDS")
     keys = {
         "type": "modbus", "url": url, "unit_id": unit, **_orders(device),
         **_shown(device),
         "interval": duration(device.get("servermain.DEVICE_SCAN_MODE_RATE_MS", 1000)),
+        "timeout": duration(min(timeout, 60_000)) if timeout else None,
+        "workarounds": {"pause_between_requests": duration(pause)} if pause else None,
     }  # fmt: skip
     zero = device.get("modbus_ethernet.DEVICE_ZERO_BASED_ADDRESSING", True)
     bits = device.get("modbus_ethernet.DEVICE_ZERO_BASED_BIT_ADDRESSING", True)

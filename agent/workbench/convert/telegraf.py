@@ -42,6 +42,8 @@ def convert(document: Mapping[str, Any], result: Converted) -> None:
                 _opcua(item, plugin, default, result, subscribe=kind == "opcua_listener")
             else:
                 result.lose(item, "not a protocol that the agent reads")
+    if labels := document.get("global_tags"):
+        result.lose("global_tags", f"its labels {', '.join(labels)}: `location:` of the agent says such things here")
     for section in ("outputs", "processors", "aggregators"):
         for kind in document.get(section, {}):
             result.lose(f"{section}.{kind}", "write a publisher for it; nothing of it is carried over")

@@ -143,7 +143,16 @@ def _value(
     if one.get("variants"):
         keys["enum"] = {int(number): str(text) for number, text in one["variants"].items()}
         result.hint(item, "its texts stand in `label` here, the number stays in `value`")
-    result.tag(tags, str(one["tag"]), keys)
+    result.tag(tags, str(one["tag"]), keys | _reported(one, slave))
+
+
+def _reported(one: Mapping[str, Any], slave: Mapping[str, Any]) -> dict[str, str]:
+    """What is sent only where it changes is so here too."""
+    strategy = one.get("reportStrategy") or slave.get("reportStrategy") or {}
+    kind = strategy.get("type", "ON_CHANGE" if slave.get("sendDataOnlyOnChange") is True else None)
+    if kind == "ON_CHANGE_OR_REPORT_PERIOD" and strategy.get("reportPeriod"):
+        return {"report": "on_change", "max_silence": duration(strategy["reportPeriod"])}
+    return {"report": "on_change"} if kind in ("ON_CHANGE", "ON_CHANGE_OR_REPORT_PERIOD") else {}
 
 
 def _typed(item: str, one: Mapping[str, Any], count: int, keys: dict[str, Any], result: Converted) -> bool:

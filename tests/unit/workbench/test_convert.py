@@ -115,7 +115,8 @@ def test_kepware_tags() -> None:
 def test_what_telegraf_leaves_out_is_told() -> None:
     """Requests under a plugin of the register style, which is what it is where it says nothing."""
     plugin = {"controller": "tcp://h:502", "request": [{"slave_id": 3, "fields": [{"address": 0, "name": "a"}]}]}
-    assert lost(convert("telegraf", {"inputs": {"modbus": [plugin]}})) == ["inputs.modbus 1 request"]
+    given = {"global_tags": {"site": "suzhou"}, "inputs": {"modbus": [plugin]}}
+    assert lost(convert("telegraf", given)) == ["inputs.modbus 1 request", "global_tags"]
 
 
 def test_a_telegraf_node_keeps_how_it_is_watched() -> None:
@@ -188,18 +189,27 @@ def test_a_serial_slave_of_thingsboard_without_orders() -> None:
         {"tag": "t", "type": "16uint", "functionCode": 4, "objectsCount": 1, "address": 1},
         {"tag": "s", "type": "string", "functionCode": 3, "objectsCount": 2, "address": 9},
     ]
-    slave = {
+    slave: dict[str, Any] = {
         "type": "serial",
         "method": "rtu",
         "port": "/dev/ttyS1",
         "unitId": 1,
         "deviceName": "m",
+        "sendDataOnlyOnChange": True,
         "timeseries": values,
     }
+    period = {"type": "ON_REPORT_PERIOD", "reportPeriod": 1000}
+    either = {"type": "ON_CHANGE_OR_REPORT_PERIOD", "reportPeriod": 60000}
+    for tag, strategy in (("p", period), ("q", either)):
+        slave["timeseries"] = [*slave["timeseries"], {**values[0], "tag": tag, "reportStrategy": strategy}]
     result = convert("thingsboard", {"master": {"slaves": [slave]}})
+    reported = {name: (tag.get("report"), tag.get("max_silence")) for name, tag in tags(result, "m").items()}
+    on_change = ("on_change", None)
+    assert reported == {"t": on_change, "s": on_change, "p": (None, None), "q": ("on_change", "60s")}
     assert result.devices["m"]["url"] == "serial:///dev/ttyS1?baudrate=19200&parity=N&stopbits=1"
     assert result.devices["m"]["byte_order"] == "DCBA"
-    assert tags(result, "m")["s"] == {"address": "holding:9", "type": "string", "length": 4, "byte_order": "ABCD"}
+    text = {"address": "holding:9", "type": "string", "length": 4, "byte_order": "ABCD", "report": "on_change"}
+    assert tags(result, "m")["s"] == text
     assert "no byteOrder and no wordOrder, which is LITTLE there" in result.notes[0].text
 
 
@@ -232,16 +242,20 @@ def test_what_else_a_kepware_project_says() -> None:
     }.items()}  # fmt: skip
     tag = {"common.ALLTYPES_NAME": "T", "servermain.TAG_ADDRESS": "400001", "servermain.TAG_DATA_TYPE": 4, **scaling}
     driver, port = "servermain.MULTIPLE_TYPES_DEVICE_DRIVER", "servermain.CHANNEL_SERIAL_COMMUNICATIONS_"
+    waits = {"servermain.DEVICE_REQUEST_TIMEOUT_MILLISECONDS": 2500,
+             "servermain.DEVICE_INTER_REQUEST_DELAY_MILLISECONDS": 20}  # fmt: skip
     node = {"common.ALLTYPES_NAME": "S", "servermain.TAG_ADDRESS": "ns=2;s=Speed"}
     channels = [
         {driver: "Modbus RTU Serial", f"{port}BAUD_RATE": 19200, f"{port}PARITY": 69, f"{port}COM_ID": 3,
-         "devices": [{"common.ALLTYPES_NAME": "M", "servermain.DEVICE_ID_STRING": "7", "tags": [tag]}]},
+         "devices": [{"common.ALLTYPES_NAME": "M", "servermain.DEVICE_ID_STRING": "7", "tags": [tag], **waits}]},
         {driver: "OPC UA Client", "opcuaclient.CHANNEL_UA_SERVER_ENDPOINT_URL": "opc.tcp://h:4840",
          "devices": [{"common.ALLTYPES_NAME": "U", "tags": [node, {**node, "servermain.TAG_ADDRESS": "Speed"}]}]},
     ]  # fmt: skip
     result = convert("kepware", {"project": {"channels": channels}})
     assert result.devices["M"]["url"] == "serial:///dev/ttyS0?baudrate=19200&parity=E&stopbits=1"
     assert tags(result, "M") == {"T": {"address": "holding:0", "type": "int16", "scale": -0.1, "range": {"min": -10}}}
+    assert result.devices["M"]["timeout"] == "2500ms"
+    assert result.devices["M"]["workarounds"] == {"pause_between_requests": "20ms"}
     assert "security" not in result.devices["U"]
     assert result.devices["U"]["url"] == "opc.tcp://h:4840"
     assert tags(result, "U") == {"S": {"node": "ns=2;s=Speed"}}
@@ -433,6 +447,14 @@ def test_one_name_for_all_is_numbered_once() -> None:
         result.device("press", {})
     assert list(tags)[-1] == "t_20000"
     assert list(result.devices)[-1] == "press-20001"
+
+
+def test_letters_that_are_lost_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An export of Windows is in a code page."""
+    path = tmp_path / "tags.csv"
+    path.write_bytes("Tag Name,Address,Data Type,Description\nT,400001,Word,Füllstand\n".encode("cp1252"))
+    convert_file(path, None)
+    assert "not UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.timeout(20)
