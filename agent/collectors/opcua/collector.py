@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agent.collectors.common.choice import Choice
+from agent.collectors.opcua.address.meanings import IndexMeanings
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.library import converse
 from agent.collectors.opcua.past import Past
 from agent.collectors.opcua.plan import ConnectionPlan
-from agent.collectors.opcua.retag import TagChange, tag_change
+from agent.collectors.opcua.retag import TagChange, tag_change, written_anew
 from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.flow import Sample
@@ -60,6 +61,12 @@ class OpcUaCollector:
         """See `core.ports.Heir`: what changed at the same servers between the two connections is not known."""
         if isinstance(before, OpcUaCollector) and before.plan.servers == self._plan.servers:
             self._past.told = before.told
+            self._past.meanings = before.meanings.without(written_anew(before.plan, self._plan))
+
+    @property
+    def meanings(self) -> IndexMeanings:
+        """What indexes of namespaces mean here."""
+        return self._past.meanings
 
     @property
     def told(self) -> int | None:
@@ -69,6 +76,8 @@ class OpcUaCollector:
     async def prepare(self, successor: Collector, /) -> bool:
         """See `core.ports.Retaggable`."""
         if not isinstance(successor, OpcUaCollector) or self._talk is None:
+            return False
+        if written_anew(self._plan, successor.plan) & self._talk.moved.keys():
             return False
         successor.change = await asyncio.to_thread(tag_change, self._talk.plan, successor.plan)
         return successor.change is not None

@@ -6,13 +6,14 @@ connected ── namespaces, limits ── subscriptions or poller ── settle
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 from agent.collectors.common.background import Background
 from agent.collectors.common.choice import elsewhere_next
+from agent.collectors.opcua.address.meanings import Moved
 from agent.collectors.opcua.connect.channel import Times
 from agent.collectors.opcua.connect.session import SessionConnection, connected
 from agent.collectors.opcua.explore import Explorer
@@ -232,6 +233,11 @@ class Conversation:
         """See `core.patient.Patient`."""
         quiet = self._connection.quiet_for
         return None if quiet < max(self._plan.timeout, _ONE_LOST) + _MOMENT else self._clock.monotonic() - quiet
+
+    @property
+    def moved(self) -> Mapping[int, Moved]:
+        """The indexes of namespaces that mean something else on this connection."""
+        return self._server.moved
 
     @property
     def plan(self) -> ConnectionPlan:

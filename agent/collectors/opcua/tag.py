@@ -84,7 +84,7 @@ class OpcUaTag(MonitoredTag):
     """One node of an OPC UA server."""
 
     node: Annotated[str, AfterValidator(_check_node)] | None = None
-    """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (index as the server numbers it today)."""
+    """Node id: `nsu=URI;s=NAME` (looked up on every connection), `ns=2;i=5` (by index, which may change)."""
     path: Annotated[str, AfterValidator(_check_path)] | None = None
     """Instead of `node`, the way to it by browse names, followed on every connection: `Objects/2:Machine/2:Spindle`,
     `Objects/nsu=URI;Machine/nsu=URI;Spindle`."""

@@ -6,6 +6,7 @@ import structlog
 from asyncua import ua as library
 from asyncua.common.node import Node
 
+from agent.collectors.opcua.collector import OpcUaCollector
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
@@ -95,6 +96,24 @@ async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) 
             assert notebook.newest("press") == "press"
     told = [log["meant"] for log in logs if log["event"] == "opcua.namespaces_moved"]
     assert told == [{f"ns={before.indexes['urn:press']}": "urn:press"}]
+    reloaded = by_index.build("dev", context, BRISK)
+    assert isinstance(reloaded, OpcUaCollector)
+    assert isinstance(collector, OpcUaCollector)
+    reloaded.inherit(collector)
+    async with reloaded.open() as samples:
+        notebook = Notebook(["press"], samples, context)
+        await notebook.heard()
+        assert notebook.newest("press") == "press", "a reload does not change what it means"
+    corrected = config(after.url, {"press": f"ns={after.indexes['urn:press']};s=state"}).build("dev", context, BRISK)
+    assert isinstance(corrected, OpcUaCollector)
+    corrected.inherit(collector)
+    async with collector.open() as samples:
+        await Notebook(["press"], samples, context).heard()
+        assert not await collector.prepare(corrected)
+    async with corrected.open() as samples:
+        notebook = Notebook(["press"], samples, context)
+        await notebook.heard()
+        assert notebook.newest("press") == "press", "what is written anew means what it is today"
     await hall.stop(after)
 
 

@@ -24,13 +24,14 @@ class IndexMeanings:
 
     def __init__(self) -> None:
         self._uris: dict[int, str] = {}
+        self._before: frozenset[str] = frozenset()  #: what the last connection's server had
         self.told: dict[str, str] = {}  #: what the log says of those that moved
         self._read: set[int] = set()  #: indexes under which nodes were found
 
     def moved(self, namespaces: Sequence[str]) -> dict[int, Moved]:
         """The indexes that mean something else in this NamespaceArray."""
         found = {}
-        known, places = set(self._uris.values()), _places(namespaces)
+        known, places = self._before.union(self._uris.values()), _places(namespaces)
         all_known = known.issuperset(namespaces[1:])
         for index, uri in self._uris.items():
             now = namespaces[index] if index < len(namespaces) else None
@@ -50,7 +51,15 @@ class IndexMeanings:
         for uri, at in _places(namespaces).items():
             if len(at) == 1 and at[0] and at[0] not in moved:
                 self._uris[at[0]] = uri
+        self._before = frozenset(namespaces)
         self._read.update(read)
+
+    def without(self, indexes: Iterable[int]) -> IndexMeanings:
+        """For a configuration that writes these anew: they mean what the server has under them today."""
+        made, gone = IndexMeanings(), set(indexes)
+        made._uris = {index: uri for index, uri in self._uris.items() if index not in gone}
+        made._before, made._read, made.told = self._before, self._read - gone, self.told
+        return made
 
 
 def _places(namespaces: Sequence[str]) -> dict[str, list[int]]:

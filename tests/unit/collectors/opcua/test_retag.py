@@ -8,7 +8,7 @@ import pytest
 
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.plan import ConnectionPlan
-from agent.collectors.opcua.retag import Renumbering, TagChange, tag_change
+from agent.collectors.opcua.retag import Renumbering, TagChange, tag_change, written_anew
 from agent.core.flow import Answer, Loss, Sample
 
 
@@ -55,6 +55,14 @@ def test_what_stays_keeps_its_place_on_the_connection() -> None:
 def test_what_needs_another_connection(wanted: dict[str, Any]) -> None:
     """A rhythm no tag has yet, and all that is tied to positions in more places."""
     assert tag_change(plan({"a": node(1)}), plan(**wanted)) is None
+
+
+def test_which_indexes_of_namespaces_are_written_anew() -> None:
+    """Those that a tag which stays uses as well mean what they meant."""
+    before = plan({"a": {"node": "ns=2;i=1"}, "b": {"node": "ns=3;i=1"}, "c": {"node": "nsu=urn:c;i=1"}})
+    moved = plan({"a": {"node": "ns=3;i=1"}, "b": {"node": "ns=4;i=1"}, "c": {"node": "nsu=urn:c;i=1"}})
+    assert written_anew(before, moved) == {3, 4}
+    assert written_anew(before, plan({"a": {"node": "ns=3;i=1"}, "b": {"node": "ns=3;i=1"}})) == set()
 
 
 def test_what_is_handed_on_counts_as_the_new_table() -> None:

@@ -31,6 +31,23 @@ def test_after_a_restart(now: str, moved: dict[int, Moved]) -> None:
     assert meanings.moved(now.split()) == moved, "it is remembered, not learned anew"
 
 
+def test_a_namespace_that_took_the_place_of_another_is_not_a_new_name_for_it() -> None:
+    """It grew at each restart; then the one that is meant vanishes, and what has its index was there before."""
+    meanings = IndexMeanings()
+    for now in ("ua own a b", "ua own x a b", "ua own y x a b"):
+        meanings.learn(now.split(), [2, 3])
+    assert meanings.moved(["ua", "own", "y", "x", "c", "b"]) == {2: Moved("a", None), 3: Moved("b", 5)}
+
+
+def test_an_index_that_is_written_anew_means_what_it_is_today() -> None:
+    """Whoever corrects a configuration by what the server has means just that."""
+    meanings = IndexMeanings()
+    meanings.learn(["ua", "own", "a", "b"], [2, 3])
+    after = meanings.without([3])
+    assert after.moved(["ua", "own", "x", "a", "b"]) == {2: Moved("a", 3)}
+    assert meanings.moved(["ua", "own", "x", "a", "b"]) == {2: Moved("a", 3), 3: Moved("b", 4)}
+
+
 def test_a_server_that_was_loading() -> None:
     """Where nothing was found under an index, a namespace that comes later may be the one it means."""
     meanings = IndexMeanings()
