@@ -67,6 +67,7 @@ class StreamWire(asyncio.Protocol):
         self._sent = b"\0"  #: the request in flight, or the newest one
         self._answer: asyncio.Future[Frame] | None = None
         self._again = AnsweredAgain()
+        self._pausing: asyncio.Task[None] | None = None  #: while the line has to be silent
         self._overdue = overdue  #: what was given up on, by earlier connections, too
         self._dirty = False  #: garbage came; there may be more of it
         self._last = clock.monotonic()  #: when the newest byte came or went
@@ -171,8 +172,16 @@ class StreamWire(asyncio.Protocol):
                 return
             if now > give_up_at:
                 self._unclean = "the line is never silent"
-            await self._clock.sleep(wait)
+            await self._pause(wait)
             await asyncio.sleep(0)  # what has come by now is read first
+
+    async def _pause(self, seconds: float) -> None:
+        """Not beyond the end of the connection: many serial servers close it behind each answer."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._pausing = group.create_task(self._clock.sleep(seconds))
+        finally:
+            self._pausing = None
 
     def _idle(self) -> None:
         """Bytes while nothing is asked: a late answer, a heartbeat, somebody else's frame, or garbage."""
@@ -232,6 +241,8 @@ class StreamWire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = self._gone or ending_of(exc)
+        if self._pausing is not None:
+            self._pausing.cancel()
         self._fail(ConnectionLost(self._gone) if self._touched else Unanswered(self._gone))
 
     def data_received(self, data: bytes) -> None:

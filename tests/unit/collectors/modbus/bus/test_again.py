@@ -11,6 +11,7 @@ from agent.collectors.modbus.bus.framing import Ascii, Rtu
 from agent.collectors.modbus.bus.overdue import OverdueAnswers
 from agent.collectors.modbus.bus.stream import Habits, StreamWire
 from agent.collectors.modbus.bus.transaction import ReadRequest
+from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
 from tests.faults.modbus.media import Ask, Framing
 
@@ -83,6 +84,22 @@ async def test_what_comes_late_or_differs_is_somebody_elses() -> None:
     await converter.passes(1000)
     converter.wire.data_received(Ask("rtu", 0, 1, 3, 10, 1).truth())
     assert (converter.wire.doubled, len(converter.wire.strangers)) == (0, 2)
+
+
+async def test_a_connection_that_ends_is_not_waited_for() -> None:
+    """Many serial servers close it behind each answer: the next one is asked at once on another."""
+    peer = Converter("rtu", ManualClock(), ())
+    await peer.read()
+
+    async def ask() -> None:
+        with pytest.raises(ConnectionLost):
+            await peer.wire.transact(1, ReadRequest(3, 20, 1, timeout=5.0))
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:  # the manual clock stands still
+        group.create_task(ask())
+        await peer.passes(1)
+        peer.wire.connection_lost(None)
+    assert peer.asked == 1
 
 
 async def test_one_that_comes_in_pieces() -> None:
