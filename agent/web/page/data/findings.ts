@@ -153,8 +153,8 @@ function withoutHint(why: string): string {
   return why.split(" -> ")[0]!;
 }
 
-/** Since when nothing has been wrong: the newest change of anything, epoch milliseconds. */
-export function wellSince(status: Status): number {
+/** Since when nothing has been wrong: the newest change of anything, or when something was last seen to be wrong. */
+export function wellSince(status: Status, wrongAt: number): number {
   const parts = [...Object.values(status.devices), ...Object.values(status.publishers)];
-  return Math.max(status.started, ...parts.map((one) => one.since));
+  return Math.max(status.started, wrongAt, ...parts.map((one) => one.since));
 }

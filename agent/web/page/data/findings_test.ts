@@ -120,5 +120,6 @@ Deno.test("in Chinese, too, the hint of a reason goes before what is true of all
 
 Deno.test("all is well since the newest change", () => {
   const one = { state: "online", since: NOW - 7000, causes: [] };
-  equal(wellSince(status([], { devices: { a: one } as unknown as Status["devices"] })), NOW - 7000);
+  const now = status([], { devices: { a: one } as unknown as Status["devices"] });
+  equal([wellSince(now, 0), wellSince(now, NOW - 2000)], [NOW - 7000, NOW - 2000]);
 });

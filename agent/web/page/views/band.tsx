@@ -10,8 +10,8 @@ import { t } from "../words/index.ts";
 
 const FEW = 6;
 
-export function Band({ status, now }: { status: Status; now: number }) {
-  const since = wellSince(status);
+export function Band({ status, wrongAt, now }: { status: Status; wrongAt: number; now: number }) {
+  const since = wellSince(status, wrongAt);
   const well = t("all_well_since", { lasting: lasting((now - since) / 1000), time: instant(since, now) });
   return <Verdict found={tell(status)} now={now} well={well} />;
 }
