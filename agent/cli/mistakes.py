@@ -59,7 +59,7 @@ def on_command_line(hint: str = "") -> Iterator[None]:
 
 def show(mistakes: Iterable[Mistake], out: IO[str], before: str = "") -> None:
     """Each kind of mistake (or warning) with the line it stands in; `before` begins each."""
-    colour = out.isatty() and not os.environ.get("NO_COLOR")
+    colour = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     kinds = grouped(mistakes)
     for told in kinds[:_MOST]:
         shown = excerpt(told.mistake)

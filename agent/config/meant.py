@@ -43,7 +43,7 @@ _NAMES = ("name", "tag", "id")
 _WRITES = ("writable", "writeable", "write", "access", "rw", "read_write", "client_access")
 _UNCHECKED = ("insecure", "insecure_skip_verify", "tls_insecure", "verify", "verify_ssl", "skip_verify")
 #: A variable as shells, Windows and templates (Jinja, Helm) write it.
-_VARIABLE = re.compile(r"\$\(?([A-Z_][A-Z0-9_]*)\)?|%([A-Z_][A-Z0-9_]*)%|\{\{[\s.]*(?:\w+\.)*(\w+)\s*\}\}")
+_VARIABLE = re.compile(r"\$\(?([A-Za-z_]\w*)\)?|%([A-Z_][A-Z0-9_]*)%|\{\{[\s.]*(?:\w+\.)*(\w+)\s*\}\}")
 _FUNCTIONS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 #: Which words come first, as other products say it.
 _ORDERS = {
@@ -131,7 +131,7 @@ def by_name(value: object) -> str | None:
 def as_variable(value: object) -> str | None:
     """For `$UNIT` and `{{ unit }}`: what takes it from the environment."""
     found = _VARIABLE.search(value) if isinstance(value, str) else None
-    return None if found is None else f"write ${{{found[found.lastindex or 0].upper()}}} for an environment variable"
+    return None if found is None else f"write ${{{found[found.lastindex or 0]}}} for an environment variable"
 
 
 def as_number(value: object) -> str | None:

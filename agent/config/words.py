@@ -87,7 +87,9 @@ def words_for(case: Case) -> Words:
     for table, make in _MAKERS:
         if kind in table:
             words = make(case)
-            meant = as_variable(case.found.value) if case.found.raw is None else None
+            meant = (
+                as_variable(case.found.value) if case.found.raw is None and case.found.path[-1:] != ("node",) else None
+            )
             return words._replace(hint=meant) if meant else words
     return Words(f"`{case.name}`: {case.shown}: {_lower(str(case.error['msg']))}", "")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.cli import unicode_safe, unwritten
+from agent.cli.mistakes import show
+from agent.core.errors import Mistake
 from tests.support.processes import agent_command
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +31,18 @@ def test_a_locale_that_has_no_such_letters_ends_no_command() -> None:
         stream.write("Öl 温度")
         stream.flush()
         assert raw.getvalue() == said
+
+
+@pytest.mark.parametrize(("term", "coloured"), [("linux", True), ("dumb", False)])
+def test_a_terminal_without_colours_gets_none(term: str, coloured: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor's console or a log of a build calls itself dumb."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    raw = _Terminal()
+    stream = io.TextIOWrapper(raw)
+    show([Mistake("a.yaml", 1, "this", "that")], stream)
+    stream.flush()
+    assert (b"\x1b" in raw.getvalue()) is coloured
 
 
 @pytest.mark.parametrize("arguments", [("schema", "config"), ("check", "-c", str(ROOT / "configs" / "demo.yaml"))])
