@@ -77,11 +77,16 @@ def runs_of(streams: Sequence[Stream], losses: Iterable[DeclaredLoss], states: I
 
 
 def placed(states: Sequence[State], streams: Sequence[Stream], losses: Iterable[DeclaredLoss]) -> list[State]:
-    """Each status in its epoch, by its session. One that waited at the broker comes when another epoch has begun."""
+    """Each status in its epoch, by its session. One that waited at the broker comes when another epoch has begun.
+
+    What an agent says before the first record of an epoch are still the totals of the epoch before: they fall with the
+    next status of the same epoch, and are left out.
+    """
     begun = sorted((began, one.epoch) for one in streams if (began := time_of(one.epoch)))
     downs = {one.epoch: one.from_ts for one in losses if one.kind == "down"}
     last: dict[int, int] = {}
-    found = []
+    found: list[State] = []
+    newest: dict[int, int] = {}  # by place: which of `found` told totals last
     for state in states:
         place = bisect_right(begun, (time_of(state.session), "~")) - 1
         if place >= 0:
@@ -90,6 +95,11 @@ def placed(states: Sequence[State], streams: Sequence[Stream], losses: Iterable[
             if over is not None and at >= over:
                 at = max(last.get(place, 0), min(downs.get(begun[place][1], over), over - 1))
             last[place] = at
+            if state.due is not None:
+                before = newest.get(place)
+                if before is not None and (found[before].due or 0) > state.due:
+                    found[before] = found[before]._replace(due=None, done=None)
+                newest[place] = len(found)
             found.append(state._replace(at=at))
         else:
             found.append(state)

@@ -242,6 +242,20 @@ def test_the_historian_was_away_and_the_agent_was_started_anew_meanwhile(last, k
     assert ("untold 1,press-01" in as_csv(Document(head, made))) == bool(untold)
 
 
+def test_an_agent_that_is_started_anew_says_at_first_what_it_counted_before():
+    """Before the first record of the epoch its status has the totals of the epoch before: nothing counts twice."""
+    first, second = ulid(hour(-1), of="a test"), ulid(hour(12), of="a test")
+    streams = [
+        Stream(1, "gw", first, "press-01", PATH, 1, 0, hour(-1), due=13 * 3600, done=12 * 3600),
+        Stream(2, "gw", second, "press-01", PATH, 1, 0, hour(12)),
+    ]
+    told = [(-0.5, 1800, first), (12.01, 13 * 3600, second), (12.02, 2, second), (24.5, 12.5 * 3600, second)]
+    states = [State(PATH, hour(at), "online", None, None, round(due), round(due), 0, None, by) for at, due, by in told]
+    (device,) = figures(facts([], streams=streams, states=states))["devices"]
+    assert device["expected"] == pytest.approx(24 * 3600, abs=75)
+    assert device["untold"] == []
+
+
 def test_of_a_device_joined_in_the_middle_the_hours_before_are_not_told():
     """Its agent counted them, and the database has none of their records."""
     streams = [Stream(1, "gw", ulid(hour(-5), of="a test"), "press-01", PATH, 900, 0, hour(10))]
