@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agent.collectors.common.choice import Choice
+from agent.collectors.common.planning import calculated
 from agent.collectors.opcua.address.meanings import IndexMeanings
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.library import converse
@@ -79,7 +79,7 @@ class OpcUaCollector:
             return False
         if written_anew(self._plan, successor.plan) & self._talk.moved.keys():
             return False
-        successor.change = await asyncio.to_thread(tag_change, self._talk.plan, successor.plan)
+        successor.change = await calculated(tag_change, self._talk.plan, successor.plan)
         return successor.change is not None
 
     def retag(self, successor: Collector, /) -> bool:
