@@ -6,6 +6,9 @@ from __future__ import annotations
 BURST = 0.2
 #: A broker that finds our rate too high gets half of it, down to this, messages per second.
 SLOWEST = 10.0
+#: So long after the last complaint it is tried a tenth faster, again and again, seconds: at half of what a broker takes
+#: a plant may be behind for as long as the session lives.
+EASED = 10.0
 #: A broker of which nobody knows what it takes: until so long after the first message, at most so many a second. The
 #: greeting of a large plant comes all at once, and some brokers throw away in silence what is too much.
 RAMP = ((2.0, 40.0), (5.0, 75.0))
@@ -27,15 +30,24 @@ class Pace:
         self._second, self._count = 0, 0
         self._ack_second, self._acks = 0, 0
         self._halved = float("-inf")
+        self._eased = 0.0  #: when it was tried faster, or halved
+        self._most = rate  #: what it may come back to
 
     def early(self, now: float) -> float:
         """Take the next turn; how long it is until then (not above 0: now)."""
+        if self.learned is not None and self.rate is not None and now - self._eased >= EASED:
+            self._eased = now
+            self.rate = self.learned = min(self.rate * 1.1, self._most or float("inf"))
         rate = self._now(now) if self._ramp else self.rate
         if rate is None:
             return 0.0
         each = 1 / rate
         self._due = max(self._due, now - max(BURST, each)) + each
         return self._due - now
+
+    def allow(self, rate: float | None) -> None:
+        """What the configuration says from now on."""
+        self.rate = self._most = rate
 
     def _now(self, now: float) -> float | None:
         if self._began is None:
@@ -64,5 +76,5 @@ class Pace:
     def halve(self, now: float) -> None:
         """It was too fast; said of many messages at a time, which counts once a second."""
         if now - self._halved >= 1.0:
-            self._halved = now
+            self._halved = self._eased = now
             self.rate = self.learned = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)

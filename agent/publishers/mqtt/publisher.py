@@ -158,7 +158,7 @@ class MqttPublisher:
     def _resize(self, broker: Broker, opened: OpenedSession) -> None:
         limits = broker.limits(opened.version, opened.connack, self._options)
         opened.session.resize(limits.window)
-        opened.session.pace.rate = limits.max_rate
+        opened.session.pace.allow(limits.max_rate)
 
     def _ended(self, broker: Broker, session: MqttSession, loss: Disconnection, lasted: float) -> float | None:
         """A session is over: what is learned of the broker, and how long to keep away."""

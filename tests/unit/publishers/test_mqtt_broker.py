@@ -168,6 +168,23 @@ def test_pace() -> None:
     assert pace.rate == SLOWEST
 
 
+def test_a_rate_that_was_halved_comes_back() -> None:
+    """A tenth more every 10 s without a complaint, to what is set at most: a faster plant would lag for ever."""
+    for most in (None, 60.0):
+        pace = Pace(most)
+        for _ in range(80):
+            pace.sent(1.0)
+        pace.halve(2.0)
+        halved = pace.rate
+        assert halved == (40.0 if most is None else 30.0)
+        pace.early(11.0)
+        assert pace.rate == halved
+        for now in range(12, 130):
+            pace.early(float(now))
+        assert pace.rate is not None
+        assert pace.rate == most or (most is None and pace.rate > 80)
+
+
 def test_a_broker_nobody_knows_is_approached_slowly() -> None:
     """Forty messages a second, then 75, then as they come; a rate that is set holds all the time."""
     for rate, expected in ((None, [48, 40, 75, 75, 75]), (60.0, [48, 40, 60, 60, 60])):
