@@ -461,6 +461,7 @@ def test_what_is_probably_wrong(tags: str, words: str, tmp_path):
     ("body", "words"),
     [
         ('a: {type: modbus, url: "tcp://192.168.1.300"}', "no IPv4 address"),
+        ('a: {type: opcua, url: "opc.tcp://$HOST"}', "is no host; only ${NAME}"),
         ('a: {type: modbus, url: "tcp://h", interval: 100ms, timeout: 5s}', "write 1s or less"),
         ('a: {type: modbus, url: "tcp://h"}\n  b: {type: modbus, url: "tcp://h"}', "reads unit 1 at tcp://h:502, as"),
     ],
