@@ -148,7 +148,7 @@ class OutboxWriter:
         """Commit until stopped."""
         pause = PACE[self._state.settings.durability]
         while True:
-            stopping, busy = self._stopping, self._pending
+            stopping, busy = self._stopping, bool(self._state.ring)  # no record waits for what only notes PUBACKs
             self._pace.begins(time.monotonic())
             await self._cycle()
             if stopping:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from agent.outbox.pace import GATHER, QUIET, THICK, CommitPace
+from agent.core.clock import SystemClock
+from agent.outbox import SqliteOutbox
+from agent.outbox.pace import GATHER, PACE, QUIET, THICK, CommitPace
+from agent.settings.outbox import OutboxSettings
+from agent.testing.records import backlog, batch, live
+from tests.support.outbox_file import contents
+from tests.support.waiting import eventually
 
 
 def transactions(arrivals: list[float], *, takes: float = 0.002) -> tuple[list[float], list[float]]:
@@ -77,3 +83,31 @@ def test_a_stream_that_never_pauses_does_not_put_a_transaction_off():
     """A record every millisecond: the first of them still waits for no longer than the bound."""
     _, waits = transactions([at / 1000 for at in range(3000)], takes=0.0)
     assert max(waits) <= GATHER + 1e-6
+
+
+async def test_no_record_waits_behind_a_transaction_that_only_notes_acknowledgements(tmp_path, monkeypatch):
+    """They travel on a beat that devices are read on, too: each record would wait out the pause of `fsync`."""
+    path = tmp_path / "plant.sqlite"
+
+    def make() -> SqliteOutbox:
+        settings = OutboxSettings.model_validate({"durability": "fsync", "min_free_disk": "0B"})
+        return SqliteOutbox(path, name="plant", settings=settings, clock=SystemClock())
+
+    outbox = make()
+    async with outbox.open():
+        for number in range(3):
+            outbox.append(batch(number=number))
+        await outbox.flush()
+    monkeypatch.setitem(PACE, "fsync", 3600.0)
+    outbox = make()
+    async with outbox.open():
+        with outbox.reader() as reader:
+            first, *others = await backlog(reader)
+            left = len(contents(path).records)
+            reader.ack(first)
+            await eventually(lambda: len(contents(path).records) < left)
+            for record in others:
+                reader.ack(record)
+            await eventually(lambda: not contents(path).records)
+            outbox.append(batch(number=9))
+            await live(reader, 1)
