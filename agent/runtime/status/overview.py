@@ -224,6 +224,7 @@ class Overview:
             no_inodes=self._full,
             history=self._history(),
             unserved=self.unserved,
+            last_wrong=self._instant(self._first_seen.last),
         )
         return about, [self._figures(route) for route in self._routes()]
 

@@ -68,6 +68,7 @@ class AgentFigures(NamedTuple):
     no_inodes: bool = False  #: no file can be made on that disk any more
     history: bool = False  #: rollups are kept
     unserved: str | None = None  #: why the HTTP port is not open although it is configured
+    last_wrong: int | None = None  #: when anything was last found to be wrong
 
 
 def describe(
@@ -85,7 +86,14 @@ def describe(
         if name != SELF
     }
     document["wrong"] = wrong(document, about.unserved)
+    document["well_since"] = None if document["wrong"] else _well_since(document, about.last_wrong)
     return document
+
+
+def _well_since(document: Mapping[str, Any], last_wrong: int | None) -> int:
+    """The newest change of state, or when something was last wrong: a disk that takes again changes no state."""
+    parts = (*document["devices"].values(), *document["publishers"].values())
+    return max(document["started"], last_wrong or 0, *(part["since"] for part in parts))
 
 
 def without_devices(

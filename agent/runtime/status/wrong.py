@@ -62,9 +62,12 @@ class FirstSeen:
 
     def __init__(self) -> None:
         self._at: dict[tuple[str, str, str | None], float] = {}
+        self.last: float | None = None  #: the last look that found anything
 
     def look(self, found: Iterable[Finding], now: float, instant: Callable[[float], int | None]) -> None:
         """Date what has no `since`, by the first look that found it. `instant`: monotonic seconds → epoch ms."""
+        found = list(found)
+        self.last = now if found else self.last
         undated = {(one["event"], one["what"], one["name"]): one for one in found if one["since"] is None}
         self._at = {key: self._at.get(key, now) for key in undated}
         for key, one in undated.items():

@@ -204,3 +204,4 @@ class Status(ApiStruct):
     history: Annotated[bool, Meta(description="Whether /api/v1/history has anything to give.")]
     orphans: list[Orphan]
     wrong: list[Finding]
+    well_since: Annotated[Instant | None, Meta(description="Since when nothing is wrong; null: something is.")]

@@ -179,6 +179,7 @@ export interface Status {
   history: boolean;
   orphans: Orphan[];
   wrong: Finding[];
+  well_since: number | null;
 }
 
 export interface Tag {

@@ -152,9 +152,3 @@ export function cost(one: Cost, now: number): string {
 function withoutHint(why: string): string {
   return why.split(" -> ")[0]!;
 }
-
-/** Since when nothing has been wrong: the newest change of anything, or when something was last seen to be wrong. */
-export function wellSince(status: Status, wrongAt: number): number {
-  const parts = [...Object.values(status.devices), ...Object.values(status.publishers)];
-  return Math.max(status.started, wrongAt, ...parts.map((one) => one.since));
-}

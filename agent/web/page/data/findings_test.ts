@@ -4,7 +4,7 @@ import type { Finding, Status } from "../api/types.ts";
 import { equal } from "../testing.ts";
 import { inChinese } from "../words/catalogue.ts";
 import { speak } from "../words/index.ts";
-import { tell, wellSince } from "./findings.ts";
+import { tell } from "./findings.ts";
 
 const NOW = 1_764_000_000_000;
 
@@ -116,10 +116,4 @@ Deno.test("in Chinese, too, the hint of a reason goes before what is true of all
   equal(said[2]?.startsWith("请看 “原因”一行"), true);
   equal(said[3]?.startsWith("设备达不到设定的周期"), true);
   equal(whole, `服务器证书 bfff 不被接受：尚未有人信任它 → ${command}`);
-});
-
-Deno.test("all is well since the newest change", () => {
-  const one = { state: "online", since: NOW - 7000, causes: [] };
-  const now = status([], { devices: { a: one } as unknown as Status["devices"] });
-  equal([wellSince(now, 0), wellSince(now, NOW - 2000)], [NOW - 7000, NOW - 2000]);
 });

@@ -12,8 +12,6 @@ export interface Known {
   historian: Historian | null;
   /** When that status arrived, by the browser's clock. */
   statusAt: number;
-  /** When this page last saw anything wrong, by the agent's clock: not all that ends changes the state of a part. */
-  wrongAt: number;
   link: Link;
 }
 
@@ -24,7 +22,6 @@ export class Store {
     status: null,
     historian: null,
     statusAt: 0,
-    wrongAt: 0,
     link: { phase: "connecting", heard: null, lostSince: null },
   };
   readonly trails = new Map<string, Trail>();
@@ -87,15 +84,14 @@ export class Store {
     for (const [name, device] of Object.entries(status.devices)) {
       for (const [tag, [value, word]] of Object.entries(device.words)) this.words.set(`${name}/${tag}/${value}`, word);
     }
-    const wrongAt = status.wrong.length ? status.ts : Math.min(this.known.wrongAt, status.ts);
-    this.change({ status, statusAt: now, wrongAt });
+    this.change({ status, statusAt: now });
   }
 
   /** Nothing of what was shown stays: the login has ended. */
   forget(): void {
     this.trails.clear();
     this.values.clear();
-    this.change({ status: null, historian: null, statusAt: 0, wrongAt: 0 });
+    this.change({ status: null, historian: null, statusAt: 0 });
   }
 }
 

@@ -27,15 +27,6 @@ Deno.test("a phase and the first status are told at once, all else together a mo
   equal(told, ["known", "known", "known", "values"]);
 });
 
-Deno.test("when something was last wrong is remembered: a disk that is free again changes no state", () => {
-  const store = new Store();
-  const at = (ts: number, wrong: unknown[]) => {
-    store.take({ ...someStatus, ts, wrong } as never, 1);
-    return store.known.wrongAt;
-  };
-  equal([at(1000, []), at(2000, [{}]), at(3000, []), at(4000, []), at(1500, [])], [0, 2000, 2000, 2000, 1500]);
-});
-
 Deno.test("the word of a value is remembered until the configuration changes", () => {
   const store = new Store();
   const told = (words: Record<string, [unknown, string]>, effective: string) =>

@@ -80,7 +80,7 @@ function View({ view, address, ...shared }: Shared & { view: string; address: st
   if (view === "overview" && known.status) {
     return (
       <>
-        <Band status={known.status} wrongAt={known.wrongAt} now={agentNow(known, Date.now())} />
+        <Band status={known.status} now={agentNow(known, Date.now())} />
         <Overview store={shared.store} />
       </>
     );

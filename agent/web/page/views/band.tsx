@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Status } from "../api/types.ts";
-import { type Line, tell, type Told, wellSince } from "../data/findings.ts";
+import { type Line, tell, type Told } from "../data/findings.ts";
 import { instant, lasting } from "../format.ts";
 import { Mark } from "../parts/marks.tsx";
 import { Marked } from "../parts/marked.tsx";
@@ -10,8 +10,8 @@ import { t } from "../words/index.ts";
 
 const FEW = 6;
 
-export function Band({ status, wrongAt, now }: { status: Status; wrongAt: number; now: number }) {
-  const since = wellSince(status, wrongAt);
+export function Band({ status, now }: { status: Status; now: number }) {
+  const since = status.well_since ?? now;
   const well = t("all_well_since", { lasting: lasting((now - since) / 1000), time: instant(since, now) });
   return <Verdict found={tell(status)} now={now} well={well} />;
 }

@@ -159,6 +159,21 @@ async def test_one_line_an_hour(tmp_path: Path) -> None:
     assert (line["backlog"], line["lost"], line["devices"]) == (7, 0, 0)
 
 
+async def test_since_when_all_is_well(tmp_path: Path) -> None:
+    """A disk that takes again changes no state, and is over all the same: whoever looks for the first time is told."""
+    bench = Bench(tmp_path)
+    started = bench.overview.status()["started"]
+    await bench.clock.advance(60)
+    assert bench.overview.status()["well_since"] == started
+    bench.stats.committing = False
+    await bench.looks(2 * LOOK)
+    assert bench.overview.status()["well_since"] is None
+    wrong_until = bench.clock.now_ms()
+    bench.stats.committing = True
+    await bench.clock.advance(600)
+    assert bench.overview.status()["well_since"] == wrong_until
+
+
 async def test_losses_count_for_a_day(tmp_path: Path) -> None:
     """From when they were noticed, whatever the times of the records; quarantine of earlier runs from the start on."""
     bench = Bench(tmp_path)
