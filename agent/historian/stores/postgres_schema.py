@@ -76,6 +76,8 @@ WHERE s.lacking > 0;
 """
 
 # A good reading holds until the tag's next one; where the tag is read in intervals, for three of them at most.
+# Scans are counted by device and epoch, over all its sessions, and each interval has its part of them. Of an epoch that
+# began before anybody listened no more count than there can have been since midnight.
 _COMPLETENESS = """
 CREATE VIEW edge.completeness AS
 WITH following AS (
@@ -96,11 +98,23 @@ arrived AS (
         count(DISTINCT (stream, seq)) FILTER (WHERE NOT snapshot) AS arrived
     FROM edge.reading GROUP BY 1, 2),
 owed AS (
-    SELECT path, (at AT TIME ZONE 'UTC')::date AS day,
-        due - coalesce(lag(due) OVER (PARTITION BY path, session ORDER BY at), 0) AS due
+    SELECT path, extract(epoch FROM at - date_trunc('day', at, 'UTC')) * 1000 AS passed,
+        (at AT TIME ZONE 'UTC')::date AS day, due, lag(due) OVER (PARTITION BY path ORDER BY at) AS before
     FROM edge.device_state WHERE due IS NOT NULL),
-expected AS (SELECT path, day, sum(greatest(due, 0))::int8 AS expected FROM owed GROUP BY 1, 2)
-SELECT a.day, t.device, t.name AS tag, t.path, coalesce(g.good_seconds, 0) AS good_seconds, e.expected, a.arrived
+rates AS (
+    SELECT path, day, sum(1.0 / interval_ms) AS rate FROM (
+        SELECT DISTINCT t.path, a.day, t.interval_ms FROM arrived a JOIN edge.tag t ON t.id = a.tag
+        WHERE t.interval_ms > 0) one
+    GROUP BY 1, 2),
+expected AS (
+    SELECT o.path, o.day, max(r.rate) AS rate, sum(CASE
+        WHEN o.before IS NULL THEN least(o.due, coalesce(o.passed * r.rate, o.due))
+        WHEN o.due < o.before THEN o.due
+        ELSE o.due - o.before END) AS scans
+    FROM owed o LEFT JOIN rates r ON r.path = o.path AND r.day = o.day GROUP BY 1, 2)
+SELECT a.day, t.device, t.name AS tag, t.path, coalesce(g.good_seconds, 0) AS good_seconds,
+    round(CASE WHEN e.rate IS NULL THEN e.scans ELSE e.scans / nullif(t.interval_ms, 0) / e.rate END)::int8 AS expected,
+    a.arrived
 FROM arrived a JOIN edge.tag t ON t.id = a.tag
 LEFT JOIN good g ON g.tag = a.tag AND g.day = a.day
 LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
@@ -116,4 +130,5 @@ ALTER TABLE edge.stream ADD COLUMN readings int8 NOT NULL DEFAULT 0, ADD COLUMN 
 UPDATE edge.stream s SET readings = a.readings
 FROM (SELECT stream, sum(readings) AS readings FROM edge.arrival GROUP BY stream) a WHERE a.stream = s.id;
 """,
+    "DROP VIEW edge.completeness;" + _COMPLETENESS,
 )

@@ -91,9 +91,11 @@ WHERE w.first > w.reached;
 """
 
 # A good reading holds until the tag's next one; where the tag is read in intervals, for three of them at most.
+# Scans are counted by device and epoch, over all its sessions, and each interval has its part of them. Of an epoch that
+# began before anybody listened no more count than there can have been since midnight.
 _COMPLETENESS = """
 CREATE VIEW completeness AS
-WITH following AS (
+WITH RECURSIVE following AS (
     SELECT tag, ts, quality, snapshot, stream, seq, lead(ts) OVER (PARTITION BY tag ORDER BY ts, seq, position) AS until
     FROM reading),
 spans AS (
@@ -111,12 +113,23 @@ arrived AS (
     SELECT tag, ts / 86400000 AS day, count(DISTINCT CASE WHEN snapshot = 0 THEN stream || '/' || seq END) AS arrived
     FROM reading GROUP BY tag, ts / 86400000),
 owed AS (
-    SELECT path, session, at / 86400000 AS day, due - coalesce(lag(due) OVER (
-        PARTITION BY path, session ORDER BY at), 0) AS due
+    SELECT path, at % 86400000 AS passed, at / 86400000 AS day, due,
+        lag(due) OVER (PARTITION BY path ORDER BY at) AS before
     FROM device_state WHERE due IS NOT NULL),
-expected AS (SELECT path, day, sum(max(due, 0)) AS expected FROM owed GROUP BY path, day)
+rates AS (
+    SELECT path, day, sum(1.0 / interval_ms) AS rate FROM (
+        SELECT DISTINCT t.path, a.day, t.interval_ms FROM arrived a JOIN tag t ON t.id = a.tag WHERE t.interval_ms > 0)
+    GROUP BY path, day),
+expected AS (
+    SELECT o.path, o.day, max(r.rate) AS rate, sum(CASE
+        WHEN o.before IS NULL THEN min(o.due, coalesce(o.passed * r.rate, o.due))
+        WHEN o.due < o.before THEN o.due
+        ELSE o.due - o.before END) AS scans
+    FROM owed o LEFT JOIN rates r ON r.path = o.path AND r.day = o.day GROUP BY o.path, o.day)
 SELECT date(a.day * 86400, 'unixepoch') AS day, t.device, t.name AS tag, t.path,
-    coalesce(g.good_seconds, 0) AS good_seconds, e.expected, a.arrived
+    coalesce(g.good_seconds, 0) AS good_seconds,
+    CAST(round(CASE WHEN e.rate IS NULL THEN e.scans ELSE e.scans / t.interval_ms / e.rate END) AS INTEGER) AS expected,
+    a.arrived
 FROM arrived a JOIN tag t ON t.id = a.tag
 LEFT JOIN good g ON g.tag = a.tag AND g.day = a.day
 LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
@@ -124,7 +137,7 @@ LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
 
 #: From version n - 1 to n; `PRAGMA user_version` tells how far a file is.
 MIGRATIONS = (
-    _TABLES + _CURRENT + _MISSING + _COMPLETENESS.replace("WITH following", "WITH RECURSIVE following"),
+    _TABLES + _CURRENT + _MISSING + _COMPLETENESS,
     "ALTER TABLE reading ADD COLUMN age INTEGER;",
     "CREATE INDEX device_state_path ON device_state (path, at);",
     """
@@ -134,4 +147,5 @@ ALTER TABLE stream ADD COLUMN done INTEGER;
 UPDATE stream SET readings = coalesce((SELECT sum(a.readings) FROM arrival a WHERE a.stream = stream.id), 0);
 CREATE INDEX stream_path ON stream (path);
 """,
+    "DROP VIEW completeness;" + _COMPLETENESS,
 )

@@ -93,8 +93,8 @@ def describe(
 def _well_since(document: Mapping[str, Any], last_wrong: int | None) -> int:
     """The newest change of state, or when something was last wrong: a disk that takes again changes no state."""
     parts = (*document["devices"].values(), *document["publishers"].values())
-    started: int = document["started"]
-    return max(started, last_wrong or 0, *(part["since"] for part in parts))
+    times: list[int] = [document["started"], last_wrong or 0, *(part["since"] for part in parts)]
+    return max(times)
 
 
 def without_devices(
