@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from agent.core.text import harmless_json
+
 
 class Line(dict[str, Any]):
     """A mapping that is written in one line."""
@@ -23,6 +25,14 @@ class _Dumper(_Fastest):  # type: ignore[misc]
 _Dumper.add_representer(
     Line, lambda dumper, data: dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
 )
+
+
+def _text(dumper: Any, text: str) -> Any:
+    """In quotes, where it has what `dumped` writes as escapes."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if harmless_json(text) == text else '"')
+
+
+_Dumper.add_representer(str, _text)
 
 
 def yaml_of(devices: Mapping[str, Mapping[str, Any]]) -> str:
@@ -44,5 +54,6 @@ def yaml_of(devices: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def dumped(document: Mapping[str, Any]) -> str:
-    """Any document as YAML, with what is a `Line` in one line."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+    """Any document as YAML, with what is a `Line` in one line; with escapes for what a terminal might obey."""
+    written: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 20)
+    return harmless_json(written)

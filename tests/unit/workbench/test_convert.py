@@ -470,3 +470,14 @@ def test_what_is_no_file_is_not_read(kind: str, tmp_path: Path, capsys: pytest.C
         path.mkdir()
     assert convert_file(path, None) == 2
     assert "cannot be read: " in capsys.readouterr().err
+
+
+def test_what_a_stranger_says_reaches_no_terminal_as_it_is() -> None:
+    """A device's own words in `scan`: YAML has escapes for what turns a line around, and reads them as they were."""
+    devices = {"unit-1": {"description": "a\u202egnp\x1b[2J\x9b Öl", "tags": {"x\u2066": {"address": "holding:0"}}}}
+
+    written = yaml_of(devices)
+
+    assert yaml.safe_load(written)["devices"] == devices
+    assert all(char.isprintable() or char == "\n" for char in written)
+    assert "Öl" in written
