@@ -87,7 +87,7 @@ async def test_found_tags_have_intervals_of_their_own(shared: Plant) -> None:
     context = SimpleContext()
     async with made.build("dev", context, BRISK).open() as samples:
         notebook = Notebook([], samples, context)
-        await notebook.until(lambda: len(notebook.said) == 3)
+        await notebook.until(lambda: len(notebook.said) == 4)
         await notebook.heard()
         note = notebook.note
     assert len(note["subscriptions"]) == 2
