@@ -17,6 +17,7 @@ _SECRET = re.compile(r"password|passwd|secret|token|private_key", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s'\"]*@")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|(?<![\w.])(-?\d+)(?![\w.])")
 _MAX_SHOWN = 60
+_DOLLARS = frozenset({"node", "topic", "history_topic", "root"})  #: keys whose values may begin with `$`
 _AT_THE_MARGIN = ("log", "http", "outbox", "publishers", "devices", "history", "include", "templates", "devices_file")
 _OF_A_DEVICE = ("interval", "timeout", "unit_id", "byte_order", "enabled", "max_gap", "url", "type")
 _OF_A_TAG = ("address", "node", "scale", "offset", "range", "unit", "length")
@@ -87,9 +88,8 @@ def words_for(case: Case) -> Words:
     for table, make in _MAKERS:
         if kind in table:
             words = make(case)
-            meant = (
-                as_variable(case.found.value) if case.found.raw is None and case.found.path[-1:] != ("node",) else None
-            )
+            own = case.found.raw is None and _DOLLARS.isdisjoint(case.found.path[-1:])
+            meant = as_variable(case.found.value) if own else None
             return words._replace(hint=meant) if meant else words
     return Words(f"`{case.name}`: {case.shown}: {_lower(str(case.error['msg']))}", "")
 

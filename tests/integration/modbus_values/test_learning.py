@@ -118,7 +118,7 @@ async def test_two_mute_blocks_do_not_keep_a_device_offline() -> None:
     async with scripted(plc) as server, SimpleContext() as context:
         config = device(server.url, tags, timeout="40ms", never_read=["holding:60"])
         collector = config.build("press", context)
-        for _ in range(3):
+        for _ in range(2):  # the whole, then the first block alone; a block of another area comes next
             with pytest.raises(TransientError, match="no answer"):
                 async with collector.open() as samples:
                     await take(samples)

@@ -67,7 +67,9 @@ def test_a_failed_write_deep_inside_is_found():
 
 def test_an_interrupt_while_modules_are_imported(tmp_path: Path):
     """Ctrl-C before the command has begun is the shell's 130, and no traceback."""
-    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "typer.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True:\n    pass\n"
+    )
     path = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(agent_command("plan"), env=path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "")
