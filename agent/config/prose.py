@@ -15,7 +15,7 @@ from agent.core.errors import Mistake
 from agent.core.text import harmless
 
 _SECRET = re.compile(r"pass|pwd|token|secret|private_key|://[^/@\s]*@", re.IGNORECASE)
-#: Keys of which a file of ours has one at least.
+#: A configuration of the agent has at least one of these keys.
 _OURS = re.compile(r"(?:agent|log|http|outbox|history|include|publishers|templates|devices|devices_file)\s*:")
 _NAMED = re.compile(r"`(devices|publishers|templates)\.[^.`]+((?:\.[^`]*)?)`")
 _TAG = re.compile(r"(\.tags\.)[^`]+?(?=(?:\.[a-z_]+)?`)")
@@ -117,7 +117,7 @@ def _read(file: Path, _changed: int, _size: int) -> Sequence[str]:
 
 
 def is_ours(lines: Iterable[str]) -> bool:
-    """Whether these are of a file of ours: of another kind, included by mistake, any line may be a password."""
+    """Whether these are lines of a configuration. In another file, included by mistake, any may be a password."""
     return any(map(_OURS.match, lines))
 
 

@@ -91,7 +91,7 @@ class SystemClock:
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
-    monotonic = staticmethod(time.monotonic)  # asked a dozen times a scan: without a frame of ours around it
+    monotonic = staticmethod(time.monotonic)  # asked a dozen times a scan: no function around it
 
     async def sleep(self, seconds: float, /) -> None:
         await asyncio.sleep(max(0.0, seconds))

@@ -6,8 +6,8 @@ from __future__ import annotations
 BURST = 0.2
 #: A broker that finds our rate too high gets half of it, down to this, messages per second.
 SLOWEST = 10.0
-#: So long after the last complaint it is tried a tenth faster, again and again, seconds: at half of what a broker takes
-#: a plant may be behind for as long as the session lives.
+#: Seconds without a complaint until a tenth more is tried, again and again: at half of what a broker takes, a plant may
+#: be behind for as long as the session lives.
 EASED = 10.0
 #: A broker of which nobody knows what it takes: until so long after the first message, at most so many a second. The
 #: greeting of a large plant comes all at once, and some brokers throw away in silence what is too much.
