@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,8 +107,9 @@ def _place(config: Path, data_dir: Path | None) -> OutboxPlace:
         try:
             loaded = load(config, secrets=False).config
         except ConfigError:
-            data_dir = data_dir_of(config)
-            if not data_dir.is_dir():
+            with suppress(ConfigError):
+                data_dir = data_dir_of(config)
+            if data_dir is None or not data_dir.is_dir():
                 raise
         else:
             where = loaded.agent.data_dir

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config.files import Reads, read_sources
-from agent.config.located import Broken
+from agent.config.located import Broken, Map
 from agent.config.model import AgentSettings
+from agent.config.shape import close
 from agent.core.errors import ConfigError, Mistake
 
 _WRITTEN = re.compile(r"""\bdata_dir\s*:\s*(?:"([^"]+)"|'([^']+)'|([^\s,}#][^,}#\n]*))""")
@@ -30,7 +31,7 @@ def data_dir_of(config: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """`agent.data_dir` (or `historian.data_dir`) of the configuration in `config`, whatever else is wrong with it.
 
     Where not even the YAML can be read, the first `data_dir:` in its text counts. Raises ConfigError where the file
-    cannot be read at all.
+    cannot be read at all, or misspells the key: the default would be somebody else's.
     """
     mistakes: list[Mistake] = []
     sources, _ = read_sources(config, environ, mistakes, Reads())
@@ -40,6 +41,7 @@ def data_dir_of(config: Path, environ: Mapping[str, str] = os.environ) -> Path:
         written = agent.get("data_dir") if isinstance(agent, dict) else None
         if isinstance(written, str) and not isinstance(written, Broken):
             return base / written
+        _refuse_misspelt(agent)
         return AgentSettings.model_fields["data_dir"].default  # type: ignore[no-any-return]
     try:
         found = _WRITTEN.search(config.read_text(encoding="utf-8-sig", errors="replace"))
@@ -48,3 +50,13 @@ def data_dir_of(config: Path, environ: Mapping[str, str] = os.environ) -> Path:
     if found is None:
         raise ConfigError.of(mistakes)
     return base / next(group for group in found.groups() if group).strip()
+
+
+def _refuse_misspelt(agent: object) -> None:
+    """Raises ConfigError for a key that seems to be `data_dir`."""
+    if not isinstance(agent, Map):
+        return
+    for key in agent:
+        if key != "data_dir" and close(key, ["data_dir"]):
+            place = agent.place(key)
+            raise ConfigError(place.file, place.line, f"`{key}` is no key of the agent", "write `data_dir`")

@@ -29,9 +29,9 @@ def test_data_dir_is_found_whatever_else_is_wrong(tmp_path, text, found):
     assert data_dir_of(file, {"WHERE": "there"}) == tmp_path / found
 
 
-@pytest.mark.parametrize("text", [None, "agent: {id: [}\n"])
+@pytest.mark.parametrize("text", [None, "agent: {id: [}\n", "agent: {id: gw-01, data_dri: there}\n"])
 def test_nothing_to_be_found_is_a_mistake_of_the_file(tmp_path, text):
-    """A file that is missing, or neither YAML nor naming a data_dir."""
+    """A file that is missing, or neither YAML nor naming a data_dir, or misspells it: /data may be another agent's."""
     file = Path(tmp_path / "agent.yaml")
     if text is not None:
         file.write_text(text)
