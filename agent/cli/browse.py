@@ -168,7 +168,7 @@ def _of_agent(config: Path, *, given: bool) -> tuple[str, Path]:
 def _tell(target: _Target, survey: Survey, look: BrowseWish) -> int:
     def same(node: str) -> str:
         try:
-            return _by_uri(parse_node_id(node.replace("$${", "${")), survey.namespaces).text
+            return _by_uri(parse_node_id(node.replace("$${", "${")), survey.namespaces.uris).text
         except ValueError:
             return node
 
@@ -176,7 +176,7 @@ def _tell(target: _Target, survey: Survey, look: BrowseWish) -> int:
     if about is not None:
         product = about.product or "a server that does not say what it is"
         _say(f"{target.device.where()}: {product}; it offers {about.offers}; users: {about.users}")
-    known = () if target.adhoc else {_by_uri(one, survey.namespaces).text for one in target.tags}
+    known = () if target.adhoc else {_by_uri(one, survey.namespaces.uris).text for one in target.tags}
     found = tags_of(survey.found, look.types, known)
     for line in tree(found):
         _say(f"  {line}")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.common.planning import calculated
-from agent.collectors.opcua.address.meanings import IndexMeanings
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.library import converse
+from agent.collectors.opcua.memory import NamespaceMemory
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import ConnectionPlan
-from agent.collectors.opcua.retag import TagChange, tag_change, written_anew
+from agent.collectors.opcua.plan import ConnectionPlan, indexed, written_anew
+from agent.collectors.opcua.retag import TagChange, tag_change
 from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
 from agent.core.flow import Sample
@@ -61,12 +61,12 @@ class OpcUaCollector:
         """See `core.ports.Heir`: what changed at the same servers between the two connections is not known."""
         if isinstance(before, OpcUaCollector) and before.plan.servers == self._plan.servers:
             self._past.told = before.told
-            self._past.meanings = before.meanings.without(written_anew(before.plan, self._plan))
+            self._past.memory = before.memory.inherited(before.plan, self._plan)
 
     @property
-    def meanings(self) -> IndexMeanings:
+    def memory(self) -> NamespaceMemory:
         """What indexes of namespaces mean here."""
-        return self._past.meanings
+        return self._past.memory
 
     @property
     def told(self) -> int | None:
@@ -77,7 +77,8 @@ class OpcUaCollector:
         """See `core.ports.Retaggable`."""
         if not isinstance(successor, OpcUaCollector) or self._talk is None:
             return False
-        if written_anew(self._plan, successor.plan) & self._talk.moved.keys():
+        had = {use for _, use in indexed(self._plan)}
+        if written_anew(had, indexed(successor.plan)) & self._talk.moved.keys():
             return False
         successor.change = await calculated(tag_change, self._talk.plan, successor.plan)
         return successor.change is not None

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.collectors.common.background import Background
 from agent.collectors.common.choice import elsewhere_next
-from agent.collectors.opcua.address.meanings import Moved
+from agent.collectors.opcua.address.namespaces import Moved
 from agent.collectors.opcua.connect.channel import Times
 from agent.collectors.opcua.connect.session import SessionConnection, connected
 from agent.collectors.opcua.explore import Explorer
@@ -70,6 +70,7 @@ async def conversation(
         Background() as background,
     ):
         server = ServerFacts(Services(connection.session, plan.device), context.clock, plan.device, past)
+        await past.memory.recall(plan, context)
         await server.learn()
         past.heed(server.limits)
         talk = Conversation(plan, context, past, keeper, connection, background, server)
@@ -168,6 +169,7 @@ class Conversation:
         self._tags.remember()
         if not self._plan.subscribe and periodic:
             self._poller.wanted.set()
+        self._beside(self._keep, "namespaces")
         self._beside(partial(self._pulse.run, self._connection.session_timeout), "pulse")
         self._beside(self._again, "again")
         if self._plan.selection is not None:
@@ -237,7 +239,7 @@ class Conversation:
     @property
     def moved(self) -> Mapping[int, Moved]:
         """The indexes of namespaces that mean something else on this connection."""
-        return self._server.moved
+        return self._server.namespaces.moved
 
     @property
     def plan(self) -> ConnectionPlan:
@@ -303,6 +305,11 @@ class Conversation:
         while True:
             await self._clock.sleep(self._connection.channel_lifetime * _RENEW_AT)
             await self._connection.renew_channel()
+
+    async def _keep(self) -> None:
+        while True:
+            await self._past.memory.keep(self._plan, self._context)
+            await self._clock.sleep(self._plan.pace.audit)
 
     async def _audit(self) -> None:
         while True:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from agent.collectors.common.choice import Choice
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.address.meanings import IndexMeanings
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.inbox import SampleInbox
+from agent.collectors.opcua.memory import NamespaceMemory
 from agent.collectors.opcua.plan import TagPoint
 from agent.core.flow import TagFacts
 from agent.telemetry.repeats import Flapping
@@ -80,7 +80,7 @@ class Past:
     unpublished: bool = False  #: the server takes subscriptions, and has no Publish service
     disbelieved: bool = False  #: what the server lists as monitored contradicted itself
     down: Flapping = field(default_factory=partial(Flapping, said=True))  #: what the log says of the connection
-    meanings: IndexMeanings = field(default_factory=IndexMeanings)
+    memory: NamespaceMemory = field(default_factory=NamespaceMemory)
     clock_off: bool = False  #: it was said that the server's clock is
     recalled: bool = False  #: what the runs before knew is in here
     last: dict[TagKey, int] = field(

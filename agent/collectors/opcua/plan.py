@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -154,6 +154,23 @@ class ConnectionPlan(NamedTuple):
     groups: list[PollGroup]  #: their intervals
     pace: ConnectionPace
     limits: WireLimits = WireLimits()
+
+
+def indexed(plan: ConnectionPlan) -> Iterator[tuple[int, tuple[str, NodeAddress | BrowsePath]]]:
+    """Each index of a namespace (`ns=2`) that the configuration writes, with what writes it: a tag and its address."""
+    uses: list[tuple[str, NodeAddress | BrowsePath]] = [(one.name, one.address) for one in plan.points.values()]
+    uses += [(one.name, one.address) for one in plan.notifiers]
+    if plan.selection is not None:
+        uses.append(("", plan.selection.root))
+    return ((index, use) for use in uses for index in use[1].indexes)
+
+
+def written_anew(had: Container[Hashable], now: Iterable[tuple[int, Hashable]]) -> set[int]:
+    """The indexes that only tags use whose address was changed or is new. `had`: what wrote indexes before."""
+    uses: dict[bool, set[int]] = {True: set(), False: set()}
+    for index, use in now:
+        uses[use in had].add(index)
+    return uses[False] - uses[True]
 
 
 def names_of(points: Sequence[TagPoint], most: int = 10) -> list[str]:

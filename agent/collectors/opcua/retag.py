@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from agent.collectors.common.polling import PollGroup
-from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.plan import ConnectionPlan, TagPoint
 from agent.core.flow import Answer, Loss, Sample
 
@@ -63,16 +62,6 @@ def tag_change(live: ConnectionPlan, wanted: ConnectionPlan) -> TagChange | None
         silences={at: wanted.silences[place] for at, place in places.items() if place in wanted.silences},
     )
     return TagChange(plan, [point for at, point in live.points.items() if at not in places], come, places)
-
-
-def written_anew(before: ConnectionPlan, now: ConnectionPlan) -> set[int]:
-    """The indexes of namespaces (`ns=2`) that only tags use whose address was changed or is new."""
-    had = {(point.name, point.address) for point in before.points.values()}
-    uses: dict[bool, set[int]] = {True: set(), False: set()}
-    for point in now.points.values():
-        if isinstance(point.address, NodeAddress) and isinstance(point.address.namespace, int):
-            uses[(point.name, point.address) in had].add(point.address.namespace)
-    return uses[False] - uses[True]
 
 
 def _by_name(plan: ConnectionPlan) -> dict[str, tuple[TagPoint, float | None, float | None]]:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from agent.collectors.opcua.address.meanings import Moved
+from agent.collectors.opcua.address.namespaces import Namespaces
 from agent.collectors.opcua.past import OperationLimits, Past
 from agent.collectors.opcua.plan import ConnectionPlan
 from agent.collectors.opcua.profiles import Profile, profile_of
@@ -53,8 +53,7 @@ class ServerFacts:
         self._past = past
         self._clock = clock
         self._skew = metrics.CLOCK_SKEW.labels(device)
-        self.namespaces: list[str] = []
-        self.moved: dict[int, Moved] = {}  #: indexes that mean something else than before
+        self.namespaces = Namespaces()
         self.limits = OperationLimits()
         self.profile: Profile | None = None
         self.service_level: int | None = None  #: 0 to 255, where it is told
@@ -84,8 +83,8 @@ class ServerFacts:
         data = await self._services.read([node_id(NAMESPACE_ARRAY, 0)], "reading the namespaces")
         array = _value(data[0])
         if isinstance(array, list):
-            self.namespaces = [str(uri) for uri in array]
-            self.moved = self._past.meanings.moved(self.namespaces)
+            uris = [str(uri) for uri in array]
+            self.namespaces = Namespaces(uris, self._past.memory.meanings.moved(uris))
 
     async def look(self) -> None:
         """State and clock. Raises ConnectionLost where the server does not answer; what it answers is its affair."""
@@ -135,7 +134,7 @@ class ServerFacts:
     def facts(self) -> dict[str, object]:
         """For logs and notes; without what is not known."""
         facts = {
-            "namespaces": len(self.namespaces),
+            "namespaces": len(self.namespaces.uris),
             "max_nodes_per_read": self.limits.read,
             "max_items_per_call": self.limits.monitor,
             "product": self._product,

@@ -12,7 +12,8 @@ from asyncua import ua
 from msgspec import Struct
 
 from agent.collectors.common.choice import Choice
-from agent.collectors.opcua.address.nodeid import NodeAddress, trouble_with
+from agent.collectors.opcua.address.namespaces import Namespaces
+from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.browse.facts import Nature, NodeWords, describing_of, natures, told
 from agent.collectors.opcua.browse.selection import chosen, enters
 from agent.collectors.opcua.browse.walk import Met, Walk, address_of
@@ -69,7 +70,7 @@ class Survey:
     def __init__(self) -> None:
         self.found: list[FoundVariable] = []
         self.about: AboutServer | None = None
-        self.namespaces: Sequence[str] = ()
+        self.namespaces = Namespaces()
         self.looked = 0  #: nodes met
         self.described = 0
         self.refused = 0  #: nodes below which the server lets nobody look
@@ -95,7 +96,7 @@ class Survey:
         explorer = Explorer(connection.session, past.reads, past.browses, device, clock, pause=pause)
         index = selection.root.index_in(self.namespaces)
         if index is None:
-            raise PermanentError(trouble_with(str(selection.root.namespace), self.namespaces))
+            raise PermanentError(self.namespaces.trouble(selection.root.namespace))
         walk = Walk(
             explorer, node_id(selection.root, index), enters=lambda name: enters(name, selection), deepest=deepest
         )

@@ -42,8 +42,13 @@ EVENTS: dict[str, Event] = {
     "opcua.namespaces_moved": Event(
         "warning",
         "The server numbers its namespaces otherwise than before. Tags by index (`ns=2;…`) are read in the namespaces "
-        "they `meant`, and are bad where such a one is gone. After a restart of the agent an index means what it is.",
+        "they `meant`, and are bad where such a one is gone, also after a restart of the agent.",
         "Write `nsu=URI;…` instead: `edge-agent browse` prints it.",
+    ),
+    "opcua.namespaces_not_kept": Event(
+        "warning",
+        "What indexes (`ns=2;…`) mean could not be read from the disk, or written to it (`path`, `reason`): after the "
+        "next restart they mean what the server has then.",
     ),
     "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of ours."),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from agent.core.quality import BAD_NODE_ID_UNKNOWN, name_of
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant, node_id, said
 from tests.integration.opcua.support import BRISK, Notebook, collecting, config
+from tests.support.waiting import eventually
 
 ua: Any = library
 
@@ -61,15 +63,15 @@ async def test_poll_mode_waits_for_an_unknown_namespace_too(shared: Plant) -> No
         assert len(notebook.said["once"]) == 2
 
 
-async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) -> None:
+async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall, tmp_path: Path) -> None:
     """After a restart with swapped namespaces every tag has its own node's value, found by URI.
 
-    One by index follows the namespace it meant for as long as the agent runs, and it is said that this is another.
+    One by index follows the namespace it meant, also after a restart of the agent, and it is said that this is another.
     """
     tags = {"press": "nsu=urn:press;s=state", "oven": "nsu=urn:oven;s=state"}
     before = await hall.plant(["urn:press", "urn:oven"])
     by_index = config(before.url, {"press": f"ns={before.indexes['urn:press']};s=state"})
-    context = SimpleContext()
+    context = SimpleContext(data_dir=tmp_path, recording=True)
     collector = by_index.build("dev", context, BRISK)
     await before.do(before.add("state", "press", uri="urn:press"))
     await before.do(before.add("state", "oven", uri="urn:oven"))
@@ -78,6 +80,7 @@ async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) 
         assert (notebook.newest("press"), notebook.newest("oven")) == ("press", "oven")
     async with collector.open() as samples:
         await Notebook(["press"], samples, context).heard()
+        await eventually((tmp_path / "opcua" / "dev.namespaces.json").exists)
     port = int(before.url.rsplit(":", 1)[1])
     await hall.stop(before)
     after = await hall.plant(["urn:oven", "urn:press"], port)
@@ -104,16 +107,22 @@ async def test_namespaces_in_another_order_never_give_a_wrong_value(hall: Hall) 
         notebook = Notebook(["press"], samples, context)
         await notebook.heard()
         assert notebook.newest("press") == "press", "a reload does not change what it means"
+    async with by_index.build("dev", context, BRISK).open() as samples:
+        notebook = Notebook(["press"], samples, context)
+        await notebook.heard()
+        assert notebook.newest("press") == "press", "nor does a restart"
     corrected = config(after.url, {"press": f"ns={after.indexes['urn:press']};s=state"}).build("dev", context, BRISK)
     assert isinstance(corrected, OpcUaCollector)
     corrected.inherit(collector)
     async with collector.open() as samples:
         await Notebook(["press"], samples, context).heard()
         assert not await collector.prepare(corrected)
-    async with corrected.open() as samples:
-        notebook = Notebook(["press"], samples, context)
-        await notebook.heard()
-        assert notebook.newest("press") == "press", "what is written anew means what it is today"
+    restarted = config(after.url, {"press": f"ns={after.indexes['urn:press']};s=state"}).build("dev", context, BRISK)
+    for one in (restarted, corrected):
+        async with one.open() as samples:
+            notebook = Notebook(["press"], samples, context)
+            await notebook.heard()
+            assert notebook.newest("press") == "press", "what is written anew means what it is today"
     await hall.stop(after)
 
 

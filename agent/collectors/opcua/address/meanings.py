@@ -9,24 +9,33 @@ nobody can tell, and the tags are bad. A namespace that is new under a free inde
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
+
+from agent.collectors.opcua.address.namespaces import Moved
 
 
-class Moved(NamedTuple):
-    """An index that means something else on this connection."""
+class KeptMeanings(Struct, frozen=True):
+    """What outlives the process."""
 
-    uri: str  #: what it meant
-    now: int | None  #: index of that namespace; None: it is gone
+    uris: dict[int, str]
+    before: frozenset[str]
+    read: frozenset[int]
 
 
 class IndexMeanings:
     """Of one device, over its connections."""
 
-    def __init__(self) -> None:
-        self._uris: dict[int, str] = {}
-        self._before: frozenset[str] = frozenset()  #: what the last connection's server had
+    def __init__(self, kept: KeptMeanings = KeptMeanings({}, frozenset(), frozenset())) -> None:  # noqa: B008 - frozen
+        self._uris = dict(kept.uris)
+        self._before = kept.before  #: what the last connection's server had
         self.told: dict[str, str] = {}  #: what the log says of those that moved
-        self._read: set[int] = set()  #: indexes under which nodes were found
+        self.read = set(kept.read)  #: indexes under which nodes were found
+
+    @property
+    def kept(self) -> KeptMeanings:
+        """What another run needs to know."""
+        return KeptMeanings(dict(self._uris), self._before, frozenset(self.read))
 
     def moved(self, namespaces: Sequence[str]) -> dict[int, Moved]:
         """The indexes that mean something else in this NamespaceArray."""
@@ -36,7 +45,7 @@ class IndexMeanings:
         for index, uri in self._uris.items():
             now = namespaces[index] if index < len(namespaces) else None
             # What was never read may have been wrong while the server was loading.
-            if now == uri or not (index in self._read or all_known):
+            if now == uri or not (index in self.read or all_known):
                 continue
             at = places.get(uri, [])
             if len(at) == 1:
@@ -45,20 +54,20 @@ class IndexMeanings:
                 found[index] = Moved(uri, None)
         return found
 
-    def learn(self, namespaces: Sequence[str], read: Iterable[int]) -> None:
-        """A connection stands with this NamespaceArray; nodes were found under these indexes."""
+    def learn(self, namespaces: Sequence[str]) -> None:
+        """A connection stands with this NamespaceArray."""
         moved = self.moved(namespaces)
         for uri, at in _places(namespaces).items():
             if len(at) == 1 and at[0] and at[0] not in moved:
                 self._uris[at[0]] = uri
         self._before = frozenset(namespaces)
-        self._read.update(read)
 
     def without(self, indexes: Iterable[int]) -> IndexMeanings:
         """For a configuration that writes these anew: they mean what the server has under them today."""
-        made, gone = IndexMeanings(), set(indexes)
-        made._uris = {index: uri for index, uri in self._uris.items() if index not in gone}
-        made._before, made._read, made.told = self._before, self._read - gone, self.told
+        gone = set(indexes)
+        uris = {index: uri for index, uri in self._uris.items() if index not in gone}
+        made = IndexMeanings(KeptMeanings(uris, self._before, frozenset(self.read - gone)))
+        made.told = self.told
         return made
 
 

@@ -12,8 +12,9 @@ import base64
 import binascii
 import re
 import uuid
-from collections.abc import Sequence
 from typing import NamedTuple
+
+from agent.collectors.opcua.address.namespaces import Namespaces
 
 _OTHERWISE = re.compile(r"(?:ns\s*[=:]\s*)?(\d{1,5})\s*[;:!,]\s*(?:([isgb])\s*[=:]\s*)?(.+)", re.IGNORECASE)
 _HINT = "write nsu=URI;s=NAME, ns=2;s=NAME, ns=2;i=NUMBER, g=GUID or b=BASE64"
@@ -36,21 +37,14 @@ class NodeAddress(NamedTuple):
             return f"ns={self.namespace};{kind}={value}" if self.namespace else f"{kind}={value}"
         return f"nsu={self.namespace.replace('%', '%25').replace(';', '%3B')};{kind}={value}"
 
-    def index_in(self, namespaces: Sequence[str]) -> int | None:
-        """Index of the namespace on a connection with this NamespaceArray; None where the server does not tell it."""
-        return self.namespace if isinstance(self.namespace, int) else index_of(self.namespace, namespaces)
+    @property
+    def indexes(self) -> frozenset[int]:
+        """Those of namespaces that it is written with; 0 is the standard's everywhere."""
+        return frozenset({self.namespace} if isinstance(self.namespace, int) and self.namespace else ())
 
-
-def index_of(uri: str, namespaces: Sequence[str]) -> int | None:
-    """Index of a namespace; None where the server does not have it, or has it twice: then nobody can tell which."""
-    return namespaces.index(uri) if namespaces.count(uri) == 1 else None
-
-
-def trouble_with(uri: str, namespaces: Sequence[str]) -> str:
-    """Why there is no index of it."""
-    if uri in namespaces:
-        return f"the server has the namespace {uri} more than once"
-    return f"the server does not know the namespace {uri}"
+    def index_in(self, namespaces: Namespaces) -> int | None:
+        """Index of the namespace on a connection with these; None where there is none."""
+        return namespaces.find(self.namespace)
 
 
 def parse_node_id(text: str) -> NodeAddress:

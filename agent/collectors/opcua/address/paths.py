@@ -7,10 +7,10 @@ Objects/nsu=urn:acme:cnc;Machine/0:Speed        with the namespace's URI; withou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from agent.collectors.opcua.address.nodeid import index_of, unescape_uri
+from agent.collectors.opcua.address.namespaces import Namespaces
+from agent.collectors.opcua.address.nodeid import unescape_uri
 
 _STARTS = {"Root": 84, "Objects": 85, "Types": 86, "Views": 87}
 _HINT = 'write "Objects/2:Machine/2:Spindle" or "Objects/nsu=URI;Machine/nsu=URI;Spindle"'
@@ -22,17 +22,19 @@ class BrowsePath(NamedTuple):
     start: int
     steps: tuple[tuple[int | str, str], ...]
 
-    def names_in(self, namespaces: Sequence[str]) -> list[tuple[int, str]] | str:
-        """The steps with the indexes of this connection; a URI it has no index for instead."""
+    @property
+    def indexes(self) -> frozenset[int]:
+        """Those of namespaces that it is written with; 0 is the standard's everywhere."""
+        return frozenset(namespace for namespace, _ in self.steps if isinstance(namespace, int) and namespace)
+
+    def names_in(self, namespaces: Namespaces) -> list[tuple[int, str]] | int | str:
+        """The steps with the indexes of this connection; what it has no index for instead."""
         names = []
         for namespace, name in self.steps:
-            if isinstance(namespace, str):
-                index = index_of(namespace, namespaces)
-                if index is None:
-                    return namespace
-                names.append((index, name))
-            else:
-                names.append((namespace, name))
+            index = namespaces.find(namespace)
+            if index is None:
+                return namespace
+            names.append((index, name))
         return names
 
 

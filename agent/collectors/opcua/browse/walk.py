@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from asyncua import ua
 
-from agent.collectors.opcua.address.nodeid import NodeAddress, index_of
+from agent.collectors.opcua.address.namespaces import Namespaces
+from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.explore import HIERARCHICAL, Explorer, Look, weight
 from agent.core.text import plain
 
@@ -84,7 +85,7 @@ class Walk:
         return found
 
 
-def address_of(node: ua.NodeId, namespaces: Sequence[str]) -> NodeAddress | None:
+def address_of(node: ua.NodeId, namespaces: Namespaces) -> NodeAddress | None:
     """Its address by the URI of its namespace; None where that has none of its own."""
-    uri = namespaces[node.NamespaceIndex] if node.NamespaceIndex < len(namespaces) else ""
-    return None if index_of(uri, namespaces) is None else NodeAddress(uri, node.Identifier)
+    uri = namespaces.uris[node.NamespaceIndex] if node.NamespaceIndex < len(namespaces.uris) else ""
+    return None if namespaces.find(uri) is None else NodeAddress(uri, node.Identifier)

@@ -16,6 +16,7 @@ from asyncua import ua
 from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
+from agent.collectors.opcua.address.namespaces import Namespaces
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
@@ -72,6 +73,7 @@ class EventNotifiers:
         self._times = times
         self._clock = clock
         self._said = past.events
+        self._meanings = past.memory.meanings
         self._waiting = {notifier.position: notifier for notifier in notifiers}
         self._wanted = dict(self._waiting)
         self._codes: dict[int, int] = {}
@@ -80,7 +82,7 @@ class EventNotifiers:
         self._requests = metrics.REQUESTS.labels(device)
 
     async def listen(
-        self, create: Callable[[float], Awaitable[Subscription]], interval: float, namespaces: Sequence[str]
+        self, create: Callable[[float], Awaitable[Subscription]], interval: float, namespaces: Namespaces
     ) -> None:
         """Listen to those that are not listened to yet, on a subscription of their own."""
         if self._subscription is None:
@@ -93,22 +95,24 @@ class EventNotifiers:
             self._subscription.events = tuple(self._waiting)
         await self.settle(self._subscription, namespaces)
 
-    def _refused(self, position: int, code: int) -> None:
+    def _refused(self, position: int, code: int, reason: str = "the server refuses to tell its events") -> None:
         if self._codes.get(position) != code:
             self._codes[position] = code
-            self._say(position, None, code, "the server refuses to tell its events")
+            self._say(position, None, code, reason)
 
-    async def settle(self, subscription: Subscription, namespaces: Sequence[str]) -> None:
+    async def settle(self, subscription: Subscription, namespaces: Namespaces) -> None:
         """Listen to those that are not listened to yet; what the server refuses is bad, and tried again."""
         listening = False
         for position, notifier in list(self._waiting.items()):
             index = notifier.address.index_in(namespaces)
-            code = BAD_NODE_ID_UNKNOWN
-            if index is not None:
-                code = await self._listen(subscription, position, node_id(notifier.address, index))
+            if index is None:
+                self._refused(position, BAD_NODE_ID_UNKNOWN, namespaces.trouble(notifier.address.namespace))
+                continue
+            code = await self._listen(subscription, position, node_id(notifier.address, index))
             if code >= _BAD:
                 self._refused(position, code)
                 continue
+            self._meanings.read.update(notifier.address.indexes)
             del self._waiting[position]
             listening = True
             self._heard[position] = self._clock.now_ms()

@@ -6,11 +6,10 @@ again for as long as the connection lives: a controller may still be loading its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from agent.collectors.opcua.address.meanings import Moved
-from agent.collectors.opcua.address.nodeid import trouble_with
+from agent.collectors.opcua.address.namespaces import Namespaces
 from agent.collectors.opcua.address.paths import BrowsePath
 from agent.collectors.opcua.plan import TagPoint
 from agent.core.flow import Answer
@@ -71,24 +70,21 @@ class Resolved(NamedTuple):
     refused: list[tuple[TagPoint, int, str]]  #: whose namespace the server does not have
 
 
-def resolve(points: Iterable[TagPoint], namespaces: Sequence[str], moved: Mapping[int, Moved]) -> Resolved:
-    """By the NamespaceArray of this connection, and the indexes that mean something else in it."""
+def resolve(points: Iterable[TagPoint], namespaces: Namespaces) -> Resolved:
+    """By the namespaces of this connection."""
     made = Resolved([], [], [])
     for point in points:
         address = point.address
         if isinstance(address, BrowsePath):
             names = address.names_in(namespaces)
-            if isinstance(names, str):
-                made.refused.append((point, BAD_NODE_ID_UNKNOWN, trouble_with(names, namespaces)))
-            else:
+            if isinstance(names, list):
                 made.ways.append((point, names))
+            else:
+                made.refused.append((point, BAD_NODE_ID_UNKNOWN, namespaces.trouble(names)))
             continue
-        uri, index = (isinstance(address.namespace, int) and moved.get(address.namespace)) or (
-            str(address.namespace),
-            address.index_in(namespaces),
-        )
+        index = address.index_in(namespaces)
         if index is None:
-            made.refused.append((point, BAD_NODE_ID_UNKNOWN, trouble_with(uri, namespaces)))
+            made.refused.append((point, BAD_NODE_ID_UNKNOWN, namespaces.trouble(address.namespace)))
         else:
             made.known.append((point, index))
     return made

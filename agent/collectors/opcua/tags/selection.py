@@ -6,12 +6,13 @@ Names are the browse names on the way, `Machine/Spindle/Speed`; include and excl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 
 from asyncua import ua
 
 from agent.collectors.common.polling import PollGroup
+from agent.collectors.opcua.address.namespaces import Namespaces
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.address.paths import BrowsePath
 from agent.collectors.opcua.browse.facts import describing_of, told
@@ -36,7 +37,7 @@ _TOGETHER = 200  #: nodes whose facts are asked for in one go
 
 
 async def explore(
-    explorer: Explorer, selection: Selection, namespaces: Sequence[str], taken: Collection[ua.NodeId] = ()
+    explorer: Explorer, selection: Selection, namespaces: Namespaces, taken: Collection[ua.NodeId] = ()
 ) -> tuple[FoundNodes, Walk | None]:
     """Walk down from the root; what was found but for what is `taken`, and the walk."""
     index = selection.root.index_in(namespaces)
@@ -111,6 +112,7 @@ class Browsing:
                 complete = walk is not None and await self._describe(found, walk, within=self._plan.pace.types)
                 await self._take(found)
                 if found.nodes:
+                    self._past.memory.meanings.read.update(self._selection.root.indexes)
                     if walk is not None and not complete and await self._describe(found, walk, within=None):
                         self._learned()
                     return
@@ -124,7 +126,7 @@ class Browsing:
         for address in self._selection.taken:
             if isinstance(address, BrowsePath):
                 names = address.names_in(namespaces)
-                if not isinstance(names, str):
+                if isinstance(names, list):
                     ways.append(path_of(address.start, names))
             elif (index := address.index_in(namespaces)) is not None:
                 taken.add(node_id(address, index))
@@ -171,7 +173,9 @@ class Browsing:
             name: nodes[name] for name in nodes if name in past.found or name in fresh[: max(0, room)]
         }
         cut = found.cut or len(fresh) > room
+        namespaces, root = self._server.namespaces, selection.root.namespace
         reasons = {
+            **({namespaces.trouble(root): True} if namespaces.find(root) is None else {}),
             f"there are more than max_nodes ({selection.max_nodes})": cut,
             f"some lie deeper than {DEEPEST} levels below root": found.deep,
             f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,

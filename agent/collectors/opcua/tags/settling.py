@@ -12,7 +12,7 @@ from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.address.paths import BrowsePath
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.past import Past
-from agent.collectors.opcua.plan import ConnectionPlan, TagPoint, names_of
+from agent.collectors.opcua.plan import ConnectionPlan, TagPoint, indexed, names_of
 from agent.collectors.opcua.server import ServerFacts
 from agent.collectors.opcua.services import ResolvedNode, node_id, path_of
 from agent.collectors.opcua.tags.homes import Homes
@@ -69,17 +69,19 @@ class Settling:
 
     def remember(self) -> None:
         """What indexes (`ns=2`) mean from now on, whatever the server's order; a change of that is logged."""
-        written = {
-            (point.address.namespace, self._plan.subscribe and not self.missing.code(point))
-            for point in self._plan.points.values()
-            if isinstance(point.address, NodeAddress) and isinstance(point.address.namespace, int)
+        moved = self._server.namespaces.moved
+        meant = {
+            f"ns={index}": moved[index].uri for index in {index for index, _ in indexed(self._plan)} & moved.keys()
         }
-        meant = {f"ns={index}": self._server.moved[index].uri for index, _ in written if index in self._server.moved}
-        meanings = self._past.meanings
+        meanings = self._past.memory.meanings
         if meant != meanings.told and meant:
             log.warning("opcua.namespaces_moved", device=self._plan.device, meant=meant)
         meanings.told = meant
-        meanings.learn(self._server.namespaces, [index for index, found in written if found])
+        meanings.learn(self._server.namespaces.uris)
+        if self._plan.subscribe:  # what is polled tells later whether it is there
+            for point in self._plan.points.values():
+                if not self.missing.code(point):
+                    meanings.read.update(point.address.indexes)
 
     async def extend(self, plan: ConnectionPlan) -> None:
         """The plan with more tags behind those it had."""
@@ -104,7 +106,7 @@ class Settling:
             await self._settle(points)
 
     async def _settle(self, points: Sequence[TagPoint]) -> None:
-        where = resolve(points, self._server.namespaces, self._server.moved)
+        where = resolve(points, self._server.namespaces)
         refused = where.refused
         nodes = {
             point.position: ResolvedNode(point, node_id(point.address, index))
@@ -152,7 +154,7 @@ class Settling:
         if self._plan.subscribe:  # there an item that is dropped is settled anew
             return
         points = [self._plan.points[at] for at in positions if isinstance(self._plan.points[at].address, BrowsePath)]
-        where = resolve(points, self._server.namespaces, self._server.moved)
+        where = resolve(points, self._server.namespaces)
         for position, node in (await self._follow(where.ways, [])).items():
             if position in self._nodes and node.node_id != self._nodes[position].node_id:
                 self._nodes[position] = node

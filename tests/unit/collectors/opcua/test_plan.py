@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.common.limits import MOST, UNTOLD, ChunkLimit, chunk_limit
+from agent.collectors.opcua.address.namespaces import Namespaces
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.plan import ConnectionPace, TagPoint, allowed_silence, names_of, rhythm
@@ -83,7 +84,7 @@ def point(position: int, namespace: int | str = 0) -> TagPoint:
 
 def test_unknown_namespaces_are_told_apart() -> None:
     """What can be asked for, with its index, and what cannot, with the reason."""
-    known, _, unknown = resolve([point(0), point(1, "urn:a"), point(2, "urn:b")], ["urn:0", "urn:b"], {})
+    known, _, unknown = resolve([point(0), point(1, "urn:a"), point(2, "urn:b")], Namespaces(["urn:0", "urn:b"]))
     assert known == [(point(0), 0), (point(2, "urn:b"), 1)]
     assert [(missing.position, code) for missing, code, _ in unknown] == [(1, BAD_NODE_ID_UNKNOWN)]
     assert "urn:a" in unknown[0][2]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.collectors.opcua.plan import ConnectionPlan
-from agent.collectors.opcua.retag import Renumbering, TagChange, tag_change, written_anew
+from agent.collectors.opcua.plan import ConnectionPlan, indexed, written_anew
+from agent.collectors.opcua.retag import Renumbering, TagChange, tag_change
 from agent.core.flow import Answer, Loss, Sample
 
 
@@ -61,8 +61,16 @@ def test_which_indexes_of_namespaces_are_written_anew() -> None:
     """Those that a tag which stays uses as well mean what they meant."""
     before = plan({"a": {"node": "ns=2;i=1"}, "b": {"node": "ns=3;i=1"}, "c": {"node": "nsu=urn:c;i=1"}})
     moved = plan({"a": {"node": "ns=3;i=1"}, "b": {"node": "ns=4;i=1"}, "c": {"node": "nsu=urn:c;i=1"}})
-    assert written_anew(before, moved) == {3, 4}
-    assert written_anew(before, plan({"a": {"node": "ns=3;i=1"}, "b": {"node": "ns=3;i=1"}})) == set()
+    had = {use for _, use in indexed(before)}
+    assert written_anew(had, indexed(moved)) == {3, 4}
+    assert written_anew(had, indexed(plan({"a": {"node": "ns=3;i=1"}, "b": {"node": "ns=3;i=1"}}))) == set()
+
+
+def test_indexes_are_written_in_paths_roots_and_notifiers_too() -> None:
+    """Those of the standard's own nodes mean the same everywhere."""
+    tags = {"a": {"path": "Objects/2:Machine/3:Speed"}, "b": {"node": "i=2258"}}
+    found = plan(tags, browse={"root": "ns=4;s=x"}, events={"alarms": {"node": "ns=5;s=y"}})
+    assert {index for index, _ in indexed(found)} == {2, 3, 4, 5}
 
 
 def test_what_is_handed_on_counts_as_the_new_table() -> None:

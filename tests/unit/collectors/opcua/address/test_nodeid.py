@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.collectors.opcua.address.namespaces import Moved, Namespaces
 from agent.collectors.opcua.address.nodeid import NodeAddress, parse_node_id
 from agent.collectors.opcua.address.paths import BrowsePath, parse_path
 
@@ -64,9 +65,9 @@ def test_what_is_no_node_id_is_refused_with_a_hint(text: str) -> None:
 
 def test_a_namespace_uri_is_looked_up() -> None:
     """An index is used as it is; a URI is where the server has it today, or nowhere."""
-    assert parse_node_id("ns=7;i=1").index_in([]) == 7
-    assert parse_node_id("nsu=urn:b;i=1").index_in(["urn:0", "urn:a", "urn:b"]) == 2
-    assert parse_node_id("nsu=urn:c;i=1").index_in(["urn:0"]) is None
+    assert parse_node_id("ns=7;i=1").index_in(Namespaces()) == 7
+    assert parse_node_id("nsu=urn:b;i=1").index_in(Namespaces(["urn:0", "urn:a", "urn:b"])) == 2
+    assert parse_node_id("nsu=urn:c;i=1").index_in(Namespaces(["urn:0"])) is None
 
 
 @given(st.text(max_size=40))
@@ -118,5 +119,17 @@ def test_ways_that_lead_nowhere(text: str) -> None:
 def test_names_of_a_path_get_todays_indexes() -> None:
     """A URI the server does not know is named."""
     path = parse_path("nsu=urn:b;x/7:y")
-    assert path.names_in(["ua", "urn:b"]) == [(1, "x"), (7, "y")]
-    assert path.names_in(["ua"]) == "urn:b"
+    assert path.names_in(Namespaces(["ua", "urn:b"])) == [(1, "x"), (7, "y")]
+    assert path.names_in(Namespaces(["ua"])) == "urn:b"
+
+
+def test_an_index_that_meant_another_namespace_is_followed_in_paths_and_roots() -> None:
+    """Whatever is written with it; where that namespace is gone the reason names it, and what to write."""
+    moved = Namespaces(["ua", "own", "b", "a"], {2: Moved("a", 3)})
+    assert parse_path("2:x/3:y").names_in(moved) == [(3, "x"), (3, "y")]
+    assert parse_node_id("ns=2;i=1").index_in(moved) == 3
+    gone = Namespaces(["ua", "own", "b"], {2: Moved("a", None)})
+    assert parse_path("2:x/1:y").names_in(gone) == 2
+    assert gone.trouble(2) == (
+        "ns=2 meant the namespace a, which the server does not know now -> write nsu=b if that is meant"
+    )
