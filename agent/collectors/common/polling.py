@@ -25,7 +25,7 @@ _PHASE_SPAN = 1.0  #: devices spread over at most this much, so that none waits 
 _SLOTS = (1, 2, 5, 10)  #: of a span: devices of one slot tick together, because the loop wakes once for all of them …
 MOST_SLOTS = _SLOTS[-1]
 _TOGETHER = 40  #: … and then answer one after the other: so many small ones share a slot before there are more slots
-_SMALL = 20  #: tags
+_SMALL, _WEIGHT = 20, 125  #: tags; each so many more weigh as much as one more small device
 
 
 class PollGroup(NamedTuple):
@@ -54,7 +54,7 @@ def phase_of(device: str, intervals: Iterable[float | None]) -> float:
 
 def slots_for(devices: int, tags: int) -> int:
     """Slots of a span where so many devices have about so many tags each."""
-    slots = devices * max(1.0, tags / _SMALL) / _TOGETHER
+    slots = devices * (1 + max(0, tags - _SMALL) / _WEIGHT) / _TOGETHER
     return max((some for some in _SLOTS if some <= slots), default=1)
 
 
