@@ -112,7 +112,7 @@ def _orphans(loaded: Loaded) -> Iterator[str]:
     publishers = loaded.config.publishers
     used = {*publishers, *(one.was or "" for one in publishers.values())}
     for orphan in orphans(loaded.config.agent.data_dir, used):
-        waits = "what is in it" if orphan.records is None else f"{orphan.records:,} records"
+        waits = "what is in it" if orphan.records is None else counted(orphan.records, "record")
         yield (
             f"{orphan.file} belongs to no publisher any more, and {waits} will not be sent; write"
             f" `was: {orphan.publisher}` under its successor, or delete the file"

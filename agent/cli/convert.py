@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from agent.cli.words import harmless
+from agent.cli.words import counted, harmless
 from agent.core.regular import read_regular
 from agent.workbench.convert import FORMATS, convert, recognised
 from agent.workbench.convert.formats import LARGEST
@@ -30,9 +30,8 @@ def convert_file(file: Path, kind: str | None) -> int:
     for note in result.notes:
         lost += note.lost
         sys.stderr.write(harmless(f"{'not carried over' if note.lost else 'look at'}: {note.item}: {note.text}") + "\n")
-    sys.stderr.write(
-        f"{found[0]}: {result.count} tags of {len(result.devices)} devices, {lost} items not carried over\n"
-    )
+    tags, devices = counted(result.count, "tag"), counted(len(result.devices), "device")
+    sys.stderr.write(f"{found[0]}: {tags} of {devices}, {counted(lost, 'item')} not carried over\n")
     if not result.count:
         return 2
     sys.stdout.write(f"# from {harmless(file.name)} ({found[0]})\n{yaml_of(result.devices)}")
@@ -45,5 +44,13 @@ def _read(file: Path) -> str | None:
     except OSError as error:
         sys.stderr.write(harmless(f"{file}: cannot be read: {error.strerror}") + "\n")
         return None
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    return data.decode(encoding, errors="replace")
+    return data.decode(_encoding(data[:2]), errors="replace")
+
+
+def _encoding(head: bytes) -> str:
+    """UTF-8, or UTF-16 as Windows programs write it, with or without its mark."""
+    if head in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if b"\0" in head:  # no text begins with a NUL: half of a Latin letter
+        return "utf-16-be" if head[0] == 0 else "utf-16-le"
+    return "utf-8-sig"

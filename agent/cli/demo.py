@@ -27,7 +27,10 @@ REFRESH = 0.25
 
 
 def demo(seconds: float | None) -> int:
-    """Run until Ctrl-C or for about `seconds`. 0 only where nothing is missing and the agent ended in order."""
+    """Run until Ctrl-C or for about `seconds`. 0 only where nothing is missing and the agent ended in order.
+
+    130 where it was stopped before there was anything to audit.
+    """
     console = Console()
     view = view_for(console)
     stage = Stage(view.step)
@@ -43,6 +46,10 @@ def demo(seconds: float | None) -> int:
             sys.stderr.write("".join(f"{reason}\n" for reason in reasons))
             stage.remove()
             return 1
+    if passed is None:
+        stage.remove()
+        sys.stderr.write("stopped before every device was heard of: there is nothing to audit\n")
+        return 128 + signal.SIGINT
     console.print(stage.audit.line(), markup=False, highlight=False, soft_wrap=True)
     found = held(stage.database)
     line = f"historian: rows={found.rows} twice={found.twice} missing={found.missing}"
@@ -62,12 +69,16 @@ class _Demo:
         self._away: set[str] = set()
         self._cpu: tuple[float, float] | None = None  # when the agent was ready, and what it had used then
 
-    async def run(self, seconds: float | None) -> bool:
+    async def run(self, seconds: float | None) -> bool | None:
+        """Whether nothing is missing; None where it was stopped before it had begun."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         async with self._stage as stage:
             if not await self._until(lambda: stage.complete, READY_WITHIN):
+                if self._stop.is_set():
+                    self._view.close()
+                    return None
                 return self._gave_up("not every device was heard of")
             self._start_cpu()
             left = None if seconds is None else max(1.0, seconds - self._at() - CLOSING)

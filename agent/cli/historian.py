@@ -20,7 +20,7 @@ from agent.config.whereabouts import data_dir_of
 from agent.core.backoff import Backoff
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, PermanentError
-from agent.core.text import harmless
+from agent.core.text import counted, harmless
 from agent.historian.config import HistorianConfig, HistorianHttp
 from agent.historian.gone import GoneAnswer, GoneQuestion
 from agent.historian.loading import load_historian
@@ -142,7 +142,8 @@ def count_lost(config: Path, agent: str) -> int:
             harmless(str(error).replace("agent", "historian", 1) if isinstance(error, NoAgent) else str(error)) + "\n"
         )
         return 3 if isinstance(error, NoAgent) else 1
-    sys.stdout.write(harmless(f"{answer.records:,} records of {agent} count as lost; see the table gap") + "\n")
+    records = counted(answer.records, "record")
+    sys.stdout.write(harmless(f"counted as lost: {records} of {agent}; see the table gap") + "\n")
     return 0
 
 

@@ -180,7 +180,8 @@ def _show(answers: dict[str, OutboxAnswer], order: Order) -> None:
             _asides(console, name, answer.quarantined)
         elif answer.done is not None:
             done = answer.done
-            console.print(f"{name}: {_PAST[order.verb]} {done.records} records, {done.readings} readings")
+            what = f"{counted(done.records, 'record')}, {counted(done.readings, 'reading')}"
+            console.print(f"{name}: {_PAST[order.verb]} {what}")
 
 
 _PAST = {"requeue": "requeued", "discard": "discarded", "resend": "to be sent again:"}

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.tables import show_table
-from agent.cli.words import lasting
+from agent.cli.words import counted, lasting
 from agent.config.loader import load
 from agent.core.text import harmless_json
 from agent.settings.values import parse_duration, readable_size
@@ -55,8 +55,9 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
     shared = [bus for bus in found.buses if len(bus.devices) > 1 or bus.late]
     for bus in shared:
         verdict = "more than there is" if bus.late else "fits"
+        devices = counted(len(bus.devices), "device")
         console.print(
-            f"{bus.bus}: {_in_shard(bus.shard)}{len(bus.devices)} devices, busy {bus.share:.0%} of the time, {verdict}",
+            f"{bus.bus}: {_in_shard(bus.shard)}{devices}, busy {bus.share:.0%} of the time, {verdict}",
             markup=False,
             soft_wrap=True,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
-from agent.core.text import harmless, harmless_json
+from agent.core.text import counted, harmless, harmless_json
 
 __all__ = ["counted", "harmless", "harmless_json", "instant", "lasting", "listed"]
 
@@ -26,11 +26,6 @@ def lasting(seconds: float) -> str:
             found.append((left // size, unit))
             left %= size
     return " ".join(f"{number} {unit}" for number, unit in found[:2] if number)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 record`, `1,320 records`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def listed(names: list[str], most: int = 3) -> str:

@@ -17,6 +17,11 @@ HIDDEN = "…"  #: stands where something is not shown
 _URL = re.compile(r"://(?!/)(?P<rest>[^\s\"]*[^\s\":;,.)'])")
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 record`, `1,320 records`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def without_credentials(text: str) -> str:
     """The text with `…` for user and query of each URL in it."""
     return _URL.sub(_hidden, text) if "://" in text else text

@@ -47,8 +47,9 @@ async def declare_gone(agent: str, database: Database, agents: Agents, now_ms: i
         raise NotDone(f"the database cannot be had: {database.reason}")
     own = {hole.stream: hole for hole in holes if hole.key.agent == agent}
     if not own:
-        others = ", ".join(sorted({hole.key.agent for hole in holes})[:10]) or "no agent"
-        raise NotDone(f"nothing is missing of {agent}; something is of {others}")
+        others = ", ".join(sorted({hole.key.agent for hole in holes})[:10])
+        elsewhere = f"; records of {others} are missing" if others else ", nor of any other agent"
+        raise NotDone(f"nothing is missing of {agent}{elsewhere}")
     lost = [hole for hole in holes if hole.key.agent == agent]
     if agents.online_somewhere(agent):
         vain = [mark for mark in marks if mark.repair == "given_up" and mark.stream in own]

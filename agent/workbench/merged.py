@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,8 @@ from agent.workbench.spelled import is_plain, literal, unique
 
 #: libyaml's is many times as fast, where PyYAML was built with it.
 _Plain: Any = getattr(plain, "CSafeLoader", plain.SafeLoader)
+
+_END = re.compile(r"^\.\.\.\s*$", re.MULTILINE)  #: the marker of a document's end
 
 
 def merged(text: str, file: str, devices: Mapping[str, Mapping[str, Any]]) -> tuple[str, list[str]]:
@@ -140,7 +143,9 @@ def _written(document: CommentedMap, before: str) -> str:
 
 
 def _as_it_was(before: str, after: str) -> str:
-    """`after` without what a round trip does to other lines: it moves comments, drops anchors and spaces."""
+    """`after` without what a round trip does to other lines: it moves comments, drops anchors, spaces and markers."""
+    end = _END.search(before)
+    before, behind = (before, "") if end is None else (before[: end.start()], before[end.start() :])
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     bare_old, bare_new = (["".join(line.split()) for line in lines] for lines in (old, new))
     kept: list[str] = []
@@ -148,12 +153,13 @@ def _as_it_was(before: str, after: str) -> str:
     for kind, at, to, since, until in SequenceMatcher(None, bare_old, bare_new, autojunk=False).get_opcodes():
         if kind == "equal":
             shift.update((_left(new[since + n]), _left(new[since + n]) - _left(old[at + n])) for n in range(to - at))
-        if kind != "insert":
-            kept += old[at:to]
-            continue
-        left = shift.get(_left(new[since]), 0)
-        kept += [line[left:] if left > 0 else " " * -left + line for line in new[since:until]]
-    text = "".join(kept)
+        kept += old[at:to]
+        # What changed stays as it was. Comments only moved: none was added in a line of its own.
+        came, was = ([line for line in lines if line.strip()[:1] != "#"] for lines in (new[since:until], old[at:to]))
+        added = came[len(was) :]
+        left = shift.get(_left(added[0]), 0) if added else 0
+        kept += [line[left:] if left > 0 else " " * -left + line for line in added]
+    text = "".join(kept) + behind
     try:
         same = plain.load(text, _Plain) == plain.load(after, _Plain)  # noqa: S506 - a safe one
     except (plain.YAMLError, ValueError, RecursionError):  # `2026-13-01`, an alias inside of its anchor

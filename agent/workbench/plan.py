@@ -15,6 +15,7 @@ from msgspec import Struct
 from agent.config.model import Config
 from agent.config.shards import owners
 from agent.core.flow import Batch, Reading
+from agent.core.text import counted
 from agent.outbox.file.pack import pack_batch
 from agent.settings.devices import Cycle, DeviceConfig
 
@@ -150,7 +151,8 @@ def _late(cycles: Sequence[CyclePlan]) -> str | None:
     worst = max((one for one in cycles if one.interval), key=lambda one: one.share, default=None)
     if worst is None or worst.interval is None or share <= ENOUGH:
         return None
-    every = f"{worst.requests} requests take {worst.seconds:.3g} s every {worst.interval:g} s"
+    taken = "1 request takes" if worst.requests == 1 else f"{worst.requests:,} requests take"
+    every = f"{taken} {worst.seconds:.3g} s every {worst.interval:g} s"
     return f"{every}: choose a longer interval, fewer tags, or a larger max_gap"
 
 
@@ -164,7 +166,8 @@ def _gain(device: DeviceConfig) -> str | None:
     if best is None:
         return None
     gap, (requests, asked) = best
-    return f"max_gap: {gap} would need {requests} requests instead of {now[0]}, and read {asked - now[1]} places more"
+    more = f"{counted(asked - now[1], 'place')} more"
+    return f"max_gap: {gap} would need {counted(requests, 'request')} instead of {now[0]:,}, and read {more}"
 
 
 def _asked(cycles: Sequence[Cycle]) -> tuple[int, int]:

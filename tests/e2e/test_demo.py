@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.processes import agent_command, process
 from tests.support.waiting import eventually
@@ -60,3 +61,14 @@ async def test_a_demo_that_is_killed_leaves_nothing_running():
         await eventually(lambda: not any(child.is_running() for child in children))
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.soak
+async def test_a_demo_that_is_stopped_before_it_began_says_so():
+    """There is nothing to audit then, which is no failure, and nothing stays in the temporary folder."""
+    with process(*agent_command("demo")) as demo:
+        await eventually(lambda: "broker: " in demo.stdout, what="the broker")
+        demo.signal(signal.SIGINT)
+        assert await demo.wait(60) == 130, demo.tail()
+        assert "nothing to audit" in demo.tail()
+        assert "logs: " not in demo.tail()

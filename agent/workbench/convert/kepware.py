@@ -38,6 +38,8 @@ _BROKEN = {1: "Basic128Rsa15", 2: "Basic256"}
 _PARITIES = {ord("N"): "N", ord("O"): "O", ord("E"): "E", 0: "N"}
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _MODBUS = ("Modbus TCP/IP Ethernet", "Modbus RTU Serial", "Modbus Ethernet", "Modbus ASCII Serial")
+#: Attempts at a request where nobody chose, and the most retries of ours.
+_USUAL_ATTEMPTS, _MOST_RETRIES = 3, 3
 _NAME, _DESCRIPTION = "common.ALLTYPES_NAME", "common.ALLTYPES_DESCRIPTION"
 
 
@@ -88,6 +90,7 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
         **_shown(device),
         "interval": duration(device.get("servermain.DEVICE_SCAN_MODE_RATE_MS", 1000)),
         "timeout": duration(min(timeout, 60_000)) if timeout else None,
+        "retries": _retries(item, device.get("servermain.DEVICE_RETRY_ATTEMPTS", _USUAL_ATTEMPTS), result),
         "workarounds": {"pause_between_requests": duration(pause)} if pause else None,
     }  # fmt: skip
     zero = device.get("modbus_ethernet.DEVICE_ZERO_BASED_ADDRESSING", True)
@@ -107,6 +110,15 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
             _tag(f"{item}.{path}", path, keys, tags, result)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             result.lose(f"{item}.{path}", f"not of the expected form: {error}")
+
+
+def _retries(item: str, attempts: int, result: Converted) -> int | None:
+    """Retries for attempts that somebody chose."""
+    if attempts == _USUAL_ATTEMPTS:
+        return None
+    if attempts > _MOST_RETRIES + 1:
+        result.lose(item, f"{attempts} attempts at a request: {_MOST_RETRIES} retries are the most here")
+    return min(attempts - 1, _MOST_RETRIES) or None
 
 
 def _shown(device: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ _TYPES = {
 _ORDERS = {"LL": None, "LB": "BADC", "BL": "CDAB", "BB": "DCBA"}
 #: `endianess` of a node.
 _NODE_ORDERS = {1: "LL", 2: "LB", 3: "BB", 4: "BL"}
-_STATIC = 8  #: attribute of a tag that no device is asked for
+#: Bits of a tag's attribute: it is read, told where it changes, asked of no device.
+_READS, _SUBSCRIBED, _STATIC = 1, 4, 8
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _STRINGS = {"H": None, "L": "low_first", "D": "one_per_register_high", "E": "one_per_register"}
 _ADDRESS = re.compile(
@@ -32,6 +33,7 @@ _ADDRESS = re.compile(
 _NODE = re.compile(r"(?P<space>\d+)(?:\[(?P<index>\d+(?:,\d+)*)\])?!(?P<identifier>.+)")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _READ = 1  #: `update_mode`; 2 subscribes, 3 does both
+_USUAL_PAUSE = 20  #: milliseconds between requests, what a node has where nobody chose it
 _Tag = tuple[str, str, Mapping[str, Any]]  # driver, group, tag
 _SCHEMES = {"Modbus TCP": "tcp", "Modbus TCP QH": "tcp", "Modbus RTU over TCP": "rtu+tcp", "Modbus RTU": "serial"}
 
@@ -109,7 +111,12 @@ def _node(
             continue
         unit = int(match["unit"])
         if unit not in devices:
-            keys = {"type": "modbus", "url": url, "unit_id": unit, "timeout": duration(params.get("timeout", 3000))}
+            keys = {
+                "type": "modbus", "url": url, "unit_id": unit, "timeout": duration(params.get("timeout", 3000)),
+                "retries": min(int(params.get("max_retries") or 0), 3) or None,
+            }  # fmt: skip
+            if (pause := int(params.get("interval") or 0)) > _USUAL_PAUSE:
+                keys["workarounds"] = {"pause_between_requests": duration(pause)}
             devices[unit] = result.device(name if len(units) == 1 else f"{name}-{unit}", keys)
         every = duration(intervals.get((name, group), 1000))
         _tag(item, tag, match, every, devices[unit], params, result)
@@ -143,8 +150,9 @@ def _tag(
         keys["byte_order"] = "BADC"
     if kind not in ("bool", "string"):
         keys |= _linear(tag)
-    keys["description"] = tag.get("description") or None
-    result.tag(tags, str(tag["name"]), keys)
+    if kind.startswith("float"):
+        keys["round"] = tag.get("precision") or None
+    result.tag(tags, str(tag["name"]), keys | _shown(tag))
 
 
 def _linear(tag: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,15 +185,23 @@ def _server(
         keys = {"node": f"ns={match['space']};{kind}={identifier}", "index_range": match["index"]}
         if mode == "poll":
             keys["interval"] = duration(intervals.get((name, group), 1000))
-        keys |= {**_linear(tag), "description": tag.get("description") or None}
-        result.tag(made, str(tag["name"]), keys)
+        result.tag(made, str(tag["name"]), keys | _linear(tag) | _shown(tag, polled=mode == "poll"))
+
+
+def _shown(tag: Mapping[str, Any], *, polled: bool = True) -> dict[str, Any]:
+    """Its text, and whether it is told only where it changes."""
+    on_change = polled and int(tag.get("attribute", _READS)) & _SUBSCRIBED
+    return {"report": "on_change" if on_change else None, "description": tag.get("description") or None}
 
 
 def _static(item: str, tag: Mapping[str, Any], result: Converted) -> bool:
-    static = bool(int(tag.get("attribute", 1)) & _STATIC)
-    if static:
+    """Whether no device is read for it: it was written down, or is only written."""
+    attribute = int(tag.get("attribute", _READS))
+    if attribute & _STATIC:
         result.lose(item, f"a value that was written down ({tag.get('value')!r}): nothing is read for it")
-    return static
+    elif not attribute & (_READS | _SUBSCRIBED):
+        result.lose(item, "writes to the device, which the agent never does")
+    return not attribute & (_READS | _SUBSCRIBED) or bool(attribute & _STATIC)
 
 
 _BAUD = {0: 115200, 1: 57600, 2: 38400, 3: 19200, 4: 9600, 5: 4800, 6: 2400, 7: 1800, 8: 1200, 9: 600}

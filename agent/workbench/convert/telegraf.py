@@ -23,6 +23,32 @@ _LISTS = {"coils": "coil", "discrete_inputs": "discrete", "holding_registers": "
 _MODES = {"RTUoverTCP": "rtu+tcp", "ASCIIoverTCP": "ascii+tcp", "TCP": "tcp", "auto": "tcp", "": "tcp"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+#: Where a register holds one character of a string.
+_STRINGS = {"upper": "one_per_register_high", "lower": "one_per_register"}
+#: Keys that are read here, at whatever level, and those that change nothing in what is read.
+_READ = frozenset({
+    "name", "name_override", "interval", "timeout", "controller", "transmission_mode", "configuration_type",
+    "slave_id", "register", "request", "metric", "coils", "discrete_inputs", "holding_registers", "input_registers",
+    "baud_rate", "parity", "stop_bits", "data_bits", "workarounds", "pause_after_connect", "pause_between_requests",
+    "close_connection_after_gather", "string_register_location", "fields", "tags", "default_tags", "address",
+    "type", "data_type", "bit", "length", "scale", "byte_order", "omit", "endpoint", "request_timeout",
+    "subscription_interval", "security_policy", "security_mode", "username", "password", "auth_method",
+    "certificate", "private_key", "nodes", "group", "events", "id", "namespace", "namespace_uri", "identifier",
+    "identifier_type", "monitoring_params", "sampling_interval", "data_change_filter", "queue_size",
+    "deadband_type", "deadband_value", "trigger", "alias", "client_trace", "debug_connection",
+    "exclude_register_type_tag", "log_level", "measurement", "name_prefix", "name_suffix", "optional_fields",
+    "optimization_max_register_fill", "busy_retries_wait",
+})  # fmt: skip
+#: Other keys are told; of these it is known what the agent does instead.
+_INSTEAD = {
+    "busy_retries": "a busy device is asked again up to four times within the cycle",
+    "max_bit_registers_per_request": "write `max_bits:`",
+    "max_word_registers_per_request": "write `max_registers:`",
+    "one_request_per_field": "the agent plans its requests; `max_registers:` bounds each",
+    "optimization": "the agent plans its requests; `max_gap:` says how many unwanted registers one may bridge",
+    "output": "a value has the type that its registers, scale and offset give it",
+    "timestamp": "`clock:` of the device says whose time a reading has",
+}
 
 
 def is_telegraf(document: Any) -> bool:
@@ -61,9 +87,13 @@ def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converte
         "type": "modbus", "url": url, "interval": _time(plugin.get("interval", default)),
         "timeout": _time(plugin.get("timeout", "1s")),
     }  # fmt: skip
-    pause = plugin.get("workarounds", {}).get("pause_between_requests", "0ms")
-    if _time(pause) is not None:
-        base["workarounds"] = {"pause_between_requests": _time(pause)}
+    odd = plugin.get("workarounds", {})
+    pauses = {key: _time(odd.get(key, "")) for key in ("pause_after_connect", "pause_between_requests")}
+    kept = {**pauses, "close_after_cycle": odd.get("close_connection_after_gather") or None}
+    base["workarounds"] = {key: value for key, value in kept.items() if value is not None} or None
+    _left(item, plugin, result)
+    _left(f"{item} workarounds", odd, result)
+    others = set(result.devices)
     name = str(plugin.get("name") or plugin.get("name_override") or "modbus")
     _labels(item, plugin, result=result)
     style = plugin.get("configuration_type", "register")
@@ -79,6 +109,18 @@ def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converte
     for other in ("request", "metric"):
         if other != style and other in plugin:
             result.lose(f"{item} {other}", f'Telegraf reads them only with `configuration_type = "{other}"`')
+    if (order := _STRINGS.get(str(odd.get("string_register_location", "")))) is not None:
+        for tag in (tag for own in result.devices.keys() - others for tag in result.devices[own]["tags"].values()):
+            if tag.get("type") == "string":  # a character for each register
+                tag.pop("byte_order", None)
+                tag |= {"length": tag["length"] // 2, "string_order": order}
+
+
+def _left(item: str, given: Mapping[str, Any], result: Converted) -> None:
+    """Every key that is not read here, and set, is told."""
+    for key in sorted(given.keys() - _READ):
+        if given[key] not in (None, False, 0, "", "none"):
+            result.lose(item, f"{key}: {_INSTEAD.get(key, 'there is no such setting here')}")
 
 
 def _groups(
@@ -93,10 +135,12 @@ def _groups(
             own = name if len(slaves) == 1 else f"{name}-{slave}"
             devices[slave] = result.device(own, {**base, "unit_id": slave})
         _labels(f"{item} {style} {number}", group, result=result)
+        _left(f"{item} {style} {number}", group, result)
         for field in group.get("fields", []):
             where = f"{item} {style} {number} field {field.get('name', field.get('address'))}"
             if field.get("omit"):
                 continue
+            _left(where, field, result)
             area = field.get("register", group.get("register", "holding"))
             single = {**field, "byte_order": group.get("byte_order", "ABCD")}
             _field(where, single, area, field["address"], devices[slave], result)
@@ -180,6 +224,7 @@ def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted
     if plugin.get("username"):
         result.lose(item, f"the user {plugin['username']}: write username: and password_file: with a file of yours")
     _labels(item, plugin, result=result)
+    _left(item, plugin, result)
     tags = result.device(str(plugin.get("name", "opcua")), keys)
     for where, node in _nodes(item, plugin):
         address = node.get("id")  # all of it, `ns=2;s=Speed`, instead of its three parts
@@ -190,6 +235,7 @@ def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted
         space = f"nsu={node['namespace_uri']}" if node.get("namespace_uri") else f"ns={node.get('namespace') or 0}"
         address = address or f"{space};{kind}={node['identifier']}"
         _labels(where, node, result=result)
+        _left(where, node, result)
         watched = _monitored(where, node, result) if subscribe else {}
         result.tag(tags, str(node["name"]), {"node": str(address), **watched})
     if plugin.get("events"):
@@ -217,8 +263,10 @@ def _monitored(where: str, node: Mapping[str, Any], result: Converted) -> dict[s
         keys["deadband"] = {"percent": change["deadband_value"]} if percent else change["deadband_value"]
         if percent:
             result.hint(where, "a percent deadband is of the node's EURange there, of the last value here")
-    if change.get("trigger") == "StatusValueTimestamp":
-        result.hint(where, "trigger StatusValueTimestamp: a new time alone is no change here")
+    if (trigger := change.get("trigger", "StatusValue")) != "StatusValue":
+        result.hint(where, f"trigger {trigger}: here a new status or a new value is a change, a new time alone is none")
+    for part in (given, change):
+        _left(where, part, result)
     return keys
 
 

@@ -112,9 +112,11 @@ async def test_hostile_payloads_cost_a_counter_each(mosquitto, make_historian, c
         document = await eventually(lambda: _offline(historian), what="it is known to be offline")
         assert "edge-agent historian --gone gw" in screen(document)
         assert await asyncio.to_thread(count_lost, historian.config, "other") == 1
-        assert "nothing is missing of other; something is of gw" in capsys.readouterr().err
+        assert "nothing is missing of other; records of gw are missing" in capsys.readouterr().err
         assert await asyncio.to_thread(count_lost, historian.config, "gw") == 0
         assert "3 records of gw" in capsys.readouterr().out
+        assert await asyncio.to_thread(count_lost, historian.config, "gw") == 1
+        assert "nothing is missing of gw, nor of any other agent" in capsys.readouterr().err
         assert historian.missing() == []
         assert historian.sql("SELECT kind, from_seq, to_seq, records FROM gap") == [("lost", 2, 4, 3)]
         await observer.publish(topic, bad(seq=3, low=5))  # and what comes all the same is stored

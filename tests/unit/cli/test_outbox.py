@@ -61,8 +61,8 @@ def test_shows_moves_and_gives_up(config, capsys):
     assert outbox(config, Order("resend", "plant", device="press-*", since="2020-01-01")) == 0
     assert outbox(config, Order("discard", "plant", ids=[7])) == 0
     said = capsys.readouterr().out
-    assert "plant: requeued 1 records, 2 readings" in said
-    assert "plant: to be sent again: 1 records, 2 readings" in said
+    assert "plant: requeued 1 record, 2 readings" in said
+    assert "plant: to be sent again: 1 record, 2 readings" in said
     assert "plant: discarded 0 records" in said
 
 
@@ -125,7 +125,7 @@ def test_orders_without_a_name_leave_former_publishers_alone(config, capsys):
     assert outbox(config, Order("discard", everything=True)) == 1
     assert "plant" not in capsys.readouterr().out
     assert outbox(config, Order("discard", "plant", everything=True)) == 0
-    assert "plant: discarded 1 records" in capsys.readouterr().out
+    assert "plant: discarded 1 record" in capsys.readouterr().out
 
 
 def test_json_is_for_programs(config, capsys):

@@ -16,7 +16,7 @@ from agent.config.yaml import parse
 from agent.core.errors import ConfigError
 from agent.settings.tags import check_tag_name
 from agent.workbench.browse import FoundTags, csv_of, device_name, tags_of, tree
-from agent.workbench.merged import Addition, merge_into, with_tags
+from agent.workbench.merged import Addition, merge_into, merged, with_tags
 from agent.workbench.spelled import quoted, spelled, yaml_lines
 
 URN = "urn:x"
@@ -156,6 +156,20 @@ def test_a_file_keeps_how_it_is_written(tmp_path: Path) -> None:
     added = "    mill:\n        type: modbus\n"
     assert file.read_bytes() == (before + added).replace("\n", "\r\n").encode()
     assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o600)
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        ("---\ndevices:\n  saw: {type: modbus}  # first\n", "...\n"),
+        ("%YAML 1.1\n--- # plant\ndevices:\n  saw: {type: modbus}\n", "...\n# end\n"),
+        ("---\ndevices:\n  saw: &first {type: modbus} # unused\n", "log: {}\n...\n"),
+    ],
+)
+def test_markers_of_a_document_stay(before: str, behind: str) -> None:
+    """`---`, `...` and what stands behind it, also where the line above the addition has an anchor nobody uses."""
+    text, _ = merged(before + behind, "plant.yaml", {"mill": {"type": "modbus"}})
+    assert text == f"{before}  mill:\n    type: modbus\n{behind}"
 
 
 def test_comments_behind_anchors_stay_where_they_are(tmp_path: Path) -> None:

@@ -95,6 +95,39 @@ def test_kepware_project() -> None:
     assert lost(result) == ["Hall 3.Press.Bad", "Sim.D1"]
 
 
+@pytest.mark.parametrize(("attempts", "retries", "told"), [(3, None, 0), (1, None, 0), (4, 3, 0), (9, 3, 1)])
+def test_attempts_of_kepware_are_retries(attempts: int, retries: int | None, told: int) -> None:
+    """Where somebody chose; more than there are here are told."""
+    device = {"servermain.DEVICE_ID_STRING": "<192.0.2.9>.1", "servermain.DEVICE_RETRY_ATTEMPTS": attempts}
+    channel = {"servermain.MULTIPLE_TYPES_DEVICE_DRIVER": "Modbus TCP/IP Ethernet", "devices": [device]}
+    result = convert("kepware", {"project": {"channels": [channel]}})
+    assert [one.get("retries") for one in result.devices.values()] == [retries]
+    assert len(lost(result)) == told
+
+
+def test_settings_of_neuron_are_carried_over() -> None:
+    """Retries, the pause, places behind the point, and what is told only where it changes; a written tag is none."""
+    tag = {"address": "1!400001", "type": 9, "attribute": 5, "precision": 2}
+    written = {"name": "w", "address": "1!400003", "type": 9, "attribute": 2}
+    params = {"host": "h", "port": 502, "max_retries": 2, "interval": 50}
+    group = {"group": "g", "tags": [{"name": "t", **tag}, written]}
+    result = convert("neuron", {"nodes": [{"name": "n", "plugin": "Modbus TCP", "params": params, "groups": [group]}]})
+    (device,) = result.devices.values()
+    assert (device["retries"], device["workarounds"]) == (2, {"pause_between_requests": "50ms"})
+    assert device["tags"]["t"] == {
+        "address": "holding:0", "type": "float32", "interval": "1s", "round": 2, "report": "on_change",
+    }  # fmt: skip
+    assert lost(result) == ["n g w"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_files_of_windows_programs(encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """UTF-16 is read with its mark and without."""
+    (tmp_path / "tags.csv").write_bytes("Tag Name,Address,Data Type\nÖl,400001,Word\n".encode(encoding))
+    assert convert_file(tmp_path / "tags.csv", None) == 0
+    assert "Öl" in capsys.readouterr().out
+
+
 def test_kepware_tags() -> None:
     """A list of tags names no device: what has to be written is said."""
     result = converted("kepware.csv")
@@ -117,6 +150,28 @@ def test_what_telegraf_leaves_out_is_told() -> None:
     plugin = {"controller": "tcp://h:502", "request": [{"slave_id": 3, "fields": [{"address": 0, "name": "a"}]}]}
     given = {"global_tags": {"site": "suzhou"}, "inputs": {"modbus": [plugin]}}
     assert lost(convert("telegraf", given)) == ["inputs.modbus 1 request", "global_tags"]
+
+
+def test_settings_of_telegraf_are_carried_over_or_told() -> None:
+    """Pauses, closing and where a string's characters are have keys here; every other key that is set is named."""
+    odd = {"pause_after_connect": "500ms", "close_connection_after_gather": True, "string_register_location": "upper"}
+    field = {"address": 0, "name": "s", "type": "STRING", "length": 6, "output": "STRING", "measurement": "m"}
+    request = {"byte_order": "DCBA", "optimization": "aggressive", "fields": [field]}
+    plugin = {
+        "controller": "tcp://h:502", "configuration_type": "request", "busy_retries": 3, "alias": "a", "made_up": 1,
+        "workarounds": {**odd, "one_request_per_field": True, "read_coils_starting_at_zero": False},
+        "request": [request, {"optimization": "none", "fields": []}],
+    }  # fmt: skip
+    result = convert("telegraf", {"inputs": {"modbus": [plugin]}})
+    (device,) = result.devices.values()
+    assert device["workarounds"] == {"pause_after_connect": "500ms", "close_after_cycle": True}
+    text = {"type": "string", "length": 6, "string_order": "one_per_register_high"}
+    assert device["tags"] == {"s": {"address": "holding:0", **text}}
+    assert [f"{note.item}: {note.text.partition(':')[0]}" for note in result.notes if note.lost] == [
+        "inputs.modbus 1: busy_retries", "inputs.modbus 1: made_up",
+        "inputs.modbus 1 workarounds: one_request_per_field",
+        "inputs.modbus 1 request 1: optimization", "inputs.modbus 1 request 1 field s: output",
+    ]  # fmt: skip
 
 
 def test_a_telegraf_node_keeps_how_it_is_watched() -> None:

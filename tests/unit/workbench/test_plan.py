@@ -51,7 +51,7 @@ def test_a_larger_gap_is_proposed_where_it_saves_requests(tmp_path: Path) -> Non
     """With what it costs."""
     tags = ", ".join(f"t{n}: {{address: 'holding:{n * 3}'}}" for n in range(20))
     found = planned(tmp_path, f"  p: {{type: modbus, url: 'tcp://p', tags: {{{tags}}}}}\n").devices[1]
-    assert found.gain == "max_gap: 2 would need 1 requests instead of 20, and read 38 places more"
+    assert found.gain == "max_gap: 2 would need 1 request instead of 20, and read 38 places more"
 
 
 def test_bytes_and_outage_of_each_publisher(tmp_path: Path) -> None:
