@@ -95,9 +95,9 @@ class Report(Struct):
         return bool(self.restart or self.settings or self.read_anew or parts)
 
 
-def report(old: Loaded, new: Loaded) -> Report:
-    """What differs between the configuration that runs and another."""
-    found = difference(old.config, new.config)
+def report(old: Loaded, new: Loaded, found: Difference | None = None) -> Report:
+    """What differs between the configuration that runs and another. `found`: the same, where it is known already."""
+    found = difference(old.config, new.config) if found is None else found
     before, after = Shown(old), Shown(new)
 
     def shown(changes: Iterable[Change], *place: str) -> list[KeyReport]:

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from agent.core.threads import calculated
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-async def calculated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def planned(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `work` returns, when those before it are done."""
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-        return await asyncio.to_thread(work, *args, **kwargs)
+        return await calculated(work, *args, **kwargs)

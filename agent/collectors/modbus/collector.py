@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from agent.collectors.common.planning import calculated
+from agent.collectors.common.planning import planned
 from agent.collectors.modbus.blocks.compiled import Compiled
 from agent.collectors.modbus.blocks.items import items_of
 from agent.collectors.modbus.blocks.plan import Block, block_of, plan
@@ -66,7 +66,7 @@ class ModbusCollector:
         """See `core.ports.Retaggable`."""
         if not isinstance(successor, ModbusCollector):
             return False
-        successor.succession = await calculated(Succession.of, self._setup, successor.setup)
+        successor.succession = await planned(Succession.of, self._setup, successor.setup)
         return True
 
     def retag(self, successor: Collector, /) -> bool:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agent.collectors.common.choice import Choice
-from agent.collectors.common.planning import calculated
+from agent.collectors.common.planning import planned
 from agent.collectors.opcua.connect.ways import Way
 from agent.collectors.opcua.library import converse
 from agent.collectors.opcua.memory import NamespaceMemory
@@ -80,7 +80,7 @@ class OpcUaCollector:
         had = {use for _, use in indexed(self._plan)}
         if written_anew(had, indexed(successor.plan)) & self._talk.moved.keys():
             return False
-        successor.change = await calculated(tag_change, self._talk.plan, successor.plan)
+        successor.change = await planned(tag_change, self._talk.plan, successor.plan)
         return successor.change is not None
 
     def retag(self, successor: Collector, /) -> bool:

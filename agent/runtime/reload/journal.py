@@ -8,8 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from agent.config.loader import Loaded
-from agent.config.report import Report, report
+from agent.config.report import Report
 
 MOST, MOST_MISTAKES, MOST_BYTES = 20, 50, 256 << 10  #: reloads kept, mistakes of one, bytes of its differences
 
@@ -44,8 +43,7 @@ class Journal:
         return {"hash": effective, "reloads": list(reversed(self._entries))}
 
 
-def differences(before: Loaded, after: Loaded) -> Raw | None:
+def packed(found: Report) -> Raw | None:
     """What differs, for :class:`Entry`; None: nothing, or more than is kept. Takes its time: call it in a thread."""
-    found: Report = report(before, after)
-    packed = msgspec.json.encode(found, enc_hook=str) if found else b""
-    return Raw(packed) if 0 < len(packed) <= MOST_BYTES else None
+    data = msgspec.json.encode(found, enc_hook=str) if found else b""
+    return Raw(data) if 0 < len(data) <= MOST_BYTES else None

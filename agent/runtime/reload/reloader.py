@@ -10,9 +10,10 @@ read before and is not applied yet is forgotten.
 from __future__ import annotations
 
 import asyncio
+import gc
 from asyncio import Event, Future
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,11 +23,13 @@ from agent.config.diff import Difference, difference
 from agent.config.files import Reads
 from agent.config.loader import Loaded, load
 from agent.config.model import Config
+from agent.config.report import Report, report
 from agent.core.clock import Clock
 from agent.core.errors import ConfigError, PermanentError
 from agent.core.image import Image
+from agent.core.threads import calculated
 from agent.runtime.drafts import Draft
-from agent.runtime.reload.journal import Entry, Journal, differences
+from agent.runtime.reload.journal import Entry, Journal, packed
 from agent.runtime.supervisor import judge
 from agent.runtime.topology import Topology
 from agent.telemetry import metrics
@@ -51,6 +54,7 @@ class Outcome:
     hash: str  #: of the configuration that was read
     difference: Difference = field(default_factory=Difference)
     mistakes: tuple[str, ...] = ()  #: why it was refused
+    report: Report | None = None  #: what changed, as it may be shown; None where it was refused
 
 
 class _RefusedError(Exception):
@@ -116,15 +120,10 @@ class Reloader:
         self.request(reason)
         return await asked
 
-    async def compare(self) -> tuple[Loaded, Difference]:
-        """What the files say now, and what would change. Raises ConfigError."""
-        effective = self.effective.config
-
-        def read() -> tuple[Loaded, Difference]:
-            loaded = load(self.path)
-            return loaded, difference(effective, loaded.config)
-
-        return await asyncio.to_thread(read)
+    async def compare(self) -> Report:
+        """What would change, as the files are now. Raises ConfigError."""
+        effective = self.effective
+        return await calculated(lambda: report(effective, load(self.path)))
 
     async def run(self) -> None:
         """Serve who asks, until cancelled."""
@@ -148,7 +147,7 @@ class Reloader:
         began = self._clock.monotonic()
         reads = Reads()
         try:
-            loaded, diff, draft = await asyncio.to_thread(self._read, reads)
+            loaded, diff, draft = await calculated(self._read, reads)
             if self._wanted.is_set() and self._forgotten < MOST_FORGOTTEN:
                 self._forgotten += 1
                 return None
@@ -180,8 +179,9 @@ class Reloader:
         else:
             log.info("config.unchanged", reason=self._reason, hash=loaded.hash)
         outcome = Outcome("applied" if diff else "nothing", loaded.hash, diff)
-        self._note(outcome, await self._differences(before, loaded) if diff else None)
-        return outcome
+        told, packed = await self._told(before, loaded, diff)
+        self._note(outcome, packed)
+        return replace(outcome, report=told)
 
     def _read(self, reads: Reads) -> tuple[Loaded, Difference, Draft]:
         """In a thread."""
@@ -205,6 +205,7 @@ class Reloader:
             raise _RefusedError(
                 loaded.hash, tuple(f"{part}: {judge(why).reason}" for part, why in draft.unbuilt.items())
             )
+        gc.freeze()  # configuration, models and plans live as long as the process: nobody looks through them any more
         return loaded, diff, draft
 
     async def _open(self, loaded: Loaded, draft: Draft) -> None:
@@ -225,12 +226,16 @@ class Reloader:
 
     # --- what is known of it ------------------------------------------------------------------------------------------
 
-    async def _differences(self, before: Loaded, after: Loaded) -> Raw | None:
+    async def _told(self, before: Loaded, after: Loaded, diff: Difference) -> tuple[Report | None, Raw | None]:
+        def told() -> tuple[Report, Raw | None]:
+            found = report(before, after, diff)
+            return found, packed(found)
+
         try:
-            return await asyncio.to_thread(differences, before, after)
+            return await calculated(told)
         except Exception as error:  # noqa: BLE001 - ours: the reload is done, and only not described
             self._bugs.met(error)
-            return None
+            return None, None
 
     def _note(self, outcome: Outcome, differs: Raw | None = None) -> None:
         now, asked_by = self._clock.now_ms(), self._reason

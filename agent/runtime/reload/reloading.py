@@ -5,11 +5,10 @@ The agent reads the files itself, in its own environment: only it knows what a `
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 
-from agent.config.report import Report, report
+from agent.config.report import Report
 from agent.core.clock import Clock
 from agent.core.errors import ConfigError
 from agent.runtime.control import Control
@@ -47,12 +46,10 @@ class Reconfiguring:
         """What would change. Nothing does."""
         if (other := self._other(question.file)) is not None:
             return ReloadAnswer([other])
-        running = self._reloader.effective
         try:
-            files, _ = await self._reloader.compare()
+            return ReloadAnswer(report=await self._reloader.compare())
         except ConfigError as error:
             return ReloadAnswer([str(mistake) for mistake in error.mistakes])
-        return ReloadAnswer(report=await asyncio.to_thread(report, running, files))
 
     async def reload(self, question: ReloadQuestion) -> ReloadAnswer:
         """Apply it, and wait for those it changed."""
@@ -60,13 +57,14 @@ class Reconfiguring:
             return ReloadAnswer([other])
         if self._reloader.effective.config.agent.reload == "off":
             return ReloadAnswer(["`agent.reload` is off in the configuration that runs -> restart the agent"])
-        before = self._reloader.effective
         outcome = await self._reloader.reload("command")
         if outcome.result == "refused":
             return ReloadAnswer(list(outcome.mistakes))
-        done = await asyncio.to_thread(report, before, self._reloader.effective)
-        late = {} if question.wait is None else await self._late(done, question.wait)
-        return ReloadAnswer(report=done, late=late)
+        if outcome.report is None:
+            reason = "it is applied; what changed could not be told, see the agent's log"
+            raise RuntimeError(reason)
+        late = {} if question.wait is None else await self._late(outcome.report, question.wait)
+        return ReloadAnswer(report=outcome.report, late=late)
 
     async def _file(self, _: object) -> str:
         return self._mine()

@@ -7,7 +7,6 @@ The agent redacts, not the command: only it knows the environment it was started
 
 from __future__ import annotations
 
-import asyncio
 import platform
 import re
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from prometheus_client import generate_latest
 from agent import __version__
 from agent.config.loader import Loaded
 from agent.config.redaction import Redaction
+from agent.core.threads import calculated
 from agent.runtime.control import Control
 from agent.runtime.status.overview import Overview
 from agent.runtime.status.views import Views
@@ -52,7 +52,7 @@ class Support:
     async def answer(self, question: SupportQuestion) -> Any:
         """The part, as JSON-able data; metrics are a text."""
         found = await self._part(question.part)
-        return await asyncio.to_thread(_redacted, found, self._loaded())
+        return await calculated(_redacted, found, self._loaded())
 
     async def _part(self, part: Part) -> Any:
         match part:

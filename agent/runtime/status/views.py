@@ -12,7 +12,7 @@ from agent.config.loader import Loaded
 from agent.core.clock import Clock
 from agent.core.flow import Batch, Gap
 from agent.core.image import SELF, DeviceImage, Image
-from agent.core.threads import run_in_thread
+from agent.core.threads import beside, run_in_thread
 from agent.runtime.history.recorder import History
 from agent.runtime.myself import Myself
 from agent.runtime.outlet import Outlet
@@ -78,7 +78,7 @@ class Views:
         """The effective configuration, redacted. Made in a thread, once for each configuration, whoever gives up."""
         loaded = self._reloader.effective
         if self._config is None or self._config[0] is not loaded:
-            self._config = loaded, run_in_thread(partial(config_shown.effective, loaded), "config")
+            self._config = loaded, run_in_thread(partial(beside, config_shown.effective, loaded), "config")
         return await asyncio.shield(self._config[1])
 
     def reloads(self) -> dict[str, Any]:

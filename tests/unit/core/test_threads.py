@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 
 import pytest
 
-from agent.core.threads import run_in_thread
+from agent.core.threads import TURN, calculated, run_in_thread
 
 
 async def test_result_and_error():
@@ -27,3 +29,27 @@ async def test_many_that_hang_take_no_place():
         one.cancel()
     release.set()
     assert all(await asyncio.gather(*hanging[50:]))
+
+
+async def test_who_calculates_lets_the_loop_have_its_turns():
+    """Short turns and no collection of garbage, for as long as anybody calculates; an error ends that as well."""
+    before = (sys.getswitchinterval(), True)
+    began, go_on = threading.Event(), threading.Event()
+
+    def manners() -> tuple[float, bool]:
+        return sys.getswitchinterval(), gc.isenabled()
+
+    def longer() -> tuple[float, bool]:
+        began.set()
+        go_on.wait()
+        return manners()
+
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(calculated(longer))
+        await asyncio.to_thread(began.wait)
+        with pytest.raises(ZeroDivisionError):
+            await calculated(lambda: 1 / 0)
+        assert manners() == pytest.approx((TURN, False))
+        go_on.set()
+    assert other.result() == pytest.approx((TURN, False))
+    assert manners() == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from agent.collectors.common.planning import calculated
+from agent.collectors.common.planning import planned
 
 
 async def test_one_at_a_time_and_off_the_loop() -> None:
@@ -21,5 +21,5 @@ async def test_one_at_a_time_and_off_the_loop() -> None:
         most = max(most, len(under_way))
         assert under_way.pop() != threading.main_thread().ident
 
-    await asyncio.gather(*(calculated(work) for _ in range(4)))
+    await asyncio.gather(*(planned(work) for _ in range(4)))
     assert most == 1

@@ -15,8 +15,8 @@ import pytest
 from agent.cli.diff import diff
 from agent.cli.reload import reload
 from agent.cli.status import status
-from agent.config.diff import Difference, difference
-from agent.config.loader import Loaded, load
+from agent.config.loader import load
+from agent.config.report import Report, report
 from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError
 from agent.runtime.control import Control
@@ -48,20 +48,20 @@ class Scripted:
         self.effective = load(file, ENVIRON)
         self.missing: dict[str, str] = {}
 
-    async def compare(self) -> tuple[Loaded, Difference]:
-        loaded = load(self.path, ENVIRON)
-        return loaded, difference(self.effective.config, loaded.config)
+    async def compare(self) -> Report:
+        return report(self.effective, load(self.path, ENVIRON))
 
     async def reload(self, reason: str) -> Outcome:
         assert reason
         try:
-            new, found = await self.compare()
+            new = load(self.path, ENVIRON)
         except ConfigError as error:
             return Outcome("refused", "", mistakes=tuple(map(str, error.mistakes)))
+        found = report(self.effective, new)
         if found.restart:
             return Outcome("refused", "", mistakes=("agent.id: needs a restart",))
         self.effective = new
-        return Outcome("applied", "")
+        return Outcome("applied", "", report=found)
 
     def why(self, section: str, name: str) -> str | None:
         return self.missing.get(f"{section}.{name}")
@@ -159,7 +159,7 @@ async def test_tags_alone_and_a_shared_connection(site: Site) -> None:
     """A change of tags alone keeps the connection; so does the bus under a device that others share it with."""
     shared = '  meter: {type: modbus, url: "tcp://192.0.2.1", unit_id: 2}\n'
     site.main.write_text(OLD.replace(PLANT, shared + PLANT))
-    site.agent.effective, _ = await site.agent.compare()
+    site.agent.effective = load(site.main, ENVIRON)
     site.main.write_text(site.main.read_text().replace("scale: 2", "scale: 5"))
     assert "~ device press: keeps its connection" in (await site.run(diff))[1]
     site.main.write_text(site.main.read_text().replace("unit_id: 2", "unit_id: 2, timeout: 3s"))
@@ -170,7 +170,7 @@ async def test_tags_alone_and_a_shared_connection(site: Site) -> None:
 async def test_a_part_of_a_url_that_is_not_shown(site: Site) -> None:
     """Where only user or query of a URL changed, that is said: two equal values would be a riddle."""
     site.main.write_text(OLD.replace("tcp://192.0.2.1", "tcp-listen://0.0.0.0:9000?framing=rtu"))
-    site.agent.effective, _ = await site.agent.compare()
+    site.agent.effective = load(site.main, ENVIRON)
     site.main.write_text(OLD.replace("tcp://192.0.2.1", "tcp-listen://0.0.0.0:9000?framing=ascii"))
     assert "    url: tcp-listen://0.0.0.0:9000?…, in a part that is not shown" in (await site.run(diff))[1]
 
@@ -266,7 +266,7 @@ async def test_reload_waits_for_what_it_changed(site: Site) -> None:
 async def test_reload_that_is_turned_off(site: Site) -> None:
     """`agent.reload: off` means it."""
     site.main.write_text(OLD.replace("id: gw", "id: gw, reload: off"))
-    site.agent.effective, _ = await site.agent.compare()
+    site.agent.effective = load(site.main, ENVIRON)
     code, _, err = await site.run(reload, wait=None)
     assert code == 2
     assert "restart the agent" in err
