@@ -170,6 +170,8 @@ class Connection:
         ours = Disconnection(LOCAL.get(reason.value, HUNG_UP), hung_up=outside)
         if (refusal := self._client.refusal) is not None:
             ours = Disconnection(_refusal(refusal), retry_after=TLS_RETRY)
+        elif (breach := self._client.unasked.breach) is not None:
+            ours = Disconnection(breach)
         theirs = Disconnection(said(properties), reason.value)
         self._end(theirs if flags.is_disconnect_packet_from_server else ours, close=False)
 

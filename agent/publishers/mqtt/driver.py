@@ -21,8 +21,11 @@ TICK = 0.05
 #: where more than so many are owed it rests. A broker that never stops sending would else leave devices next to nothing
 #: of a busy machine.
 _COUNTS, _MOST_OWED = 3, 0.02
+#: A twentieth it may be where more messages than this came in one turn: so much has nobody to say to us.
+_MANY, _COUNTS_THEN = 50, 19
 _MOST_REST = 0.25  #: seconds: a machine may have stood still in the middle of a reading
-_MAX_READS = 64  # turns of paho's reader before the loop may do something else
+_MAX_READS = 64  # turns of paho's reader before the loop may do something else, …
+_MOST_TURN = 0.005  #: … and so many seconds
 
 
 class Driver:
@@ -112,7 +115,8 @@ class Driver:
         began = time.monotonic()
         self.guard(self._read)
         now = time.monotonic()
-        self._free = min(max(self._free, now) + (now - began) * _COUNTS, now + _MOST_REST)
+        counts = _COUNTS if self._client.heard <= _MANY else _COUNTS_THEN
+        self._free = min(max(self._free, now) + (now - began) * counts, now + _MOST_REST)
         if self._rests and self._free - now > _MOST_OWED and self._client.socket() is not None and not self._over:
             self._loop.remove_reader(self._fd)
             self._rest = self._loop.call_later(self._free - now, self._rested)
@@ -128,17 +132,19 @@ class Driver:
 
     def _read(self) -> None:
         client = self._client
-        client.turn = TURN
+        client.turn, client.until, client.heard = TURN, time.monotonic() + _MOST_TURN, 0
         for _ in range(_MAX_READS):
             if self._held:
                 return
             client.loop_read()
             sock: Any = client.socket()
-            # what was read ahead, or decrypted by TLS, never makes the file descriptor readable again
-            if sock is None or not (client.ahead or (hasattr(sock, "pending") and sock.pending())):
+            if sock is None:
                 return
-            if client.turn <= 0:
+            if client.turn <= 0 or time.monotonic() > client.until:
                 break
+            # what was read ahead, or decrypted by TLS, never makes the file descriptor readable again
+            if not (client.ahead or (hasattr(sock, "pending") and sock.pending())):
+                return
         self._loop.call_soon(self._readable)
 
     def _flush_soon(self) -> None:

@@ -22,6 +22,7 @@ from agent.publishers.mqtt.joining import join_publishes
 from agent.publishers.mqtt.oversize import Oversize, PacketHead, oversize
 from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
+from agent.publishers.mqtt.unasked import Unasked
 from agent.publishers.mqtt.wire import publish_packet
 
 #: Bytes read at most before the loop may do something else, and of one call of the operating system.
@@ -81,10 +82,13 @@ class Client(paho.Client):
         self, version: Version, client_id: str, dial: Dial, *, max_incoming: int, by_hand: bool = False
     ) -> None:
         self.dial = dial
-        self.turn = TURN  #: bytes that may still be read in this turn of the loop
+        self.turn = TURN  #: bytes that may still be read in this turn of the loop, …
+        self.until = 0.0  #: … and when it ends, monotonic seconds
+        self.heard = 0  #: messages that came in it
         self.first = b""  #: bytes that came first
         self.ahead = b""  #: bytes that were read and not asked for yet
         self.refusal: str | None = None  #: the broker's TLS alert, in words
+        self.unasked = Unasked()
         self._max_incoming = max_incoming
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -121,7 +125,12 @@ class Client(paho.Client):
         return mid
 
     def _packet_read(self) -> MQTTErrorCode:
-        """One packet, or all the PUBACKs that stand in line (`acks.py`)."""
+        """One packet, or all the PUBACKs that stand in line (`acks.py`).
+
+        paho asks for as many as it has messages without an answer: a thousand of them may take longer than a turn.
+        """
+        if time.monotonic() > self.until:
+            return MQTTErrorCode.MQTT_ERR_AGAIN
         if self._in_packet["command"] or isinstance(self._sock, _WebSocket):  # it wants to be asked for what there is
             return super()._packet_read()
         try:
@@ -139,6 +148,8 @@ class Client(paho.Client):
         self._last_bytes_received = time.monotonic()
         for mid, code in acks:
             self._acknowledge(mid, code)
+        if self.unasked.breach is not None:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
         return MQTTErrorCode.MQTT_ERR_SUCCESS if self.ahead else MQTTErrorCode.MQTT_ERR_AGAIN
 
     def _sock_recv(self, bufsize: int) -> bytes:
@@ -183,6 +194,8 @@ class Client(paho.Client):
         packet = self._in_packet
         if packet["command"] & 0xF4 == _QOS_2:  # paho would keep each until it is released, and we subscribe at QoS 1
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        if not self.unasked.lawful(packet["command"] & 0xF0, time.monotonic()):
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL if self.unasked.breach else MQTTErrorCode.MQTT_ERR_SUCCESS
         if not isinstance(packet["packet"], PacketHead):
             return super()._packet_handle()
         found = oversize(packet["command"], packet["packet"], packet["remaining_length"])
@@ -192,7 +205,12 @@ class Client(paho.Client):
         # acknowledged: it would come again at every connection, and fill the broker's window meanwhile
         return MQTTErrorCode.MQTT_ERR_SUCCESS if found.mid is None else self._send_puback(found.mid)
 
+    def _send_subscribe(self, *said: Any, **more: Any) -> Any:
+        self.unasked.subscribed()
+        return super()._send_subscribe(*said, **more)
+
     def _send_pingreq(self) -> MQTTErrorCode:
+        self.unasked.pinged()
         self.pinged()
         return super()._send_pingreq()
 
@@ -216,7 +234,14 @@ class Client(paho.Client):
     def _acknowledge(self, mid: int, code: int) -> None:
         if self._out_messages.pop(mid, None) is not None:
             self._inflight_messages -= 1
+            self.unasked.answered()
             self.acknowledged(mid, code)
+        else:
+            self.unasked.came(time.monotonic())
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        self.heard += 1
+        return super()._handle_publish()
 
     def _handle_connack(self) -> MQTTErrorCode:
         code = self._in_packet["packet"][1] if len(self._in_packet["packet"]) > 1 else 0

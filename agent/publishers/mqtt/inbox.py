@@ -1,4 +1,4 @@
-"""What the broker sends us, until the dialogue takes it: bounded in number and bytes; the oldest go first."""
+"""What the broker sends us, until the dialogue takes it: bounded in number, bytes and pace; the oldest go first."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ log = get_logger("mqtt")
 
 MOST = 1000
 MOST_BYTES = 4 << 20
+#: So many are handed out, then the loop has this long for others, seconds: whoever may write on our topics would else
+#: have all of it. More than 200 a second has nobody to say to us.
+_AT_ONCE, _BREATH = 20, 0.1
 
 
 class SessionInbox:
@@ -35,8 +38,11 @@ class SessionInbox:
         self._waiting.append(incoming)
         self._bytes += len(incoming.payload)
         while len(self._waiting) > MOST or self._bytes > MOST_BYTES:
-            self._take()
+            dropped = self._take()
             INCOMING_DROPPED.labels(self._publisher, "crowded").inc()
+            if (repeats := self._repeats.due("crowded", self._monotonic())) is not None:
+                where = {"publisher": self._publisher, "topic": dropped.topic[:200]}
+                log.warning("mqtt.incoming_crowded", **where, repeats=repeats)
         self._news.set()
 
     def past(self, found: Oversize) -> None:
@@ -53,9 +59,13 @@ class SessionInbox:
 
     async def all(self) -> AsyncIterator[Incoming]:
         """Until closed."""
+        taken = 0
         while True:
             while self._waiting:
                 yield self._take()
+                taken += 1
+                if not taken % _AT_ONCE and not self._closed:
+                    await asyncio.sleep(_BREATH)
             if self._closed:
                 return
             self._news.clear()

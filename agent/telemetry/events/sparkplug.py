@@ -42,6 +42,11 @@ EVENTS: dict[str, Event] = {
         "A message to the agent is larger than it takes; it was not read, and is counted.",
         "Find out who publishes so much on `topic`. `max_incoming_bytes` of the publisher is the limit.",
     ),
+    "mqtt.incoming_crowded": Event(
+        "warning",
+        "More messages come to the agent than anybody has to say to it; the oldest are not looked at, and counted.",
+        "Find out who publishes on `topic`, and let the broker's access rules refuse it.",
+    ),
     "mqtt.will_not_retained": Event(
         "warning",
         "The broker closes the connection without a reason where the will is retained; the agent connects without "

@@ -17,11 +17,13 @@ class Flooded:
     """A client whose every reading takes 10 ms by the clock, and leaves more to be read."""
 
     ahead = b"more"
-    turn = 0
+    turn = heard = 0
+    until = 0.0
 
     def __init__(self, sock: socket.socket) -> None:
         self.now = 1000.0
-        self.reads = 0
+        self.reads = self.hears = 0
+        self.takes = 0.01
         self._sock: socket.socket | None = sock
 
     def socket(self) -> socket.socket | None:
@@ -29,8 +31,9 @@ class Flooded:
 
     def loop_read(self) -> None:
         self.reads += 1
-        self.now += 0.01
-        self.turn = 0
+        self.now += self.takes
+        self.heard += self.hears
+        self.turn = 0 if self.takes == 0.01 else 1
 
     def want_write(self) -> bool:
         return False
@@ -68,6 +71,16 @@ async def test_where_devices_live_reading_rests_three_times_as_long_as_it_took(f
     await eventually(lambda: flooded.reads >= 3)
     driver._on_socket_close(None, None, None)
     assert not resting(driver)
+    driver.end()
+
+
+async def test_messages_without_end_leave_nearly_all_of_the_loop_to_devices(flooded: Flooded) -> None:
+    """A turn ends after 5 ms, however little came; what makes no sense is read for a twentieth of the time."""
+    flooded.takes, flooded.hears = 0.001, 10
+    driver = driving(flooded, rests=True)
+    assert 5 <= flooded.reads <= 6
+    assert driver._free - flooded.now == pytest.approx(0.019 * flooded.reads)
+    driver._on_socket_close(None, None, None)
     driver.end()
 
 
