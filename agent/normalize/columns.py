@@ -20,6 +20,7 @@ from agent.core.flow import Reading
 from agent.normalize.instants import Times, instants
 from agent.normalize.rules import Kind, Rule
 from agent.normalize.state import TagStates
+from agent.normalize.still import Still, may_stand
 
 _reading: Callable[..., Reading] = Reading
 #: Raises for an integer beyond 64 bits and for text that is not UTF-8, at a fifth of the price of looking for either.
@@ -150,6 +151,7 @@ class Column:
     def __init__(self, tags: tuple[int, ...], rules: Sequence[Rule], state: TagStates) -> None:
         self.tags = tags  # held, so that its id stays its own
         self.groups: list[tuple[Pick | None, Group, tuple[int, ...]]] = []
+        self.stills: list[tuple[Pick | None, Still, tuple[int, ...]]] = []
         rest: list[int] = list(range(len(tags)))
         if len(set(tags)) == len(tags):
             for kind in ("plain", "linear", "rounded", "linear_rounded"):
@@ -161,6 +163,13 @@ class Column:
                 members = tuple(tags[place] for place in places)
                 pick = None if len(places) == len(tags) else itemgetter(*places)
                 self.groups.append((pick, Group(kind, members, rules, state), members))
+            places = [place for place in rest if may_stand(rules[tags[place]])]
+            if len(places) >= _SMALLEST:
+                taken = set(places)
+                rest = [place for place in rest if place not in taken]
+                members = tuple(tags[place] for place in places)
+                pick = None if len(places) == len(tags) else itemgetter(*places)
+                self.stills.append((pick, Still(members, state), members))
         self.rest: list[int] = rest
         self.rest_tags = tuple(tags[place] for place in rest)
 
@@ -168,3 +177,5 @@ class Column:
         """Give all tags back."""
         for _, group, _ in self.groups:
             group.release()
+        for _, still, _ in self.stills:
+            still.release()

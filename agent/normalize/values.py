@@ -1,7 +1,8 @@
 """What the values of one device become, and whether they are published at all.
 
-Three paths, fastest first: groups of whole columns (columns.py), value by value for good answers (`_good`), and value
-by value with every rule (`_one`). Each leaves to the next what it does not understand.
+Four paths, fastest first: columns that stand still (still.py), groups of whole columns (columns.py), value by value
+for good answers (`_good`), and value by value with every rule (`_one`). Each leaves to the next what it does not
+understand.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from agent.normalize.columns import Column
 from agent.normalize.convert import Verdict
 from agent.normalize.instants import instant
 from agent.normalize.rules import Rule
-from agent.normalize.state import TagStates
+from agent.normalize.state import Owner, TagStates
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000
@@ -94,6 +95,17 @@ class TagValues:
             else:
                 plain += len(made)
                 out += made
+        for pick, still, members in column.stills:
+            mine = values if pick is None else pick(values)
+            sources = srcs if pick is None or srcs is None else pick(srcs)
+            places = still.changed(mine)
+            if places is None:
+                self._good(members, mine, answer.ts, sources, out)
+            elif places:
+                some = None if sources is None else [sources[place] for place in places]
+                where, what = [members[place] for place in places], [mine[place] for place in places]
+                self._good(where, what, answer.ts, some, out, still)
+            still.keep(mine, sources)
         if column.rest:
             rest = column.rest
             sources = None if srcs is None else [srcs[place] for place in rest]
@@ -107,8 +119,9 @@ class TagValues:
         ts: int,
         srcs: Sequence[int | None] | None,
         out: list[Reading],
+        mine: Owner | None = None,
     ) -> None:
-        """Values whose status is plain good: the ordinary ones here, the others by `_one`."""
+        """Values whose status is plain good: the ordinary ones here, the others by `_one`. `mine` owns the tags."""
         state = self.state
         rules, owner, pending, status, stamp = self._short, state.owner, state.pending, state.status, state.stamp
         newest, own, seen, now, hot = state.newest, state.src, state.seen, self.now, self.hot
@@ -117,8 +130,8 @@ class TagValues:
         for i, raw, src in zip(tags, values, srcs):  # noqa: B905 - lengths were checked
             name, unit, convert, differs, enum, silence = rules[i]
             value = convert(raw)
-            if type(value) is Verdict or pending[i] or status[i] or owner[i] or (hot and silence):
-                reading = self._one(i, raw, 0, src, ts, None)
+            if type(value) is Verdict or pending[i] or status[i] or owner[i] is not mine or (hot and silence):
+                reading = self._one(i, raw, 0, src, ts, None, mine=mine)
                 if reading is not None:
                     out.append(reading)
                 continue
@@ -165,7 +178,16 @@ class TagValues:
                     out.append(reading)
 
     def _one(
-        self, i: int, raw: object, status: int, src: int | None, ts: int, reason: str | None, *, believed: bool = True
+        self,
+        i: int,
+        raw: object,
+        status: int,
+        src: int | None,
+        ts: int,
+        reason: str | None,
+        *,
+        believed: bool = True,
+        mine: Owner | None = None,
     ) -> Reading | None:
         """One value with every rule. None where it is unchanged and need not be said.
 
@@ -173,7 +195,7 @@ class TagValues:
         """
         rule, state = self.rules[i], self.state
         owner = state.owner[i]
-        if owner is not None:
+        if owner is not None and owner is not mine:
             owner.release()
         unchanged = False
         value: object = None

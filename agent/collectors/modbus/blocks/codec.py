@@ -45,10 +45,20 @@ Decoder = Callable[[bytes], DecodedColumn]
 
 
 def compile_block(block: Block) -> Decoder:
-    """A function from the data bytes of a response, whose length has been verified, to the column of its tags."""
-    if block.area in ("coil", "discrete"):
-        return _bits(block)
-    return _registers(block)
+    """A function from the data bytes of a response, whose length has been verified, to the column of its tags.
+
+    The same bytes as last time are the very same column: whoever compares values need not look at each (still.py).
+    """
+    decode = _bits(block) if block.area in ("coil", "discrete") else _registers(block)
+    last, column = b"", DecodedColumn(())
+
+    def decode_news(data: bytes) -> DecodedColumn:
+        nonlocal last, column
+        if data != last:
+            last, column = data, decode(data)
+        return column
+
+    return decode_news
 
 
 def _pick(indexes: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:

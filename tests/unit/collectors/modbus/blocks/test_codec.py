@@ -76,6 +76,15 @@ def test_one_register_may_be_several_tags() -> None:
     assert list(decode(bytes.fromhex("0001fffe"), *points).values) == [0x1FFFE, 1, -2, True, False]
 
 
+def test_the_same_bytes_are_the_very_same_column() -> None:
+    """Whoever compares columns need not look at each value."""
+    word = compile_block(block_of([ModbusPoint(0, "holding", 0, 1, "uint16")]))
+    one, other = word(b"\0\1"), word(b"\0\2")
+    assert (one.values, other.values) == ((1,), (2,))
+    assert word(bytes([0, 2])) is other
+    assert word(b"\0\1").values == (1,)
+
+
 def test_bits_of_a_bit_area() -> None:
     """The first coil of a response is the lowest bit of its first byte."""
     points = [
