@@ -125,7 +125,7 @@ async def measure(
             await stack.enter_async_context(subscribed(broker.url, hear))
         publishers = {"plant": {"type": "mqtt", "url": broker.url}}
         agent = stack.enter_context(AgentProcess(folder, publishers=publishers, devices=devices, tree=tree))
-        if not history:
+        if not history and (tree / "agent/runtime/history").exists():  # an older commit has no such key
             agent.configure(agent.document | {"history": None})
         await agent.start()
         await eventually(lambda: _all_online(agent, len(devices)), what="all devices online")

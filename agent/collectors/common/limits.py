@@ -25,7 +25,7 @@ class ChunkLimit:
 
     def __init__(self, told: int | None = None) -> None:
         self._ceiling = MOST
-        self._proven = 0  # largest request that was ever answered
+        self.proven = 0  #: largest request that was ever answered
         self._suspect = (0, 0)  # size, and how many connections in a row were lost at it
         self.size = chunk_limit(told)
 
@@ -42,7 +42,7 @@ class ChunkLimit:
 
     def answered(self, size: int) -> None:
         """A request of this size had an answer."""
-        self._proven = max(self._proven, size)
+        self.proven = max(self.proven, size)
         if size >= self._suspect[0]:
             self._suspect = (0, 0)
 
@@ -53,8 +53,8 @@ class ChunkLimit:
         before, times = self._suspect
         times = times + 1 if before == size else 1
         self._suspect = (size, times)
-        if size > self._proven or times >= _PATIENCE:
+        if size > self.proven or times >= _PATIENCE:
             self._ceiling = max(1, size // 2)
             self.size = min(self.size, self._ceiling)
-            self._proven = min(self._proven, self._ceiling)
+            self.proven = min(self.proven, self._ceiling)
             self._suspect = (0, 0)

@@ -120,7 +120,7 @@ class Conversation:
         self._reader = ChunkReader(self._services, self._decoder, self._reads, context.clock, plan.device)
         intervals = [group.interval for group in plan.groups if group.interval is not None]
         self._reader.handed = self.inbox.handed
-        self._items = Monitoring(self._services, self._creates, plan.device)
+        self._items = Monitoring(self._services, self._creates, context.clock, plan.device)
         self._items.disbelieved = past.disbelieved
         self._poller = Poller(self._reader, self.inbox, context.clock, plan.device, intervals, self._items.look_at)
         self._publishing = Publishing(

@@ -10,7 +10,7 @@ from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
 from agent.collectors.common.limits import ChunkLimit
-from agent.collectors.opcua.translate import AnswerUndecodable, TooLarge, translated
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge, translated
 from agent.core.clock import Clock
 from agent.core.errors import AgentError, ConnectionLost
 from agent.core.quality import number_of
@@ -103,8 +103,9 @@ class Explorer:
         self, limit: ChunkLimit, wanted: Sequence[A], ask: Callable[[Sequence[A]], Awaitable[Sequence[R]]]
     ) -> list[R]:
         found: list[R] = []
+        most, doubted = limit.size, False
         while len(found) < len(wanted):
-            piece = wanted[len(found) : len(found) + limit.size]
+            piece = wanted[len(found) : len(found) + min(most, limit.size)]
             self._requests.inc()
             if self._pause:
                 await self._clock.sleep(self._pause)
@@ -114,10 +115,17 @@ class Explorer:
                 if not limit.refused(len(piece)):
                     raise
                 continue
+            except ServiceRefused:  # perhaps its word for the same
+                if len(piece) <= max(limit.proven, 1):
+                    raise
+                most, doubted = len(piece) // 2, True
+                continue
             except ConnectionLost:
                 limit.lost(len(piece))
                 raise
             limit.answered(len(piece))
+            if doubted:
+                limit.refused(2 * len(piece))
             if len(results) != len(piece):
                 raise AnswerUndecodable(f"{len(results)} answers for {len(piece)} questions")
             found += results

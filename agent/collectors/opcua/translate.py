@@ -100,7 +100,7 @@ def _of_status(code: int, doing: str, retry_after: float | None) -> AgentError:
     said = f"{doing}: the server says {name}"
     if name in _TOO_LARGE:
         return TooLarge(code, doing)
-    if name in _FULL:
+    if name in _FULL and retry_after is not None:  # within a session that stands it has a place for us
         return TransientError(said, retry_after=retry_after)
     if name in _GONE:
         return ConnectionLost(said)

@@ -116,3 +116,29 @@ async def test_a_server_that_publishes_nothing_is_polled(plant: Plant, monkeypat
         await notebook.heard()
         await plant.do(plant.put("a", said(8.5)))
         await notebook.until(lambda: notebook.newest("a") == 8.5)
+
+
+@pytest.mark.parametrize(("mode", "refusal"), [("poll", "BadOutOfMemory"), ("subscribe", "BadInvalidArgument")])
+async def test_what_is_too_much_at_once_is_refused_with_any_word(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, mode: str, refusal: str
+) -> None:
+    """Limits that are not told, and a status that blames nothing: every tag has its value, in parts that are taken."""
+    sizes: list[int] = []
+    for name, field in (("read", "NodesToRead"), ("create_monitored_items", "ItemsToCreate")):
+        serve = getattr(InternalSession, name)
+
+        async def few(session: Any, parameters: Any, serve: Any = serve, field: str = field) -> Any:
+            if session.external:
+                sizes.append(len(getattr(parameters, field)))
+                if sizes[-1] > 3:
+                    raise getattr(ua.uaerrors, refusal)
+            return await serve(session, parameters)
+
+        monkeypatch.setattr(InternalSession, name, few)
+    async with collecting(plant.url, TAGS, mode=mode) as notebook:
+        await notebook.heard()
+        assert all([row[0] for row in notebook.said[name]][:1] == [1.5] for name in TAGS)
+        sizes.clear()
+        await plant.do(plant.put("a", said(2.5)))
+        await notebook.until(lambda: all(notebook.newest(name) == 2.5 for name in TAGS))
+        assert all(size <= 3 for size in sizes)

@@ -23,28 +23,54 @@ ua: Any = library
 A = {"a": f"nsu={URN};s=a"}
 
 
-async def test_a_session_answer_without_endpoints(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of GetEndpoints count: some servers tell them only to who used the server's own name for itself."""
-    create = InternalSession.create_session
+@pytest.mark.parametrize("elsewhere", ["told", "none", "refused"])
+async def test_a_session_answer_without_endpoints(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    """Those of GetEndpoints count: some servers tell them only to who used the server's own name for itself.
+
+    Where there are none either, and nothing but the open one is wanted, the session that was made is tried.
+    """
+    create, listed = InternalSession.create_session, InternalServer.get_endpoints
+    creating = False
 
     async def forgetful(session: Any, parameters: Any, **keys: Any) -> Any:
+        nonlocal creating
+        creating = True
         result = await create(session, parameters, **keys)
+        creating = False
         result.ServerEndpoints = []
         return result
 
+    async def listing(server: Any, *args: Any, **keys: Any) -> Any:
+        if creating or elsewhere == "told":
+            return await listed(server, *args, **keys)
+        if elsewhere == "none":
+            return []
+        raise ua.uaerrors.BadServiceUnsupported
+
     monkeypatch.setattr(InternalSession, "create_session", forgetful)
+    monkeypatch.setattr(InternalServer, "get_endpoints", listing)
     async with collecting(plant.url, A) as notebook:
         await notebook.heard()
         assert notebook.newest("a") == 1.5
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("UserIdentityTokens", []), ("EndpointUrl", ""), ("EndpointUrl", "OPC.TCP://HOST:4840")]
+    ("field", "value"),
+    [
+        ("UserIdentityTokens", []),
+        ("SecurityMode", ua.MessageSecurityMode.Invalid),
+        ("EndpointUrl", ""),
+        ("EndpointUrl", "OPC.TCP://HOST:4840"),
+        ("EndpointUrl", "host:4840"),
+        ("EndpointUrl", " opc.tcp:host"),
+    ],
 )
 async def test_endpoints_that_say_little(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, field: str, value: object
 ) -> None:
-    """Without a list of users anonymous is tried; an empty address, or one in capitals, is that of this server."""
+    """Without a list of users anonymous is tried; an address that names no other transport is that of this server."""
     listed = InternalServer.get_endpoints
 
     async def sparse(server: Any, *args: Any, **keys: Any) -> Any:
@@ -213,7 +239,7 @@ async def test_a_moments_refusal_is_no_reason_to_stay_away(
         await anext(samples)
 
 
-@pytest.mark.parametrize("refusal", ["BadOutOfMemory", "BadResourceUnavailable", "BadInternalError"])
+@pytest.mark.parametrize("refusal", ["BadOutOfMemory", "BadInternalError", "BadTcpServerTooBusy"])
 async def test_a_publish_that_is_refused_is_asked_again(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, refusal: str
 ) -> None:

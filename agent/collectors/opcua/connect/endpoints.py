@@ -5,6 +5,7 @@ Nothing here ever chooses something weaker than what is asked for: it is there, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,8 @@ from agent.collectors.opcua.trust.security import ServerAccess, policy_name
 from agent.core.errors import TransientError
 
 _MODES = {1: "None", 2: "Sign", 3: "SignAndEncrypt"}  #: OPC 10000-4, 7.20
-_TRANSPORT = "opc.tcp://"
+#: Another transport than this one has it in its address. Some leave that empty, in capitals, or without a scheme.
+_ELSEWHERE = re.compile(r"(?!opc\.tcp:)[a-z0-9.+-]+://", re.IGNORECASE)
 
 #: Policies a password may be encrypted with, best first. Basic128Rsa15 is left out: its padding gives secrets away.
 _ENCRYPTING = ("Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Basic256")
@@ -31,16 +33,16 @@ class Token(NamedTuple):
 
 
 def _mode(endpoint: Any) -> str:
-    return _MODES.get(int(endpoint.SecurityMode), "?")
+    mode = _MODES.get(int(endpoint.SecurityMode), "?")
+    return "None" if mode == "?" and policy_name(endpoint.SecurityPolicyUri) == "None" else mode
 
 
 def matching(endpoints: Iterable[Any], access: ServerAccess) -> list[Any]:
     """The endpoints that are exactly what is configured, the one the server rates highest first.
 
-    Raises TransientError with what the server offers: what is not there while it starts may be there later. Some leave
-    an endpoint's URL empty, or write it in capitals.
+    Raises TransientError with what the server offers: what is not there while it starts may be there later.
     """
-    offered = [one for one in endpoints or () if (one.EndpointUrl or _TRANSPORT).lower().startswith(_TRANSPORT)]
+    offered = [one for one in endpoints or () if not _ELSEWHERE.match((one.EndpointUrl or "").strip())]
     found = [
         one for one in offered if policy_name(one.SecurityPolicyUri) == access.policy and _mode(one) == access.mode
     ]

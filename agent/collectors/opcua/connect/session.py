@@ -18,7 +18,7 @@ from agent.collectors.opcua.connect.endpoints import matching
 from agent.collectors.opcua.connect.login import SessionLogin
 from agent.collectors.opcua.connect.ways import Called, Way
 from agent.collectors.opcua.floors import PERIOD, period
-from agent.collectors.opcua.translate import translated
+from agent.collectors.opcua.translate import ServiceRefused, translated
 from agent.collectors.opcua.trust.certificates import Own, leaf
 from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.trust.security import ServerAccess
@@ -100,7 +100,7 @@ async def connected(
             request = login.creation(told, name, client.session_timeout)
             created = await _seen_through(session.create_session(request), times.close)
             if not created.ServerEndpoints:  # some tell them only to who used their own name for the server
-                created.ServerEndpoints = await client.get_endpoints()
+                created.ServerEndpoints = await _listed(client, guard.access)
             client.session_timeout = created.RevisedSessionTimeout
             shown = login.check(created, way.name)
             await client.uaclient.activate_session(login.activation(created))
@@ -108,6 +108,20 @@ async def connected(
         if isinstance(way, Called):
             way.certificate = shown
         yield SessionConnection(client, transport, session, times, created.ServerEndpoints or ())
+
+
+async def _listed(client: Client, access: ServerAccess) -> list[Any]:
+    """The endpoints as GetEndpoints tells them; of a server that lists none the one this session is made at."""
+    told: list[Any] = []
+    try:
+        with translated("asking for the endpoints"):
+            told = await client.get_endpoints()
+    except ServiceRefused:
+        if access.secured:
+            raise
+    if not told and not access.secured:
+        return [ua.EndpointDescription(SecurityMode=ua.MessageSecurityMode.None_)]
+    return told
 
 
 class ShownCertificate(NamedTuple):

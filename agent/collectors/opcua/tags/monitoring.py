@@ -9,9 +9,11 @@ from contextlib import suppress
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.plan import TagPoint, names_of
 from agent.collectors.opcua.services import Monitored, ResolvedNode, Services
+from agent.collectors.opcua.tags.dividing import Dividing
 from agent.collectors.opcua.tags.subscription import Subscription
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
-from agent.core.errors import ConnectionLost
+from agent.core.clock import Clock
+from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Answer
 from agent.core.quality import BAD_NODE_ID_UNKNOWN, number_of
 from agent.telemetry.logging import get_logger
@@ -34,10 +36,11 @@ _TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
 class Monitoring:
     """Creates and deletes items. `busy` is held meanwhile: the ids of items being created are not known yet."""
 
-    def __init__(self, services: Services, limit: ChunkLimit, device: str) -> None:
+    def __init__(self, services: Services, limit: ChunkLimit, clock: Clock, device: str) -> None:
         self._services = services
         self._limit = limit
         self._device = device
+        self._divided = Dividing(limit, clock, device)
         self.busy = asyncio.Lock()
         self.filters = True  #: whether this server knows filters at all
         self.unfiltered: set[int] = set()  #: positions whose filter it refused
@@ -72,10 +75,32 @@ class Monitoring:
                     continue
                 results = [Monitored(error.code)]
             except ServiceRefused as error:
-                results = [Monitored(error.code)] * len(piece)
+                results = await self._divide(subscription, piece, error)
             refused += [(node.point, made.code) for node, made in zip(piece, results, strict=True) if made.code >= _BAD]
-            start += len(piece)
+            start, size = start + len(piece), min(size, self._limit.size)
         return refused
+
+    async def _divide(
+        self, subscription: Subscription, piece: Sequence[ResolvedNode], error: ServiceRefused
+    ) -> list[Monitored]:
+        results = [Monitored(error.code)] * len(piece)
+
+        async def ask(places: range) -> None:
+            try:
+                results[places.start : places.stop] = await self._create(
+                    subscription, piece[places.start : places.stop]
+                )
+            except (ConnectionLost, AnswerUndecodable):
+                self._limit.lost(len(places))
+                raise
+            self._limit.answered(len(places))
+
+        def refuse(places: range, words: TransientError) -> None:
+            code = words.code if isinstance(words, ServiceRefused) else error.code
+            results[places.start : places.stop] = [Monitored(code)] * len(places)
+
+        await self._divided(len(piece), error, ask, refuse)
+        return results
 
     async def _create(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[Monitored]:
         if self.unfiltered or not self.filters:

@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.services import ResolvedNode, Services
+from agent.collectors.opcua.tags.dividing import Dividing
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.wire.columns import ARRAY, Columns
@@ -41,8 +42,13 @@ class Chunk:
         """The same in pieces of at most `size`; itself where it is small enough."""
         if len(self.tags) <= size:
             return [self]
-        starts = range(0, len(self.tags), size)
-        return [Chunk(self.tags[at : at + size], self.nodes[at : at + size]) for at in starts]
+        return [self.part(range(at, at + size)) for at in range(0, len(self.tags), size)]
+
+    def part(self, places: range) -> Chunk:
+        """These of it; itself where that is all."""
+        if len(places) == len(self.tags):
+            return self
+        return Chunk(self.tags[places.start : places.stop], self.nodes[places.start : places.stop])
 
 
 class ChunkReader:
@@ -55,6 +61,7 @@ class ChunkReader:
         self._clock = clock
         self._device = device
         self._said = Repeats()
+        self._divided = Dividing(limit, clock, device)
         self.settled: Settled = _as_it_is  #: called for values whose meaning has changed
         self.handed: Callable[[], Awaitable[None]] = _at_once  #: returns when what was emitted has been handed on
 
@@ -73,31 +80,51 @@ class ChunkReader:
         while at < len(chunks):
             chunk = chunks[at]
             try:
-                if chunk.request is None:
-                    chunk.request = self._services.encode(chunk.nodes)
-                columns = await self._services.values(chunk.request)
-                self._limit.answered(len(chunk.tags))
+                await self._ask(chunk, emit)
             except TooLarge as error:
                 if self._limit.refused(len(chunk.tags)):
                     log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
                     chunks[at:] = [piece for rest in chunks[at:] for piece in rest.cut(self._limit.size)]
                     continue
-                emit(self._bad(chunk, error.code, error))
+                emit(self._bad(chunk, error))
             except ServiceRefused as error:
-                emit(self._bad(chunk, error.code, error))
+                parts = await self._divide(chunk, error, emit)
+                rest = [piece for left in chunks[at + 1 :] for piece in left.cut(self._limit.size)]
+                chunks[at:] = parts + rest
+                at += len(parts) - 1
             except AnswerUndecodable as error:
                 if len(chunk.tags) > 1:
                     chunks[at : at + 1] = chunk.cut((len(chunk.tags) + 1) // 2)
                     continue
-                if (before := self._said.due(chunk.tags, self._clock.monotonic())) is not None:
-                    log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=before)
-                emit(self._bad(chunk, BAD_DECODING_ERROR, error))
-            except ConnectionLost:
-                self._limit.lost(len(chunk.tags))
-                raise
-            else:
-                await self._hand_on(chunk, columns, emit)
+                emit(self._bad(chunk, error))
             at += 1
+
+    async def _ask(self, chunk: Chunk, emit: Emit) -> None:
+        if chunk.request is None:
+            chunk.request = self._services.encode(chunk.nodes)
+        try:
+            columns = await self._services.values(chunk.request)
+        except ConnectionLost:
+            self._limit.lost(len(chunk.tags))
+            raise
+        self._limit.answered(len(chunk.tags))
+        await self._hand_on(chunk, columns, emit)
+
+    async def _divide(self, chunk: Chunk, error: ServiceRefused, emit: Emit) -> list[Chunk]:
+        """What is to be asked for instead of this, which was refused; this where it was a moment's refusal."""
+        pieces: dict[range, Chunk] = {range(len(chunk.tags)): chunk}
+
+        def piece(places: range) -> Chunk:
+            return pieces.setdefault(places, chunk.part(places))
+
+        async def ask(places: range) -> None:
+            await self._ask(piece(places), emit)
+
+        def refuse(places: range, words: TransientError) -> None:
+            emit(self._bad(piece(places), words))
+
+        expected = (ServiceRefused, AnswerUndecodable)
+        return [piece(places) for places in await self._divided(len(chunk.tags), error, ask, refuse, expected)]
 
     async def _hand_on(self, chunk: Chunk, columns: Columns, emit: Emit) -> None:
         answer = self._decoder.columns(chunk.tags, columns, self._clock.now_ms())
@@ -107,7 +134,11 @@ class ChunkReader:
         if _elements(columns) > _MANY:
             await self.handed()  # one after the other: together they would hold the loop for seconds
 
-    def _bad(self, chunk: Chunk, status: int, error: TransientError) -> Answer:
+    def _bad(self, chunk: Chunk, error: TransientError) -> Answer:
+        status = error.code if isinstance(error, ServiceRefused) else BAD_DECODING_ERROR
+        repeats = None if isinstance(error, ServiceRefused) else self._said.due(chunk.tags, self._clock.monotonic())
+        if repeats is not None:
+            log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=repeats)
         metrics.READ_ERRORS.labels(self._device, name_of(status)).inc()
         return Answer(
             tags=chunk.tags,

@@ -133,7 +133,7 @@ class Desk:
         self.reader = ChunkReader(services, decoder, self.limit, self.clock, "dev")
         made = OpcUaConfig.model_validate({"type": "opcua", "url": "opc.tcp://h", "timeout": "1s"})
         plan = made.plan("dev", "test")
-        self.items = Monitoring(services, self.limit, "dev")
+        self.items = Monitoring(services, self.limit, self.clock, "dev")
         self.publishing = Publishing(services, self.reader, decoder, self.inbox, self.items, self.clock, plan)
         self.publishing.given_up = self.broken.extend
         self.poller = Poller(self.reader, self.inbox, self.clock, "dev", [0.5, 2.0, 10.0], self.items.look_at)
