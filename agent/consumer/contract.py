@@ -169,6 +169,7 @@ class DeviceStatus(Struct):
     achieved_ms: int | None = None
     scans: ScanCount | None = None
     readings: int | None = None
+    ts: int | None = None
 
 
 Decoded = Readings | GapNotice | AgentStatus | AgentStreams | DeviceStatus

@@ -50,6 +50,8 @@ MOST_READINGS = 10_000
 _MOST_BEFORE = 8
 #: Bytes of a message that is kept although nobody here can read it.
 _MOST_ASIDE = 256 << 10
+#: A status that is older, milliseconds, was said by a clock that is not set; no broker is asked to keep one for longer.
+_LONGEST_WAIT = 7 * 86_400_000
 _KINDS = ("readings", "gaps", "status")
 
 Reason = Literal["undecodable", "schema", "encoder", "retained", "too_large"]
@@ -246,8 +248,10 @@ def _device_state(message: SourceMessage, path: str, status: DeviceStatus) -> De
             _number(number, least=0)
     _instant(*(instant for instant in (status.since, status.last_good) if instant is not None))
     _name(status.session, path)
+    ts = status.ts
+    said = ts if ts is not None and 0 <= message.at - ts <= _LONGEST_WAIT else message.at
     return DeviceState(
-        path, message.at, message.retained, status.state, status.session, status.reason, status.since,
+        path, said, message.retained, status.state, status.session, status.reason, status.since,
         status.last_good, status.achieved_ms, due, done, late, status.readings,
     )  # fmt: skip
 

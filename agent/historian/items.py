@@ -74,7 +74,7 @@ class DeviceState(Struct):
     """What an agent says of a device."""
 
     path: str
-    at: int  #: when it was received, epoch milliseconds
+    at: int  #: when it was said, by the agent's clock but never in the future, epoch milliseconds
     retained: bool
     state: str
     session: str

@@ -381,32 +381,60 @@ class StoreContract:
         rows = sql("SELECT device, tag, good_seconds, expected, arrived FROM completeness ORDER BY day")
         assert [tuple(row) for row in rows] == [("press-01", "t", 5, 5, 3), ("press-01", "t", 1, None, 1)]
 
-    def test_completeness_expects_each_scan_once(self, write, sql):
-        """Of an epoch over all its sessions, each tag by its interval. The totals of the epoch before stand in the
-        first status of the next one; what was due before anybody listened is none of today.
-        """
+    @pytest.fixture
+    def said(self, write, sql):
+        """`said(second, session, due)`: a status said then, stored now. `said()`: what is expected by day and tag."""
         tags: list[dict[str, object]] = [
             {"tag": "fast", "type": "int", "interval": 1000}, {"tag": "slow", "type": "int", "interval": 2000},
             {"tag": "shown", "type": "int"},
         ]  # fmt: skip
-        write(*status({"version": 3, "part": [1, 1], "tags": tags}, f"{PATH}/tags/1"))
-        values = [{"tag": one["tag"], "value": 1, "ts": NOW, "quality": "good"} for one in tags]
-        write(record(1, readings=values))
         begin = NOW // DAY * DAY
+        write(*status({"version": 3, "part": [1, 1], "tags": tags}, f"{PATH}/tags/1"))
+        for day in range(2):
+            there = [{"tag": one["tag"], "value": 1, "ts": begin + day * DAY, "quality": "good"} for one in tags]
+            write(record(1 + day, readings=there))
 
-        def said(second: int, session: str, due: int) -> None:
+        def said(second=None, session="", due=0):
+            if second is None:
+                return sql("SELECT tag, expected FROM completeness ORDER BY day, tag")
             scans = {"due": due, "done": due, "late": 0}
             (item,) = status({"state": "online", "session": session, "scans": scans}, f"{PATH}/status")
             write(structs.replace(item, at=begin + second * 1000))
+            return []
 
+        return said
+
+    def test_completeness_expects_each_scan_once(self, said):
+        """Of an epoch over all its sessions, each tag by its interval. The totals of the epoch before stand in the
+        first status of the next one; what was due before anybody listened is none of today.
+        """
         said(100, "a", 9_000_000)  # of weeks: since midnight there were 150
         said(200, "a", 9_000_150)
         said(220, "b", 9_000_180)
         said(300, "c", 9_000_210)  # restarted: not connected yet, of the epoch before
         said(310, "c", 15)
         said(400, "d", 150)
-        expected = "SELECT tag, expected FROM completeness ORDER BY tag"
-        assert sql(expected) == [("fast", 340), ("shown", None), ("slow", 170)]
+        assert said()[:3] == [("fast", 340), ("shown", None), ("slow", 170)]
+
+    def test_completeness_takes_statuses_in_any_order(self, said):
+        """What waited at the broker comes in one millisecond, what another historian lacked comes hours later: nothing
+        of it is counted twice. Between two statuses scans are due in a straight line, over midnight as well.
+        """
+        last = DAY // 1000
+        said(100, "a", 150)
+        for due in (180, 210, 240):  # at the same moment
+            said(160, "a", due)
+        said(170, "b", 255)  # restarted, …
+        said(170, "b", 15)  # … and heard with the one before
+        said(300, "b", 210)
+        said(310, "b", 60)  # another historian brings it: it was said long before
+        said(last - 100, "b", 9_000)
+        said(last + 100, "b", 9_300)
+        assert said() == [
+            (tag, n)
+            for day in ((6270, 3135), (100, 50))
+            for tag, n in (("fast", day[0]), ("shown", None), ("slow", day[1]))
+        ]
 
     def test_a_database_of_a_newer_version_is_left_alone(self, store, newer):
         """With what to do."""

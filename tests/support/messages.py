@@ -173,6 +173,8 @@ class DeviceStatus(MessageModel):
     """Since the present epoch began; null where the device is removed."""
     readings: int | None
     """Readings in the records of the present epoch; null where the device is removed."""
+    ts: Instant
+    """When this was said."""
 
 
 class CatalogueTag(MessageModel):

@@ -49,14 +49,14 @@ class DeviceTopics:
         self._topics.place(self._image)
         return self._say((name for name in self._image.devices if self._route.wants(name)), ts)
 
-    def only_state(self, name: str) -> list[Message] | None:
+    def only_state(self, name: str, ts: int) -> list[Message] | None:
         """About one device of which nothing but its state has changed; None where more has. It looks at no other: all
         of them may be lost at once.
         """
         device = self._image.devices.get(name)
         if device is None or not self._route.wants(name) or self._told.get(name) != _standing(device):
             return None
-        return self._status(name, self._topics.prefix(name))
+        return self._status(name, self._topics.prefix(name), ts)
 
     def changed(self, name: str, ts: int) -> list[Message]:
         """About one device, which may be gone."""
@@ -85,16 +85,17 @@ class DeviceTopics:
             self._renderer.moved(name)
         messages = self._clear_orphans(ts)
         for name, prefix in prefixes.items():
-            messages += self._status(name, prefix)
+            messages += self._status(name, prefix, ts)
             messages += self._catalogue(name, prefix)
         self._topics.save()
         return messages
 
-    def _status(self, name: str, prefix: str) -> list[Message]:
+    def _status(self, name: str, prefix: str, ts: int) -> list[Message]:
         kept = self._topics.kept[prefix]
         before, kept.status = kept.status, self._route.status
         if self._route.status:
-            return [retained.status(prefix, self._image.devices[name], self._session, self._streams.get(name))]
+            device, stream = self._image.devices[name], self._streams.get(name)
+            return [retained.status(prefix, device, self._session, stream, ts)]
         return [retained.empty(f"{prefix}/status")] if before else []
 
     def _catalogue(self, name: str, prefix: str) -> list[Message]:

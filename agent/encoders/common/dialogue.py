@@ -120,7 +120,7 @@ class StatusDialogue:
                 prefix = self._topics.prefix(gap.device)
                 return [gap_message(gap, agent=self._route.agent, prefix=prefix, limit=self._limit)]
             case DeviceChanged():
-                said = self._devices.only_state(event.device)
+                said = self._devices.only_state(event.device, event.ts)
                 return self._devices.changed(event.device, event.ts) + self._clear_values() if said is None else said
             case Tick():
                 self._agent.settle()

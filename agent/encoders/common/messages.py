@@ -132,6 +132,7 @@ class DeviceStatus(Struct):
     achieved_ms: int | None
     scans: ScanTotals | None
     readings: int | None
+    ts: int  #: when this was said; it may wait at the broker
 
 
 class Catalogue(Struct, omit_defaults=True):

@@ -28,7 +28,7 @@ def empty(topic: str) -> Message:
     return Message(topic=topic, payload=b"", retain=True)
 
 
-def status(prefix: str, device: DeviceImage, session: str, stream: Stream | None) -> Message:
+def status(prefix: str, device: DeviceImage, session: str, stream: Stream | None, ts: int) -> Message:
     """`{topic}/status`; `stream`: the present one, where there is one."""
     content = DeviceStatus(
         state=device.state,
@@ -39,6 +39,7 @@ def status(prefix: str, device: DeviceImage, session: str, stream: Stream | None
         achieved_ms=device.achieved_ms,
         scans=ScanTotals(0, 0, 0) if stream is None else totals(stream.scans),
         readings=0 if stream is None else stream.readings,
+        ts=ts,
     )
     return message(f"{prefix}/status", encode(content))
 
@@ -71,6 +72,7 @@ def removed(prefix: str, session: str, ts: int) -> list[Message]:
         achieved_ms=None,
         scans=None,
         readings=None,
+        ts=ts,
     )
     return [message(f"{prefix}/status", encode(content)), empty(f"{prefix}/status")]
 

@@ -76,8 +76,10 @@ WHERE s.lacking > 0;
 """
 
 # A good reading holds until the tag's next one; where the tag is read in intervals, for three of them at most.
-# Scans are counted by device and epoch, over all its sessions, and each interval has its part of them. Of an epoch that
-# began before anybody listened no more count than there can have been since midnight.
+# Scans are counted by device over all its sessions, each interval has its part of them, and between two statuses they
+# are due in a straight line. A session may begin with the totals of the epoch before; any other total below one told
+# before was brought late, by another historian, and says nothing. An epoch began as long before its first status as its
+# scans take, but not long before the last status of the one before.
 _COMPLETENESS = """
 CREATE VIEW edge.completeness AS
 WITH following AS (
@@ -97,27 +99,48 @@ arrived AS (
     SELECT tag, (ts AT TIME ZONE 'UTC')::date AS day,
         count(DISTINCT (stream, seq)) FILTER (WHERE NOT snapshot) AS arrived
     FROM edge.reading GROUP BY 1, 2),
-owed AS (
-    SELECT path, extract(epoch FROM at - date_trunc('day', at, 'UTC')) * 1000 AS passed,
-        (at AT TIME ZONE 'UTC')::date AS day, due, lag(due) OVER (PARTITION BY path ORDER BY at) AS before
-    FROM edge.device_state WHERE due IS NOT NULL),
 rates AS (
-    SELECT path, day, sum(1.0 / interval_ms) AS rate FROM (
+    SELECT path, day, sum(1.0 / interval_ms)::float8 AS rate FROM (
         SELECT DISTINCT t.path, a.day, t.interval_ms FROM arrived a JOIN edge.tag t ON t.id = a.tag
         WHERE t.interval_ms > 0) one
     GROUP BY 1, 2),
+said AS (
+    SELECT path, session, at, due, first_value(at) OVER run AS began, lead(due) OVER run < due AS falls
+    FROM edge.device_state WHERE due IS NOT NULL WINDOW run AS (PARTITION BY path, session ORDER BY at)),
+counted AS (
+    SELECT path, session, at, due, began, max(CASE WHEN NOT (falls AND at = began) THEN due END) OVER (
+        PARTITION BY path, session ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most
+    FROM said),
+told AS (
+    SELECT path, at, (at AT TIME ZONE 'UTC')::date AS day, due, lag(due) OVER run AS before, lag(at) OVER run AS since
+    FROM counted WHERE due >= most OR most IS NULL
+    WINDOW run AS (PARTITION BY path ORDER BY began, session, at)),
+rose AS (
+    SELECT path, at AS until, since, rate, CASE
+        WHEN due >= before THEN due - before
+        ELSE least(due, rate * least(extract(epoch FROM greatest(at, since) - since) * 1000 + 60000, 2678400000))
+        END AS scans,
+        due >= before AS goes_on
+    FROM told LEFT JOIN rates USING (path, day)),
+span AS (
+    SELECT path, least(until, CASE
+        WHEN goes_on THEN since
+        ELSE until - coalesce(scans / rate, 0) * interval '1 millisecond' END) AS since, until, scans
+    FROM rose),
 expected AS (
-    SELECT o.path, o.day, max(r.rate) AS rate, sum(CASE
-        WHEN o.before IS NULL THEN least(o.due, coalesce(o.passed * r.rate, o.due))
-        WHEN o.due < o.before THEN o.due
-        ELSE o.due - o.before END) AS scans
-    FROM owed o LEFT JOIN rates r ON r.path = o.path AND r.day = o.day GROUP BY 1, 2)
+    SELECT path, (d AT TIME ZONE 'UTC')::date AS day, sum(CASE
+        WHEN until = since THEN scans
+        ELSE scans * extract(epoch FROM least(until, d + interval '1 day') - greatest(since, d))
+            / extract(epoch FROM until - since) END)::float8 AS scans
+    FROM span, generate_series(date_trunc('day', since, 'UTC'), date_trunc('day', until, 'UTC'), interval '1 day') d
+    GROUP BY 1, 2)
 SELECT a.day, t.device, t.name AS tag, t.path, coalesce(g.good_seconds, 0) AS good_seconds,
-    round(CASE WHEN e.rate IS NULL THEN e.scans ELSE e.scans / nullif(t.interval_ms, 0) / e.rate END)::int8 AS expected,
+    round(CASE WHEN r.rate IS NULL THEN e.scans ELSE e.scans / nullif(t.interval_ms, 0) / r.rate END)::int8 AS expected,
     a.arrived
 FROM arrived a JOIN edge.tag t ON t.id = a.tag
 LEFT JOIN good g ON g.tag = a.tag AND g.day = a.day
-LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
+LEFT JOIN expected e ON e.path = t.path AND e.day = a.day
+LEFT JOIN rates r ON r.path = t.path AND r.day = a.day;
 """
 
 #: From version n - 1 to n; `edge.version` tells how far a database is.

@@ -194,6 +194,11 @@ class PostgresTransaction:
             (state.agent, state.source, at(state.at), *map(_clean, told), *map(_clean, more), digest(told, more)),
         )
 
+    def last_state(self, path: str, before: int) -> int | None:
+        asked = "SELECT max(at) FROM edge.device_state WHERE path = %s AND at < %s"
+        (newest,) = self._execute(asked, (path, at(before))).fetchone() or (None,)
+        return None if newest is None else round((newest - _EPOCH) / _MS)
+
     def device_state(self, state: DeviceState) -> None:
         told = structs.astuple(state)[3:]
         owner = self._execute("SELECT agent, device FROM edge.stream WHERE path = %s ORDER BY id DESC", (state.path,))

@@ -91,8 +91,10 @@ WHERE w.first > w.reached;
 """
 
 # A good reading holds until the tag's next one; where the tag is read in intervals, for three of them at most.
-# Scans are counted by device and epoch, over all its sessions, and each interval has its part of them. Of an epoch that
-# began before anybody listened no more count than there can have been since midnight.
+# Scans are counted by device over all its sessions, each interval has its part of them, and between two statuses they
+# are due in a straight line. A session may begin with the totals of the epoch before; any other total below one told
+# before was brought late, by another historian, and says nothing. An epoch began as long before its first status as its
+# scans take, but not long before the last status of the one before.
 _COMPLETENESS = """
 CREATE VIEW completeness AS
 WITH RECURSIVE following AS (
@@ -112,27 +114,49 @@ good AS (
 arrived AS (
     SELECT tag, ts / 86400000 AS day, count(DISTINCT CASE WHEN snapshot = 0 THEN stream || '/' || seq END) AS arrived
     FROM reading GROUP BY tag, ts / 86400000),
-owed AS (
-    SELECT path, at % 86400000 AS passed, at / 86400000 AS day, due,
-        lag(due) OVER (PARTITION BY path ORDER BY at) AS before
-    FROM device_state WHERE due IS NOT NULL),
 rates AS (
     SELECT path, day, sum(1.0 / interval_ms) AS rate FROM (
         SELECT DISTINCT t.path, a.day, t.interval_ms FROM arrived a JOIN tag t ON t.id = a.tag WHERE t.interval_ms > 0)
     GROUP BY path, day),
+said AS (
+    SELECT path, session, at, due, first_value(at) OVER run AS began, lead(due) OVER run < due AS falls
+    FROM device_state WHERE due IS NOT NULL WINDOW run AS (PARTITION BY path, session ORDER BY at)),
+counted AS (
+    SELECT path, session, at, due, began, max(CASE WHEN NOT (falls AND at = began) THEN due END) OVER (
+        PARTITION BY path, session ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most
+    FROM said),
+told AS (
+    SELECT path, at, at / 86400000 AS day, due, lag(due, 1, due + 1) OVER run AS before, lag(at, 1, 0) OVER run AS since
+    FROM counted WHERE due >= most OR most IS NULL
+    WINDOW run AS (PARTITION BY path ORDER BY began, session, at)),
+rose AS (
+    SELECT path, at AS until, since, rate, CASE
+        WHEN due >= before THEN due - before
+        ELSE coalesce(min(due, rate * min(max(at - since, 0) + 60000, 2678400000)), due) END AS scans,
+        due >= before AS goes_on
+    FROM told LEFT JOIN rates USING (path, day)),
+span AS (
+    SELECT path, min(until, CAST(CASE WHEN goes_on THEN since ELSE until - coalesce(scans / rate, 0) END AS INTEGER))
+        AS since, until, scans
+    FROM rose),
+owed AS (
+    SELECT path, since / 86400000 AS day, since AS begin, since, until, scans FROM span
+    UNION ALL SELECT path, day + 1, begin, (day + 1) * 86400000, until, scans FROM owed
+    WHERE until > (day + 1) * 86400000),
 expected AS (
-    SELECT o.path, o.day, max(r.rate) AS rate, sum(CASE
-        WHEN o.before IS NULL THEN min(o.due, coalesce(o.passed * r.rate, o.due))
-        WHEN o.due < o.before THEN o.due
-        ELSE o.due - o.before END) AS scans
-    FROM owed o LEFT JOIN rates r ON r.path = o.path AND r.day = o.day GROUP BY o.path, o.day)
+    SELECT path, day, sum(CASE
+        WHEN until = begin THEN scans
+        ELSE scans * 1.0 * (min(until, (day + 1) * 86400000) - since) / (until - begin) END) AS scans
+    FROM owed GROUP BY path, day)
 SELECT date(a.day * 86400, 'unixepoch') AS day, t.device, t.name AS tag, t.path,
     coalesce(g.good_seconds, 0) AS good_seconds,
-    CAST(round(CASE WHEN e.rate IS NULL THEN e.scans ELSE e.scans / t.interval_ms / e.rate END) AS INTEGER) AS expected,
+    CAST(round(CASE WHEN r.rate IS NULL THEN e.scans ELSE e.scans / (t.interval_ms * r.rate) END) AS INTEGER)
+        AS expected,
     a.arrived
 FROM arrived a JOIN tag t ON t.id = a.tag
 LEFT JOIN good g ON g.tag = a.tag AND g.day = a.day
-LEFT JOIN expected e ON e.path = t.path AND e.day = a.day;
+LEFT JOIN expected e ON e.path = t.path AND e.day = a.day
+LEFT JOIN rates r ON r.path = t.path AND r.day = a.day;
 """
 
 #: From version n - 1 to n; `PRAGMA user_version` tells how far a file is.

@@ -185,6 +185,11 @@ class SqliteTransaction:
             (state.agent, state.source, state.at, *told, *more, digest(told, more)),
         )
 
+    def last_state(self, path: str, before: int) -> int | None:
+        asked = "SELECT max(at) FROM device_state WHERE path = ? AND at < ?"
+        (newest,) = self._db.execute(asked, (path, before)).fetchone()
+        return None if newest is None else int(newest)
+
     def device_state(self, state: DeviceState) -> None:
         told = structs.astuple(state)[3:]
         owner = self._db.execute("SELECT agent, device FROM stream WHERE path = ? ORDER BY id DESC", (state.path,))

@@ -23,6 +23,8 @@ _STEPS = 20
 MOST_INCOMPLETE = 32 << 20
 #: An epoch that began so shortly before the end of such a gap is the one that declares it.
 _START_MS = 5_000
+#: States of a device keep their order, also where a clock is set back by no more than this.
+_SET_BACK_MS = 86_400_000
 
 
 def tell(tx: Transaction, items: Sequence[Item], now_ms: int, retention_ms: int | None) -> Written:
@@ -72,7 +74,8 @@ class _Story:
             case AgentState():
                 self._tx.agent_state(item)
             case DeviceState():
-                self._tx.device_state(item)
+                last = self._tx.last_state(item.path, item.at + _SET_BACK_MS)
+                self._tx.device_state(item if last is None or last < item.at else structs.replace(item, at=last + 1))
             case Catalogue():
                 self._tx.catalogue(item)
             case Aside():

@@ -110,6 +110,9 @@ class Transaction(Protocol):
     def agent_state(self, state: AgentState) -> None:
         """Store it, unless it is there."""
 
+    def last_state(self, path: str, before: int) -> int | None:
+        """When the newest state of a device was said, of those said before."""
+
     def device_state(self, state: DeviceState) -> None:
         """Store it, unless it is there."""
 

@@ -74,6 +74,7 @@ def test_going_online_says_agent_then_devices(stage: Stage) -> None:
     assert said(messages[1]) == {
         "state": "offline", "session": dialogue.session, "reason": "not connected yet", "since": NOW,
         "last_good": None, "achieved_ms": None, "scans": {"due": 0, "done": 0, "late": 0}, "readings": 0,
+        "ts": NOW,
     }  # fmt: skip
     assert said(messages[2]) == {
         "version": 1,
@@ -123,7 +124,7 @@ def test_a_changed_device_says_its_status(stage: Stage) -> None:
     [status] = dialogue(DeviceChanged(device="press-01", ts=NOW + 5))
     assert said(status) == {
         "state": "degraded", "session": dialogue.session, "reason": "slow", "since": NOW + 5, "last_good": None,
-        "achieved_ms": 2500, "scans": {"due": 0, "done": 0, "late": 0}, "readings": 0,
+        "achieved_ms": 2500, "scans": {"due": 0, "done": 0, "late": 0}, "readings": 0, "ts": NOW + 5,
     }  # fmt: skip
     stage.image.describe("press-01", {0: "uint16"})
     messages = dialogue(DeviceChanged(device="press-01", ts=NOW + 6))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from agent.historian.contents import MOST_READINGS, MOST_TAGS, RefusedError, read
-from agent.historian.items import AgentClaim
+from agent.historian.items import AgentClaim, DeviceState
 from agent.historian.stores import tags
 from agent.historian.stores.tags import TagCache
-from tests.support.historian import PATH, envelope, message, reading, status
+from tests.support.historian import NOW, PATH, envelope, message, reading, status
 
 ONE = {"tag": "t", "value": 1, "ts": 0, "quality": "good"}
 LOST = {"id": "g", "kind": "lost", "from_ts": 0, "to_ts": 0, "reason": "r", "agent": "gw-01"}
@@ -76,3 +76,19 @@ def test_tags_without_end_are_not_all_remembered(monkeypatch):
     assert ids("p", "a", unit="bar") == [rows["a", "bar"]]
     assert ids("p", "a", unit=None, value=None) == [1]
     assert set(asked) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("ts", "at"),
+    [
+        pytest.param(NOW - 3_600_000, NOW - 3_600_000, id="it waited at the broker"),
+        pytest.param(NOW + 5_000, NOW, id="a clock that is fast"),
+        pytest.param(1_000, NOW, id="a clock that is not set"),
+        pytest.param(None, NOW, id="an agent that does not tell"),
+    ],
+)
+def test_a_status_counts_from_when_it_was_said(ts, at):
+    """A consumer that was away gets it hours later, maybe behind midnight."""
+    (state,) = read(message({"state": "online", "session": "s", "ts": ts}, f"{PATH}/status"))
+    assert isinstance(state, DeviceState)
+    assert state.at == at
