@@ -28,7 +28,7 @@ def verify(
 
     `topics` are filters beside those of the root, for encoders that say readings elsewhere. With `state` the books go
     on from one run to the next. 0 where nothing is missing, 1 where something is (or the broker cannot be reached), 2
-    for a bad configuration, 3 where nothing was heard at all.
+    for a bad configuration, 3 where nothing was heard at all, or nothing of it could be read.
     """
     source = source_of(url, root, config, publisher=publisher, topics=topics)
     auditor = _Auditor(source, state)
@@ -38,6 +38,9 @@ def verify(
         sys.stdout.write(harmless(line) + "\n")
     if auditor.audit.ok and kept and not auditor.messages:
         sys.stdout.write(f"heard nothing: nobody publishes below {source.root}/ at this broker\n")
+        return 3
+    if auditor.audit.ok and kept and auditor.messages == auditor.unread:
+        sys.stdout.write(f"heard {auditor.messages} messages below {source.root}/, and could read none of them\n")
         return 3
     return 0 if auditor.audit.ok and kept else 1
 
@@ -53,7 +56,17 @@ class _Auditor(Listener):
         self._topics = source.topics
         self._interruptions = 0
         self.messages = 0  #: of any kind that were heard
+        self._unread = self._undecodable  #: by earlier runs
         self._states: dict[str, str] = {}
+
+    @property
+    def _undecodable(self) -> int:
+        return self.audit.ledger.found["undecodable"]
+
+    @property
+    def unread(self) -> int:
+        """How many of them could not be read."""
+        return self._undecodable - self._unread
 
     @property
     def topics(self) -> list[str]:

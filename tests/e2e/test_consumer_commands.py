@@ -153,6 +153,19 @@ def test_broker_that_is_never_there_is_a_failure(capsys):
     assert "was never there" in capsys.readouterr().err
 
 
+def test_an_audit_of_what_nobody_can_read_is_no_success(monkeypatch, capsys):
+    """What is not ours may pass there; where nothing else does, nothing was audited."""
+    heard = [("edge/hall/press/readings", b"\xff no JSON")] * 2
+    monkeypatch.setattr(
+        "agent.cli.verify.listen",
+        lambda _access, auditor, _seconds: [auditor.heard(*one, retained=False) for one in heard],
+    )
+    assert verify("mqtt://127.0.0.1:1", None, None, 1) == 3
+    assert "heard 2 messages below edge/, and could read none of them" in capsys.readouterr().out
+    heard.append(record(1, 1))
+    assert verify("mqtt://127.0.0.1:1", None, None, 1) == 0
+
+
 def test_broker_and_root_come_from_a_configuration(broker, tmp_path):
     """`-c` takes broker and root from the publisher."""
     path = tmp_path / "agent.yaml"

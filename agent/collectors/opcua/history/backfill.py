@@ -36,6 +36,7 @@ _NO_HISTORY = {
     number_of(name)
     for name in ("BadServiceUnsupported", "BadHistoryOperationUnsupported", "BadNotSupported", "BadUserAccessDenied")
 }  #: of the service as such: no other node will fare better
+_TOO_MANY = "the server gives more of its history at once than was asked for"
 _NO_CONTINUATION_POINTS = number_of("BadNoContinuationPoints")
 
 
@@ -89,6 +90,7 @@ class Backfill:
             most = min(NODES, self._past.histories.size)
             tally = await self._fill(together(self._past.spans, most, self._alone), tally)
         cut = bool(self._past.spans)
+        self._inbox.complain(None, "history")
         await self._keeper.done(self._past.spans)
         log.info(
             "opcua.backfilled",
@@ -131,7 +133,7 @@ class Backfill:
                     unfinished.add(span)
                     continue
                 failed = tally.failed
-                tally = self._take(span, positions[span.key], page, tally)
+                tally = await self._take_in_parts(span, positions[span.key], page, tally)
                 if tally.failed > failed:
                     continue
                 if page.more:
@@ -169,6 +171,20 @@ class Backfill:
             lost = len(self._past.spans)
             await self._keeper.done(self._past.spans)
         return tally._replace(failed=tally.failed + lost, reason=error.reason)
+
+    async def _take_in_parts(self, span: MissingSpan, position: int, page: HistoryPage, tally: Tally) -> Tally:
+        """What a server gives beyond what was asked for is true, and costs what it would have cost when asked for."""
+        most, failed = max(VALUES, self._history.most), tally.failed
+        for at in range(0, max(1, len(page.values)), most):
+            if at:
+                self._inbox.complain(_TOO_MANY, "history")
+                while self._inbox.remembers >= NODES or self._inbox.full:
+                    await self._clock.sleep(_PAUSE)
+                await self._clock.sleep(_PAUSE)
+            tally = self._take(span, position, page._replace(values=page.values[at : at + most]), tally)
+            if tally.failed > failed or self._left <= 0:
+                break
+        return tally
 
     def _take(self, span: MissingSpan, position: int, page: HistoryPage, tally: Tally) -> Tally:
         if page.code >= _BAD:

@@ -42,6 +42,7 @@ class Script:
         self.asked: list[int] = []
         self.released: list[bytes] = []
         self.continues = True
+        self.gives: int | None = None  #: values at once, whatever was asked for
         self.refuse: Callable[[int], Exception | int | None] = lambda _: None
 
     async def raw(
@@ -56,9 +57,9 @@ class Script:
         return [self._page(int(point or start), end) for point in points]
 
     def _page(self, start: int, end: int) -> HistoryPage:
-        times = list(range(start, end + 1, 10))[: self.most]
+        times = list(range(start, end + 1, 10))[: self.gives or self.most]
         values = [ua.DataValue(ua.Variant(at), SourceTimestamp=EPOCH + dt.timedelta(milliseconds=at)) for at in times]
-        more = str(times[-1] + 10).encode() if len(times) == self.most and self.continues else None
+        more = str(times[-1] + 10).encode() if len(times) == (self.gives or self.most) and self.continues else None
         return HistoryPage(0, values, more)
 
     def lower(self) -> bool:
@@ -125,6 +126,32 @@ async def test_a_server_that_breaks_off_after_a_full_page_is_asked_on() -> None:
     desk.script.continues = False
     past, _ = await desk.fill()
     assert past == dict.fromkeys(range(2), WHOLE)
+
+
+async def test_a_server_that_gives_more_than_was_asked_for_is_named_and_takes_no_more_of_the_loop() -> None:
+    """Nothing of it is lost; it is handed on in parts as large as those that were asked for."""
+    desk = Desk(tags=2)
+    desk.script.gives = 1000
+    complaints: list[tuple[str | None, str]] = []
+    sizes: list[int] = []
+    complain, remember = desk.inbox.complain, desk.inbox.remember
+
+    def complained(words: str | None, about: str = "server") -> None:
+        complaints.append((words, about))
+        complain(words, about)
+
+    def remembered(answer: Any, claim: Any, handed: Any) -> None:
+        sizes.append(len(answer.tags))
+        remember(answer, claim, handed)
+
+    desk.inbox.complain = complained  # type: ignore[method-assign]
+    desk.inbox.remember = remembered  # type: ignore[method-assign]
+    past, done = await desk.fill()
+    assert past == dict.fromkeys(range(2), WHOLE)
+    assert (done["failed"], done["complete"]) == (0, True)
+    assert max(sizes) == 100
+    assert complaints[0] == ("the server gives more of its history at once than was asked for", "history")
+    assert complaints[-1] == (None, "history")
 
 
 @pytest.mark.parametrize(
