@@ -189,12 +189,17 @@ def _tell(target: _Target, survey: Survey, look: BrowseWish) -> int:
     keys = target.keys if target.adhoc else None
     if look.output is None:
         _print(target, keys, found, survey, csv=look.csv)
-    elif look.csv:
-        _into_table(look.output, found, same)
-    else:
-        added = add_tags(look.output, Addition(target.name, keys, found.tags, found.comments, same))
-        count = counted(added.added, "tag")
-        _say(f"{look.output}: {count} added to {added.device}, {added.kept:,} stood there already")
+        return 0
+    try:
+        if look.csv:
+            _into_table(look.output, found, same)
+        else:
+            added = add_tags(look.output, Addition(target.name, keys, found.tags, found.comments, same))
+            count = counted(added.added, "tag")
+            _say(f"{look.output}: {count} added to {added.device}, {added.kept:,} stood there already")
+    except ConfigError:
+        _print(target, keys, found, survey, csv=look.csv)  # what took minutes to find is not thrown away
+        raise
     return 0
 
 

@@ -170,6 +170,8 @@ def _summary(loaded: Loaded, chosen: Sequence[str]) -> Table:
         device = config.devices[name]
         read, total = tags_of(device)
         count = counted(total, "tag") if read == total else f"{read} of {counted(total, 'tag')} enabled"
+        if device.finds_tags:
+            count = f"{count} and what `browse` finds" if total else "what `browse` finds"
         where = Text(harmless(without_credentials(device.where())))
         what = f"{count}, every {format_duration(device.interval)}"
         table.add_row("device", name, device.type, where, what, *([str(of[name])] if of else []))

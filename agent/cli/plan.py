@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.tables import show_table
-from agent.cli.words import counted, lasting
+from agent.cli.words import counted, lasting, listed
 from agent.config.loader import load
 from agent.core.text import harmless_json
 from agent.settings.values import parse_duration, readable_size
@@ -44,11 +44,12 @@ def plan(config: Path, device: str | None, round_trip: str, *, json: bool = Fals
 def _show(found: Plan, only: str | None, console: Console) -> None:
     console.print(f"Planned with a round trip of {found.round_trip_ms:g} ms (--round-trip).", markup=False)
     chosen = [one for one in found.devices if only in (None, one.device)]
-    show_table(console, _devices(chosen[:MOST]))
+    if any(one.cycles for one in chosen):
+        show_table(console, _devices(chosen[:MOST]))
     if len(chosen) > MOST:
         console.print(f"… and {len(chosen) - MOST} more devices", markup=False)
     if only is not None:
-        for one in chosen:
+        for one in (one for one in chosen if one.cycles or not one.finds_tags):
             console.print(
                 f"requests: {', '.join(one.blocks) or 'none, it is subscribed'}", markup=False, soft_wrap=True
             )
@@ -71,6 +72,11 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
         console.print(f"{outbox.publisher}: {_in_shard(outbox.shard)}{told}", markup=False, soft_wrap=True)
     each = "" if len({outbox.shard for outbox in found.outboxes}) < 2 else " of each shard"
     console.print(f"disk: at least {readable_size(found.minimum_disk_bytes)} for agent.data_dir{each}", markup=False)
+    if finding := [one.device for one in chosen if one.finds_tags]:
+        found_later = (
+            f"not counted: the tags that {listed(finding)} will find by `browse:`; for a plan, write them with"
+        )
+        console.print(f"{found_later} `edge-agent browse DEVICE -o FILE`", markup=False, soft_wrap=True)
     for one in chosen:
         if one.gain is not None:
             console.print(f"{one.device}: {one.gain}", markup=False, soft_wrap=True)

@@ -76,6 +76,9 @@ class _File:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise ConfigError(str(self._path), None, "stands there already", "name another file with -o") from None
+        except OSError as error:
+            hint = "name another file with -o"
+            raise ConfigError(str(self._path), None, f"cannot be written: {error.strerror}", hint) from None
         self._file = os.fdopen(handle, "wb")
         return self
 

@@ -78,7 +78,9 @@ def scan(search: ScanOptions) -> int:
     except AgentError as error:
         sys.stderr.write(f"{search.url}: {harmless(str(error))}\n")
         return _told(search, found) or 1  # what was found is printed, but it is not all
-    return _told(search, found)
+    if code := _told(search, found):
+        sys.stderr.write(_NOBODY)
+    return code
 
 
 async def _shown(steps: AsyncIterator[Progress]) -> None:
@@ -107,9 +109,20 @@ def _told(search: ScanOptions, found: Scan, nothing: str = "nothing that can be 
     if search.output is None:
         sys.stdout.write(yaml_of(devices))
         return 0
-    for name in merge_into(search.output, devices):
+    try:
+        left_alone = merge_into(search.output, devices)
+    except ConfigError:
+        sys.stdout.write(yaml_of(devices))  # what took minutes to find is not thrown away
+        raise
+    for name in left_alone:
         sys.stderr.write(f"{search.output}: {name} stands there already and was left as it is\n")
     return 0
+
+
+_NOBODY = (
+    "nobody answers under these unit ids: look at --units, at baud rate and parity, and at the way"
+    " (a serial device server is rtu+tcp://, a gateway that converts is tcp://); a slow device takes --timeout 5s\n"
+)
 
 
 def _areas(names: Sequence[str]) -> Sequence[Area]:

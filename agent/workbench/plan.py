@@ -64,6 +64,7 @@ class DevicePlan(Struct):
     shard: int | None = None  #: that reads it, where several agents share the configuration
     gain: str | None = None  #: what another `max_gap` would save
     late: str | None = None  #: why its interval cannot be met
+    finds_tags: bool = False  #: by `browse:`; what it finds is known at the connection only, and is not counted
 
 
 class BusPlan(Struct):
@@ -132,6 +133,7 @@ def _device(name: str, device: DeviceConfig, round_trip: float, shard: int | Non
         shard=shard,
         gain=_gain(device),
         late=_late(cycles),
+        finds_tags=device.finds_tags,
     )
 
 

@@ -132,6 +132,9 @@ async def test_a_table_is_written_and_added_to(plant: Plant, tmp_path: Path) -> 
         "tag,node,unit,range.min,range.max,description",
         f"M/Spindle/Speed,nsu={URN};s=M.Spindle.Speed,1/min,0,24000,speed of the spindle",
     ]
+    code, out, err = await browse(plant.url, "--path", "M/Spindle/*", "-o", str(tmp_path))
+    assert (code, "cannot be" in err) == (2, True), err
+    assert "node:" in out, "what was found is not thrown away with the file that refuses it"
 
 
 async def test_a_server_that_forbids(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

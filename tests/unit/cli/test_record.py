@@ -49,3 +49,5 @@ def test_neither_a_file_nor_a_link_is_written_over(tmp_path: Path) -> None:
             pass
     assert (tmp_path / "mine").read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
+    with pytest.raises(ConfigError, match="cannot be written: Not a directory"), record._File(tmp_path / "mine" / "a"):
+        pass

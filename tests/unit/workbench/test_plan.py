@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from agent.cli.plan import plan as shown
 from agent.config.loader import load
 from agent.workbench.plan import Plan, plan
 
@@ -45,6 +48,18 @@ def test_devices_on_one_connection_share_its_time(tmp_path: Path) -> None:
     found = planned(tmp_path, "".join(f"  m{n}: {device.format(n=n)}\n" for n in range(1, 7)))
     [gate] = [bus for bus in found.buses if len(bus.devices) == 6]
     assert (round(gate.share, 2), gate.late, found.met) == (1.2, True, False)
+
+
+def test_tags_that_are_found_later_are_not_counted_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `browse:` of a device will find is known at the connection only: the plan says so, by name."""
+    device = "{type: opcua, url: 'opc.tcp://c', mode: poll, browse: {include: ['**']}}"
+    (tmp_path / "agent.yaml").write_text(f"agent: {{id: gw}}\ndevices:\n  cnc: {device}\n")
+    assert shown(tmp_path / "agent.yaml", None, "20ms") == 0
+    said = capsys.readouterr().out
+    assert "not counted: the tags that cnc will find" in said
+    assert "subscribed" not in said
 
 
 def test_a_larger_gap_is_proposed_where_it_saves_requests(tmp_path: Path) -> None:
