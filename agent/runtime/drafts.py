@@ -24,6 +24,7 @@ from agent.runtime.catalogue import Version
 from agent.runtime.context import RunningContext
 from agent.runtime.outlet import Wants
 from agent.runtime.south.work import Work
+from agent.runtime.supervisor import UnbuiltError
 from agent.settings.devices import DeviceConfig
 from agent.settings.publishers import PublisherConfig
 
@@ -45,11 +46,11 @@ class Unbuilt:
     """Stands for a part that could not be built: who opens it meets the reason, so that it costs this part only."""
 
     def __init__(self, reason: BaseException) -> None:
-        self.reason, self._trace = reason, reason.__traceback__
+        self.reason = reason
 
     def begin(self, *_: object) -> Never:
-        """Raises the reason; its traceback does not grow with the attempts."""
-        raise self.reason.with_traceback(self._trace)
+        """Raises the reason."""
+        raise UnbuiltError(self.reason)
 
     open = begin
 

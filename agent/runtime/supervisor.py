@@ -8,8 +8,9 @@ is a bug: one traceback, a counter, then as transient.
 from __future__ import annotations
 
 import asyncio
+import math
 from asyncio import TaskGroup
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,7 +29,9 @@ PERMANENT_RETRY = 300.0
 log = get_logger("supervisor")
 
 #: What to do stands behind the reason, as in the words of a PermanentError.
-_OF_A_BUG = " -> this is a bug, of the agent or of a plugin: `component.bug` in the log has the traceback to report"
+_HINT = " -> "
+_OF_A_BUG = f"{_HINT}this is a bug, of the agent or of a plugin: `component.bug` in the log has the traceback to report"
+_OF_BUILDING = "once that is mended, restart the agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,20 @@ class Failure:
     kind: Literal["transient", "permanent", "bug"]
     reason: str  #: words for people
     retry_after: float = 0.0  #: seconds to wait at least
-    retry_in: float = 0.0  #: seconds until the next attempt, unless somebody wakes the supervisor
+    retry_in: float = 0.0  #: seconds until the next attempt, unless somebody wakes the supervisor; infinite: none
 
     @property
-    def retry_in_s(self) -> float:
+    def retry_in_s(self) -> float | None:
         """The same for a log line."""
-        return round(self.retry_in, 1)
+        return None if math.isinf(self.retry_in) else round(self.retry_in, 1)
+
+
+class UnbuiltError(Exception):
+    """The component could not be built, and will not be before the agent is restarted."""
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Attempt:
@@ -77,6 +88,10 @@ class Attempt:
 def judge(error: BaseException) -> Failure:
     """The failure an error amounts to. In a group a bug outranks a permanent error, and that a transient one."""
     inner = list(leaves(error))
+    if (cause := _of_building(inner)) is not None:
+        failure = judge(cause)
+        before = "; " if _HINT in failure.reason else _HINT
+        return replace(failure, reason=f"{failure.reason}{before}{_OF_BUILDING}", retry_after=math.inf)
     for one in inner:
         if not isinstance(one, TransientError | PermanentError):
             return Failure("bug", _told(f"{type(one).__name__}: {one}") + _OF_A_BUG)
@@ -85,6 +100,10 @@ def judge(error: BaseException) -> Failure:
             return Failure("permanent", _told(str(one)), PERMANENT_RETRY)
     transient = [one for one in inner if isinstance(one, TransientError)]
     return Failure("transient", _told(transient[0].reason), max(one.retry_after or 0.0 for one in transient))
+
+
+def _of_building(errors: Iterable[BaseException]) -> BaseException | None:
+    return next((one.reason for one in errors if isinstance(one, UnbuiltError)), None)
 
 
 def _told(reason: str) -> str:
@@ -159,6 +178,9 @@ class Supervisor:
 
     async def _wait(self, seconds: float) -> None:
         """Until the next attempt is due, or somebody wakes it."""
+        if math.isinf(seconds):
+            await self._woken.wait()
+            return
         self._next_attempt = self._clock.monotonic() + seconds
         try:
             async with TaskGroup() as group:
@@ -189,7 +211,7 @@ class Supervisor:
         news = not self._failed
         self._failed = failure.kind == "permanent"
         if failure.kind == "bug":
-            self._bugs.met(error)
+            self._bugs.met(_of_building(leaves(error)) or error)
         elif failure.kind == "permanent" and news:
             log.error("component.failed", component=self.name, reason=failure.reason, retry_in_s=failure.retry_in_s)
         elif (

@@ -7,6 +7,7 @@ registry is the module's.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -14,6 +15,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` serie
 
 REGISTRY = CollectorRegistry()
 _LABELLED: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
+#: What series had counted when they were removed, by the labels that are left.
+_ENDED: dict[Counter, dict[frozenset[tuple[str, str]], float]] = defaultdict(lambda: defaultdict(float))
 
 
 class _Counter(Counter):
@@ -57,16 +60,28 @@ def _histogram(name: str, text: str, *labels: str) -> Histogram:
 
 
 def forget(label: str, value: str) -> None:
-    """Remove every series with this value of a label: the device, publisher or component has ended for good."""
+    """Remove every series with this value of a label: the device, publisher or component has ended for good.
+
+    What a counter counted stays in its :func:`total`.
+    """
     for metric, labels in _LABELLED:
         if label not in labels:
             continue
-        series = {
-            tuple(sample.labels[name] for name in labels) for found in metric.collect() for sample in found.samples
-        }
-        for one in series:
-            if one[labels.index(label)] == value:
-                metric.remove(*one)
+        samples = [one for found in metric.collect() for one in found.samples if one.labels[label] == value]
+        if isinstance(metric, Counter):
+            ended = _ENDED[metric]
+            for sample in samples:
+                rest = frozenset((name, sample.labels[name]) for name in labels if name != label)
+                ended[rest] += sample.value
+        for one in {tuple(sample.labels[name] for name in labels) for sample in samples}:
+            metric.remove(*one)
+
+
+def total(counter: Counter, **labels: str) -> float:
+    """All it has counted since the start, for what has ended as well; only with these labels."""
+    (found,) = counter.collect()
+    series = [(sample.labels.items(), sample.value) for sample in found.samples]
+    return sum(value for known, value in (*series, *_ENDED[counter].items()) if labels.items() <= known)
 
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

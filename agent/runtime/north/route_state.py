@@ -64,7 +64,7 @@ class RouteState:
             "publisher.online",
             publisher=self._name,
             broker=limits.server,
-            mqtt=limits.protocol,
+            protocol=limits.protocol,
             window=limits.window,
             max_packet_bytes=limits.max_packet_bytes,
             backlog=self._outbox.stats.records,

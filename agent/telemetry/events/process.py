@@ -80,7 +80,8 @@ EVENTS: dict[str, Event] = {
     # supervised components
     "component.failed": Event(
         "error",
-        "A component cannot work as configured; the others go on. Tried again in `retry_in_s`, every 5 min.",
+        "A component cannot work as configured; the others go on. Tried again in `retry_in_s`, every 5 min; absent "
+        "where only a restart of the agent helps.",
         "Read `reason`. A file or permission that was missing counts at the next try, a changed configuration "
         "after a reload.",
     ),

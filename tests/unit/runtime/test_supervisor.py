@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 
 import pytest
 from structlog.testing import capture_logs
 
 from agent.core.backoff import Backoff
 from agent.core.errors import ConnectionLost, PermanentError, TransientError
-from agent.runtime.supervisor import PERMANENT_RETRY, Attempt, Failure, Supervisor, judge
+from agent.runtime.supervisor import PERMANENT_RETRY, Attempt, Failure, Supervisor, UnbuiltError, judge
 from agent.telemetry.bugs import MOST_BUGS
 from agent.testing.clock import ManualClock
 
@@ -33,6 +34,8 @@ def _longest(_low: float, high: float) -> float:
         ),
         (ExceptionGroup("g", [ConnectionLost("a"), PermanentError("b")]), "permanent", PERMANENT_RETRY),
         (ExceptionGroup("g", [PermanentError("b"), KeyError("c")]), "bug", 0.0),
+        (ExceptionGroup("g", [UnbuiltError(PermanentError("no library"))]), "permanent", math.inf),
+        (UnbuiltError(KeyError("c")), "bug", math.inf),
     ],
 )
 def test_errors_are_judged_by_their_class(error: Exception, kind: str, retry_after: float) -> None:
@@ -66,6 +69,28 @@ async def test_a_transient_failure_backs_off_and_tries_again() -> None:
         await clock.advance(12)
         task.cancel()
     assert [later - tried[0] for later in tried] == [0, 1, 3, 7, 11]
+
+
+async def test_what_could_not_be_built_waits_for_nothing() -> None:
+    """No next attempt is promised that cannot succeed; what to do is told."""
+    clock, tried = ManualClock(), 0
+    failures: list[Failure] = []
+
+    async def attempt(_: Attempt) -> None:
+        nonlocal tried
+        tried += 1
+        raise UnbuiltError(PermanentError("no library", "install it"))
+
+    supervisor = Supervisor("x", clock=clock, backoff=Backoff(), report=failures.append)
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(supervisor.run(attempt))
+            await clock.advance(2 * PERMANENT_RETRY)
+            assert (tried, supervisor.next_attempt, task.done()) == (1, None, False)
+            task.cancel()
+    reason = "no library -> install it; once that is mended, restart the agent"
+    assert [one.reason for one in failures] == [reason]
+    assert next(one for one in logs if one["event"] == "component.failed")["retry_in_s"] is None
 
 
 async def test_a_healthy_run_resets_the_back_off() -> None:

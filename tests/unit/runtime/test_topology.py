@@ -289,5 +289,7 @@ async def test_what_cannot_be_built_costs_itself_only() -> None:
             ),
             what="the others work",
         )
-        assert "KeyError: 'odd' -> this is a bug" in str(made.image.devices["odd"].reason)
+        odd = str(made.image.devices["odd"].reason)
+        assert "KeyError: 'odd' -> this is a bug" in odd
+        assert odd.endswith("; once that is mended, restart the agent")
         assert north["q"].state == "offline"

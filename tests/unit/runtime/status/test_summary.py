@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.core.image import AgentInfo, Image
-from agent.runtime.status.summary import Summary, growth
+from agent.runtime.status.summary import Summary
 from agent.telemetry import metrics
 
 
@@ -29,6 +29,19 @@ def test_an_hour_in_one_line() -> None:
     assert summary.take(image, 0)["readings"] == 0
 
 
-def test_a_series_that_began_anew_counts_from_zero() -> None:
-    """A replaced device's counter starts again; the sum never falls."""
-    assert growth({("a",): 100.0, ("b",): 5.0}, {("a",): 3.0, ("b",): 6.0, ("c",): 2.0}) == 6
+def test_what_ended_within_the_hour_counts() -> None:
+    """A removed device takes its series along, not what it has brought; nor does one of the same name that follows."""
+    image = Image(AgentInfo("gw", "0", "h"))
+    metrics.READINGS.labels("bad", "good").inc(100)  # no name of a device means a quality
+    summary = Summary()
+    metrics.READINGS.labels("bad", "good").inc(7)
+    metrics.READINGS.labels("bad", "bad").inc(3)
+    metrics.forget("device", "bad")
+    left = [one for found in metrics.READINGS.collect() for one in found.samples if one.labels["device"] == "bad"]
+    assert not left
+    metrics.READINGS.labels("bad", "good").inc(1)
+    found = summary.take(image, 0)
+    assert (found["readings"], found["bad"]) == (11, 3)
+    assert summary.take(image, 0)["readings"] == 0
+    metrics.forget("device", "bad")
+    assert summary.take(image, 0)["readings"] == 0
