@@ -75,12 +75,16 @@ class TransientError(AgentError):
 class ConnectionLost(TransientError):
     """The peer is gone or never was there: back off and reopen.
 
-    `blames`: the peer disconnected, perhaps because of something that was in flight.
+    `blames`: the peer disconnected, perhaps because of something that was in flight. `large`: this message is much
+    larger than any it ever took, which may be why.
     """
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, blames: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, blames: bool = False, large: bool = False
+    ) -> None:
         super().__init__(reason, retry_after=retry_after)
         self.blames = blames
+        self.large = large
 
 
 class Refused(TransientError):

@@ -20,6 +20,12 @@ _RULES = re.compile(r"\$aws/rules/[A-Za-z0-9_]+(/|$)")
 _FORBIDDEN = re.compile(r"[+#\x00-\x1f\x7f]")
 
 
+def whole(topic: str) -> str:
+    """The topic of a catalogue, where this is one of its parts; every other as it is."""
+    above, _, last = topic.rpartition("/")
+    return above if last.isdecimal() and above.endswith("/tags") else topic
+
+
 class Template:
     """Text with `{variables}`. No expressions, attributes or formats: there is nothing to execute."""
 

@@ -106,7 +106,7 @@ class ConnectAttempt:
                     log.warning("mqtt.qos_lowered", publisher=options.publisher, broker=broker.name)
                 session = MqttSession(
                     connection, limits, options.publisher, hold_unheard=options.hold_unheard,
-                    pace=Pace(limits.max_rate, ramp=not broker.learned.fast),
+                    pace=Pace(limits.max_rate, ramp=not broker.learned.fast), taken=broker.hangups.taken,
                 )  # fmt: skip
                 connection.attach(_Watch(session, self._ended))
                 await self._listen(connection, listens)

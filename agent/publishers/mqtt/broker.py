@@ -49,7 +49,8 @@ class BrokerMemory(Struct, omit_defaults=True):
     slow_since: int = 0  #: wall clock, ms
     silent: int = 0  #: closes without a CONNACK in a row, where MQTT 5 was tried
     taken: int = 0  #: largest packet it has acknowledged
-    large: int = 0  #: disconnects in a row on a larger one
+    large: int = 0  #: disconnects in a row on a larger one …
+    sole: int = 0  #: … and nothing on another topic
     fast: bool = False  #: it has acknowledged many messages within a second
 
 
@@ -133,8 +134,9 @@ class Broker:
         verdict, learned = self.hangups.ended(end), self.learned
         if verdict.limit is not None:
             self._limit(verdict.limit, now)
-        if (learned.taken, learned.large) != (self.hangups.taken, self.hangups.large):
-            learned.taken, learned.large = self.hangups.taken, self.hangups.large
+        known = self.hangups.taken, self.hangups.large, self.hangups.sole
+        if known != (learned.taken, learned.large, learned.sole):
+            learned.taken, learned.large, learned.sole = known
             learned.since = learned.since or now
         return verdict.rival, verdict.keep_away
 
@@ -163,7 +165,7 @@ class Broker:
     def recall(self, learned: BrokerMemory) -> None:
         """What an earlier run knew."""
         self.learned = learned
-        self.hangups = Hangups(taken=learned.taken, large=learned.large)
+        self.hangups = Hangups(taken=learned.taken, large=learned.large, sole=learned.sole)
 
 
 class Brokers:

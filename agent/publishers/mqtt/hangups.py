@@ -2,7 +2,8 @@
 
 MQTT 3.1.1 has no DISCONNECT from the server, and mosquitto 2.0 sends none on a takeover. Two things are told apart:
 
-* a packet larger than any this broker has taken was in flight, `TRIES` times in a row: it is probably too large;
+* a packet larger than any this broker has taken was in flight, `TRIES` times in a row, `SOLE` times with nothing on
+  other topics beside it: it is probably too large. Where a topic is forbidden, another one of that size is taken;
 * sessions end soon after they began, again and again, while connecting always works: probably another client uses our
   client_id, and each throws the other out.
 """
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 #: So many disconnects in a row are no accident.
 TRIES = 3
+SOLE = 2
 #: A takeover ends a session within this time, seconds: the other one comes back.
 SOON = 60.0
 #: From this many on we keep away, so that at least the other one can work, …
@@ -21,6 +23,8 @@ KEEP_AWAY_AFTER = 6
 KEEP_AWAY = 60.0
 #: A limit learned never goes below this, bytes.
 SMALLEST = 1024
+#: So much larger than all that was taken, and size is the better guess than the topic.
+CLEARLY = 1.25
 
 
 class End(NamedTuple):
@@ -30,6 +34,7 @@ class End(NamedTuple):
     lasted: float  #: seconds since CONNACK
     largest_flying: int  #: not acknowledged; 0: nothing was in flight
     largest_taken: int  #: acknowledged in this session
+    sole: bool = True  #: what was in flight had one topic
 
 
 class HangupVerdict(NamedTuple):
@@ -43,9 +48,10 @@ class HangupVerdict(NamedTuple):
 class Hangups:
     """Counts from one session to the next."""
 
-    def __init__(self, *, taken: int = 0, large: int = 0) -> None:
+    def __init__(self, *, taken: int = 0, large: int = 0, sole: int = 0) -> None:
         self.taken = taken  #: bytes of the largest packet this broker has acknowledged
-        self.large = large  #: disconnects in a row with a larger one in flight
+        self.large = large  #: disconnects in a row with a larger one in flight …
+        self.sole = sole  #: … and nothing on another topic
         self._short = 0
         self._idle = False
         self._said = False
@@ -66,12 +72,13 @@ class Hangups:
     def _too_large(self, end: End) -> int | None:
         if not end.hung_up or end.largest_flying <= max(self.taken, SMALLEST):
             if end.hung_up or end.largest_taken:
-                self.large = 0
+                self.large = self.sole = 0
             return None
         self.large += 1
-        if self.large < TRIES:
+        self.sole += end.sole
+        if self.large < TRIES or self.sole < SOLE:
             return None
-        self.large = 0
+        self.large = 1  # size it is: a smaller one that is too large shows sooner
         return max(SMALLEST, self.taken, end.largest_flying // 2)
 
     def _rival(self, end: End) -> tuple[bool, float | None]:

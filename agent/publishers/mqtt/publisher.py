@@ -175,7 +175,7 @@ class MqttPublisher:
             broker.too_fast(session.pace.learned, now)
         elif session.pace.fast:
             broker.kept_up(now)
-        end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken)
+        end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken, session.sole)
         rival, keep_away = broker.ended(end, now)
         if lasted >= _CALM:
             self._facts.over(f"rival {broker.name}")

@@ -15,12 +15,14 @@ from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
 from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt import patience, reasons
 from agent.publishers.mqtt.flying import Bundle, Flying
+from agent.publishers.mqtt.hangups import CLEARLY, SMALLEST
 from agent.publishers.mqtt.inbox import SessionInbox
 from agent.publishers.mqtt.link import Disconnection, SessionLink
 from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
 from agent.publishers.mqtt.unproven import Unproven
+from agent.settings.topics import whole
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
 
@@ -39,11 +41,13 @@ class MqttSession:
 
     def __init__(
         self, link: SessionLink, limits: Limits, publisher: str, *, hold_unheard: bool = False,
-        pace: Pace | None = None, monotonic: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None, taken: int = 0, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
+        """`taken`: bytes of the largest packet this broker has acknowledged in earlier sessions."""
         self.limits = limits
         self._monotonic = monotonic
         self.largest_taken = 0  #: bytes of the largest packet acknowledged
+        self._taken_before = max(taken, SMALLEST)
         self.pace = pace or Pace(limits.max_rate)
         self._hold_unheard = hold_unheard
         self._progress = self._monotonic()  # of acknowledgements, or of bytes on their way to the broker
@@ -165,8 +169,9 @@ class MqttSession:
         why = self._why()
         reason, blames = str(why), isinstance(why, ConnectionLost) and why.blames
         flying, self._flying = [*self._unproven.end(), *self._flying.values()], {}
+        most = CLEARLY * max(self._taken_before, self.largest_taken)
         for one in flying:
-            one.bundle.fail(ConnectionLost(reason, blames=blames))
+            one.bundle.fail(ConnectionLost(reason, blames=blames, large=code is None and one.size > most))
 
     def resize(self, window: int) -> None:
         """Another window from now on."""
@@ -177,6 +182,11 @@ class MqttSession:
     def largest_flying(self) -> int:
         """Bytes of the largest packet of which nobody knows whether the broker has read it; 0 without any."""
         return max((one.size for one in (*self._flying.values(), *self._unproven)), default=0)
+
+    @property
+    def sole(self) -> bool:
+        """Whether all that has the largest one's fate is on its topic."""
+        return len({whole(one.topic) for one in (*self._flying.values(), *self._unproven)}) == 1
 
     @property
     def _full(self) -> bool:

@@ -18,6 +18,7 @@ from agent.core.errors import AgentError, ConnectionLost, Refused
 from agent.core.flow import Message
 from agent.core.ports import Session
 from agent.runtime.north.unwelcome import PATIENCE, Unwelcome
+from agent.settings.topics import whole
 
 #: A refusal that lasts longer is no moment's, seconds.
 PASSING = 30.0
@@ -43,21 +44,21 @@ class Beside:
         self._tries: dict[str, int] = {}
         #: Has a stateful dialogue say what it withheld on a topic; None where there is none.
         self.said_alone: Callable[[str], Awaitable[Future[None] | None]] | None = None
-        unwelcome.session(session.limits.server)
+        unwelcome.session(session.limits.server, session.limits.max_packet_bytes)
 
     async def say(self, messages: Sequence[Message]) -> None:
         """Send them in order; one that the broker refuses costs none of the others. Returns once all are written."""
         fresh: set[str] = set()
         for message in messages:
-            topic = message.topic
-            if topic not in fresh:  # what was to be said of it is old by now
-                fresh.add(topic)
-                self._again.pop(topic, None)
-                self._tries.pop(topic, None)
-                self._accused.pop(topic, None)
-            verdict = self._unwelcome.judge(topic, self._clock.monotonic())
+            name = whole(message.topic)
+            if name not in fresh:  # what was to be said of it is old by now
+                fresh.add(name)
+                self._accused.pop(name, None)
+            self._again.pop(message.topic, None)
+            self._tries.pop(message.topic, None)
+            verdict = self._unwelcome.judge(name, self._clock.monotonic())
             if verdict == "accused":
-                self._accused.setdefault(topic, []).append(message)
+                self._accused.setdefault(name, []).append(message)
             elif verdict == "welcome":
                 async with self.turn:
                     await self._send(message)
@@ -101,7 +102,10 @@ class Beside:
         """Each suspect with nothing else in flight."""
         if self._flying:
             await asyncio.wait(self._flying)
-        for topic in self._unwelcome.accused() if self.said_alone else list(self._accused):
+        accused = self._unwelcome.accused()
+        if self.said_alone is None:
+            accused = list(dict.fromkeys([*(topic for topic in accused if topic in self._accused), *self._accused]))
+        for topic in accused:
             self._unwelcome.alone(topic)
             if self.said_alone is not None:
                 outcomes = [await self.said_alone(topic)]
@@ -131,7 +135,7 @@ class Beside:
                 self._unwelcome.taken(message.topic)
         elif isinstance(error, ConnectionLost):
             for message in messages if error.blames else ():
-                self._unwelcome.dropped(message.topic)
+                self._unwelcome.dropped(message.topic, large=error.large)
         elif isinstance(error, AgentError):
             self._refused(error)
             for message in messages:

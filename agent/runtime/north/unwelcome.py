@@ -1,8 +1,10 @@
 """What makes a broker disconnect beside the data: status, catalogue, births. Found as `suspects` finds records. Pure.
 
 What was in flight `DROPS` times in a row when the broker disconnected is a suspect: from then on it waits until the
-data flows, and is sent alone. What then ends the session is left out at this broker. Where `KIND` topics of a kind (the
-last level of a topic) were left out, the whole kind is: it is a rule of the broker, not the name of a device.
+data flows, and is sent alone. What then ends the session is left out at this broker. Where it is larger than all that
+the broker ever took, its size may be why: the next suspect has its turn first, and a smaller limit (learned by the
+publisher) begins anew. Where `KIND` topics of a kind (the last level of a topic) were left out, the whole kind is: it
+is a rule of the broker, not the name of a device. The parts of a catalogue are one topic.
 
 Known of each broker, in memory only: once the broker allows the topic, restart the agent or wait `FORGOTTEN_AFTER`.
 """
@@ -12,6 +14,8 @@ from __future__ import annotations
 from typing import Literal
 
 from msgspec import Struct, field
+
+from agent.settings.topics import whole
 
 #: After so many disconnects in a row, what was in flight each time is a suspect.
 DROPS = 3
@@ -31,6 +35,7 @@ class _KnownBroker(Struct):
     drops: dict[str, int] = field(default_factory=dict)
     alone: dict[str, int] = field(default_factory=dict)  #: disconnects while nothing else was in flight
     left_out: dict[str, float] = field(default_factory=dict)  #: topics or kinds, since when
+    limit: int | None = None  #: largest packet of the last session
 
 
 class Unwelcome:
@@ -41,16 +46,19 @@ class Unwelcome:
         self._known = _KnownBroker()
         self._dropped: dict[str, None] = {}  # in the order they were in flight: they are tried alone in that order
         self._alone: str | None = None
-        self._heard = False
+        self._heard = self._large = False
 
-    def session(self, broker: str) -> None:
-        """The next session begins."""
-        self._known = self._brokers.setdefault(broker, _KnownBroker())
-        self._dropped, self._alone, self._heard = {}, None, False
+    def session(self, broker: str, limit: int | None = None) -> None:
+        """The next session begins; `limit` is its largest packet. With another one what was alone begins anew."""
+        known = self._known = self._brokers.setdefault(broker, _KnownBroker())
+        self._dropped, self._alone, self._heard, self._large = {}, None, False, False
+        if limit != known.limit:
+            known.limit = limit
+            known.alone.clear()
 
     def judge(self, topic: str, now: float) -> Verdict:
         """What is to become of a message on this topic."""
-        known = self._known
+        known, topic = self._known, whole(topic)
         if not known.drops and not known.left_out:
             return "welcome"
         for name in (topic, _kind(topic)):
@@ -75,14 +83,15 @@ class Unwelcome:
 
     def taken(self, topic: str) -> None:
         """The broker took it."""
-        self._heard = True
+        self._heard, topic = True, whole(topic)
         self._known.drops.pop(topic, None)
         if self._alone == topic:
             self._known.alone[topic] = 0
 
-    def dropped(self, topic: str) -> None:
-        """It was in flight when the broker disconnected. Called for each one."""
-        self._dropped[topic] = None
+    def dropped(self, topic: str, *, large: bool = False) -> None:
+        """It was in flight when the broker disconnected. Called for each one. `large`: see ConnectionLost."""
+        self._dropped[whole(topic)] = None
+        self._large |= large
 
     def ended(self, *, heard: bool, now: float) -> str | None:
         """The session is over; what is left out from now on, a topic or all of a kind (`#/kind`), if that is news.
@@ -95,7 +104,10 @@ class Unwelcome:
         known, alone = self._known, self._alone
         if alone is not None and dropped.keys() == {alone}:
             times = known.alone[alone] = known.alone.get(alone, 0) + 1
-            return self._leave_out(alone, now) if heard or self._heard or times >= DROPS else None
+            if times >= DROPS + self._large or ((heard or self._heard) and not self._large):
+                return self._leave_out(alone, now)
+            known.drops[alone] = known.drops.pop(alone, DROPS)
+            return None
         accused = {topic: count for topic, count in known.drops.items() if count >= DROPS or topic in dropped}
         known.drops = accused | {topic: accused.get(topic, 0) + 1 for topic in dropped}
         return None
@@ -115,8 +127,5 @@ class Unwelcome:
 
 
 def _kind(topic: str) -> str:
-    """The last level that is no number: part 3 of a catalogue is a catalogue."""
-    levels = topic.split("/")
-    while len(levels) > 1 and levels[-1].isdecimal():
-        levels.pop()
-    return f"#/{levels[-1]}"
+    """The last level."""
+    return f"#/{topic.rpartition('/')[2]}"

@@ -34,8 +34,9 @@ EVENTS: dict[str, Event] = {
     ),
     "mqtt.limit_learned": Event(
         "warning",
-        "The broker disconnected at larger packets, three times without a reason or once with one (0x95): from "
-        "now on none is larger than this. Kept over a restart, and forgotten after a week.",
+        "The broker disconnected at larger packets, three times without a reason (two of them with nothing on "
+        "another topic under way) or once with one (0x95): from now on none is larger than this. Kept over a restart, "
+        "and forgotten after a week.",
     ),
     "mqtt.incoming_too_large": Event(
         "warning",

@@ -10,11 +10,14 @@ from structlog.testing import capture_logs
 from tests.field.north.plant import Plant, lines, topics, values
 from tests.support.mqtt_broker import FakeBroker, Publish, Script
 
+#: Their catalogue is larger than anything the broker has taken before it.
+MANY = ["a", *(f"machine/section/some_long_metric_name_{number:03}" for number in range(60))]
+
 
 @pytest.mark.parametrize("suffix", ["/tags", "/status", "agents/gw/status", "d1/tags"])
 @pytest.mark.parametrize("how", ["close", "0x87"])
 async def test_what_a_broker_hangs_up_on_is_left_out(tmp_path: Path, suffix: str, how: str) -> None:
-    """Three hang-ups, one alone, and never again; readings flow from the fourth session on."""
+    """Three hang-ups, one alone, and never again; readings flow from the fourth session on. Its size is not accused."""
 
     def judge(one: Publish) -> int | None:
         if one.topic.endswith(suffix):
@@ -28,7 +31,7 @@ async def test_what_a_broker_hangs_up_on_is_left_out(tmp_path: Path, suffix: str
 
     version = "3.1.1" if how == "close" else "5"
     async with FakeBroker(Script(puback=judge)).serve() as broker:
-        plant = Plant(tmp_path, broker.url, 3, version=version)
+        plant = Plant(tmp_path, broker.url, 3, version=version, tags=dict.fromkeys(("d0", "d1", "d2"), MANY))
         with capture_logs() as logs:
             async with plant.running():
                 plant.read(1)
@@ -47,6 +50,7 @@ async def test_what_a_broker_hangs_up_on_is_left_out(tmp_path: Path, suffix: str
                 assert not [topic for topic in topics(last) if topic.endswith(suffix)]
         assert plant.outbox.stats.quarantined == 0
         assert not lines(logs, "mqtt.taken_over")
+        assert not lines(logs, "mqtt.limit_learned")
         assert not lines(logs, "publisher.quarantined")
         told = [line["topic"] for line in lines(logs, "publisher.left_out")]
         assert told[-1] == (f"#{suffix}" if want == 2 else told[0])

@@ -58,6 +58,19 @@ def test_a_limit_is_learned_from_what_was_never_taken() -> None:
     silent.ended(large)
 
 
+def test_a_size_is_not_blamed_for_what_a_topic_may_be() -> None:
+    """Several topics in flight prove nothing: two ends with one alone do, unless another of that size was taken."""
+    among = End(hung_up=True, lasted=1.0, largest_flying=9000, largest_taken=300, sole=False)
+    alone = among._replace(sole=True)
+    silent = Hangups()
+    assert [silent.ended(end).limit for end in (*[among] * 9, alone, alone, among, among)] == [None] * 10 + [
+        4500, None, 4500,
+    ]  # fmt: skip
+    silent = Hangups()
+    for end in (*[among] * 3, alone, alone._replace(largest_taken=9000), *[alone] * 9):
+        assert silent.ended(end).limit is None
+
+
 def test_a_rival_is_said_once_and_then_avoided() -> None:
     """Sessions that end soon, idle, while connecting works: a rival. A broker that is away in between explains it."""
     silent = Hangups()

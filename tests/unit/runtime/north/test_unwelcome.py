@@ -5,14 +5,18 @@ from __future__ import annotations
 from agent.runtime.north.unwelcome import DROPS, FORGOTTEN_AFTER, Unwelcome
 
 TOPICS = ("edge/d0/status", "edge/d0/tags", "edge/d1/tags", "edge/d2/tags/1")
+BIRTHS = ("spBv1.0/g/DBIRTH/gw/12", "spBv1.0/g/DBIRTH/gw/13")
 
 
-def drop(unwelcome: Unwelcome, *topics: str, alone: str | None = None, heard: bool = True, now: float = 0.0) -> object:
+def drop(
+    unwelcome: Unwelcome, *topics: str, alone: str | None = None, heard: bool = True, now: float = 0.0,
+    large: bool = False, limit: int | None = None,
+) -> object:  # fmt: skip
     """One session that ends with these in flight."""
-    unwelcome.session("broker")
+    unwelcome.session("broker", limit)
     unwelcome.alone(alone)
     for topic in topics:
-        unwelcome.dropped(topic)
+        unwelcome.dropped(topic, large=large)
     return unwelcome.ended(heard=heard, now=now)
 
 
@@ -54,3 +58,37 @@ def test_a_broker_that_takes_nothing_at_all_convicts_nobody_at_once() -> None:
     assert ends == [None, None, TOPICS[0]]
     unwelcome.session("other")
     assert unwelcome.judge(TOPICS[0], 0.0) == "welcome"
+
+
+def test_the_parts_of_a_catalogue_are_one_topic() -> None:
+    """However many there are at the limit of the day: three disconnects are enough for all of them."""
+    unwelcome = Unwelcome()
+    for parts in (1, 2, 5):
+        assert drop(unwelcome, TOPICS[1], *(f"{TOPICS[1]}/{part}" for part in range(1, parts))) is None
+    assert unwelcome.accused() == [TOPICS[1]]
+    assert unwelcome.judge(f"{TOPICS[1]}/7", 0.0) == "accused"
+    assert drop(unwelcome, TOPICS[1], f"{TOPICS[1]}/1", alone=TOPICS[1]) == TOPICS[1]
+
+
+def test_a_device_named_by_a_number_is_no_part() -> None:
+    """Two of them left out say nothing of the node's own birth."""
+    unwelcome = Unwelcome()
+    for birth in BIRTHS:
+        accuse(unwelcome, birth)
+        assert drop(unwelcome, birth, alone=birth) == birth
+    assert unwelcome.judge("spBv1.0/g/NBIRTH/gw", 0.0) == "welcome"
+
+
+def test_what_may_be_too_large_gives_way_to_the_next() -> None:
+    """Until a smaller limit, which begins anew, or too many of its own ends."""
+    unwelcome = Unwelcome()
+    accuse(unwelcome, *BIRTHS)
+    for limit in (None, 5000):
+        for _ in range(DROPS):
+            first, second = unwelcome.accused()
+            assert drop(unwelcome, first, alone=first, large=True, limit=limit) is None
+            assert unwelcome.accused() == [second, first]
+    unwelcome.taken(BIRTHS[1])
+    (last,) = unwelcome.accused()
+    ends = [drop(unwelcome, last, alone=last, large=True, limit=5000) for _ in range(DROPS)]
+    assert [end for end in ends if end] == [BIRTHS[0]]
