@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -72,17 +73,18 @@ def _show(found: Plan, only: str | None, console: Console) -> None:
         console.print(f"{outbox.publisher}: {_in_shard(outbox.shard)}{told}", markup=False, soft_wrap=True)
     each = "" if len({outbox.shard for outbox in found.outboxes}) < 2 else " of each shard"
     console.print(f"disk: at least {readable_size(found.minimum_disk_bytes)} for agent.data_dir{each}", markup=False)
-    if finding := [one.device for one in chosen if one.finds_tags]:
-        found_later = (
+    for line in _remarks(chosen):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _remarks(devices: list[DevicePlan]) -> Iterator[str]:
+    if finding := [one.device for one in devices if one.finds_tags]:
+        yield (
             f"not counted: the tags that {listed(finding)} will find by `browse:`; for a plan, write them with"
+            " `edge-agent browse DEVICE -o FILE`"
         )
-        console.print(f"{found_later} `edge-agent browse DEVICE -o FILE`", markup=False, soft_wrap=True)
-    for one in chosen:
-        if one.gain is not None:
-            console.print(f"{one.device}: {one.gain}", markup=False, soft_wrap=True)
-    for one in chosen:
-        if one.late is not None:
-            console.print(f"{one.device} cannot be met: {one.late}", markup=False, soft_wrap=True)
+    yield from (f"{one.device}: {one.gain}" for one in devices if one.gain is not None)
+    yield from (f"{one.device} cannot be met: {one.late}" for one in devices if one.late is not None)
 
 
 def _in_shard(shard: int | None) -> str:
