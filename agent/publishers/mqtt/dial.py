@@ -19,6 +19,7 @@ from agent.core.errors import ConnectionLost, TransientError
 from agent.core.resolve import NameUnknown
 from agent.core.threads import run_in_thread
 from agent.publishers.mqtt.proxy import BrokerProxy, tunnel
+from agent.publishers.mqtt.sealed import TlsSocket
 from agent.publishers.mqtt.tls import TLS_RETRY, alert, expiry, tls_context, unverified
 from agent.settings.tls import BrokerTLS
 
@@ -129,18 +130,13 @@ class Dial:
     def _left(self) -> float:
         return max(0.01, self._deadline - time.monotonic())
 
-    def _encrypted(self, sock: socket.socket) -> ssl.SSLSocket:
+    def _encrypted(self, sock: socket.socket) -> TlsSocket:
         """The socket after the handshake."""
         settings = self.tls or BrokerTLS()
         context = self._context or tls_context(settings)
-        wrapped: ssl.SSLSocket | None = None
         try:
-            name = settings.server_name or self.host
+            wrapped = TlsSocket(sock, context, settings.server_name or self.host)
             sock.settimeout(self._left())
-            wrapped = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
-            self._socket = wrapped
-            self._check()
-            wrapped.settimeout(self._left())
             wrapped.do_handshake()
             self.expiry = expiry(settings, wrapped)
             self._check()
@@ -152,15 +148,9 @@ class Dial:
             if (words := alert(error)) is not None:
                 raise TransientError(f"no TLS with {self._where}: {words}", retry_after=TLS_RETRY) from None
             raise ConnectionLost(f"TLS handshake with {self._where} failed: {error}") from None
-        else:
-            done, wrapped = wrapped, None
-            return done
-        finally:
-            if wrapped is not None:
-                wrapped.close()
-            sock.close()  # after a handshake it holds nothing: the TLS socket took it over
+        return wrapped
 
-    def _upgraded(self, sock: socket.socket) -> Any:
+    def _upgraded(self, sock: Any) -> Any:
         if self._upgrade is None:
             return sock
         try:
@@ -182,5 +172,4 @@ class Dial:
         self._aborted = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                # not SSLSocket's own shutdown: it would take the TLS object from under the handshake
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)

@@ -9,6 +9,7 @@ import contextlib
 import ssl
 
 from agent.core.errors import TransientError, exhausted
+from agent.publishers.mqtt.sealed import TlsSocket
 from agent.settings.tls import BrokerTLS
 
 #: A wrong certificate is put right by people: no need to hurry.
@@ -72,7 +73,7 @@ def _no_password() -> str:
     raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
 
 
-def expiry(settings: BrokerTLS, sock: ssl.SSLSocket) -> dict[str, float]:
+def expiry(settings: BrokerTLS, sock: TlsSocket) -> dict[str, float]:
     """When the certificates run out, epoch seconds: the broker's, and our own where there is one."""
     theirs = sock.getpeercert() or {}
     found: dict[str, float] = {}

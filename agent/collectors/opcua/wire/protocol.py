@@ -134,6 +134,13 @@ class BoundedProtocol(UASocketProtocol):
             message.Error.check()
             raise WireViolation("the server ends the connection")
 
+    def _call_callback(self, request_id: int, body: Any) -> None:
+        """An answer that came too late is nobody's: that it did not come in time was said. The library logs each."""
+        if (waits := self._callbackmap.get(request_id)) is not None and waits.done():
+            del self._callbackmap[request_id]
+        else:
+            super()._call_callback(request_id, body)
+
     def check_answer(self, data: Any, context: str) -> bool:  # noqa: ARG002 - the library's
         """A ServiceFault is raised; the library would log each of them too."""
         body = data.copy()
