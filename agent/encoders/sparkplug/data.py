@@ -65,7 +65,10 @@ class DataMessages:
         messages: list[Message] = []
         if batch.device in self._births.waiting:
             topic = self._node.topic("DBIRTH", batch.device)
-            raise Refused(f"the broker disconnects at {topic}: its data waits", retry_after=WITHHELD)
+            reason = (
+                f"the broker disconnects at {topic}: its data waits -> check the broker's access rules for this topic"
+            )
+            raise Refused(reason, retry_after=WITHHELD)
         born = self._births.in_force.get(batch.device)
         if born is None or born.tags is not device.tags:
             if device.state == "offline" and not record.historical and batch.bad == len(batch.readings):

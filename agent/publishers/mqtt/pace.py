@@ -21,7 +21,8 @@ class Pace:
 
     def __init__(self, rate: float | None, *, ramp: bool = False) -> None:
         self.rate = rate
-        self.learned: float | None = None  #: what the broker has turned out to put up with
+        self.learned: float | None = None  #: what the broker has turned out to put up with, for later sessions
+        self.complained = False  #: it was too fast for the broker
         self.peak = 0  #: most messages sent in one second
         self._ramp = ramp
         self._began: float | None = None
@@ -30,14 +31,15 @@ class Pace:
         self._second, self._count = 0, 0
         self._ack_second, self._acks = 0, 0
         self._halved = float("-inf")
+        self._lowest = float("inf")
         self._eased = 0.0  #: when it was tried faster, or halved
         self._most = rate  #: what it may come back to
 
     def early(self, now: float) -> float:
         """Take the next turn; how long it is until then (not above 0: now)."""
-        if self.learned is not None and self.rate is not None and now - self._eased >= EASED:
+        if self.complained and self.rate is not None and now - self._eased >= EASED:
             self._eased = now
-            self.rate = self.learned = min(self.rate * 1.1, self._most or float("inf"))
+            self.rate = min(self.rate * 1.1, self._most or float("inf"))
         rate = self._now(now) if self._ramp else self.rate
         if rate is None:
             return 0.0
@@ -73,8 +75,11 @@ class Pace:
         if self._acks >= FAST:
             self.fast = True
 
-    def halve(self, now: float) -> None:
-        """It was too fast; said of many messages at a time, which counts once a second."""
-        if now - self._halved >= 1.0:
-            self._halved = self._eased = now
-            self.rate = self.learned = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)
+    def halve(self, now: float) -> float | None:
+        """It was too fast; said of many messages at a time, which counts once a second. The rate where it is news."""
+        if now - self._halved < 1.0:
+            return None
+        self.complained, self._halved, self._eased = True, now, now
+        self.rate = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)
+        lowest, self._lowest = self._lowest, min(self._lowest, self.rate)
+        return self.rate if self.rate < lowest else None

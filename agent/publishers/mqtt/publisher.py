@@ -173,6 +173,8 @@ class MqttPublisher:
             )
         if session.pace.learned is not None:
             broker.too_fast(session.pace.learned, now)
+        elif session.pace.complained:
+            broker.learned.fast = False
         elif session.pace.fast:
             broker.kept_up(now)
         end = End(loss.hung_up, lasted, session.largest_flying, session.largest_taken, session.sole)

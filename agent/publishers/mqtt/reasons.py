@@ -26,6 +26,7 @@ class ReasonReaction(NamedTuple):
     without: Without | None = None
     attempts: int | None = None  #: refused: quarantine the record after so many; None: never
     blames: bool = False  #: a message that was in flight may be the reason
+    hint: str | None = None  #: what to do, where `text` does not say it
 
 
 def _accepted(text: str) -> ReasonReaction:
@@ -40,12 +41,12 @@ def _blames(text: str, without: Without | None = None, retry_after: float | None
     return ReasonReaction("lost", text, retry_after, without=without, blames=True)
 
 
-def _later(text: str, retry_after: float, without: Without | None = None) -> ReasonReaction:
-    return ReasonReaction("transient", text, retry_after, without)
+def _later(text: str, retry_after: float, without: Without | None = None, hint: str | None = None) -> ReasonReaction:
+    return ReasonReaction("transient", text, retry_after, without, hint=hint)
 
 
-def _refused(text: str, retry_after: float, attempts: int | None = None) -> ReasonReaction:
-    return ReasonReaction("refused", text, retry_after, attempts=attempts)
+def _refused(text: str, retry_after: float, attempts: int | None = None, hint: str | None = None) -> ReasonReaction:
+    return ReasonReaction("refused", text, retry_after, attempts=attempts, hint=hint)
 
 
 def _rejected(text: str) -> ReasonReaction:
@@ -58,6 +59,8 @@ def _permanent(text: str) -> ReasonReaction:
 
 #: How often a message is offered that the broker refuses without a reason that would end by itself.
 _ATTEMPTS = 5
+_MUCH = "a quota of the broker is used up"
+_LESS = "have it raised, or publish less: a longer `interval`, `report: on_change`, fewer tags"
 _WHO = "check username, password and client_id, and what the broker's access rules grant them"
 
 CONNACK: dict[int, ReasonReaction] = {
@@ -76,7 +79,7 @@ CONNACK: dict[int, ReasonReaction] = {
     0x8C: _later(f"bad authentication method; {_WHO}", 60),
     0x90: _permanent("the broker does not accept the topic of our will; check root and topic"),
     0x95: _permanent("the broker finds our CONNECT too large"),
-    0x97: _later("a quota of the broker is used up", 60),
+    0x97: _later(_MUCH, 60, hint=_LESS),
     0x99: _permanent("the broker does not accept the payload of our will"),
     0x9A: _lost("the broker keeps no retained messages; connecting without", without="retain"),
     0x9B: _lost("the broker does not take this QoS for a will; connecting with QoS 0", without="qos"),
@@ -90,11 +93,11 @@ PUBACK: dict[int, ReasonReaction] = {
     0x10: _accepted("accepted; nobody subscribes"),
     0x80: _refused("the broker refuses the message without saying why", 10, _ATTEMPTS),
     0x83: _refused("the broker refuses the message for a reason of its own", 10, _ATTEMPTS),
-    0x87: _refused("not authorised to publish here; check the broker's access rules for this topic", 300),
+    0x87: _refused("not authorised to publish here", 300, hint="check the broker's access rules for this topic"),
     0x90: _rejected("the broker does not accept the topic"),
     0x91: _lost("the broker has this packet identifier in use"),
     0x95: _rejected("the broker finds the message too large"),  # not a legal code here; mosquitto 2.0 sends it
-    0x97: _refused("a quota of the broker is used up", 5),
+    0x97: _refused(_MUCH, 5, hint=_LESS),
     0x99: _rejected("the broker does not accept the payload format"),
 }
 
@@ -116,8 +119,8 @@ DISCONNECT: dict[int, ReasonReaction] = {
     0x93: _lost("the broker received more unacknowledged messages than it takes; smaller window", without="window"),
     0x94: _lost("the broker does not know a topic alias"),
     0x95: _blames("the broker received a message larger than it takes; smaller messages", without="size"),
-    0x96: _later("the broker finds our message rate too high; slower", 30, without="rate"),
-    0x97: _later("a quota of the broker is used up", 60),
+    0x96: _later("the broker finds our message rate too high; slower", 30, without="rate", hint=_LESS),
+    0x97: _later(_MUCH, 60, hint=_LESS),
     0x98: _later("an administrator ended the connection", 30),
     0x99: _blames("the broker does not accept a payload format"),
     0x9A: _lost("the broker keeps no retained messages; going on without", without="retain"),
@@ -142,7 +145,7 @@ def reaction(table: dict[int, ReasonReaction], code: int) -> ReasonReaction:
 
 def error(row: ReasonReaction, code: int, said: str = "") -> AgentError:
     """The error that makes the caller do what the row says. `said`: the broker's own words, if it had any."""
-    text = f"{row.text} (0x{code:02X})" + (f": {said}" if said else "")
+    text = f"{row.text} (0x{code:02X})" + (f": {said}" if said else "") + (f" -> {row.hint}" if row.hint else "")
     if row.kind == "rejected":
         return Rejected(text, code=code)
     if row.kind == "refused":
@@ -181,7 +184,10 @@ def tables() -> str:
     """The three tables, in Markdown."""
     parts = []
     for name, table in (("CONNACK", CONNACK), ("PUBACK", PUBACK), ("DISCONNECT", DISCONNECT)):
-        rows = [f"| 0x{code:02X} | {row.text} | {consequence(row)} |" for code, row in sorted(table.items())]
+        rows = [
+            f"| 0x{code:02X} | {row.text}{f'; {row.hint}' if row.hint else ''} | {consequence(row)} |"
+            for code, row in sorted(table.items())
+        ]
         parts.append("\n".join([f"### {name}", "", "| code | meaning | consequence |", "|---|---|---|", *rows]))
     return "\n\n".join(parts)
 

@@ -126,8 +126,10 @@ class MqttSession:
             self._taken(flying, code)
             return
         row = reasons.reaction(reasons.PUBACK, code)
-        if code == _QUOTA:
-            self.pace.halve(now)
+        if code == _QUOTA and (rate := self.pace.halve(now)) is not None:
+            log.warning(
+                "mqtt.rate_learned", publisher=self._publisher, broker=self.limits.server, per_second=round(rate, 1)
+            )
         flying.bundle.fail(reasons.error(row, code, flying.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
@@ -244,8 +246,9 @@ class MqttSession:
         waiting = patience.Unacknowledged(oldest.sent, self._progress, self._moved, answered, proven, oldest.topic)
         verdict = patience.judge(waiting, now, keep_alive)
         if isinstance(verdict, patience.Given):
-            if verdict.too_fast:
+            if verdict.too_fast:  # it costs the session: not to be found out anew in the next one
                 self.pace.halve(now)
+                self.pace.learned = self.pace.rate
             self._link.abort(verdict.text)
         elif verdict == "ask":
             self._link.ping()

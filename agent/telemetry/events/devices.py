@@ -9,7 +9,8 @@ DEGRADED = {
     "late": "The device is slower than its interval: give it, or most of its tags, a longer `interval`.",
     "neighbour": "Mend the unit that `reason` names, or set `enabled: false` for it: its time-outs hold its bus up.",
     "complaint": "The device answers and says itself that it is not well: look at it.",
-    "tags": "Correct the address or type of the bad tags, or disable them; `edge-agent check --live` reads each once.",
+    "tags": "Correct the address or type of the bad tags, or disable them, unless the device itself says that it has "
+    "no value; `edge-agent check --live` reads each once.",
 }
 
 EVENTS: dict[str, Event] = {

@@ -55,7 +55,11 @@ EVENTS: dict[str, Event] = {
         "Who connects later sees the agent online after it died. Write `will: {retain: false}` to say that you know.",
     ),
     "mqtt.rate_learned": Event(
-        "warning", "The broker finds our message rate too high (0x96): for an hour at most `per_second` messages."
+        "warning",
+        "The broker finds our message rate too high: at most `per_second` messages. For an hour where it ended the "
+        "session (0x96) or threw messages away; after a refusal (0x97) a tenth faster every 10 s without another.",
+        "Nothing is lost. Where the outbox fills, have the broker's limit raised, or publish less: a longer "
+        "`interval`, `report: on_change`.",
     ),
     "mqtt.qos_lowered": Event(
         "warning",

@@ -78,8 +78,14 @@ async def test_what_is_refused_is_sent_again_and_logged_once(tmp_path: Path) -> 
                 plant.read(1)
                 await plant.until(lambda: complete(plant, broker, judge), stride=0.05)
                 assert judge.refused
+                told = lines(logs, "mqtt.rate_learned")  # while the session lasts
+        rates = [line["per_second"] for line in told]
+        assert rates
+        assert rates == sorted(set(rates), reverse=True)  # each is news
         assert len(broker.connects) == 1
         assert len(lines(logs, "publisher.refused")) == 1
+        known = plant.route._publisher._brokers.of(0).learned  # type: ignore[attr-defined]
+        assert (known.rate, known.fast) == (None, False)  # the next session is not held at it, and begins slowly
 
 
 async def test_max_rate_holds_for_everything(tmp_path: Path) -> None:

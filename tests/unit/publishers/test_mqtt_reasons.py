@@ -47,6 +47,10 @@ def test_what_an_operator_reads() -> None:
     """An error carries the code and the broker's own words."""
     error = reasons.error(reasons.DISCONNECT[0x8E], 0x8E, "bye")
     assert str(error) == "another client took over our client_id; give each agent and publisher its own (0x8E): bye"
+    quota = str(reasons.error(reasons.PUBACK[0x97], 0x97, "edge/d/readings"))
+    assert quota.startswith(
+        "a quota of the broker is used up (0x97): edge/d/readings -> have it raised, or publish less"
+    )
     assert isinstance(reasons.error(reasons.PUBACK[0x91], 0x91), ConnectionLost)
 
 

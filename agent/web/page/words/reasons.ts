@@ -187,6 +187,10 @@ export const reasons: [RegExp, string][] = [
     "请检查用户名、密码、client_id 以及 MQTT 服务器的访问规则",
   ],
   [/^check the broker's access rules for this topic$/, "请检查 MQTT 服务器对该主题的访问规则"],
+  [
+    /^have it raised, or publish less: a longer `interval`, `report: on_change`, fewer tags$/,
+    "请提高配额，或减少发送：加长 `interval`、使用 `report: on_change`、减少点位",
+  ],
   [/^the broker is unavailable$/, "MQTT 服务器不可用"],
   [/^the broker is busy$/, "MQTT 服务器忙"],
   [/^the broker is shutting down$/, "MQTT 服务器正在关闭"],
