@@ -101,8 +101,11 @@ def _summary(document: Document) -> str:
         rate = figures[key]
         share = "—" if rate["rate"] is None else f"{rate['rate'] * 100:.2f} %"
         lines.append(f"  {said[key]}: {share} ({rate['numerator']:,} / {rate['denominator']:,})")
+        if key == "networked" and rate["numerator"] > rate["denominator"]:
+            lines.append(f"   {said['by_more']}")
     for one in figures["differences"]:
-        lines.append(f"  {said['differ']}: {one['device']}: {one['short']:,} / {one['missing']:,}")  # noqa: PERF401
+        parts = [f"{said[key]} {one[key]:,}" for key in ("short", "missing") if one[key]]
+        lines.append(f"  {said['differ']}: {one['device']}: {', '.join(parts)}")
     untold = [sum(part["seconds"] for part in one["untold"]) for one in figures["devices"] if one["untold"]]
     if untold:
         lines.append(f"  {said['untold']}: {max(untold) / 3600:.1f} ({said['devices']}: {len(untold)})")

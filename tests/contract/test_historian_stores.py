@@ -136,10 +136,11 @@ class StoreContract:
     def test_a_sweep_takes_what_retention_has_passed(self, write, sql, store):
         """What is younger stays."""
         write(record(1), now=NOW)
-        write(
-            record(2, readings=[{"tag": "t", "value": 2, "ts": NOW + 40 * DAY, "quality": "good"}]), now=NOW + 40 * DAY
-        )
-        assert store.sweep(NOW + 40 * DAY) > 0
+        then = NOW + 40 * DAY
+        assert store.sweep(then) == 0  # a clock that is ahead of all that is read
+        late = record(2, ts=then, readings=[{"tag": "t", "value": 2, "ts": then, "quality": "good"}])
+        assert write(late, record(3, 2, historical=True), now=then + 3650 * DAY).rows == 1
+        assert store.sweep(then) > 0
         assert sql("SELECT value FROM reading") == [(2,)]
 
     def test_times_far_off_are_stored_all_the_same(self, write, sql, at):
@@ -268,14 +269,16 @@ class StoreContract:
         assert {row[0] for row in sql("SELECT repair FROM missing")} == {"open"}
 
     def test_a_stream_of_nothing_but_holes_stays_small_and_keeps_no_other_from_repair(
-        self, write, store, sql, monkeypatch
+        self, write, store, sql, at, monkeypatch
     ):
         """The oldest are given up, told like a declared loss; of two streams the one with few holes comes first."""
         monkeypatch.setattr("agent.historian.ledger.MOST_INTERVALS", 200)
         for begin in range(0, 400, 50):
-            write(*(record(2 * number + 1, low=2 * number + 1) for number in range(begin, begin + 50)))
+            records = [record(2 * number + 1, low=2 * number + 1) for number in range(begin, begin + 50)]
+            write(*records, now=NOW + DAY)
         write(record(1, device="press-02"), record(9, low=9, device="press-02"))
         ((lost, first, last),) = sql("SELECT sum(records), min(from_seq), max(to_seq) FROM gap WHERE kind = 'lost'")
+        assert sql("SELECT max(to_ts) FROM gap") == [(at(NOW // 900_000 * 900_000),)]  # not today
         ((missing, oldest),) = sql("SELECT sum(numbers), min(from_seq) FROM missing WHERE device = 'press-01'")
         assert (lost + missing, first) == (399, 2)
         assert missing <= 200
@@ -610,6 +613,7 @@ class TestPostgres(StoreContract):
         assert partitions()[1] == "reading_rest"
         write(record(3, readings=one(today + 3 * DAY + 5)), now=NOW + 3 * DAY)
         assert "reading_rest" not in partitions()
+        write(record(4, ts=NOW + 33 * DAY, readings=[]))
         assert store.sweep(NOW + 33 * DAY) == 1
         assert sql("SELECT seq FROM reading ORDER BY seq") == [(2,), (3,)]
 
@@ -638,6 +642,7 @@ class TestPostgres(StoreContract):
     def test_whoever_leads_one_throws_old_rows_away_at_a_time(self, write, postgres, sql, store):
         """Leading is asking; a historian that does not ask sweeps as well, unless another is at it."""
         write(record(1, readings=[{"tag": "t", "value": 1, "ts": NOW, "quality": "good"}]))
+        write(record(2, ts=NOW + 40 * DAY, readings=[]))
         with psycopg.connect(postgres.url) as other:
             other.execute("SELECT pg_advisory_lock(%s)", (_SWEEP,))
             assert store.sweep(NOW + 40 * DAY) == 0

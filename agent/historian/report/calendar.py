@@ -33,17 +33,28 @@ def read_calendar(path: Path, zone: str) -> list[Stop]:
     for row in rows:
         try:
             begin, end = _instant(row["from"], zone), _instant(row["to"], zone)
-            if begin >= end:
+            if begin == end and begin[1]:
+                continue  # all of it is skipped
+            if begin[0] >= end[0]:
                 raise ValueError(f"{row['to']} is not after {row['from']}")
         except (ValueError, OverflowError) as error:
             mistakes.append(Mistake(str(path), rows.line_num, str(error), "write 2026-11-28 12:00"))
             continue
-        stops.append(Stop(begin, end, (row.get("device") or "*").strip() or "*", (row["reason"] or "").strip()))
+        stops.append(Stop(begin[0], end[0], (row.get("device") or "*").strip() or "*", (row["reason"] or "").strip()))
     if mistakes:
         raise ConfigError.of(mistakes)
     return sorted(stops)
 
 
-def _instant(text: str | None, zone: str) -> int:
+def _instant(text: str | None, zone: str) -> tuple[int, bool]:
+    """The instant, and whether it is the one at which the clock was put forward: times that it skips are that one."""
     at = dt.datetime.fromisoformat((text or "").strip())
-    return round((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1000)
+    if at.tzinfo is not None:
+        return round(at.timestamp() * 1000), False
+    at = at.replace(tzinfo=ZoneInfo(zone))
+    after = at.replace(fold=1)
+    if after.timestamp() >= at.timestamp():
+        return round(at.timestamp() * 1000), False
+    minutes = range(round(after.timestamp()) // 60, round(at.timestamp()) // 60 + 1)
+    there = (dt.datetime.fromtimestamp(60 * minute, at.tzinfo) for minute in minutes)
+    return round(next(one for one in there if one.utcoffset() == after.utcoffset()).timestamp() * 1000), True

@@ -21,6 +21,7 @@ from agent.historian.stores.partitions import Partitions, days_of
 from agent.historian.stores.port import BadData, Hole, RepairMark, Way, Written
 from agent.historian.stores.postgres_schema import MIGRATIONS
 from agent.historian.stores.postgres_transaction import PostgresTransaction, at
+from agent.historian.stores.retention import Retention
 from agent.historian.stores.story import tell
 from agent.historian.stores.tags import TagCache
 
@@ -47,11 +48,11 @@ class PostgresStore:
     def __init__(self, connect: Callable[[], psycopg.Connection], shown: str, *, retention: float | None) -> None:
         self._connect = connect
         self._shown = shown
-        self._retention_ms = None if retention is None else round(retention * 1000)
+        self._retention = Retention(retention)
         self._connection: psycopg.Connection | None = None
         self._tags = TagCache()
         self._known: set[Key] = set()
-        self._partitions = Partitions(self._retention_ms)
+        self._partitions = Partitions(self._retention.ms)
         self._leading = False
 
     def open(self) -> None:
@@ -117,7 +118,7 @@ class PostgresStore:
         transaction = PostgresTransaction(connection, self._tags, self._known)
         try:
             with connection.transaction():
-                done = tell(transaction, items, now_ms, self._retention_ms)
+                done = tell(transaction, items, now_ms, self._retention)
         except BaseException:
             self._tags.forget()
             raise
@@ -173,9 +174,9 @@ class PostgresStore:
         return self._leading
 
     def sweep(self, now_ms: int, /) -> int:
-        if self._retention_ms is None:
+        cutoff = self._retention.cutoff(now_ms)
+        if cutoff is None:
             return 0
-        cutoff = now_ms - self._retention_ms
         with self._translated() as connection, _alone(connection) as alone:
             if not alone:
                 return 0

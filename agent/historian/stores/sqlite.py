@@ -15,6 +15,7 @@ from agent.historian.items import Item
 from agent.historian.ledger import Book, Key
 from agent.historian.stores.away import StoreAway
 from agent.historian.stores.port import BadData, Hole, RepairMark, Way, Written
+from agent.historian.stores.retention import Retention
 from agent.historian.stores.sqlite_schema import MIGRATIONS
 from agent.historian.stores.sqlite_transaction import SqliteTransaction
 from agent.historian.stores.story import tell
@@ -29,7 +30,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, retention: float | None) -> None:
         self._path = path
-        self._retention_ms = None if retention is None else round(retention * 1000)
+        self._retention = Retention(retention)
         self._db: sqlite3.Connection | None = None
         self._tags = TagCache()
 
@@ -61,7 +62,7 @@ class SqliteStore:
 
     def write(self, items: Sequence[Item], now_ms: int, /) -> Written:
         with self._transaction() as db:
-            return tell(SqliteTransaction(db, self._tags), items, now_ms, self._retention_ms)
+            return tell(SqliteTransaction(db, self._tags), items, now_ms, self._retention)
 
     def holes(self, most: int, /) -> list[Hole]:
         with self._translated() as db:
@@ -97,9 +98,9 @@ class SqliteStore:
         return True
 
     def sweep(self, now_ms: int, /) -> int:
-        if self._retention_ms is None:
+        cutoff = self._retention.cutoff(now_ms)
+        if cutoff is None:
             return 0
-        cutoff = now_ms - self._retention_ms
         with self._transaction() as db:
             gone = db.execute(  # along the index: other rows are not looked at
                 "DELETE FROM reading WHERE rowid IN (SELECT r.rowid FROM tag t CROSS JOIN reading r"

@@ -14,6 +14,7 @@ from agent.historian.contents import again
 from agent.historian.items import AgentClaim, AgentState, Aside, Catalogue, DeviceState, Gap, Item, Record
 from agent.historian.ledger import Key, committed_at
 from agent.historian.stores.port import Written
+from agent.historian.stores.retention import Retention
 from agent.historian.stores.transaction import GIVEN_UP, GONE, Arrival, Stored, StreamRow, Transaction
 
 #: Ages of records are counted in steps of a twentieth of a decade, by quarter of an hour.
@@ -27,9 +28,10 @@ _START_MS = 5_000
 _SET_BACK_MS = 86_400_000
 
 
-def tell(tx: Transaction, items: Sequence[Item], now_ms: int, retention_ms: int | None) -> Written:
+def tell(tx: Transaction, items: Sequence[Item], now_ms: int, retention: Retention) -> Written:
     """Enter all of it, in order."""
-    return _Story(tx, now_ms, None if retention_ms is None else now_ms - retention_ms).tell(items)
+    retention.hear(items)
+    return _Story(tx, now_ms, retention.cutoff(now_ms)).tell(items)
 
 
 def _cost(size: int) -> int:
@@ -59,11 +61,11 @@ class _Story:
                 self._gap(item.notice)
             elif isinstance(item, AgentClaim):
                 self._claim(item)
-        for key, entry in self._entries.items():
-            self._give_up(key, entry)
         if self._stored:
             done.rows, done.late = tx.readings(self._stored, self._cutoff)
             tx.arrivals(self._arrivals)
+        for key, entry in self._entries.items():
+            self._give_up(key, entry)
         tx.save(self._entries.items())
         for item in items:  # what is tied to a device by its path, which is known now
             self._around(item)
@@ -244,8 +246,9 @@ class _Story:
         if not missing:
             return
         lost = sum(end - first for first, end in missing)
+        when = committed_at(entry.book.seen, self._tx.slots(entry.id), missing[-1][1] - 1) or self._now
         gap = GapNotice(
-            f"{GIVEN_UP}{key.epoch}-{missing[-1][1]}", "lost", self._now, self._now,
+            f"{GIVEN_UP}{key.epoch}-{missing[-1][1]}", "lost", when, when,
             "the historian gave up the oldest holes of a stream that has too many", key.agent, key.device, key.epoch,
             missing[0][0], missing[-1][1] - 1, records=lost,
         )  # fmt: skip

@@ -119,6 +119,8 @@ class Overview:
             await self._look_around()
             about, routes = self._about()
             self._date(wrong(without_devices(self._image, about, routes, self._orphans), about.unserved))
+            if self.unanswered or any(one.causes and one.state == "online" for one in self._image.devices.values()):
+                self._first_seen.last = self._clock.monotonic()  # all other trouble of a device is a state
             await self._clock.sleep(to_beat(self._clock.monotonic(), LOOK))
             if self._clock.monotonic() - told >= HOUR:
                 told = self._clock.monotonic()

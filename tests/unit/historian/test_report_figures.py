@@ -388,6 +388,15 @@ def test_planned_stops(tmp_path):
     assert [mistake.line for mistake in caught.value.mistakes] == [2, 3, 4]
 
 
+def test_a_stop_in_the_hour_that_spring_skips(tmp_path):
+    """At 02:00 it is 03:00: what is planned until 03:30 lasts half an hour, and what is over before is none."""
+    file = tmp_path / "stops.csv"
+    rows = "2026-03-29 02:30,2026-03-29 03:30,service", "2026-03-29 02:10,2026-03-29 02:40,lunch"
+    file.write_text("\n".join(("from,to,reason", *rows)))
+    forward = round(dt.datetime(2026, 3, 29, 1, tzinfo=dt.UTC).timestamp() * 1000)
+    assert read_calendar(file, "Europe/Berlin") == [Stop(forward, forward + 1_800_000, "*", "service")]
+
+
 def test_a_week_of_outages_stops_and_skew_to_a_ten_thousandth():
     """Seven days, each with another outage, loss and stop, scans some ms off their second: every ratio is the truth."""
     chance = random.Random(5)

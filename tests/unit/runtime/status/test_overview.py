@@ -174,6 +174,22 @@ async def test_since_when_all_is_well(tmp_path: Path) -> None:
     assert bench.overview.status()["well_since"] == wrong_until
 
 
+async def test_a_device_asked_in_vain_is_not_well_though_nobody_looks(tmp_path: Path) -> None:
+    """It answers again before it is lost: no state changes."""
+    bench = Bench(tmp_path)
+    started = bench.overview.status()["well_since"]
+    bench.devices = [SimpleNamespace(name="press", unanswered=bench.clock.monotonic(), next_attempt=None)]
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(bench.overview.run())
+
+        async def noticed() -> bool:
+            await bench.clock.advance(LOOK)
+            return bool(bench.overview.status()["well_since"] > started)
+
+        await eventually(noticed)
+        task.cancel()
+
+
 async def test_losses_count_for_a_day(tmp_path: Path) -> None:
     """From when they were noticed, whatever the times of the records; quarantine of earlier runs from the start on."""
     bench = Bench(tmp_path)
