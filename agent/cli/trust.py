@@ -17,7 +17,7 @@ from rich.text import Text
 from agent.cli.mistakes import refusable
 from agent.cli.tables import show_table
 from agent.cli.words import harmless
-from agent.collectors.opcua.trust.certificates import application_uri, read_certificates
+from agent.collectors.opcua.trust.certificates import application_uri, name_of, read_certificates
 from agent.collectors.opcua.trust.trustlist import TrustEntry, TrustList
 from agent.config.loader import load
 from agent.core.errors import PermanentError
@@ -104,7 +104,7 @@ def _about(entry: TrustEntry) -> Table:
     lines = {
         "thumbprint": entry.thumbprint,
         "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
-        "subject": harmless(certificate.subject.rfc4514_string()),
+        "subject": harmless(name_of(certificate)),
         "application": harmless(application_uri(certificate) or "-"),
         "valid": f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
         + (" (over)" if over else ""),

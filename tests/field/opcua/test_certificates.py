@@ -55,6 +55,20 @@ def test_odd_certificates_of_strangers_are_refused(tmp_path: Path, name: str) ->
         door.admit(shown.read_bytes(), None, URL)
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_name_in_another_encoding_is_no_reason_to_refuse(tmp_path: Path, pinned: bool) -> None:
+    """An umlaut in Latin-1: nobody can read the subject, and the one who trusts it knows it by its thumbprint."""
+    shown = tmp_path / "shown.der"
+    shown.write_bytes(make_pair(tmp_path, "Förderer").raw.replace("ö".encode(), b"\xf6o"))
+    door = guard(tmp_path, shown, pinned=pinned)
+    assert leaf(shown.read_bytes()) == shown.read_bytes()
+    door.admit(shown.read_bytes(), None, URL)
+    clock = ManualClock(now_ms=round(read_certificates(shown)[0].not_valid_before_utc.timestamp() * 1000))
+    stranger = TrustGuard("dev", "gw-01", ServerAccess("Basic256Sha256", "Sign"), tmp_path / "pki", clock)
+    with pytest.raises(TransientError, match="nobody has trusted it"):
+        stranger.admit(shown.read_bytes(), None, URL)
+
+
 def test_what_is_put_right_is_looked_into_only(tmp_path: Path) -> None:
     """The bytes that name a certificate, and are signed over in a handshake, are those its owner has."""
     raw = (SHOWN / "encodeddefault.der").read_bytes()

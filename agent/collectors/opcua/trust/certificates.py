@@ -70,6 +70,28 @@ def application_uri(certificate: x509.Certificate) -> str | None:
     return next(iter(application_uris(certificate)), None)
 
 
+def subject_of(certificate: x509.Certificate) -> x509.Name | None:
+    """None where it cannot be read: an umlaut in another encoding is no reason to refuse what somebody trusts."""
+    try:
+        return certificate.subject
+    except UNREADABLE:
+        return None
+
+
+def issuer_of(certificate: x509.Certificate) -> x509.Name | None:
+    """The same of its issuer."""
+    try:
+        return certificate.issuer
+    except UNREADABLE:
+        return None
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """For people: its subject, or its thumbprint where that is empty or cannot be read."""
+    name = subject_of(certificate)
+    return (name and name.rfc4514_string()) or thumbprint(certificate)
+
+
 def split_chain(der: bytes | None) -> list[x509.Certificate]:
     """Certificates that follow each other, as servers send theirs with its issuers. Raises ValueError.
 

@@ -18,7 +18,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from agent.collectors.opcua.trust.certificates import UNREADABLE, application_uris, thumbprint
+from agent.collectors.opcua.trust.certificates import (
+    UNREADABLE,
+    application_uris,
+    issuer_of,
+    name_of,
+    subject_of,
+    thumbprint,
+)
 
 _LONGEST_CHAIN = 8
 _SHORTEST_KEY, _LONGEST_KEY = 2048, 4096  #: RSA bits of each policy there is here (OPC 10000-7, 6.6)
@@ -128,15 +135,16 @@ def _path(
         if current is not leaf and thumbprint(current) in authorities:
             return links
         valid = [one for one in issuers if one.not_valid_before_utc <= now <= one.not_valid_after_utc]
-        if not valid or current.issuer == current.subject:
+        if not valid or issuer_of(current) == subject_of(current):
             return refused
         current = next((one for one in valid if thumbprint(one) in authorities), valid[0])
-        refused = Objection(f"its authority {_name(current)} is not trusted")
+        refused = Objection(f"its authority {name_of(current)} is not trusted")
     return Objection("its chain of authorities has no end")
 
 
 def _issuers(certificate: x509.Certificate, known: Iterable[x509.Certificate]) -> list[x509.Certificate]:
-    return [one for one in known if one.subject == certificate.issuer and _issued(one, certificate)]
+    issuer = issuer_of(certificate)
+    return [one for one in known if issuer is not None and subject_of(one) == issuer and _issued(one, certificate)]
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
@@ -173,7 +181,7 @@ def _path_length(path: _Links) -> Objection | None:
     for below, (authority, _) in enumerate(path[1:]):
         most = authority.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
         if most is not None and below > most:
-            return Objection(f"its authority {_name(authority)} allows {most} below it, here are {below}", _NEW_ONE)
+            return Objection(f"its authority {name_of(authority)} allows {most} below it, here are {below}", _NEW_ONE)
     return None
 
 
@@ -188,22 +196,22 @@ def _revoked(
 ) -> Iterator[Objection]:
     """A list counts if its authority has signed it; one that cannot be held against a key may hide anything."""
     for certificate, issuers in path:
-        due = []
-        for revocation in (one for one in revocations if one.issuer == certificate.issuer):
+        due, issuer = [], issuer_of(certificate)
+        for revocation in (one for one in revocations if one.issuer == issuer):
             if any(_signed(revocation, issuer) for issuer in issuers):
                 due.append(revocation)
-            elif not any(_signed(revocation, one) for one in known if one.subject == revocation.issuer):
+            elif not any(_signed(revocation, one) for one in known if subject_of(one) == revocation.issuer):
                 yield Objection(
-                    f"the revocation list of {_name_of(revocation.issuer)} cannot be checked: it is not signed by that "
-                    "authority as it stands in trusted/ or issuers/",
+                    f"the revocation list of {revocation.issuer.rfc4514_string()} cannot be checked: it is not signed "
+                    "by that authority as it stands in trusted/ or issuers/",
                     "put the authority's certificate into pki/issuers/, or its list anew, or take the list away",
                 )
         if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in due):
-            yield Objection(f"{_name(certificate)} was revoked by its issuer", _NEW_ONE)
+            yield Objection(f"{name_of(certificate)} was revoked by its issuer", _NEW_ONE)
         newest = max((one.next_update_utc or dt.datetime.max.replace(tzinfo=dt.UTC) for one in due), default=now)
         if newest < now:
             yield Objection(
-                f"the revocation list of {_name_of(certificate.issuer)} was to be renewed by {newest:%Y-%m-%d}",
+                f"the revocation list of {issuer and issuer.rfc4514_string()} was to be renewed by {newest:%Y-%m-%d}",
                 "put the authority's new list into pki/issuers/; taking the list away gives revocation up",
             )
 
@@ -277,11 +285,3 @@ def _same_host(one: str, other: str) -> bool:
         return ip_address(one) == ip_address(other)
     except ValueError:
         return one.rstrip(".").lower() == other.rstrip(".").lower()
-
-
-def _name(certificate: x509.Certificate) -> str:
-    return _name_of(certificate.subject) or thumbprint(certificate)
-
-
-def _name_of(name: x509.Name) -> str:
-    return name.rfc4514_string()
