@@ -39,6 +39,8 @@ _READ = frozenset({
     "exclude_register_type_tag", "log_level", "measurement", "name_prefix", "name_suffix", "optional_fields",
     "optimization_max_register_fill", "busy_retries_wait",
 })  # fmt: skip
+#: Not set, or what is so here too: `timestamp = "source"`.
+_UNSET = (None, False, 0, "", "none", "source")
 #: Other keys are told; of these it is known what the agent does instead.
 _INSTEAD = {
     "busy_retries": "a busy device is asked again up to four times within the cycle",
@@ -119,7 +121,7 @@ def _modbus(item: str, plugin: Mapping[str, Any], default: str, result: Converte
 def _left(item: str, given: Mapping[str, Any], result: Converted) -> None:
     """Every key that is not read here, and set, is told."""
     for key in sorted(given.keys() - _READ):
-        if given[key] not in (None, False, 0, "", "none"):
+        if given[key] not in _UNSET:
             result.lose(item, f"{key}: {_INSTEAD.get(key, 'there is no such setting here')}")
 
 
@@ -225,6 +227,7 @@ def _opcua(item: str, plugin: Mapping[str, Any], default: str, result: Converted
         result.lose(item, f"the user {plugin['username']}: write username: and password_file: with a file of yours")
     _labels(item, plugin, result=result)
     _left(item, plugin, result)
+    _left(f"{item} workarounds", plugin.get("workarounds", {}), result)
     tags = result.device(str(plugin.get("name", "opcua")), keys)
     for where, node in _nodes(item, plugin):
         address = node.get("id")  # all of it, `ns=2;s=Speed`, instead of its three parts

@@ -87,6 +87,8 @@ def _slave(slave: Mapping[str, Any], result: Converted) -> None:
         "type": "modbus", "url": url, "unit_id": slave.get("unitId", 1), "byte_order": order,
         "interval": duration(slave.get("pollPeriod", 5000)), "timeout": f"{min(int(slave.get('timeout', 3)), 60)}s",
     }  # fmt: skip
+    if pause := slave.get("delayBetweenRequestsMs"):
+        keys["workarounds"] = {"pause_between_requests": duration(pause)}
     tags = result.device(item, keys)
     for section in ("attributes", "timeseries"):
         for one in slave.get(section, []):
@@ -147,11 +149,13 @@ def _value(
 
 
 def _reported(one: Mapping[str, Any], slave: Mapping[str, Any]) -> dict[str, str]:
-    """What is sent only where it changes is so here too."""
+    """What is sent only where it changes, or at a period of its own, is so here too."""
     strategy = one.get("reportStrategy") or slave.get("reportStrategy") or {}
     kind = strategy.get("type", "ON_CHANGE" if slave.get("sendDataOnlyOnChange") is True else None)
     if kind == "ON_CHANGE_OR_REPORT_PERIOD" and strategy.get("reportPeriod"):
         return {"report": "on_change", "max_silence": duration(strategy["reportPeriod"])}
+    if kind == "ON_REPORT_PERIOD" and strategy.get("reportPeriod"):
+        return {"interval": duration(max(strategy["reportPeriod"], slave.get("pollPeriod", 5000)))}
     return {"report": "on_change"} if kind in ("ON_CHANGE", "ON_CHANGE_OR_REPORT_PERIOD") else {}
 
 

@@ -251,9 +251,10 @@ def test_a_serial_slave_of_thingsboard_without_orders() -> None:
         "unitId": 1,
         "deviceName": "m",
         "sendDataOnlyOnChange": True,
+        "delayBetweenRequestsMs": 50,
         "timeseries": values,
     }
-    period = {"type": "ON_REPORT_PERIOD", "reportPeriod": 1000}
+    period = {"type": "ON_REPORT_PERIOD", "reportPeriod": 10000}
     either = {"type": "ON_CHANGE_OR_REPORT_PERIOD", "reportPeriod": 60000}
     for tag, strategy in (("p", period), ("q", either)):
         slave["timeseries"] = [*slave["timeseries"], {**values[0], "tag": tag, "reportStrategy": strategy}]
@@ -261,6 +262,8 @@ def test_a_serial_slave_of_thingsboard_without_orders() -> None:
     reported = {name: (tag.get("report"), tag.get("max_silence")) for name, tag in tags(result, "m").items()}
     on_change = ("on_change", None)
     assert reported == {"t": on_change, "s": on_change, "p": (None, None), "q": ("on_change", "60s")}
+    assert {name: tag.get("interval") for name, tag in tags(result, "m").items() if "interval" in tag} == {"p": "10s"}
+    assert result.devices["m"]["workarounds"] == {"pause_between_requests": "50ms"}
     assert result.devices["m"]["url"] == "serial:///dev/ttyS1?baudrate=19200&parity=N&stopbits=1"
     assert result.devices["m"]["byte_order"] == "DCBA"
     text = {"address": "holding:9", "type": "string", "length": 4, "byte_order": "ABCD", "report": "on_change"}
