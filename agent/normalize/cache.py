@@ -17,7 +17,8 @@ class ColumnCache:
     tuples themselves, so that an id cannot come to mean another tuple.
     """
 
-    def __init__(self, rules: Sequence[Rule], state: TagStates) -> None:
+    def __init__(self, names: Sequence[str], rules: Sequence[Rule], state: TagStates) -> None:
+        self._names = names
         self._rules = rules
         self._state = state
         self._columns: dict[int, Column] = {}
@@ -48,7 +49,7 @@ class ColumnCache:
             self.release()
             self._columns.clear()
             self._held = 0
-        column = self._columns[id(tags)] = Column(tags, self._rules, self._state)
+        column = self._columns[id(tags)] = Column(tags, self._names, self._rules, self._state)
         self._held += len(tags)
         return column
 

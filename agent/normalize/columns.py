@@ -36,12 +36,14 @@ _SMALLEST = 4
 class Group:
     """Tags of one column that one expression serves."""
 
-    def __init__(self, kind: Kind, tags: tuple[int, ...], rules: Sequence[Rule], state: TagStates) -> None:
+    def __init__(
+        self, kind: Kind, tags: tuple[int, ...], names: Sequence[str], rules: Sequence[Rule], state: TagStates
+    ) -> None:
         mine = [rules[i] for i in tags]
         self._kind = kind
         self._tags = tags
         self._state = state
-        self._names = [rule.name for rule in mine]
+        self._names = [names[i] for i in tags]
         self._units = [rule.unit for rule in mine] if any(rule.unit for rule in mine) else None
         self._scales = [rule.scale for rule in mine]
         self._offsets = [rule.offset for rule in mine]
@@ -148,7 +150,7 @@ Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 class Column:
     """The tags of one `Answer.tags` tuple, grouped."""
 
-    def __init__(self, tags: tuple[int, ...], rules: Sequence[Rule], state: TagStates) -> None:
+    def __init__(self, tags: tuple[int, ...], names: Sequence[str], rules: Sequence[Rule], state: TagStates) -> None:
         self.tags = tags  # held, so that its id stays its own
         self.groups: list[tuple[Pick | None, Group, tuple[int, ...]]] = []
         self.stills: list[tuple[Pick | None, Still, tuple[int, ...]]] = []
@@ -162,7 +164,7 @@ class Column:
                 rest = [place for place in rest if place not in taken]
                 members = tuple(tags[place] for place in places)
                 pick = None if len(places) == len(tags) else itemgetter(*places)
-                self.groups.append((pick, Group(kind, members, rules, state), members))
+                self.groups.append((pick, Group(kind, members, names, rules, state), members))
             places = [place for place in rest if may_stand(rules[tags[place]])]
             if len(places) >= _SMALLEST:
                 taken = set(places)

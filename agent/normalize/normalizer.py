@@ -32,21 +32,21 @@ def compile_normalizer(
     `cat` gives the version of the device's tag catalogue; `default_report` is for tags that name none; `found` has the
     keys of tags the device is found to have. The tags of a disabled device come with `enabled: false` each.
     """
-    rules = compile_rules(tags.items(), report=default_report)
-    return DeviceNormalizer(device, rules, cat=cat, clock=clock, report=default_report, found=found)
+    rules = compile_rules(tags.values(), report=default_report)
+    return DeviceNormalizer(device, list(tags), rules, cat=cat, clock=clock, report=default_report, found=found)
 
 
 class DeviceNormalizer:
     """The port `core.ports.Normalizer`. One per device, for the life of its configuration."""
 
     def __init__(
-        self, device: str, rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock, report: Report = "every",
-        found: Callable[[str], TagBase] = lambda _name: TagBase(),
+        self, device: str, names: Sequence[str], rules: Sequence[Rule], *, cat: Callable[[], int], clock: Clock,
+        report: Report = "every", found: Callable[[str], TagBase] = lambda _name: TagBase(),
     ) -> None:  # fmt: skip
         self._device = device
         self._report = report
         self._found = found
-        self._values = TagValues(device, rules)
+        self._values = TagValues(device, names, rules)
         self._own = {i for i, rule in enumerate(rules) if rule.enum}  # tags whose texts the configuration gives
         self._cat = cat
         self._clock = clock
@@ -64,7 +64,7 @@ class DeviceNormalizer:
             values.hot = values.now >= values.due
         unset = not self._clock.synced
         if sample.history:
-            return past_batch(self._device, values.rules, sample, self._cat())
+            return past_batch(self._device, values.names, values.rules, sample, self._cat())
         readings: list[Reading] = []
         plain = 0  # readings known to be good
         if sample.outage is not None:
@@ -107,15 +107,13 @@ class DeviceNormalizer:
     def times(self) -> dict[str, int]:
         """The newest `ts` of each tag, those that are gone among them."""
         self._values.settle()
-        return {**self._gone, **dict(zip(self._names(), self._values.state.stamp, strict=True))}
+        return {**self._gone, **dict(zip(self._values.names, self._values.state.stamp, strict=True))}
 
     def begin_after(self, times: Mapping[str, int], /) -> None:
         """Times never go back, also where the device, or a tag, was not configured for a while."""
-        self._values.state.begin_after([times.get(name, NEVER) for name in self._names()])
-        self._gone = {name: times[name] for name in times.keys() - set(self._names())}
-
-    def _names(self) -> list[str]:
-        return [rule.name for rule in self._values.rules]
+        names = self._values.names
+        self._values.state.begin_after([times.get(name, NEVER) for name in names])
+        self._gone = {name: times[name] for name in times.keys() - set(names)}
 
     def resume(self, before: DeviceNormalizer, same: Callable[[str], bool], /) -> None:
         """Go on where the normalizer of the same device's former configuration leaves off, which is of no more use.
@@ -125,8 +123,8 @@ class DeviceNormalizer:
         """
         self.begin_after(before.times())
         self.awaits(before._awaited)
-        positions = {name: i for i, name in enumerate(before._names()) if same(name)}
-        kept = {i: positions[name] for i, name in enumerate(self._names()) if name in positions}
+        positions = {name: i for i, name in enumerate(before._values.names) if same(name)}
+        kept = {i: positions[name] for i, name in enumerate(self._values.names) if name in positions}
         self._values.state.carry(before._values.state, kept)
         for i, at in kept.items():
             if i not in self._own and before._values.rules[at].enum:
@@ -153,18 +151,18 @@ class DeviceNormalizer:
 
     def _find(self, names: Sequence[str]) -> None:
         """Tags the device was found to have."""
-        rules = compile_rules(((name, self._found(name)) for name in names), report=self._report)
+        rules = compile_rules(map(self._found, names), report=self._report)
         first = len(self._values.rules)
         self._own |= {i for i, rule in enumerate(rules, first) if rule.enum}
         self._silent += [i for i, rule in enumerate(rules, first) if rule.silence]
-        self._values.add(rules)
+        self._values.add(names, rules)
         self._values.state.stamp[-len(names) :] = [max(self._awaited, self._gone.pop(name, NEVER)) for name in names]
 
     def _tell(self, facts: Mapping[int, TagFacts]) -> None:
         """What the device says about tags it was found to have: their unit travels with each reading."""
         self._values.settle()
         for i, said in facts.items():
-            self._values.measure(i, self._found(self._values.rules[i].name).told_by(said).unit)
+            self._values.measure(i, self._found(self._values.names[i]).told_by(said).unit)
         self._values.compile()
 
     # --- outages and heartbeats -------------------------------------------------------------------------------------
@@ -209,6 +207,4 @@ class DeviceNormalizer:
         crowded.clear()
         if fresh:
             self._crowded.update(fresh)
-            log.warning(
-                "tag.faster_than_ms", device=self._device, tag=self._values.rules[fresh[0]].name, tags=len(fresh)
-            )
+            log.warning("tag.faster_than_ms", device=self._device, tag=self._values.names[fresh[0]], tags=len(fresh))

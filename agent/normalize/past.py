@@ -16,9 +16,9 @@ _BAD = 0x80000000
 _LABELLED = (int, float, bool)
 
 
-def past_batch(device: str, rules: Sequence[Rule], sample: Sample, cat: int) -> Batch | None:
+def past_batch(device: str, names: Sequence[str], rules: Sequence[Rule], sample: Sample, cat: int) -> Batch | None:
     """What a sample of history says; None where nothing of it has a time."""
-    readings = past_readings(rules, sample.history)
+    readings = past_readings(names, rules, sample.history)
     if not readings:
         return None
     qualities = [reading.quality for reading in readings]
@@ -26,7 +26,7 @@ def past_batch(device: str, rules: Sequence[Rule], sample: Sample, cat: int) -> 
     return Batch(device, sample.ts, readings, cat, bad=bad, uncertain=uncertain, backfill=True)
 
 
-def past_readings(rules: Sequence[Rule], answers: Sequence[Answer]) -> list[Reading]:
+def past_readings(names: Sequence[str], rules: Sequence[Rule], answers: Sequence[Answer]) -> list[Reading]:
     """One reading for each value that has a source time."""
     readings = []
     for answer in answers:
@@ -36,11 +36,11 @@ def past_readings(rules: Sequence[Rule], answers: Sequence[Answer]) -> list[Read
                 continue
             status = answer.status if isinstance(answer.status, int) else answer.status[place]
             words = answer.reason.get(place) if isinstance(answer.reason, Mapping) else answer.reason
-            readings.append(_reading(rules[position], raw, when, status, words))
+            readings.append(_reading(names[position], rules[position], raw, when, status, words))
     return readings
 
 
-def _reading(rule: Rule, raw: object, when: int, status: int, reason: str | None) -> Reading:
+def _reading(name: str, rule: Rule, raw: object, when: int, status: int, reason: str | None) -> Reading:
     value: object = None
     if status < _BAD:
         value, reason = rule.convert(raw), None
@@ -50,7 +50,7 @@ def _reading(rule: Rule, raw: object, when: int, status: int, reason: str | None
             value = value.value
     label = rule.enum.get(value) if rule.enum and type(value) in _LABELLED else None  # type: ignore[call-overload]
     return Reading(
-        tag=rule.name,
+        tag=name,
         value=value,
         ts=when,
         quality=quality_of(status),

@@ -1,4 +1,4 @@
-"""What the normalizer must know of one tag, compiled once from its keys."""
+"""What the normalizer must know of a tag beside its name, compiled once from its keys."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ Kind = Literal["plain", "linear", "rounded", "linear_rounded", "each"]
 
 
 class Rule(NamedTuple):
-    """One tag, ready to be applied. The first six fields, in this order, are what an ordinary value needs."""
+    """Tags of one kind, ready to be applied. The first five fields, in this order, are what an ordinary value needs."""
 
-    name: str
     unit: str | None
     convert: Convert
     differs: Differs | None  #: None: publish every reading; else whether a value differs enough from the last
@@ -72,24 +71,29 @@ def _differs(tag: TagBase, report: Report) -> Differs | None:
     return operator.ne if (tag.report or report) == "on_change" else None
 
 
-def compile_rules(tags: Iterable[tuple[str, TagBase]], *, report: Report) -> list[Rule]:
+def compile_rules(tags: Iterable[TagBase], *, report: Report) -> list[Rule]:
     """The rules of these tags. `report` is for a tag that does not say.
 
-    Tags of one kind share their converter: it has no state, and a device has hundreds of tags of a few kinds.
+    Tags of one kind share their rule: it has no state, and a device has hundreds of tags of a few kinds.
     """
+    shared: dict[str, Rule] = {}
     converters: dict[str, Convert] = {}
     rules = []
-    for name, tag in tags:
+    for tag in tags:
         limits = tag.range and (tag.range.min, tag.range.max)
         kind = repr((tag.scale, tag.offset, tag.round, limits, tag.null_values))  # text: in it 1 and 1.0 differ
-        convert = converters.get(kind)
-        if convert is None:
-            convert = converters[kind] = compile_convert(tag)
-        rules.append(_rule(name, tag, convert, report))
+        whole = repr((kind, tag.unit, tag.deadband, tag.report, tag.max_silence, tag.enum, tag.enabled))
+        rule = shared.get(whole)
+        if rule is None:
+            convert = converters.get(kind)
+            if convert is None:
+                convert = converters[kind] = compile_convert(tag)
+            rule = shared[whole] = _rule(tag, convert, report)
+        rules.append(rule)
     return rules
 
 
-def _rule(name: str, tag: TagBase, convert: Convert, report: Report) -> Rule:
+def _rule(tag: TagBase, convert: Convert, report: Report) -> Rule:
     scale: float | int = 1 if tag.scale is None else tag.scale
     offset: float | int = 0 if tag.offset is None else tag.offset
     differs = _differs(tag, report)
@@ -101,7 +105,6 @@ def _rule(name: str, tag: TagBase, convert: Convert, report: Report) -> Rule:
         else:
             kind = "plain" if tag.round is None else "rounded"
     return Rule(
-        name=name,
         unit=tag.unit,
         convert=convert,
         differs=differs,

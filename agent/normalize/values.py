@@ -7,55 +7,59 @@ understand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from agent.core.flow import Answer, Quality, Reading, Why
 from agent.core.quality import BAD_OUT_OF_SERVICE, name_of, quality_of
 from agent.core.text import carried
 from agent.normalize.cache import ColumnCache
 from agent.normalize.columns import Column
-from agent.normalize.convert import Verdict
+from agent.normalize.convert import Convert, Verdict
 from agent.normalize.instants import instant
-from agent.normalize.rules import Rule
+from agent.normalize.rules import Differs, Rule
 from agent.normalize.state import Owner, TagStates
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000
 _LABELLED = (int, float, bool)
+_Short: TypeAlias = tuple[str | None, Convert, Differs | None, dict[int, str] | None, float]
 
 
 class TagValues:
     """Of one device: its tags by position, what is remembered of each, and the readings that come of its answers."""
 
-    def __init__(self, device: str, rules: Sequence[Rule]) -> None:
+    def __init__(self, device: str, names: Sequence[str], rules: Sequence[Rule]) -> None:
+        self.names = list(names)
         self.rules = list(rules)
         self.state = TagStates(len(rules))
         self.now = 0.0  #: monotonic seconds of the sample at hand; kept only where heartbeats exist
         self.hot = False  #: a heartbeat may be due with the sample at hand
         self.due = float("inf")  #: no heartbeat can be due before (monotonic seconds)
         self._device = device
-        self._short = [rule[:6] for rule in rules]  # what `_good` unpacks per value
-        self._columns = ColumnCache(self.rules, self.state)
+        self._short = _shorts(rules)  # what `_good` unpacks per value
+        self._columns = ColumnCache(self.names, self.rules, self.state)
 
     # --- rules --------------------------------------------------------------------------------------------------------
 
-    def add(self, rules: Sequence[Rule]) -> None:
+    def add(self, names: Sequence[str], rules: Sequence[Rule]) -> None:
         """Tags more, of which nothing is known yet."""
         self.settle()
+        self.names += names
         self.rules += rules
-        self._short += [rule[:6] for rule in rules]
+        self._short += _shorts(rules)
         self.state.extend(len(rules))
         self.compile()
 
     def label(self, i: int, enum: dict[int, str] | None) -> None:
         """Other texts for the numbers of a tag; :meth:`compile` comes after."""
         self.rules[i] = self.rules[i]._replace(enum=enum, kind="each")
-        self._short[i] = self.rules[i][:6]
+        self._short[i] = self.rules[i][:5]
 
     def measure(self, i: int, unit: str | None) -> None:
         """Another unit of a tag; :meth:`compile` comes after."""
         self.rules[i] = self.rules[i]._replace(unit=unit)
-        self._short[i] = self.rules[i][:6]
+        self._short[i] = self.rules[i][:5]
 
     def settle(self) -> None:
         """Write the times back that columns keep, into the state."""
@@ -63,7 +67,7 @@ class TagValues:
 
     def compile(self) -> None:
         """The rules are others from now on, or the state is; the times are settled."""
-        self._columns = ColumnCache(self.rules, self.state)
+        self._columns = ColumnCache(self.names, self.rules, self.state)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -124,11 +128,11 @@ class TagValues:
         """Values whose status is plain good: the ordinary ones here, the others by `_one`. `mine` owns the tags."""
         state = self.state
         rules, owner, pending, status, stamp = self._short, state.owner, state.pending, state.status, state.stamp
-        newest, own, seen, now, hot = state.newest, state.src, state.seen, self.now, self.hot
+        newest, own, seen, now, hot, names = state.newest, state.src, state.seen, self.now, self.hot, self.names
         if srcs is None:
             srcs = [None] * len(tags)
         for i, raw, src in zip(tags, values, srcs):  # noqa: B905 - lengths were checked
-            name, unit, convert, differs, enum, silence = rules[i]
+            unit, convert, differs, enum, silence = rules[i]
             value = convert(raw)
             if type(value) is Verdict or pending[i] or status[i] or owner[i] is not mine or (hot and silence):
                 reading = self._one(i, raw, 0, src, ts, None, mine=mine)
@@ -151,7 +155,7 @@ class TagValues:
             if src == when:
                 src = None  # noqa: PLW2901 - shown only where it differs
             label = None if enum is None else _label(enum, value)
-            out.append(Reading(name, value, when, "good", src, unit, label))
+            out.append(Reading(names[i], value, when, "good", src, unit, label))
 
     def _any(self, answer: Answer, out: list[Reading]) -> None:
         """Values some of which are not plain good, or have a source time that is not believed: those one by one.
@@ -244,7 +248,7 @@ class TagValues:
             self.due = min(self.due, self.now + rule.silence)
         quality: Quality = quality_of(status)
         return Reading(
-            tag=rule.name,
+            tag=self.names[i],
             value=value,
             ts=when,
             quality=quality,
@@ -256,6 +260,12 @@ class TagValues:
             reason=state.reason[i],
             why=why,
         )
+
+
+def _shorts(rules: Iterable[Rule]) -> list[_Short]:
+    """The same one for all tags that share a rule."""
+    found: dict[int, _Short] = {}
+    return [found.get(id(rule)) or found.setdefault(id(rule), rule[:5]) for rule in rules]
 
 
 def _label(enum: Mapping[int, str], value: object) -> str | None:

@@ -139,14 +139,14 @@ def test_what_stands_still_is_not_looked_at() -> None:
     bench = Bench(*[{"report": "on_change", "scale": 0.5}] * 50)
     bench.warm(*range(50))
     seen: list[Any] = []
-    convert = bench.normalize._values._short[0][2]
+    convert = bench.normalize._values._short[0][1]
 
     def looked(raw: Any) -> Any:
         seen.append(raw)
         return convert(raw)
 
     short = bench.normalize._values._short
-    short[:] = [(*one[:2], looked, *one[3:]) for one in short]
+    short[:] = [(one[0], looked, *one[2:]) for one in short]
     assert bench.read(*range(50)) == []
     assert seen == []
     (reading,) = bench.read(*range(49), 50)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import Any
 
 import pytest
 
 from agent.core.flow import Answer, Sample
 from agent.core.quality import number_of
+from agent.normalize.rules import compile_rules
+from agent.settings.tags import TagBase
 from tests.unit.normalize.bench import T0, Bench, bad_of, value_of
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -201,3 +204,16 @@ def test_labels_the_device_tells() -> None:
     batch = bench.normalize(Sample(ts=now, answers=[answer], labels={0: {}, 1: {}}))
     assert batch is not None
     assert [reading.label for reading in batch.readings[:2]] == [None, "ours"], "its texts are void"
+
+
+def test_tags_of_one_kind_share_their_rule():
+    """And no others do: each key that says something else makes another one."""
+    keys: list[dict[str, Any]] = [
+        {}, {"unit": "Cel"}, {"scale": 1}, {"scale": 1.0}, {"offset": 2}, {"round": 1}, {"range": {"min": 0}},
+        {"null_values": [7]}, {"enum": {1: "on"}}, {"deadband": 1}, {"deadband": {"percent": 1}},
+        {"report": "on_change"}, {"max_silence": "60s"}, {"enabled": False},
+    ]  # fmt: skip
+    rules = compile_rules([TagBase.model_validate(one) for one in keys], report="every")
+    assert len({id(rule) for rule in rules}) == len(keys)
+    twice = compile_rules([TagBase.model_validate(one) for one in (*keys, *keys)], report="every")
+    assert all(one is other for one, other in zip(twice[: len(keys)], twice[len(keys) :], strict=True))
