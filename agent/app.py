@@ -18,6 +18,7 @@ from agent.config.diff import Difference
 from agent.config.files import Reads
 from agent.config.loader import Loaded
 from agent.config.model import Config, HttpSettings
+from agent.core import threads
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock, SystemClock
 from agent.core.image import AgentInfo, Image
@@ -110,7 +111,7 @@ class _Agent:
 
     async def _live(self, topology: Topology, north: TaskGroup, stop: Event, reload: Event) -> int:
         config = self._loaded.config
-        draft = topology.draft(config, start_of(config))
+        draft = threads.beside(topology.draft, config, start_of(config))
         await topology.open(draft)
         reloader = Reloader(
             self._path,

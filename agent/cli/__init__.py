@@ -10,7 +10,10 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.core.errors import leaves
@@ -38,17 +41,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             unicode_safe(stream)
-    from typer.main import get_command as built
-
     code: str | int | None = None
     lost = None
     try:
-        command = built(application())
+        command = _command(sys.argv[1:])
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        command(prog_name="edge-agent")
+        command()
     except SystemExit as leaving:
         code = leaving.code
+    except KeyboardInterrupt:
+        code = 130  # as typer has it
     except (OSError, BaseExceptionGroup) as error:
         lost = unwritten(error)
         if lost is None:
@@ -60,6 +63,18 @@ def main() -> None:
     if lost is not None:
         _write_no_more(lost)
     sys.exit(code or (0 if lost is None else 1))
+
+
+def _command(words: list[str]) -> Callable[[], object]:
+    """What was asked for. `run -c FILE`, as units and containers have it, needs no typer: 0.05 s, and 2 MB for good."""
+    match words:
+        case ["run", "-c" | "--config", file] if file and not file.startswith("-"):
+            from agent.cli.run import run
+
+            return lambda: sys.exit(run(Path(file)))
+    from typer.main import get_command as built
+
+    return partial(built(application()), prog_name="edge-agent")
 
 
 def unwritten(error: BaseException) -> OSError | None:

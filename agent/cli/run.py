@@ -20,6 +20,7 @@ from agent.config.placed import placed
 from agent.config.summary import warnings
 from agent.core.allocator import keep_little
 from agent.core.errors import ConfigError, Mistake, PermanentError
+from agent.core.threads import beside
 from agent.telemetry.logging import configure, get_logger
 
 _DESCRIPTORS = 65_536
@@ -83,7 +84,8 @@ def _take_descriptors() -> None:
 def _run(config: Path, sighup: ReloadSignal) -> int:
     configure()
     try:
-        loaded = load(config, secrets=False)
+        loaded = beside(load, config, secrets=False)
+        gc.freeze()  # it lives as long as the process
     except ConfigError as error:
         log.error("config.rejected", mistakes=[str(mistake) for mistake in error.mistakes])  # noqa: TRY400 - no traceback for a user's slip
         sys.stderr.write(f"{error}\n")
@@ -107,7 +109,7 @@ def _placed(config: Path, found: list[str]) -> list[Mistake]:
     places = Map(str(config), 0)
     if found:
         with suppress(ConfigError):  # changed this moment: then without lines
-            load(config, secrets=False, places=places)
+            beside(load, config, secrets=False, places=places)
     return placed(found, places)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,15 +41,23 @@ with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
     runner.run(run._until_signal(None, None, run.ReloadSignal()))
 """
 STARTS = """
-import sys
-from pathlib import Path
+import gc, json, sys
+from agent import cli
 from agent.cli import run
 
-async def ended(*given, **keys):
-    pass
+def loaded(*given, **keys):
+    looks.append(gc.isenabled())
+    return load(*given, **keys)
 
-run.run_agent = ended
-run.run(Path(sys.argv[1]))
+async def ended(*given, **keys):
+    looks.append(gc.isenabled())
+
+looks, load = [], run.load
+run.load, run.run_agent = loaded, ended
+try:
+    cli.main()
+finally:
+    print(json.dumps({"event": "ended", "looked": looks, "typer": "typer" in sys.modules}))
 """
 
 
@@ -69,11 +78,24 @@ def test_an_agent_that_ends_in_time_ends_well() -> None:
     assert _run(LETS_GO, 8.0) == (0, [])
 
 
+def _started(path: Path) -> list[dict[str, Any]]:
+    done = run_process(sys.executable, "-c", STARTS, "run", "-c", str(path))
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_start_does_no_more_than_it_must(tmp_path: Path) -> None:
+    """Nobody looks for garbage while the configuration is read, everybody does afterwards; nobody needs typer."""
+    path = tmp_path / "agent.yaml"
+    path.write_text("agent: {id: gw, data_dir: data}\n")
+    ended = _started(path)[-1]
+    assert (set(ended["looked"][:-1]), ended["looked"][-1], ended["typer"]) == ({False}, True, False)
+
+
 def test_a_warning_names_its_line(tmp_path: Path) -> None:
     """In the log as `check` shows it: file, line, key, what is wrong, what to write."""
     path = tmp_path / "agent.yaml"
     device = 'press: {type: modbus, url: tcp://h, tags: {oil: {address: "holding:0", unit: "°C"}}}'
     path.write_text(f"agent: {{id: gw, data_dir: data}}\ndevices:\n  {device}\n")
-    told = [json.loads(line) for line in run_process(sys.executable, "-c", STARTS, str(path)).stdout.splitlines()]
+    told = _started(path)
     (warning,) = [one["reason"] for one in told if one["event"] == "config.warning" and "UCUM" in one["reason"]]
     assert warning == f"{path}:3: `devices.press.tags.oil.unit`: '°C' is no unit in UCUM notation -> write \"Cel\""
