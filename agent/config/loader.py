@@ -82,14 +82,17 @@ def load(
     tables = DeviceTables(templates, environ, mistakes, seen=reads.tables)
     tables.add_to(devices, sources)
     publishers = collect(sources, "publishers", mistakes)
-    built_devices = {name: parts.device(name, entry) for name, entry in devices.items()}
+    known = [*devices, *([SELF] if head is not None and head.agent.self else [])]
+    written = {name: entry.data.bare() for name, entry in devices.items()}
+    if places is None:  # each is let go once it is built: all of them together are larger than what they become
+        for source in sources:
+            source.data.pop("devices", None)
+    built_devices = {name: parts.device(name, devices.pop(name)) for name in written}
     built_publishers = {name: parts.publisher(name, entry) for name, entry in publishers.items()}
     routes = {name: publisher for name, publisher in built_publishers.items() if publisher is not None}
     raw = {name: entry.data for name, entry in publishers.items()}
-    known = [*devices, *([SELF] if head is not None and head.agent.self else [])]
     for name in publishers:
         mistakes.extend(checks.dangling_globs(name, raw[name], known))
-    written = {name: entry.data for name, entry in devices.items()}
     mistakes.extend(checks.disagreeing_devices(built_devices, written))
     good = {name: device for name, device in built_devices.items() if device is not None}
     mistakes.extend(checks.claimed_twice(good, written))

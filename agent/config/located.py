@@ -46,38 +46,47 @@ class Broken(FromEnvironment):
     __slots__ = ()
 
 
-class Map(dict[Any, Any]):
-    """A mapping with the line of each key. `places` holds keys that came from elsewhere (merged files, CSV)."""
+#: Of most mappings and lists nothing came out of the environment: they share this one, which stays empty.
+_NOTHING: dict[Key, str] = {}
 
-    __slots__ = ("file", "line", "lines", "places", "raw", "size")
+
+class Map(dict[Any, Any]):
+    """A mapping with the place of each key: its line, or all of it where it came from elsewhere (merged files, CSV)."""
+
+    __slots__ = ("file", "line", "lines", "raw", "size")
 
     def __init__(self, file: str, line: int) -> None:
         super().__init__()
         self.file = file
         self.line = line
-        self.lines: dict[Key, int] = {}
-        self.places: dict[Key, Place] = {}
-        self.raw: dict[Key, str] = {}  #: as written, where `${NAME}` was put in
+        self.lines: dict[Key, int | Place] = {}
+        self.raw = _NOTHING  #: as written, where `${NAME}` was put in
         self.size = 1  #: values inside, aliases counted as often as they are used
 
     def put(self, key: Key, value: object, place: Place, raw: str | None = None) -> None:
         """Set an entry that stands at `place`; `raw` as written, where it came out of the environment."""
         self[key] = value
-        self.places[key] = place
+        self.lines[key] = place
         if raw is not None:
-            self.raw[key] = raw
+            came_as(self, key, raw)
 
     def place(self, key: Key) -> Place:
         """Where `key` stands; the mapping's own place for a key it does not have."""
-        return self.places.get(key) or Place(self.file, self.lines.get(key, self.line))
+        at = self.lines.get(key, self.line)
+        return at if isinstance(at, Place) else Place(self.file, at)
+
+    def bare(self) -> Map:
+        """Without its values: it knows the places only."""
+        bare = Map(self.file, self.line)
+        bare.lines = self.lines
+        return bare
 
     def copy_as(self) -> Map:
         """A shallow copy that may be changed."""
         copy = Map(self.file, self.line)
         copy.update(self)
         copy.lines = dict(self.lines)
-        copy.places = dict(self.places)
-        copy.raw = dict(self.raw)
+        copy.raw = dict(self.raw) if self.raw else _NOTHING
         copy.size = self.size
         return copy
 
@@ -92,7 +101,7 @@ class List(list[Any]):
         self.file = file
         self.line = line
         self.lines: list[int] = []
-        self.raw: dict[Key, str] = {}
+        self.raw = _NOTHING
         self.size = 1
 
     def place(self, index: int) -> Place:
@@ -101,6 +110,13 @@ class List(list[Any]):
 
 
 _HOLDERS = (Map, List)
+
+
+def came_as(data: Map | List, key: Key, raw: str) -> None:
+    """Note how an entry is written whose value came out of the environment."""
+    if data.raw is _NOTHING:
+        data.raw = {}
+    data.raw[key] = raw
 
 
 def written(data: Map | List, path: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ...], str]]:

@@ -103,7 +103,8 @@ class Parts:
         self._mistakes.extend(checks.wrong_locations(name, device, data))
         slimmer = Slimmer()
         for table in device.tables().values():
-            table.update({tag: slimmer.slim(keys) for tag, keys in table.items()})
+            for tag, keys in table.items():
+                table[tag] = slimmer.slim(keys)
         return device
 
     def publisher(self, name: str, entry: WrittenPart) -> PublisherConfig | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from agent.config.environment import EnvironmentMistake, expand
 from agent.config.files import SourceFile
-from agent.config.located import Broken, List, Map, Place, Reference
+from agent.config.located import Broken, List, Map, Place, Reference, came_as
 from agent.config.sections import WrittenPart, collect
 from agent.config.shape import close
 from agent.config.words import list_keys, show
@@ -184,7 +184,7 @@ class _Filling:
     def _put(self, copy: Map, name: Hashable, filled: _Given, at: Place) -> None:
         copy.put(name, filled.value, filled.place, filled.raw)
         if isinstance(filled.value, Map | List):
-            copy.places[name] = at
+            copy.lines[name] = at
 
     def _sequence(self, source: List) -> List:
         copy = List(source.file, source.line)
@@ -195,7 +195,7 @@ class _Filling:
             copy.append(filled.value)
             copy.lines.append(at.line)
             if filled.raw is not None:
-                copy.raw[index] = filled.raw
+                came_as(copy, index, filled.raw)
         return copy
 
     def _text(self, text: str, place: Place) -> _Given:

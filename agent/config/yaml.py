@@ -13,7 +13,7 @@ from yaml import events
 
 from agent.config import scalars
 from agent.config.environment import EnvironmentMistake, expand
-from agent.config.located import Broken, List, Map, Reference
+from agent.config.located import Broken, List, Map, Reference, came_as
 from agent.config.syntax import syntax_mistake
 from agent.core.errors import Mistake
 
@@ -82,12 +82,15 @@ class _Builder:
         self._documents = 0
         self._raw: str | None = None
         self._plain: dict[str, object] = {}  #: what plain scalars mean; most are met a thousand times, and kept once
+        self._quoted: dict[str, str] = {}  #: likewise
 
     def take(self, event: Any) -> None:
         kind = event.__class__
         if kind is events.ScalarEvent:
             line = event.start_mark.line + self._shift
-            value = self._scalar(event, line)
+            value = (self._plain if event.implicit[0] else self._quoted).get(event.value, _NEW)
+            if value is _NEW or event.tag is not None:
+                value = self._scalar(event, line)
             if event.anchor:
                 self._anchors[event.anchor] = value
             self._add(value, line)
@@ -157,32 +160,30 @@ class _Builder:
                 return
             level.waiting = False
             value = "<<" if value is _MERGE else value
-            if level.key is _MERGE:
+            key: Any = level.key
+            if key is _MERGE:
                 level.merges.append(value)
                 return
-            into[level.key] = value
-            key: Any = level.key
+            into[key] = value
         else:
             key = len(into)
-            value = "<<" if value is _MERGE else value
-            into.append(value)
+            into.append("<<" if value is _MERGE else value)
             into.lines.append(line)
         if raw is not None:
-            into.raw[key] = raw
-        into.size += value.size if isinstance(value, (Map, List)) else 1
+            came_as(into, key, raw)
+        into.size += value.size if isinstance(value, _HOLDERS) else 1
 
     def _key(self, level: _Level, into: Map, key: Any, line: int) -> None:
         level.waiting = True
-        if isinstance(key, (Map, List)):  # through an alias
+        if isinstance(key, _HOLDERS):  # through an alias
             self._refuse(line, "a key that is itself a mapping or a list", _KEY_HINT)
             return
         if key is _MERGE:
             level.key = _MERGE
             return
         if key in into.lines:
-            self._note(
-                line, f"`{key}` stands here a second time; the first is in line {into.lines[key]}", "keep one of them"
-            )
+            first = into.place(key).line
+            self._note(line, f"`{key}` stands here a second time; the first is in line {first}", "keep one of them")
         else:
             into.lines[key] = line
         level.key = key
@@ -191,8 +192,6 @@ class _Builder:
 
     def _scalar(self, event: Any, line: int) -> object:
         text: str = event.value
-        if event.implicit[0] and text in self._plain:
-            return self._plain[text]
         try:
             if "${" in text:
                 if self._in_templates():
@@ -203,7 +202,7 @@ class _Builder:
                 self._plain[text] = value = _MERGE if text == "<<" else scalars.resolve(text)
                 return value
             if event.tag is None or event.tag == "!":
-                return text
+                return self._quoted.setdefault(text, text)
             return scalars.tagged(_short(event.tag).lstrip("!"), text)
         except EnvironmentMistake as error:
             self._note(line, str(error), error.hint)
@@ -224,6 +223,8 @@ class _Builder:
         self.refused = True
 
 
+_NEW: Any = object()  #: a scalar that was not met before
+_HOLDERS = (Map, List)
 _MERGE: Any = object()  #: a plain `<<`; in quotes it is a key like any other
 
 

@@ -25,7 +25,7 @@ DeviceState = Literal["online", "degraded", "offline"]
 Cause = Literal["late", "neighbour", "complaint", "tags", "silent", "misconfigured", "disabled"]
 
 
-class TagInfo(Struct, frozen=True, omit_defaults=True):
+class TagInfo(Struct, frozen=True, omit_defaults=True, gc=False):
     """What the catalogue says about one tag."""
 
     tag: str

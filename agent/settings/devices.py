@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple, Self
 
 from pydantic import field_validator
@@ -203,4 +204,10 @@ class DeviceConfig(Model, ABC):
     def _interval_of(self, tag: TagBase) -> int | str | None:
         if tag.awaited:
             return None
-        return "once" if tag.interval == "once" else round((tag.interval or self.interval) * 1000)
+        return "once" if tag.interval == "once" else _milliseconds(tag.interval or self.interval)
+
+
+@cache
+def _milliseconds(seconds: float) -> int:
+    """The same object for all tags: each takes 32 bytes."""
+    return round(seconds * 1000)

@@ -8,7 +8,9 @@ bare object. What tags have in common (limits, which keys were given) is kept on
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
+from itertools import repeat
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -35,9 +37,11 @@ class Slimmer:
     def slim(self, model: ModelT) -> ModelT:
         """An equal model. The given one is not changed, and of no more use."""
         new = object.__new__(type(model))
-        for name, value in model.__dict__.items():
-            _assign(new, name, self._shared(value) if isinstance(value, BaseModel) else value)
-        given = model.model_fields_set
+        values, given = model.__dict__, model.model_fields_set
+        for name in given:
+            if isinstance(value := values[name], BaseModel):
+                values[name] = self._shared(value)
+        deque(map(_assign, repeat(new), values, values.values()), 0)
         _assign(new, "__pydantic_fields_set__", self._sets.setdefault(frozenset(given), given))
         _assign(new, "__pydantic_extra__", model.__pydantic_extra__)
         _assign(new, "__pydantic_private__", model.__pydantic_private__)

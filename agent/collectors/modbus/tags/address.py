@@ -15,6 +15,8 @@ Area = Literal["coil", "discrete", "input", "holding"]
 FUNCTIONS: dict[Area, int] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 """The function code that reads an area (Modbus Application Protocol V1.1b3, 6.1 to 6.4). All we ever send."""
 
+_AREAS: dict[str, Area] = {area: area for area in FUNCTIONS}  #: one text for all, not one cut out of each address
+
 LAST = 0xFFFF  #: highest offset of every area
 
 _MODICON: dict[str, Area] = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
@@ -110,12 +112,12 @@ def _checked(text: str, area: Area, offset: int, bit: str | None) -> Address:
     if offset > LAST:
         raise ValueError(f'"{text}" lies beyond the last address; offsets go from 0 to {LAST}')
     if bit is None:
-        return Address(area, offset)
+        return Address(_AREAS[area], offset)
     if area in ("coil", "discrete"):
         raise ValueError(f'"{text}": a {area} is one bit and has no bits of its own; write "{area}:{offset}"')
     if int(bit) > 15:
         raise ValueError(f'"{text}": a register has the bits 0 (least significant) to 15')
-    return Address(area, offset, int(bit))
+    return Address(_AREAS[area], offset, int(bit))
 
 
 def _bare_number(value: float) -> str:
