@@ -21,6 +21,9 @@ from agent.telemetry.logging import get_logger
 
 log = get_logger("catalogue")
 
+#: Numbers of one device that may be published before the disk has them. A device tells its types in a few answers.
+RESERVED = 10
+
 #: A version and its catalogue.
 Version = tuple[int, tuple[TagInfo, ...]]
 
@@ -30,10 +33,18 @@ class _Kept(Struct):
     tags: tuple[TagInfo, ...]
 
 
+class _Filed(_Kept):
+    """As it stands in the file."""
+
+    up_to: int = 0  #: numbers that may have been published before their catalogue was written
+
+
 class Catalogues:
     """The catalogue of each device as last published. A damaged file only costs numbers: they go on higher up.
 
-    Any thread may ask: the disk may be slow, so a reload does.
+    Any thread may ask: the disk may be slow, so a reload does. What devices tell of themselves is written beside the
+    loop, and published meanwhile: the file reserves numbers for it. A process that finds numbers reserved does not know
+    what they meant, and goes on above them.
     """
 
     def __init__(self, path: Path, *, first: int = 1) -> None:
@@ -41,14 +52,21 @@ class Catalogues:
         self._first = first
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
-        self._unwritten: dict[str, _Kept] = {}
+        self._later: dict[str, _Kept] = {}  #: with reserved numbers, about to be written
+        self._unwritten: dict[str, _Kept] = {}  #: the disk refused them: with numbers taken from the time
+        self._reserved: dict[str, int] = {}  #: up to here, by this process
+        self._used: dict[str, int] = {}  #: up to here, perhaps, by those before it
+        self._writer: threading.Thread | None = None
         try:
-            self._kept = msgspec.json.decode(path.read_bytes(), type=dict[str, _Kept])
+            filed = msgspec.json.decode(path.read_bytes(), type=dict[str, _Filed])
         except FileNotFoundError:
             pass
         except (OSError, ValueError):  # msgspec's errors, and half characters
             # A version must never come back with another meaning: start above anything plausible.
             self._first = max(first, int(path.stat().st_mtime)) if path.exists() else first
+        else:
+            self._kept = {device: _Kept(one.cat, one.tags) for device, one in filed.items()}
+            self._used = {device: one.up_to for device, one in filed.items()}
 
     def versions(self, configured: Mapping[str, Sequence[TagInfo]], now_ms: int) -> dict[str, Version]:
         """Version and catalogue (with types learned earlier) of each device as it is configured now; remembered."""
@@ -58,23 +76,33 @@ class Catalogues:
             return {device: (kept.cat, kept.tags) for device, kept in wanted.items()}
 
     def keep(self, device: DeviceImage, now_ms: int) -> None:
-        """Remember what is published from now on, where it is new; `device.cat` is another one afterwards where the
-        disk refuses.
+        """Remember what is published from now on, where it is new; `device.cat` is another one afterwards where this
+        number is used up, or the disk refuses.
         """
-        kept = _Kept(device.cat, device.tags)
-        if (self._unwritten.get(device.name) or self._kept.get(device.name)) == kept:
+        name, kept = device.name, _Kept(device.cat, device.tags)
+        if self._known(name) == kept:
+            return
+        if name not in self._unwritten and kept.cat <= self._reserved.get(name, 0):
+            self._later[name] = kept
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_later, name="catalogues", daemon=True)
+                self._writer.start()
             return
         with self._lock:
-            self._keep({device.name: kept}, now_ms)
+            kept.cat = max(kept.cat, self._used.get(name, 0) + 1)
+            self._keep({name: kept}, now_ms)
             device.cat = kept.cat
 
+    def _known(self, device: str) -> _Kept | None:
+        return self._unwritten.get(device) or self._later.get(device) or self._kept.get(device)
+
     def _version(self, device: str, configured: Sequence[TagInfo]) -> Version:
-        kept = self._unwritten.get(device) or self._kept.get(device)
+        kept = self._known(device)
         if kept is None:
             return self._first, tuple(configured)
         known = {info.tag: info for info in kept.tags}
         tags = tuple(learned(known.get(info.tag), info) for info in configured)
-        return (kept.cat if tags == kept.tags else kept.cat + 1), tags
+        return (kept.cat if tags == kept.tags else max(kept.cat, self._used.get(device, 0)) + 1), tags
 
     def _keep(self, wanted: dict[str, _Kept], now_ms: int) -> None:
         """Write what is new, at once.
@@ -86,9 +114,8 @@ class Catalogues:
         self._kept.update((device, kept) for device, kept in wanted.items() if device not in news)  # equal: one of two
         if not news:
             return
-        reason = self._write({**self._kept, **news})
+        reason = self._write(news)
         if reason is None:
-            self._kept.update(news)
             for device in news:
                 self._unwritten.pop(device, None)
             return
@@ -99,11 +126,19 @@ class Catalogues:
             self._unwritten[device] = _Kept(kept.cat, kept.tags)
             log.warning("catalogue.not_kept", device=device, version=kept.cat, reason=reason)
 
-    def _write(self, catalogues: Mapping[str, _Kept]) -> str | None:
-        """Why it could not be written; None where it was."""
+    def _write_later(self) -> None:
+        """In a thread: all that waits at once. What the disk refuses is learned anew after a restart, above these."""
+        with self._lock:
+            self._writer = None  # what comes from now on is another one's
+            self._write({})
+
+    def _write(self, news: Mapping[str, _Kept]) -> str | None:
+        """These, and what waits. Why they could not be written; None where they were."""
+        later = dict(self._later)
+        catalogues = {**self._kept, **later, **news}
         fresh = self._path.with_suffix(".new")
         try:
-            data = msgspec.json.encode(catalogues)
+            data = msgspec.json.encode({name: self._filed(name, one) for name, one in catalogues.items()})
             with create_private(fresh) as file:
                 file.write(data)
                 file.flush()
@@ -113,7 +148,20 @@ class Catalogues:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
             return str(error)
+        self._kept = catalogues
+        for device, one in later.items():
+            if self._later.get(device) is one:  # no newer one may come before more numbers are reserved, below
+                del self._later[device]
+        self._reserved = {name: one.cat + RESERVED for name, one in catalogues.items() if self._counts(name, one)}
         return None
+
+    def _counts(self, device: str, one: _Kept) -> bool:
+        """Whether this process knows what the numbers above this one mean: nothing yet."""
+        return one.cat > self._used.get(device, 0)
+
+    def _filed(self, device: str, one: _Kept) -> _Filed:
+        up_to = one.cat + RESERVED if self._counts(device, one) else self._used[device]
+        return _Filed(one.cat, one.tags, up_to)
 
 
 def learned(kept: TagInfo | None, configured: TagInfo) -> TagInfo:
