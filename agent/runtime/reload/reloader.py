@@ -144,6 +144,7 @@ class Reloader:
 
     async def _attempt(self) -> Outcome | None:
         """None: files were reported to have changed again meanwhile, and nothing has been applied."""
+        self._topology.look_through()
         began = self._clock.monotonic()
         reads = Reads()
         try:

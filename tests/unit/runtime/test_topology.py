@@ -6,8 +6,10 @@ Parts are scripted: a device that opens nothing, registers something at its bus,
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import tempfile
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config.diff import difference
+from agent.config.diff import Difference, difference
 from agent.config.model import AgentSettings, Config
 from agent.core.clock import Clock
 from agent.core.errors import PermanentError
@@ -25,8 +27,9 @@ from agent.core.image import AgentInfo, Image
 from agent.core.ports import BuildContext, Collector, Publisher
 from agent.encoders.json import JsonConfig
 from agent.runtime.control import Control
+from agent.runtime.drafts import Draft
 from agent.runtime.steps import Steps
-from agent.runtime.topology import Topology, start_of
+from agent.runtime.topology import MOST_ENDED, Topology, start_of
 from agent.settings.devices import DeviceConfig
 from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import PublisherConfig, TopicConfig
@@ -293,3 +296,20 @@ async def test_what_cannot_be_built_costs_itself_only() -> None:
         assert "KeyError: 'odd' -> this is a bug" in odd
         assert odd.endswith("; once that is mended, restart the agent")
         assert north["q"].state == "offline"
+
+
+async def test_what_ended_in_a_cycle_is_found_in_the_end() -> None:
+    """What is set aside while it lives is looked through no more: a gateway that is reloaded each day must not grow."""
+    async with stage() as made:
+        config = _config({}, {})
+        part = Line("ended")
+        part.itself = part  # type: ignore[attr-defined]
+        left = weakref.ref(part)
+        gc.freeze()
+        del part
+        for _ in range(MOST_ENDED):
+            assert left() is not None
+            made.topology.look_through()
+            await made.topology.begin(Draft(config, Difference()))
+        made.topology.look_through()
+        assert left() is None

@@ -34,6 +34,9 @@ class Untouched:
     def wake(self) -> None:
         """Whoever waits tries again: somebody may have mended something."""
 
+    def look_through(self) -> None:
+        """Nothing has ended."""
+
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"a broken configuration reached the parts: {name}")
 
@@ -96,6 +99,9 @@ class Stormy:
         self.applied: list[Draft] = []
         self.bug: Exception | None = None
 
+    def look_through(self) -> None:
+        """Nothing is left behind."""
+
     def draft(self, config: Config, diff: Difference) -> Draft:
         """In the thread that reads."""
         self.again()
@@ -145,7 +151,10 @@ async def test_what_cannot_be_built_is_refused_by_name(tmp_path: Path) -> None:
     """The part is named, with what to do; of a bug the traceback is in the log."""
     unbuilt = {"publisher plant": PermanentError("no library", "install it"), "device press": KeyError("odd")}
     parts = SimpleNamespace(
-        north=Untouched.north, wake=lambda: None, draft=lambda _config, _diff: SimpleNamespace(unbuilt=unbuilt)
+        north=Untouched.north,
+        wake=lambda: None,
+        look_through=lambda: None,
+        draft=lambda _config, _diff: SimpleNamespace(unbuilt=unbuilt),
     )
     async with reloading(tmp_path, parts) as reloader:
         reloader.path.write_text(GOOD.replace("holding:0", "holding:1"))

@@ -45,6 +45,9 @@ class Parts:
     def wake(self) -> None:
         """Nobody waits."""
 
+    def look_through(self) -> None:
+        """Nothing is left behind."""
+
     def draft(self, config: Config, diff: Difference) -> Draft:
         if self.refuse is not None:
             raise self.refuse
