@@ -131,6 +131,10 @@ def _read_bytes(
 ) -> bytes | None:
     seen[path.absolute()] = ""
     file, line = place if place is not None else (shown, None)
+    if any("\ud800" <= char <= "\udfff" for char in str(path.absolute())):  # bytes of a name that are no UTF-8
+        what = "its name" if place is None else f"the name of {shown}"
+        mistakes.append(Mistake(file, line, f"{what}, or of a folder above it, is not UTF-8", "rename it"))
+        return None
     try:
         if place is not None and path.exists() and not path.is_file():
             kind = "directory" if path.is_dir() else "pipe or a device"

@@ -285,6 +285,17 @@ def test_a_folder_is_no_file(tmp_path):
         load(tmp_path / "agent.yaml")
 
 
+def test_a_name_that_is_not_utf8(tmp_path):
+    """A folder that was named in another encoding: nothing could show or hash a path in it."""
+    folder = tmp_path / os.fsdecode(b"\xb9\xa4")
+    folder.mkdir()
+    (folder / "agent.yaml").write_text("agent: {id: gw}\n")
+    (tmp_path / "agent.yaml").write_text("agent: {id: gw}\ninclude: ['*/agent.yaml']\n")
+    for file in (folder / "agent.yaml", tmp_path / "agent.yaml"):
+        with pytest.raises(ConfigError, match="is not UTF-8 -> rename it"):
+            load(file)
+
+
 def test_not_utf8(tmp_path):
     """Bytes that are not UTF-8 are found by their line."""
     (tmp_path / "agent.yaml").write_bytes(b"agent: {id: gw}\n# gr\xfc\xdfe\n")
