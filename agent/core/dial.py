@@ -2,7 +2,7 @@
 
 Addresses are tried in the order of section 4 (families take turns, the system's order within each), the next one as
 soon as the one before fails or has not answered for 250 ms (section 5). The first that answers is taken, the others are
-given up.
+given up. One that accepted the connection and was of no use then (:func:`distrust`) comes last from then on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from agent.core.resolve import NameUnknown, Resolver, SocketAddress, resolver
 STAGGER_SECONDS = 0.25
 """RFC 8305, section 8: Connection Attempt Delay."""
 
+_MOST = 16  #: addresses of a name that are remembered
+_Name = tuple[str, int]
+_taken: dict[_Name, SocketAddress] = {}  #: by host and port
+_distrusted: dict[_Name, list[SocketAddress]] = {}  #: the latest at the end
+
 
 async def connect_socket(
     host: str, port: int, timeout: float, *, names: Resolver = resolver, stagger: float = STAGGER_SECONDS
@@ -28,17 +33,31 @@ async def connect_socket(
     `timeout` holds for name and connection together. Raises OSError whose `strerror` is fit for an operator:
     NameUnknown, TimeoutError, or what the last address tried said.
     """
-    found: Sequence[SocketAddress] = ()
+    found: list[SocketAddress] = []
+    _taken.pop((host, port), None)
     try:
         async with asyncio.timeout(timeout):
-            found = await names.addresses(host, port)
-            return await first_of(in_turn(found), stagger)
+            found = in_turn(await names.addresses(host, port))
+            distrusted = _distrusted.get((host, port), [])
+            found.sort(key=lambda one: distrusted.index(one) + 1 if one in distrusted else 0)
+            sock = await first_of(found, stagger)
+            with contextlib.suppress(OSError):  # it is gone again: whoever uses it will see
+                peer = sock.getpeername()
+                _taken[host, port] = next((one for one in found if one.sockaddr == peer), found[0])
+            return sock
     except TimeoutError as error:
         if error.errno:
             raise  # the system's own word on an address, ETIMEDOUT
         if not found:
             raise NameUnknown(host, f"no answer of the resolver within {timeout:g} s") from None
         raise TimeoutError(None, f"no connection within {timeout:g} s") from None
+
+
+def distrust(host: str, port: int) -> None:
+    """The address that was connected to last accepts, and nothing came of it: the others of the name go first now."""
+    if (address := _taken.pop((host, port), None)) is not None:
+        others = [one for one in _distrusted.get((host, port), []) if one != address]
+        _distrusted[host, port] = [*others, address][-_MOST:]
 
 
 def in_turn(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:

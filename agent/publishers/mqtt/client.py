@@ -99,12 +99,15 @@ class Connection:
         except BaseException as error:
             client.drop()
             self.abort("gave up connecting")
+            dial.distrust()
             if client.refusal is not None and isinstance(error, ConnectionLost):
                 raise TransientError(_refusal(client.refusal), retry_after=TLS_RETRY) from None
             if not self._answered and (words := stranger(client.first)) is not None:
                 raise TransientError(f"{dial.host}:{dial.port}: {words}", retry_after=TLS_RETRY) from None
             raise
-        if connack.code == 0:
+        if connack.code:
+            dial.distrust()
+        else:
             # the broker's word bounds our silence from above; nothing forbids to look more often
             self._driver.watch(min(connack.keep_alive or keep_alive, keep_alive))
         return connack

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agent.core.dial import connect_socket
+from agent.core.dial import connect_socket, distrust
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.resolve import NameUnknown
 from agent.core.threads import run_in_thread
@@ -75,14 +75,23 @@ class Dial:
             raise ConnectionLost(f"{self._where} was not reached")
         return ready
 
+    def distrust(self) -> None:
+        """What answered there is no broker, or one that is of no use: another address of the name comes first now."""
+        distrust(*self._peer)
+
     def close(self) -> None:
         """Close what was reached and not taken."""
         if self._ready is not None:
             self._ready.close()
             self._ready = None
 
+    @property
+    def _peer(self) -> tuple[str, int]:
+        """Who is connected to."""
+        return (self.host, self.port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+
     async def _tcp(self) -> socket.socket:
-        host, port = (self.host, self.port) if self._proxy is None else (self._proxy.host, self._proxy.port)
+        host, port = self._peer
         where = self._where if self._proxy is None else f"the proxy {host}:{port}"
         try:
             sock = await connect_socket(host, port, self._left())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.core.dial import connect_socket
-from agent.core.errors import ConnectionLost
+from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Message
 from agent.core.resolve import Resolver
 from agent.publishers.mqtt import dial
@@ -52,6 +52,34 @@ async def test_one_of_two_addresses_is_dead(monkeypatch: pytest.MonkeyPatch, dea
             async with publisher(broker.port, connect_timeout="60s").open(None, []) as session:
                 await (await session.send([Message(topic="edge/d/readings", payload=b"{}")]))
         assert [one.topic for one in broker.published] == ["edge/d/readings"]
+
+
+@pytest.mark.parametrize("dead", ["says nothing", "closes", "refuses us"])
+async def test_one_of_two_addresses_accepts_and_is_no_broker(monkeypatch: pytest.MonkeyPatch, dead: str) -> None:
+    """It stands first and takes the connection: the next attempt goes to the other one, and so do those after it."""
+    named(monkeypatch, "127.0.0.9", "127.0.0.1")
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read(1))
+        if dead == "refuses us":
+            writer.write(b"\x20\x03\x00\x88\x00")
+        if dead == "says nothing":
+            await reader.read()  # until it is given up
+        writer.close()
+
+    async with FakeBroker(Script()).serve() as broker:
+        server = await asyncio.start_server(answer, "127.0.0.9", broker.port)
+        made = publisher(broker.port, connect_timeout="300ms" if dead == "says nothing" else "60s")
+        with pytest.raises(TransientError):
+            async with made.open(None, []):
+                pass
+        made = publisher(broker.port, connect_timeout="60s")
+        for _ in range(2):
+            async with made.open(None, []) as session:
+                await (await session.send([Message(topic="edge/d/readings", payload=b"{}")]))
+        server.close()
+        assert (len(asked), len(broker.published)) == (1, 2)
 
 
 async def test_a_resolver_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from functools import partial
 from typing import Any
@@ -18,14 +19,30 @@ from tests.integration.opcua.support import collecting
 TAGS = {"a": f"nsu={URN};s=a"}
 
 
-async def test_the_second_address_of_a_name(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one refuses: the server is read all the same."""
+@pytest.mark.parametrize("first", ["refuses", "accepts and closes"])
+async def test_the_second_address_of_a_name(plant: Plant, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """The first one refuses, or accepts and is no server: it is read all the same, at the next attempt."""
 
     def lookup(_host: str, port: int, *_args: Any, **_keys: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.9", "127.0.0.1")]
 
     monkeypatch.setattr(channel, "connect_socket", partial(connect_socket, names=Resolver(lookup)))
     port = plant.url.rsplit(":", 1)[1]
+
+    def close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    if first != "refuses":
+        async with await asyncio.start_server(close, "127.0.0.9", int(port)):
+            with pytest.raises(ConnectionLost):
+                async with collecting(f"opc.tcp://cnc.plant.test:{port}", TAGS):
+                    pass
+            await read(port)
+    else:
+        await read(port)
+
+
+async def read(port: str) -> None:
     async with collecting(f"opc.tcp://cnc.plant.test:{port}", TAGS) as notebook:
         await notebook.heard()
         assert notebook.newest("a") == 1.5

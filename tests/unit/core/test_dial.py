@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from agent.core.dial import connect_socket, first_of, in_turn
+from agent.core.dial import connect_socket, distrust, first_of, in_turn
 from agent.core.resolve import NameUnknown, Resolver, SocketAddress
 
 
@@ -42,6 +42,26 @@ def test_families_take_turns() -> None:
     """The system's favourite first, then the other family."""
     ordered = in_turn([v6("::1", 1), v6("::2", 1), v6("::3", 1), v4("127.0.0.1", 1)])
     assert [str(address) for address in ordered] == ["::1", "127.0.0.1", "::2", "::3"]
+
+
+async def test_an_address_of_no_use_comes_last() -> None:
+    """However many there are, each has its turn: the one distrusted last is the last one."""
+    hosts = [f"127.0.0.{last}" for last in (1, 2, 3)]
+    names = Resolver(lambda *_args, **_keys: [(socket.AF_INET, 0, 0, "", (host, 0)) for host in hosts])
+    with closing(socket.create_server(("0.0.0.0", 0))) as everywhere:
+        port = everywhere.getsockname()[1]
+
+        async def reached() -> str:
+            with closing(await connect_socket("three.test", port, 60.0, names=names, stagger=60.0)) as sock:
+                return str(sock.getpeername()[0])
+
+        found = [await reached()]
+        for _ in range(4):
+            distrust("three.test", port)
+            found.append(await reached())
+        assert [host[-1] for host in found] == ["1", "2", "3", "1", "2"]
+        distrust("never.test", port)
+        assert await reached() == found[-1]
 
 
 async def test_the_next_address_where_one_refuses(listener: socket.socket) -> None:

@@ -22,7 +22,7 @@ from agent.collectors.opcua.translate import translated
 from agent.collectors.opcua.wire.limits import STRANGER, WireLimits
 from agent.collectors.opcua.wire.protocol import BoundedClient
 from agent.collectors.opcua.wire.session import BoundedSession
-from agent.core.dial import connect_socket
+from agent.core.dial import connect_socket, distrust
 from agent.core.errors import AgentError, ConnectionLost
 
 
@@ -103,9 +103,13 @@ async def open_channel(way: Way, policy: Any, times: Times, limits: WireLimits =
             finally:
                 _remember(client, transports)
             _notice_cancellation()
-            await client.uaclient.send_hello(hello, client.max_messagesize, client.max_chunkcount)
-            with _proving(way, policy):
-                await client.open_secure_channel()
+            try:
+                await client.uaclient.send_hello(hello, client.max_messagesize, client.max_chunkcount)
+                with _proving(way, policy):
+                    await client.open_secure_channel()
+            except BaseException:
+                distrust(host, port)
+                raise
         yield channel
     finally:
         await _close(client, transports, times.close)
