@@ -63,15 +63,6 @@ async def test_it_is_merged_into_a_file_with_comments(tmp_path: Path) -> None:
     assert list(load(tmp_path / "agent.yaml", {}).config.devices) == ["unit-3", "unit-4"]
 
 
-async def test_what_cannot_be_written_is_printed(tmp_path: Path) -> None:
-    """What was found is not thrown away with the file that refuses it."""
-    async with plant(3) as running:
-        arguments = ("--units", "3", "--range", "0-9", "--area", "holding", "-o", str(tmp_path))
-        code, out, err = await scan(running.url, *arguments)
-    assert (code, "cannot be" in err) == (2, True), err
-    assert "holding_0_{n}" in out
-
-
 async def test_it_can_be_stopped() -> None:
     """Ctrl-C: what was found until then is printed."""
     async with plant(3) as running:

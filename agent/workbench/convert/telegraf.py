@@ -200,7 +200,7 @@ def _url(plugin: Mapping[str, Any]) -> str | None:
         scheme = "ascii+serial" if mode == "ASCII" else "serial"
         given = {
             "baudrate": plugin.get("baud_rate"), "parity": str(plugin.get("parity", "N"))[:1].upper(),
-            "stopbits": plugin.get("stop_bits"), "bytesize": plugin.get("data_bits"),
+            "stopbits": plugin.get("stop_bits") or 1, "bytesize": plugin.get("data_bits"),
         }  # fmt: skip
         return f"{scheme}://{controller.removeprefix('file://')}?" + "&".join(
             f"{key}={value}" for key, value in given.items() if value is not None and (key, value) != ("bytesize", 8)
