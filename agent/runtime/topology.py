@@ -151,8 +151,9 @@ class Topology:
         for name in diff.devices_added:
             self.south.begin(devices[name])
         await self.south.retag({name: one for name, one in changed.items() if one[0].tags_only})
-        self._ended += 1 + len(diff.devices_removed) + len(diff.devices_changed)
-        self._ended += len(diff.publishers_removed) + len(diff.publishers_changed)
+        ended = [*diff.devices_removed, *diff.publishers_removed, *diff.publishers_changed]
+        ended += [name for name, change in diff.devices_changed.items() if not change.tags_only]
+        self._ended += 1 + len(ended)
         gc.collect(0)
         gc.freeze()  # configuration, models and plans live as long as the process
 
