@@ -15,6 +15,7 @@ from msgspec import structs
 
 from agent.core.errors import PermanentError
 from agent.historian.config import HistorianSettings
+from agent.historian.stores.away import StoreAway
 from agent.historian.stores.connecting import is_shared
 from agent.historian.stores.port import BadData, RepairMark
 from agent.historian.stores.postgres import _SWEEP, PostgresStore, postgres_store
@@ -439,6 +440,12 @@ class StoreContract:
             for tag, n in (("fast", day[0]), ("shown", None), ("slow", day[1]))
         ]
 
+    def test_a_rule_that_somebody_added_is_no_fault_of_the_data(self, write, refusing):
+        """Nothing is acknowledged until it is gone: one that was left out would be away with its message."""
+        refusing()
+        with pytest.raises(StoreAway, match="no more"):
+            write(record(1))
+
     def test_a_database_of_a_newer_version_is_left_alone(self, store, newer):
         """With what to do."""
         store.close()
@@ -517,6 +524,15 @@ class TestSqlite(StoreContract):
         return newer
 
     @pytest.fixture
+    def refusing(self, path):
+        def refusing():
+            db = sqlite3.connect(path)
+            db.execute("CREATE TRIGGER t BEFORE INSERT ON reading BEGIN SELECT RAISE(ABORT, 'no more'); END")
+            db.close()
+
+        return refusing
+
+    @pytest.fixture
     def at(self):
         return lambda ms: ms
 
@@ -563,6 +579,14 @@ class TestPostgres(StoreContract):
     @pytest.fixture
     def newer(self, postgres):
         return lambda: postgres.sql("UPDATE version SET version = 99 RETURNING version")
+
+    @pytest.fixture
+    def refusing(self, postgres):
+        def refusing():
+            with psycopg.connect(postgres.url, autocommit=True) as db:
+                db.execute('ALTER TABLE edge.reading ADD CONSTRAINT "no more" CHECK (value IS NULL)')
+
+        return refusing
 
     @pytest.fixture
     def at(self):

@@ -25,6 +25,10 @@ async def test_an_agent_that_stands_still_is_told_with_its_time(reader: Reader, 
         await reader.sees("The agent has not answered since", within=".linkband")
         await reader.sees("no answer", within="header")
         assert await reader.page.locator(".frame.old").count() == 1
+        well, since = reader.page.locator("#verdict"), await reader.page.inner_text(".linkband")
+        told = await well.inner_text()
+        await expect(reader.page.locator(".linkband")).not_to_have_text(since, timeout=30_000)
+        await expect(well).to_have_text(told)  # nobody knows whether it is well since then
     finally:
         os.kill(site.agent.pid, signal.SIGCONT)
     await reader.sees("live", within="header")

@@ -206,9 +206,9 @@ class PostgresStore:
             yield self._connection
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
             raise _Collision(f"{self._shown}: {_words(error)}") from error
-        except (psycopg.DataError, psycopg.IntegrityError, OverflowError, UnicodeError, json.JSONDecodeError) as error:
+        except (psycopg.DataError, OverflowError, UnicodeError, json.JSONDecodeError) as error:
             raise BadData(f"{self._shown}: {_words(error)}") from error
-        except psycopg.Error as error:
+        except psycopg.Error as error:  # also a constraint: our tables have none that a message could break
             raise StoreAway(f"{self._shown}: {_words(error)}") from error
 
 

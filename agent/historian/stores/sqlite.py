@@ -146,7 +146,6 @@ class SqliteStore:
         try:
             yield self._db
         except (
-            sqlite3.IntegrityError,
             sqlite3.DataError,
             sqlite3.InterfaceError,
             OverflowError,

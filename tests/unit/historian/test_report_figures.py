@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import pytest
 
+from agent.cli.report import _summary
 from agent.core.errors import ConfigError
 from agent.core.ids import time_of, ulid
 from agent.historian.report.calendar import read_calendar
@@ -353,6 +354,16 @@ def test_one_file_without_scripts_or_requests(lang):
     assert TEXT[lang]["collected"] in page
     assert TEXT[lang]["is_down"] in as_html(document(lang, losses=[loss("down", hour(1), hour(2))]))
     assert "@page{size:A4" in page
+
+
+def test_the_summary_says_why_more_than_all_is_networked():
+    """166 % without a word would be a mistake of the report's."""
+    one = document()
+    one.figures["networked"] |= {"numerator": 5, "denominator": 3, "rate": 5 / 3, "by_plant": True}
+    one.figures["differences"].append({"device": "press-01", "short": 0, "missing": 3})
+    summary = _summary(one)
+    assert "166.67 % (5 / 3)\n    More devices have data than plant.equipment says" in summary
+    assert "press-01: Records missing 3\n" in summary
 
 
 def test_no_formula_in_a_spreadsheet():

@@ -80,7 +80,10 @@ function View({ view, address, ...shared }: Shared & { view: string; address: st
   if (view === "overview" && known.status) {
     return (
       <>
-        <Band status={known.status} now={agentNow(known, Date.now())} />
+        <Band
+          status={known.status}
+          now={known.link.phase === "lost" ? known.status.ts : agentNow(known, Date.now())}
+        />
         <Overview store={shared.store} />
       </>
     );
