@@ -6,7 +6,8 @@ from agent.telemetry.events.event import Event
 
 #: What to do about a degraded device, by cause.
 DEGRADED = {
-    "late": "The device is slower than its interval: give it, or most of its tags, a longer `interval`.",
+    "late": "The device is slower than its interval: give it, or most of its tags, a longer `interval`. Where many are "
+    "late at once, this computer is too busy: look at its load.",
     "neighbour": "Mend the unit that `reason` names, or set `enabled: false` for it: its time-outs hold its bus up.",
     "complaint": "The device answers and says itself that it is not well: look at it.",
     "tags": "Correct the address or type of the bad tags, or disable them, unless the device itself says that it has "
