@@ -1,11 +1,22 @@
-"""`tls:` towards a server."""
+"""`tls:` towards a server, and certificates and keys as they are read from its files."""
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 from pydantic import Field, model_validator
 
+from agent.core.errors import TransientError, exhausted
 from agent.settings.model import Model
 from agent.settings.values import FilePath
+
+#: A wrong certificate is put right by people: no need to hurry, seconds.
+TLS_RETRY = 30.0
+_WRONG = {
+    "KEY_VALUES_MISMATCH": "the private key does not belong to the certificate",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "no certificate in PEM form (-----BEGIN CERTIFICATE-----) is in it",
+}
 
 
 class TLSSettings(Model):
@@ -40,3 +51,41 @@ class BrokerTLS(TLSSettings):
             msg = f"{wrong!r} is no protocol; a name has 1 to 255 bytes"
             raise ValueError(msg)
         return self
+
+
+def client_context(settings: TLSSettings) -> ssl.SSLContext:
+    """TLS >= 1.2, host name and chain checked. Files are read at every connection, so that they may be rotated.
+
+    TransientError names the file that cannot be used.
+    """
+    where = f"tls.ca_file {settings.ca_file}"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.cert_file is not None and settings.key_file is not None:
+            where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
+            load_own(context, settings.cert_file, settings.key_file)
+    except (OSError, ValueError) as error:
+        wait = None if exhausted(error) else TLS_RETRY
+        raise TransientError(f"{where}: {in_words(error)}", retry_after=wait) from None
+    return context
+
+
+def load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Take up our own certificate. Raises OSError and ValueError."""
+    # without a password OpenSSL would ask for one at the terminal, and hang there
+    context.load_cert_chain(certificate, key, password=_no_password)
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
+
+
+def in_words(error: OSError | ValueError) -> str:
+    """What is wrong with a certificate or a key."""
+    if isinstance(error, ssl.SSLError):
+        words = _WRONG.get(error.reason or "")
+        if words is None and "PEM lib" in str(error):
+            words = "it is cut short, damaged or not in PEM form (-----BEGIN …)"
+        return words or str(error)
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

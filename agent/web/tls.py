@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.core.errors import TransientError
 from agent.core.threads import run_in_thread
+from agent.settings.tls import in_words, load_own
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
@@ -56,18 +57,11 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        # without a password OpenSSL would ask for one at the terminal, and hang there
-        context.load_cert_chain(*self._files, password=_no_password)
+        load_own(context, *self._files)
         self._context, self._marks = context, marks
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
 
 
 def _words(error: OSError | ValueError) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer from the disk within {WITHIN:g} s"
-    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return "the private key does not belong to the certificate"
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return in_words(error)

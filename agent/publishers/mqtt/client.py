@@ -25,8 +25,8 @@ from agent.publishers.mqtt.hooks import Client, Version
 from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Disconnection, Handler, said
 from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
 from agent.publishers.mqtt.strangers import stranger
-from agent.publishers.mqtt.tls import TLS_RETRY
 from agent.publishers.mqtt.wire import Packed, packed_topic
+from agent.settings.tls import TLS_RETRY
 
 
 class Connection:

@@ -20,8 +20,8 @@ from agent.core.resolve import NameUnknown
 from agent.core.threads import run_in_thread
 from agent.publishers.mqtt.proxy import BrokerProxy, tunnel
 from agent.publishers.mqtt.sealed import TlsSocket
-from agent.publishers.mqtt.tls import TLS_RETRY, alert, expiry, tls_context, unverified
-from agent.settings.tls import BrokerTLS
+from agent.publishers.mqtt.tls import alert, expiry, tls_context, unverified
+from agent.settings.tls import TLS_RETRY, BrokerTLS
 
 
 class Dial:

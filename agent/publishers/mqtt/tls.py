@@ -8,12 +8,10 @@ from __future__ import annotations
 import contextlib
 import ssl
 
-from agent.core.errors import TransientError, exhausted
+from agent.core.errors import TransientError
 from agent.publishers.mqtt.sealed import TlsSocket
-from agent.settings.tls import BrokerTLS
+from agent.settings.tls import TLS_RETRY, BrokerTLS, client_context
 
-#: A wrong certificate is put right by people: no need to hurry.
-TLS_RETRY = 30.0
 #: What to do about a certificate, by OpenSSL's X509_V_ERR_*.
 _NAMED = "write the host in url as the certificate has it, or set tls.server_name"
 _HINTS = {
@@ -48,29 +46,10 @@ _ALERTS = {
 
 def tls_context(settings: BrokerTLS) -> ssl.SSLContext:
     """TLS >= 1.2, host name and chain checked. TransientError names the file that cannot be used."""
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ValueError) as error:
-        raise _unusable(f"tls.ca_file {settings.ca_file}", error) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = client_context(settings)
     if settings.alpn:
         context.set_alpn_protocols(settings.alpn)
-    if settings.cert_file is not None:
-        try:
-            # without a password OpenSSL would ask for one at the terminal, and hang there
-            context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
-        except (OSError, ValueError) as error:
-            where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
-            raise _unusable(where, error) from None
     return context
-
-
-def _unusable(where: str, error: OSError | ValueError) -> TransientError:
-    return TransientError(f"{where}: {error}", retry_after=None if exhausted(error) else TLS_RETRY)
-
-
-def _no_password() -> str:
-    raise ValueError("the private key is protected by a password; store it without one, readable for this user only")
 
 
 def expiry(settings: BrokerTLS, sock: TlsSocket) -> dict[str, float]:

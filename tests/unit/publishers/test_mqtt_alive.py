@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from paho.mqtt import client as paho
 from paho.mqtt.enums import _ConnectionState
 
-from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Limits, Message
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.driver import SILENCE, TICK
 from agent.publishers.mqtt.hooks import unacknowledged
 from agent.publishers.mqtt.session import MqttSession
-from agent.publishers.mqtt.tls import tls_context
-from agent.settings.tls import BrokerTLS
-from tests.support.certs import make_certs
 
 KEEP_ALIVE = 30.0
 
@@ -156,25 +149,3 @@ async def test_a_broker_that_still_receives_is_not_stuck() -> None:
     watch()
     assert link.aborted == ["the broker has acknowledged nothing for 90 s"]
     session._watchdog.cancel()
-
-
-@pytest.fixture
-def locked(tmp_path: Path) -> BrokerTLS:
-    certs = make_certs(tmp_path)
-    key = serialization.load_pem_private_key(certs.client_key.read_bytes(), None)
-    path = tmp_path / "locked.key"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
-        )
-    )
-    return BrokerTLS(ca_file=certs.ca, cert_file=certs.client_cert, key_file=path)
-
-
-def test_a_key_with_a_password_is_refused_and_asks_nobody(locked: BrokerTLS) -> None:
-    """OpenSSL would ask at the terminal, and the connection would hang."""
-    with pytest.raises(TransientError, match=r"locked\.key: the private key is protected by a password") as caught:
-        tls_context(locked)
-    assert not isinstance(caught.value, ConnectionLost)
-    assert caught.value.retry_after == 30
-    assert tls_context(BrokerTLS()).minimum_version == ssl.TLSVersion.TLSv1_2

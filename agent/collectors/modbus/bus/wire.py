@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable
 from collections.abc import Set as AbstractSet
 from typing import cast
@@ -32,9 +31,7 @@ from agent.collectors.modbus.bus.transaction import (
     WrongSize,
 )
 from agent.core.errors import ConnectionLost, TransientError
-from agent.settings.tls import TLSSettings
-
-_TLS_RETRY = 30.0  #: a wrong certificate is put right by people: no need to hurry
+from agent.settings.tls import TLSSettings, client_context
 
 
 class MbapWire:
@@ -145,7 +142,7 @@ async def connect_tls(
     host: str, port: int, timeout: float, settings: TLSSettings, habits: MbapHabits = STRICT
 ) -> MbapWire:
     """Connect over TLS (MODBUS/TCP Security, v21). Raises ConnectionLost, TransientError where a file is wrong."""
-    context = await asyncio.to_thread(_context, settings)  # the system's authorities take long to read
+    context = await asyncio.to_thread(client_context, settings)  # the system's authorities take long to read
     inner = _transactions(CommType.TLS, host, port, habits)
     wire = await _opened(inner, dial(inner, host, port, timeout, context, settings.server_name or host))
     if settings.cert_file is None:  # TLS 1.3 lets the handshake pass before the server looks for ours
@@ -158,20 +155,6 @@ async def take_over(caller: DtuConnection, habits: MbapHabits) -> MbapWire:
     inner = _transactions(CommType.TCP, "", 0, habits)
     caller.hand_over(inner)  # type: ignore[arg-type]  # the library's protocol serves datagrams, too
     return MbapWire(inner)
-
-
-def _context(settings: TLSSettings) -> ssl.SSLContext:
-    """TLS >= 1.2, host name and chain checked. Read at every connection, so that files may be rotated."""
-    where = f"tls.ca_file {settings.ca_file}"
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.cert_file is not None:
-            where = f"tls.cert_file {settings.cert_file}, tls.key_file {settings.key_file}"
-            context.load_cert_chain(settings.cert_file, settings.key_file)
-    except (OSError, ValueError) as error:
-        raise TransientError(f"{where}: {error}", retry_after=_TLS_RETRY) from None
-    return context
 
 
 def _transactions(kind: CommType, host: str, port: int, habits: MbapHabits) -> MbapTransactions:

@@ -186,6 +186,9 @@ export const reasons: [RegExp, string][] = [
     /^check username, password and client_id, and what the broker's access rules grant them$/,
     "请检查用户名、密码、client_id 以及 MQTT 服务器的访问规则",
   ],
+  [/^(tls\.\w+ .+): no certificate in PEM form \(.+\) is in it$/, "$1：其中没有 PEM 格式的证书"],
+  [/^(tls\.\w+ .+): it is cut short, damaged or not in PEM form \(.+\)$/, "$1：文件不完整、已损坏或不是 PEM 格式"],
+  [/^(tls\.\w+ .+): the private key does not belong to the certificate$/, "$1：私钥与证书不匹配"],
   [/^check the broker's access rules for this topic$/, "请检查 MQTT 服务器对该主题的访问规则"],
   [
     /^have it raised, or publish less: a longer `interval`, `report: on_change`, fewer tags$/,
