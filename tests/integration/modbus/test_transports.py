@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import ssl
+import termios
 import threading
 import warnings
 from collections.abc import AsyncIterator
@@ -253,6 +255,25 @@ async def test_a_driver_without_rs485() -> None:
     try:
         with pytest.raises(PermanentError, match="no RS-485 mode"):
             await read(device(f"serial://{os.ttyname(theirs)}?rs485=on", {"a": "holding:0"}))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(errno.EIO, ConnectionLost), (errno.EINVAL, PermanentError)])
+async def test_a_port_that_is_pulled_out_while_it_is_opened(
+    monkeypatch: pytest.MonkeyPatch, number: int, expected: type[Exception]
+) -> None:
+    """It may be back in a second; settings that it does not know stay wrong."""
+
+    def refuse(*_: object) -> None:
+        raise termios.error(number, os.strerror(number))
+
+    ours, theirs = os.openpty()
+    try:
+        monkeypatch.setattr("termios.tcsetattr", refuse)
+        with pytest.raises(expected, match=os.strerror(number)):
+            await read(device(f"serial://{os.ttyname(theirs)}", {"a": "holding:0"}))
     finally:
         os.close(ours)
         os.close(theirs)

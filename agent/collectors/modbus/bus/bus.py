@@ -300,10 +300,9 @@ class ModbusBus:
         if not self._needs.alone:
             if wire.numbered:
                 self._observer.answered(unit, wanted, asked_at)
-            if answered:
-                self._standing.answered(unit, now - asked_at)
-            else:
-                self._standing.silent(unit, now - asked_at)
+            standing = self._standing
+            judged = standing.silent if not answered else standing.refused if code else standing.answered
+            judged(unit, now - asked_at)
         return UnitReply(data, code, self._clock.now_ms(), self._observer.doubt)
 
     def _patience(self, unit: int, wanted: float, now: float) -> float:

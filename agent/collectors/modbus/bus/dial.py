@@ -20,6 +20,9 @@ from agent.core.resolve import resolver
 if TYPE_CHECKING:
     from pymodbus.transport.serialtransport import SerialTransport
 
+#: Errors of a port that was pulled out while it was being opened: no word about what it can do.
+_UNPLUGGED = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF}
+
 
 async def dial(
     protocol: asyncio.BaseProtocol,
@@ -98,6 +101,8 @@ def _open(loop: asyncio.AbstractEventLoop, wire: StreamWire, path: str, settings
         hint = " (the user must be in the group of the port, often dialout)" if error.errno == errno.EACCES else ""
         raise ConnectionLost(f"{path}: {_words(error)}{hint}") from None
     except (ValueError, termios.error) as error:
+        if error.args[0] in _UNPLUGGED:
+            raise ConnectionLost(f"{path}: {os.strerror(error.args[0])}") from None
         raise PermanentError(f"{path}: {error}", "choose settings the adapter supports") from None
     port = transport.sync_serial
     with contextlib.suppress(ValueError, OSError, AttributeError, NotImplementedError):
@@ -109,8 +114,10 @@ def _open(loop: asyncio.AbstractEventLoop, wire: StreamWire, path: str, settings
             port.rs485_mode = RS485Settings(
                 settings.rts_on_send, not settings.rts_on_send, False, settings.rts_before, settings.rts_after
             )
-        except (ValueError, OSError):
+        except (ValueError, OSError) as error:
             port.close()
+            if isinstance(error, OSError) and error.errno in _UNPLUGGED:
+                raise ConnectionLost(f"{path}: {_words(error)}") from None
             raise PermanentError(
                 f"{path}: its driver has no RS-485 mode", "leave rs485=on out for adapters that switch by themselves"
             ) from None

@@ -13,6 +13,8 @@ from agent.core.clock import Clock
 _SHARE = 1 / 13  #: of the time for all that are lost, so that the others begin nine cycles in ten on time
 _FIRST = 2  #: requests to a unit that never answered for which nobody waits long, …
 _SLOWER, _QUICK = 10.0, 0.2  #: … so many times what others take, but at least so many seconds
+_COSTLY = 0.1  #: seconds of a refusal from which on it costs the others more than a value would
+_BARREN, _BARREN_FOR = 3, 10.0  #: such refusals in a row, and seconds they go on, after which a unit counts as lost
 _LATELY = 4  #: answers whose times are remembered, about
 
 
@@ -23,6 +25,7 @@ class UnitStanding:
         self._clock = clock
         self._alive: set[int] = set()
         self._lost: set[int] = set()
+        self._barren: dict[int, tuple[int, float]] = {}  #: costly refusals in a row, and when they began
         self._asked: dict[int, int] = {}  #: how often units were asked that have never answered
         self._usual = 0.0  #: seconds an answer takes: a mean that forgets, so that one hiccup does not count for long
         self._allowance = Allowance(clock.monotonic(), _SHARE)
@@ -31,10 +34,25 @@ class UnitStanding:
         """It answered something of its own, in so much time; 0: in a time that says nothing."""
         if seconds:
             self._usual += (seconds - self._usual) / (_LATELY if self._usual else 1)
+        self._barren.pop(unit, None)
         if unit not in self._alive:
             self._alive.add(unit)
             self._lost.discard(unit)
             self._asked.pop(unit, None)
+
+    def refused(self, unit: int, seconds: float) -> None:
+        """It answered with an exception, after so much time. Some gateways say so of units that are not there."""
+        if seconds < _COSTLY:
+            self.answered(unit, seconds)
+            return
+        now = self._clock.monotonic()
+        times, since = self._barren.get(unit, (0, now))
+        if times >= _BARREN and now - since >= _BARREN_FOR:
+            self.lost(unit)
+        else:
+            self.answered(unit, 0.0)
+        self._barren[unit] = times + 1, since
+        self.silent(unit, seconds)
 
     def patience(self, unit: int, wanted: float) -> float:
         """Seconds to wait for this unit."""
@@ -52,6 +70,7 @@ class UnitStanding:
         """Nobody reads it any more."""
         self._alive.discard(unit)
         self._lost.discard(unit)
+        self._barren.pop(unit, None)
 
     def silent(self, unit: int, seconds: float) -> None:
         """It did not answer, and that took so long."""

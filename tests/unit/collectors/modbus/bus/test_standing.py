@@ -79,3 +79,22 @@ def test_who_is_known_to_answer_shows_what_a_silent_unit_costs() -> None:
     assert standing.unproven(5, 9)
     assert not standing.unproven(1, 9)
     assert not standing.unproven(NOBODY, 9), "a connection is not a unit"
+
+
+async def test_units_that_are_refused_slowly_for_long_count_as_lost() -> None:
+    """A gateway that says `device failure` of units that are not there, half a second each: the living keep their time.
+
+    One that is refused quickly, or has a value between, is asked whenever it wants.
+    """
+    clock = ManualClock()
+    standing = UnitStanding(clock)
+    for _ in range(15):
+        for unit, seconds in ((5, 0.5), (6, 0.02), (7, 0.5)):
+            standing.refused(unit, seconds)
+        standing.answered(1, 0.02)
+        standing.answered(7, 0.02)
+        await clock.advance(1.0)
+    assert standing.wait(5) > 0
+    assert [standing.wait(unit) for unit in (1, 6, 7)] == [0, 0, 0]
+    standing.answered(5, 0.02)
+    assert standing.wait(5) == 0
