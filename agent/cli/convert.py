@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.cli.words import counted, harmless
 from agent.core.regular import read_regular
 from agent.workbench.convert import FORMATS, convert, recognised
-from agent.workbench.convert.formats import LARGEST
+from agent.workbench.convert.formats import LARGEST, unreadable
 from agent.workbench.convert.written import yaml_of
 
 
@@ -20,8 +20,9 @@ def convert_file(file: Path, kind: str | None) -> int:
     found = recognised(text)
     if found is None or kind not in (None, found[0]):
         known = ", ".join(FORMATS)
-        what = "not recognised" if found is None else f"looks like {found[0]}, not {kind}"
-        sys.stderr.write(harmless(f"{file}: {what}; known formats: {known}") + "\n")
+        what = f"looks like {found[0]}, not {kind}" if found else "not recognised"
+        why = unreadable(text) or f"{what}; known formats: {known}"
+        sys.stderr.write(harmless(f"{file}: {why}") + "\n")
         return 2
     result = convert(*found)
     if "\ufffd" in text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import tomllib
 from collections.abc import Callable, Mapping
@@ -41,13 +40,24 @@ def recognised(text: str) -> tuple[str, Any] | None:
     return ("telegraf", document) if telegraf.is_telegraf(document) else None
 
 
+def unreadable(text: str) -> str | None:
+    """Why a file that looks like JSON or like Telegraf's TOML is none of them: its first mistake."""
+    head = text.lstrip("\ufeff \t\r\n")
+    try:
+        if head.startswith(("{", "[{")):
+            json.loads(head)
+        elif "[[inputs." in head:
+            tomllib.loads(head)
+    except (ValueError, RecursionError) as error:
+        return f"{'TOML' if isinstance(error, tomllib.TOMLDecodeError) else 'JSON'} with a mistake: {error}"
+    return None
+
+
 def convert(kind: str, data: Any) -> Converted:
     """Devices and notes. Never raises for what a file holds: what is of another form is noted."""
     result = Converted()
-    try:
+    with result.spared(kind, "the rest of the file is not of the expected form"):
         FORMATS[kind](data, result)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError, csv.Error) as error:
-        result.lose(kind, f"the rest of the file is not of the expected form: {type(error).__name__}: {error}")
     return result
 
 

@@ -106,10 +106,8 @@ def _device(item: str, channel: Mapping[str, Any], device: Mapping[str, Any], re
             "zero": bool(zero), "zero_bits": bool(bits), "negated": tag.get("servermain.TAG_SCALING_NEGATE_VALUE"),
             "clamped": [tag.get(f"servermain.TAG_SCALING_CLAMP_{end}") for end in ("LOW", "HIGH")],
         }  # fmt: skip
-        try:
+        with result.spared(f"{item}.{path}"):
             _tag(f"{item}.{path}", path, keys, tags, result)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            result.lose(f"{item}.{path}", f"not of the expected form: {error}")
 
 
 def _retries(item: str, attempts: int, result: Converted) -> int | None:

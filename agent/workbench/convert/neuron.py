@@ -62,9 +62,11 @@ def convert(data: Mapping[str, Any], result: Converted) -> None:
         if not mine and (plugin in _SCHEMES or plugin.upper() == "OPC UA"):
             result.lose(name, "no tags of it are in the file")
         elif plugin in _SCHEMES:
-            _node(name, _SCHEMES[plugin], node.get("params") or settings.get(name, {}), mine, intervals, result)
+            with result.spared(name):
+                _node(name, _SCHEMES[plugin], node.get("params") or settings.get(name, {}), mine, intervals, result)
         elif plugin.upper() == "OPC UA":
-            _server(name, node.get("params") or settings.get(name, {}), mine, intervals, result)
+            with result.spared(name):
+                _server(name, node.get("params") or settings.get(name, {}), mine, intervals, result)
         elif mine:
             result.lose(
                 name, f"plugin {plugin!r} is not a protocol that the agent reads; its {len(mine)} tags are left out"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -33,6 +35,23 @@ class Converted:
     def hint(self, item: str, text: str) -> None:
         """Something was carried over and should be looked at."""
         self.notes.append(Note(item, text, lost=False))
+
+    @contextmanager
+    def spared(self, item: str, what: str = "not of the expected form") -> Iterator[None]:
+        """What is damaged in it, or of another form, costs this item only."""
+        try:
+            yield
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RecursionError,
+            csv.Error,
+        ) as error:
+            why = f": there is no {error}" if isinstance(error, KeyError) else ""
+            self.lose(item, what + (f": {error}" if isinstance(error, ValueError | csv.Error) else why))
 
     def device(self, name: str, keys: Mapping[str, Any]) -> dict[str, Any]:
         """A device under a name that is allowed and free; its tags are put into what is returned."""

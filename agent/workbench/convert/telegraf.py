@@ -64,12 +64,13 @@ def convert(document: Mapping[str, Any], result: Converted) -> None:
     for kind, plugins in document["inputs"].items():
         for number, plugin in enumerate(plugins if isinstance(plugins, list) else [plugins], 1):
             item = f"inputs.{kind} {number}"
-            if kind == "modbus":
-                _modbus(item, plugin, default, result)
-            elif kind in ("opcua", "opcua_listener"):
-                _opcua(item, plugin, default, result, subscribe=kind == "opcua_listener")
-            else:
-                result.lose(item, "not a protocol that the agent reads")
+            with result.spared(item):
+                if kind == "modbus":
+                    _modbus(item, plugin, default, result)
+                elif kind in ("opcua", "opcua_listener"):
+                    _opcua(item, plugin, default, result, subscribe=kind == "opcua_listener")
+                else:
+                    result.lose(item, "not a protocol that the agent reads")
     if labels := document.get("global_tags"):
         result.lose("global_tags", f"its labels {', '.join(labels)}: `location:` of the agent says such things here")
     for section in ("outputs", "processors", "aggregators"):

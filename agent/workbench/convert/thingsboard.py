@@ -51,8 +51,9 @@ def is_thingsboard(data: Any) -> bool:
 def convert(data: Mapping[str, Any], result: Converted) -> None:
     """Every slave, or the server."""
     server = data.get("server") or {}
-    for slave in data.get("master", {}).get("slaves", []):
-        _slave(slave, result)
+    for number, slave in enumerate(data.get("master", {}).get("slaves", []), 1):
+        with result.spared(f"slave {number}"):
+            _slave(slave, result)
     for device in server.get("devices", []):  # as it was before `master`
         method = "rtu" if server.get("rtuOverTcp") else "socket"
         period = device.get("timeseriesPollPeriod", 5000)

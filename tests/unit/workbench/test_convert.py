@@ -105,6 +105,40 @@ def test_attempts_of_kepware_are_retries(attempts: int, retries: int | None, tol
     assert len(lost(result)) == told
 
 
+def test_what_is_damaged_costs_itself_only() -> None:
+    """An input, a slave or a node of another form is told; the others of the file are converted."""
+    good = {"name": "good", "controller": "tcp://h:502", "coils": [{"name": "c", "address": [1]}]}
+    odd = [{**good, "workarounds": "none"}, {**good, "request": ["x"], "configuration_type": "request"}]
+    result = convert("telegraf", {"inputs": {"modbus": [*odd, good]}})
+    assert "c" in tags(result, "good")
+    assert lost(result) == ["inputs.modbus 1", "inputs.modbus 2"]
+    value = {"tag": "t", "type": "16int", "functionCode": 3, "address": 1}
+    slaves = [
+        {"host": "h", "timeseries": [{"tag": "no address"}]},
+        {"host": "h", "deviceName": "b", "timeseries": [value]},
+    ]
+    result = convert("thingsboard", {"master": {"slaves": slaves}})
+    assert "t" in tags(result, "b")
+    assert [note.text for note in result.notes if note.lost] == ["not of the expected form: there is no 'address'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[inputs.modbus]]\ncontroller = tcp://h\n", "TOML with a mistake: Invalid value (at line 2"),
+        ('{"project": {"channels": [', "JSON with a mistake: Expecting value: line 1"),
+        ("agent: {id: gw}\n", "not recognised; known formats: kepware, "),
+    ],
+)
+def test_why_a_file_is_not_recognised(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first mistake of one that is nearly right."""
+    (tmp_path / "file").write_text(text)
+    assert convert_file(tmp_path / "file", None) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_settings_of_neuron_are_carried_over() -> None:
     """Retries, the pause, places behind the point, and what is told only where it changes; a written tag is none."""
     tag = {"address": "1!400001", "type": 9, "attribute": 5, "precision": 2}
