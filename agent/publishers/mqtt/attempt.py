@@ -97,9 +97,11 @@ class ConnectAttempt:
         session: MqttSession | None = None
         try:
             async with asyncio.timeout(options.connect_timeout + _GRACE):
-                connack = await connection.connect(options.keep_alive, partial(self._will, will))
-                for which, end in connection.expiry.items():
-                    PUBLISHER_CERT_EXPIRY.labels(options.publisher, which).set(end)
+                try:
+                    connack = await connection.connect(options.keep_alive, partial(self._will, will))
+                finally:  # a certificate that has run out is refused
+                    for which, end in connection.expiry.items():
+                        PUBLISHER_CERT_EXPIRY.labels(options.publisher, which).set(end)
                 self._judge(connack)
                 limits = broker.limits(version, connack, options)
                 if not limits.max_qos and self._facts.first(f"qos {broker.name}"):

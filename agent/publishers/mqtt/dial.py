@@ -20,7 +20,7 @@ from agent.core.resolve import NameUnknown
 from agent.core.threads import run_in_thread
 from agent.publishers.mqtt.proxy import BrokerProxy, tunnel
 from agent.publishers.mqtt.sealed import TlsSocket
-from agent.publishers.mqtt.tls import alert, expiry, tls_context, unverified
+from agent.publishers.mqtt.tls import CUT, alert, own_expiry, server_expiry, tls_context, unverified
 from agent.settings.tls import TLS_RETRY, BrokerTLS
 
 
@@ -120,7 +120,9 @@ class Dial:
     # --- in the thread ------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
-        self._context = tls_context(self.tls or BrokerTLS())
+        settings = self.tls or BrokerTLS()
+        self._context = tls_context(settings)
+        self.expiry = own_expiry(settings)
 
     def _shake_hands(self) -> None:
         sock: Any = self._socket
@@ -147,7 +149,7 @@ class Dial:
             wrapped = TlsSocket(sock, context, settings.server_name or self.host)
             sock.settimeout(self._left())
             wrapped.do_handshake()
-            self.expiry = expiry(settings, wrapped)
+            self.expiry |= server_expiry(wrapped)
             self._check()
         except ssl.SSLCertVerificationError as error:
             raise unverified(error, self._where, synced=self._synced()) from None
@@ -156,7 +158,8 @@ class Dial:
         except (OSError, ValueError) as error:
             if (words := alert(error)) is not None:
                 raise TransientError(f"no TLS with {self._where}: {words}", retry_after=TLS_RETRY) from None
-            raise ConnectionLost(f"TLS handshake with {self._where} failed: {error}") from None
+            words = CUT if isinstance(error, ConnectionError) else str(error)
+            raise ConnectionLost(f"no TLS with {self._where}: {words}") from None
         return wrapped
 
     def _upgraded(self, sock: Any) -> Any:

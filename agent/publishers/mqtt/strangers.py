@@ -16,6 +16,8 @@ def stranger(first: bytes) -> str | None:
         return f"a web server answered ({shown}): MQTT over WebSocket needs ws:// in url, else check the port"
     if first.startswith(_TLS):
         return "it answered in TLS: write mqtts:// in url"
+    if first.startswith(b"AMQP"):
+        return "it answered in AMQP: check the port (brokers of both have MQTT on another, mostly 1883)"
     if first.startswith((b"SSH-", b"220 ", b"+OK", b"* OK")):
         return f"another service answered ({shown}): check the port"
     return None

@@ -22,6 +22,7 @@ _HINTS = {
 }
 _HINT = "check tls.ca_file"  # an authority that is not known
 _OURS = "our certificate (tls.cert_file)"
+CUT = "it closed in the middle of the handshake; does it speak TLS on this port?"
 #: Alerts of the broker (RFC 8446, 6.2), and what is no TLS, by the end of OpenSSL's name for them.
 _ALERTS = {
     "CERTIFICATE_REQUIRED": "it wants a client certificate; give tls.cert_file and tls.key_file",
@@ -39,7 +40,7 @@ _ALERTS = {
     "UNRECOGNIZED_NAME": "it serves no such name; check the host in url, or set tls.server_name",
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS; check the port, or write mqtt:// in url",
     "RECORD_LAYER_FAILURE": "what answers there does not speak TLS; check the port, or write mqtt:// in url",
-    "UNEXPECTED_EOF_WHILE_READING": "it closed in the middle of the handshake; does it speak TLS on this port?",
+    "UNEXPECTED_EOF_WHILE_READING": CUT,
     "NO_APPLICATION_PROTOCOL": "it wants another protocol by ALPN; check tls.alpn",
 }
 
@@ -52,19 +53,21 @@ def tls_context(settings: BrokerTLS) -> ssl.SSLContext:
     return context
 
 
-def expiry(settings: BrokerTLS, sock: TlsSocket) -> dict[str, float]:
-    """When the certificates run out, epoch seconds: the broker's, and our own where there is one."""
-    theirs = sock.getpeercert() or {}
-    found: dict[str, float] = {}
-    if "notAfter" in theirs:
-        found["server"] = ssl.cert_time_to_seconds(str(theirs["notAfter"]))
+def own_expiry(settings: BrokerTLS) -> dict[str, float]:
+    """When our certificate runs out, epoch seconds, where there is one: known before a broker refuses it for that."""
     if settings.cert_file is not None:
         from cryptography.x509 import load_pem_x509_certificate  # 9 MB that are needed here only
 
         with contextlib.suppress(OSError, ValueError):
             own = load_pem_x509_certificate(settings.cert_file.read_bytes())
-            found["own"] = own.not_valid_after_utc.timestamp()
-    return found
+            return {"own": own.not_valid_after_utc.timestamp()}
+    return {}
+
+
+def server_expiry(sock: TlsSocket) -> dict[str, float]:
+    """When the broker's does."""
+    theirs = sock.getpeercert() or {}
+    return {"server": ssl.cert_time_to_seconds(str(theirs["notAfter"]))} if "notAfter" in theirs else {}
 
 
 def unverified(error: ssl.SSLCertVerificationError, where: str, *, synced: bool) -> TransientError:

@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -250,6 +251,8 @@ async def test_alerts_of_the_broker_are_told_in_words(
     with pytest.raises(TransientError, match=words):
         async with opened(f"mqtts://localhost:{broker.port}", tls=tls):
             pass
+    if not stranger:  # its end shows in the metrics all the same
+        assert PUBLISHER_CERT_EXPIRY.labels("plant", "own")._value.get() < time.time()
 
 
 async def test_certificates_have_their_end_in_the_metrics(start_mosquitto: StartMosquitto, tmp_path: Path) -> None:
@@ -291,14 +294,21 @@ async def test_a_protocol_is_offered_by_alpn(tmp_path: Path) -> None:
         ("mqtt", b"\x15\x03\x03\x00\x02\x02\x32", "write mqtts://"),
         ("mqtt", b"SSH-2.0-OpenSSH_9.6\r\n", r"another service answered \(SSH-2\.0"),
         ("mqtts", b"\x20\x02\x00\x00" * 20, "does not speak TLS"),
+        ("mqtt", b"AMQP\x00\x00\x09\x01", "answered in AMQP: check the port"),
         ("mqtts", b"", "does it speak TLS on this port"),
+        ("mqtts", None, "does it speak TLS on this port"),
     ],
 )
-async def test_what_is_no_broker_is_told_as_what_it_is(scheme: str, answer: bytes, words: str) -> None:
+async def test_what_is_no_broker_is_told_as_what_it_is(scheme: str, answer: bytes | None, words: str) -> None:
     """A web server, TLS where none was expected, none where it was: what to write instead."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4096)
+        if answer is None:  # a reset, as mosquitto's listener without TLS gives one
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+            return
         writer.write(answer)
         await writer.drain()
         writer.close()

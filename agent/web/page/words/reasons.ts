@@ -253,7 +253,6 @@ export const reasons: [RegExp, string][] = [
 
   // TLS, WebSocket and proxies on the way to a broker
   [/^(.+) does not answer the (TLS|WebSocket) handshake$/, "$1 对 $2 握手没有应答"],
-  [/^TLS handshake with (.+) failed: (.+)$/, "与 $1 的 TLS 握手失败：$2"],
   [/^no TLS with (.+): (.+)$/, "无法与 $1 建立 TLS：$2"],
   [/^the certificate of (.+) is refused: (.+)$/, "$1 的证书未通过验证：$2"],
   [/^certificate has expired$/, "证书已过期"],
