@@ -23,7 +23,7 @@ from agent.settings.outbox import OutboxSettings
 from agent.settings.publishers import PublisherConfig
 from agent.settings.slim import Slimmer
 
-#: Tags of a whole configuration: 5 kB of memory each, and half a minute until so many are loaded.
+#: Tags of a whole configuration: 2 kB of memory each, and 20 s until so many are read.
 MOST_TAGS = 200_000
 
 
