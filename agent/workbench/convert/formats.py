@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,12 @@ FORMATS: Mapping[str, Callable[[Any, Converted], None]] = {
 }
 
 
+#: A dotted key, but for its last part.
+_DOTTED = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+)++""")
+#: So many tables within each other nobody writes, and the standard library needs time and memory by their square.
+_DEEPEST = 100
+
+
 def recognised(text: str) -> tuple[str, Any] | None:
     """The name of the format and what the text holds; None where it is none of them."""
     head = text.lstrip("\ufeff \t\r\n")
@@ -33,6 +40,8 @@ def recognised(text: str) -> tuple[str, Any] | None:
             return next(((name, data) for name in ("kepware", "thingsboard", "neuron") if _IS[name](data)), None)
     if kepware.is_csv(head):
         return "kepware", head
+    if any(key[0].count(".") > _DEEPEST for key in _DOTTED.finditer(head)):
+        return None
     try:
         document = tomllib.loads(head)
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -64,6 +64,7 @@ def paper(
     purposes: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
     signs: bool = True,
     enciphers: bool = True,
+    critical: Sequence[x509.ExtensionType] = (),
 ) -> Paper:
     """A certificate signed by `issuer`, or by itself."""
     own: Key = key or rsa_key()
@@ -88,13 +89,19 @@ def paper(
     )
     if purposes:
         made = made.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    for extension in critical:
+        made = made.add_extension(extension, critical=True)
     return Paper(made.sign(issuer.key if issuer else own, hashes.SHA256()), own)
 
 
-def revocation(issuer: Paper, *revoked: Paper, days: int = 30, key: Key | None = None) -> bytes:
+def revocation(
+    issuer: Paper, *revoked: Paper, days: int = 30, key: Key | None = None, critical: x509.ExtensionType | None = None
+) -> bytes:
     """A list that is to be renewed in so many days."""
     made = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
     made = made.last_update(NOW - 20 * DAY).next_update(NOW + days * DAY)
+    if critical is not None:
+        made = made.add_extension(critical, critical=True)
     for one in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
         made = made.add_revoked_certificate(entry.revocation_date(NOW - DAY).build())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.cli.trust import trust
 from agent.collectors.opcua.trust.guard import TrustGuard
@@ -133,6 +136,62 @@ def test_an_authority_has_no_more_below_it_than_it_was_given(tmp_path: Path) -> 
     below = paper("Line CA", plant, key=rsa_key(which=1), authority=True, purposes=())
     put(tmp_path, "trusted", "ca.der", plant.der)
     assert "allows 0 below it, here are 1" in refused(guard(tmp_path), paper("plc-1", below).der + below.der)
+
+
+def constrained(*permitted: x509.GeneralName, without: Sequence[x509.GeneralName] = ()) -> x509.NameConstraints:
+    return x509.NameConstraints(permitted or None, without or None)
+
+
+HALL_2 = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Hall 2")])
+
+
+@pytest.mark.parametrize(
+    ("binds", "words"),
+    [
+        (constrained(x509.DNSName("plant")), None),
+        (constrained(x509.DNSName("hmi.plant")), "may not issue for plc-1.plant"),
+        (constrained(without=[x509.DNSName(".plant")]), "may not issue for plc-1.plant"),
+        (constrained(x509.IPAddress(ip_network("192.0.2.0/28"))), None),
+        (constrained(x509.IPAddress(ip_network("198.51.100.0/24"))), "may not issue for 192.0.2.7"),
+        (constrained(x509.DirectoryName(HALL_2)), "may not issue for CN=plc-1"),
+        (constrained(x509.UniformResourceIdentifier("plant.example")), "may not issue for urn:plc-1"),
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"x"), "critical extension 1.2.3.4"),
+    ],
+)
+def test_an_authority_issues_no_further_than_it_is_bound(
+    tmp_path: Path, binds: x509.ExtensionType, words: str | None
+) -> None:
+    """The HMIs' authority makes no controllers; what is critical and not known is a no."""
+    plant = authority()
+    below = paper("HMI CA", plant, key=rsa_key(which=1), authority=True, purposes=(), hosts=(), critical=[binds])
+    put(tmp_path, "trusted", "ca.der", plant.der)
+    shown = paper("plc-1", below, hosts=["plc-1.plant", "192.0.2.7"]).der + below.der
+    if words is None:
+        guard(tmp_path).admit(shown, URI, URL)
+    else:
+        assert words in refused(guard(tmp_path), shown)
+
+
+def part(*, users: bool = False, authorities: bool = False) -> x509.IssuingDistributionPoint:
+    return x509.IssuingDistributionPoint(None, None, users, authorities, None, False, False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "tells"),
+    [(x509.DeltaCRLIndicator(1), False), (part(authorities=True), False), (part(users=True), True)],
+)
+def test_a_list_that_is_a_part_tells_of_its_part(tmp_path: Path, scope: x509.ExtensionType, tells: bool) -> None:
+    """A list of changes, or of authorities only, says of no server that it is not revoked; the whole list does."""
+    plant = authority()
+    shown = paper("plc-1", plant)
+    put(tmp_path, "trusted", "ca.der", plant.der)
+    put(tmp_path, "issuers", "part.crl", revocation(plant, paper("other", plant), critical=scope))
+    if not tells:
+        assert "tell nothing of CN=plc-1: parts only" in refused(guard(tmp_path), shown.der)
+        put(tmp_path, "issuers", "whole.crl", revocation(plant))
+    guard(tmp_path).admit(shown.der, URI, URL)
+    put(tmp_path, "issuers", "part.crl", revocation(plant, shown, critical=scope))
+    assert "was revoked by its issuer" in refused(guard(tmp_path), shown.der)
 
 
 def test_a_stranger_sets_no_sums(tmp_path: Path) -> None:

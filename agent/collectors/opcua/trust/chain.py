@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from agent.collectors.opcua.trust.bounds import covers, out_of_bounds
 from agent.collectors.opcua.trust.certificates import (
     UNREADABLE,
     application_uris,
@@ -29,7 +30,7 @@ from agent.collectors.opcua.trust.certificates import (
 
 _LONGEST_CHAIN = 8
 _SHORTEST_KEY, _LONGEST_KEY = 2048, 4096  #: RSA bits of each policy there is here (OPC 10000-7, 6.6)
-_MOST_EXPONENT = 64  #: bits; with one as long as its key a signature takes ten times as much to verify
+_MOST_EXPONENT = 64  #: bits; with one as long as its key a signature takes ten times as long to verify
 _SHORTEST_CURVE = 256
 _WEAK = (hashes.MD5, hashes.SHA1)
 _PURPOSES = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
@@ -109,6 +110,7 @@ def objection(
     return (
         next(_revoked(path, known, shelf.revocations, now), None)
         or _path_length(path)
+        or _bounds(path)
         or _usage(leaf)
         or _names(leaf, visit)
     )
@@ -185,6 +187,11 @@ def _path_length(path: _Links) -> Objection | None:
     return None
 
 
+def _bounds(path: _Links) -> Objection | None:
+    broken = out_of_bounds([certificate for certificate, _ in path])
+    return None if broken is None else Objection(broken)
+
+
 # --- revocation -------------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +215,14 @@ def _revoked(
                 )
         if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in due):
             yield Objection(f"{name_of(certificate)} was revoked by its issuer", _NEW_ONE)
-        newest = max((one.next_update_utc or dt.datetime.max.replace(tzinfo=dt.UTC) for one in due), default=now)
+        whole = [one for one in due if covers(one, certificate)]
+        if due and not whole and issuer != subject_of(certificate):
+            lists = f"the revocation lists of {issuer and issuer.rfc4514_string()} tell nothing of"
+            yield Objection(
+                f"{lists} {name_of(certificate)}: parts only",
+                "put the authority's whole list into pki/issuers/; taking the lists away gives revocation up",
+            )
+        newest = max((one.next_update_utc or dt.datetime.max.replace(tzinfo=dt.UTC) for one in whole), default=now)
         if newest < now:
             yield Objection(
                 f"the revocation list of {issuer and issuer.rfc4514_string()} was to be renewed by {newest:%Y-%m-%d}",
