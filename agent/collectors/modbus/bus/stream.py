@@ -16,9 +16,10 @@ from typing import NamedTuple, cast
 
 from agent.collectors.modbus.bus.again import AnsweredAgain
 from agent.collectors.modbus.bus.framing import Form, Frame, Framer, Garbage, of_another_size
-from agent.collectors.modbus.bus.overdue import FORGET, Overdue, OverdueAnswers
+from agent.collectors.modbus.bus.overdue import Overdue, OverdueAnswers
 from agent.collectors.modbus.bus.received import ZEROS, Received
 from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, words_in
+from agent.collectors.modbus.bus.strangers import Strangers
 from agent.collectors.modbus.bus.transaction import (
     BadReply,
     HalfAnswer,
@@ -35,8 +36,6 @@ _DRAIN = 0.05  #: seconds of silence after garbage before anything is sent
 _NEVER_SILENT = 2.0  #: seconds; a line that talks on and on is no Modbus line
 _BUFFER = 4096
 _FLOOD = "more bytes than any bus carries"
-_CROWD = 2000  #: frames of somebody else in a second; at 115200 baud a bus carries 1,400
-_STRANGERS = 16  #: frames of somebody else that are remembered until the bus looks
 _AT_ONCE = 0.1  #: seconds; a peer that closes so soon had done so before the request came, and passed it to nobody
 
 
@@ -71,13 +70,12 @@ class StreamWire(asyncio.Protocol):
         self._overdue = overdue  #: what was given up on, by earlier connections, too
         self._dirty = False  #: garbage came; there may be more of it
         self._last = clock.monotonic()  #: when the newest byte came or went
-        self._stranger_at = -FORGET  #: when a frame came that nobody here asked for
-        self._second, self._crowd = -1.0, 0  #: when a second began, and such frames in it
+        self._strangers = Strangers()
         self._touched = False  #: something has come since the request was sent
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
         self.numbered = False
         self.late: list[LateAnswer] = []
-        self.strangers: list[float] = []
+        self.strangers = self._strangers.heard
         self.stale = 0
         self.doubled = 0
 
@@ -208,14 +206,7 @@ class StreamWire(asyncio.Protocol):
     def _heard_stranger(self, length: int) -> None:
         """A whole frame that nobody here asked for: another master talks on this bus."""
         del self._received.data[:length]
-        now = self._clock.monotonic()
-        if now - self._second >= 1.0:
-            self._second, self._crowd = now, 0
-        self._crowd += 1
-        self._stranger_at = now
-        self.strangers.append(now)
-        del self.strangers[:-_STRANGERS]
-        if self._crowd > _CROWD:
+        if self._strangers.hear(self._clock.monotonic()):
             self._received.data.clear()
             self._unclean = _FLOOD
             if self._transport is not None:
@@ -298,7 +289,7 @@ class StreamWire(asyncio.Protocol):
         if data.startswith(self._sent):
             raise Garbage(f"{error}: what was sent came back (two-wire adapters need `workarounds: {{echo: true}}`)")
         if whole:
-            alone = self._clock.monotonic() - self._stranger_at >= FORGET
+            alone = self._strangers.silent(self._clock.monotonic())
             if alone and (size := self._framer.size_for(data[:whole], asked)) is not None:
                 raise Garbage(f"{size} data bytes instead of {asked.size}", over=True, size=True)
             self._heard_stranger(whole)
