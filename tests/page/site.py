@@ -98,7 +98,7 @@ async def healthy(folder: Path, elapsed: Any, *, spare: str = "spare") -> AsyncI
                     f"meter-{unit:02}": _device(gateway, _tags(METER_POINTS), unit)
                     for unit in range(1, METERS + 1)
                 },
-                spare: _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False),
+                spare: _device(press, {"running": {"address": "coil:0"}}, 7, enabled=False, description="x" * 100),
             }  # fmt: skip
             publishers = {"plant": {"type": "mqtt", "url": broker.url}}
             with AgentProcess(_made(folder / "agent"), publishers=publishers, devices=devices) as agent:
