@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +84,16 @@ def _remarks(devices: list[DevicePlan]) -> Iterator[str]:
             f"not counted: the tags that {listed(finding)} will find by `browse:`; for a plan, write them with"
             " `edge-agent browse DEVICE -o FILE`"
         )
-    yield from (f"{one.device}: {one.gain}" for one in devices if one.gain is not None)
-    yield from (f"{one.device} cannot be met: {one.late}" for one in devices if one.late is not None)
+    gains, lates = defaultdict[str | None, list[str]](list), defaultdict[str | None, list[str]](list)
+    for one in devices:
+        gains[one.gain].append(one.device)
+        lates[one.late].append(one.device)
+    yield from (f"{listed(names)}: {gain}" for gain, names in gains.items() if gain is not None)
+    yield from (
+        f"the interval of {listed(names, MOST)} cannot be met: {late}"
+        for late, names in lates.items()
+        if late is not None
+    )
 
 
 def _in_shard(shard: int | None) -> str:

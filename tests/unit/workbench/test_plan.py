@@ -62,6 +62,21 @@ def test_tags_that_are_found_later_are_not_counted_in_silence(
     assert "subscribed" not in said
 
 
+def test_equal_advice_is_given_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fifty meters of one kind are one line; whose interval cannot be met is named, each of them."""
+    tags = "{a: {address: 'holding:0'}, b: {address: 'holding:9'}}"
+    meters = "".join(
+        f"  m{n}: {{type: modbus, url: 'tcp://g{n}', interval: 20ms, tags: {tags}}}\n" for n in range(1, 6)
+    )
+    (tmp_path / "agent.yaml").write_text(f"agent: {{id: gw}}\ndevices:\n{meters}")
+    assert shown(tmp_path / "agent.yaml", None, "20ms") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines if "max_gap: " in line] == ["m1, m2, m3 and 2 more"]
+    assert [line.partition(" cannot")[0] for line in lines if "cannot be met" in line] == [
+        "the interval of m1, m2, m3, m4 and m5"
+    ]
+
+
 def test_a_larger_gap_is_proposed_where_it_saves_requests(tmp_path: Path) -> None:
     """With what it costs."""
     tags = ", ".join(f"t{n}: {{address: 'holding:{n * 3}'}}" for n in range(20))
