@@ -12,7 +12,6 @@ import gc
 import sys
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -21,6 +20,8 @@ T = TypeVar("T")
 #: The loop gets the interpreter back within this from who calculates beside it, seconds. Python's own 5 ms come once
 #: for each socket that is read or written.
 TURN = 0.0005
+#: Nobody calculates for longer, seconds.
+LONGEST = 30.0
 
 
 class _Calculating:
@@ -30,21 +31,25 @@ class _Calculating:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._number = 0
+        self._calculations: set[object] = set()
         self._before = (0.0, True)
 
-    def __enter__(self) -> None:
+    def begins(self, calculation: object) -> None:
+        """It is under way."""
         with self._lock:
-            self._number += 1
-            if self._number == 1:
+            self._calculations.add(calculation)
+            if len(self._calculations) == 1:
                 self._before = sys.getswitchinterval(), gc.isenabled()
                 sys.setswitchinterval(TURN)
                 gc.disable()
 
-    def __exit__(self, *_: object) -> None:
+    def ends(self, calculation: object) -> None:
+        """It is over, or does not count any more. Told twice it is told once."""
         with self._lock:
-            self._number -= 1
-            if not self._number:
+            if calculation not in self._calculations:
+                return
+            self._calculations.remove(calculation)
+            if not self._calculations:
                 interval, collects = self._before
                 sys.setswitchinterval(interval)
                 if collects:
@@ -56,13 +61,27 @@ _calculating = _Calculating()
 
 def beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `work` returns or raises; meanwhile the loop, which is another thread's, has its turns."""
-    with _calculating:
+    calculation = object()
+    _calculating.begins(calculation)
+    try:
         return work(*args, **kwargs)
+    finally:
+        _calculating.ends(calculation)
 
 
 async def calculated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same in a thread."""
-    return await asyncio.to_thread(partial(beside, work, *args, **kwargs))
+    """The same in a thread. `work` may hang at a file: after :data:`LONGEST` garbage is looked for all the same."""
+    calculation = object()
+
+    def calculate() -> T:
+        try:
+            return work(*args, **kwargs)
+        finally:
+            _calculating.ends(calculation)
+
+    asyncio.get_running_loop().call_later(LONGEST, _calculating.ends, calculation)
+    _calculating.begins(calculation)
+    return await asyncio.to_thread(calculate)
 
 
 def run_in_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:

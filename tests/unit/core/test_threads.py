@@ -9,7 +9,9 @@ import threading
 
 import pytest
 
+from agent.core import threads
 from agent.core.threads import TURN, calculated, run_in_thread
+from tests.support.waiting import eventually
 
 
 async def test_result_and_error():
@@ -53,3 +55,21 @@ async def test_who_calculates_lets_the_loop_have_its_turns():
         go_on.set()
     assert other.result() == pytest.approx((TURN, False))
     assert manners() == before
+
+
+async def test_who_hangs_at_a_file_does_not_keep_garbage(monkeypatch: pytest.MonkeyPatch):
+    """A network drive may never answer: after a while there are collections again."""
+    monkeypatch.setattr(threads, "LONGEST", 0.0)
+    began, go_on = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        began.set()
+        go_on.wait()
+
+    async with asyncio.TaskGroup() as group:
+        hanging = group.create_task(calculated(hangs))
+        await asyncio.to_thread(began.wait)
+        await eventually(gc.isenabled, what="garbage is looked for")
+        assert not hanging.done()
+        go_on.set()
+    assert gc.isenabled()
