@@ -385,6 +385,16 @@ class StoreContract:
         rows = sql("SELECT device, tag, good_seconds, expected, arrived FROM completeness ORDER BY day")
         assert [tuple(row) for row in rows] == [("press-01", "t", 5, 5, 3), ("press-01", "t", 1, None, 1)]
 
+    def test_completeness_holds_what_is_said_only_when_it_changes(self, write, sql):
+        """Until it changes; three intervals at most where every reading is reported."""
+        tags = [{"tag": name, "type": "int", "interval": 1000} for name in ("changes", "every")]
+        write(*status({"version": 3, "part": [1, 1], "tags": tags}, f"{PATH}/tags/1"))
+        at = [("every", second) for second in (0, 1, 2, 3, 100)] + [("changes", second) for second in (0, 600, 1800)]
+        for seq, (name, second) in enumerate(at, 1):
+            ts = NOW // DAY * DAY + second * 1000
+            write(record(seq, readings=[{"tag": name, "value": 1, "ts": ts, "quality": "good"}]))
+        assert sql("SELECT tag, good_seconds FROM completeness ORDER BY tag") == [("changes", 1800), ("every", 6)]
+
     @pytest.fixture
     def said(self, write, sql):
         """`said(second, session, due)`: a status said then, stored now. `said()`: what is expected by day and tag."""

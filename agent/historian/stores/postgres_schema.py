@@ -75,7 +75,8 @@ FROM edge.stream s, unnest(int8multirange(int8range(s.base, s.bound)) - s.seen -
 WHERE s.lacking > 0;
 """
 
-# A good reading holds until the tag's next one; where the tag is read in intervals, for three of them at most.
+# A good reading holds until the tag's next one; where every reading is reported, for three intervals at most: half of
+# the day's readings are followed by another within about one (as the report has it, for no catalogue tells).
 # Scans are counted by device over all its sessions, each interval has its part of them, and between two statuses they
 # are due in a straight line. A session may begin with the totals of the epoch before; any other total below one told
 # before was brought late, by another historian, and says nothing. An epoch began as long before its first status as its
@@ -84,12 +85,17 @@ _COMPLETENESS = """
 CREATE VIEW edge.completeness AS
 WITH following AS (
     SELECT tag, ts, quality, lead(ts) OVER (PARTITION BY tag ORDER BY ts, seq, position) AS until FROM edge.reading),
+steady AS (
+    SELECT f.tag, (f.ts AT TIME ZONE 'UTC')::date AS day, min(t.interval_ms) AS interval_ms
+    FROM following f JOIN edge.tag t ON t.id = f.tag GROUP BY 1, 2 HAVING count(f.until) <= 2 * count(*) FILTER (
+        WHERE f.until - f.ts <= t.interval_ms * interval '1.5 milliseconds')),
 spans AS (
     SELECT f.tag, f.ts, CASE
         WHEN f.until IS NULL THEN f.ts
-        WHEN t.interval_ms IS NULL THEN f.until
-        ELSE least(f.until, f.ts + t.interval_ms * interval '3 milliseconds') END AS until
-    FROM following f JOIN edge.tag t ON t.id = f.tag WHERE f.quality = 'good'),
+        WHEN s.tag IS NULL THEN f.until
+        ELSE least(f.until, f.ts + s.interval_ms * interval '3 milliseconds') END AS until
+    FROM following f LEFT JOIN steady s ON s.tag = f.tag AND s.day = (f.ts AT TIME ZONE 'UTC')::date
+    WHERE f.quality = 'good'),
 good AS (
     SELECT s.tag, (d AT TIME ZONE 'UTC')::date AS day, sum(extract(epoch FROM
         least(s.until, d + interval '1 day') - greatest(s.ts, d)))::float8 AS good_seconds
