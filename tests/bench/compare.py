@@ -42,14 +42,19 @@ async def _turns(measured: Measure, base: Path) -> list[tuple[float, float]]:
     return pairs
 
 
-async def _together(plants: Sequence[dict[str, Any]], base: Path) -> list[tuple[float, float]]:
-    """Likewise, the two at once, each on a plant; CPU us a reading."""
+async def _together(
+    plants: Sequence[dict[str, Any]], base: Path, *, samples: int = 0, history: bool = False
+) -> list[tuple[float, float]]:
+    """Likewise, the two at once, each on a plant; CPU us a reading, or of so many samples a second."""
     pairs = []
     for turn in range(TURNS):
         trees = (base, REPOSITORY) if turn % 2 else (REPOSITORY, base)
-        agents = [measure(devices, tree=tree) for devices, tree in zip(plants, trees, strict=True)]
+        agents = [measure(devices, tree=tree, history=history) for devices, tree in zip(plants, trees, strict=True)]
         loads = dict(zip(trees, await asyncio.gather(*agents), strict=True))
-        there, here = (loads[tree].cpu / loads[tree].readings * 1e6 for tree in (base, REPOSITORY))
+        if samples:
+            for load in loads.values():
+                load.readings = round(samples * load.wall)
+        there, here = (loads[tree].per_reading for tree in (base, REPOSITORY))
         pairs.append((there, here))
     return pairs
 
@@ -63,10 +68,19 @@ async def _start(tags: int, base: Path) -> list[tuple[float, float]]:
         return await _turns(measured, base)
 
 
-async def _modbus(devices: int, tags: int, base: Path) -> list[tuple[float, float]]:
+async def _modbus(devices: int, tags: int, base: Path, *, history: bool = False) -> list[tuple[float, float]]:
     # one server cannot hold two agents' connections to 500 devices: libmodbus waits by select()
     async with modbus_plant(devices) as (one, _), modbus_plant(devices) as (other, _):
-        return await _together([plant(ports, devices * tags) for ports in (one, other)], base)
+        return await _together([plant(ports, devices * tags) for ports in (one, other)], base, history=history)
+
+
+async def _on_change(base: Path) -> list[tuple[float, float]]:
+    """1 % of 10,000 tags change each second; cycles that were left out count as read."""
+    async with modbus_plant(10, still=100) as (one, _), modbus_plant(10, still=100) as (other, _):
+        plants = [plant(ports, 10_000) for ports in (one, other)]
+        for device in (device for devices in plants for device in devices.values()):
+            device["tags"] = {name: tag | {"report": "on_change"} for name, tag in device["tags"].items()}
+        return await _together(plants, base, samples=10_000)
 
 
 async def _opcua(nodes: int, mode: str, base: Path) -> list[tuple[float, float]]:
@@ -80,6 +94,8 @@ CASES: dict[str, Callable[[Path], Awaitable[list[tuple[float, float]]]]] = {
     "start, 1,000 tags (s CPU)": lambda base: _start(1_000, base),
     "start, 10,000 tags (s CPU)": lambda base: _start(10_000, base),
     "modbus 10 x 1,000 float32 @ 1 s (us/reading)": lambda base: _modbus(10, 1_000, base),
+    "history on, modbus 10 x 1,000 float32 @ 1 s (us/reading)": lambda base: _modbus(10, 1_000, base, history=True),
+    "on_change, modbus 10 x 1,000 @ 1 s (us/sample)": _on_change,
     "modbus 100 x 20 float32 @ 1 s (us/reading)": lambda base: _modbus(100, 20, base),
     "modbus 500 x 20 float32 @ 1 s (us/reading)": lambda base: _modbus(500, 20, base),
     "opcua poll 1,000 @ 1 s (us/reading)": lambda base: _opcua(1_000, "poll", base),
@@ -117,7 +133,7 @@ async def main(revision: str, words: list[str]) -> int:
             there, here = (median(column) for column in zip(*pairs, strict=True))
             figures[name] = {"base": there, "here": here, "ratio": median(ratios), "ratios": ratios, "pairs": pairs}
             spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
-            print(f"{name:46} {there:8.2f} -> {here:8.2f}   x {median(ratios):.2f} ({spread})", flush=True)
+            print(f"{name:57} {there:8.2f} -> {here:8.2f}   x {median(ratios):.2f} ({spread})", flush=True)
     if (file := os.environ.get("BENCH_JSON")) is not None:
         Path(file).write_text(json.dumps({"base": revision, "turns": TURNS, "cases": figures}, indent=1) + "\n")
     return 0
