@@ -160,6 +160,8 @@ class ConnectAttempt:
         try:
             codes = await connection.subscribe(listens)
         except ConnectionLost:
+            if connection.flooded:  # says nothing of the subscription
+                raise
             broker.deaf += 1
             if broker.deaf >= TRIES:  # some brokers disconnect instead of refusing
                 self._say_deaf(listens, "the broker disconnects at the subscription")

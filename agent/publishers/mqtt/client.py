@@ -137,6 +137,11 @@ class Connection:
         """The socket was open, and the broker closed it without a CONNACK."""
         return self._early or (self._driver.began and self._loss is not None and not self._answered)
 
+    @property
+    def flooded(self) -> bool:
+        """It was left because it floods."""
+        return self._client.unasked.breach is not None
+
     def _listen(self) -> None:
         client = self._client
         client.on_connect = self._on_connect

@@ -18,6 +18,7 @@ from agent.publishers.mqtt.unasked import MOST, PER_SECOND, Unasked
 from agent.testing.context import SimpleContext
 from tests.support.mqtt_broker import FakeBroker, Publish
 from tests.support.mqtt_packets import CONNACK, PINGREQ, PINGRESP, PUBACK, SUBACK, packet
+from tests.support.waiting import eventually
 
 STRAYS = {
     "SUBACK": packet(SUBACK, b"\0\1\0\1"),
@@ -53,6 +54,24 @@ async def test_a_broker_that_floods_is_left_with_a_reason(broker: FakeBroker, ki
         with pytest.raises(ConnectionLost, match="the broker floods: more than 1,000 packets"):
             await asyncio.wait_for(session.closed(), 5)
     assert broker.goodbyes == []
+
+
+async def test_a_flood_instead_of_an_answer_says_nothing_of_the_subscription(broker: FakeBroker) -> None:
+    """It is asked for again each time: a broker that was put right is heard."""
+    broker.script.suback = None
+    made = publisher(broker)
+
+    async def fails() -> None:
+        with pytest.raises(ConnectionLost, match="the broker floods"):
+            async with made.open(None, ["c/#"]):
+                pass
+
+    for _ in range(4):
+        broker.subscribed.clear()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+            await eventually(lambda: broker.subscribed == ["c/#"])
+            broker.send(STRAYS["PINGRESP"] * 3 * MOST)
 
 
 async def test_a_broker_that_says_everything_twice_is_put_up_with(
