@@ -93,6 +93,11 @@ class Catalogues:
             self._keep({name: kept}, now_ms)
             device.cat = kept.cat
 
+    def flush(self) -> None:
+        """Return when nothing waits to be written. Takes its time."""
+        if self._writer is not None or self._later:
+            self._write_later()
+
     def _known(self, device: str) -> _Kept | None:
         return self._unwritten.get(device) or self._later.get(device) or self._kept.get(device)
 

@@ -8,6 +8,7 @@ The nesting is the order: northbound begins first and ends last. From one config
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from asyncio import TaskGroup
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ from agent.core.clock import Clock
 from agent.core.image import Image, TagInfo
 from agent.core.ports import Bus
 from agent.core.sessions import Sessions
+from agent.core.threads import run_in_thread
 from agent.runtime.catalogue import Catalogues, Version
 from agent.runtime.context import RunningContext
 from agent.runtime.control import Control
@@ -31,6 +33,8 @@ from agent.settings.outbox import OutboxSettings
 
 #: So many parts of former configurations may lie about, 30 kB each.
 MOST_ENDED = 100
+#: A disk may take so long for what devices have told last, seconds.
+FLUSH_WITHIN = 0.5
 
 
 class Topology:
@@ -178,6 +182,7 @@ class Topology:
         left = await self.north.end()
         while self._undo:
             self._undo.pop()()
+        await asyncio.wait([run_in_thread(self._catalogues.flush, "catalogues")], timeout=FLUSH_WITHIN)
         return left
 
     # --- what parts tell ----------------------------------------------------------------------------------------------
