@@ -204,6 +204,9 @@ def read_secret(path: Path) -> str:
     if "\n" in secret or "\r" in secret:
         msg = "it has more than one line; the secret is its only line"
         raise ValueError(msg)
+    if not secret:
+        msg = "it is empty; write the secret into it"
+        raise ValueError(msg)
     return secret
 
 

@@ -34,6 +34,11 @@ log = get_logger("publisher")
 _NOTHING = Batch(device="", ts=0, readings=[])
 
 
+def _lane(record: Record) -> str:
+    """What is parked together: a device's readings, or its gaps, whose topic has access rules of its own."""
+    return record.stream.device if record.seq else f"gap/{record.stream.device}"
+
+
 class Sender:
     """Of one session, over all its cuts."""
 
@@ -59,7 +64,7 @@ class Sender:
         self._quiet: asyncio.Event | None = None  # set when records may go on
         self._alone = asyncio.Lock()  #: held while something is sent next to a suspect
         self._waited: set[str] = set()  # devices with suspects that have let the others go first
-        self._parked: dict[str, float] = {}
+        self._parked: dict[str, float] = {}  # by lane
         self._paused_until = 0.0
         self._later: list[tuple[float, Record]] = []
         self._lingering: deque[tuple[float, Record]] = deque()  # acknowledged, and kept a little
@@ -128,7 +133,7 @@ class Sender:
 
     async def send(self, record: Record, reader: Reader) -> Future[None] | None:
         """Hand one record to the broker; None where its device is parked, or nobody will ever take it."""
-        if self._parked and record.stream.device in self._parked:
+        if self._parked and _lane(record) in self._parked:
             reader.put_off(record)
             return None
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
@@ -148,10 +153,10 @@ class Sender:
                 record, reader, f"the broker disconnected at it without a reason, {times} times, with nothing else sent"
             )
             return None
-        device = record.stream.device
-        if device not in self._waited:
-            self._waited.add(device)
-            self._parked[device] = self._clock.monotonic() + self._suspects.patience(device)
+        lane = _lane(record)
+        if lane not in self._waited:
+            self._waited.add(lane)
+            self._parked[lane] = self._clock.monotonic() + self._suspects.patience(record)
             reader.put_off(record)
             return None
         if self._flying:
@@ -226,7 +231,7 @@ class Sender:
         if limit is not None and (attempts := self._suspects.refused(record)) >= limit:
             self._quarantine(record, reader, f"{error.reason}, {attempts} times")
         elif retry_after >= PARKING or len(self._later) >= MAX_WAITING:
-            self._parked[device] = self._clock.monotonic() + retry_after
+            self._parked[_lane(record)] = self._clock.monotonic() + retry_after
             reader.put_off(record)
         else:
             self._later.append((self._clock.monotonic() + retry_after, record))

@@ -4,9 +4,10 @@ Everything that was in flight when the broker disconnected is counted. What was 
 suspect: from then on it is sent alone (a window of one for it, the full window for the others), so that the next
 disconnect is its fault, or an acknowledgement clears it. After `DROPS` disconnects alone it goes into quarantine.
 
-A record is followed by its key and by its device: a device whose data the broker never takes sends another snapshot,
-another key, in every session. Once one of its records is in quarantine, one disconnect is enough for the next one, and
-its records wait for the others longer and longer. Only a broker that disconnects counts, not a link that fails.
+A record is followed by its key and by its device (a gap by its key and as a gap: gaps have a topic of their own): a
+device whose data the broker never takes sends another snapshot, another key, in every session. Once one of its records
+is in quarantine, one disconnect is enough for the next one, and its records wait for the others longer and longer. Only
+a broker that disconnects counts, not a link that fails.
 
 What is known is kept over restarts (`keep`, `recall`): an agent that is restarted again and again would begin its
 search anew each time, and never get past the record. Pure.
@@ -108,18 +109,18 @@ class Suspects:
     def guilty(self, record: Record) -> int:
         """How many disconnects while it was sent alone put it into quarantine; 0 where they do not."""
         alone = self._known.alone
-        itself, device = alone.get(_key(record), 0), alone.get(record.stream.device, 0) if record.seq else 0
-        enough = 1 if record.stream.device in self._known.convicted else DROPS
-        return itself if itself >= enough else device if device >= DROPS else 0
+        itself, kin = alone.get(_key(record), 0), alone.get(_kin(record), 0)
+        enough = 1 if _kin(record) in self._known.convicted else DROPS
+        return itself if itself >= enough else kin if kin >= DROPS else 0
 
-    def patience(self, device: str) -> float:
-        """How long its suspects let the others go first, seconds."""
-        return float(min(PATIENCE * 2.0 ** min(self._known.convicted.get(device, 0), 10), LONGEST_PATIENCE))
+    def patience(self, record: Record) -> float:
+        """How long it and its like let the others go first, seconds."""
+        return float(min(PATIENCE * 2.0 ** min(self._known.convicted.get(_kin(record), 0), 10), LONGEST_PATIENCE))
 
     def convicted(self, record: Record) -> None:
         """It is in quarantine. Its device stays a suspect: its next record is sent alone."""
-        known, device = self._known, record.stream.device
-        known.convicted[device] = known.convicted.get(device, 0) + 1
+        known, kin = self._known, _kin(record)
+        known.convicted[kin] = known.convicted.get(kin, 0) + 1
         known.drops.pop(_key(record), None)
         for key in _keys(record):
             known.alone.pop(key, None)
@@ -141,8 +142,7 @@ class Suspects:
             known.drops.pop(key, None)
             known.alone.pop(key, None)
         self.gone(record)
-        if record.seq:
-            known.convicted.pop(record.stream.device, None)
+        known.convicted.pop(_kin(record), None)
 
     def gone(self, record: Record) -> None:
         """It is taken or in quarantine: nobody asks for its other troubles any more."""
@@ -179,8 +179,12 @@ def _key(record: Record) -> str:
 
 def _keys(record: Record) -> Iterator[str]:
     yield _key(record)
-    if record.seq:  # a gap has none: that it is taken says nothing of the device's readings
-        yield record.stream.device
+    yield _kin(record)
+
+
+def _kin(record: Record) -> str:
+    """What shares its fate: the records of its device, or all gaps, of which none says anything of readings."""
+    return record.stream.device if record.seq else "gap/"
 
 
 def _count(counts: dict[str, int], key: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,35 @@ async def test_what_a_broker_hangs_up_on_is_left_out(tmp_path: Path, suffix: str
         assert not lines(logs, "publisher.quarantined")
         told = [line["topic"] for line in lines(logs, "publisher.left_out")]
         assert told[-1] == (f"#{suffix}" if want == 2 else told[0])
+
+
+def has_all(plant: Plant, broker: FakeBroker, wanted: set[int]) -> bool:
+    return all(wanted <= set(values(broker, device)) for device in plant.devices)
+
+
+@pytest.mark.parametrize("how", ["close", "0x87", "PUBACK 0x87"])
+async def test_a_broker_that_takes_no_gaps_has_all_readings(tmp_path: Path, how: str) -> None:
+    """After a restart each device has one to declare: that costs no reading its time, whatever becomes of the gap."""
+
+    def judge(one: Publish) -> int | None:
+        if not one.topic.endswith("/gaps"):
+            return 0
+        if how == "PUBACK 0x87":
+            return 0x87
+        if how == "0x87":
+            broker.disconnect(0x87)
+        broker.drop_soon()
+        return None
+
+    async with FakeBroker(Script(puback=judge)).serve() as broker:
+        for run in range(2):
+            plant = Plant(tmp_path, broker.url, 2, version="3.1.1" if how == "close" else "5")
+            began = plant.clock.monotonic()
+            wanted = set(range(20 * run, 20 * run + 20))
+            async with plant.running():
+                for value in sorted(wanted):
+                    plant.read(value)
+                    await plant.until(lambda: True)
+                await plant.until(partial(has_all, plant, broker, wanted), stride=0.5)
+            assert plant.clock.monotonic() - began < 250  # a device that is parked waits 300 s
+        assert any(one.topic.endswith("/gaps") for one in broker.published)

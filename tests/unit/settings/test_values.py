@@ -206,6 +206,8 @@ def test_secret_files(tmp_path, content, secret):
     ("content", "reason"),
     [
         (b"\xef\xbb\xbfhunter2\n", "byte order mark"),
+        (b"", "it is empty; write the secret into it"),
+        (b"\n", "it is empty"),
         (b"hunter2\n\n", "more than one line"),
         (b"hunter2\nuser\n", "more than one line"),
         (b"hunter2\r\nuser", "more than one line"),

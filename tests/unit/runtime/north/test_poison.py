@@ -54,7 +54,7 @@ def test_alone_three_times_is_guilty() -> None:
     assert suspects.guilty(record(1)) == DROPS
     suspects.convicted(record(1))
     assert not suspects.guilty(record(2))
-    assert suspects.patience("press") > suspects.patience("meter")
+    assert suspects.patience(record(2)) > suspects.patience(record(2, "meter"))
     suspects.dropped(record(3), proven=True)
     suspects.session(None)
     assert suspects.guilty(record(3)) == 1
