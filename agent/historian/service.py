@@ -22,6 +22,8 @@ from agent.telemetry.logging import get_logger
 
 #: Seconds between two looks for what `retention` has passed.
 SWEEP = 3600.0
+#: Before the first one: what is read now bears the clock out.
+SETTLES = 60.0
 #: At the end what is at hand is written within this, seconds; the rest stays at the broker.
 DRAIN = 3.0
 #: After a bug a part is started again, seconds.
@@ -96,6 +98,7 @@ class Historian:
     async def _sweep(self) -> None:
         """Piece by piece: what comes meanwhile is written in between."""
         store = self._database.store
+        await self._clock.sleep(SETTLES)
         while True:
             gone = 0
             while rows := await self._database.ask(partial(store.sweep, self._clock.now_ms())):
