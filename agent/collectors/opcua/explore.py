@@ -22,6 +22,7 @@ log = get_logger("opcua")
 HAS_ENCODING, HAS_DESCRIPTION, HAS_SUBTYPE, HAS_PROPERTY, HAS_COMPONENT, HIERARCHICAL = 38, 39, 45, 46, 47, 33
 DATA_TYPE, DATA_TYPE_DEFINITION = 14, 23  #: attributes
 
+_SURE = 8  #: nodes refused alone, one after the other: then the server refuses everything
 _FEW = 1  #: nodes of the first Browse; twice as many each time it answers …
 _SHORT, _LONG = 0.2, 0.8  #: … within so many seconds, and fewer beyond
 _PAGE = 1000  #: references of one node in one answer
@@ -52,6 +53,9 @@ class Explorer:
         *, pause: float = 0.0,
     ) -> None:  # fmt: skip
         """`pause`: seconds before each request, to spare the server."""
+        self._browsed = False  #: a Browse was answered
+        self._in_a_row = 0  #: nodes for which it was refused alone
+        self.untold = 0  #: Browse requests for one node that were refused, for a moment perhaps
         self.refused = 0  #: nodes whose references the server does not tell
         self._pause = pause
         self._session = session
@@ -88,7 +92,7 @@ class Explorer:
         while done < len(looks):
             piece = looks[done : done + min(self._browses.size, self._together)]
             since = self._clock.monotonic()
-            results = await self._in_chunks(self._browses, piece, self._browse)
+            results = await self._in_chunks(self._browses, piece, self._browse, self._untold)
             self._pace(len(piece), self._clock.monotonic() - since)
             async with aclosing(self._followed(piece, results)) as followed:
                 async for at, page in followed:
@@ -100,8 +104,13 @@ class Explorer:
         return await self._in_chunks(self._browses, paths, self._translate)
 
     async def _in_chunks(
-        self, limit: ChunkLimit, wanted: Sequence[A], ask: Callable[[Sequence[A]], Awaitable[Sequence[R]]]
+        self,
+        limit: ChunkLimit,
+        wanted: Sequence[A],
+        ask: Callable[[Sequence[A]], Awaitable[Sequence[R]]],
+        instead: Callable[[ServiceRefused], R] | None = None,
     ) -> list[R]:
+        """`instead`: of an answer for one that is refused alone; without it that is raised."""
         found: list[R] = []
         most, doubted = limit.size, False
         while len(found) < len(wanted):
@@ -115,10 +124,13 @@ class Explorer:
                 if not limit.refused(len(piece)):
                     raise
                 continue
-            except ServiceRefused:  # perhaps its word for the same
-                if len(piece) <= max(limit.proven, 1):
+            except ServiceRefused as error:  # perhaps its word for the same, or one of them is to blame
+                if len(piece) > 1:
+                    most, doubted = len(piece) // 2, doubted or len(piece) > limit.proven
+                    continue
+                if instead is None:
                     raise
-                most, doubted = len(piece) // 2, True
+                found.append(instead(error))
                 continue
             except ConnectionLost:
                 limit.lost(len(piece))
@@ -126,6 +138,7 @@ class Explorer:
             limit.answered(len(piece))
             if doubted:
                 limit.refused(2 * len(piece))
+                doubted = False
             if len(results) != len(piece):
                 raise AnswerUndecodable(f"{len(results)} answers for {len(piece)} questions")
             found += results
@@ -144,7 +157,17 @@ class Explorer:
         request.RequestedMaxReferencesPerNode = _PAGE
         request.NodesToBrowse = [_description(look) for look in looks]
         with translated("browsing"):
-            return await self._session.browse(request) or []
+            results = await self._session.browse(request) or []
+        self._browsed, self._in_a_row = True, 0
+        return results
+
+    def _untold(self, error: ServiceRefused) -> ua.BrowseResult:
+        """One node of a server that tells what lies below others; where it refuses all, the error is raised."""
+        self._in_a_row += 1
+        if not self._browsed or self._in_a_row > _SURE:
+            raise error
+        self.untold += 1
+        return ua.BrowseResult(StatusCode=ua.StatusCode(error.code))  # type: ignore[arg-type]  # plain, as it takes it
 
     def _pace(self, asked: int, took: float) -> None:
         """Small controllers take long for each node of a Browse, and answer nothing else meanwhile."""
@@ -186,7 +209,7 @@ class Explorer:
         """What the server had no continuation point left for: many have ten of them."""
         if len(looks) == 1:
             raise TooLarge(_NO_CONTINUATION_POINTS, "browsing")  # not known is not none
-        results = await self._in_chunks(self._browses, [looks[at]], self._browse)
+        results = await self._in_chunks(self._browses, [looks[at]], self._browse, self._untold)
         async with aclosing(self._followed([looks[at]], results)) as followed:
             async for _, page in followed:
                 yield page

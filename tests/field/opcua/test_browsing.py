@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asyncua import ua as library
 from asyncua.server.internal_session import InternalSession
+from structlog.testing import capture_logs
 
 from agent.cli.live import line_of
 from agent.testing.context import SimpleContext
@@ -78,3 +79,25 @@ async def test_a_look_at_the_devices_reads_what_is_found_too(plant: Plant) -> No
         visit = await anext(visits)
     assert len(visit.readings) == 5
     assert "as many tags as `browse: {max_nodes: 5}` allows" in line_of(visit)
+
+
+async def test_a_place_below_which_nobody_may_look_costs_no_other(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole Browse is refused for it, whatever else was asked for: all others become tags, and that is logged."""
+    await yard(plant)
+    browse = InternalSession.browse
+    broken = ua.NodeId("yard7", plant.indexes[URN])
+
+    async def refusing(session: Any, parameters: Any) -> Any:
+        if session.external and any(one.NodeId == broken for one in parameters.NodesToBrowse):
+            raise ua.uaerrors.BadInternalError
+        return await browse(session, parameters)
+
+    monkeypatch.setattr(InternalSession, "browse", refusing)
+    with capture_logs() as logs:
+        async with collecting(plant.url, {}, browse={"root": f"nsu={URN};s=yard"}) as notebook:
+            await notebook.until(lambda: len(notebook.said) >= 29)
+            await notebook.heard()
+            assert notebook.said.keys() == {f"P{number}/v" for number in range(30)} - {"P7/v"}
+    assert ["1 of them" in line["reason"] for line in logs if line["event"] == "opcua.nodes_left_out"] == [True]

@@ -142,3 +142,29 @@ async def test_what_is_too_much_at_once_is_refused_with_any_word(
         await plant.do(plant.put("a", said(2.5)))
         await notebook.until(lambda: all(notebook.newest(name) == 2.5 for name in TAGS))
         assert all(size <= 3 for size in sizes)
+
+
+@pytest.mark.parametrize("refusal", ["BadOutOfMemory", "BadInternalError"])
+async def test_what_is_not_monitored_for_whatever_reason_is_polled(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """A server that is full says so with other words, too, or monitors no such node: its value can be read."""
+    create, made = InternalSession.create_monitored_items, 0
+
+    async def creating(session: Any, parameters: Any) -> Any:
+        nonlocal made
+        results = await create(session, parameters)
+        for at in range(len(results)) if session.external else ():
+            made += 1
+            if made > 4:
+                results[at] = ua.MonitoredItemCreateResult(StatusCode=ua.StatusCode(getattr(ua.StatusCodes, refusal)))
+        return results
+
+    monkeypatch.setattr(InternalSession, "create_monitored_items", creating)
+    with capture_logs() as logs:
+        async with collecting(plant.url, TAGS) as notebook:
+            await notebook.heard()
+            assert {row[0] for name in TAGS for row in notebook.said[name]} == {1.5}
+            await plant.do(plant.put("a", said(2.5)))
+            await notebook.until(lambda: all(notebook.newest(name) == 2.5 for name in TAGS))
+    assert [line["count"] for line in logs if line["event"] == "opcua.polled"] == [6]

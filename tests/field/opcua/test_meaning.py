@@ -56,8 +56,12 @@ class Program:
             data = said(value, kind=ua.VariantType.ExtensionObject)
             await server.write_attribute_value(node.nodeid, data, AttributeIds.DataTypeDefinition)
 
-    async def tell(self, *, marked: bool = False) -> None:
+    async def tell(self, *, marked: bool = False, bad: bool = False) -> None:
         """The machine is running, at 20 degrees and 100 bar, whatever the program."""
+        if bad:
+            for name, mark in zip(self.names, (STRUCTURE, SEMANTICS), strict=True):
+                await self.plant.put(name, said(None, status=0x80310000 | mark))
+            return
         order = (PRESSURE, TEMPERATURE) if self.changed else (TEMPERATURE, PRESSURE)
         body = ua.ExtensionObject(self.encoding, struct.pack("<ii", *order))
         recipe = said(body, kind=ua.VariantType.ExtensionObject, status=STRUCTURE if marked else 0)
@@ -66,10 +70,10 @@ class Program:
         await self.plant.put(self.names[1], mode)
 
 
-@pytest.mark.parametrize("mode", ["subscribe", "poll"])
-async def test_a_changed_program_is_read_again_before_its_values_are_said(plant: Plant, mode: str) -> None:
-    """Every recipe that is said is the true one, and so is every text beside a mode."""
-    program = Program(plant, 1 if mode == "poll" else 2)
+@pytest.mark.parametrize(("mode", "bad"), [("subscribe", False), ("poll", False), ("subscribe", True)])
+async def test_a_changed_program_is_read_again_before_its_values_are_said(plant: Plant, mode: str, bad: bool) -> None:
+    """Every recipe that is said is the true one, and so is every text beside a mode; `bad`: bad values are marked."""
+    program = Program(plant, 1 if mode == "poll" else 4 if bad else 2)
     await plant.do(program.build())
     await plant.do(program.tell())
     async with collecting(plant.url, program.tags, mode=mode) as notebook:
@@ -78,9 +82,10 @@ async def test_a_changed_program_is_read_again_before_its_values_are_said(plant:
         assert notebook.labels["mode"][notebook.newest("mode")] == "running"
         await plant.do(program.change())
         for _ in range(3):
-            await plant.do(program.tell(marked=True))
-        await notebook.until(lambda: notebook.newest("mode") == 0)
+            await plant.do(program.tell(marked=True, bad=bad))
+        await notebook.until(lambda: notebook.newest("mode") == (None if bad else 0))
         await plant.do(program.tell())
+        await notebook.until(lambda: notebook.newest("mode") == 0)
         known = len(notebook.said["recipe"])
         await notebook.until(lambda: len(notebook.said["recipe"]) > known or notebook.status("recipe") == 0)
         assert notebook.newest("recipe") == truth

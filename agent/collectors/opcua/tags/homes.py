@@ -16,12 +16,27 @@ from agent.collectors.opcua.tags.publishing import UNSUPPORTED, Publishing
 from agent.collectors.opcua.tags.subscription import Subscription
 from agent.collectors.opcua.translate import ServiceRefused
 from agent.core.clock import Clock
-from agent.core.quality import number_of
+from agent.core.quality import name_of, number_of
 from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
-_TOO_MANY_ITEMS = number_of("BadTooManyMonitoredItems")
+#: Words for a server, or a subscription, that has no room for more.
+_FULL = {
+    number_of(name)
+    for name in (
+        "BadTooManyMonitoredItems", "BadOutOfMemory", "BadResourceUnavailable", "BadLicenseLimitsExceeded",
+        "BadTooManyOperations",
+    )
+}  # fmt: skip
+#: The server does not monitor this node, and says nothing of its value.
+_UNMONITORED = {
+    number_of(name)
+    for name in (
+        "BadNotSupported", "BadNotImplemented", "BadServiceUnsupported", "BadInternalError", "BadUnexpectedError",
+        "BadMonitoringModeInvalid",
+    )
+}  # fmt: skip
 _SELDOM = 20  #: times the usual wait: how seldom a place in a subscription is asked for in the end
 
 
@@ -76,20 +91,20 @@ class Homes:
         held = {position for one in self.subscriptions for position in one.items}  # by somebody who was quicker
         left = [node for node in nodes if node.point.position not in held]
         for one in self._groups[number]:
-            left = await self._into(one, left, refused)
+            left = await self._into(number, one, left, refused)
         while left and self._closed is None:
             one_more = await self._another(self._intervals[number])
             if one_more is None:
                 break
             before = len(left)
-            left = await self._into(one_more, left, refused)
+            left = await self._into(number, one_more, left, refused)
             if len(left) == before:
                 self._closed = "the server takes no more monitored items"
                 await self._publishing.end(one_more)
             else:
                 self._groups[number].append(one_more)
         if left:
-            self._poll(number, left)
+            self._poll(number, left, self._closed)
         return refused
 
     async def promote(self) -> None:
@@ -140,21 +155,29 @@ class Homes:
             return None
 
     async def _into(
-        self, subscription: Subscription, nodes: list[ResolvedNode], refused: list[tuple[TagPoint, int]]
+        self,
+        number: int,
+        subscription: Subscription,
+        nodes: list[ResolvedNode],
+        refused: list[tuple[TagPoint, int]],
     ) -> list[ResolvedNode]:
-        """Those it has no room for come back."""
+        """Those it has no room for come back; what it does not monitor is polled."""
         if subscription.full or not nodes:
             return nodes
         rejected = dict(await self._items.monitor(subscription, nodes))
-        full = {point.position for point, code in rejected.items() if code == _TOO_MANY_ITEMS}
-        refused += [(point, code) for point, code in rejected.items() if point.position not in full]
+        full = {point.position for point, code in rejected.items() if code in _FULL}
+        unmonitored = {point.position: code for point, code in rejected.items() if code in _UNMONITORED}
+        if unmonitored:
+            reason = f"the server does not monitor these nodes: {name_of(next(iter(unmonitored.values())))}"
+            self._poll(number, [node for node in nodes if node.point.position in unmonitored], reason)
+        refused += [(point, code) for point, code in rejected.items() if code not in _FULL | _UNMONITORED]
         subscription.full = bool(full)
         return [node for node in nodes if node.point.position in full]
 
-    def _poll(self, number: int, nodes: Sequence[ResolvedNode]) -> None:
+    def _poll(self, number: int, nodes: Sequence[ResolvedNode], reason: str | None) -> None:
         fresh = [node for node in nodes if node.point.position not in self._poller.positions]
         self.polled.update({node.point.position: (number, node) for node in nodes})
         self._poller.add(number, fresh)
         if fresh:
-            log.warning("opcua.polled", device=self._device, count=len(self.polled), reason=self._closed)
+            log.warning("opcua.polled", device=self._device, count=len(self.polled), reason=reason)
             self._next = self._clock.monotonic() + self._wait

@@ -102,6 +102,7 @@ class Browsing:
         """
         wait = self._plan.pace.again
         while True:
+            self._explorer.untold = 0
             try:
                 taken = await self._taken()
                 found, walk = await explore(self._explorer, self._selection, self._server.namespaces, taken)
@@ -115,7 +116,8 @@ class Browsing:
                     self._past.memory.meanings.read.update(self._selection.root.indexes)
                     if walk is not None and not complete and await self._describe(found, walk, within=None):
                         self._learned()
-                    return
+                    if not self._explorer.untold:
+                        return
             await self._clock.sleep(wait)
             wait = min(2 * wait, _SELDOM * self._plan.pace.again)
             await self._server.read_namespaces()
@@ -177,6 +179,7 @@ class Browsing:
         reasons = {
             **({namespaces.trouble(root): True} if namespaces.find(root) is None else {}),
             f"there are more than max_nodes ({selection.max_nodes})": cut,
+            f"the server refuses to tell what lies below {self._explorer.untold} of them": self._explorer.untold > 0,
             f"some lie deeper than {DEEPEST} levels below root": found.deep,
             f"{found.unnamed} have names that no tag can have (empty, too long, control characters)": found.unnamed > 0,
             f"{found.nowhere} lie in namespaces without a URI of their own": found.nowhere > 0,

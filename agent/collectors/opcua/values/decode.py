@@ -163,7 +163,7 @@ class Decoder:
             if code:
                 if code & _OVERFLOW == _OVERFLOW:
                     self._overflowed(position, when)
-                if code & _CHANGED and code < _BAD:
+                if code & _CHANGED:  # also of a bad value: the next good one need not say it again
                     self.changed.add(position)
             if last[position] is None:
                 self.first[position] = when
