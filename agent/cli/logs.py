@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -122,9 +124,20 @@ def _lines(source: IO[bytes], *, follow: bool) -> Iterator[bytes]:
                 yield kept
             return
         _wait()
-        if os.fstat(source.fileno()).st_size < source.tell():
+        here = os.fstat(source.fileno())
+        if here.st_size < source.tell():
             source.seek(0)
+        with suppress(OSError):  # between the two names of a rotation there may be none
+            if not os.path.samestat(here, Path(source.name).stat()):
+                fresh = Path(source.name).open("rb")  # noqa: SIM115 - the caller ends with it
+                yield from source  # what was written before it was moved away
+                source.close()
+                source, kept = fresh, b""
 
 
 def _wait() -> None:
-    time.sleep(LOOK)  # noqa: TID251 - a command of its own, without a loop
+    """Until the next look. Raises BrokenPipeError where nobody reads any more: the next line may be hours away."""
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)  # 0: errors only
+    if reader.poll(LOOK * 1000):
+        raise BrokenPipeError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,19 @@ async def test_a_file_is_followed(tmp_path: Path) -> None:
         await eventually(lambda: "device=two" in running.stdout, what="what was added")
         path.write_bytes(line(device="three"))
         await eventually(lambda: "device=three" in running.stdout, what="what the new log holds")
+        path.rename(tmp_path / "log.1")
+        path.write_bytes(line(device="four"))
+        await eventually(lambda: "device=four" in running.stdout, what="what is in its successor")
+
+
+async def test_following_ends_with_its_reader(tmp_path: Path) -> None:
+    """`logs --follow FILE | head`: no later line is needed to notice that nobody reads."""
+    path = tmp_path / "log"
+    path.write_bytes(line(device="one"))
+    command = shlex.join([*agent_command("logs", str(path), "--follow")])
+    with process("sh", "-c", f"{command} | head -n 1") as running:
+        assert await running.wait(30) == 0
+        assert "device=one" in running.stdout
 
 
 def test_no_file(capsys: pytest.CaptureFixture[str]) -> None:
