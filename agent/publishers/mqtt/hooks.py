@@ -42,6 +42,12 @@ class _WebSocket(paho._WebsocketWrapper):  # noqa: SLF001 - paho has no other do
     In the middle of another frame it answers nothing: the server asks again.
     """
 
+    def send(self, data: bytes | bytearray) -> int:
+        """BlockingIOError until the whole frame is written: at 0 paho drops the packet, and half a frame stays here."""
+        if (sent := super().send(data)) or not data:
+            return sent
+        raise BlockingIOError
+
     def _create_frame(self, opcode: int, data: bytearray, do_masking: int = 1) -> bytearray:
         del do_masking
         if opcode & 8 and self._sendbuffer:

@@ -22,7 +22,7 @@ class TlsSocket:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=name)
         self._unsent = b""  # encrypted
-        self._owed = 0  # bytes of the last `send` that are encrypted and not told as sent
+        self._owed = b""  # of the last `send`: encrypted, and not told as sent
         self._starved = True  # what is here makes no record
         self.fileno, self.settimeout, self.setblocking = sock.fileno, sock.settimeout, sock.setblocking
         self.close = sock.close
@@ -54,12 +54,12 @@ class TlsSocket:
                 return self._tls.read(most)
             except ssl.SSLWantReadError:
                 self._starved = True
+                with contextlib.suppress(OSError):  # what TLS itself answers; a broker may have said why it closed
+                    self._flush()
                 if filled and self._sock.gettimeout() == 0:
                     raise
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
-            with contextlib.suppress(OSError):  # what TLS itself answers; a broker may have said why it closed
-                self._flush()
             self._fill()
             filled = True
 
@@ -68,11 +68,16 @@ class TlsSocket:
         return self._tls.pending() or (0 if self._starved else self._in.pending)
 
     def send(self, data: bytes | bytearray) -> int:
-        """As a socket's: after an error it is to be called with the same bytes again, as OpenSSL wants it."""
-        if not self._owed:
-            self._owed = self._tls.write(data[:_BITE])
+        """As a socket's: after BlockingIOError the same bytes are to come again; others are other data, and follow."""
+        bite = bytes(data[:_BITE])
+        if not bite:
+            return 0
+        if not self._owed or not bite.startswith(self._owed):
+            self._flush()
+            self._tls.write(bite)
+            self._owed = bite
         self._flush()
-        sent, self._owed = self._owed, 0
+        sent, self._owed = len(self._owed), b""
         return sent
 
     def _flush(self) -> None:

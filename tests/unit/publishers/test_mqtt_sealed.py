@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import select
 import socket
 import ssl
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.publishers.mqtt.hooks import upgrade
 from agent.publishers.mqtt.sealed import TlsSocket
 from tests.support.certs import make_certs
 
@@ -92,6 +95,43 @@ def test_all_that_is_said_arrives_once_in_both_directions(tmp_path: Path) -> Non
                     break
                 heard += read
     assert heard == sent
+
+
+def test_a_frame_larger_than_a_bite_is_whole_although_the_server_pings_in_its_middle(tmp_path: Path) -> None:
+    """WebSocket: at a frame that was written in part paho would drop the packet, and go on inside of the next."""
+    sent, heard = bytes(range(256)) * 4_096, bytearray()
+
+    def serve(far: ssl.SSLSocket) -> None:
+        asked = b""
+        while not asked.endswith(b"\r\n\r\n"):
+            asked += far.recv(4_096)
+        key = next(line[19:] for line in asked.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key: "))
+        proof = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())
+        switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        far.sendall(switch + b"Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: " + proof + b"\r\n\r\n")
+        while len(heard) < len(sent) + 14:
+            far.sendall(b"\x89\x02hi")
+            heard.extend(far.recv(65_536))
+        far.sendall(b"\x82\x01!")
+        far.recv(65_536)
+
+    with talking(tmp_path, serve) as sealed:
+        sealed.settimeout(20)
+        web = upgrade("127.0.0.1", 443, "/mqtt", tls=True)(sealed)  # type: ignore[arg-type]
+        sealed.setblocking(False)
+        written, said = 0, b""
+        while not said:
+            with suppress(BlockingIOError):
+                written = written or web.send(sent)
+                assert written == len(sent)
+            with suppress(BlockingIOError, ssl.SSLWantReadError):
+                said = web.recv(100)
+                continue
+            if not sealed.pending():
+                ready(sealed, write=not written)
+    assert heard[:2] == b"\x82\xff"
+    assert int.from_bytes(heard[2:10], "big") == len(sent)
+    assert bytes(byte ^ heard[10 + at % 4] for at, byte in enumerate(heard[14 : 14 + len(sent)])) == sent
 
 
 def test_who_cannot_be_verified_is_told(tmp_path: Path) -> None:
