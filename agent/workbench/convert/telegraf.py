@@ -17,8 +17,9 @@ _TYPES = {
     "FLOAT16": "float16", "FLOAT32": "float32", "FLOAT64": "float64", "STRING": "string",
     "FLOAT16-IEEE": "float16", "FLOAT32-IEEE": "float32", "FLOAT64-IEEE": "float64",
 }  # fmt: skip
-#: Fixed point numbers by how many registers they have.
-_FIXED = {"FIXED": {1: "int16", 2: "int32", 4: "int64"}, "UFIXED": {1: "uint16", 2: "uint32", 4: "uint64"}}
+#: Fixed point numbers by how many registers they have. In the register style FLOAT32 is an old word for UFIXED.
+_UNSIGNED = {1: "uint16", 2: "uint32", 4: "uint64"}
+_FIXED = {"FIXED": {1: "int16", 2: "int32", 4: "int64"}, "UFIXED": _UNSIGNED, "FLOAT32": _UNSIGNED}
 _LISTS = {"coils": "coil", "discrete_inputs": "discrete", "holding_registers": "holding", "input_registers": "input"}
 _MODES = {"RTUoverTCP": "rtu+tcp", "ASCIIoverTCP": "ascii+tcp", "TCP": "tcp", "auto": "tcp", "": "tcp"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
@@ -157,6 +158,8 @@ def _register(item: str, field: Mapping[str, Any], area: str, tags: dict[str, An
         return
     kind = field.get("data_type", "")
     fixed = _FIXED.get(kind, {}).get(count)
+    if kind == "FLOAT32":
+        result.hint(f"{item} {field['name']}", "FLOAT32 is UFIXED there, an unsigned number; floats are FLOAT32-IEEE")
     single = {**field, "type": kind, "fixed": fixed, "length": count if kind == "STRING" else None}
     _field(f"{item} {field['name']}", single, area, first, tags, result)
 
@@ -187,6 +190,7 @@ def _field(
         result.lose(item, f"byte order {field.get('byte_order')!r} is not known here")
         return
     scale = field.get("scale", 1)
+    scale = float(scale) if isinstance(scale, str) else scale  # as its first versions wrote it
     if scale not in (0, 1, 1.0, 0.0) and kind != "BIT":
         keys["scale"] = scale
     result.tag(tags, name, keys)

@@ -208,6 +208,21 @@ def test_settings_of_telegraf_are_carried_over_or_told() -> None:
     ]  # fmt: skip
 
 
+def test_float32_of_telegrafs_register_style_is_an_unsigned_number() -> None:
+    """There it is an old word for UFIXED, of one register as of two, and old files have their scale in quotes."""
+    one = {"name": "factor", "byte_order": "AB", "data_type": "FLOAT32", "scale": 0.01, "address": [8]}
+    two = {"name": "energy", "byte_order": "CDAB", "data_type": "FLOAT32", "scale": "0.001", "address": [5, 6]}
+    result = convert(
+        "telegraf", {"inputs": {"modbus": [{"controller": "tcp://h:502", "holding_registers": [one, two]}]}}
+    )
+    (device,) = result.devices.values()
+    assert device["tags"] == {
+        "factor": {"address": "holding:8", "type": "uint16", "scale": 0.01},
+        "energy": {"address": "holding:5", "type": "uint32", "byte_order": "CDAB", "scale": 0.001},
+    }
+    assert [note.item.rpartition(" ")[2] for note in result.notes] == ["factor", "energy"]
+
+
 def test_a_telegraf_node_keeps_how_it_is_watched() -> None:
     """Sampling, queue and deadband are carried over; labels and events are named; 1m30s is a duration."""
     node = {"name": "t", "namespace_uri": "urn:a", "identifier": "T", "default_tags": {"hall": "2"}}
