@@ -23,6 +23,7 @@ from agent.workbench.spelled import is_plain, literal, unique
 #: libyaml's is many times as fast, where PyYAML was built with it.
 _Plain: Any = getattr(plain, "CSafeLoader", plain.SafeLoader)
 
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+")  #: a round trip drops those that nothing names
 _END = re.compile(r"^\.\.\.\s*$", re.MULTILINE)  #: the marker of a document's end
 
 
@@ -147,7 +148,7 @@ def _as_it_was(before: str, after: str) -> str:
     end = _END.search(before)
     before, behind = (before, "") if end is None else (before[: end.start()], before[end.start() :])
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    bare_old, bare_new = (["".join(line.split()) for line in lines] for lines in (old, new))
+    bare_old, bare_new = (["".join(_ANCHOR.sub("", line).split()) for line in lines] for lines in (old, new))
     kept: list[str] = []
     shift: dict[int, int] = {}  # where lines began in `after` → how much further left they are in `before`
     for kind, at, to, since, until in SequenceMatcher(None, bare_old, bare_new, autojunk=False).get_opcodes():
@@ -200,6 +201,7 @@ def _mapping(parent: CommentedMap, key: str, file: str) -> CommentedMap:
         raise ConfigError(file, None, f"`{key}` is not a mapping", "write `NAME:` below it and its keys below that")
     if not known:
         known.fa.set_block_style()
+        known.lc.col = None  # where `{}` stood is no step to the right
     return known
 
 

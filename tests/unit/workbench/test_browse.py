@@ -164,10 +164,11 @@ def test_a_file_keeps_how_it_is_written(tmp_path: Path) -> None:
         ("---\ndevices:\n  saw: {type: modbus}  # first\n", "...\n"),
         ("%YAML 1.1\n--- # plant\ndevices:\n  saw: {type: modbus}\n", "...\n# end\n"),
         ("---\ndevices:\n  saw: &first {type: modbus} # unused\n", "log: {}\n...\n"),
+        ("devices:\n  saw:   {type: modbus}\n", "x-late: &late {a:   1}\n"),
     ],
 )
 def test_markers_of_a_document_stay(before: str, behind: str) -> None:
-    """`---`, `...` and what stands behind it, also where the line above the addition has an anchor nobody uses."""
+    """`---`, `...` and what stands behind it, also where the line above or below the addition has an unused anchor."""
     text, _ = merged(before + behind, "plant.yaml", {"mill": {"type": "modbus"}})
     assert text == f"{before}  mill:\n    type: modbus\n{behind}"
 
@@ -209,6 +210,12 @@ def test_what_an_alias_gives_to_another_device_is_not_added_to(tmp_path: Path) -
 
 def _same(node: str) -> str:
     return node.replace("ns=2;", f"nsu={URN};")
+
+
+def test_where_an_empty_mapping_stood_is_no_indentation() -> None:
+    """`devices: {}` becomes a block like any other."""
+    text, _ = merged("agent: {id: gw}\ndevices: {}\n", "x.yaml", {"mill": {"type": "modbus"}})
+    assert text == "agent: {id: gw}\ndevices:\n  mill:\n    type: modbus\n"
 
 
 def test_an_empty_file_becomes_one_and_a_missing_device_is_told() -> None:
