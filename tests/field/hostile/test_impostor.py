@@ -142,7 +142,8 @@ def constrained(*permitted: x509.GeneralName, without: Sequence[x509.GeneralName
     return x509.NameConstraints(permitted or None, without or None)
 
 
-HALL_2 = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Hall 2")])
+def named(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
 @pytest.mark.parametrize(
@@ -153,8 +154,12 @@ HALL_2 = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Hall 2")])
         (constrained(without=[x509.DNSName(".plant")]), "may not issue for plc-1.plant"),
         (constrained(x509.IPAddress(ip_network("192.0.2.0/28"))), None),
         (constrained(x509.IPAddress(ip_network("198.51.100.0/24"))), "may not issue for 192.0.2.7"),
-        (constrained(x509.DirectoryName(HALL_2)), "may not issue for CN=plc-1"),
+        (constrained(x509.DirectoryName(named("Hall 2"))), "may not issue for CN=plc-1"),
         (constrained(x509.UniformResourceIdentifier("plant.example")), "may not issue for urn:plc-1"),
+        (constrained(x509.DirectoryName(named("PLC-1"))), None),
+        (constrained(x509.DirectoryName(named("  plc-1 "))), None),
+        (constrained(x509.RFC822Name("other.plant")), None),
+        (x509.PolicyConstraints(0, None), None),
         (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"x"), "critical extension 1.2.3.4"),
     ],
 )

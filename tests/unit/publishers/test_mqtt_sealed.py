@@ -106,7 +106,9 @@ def test_a_frame_larger_than_a_bite_is_whole_although_the_server_pings_in_its_mi
         while not asked.endswith(b"\r\n\r\n"):
             asked += far.recv(4_096)
         key = next(line[19:] for line in asked.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key: "))
-        proof = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest())
+        proof = base64.b64encode(
+            hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
+        )
         switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         far.sendall(switch + b"Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: " + proof + b"\r\n\r\n")
         while len(heard) < len(sent) + 14:

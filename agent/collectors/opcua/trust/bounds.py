@@ -14,12 +14,13 @@ from cryptography.x509.oid import ExtensionOID as Oid
 
 from agent.collectors.opcua.trust.certificates import UNREADABLE, name_of
 
-#: Judged in chain.py and here. No policy is asked for, so none can be missing.
+#: Judged in chain.py and here; no policy is asked for, so none can be missing; what only helps to find others.
 _JUDGED = {
     Oid.BASIC_CONSTRAINTS, Oid.KEY_USAGE, Oid.EXTENDED_KEY_USAGE, Oid.SUBJECT_ALTERNATIVE_NAME, Oid.NAME_CONSTRAINTS,
-    Oid.CERTIFICATE_POLICIES, Oid.INHIBIT_ANY_POLICY,
+    Oid.CERTIFICATE_POLICIES, Oid.INHIBIT_ANY_POLICY, Oid.POLICY_CONSTRAINTS, Oid.POLICY_MAPPINGS,
+    Oid.CRL_DISTRIBUTION_POINTS, Oid.ISSUER_ALTERNATIVE_NAME, Oid.SUBJECT_KEY_IDENTIFIER, Oid.AUTHORITY_KEY_IDENTIFIER,
 }  # fmt: skip
-_OF_LISTS = {Oid.ISSUING_DISTRIBUTION_POINT}
+_OF_LISTS = {Oid.ISSUING_DISTRIBUTION_POINT, Oid.CRL_NUMBER, Oid.AUTHORITY_KEY_IDENTIFIER}
 
 
 def out_of_bounds(path: Sequence[x509.Certificate]) -> str | None:
@@ -45,8 +46,8 @@ def _foreign(authority: x509.Certificate, issued: Sequence[x509.Certificate]) ->
     except x509.ExtensionNotFound:
         return None
     for name in (name for one in issued for name in _names(one)):
-        permitted = [one for one in bounds.permitted_subtrees or () if type(one) is type(name)]
-        excluded = [one for one in bounds.excluded_subtrees or () if type(one) is type(name)]
+        permitted = [one for one in bounds.permitted_subtrees or () if _form(one) == _form(name)]
+        excluded = [one for one in bounds.excluded_subtrees or () if _form(one) == _form(name)]
         inside = not permitted or any(_within(name, one, no_host=False) for one in permitted)
         if not inside or any(_within(name, one, no_host=True) for one in excluded):
             return name
@@ -88,14 +89,26 @@ def _within(name: x509.GeneralName, bound: x509.GeneralName, *, no_host: bool) -
     if isinstance(name, x509.IPAddress) and isinstance(bound.value, IPv4Network | IPv6Network):
         return not isinstance(name.value, IPv4Network | IPv6Network) and name.value in bound.value
     if isinstance(name, x509.DirectoryName) and isinstance(bound, x509.DirectoryName):
-        base_rdns = bound.value.rdns
-        return name.value.rdns[: len(base_rdns)] == base_rdns
+        outer = _compared(bound.value)
+        return _compared(name.value)[: len(outer)] == outer
+    if isinstance(name, x509.RFC822Name) and isinstance(bound, x509.RFC822Name):
+        mail, base = name.value.lower(), bound.value.lower()
+        return mail == base if "@" in base else mail.endswith(base if base.startswith(".") else f"@{base}")
     if isinstance(name, x509.UniformResourceIdentifier) and isinstance(bound, x509.UniformResourceIdentifier):
         there, base = urlsplit(name.value).hostname, bound.value.lower()
         if there is None:
             return no_host
         return there.endswith(base) if base.startswith(".") else there == base
     return name == bound
+
+
+def _form(name: x509.GeneralName) -> object:
+    return (type(name), name.type_id) if isinstance(name, x509.OtherName) else type(name)
+
+
+def _compared(name: x509.Name) -> list[frozenset[tuple[x509.ObjectIdentifier, str]]]:
+    """Neither case nor the number of blanks counts (7.1)."""
+    return [frozenset((one.oid, " ".join(str(one.value).casefold().split())) for one in rdn) for rdn in name.rdns]
 
 
 def _words(name: x509.GeneralName) -> str:
