@@ -83,3 +83,8 @@ class Pace:
         self.rate = max(SLOWEST, min(self.peak, self.rate or self.peak) / 2)
         lowest, self._lowest = self._lowest, min(self._lowest, self.rate)
         return self.rate if self.rate < lowest else None
+
+    def absolve(self) -> None:
+        """It was not too fast: the broker complained of something else."""
+        if self.complained and self.learned is None:
+            self.complained, self.rate, self._lowest = False, self._most, float("inf")

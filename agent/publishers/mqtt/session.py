@@ -21,6 +21,7 @@ from agent.publishers.mqtt.link import Disconnection, SessionLink
 from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
+from agent.publishers.mqtt.quotas import Quotas
 from agent.publishers.mqtt.unproven import Unproven
 from agent.settings.topics import whole
 from agent.telemetry.logging import get_logger
@@ -31,6 +32,8 @@ log = get_logger("mqtt")
 #: Between two looks at what waits for its acknowledgement, seconds.
 _LOOK = 2.0
 _QUOTA = 0x97
+#: What lies behind one topic is full: it waits this long, seconds. Long enough to wait alone, see `sender.PARKING`.
+_FULL_RETRY = 60.0
 #: Nobody subscribes and we are to hold: the device waits this long, seconds.
 _UNHEARD_RETRY = 30.0
 _HELD = "start what is to receive it, or write on_no_subscriber: accept"
@@ -64,6 +67,7 @@ class MqttSession:
         self._unheard = False
         self._order = 0
         self._unproven = Unproven(link.ping)
+        self._quotas = Quotas()
         # what only we can see; records and bytes are counted by the route
         self._no_subscriber = PUBLISHED.labels(publisher, "no_subscriber")
         self._ack_seconds = ACK_SECONDS.labels(publisher)
@@ -123,16 +127,26 @@ class MqttSession:
         if self._unproven:
             self._proven(self._unproven.take(flying.order))
         if code < 0x80:
+            self._quotas.taken(flying.topic, now)
             self._taken(flying, code)
             return
         row = reasons.reaction(reasons.PUBACK, code)
-        if code == _QUOTA and (rate := self.pace.halve(now)) is not None:
-            log.warning(
-                "mqtt.rate_learned", publisher=self._publisher, broker=self.limits.server, per_second=round(rate, 1)
-            )
+        if code == _QUOTA:
+            row = self._over_quota(row, flying, now)
         flying.bundle.fail(reasons.error(row, code, flying.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
+
+    def _over_quota(self, row: reasons.ReasonReaction, flying: Flying, now: float) -> reasons.ReasonReaction:
+        """Slower, or only this topic waits."""
+        if self._quotas.refused(flying.topic, now):
+            self.pace.absolve()
+            return row if flying.retain else row._replace(retry_after=_FULL_RETRY)
+        if (rate := self.pace.halve(now)) is not None:
+            log.warning(
+                "mqtt.rate_learned", publisher=self._publisher, broker=self.limits.server, per_second=round(rate, 1)
+            )
+        return row
 
     def received(self, incoming: Incoming, /) -> None:
         """A message on a topic listened to."""
