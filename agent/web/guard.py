@@ -89,6 +89,8 @@ class Guard:
     async def _admit(self, request: Request) -> Login | Response | None:
         """The login of a request (None: none is needed), or the answer that refuses it."""
         path, method = request.scope["path"], request.method
+        if {"content-length", "transfer-encoding"} <= set(request.headers):  # a proxy may see another end of it
+            return error(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
         if method not in _SHOWS and not _same_origin(request):
             return error(403, "this came from a page of another origin (Origin is not this Host)")
         if path in _PROBES and method in _SHOWS:

@@ -151,3 +151,17 @@ async def test_a_body_that_nobody_asked_for_is_not_read(sent: bytes) -> None:
             writer.close()
         assert (await get(port, "/healthz")).status_code == 200
     assert pulse.longest < 0.25
+
+
+async def test_a_request_with_two_lengths_ends_its_connection() -> None:
+    """A proxy that believes the other one would take what follows for somebody else's request (RFC 9112, 6.1)."""
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        two = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        follows = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + two + follows)
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.count(b"HTTP/1.1") == 1
+        writer.close()
