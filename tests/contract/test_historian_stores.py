@@ -632,6 +632,42 @@ class TestPostgres(StoreContract):
                 answers = iter([Pooled(other)])
                 assert not is_shared(Pooled(real), lambda: next(answers))  # type: ignore[arg-type]
 
+    def test_a_name_too_long_for_an_index_is_bad_data(self, write):
+        """Else one message of a stranger would keep all that comes at the broker, for ever."""
+        name = "".join(map(chr, range(0x4E00, 0x4E00 + 5_000)))
+        with pytest.raises(BadData, match="index row"):
+            write(record(1, readings=[{"tag": name, "value": 1, "ts": NOW, "quality": "good"}]))
+        assert write(record(2)).rows == 1
+
+    def test_a_day_of_completeness_has_24_hours_in_every_time_zone(self, write, postgres):
+        """Also for a reader in Berlin, where the clock is put forward on that day."""
+        at = round(dt.datetime(2026, 3, 29, 23, 30, tzinfo=dt.UTC).timestamp() * 1000)
+        readings = [{"tag": "t", "value": 1, "ts": at + ms, "quality": "good"} for ms in (0, 600_000)]
+        write(record(1, ts=at, readings=readings), now=at)
+        with psycopg.connect(postgres.url, options="-c timezone=Europe/Berlin") as reader:
+            assert reader.execute("SELECT good_seconds FROM edge.completeness").fetchall() == [(600,)]
+
+    def test_a_query_of_completeness_reads_the_days_it_names(self, write, sql):
+        """A panel of a day must not go through a year; a value that has held since long before counts all the same."""
+        begin, times = NOW // DAY * DAY, (0, 3 * DAY + 1000, 3 * DAY + 5000)
+        readings = [{"tag": "t", "value": 1, "ts": begin + at, "quality": "good"} for at in times]
+        write(record(1, readings=readings), now=NOW + 3 * DAY)
+        asked = "SELECT good_seconds FROM completeness WHERE day = (SELECT max(day) FROM completeness)"
+        assert sql(asked) == [(5,)]
+        asked = f"SELECT * FROM completeness WHERE day = to_timestamp({begin / 1000 + 3 * 86400})::date"  # noqa: S608
+        (plan,) = [line for (line,) in sql(f"EXPLAIN ANALYZE {asked}") if "completeness_of" in line]
+        assert "rows=1 loops=1" in plan
+
+    def test_an_upgrade_keeps_what_others_have_on_our_views(self, store, sql, older, postgres):
+        """Views on a view of ours, and who may read it."""
+        older(len(POSTGRES) - 1)
+        with psycopg.connect(postgres.url, autocommit=True) as db:
+            db.execute("CREATE VIEW public.mine AS SELECT day, expected FROM edge.completeness")
+            db.execute("GRANT SELECT ON edge.completeness TO pg_monitor")
+        store.open()
+        assert len(sql("SELECT * FROM public.mine")) == 1
+        assert sql("SELECT has_table_privilege('pg_monitor', 'edge.completeness', 'SELECT')") == [(True,)]
+
     def test_days_have_partitions_and_old_ones_are_dropped(self, write, sql, store):
         """From retention to tomorrow; what came before its day lies in the default one until then."""
 

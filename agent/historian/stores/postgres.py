@@ -34,6 +34,10 @@ _MIGRATE = 0x6564_6765_0003
 #: Keys known to have a row.
 _MOST_KNOWN = 100_000
 
+#: Names may be too long for an index.
+_TOO_LONG = psycopg.errors.ProgramLimitExceeded
+_BAD = (psycopg.DataError, _TOO_LONG, OverflowError, UnicodeError, json.JSONDecodeError)
+
 T = TypeVar("T")
 
 
@@ -206,7 +210,7 @@ class PostgresStore:
             yield self._connection
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
             raise _Collision(f"{self._shown}: {_words(error)}") from error
-        except (psycopg.DataError, OverflowError, UnicodeError, json.JSONDecodeError) as error:
+        except _BAD as error:
             raise BadData(f"{self._shown}: {_words(error)}") from error
         except psycopg.Error as error:  # also a constraint: our tables have none that a message could break
             raise StoreAway(f"{self._shown}: {_words(error)}") from error

@@ -81,44 +81,66 @@ WHERE s.lacking > 0;
 # are due in a straight line. A session may begin with the totals of the epoch before; any other total below one told
 # before was brought late, by another historian, and says nothing. An epoch began as long before its first status as its
 # scans take, but not long before the last status of the one before.
+# Told day by day, each from its own rows and the nearest beside them: a query that names days reads no others. What
+# held at midnight may be long ago, and whether its tag was read steadily is told by that day. No '1 day': the reader's
+# time zone may have one of 23 hours. JIT would take seconds for it. It reads with its owner's rights, as a view does.
 _COMPLETENESS = """
-CREATE VIEW edge.completeness AS
-WITH following AS (
-    SELECT tag, ts, quality, lead(ts) OVER (PARTITION BY tag ORDER BY ts, seq, position) AS until FROM edge.reading),
+CREATE OR REPLACE FUNCTION edge.completeness_of(timestamptz, timestamptz) RETURNS TABLE (
+    device text, tag text, path text, good_seconds float8, expected int8, arrived int8
+) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+WITH today AS (
+    SELECT tag, ts, quality, snapshot, stream, seq, position FROM edge.reading WHERE ts >= $1 AND ts < $2),
+arrived AS (
+    SELECT tag, min(first) AS first, sum(arrived)::int8 AS arrived FROM (
+        SELECT tag, min(ts) AS first, count(DISTINCT seq) FILTER (WHERE NOT snapshot) AS arrived
+        FROM today GROUP BY tag, stream) streams
+    GROUP BY 1),
+near AS (
+    SELECT t.id AS tag, a.first, t.interval_ms * interval '3 milliseconds' AS holds, coalesce(
+        (SELECT max(ts) FROM edge.reading WHERE tag = t.id AND ts < $1 AND ts >= $1 - interval '24 hours'),
+        (SELECT max(ts) FROM edge.reading WHERE tag = t.id AND ts < $1 - interval '24 hours')) AS before,
+        coalesce(
+        (SELECT min(ts) FROM edge.reading WHERE tag = t.id AND ts >= $2 AND ts < $2 + interval '24 hours'),
+        (SELECT min(ts) FROM edge.reading WHERE tag = t.id AND ts >= $2 + interval '24 hours')) AS until
+    FROM arrived a JOIN edge.tag t ON t.id = a.tag),
+following AS (
+    SELECT tag, ts, quality, lead(ts) OVER (PARTITION BY tag ORDER BY ts, seq, position) AS until FROM (
+        SELECT tag, ts, quality, seq, position FROM today
+        UNION ALL SELECT r.* FROM near n CROSS JOIN LATERAL (
+            SELECT tag, ts, quality, seq, position FROM edge.reading
+            WHERE tag = n.tag AND ts <= n.before AND ts >= CASE
+                WHEN n.first - n.before > n.holds THEN date_trunc('day', n.before, 'UTC') ELSE n.before END
+            OFFSET 0) r
+        UNION ALL SELECT tag, until, '', 0, 0 FROM near WHERE until IS NOT NULL) every),
 steady AS (
-    SELECT f.tag, (f.ts AT TIME ZONE 'UTC')::date AS day, min(t.interval_ms) AS interval_ms
+    SELECT f.tag, date_trunc('day', f.ts, 'UTC') AS day, min(t.interval_ms) AS interval_ms
     FROM following f JOIN edge.tag t ON t.id = f.tag GROUP BY 1, 2 HAVING count(f.until) <= 2 * count(*) FILTER (
         WHERE f.until - f.ts <= t.interval_ms * interval '1.5 milliseconds')),
-spans AS (
-    SELECT f.tag, f.ts, CASE
-        WHEN f.until IS NULL THEN f.ts
-        WHEN s.tag IS NULL THEN f.until
-        ELSE least(f.until, f.ts + s.interval_ms * interval '3 milliseconds') END AS until
-    FROM following f LEFT JOIN steady s ON s.tag = f.tag AND s.day = (f.ts AT TIME ZONE 'UTC')::date
-    WHERE f.quality = 'good'),
 good AS (
-    SELECT s.tag, (d AT TIME ZONE 'UTC')::date AS day, sum(extract(epoch FROM
-        least(s.until, d + interval '1 day') - greatest(s.ts, d)))::float8 AS good_seconds
-    FROM spans s, generate_series(date_trunc('day', s.ts, 'UTC'), date_trunc('day', s.until, 'UTC'), interval '1 day') d
-    GROUP BY 1, 2),
-arrived AS (
-    SELECT tag, (ts AT TIME ZONE 'UTC')::date AS day,
-        count(DISTINCT (stream, seq)) FILTER (WHERE NOT snapshot) AS arrived
-    FROM edge.reading GROUP BY 1, 2),
-rates AS (
-    SELECT path, day, sum(1.0 / interval_ms)::float8 AS rate FROM (
-        SELECT DISTINCT t.path, a.day, t.interval_ms FROM arrived a JOIN edge.tag t ON t.id = a.tag
-        WHERE t.interval_ms > 0) one
-    GROUP BY 1, 2),
+    SELECT f.tag, sum(extract(epoch FROM
+        least(h.until, $2) - greatest(f.ts, $1)))::float8 AS good_seconds
+    FROM following f LEFT JOIN steady s ON s.tag = f.tag AND s.day = date_trunc('day', f.ts, 'UTC')
+    CROSS JOIN LATERAL (SELECT least(f.until, f.ts + s.interval_ms * interval '3 milliseconds') AS until) h
+    WHERE f.quality = 'good' AND f.until IS NOT NULL AND h.until > $1 GROUP BY 1),
+device AS (
+    SELECT path, sum(1.0 / nullif(interval_ms, 0))::float8 AS rate FROM (
+        SELECT DISTINCT t.path, t.interval_ms FROM arrived a JOIN edge.tag t ON t.id = a.tag) intervals
+    GROUP BY 1),
 said AS (
-    SELECT path, session, at, due, first_value(at) OVER run AS began, lead(due) OVER run < due AS falls
-    FROM edge.device_state WHERE due IS NOT NULL WINDOW run AS (PARTITION BY path, session ORDER BY at)),
+    SELECT s.path, d.rate, session, at, due, first_value(at) OVER run AS began, lead(due) OVER run < due AS falls
+    FROM device d CROSS JOIN LATERAL (
+        SELECT (SELECT max(at) FROM edge.device_state
+            WHERE path = d.path AND due IS NOT NULL AND at < $1 - interval '1 hour') AS first,
+        (SELECT min(at) FROM edge.device_state WHERE path = d.path AND due IS NOT NULL AND at >= $2) AS last) w
+    JOIN edge.device_state s ON s.path = d.path AND s.due IS NOT NULL
+        AND s.at >= coalesce(w.first, '-infinity') AND s.at < coalesce(w.last, $2) + interval '10 minutes'
+    WINDOW run AS (PARTITION BY s.path, session ORDER BY at)),
 counted AS (
-    SELECT path, session, at, due, began, max(CASE WHEN NOT (falls AND at = began) THEN due END) OVER (
+    SELECT path, rate, session, at, due, began, max(CASE WHEN NOT (falls AND at = began) THEN due END) OVER (
         PARTITION BY path, session ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS most
     FROM said),
 told AS (
-    SELECT path, at, (at AT TIME ZONE 'UTC')::date AS day, due, lag(due) OVER run AS before, lag(at) OVER run AS since
+    SELECT path, rate, at, due, lag(due) OVER run AS before, lag(at) OVER run AS since
     FROM counted WHERE due >= most OR most IS NULL
     WINDOW run AS (PARTITION BY path ORDER BY began, session, at)),
 rose AS (
@@ -127,26 +149,31 @@ rose AS (
         ELSE least(due, rate * least(extract(epoch FROM greatest(at, since) - since) * 1000 + 60000, 2678400000))
         END AS scans,
         due >= before AS goes_on
-    FROM told LEFT JOIN rates USING (path, day)),
+    FROM told),
 span AS (
     SELECT path, least(until, CASE
         WHEN goes_on THEN since
         ELSE until - coalesce(scans / rate, 0) * interval '1 millisecond' END) AS since, until, scans
     FROM rose),
 expected AS (
-    SELECT path, (d AT TIME ZONE 'UTC')::date AS day, sum(CASE
+    SELECT path, sum(CASE
         WHEN until = since THEN scans
-        ELSE scans * extract(epoch FROM least(until, d + interval '1 day') - greatest(since, d))
+        ELSE scans * extract(epoch FROM least(until, $2) - greatest(since, $1))
             / extract(epoch FROM until - since) END)::float8 AS scans
-    FROM span, generate_series(date_trunc('day', since, 'UTC'), date_trunc('day', until, 'UTC'), interval '1 day') d
-    GROUP BY 1, 2)
-SELECT a.day, t.device, t.name AS tag, t.path, coalesce(g.good_seconds, 0) AS good_seconds,
-    round(CASE WHEN r.rate IS NULL THEN e.scans ELSE e.scans / nullif(t.interval_ms, 0) / r.rate END)::int8 AS expected,
+    FROM span WHERE until >= $1 AND since < $2 GROUP BY 1)
+SELECT t.device, t.name, t.path, coalesce(g.good_seconds, 0),
+    round(CASE WHEN p.rate IS NULL THEN e.scans ELSE e.scans / nullif(t.interval_ms, 0) / p.rate END)::int8,
     a.arrived
-FROM arrived a JOIN edge.tag t ON t.id = a.tag
-LEFT JOIN good g ON g.tag = a.tag AND g.day = a.day
-LEFT JOIN expected e ON e.path = t.path AND e.day = a.day
-LEFT JOIN rates r ON r.path = t.path AND r.day = a.day;
+FROM arrived a JOIN edge.tag t ON t.id = a.tag JOIN device p ON p.path = t.path
+LEFT JOIN good g ON g.tag = a.tag LEFT JOIN expected e ON e.path = t.path
+$$;
+CREATE OR REPLACE VIEW edge.completeness AS
+SELECT d.day, one.device, one.tag, one.path, one.good_seconds, one.expected, one.arrived
+FROM (
+    SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'edge.reading'::regclass AND c.relname ~ '^reading_[0-9]{8}$'
+    UNION SELECT (ts AT TIME ZONE 'UTC')::date FROM edge.reading_rest) d
+CROSS JOIN edge.completeness_of(d.day::timestamp AT TIME ZONE 'UTC', (d.day + 1)::timestamp AT TIME ZONE 'UTC') one;
 """
 
 #: From version n - 1 to n; `edge.version` tells how far a database is.
@@ -159,5 +186,5 @@ ALTER TABLE edge.stream ADD COLUMN readings int8 NOT NULL DEFAULT 0, ADD COLUMN 
 UPDATE edge.stream s SET readings = a.readings
 FROM (SELECT stream, sum(readings) AS readings FROM edge.arrival GROUP BY stream) a WHERE a.stream = s.id;
 """,
-    "DROP VIEW edge.completeness;" + _COMPLETENESS,
+    _COMPLETENESS,
 )
