@@ -20,6 +20,7 @@ from agent.cli.live import line_of, table_of
 from agent.cli.mistakes import on_command_line, refusable
 from agent.cli.tables import show_table
 from agent.config.loader import load
+from agent.config.model import AgentSettings
 from agent.core.clock import SystemClock
 from agent.core.image import AgentInfo, Image
 from agent.core.ports import Bus
@@ -59,34 +60,39 @@ class Wish:
 def read(config: Path, wish: Wish) -> int:
     """0: read, 1: a tag is bad or silent, or the device is, 2: the configuration or the address is wrong."""
     configure(level="error", style="console", stream=sys.stderr)
-    name, device = _wanted(config, wish)
+    name, device, owner = _wanted(config, wish)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     with suppress(KeyboardInterrupt):
-        return asyncio.run(_read(name, device, wish, console))
+        return asyncio.run(_read(name, device, owner, wish, console))
     return 0
 
 
-def _wanted(config: Path, wish: Wish) -> tuple[str, DeviceConfig]:
+def _wanted(config: Path, wish: Wish) -> tuple[str, DeviceConfig, AgentSettings | None]:
+    """The device and its name; whose it is, with what is known of it and trusted, where it is a configured one."""
     every = wish.watch or (APART if wish.orders else None)
     if every is not None:
         with on_command_line("write 500ms, 1s or 1m"):
             parse_duration(every)
     if wish.url is None:
         name, *tags = wish.names
-        device = with_tags(load(config, secrets=True).whole, str(config), name, tags)
+        whole = load(config, secrets=True).whole
+        device = with_tags(whole, str(config), name, tags)
         if wish.orders:
             device = registers_of(device)
-        return name, device if every is None else device.model_copy(update={"interval": parse_duration(every)})
+        if every is not None:
+            device = device.model_copy(update={"interval": parse_duration(every)})
+        return name, device, whole.agent
     tag = {"type": wish.type, "byte_order": wish.byte_order, "length": wish.length}
     keys: dict[str, Any] = {"unit_id": wish.unit} if kind_of(wish.url) == "modbus" else {"mode": "poll"}
     given = {key: value for key, value in tag.items() if value is not None}
     device = device_at(wish.url, wish.names, {**keys, "interval": every or "1s"}, given)
-    return wish.url, registers_of(device) if wish.orders else device
+    return wish.url, registers_of(device) if wish.orders else device, None
 
 
-async def _read(name: str, device: DeviceConfig, wish: Wish, console: Console) -> int:
+async def _read(name: str, device: DeviceConfig, owner: AgentSettings | None, wish: Wish, console: Console) -> int:
     buses: dict[str, Bus] = {}
-    context = RunningContext(Image(AgentInfo("read", __version__, "")), Path(), SystemClock(), buses)
+    who, data_dir = ("read", Path()) if owner is None else (owner.id, owner.data_dir)
+    context = RunningContext(Image(AgentInfo(who, __version__, "")), data_dir, SystemClock(), buses)
     collector = device.build(name, context)
     seen: list[Visit] = []
     async with driving(buses), aclosing(visits_of(name, device, collector, context)) as visits:

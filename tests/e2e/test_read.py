@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.simulator.modbus import ModbusServer, Unit
 from agent.simulator.points import Memory
+from tests.support.ports import free_port
 from tests.support.processes import agent_command, process
 from tests.support.waiting import eventually
 from tests.unit.workbench.test_orders import registers
@@ -104,3 +105,16 @@ async def test_nobody_there() -> None:
     code, out, err = await run("--url", server.url, "holding:1")
     assert code == 1
     assert "refused" in out + err
+
+
+async def test_a_configured_device_is_asked_by_its_agent(tmp_path: Path) -> None:
+    """With the certificate that servers know, and what the agent knows of the server: not as somebody of its own."""
+    device = {
+        "type": "opcua", "url": f"opc.tcp://127.0.0.1:{free_port()}",
+        "security": {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}, "tags": {"a": {"node": "ns=2;s=a"}},
+    }  # fmt: skip
+    document = {"agent": {"id": "gw", "data_dir": "data"}, "devices": {"cnc": device}}
+    (tmp_path / "agent.yaml").write_text(json.dumps(document))
+    code, _, _ = await run("-c", str(tmp_path / "agent.yaml"), "cnc")
+    own = (tmp_path / "data" / "pki" / "own" / "certificate.der").read_bytes()
+    assert (code, b"urn:edge-agent:gw" in own) == (1, True)
