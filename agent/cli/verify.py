@@ -37,7 +37,8 @@ def verify(
     for line in auditor.report():
         sys.stdout.write(harmless(line) + "\n")
     if auditor.audit.ok and kept and not auditor.messages:
-        sys.stdout.write(f"heard nothing: nobody publishes below {source.root}/ at this broker\n")
+        where = f"below {source.root}/ at this broker; --sparkplug hears Sparkplug nodes"
+        sys.stdout.write(f"heard nothing: nobody publishes {where}\n")
         return 3
     if auditor.audit.ok and kept and auditor.messages == auditor.unread:
         sys.stdout.write(f"heard {auditor.messages} messages below {source.root}/, and could read none of them\n")

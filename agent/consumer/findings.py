@@ -21,6 +21,8 @@ _WORDS = {
     "missing": "never came, and nobody declared them lost",
     "unheard": "acknowledged while our session at the broker was lost; `edge-agent outbox resend` sends what is kept",
 }
+#: No record whole, and none absent: that is how topics look of which only some are listened to.
+_ELSEWHERE = "; if the others go to topics that are not listened to: --topic FILTER, or -c agent.yaml, hears them"
 
 
 class Discrepancy(NamedTuple):
@@ -49,6 +51,8 @@ def of_hole(hole: MissingRange, lacking: Mapping[int, tuple[Sequence[int], int]]
         for seq, (numbers, of) in sorted(lacking.items())
     ]
     text = _WORDS[kind] + "".join(said[:_RECORDS]) + ("; …" if len(said) > _RECORDS else "")
+    if len(said) > 1 and len(said) == hole.last - hole.first + 1:
+        text += _ELSEWHERE
     return Discrepancy(kind, hole.stream.agent, hole.stream.device, hole.stream.epoch, hole.first, hole.last, text)
 
 

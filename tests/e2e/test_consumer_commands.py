@@ -178,6 +178,7 @@ def test_broker_and_root_come_from_a_configuration(broker, tmp_path):
     assert "listening to works/# " in result.stderr
     assert result.stdout.startswith("audit: messages=0 ")
     assert "heard nothing: nobody publishes below works/" in result.stdout
+    assert "--sparkplug" in result.stdout, "nor does a Sparkplug node, which may well be there"
 
 
 def test_a_publisher_is_picked_by_its_name(broker, tmp_path):

@@ -59,6 +59,16 @@ def test_one_message_that_never_came_is_named(side):
     assert not side.audit.ok
 
 
+def test_topics_that_are_not_listened_to_are_named_as_a_cause(side):
+    """Of every record the same part came: `umh` says bad readings below the root, the others elsewhere."""
+    for seq in range(1, 5):
+        side.say(seq, 1, 3)
+    side.records(5, low=5)
+    [found] = side.found("missing")
+    assert (found.first, found.last) == (1, 4)
+    assert found.text.endswith("not listened to: --topic FILTER, or -c agent.yaml, hears them")
+
+
 def test_a_record_of_which_nothing_came_is_missing_as_ever(side):
     """The numbers tell, with or without a word of the agent's status."""
     side.records(1)
