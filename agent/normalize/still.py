@@ -31,7 +31,7 @@ class Still:
         self._tags = tags
         self._state = state
         self._types: list[type] | None = None  #: None: nothing is remembered
-        self._values: Sequence[Any] = ()
+        self._values: tuple[Any, ...] = ()
         self._src: Sequence[int | None] | None = None
 
     def changed(self, values: Sequence[Any]) -> Sequence[int] | None:
@@ -41,11 +41,11 @@ class Still:
         if self._types is None or self._types != list(map(type, values)):
             self.release()
             return None
-        return () if values == self._values else list(compress(count(), map(ne, values, self._values)))
+        return () if tuple(values) == self._values else list(compress(count(), map(ne, values, self._values)))
 
     def keep(self, values: Sequence[Any], srcs: Sequence[int | None] | None) -> None:
         """All has been said about these; be told of whoever else touches these tags from now on."""
-        self._values, self._src = values, srcs
+        self._values, self._src = tuple(values), srcs  # a list may be filled anew; a tuple stays the same one
         if self._types is not None:
             return
         types = list(map(type, values))

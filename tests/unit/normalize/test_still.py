@@ -153,6 +153,19 @@ def test_what_stands_still_is_not_looked_at() -> None:
     assert (reading.tag, reading.value, seen) == ("t49", 25.0, [50])
 
 
+def test_a_list_that_its_collector_fills_anew_is_news() -> None:
+    """A plugin may keep one list for what it reads, as it keeps one tuple of tags."""
+    bench = Bench(*[{"report": "on_change"}] * 8)
+    bench.warm(*[1.0] * 8)
+    tags, values = tuple(range(8)), [1.0] * 8
+    said = []
+    for at in range(6):
+        values[0] = float(at // 2)
+        batch = bench.normalize(Sample(ts=bench.clock.now_ms(), answers=[Answer(tags, values, bench.clock.now_ms())]))
+        said.append([] if batch is None else [reading.value for reading in batch.readings])
+    assert said == [[0.0], [], [1.0], [], [2.0], []]
+
+
 def test_one_that_flickers_costs_its_neighbours_nothing() -> None:
     """A value that cannot be carried is looked at alone, again and again."""
     bench = Bench(*[{"report": "on_change"}] * 8)

@@ -249,7 +249,7 @@ def _fixed(values: list[Any], fixes: Sequence[tuple[int, Finish]]) -> DecodedCol
             doubts[i] = value
             value = value.value
         values[i] = value
-    return DecodedColumn(values) if not doubts else doubted(values, doubts)
+    return DecodedColumn(tuple(values)) if not doubts else doubted(values, doubts)
 
 
 def all_doubted(column: DecodedColumn, reason: str) -> DecodedColumn:
