@@ -18,7 +18,7 @@ from agent.workbench.convert.result import Converted, duration
 
 _TYPES = {
     3: "int16", 4: "uint16", 5: "int32", 6: "uint32", 7: "int64", 8: "uint64", 9: "float32", 10: "float64",
-    11: "bool", 12: "bool", 13: "string", 17: "uint16", 18: "uint32", 19: "uint64",
+    11: "bool", 12: "bool", 13: "string", 16: "uint16", 17: "uint32", 18: "uint64",
 }  # fmt: skip
 _ORDERS = {"LL": None, "LB": "BADC", "BL": "CDAB", "BB": "DCBA"}
 #: `endianess` of a node.

@@ -223,6 +223,16 @@ def test_float32_of_telegrafs_register_style_is_an_unsigned_number() -> None:
     assert [note.item.rpartition(" ")[2] for note in result.notes] == ["factor", "energy"]
 
 
+@pytest.mark.parametrize(("number", "kind"), [(16, "uint16"), (17, "uint32"), (18, "uint64")])
+def test_words_of_neuron_are_as_wide_as_there(number: int, kind: str) -> None:
+    """WORD, DWORD and LWORD, by the numbers in Neuron's manual."""
+    tag = {"name": "a", "address": "1!400001", "type": number}
+    node = {"name": "m", "plugin": "Modbus TCP", "params": {"host": "h"}}
+    data = {"nodes": [node], "groups": [{"driver": "m", "group": "g", "tags": [tag]}]}
+    (device,) = convert("neuron", data).devices.values()
+    assert device["tags"]["a"]["type"] == kind
+
+
 def test_a_telegraf_node_keeps_how_it_is_watched() -> None:
     """Sampling, queue and deadband are carried over; labels and events are named; 1m30s is a duration."""
     node = {"name": "t", "namespace_uri": "urn:a", "identifier": "T", "default_tags": {"hall": "2"}}
