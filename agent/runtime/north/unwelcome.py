@@ -45,13 +45,14 @@ class Unwelcome:
         self._brokers: dict[str, _KnownBroker] = {}
         self._known = _KnownBroker()
         self._dropped: dict[str, None] = {}  # in the order they were in flight: they are tried alone in that order
+        self._cleared: dict[str, int] = {}  # how often each had been dropped before it was taken
         self._alone: str | None = None
         self._heard = self._large = False
 
     def session(self, broker: str, limit: int | None = None) -> None:
         """The next session begins; `limit` is its largest packet. With another one what was alone begins anew."""
         known = self._known = self._brokers.setdefault(broker, _KnownBroker())
-        self._dropped, self._alone, self._heard, self._large = {}, None, False, False
+        self._dropped, self._cleared, self._alone, self._heard, self._large = {}, {}, None, False, False
         if limit != known.limit:
             known.limit = limit
             known.alone.clear()
@@ -84,13 +85,17 @@ class Unwelcome:
     def taken(self, topic: str) -> None:
         """The broker took it."""
         self._heard, topic = True, whole(topic)
-        self._known.drops.pop(topic, None)
+        if count := self._known.drops.pop(topic, 0):
+            self._cleared[topic] = count
         if self._alone == topic:
             self._known.alone[topic] = 0
 
     def dropped(self, topic: str, *, large: bool = False) -> None:
         """It was in flight when the broker disconnected. Called for each one. `large`: see ConnectionLost."""
-        self._dropped[whole(topic)] = None
+        name = whole(topic)
+        if name != topic and (count := self._cleared.pop(name, 0)):  # the part before it was taken: that clears it not
+            self._known.drops[name] = count
+        self._dropped[name] = None
         self._large |= large
 
     def ended(self, *, heard: bool, now: float) -> str | None:

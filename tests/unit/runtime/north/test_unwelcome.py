@@ -70,6 +70,21 @@ def test_the_parts_of_a_catalogue_are_one_topic() -> None:
     assert drop(unwelcome, TOPICS[1], f"{TOPICS[1]}/1", alone=TOPICS[1]) == TOPICS[1]
 
 
+def test_a_part_that_is_taken_does_not_clear_the_next_one() -> None:
+    """A broker that forbids `tags/2` acknowledges `tags` and `tags/1` each time before it disconnects."""
+    unwelcome, whole = Unwelcome(), "edge/d2/tags"
+    for end in range(DROPS + 1):
+        assert unwelcome.judge(whole, 0.0) == ("welcome" if end < DROPS else "accused")
+        unwelcome.session("broker")
+        unwelcome.alone(whole if end == DROPS else None)
+        unwelcome.taken(whole)
+        unwelcome.taken(f"{whole}/1")
+        unwelcome.dropped(f"{whole}/2")
+        said = unwelcome.ended(heard=True, now=0.0)
+    assert said == whole
+    assert unwelcome.judge(whole, 0.0) == "left out"
+
+
 def test_a_device_named_by_a_number_is_no_part() -> None:
     """Two of them left out say nothing of the node's own birth."""
     unwelcome = Unwelcome()
