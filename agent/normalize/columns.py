@@ -57,13 +57,11 @@ class Group:
 
     def readings(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None) -> list[Reading] | None:
         """The readings of one answer's values, all good; None where any of them needs the careful path."""
-        if not self._owns and not self._take():
-            return None
         try:
             made = self._converted(values)
         except (OverflowError, UnicodeEncodeError):
             return None
-        if made is None:
+        if made is None or (not self._owns and not self._take()):  # taken last: a value that stays bad costs no taking
             return None
         when, shown = self._times(ts, srcs)
         if self._units is not None:

@@ -54,6 +54,15 @@ def test_one_bad_value_hurts_no_neighbour(raw, keys):
     assert (whole.bad, len(whole.readings)) == (0, 8)
 
 
+@pytest.mark.parametrize("keys", [{}, {"scale": 2}, {"round": 1}])
+def test_an_integer_beyond_64_bits_in_a_column(keys):
+    """It is bad alone."""
+    bench = Bench(*[keys] * 8)
+    bench.warm(*[2] * 8)
+    readings = bench.read(*[2] * 7, 2**64)
+    assert [reading.quality for reading in readings] == ["good"] * 7 + ["bad"]
+
+
 def test_samples_are_left_alone():
     """Samples may be shared: nothing in them is changed, and readings do not change later."""
     bench = Bench(*[{"scale": 0.5}] * 8)
