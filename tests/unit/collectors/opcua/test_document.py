@@ -21,7 +21,7 @@ def test_the_examples_load(number: int, tmp_path: Path) -> None:
     if "reverse" not in device:
         device["url"] = "opc.tcp://192.0.2.30:4840"
     if "password_file" in device:
-        (tmp_path / "secret").touch()
+        (tmp_path / "secret").write_text("s3cret")
         device["password_file"] = "secret"
     device |= {"type": "opcua", "tags": {"speed": {"node": "ns=2;s=Speed"}}}
     (tmp_path / "agent.yaml").write_text(yaml.safe_dump({"agent": {"id": "gw-01"}, "devices": {"cnc-07": device}}))
