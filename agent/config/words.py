@@ -130,7 +130,8 @@ def _extra(case: Case) -> Words:
     key = case.error["loc"][-1]
     if case.found.path[:1] == ("agent",) and key in _AT_THE_MARGIN:
         return Words(f"`{case.name}` is not a key", f"begin `{key}:` at the left margin, beside `agent:`")
-    if "tags" in case.keys and key in _OF_A_TAG:
+    counted = key == "unit" and isinstance(case.error["input"], int)  # of a bus, not of a value
+    if "tags" in case.keys and key in _OF_A_TAG and not counted:
         return Words(f"`{case.name}`: that is a key of a tag", f"write `tags: {{NAME: {{{key}: …}}}}`")
     meant = instead_of(key, case.error["input"], case.keys, case.found.value)
     return Words(f"`{case.name}` is not a key", meant) if meant else unknown_key(case.name, key, list(case.keys))

@@ -214,6 +214,7 @@ BROKEN: list[Broken] = [
     _case(_device("unit_id: 256  # <-"), "255"),
     _case(_device('unit_id: "1"  # <-'), "quotes"),
     _case(_device("slave_id: 1  # <-"), "unit_id"),
+    _case(_device("unit: 1  # <-"), "did you mean `unit_id`?"),
     _case(_device("slaveId: 1  # <-"), "unit_id"),
     _case(_device("poll_rate: 1s  # <-"), "interval"),
     _case(_device("enabled: yes  # <-"), "write true"),
