@@ -72,8 +72,11 @@ def beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def calculated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The same in a thread. `work` may hang at a file: after :data:`LONGEST` garbage is looked for all the same."""
     calculation = object()
+    begun = False
 
     def calculate() -> T:
+        nonlocal begun
+        begun = True
         try:
             return work(*args, **kwargs)
         finally:
@@ -81,7 +84,11 @@ async def calculated(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
     asyncio.get_running_loop().call_later(LONGEST, _calculating.ends, calculation)
     _calculating.begins(calculation)
-    return await asyncio.to_thread(calculate)
+    try:
+        return await asyncio.to_thread(calculate)
+    finally:
+        if not begun:  # given up while it waited for a thread: nobody else ends it
+            _calculating.ends(calculation)
 
 
 def run_in_thread(function: Callable[[], T], name: str) -> asyncio.Future[T]:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -73,3 +74,21 @@ async def test_who_hangs_at_a_file_does_not_keep_garbage(monkeypatch: pytest.Mon
         assert not hanging.done()
         go_on.set()
     assert gc.isenabled()
+
+
+async def test_who_gives_up_before_there_is_a_thread_is_over():
+    """All threads are taken, and the reload is cancelled: nobody calculates."""
+    go_on = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(go_on.wait))
+            waits = group.create_task(calculated(gc.isenabled))
+            try:
+                await asyncio.sleep(0)
+                assert not gc.isenabled()
+                waits.cancel()
+                await asyncio.wait([waits])
+                assert gc.isenabled()
+            finally:
+                go_on.set()
