@@ -162,6 +162,7 @@ class _Agent:
         self._serve(north, config.http)
         myself.apply(config)
         await topology.begin(draft)
+        del draft  # its parts may end before the agent
         self._ready = True
         service.ready()
         log.info("agent.started", devices=len(config.devices), publishers=len(config.publishers))

@@ -79,6 +79,7 @@ class RunningContext:
     def begin(self) -> None:
         """The part begins to work."""
         self._begun = True
+        self._standing = self.buses  # those of others may end before this part
         registrations, self._registrations = self._registrations, []
         for register in registrations:
             try:

@@ -188,6 +188,7 @@ class Southbound:
             one.device.end()
             one.draft.context.end()
             await self.buses.release(one.draft.context.buses)
+            one.draft.context.buses.clear()  # a bus may know the context that it was made with
         return ended
 
 

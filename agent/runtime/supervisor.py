@@ -154,6 +154,8 @@ class Supervisor:
             self._attempt = current = Attempt(self._clock)
             try:
                 await attempt(current)
+            except asyncio.CancelledError as cancelled:
+                raise cancelled.with_traceback(None) from None  # its frames know the task: neither would ever be freed
             except (Exception, SystemExit) as error:  # libraries of plugins may want to exit
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():

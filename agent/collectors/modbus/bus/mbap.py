@@ -103,11 +103,21 @@ class _GivenUp(NamedTuple):
     asked_at: float
 
 
+def _same(_sending: bool, data: Any) -> Any:
+    return data
+
+
+def _untold(_connected: bool) -> None:
+    pass
+
+
 class MbapTransactions(TransactionManager):
     """The library's transactions, with every reply checked."""
 
     def __init__(self, params: CommParams, habits: MbapHabits) -> None:
-        super().__init__(params, FramerSocket(DecodePDU(is_server=False)), 0, False, None, None, None)  # 0: no retries
+        framer = FramerSocket(DecodePDU(is_server=False))
+        super().__init__(params, framer, 0, False, _same, _same, _untold)  # 0: no retries
+        del self.call_create, self.low_level_send  # its own methods, which nobody calls here: it would never be freed
         self.max_until_disconnect = 1 << 60  # when to give a connection up is its owner's decision
         self.max_buffer_size = _BUFFER
         self.habits = habits
