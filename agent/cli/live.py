@@ -16,7 +16,6 @@ from agent.config.model import Config
 from agent.core.clock import SystemClock
 from agent.core.flow import Reading
 from agent.core.image import AgentInfo, Image
-from agent.core.ports import Bus
 from agent.core.text import harmless
 from agent.runtime.context import RunningContext
 from agent.telemetry.logging import configure
@@ -29,11 +28,10 @@ def read_once(config: Config, chosen: Sequence[str]) -> list[Visit]:
     """Connect to the chosen devices, of them those that are enabled, and read every tag once."""
     configure(level="error", style="console", stream=sys.stderr)
     image = Image(AgentInfo(config.agent.id, __version__, ""))
-    buses: dict[str, Bus] = {}
-    context = RunningContext(image, config.agent.data_dir, SystemClock(), buses)
+    context = RunningContext(image, config.agent.data_dir, SystemClock(), {})
     context.begin()
     some = config.model_copy(update={"devices": {name: config.devices[name] for name in chosen}})
-    return asyncio.run(visit_all(some, context, buses))
+    return asyncio.run(visit_all(some, context, context.buses))
 
 
 def show(visit: Visit, console: Console, *, all_tags: bool) -> None:
