@@ -1,4 +1,4 @@
-"""The scans of one connection: when each begins, what it asks, and what is learned from it."""
+"""The scans of one connection: when each begins, and what it asks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.blocks.values import Doubt
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import NoAnswer
-from agent.collectors.modbus.learning.knowledge import as_yaml
+from agent.collectors.modbus.scan.lessons import Lessons
 from agent.collectors.modbus.scan.reading import SetupReading, Succession
 from agent.collectors.modbus.scan.scan import Step, TickScan
 from agent.core.errors import ConnectionLost
 from agent.core.flow import Answer, Sample
 from agent.core.ports import BuildContext
-from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import REQUESTS, SCAN_PERIOD, SCAN_SECONDS
-
-log = get_logger("modbus")
-
 
 #: Tags that come are read at once where their interval is longer, seconds; else their next tick is soon enough.
 _SOON = 1.0
@@ -46,10 +42,7 @@ class Samples:
         self._due = Due((), 0.0)
         self._fired: set[int] = set()  #: triggers whose points are read in this scan
         self._probes: list[Block] = []
-        self._moved = False  #: the search went on in this scan
-        self._recovered: list[int] = []  #: quarantined tags read in this scan
         self._read: dict[tuple[int, str], Compiled] = {}  #: what was read last, of each poll group and area
-        self._read_whole: set[int] = set()  #: groups all of whose blocks were read once
         self.silent = False  #: the unit did not answer any more
         self._heard = False  #: something of this connection was handed on
         self._began = 0.0
@@ -67,8 +60,8 @@ class Samples:
     def _take(self, reading: SetupReading) -> None:
         setup = self._setup = reading.setup
         self._knowledge, self._blocks, self._triggers = reading.knowledge, reading.blocks, reading.triggers
-        self._groups = [points for _, points in setup.groups]
-        self._polled = [point for points in self._groups for point in points]
+        self._lessons = Lessons(reading)
+        self._polled = [point for _, points in setup.groups for point in points]
         self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
 
     def retag(self, succession: Succession) -> bool:
@@ -76,7 +69,7 @@ class Samples:
         if self._scan is not None or self._triggers.next is not None or self._fresh:
             return False
         reading, moved = succession
-        old, setup = self._setup, reading.setup
+        old, setup, lessons = self._setup, reading.setup, self._lessons
         reading.triggers.carry(self._triggers, moved)
         if reading.knowledge.carry(self._knowledge, moved):
             reading.blocks.replan()
@@ -86,7 +79,7 @@ class Samples:
         were = {interval: group for group, (interval, _) in enumerate(old.groups)}
         groups = {mine: were[interval] for mine, (interval, _) in enumerate(setup.groups) if interval in were}
         self._schedule.succeed(before, groups, now)
-        self._read_whole = {mine for mine, its in groups.items() if its in self._read_whole}
+        self._lessons.read_whole = {mine for mine, its in groups.items() if its in lessons.read_whole}
         stay = set(moved.values())
         come = [
             point
@@ -181,7 +174,8 @@ class Samples:
             await self._clock.sleep(until - now)
 
     def _start(self, due: Due, settled: Sequence[int], now: float) -> TickScan:
-        self._due, self._began, self._moved, self._recovered = due, now, False, []
+        self._due, self._began = due, now
+        self._lessons.begin(now)
         self._fired = set(settled)
         self._bus.cycle(self, begins=True)
         self._allowance.earn(now)
@@ -209,6 +203,23 @@ class Samples:
         held = block is not None and block not in wholes and any(block.points[0] in one.points for one in wholes)
         return block if held else None
 
+    def _finish(self, scan: TickScan) -> list[Answer]:
+        """Learn from a finished scan; answers for the tags that were not asked for because they are known to be bad."""
+        found, lessons, groups, fired = scan.findings, self._lessons, self._due.groups, self._fired
+        failed = {block for block, _ in found.failed}
+        read = (self._read | found.read).items()
+        self._read = {key: one for key, one in read if key[0] >= 0 and one.block not in failed}
+        now = self._clock.monotonic()
+        self._seconds.observe(now - self._began)
+        if found.good and not found.failed:
+            self._answers = None
+        known = lessons.known_bad(groups, fired, found.said, self._clock.now_ms())  # before: silent blocks were said
+        lessons.heed(found, groups, fired, now, answered=scan.answered > 0)
+        self._schedule.again((found.unread_groups | lessons.unfinished(groups)) - {-1})
+        if lessons.learn(found, groups, now):
+            self._note()
+        return known
+
     def _measure(self, now: float) -> None:
         """The period the shortest poll group achieves."""
         if 0 not in self._due.groups or self._setup.groups[0][0] is None:
@@ -220,28 +231,11 @@ class Samples:
     # --- what a scan asks (scan.Brain) --------------------------------------------------------------------------------
 
     def refused(self, step: Step, reaction: Reaction) -> bool:
-        block = step.compiled.block
-        position = block.points[0].position
-        if position in self._knowledge.quarantine:
-            self._knowledge.quarantine.learn({point.position: reaction for point in block.points}, self._began)
-            return False
-        news = not self._knowledge.search
         good = self._scan is not None and self._scan.findings.good > 0
-        if not self._knowledge.refuse(block, reaction, self._clock.monotonic(), good=good):
-            return False
-        if step.group in self._read_whole:
-            self._knowledge.quarantine.lapse(point.position for point in block.points)
-        self._moved = True
-        if news:
-            log.warning("modbus.block_refused", device=self._setup.device, block=str(block), reason=reaction.reason)
-        return True
+        return self._lessons.refused(step, reaction, self._clock.monotonic(), good=good)
 
     def could_read(self, step: Step) -> None:
-        block = step.compiled.block
-        if block.points[0].position in self._knowledge.quarantine:
-            self._recovered.extend(point.position for point in block.points)
-        else:
-            self._knowledge.search.was_read(block)
+        self._lessons.could_read(step.compiled.block)
 
     def edges(self, compiled: Compiled, column: DecodedColumn) -> Iterable[Step]:
         bits = [(position, bool(column.values[index])) for index, position in compiled.bits]
@@ -261,7 +255,7 @@ class Samples:
         if not self._allowance.free:
             return None
         if self._knowledge.search.todo:
-            self._moved = True
+            self._lessons.searches()
             block = self._knowledge.search.todo.popleft()
             trigger = self._trigger_of.get(block.points[0].position)
             return Step(
@@ -281,79 +275,3 @@ class Samples:
     def unread_factors(self) -> dict[int, Doubt]:
         bad = {position: self._knowledge.bad(position) for position in self._blocks.roles.factors}
         return {p: Doubt(None, reaction.status, reaction.reason) for p, reaction in bad.items() if reaction is not None}
-
-    # --- what is learned ----------------------------------------------------------------------------------------------
-
-    def _finish(self, scan: TickScan) -> list[Answer]:
-        """Learn from a finished scan; answers for the tags that were not asked for because they are known to be bad."""
-        found, knowledge = scan.findings, self._knowledge
-        failed = {block for block, _ in found.failed}
-        read = (self._read | found.read).items()
-        self._read = {key: one for key, one in read if key[0] >= 0 and one.block not in failed}
-        now = self._clock.monotonic()
-        self._seconds.observe(now - self._began)
-        held = self._held(found.said)  # before: silent blocks have been said
-        if found.good and not found.failed:
-            self._answers = None
-        if scan.answered and (found.failed or knowledge.failures):
-            asked = [compiled.block for group in self._due.groups for compiled in self._blocks.groups[group]]
-            asked += [compiled.block for index in self._fired for compiled in self._blocks.on_edge[index]]
-            self._moved |= knowledge.fail(found.failed, asked, now, good=found.good > 0)
-        if self._read_whole and found.failed:
-            self._lapse({point.position for block, _ in found.failed for point in block.points})
-        knowledge.try_again(found.undecided)
-        self._schedule.again((found.unread_groups | self._unfinished()) - {-1})
-        if self._moved or self._recovered:
-            self._learn(self._recovered, now, good=found.good > 0)
-        elif found.good:
-            knowledge.device_answers()
-            if not found.unread_groups:
-                self._read_whole.update(self._due.groups)
-        return held
-
-    def _lapse(self, positions: set[int]) -> None:
-        """These were refused, or kept silent; those that were read before have only lapsed."""
-        read = {point.position for group in self._read_whole for point in self._groups[group]}
-        self._knowledge.quarantine.lapse(positions & read)
-
-    def _unfinished(self) -> set[int]:
-        """Groups with tags that are still searched."""
-        held = self._knowledge.search.held
-        if not held:
-            return set()
-        return {g for g in self._due.groups if any(point.position in held for point in self._groups[g])}
-
-    def _learn(self, probed: list[int], now: float, *, good: bool) -> None:
-        news = self._knowledge.learn(probed, now, good=good, moved=self._moved)
-        for event, positions in (
-            ("modbus.tags_quarantined", news.quarantined),
-            ("modbus.tags_recovered", news.recovered),
-        ):
-            if positions:
-                names = [self._setup.names[position] for position in positions]
-                say = log.warning if positions is news.quarantined else log.info
-                say(event, device=self._setup.device, count=len(names), tags=names[:20])
-        if news.replan:
-            self._blocks.replan()
-            self._note()
-        if news.settled and (learned := self._knowledge.learned()):
-            log.info("modbus.learned", device=self._setup.device, yaml=as_yaml(learned))
-
-    def _held(self, said: set[int]) -> list[Answer]:
-        """Answers for the tags of the groups just read that are in no block, and were not asked for otherwise."""
-        if not self._knowledge.anything_bad:
-            return []
-        bad: dict[Reaction, list[int]] = {}
-        points = [point for group in self._due.groups for point in self._groups[group]]
-        points += [point for index in sorted(self._fired) for point in self._setup.triggers[index].points]
-        for point in points:
-            position = point.position
-            if position < self._setup.tags and position not in said:
-                reaction = self._knowledge.bad(position)
-                if reaction is not None:
-                    bad.setdefault(reaction, []).append(position)
-        ts = self._clock.now_ms()
-        return [
-            Answer(tuple(tags), (None,) * len(tags), ts, reaction.status, reason=reaction.reason)
-            for reaction, tags in bad.items()
-        ]
