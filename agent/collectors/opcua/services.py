@@ -10,13 +10,12 @@ from asyncua.ua.attribute_ids import AttributeIds
 
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.floors import PUBLISHING, count, period
+from agent.collectors.opcua.notification import Notification, decoded_notification, plain_notification
 from agent.collectors.opcua.plan import Rhythm, TagPoint
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, translated
 from agent.collectors.opcua.values import exact
-from agent.collectors.opcua.values.times import NOT_BEFORE_MS, ticks_ms
 from agent.collectors.opcua.wire.columns import Columns
 from agent.collectors.opcua.wire.session import BoundedSession, Encoded, Heard
-from agent.collectors.opcua.wire.slow import columns_of, ticks_of
 from agent.telemetry import metrics
 
 exact.install()
@@ -59,19 +58,6 @@ class Monitored(NamedTuple):
     item: int = 0
     sampling_ms: float = 0.0
     queue_size: int = 1
-
-
-class Notification(NamedTuple):
-    """One answer to a Publish request. Without `handles` and `ended` it is a keep-alive."""
-
-    subscription: int
-    sequence: int
-    handles: tuple[int, ...]  #: client handles: positions of tags
-    values: Columns  #: one row for each handle
-    ended: int | None = None  #: status of a subscription the server gave up; 0: it says that all is well
-    events: Sequence[tuple[int, Sequence[Any]]] = ()  #: client handle and fields of each
-    empty: bool = True  #: a keep-alive: its sequence number is the next one's
-    made: int | None = None  #: when, by the server's clock, epoch ms; None where that cannot be a time
 
 
 def node_id(address: NodeAddress, index: int) -> ua.NodeId:
@@ -232,14 +218,14 @@ class Services:
         with translated("publishing"):
             heard = await self._session.notification(acks)
             if isinstance(heard, Heard):
-                return _plain_notification(heard)
-            return _notification(heard.Parameters.SubscriptionId, heard.Parameters.NotificationMessage)
+                return plain_notification(heard)
+            return decoded_notification(heard.Parameters.SubscriptionId, heard.Parameters.NotificationMessage)
 
     async def republish(self, subscription: int, sequence: int) -> Notification:
         """Republish: a notification sent before. Raises ServiceRefused where the server does not have it any more."""
         self._requests.inc()
         with translated("asking for a notification again"):
-            return _notification(subscription, await self._session.republish(subscription, sequence))
+            return decoded_notification(subscription, await self._session.republish(subscription, sequence))
 
 
 async def _nobody(_result: ua.PublishResult) -> None:
@@ -275,46 +261,3 @@ def _item(node: ResolvedNode) -> ua.MonitoredItemCreateRequest:
     item.MonitoringMode = ua.MonitoringMode.Reporting
     item.RequestedParameters = parameters
     return item
-
-
-def _plain_notification(heard: Heard) -> Notification:
-    return Notification(
-        heard.subscription,
-        heard.sequence,
-        heard.handles,
-        heard.columns or columns_of(()),
-        empty=heard.columns is None,
-        made=_made(heard.made),
-    )
-
-
-def _made(ticks: int) -> int | None:
-    made = ticks_ms(ticks)
-    return made if made >= NOT_BEFORE_MS else None
-
-
-def _notification(subscription: int, message: ua.NotificationMessage) -> Notification:
-    data = message.NotificationData or ()
-    handles: list[int] = []
-    values: list[Any] = []
-    events: list[tuple[int, Sequence[Any]]] = []
-    ended: int | None = None
-    for part in data:
-        if isinstance(part, ua.DataChangeNotification):
-            for item in part.MonitoredItems or ():
-                handles.append(item.ClientHandle)
-                values.append(item.Value)
-        elif isinstance(part, ua.EventNotificationList):
-            events += [(event.ClientHandle, event.EventFields or ()) for event in part.Events or ()]
-        elif isinstance(part, ua.StatusChangeNotification):
-            ended = part.Status.value
-    return Notification(
-        subscription,
-        message.SequenceNumber,
-        tuple(handles),
-        columns_of(values),
-        ended=ended,
-        events=events,
-        empty=not data,
-        made=_made(ticks_of(message.PublishTime)),
-    )

@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 from agent.collectors.opcua.inbox import SampleInbox
+from agent.collectors.opcua.notification import Notification
 from agent.collectors.opcua.plan import ConnectionPlan, Rhythm, TagPoint, allowed_silence, rhythm
-from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Notification, Services
+from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Services
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.ration import Ration
 from agent.collectors.opcua.tags.reader import ChunkReader

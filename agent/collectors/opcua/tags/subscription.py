@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from agent.collectors.opcua.services import Notification, ResolvedNode, Subscribed
+from agent.collectors.opcua.notification import Notification
+from agent.collectors.opcua.services import ResolvedNode, Subscribed
 
 _NEAR_MS = 5_000  #: a server's clock that is behind ours by less is taken for right: the notification was under way
 _DRIFT = 1000  #: a clock that is off by more than one part in so many is none

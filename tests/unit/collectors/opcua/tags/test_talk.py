@@ -13,8 +13,9 @@ from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
 from agent.collectors.opcua.config import OpcUaConfig
 from agent.collectors.opcua.inbox import SampleInbox
+from agent.collectors.opcua.notification import Notification
 from agent.collectors.opcua.plan import ChangeFilter, Rhythm, TagPoint
-from agent.collectors.opcua.services import Monitored, Notification, ResolvedNode, Services, Subscribed
+from agent.collectors.opcua.services import Monitored, ResolvedNode, Services, Subscribed
 from agent.collectors.opcua.tags.homes import Homes
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.poller import Poller
