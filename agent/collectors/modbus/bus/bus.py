@@ -13,34 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from agent.collectors.modbus.bus.allowance import Allowance
-from agent.collectors.modbus.bus.culprits import Culprits
-from agent.collectors.modbus.bus.gateway import NO_PATH, NOT_THERE, PathBehind
 from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.needs import Needs
 from agent.collectors.modbus.bus.observer import Observer
-from agent.collectors.modbus.bus.quiet import Quiet
-from agent.collectors.modbus.bus.recording import Taps
 from agent.collectors.modbus.bus.standing import UnitStanding
-from agent.collectors.modbus.bus.transaction import (
-    BadReply,
-    NoAnswer,
-    ReadRequest,
-    Unanswered,
-    UnitReply,
-    Wire,
-    WrongSize,
-)
+from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply, Wire
+from agent.collectors.modbus.bus.transactor import Transactor
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
-from agent.telemetry.logging import get_logger
-from agent.telemetry.repeats import Repeats
-
-log = get_logger("modbus")
 
 
 class ModbusBus:
@@ -61,13 +45,9 @@ class ModbusBus:
         self._users = 0
         self._cycles: set[object] = set()  #: those in the middle of a cycle
         self._turns = Turns()
-        self._repeats = Repeats()
-        self._path = PathBehind(clock)
-        self._quiet = Quiet()
-        self._asked = NOBODY  #: unit of the transaction under way
-        self.culprits = Culprits()
-        self.taps = Taps(clock)  #: who records what a unit is asked and answers
-        self._last = (0.0, NOBODY)  #: when the newest transaction ended, and whose it was
+        self._transactor = Transactor(name, self._link, self._needs, self._standing, self._observer, clock)
+        self.culprits = self._transactor.culprits
+        self.taps = self._transactor.taps
 
     # --- what collectors call -----------------------------------------------------------------------------------------
 
@@ -84,12 +64,12 @@ class ModbusBus:
     def forget(self, unit: int) -> None:
         """Nobody reads this unit for now."""
         self._standing.forget(unit)
-        self._quiet.forget(unit)
+        self._transactor.quiet.forget(unit)
 
     def unanswered(self, unit: int) -> float | None:
         """Since when (monotonic) this unit is asked in vain; None: it answers, or is not asked."""
-        waits = unit == self._asked or self._turns.waits(unit)
-        return self._quiet.since(unit, self._clock.monotonic(), waits=waits)
+        waits = unit == self._transactor.asked or self._turns.waits(unit)
+        return self._transactor.quiet.since(unit, self._clock.monotonic(), waits=waits)
 
     @property
     def alone(self) -> bool:
@@ -213,16 +193,14 @@ class ModbusBus:
             if job.request is None:
                 await self._link.get(job.unit)
                 reply = UnitReply(b"", 0, self._clock.now_ms())
-            elif self._path.closed:
-                reply = UnitReply(b"", NO_PATH, self._clock.now_ms())
             else:
-                reply = await self._answer(job.unit, job.request)
+                reply = await self._transactor.answer(job.unit, job.request)
                 if reply is None:  # it has to rest
                     self._turns.put(job)
                     return
         except (ConnectionLost, NoAnswer, BadReply) as fault:
             error = fault
-            self._judge(fault, job)
+            self._transactor.judge(fault, job.unit)
         except Exception as bug:  # noqa: BLE001 - whose answer it is shall see it; the bus serves the others
             error = bug
             self._link.close()
@@ -235,96 +213,6 @@ class ModbusBus:
                     job.answer.set_result(reply)
                 elif error is not None:
                     job.answer.set_exception(error)
-
-    async def _answer(self, unit: int, request: ReadRequest) -> UnitReply | None:
-        """One transaction; None where its unit has to rest first, as is known only on a new connection.
-
-        A connection that was answered on, and ended before a byte of this answer came, is made anew for it, once.
-        """
-        if self._needs.pauses:
-            await self._pause(unit)
-        wire = await self._link.get(unit)
-        if wire.rest(unit) > 0:
-            return None
-        try:
-            return await self._transact(wire, unit, request)
-        except Unanswered as fault:
-            if not self._link.proven:
-                raise
-            self._link.ended(fault.reason)
-        wire = await self._link.get(unit)
-        return None if wire.rest(unit) > 0 else await self._transact(wire, unit, request)
-
-    async def _pause(self, unit: int) -> None:
-        ended, whose = self._last
-        pause = max(self._needs.pauses.get(unit, 0.0), self._needs.pauses.get(whose, 0.0))
-        await self._clock.sleep(ended + pause - self._clock.monotonic())
-
-    async def _transact(self, wire: Wire, unit: int, request: ReadRequest) -> UnitReply:
-        asked_at, answered = self._clock.monotonic(), False
-        wanted = request.timeout
-        culprit = None
-        self._asked = unit
-        self._quiet.asked(asked_at)
-        if wire.numbered and not self._needs.alone:
-            culprit = self._observer.patience.held_up_by(unit)
-            if (timeout := self._patience(unit, wanted, asked_at)) != wanted:
-                request = replace(request, timeout=timeout)
-        try:
-            data, code = await self.taps.transact(wire, unit, request)
-            answered = code not in NOT_THERE
-        except NoAnswer as silence:
-            self._path.silent(unit)
-            self._quiet.silent(unit, asked_at, self._clock.monotonic())
-            self._standing.silent(unit, self._clock.monotonic() - asked_at)
-            deaf = self._needs.alone and not self._link.proven
-            raise self._observer.silence(silence, wire, unit, request, asked_at, deaf=deaf) from None
-        except WrongSize:
-            self._standing.answered(unit, 0.0)
-            self._link.answered(unit)
-            self._quiet.answered(unit, asked_at, asked_at)
-            answered = True
-            raise
-        finally:
-            now = self._clock.monotonic()
-            self._last, self._asked = (now, unit), NOBODY
-            if culprit is not None and now - asked_at > wanted:
-                self.culprits.took(now, culprit, now - asked_at, answered=False)
-            else:
-                self.culprits.took(now, unit, now - asked_at, answered=answered)
-        self._link.answered(unit)
-        self._path.answered(unit, code)
-        self._quiet.answered(unit, asked_at, now, there=answered)
-        if wire.late or wire.strangers or wire.doubled or self._observer.doubt is not None:
-            self._observer.look(wire)
-        if not self._needs.alone:
-            if wire.numbered:
-                self._observer.answered(unit, wanted, asked_at)
-            standing = self._standing
-            judged = standing.silent if not answered else standing.refused if code else standing.answered
-            judged(unit, now - asked_at)
-        return UnitReply(data, code, self._clock.now_ms(), self._observer.doubt)
-
-    def _patience(self, unit: int, wanted: float, now: float) -> float:
-        """Seconds to wait for a unit where a late answer names its request."""
-        patience = self._observer.patience
-        timeout = patience.timeout(unit, wanted, now)
-        return self._standing.patience(unit, wanted) if timeout == wanted and patience.known else timeout
-
-    def _judge(self, fault: ConnectionLost | NoAnswer | BadReply, job: PendingRequest) -> None:
-        """What a failed transaction says about the connection."""
-        wire = self._link.wire
-        if wire is None:
-            return
-        if isinstance(fault, ConnectionLost):
-            self._link.failed(fault.reason)
-        elif isinstance(fault, BadReply):
-            if (repeats := self._repeats.due(("bad", job.unit), self._clock.monotonic())) is not None:
-                log.warning("modbus.bad_reply", bus=self.name, unit=job.unit, reason=fault.reason, repeats=repeats)
-            if wire.lost is not None:
-                self._link.close(on_purpose=True)  # opened anew for the next request
-        else:
-            self._link.unanswered(job.unit)
 
 
 def _future() -> asyncio.Future[UnitReply]:
