@@ -136,7 +136,7 @@ class Conversation:
             plan, self._reader, self._items, self._homes, self.inbox, context.clock, self._tags.settle
         )
         self._publishing.note = self._tags.note = self._came
-        self._publishing.given_up = self._tags.given_up
+        self._publishing.lost.given_up = self._tags.given_up
         self._meaning = Meaning(
             self._decoder, self._types, past, self.inbox, context.clock, plan.device, plan.pace, self._tags.node
         )

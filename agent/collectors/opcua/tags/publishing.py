@@ -10,19 +10,20 @@ from typing import Any
 
 from agent.collectors.opcua.inbox import SampleInbox
 from agent.collectors.opcua.notification import Notification
-from agent.collectors.opcua.plan import ConnectionPlan, Rhythm, TagPoint, allowed_silence, rhythm
+from agent.collectors.opcua.plan import ConnectionPlan, Rhythm, allowed_silence, rhythm
 from agent.collectors.opcua.services import MOST_PER_NOTIFICATION, Services
+from agent.collectors.opcua.tags.lost import LostNotifications
 from agent.collectors.opcua.tags.monitoring import Monitoring
 from agent.collectors.opcua.tags.ration import Ration
 from agent.collectors.opcua.tags.reader import ChunkReader
-from agent.collectors.opcua.tags.subscription import Subscription, before
+from agent.collectors.opcua.tags.subscription import Subscription
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.wire.columns import Columns
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
-from agent.core.flow import Answer, Loss
-from agent.core.quality import BAD_DECODING_ERROR, name_of, number_of
+from agent.core.flow import Answer
+from agent.core.quality import name_of, number_of
 from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
@@ -31,12 +32,10 @@ log = get_logger("opcua")
 _BAD_TIMEOUT = number_of("BadTimeout")
 _BAD_TOO_MANY_PUBLISH_REQUESTS = number_of("BadTooManyPublishRequests")
 UNSUPPORTED = {number_of(name) for name in ("BadServiceUnsupported", "BadNotImplemented", "BadNotSupported")}
-_UNDECODABLE = "the value of this node cannot be decoded"
 _PAUSE = 1.0  #: seconds until a Publish that was refused is asked again: the session and the other ones stand
 _FLOOD = "the server publishes more than was asked for; it is asked less often"
 _CALM = 30.0  #: seconds without a flood until it is over
 _MOST_TUPLES = 512  #: tuples of tags kept: the normalizer knows a recurring set of tags by its identity
-_MOST_REPUBLISHED = 64  #: notifications of one gap asked for again
 
 
 class Publishing:
@@ -56,7 +55,6 @@ class Publishing:
         self._reader = reader
         self._decoder = decoder
         self._inbox = inbox
-        self._items = items
         self._clock = clock
         self._pace = plan.pace
         self._margin = plan.timeout
@@ -66,6 +64,7 @@ class Publishing:
         self._acks: list[tuple[int, int]] = []
         self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._publishers = 0
+        self.lost = LostNotifications(services, reader, inbox, items, clock, plan.device)
         self.unsupported = False  #: subscriptions can be created, but the server publishes nothing
         self._ration = Ration()
         self._flooded = -math.inf  # when more came than was asked for
@@ -74,8 +73,6 @@ class Publishing:
         self.subscriptions: dict[int, Subscription] = {}
         self.on_event: Callable[[int, Sequence[Any]], None] = _nobody
         self.note: Callable[[Answer], None] = items.look_at  #: called with what came
-        #: called with tags that are monitored no longer: position, status, reason
-        self.given_up: Callable[[Sequence[tuple[TagPoint, int, str]]], object] = len
         self.grown: Callable[[], None] = lambda: None  #: called when there is another subscription
 
     async def create(self, interval: float) -> Subscription:
@@ -169,12 +166,12 @@ class Publishing:
             return came
         since = subscription.told
         missing = subscription.follow(notification)
-        unknown = await self._republished(subscription, notification, missing) if missing else 0
+        unknown = await self.lost.republished(subscription, notification, missing, self._deliver) if missing else 0
         await self._deliver(notification)
         subscription.tell(notification.made, self._clock.now_ms())
         if unknown:
-            self._lost([subscription], since, f"{unknown} notifications of the server were lost")
-            await self._reread([subscription])
+            self.lost.declare([subscription], since, f"{unknown} notifications of the server were lost")
+            await self.lost.reread([subscription], self._put)
         return came + MOST_PER_NOTIFICATION if missing else came
 
     async def _deliver(self, notification: Notification) -> None:
@@ -201,10 +198,13 @@ class Publishing:
         if self._decoder.changed or self._decoder.doubtful:
             answer = await self._reader.settled(answer.tags, values, answer)
             self._touch_all()  # that may have taken a while
-        self._inbox.put(answer)
-        self.note(answer)
+        self._put(answer)
         if self._decoder.overflows > self._overflows:
             self._overflowed()
+
+    def _put(self, answer: Answer) -> None:
+        self._inbox.put(answer)
+        self.note(answer)
 
     def _known(self, handles: tuple[int, ...]) -> tuple[int, ...]:
         if len(self._tuples) >= _MOST_TUPLES:
@@ -219,26 +219,6 @@ class Publishing:
         self._overflows = self._decoder.overflows
         for loss in self._decoder.losses():
             self._inbox.lose(loss)
-
-    def _lost(self, subscriptions: Sequence[Subscription], since: int, reason: str) -> None:
-        tags = tuple(position for each in subscriptions for position in (*each.nodes, *each.events))
-        self._inbox.lose(Loss(since, self._clock.now_ms(), reason, tags))
-
-    async def _republished(self, subscription: Subscription, notification: Notification, missing: int) -> int:
-        """Ask again for the notifications before this one; how many the server does not have any more."""
-        unknown = max(0, missing - _MOST_REPUBLISHED)
-        for back in range(missing - unknown, 0, -1):
-            try:
-                again = await self._services.republish(subscription.server.id, before(notification.sequence, back))
-            except (ServiceRefused, AnswerUndecodable):
-                unknown += 1
-            else:
-                unknown += again.empty
-                if not again.empty and not subscription.again(again):
-                    await self._deliver(again)
-        if (repeats := self._said.due("missing", self._clock.monotonic())) is not None:
-            log.warning("opcua.gap", device=self._device, missing=missing, lost=unknown, repeats=repeats)
-        return unknown
 
     async def _lower(self, error: TooLarge) -> None:
         """A notification is too large for the server's answer: fewer values in each."""
@@ -260,40 +240,11 @@ class Publishing:
             subscription.heard = now
 
     async def _resynchronize(self, error: AnswerUndecodable) -> int:
-        """A notification is lost to us: say so, and read every tag, which also finds the one that is to blame.
-
-        That one is monitored no longer: it would take its neighbours' values with it again and again.
-        """
-        if (repeats := self._said.due("undecodable", self._clock.monotonic())) is not None:
-            log.warning("opcua.undecodable", device=self._device, reason=error.reason, repeats=repeats)
+        """A notification is lost to us."""
         self._touch_all()
-        subscriptions = list(self.subscriptions.values())
-        for subscription in subscriptions:
-            subscription.slack += 1
-        self._lost(subscriptions, self.told or self._clock.now_ms(), "a notification could not be decoded")
-        await self._reread(subscriptions)
+        told = self.told or self._clock.now_ms()
+        await self.lost.undecodable(error, list(self.subscriptions.values()), told, self._put)
         return MOST_PER_NOTIFICATION
-
-    async def _reread(self, subscriptions: Sequence[Subscription]) -> None:
-        async with self._items.busy:  # not while items are being created: their ids are not known yet
-            for subscription in subscriptions:
-                await self._read_all(subscription)
-                subscription.heard = self._clock.monotonic()
-
-    async def _read_all(self, subscription: Subscription) -> None:
-        broken: list[tuple[TagPoint, int, str]] = []
-
-        def sort(answer: Answer) -> None:
-            if answer.status == BAD_DECODING_ERROR:
-                broken.extend((subscription.nodes[at].point, BAD_DECODING_ERROR, _UNDECODABLE) for at in answer.tags)
-            else:
-                self._inbox.put(answer)
-                self.note(answer)
-
-        await self._reader.read(self._reader.layout(list(subscription.nodes.values())), sort)
-        if broken:
-            await self._items.drop(subscription, [point.position for point, _, _ in broken])
-            self.given_up(broken)
 
     # --- for people -------------------------------------------------------------------------------------------------
 

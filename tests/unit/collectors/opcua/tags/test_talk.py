@@ -136,7 +136,7 @@ class Desk:
         plan = made.plan("dev", "test")
         self.items = Monitoring(services, self.limit, self.clock, "dev")
         self.publishing = Publishing(services, self.reader, decoder, self.inbox, self.items, self.clock, plan)
-        self.publishing.given_up = self.broken.extend
+        self.publishing.lost.given_up = self.broken.extend
         self.poller = Poller(self.reader, self.inbox, self.clock, "dev", [0.5, 2.0, 10.0], self.items.look_at)
         self.homes = Homes(self.publishing, self.items, self.poller, self.clock, "dev", plan.pace)
 
