@@ -39,6 +39,7 @@ from agent.collectors.opcua.tags.selection import Browsing, extended
 from agent.collectors.opcua.tags.settling import Settling
 from agent.collectors.opcua.trust.guard import TrustGuard
 from agent.collectors.opcua.types.types import Types
+from agent.collectors.opcua.upkeep import Upkeep
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.core.flow import Answer, Loss, Sample
@@ -47,9 +48,7 @@ from agent.telemetry.logging import get_logger
 
 log = get_logger("opcua")
 
-_SOON = 1 / 32  #: share of the usual wait after which refused nodes are tried for the first time
 _ONE_LOST, _MOMENT = 2.0, 0.5  #: seconds: of two acknowledgements one may be lost, and the other take its time
-_RENEW_AT = 0.75  #: share of a security token's life (OPC 10000-4, 5.5.2)
 
 
 @asynccontextmanager
@@ -141,6 +140,9 @@ class Conversation:
             self._decoder, self._types, past, self.inbox, context.clock, plan.device, plan.pace, self._tags.node
         )
         self._reader.settled = self._meaning.settled
+        self._upkeep = Upkeep(
+            plan, context, past, connection, self._tags, self._items, self._types, self._decoder, self._note
+        )
         self._pulse = ServerPulse(plan, server, past, self.inbox, context.clock, self._note)
         history = HistoryReader(connection.session, plan.device, VALUES)
         keeper.follow(plan, self._decoder.first)
@@ -158,7 +160,7 @@ class Conversation:
         if self._news:
             log.info("opcua.connected", device=self._plan.device, **self._server.facts())
         self._beside(self._connection.lost, "connection")
-        self._beside(self._renew, "channel")
+        self._beside(self._upkeep.renew, "channel")
         periodic = [group.interval for group in self._plan.groups if group.interval is not None]
         if self._plan.subscribe:
             await self._homes.begin(periodic, publishes=not self._past.unpublished)
@@ -169,20 +171,20 @@ class Conversation:
         self._tags.remember()
         if not self._plan.subscribe and periodic:
             self._poller.wanted.set()
-        self._beside(self._keep, "namespaces")
+        self._beside(self._upkeep.keep, "namespaces")
         self._beside(partial(self._pulse.run, self._connection.session_timeout), "pulse")
-        self._beside(self._again, "again")
+        self._beside(self._upkeep.again, "again")
         if self._plan.selection is not None:
             explorer = self._types.explorer
             args = (self._configured, self._plan.selection, self._server, explorer, self._past, self._clock)
             self._beside(Browsing(*args, self._grow, self._say_found).run, "browse")
-        self._beside(self._learn, "types")
+        self._beside(self._upkeep.learn, "types")
         self._beside(partial(self._meaning.run, self._tags.read), "meaning")
         self._beside(self._meaning.watch, "versions")
         if self._plan.backfill:
             self._beside(self._backfill.run, "backfill")
         if self._plan.subscribe and periodic:
-            self._beside(self._audit, "audit")
+            self._beside(self._upkeep.audit, "audit")
             self._beside(self._confirming.run, "confirming")
         if self._publishing.subscriptions:
             self._declare_outage()
@@ -223,6 +225,7 @@ class Conversation:
         self._decoder.grow(plan.size)
         self._keeper.follow(plan, self._decoder.first)
         self._confirming.follow(plan)
+        self._upkeep.follow(plan)
         self._say_found()
         await self._tags.extend(plan)
 
@@ -261,6 +264,7 @@ class Conversation:
         self._parts.update({each.position: each.index_range for each in change.come if each.index_range is not None})
         self._keeper.follow(change.plan, self._decoder.first)
         self._confirming.follow(change.plan)
+        self._upkeep.follow(change.plan)
         self._beside(partial(self._tags.retag, change.plan, change.gone, change.come), "other tags")
 
     def _came(self, answer: Answer) -> None:
@@ -299,39 +303,7 @@ class Conversation:
         except Exception as error:  # noqa: BLE001  # raised by the iterator; bugs too
             self.inbox.fail(error)
 
-    # --- what runs beside -------------------------------------------------------------------------------------------
-
-    async def _renew(self) -> None:
-        while True:
-            await self._clock.sleep(self._connection.channel_lifetime * _RENEW_AT)
-            await self._connection.renew_channel()
-
-    async def _keep(self) -> None:
-        while True:
-            await self._past.memory.keep(self._plan, self._context)
-            await self._clock.sleep(self._plan.pace.audit)
-
-    async def _audit(self) -> None:
-        while True:
-            await self._clock.sleep(self._plan.pace.audit)
-            await self._tags.audit()
-            self._past.disbelieved = self._items.disbelieved
-            self._note()
-
-    async def _learn(self) -> None:
-        while True:
-            await self._types.asked.wait()
-            positions, self._decoder.unsupported = self._decoder.unsupported, set()
-            while not await self._tags.learn_more(positions):  # a value that does not change would stay bad for ever
-                await self._clock.sleep(self._plan.pace.again)
-
-    async def _again(self) -> None:
-        """Soon at first: a controller that has just started is still loading its program."""
-        wait = self._plan.pace.again * _SOON
-        while True:
-            await self._clock.sleep(wait)
-            wait = min(2 * wait, self._plan.pace.again)
-            await self._tags.again()
+    # --- for people ---------------------------------------------------------------------------------------------------
 
     def _note(self) -> None:
         missing = self._tags.missing.points
