@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import shutil
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asyncua import ua
 
+from agent.collectors.opcua.trust.certificates import own_certificate
 from agent.core.errors import PermanentError, TransientError
 from tests.integration.opcua.server import Hall
 from tests.integration.opcua_security.fort import PASSWORD, POLICIES, Fort, inside, trusting
@@ -181,11 +182,11 @@ async def test_a_key_of_another_certificate_is_a_permanent_failure(
 
 
 async def test_a_lost_half_of_the_own_certificate_is_not_replaced(
-    fort: Fort, data_dir: Path, server_pair: Pair, tmp_path: Path
+    fort: Fort, server_pair: Pair, tmp_path: Path
 ) -> None:
     """Servers trust exactly that one: what to do is said, nothing is made."""
     trusting(tmp_path, server_pair)
-    shutil.copytree(data_dir / "pki" / "own", tmp_path / "pki" / "own")
+    own_certificate(tmp_path / "pki", "gw-01", dt.datetime.now(dt.UTC))
     (tmp_path / "pki" / "own" / "private_key.pem").unlink()
     with pytest.raises(PermanentError, match="restore it from a backup"):
         async with inside(fort.url, tmp_path, security={"policy": "Basic256Sha256"}):
