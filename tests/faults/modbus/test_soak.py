@@ -36,11 +36,16 @@ def encoded(unit: int, offset: int) -> tuple[int, ...]:
 
 @dataclass
 class Weather:
-    """Answers truly, then delays, doubles, cuts, turns bits, holds back and lets out in another order."""
+    """Answers truly, then delays, doubles, cuts, turns bits, holds back and lets out in another order.
+
+    Without numbers a unit on one connection answers in the order it was asked: nothing else is possible on a bus. What
+    is still on its way when it answers something newer, never comes.
+    """
 
     peer: Medium
     rng: random.Random
-    held: list[tuple[int, bytes]] = field(default_factory=list)  #: connection, frame
+    held: list[tuple[int, Callable[[], bytes]]] = field(default_factory=list)  #: connection, frame where it may come
+    newest: dict[tuple[int, int], int] = field(default_factory=dict)  #: connection and unit: the newest answered
     faults: int = 0
 
     @property
@@ -50,14 +55,25 @@ class Weather:
 
     def __call__(self, ask: Ask) -> None:
         truth = ask.frame(ask.registers(*encoded(ask.unit, ask.offset)[: ask.count]))
-        say = self.peer.channel()
+        channel = self.peer.channel()
+        where, number = (self.peer.opened, ask.unit), len(self.peer.asked)
+
+        def due(frame: bytes = truth) -> bytes:
+            if ask.framing != "tcp" and number < self.newest.get(where, 0):
+                return b""
+            self.newest[where] = number
+            return frame
+
+        def say(frame: bytes = truth) -> None:
+            channel(due(frame))
+
         roll = self.rng.random()
         if roll < 0.8:
-            self._later(self.rng.uniform(0, TIMEOUT / 4), say, truth)
+            self._later(self.rng.uniform(0, TIMEOUT / 4), say)
             return
         self.faults += 1
         if roll < 0.85:  # too late
-            self._later(self.rng.uniform(1.1, self.latest) * TIMEOUT, say, truth)
+            self._later(self.rng.uniform(1.1, self.latest) * TIMEOUT, say)
         elif roll < 0.88:
             say(truth + truth)
         elif roll < 0.91:
@@ -66,17 +82,17 @@ class Weather:
             at = self.rng.randrange(len(truth))
             say(truth[:at] + bytes([truth[at] ^ 1 << self.rng.randrange(8)]) + truth[at + 1 :])
         elif roll < 0.97:
-            self.held.append((self.peer.opened, truth))
-            asyncio.get_running_loop().call_later(self.latest * TIMEOUT, self._forget, (self.peer.opened, truth))
+            self.held.append((self.peer.opened, due))
+            asyncio.get_running_loop().call_later(self.latest * TIMEOUT, self._forget, (self.peer.opened, due))
         else:
-            earlier = b"".join(frame for opened, frame in self.held if opened == self.peer.opened)
+            earlier = b"".join(frame() for opened, frame in self.held if opened == self.peer.opened)
             self.held.clear()
             say(earlier + truth)
 
-    def _later(self, seconds: float, say: Callable[[bytes], object], frame: bytes) -> None:
-        asyncio.get_running_loop().call_later(seconds, say, frame)
+    def _later(self, seconds: float, say: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, say)
 
-    def _forget(self, what: tuple[int, bytes]) -> None:
+    def _forget(self, what: tuple[int, Callable[[], bytes]]) -> None:
         if what in self.held:
             self.held.remove(what)
 
