@@ -22,7 +22,7 @@ _FAILED = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 @contextmanager
 def owned(data_dir: Path, agent: str, *, what: str = "agent") -> Iterator[None]:
-    """Make `data_dir` and hold its lock meanwhile. Raises PermanentError where it is not ours or cannot be written.
+    """Make `data_dir` and hold its lock meanwhile. Raises PermanentError where another agent has it or it is read-only.
 
     `what` is the section of the configuration that names it.
     """

@@ -43,7 +43,7 @@ class Bench(Protocol):
 async def _until(condition: Callable[[], bool], what: str) -> None:
     try:
         async with asyncio.timeout(_SECONDS):
-            while not condition():  # noqa: ASYNC110 - a peer's connections are no event of ours
+            while not condition():  # noqa: ASYNC110 - nothing here is told of a peer's connections
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"not in time: {what}") from None

@@ -50,7 +50,7 @@ EVENTS: dict[str, Event] = {
         "What indexes (`ns=2;…`) mean could not be read from the disk, or written to it (`path`, `reason`): after the "
         "next restart they mean what the server has then.",
     ),
-    "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of ours."),
+    "opcua.clock_right": Event("info", "The server's clock is within `max_skew` of this computer's."),
     "opcua.failover": Event("warning", "A redundant server is not well (`service_level`); another takes over."),
     "opcua.selection": Event(
         "info", "What browsing chose has changed: `added`, `removed`; `cut` where there would have been more."
@@ -113,7 +113,7 @@ EVENTS: dict[str, Event] = {
     "opcua.certificate_expiring": Event(
         "warning",
         "A `certificate` (own, user or the server's) runs out in `days`; below zero: it has.",
-        "Renew it before that day. A new one of the server has to be trusted here, a new one of ours there "
+        "Renew it before that day. A new one of the server has to be trusted here, the agent's new one there "
         "(docs/opcua.md).",
     ),
     "opcua.types_unknown": Event("warning", "The server did not tell what its data types mean: `reason`."),

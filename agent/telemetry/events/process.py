@@ -135,8 +135,8 @@ EVENTS: dict[str, Event] = {
     # the history for the page
     "history.set_aside": Event(
         "warning",
-        "The history `file` is broken or not ours (`reason`): it was renamed to `aside`, and a new one is begun. Only "
-        "trends on the page are lost.",
+        "The history `file` is broken or another program's (`reason`): it was renamed to `aside`, and a new one is "
+        "begun. Only trends on the page are lost.",
     ),
     "history.not_kept": Event(
         "warning",

@@ -38,7 +38,7 @@ _BROKEN = {1: "Basic128Rsa15", 2: "Basic256"}
 _PARITIES = {ord("N"): "N", ord("O"): "O", ord("E"): "E", 0: "N"}
 _AREAS = {"0": "coil", "1": "discrete", "3": "input", "4": "holding"}
 _MODBUS = ("Modbus TCP/IP Ethernet", "Modbus RTU Serial", "Modbus Ethernet", "Modbus ASCII Serial")
-#: Attempts at a request where nobody chose, and the most retries of ours.
+#: Attempts at a request where nobody chose, and the most retries the agent makes.
 _USUAL_ATTEMPTS, _MOST_RETRIES = 3, 3
 _NAME, _DESCRIPTION = "common.ALLTYPES_NAME", "common.ALLTYPES_DESCRIPTION"
 
