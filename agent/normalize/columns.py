@@ -3,20 +3,22 @@
 A column is compiled once per `Answer.tags` tuple. Its tags fall into groups whose values are worked off by one
 expression each, and a rest that is worked off value by value. A group only takes what is wholly ordinary (every status
 good, every value finite and of the right type); for anything else it says None and the careful path has it. Times are
-no reason for that: source times that stand still or fall back are worked off as columns too.
+no reason for that: source times that stand still or fall back are worked off as columns too. Neither are values out of
+range: a sensor at fault must not cost its neighbours the path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from math import isfinite
-from operator import itemgetter
+from math import inf, isfinite
+from operator import itemgetter, le
 from typing import Any
 
 import msgspec
 
 from agent.core.flow import Reading
+from agent.core.quality import UNCERTAIN_ENGINEERING_UNITS_EXCEEDED, name_of
 from agent.normalize.instants import Times, instants
 from agent.normalize.rules import Kind, Rule
 from agent.normalize.state import TagStates
@@ -48,15 +50,17 @@ class Group:
         self._scales = [rule.scale for rule in mine]
         self._offsets = [rule.offset for rule in mine]
         self._digits = [rule.digits for rule in mine]
-        self._integral = kind == "rounded" or any(
+        limited = any(rule.low > -inf or rule.high < inf for rule in mine)
+        self._limits = ([rule.low for rule in mine], [rule.high for rule in mine]) if limited else None
+        self._integral = kind in ("rounded", "bounded") or any(
             isinstance(rule.scale, int) and isinstance(rule.offset, int) for rule in mine
         )
         self._owns = False
         self._stamp: Times = 0
         self._src: Sequence[int | None] | None = None
 
-    def readings(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None) -> list[Reading] | None:
-        """The readings of one answer's values, all good; None where any of them needs the careful path."""
+    def read(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None, out: list[Reading]) -> int | None:
+        """Append what one answer's values become; how many are good for certain, None where each needs a look."""
         try:
             made = self._converted(values)
         except (OverflowError, UnicodeEncodeError):
@@ -65,10 +69,13 @@ class Group:
             return None
         when, shown = self._times(ts, srcs)
         if self._units is not None:
-            return list(map(_reading, self._names, made, when, repeat("good"), shown or repeat(None), self._units))
-        if shown is not None:
-            return list(map(_reading, self._names, made, when, repeat("good"), shown))
-        return list(map(_reading, self._names, made, when, repeat("good")))
+            readings = list(map(_reading, self._names, made, when, repeat("good"), shown or repeat(None), self._units))
+        elif shown is not None:
+            readings = list(map(_reading, self._names, made, when, repeat("good"), shown))
+        else:
+            readings = list(map(_reading, self._names, made, when, repeat("good")))
+        out += readings
+        return len(made) if self._limits is None else len(made) - _doubt(readings, made, *self._limits)
 
     def _times(self, ts: int, srcs: Sequence[int | None] | None) -> tuple[Iterable[int], Sequence[int | None] | None]:
         """`ts` and `src` of the readings; both are remembered."""
@@ -102,16 +109,17 @@ class Group:
             return values
         if not types <= _NUMBERS:
             return None
+        made: Sequence[Any] = values
         if self._kind == "rounded":  # without arithmetic: times 1.0 an integer were none, plus 0 there were no -0.0
             made = list(map(round, values, self._digits))
         elif self._kind == "linear":
             made = [value * scale + offset for value, scale, offset in zip(values, self._scales, self._offsets)]  # noqa: B905 - checked
-        else:
+        elif self._kind == "linear_rounded":
             made = [
                 round(value * scale + offset, digits)
                 for value, scale, offset, digits in zip(values, self._scales, self._offsets, self._digits)  # noqa: B905 - checked
             ]
-        if self._integral:
+        if self._integral and int in types:
             _pack(made)
         return made if isfinite(sum(made)) else None
 
@@ -142,6 +150,21 @@ class Group:
             state.src[i] = None if self._src is None else self._src[n]
 
 
+def _doubt(readings: Sequence[Reading], values: Sequence[Any], lows: Sequence[float], highs: Sequence[float]) -> int:
+    """Mark the readings whose value is out of range; how many they are."""
+    if all(map(le, lows, values)) and all(map(le, values, highs)):
+        return 0
+    doubted = [
+        reading
+        for reading, low, value, high in zip(readings, lows, values, highs, strict=True)
+        if not low <= value <= high
+    ]
+    for reading in doubted:
+        reading.quality, reading.status = "uncertain", UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
+        reading.code = name_of(UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
+    return len(doubted)
+
+
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
@@ -154,7 +177,7 @@ class Column:
         self.stills: list[tuple[Pick | None, Still, tuple[int, ...]]] = []
         rest: list[int] = list(range(len(tags)))
         if len(set(tags)) == len(tags):
-            for kind in ("plain", "linear", "rounded", "linear_rounded"):
+            for kind in ("plain", "bounded", "linear", "rounded", "linear_rounded"):
                 places = [place for place in rest if rules[tags[place]].kind == kind]
                 if len(places) < _SMALLEST:
                     continue

@@ -83,6 +83,12 @@ def null_codes(tag: TagBase) -> dict[object, int]:
     return codes
 
 
+def limits_of(tag: TagBase) -> tuple[float, float]:
+    """The least and the greatest plausible value."""
+    low, high = (None, None) if tag.range is None else (tag.range.min, tag.range.max)
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
 def _word_of(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
@@ -96,10 +102,8 @@ class _Careful:
         self.offset: float | int = 0 if tag.offset is None else tag.offset
         self.linear = self.scale != 1 or self.offset != 0
         self.digits = tag.round
-        limits = tag.range
-        self.low = -math.inf if limits is None or limits.min is None else limits.min
-        self.high = math.inf if limits is None or limits.max is None else limits.max
-        self.ranged = limits is not None
+        self.low, self.high = limits_of(tag)
+        self.ranged = tag.range is not None
 
     def sure(self) -> tuple[float, float]:
         """A result between these is finite, in range, and fits 64 bits where it may be an integer."""

@@ -6,13 +6,14 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from agent.normalize.convert import Convert, compile_convert
+from agent.normalize.convert import Convert, compile_convert, limits_of
 from agent.settings.tags import PercentDeadband, TagBase
 
 Report = Literal["every", "on_change"]
 Differs = Callable[[object, object], bool]
-#: How a column of values of such tags may be worked off at once. `each`: only value by value.
-Kind = Literal["plain", "linear", "rounded", "linear_rounded", "each"]
+#: How a column of values of such tags may be worked off at once. `each`: only value by value. `bounded`: plain numbers
+#: with a range; the others may have one beside their arithmetic.
+Kind = Literal["plain", "bounded", "linear", "rounded", "linear_rounded", "each"]
 
 
 class Rule(NamedTuple):
@@ -28,6 +29,8 @@ class Rule(NamedTuple):
     scale: float | int
     offset: float | int
     digits: int | None
+    low: float  #: least plausible value, after scale, offset and round; -infinity where any is
+    high: float
 
 
 def _beyond(band: float) -> Differs:
@@ -98,12 +101,13 @@ def _rule(tag: TagBase, convert: Convert, report: Report) -> Rule:
     offset: float | int = 0 if tag.offset is None else tag.offset
     differs = _differs(tag, report)
     silence = tag.max_silence if tag.enabled and tag.max_silence is not None else 0.0
+    low, high = limits_of(tag)
     kind: Kind = "each"
-    if tag.enabled and not (differs or silence or tag.null_values or tag.enum or tag.range is not None):
+    if tag.enabled and not (differs or silence or tag.null_values or tag.enum):
         if scale != 1 or offset != 0:
             kind = "linear" if tag.round is None else "linear_rounded"
         else:
-            kind = "plain" if tag.round is None else "rounded"
+            kind = "rounded" if tag.round is not None else "plain" if tag.range is None else "bounded"
     return Rule(
         unit=tag.unit,
         convert=convert,
@@ -115,4 +119,6 @@ def _rule(tag: TagBase, convert: Convert, report: Report) -> Rule:
         scale=scale,
         offset=offset,
         digits=tag.round,
+        low=low,
+        high=high,
     )

@@ -93,12 +93,11 @@ class TagValues:
         for pick, group, members in column.groups:
             mine = values if pick is None else pick(values)
             sources = srcs if pick is None or srcs is None else pick(srcs)
-            made = group.readings(mine, answer.ts, sources)
-            if made is None:
+            good = group.read(mine, answer.ts, sources, out)
+            if good is None:
                 self._good(members, mine, answer.ts, sources, out)
             else:
-                plain += len(made)
-                out += made
+                plain += good
         for pick, still, members in column.stills:
             mine = values if pick is None else pick(values)
             sources = srcs if pick is None or srcs is None else pick(srcs)

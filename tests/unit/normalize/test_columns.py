@@ -37,8 +37,12 @@ def test_mixed_column():
 
 @pytest.mark.parametrize("raw", [None, math.nan, math.inf, "a\ud800", object(), [math.nan], 10**400])
 @pytest.mark.parametrize(
-    "keys", [{}, {"scale": 0.5}, {"scale": 2}, {"scale": 0.5, "round": 1}, {"scale": 1.0, "round": 1}]
-)
+    "keys",
+    [
+        {}, {"scale": 0.5}, {"scale": 2}, {"scale": 0.5, "round": 1}, {"scale": 1.0, "round": 1},
+        {"range": {"min": 0}}, {"scale": 0.5, "range": {"min": 0}},
+    ],
+)  # fmt: skip
 def test_one_bad_value_hurts_no_neighbour(raw, keys):
     """In a warm column one impossible value is bad alone; the next scan is whole again."""
     bench = Bench(*[keys] * 8)
@@ -54,13 +58,39 @@ def test_one_bad_value_hurts_no_neighbour(raw, keys):
     assert (whole.bad, len(whole.readings)) == (0, 8)
 
 
-@pytest.mark.parametrize("keys", [{}, {"scale": 2}, {"round": 1}])
+@pytest.mark.parametrize(
+    "keys", [{}, {"scale": 2}, {"round": 1}, {"range": {"min": 0}}, {"scale": 1.0, "range": {"min": 0}}]
+)
 def test_an_integer_beyond_64_bits_in_a_column(keys):
-    """It is bad alone."""
+    """It is bad alone, also where its range would hold it."""
     bench = Bench(*[keys] * 8)
     bench.warm(*[2] * 8)
     readings = bench.read(*[2] * 7, 2**64)
     assert [reading.quality for reading in readings] == ["good"] * 7 + ["bad"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "highest", "beyond"),
+    [({}, 4, 5), ({"scale": 2}, 2, 3), ({"round": 0}, 4.4, 4.6), ({"scale": 2.0, "round": 0}, 2.2, 2.3)],
+)
+def test_a_value_out_of_range_leaves_the_column_together(keys, highest, beyond):
+    """It alone is uncertain, and the column goes on being worked off at once. Limits hold after scale and round."""
+    bench = Bench(*[{**keys, "range": {"min": -4, "max": 4}}] * 8)
+    bench.warm(*[1] * 8)
+    values: list[Any] = [-2, *[1] * 5, highest, beyond]
+    hurt = bench.batch(*values, src=[T0 + 5000] * 8)
+    assert hurt is not None
+    assert (hurt.bad, hurt.uncertain) == (0, 1)
+    last = hurt.readings[-1]
+    assert (last.tag, last.ts) == ("t7", T0 + 5000)
+    assert isinstance(last.value, int | float)
+    assert last.value > 4
+    assert (last.quality, last.code) == ("uncertain", "UncertainEngineeringUnitsExceeded")
+    assert last.status == number_of("UncertainEngineeringUnitsExceeded")
+    owners = bench.normalize._values.state.owner
+    assert owners[0] is not None
+    assert set(owners) == {owners[0]}
+    assert {reading.quality for reading in bench.read(*[1] * 8)} == {"good"}
 
 
 def test_samples_are_left_alone():

@@ -20,7 +20,7 @@ T0 = 1_763_760_000_000
 
 numbers = st.one_of(
     st.integers(-5, 5),
-    st.sampled_from([32768, -(2**63), 2**64 - 1, 10**400]),
+    st.sampled_from([32768, -(2**63), 2**64 - 1, 2**64, 10**400]),
     st.floats(-10, 10, width=16),
     st.sampled_from([math.nan, math.inf, -math.inf, -9999.900390625, 1e308, 0.25, 100.0]),
 )
@@ -52,8 +52,9 @@ statuses = st.sampled_from(
 factors = st.sampled_from([1, 1.0, 10, 0.1, -2, 0, 1e300])
 
 # keys that need a value by value path are rare, so that the column-wise paths get their share
+ranges = st.sampled_from([{"min": -1}, {"max": 3.5}, {"min": 0, "max": 2}, {"min": -1e308, "max": 1e308}, {}])
 rare: dict[str, st.SearchStrategy[Any]] = {
-    "range": st.sampled_from([{"min": -1}, {"max": 3.5}, {"min": 0, "max": 2}, {}]),
+    "range": ranges,
     "null_values": st.sampled_from([[32768, -9999.9], {3: "BadSensorFailure"}, ["nan"], ["N/A", "inf"]]),
     "enum": st.just({0: "stopped", 1: "running"}),
     "report": st.sampled_from(["every", "on_change"]),
@@ -67,6 +68,7 @@ rare: dict[str, st.SearchStrategy[Any]] = {
 def tables(draw: st.DrawFn) -> dict[str, TagBase]:
     """A device's tag table."""
     table = {}
+    limited = draw(st.sampled_from([st.just(False), st.booleans(), st.just(True)]))  # columns need several alike
     for n in range(draw(st.integers(1, 12))):
         keys: dict[str, Any] = {}
         if draw(st.booleans()):
@@ -77,6 +79,8 @@ def tables(draw: st.DrawFn) -> dict[str, TagBase]:
                 keys[key] = draw(factors)
         if shape == 2:
             keys["round"] = draw(st.integers(0, 3))
+        if draw(limited):
+            keys["range"] = draw(ranges)
         if shape == 3:
             for key in draw(st.sets(st.sampled_from(sorted(rare)))):
                 keys[key] = draw(rare[key])
