@@ -6,10 +6,11 @@ registry is the module's.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from agent.telemetry.cells import Counter, Gauge, Histogram
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter tells nobody anything
 
@@ -19,42 +20,20 @@ _LABELLED: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
 _ENDED: dict[Counter, dict[frozenset[tuple[str, str]], float]] = defaultdict(lambda: defaultdict(float))
 
 
-class _Counter(Counter):
-    """The library's, without its questions whether this is a child and whether it grows: a scan counts ten times."""
-
-    def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002 - the library's
-        self._value.inc(amount)
-
-
-class _Gauge(Gauge):
-    """Likewise."""
-
-    def set(self, value: float) -> None:
-        self._value.set(value)
-
-
-class _Histogram(Histogram):
-    """Likewise."""
-
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002 - the library's
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
-
-
 def _counter(name: str, text: str, *labels: str) -> Counter:
-    made = _Counter(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+    made = Counter(f"edge_agent_{name}", text, labels, registry=REGISTRY)
     _LABELLED.append((made, labels))
     return made
 
 
 def _gauge(name: str, text: str, *labels: str) -> Gauge:
-    made = _Gauge(f"edge_agent_{name}", text, labels, registry=REGISTRY)
+    made = Gauge(f"edge_agent_{name}", text, labels, registry=REGISTRY)
     _LABELLED.append((made, labels))
     return made
 
 
 def _histogram(name: str, text: str, *labels: str) -> Histogram:
-    made = _Histogram(f"edge_agent_{name}", text, labels, buckets=_SECONDS, registry=REGISTRY)
+    made = Histogram(f"edge_agent_{name}", text, labels, buckets=_SECONDS, registry=REGISTRY)
     _LABELLED.append((made, labels))
     return made
 

@@ -89,7 +89,7 @@ class Ingest:
             return
         if not batch.backfill:
             self._image.update(batch)
-        self._readings["good"].inc(len(batch.readings) - batch.bad - batch.uncertain)
+        self._readings["good"].value += len(batch.readings) - batch.bad - batch.uncertain
         if batch.bad:
             self._readings["bad"].inc(batch.bad)
         if batch.uncertain:

@@ -35,9 +35,9 @@ class Standing:
         """The device has answered; its readings are in the image. So many `tags` are read."""
         device = self._image.devices[self._name]
         device.heard = sample.ts
-        self._bad.set(device.bad)
+        self._bad.value = device.bad
         if device.last_good is not None:
-            self._last_good.set(device.last_good / 1000)
+            self._last_good.value = device.last_good / 1000
         if sample.skipped:
             self._skipped.inc(sample.skipped)
         condition = self._judge.answered(self._clock.monotonic(), sample, bad=device.bad, tags=tags)

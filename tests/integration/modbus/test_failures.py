@@ -20,7 +20,7 @@ PROBE_SECONDS = 60.0  # longer than the first two waits between probes
 
 
 def requests(name: str) -> float:
-    return float(REQUESTS.labels(name)._value.get())
+    return REQUESTS.labels(name).value
 
 
 async def test_one_illegal_register_costs_one_tag() -> None:
@@ -141,13 +141,13 @@ async def test_exceptions_become_quality(code: int, status: str, reason: str) ->
     def script(ask: Ask) -> bytes:
         return ask.exception(code) if ask.function == 4 else ask.truth()
 
-    before = READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}")._value.get()
+    before = READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}").value
     async with scripted(script) as server, SimpleContext() as context:
         config = device(server.url, {"good": "holding:7", "bad": "input:7"})
         async with config.build(f"d{code}", context).open() as samples:
             found = await cycle(samples, config)
     assert found == {"good": Said(7, "Good"), "bad": Said(None, status, reason)}
-    assert READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}")._value.get() > before
+    assert READ_ERRORS.labels(f"d{code}", f"exception_{code:02x}").value > before
 
 
 async def test_an_unsupported_function_is_not_tried_again() -> None:

@@ -70,7 +70,7 @@ async def test_on_a_slow_bus_the_search_is_spread_over_cycles() -> None:
             assert skipped <= cycles / 10, (cycles, skipped)
             for _ in range(3):
                 assert len(good(await take(samples))) == expected
-            assert 0.9 < SCAN_PERIOD.labels("meter")._value.get() < 1.1
+            assert 0.9 < SCAN_PERIOD.labels("meter").value < 1.1
 
 
 async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:

@@ -76,9 +76,9 @@ async def hung_up(reader: asyncio.StreamReader) -> None:
 def refusing(why: str, times: int = 1) -> Iterator[None]:
     """So often somebody is turned away meanwhile, for this reason."""
     counter = metrics.REVERSE_REFUSED.labels(why)
-    before = counter._value.get()
+    before = counter.value
     yield
-    assert counter._value.get() - before == times
+    assert counter.value - before == times
 
 
 async def test_a_call_is_handed_over_and_nothing_is_lost() -> None:

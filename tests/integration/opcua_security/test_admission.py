@@ -143,8 +143,8 @@ async def test_an_expiry_is_said_at_60_30_and_7_days_and_measured(
                 guard._watch(which, certificate)
     said = [(line["certificate"], line["days"]) for line in logs if line["event"] == "opcua.certificate_expiring"]
     assert said == [("server", 60), ("server", 30), ("server", 7), ("server", 0)]
-    assert CERT_EXPIRY.labels("dev", "server")._value.get() == end.timestamp()
-    assert CERT_EXPIRY.labels("dev", "own")._value.get() > end.timestamp()
+    assert CERT_EXPIRY.labels("dev", "server").value == end.timestamp()
+    assert CERT_EXPIRY.labels("dev", "own").value > end.timestamp()
 
 
 async def test_an_announced_name_need_not_be_reachable(fort: Fort, server_pair: Pair, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ _BLOCK = 0.2
 
 
 def _lag() -> float:
-    lag: float = metrics.LOOP_LAG._value.get()
+    lag: float = metrics.LOOP_LAG.value
     return lag
 
 

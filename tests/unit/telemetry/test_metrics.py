@@ -66,7 +66,7 @@ def test_counters_have_no_series_beside_them():
 
 
 def test_the_short_ways_count_as_the_library_does() -> None:
-    """Ours leave out questions; what is exposed is the same, at the bounds of a histogram, too."""
+    """Ours are plain numbers; what is exposed is the same, at the bounds of a histogram, too."""
     keys: dict[str, Any] = {"labelnames": ("device",), "registry": None}
     pairs = (
         (metrics.REQUESTS, Counter("edge_agent_requests", "", **keys), "inc"),

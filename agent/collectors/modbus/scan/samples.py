@@ -225,7 +225,7 @@ class Samples:
         if 0 not in self._due.groups or self._setup.groups[0][0] is None:
             return
         if self._last_began is not None:
-            self._period.set(now - self._last_began)
+            self._period.value = now - self._last_began
         self._last_began = now
 
     # --- what a scan asks (scan.Brain) --------------------------------------------------------------------------------

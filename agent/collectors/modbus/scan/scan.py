@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from prometheus_client import Counter
-
 from agent.collectors.common.scanner import Scanner
 from agent.collectors.modbus.blocks.codec import DecodedColumn, all_doubted
 from agent.collectors.modbus.blocks.compiled import Compiled, Factors
@@ -25,6 +23,7 @@ from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, UnitRepl
 from agent.core.clock import Clock
 from agent.core.flow import Answer
 from agent.core.quality import BAD_COMMUNICATION_ERROR, BAD_TIMEOUT
+from agent.telemetry.cells import Counter
 from agent.telemetry.metrics import READ_ERRORS
 
 BUSY_RETRIES = (0.1, 0.2, 0.4, 0.8)
@@ -100,7 +99,7 @@ class TickScan(Scanner[Step, UnitReply]):
         self._factors: Factors | None = None
 
     def ask(self, step: Step) -> asyncio.Future[UnitReply]:
-        self._requests.inc()
+        self._requests.value += 1
         return self._bus.submit(self._unit, step.compiled.request)
 
     def not_before(self, step: Step) -> float:

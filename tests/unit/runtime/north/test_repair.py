@@ -60,7 +60,7 @@ class Stage:
         return self.hear(wanted(name), **keys)
 
     def count(self, result):
-        return metrics.RESEND_REQUESTS.labels(self.name, result)._value.get()
+        return metrics.RESEND_REQUESTS.labels(self.name, result).value
 
     @asynccontextmanager
     async def running(self):
