@@ -14,6 +14,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from agent.core.columns import ReadingColumns
+
 Quality = Literal["good", "uncertain", "bad"]
 Why = Literal["initial", "recovered", "heartbeat", "offline", "disabled"]
 GapKind = Literal["dropped", "expired", "quarantined", "overflow", "missed", "down", "lost"]
@@ -115,6 +117,7 @@ class Batch(Struct, gc=False):
     bad: int = 0  #: how many of the readings are bad
     uncertain: int = 0  #: how many are uncertain
     backfill: bool = False  #: out of a device's history: never live (docs/decisions/006)
+    columns: ReadingColumns | None = None  #: what `readings` say, where they were made of whole columns
 
 
 class Gap(Struct, gc=False, kw_only=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -73,6 +74,9 @@ class DeviceImage(Struct):
     awaited: int = 0  #: when (epoch ms) a snapshot last said that a tag waits for its first value
     bad: int = 0  #: enabled tags whose newest reading is bad
     notes: dict[str, object] = {}  #: what its collector has to say, for status and people: JSON-able
+
+
+_tag = attrgetter("tag")
 
 
 def void(_: object) -> None:
@@ -182,8 +186,7 @@ class Image:
                 device.bad += _counts(reading) - _counts(newest.get(reading.tag))
                 newest[reading.tag] = reading
         else:
-            for reading in batch.readings:
-                newest[reading.tag] = reading
+            newest.update(zip(map(_tag, batch.readings), batch.readings, strict=True))
         if len(batch.readings) > batch.bad + batch.uncertain:
             device.last_good = batch.ts
 

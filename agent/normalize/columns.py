@@ -9,7 +9,7 @@ range: a sensor at fault must not cost its neighbours the path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from math import inf, isfinite
 from operator import itemgetter, le
@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import Reading
 from agent.core.quality import UNCERTAIN_ENGINEERING_UNITS_EXCEEDED, name_of
 from agent.normalize.instants import Times, instants
@@ -42,11 +43,11 @@ class Group:
         self, kind: Kind, tags: tuple[int, ...], names: Sequence[str], rules: Sequence[Rule], state: TagStates
     ) -> None:
         mine = [rules[i] for i in tags]
+        units = tuple(rule.unit for rule in mine)
         self._kind = kind
         self._tags = tags
         self._state = state
-        self._names = [names[i] for i in tags]
-        self._units = [rule.unit for rule in mine] if any(rule.unit for rule in mine) else None
+        self._layout = ColumnLayout(tuple(names[i] for i in tags), units if any(units) else None)
         self._scales = [rule.scale for rule in mine]
         self._offsets = [rule.offset for rule in mine]
         self._digits = [rule.digits for rule in mine]
@@ -59,25 +60,25 @@ class Group:
         self._stamp: Times = 0
         self._src: Sequence[int | None] | None = None
 
-    def read(self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None, out: list[Reading]) -> int | None:
-        """Append what one answer's values become; how many are good for certain, None where each needs a look."""
+    def read(
+        self, values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None, out: list[Reading],
+        whole: list[ReadingColumns],
+    ) -> bool:  # fmt: skip
+        """Append what one answer's values become, to `whole` also where all is good. False: each needs a look."""
         try:
             made = self._converted(values)
         except (OverflowError, UnicodeEncodeError):
-            return None
+            return False
         if made is None or (not self._owns and not self._take()):  # taken last: a value that stays bad costs no taking
-            return None
-        when, shown = self._times(ts, srcs)
-        if self._units is not None:
-            readings = list(map(_reading, self._names, made, when, repeat("good"), shown or repeat(None), self._units))
-        elif shown is not None:
-            readings = list(map(_reading, self._names, made, when, repeat("good"), shown))
-        else:
-            readings = list(map(_reading, self._names, made, when, repeat("good")))
+            return False
+        columns = ReadingColumns(self._layout, made, *self._times(ts, srcs))
+        readings = readings_of(columns)
         out += readings
-        return len(made) if self._limits is None else len(made) - _doubt(readings, made, *self._limits)
+        if self._limits is None or not _doubt(readings, made, *self._limits):
+            whole.append(columns)
+        return True
 
-    def _times(self, ts: int, srcs: Sequence[int | None] | None) -> tuple[Iterable[int], Sequence[int | None] | None]:
+    def _times(self, ts: int, srcs: Sequence[int | None] | None) -> tuple[Times, Sequence[int | None] | None]:
         """`ts` and `src` of the readings; both are remembered."""
         last, self._src = self._stamp, srcs
         wanted: Any = ts if srcs is None else srcs
@@ -87,7 +88,7 @@ class Group:
         if isinstance(when, int):
             if when == last:
                 self._state.crowded += self._tags
-            return repeat(when), srcs
+            return when, srcs
         if when is srcs:
             return when, None
         if when is not wanted:
@@ -150,10 +151,10 @@ class Group:
             state.src[i] = None if self._src is None else self._src[n]
 
 
-def _doubt(readings: Sequence[Reading], values: Sequence[Any], lows: Sequence[float], highs: Sequence[float]) -> int:
-    """Mark the readings whose value is out of range; how many they are."""
+def _doubt(readings: Sequence[Reading], values: Sequence[Any], lows: Sequence[float], highs: Sequence[float]) -> bool:
+    """Mark the readings whose value is out of range; whether there are any."""
     if all(map(le, lows, values)) and all(map(le, values, highs)):
-        return 0
+        return False
     doubted = [
         reading
         for reading, low, value, high in zip(readings, lows, values, highs, strict=True)
@@ -162,7 +163,18 @@ def _doubt(readings: Sequence[Reading], values: Sequence[Any], lows: Sequence[fl
     for reading in doubted:
         reading.quality, reading.status = "uncertain", UNCERTAIN_ENGINEERING_UNITS_EXCEEDED
         reading.code = name_of(UNCERTAIN_ENGINEERING_UNITS_EXCEEDED)
-    return len(doubted)
+    return True
+
+
+def readings_of(c: ReadingColumns) -> list[Reading]:
+    """One reading for each value of the columns."""
+    layout, ts, src = c.layout, c.ts, c.src
+    when = repeat(ts) if isinstance(ts, int) else ts
+    if layout.units is not None:
+        return list(map(_reading, layout.tags, c.values, when, repeat("good"), src or repeat(None), layout.units))
+    if src is not None:
+        return list(map(_reading, layout.tags, c.values, when, repeat("good"), src))
+    return list(map(_reading, layout.tags, c.values, when, repeat("good")))
 
 
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from agent.core.clock import Clock
+from agent.core.columns import ReadingColumns
 from agent.core.flow import Batch, Reading, Sample, TagFacts
 from agent.core.quality import BAD_NO_COMMUNICATION
 from agent.core.text import carried
+from agent.normalize.joined import Joined
 from agent.normalize.past import past_batch
 from agent.normalize.rules import Report, Rule, compile_rules
 from agent.normalize.state import NEVER
@@ -47,6 +49,7 @@ class DeviceNormalizer:
         self._report = report
         self._found = found
         self._values = TagValues(device, names, rules)
+        self._joined = Joined()
         self._own = {i for i, rule in enumerate(rules) if rule.enum}  # tags whose texts the configuration gives
         self._cat = cat
         self._clock = clock
@@ -66,12 +69,12 @@ class DeviceNormalizer:
         if sample.history:
             return past_batch(self._device, values.names, values.rules, sample, self._cat())
         readings: list[Reading] = []
-        plain = 0  # readings known to be good
+        whole: list[ReadingColumns] = []  # of those, what whole columns say: all good
         if sample.outage is not None:
             self._outage(sample.outage, sample.ts, readings)
         for answer in sample.answers:
             self._lost = False
-            plain += values.read(answer, readings)
+            values.read(answer, readings, whole)
         if values.hot:
             self._heartbeats(sample.ts, readings, sample.unconfirmed)
         if not readings:
@@ -81,7 +84,9 @@ class DeviceNormalizer:
         batch = Batch(device=self._device, ts=sample.ts, readings=readings, cat=self._cat())
         if unset:
             batch.clock = "unsynced"
-        if plain != len(readings):
+        if len(readings) == sum([len(part.values) for part in whole]):
+            batch.columns = self._joined(whole)
+        else:
             qualities = [reading.quality for reading in readings]
             batch.bad = qualities.count("bad")
             batch.uncertain = qualities.count("uncertain")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from agent.core.columns import ReadingColumns
 from agent.core.flow import Answer, Quality, Reading, Why
 from agent.core.quality import BAD_OUT_OF_SERVICE, name_of, quality_of
 from agent.core.text import carried
@@ -71,33 +72,34 @@ class TagValues:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def read(self, answer: Answer, out: list[Reading]) -> int:
-        """Append what one answer says; how many of those are good for certain."""
+    def read(self, answer: Answer, out: list[Reading], whole: list[ReadingColumns]) -> None:
+        """Append what one answer says; what is said by whole columns to `whole` also."""
         tags, values, status, srcs = answer.tags, answer.values, answer.status, answer.src
+        doubted, n = answer.doubted, len(tags)
         statuses = None if isinstance(status, int) else status
-        columns = (values, statuses, srcs, answer.doubted)
-        if any(column is not None and len(column) != len(tags) for column in columns):
+        if (
+            len(values) != n
+            or (statuses is not None and len(statuses) != n)
+            or (srcs is not None and len(srcs) != n)
+            or (doubted is not None and len(doubted) != n)
+        ):
             raise ValueError(f"{self._device}: the columns of an answer differ in length")
-        if answer.doubted is not None or (status if statuses is None else any(statuses)):
+        if doubted is not None or (status if statuses is None else any(statuses)):
             self._any(answer, out)
-            return 0
+            return
         column = self._columns.get(tags)
         if column is None:
             self._good(tags, values, answer.ts, srcs, out)
-            return 0
-        return self._column(column, answer, out)
+            return
+        self._column(column, answer, out, whole)
 
-    def _column(self, column: Column, answer: Answer, out: list[Reading]) -> int:
+    def _column(self, column: Column, answer: Answer, out: list[Reading], whole: list[ReadingColumns]) -> None:
         values, srcs = answer.values, answer.src
-        plain = 0
         for pick, group, members in column.groups:
             mine = values if pick is None else pick(values)
             sources = srcs if pick is None or srcs is None else pick(srcs)
-            good = group.read(mine, answer.ts, sources, out)
-            if good is None:
+            if not group.read(mine, answer.ts, sources, out, whole):
                 self._good(members, mine, answer.ts, sources, out)
-            else:
-                plain += good
         for pick, still, members in column.stills:
             mine = values if pick is None else pick(values)
             sources = srcs if pick is None or srcs is None else pick(srcs)
@@ -113,7 +115,6 @@ class TagValues:
             rest = column.rest
             sources = None if srcs is None else [srcs[place] for place in rest]
             self._good(column.rest_tags, [values[place] for place in rest], answer.ts, sources, out)
-        return plain
 
     def _good(
         self,

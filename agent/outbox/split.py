@@ -1,88 +1,23 @@
-"""Batches cut to what one message may carry, before they get their sequence number; packed once for all routes.
-
-The estimate is an upper bound of the JSON the reference encoder makes, from the columns packing needs anyway. It is
-cheap, not tight: an encoder with a fatter form still splits (`part`) what turns out too large.
-"""
+"""Batches cut to what one message may carry, before they get their sequence number; packed once for all routes."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
-from operator import add
 
 import msgspec
 
 from agent.core.flow import MAX_BATCH_READINGS, Batch, Reading
 from agent.core.sizes import least, over
-from agent.outbox.file.pack import OPTIONAL, PackedReadings, columns, make_storable, pack_columns, spoilt, squeezed
+from agent.outbox.file.pack import columns, make_storable, pack_columns, spoilt, squeezed
+from agent.outbox.weights import NUMBERS, sizes, total
+from agent.outbox.whole import pack_whole
 
 #: Envelope of a message, topic included, bytes.
 ENVELOPE = 768
-#: {"tag":"","value":,"ts":1763760000120,"quality":"uncertain"}, and the longest number.
-_PLAIN = 60 + 25
-#: ,"reason":"" is the longest key around an optional value.
-_KEY = 12
-_NUMBERS = frozenset((float, int, bool, type(None)))
-
 #: A batch and its bytes.
 Piece = tuple[Batch, bytes]
-
-
-def _text(value: str) -> int:
-    # Plain ASCII is one byte a character; a control character or a quote takes up to six, anything else at most four.
-    plain = value.isascii() and value.isprintable() and '"' not in value and "\\" not in value
-    return len(value) if plain else 6 * len(value)
-
-
-def _value(value: object) -> int:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, list | tuple):
-        return sum(26 + _value(item) for item in value)
-    if isinstance(value, dict):
-        return sum(26 + 4 + _text(name) + _value(item) for name, item in value.items())
-    return 0  # a number is in _PLAIN
-
-
-def _is_text(number: int) -> bool:
-    return OPTIONAL[number] not in {"src", "status"}
-
-
-def total(c: PackedReadings) -> int:
-    """Upper bound of the JSON bytes of all readings, without looking at each."""
-    n = len(c.tag)
-    result = n * _PLAIN + _text("".join(c.tag))
-    if not _NUMBERS.issuperset(map(type, c.value)):
-        result += sum(map(_value, c.value))
-    for number, column in enumerate(c.optional):
-        if column is not None:
-            result += n * _KEY + (_text("".join(filter(None, column))) if _is_text(number) else n * 14)
-    return result
-
-
-def _texts(column: list[str]) -> list[int]:
-    lengths = list(map(len, column))
-    joined = "".join(column)
-    return lengths if _text(joined) == len(joined) else list(map(_text, column))
-
-
-def sizes(c: PackedReadings) -> list[int]:
-    """Upper bound of the JSON bytes of each reading."""
-    result = _texts(c.tag)
-    same = _PLAIN
-    if not _NUMBERS.issuperset(map(type, c.value)):
-        result = list(map(add, result, map(_value, c.value)))
-    for number, column in enumerate(c.optional):
-        if column is None:
-            continue
-        same += _KEY
-        if not _is_text(number):
-            same += 14
-        else:
-            result = list(map(add, result, _texts([value or "" for value in column])))
-    return [size + same for size in result]
 
 
 def plan(weights: Sequence[int], limit: int, most: int = MAX_BATCH_READINGS) -> list[tuple[int, int]]:
@@ -114,9 +49,11 @@ def pieces(batch: Batch, max_bytes: int) -> list[Piece]:
 
 
 def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
+    limit = max(1, max_bytes - ENVELOPE)
+    if batch.columns is not None and (packed := pack_whole(batch, batch.columns, limit)) is not None:
+        return [(batch, packed)]
     c = columns(batch.readings)
     n = len(c.tag)
-    limit = max(1, max_bytes - ENVELOPE)
     if n <= MAX_BATCH_READINGS and total(c) <= limit:
         return [(batch, pack_columns(batch, c))]
     weights = sizes(c)
@@ -148,7 +85,7 @@ def fitting(batch: Batch, most: int) -> Batch:
 
     No payload can carry it, so it is not kept: a device that sends nothing else would fill memory and disk with it.
     """
-    if all(type(reading.value) in _NUMBERS or least(reading.value) <= most for reading in batch.readings):
+    if all(type(reading.value) in NUMBERS or least(reading.value) <= most for reading in batch.readings):
         return batch
 
     def why(reading: Reading) -> str | None:
@@ -161,20 +98,21 @@ def fitting(batch: Batch, most: int) -> Batch:
 class Packer:
     """Packs a batch once, however many routes append it.
 
-    Remembers the last few by identity: routes append one after the other, without an await in between. With `small`
+    Remembers the last one by identity: routes append one after the other, without an await in between. With `small`
     the bytes are deflated.
     """
 
-    def __init__(self, remembered: int = 4) -> None:
-        self._last: deque[tuple[Batch, tuple[int, bool], list[Piece]]] = deque(maxlen=remembered)
+    def __init__(self) -> None:
+        self._last: Batch | None = None
+        self._made: dict[tuple[int, bool], list[Piece]] = {}
 
     def __call__(self, batch: Batch, max_bytes: int, /, *, small: bool = False) -> list[Piece]:
-        wanted = (max_bytes, small)
-        for known, how, result in self._last:
-            if known is batch and how == wanted:
-                return result
-        result = pieces(batch, max_bytes)
-        if small:
-            result = [(piece, squeezed(packed)) for piece, packed in result]
-        self._last.append((batch, wanted, result))
+        if batch is not self._last:
+            self._last, self._made = batch, {}
+        result = self._made.get((max_bytes, small))
+        if result is None:
+            result = pieces(batch, max_bytes)
+            if small:
+                result = [(piece, squeezed(packed)) for piece, packed in result]
+            self._made[max_bytes, small] = result
         return result

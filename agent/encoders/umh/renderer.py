@@ -41,7 +41,7 @@ class UmhRenderer:
         apart: Sequence[Message] = ()
         if unfit:
             bad = sum(reading.quality == "bad" for reading in unfit)
-            apart = self._apart.readings(record, structs.replace(batch, readings=unfit, bad=bad))
+            apart = self._apart.readings(record, structs.replace(batch, readings=unfit, bad=bad, columns=None))
         topics = self._topics.of(batch.device)
         mark = self._marker(record, len(fit) + len(apart))
         messages = [

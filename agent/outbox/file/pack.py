@@ -14,7 +14,7 @@ there because SQLite has none of its own: a flipped bit must become a declared l
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -81,7 +81,7 @@ def columns(readings: Sequence[Reading]) -> PackedReadings:
     )
 
 
-def _squeeze(column: list[Any]) -> Column:
+def squeeze(column: Sequence[Any]) -> Column:
     """The smallest of the three forms. Only for text, None and whole numbers: True and 1.0 would pass for 1."""
     n = len(column)
     if n and column.count(column[0]) == n:
@@ -93,10 +93,11 @@ def _squeeze(column: list[Any]) -> Column:
     return [2, column]
 
 
-def _relative(column: list[Any], base: int) -> Column:
+def relative(column: Sequence[Any], base: int) -> Column:
+    """The same for times, as differences to `base`."""
     if column and column.count(column[0]) == len(column):
         return [0, None if column[0] is None else column[0] - base]
-    return _squeeze([None if value is None else value - base for value in column])
+    return squeeze([None if value is None else value - base for value in column])
 
 
 def _spread(column: Column, n: int) -> list[Any]:
@@ -127,16 +128,26 @@ def pack_columns(batch: Batch, c: PackedReadings) -> bytes:
 
     Raises what msgpack raises for a value it cannot hold (`make_storable` cures that).
     """
-    squeezed: dict[int, Column] = {}
+    optional: dict[int, Column] = {}
     for number, column in enumerate(c.optional):
         if column is not None:
-            squeezed[number] = _relative(column, batch.ts) if number == 0 else _squeeze(column)
+            optional[number] = relative(column, batch.ts) if number == 0 else squeeze(column)
+    return pack_parts(
+        batch, len(c.tag), squeeze(c.tag), c.value, relative(c.ts, batch.ts), squeeze(c.quality), optional
+    )  # fmt: skip
+
+
+def pack_parts(
+    batch: Batch, n: int, tags: object, values: Sequence[object], times: Column, qualities: Column,
+    optional: Mapping[int, object],
+) -> bytes:  # fmt: skip
+    """The bytes of a batch of `n` readings, whose columns are ready."""
     return _seal(
         BATCH,
         _encode(
             [
                 batch.device, batch.ts, batch.cat, batch.snapshot, batch.clock, batch.bad, batch.uncertain,
-                len(c.tag), _squeeze(c.tag), c.value, _relative(c.ts, batch.ts), _squeeze(c.quality), squeezed,
+                n, tags, values, times, qualities, optional,
             ]
         ),
     )  # fmt: skip

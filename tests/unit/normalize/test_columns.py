@@ -9,6 +9,7 @@ import pytest
 
 from agent.core.flow import Answer, Sample
 from agent.core.quality import number_of
+from agent.normalize.columns import readings_of
 from tests.unit.normalize.bench import T0, Bench
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -33,6 +34,23 @@ def test_mixed_column():
     assert [readings[f"t{n}"].value for n in range(12)] == [3] * 4 + [6] * 4 + [2.0] * 4
     assert "t12" not in readings
     assert readings["t13"].label == "three"
+
+
+def test_a_batch_of_whole_columns_has_them():
+    """Of several kinds of tags, too; the same scan has the same layout. One extraordinary value, and it has none."""
+    bench = Bench(*[{"unit": "V"}] * 4, *[{"scale": 2}] * 4)
+    bench.warm(*[3] * 8)
+    one, two = bench.batch(*range(8)), bench.batch(*[4] * 8)
+    assert one is not None
+    assert one.columns is not None
+    assert two is not None
+    assert two.columns is not None
+    assert readings_of(one.columns) == one.readings
+    assert one.columns.layout is two.columns.layout
+    assert one.columns.layout.units == ("V",) * 4 + (None,) * 4
+    bad = bench.batch(*[4] * 7, math.nan)
+    assert bad is not None
+    assert bad.columns is None
 
 
 @pytest.mark.parametrize("raw", [None, math.nan, math.inf, "a\ud800", object(), [math.nan], 10**400])

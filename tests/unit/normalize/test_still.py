@@ -12,6 +12,7 @@ from msgspec import structs
 from agent.core.flow import Answer, Batch, Sample
 from agent.core.quality import number_of
 from agent.normalize import compile_normalizer
+from agent.normalize.columns import readings_of
 from agent.normalize.still import Still
 from agent.settings.tags import TagBase
 from agent.testing.clock import ManualClock
@@ -79,11 +80,14 @@ class Twins:
             for each, some in zip(self.both, (answers, lonely), strict=True)
         )
         assert plain(one) == plain(two)
+        for batch in (one, two):
+            if batch is not None and batch.columns is not None:
+                assert repr(readings_of(batch.columns)) == repr(batch.readings)
 
 
 def plain(batch: Batch | None) -> str:
     """All of it, but for the order of different tags."""
-    return "" if batch is None else repr((structs.replace(batch, readings=[]), by_tag(batch.readings)))
+    return "" if batch is None else repr((structs.replace(batch, readings=[], columns=None), by_tag(batch.readings)))
 
 
 @settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])

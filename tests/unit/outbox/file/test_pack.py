@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import math
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import Batch, Gap, Reading
 from agent.outbox.file.pack import Undecodable, columns, make_storable, pack_batch, pack_gap, squeezed, unpack
-from agent.outbox.split import Packer, pieces, plan, sizes, total
+from agent.outbox.split import Packer, pieces, plan
+from agent.outbox.weights import sizes, total
 
 TS = 1_763_760_000_000
 
@@ -62,6 +66,30 @@ GAPS = st.builds(
     records=st.none() | st.integers(0, 9),
     readings=st.none() | st.integers(0, 9),
 )
+
+
+@st.composite
+def whole(draw: st.DrawFn) -> Batch:
+    """A batch of whole columns, some of which repeat themselves."""
+    n = draw(st.integers(1, 40))
+
+    def column(values: st.SearchStrategy[Any]) -> list[Any]:
+        return draw(st.lists(values, min_size=n, max_size=n)) if draw(st.booleans()) else [draw(values)] * n
+
+    tags, units = column(st.text(min_size=1, max_size=6)), column(OPTIONAL_TEXT)
+    values = column(SCALARS.filter(lambda one: one is not None))
+    ts = draw(st.one_of(TIMES, st.just(column(TIMES))))
+    src = column(st.none() | TIMES)
+    layout = ColumnLayout(tuple(tags), tuple(units) if any(units) else None)
+    columns = ReadingColumns(layout, values, ts, src if draw(st.booleans()) else None)
+    readings = [
+        Reading(tag, value, when, "good", source, unit)
+        for tag, value, when, source, unit in zip(
+            tags, values, [ts] * n if isinstance(ts, int) else ts, columns.src or [None] * n,
+            layout.units or [None] * n, strict=True,
+        )
+    ]  # fmt: skip
+    return Batch("d", draw(TIMES), readings, cat=3, clock=draw(st.sampled_from([None, "unsynced"])), columns=columns)
 
 
 def exact(batch: Batch | Gap) -> str:
@@ -140,6 +168,15 @@ def test_pieces_are_the_whole_in_order(batch, limit):
         assert sum(piece.bad for piece, _ in result) == qualities.count("bad")
         assert sum(piece.uncertain for piece, _ in result) == qualities.count("uncertain")
         assert all(piece.snapshot == batch.snapshot and piece.cat == batch.cat for piece, _ in result)
+
+
+@settings(max_examples=200, deadline=None)
+@given(whole(), st.integers(1000, 8000))
+def test_whole_columns_have_the_bytes_of_their_readings(batch, limit):
+    """Cut alike, too; and a second time, when what repeats is remembered."""
+    apart = structs.replace(batch, columns=None)
+    for _ in range(2):
+        assert [packed for _, packed in pieces(batch, limit)] == [packed for _, packed in pieces(apart, limit)]
 
 
 @settings(max_examples=100, deadline=None)
