@@ -156,7 +156,8 @@ class Dial:
         except TimeoutError:
             raise ConnectionLost(f"{self._where} does not answer the TLS handshake") from None
         except (OSError, ValueError) as error:
-            if (words := alert(error)) is not None:
+            cut = CUT if isinstance(error, ssl.SSLZeroReturnError) else None  # an end without a word, to Python 3.11.2
+            if (words := alert(error) or cut) is not None:
                 raise TransientError(f"no TLS with {self._where}: {words}", retry_after=TLS_RETRY) from None
             words = CUT if isinstance(error, ConnectionError) else str(error)
             raise ConnectionLost(f"no TLS with {self._where}: {words}") from None
