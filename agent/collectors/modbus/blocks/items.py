@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from agent.collectors.modbus.tags.points import ModbusPoint
+from agent.collectors.modbus.tags.points import ORDER_IN_BLOCK, ModbusPoint
 
 
 class Item(NamedTuple):
-    """Points of one area that no block separates."""
+    """Points of one area that no block separates. Sorted by place, and by position where that is the same."""
 
     start: int
     end: int
@@ -23,7 +23,7 @@ def items_of(
     """The items by offset: always the points of one `group`; with `fits`, values with their scale factors where it
     says so; with `join`, all of them where it says so.
     """
-    ordered = sorted(points, key=ModbusPoint.order_in_block)
+    ordered = sorted(points, key=ORDER_IN_BLOCK)
     heap = {point.position: [point] for point in ordered}
     grouped: dict[str, ModbusPoint] = {}
     for point in ordered:
@@ -33,8 +33,7 @@ def items_of(
         for one, other in _wishes(ordered, join=join):
             if not one.alone and not other.alone:
                 _unite(heap, one, other, fits)
-    found = [_item(held) for held in {id(held): held for held in heap.values()}.values()]
-    return sorted(found, key=lambda item: (item.start, item.end, item.points[0].position))
+    return sorted(_item(held) for held in {id(held): held for held in heap.values()}.values())
 
 
 def _wishes(points: Sequence[ModbusPoint], *, join: bool) -> Iterator[tuple[ModbusPoint, ModbusPoint]]:
@@ -61,5 +60,5 @@ def _unite(
 
 
 def _item(points: Sequence[ModbusPoint]) -> Item:
-    held = tuple(sorted(points, key=ModbusPoint.order_in_block))
-    return Item(held[0].offset, max(point.end for point in held), held)
+    held = tuple(sorted(points, key=ORDER_IN_BLOCK))
+    return Item(held[0].offset, held[0].end if len(held) == 1 else max(point.end for point in held), held)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from agent.collectors.modbus.blocks.items import Item, items_of
 from agent.collectors.modbus.tags.address import FUNCTIONS, Area
-from agent.collectors.modbus.tags.points import ModbusPoint
+from agent.collectors.modbus.tags.points import ORDER_IN_BLOCK, ModbusPoint
 
 _REQUEST = 1 << 20  #: registers that are cheaper than one request more
 
@@ -72,6 +72,10 @@ class Block:
     offset: int
     count: int
     points: tuple[ModbusPoint, ...]
+
+    def __hash__(self) -> int:
+        """Of where it lies: that of all points takes longer than to compare the few blocks of one place."""
+        return hash((self.area, self.offset, self.count))
 
     @property
     def function(self) -> int:
@@ -135,7 +139,7 @@ def _meet(span: AddressRange, block: Block) -> bool:
 
 
 def _points(items: Iterable[Item]) -> list[ModbusPoint]:
-    return sorted((point for item in items for point in item.points), key=ModbusPoint.order_in_block)
+    return sorted((point for item in items for point in item.points), key=ORDER_IN_BLOCK)
 
 
 @dataclass(slots=True)
@@ -181,7 +185,8 @@ class _Area:
         items = items_of(points, fits=self._fits, join=join)
         alone = [item for item in items if item.points[0].alone]
         merged = [item for item in items if not item.points[0].alone]
-        plans = [runs for runs in (self._best(merged), self._greedy(merged)) if runs is not None]
+        best, greedy = self._best(merged), self._greedy(merged)
+        plans = [greedy] if best is None or best == greedy else [best, greedy]
         blocks = min(([self._block(run) for run in runs] for runs in plans), key=cost)
         blocks += [self._block([item]) for item in alone]
         return sorted(blocks, key=lambda block: (block.offset, block.count, block.points[0].position))
@@ -191,7 +196,7 @@ class _Area:
 
     def _fits(self, points: Sequence[ModbusPoint]) -> bool:
         """Whether points that would rather be read together may be."""
-        ordered = sorted(points, key=ModbusPoint.order_in_block)
+        ordered = sorted(points, key=ORDER_IN_BLOCK)
         covered = ordered[0].offset
         for point in ordered:
             if self._fence.between(covered, point.offset) or (point is not ordered[0] and self._cut(point)):
@@ -206,11 +211,12 @@ class _Area:
         return self._limits.start(self._area, offset)
 
     def _may_begin(self, offset: int) -> bool:
-        return not self._never.between(self._start(offset), offset)
+        return not self._never.firsts or not self._never.between(self._start(offset), offset)
 
     def _bridges(self, end: int, item: Item) -> bool:
         """Whether a block may go on from `end` to the next item."""
-        if item.start - end > self._limits.max_gap or self._fence.between(end, item.start):
+        start = item.start
+        if start > end and (start - end > self._limits.max_gap or self._fence.between(end, start)):
             return False
         return not (self._limits.cuts and any(self._cut(point) for point in item.points))
 
@@ -229,8 +235,7 @@ class _Area:
 
     def _best(self, items: Sequence[Item]) -> list[list[Item]] | None:
         """The recurrence above. None where items overlap so far that they fit no block."""
-        clusters = self._overlapping(items)
-        ends = [max(item.end for item in cluster) for cluster in clusters]
+        clusters, ends = self._overlapping(items)
         starts = [self._start(cluster[0].start) for cluster in clusters]
         if any(end - start > self._largest for start, end in zip(starts, ends, strict=True)):
             return None
@@ -239,18 +244,18 @@ class _Area:
         runs = cheapest(starts, ends, linked, begins, self._largest)
         return [[item for cluster in clusters[first:last] for item in cluster] for first, last in runs]
 
-    def _overlapping(self, items: Sequence[Item]) -> list[list[Item]]:
-        """Neighbours that share offsets, put together."""
+    def _overlapping(self, items: Sequence[Item]) -> tuple[list[list[Item]], list[int]]:
+        """Neighbours that share offsets, put together; and where each of these ends."""
         clusters: list[list[Item]] = []
-        end = 0
+        ends: list[int] = []
         for item in items:
-            if clusters and item.start < end and self._bridges(end, item):
+            if ends and item.start < ends[-1] and self._bridges(ends[-1], item):
                 clusters[-1].append(item)
-                end = max(end, item.end)
+                ends[-1] = max(ends[-1], item.end)
             else:
                 clusters.append([item])
-                end = item.end
-        return clusters
+                ends.append(item.end)
+        return clusters, ends
 
 
 def cheapest(

@@ -28,9 +28,10 @@ class PlannedBlocks:
 
     def compile(self, block: Block) -> Compiled:
         """The compiled form of a block, the same as long as nothing is learned."""
-        if block not in self._compiled:
-            self._compiled[block] = Compiled.of(block, self._setup.timeout, self.roles)
-        return self._compiled[block]
+        compiled = self._compiled.get(block)
+        if compiled is None:
+            compiled = self._compiled[block] = Compiled.of(block, self._setup.timeout, self.roles)
+        return compiled
 
     def replan(self) -> None:
         """Blocks without what is known to be bad. Those that stay keep their compiled form, and their tuple of tags."""
