@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from agent.config.grid import GridRow, csv_rows, file_of, is_workbook, sheet_rows
 from agent.config.located import List, Map, Place, named
+from agent.config.plain_json import plain_json
 from agent.config.shape import close
 from agent.config.yaml import parse
 from agent.core.errors import Mistake
@@ -34,6 +35,11 @@ class Reads:
     """Patterns of `include` with the folder they start from, and the names that matched."""
     secrets: dict[Path, str] = field(default_factory=dict)
     """Secret and certificate files likewise; only of a configuration without mistakes."""
+
+    def forget(self) -> None:
+        """All is read again."""
+        for kept in (self.yaml, self.tables, self.globs, self.secrets):
+            kept.clear()
 
     def hash(self) -> str:
         """12 digits over the bytes of all files: names a configuration that has mistakes, and so no meaning."""
@@ -70,6 +76,7 @@ class SourceFile(NamedTuple):
     data: Map
     base: Path  #: absolute folder that relative paths in it start from
     shown: str  #: its name for people: as the user named it
+    located: bool = True  #: its data knows lines
 
 
 def read_text(
@@ -162,9 +169,12 @@ def _read_bytes(
 
 
 def read_sources(
-    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads
+    path: Path, environ: Mapping[str, str], mistakes: list[Mistake], reads: Reads, *, located: bool = True
 ) -> tuple[list[SourceFile], list[str]]:
-    """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all."""
+    """The main file and all it includes, each once; unreadable ones are noted and left out. And the names of all.
+
+    Unless data is to be `located`, that of JSON knows no lines.
+    """
     sources: list[SourceFile] = []
     names: list[str] = []
     seen: set[Path] = set()
@@ -180,7 +190,8 @@ def read_sources(
         if text is None:
             continue
         before = len(mistakes)
-        data = parse(text, shown, environ, mistakes)
+        quick = None if located else plain_json(text, shown)
+        data = parse(text, shown, environ, mistakes) if quick is None else quick
         if data is None and sources and len(mistakes) == before:
             data = Map(shown, 1)  # an included file may be empty: one whose devices are all commented out
         if not isinstance(data, Map):
@@ -188,7 +199,7 @@ def read_sources(
                 what = "the file is empty" if data is None else "the file does not hold a mapping"
                 mistakes.append(Mistake(shown, 1, what, "it begins with keys such as `agent:` or `devices:`"))
             continue
-        source = SourceFile(data, file.absolute().parent, shown)
+        source = SourceFile(data, file.absolute().parent, shown, located=quick is None)
         if sources:
             _refuse_foreign_keys(source, mistakes)
         sources.append(source)

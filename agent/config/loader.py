@@ -66,7 +66,7 @@ def load(
     """
     mistakes: list[Mistake] = []
     reads = Reads() if reads is None else reads
-    sources, shown = read_sources(path, environ, mistakes, reads)
+    sources, shown = read_sources(path, environ, mistakes, reads, located=places is not None)
     files = [source.base / Path(source.shown).name for source in sources]
     if not sources or sources[0].shown != str(path):
         raise ConfigError.of(_in_order(mistakes, shown))
@@ -104,6 +104,9 @@ def load(
         together = head.model_copy(update={"devices": built_devices, "publishers": routes})
         mistakes.extend(routed.mistakes(together, raw))
         mistakes.extend(routed.same_in_each_shard(together, raw, values))
+    if (mistakes or head is None) and not all(source.located for source in sources):
+        reads.forget()  # once more, for the lines
+        return load(path, environ, secrets=secrets, reads=reads, places=Map(str(path), 0), overload=overload)
     if mistakes or head is None:
         raise ConfigError.of(_in_order(mistakes, shown + [name for _, name in (*tables.tables, *parts.tables)]))
     if places is not None:

@@ -581,6 +581,24 @@ def test_what_was_read_is_told_also_of_a_broken_configuration(tmp_path):
     assert len(reads.hash()) == len("9f86d081884c")
 
 
+def test_mistakes_in_json_have_their_lines(tmp_path):
+    """JSON is read without lines, and where anything is wrong once more: what it includes, too."""
+    tag = {"address": "holding:1"}
+    part = {"type": "modbus", "url": "tcp://192.0.2.1", "tags": {"level": tag}}
+    main = {"agent": {"id": "gw"}, "include": ["d/*.json"]}
+    files = {"agent.yaml": json.dumps(main), "d/a.json": json.dumps({"devices": {"press": part}}, indent=1)}
+    right = loaded(tmp_path, files)
+    assert right.hash == loaded(tmp_path, files | {"d/a.json": "\n" + files["d/a.json"]}).hash  # no plain JSON: YAML
+    tag["address"] = "holding:x"
+    reads = Reads()
+    (tmp_path / "d/a.json").write_text(json.dumps({"devices": {"press": part}}, indent=1))
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "agent.yaml", {}, reads=reads)
+    [mistake] = caught.value.mistakes
+    assert (mistake.path, mistake.line) == (str(tmp_path / "d/a.json"), 8)
+    assert list(reads.yaml) == [tmp_path / "agent.yaml", tmp_path / "d/a.json"]
+
+
 @pytest.mark.parametrize("text", ["", "# devices:\n#   a: {}\n", "devices: {}\n", "---\n"])
 def test_an_included_file_may_be_empty(tmp_path, text):
     """A file whose devices are all gone, or commented out, is a file without devices."""

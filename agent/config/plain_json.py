@@ -1,0 +1,59 @@
+"""JSON text → the data that yaml.py makes of it, in a sixth of the time, but without lines. Pure.
+
+JSON is YAML with a grammar of its own, and what writes tens of thousands of tags is a program. What yaml.py understands
+otherwise, or refuses, is left to it; and wherever there is a mistake it reads again, for the lines.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agent.config.located import List, Map
+
+#: Not what it says: `${NAME}`, halves of a character, which YAML does not know, and what it does not print.
+_NOT_PLAIN = ("${", "\\ud", "\\uD", "\x7f")
+_LARGEST = 10**400  #: as in scalars.py
+
+
+def plain_json(text: str, file: str) -> Map | None:
+    """The mapping; None where yaml.py has to look at it."""
+    if not text.startswith("{") or not text.isascii() or any(odd in text for odd in _NOT_PLAIN):
+        return None
+    try:
+        data = json.loads(text, object_pairs_hook=_Mappings(file).mapping, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, Map) else None
+
+
+def _refuse(what: str) -> None:
+    """What this library reads all the same: `NaN`, a key that stands twice, numbers of a thousand digits."""
+    raise ValueError(what)
+
+
+class _Mappings:
+    """Makes the mappings of one text. Texts that come again are kept once."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._texts: dict[str, str] = {}
+
+    def mapping(self, pairs: list[tuple[str, Any]]) -> Map:
+        data = Map(self._file, 0)
+        for key, value in pairs:
+            data[key] = value if value.__class__ is Map else self._value(value)
+        if len(data) != len(pairs):
+            _refuse("a key stands twice")
+        return data
+
+    def _value(self, value: Any) -> Any:
+        if value.__class__ is str:
+            return self._texts.setdefault(value, value)
+        if value.__class__ is list:
+            items = List(self._file, 0)
+            items += map(self._value, value)
+            return items
+        if value.__class__ is int and not -_LARGEST < value < _LARGEST:
+            _refuse("too many digits")
+        return value
