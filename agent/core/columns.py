@@ -23,3 +23,4 @@ class ReadingColumns(Struct, eq=False, gc=False):
     values: Sequence[object]
     ts: Sequence[int] | int  #: one int stands for all
     src: Sequence[int | None] | None = None
+    parts: Sequence[ReadingColumns] = ()  #: of several answers, in order: what these were joined of

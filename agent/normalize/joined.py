@@ -27,6 +27,7 @@ class Joined:
             list(chain.from_iterable([part.values for part in parts])),
             ts if isinstance(ts, int) and all(part.ts == ts for part in parts) else _times(parts),
             None if all(part.src is None for part in parts) else _sources(parts),
+            parts,
         )
 
     def _layout(self, parts: tuple[ColumnLayout, ...]) -> ColumnLayout:

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 from agent.core.flow import Batch, Reading
-from agent.runtime.history.rollup import MINUTE, Minutes
+from agent.runtime.history.rollup import Minutes
+from agent.runtime.history.running import MINUTE
 from agent.runtime.history.store import HistoryStore
 from tests.bench.pipeline import modbus_plant
 from tests.support.agent import AgentProcess

@@ -17,7 +17,8 @@ from agent.core.flow import Batch, Gap
 from agent.core.image import Image
 from agent.core.threads import run_in_thread
 from agent.outbox.file.ballast import free_bytes
-from agent.runtime.history.rollup import MINUTE, MinuteRow, Minutes
+from agent.runtime.history.rollup import Minutes
+from agent.runtime.history.running import MINUTE, MinuteRow
 from agent.runtime.history.store import Failed, Foreign, HistoryStore, read, set_aside
 from agent.runtime.outlet import Outlet
 from agent.runtime.steps import Steps

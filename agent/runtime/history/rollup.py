@@ -6,62 +6,18 @@ too. Uncertain and bad readings end it, and what a declared loss covers is taken
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from agent.core.columns import ColumnLayout
 from agent.core.flow import Batch, Reading
+from agent.runtime.history.columns import RunningColumn
+from agent.runtime.history.running import MINUTE, NUMBERS, MinuteRow, RunningMinute, row_of
 
-MINUTE = 60_000
-#: Of a text that is the last value of a minute so much is kept.
-LONGEST_TEXT = 256
 #: No more is filled in at a stretch: a clock may jump by years, and a server names any time as the beginning of a loss.
 LONGEST = 120 * MINUTE
-
-_NUMBERS = frozenset({int, float, bool})
-_INFINITE = float("inf")
-_EXACT = 1 << 53
-
-
-class MinuteRow(NamedTuple):
-    """One minute of one tag, or a part of it: rows of the same minute are merged."""
-
-    minute: int  #: its start
-    device: str
-    tag: str
-    low: float | int | None  #: None: nothing was good, or not a number
-    mean: float | None
-    high: float | int | None
-    last: object  #: newest good value; None where there was none
-    good_ms: int  #: below zero: so much of what was counted is taken out again
-
-
-class _Running:
-    """A tag's minute under way."""
-
-    __slots__ = ("area", "end", "good", "held", "high", "last", "low", "since", "text", "ts")
-
-    def __init__(self, end: int) -> None:
-        self.ts = 0  #: of the newest reading, or where this minute began for what is held
-        self.since = 0  #: the newest reading of the minutes before, where there was none in this one
-        self.held: float | int | None = None  #: the value that is good since `ts`; 0 where that is no number
-        self.last: object = None
-        self.begin(end)
-
-    def begin(self, end: int) -> None:
-        """A minute that ends there. What is held goes on in it."""
-        self.end = end
-        self.area: float = 0.0
-        self.good = 0
-        self.text = False
-        self.low: float | int = _INFINITE
-        self.high: float | int = -_INFINITE
-        held = self.held
-        if held is None:
-            self.last = None
-        elif self.last.__class__ in _NUMBERS:
-            self.low = self.high = held
-        else:
-            self.text = True
+#: Fewer tags are not worth what a column costs each time.
+_SMALLEST = 16
 
 
 class Minutes:
@@ -69,20 +25,36 @@ class Minutes:
 
     def __init__(self, device: str) -> None:
         self._device = device
-        self._tags: dict[str, _Running] = {}
+        self._tags: dict[str, RunningMinute | RunningColumn] = {}
+        self._columns: dict[ColumnLayout, RunningColumn] = {}
+        self._apart: set[ColumnLayout] = set()  #: tags each by themselves for the rest of the minute
         self._rows: list[MinuteRow] = []
 
     def take(self, batch: Batch) -> None:
-        """Its readings. This is called for everything that is read: each statement in the loop costs."""
-        tags = self._tags
-        for reading in batch.readings:
+        """Its readings: whole columns at once, where it has them."""
+        if batch.columns is None:
+            self._each(batch.readings)
+            return
+        start = 0
+        for part in batch.columns.parts or (batch.columns,):
+            end = start + len(part.values)
+            column = self._columns.get(part.layout)
+            if column is None or not column.take(part.values, part.ts):
+                self._each(batch.readings[start:end])
+                self._join(part.layout)
+            start = end
+
+    def _each(self, readings: Iterable[Reading]) -> None:
+        """One by one. This is called for everything that is not read as columns: each statement in the loop costs."""
+        tags: dict[str, Any] = self._tags  # of a column nothing but its `end` is looked at
+        for reading in readings:
             ts = reading.ts
             running = tags.get(reading.tag)
             if running is None:
-                running = tags[reading.tag] = _Running(ts - ts % MINUTE + MINUTE)
+                running = tags[reading.tag] = RunningMinute(ts - ts % MINUTE + MINUTE)
                 running.ts = ts
             elif ts >= running.end:
-                self._pass(reading.tag, running, ts)
+                running = self._passed(reading.tag, running, ts)
             span = ts - running.ts
             if span < 0:
                 self._late(reading)
@@ -95,21 +67,54 @@ class Minutes:
             value = reading.value
             if reading.quality != "good" or value is None:
                 running.held = None
-            elif value.__class__ in _NUMBERS:
-                running.held = running.last = value  # type: ignore[assignment]
+            elif value.__class__ in NUMBERS:
+                running.held = running.last = value
                 if value < running.low:  # type: ignore[operator]  # noqa: PLR1730 - a call costs as much as all of this
-                    running.low = value  # type: ignore[assignment]
+                    running.low = value
                 if value > running.high:  # type: ignore[operator]  # noqa: PLR1730 - the same
-                    running.high = value  # type: ignore[assignment]
+                    running.high = value
             else:
                 running.held, running.last, running.text = 0, value, True
 
-    def _pass(self, tag: str, running: _Running, ts: int) -> None:
+    def _join(self, layout: ColumnLayout) -> None:
+        """Its tags go on as columns, where they are alike."""
+        if len(layout.tags) < _SMALLEST or layout in self._apart:
+            return
+        column = RunningColumn.of(layout, [self._tags[tag] for tag in layout.tags])  # type: ignore[misc]  # each was just looked at
+        if column is None:
+            self._apart.add(layout)
+        else:
+            self._columns[layout] = column
+            self._tags.update(dict.fromkeys(layout.tags, column))
+
+    def _part(self, column: RunningColumn, ts: int) -> None:
+        """Its tags go on each by itself: for the rest of the minute, where that is not over by `ts`."""
+        del self._columns[column.layout]
+        if ts < column.until:
+            self._apart.add(column.layout)
+        self._tags.update(column.apart())
+
+    def _part_all(self, ts: int) -> dict[str, RunningMinute]:
+        for column in list(self._columns.values()):
+            self._part(column, ts)
+        return self._tags  # type: ignore[return-value]  # there are no others any more
+
+    def _passed(self, tag: str, running: RunningMinute | RunningColumn, ts: int) -> RunningMinute:
+        """What is under way for this tag, whose minute may be over by `ts`."""
+        if isinstance(running, RunningColumn):
+            self._part(running, ts)
+            running = self._tags[tag]
+            assert isinstance(running, RunningMinute)  # noqa: S101 - it was just given back
+        if ts >= running.end:
+            self._pass(tag, running, ts)
+        return running
+
+    def _pass(self, tag: str, running: RunningMinute, ts: int) -> None:
         """Everything before the minute of `ts` is over for this tag."""
         if running.ts > running.end - MINUTE:
             running.since = running.ts
         if ts - running.end > LONGEST:  # whatever happened, nobody looked: held again from now on
-            self._rows.append(_row(self._device, tag, running))
+            self._rows.append(row_of(self._device, tag, running))
             running.ts = running.since = ts
             running.begin(ts - ts % MINUTE + MINUTE)
             return
@@ -118,7 +123,7 @@ class Minutes:
                 span = running.end - running.ts
                 running.area += running.held * span
                 running.good += span
-            self._rows.append(_row(self._device, tag, running))
+            self._rows.append(row_of(self._device, tag, running))
             running.ts = running.end
             if running.held is None:  # nothing is known of the minutes between
                 running.end = ts - ts % MINUTE
@@ -127,14 +132,15 @@ class Minutes:
     def _late(self, reading: Reading) -> None:
         """A reading for an instant before one that is known: it holds for no time, and may be an extreme."""
         value = reading.value
-        if reading.quality == "good" and value.__class__ in _NUMBERS:
+        if reading.quality == "good" and value.__class__ in NUMBERS:
             minute = reading.ts - reading.ts % MINUTE
             self._rows.append(MinuteRow(minute, self._device, reading.tag, value, value, value, None, 0))  # type: ignore[arg-type]
 
     def lose(self, begin: int, end: int, tags: list[str] | None) -> None:
         """A declared loss: what is held is not known to have been true from `begin` to `end`. None: of all tags."""
-        for tag in self._tags if tags is None else tags:
-            running = self._tags.get(tag)
+        runnings = self._part_all(end)
+        for tag in runnings if tags is None else tags:
+            running = runnings.get(tag)
             if running is None or running.held is None:
                 continue
             read = running.ts if running.ts > running.end - MINUTE else running.since or running.ts
@@ -148,8 +154,11 @@ class Minutes:
 
     def roll(self, now: int, most: int) -> Iterator[list[MinuteRow]]:
         """Rows of all minutes that are over by `now`, in portions of at most about `most` tags."""
+        self._apart.clear()
+        for column in [one for one in self._columns.values() if now >= one.until]:
+            self._part(column, now)
         for number, (tag, running) in enumerate(list(self._tags.items())):
-            if now >= running.end and self._tags.get(tag) is running:
+            if isinstance(running, RunningMinute) and now >= running.end and self._tags.get(tag) is running:
                 self._pass(tag, running, now)
             if number % most == most - 1:
                 yield self._taken()
@@ -160,7 +169,7 @@ class Minutes:
 
         For an end, and for a clock that was set: then the second is what it is set to.
         """
-        for tag, running in self._tags.items():
+        for tag, running in self._part_all(now).items():
             self._close(tag, running, now)
             if going_on is not None:
                 running.ts = running.since = going_on
@@ -171,39 +180,17 @@ class Minutes:
 
     def keep(self, tags: frozenset[str], now: int) -> None:
         """Other tags than these are no longer configured."""
-        for tag in self._tags.keys() - tags:
-            self._close(tag, self._tags.pop(tag), now)
+        runnings = self._part_all(now)
+        for tag in runnings.keys() - tags:
+            self._close(tag, runnings.pop(tag), now)
 
-    def _close(self, tag: str, running: _Running, now: int) -> None:
+    def _close(self, tag: str, running: RunningMinute, now: int) -> None:
         self._pass(tag, running, now)
         if running.held is not None and now > running.ts:
             running.area += running.held * (now - running.ts)
             running.good += now - running.ts
-        self._rows.append(_row(self._device, tag, running))
+        self._rows.append(row_of(self._device, tag, running))
 
     def _taken(self) -> list[MinuteRow]:
         rows, self._rows = self._rows, []
         return rows
-
-
-def _row(device: str, tag: str, running: _Running) -> MinuteRow:
-    minute = running.end - MINUTE
-    last = _last(running.last)
-    if running.text or running.low == _INFINITE:
-        return MinuteRow(minute, device, tag, None, None, None, last, running.good)
-    low, high = running.low, running.high
-    mean = running.area / running.good if running.good else (low + high) / 2
-    return MinuteRow(minute, device, tag, _figure(low), float(mean), _figure(high), last, running.good)
-
-
-def _figure(value: float | int) -> float | int:  # noqa: PYI041 - they differ here
-    """Of a whole number the digits that a browser and SQLite can keep."""
-    return float(value) if value.__class__ is int and not -_EXACT <= value <= _EXACT else value
-
-
-def _last(value: object) -> object:
-    if isinstance(value, str):
-        return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
-    if value.__class__ is int and not -_EXACT <= value <= _EXACT:
-        return str(value)
-    return value if value.__class__ in _NUMBERS else None  # lists and structures: they are in the data stream

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.runtime.history.rollup import MINUTE, MinuteRow
+from agent.runtime.history.running import MINUTE, MinuteRow
 
 _encode = msgspec.json.Encoder().encode
 

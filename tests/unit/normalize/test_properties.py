@@ -162,4 +162,6 @@ def test_agrees_with_the_reference(data: st.DataObject) -> None:
             assert repr(by_tag(said.readings)) == repr(by_tag(expected.readings))  # 1, 1.0 and True are different
             if said.columns is not None:
                 assert repr(readings_of(said.columns)) == repr(said.readings)
+                parts = said.columns.parts or [said.columns]
+                assert repr([one for part in parts for one in readings_of(part)]) == repr(said.readings)
             assert structs.replace(said, readings=[], columns=None) == structs.replace(expected, readings=[])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agent.core.flow import Batch, Quality, Reading
-from agent.runtime.history.rollup import LONGEST_TEXT, MINUTE, MinuteRow, Minutes
+from agent.runtime.history.rollup import Minutes
+from agent.runtime.history.running import LONGEST_TEXT, MINUTE, MinuteRow
 
 T0 = 1_763_760_000_000  # begins a minute
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.history.rollup import MINUTE, MinuteRow
+from agent.runtime.history.running import MINUTE, MinuteRow
 from agent.runtime.history.store import Foreign, HistoryStore, read, set_aside
 
 T0 = 1_763_760_000_000
