@@ -314,7 +314,7 @@ class Conversation:
                 "mode": "subscribe" if self._plan.subscribe else "poll",
                 **self._server.facts(),
                 **({"server": self._past.choice.server} if len(self._plan.servers) > 1 else {}),
-                "chunk_read": self._reads.size,
+                "chunk_read": self._reads.wide,
                 "chunk_monitor": self._creates.size,
                 "configured": len(self._plan.points),
                 "active": len(self._plan.points) - len(missing),

@@ -68,7 +68,7 @@ class Dividing:
         if size <= self._limit.proven:  # it was a moment
             return [whole]
         self._limit.refused(2 * answered)
-        log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
+        log.info("opcua.limit_lowered", device=self._device, limit=self._limit.wide, reason=error.reason)
         return parts
 
 

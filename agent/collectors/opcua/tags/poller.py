@@ -67,6 +67,7 @@ class Poller:
         start = first_tick(self._device, self._intervals, self._clock.monotonic())
         async for due in ticks(Schedule(self._intervals, start=start), self._clock):
             await self._inbox.room()
+            self._reader.widen(self._chunks)
             begun = self._clock.monotonic()
             scan = _Scan(self._inbox, self._clock, begun, self._look_at)
             for group in due.groups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from agent.collectors.common.limits import ChunkLimit
@@ -10,7 +10,8 @@ from agent.collectors.opcua.services import ResolvedNode, Services
 from agent.collectors.opcua.tags.dividing import Dividing
 from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
-from agent.collectors.opcua.wire.columns import ARRAY, Columns
+from agent.collectors.opcua.wire.columns import ARRAY, NOTHING, STRING, Columns
+from agent.collectors.opcua.wire.limits import BUFFER_BYTES
 from agent.collectors.opcua.wire.session import Encoded
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, TransientError
@@ -21,6 +22,10 @@ from agent.telemetry.logging import get_logger
 from agent.telemetry.repeats import Repeats
 
 _MANY = 16_384  #: elements in arrays of one answer that are handed on before more is asked for
+_FAST = 0.05  #: seconds for an answer to a full chunk: twice as many are no burden
+_LIGHT = 32  #: characters of a text in an answer that may become twice as large, on average
+_SCALARS = frozenset(range(NOTHING, STRING + 1))
+_ROOM = BUFFER_BYTES * 9 // 10  #: bytes of a request that is made wider: in one piece, as small servers want it
 
 log = get_logger("opcua")
 
@@ -62,13 +67,26 @@ class ChunkReader:
         self._device = device
         self._said = Repeats()
         self._divided = Dividing(limit, clock, device)
+        self._laid = limit.wide
         self.settled: Settled = _as_it_is  #: called for values whose meaning has changed
         self.handed: Callable[[], Awaitable[None]] = _at_once  #: returns when what was emitted has been handed on
 
     def layout(self, nodes: Sequence[ResolvedNode]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
         whole = Chunk(tuple(node.point.position for node in nodes), [self.question(node) for node in nodes])
-        return whole.cut(self._limit.size) if nodes else []
+        return whole.cut(self._limit.wide) if nodes else []
+
+    def widen(self, groups: Iterable[list[Chunk]]) -> None:
+        """Join the chunks of each group, where the server has come to take more at a time."""
+        if self._limit.wide <= self._laid:
+            return
+        self._laid = self._limit.wide
+        for chunks in groups:
+            heaviest = max((chunk.request.weight for chunk in chunks if chunk.request is not None), default=0)
+            if heaviest:
+                tags = tuple(position for chunk in chunks for position in chunk.tags)
+                whole = Chunk(tags, [node for chunk in chunks for node in chunk.nodes])
+                chunks[:] = whole.cut(max(self._limit.size, min(self._laid, _ROOM // heaviest)))
 
     def question(self, node: ResolvedNode) -> Any:
         """What a chunk asks for this node."""
@@ -83,13 +101,13 @@ class ChunkReader:
                 await self._ask(chunk, emit)
             except TooLarge as error:
                 if self._limit.refused(len(chunk.tags)):
-                    log.info("opcua.limit_lowered", device=self._device, limit=self._limit.size, reason=error.reason)
-                    chunks[at:] = [piece for rest in chunks[at:] for piece in rest.cut(self._limit.size)]
+                    log.info("opcua.limit_lowered", device=self._device, limit=self._limit.wide, reason=error.reason)
+                    chunks[at:] = [piece for rest in chunks[at:] for piece in rest.cut(self._limit.wide)]
                     continue
                 emit(self._bad(chunk, error))
             except ServiceRefused as error:
                 parts = await self._divide(chunk, error, emit)
-                rest = [piece for left in chunks[at + 1 :] for piece in left.cut(self._limit.size)]
+                rest = [piece for left in chunks[at + 1 :] for piece in left.cut(self._limit.wide)]
                 chunks[at:] = parts + rest
                 at += len(parts) - 1
             except AnswerUndecodable as error:
@@ -102,12 +120,15 @@ class ChunkReader:
     async def _ask(self, chunk: Chunk, emit: Emit) -> None:
         if chunk.request is None:
             chunk.request = self._services.encode(chunk.nodes)
+        begun = self._clock.monotonic()
         try:
             columns = await self._services.values(chunk.request)
         except ConnectionLost:
             self._limit.lost(len(chunk.tags))
             raise
         self._limit.answered(len(chunk.tags))
+        if self._clock.monotonic() - begun <= _FAST and _is_light(columns):
+            self._limit.fast(len(chunk.tags))
         await self._hand_on(chunk, columns, emit)
 
     async def _divide(self, chunk: Chunk, error: ServiceRefused, emit: Emit) -> list[Chunk]:
@@ -147,6 +168,13 @@ class ChunkReader:
             status=status,
             reason=error.reason,
         )
+
+
+def _is_light(columns: Columns) -> bool:
+    """Numbers, and texts that are short on average: another such answer is no burden."""
+    kinds = set(columns.kinds)
+    texts = sum(len(value) for value in columns.values if isinstance(value, str)) if STRING in kinds else 0
+    return kinds <= _SCALARS and texts <= _LIGHT * len(columns.kinds)
 
 
 def _elements(columns: Columns) -> int:

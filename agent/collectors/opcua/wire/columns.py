@@ -23,7 +23,7 @@ ARRAY = 0x80  #: with a type's number: a one-dimensional array of it
 
 #: Types of a fixed size, by their number (OPC 10000-6, table 1).
 _CODES = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
-_STRING = 12
+STRING = 12
 _VALUE, _STATUS, _SOURCE, _SERVER, _SOURCE_PICO, _SERVER_PICO = 1, 2, 4, 8, 16, 32  # bits of a DataValue's mask
 _MASK = 63
 _LOOK = 32  #: values a run is looked ahead for at first
@@ -194,13 +194,13 @@ class ValueReader:
     def _single(self, *, heavy: bool) -> int:
         at = self.at + self._head + 1
         mask, kind = self._data[at - 1], self._data[at]
-        if kind == _STRING:
+        if kind == STRING:
             value, end = self._string(at + 1)
             weight = 1 + (end - at >> 12)
         elif kind & 0x3F in _CODES and kind & 0xC0 == ARRAY:
             value, end = self._numbers(at + 1, _CODES[kind & 0x3F])
             weight = 1 + (end - at >> 10)
-        elif kind == _STRING | ARRAY:
+        elif kind == STRING | ARRAY:
             value, end = self._strings(at + 1)
             weight = 1 + (end - at >> 6)
         elif not heavy and len(self._data) - at > LARGE:

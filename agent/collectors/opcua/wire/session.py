@@ -41,6 +41,11 @@ class Encoded(NamedTuple):
     stamp: int  #: where they stand
     asked: int  #: nodes
 
+    @property
+    def weight(self) -> int:
+        """Bytes of a node, its share of the header included."""
+        return -(-len(self.body) // self.asked)
+
     def patched(self, handle: int) -> bytes:
         """As it is sent now."""
         _STAMP.pack_into(self.body, self.stamp, time.time_ns() // 100 + _TICKS_1970, handle)
