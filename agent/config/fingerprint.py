@@ -52,7 +52,7 @@ def _pieces(part: BaseModel) -> Iterator[bytes]:
 def _tag(tag: BaseModel) -> bytes:
     """Its values in the order of its class: a fifth of the price of :func:`_piece`, which is for odd ones."""
     try:
-        text = msgspec.json.encode(_values_of(type(tag))(tag), enc_hook=_plain, order="sorted")
+        text = _encode(_values_of(type(tag))(tag))
     except (TypeError, ValueError):
         return _piece(tag)
     return text if b"://" not in text else hide_userinfo(text.decode()).encode()
@@ -67,6 +67,9 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return _values_of(type(value))(value)
     raise TypeError(type(value))
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain, order="sorted").encode
 
 
 def _piece(model: BaseModel, but: Collection[str] = ()) -> bytes:

@@ -212,7 +212,7 @@ class Parts:
     def _spread(self, device: str, data: Map, model: type[BaseModel]) -> Map:
         """The device's data with every range of tags written out."""
         tags = data.get("tags")
-        self._count(device, 1, data.place("tags"))  # without tags of its own a device is to find some
+        self._count(device, 1, data, "tags")  # without tags of its own a device is to find some
         if not isinstance(tags, Map) or not issubclass(model, DeviceConfig):
             return data
         ranges: dict[object, Mapping[str, object]] = {}
@@ -223,7 +223,7 @@ class Parts:
                 reason, _, hint = str(error).partition("; ")
                 self._mistakes.append(Mistake(*tags.place(tag), f"`devices.{device}.tags.{tag}`: {reason}", hint))
                 many = {}
-            self._count(device, 1 if many is None else len(many), tags.place(tag))
+            self._count(device, 1 if many is None else len(many), tags, tag)
             if self._tags > MOST_TAGS:
                 return data
             if many is not None:
@@ -244,11 +244,12 @@ class Parts:
         data["tags"] = spread
         return data
 
-    def _count(self, device: str, tags: int, place: Place) -> None:
+    def _count(self, device: str, tags: int, data: Map, key: object) -> None:
+        """So many tags more; they stand at `key`."""
         before, self._tags = self._tags, self._tags + tags
         if before <= MOST_TAGS < self._tags:
             reason = f"`devices.{device}.tags`: with these the configuration has more than {MOST_TAGS:,} tags"
-            self._mistakes.append(Mistake(*place, reason, "divide the devices among several agents"))
+            self._mistakes.append(Mistake(*data.place(key), reason, "divide the devices among several agents"))
 
     def _joined(self, device: str, own: Map, table: Map) -> Map:
         tags = own.copy_as()

@@ -57,11 +57,15 @@ class BrokenType(Exception):
     """The part is registered but cannot be imported; `str()` says why."""
 
 
+#: Of all packages and groups: to look for them opens a file of each package.
+_installed = cache(entry_points)
+
+
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
     """By type. What comes with the agent is never replaced by a package of others (:func:`shadowed` names those)."""
     built_in = {name: EntryPoint(name, value, group) for name, value in BUILT_IN.get(group, {}).items()}
-    return {point.name: point for point in entry_points(group=group)} | built_in
+    return {point.name: point for point in _installed().select(group=group)} | built_in
 
 
 def shadowed() -> list[str]:
@@ -69,7 +73,7 @@ def shadowed() -> list[str]:
     return [
         f"type `{point.name}` comes with the agent; {_package(point)} registers one of that name too, which is not used"
         for group, built_in in BUILT_IN.items()
-        for point in entry_points(group=group)
+        for point in _installed().select(group=group)
         if built_in.get(point.name, point.value) != point.value
     ]
 

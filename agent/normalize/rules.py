@@ -84,13 +84,13 @@ def compile_rules(tags: Iterable[TagBase], *, report: Report) -> list[Rule]:
     rules = []
     for tag in tags:
         limits = tag.range and (tag.range.min, tag.range.max)
-        kind = repr((tag.scale, tag.offset, tag.round, limits, tag.null_values))  # text: in it 1 and 1.0 differ
+        kind = (tag.scale, tag.offset, tag.round, limits, tag.null_values)
         whole = repr((kind, tag.unit, tag.deadband, tag.report, tag.max_silence, tag.enum, tag.enabled))
-        rule = shared.get(whole)
+        rule = shared.get(whole)  # by text: in it 1 and 1.0 differ
         if rule is None:
-            convert = converters.get(kind)
+            convert = converters.get(repr(kind))
             if convert is None:
-                convert = converters[kind] = compile_convert(tag)
+                convert = converters[repr(kind)] = compile_convert(tag)
             rule = shared[whole] = _rule(tag, convert, report)
         rules.append(rule)
     return rules

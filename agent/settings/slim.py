@@ -49,9 +49,8 @@ class Slimmer:
 
     def _shared(self, model: BaseModel) -> BaseModel:
         """The first model of the same plain values."""
-        key: list[object] = [type(model), frozenset(model.model_fields_set)]
-        for value in model.__dict__.values():
-            if type(value) not in _PLAIN:
-                return model
-            key += (type(value), value)
-        return self._models.setdefault(tuple(key), model)
+        values = tuple(model.__dict__.values())
+        kinds = tuple(map(type, values))  # 1 and 1.0 are equal
+        if not _PLAIN.issuperset(kinds):
+            return model
+        return self._models.setdefault((type(model), frozenset(model.model_fields_set), kinds, values), model)

@@ -20,8 +20,8 @@ _BITS = (8, 16, 32, 64)
 
 def linear_type(raw: str, scale: float | int, offset: float | int) -> str:  # noqa: PYI041 - they differ here
     """Data type of `raw * scale + offset`: of integers the smallest that holds all values, else a double."""
-    kind = _INTEGER.fullmatch(raw)
-    if kind is None or (scale == 1 and offset == 0):
+    kind = None if scale == 1 and offset == 0 else _INTEGER.fullmatch(raw)
+    if kind is None:
         return raw
     unsigned, bits, array = kind[1] == "u", int(kind[2]), kind[3]
     if isinstance(scale, float) or isinstance(offset, float):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -124,13 +125,18 @@ def _passes(slots: Sequence[_Slot]) -> list[tuple[bool, struct.Struct, list[_Slo
     for slot in sorted(slots):
         for swapped, direction, held in passes:
             last = held[-1]
-            free = last.start + struct.calcsize(">" + last.code) <= slot.start
+            free = last.start + _size(last.code) <= slot.start
             if free and swapped == slot.swapped and (direction == slot.direction or slot.code.endswith("s")):
                 held.append(slot)
                 break
         else:
             passes.append((slot.swapped, slot.direction, [slot]))
     return [(swapped, _struct(direction, held), held) for swapped, direction, held in passes]
+
+
+@cache
+def _size(code: str) -> int:
+    return struct.calcsize(">" + code)
 
 
 def _struct(direction: str, slots: Sequence[_Slot]) -> struct.Struct:
@@ -140,7 +146,7 @@ def _struct(direction: str, slots: Sequence[_Slot]) -> struct.Struct:
         if slot.start > at:
             form += f"{slot.start - at}x"
         form += slot.code
-        at = slot.start + struct.calcsize(">" + slot.code)
+        at = slot.start + _size(slot.code)
     return struct.Struct(form)
 
 

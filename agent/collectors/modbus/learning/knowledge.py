@@ -75,7 +75,9 @@ class Knowledge:
 
     def blocks(self, points: Iterable[ModbusPoint], *, join: bool = False) -> list[Block]:
         """The blocks these are read with; those that are known to be bad are left out."""
-        return plan([p for p in points if self.bad(p.position) is None], self._effective, join=join)
+        if self.anything_bad:
+            points = [point for point in points if self.bad(point.position) is None]
+        return plan(points, self._effective, join=join)
 
     def probes(self, points: Iterable[ModbusPoint], now: float) -> list[Block]:
         """Which of these are in quarantine and due to be asked again, each item alone; lapsed ones together, too."""
@@ -192,11 +194,12 @@ class Knowledge:
 
     def learned(self) -> dict[str, object]:
         """What may be put into the configuration, so that it need not be found out again."""
-        good = [p for p in self._points.values() if self.bad(p.position) is None]
-        covered = {(p.area, offset) for p in good for offset in range(p.offset, p.end)}
         refused = self.quarantine.refused
         bad = [self._points[p] for p in self.quarantine.for_good() if refused[p].kind != "unsupported"]
-        offsets = {(p.area, offset) for p in bad for offset in range(p.offset, p.end)} - covered
+        offsets = {(p.area, offset) for p in bad for offset in range(p.offset, p.end)}
+        if offsets:
+            good = (p for p in self._points.values() if self.bad(p.position) is None)
+            offsets.difference_update((p.area, offset) for p in good for offset in range(p.offset, p.end))
         offsets |= {(hole.area, offset) for hole in self._holes for offset in range(hole.first, hole.end)}
         found: dict[str, object] = {}
         if offsets:

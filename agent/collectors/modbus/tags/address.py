@@ -7,8 +7,9 @@ only as a string: `"40021"` (five digits) or `"400021"` (six) are holding regist
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Area = Literal["coil", "discrete", "input", "holding"]
 
@@ -40,8 +41,7 @@ SUFFIXES = {"F": "float32", "L": "int32", "D": "float64", "S": "string", "B": "u
 _FORMS = 'write area:offset, for example "holding:0", "input:10.4", "coil:3", "discrete:7"'
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True, gc=False):
     """One place in a device."""
 
     area: Area
