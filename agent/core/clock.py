@@ -7,9 +7,9 @@ import ctypes
 import platform
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 #: Wall clocks before this instant (2025-01-01 UTC) were never set: a gateway without RTC boots at its build date.
 NEVER_SET_BEFORE_MS = 1_735_689_600_000
@@ -93,8 +93,8 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)  # asked a dozen times a scan: no function around it
 
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.sleep(max(0.0, seconds))
+    def sleep(self, seconds: float, /) -> Coroutine[Any, Any, None]:
+        return asyncio.sleep(seconds)  # zero or less yields; itself, no coroutine around it
 
     @property
     def synced(self) -> bool:

@@ -26,12 +26,17 @@ class CyclePace:
         A period has two ends: the first cycle that ever begins counts as none.
         """
         at = int((now - self._start) / self._part)
-        for gone in range(self._at + 1, min(at, self._at + _PARTS) + 1):
-            self._due[gone % _PARTS] = self._skipped[gone % _PARTS] = 0
-        self._at = max(at, self._at)
-        self._due[self._at % _PARTS] += cycles - (begins and not self._begun)
-        self._skipped[self._at % _PARTS] += cycles - begins
-        self._begun = self._begun or begins
+        if at > self._at:
+            for gone in range(self._at + 1, min(at, self._at + _PARTS) + 1):
+                self._due[gone % _PARTS] = self._skipped[gone % _PARTS] = 0
+            self._at = at
+        part = self._at % _PARTS
+        self._due[part] += cycles
+        if begins and not self._begun:
+            self._begun = True
+            self._due[part] -= 1
+        if cycles > begins:
+            self._skipped[part] += cycles - begins
 
     @property
     def stretch(self) -> float:

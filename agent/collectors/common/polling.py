@@ -80,6 +80,25 @@ class Due(NamedTuple):
     scans: int = 0  #: periodic groups among `groups`: one cycle of each begins
 
 
+class _Grid:
+    """The cycles of one poll group, or the looks at the peer where there is none (`group` -1)."""
+
+    __slots__ = ("early", "group", "interval", "late", "next_k", "pace")
+
+    def __init__(self, group: int, interval: float, start: float) -> None:
+        self.group = group
+        self.interval = interval
+        self.late = interval * _LATE_SHARE
+        self.early = min(_EARLY_SECONDS, self.late)
+        self.next_k = 0
+        self.pace = CyclePace(interval, start)
+
+    def go_on(self, now: float, start: float) -> None:
+        """From the next instant of the grid on; what went before is no pace."""
+        self.next_k = max(self.next_k, math.floor((now - start) / self.interval) + 1)
+        self.pace = CyclePace(self.interval, now)
+
+
 class Schedule:
     """Which groups are due when. `intervals` in seconds, None for `once`; all are due at `start`, the first tick.
 
@@ -89,13 +108,12 @@ class Schedule:
     def __init__(self, intervals: Sequence[float | None], *, start: float, idle: float = 1.0) -> None:
         self._start = start
         self._once = {group for group, interval in enumerate(intervals) if interval is None}
-        self._intervals = {group: interval for group, interval in enumerate(intervals) if interval is not None}
-        if not self._intervals:
-            self._intervals[-1] = idle
-        self._next_k = dict.fromkeys(self._intervals, 0)
-        self._paces = {group: CyclePace(interval, start) for group, interval in self._intervals.items() if group >= 0}
+        self._grids = [_Grid(group, each, start) for group, each in enumerate(intervals) if each is not None]
+        if not self._grids:
+            self._grids.append(_Grid(-1, idle, start))
         self._behind = False  #: whether a cycle was skipped lately
         self._skipped = 0
+        self.next = start  #: the instant of the next tick
 
     def succeed(self, before: Schedule, groups: Mapping[int, int], now: float) -> None:
         """Go on with the ticks of another schedule: these groups (mine → its) go on with theirs.
@@ -104,75 +122,77 @@ class Schedule:
         """
         self._start, self._skipped, self._behind = before._start, before._skipped, before._behind
         self._once = {mine for mine, its in groups.items() if mine in self._once and its in before._once}
-        for group, interval in self._intervals.items():
-            its = groups.get(group)
-            if its is not None and before._intervals.get(its) == interval:
-                self._next_k[group] = before._next_k[its]
-                self._paces[group] = before._paces[its]
+        theirs = {grid.group: grid for grid in before._grids}
+        for grid in self._grids:
+            its = theirs.get(groups.get(grid.group, -2))
+            if its is not None and its.interval == grid.interval:
+                grid.next_k, grid.pace = its.next_k, its.pace
             else:
-                self._next_k[group] = max(0, math.floor((now - self._start) / interval) + 1)
-                if group >= 0:
-                    self._paces[group] = CyclePace(interval, now)
+                grid.go_on(now, self._start)
+        self._look_ahead()
 
     def begin(self, now: float) -> None:
         """Its first answer has come: what was due until now was missed while the device was away, and is no pace."""
-        for group, interval in self._intervals.items():
-            self._next_k[group] = max(self._next_k[group], math.floor((now - self._start) / interval) + 1)
-            if group >= 0:
-                self._paces[group] = CyclePace(interval, now)
+        for grid in self._grids:
+            grid.go_on(now, self._start)
+        self._look_ahead()
 
-    @property
-    def next(self) -> float:
-        """The instant of the next tick."""
-        return min(self._start + k * self._intervals[group] for group, k in self._next_k.items())
+    def _look_ahead(self) -> None:
+        self.next = min([self._start + grid.next_k * grid.interval for grid in self._grids])
 
     def again(self, groups: Iterable[int]) -> None:
         """These `once` groups got no answer: due again at the next tick. Others are left alone."""
-        self._once.update(group for group in groups if group not in self._intervals)
+        periodic = {grid.group for grid in self._grids}
+        self._once.update(group for group in groups if group not in periodic)
 
     def due(self, now: float) -> Due | None:
         """The groups whose cycle begins now, or None: ask again at :attr:`next`. Late cycles are skipped here."""
+        if now < self.next - 2 * _EARLY_SECONDS:
+            return None
         groups: list[int] = []
-        at = now
-        for group, interval in self._intervals.items():
-            early = min(_EARLY_SECONDS, interval * _LATE_SHARE)
-            newest = math.floor((now + early - self._start) / interval)
-            expected = self._next_k[group]
+        at = None
+        for grid in self._grids:
+            newest = math.floor((now + grid.early - self._start) / grid.interval)
+            expected = grid.next_k
             if newest < expected:
                 continue
-            self._next_k[group] = newest + 1
-            instant = self._start + newest * interval
-            begins = now - instant <= interval * _LATE_SHARE
-            if group >= 0:
+            grid.next_k = newest + 1
+            instant = self._start + newest * grid.interval
+            begins = now - instant <= grid.late
+            if grid.group >= 0:
                 cycles = newest - expected + 1
-                self._skipped += cycles - begins
-                self._behind = self._behind or cycles > begins
-                self._paces[group].count(now, cycles, begins=begins)
+                if cycles > begins:
+                    self._skipped += cycles - begins
+                    self._behind = True
+                grid.pace.count(now, cycles, begins=begins)
             if begins:
-                groups.append(group)
-                at = min(at, instant)
-        if not groups:
+                groups.append(grid.group)
+                at = instant if at is None else min(at, instant)
+        self._look_ahead()
+        if at is None:
             return None
+        return self._tick(groups, min(at, now))
+
+    def _tick(self, groups: list[int], at: float) -> Due:
+        """These begin now, and `once` groups with them."""
         achieved_ms, met = self._pace() if self._behind else (None, 1.0)
-        due = Due(
-            groups=tuple(sorted([group for group in groups if group >= 0] + [*self._once])),
-            at=at,
-            skipped=self._skipped,
-            achieved_ms=achieved_ms,
-            met=met,
-            scans=sum(group >= 0 for group in groups),
-        )
-        self._once.clear()
-        self._skipped = 0
-        return due
+        skipped, self._skipped = self._skipped, 0
+        if groups == [-1]:
+            groups = []
+        scans = len(groups)
+        if self._once:
+            groups = sorted([*groups, *self._once])
+            self._once.clear()
+        return Due(tuple(groups), at, skipped, achieved_ms, met, scans)
 
     def _pace(self) -> tuple[int | None, float]:
         """Of the group furthest behind; forgotten when all have kept up for the whole span."""
-        stretch, group = max((pace.stretch, group) for group, pace in self._paces.items())
+        stretch, group = max((grid.pace.stretch, grid.group) for grid in self._grids)
         self._behind = stretch > 1.0
         if not self._behind:
             return None, 1.0
-        return round(stretch * self._intervals[group] * 1000), min(pace.met for pace in self._paces.values())
+        furthest = next(grid for grid in self._grids if grid.group == group)
+        return round(stretch * furthest.interval * 1000), min(grid.pace.met for grid in self._grids)
 
 
 async def next_tick(schedule: Schedule, clock: Clock) -> Due:
