@@ -9,11 +9,13 @@ again within the scan as often as `retries` says, for devices that sleep.
 from __future__ import annotations
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from agent.collectors.common.pending import Pending, ReplyT
 from agent.collectors.common.polling import SCAN_YIELD_SECONDS
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -22,7 +24,6 @@ from agent.core.flow import Answer
 _SILENCES = 2  #: at the start of a scan; then the device is gone, and its neighbours on the bus get their turn
 
 StepT = TypeVar("StepT")
-ReplyT = TypeVar("ReplyT")
 
 
 class Scanner(ABC, Generic[StepT, ReplyT]):
@@ -34,26 +35,25 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
     def __init__(self, clock: Clock, steps: Iterable[StepT], *, lenient: bool = False) -> None:
         self.answered = 0  #: steps that drew any answer of the device itself
         self.silent = 0  #: steps that drew none, or rubbish
+        self.over = False  #: everything has been asked, and all answers are handed on
         self._clock = clock
         self._steps = deque(steps)
         self._lenient = lenient
         self._answers: list[Answer] = []
-        self._pending: asyncio.Future[ReplyT] | None = None
+        self._pending: Pending[ReplyT] | None = None
         self._lost: ConnectionLost | None = None
         self._asked_at = 0.0
-        self._asked_all = False
-        self._gate: asyncio.Future[None] | None = None
-        self._overdue = False
+        self._late_at = 0.0  #: until when (by the loop's clock) what is at hand may wait for more; 0: it need not yet
         self._timer: asyncio.TimerHandle | None = None
 
     # --- what a protocol says -----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def ask(self, step: StepT) -> asyncio.Future[ReplyT]:
-        """Send it. Cancelling the future abandons the answer."""
+    def ask(self, step: StepT) -> Pending[ReplyT]:
+        """Send it."""
 
     @abstractmethod
-    def judge(self, step: StepT, answer: asyncio.Future[ReplyT], asked_at: float) -> None:
+    def judge(self, step: StepT, answer: Pending[ReplyT], asked_at: float) -> None:
         """What was asked at this (monotonic) time is answered, or not: append to what is handed on.
 
         Raises what ends the connection.
@@ -76,29 +76,23 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    @property
-    def over(self) -> bool:
-        """Whether everything has been asked, and all answers are handed on."""
-        return self._asked_all and not self._answers
-
     async def next(self) -> list[Answer]:
         """Answers to hand on now: all that are left, or, where that takes more than 100 ms, what is at hand by then.
 
         Raises ConnectionLost, or what :meth:`silence` says where the device does not answer at all.
         """
-        self._overdue = False
         if self._lost is not None:
             raise self._lost
-        while (step := self._current()) is not None:
+        while self._steps or self._more():
+            step = self._steps[0]
             if self._pending is None:
-                wait = (later - self._clock.monotonic()) if (later := self.not_before(step)) else 0.0
-                if wait > 0:
+                if (later := self.not_before(step)) and (wait := later - self._clock.monotonic()) > 0:
                     if self._presentable:
                         return self._hand_on()
                     await self._clock.sleep(wait)
                 self._asked_at = self._clock.monotonic()
                 self._pending = self.ask(step)
-            if not await self._arrived(self._pending):
+            if not self._pending.over and not await self._arrived(self._pending):
                 return self._hand_on()
             answer, self._pending = self._pending, None
             self._steps.popleft()
@@ -109,11 +103,12 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
                     raise
                 self._lost = fault
                 return self._hand_on()
-            self.check_silence(at_end=False)
-        self._stop_timer()
-        self.check_silence(at_end=True)
-        self._asked_all = True
+            if self.silent:
+                self.check_silence(at_end=False)
+        if self.silent:
+            self.check_silence(at_end=True)
         self.rest()
+        self.over = True
         return self._hand_on()
 
     def check_silence(self, *, at_end: bool) -> None:
@@ -121,13 +116,12 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
         if not self._lenient and not self.answered and self.silent and (at_end or self.silent >= _SILENCES):
             raise self.silence()
 
-    def _current(self) -> StepT | None:
-        if not self._steps:
-            extra = self.extra()
-            if extra is None:
-                return None
-            self._steps.append(extra)
-        return self._steps[0]
+    def _more(self) -> bool:
+        extra = self.extra()
+        if extra is None:
+            return False
+        self._steps.append(extra)
+        return True
 
     def close(self) -> None:
         """Abandon what is on its way."""
@@ -143,29 +137,28 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
         """Whether there is something worth saying: of a device that may be offline nothing is, yet."""
         return bool(self._answers) and self.answered > 0
 
-    async def _arrived(self, pending: asyncio.Future[ReplyT]) -> bool:
+    async def _arrived(self, pending: Pending[ReplyT]) -> bool:
         """Wait for the answer; False where what is at hand should not wait for it any longer."""
         loop = asyncio.get_running_loop()
-        if self._timer is None:
-            self._timer = loop.call_later(SCAN_YIELD_SECONDS, self._late)
-        while not pending.done():
-            if self._overdue and self._presentable:
-                return False
-            self._gate = loop.create_future()
-            pending.add_done_callback(self._open)
-            await self._gate
+        if not self._late_at:
+            self._late_at = loop.time() + SCAN_YIELD_SECONDS
+        while not pending.over:
+            if self._presentable:
+                if loop.time() >= self._late_at:
+                    return False
+                if self._timer is None:
+                    self._timer = loop.call_at(self._late_at, self._late)
+            await pending.change()
         return True
 
     def _late(self) -> None:
-        self._overdue, self._timer = True, None
-        self._open()
-
-    def _open(self, _: object = None) -> None:
-        if self._gate is not None and not self._gate.done():
-            self._gate.set_result(None)
+        self._timer, self._late_at = None, -math.inf
+        if self._pending is not None:
+            self._pending.wake()
 
     def _hand_on(self) -> list[Answer]:
         self._stop_timer()
+        self._late_at = 0.0
         answers, self._answers = self._answers, []
         return answers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,7 +13,7 @@ from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
-from tests.faults.modbus.media import HEARTBEAT, MEDIA, Ask, Medium, medium, value
+from tests.faults.modbus.media import FRAMERS, HEARTBEAT, MEDIA, Ask, Medium, medium, value
 from tests.integration.modbus.servers import device
 from tests.support.waiting import eventually
 
@@ -48,7 +48,7 @@ async def ready(shared: ModbusBus) -> None:
     await eventually(attempt)
 
 
-async def outcome(answer: asyncio.Future[UnitReply]) -> UnitReply | None:
+async def outcome(answer: Awaitable[UnitReply]) -> UnitReply | None:
     """The answer; None where there is none."""
     try:
         return await answer
@@ -96,6 +96,44 @@ async def test_a_wrong_reply_is_never_a_value(name: str, kind: str) -> None:
             for offset in (30, 40):
                 await ready(shared)
                 assert holds(await shared.ask(1, read(offset)), 1, offset)
+
+
+ENDS: dict[str, Callable[[Ask], bytes | None]] = {
+    **WRONG,
+    "the truth": Ask.truth,
+    "silence": lambda _: None,
+    "half of it": lambda ask: ask.truth()[:9],
+    "an exception": lambda ask: ask.exception(2),
+    "another transaction": lambda ask: FRAMERS["tcp"].encode(ask.registers(11, 12), ask.unit, ask.tid + 7),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+async def test_a_unit_that_is_alone_is_treated_the_same(kind: str) -> None:
+    """A request that goes past the bus's task (`express.py`) ends as others do, in the same words, and so do those
+    after it.
+    """
+    ends: list[list[object]] = []
+    for shares in (False, True):
+        ends.append([])
+        async with medium("tcp") as peer, SimpleContext() as context:
+            shared = line(peer, context)
+            if shares:
+                shared.know(2)
+            with shared.used():
+                await ready(shared)
+                for number, script in enumerate((Ask.truth, ENDS[kind], Ask.truth, Ask.truth)):
+                    peer.script = script
+                    await ready(shared)
+                    await eventually(lambda: shared._express.open)  # noqa: B023 - awaited here
+                    asked = shared.submit(1, read(20, timeout=0.1))
+                    assert number > 1 or (shared._express.job is asked) is not shares
+                    try:
+                        ends[-1].append((await asked)._replace(ts=0))
+                    except (BadReply, NoAnswer, ConnectionLost) as fault:
+                        ends[-1].append((type(fault), str(fault)))
+                ends[-1] += [shared.connected, shared.unanswered(1), len(peer.asked), peer.opened]
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("name", FRAMED)

@@ -15,13 +15,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from agent.collectors.modbus.bus.allowance import Allowance
+from agent.collectors.modbus.bus.express import Express
 from agent.collectors.modbus.bus.link import Link
 from agent.collectors.modbus.bus.manners import Manners
 from agent.collectors.modbus.bus.needs import Needs
 from agent.collectors.modbus.bus.observer import Observer
 from agent.collectors.modbus.bus.standing import UnitStanding
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply, Wire
-from agent.collectors.modbus.bus.transactor import Transactor
+from agent.collectors.modbus.bus.transactor import Missed, Transactor
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
@@ -46,6 +47,7 @@ class ModbusBus:
         self._cycles: set[object] = set()  #: those in the middle of a cycle
         self._turns = Turns()
         self._transactor = Transactor(name, self._link, self._needs, self._standing, self._observer, clock)
+        self._express = Express(self._transactor, self._link, self._needs, self._work.set)
         self.culprits = self._transactor.culprits
         self.taps = self._transactor.taps
 
@@ -118,21 +120,28 @@ class ModbusBus:
                 raise ConnectionLost(self._link.reason)
             wait = self._link.holds_off
             if wait <= 0:
-                await self._submit(PendingRequest(NOBODY, None, _future()))
+                await self._put(PendingRequest(NOBODY, None))
                 return
             await self._clock.sleep(wait)
 
     async def ask(self, unit: int, request: ReadRequest, /) -> UnitReply:
-        return await self.submit(unit, request)
+        job = self.submit(unit, request)
+        try:
+            return await job
+        finally:
+            job.cancel()
 
-    def submit(self, unit: int, request: ReadRequest) -> asyncio.Future[UnitReply]:
-        """`ask`, for those who wait on a future. Cancelling it abandons the answer."""
-        return self._submit(PendingRequest(unit, request, _future()))
+    def submit(self, unit: int, request: ReadRequest) -> PendingRequest:
+        """`ask`, for those who wait in turns. Cancelling it abandons the answer."""
+        job = PendingRequest(unit, request)
+        if not self._work.is_set() and self._express.send(job):
+            return job
+        return self._put(job)
 
-    def _submit(self, job: PendingRequest) -> asyncio.Future[UnitReply]:
+    def _put(self, job: PendingRequest) -> PendingRequest:
         self._turns.put(job)
         self._work.set()
-        return job.answer
+        return job
 
     # --- the owner ----------------------------------------------------------------------------------------------------
 
@@ -144,16 +153,28 @@ class ModbusBus:
                 if me and me.cancelling() > cancelled:
                     raise asyncio.CancelledError  # swallowed by the library's wait_for: the answer came with it
                 self._work.clear()
+                if self._express.job is not None:
+                    if (left := self._express.take()) is not None:
+                        await self._serve(*left)
+                    else:
+                        await self._work.wait()
+                    continue
                 self._link.make_room(busy=bool(self._cycles))
                 job = self._turns.take(self._rest, None if self._needs.alone else self._standing.waits_behind)
                 if isinstance(job, PendingRequest):
                     await self._serve(job)
                     continue
-                await self._idle(self._let_go(job))
+                seconds = self._let_go(job)
+                self._express.open = seconds is None and self._users > 0 and not self._closes_between
+                await self._idle(seconds)
+                self._express.open = False
         finally:
             self._link.close()
+            stopped = ConnectionLost("the bus is stopped")
+            self._express.open = False
+            self._express.stop(stopped)
             while isinstance(job := self._turns.take(), PendingRequest):
-                job.answer.set_exception(ConnectionLost("the bus is stopped"))
+                job.fail(stopped)
 
     def _let_go(self, until: float | None) -> float | None:
         """Close the connection where nobody needs it. How long to wait for work at most."""
@@ -186,7 +207,7 @@ class ModbusBus:
             rest = max(rest, patience.held_for(self._clock.monotonic()))
         return max(rest, self._standing.wait(unit))
 
-    async def _serve(self, job: PendingRequest) -> None:
+    async def _serve(self, job: PendingRequest, missed: Missed | None = None) -> None:
         reply: UnitReply | None = None
         error: Exception | None = None
         try:
@@ -194,7 +215,7 @@ class ModbusBus:
                 await self._link.get(job.unit)
                 reply = UnitReply(b"", 0, self._clock.now_ms())
             else:
-                reply = await self._transactor.answer(job.unit, job.request)
+                reply = await self._transactor.answer(job.unit, job.request, missed)
                 if reply is None:  # it has to rest
                     self._turns.put(job)
                     return
@@ -208,12 +229,7 @@ class ModbusBus:
             error = ConnectionLost("the bus is stopped")
             raise
         finally:
-            if not job.answer.done():
-                if reply is not None:
-                    job.answer.set_result(reply)
-                elif error is not None:
-                    job.answer.set_exception(error)
-
-
-def _future() -> asyncio.Future[UnitReply]:
-    return asyncio.get_running_loop().create_future()
+            if reply is not None:
+                job.answer(reply)
+            elif error is not None:
+                job.fail(error)

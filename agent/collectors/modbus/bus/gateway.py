@@ -28,11 +28,10 @@ class PathBehind:
     @property
     def closed(self) -> bool:
         """Nobody is to be asked now: the answer would be 0A."""
-        return self._clock.monotonic() < self._until
+        return self._until > 0 and self._clock.monotonic() < self._until
 
-    def answered(self, unit: int, code: int) -> None:
+    def answered(self, unit: int, code: int, now: float) -> None:
         """A unit answered, or the gateway for it."""
-        now = self._clock.monotonic()
         if code != NO_PATH:
             if not self._reached:
                 self._open_since = now

@@ -4,7 +4,7 @@ The library keeps the transport and counts transactions; what it lets through is
 replies of another function, another unit, another length, or transaction id 0 pass as good ones). After a reply that
 does not belong to its request the byte stream cannot be trusted: it is `unclean`, and its owner opens a new one.
 
-A request goes by :meth:`MbapTransactions.exchange`, not by the library's `execute`: its lock, its retries and its turns
+A request goes by :meth:`MbapTransactions.ask`, not by the library's `execute`: its lock, its retries and its turns
 of the event loop are for several tasks on one connection, and here there is one.
 """
 
@@ -38,44 +38,53 @@ from agent.core.errors import ConnectionLost, TransientError
 # The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
+_WHOLE = Struct(">HHHBBB")  #: how a complete answer begins: the header, function, number of its data bytes
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
 OWN_LENGTH = "a device that counts wrongly needs `workarounds: {mbap_length: ignore}`"
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
 _NO_UNIT = (0, 255)  #: ids of a device that is not on a serial bus (MODBUS Messaging V1.0b, 4.4.1.2)
+_LAST_TID = 65000  #: then from 1 on again, as the library counts
 _MAX_LENGTH = 254  #: unit + PDU
 _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
 _BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
 
 
 class MbapRead:
-    """A read, and its answer, kept as bytes: the codec takes them from there."""
+    """A read under way, and its answer, kept as bytes: the codec takes them from there.
 
-    __slots__ = ("data", "dev_id", "exception_code", "function_code", "pdu", "size")
+    `ended` is called once, in the turn of the loop in which the answer comes, or it is known that none will.
+    """
 
-    def __init__(self, unit: int, request: ReadRequest) -> None:
+    __slots__ = ("asked_at", "data", "dev_id", "ended", "error", "exception_code", "pdu", "request", "timer")
+
+    def __init__(self, unit: int, request: ReadRequest, asked_at: float, ended: Callable[[MbapRead], None]) -> None:
         self.dev_id = unit
-        self.function_code = request.function
-        self.size = request.size
-        self.pdu = request.pdu
+        self.request = request
+        self.asked_at = asked_at
+        self.ended = ended
         self.data = b""
         self.exception_code = 0
+        self.error: Exception | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     def takes(self, frame: bytes) -> bool:
         """Whether it has the form of an answer to this request."""
-        if frame[0] == self.function_code | 0x80:
+        function = self.request.function
+        if frame[0] == function | 0x80:
             return len(frame) == 2
         if frame[0] == IDENTIFY:
-            return self.function_code == IDENTIFY and frame[1] == MEI_TYPE
-        return frame[0] == self.function_code and len(frame) == 2 + self.size == 2 + frame[1]
+            return function == IDENTIFY and frame[1] == MEI_TYPE
+        return frame[0] == function and len(frame) == 2 + self.request.size == 2 + frame[1]
 
     def take(self, frame: bytes) -> None:
         """Function code and data of the answer. ValueError where that is no answer to this request."""
-        if frame[0] == self.function_code | 0x80 and len(frame) == 2:
+        function = self.request.function
+        if frame[0] == function | 0x80 and len(frame) == 2:
             self.exception_code = frame[1]
-        elif frame[0] == self.function_code | 0x80:
+        elif frame[0] == function | 0x80:
             raise ValueError(f"an exception of {len(frame)} bytes instead of 2 ({OWN_LENGTH})")
-        elif frame[0] != self.function_code:
-            raise ValueError(f"function {frame[0]} answered instead of {self.function_code}")
+        elif frame[0] != function:
+            raise ValueError(f"function {frame[0]} answered instead of {function}")
         elif frame[0] == IDENTIFY:
             self.data = frame[2:]
         elif frame[1] != len(frame) - 2:
@@ -129,26 +138,42 @@ class MbapTransactions(TransactionManager):
         self.any_unit = False  #: its answer may come under another unit id
         self.hint = ""  #: what may be the matter when the connection is closed
         self._answer: MbapRead | None = None  #: the answer to it, not handed on yet
+        self._whole = b""  #: how the answer begins where it is complete; empty: that is to be looked at
         self.lost: str | None = None  #: why the connection is gone
         self.unclean: str | None = None  #: why its byte stream cannot be trusted any more
         self.stale = 0  #: late answers to requests given up earlier
 
-    async def exchange(self, asked: MbapRead, timeout: float) -> None:
-        """Send a request and wait until its answer is taken. One at a time.
+    def ask(self, asked: MbapRead) -> None:
+        """Send a request. One at a time: until it has ended.
 
-        Raises TimeoutError, BadReply where the byte stream cannot be trusted any more, ConnectionLost.
+        It ends with an answer, or with TimeoutError, BadReply where the byte stream cannot be trusted any more, or
+        ConnectionLost.
         """
-        answer = self.response_future = self.loop.create_future()
         self.asked = asked
         self.touched, self.other_id = False, None
-        pdu = asked.pdu
-        self.send(HEADER.pack(self.getNextTID(), 0, 1 + len(pdu), asked.dev_id) + pdu)
-        timer = self.loop.call_later(timeout, _expire, answer)
-        try:
-            await answer
-        finally:
-            timer.cancel()
-            self.asked = None
+        tid = self.next_tid = self.next_tid % _LAST_TID + 1
+        request, unit = asked.request, asked.dev_id
+        size = request.size
+        simple = 0 <= size < 256 and not self.habits.noise
+        self._whole = _WHOLE.pack(tid, 0, 3 + size, unit, request.function, size) if simple else b""
+        asked.timer = self.loop.call_later(request.timeout, self._expire, asked)
+        self.send(HEADER.pack(tid, 0, 1 + len(request.pdu), unit) + request.pdu)
+
+    def _expire(self, asked: MbapRead) -> None:
+        self._end(asked, TimeoutError())
+
+    def _end(self, asked: MbapRead, error: Exception | None = None) -> None:
+        """There is an answer, or none will be waited for any more."""
+        self.forget(asked)
+        asked.error = error
+        asked.ended(asked)
+
+    def forget(self, asked: MbapRead) -> None:
+        """Whatever comes, it is not for this one."""
+        self.asked = None
+        if asked.timer is not None:
+            asked.timer.cancel()
+            asked.timer = None
 
     def send(self, data: bytes, addr: tuple[Any, ...] | None = None) -> None:  # noqa: ARG002 - the library's
         """As the library's, without its dump either."""
@@ -158,12 +183,26 @@ class MbapTransactions(TransactionManager):
         else:
             self.transport.write(data)  # type: ignore[attr-defined]  # the same
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...] | None) -> None:
-        """As the library's, without its dump of the last frames of all connections."""
+    def data_received(self, data: bytes) -> None:
+        """As the library's, without its dump of the last frames of all connections.
+
+        Nearly always it is the answer, whole, and nothing else: nine bytes tell that as well as a look at each.
+        """
+        asked, whole = self.asked, self._whole
+        if asked is not None and whole and not self.recv_buffer and data.startswith(whole):
+            answer = data[len(whole) :]
+            if len(answer) == asked.request.size:
+                asked.data = answer
+                self._end(asked)
+                return
         buffer = self.recv_buffer + data
         self.recv_buffer = b""
         if len(buffer) <= _BUFFER:
-            self.recv_buffer = buffer[self.callback_data(buffer, addr) :]
+            self.recv_buffer = buffer[self.callback_data(buffer) :]
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...] | None) -> None:  # noqa: ARG002 - the library's
+        """Likewise."""
+        self.data_received(data)
 
     def callback_data(self, data: bytes, addr: tuple[Any, ...] | None = None) -> int:  # noqa: ARG002 - the library's
         used = 0
@@ -232,37 +271,29 @@ class MbapTransactions(TransactionManager):
         away is the tail of the other one.
         """
         answer, self._answer = self._answer, None
-        if answer is None or self.response_future.done():
+        if answer is None:
             return
         if rest:
             self.unclean = self.unclean or f"{rest} bytes hang behind the answer"
-        if self.unclean is not None:
-            self.response_future.set_exception(BadReply(self.unclean))
-        else:
-            self.response_future.set_result(answer)
+        self._end(answer, None if self.unclean is None else BadReply(self.unclean))
 
     def _distrust(self, reason: str) -> None:
         self.unclean = self.unclean or reason
-        self._fail(BadReply(reason))
+        self.end(BadReply(reason))
 
-    def _fail(self, error: TransientError) -> None:
-        if self.asked is not None and not self.response_future.done():
-            self.asked = None
-            self.response_future.set_exception(error)
+    def end(self, error: TransientError) -> None:
+        """What is asked has no answer."""
+        if self.asked is not None:
+            self._end(self.asked, error)
 
     def error_received(self, exc: OSError) -> None:
         """What the network says of a datagram: nobody listens there."""
         self.lost = reason_of(exc)
-        self._fail(ConnectionLost(self.lost))
+        self.end(ConnectionLost(self.lost))
 
     def callback_disconnected(self, exc: Exception | None) -> None:
         self.lost = ending_of(exc) + self.hint
-        self._fail(ConnectionLost(self.lost))
-
-
-def _expire(answer: asyncio.Future[MbapRead]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
+        self.end(ConnectionLost(self.lost))
 
 
 def other_protocol(data: bytes) -> str | None:

@@ -87,6 +87,10 @@ class Taps:
 
         return undo
 
+    def taken(self, unit: int) -> bool:
+        """Whether it is recorded."""
+        return unit in self._taken
+
     async def transact(self, wire: Wire, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         """`wire.transact`, and a line of it where the unit is recorded."""
         if unit not in self._taken or not 1 <= request.function <= 4:

@@ -74,6 +74,7 @@ class StreamWire(asyncio.Protocol):
         self._touched = False  #: something has come since the request was sent
         self.any_unit: AbstractSet[int] = frozenset()  #: units that answer with another unit id
         self.numbered = False
+        self.prompt: None = None  #: first the line has to be silent
         self.late: list[LateAnswer] = []
         self.strangers = self._strangers.heard
         self.stale = 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agent.core.errors import ConnectionLost, TransientError
 
@@ -25,20 +26,19 @@ class ReadRequest:
     offset: int
     count: int
     timeout: float  #: seconds until its silence counts as no answer
+    size: int = field(init=False, repr=False, compare=False)
+    """Data bytes of a complete answer; -1: it says so itself."""
+    pdu: bytes = field(init=False, repr=False, compare=False)
+    """What follows the unit id."""
 
-    @property
-    def size(self) -> int:
-        """Data bytes of a complete answer; -1: it says so itself."""
+    def __post_init__(self) -> None:
         if self.function == IDENTIFY:
-            return -1
-        return self.count * 2 if self.function > 2 else (self.count + 7) // 8
-
-    @property
-    def pdu(self) -> bytes:
-        """What follows the unit id."""
-        if self.function == IDENTIFY:
-            return bytes((IDENTIFY, MEI_TYPE, self.count, self.offset))
-        return _READ.pack(self.function, self.offset, self.count)
+            size, pdu = -1, bytes((IDENTIFY, MEI_TYPE, self.count, self.offset))
+        else:
+            size = self.count * 2 if self.function > 2 else (self.count + 7) // 8
+            pdu = _READ.pack(self.function, self.offset, self.count)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "pdu", pdu)
 
 
 def identity_length(data: bytes) -> int:
@@ -107,3 +107,15 @@ class Wire(Protocol):
     def renew(self, unit: int) -> bool: ...
     async def transact(self, unit: int, request: ReadRequest) -> tuple[bytes, int]: ...
     def close(self) -> None: ...
+
+    @property
+    def prompt(self) -> PromptWire | None: ...  # itself, if it is one
+
+
+class PromptWire(Wire, Protocol):
+    """A wire on which a unit never rests, so that a transaction can begin in the turn in which it is wanted."""
+
+    def send(
+        self, unit: int, request: ReadRequest, ended: Callable[[Any], None], /
+    ) -> object: ...  # not where it is lost
+    def outcome(self, ended: Any, /) -> tuple[bytes, int]: ...  # of what `ended` was called with: as `transact`

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
+from agent.collectors.common.pending import Pending
 from agent.collectors.modbus.bus.transaction import ReadRequest, UnitReply
 
 _LATER = float("inf")
 NOBODY = -1  #: the unit of those who only want the connection
 
 
-class PendingRequest(NamedTuple):
+class PendingRequest(Pending[UnitReply]):
     """Somebody waits for an answer."""
 
-    unit: int
-    request: ReadRequest | None  #: None: only connect
-    answer: asyncio.Future[UnitReply]
+    __slots__ = ("request", "unit")
+
+    def __init__(self, unit: int, request: ReadRequest | None) -> None:
+        """`request`: None: only connect."""
+        super().__init__()
+        self.unit = unit
+        self.request = request
 
 
 class Turns:
@@ -58,7 +61,7 @@ class Turns:
         for _ in range(len(self._order)):
             unit = self._order.popleft()
             queue = self._queues[unit]
-            while queue and queue[0].answer.done():  # abandoned
+            while queue and queue[0].over:  # abandoned
                 queue.popleft()
             if not queue:
                 del self._queues[unit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from typing import cast
 
@@ -49,6 +49,11 @@ class MbapWire:
         """What to say in addition should the peer close the connection."""
         self._transactions.hint = f" ({words})"
 
+    @property
+    def prompt(self) -> MbapWire:
+        """A transaction may begin at once."""
+        return self
+
     def rest(self, unit: int) -> float:  # noqa: ARG002 - a late answer names its transaction
         """A unit may be asked at any time."""
         return 0.0
@@ -75,30 +80,44 @@ class MbapWire:
 
         Raises NoAnswer, BadReply (afterwards :attr:`lost` may be set) or ConnectionLost.
         """
-        inner = self._transactions
         if (lost := self.lost) is not None:
             raise Unanswered(lost)
-        if inner.transport is None:
+        if self._transactions.transport is None:
             raise Unanswered("not connected")
-        asked = MbapRead(unit, request)
-        inner.any_unit = unit in self.any_unit
-        asked_at = inner.habits.monotonic()
+        gate = asyncio.get_running_loop().create_future()
+        asked = self.send(unit, request, lambda _: None if gate.done() else gate.set_result(None))
         try:
-            await inner.exchange(asked, request.timeout)
-        except TimeoutError:
-            raise self._silence(unit, request, asked_at) from None
-        except ConnectionLost as fault:
-            raise self._lost_on_the_way(fault.reason) from None
-        if not asked.exception_code and request.size >= 0 and len(asked.data) != request.size:
-            raise WrongSize(f"{len(asked.data)} data bytes instead of {request.size}")
+            await gate
+        finally:
+            self._transactions.forget(asked)
+        return self.outcome(asked)
+
+    def send(self, unit: int, request: ReadRequest, ended: Callable[[MbapRead], None]) -> MbapRead:
+        """Send it now; the wire is not lost, and nothing else under way. `ended` is called once, at its end."""
+        inner = self._transactions
+        asked = MbapRead(unit, request, inner.habits.monotonic(), ended)
+        inner.any_unit = unit in self.any_unit
+        inner.ask(asked)
+        return asked
+
+    def outcome(self, asked: MbapRead) -> tuple[bytes, int]:
+        """Of what has ended: see :meth:`transact`."""
+        error = asked.error
+        if error is not None:
+            if isinstance(error, TimeoutError):
+                raise self._silence(asked)
+            raise self._lost_on_the_way(error.reason) if isinstance(error, ConnectionLost) else error
+        size = asked.request.size
+        if not asked.exception_code and len(asked.data) != size >= 0:
+            raise WrongSize(f"{len(asked.data)} data bytes instead of {size}")
         return asked.data, asked.exception_code
 
     def _lost_on_the_way(self, reason: str) -> ConnectionLost:
         return ConnectionLost(reason) if self._transactions.touched else Unanswered(reason)
 
-    def _silence(self, unit: int, request: ReadRequest, asked_at: float) -> TransientError:
+    def _silence(self, asked: MbapRead) -> TransientError:
         """No whole answer came in time. Why, where that can be told."""
-        inner = self._transactions
+        inner, unit = self._transactions, asked.dev_id
         buffer = inner.recv_buffer
         if len(buffer) > HEADER.size + 1 and len(buffer) == HEADER.size + own_length(buffer[HEADER.size :]):
             announced = HEADER.unpack_from(buffer)[2]
@@ -106,10 +125,10 @@ class MbapWire:
             return BadReply(
                 f"the header of its answer announces {announced} bytes, {len(buffer) - 6} came ({OWN_LENGTH})"
             )
-        inner.give_up(unit, asked_at)
+        inner.give_up(unit, asked.asked_at)
         if inner.habits.any_transaction:
             inner.unclean = inner.unclean or "a late answer could not be told from the next one"
-        reason = f"no answer from unit {unit} within {round(request.timeout, 3):g} s"
+        reason = f"no answer from unit {unit} within {round(asked.request.timeout, 3):g} s"
         if inner.other_id is not None:
             reason += f", but one under transaction id {inner.other_id} instead of {inner.next_tid} ({OWN_IDS})"
         if not buffer:
@@ -119,7 +138,8 @@ class MbapWire:
         )
 
     def close(self) -> None:
-        """Close at once, whatever is in flight."""
+        """Close at once; what is in flight has no answer."""
+        self._transactions.end(ConnectionLost("closed"))
         transport = cast("asyncio.WriteTransport | None", self._transactions.transport)
         if transport is not None:
             transport.abort()  # a peer that does not read must not keep the socket

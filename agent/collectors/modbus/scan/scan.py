@@ -6,11 +6,11 @@ blocks, probes. A block without an answer makes its tags bad.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from agent.collectors.common.pending import Pending
 from agent.collectors.common.scanner import Scanner
 from agent.collectors.modbus.blocks.codec import DecodedColumn, all_doubted
 from agent.collectors.modbus.blocks.compiled import Compiled, Factors
@@ -98,7 +98,7 @@ class TickScan(Scanner[Step, UnitReply]):
         self._requests = requests
         self._factors: Factors | None = None
 
-    def ask(self, step: Step) -> asyncio.Future[UnitReply]:
+    def ask(self, step: Step) -> Pending[UnitReply]:
         self._requests.value += 1
         return self._bus.submit(self._unit, step.compiled.request)
 
@@ -115,7 +115,7 @@ class TickScan(Scanner[Step, UnitReply]):
         if self._factors is not None:
             self._say(self._factors.rest(self._brain.unread_factors()))
 
-    def judge(self, step: Step, answer: asyncio.Future[UnitReply], asked_at: float) -> None:
+    def judge(self, step: Step, answer: Pending[UnitReply], asked_at: float) -> None:
         if step.extra:
             self._brain.spent(self._clock.monotonic() - asked_at)
         try:

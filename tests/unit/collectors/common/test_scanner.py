@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.collectors.common.pending import Pending
 from agent.collectors.common.scanner import Scanner
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Answer
@@ -22,20 +23,20 @@ class Numbers(Scanner[str, int]):
         super().__init__(ManualClock(), steps, lenient=lenient)
         self.asked: list[str] = []
         self.more = list(more)
-        self.late: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.late: Pending[int] = Pending()
 
-    def ask(self, step: str) -> asyncio.Future[int]:
+    def ask(self, step: str) -> Pending[int]:
         self.asked.append(step)
         if step == "later":
             return self.late
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        answer: Pending[int] = Pending()
         if step.isdecimal():
-            answer.set_result(int(step))
+            answer.answer(int(step))
         else:
-            answer.set_exception(TransientError(step) if step == SILENT else ConnectionLost(step))
+            answer.fail(TransientError(step) if step == SILENT else ConnectionLost(step))
         return answer
 
-    def judge(self, step: str, answer: asyncio.Future[int], asked_at: float) -> None:
+    def judge(self, step: str, answer: Pending[int], asked_at: float) -> None:
         try:
             value = answer.result()
         except ConnectionLost:
@@ -92,7 +93,7 @@ async def test_good_values_do_not_wait_for_a_late_answer() -> None:
     """What is at hand is handed on after a while; the rest follows when it has come."""
     scan = Numbers("1", "later", "2")
     assert values(await scan.next()) == [1]
-    scan.late.set_result(7)
+    scan.late.answer(7)
     assert values(await scan.next()) == [7, 2]
     assert scan.over
 
@@ -102,4 +103,18 @@ async def test_closing_abandons_what_is_on_its_way() -> None:
     scan = Numbers("1", "later")
     await scan.next()
     scan.close()
-    assert scan.late.cancelled()
+    with pytest.raises(asyncio.CancelledError):
+        scan.late.result()
+
+
+async def test_whoever_stops_waiting_may_come_back() -> None:
+    """A scan that is cancelled while it waits has abandoned nothing: it goes on with the same answer, and asks nothing
+    twice.
+    """
+    scan = Numbers("later", "2")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await scan.next()
+    scan.late.answer(7)
+    assert values(await scan.next()) == [7, 2]
+    assert scan.asked == ["later", "2"]

@@ -28,6 +28,7 @@ class Twin:
 
     stale = 0
     numbered = True
+    prompt = None
 
     def __init__(self) -> None:
         self.late: list[LateAnswer] = []
