@@ -95,9 +95,10 @@ def squeeze(column: Sequence[Any]) -> Column:
 
 def relative(column: Sequence[Any], base: int) -> Column:
     """The same for times, as differences to `base`."""
-    if column and column.count(column[0]) == len(column):
-        return [0, None if column[0] is None else column[0] - base]
-    return squeeze([None if value is None else value - base for value in column])
+    form, values, *places = squeeze(column)
+    if form == 0:
+        return [0, None if values is None else values - base]
+    return [form, [None if value is None else value - base for value in values], *places]
 
 
 def _spread(column: Column, n: int) -> list[Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from msgspec import structs
 
 from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import Batch, Gap, Reading
+from agent.normalize.joined import Joined
 from agent.outbox.file.pack import Undecodable, columns, make_storable, pack_batch, pack_gap, squeezed, unpack
 from agent.outbox.split import Packer, pieces, plan
 from agent.outbox.weights import sizes, total
@@ -68,10 +70,21 @@ GAPS = st.builds(
 )
 
 
+def _by_answer(times: list[int], sizes: list[int]) -> tuple[Sequence[int] | int, list[ReadingColumns]]:
+    """The times of several answers, one each, as the normalizer joins them."""
+    parts = [ReadingColumns(ColumnLayout(("t",) * size), [0] * size, ts) for ts, size in zip(times, sizes, strict=True)]
+    joined = Joined()(parts)
+    assert joined is not None
+    return joined.ts, parts
+
+
 @st.composite
 def whole(draw: st.DrawFn) -> Batch:
-    """A batch of whole columns, some of which repeat themselves."""
-    n = draw(st.integers(1, 40))
+    """A batch of whole columns, some of which repeat themselves, of one answer or several."""
+    sizes = draw(
+        st.one_of(st.lists(st.integers(1, 40), min_size=1, max_size=1), st.lists(st.integers(1, 9), min_size=2))
+    )
+    n = sum(sizes)
 
     def column(values: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(values, min_size=n, max_size=n)) if draw(st.booleans()) else [draw(values)] * n
@@ -82,6 +95,9 @@ def whole(draw: st.DrawFn) -> Batch:
     src = column(st.none() | TIMES)
     layout = ColumnLayout(tuple(tags), tuple(units) if any(units) else None)
     columns = ReadingColumns(layout, values, ts, src if draw(st.booleans()) else None)
+    if len(sizes) > 1 and draw(st.booleans()):
+        columns.ts, columns.parts = _by_answer([draw(TIMES) for _ in sizes], sizes)
+        ts = columns.ts
     readings = [
         Reading(tag, value, when, "good", source, unit)
         for tag, value, when, source, unit in zip(
@@ -177,6 +193,18 @@ def test_whole_columns_have_the_bytes_of_their_readings(batch, limit):
     apart = structs.replace(batch, columns=None)
     for _ in range(2):
         assert [packed for _, packed in pieces(batch, limit)] == [packed for _, packed in pieces(apart, limit)]
+
+
+@pytest.mark.parametrize(("answers", "size"), [(16, 62), (4, 2), (3, 3), (33, 4), (40, 9), (12, 1), (3, 2), (9, 2)])
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_times_of_several_answers_have_the_bytes_of_single_ones(answers, size, repeats):
+    """However many there are, and where some came in one millisecond."""
+    times, parts = _by_answer([TS + at // repeats for at in range(answers)], [size] * answers)
+    assert isinstance(times, list)
+    tags, values = tuple(f"t{at}" for at in range(len(times))), [1.5] * len(times)
+    readings = [Reading(tag, 1.5, ts, "good") for tag, ts in zip(tags, times, strict=True)]
+    batch = Batch("d", TS + 7, readings, columns=ReadingColumns(ColumnLayout(tags), values, times, None, parts))
+    assert pieces(batch, 96 << 10)[0][1] == pack_batch(batch)
 
 
 @settings(max_examples=100, deadline=None)
