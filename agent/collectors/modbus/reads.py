@@ -8,7 +8,6 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from agent.collectors.common.polling import poll_groups
 from agent.collectors.modbus.blocks.layout import Layout, lay_out, parse_range
 from agent.collectors.modbus.blocks.plan import Block, BlockLimits, plan
 from agent.collectors.modbus.tags.address import Address, parse_address
@@ -71,8 +70,8 @@ class ModbusReads(DeviceConfig, ABC):
 
     @property
     def scan_intervals(self) -> Sequence[float]:
-        groups = poll_groups(self.tags.values(), self.interval)
-        return [group.interval for group in groups if group.interval is not None]
+        polled = (tag.interval or self.interval for tag in self.tags.values() if tag.enabled)
+        return sorted({interval for interval in polled if not isinstance(interval, str)})
 
     def cycles(self, max_gap: int | None = None) -> Sequence[Cycle]:
         layout = self.layout()

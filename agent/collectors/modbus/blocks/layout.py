@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from agent.collectors.common.polling import poll_groups
 from agent.collectors.modbus.blocks.plan import AddressRange, BlockLimits, unreadable
 from agent.collectors.modbus.tags.address import parse_address
@@ -116,7 +118,7 @@ class _Layout:
             return position
         if reference not in extra:
             source = self._source(name, reference)
-            extra[reference] = source.point(len(self._names), self._shared)._replace(alone=False, group=None)
+            extra[reference] = replace(source.point(len(self._names), self._shared), alone=False, group=None)
             self._names.append(f"scale factor {reference}")
         return extra[reference].position
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
+from msgspec.structs import replace
+
 from agent.collectors.modbus.blocks.setup import Setup
 from agent.collectors.modbus.learning.knowledge import Knowledge
 from agent.collectors.modbus.learning.planned import PlannedBlocks
@@ -57,4 +59,4 @@ def moved_points(before: Setup, now: Setup) -> dict[int, int]:
 
 def _meaning(point: ModbusPoint, setup: Setup) -> tuple[ModbusPoint, str | None]:
     factor = None if point.factor is None else setup.names[point.factor]
-    return point._replace(position=0, factor=None), factor
+    return replace(point, position=0, factor=None), factor

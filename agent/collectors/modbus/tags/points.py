@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import tzinfo
-from operator import itemgetter
-from typing import Literal, NamedTuple
+from operator import attrgetter
+from typing import Literal
+
+from msgspec import Struct
 
 from agent.collectors.modbus.tags.address import Area
 
@@ -74,7 +76,7 @@ def canonical_order(order: str, registers: int) -> str:
     return _SAME.get(order, order)
 
 
-class ModbusPoint(NamedTuple):
+class ModbusPoint(Struct, frozen=True, order=True, gc=False):
     """One tag: where it lies and how its bytes are read."""
 
     position: int  #: in the device's tag table; behind its end: read for the sake of others, not published
@@ -102,5 +104,5 @@ class ModbusPoint(NamedTuple):
         return self.offset + self.size
 
 
-#: What the points of a block are sorted by: offset, size, position.
-ORDER_IN_BLOCK = itemgetter(2, 3, 0)
+#: What the points of a block are sorted by.
+ORDER_IN_BLOCK = attrgetter("offset", "size", "position")

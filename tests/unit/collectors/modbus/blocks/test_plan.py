@@ -6,6 +6,7 @@ from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.collectors.modbus.blocks.codec import compile_block
 from agent.collectors.modbus.blocks.plan import AddressRange, Block, BlockLimits, block_of, cheapest, cost, halves, plan
@@ -164,9 +165,9 @@ def wishes(draw: st.DrawFn) -> tuple[list[ModbusPoint], BlockLimits]:
         never = [span for span in never if not touches(span, block)]
         kind = draw(st.sampled_from(["plain", "plain", "plain", "alone", "factor"]))
         if kind == "alone":
-            layout.append(point._replace(alone=True))
+            layout.append(replace(point, alone=True))
         elif kind == "factor" and layout:
-            layout.append(point._replace(factor=draw(st.sampled_from(layout)).position))
+            layout.append(replace(point, factor=draw(st.sampled_from(layout)).position))
         else:
             layout.append(point)
     limit = limit._replace(never=tuple(never))
@@ -178,7 +179,7 @@ def wishes(draw: st.DrawFn) -> tuple[list[ModbusPoint], BlockLimits]:
             continue
         block = block_of([point for point in free if point.position in members], limit)
         if block.count <= limit.of(area) and not any(touches(span, block) for span in never):
-            layout = [point._replace(group=name) if point.position in members else point for point in layout]
+            layout = [replace(point, group=name) if point.position in members else point for point in layout]
     return layout, limit
 
 

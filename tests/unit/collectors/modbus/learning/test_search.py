@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.collectors.modbus.blocks.plan import Block, BlockLimits
 from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
@@ -137,7 +138,7 @@ def test_what_was_refused_before_the_first_answer_is_asked_again() -> None:
 
 def test_together_is_good_or_bad_together() -> None:
     """A group is one item of the search: a bad register costs all of its tags, and no other."""
-    points = [p._replace(group="g") if p.position in (2, 5) else p for p in registers(8)]
+    points = [replace(p, group="g") if p.position in (2, 5) else p for p in registers(8)]
     device = Device(points, bad={5})
     device.scan()
     assert device.scan() == {0, 1, 3, 4, 6, 7}
