@@ -7,6 +7,8 @@ import signal
 import sys
 from types import FrameType
 
+from agent.core.later import UNUSED, postpone
+
 
 def _leave(number: int, _frame: FrameType | None) -> None:
     os._exit(0 if number == signal.SIGTERM else 128 + number)
@@ -21,6 +23,7 @@ def main() -> None:
         # Until the event loop takes it over: PID 1 of a container has no default action, so a SIGTERM during the
         # imports would be lost, and the container killed after its grace period. Nothing is open yet.
         signal.signal(signal.SIGTERM, _leave)
+        postpone(*UNUSED)
     if sys.argv[1:2] == ["run"]:
         # Importing takes most of a second, and a SIGHUP would end us by default. What it asks for is done anyway:
         # nothing of the configuration has been read yet.

@@ -22,16 +22,17 @@ from typing import IO, Any, Literal
 
 import msgspec
 
-# structlog imports rich where it finds it, for tracebacks in colour that we never ask for: 5 MB of a gateway's memory.
-_rich = sys.modules.get("rich")
-sys.modules["rich"] = None  # type: ignore[assignment]  # None: "not installed", for as long as this import takes
+# What structlog imports where it finds it and we never ask for, tracebacks in colour: 5 and 1 MB of a gateway's memory.
+_found = {name: sys.modules.get(name) for name in ("rich", "greenlet")}
+sys.modules.update(dict.fromkeys(_found))  # type: ignore[arg-type]  # None: "not installed", while this import takes
 try:
     import structlog
 finally:
-    if _rich is None:
-        del sys.modules["rich"]
-    else:
-        sys.modules["rich"] = _rich
+    for _name, _module in _found.items():
+        if _module is None:
+            del sys.modules[_name]
+        else:
+            sys.modules[_name] = _module
 from structlog.typing import FilteringBoundLogger  # noqa: E402 - after the import above
 
 from agent.core.text import harmless, harmless_json, without_credentials  # noqa: E402

@@ -8,33 +8,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from agent.telemetry.cells import Counter, Family, Gauge, Histogram
 
-from agent.telemetry.cells import Counter, Gauge, Histogram
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a `_created` series beside each counter tells nobody anything
-
-REGISTRY = CollectorRegistry()
-_LABELLED: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
+REGISTRY: list[Family] = []
 #: What series had counted when they were removed, by the labels that are left.
-_ENDED: dict[Counter, dict[frozenset[tuple[str, str]], float]] = defaultdict(lambda: defaultdict(float))
+_ENDED: dict[Family, dict[frozenset[tuple[str, str]], float]] = defaultdict(lambda: defaultdict(float))
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
-    made = Counter(f"edge_agent_{name}", text, labels, registry=REGISTRY)
-    _LABELLED.append((made, labels))
+    REGISTRY.append(made := Counter(f"edge_agent_{name}", text, labels))
     return made
 
 
 def _gauge(name: str, text: str, *labels: str) -> Gauge:
-    made = Gauge(f"edge_agent_{name}", text, labels, registry=REGISTRY)
-    _LABELLED.append((made, labels))
+    REGISTRY.append(made := Gauge(f"edge_agent_{name}", text, labels))
     return made
 
 
 def _histogram(name: str, text: str, *labels: str) -> Histogram:
-    made = Histogram(f"edge_agent_{name}", text, labels, buckets=_SECONDS, registry=REGISTRY)
-    _LABELLED.append((made, labels))
+    REGISTRY.append(made := Histogram(f"edge_agent_{name}", text, labels))
     return made
 
 
@@ -43,27 +35,22 @@ def forget(label: str, value: str) -> None:
 
     What a counter counted stays in its :func:`total`.
     """
-    for metric, labels in _LABELLED:
-        if label not in labels:
+    for metric in REGISTRY:
+        if label not in metric.labelnames:
             continue
-        samples = [one for found in metric.collect() for one in found.samples if one.labels[label] == value]
-        if isinstance(metric, Counter):
-            ended = _ENDED[metric]
-            for sample in samples:
-                rest = frozenset((name, sample.labels[name]) for name in labels if name != label)
-                ended[rest] += sample.value
-        for one in {tuple(sample.labels[name] for name in labels) for sample in samples}:
-            metric.remove(*one)
+        at = metric.labelnames.index(label)
+        for values in [values for values in metric.cells if values[at] == value]:
+            cell = metric.cells.pop(values)
+            if isinstance(cell, Counter):
+                known = zip(metric.labelnames, values, strict=True)
+                _ENDED[metric][frozenset(pair for pair in known if pair[0] != label)] += cell.value
 
 
 def total(counter: Counter, **labels: str) -> float:
     """All it has counted since the start, for what has ended as well; only with these labels."""
-    (found,) = counter.collect()
-    series = [(sample.labels.items(), sample.value) for sample in found.samples]
+    series = [(one.labels.items(), one.value) for one in counter.series()]
     return sum(value for known, value in (*series, *_ENDED[counter].items()) if labels.items() <= known)
 
-
-_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 BUILD_INFO = _gauge("build_info", "Always 1; the version is in the label.", "version")
 CONFIG_INFO = _gauge("config_info", "Always 1; the hash of the configuration in force is in the label.", "hash")

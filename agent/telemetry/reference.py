@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
 from agent.telemetry.events import EVENTS
 from agent.telemetry.metrics import REGISTRY
 
@@ -42,7 +40,7 @@ def events_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def metrics_page(registry: CollectorRegistry = REGISTRY) -> str:
+def metrics_page() -> str:
     """Every metric as Markdown."""
     lines = [
         "# Metrics",
@@ -55,11 +53,9 @@ def metrics_page(registry: CollectorRegistry = REGISTRY) -> str:
         "| metric | type | labels | meaning |",
         "|---|---|---|---|",
     ]
-    for collector in registry._collector_to_names:  # noqa: SLF001 - the registry has no public list of its collectors
-        (metric,) = collector.describe()  # type: ignore[attr-defined]  # every metric of the table has it
-        name = metric.name + ("_total" if metric.type == "counter" else "")
-        labels = ", ".join(f"`{label}`" for label in getattr(collector, "_labelnames", ()))
-        lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
+    for metric in REGISTRY:
+        labels = ", ".join(f"`{label}`" for label in metric.labelnames)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.text} |")
     return "\n".join(lines) + "\n"
 
 

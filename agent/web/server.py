@@ -20,16 +20,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from agent.core.clock import to_beat
 from agent.core.errors import PermanentError, TransientError, exhausted
+from agent.telemetry.exposition import exposition
 from agent.telemetry.logging import get_logger
 from agent.telemetry.metrics import REGISTRY
 from agent.web import files
 from agent.web.answers import error, json_answer
 from agent.web.api import Api
 from agent.web.connection import IDLE
-from agent.web.exposition import exposition
 from agent.web.guard import Guard
 from agent.web.hall import Hall
 from agent.web.logins import Logins
@@ -40,8 +42,10 @@ _BACKLOG = 64  #: connections the kernel keeps for us, accepted in one go
 
 log = get_logger("web")
 
+uvicorn.Config = Config  # type: ignore[misc]  # a part of it asks the package, which is not to be run for it (core/later.py)
 
-class _Server(uvicorn.Server):
+
+class _Server(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the composition root's."""
@@ -100,7 +104,11 @@ class Pages:
 
     async def _metrics(self, _request: Request) -> Response:
         self._refresh()
-        return Response(await exposition(REGISTRY), media_type="text/plain; version=0.0.4; charset=utf-8")
+        written: list[bytes] = []
+        for piece in exposition(REGISTRY):
+            written.append(piece)
+            await asyncio.sleep(0)  # whoever reads a device goes on meanwhile
+        return Response(b"".join(written), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _as_json(_request: Request, refused: Exception) -> Response:
@@ -146,7 +154,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 async def _serve_on(listener: socket.socket, app: Guard, certificate: Certificate | None) -> None:
-    config = uvicorn.Config(
+    config = Config(
         app,
         lifespan="off",
         ws="none",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus_client import Counter, Histogram
 
 from agent.telemetry import metrics
+from agent.telemetry.cells import Histogram
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
@@ -23,12 +23,9 @@ def rules() -> list[dict[str, Any]]:
 def served() -> set[str]:
     """Names as they stand on /metrics."""
     names: set[str] = set()
-    for metric, _ in metrics._LABELLED:
-        (family,) = metric.describe()
-        if isinstance(metric, Histogram):
-            names |= {f"{family.name}_{end}" for end in ("bucket", "sum", "count")}
-        else:
-            names.add(family.name + ("_total" if isinstance(metric, Counter) else ""))
+    for metric in metrics.REGISTRY:
+        ends = ("_bucket", "_sum", "_count") if isinstance(metric, Histogram) else ("",)
+        names |= {metric.name + end for end in ends}
     return names
 
 
@@ -55,7 +52,7 @@ def test_every_alert_tells_what_to_do_and_is_tested() -> None:
 def test_the_dashboard_asks_for_metrics_and_labels_that_are_served() -> None:
     """A renamed metric would leave its panel empty; a label that is not there makes one line of many."""
     dashboard = json.loads((FOLDER.parent / "grafana" / "prometheus" / "metrics.json").read_text())
-    labels = {next(iter(metric.describe())).name: {"instance", *metric._labelnames} for metric, _ in metrics._LABELLED}
+    labels = {one.name.removesuffix("_total"): {"instance", *one.labelnames} for one in metrics.REGISTRY}
     for panel in dashboard["panels"]:
         for target in panel["targets"]:
             asked = set(re.findall(r"edge_agent_\w+", target["expr"]))

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
-from prometheus_client import generate_latest
 
 from agent import __version__
 from agent.config.loader import Loaded
@@ -24,6 +23,7 @@ from agent.core.threads import calculated
 from agent.runtime.control import Control
 from agent.runtime.status.overview import Overview
 from agent.runtime.status.views import Views
+from agent.telemetry.exposition import exposition
 from agent.telemetry.metrics import REGISTRY
 
 Part = Literal["config", "status", "events", "metrics", "versions"]
@@ -66,7 +66,7 @@ class Support:
                 return self._views.events(None, "debug")
             case "metrics":
                 self._overview.look()
-                return generate_latest(REGISTRY)
+                return b"".join(exposition(REGISTRY))
             case "versions":
                 return versions()
 

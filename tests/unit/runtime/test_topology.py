@@ -235,11 +235,11 @@ def labels() -> set[tuple[str, str]]:
     """Which devices, publishers and components have metrics."""
     kinds = ("device", "publisher", "component")
     return {
-        (kind, sample.labels[kind])
-        for family in metrics.REGISTRY.collect()
-        for sample in family.samples
+        (kind, series.labels[kind])
+        for metric in metrics.REGISTRY
+        for series in metric.series()
         for kind in kinds
-        if kind in sample.labels
+        if kind in series.labels
     }
 
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from agent.core.backoff import Backoff
 from agent.core.errors import PermanentError
 from agent.runtime.supervisor import Attempt, Supervisor
+from agent.telemetry.metrics import REGISTRY
 from agent.testing.clock import ManualClock
 from agent.web.server import Pages, serve
 from tests.support.no_agent import no_agent
@@ -34,6 +35,23 @@ async def _get(pages: Pages, path: str, **headers: str) -> httpx.Response:
     transport = httpx.ASGITransport(app=pages.app())
     async with httpx.AsyncClient(transport=transport, base_url="http://gw") as client:
         return await client.get(path, headers=headers)
+
+
+async def test_metrics_of_many_devices_hold_up_nobody() -> None:
+    """The loop has a turn after each piece: whoever reads a device does not wait for all of them."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(others())
+        assert (await _get(_pages(), "/metrics", host="localhost")).status_code == 200
+        running.cancel()
+    assert turns > len(REGISTRY)
 
 
 async def test_served_over_a_real_socket_and_gone_after_cancel() -> None:

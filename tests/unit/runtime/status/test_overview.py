@@ -20,7 +20,7 @@ from agent.runtime.north.refusals import LATELY, Refusals
 from agent.runtime.north.route import Route
 from agent.runtime.south.device import Device
 from agent.runtime.status.overview import HOUR, LOOK, Overview
-from agent.telemetry.metrics import REGISTRY
+from agent.telemetry.metrics import OUTBOX_FILL
 from agent.testing.clock import ManualClock
 from tests.support.waiting import eventually
 
@@ -104,11 +104,11 @@ async def test_an_outbox_that_fills_is_told_twice_before_it_is_full(tmp_path: Pa
         bench.stats.max_age, bench.stats.oldest_ts = 60, bench.clock.now_ms() - 20_000
         assert bench.publisher()["room_seconds"] == 40  # then it is given up for its age
     assert [log["event"] for log in logs if log["event"] == "outbox.eased"] == ["outbox.eased"]
-    labels = {"publisher": "overview-plant"}
-    assert REGISTRY.get_sample_value("edge_agent_outbox_fill_ratio", labels) == 0
+    labels = ("overview-plant",)
+    assert OUTBOX_FILL.cells[labels].value == 0
     bench.routes.clear()
     bench.overview.look()
-    assert REGISTRY.get_sample_value("edge_agent_outbox_fill_ratio", labels) is None
+    assert labels not in OUTBOX_FILL.cells
 
 
 async def test_a_disk_that_fills_is_told_before_and_at_its_floor(tmp_path: Path) -> None:

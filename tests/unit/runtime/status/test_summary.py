@@ -37,7 +37,7 @@ def test_what_ended_within_the_hour_counts() -> None:
     metrics.READINGS.labels("bad", "good").inc(7)
     metrics.READINGS.labels("bad", "bad").inc(3)
     metrics.forget("device", "bad")
-    left = [one for found in metrics.READINGS.collect() for one in found.samples if one.labels["device"] == "bad"]
+    left = [one for one in metrics.READINGS.series() if one.labels["device"] == "bad"]
     assert not left
     metrics.READINGS.labels("bad", "good").inc(1)
     found = summary.take(image, 0)

@@ -1,0 +1,38 @@
+"""Modules that libraries import and the agent does not use: they are run once somebody asks them for a name."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec, module_from_spec
+from typing import Any
+
+#: uvicorn's command line, proxies of paho's, starlette's pages for developers, uvicorn's logs, serial buses: 3 MB of an
+#: agent that has none of them.
+UNUSED = ("uvicorn", "urllib.request", "html", "logging.config", "serial")
+
+
+def postpone(*names: str) -> None:
+    """From now on importing one of them does not run it; parts of a package are run as ever.
+
+    Whoever asks one for a name gets it: it is run then. What has been run, or is not there, stays as it is.
+    """
+    for name in names:
+        if name not in sys.modules:
+            _postpone(name)
+
+
+def _postpone(name: str) -> None:
+    if (spec := find_spec(name)) is None or (loader := spec.loader) is None:
+        return
+    module: Any = module_from_spec(spec)
+
+    def run(asked: str) -> Any:
+        module.__dict__.pop("__getattr__", None)
+        loader.exec_module(module)
+        return getattr(module, asked)
+
+    module.__getattr__ = run
+    sys.modules[name] = module
+    package, _, part = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], part, module)

@@ -1,0 +1,73 @@
+"""Modules that are run by whoever asks them first, and never where nobody does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core.later import postpone
+
+Run = Callable[[], list[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Which modules of a package of this test have been run, in order."""
+    package = tmp_path / "latecomer"
+    package.mkdir()
+    for name in ("__init__", "part", "other"):
+        (package / f"{name}.py").write_text("import sys\nsys.ran.append(__name__)\nvalue = __name__\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "ran", [], raising=False)
+    yield lambda: list(sys.ran)  # type: ignore[attr-defined]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "latecomer"]:
+        del sys.modules[name]
+
+
+def test_a_part_is_run_without_its_package(run: Run) -> None:
+    """What the package would import beside it costs nothing until somebody asks for a name of the package."""
+    postpone("latecomer")
+    part = import_module("latecomer.part")
+    assert (part.value, run()) == ("latecomer.part", ["latecomer.part"])
+    package: Any = import_module("latecomer")
+    assert package.part is part
+    assert run() == ["latecomer.part"]
+    assert (package.value, package.part, package.value) == ("latecomer", part, "latecomer")
+    assert run() == ["latecomer.part", "latecomer"]
+
+
+def test_a_part_is_postponed_as_well(run: Run) -> None:
+    """However it is imported it is the same; asking runs it, once, and a name that is not there is told."""
+    postpone("latecomer.other")
+    package: Any = import_module("latecomer")
+    other = import_module("latecomer.other")
+    assert package.other is other
+    assert run() == ["latecomer"]
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = other.nothing
+    assert (other.value, run()) == ("latecomer.other", ["latecomer", "latecomer.other"])
+
+
+def test_what_has_been_run_or_is_not_there_stays_as_it_is(run: Run) -> None:
+    """No second copy of a module; a missing one is missing when it is imported."""
+    package = import_module("latecomer")
+    postpone("latecomer", "latecomer_missing")
+    assert import_module("latecomer") is package
+    assert run() == ["latecomer"]
+    with pytest.raises(ModuleNotFoundError):
+        import_module("latecomer_missing")
+
+
+def test_one_that_fails_fails_for_whoever_asks(run: Run, tmp_path: Path) -> None:
+    """Its file has gone meanwhile, or has a mistake: an error of the import, where it is used."""
+    (tmp_path / "latecomer" / "other.py").write_text("import latecomer_missing\n")
+    postpone("latecomer.other")
+    other: Any = import_module("latecomer.other")
+    with pytest.raises(ModuleNotFoundError, match="latecomer_missing"):
+        _ = other.value
+    assert run() == ["latecomer"]
