@@ -19,6 +19,7 @@ from agent.core.errors import ConnectionLost, PermanentError, TransientError
 from agent.core.flow import Incoming
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.access import Access, Server
+from agent.publishers.mqtt.acks import Ack
 from agent.publishers.mqtt.client import Connection
 from agent.publishers.mqtt.hooks import Version
 from agent.publishers.mqtt.link import Disconnection
@@ -279,7 +280,7 @@ class _Ear:
             raise self._bug
         raise ConnectionLost(f"connection lost: {self._why}")
 
-    def acknowledged(self, mid: int, code: int, /) -> None:
+    def acknowledged(self, acks: Sequence[Ack], /) -> None:
         pass
 
     def pinged(self) -> None:

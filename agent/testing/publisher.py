@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from agent.core.errors import AgentError, ConnectionLost
 from agent.core.flow import Incoming, Limits, Message
 from agent.core.ports import WillMaker
+from agent.core.posting import Answered
 
 
 @dataclass
@@ -74,6 +75,17 @@ class ScriptedSession:
                     raise self._error
                 self._write(_Sent(message, future, left))
         return future
+
+    def post(self, messages: Sequence[Message], answered: Answered, /) -> bool:
+        room = self.limits.window - len(self._flying)
+        if self._turn.locked() or self._error is not None or not 0 < len(messages) <= room:
+            return False
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: answered(done.exception()))
+        left = [len(messages)]
+        for message in messages:
+            self._write(_Sent(message, future, left))
+        return True
 
     def _write(self, sent: _Sent) -> None:
         position = len(self.sent)

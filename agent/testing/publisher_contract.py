@@ -11,6 +11,7 @@ import pytest
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Message
 from agent.core.ports import Publisher
+from agent.core.posting import Prompt
 
 
 class PublisherBench(Protocol):
@@ -64,6 +65,26 @@ class PublisherContract:
         """An empty bundle completes at once."""
         async with bench.publisher.open(None, []) as session:
             await asyncio.wait_for(await session.send([]), 5)
+
+    async def test_what_can_go_at_once_may_be_posted(self, bench: PublisherBench) -> None:
+        """Posted where that can be and sent where it cannot, all arrive in order, and each has its answer later."""
+        async with bench.publisher.open(None, []) as session:
+            if not isinstance(session, Prompt):
+                return
+            messages, answers = _numbered(3 * session.limits.window), asyncio.Queue[BaseException | None]()
+            assert not session.post([], answers.put_nowait)
+            assert not session.post(messages, answers.put_nowait)  # more than the window holds: none of them
+            for message in messages:
+                posted = session.post([message], answers.put_nowait)
+                if not posted:
+                    (await session.send([message])).add_done_callback(lambda one: answers.put_nowait(one.exception()))
+            async with asyncio.timeout(10):
+                assert [await answers.get() for _ in messages] == [None] * len(messages)
+            assert [topic for topic, _ in await bench.received(len(messages))] == [one.topic for one in messages]
+            bench.cut()
+            with pytest.raises(TransientError):
+                await asyncio.wait_for(session.closed(), 5)
+            assert not session.post(messages[:1], answers.put_nowait)
 
     async def test_a_cut_fails_everything_in_flight(self, bench: PublisherBench) -> None:
         """After a cut `closed` and `send` raise, and no future stays open."""

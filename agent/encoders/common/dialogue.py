@@ -15,7 +15,6 @@ from agent.core.flow import (
     Batch,
     DeviceChanged,
     DialogueEvent,
-    Gap,
     Incoming,
     Limits,
     Message,
@@ -110,15 +109,16 @@ class StatusDialogue:
         return self._name.conflict
 
     def __call__(self, event: DialogueEvent, /) -> Sequence[Message]:
-        if not isinstance(event, Record | Withheld):
+        if isinstance(event, Record):
+            content = event.content
+            if isinstance(content, Batch):
+                return self._renderer.readings(event, content)
+            prefix = self._topics.prefix(content.device)
+            return [gap_message(content, agent=self._route.agent, prefix=prefix, limit=self._limit)]
+        if not isinstance(event, Withheld):
             # several epochs of a device: the present one is the last
             self._streams.update((stream.device, stream) for stream in event.streams)
         match event:
-            case Record(content=Batch() as batch):
-                return self._renderer.readings(event, batch)
-            case Record(content=Gap() as gap):
-                prefix = self._topics.prefix(gap.device)
-                return [gap_message(gap, agent=self._route.agent, prefix=prefix, limit=self._limit)]
             case DeviceChanged():
                 said = self._devices.only_state(event.device, event.ts)
                 return self._devices.changed(event.device, event.ts) + self._clear_values() if said is None else said

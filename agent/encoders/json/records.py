@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import structs
 
@@ -17,6 +17,15 @@ from agent.encoders.common.wire import overhead
 _MAX_EXACT = 2**53 - 1
 _INT64 = ("int64", "uint64")
 _NULL = b"null"
+
+
+class _Letterhead(NamedTuple):
+    """What the messages of one stream have in common."""
+
+    epoch: str
+    topic: str
+    properties: tuple[tuple[str, str], ...]  #: all but `seq`, which differs and comes last
+    room: int  #: bytes of payload that fit, the digits of `seq` not counted
 
 
 class JsonRenderer:
@@ -32,18 +41,11 @@ class JsonRenderer:
         self._prefix = setting.prefix
         self._devices = setting.image.devices
         self._strings = int64 == "string"
-        self._topics: dict[str, str] = {}
+        self._letterheads: dict[str, _Letterhead] = {}  # by device
         self._wide_tags: dict[str, tuple[object, frozenset[str]]] = {}  # by device: catalogue, tags
 
-    def topic(self, device: str) -> str:
-        """`{topic}/readings` of a device, or another suffix."""
-        topic = self._topics.get(device)
-        if topic is None:
-            topic = self._topics[device] = self._prefix(device) + self._suffix
-        return topic
-
     def moved(self, device: str, /) -> None:
-        self._topics.pop(device, None)
+        self._letterheads.pop(device, None)
 
     def stays(self, _device: str, /) -> Iterable[str]:
         return ()
@@ -51,6 +53,9 @@ class JsonRenderer:
     def readings(self, record: Record, batch: Batch, /) -> Sequence[Message]:
         """One message, or as many as the limit asks for (`part`)."""
         stream = record.stream
+        letterhead = self._letterheads.get(batch.device)
+        if letterhead is None or letterhead.epoch != stream.epoch:
+            letterhead = self._letterheads[batch.device] = self._letterhead(batch.device, stream.epoch)
         readings = self._as_strings(batch) if self._strings else batch.readings
         envelope = ReadingsMessage(
             READINGS_SCHEMA, self._agent, batch.device, stream.epoch, record.seq, stream.low, record.ts, batch.cat,
@@ -61,20 +66,22 @@ class JsonRenderer:
             # msgspec writes NaN and infinity as null, in an array, too; such a value must not pass as good
             envelope.readings = readings = without_nonfinite(readings)
             payload = encode(envelope)
-        topic = self.topic(batch.device)
-        properties = (
-            ("schema", READINGS_SCHEMA),
-            ("agent", self._agent),
-            ("epoch", stream.epoch),
-            ("seq", str(record.seq)),
-        )
-        room = self._limit - overhead(topic, properties)
-        fits = len(payload) <= room or len(readings) < 2
-        payloads = [payload] if fits else _split(envelope, len(payload), room)
+        seq = str(record.seq)
+        topic, properties = letterhead.topic, (*letterhead.properties, ("seq", seq))
+        room = letterhead.room - len(seq)
+        if len(payload) <= room or len(readings) < 2:
+            return (
+                Message(topic=topic, payload=payload, qos=self._qos, content_type=CONTENT_TYPE, properties=properties),
+            )
         return [
             Message(topic=topic, payload=one, qos=self._qos, content_type=CONTENT_TYPE, properties=properties)
-            for one in payloads
+            for one in _split(envelope, len(payload), room)
         ]
+
+    def _letterhead(self, device: str, epoch: str) -> _Letterhead:
+        topic = self._prefix(device) + self._suffix
+        properties = (("schema", READINGS_SCHEMA), ("agent", self._agent), ("epoch", epoch))
+        return _Letterhead(epoch, topic, properties, self._limit - overhead(topic, (*properties, ("seq", ""))))
 
     def _as_strings(self, batch: Batch) -> list[Reading]:
         wide = self._wide(batch.device)

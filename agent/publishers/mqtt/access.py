@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from agent.core.errors import TransientError, exhausted
 from agent.publishers.mqtt.dial import Dial
-from agent.publishers.mqtt.hooks import upgrade
 from agent.publishers.mqtt.proxy import BrokerProxy
+from agent.publishers.mqtt.websocket import upgrade
 from agent.settings.tls import BrokerTLS
 from agent.settings.values import read_secret
 

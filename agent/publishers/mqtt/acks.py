@@ -6,16 +6,13 @@ that were written together together, and says nothing but which and whether.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from struct import unpack_from
 
 _PUBACK = 0x40
+_BARE = 0x4002  #: one that gives no reason code, and its length
 
-
-class Ack(NamedTuple):
-    """What was answered, and how."""
-
-    mid: int
-    code: int  #: reason code; 0 where none is given
+#: What was answered, and how: packet identifier, and reason code (0 where none is given).
+Ack = tuple[int, int]
 
 
 def take_acks(read: bytes) -> tuple[list[Ack], int]:
@@ -25,10 +22,16 @@ def take_acks(read: bytes) -> tuple[list[Ack], int]:
     """
     found: list[Ack] = []
     at, end = 0, len(read)
+    words = unpack_from(f">{end // 4 * 2}H", read)
+    for head, mid in zip(words[::2], words[1::2], strict=True):
+        if head != _BARE:
+            break
+        found.append((mid, 0))
+        at += 4
     while at + 4 <= end and read[at] == _PUBACK:
         length = read[at + 1]
         if not 2 <= length <= 4 or at + 2 + length > end:
             break
-        found.append(Ack(read[at + 2] << 8 | read[at + 3], read[at + 4] if length > 2 else 0))
+        found.append((read[at + 2] << 8 | read[at + 3], read[at + 4] if length > 2 else 0))
         at += 2 + length
     return found, at

@@ -1,7 +1,8 @@
 """One MQTT connection: what goes out as packets, and what paho's callbacks tell. Used once.
 
 paho does packets and keep-alive; we own the socket's making (dial.py), its turns on the event loop (driver.py), the
-window and what a reason code means. paho's callbacks all run on the loop. Only this file and hooks.py touch paho-mqtt.
+window and what a reason code means. paho's callbacks all run on the loop. Only this file, hooks.py and websocket.py
+touch paho-mqtt.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.errors import ConnectionLost, TransientError
 from agent.core.flow import Incoming, Message
+from agent.publishers.mqtt.acks import Ack
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.driver import Driver
 from agent.publishers.mqtt.hooks import Client, Version
@@ -148,7 +150,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.on_publish = lambda _client, _data, mid, _reason, _properties: self._acknowledged(mid, 0)  # QoS 0 only
+        client.on_publish = lambda _client, _data, mid, _reason, _properties: self._acknowledged([(mid, 0)])  # QoS 0
         client.acknowledged = self._acknowledged
         client.pinged = lambda: self._handler.pinged() if self._handler is not None else None
         client.ponged = lambda: self._handler.ponged() if self._handler is not None else None
@@ -200,9 +202,9 @@ class Connection:
         if self._handler is not None:
             self._handler.oversized(found)
 
-    def _acknowledged(self, mid: int, code: int) -> None:
+    def _acknowledged(self, acks: Sequence[Ack]) -> None:
         if self._handler is not None:
-            self._handler.acknowledged(mid, code)
+            self._handler.acknowledged(acks)
 
     def _end(self, loss: Disconnection, *, close: bool = True) -> None:
         """The end, reported once. Under paho's own callback its lock is held: there paho closes the socket itself."""
@@ -242,7 +244,7 @@ class Connection:
         if block is None and self._five:
             block = b"\0"  # its length; left out, the broker ends the connection (0x81)
         if qos == 1:
-            return self._client.say(packed_topic(topic), payload, block, retain=retain)
+            return self._client.say(packed_topic(topic), payload, block or b"", retain=retain)
         properties = cast("Properties", Packed(block)) if block is not None and len(block) > 1 else None
         return self._client.publish(topic, payload, qos, retain, properties).mid
 

@@ -4,69 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import socket
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket
 
-from agent.publishers.mqtt.acks import take_acks
+from agent.publishers.mqtt.acks import Ack, take_acks
 from agent.publishers.mqtt.dial import Dial
-from agent.publishers.mqtt.joining import join_publishes
 from agent.publishers.mqtt.oversize import Oversize, PacketHead, oversize
 from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
 from agent.publishers.mqtt.unasked import Unasked
+from agent.publishers.mqtt.websocket import WebSocket
 from agent.publishers.mqtt.wire import publish_packet
 
 #: Bytes read at most before the loop may do something else, and of one call of the operating system.
 TURN = 1 << 20
 _READ = 1 << 16
 _AHEAD = 1 << 12  #: bytes that are read at once, however few paho asks for
+_TOGETHER = 32 << 10  #: bytes that are joined, and one packet more: what the network does not take is copied again
 _SAID = paho.MQTTMessage()  #: stands for each of our messages in paho's list of those without an answer
+_PUBLISH = 0x32  #: at QoS 1
 _QOS_2 = 0x34  #: a PUBLISH at QoS 2 or 3, DUP and RETAIN aside
 
 Version = Literal["5", "3.1.1"]
 _PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
-
-
-class _WebSocket(paho._WebsocketWrapper):  # noqa: SLF001 - paho has no other door
-    """paho's, with every frame masked as RFC 6455, 5.1 wants it: paho's own answers to pings make strict servers close.
-
-    In the middle of another frame it answers nothing: the server asks again.
-    """
-
-    def send(self, data: bytes | bytearray) -> int:
-        """BlockingIOError until the whole frame is written: at 0 paho drops the packet, and half a frame stays here."""
-        if (sent := super().send(data)) or not data:
-            return sent
-        raise BlockingIOError
-
-    def _create_frame(self, opcode: int, data: bytearray, do_masking: int = 1) -> bytearray:
-        del do_masking
-        if opcode & 8 and self._sendbuffer:
-            return bytearray()
-        size, mask = len(data), os.urandom(4)
-        if size < 126:
-            head = bytes((0x80 | opcode, 0x80 | size))
-        elif size < 1 << 16:
-            head = bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
-        else:
-            head = bytes((0x80 | opcode, 0xFF)) + size.to_bytes(8, "big")
-        key = (mask * (size // 4 + 1))[:size]  # as one number: byte by byte it would cost 10 ms for 100 KiB
-        masked = (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
-        return bytearray(head + mask + masked)
-
-
-def upgrade(host: str, port: int, path: str, *, tls: bool) -> Callable[[socket.socket], Any]:
-    """Makes a connected, blocking socket into one that speaks MQTT over WebSocket (MQTT 5: 6)."""
-    return lambda sock: _WebSocket(sock, host, port, tls, path, None)
 
 
 def unacknowledged(fd: int) -> int:
@@ -93,6 +61,8 @@ class Client(paho.Client):
         self.heard = 0  #: messages that came in it
         self.first = b""  #: bytes that came first
         self.ahead = b""  #: bytes that were read and not asked for yet
+        self._pieces: list[bytes] = []  # of PUBLISH packets that are not in paho's line yet, …
+        self._pieces_size = 0  # … and how many bytes they are
         self.refusal: str | None = None  #: the broker's TLS alert, in words
         self.unasked = Unasked()
         self._max_incoming = max_incoming
@@ -104,7 +74,7 @@ class Client(paho.Client):
             manual_ack=by_hand,
         )
         self.max_inflight_messages = 0  # the window is ours; with one of its own paho scans its queue at every PUBACK
-        self.acknowledged: Callable[[int, int], None] = lambda _mid, _code: None
+        self.acknowledged: Callable[[Sequence[Ack]], None] = lambda _acks: None
         self.pinged: Callable[[], None] = lambda: None
         self.ponged: Callable[[], None] = lambda: None
         self.refused: Callable[[int], None] = lambda _code: None
@@ -116,19 +86,37 @@ class Client(paho.Client):
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
         return tcp_sock  # the dial has done the handshake
 
-    def say(self, topic: bytes, payload: bytes, properties: bytes | None, *, retain: bool) -> int:
+    def say(self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool) -> int:
         """Put a PUBLISH at QoS 1 in line; its packet identifier. What paho's `publish` does, without what we need not.
 
-        `topic` has its length in front, `properties` (None on 3.1.1) too.
+        `topic` has its length in front, `properties` (empty on 3.1.1) too. Nothing is written before the next turn of
+        the loop, and what is said until then is one packet to paho, which waits for answers and not for its end.
         """
-        mid = self._mid_generate()
+        mid = self._last_mid = self._last_mid % 0xFFFF + 1
         if self._sock is None:
             return mid  # whoever waits for its answer is about to be told
         self._out_messages[mid] = _SAID
-        self._inflight_messages += 1
-        packet = publish_packet(topic, mid, payload, properties, retain=retain)
-        self._packet_queue(packet[0], packet, mid, 1)
+        self._pieces += publish_packet(topic, mid, payload, properties, retain=retain)
+        self._pieces_size += len(topic) + len(properties) + len(payload)
+        if self._pieces_size > _TOGETHER:
+            self._line_up()
+        if not self._registered_write:
+            self._call_socket_register_write()
         return mid
+
+    def _line_up(self) -> None:
+        """What was said takes its place in paho's line."""
+        if self._pieces:
+            packet, self._pieces, self._pieces_size = b"".join(self._pieces), [], 0
+            super()._packet_queue(_PUBLISH, packet, 0, 1)
+
+    def _packet_queue(self, *packet: Any, **more: Any) -> MQTTErrorCode:
+        self._line_up()  # nothing overtakes
+        return super()._packet_queue(*packet, **more)
+
+    def want_write(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._pieces) or super().want_write()
 
     def _packet_read(self) -> MQTTErrorCode:
         """One packet, or all the PUBACKs that stand in line (`acks.py`).
@@ -137,7 +125,7 @@ class Client(paho.Client):
         """
         if time.monotonic() > self.until:
             return MQTTErrorCode.MQTT_ERR_AGAIN
-        if self._in_packet["command"] or isinstance(self._sock, _WebSocket):  # it wants to be asked for what there is
+        if self._in_packet["command"] or isinstance(self._sock, WebSocket):  # it wants to be asked for what there is
             return super()._packet_read()
         try:
             read = self.ahead or self._read(_AHEAD)
@@ -152,8 +140,7 @@ class Client(paho.Client):
         if not acks:
             return super()._packet_read()
         self._last_bytes_received = time.monotonic()
-        for mid, code in acks:
-            self._acknowledge(mid, code)
+        self._acknowledge(acks)
         if self.unasked.breach is not None:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         return MQTTErrorCode.MQTT_ERR_SUCCESS if self.ahead else MQTTErrorCode.MQTT_ERR_AGAIN
@@ -193,7 +180,7 @@ class Client(paho.Client):
             raise
 
     def _packet_write(self) -> MQTTErrorCode:
-        join_publishes(self._out_packet)
+        self._line_up()
         return super()._packet_write()
 
     def _packet_handle(self) -> MQTTErrorCode:
@@ -234,15 +221,16 @@ class Client(paho.Client):
         packet = self._in_packet["packet"]
         if cmd != "PUBACK" or len(packet) < 2:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        self._acknowledge(packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0)
+        self._acknowledge([(packet[0] << 8 | packet[1], packet[2] if len(packet) > 2 else 0)])
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def _acknowledge(self, mid: int, code: int) -> None:
-        if self._out_messages.pop(mid, None) is not None:
-            self._inflight_messages -= 1
-            self.unasked.answered()
-            self.acknowledged(mid, code)
-        else:
+    def _acknowledge(self, acks: Sequence[Ack]) -> None:
+        waiting = self._out_messages
+        known = [ack for ack in acks if waiting.pop(ack[0], None) is not None]
+        if known:
+            self.unasked.answered(len(known))
+            self.acknowledged(known)
+        for _ in range(len(acks) - len(known)):
             self.unasked.came(time.monotonic())
 
     def _handle_publish(self) -> MQTTErrorCode:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from agent.core.flow import Incoming
+from agent.publishers.mqtt.acks import Ack
 from agent.publishers.mqtt.oversize import Oversize
 
 #: What paho means when it is not the broker that ended a connection.
@@ -63,8 +65,8 @@ class Disconnection(NamedTuple):
 class Handler(Protocol):
     """Called with what happens on a connection. Called on the loop; must not raise."""
 
-    def acknowledged(self, mid: int, code: int, /) -> None:
-        """PUBACK arrived; or, at QoS 0, the message is written."""
+    def acknowledged(self, acks: Sequence[Ack], /) -> None:
+        """PUBACKs arrived; or, at QoS 0, the message is written."""
 
     def received(self, incoming: Incoming, /) -> None:
         """A message on a topic we listen to."""

@@ -35,6 +35,11 @@ class Pace:
         self._eased = 0.0  #: when it was tried faster, or halved
         self._most = rate  #: what it may come back to
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing holds messages back."""
+        return self.rate is None and not self._ramp
+
     def early(self, now: float) -> float:
         """Take the next turn; how long it is until then (not above 0: now)."""
         if self.complained and self.rate is not None and now - self._eased >= EASED:
@@ -62,15 +67,15 @@ class Pace:
 
     def sent(self, now: float) -> None:
         """A message is written."""
-        if int(now) != self._second:
-            self._second, self._count = int(now), 0
+        if (second := int(now)) != self._second:
+            self._second, self._count = second, 0
         self._count += 1
         self.peak = max(self.peak, self._count)
 
     def acknowledged(self, now: float) -> None:
         """The broker took one."""
-        if int(now) != self._ack_second:
-            self._ack_second, self._acks = int(now), 0
+        if (second := int(now)) != self._ack_second:
+            self._ack_second, self._acks = second, 0
         self._acks += 1
         if self._acks >= FAST:
             self.fast = True

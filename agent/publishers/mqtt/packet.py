@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from agent.core.errors import Rejected
 from agent.core.flow import Limits, Message
@@ -10,7 +10,7 @@ from agent.publishers.mqtt.wire import MOST_BYTES, pack_properties, packed_topic
 from agent.settings.topics import under_rules
 
 
-class Packet(NamedTuple):
+class Packet(Struct):
     """What goes onto the wire."""
 
     message: Message

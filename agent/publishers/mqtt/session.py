@@ -9,12 +9,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from agent.core.clock import to_beat
-from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected
+from agent.core.errors import AgentError, ConnectionLost, Rejected
 from agent.core.flow import Incoming, Limits, Message
+from agent.core.posting import Answered
 from agent.publishers.mqtt import patience, reasons
-from agent.publishers.mqtt.flying import Bundle, Flying
+from agent.publishers.mqtt.acks import Ack
+from agent.publishers.mqtt.flying import Bundle, Flying, Outcomes, settle
 from agent.publishers.mqtt.hangups import CLEARLY, SMALLEST
 from agent.publishers.mqtt.inbox import SessionInbox
 from agent.publishers.mqtt.link import Disconnection, SessionLink
@@ -22,10 +25,11 @@ from agent.publishers.mqtt.oversize import Oversize
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.packet import Packet, prepare
 from agent.publishers.mqtt.quotas import Quotas
+from agent.publishers.mqtt.unheard import Unheard
 from agent.publishers.mqtt.unproven import Unproven
 from agent.settings.topics import whole
 from agent.telemetry.logging import get_logger
-from agent.telemetry.metrics import ACK_SECONDS, PUBLISHED
+from agent.telemetry.metrics import ACK_SECONDS
 
 log = get_logger("mqtt")
 
@@ -34,9 +38,6 @@ _LOOK = 2.0
 _QUOTA = 0x97
 #: What lies behind one topic is full: it waits this long, seconds. Long enough to wait alone, see `sender.PARKING`.
 _FULL_RETRY = 60.0
-#: Nobody subscribes and we are to hold: the device waits this long, seconds.
-_UNHEARD_RETRY = 30.0
-_HELD = "start what is to receive it, or write on_no_subscriber: accept"
 
 
 class MqttSession:
@@ -52,7 +53,6 @@ class MqttSession:
         self.largest_taken = 0  #: bytes of the largest packet acknowledged
         self._taken_before = max(taken, SMALLEST)
         self.pace = pace or Pace(limits.max_rate)
-        self._hold_unheard = hold_unheard
         self._progress = self._monotonic()  # of acknowledgements, or of bytes on their way to the broker
         self._moved = 0.0  # of these bytes
         self._watchdog = asyncio.get_running_loop().call_later(min(limits.keep_alive / 2, _LOOK), self._watch)
@@ -60,44 +60,54 @@ class MqttSession:
         self._publisher = publisher
         self._flying: dict[int, Flying] = {}
         self._turn = asyncio.Lock()  # bundles are written whole, in the order of the calls
+        self._waiting = 0  # calls that have it, or wait for it
+        self._outcomes = Outcomes()
         self._room: asyncio.Future[None] | None = None
         self._gone = asyncio.Event()
         self._why: Callable[[], AgentError] | None = None
         self._inbox = SessionInbox(publisher, monotonic)
-        self._unheard = False
         self._order = 0
         self._unproven = Unproven(link.ping)
         self._quotas = Quotas()
-        # what only we can see; records and bytes are counted by the route
-        self._no_subscriber = PUBLISHED.labels(publisher, "no_subscriber")
+        self._unheard = Unheard(publisher, hold=hold_unheard)
         self._ack_seconds = ACK_SECONDS.labels(publisher)
 
     # --- the port -----------------------------------------------------------------------------------------------------
 
     async def send(self, messages: Sequence[Message], /) -> asyncio.Future[None]:
         """See the port. Raises why the connection ended, if it has."""
-        bundle = Bundle(len(messages))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        bundle = Bundle(len(messages), partial(settle, future))
         try:
             packets = [prepare(message, self.limits) for message in messages]
         except Rejected as refused:
             bundle.fail(refused)
-            return bundle.future
-        async with self._turn:
-            for packet in packets:
-                if (early := self.pace.early(self._monotonic())) > 0:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(early):
-                            await self._gone.wait()
-                while self._why is None and self._full:
-                    if not self.limits.max_qos:
-                        self._unproven.ask()
-                    await self._wait_for_room()
-                if self._why is not None:
-                    raise self._why()
-                if bundle.future.done():  # a part of it was refused: the rest is of no use
-                    break
-                self._write(packet, bundle)
-        return bundle.future
+            return future
+        self._waiting += 1
+        try:
+            async with self._turn:
+                for packet in packets:
+                    await self._may_write()
+                    if future.done():  # a part of it was refused: the rest is of no use
+                        break
+                    self._write(packet, bundle)
+        finally:
+            self._waiting -= 1
+        return future
+
+    def post(self, messages: Sequence[Message], answered: Answered, /) -> bool:
+        """See `agent.core.posting.Prompt`."""
+        room = self.limits.window - len(self._flying) if self.limits.max_qos and self.pace.free else 0
+        if self._waiting or self._why is not None or not 0 < len(messages) <= room:
+            return False
+        try:
+            packets = [prepare(message, self.limits) for message in messages]
+        except Rejected:
+            return False
+        bundle = Bundle(len(packets), partial(self._outcomes.tell, answered))
+        for packet in packets:
+            self._write(packet, bundle)
+        return True
 
     def incoming(self) -> AsyncIterator[Incoming]:
         """See the port."""
@@ -110,25 +120,33 @@ class MqttSession:
 
     # --- what the connection tells ------------------------------------------------------------------------------------
 
-    def acknowledged(self, mid: int, code: int, /) -> None:
-        """PUBACK, or a QoS 0 message is written. An identifier nobody waits for is ignored."""
-        flying = self._flying.pop(mid, None)
-        if flying is None:
-            return
-        self._progress = now = self._monotonic()
-        self.pace.acknowledged(now)
-        self._ack_seconds.observe(now - flying.sent)
+    def acknowledged(self, acks: Sequence[Ack], /) -> None:
+        """PUBACKs, or a QoS 0 message is written. An identifier nobody waits for is ignored."""
+        now, proving = self._monotonic(), bool(self._unproven)
+        for mid, code in acks:
+            flying = self._flying.pop(mid, None)
+            if flying is None:
+                continue
+            self._progress = now
+            self.pace.acknowledged(now)
+            self._ack_seconds.observe(now - flying.sent)
+            if code or proving or not flying.answered:
+                self._landed(flying, code, now)
+            else:
+                self._taken(flying, now)
         self._make_room()
+
+    def _landed(self, flying: Flying, code: int, now: float) -> None:
         if not flying.answered:  # written, which says nothing of the broker: a birth too large ends the session later
             self._unproven.add(flying)
             if not flying.proof:
                 flying.bundle.done()
             return
-        if self._unproven:
-            self._proven(self._unproven.take(flying.order))
+        self._proven(self._unproven.take(flying.order))
         if code < 0x80:
-            self._quotas.taken(flying.topic, now)
-            self._taken(flying, code)
+            if code == 0x10:
+                self._unheard.met(flying)
+            self._taken(flying, now)
             return
         row = reasons.reaction(reasons.PUBACK, code)
         if code == _QUOTA:
@@ -212,6 +230,19 @@ class MqttSession:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
+    async def _may_write(self) -> None:
+        """Return when the next packet may go. Raises why it never will."""
+        if (early := self.pace.early(self._monotonic())) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(early):
+                    await self._gone.wait()
+        while self._why is None and self._full:
+            if not self.limits.max_qos:
+                self._unproven.ask()
+            await self._wait_for_room()
+        if self._why is not None:
+            raise self._why()
+
     def _write(self, packet: Packet, bundle: Bundle) -> None:
         message = packet.message
         try:
@@ -267,15 +298,7 @@ class MqttSession:
         elif verdict == "ask":
             self._link.ping()
 
-    def _taken(self, flying: Flying, code: int) -> None:
+    def _taken(self, flying: Flying, now: float) -> None:
+        self._quotas.taken(flying.topic, now)
         self.largest_taken = max(self.largest_taken, flying.size)
-        if code == 0x10:
-            self._no_subscriber.inc()
-            if not self._unheard:
-                self._unheard = True
-                log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
-            if self._hold_unheard and not flying.retain:
-                reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold -> {_HELD}"
-                flying.bundle.fail(Refused(reason, retry_after=_UNHEARD_RETRY))
-                return
         flying.bundle.done()

@@ -31,10 +31,9 @@ class Unasked:
         """A PINGREQ goes out."""
         self._open[_PINGRESP] += 1
 
-    def answered(self) -> None:
-        """A PUBACK of something we have said: one that says it twice is put up with, however much we say."""
-        if self._room < MOST:
-            self._room += 1
+    def answered(self, times: int = 1) -> None:
+        """PUBACKs of what we have said: one that says it twice is put up with, however much we say."""
+        self._room = min(self._room + times, MOST)
 
     def lawful(self, kind: int, now: float) -> bool:
         """A packet came, `kind` is the upper half of its first byte; whether it may."""

@@ -11,7 +11,6 @@ from functools import lru_cache
 from agent.core.flow import Message
 
 _EXPIRY, _CONTENT_TYPE, _USER_PROPERTY = 0x02, 0x03, 0x26  # 2.2.2.2, table 2-4
-_EMPTY = b"\x00"
 #: What follows the fixed header may take at most (1.5.5), bytes.
 MOST_BYTES = 268_435_455
 _PLAIN, _RETAINED = b"\x32", b"\x33"  # PUBLISH at QoS 1 (3.3.1)
@@ -19,6 +18,10 @@ _PLAIN, _RETAINED = b"\x32", b"\x33"  # PUBLISH at QoS 1 (3.3.1)
 
 def varint(number: int) -> bytes:
     """Variable byte integer (1.5.5)."""
+    if number < 128:
+        return bytes((number,))
+    if number < 16_384:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while True:
         number, low = divmod(number, 128)
@@ -32,14 +35,19 @@ def _text(value: str) -> bytes:
     return len(raw).to_bytes(2, "big") + raw
 
 
-@lru_cache(1024)
 def _user_property(key: str, value: str) -> bytes:
     return bytes((_USER_PROPERTY,)) + _text(key) + _text(value)
 
 
-@lru_cache(64)
-def _content_type(value: str) -> bytes:
-    return bytes((_CONTENT_TYPE,)) + _text(value)
+@lru_cache(1024)
+def _what_repeats(expiry: int | None, content_type: str | None, properties: tuple[tuple[str, str], ...]) -> bytes:
+    parts: list[bytes] = []
+    if expiry is not None:
+        parts.append(bytes((_EXPIRY,)) + expiry.to_bytes(4, "big"))
+    if content_type is not None:
+        parts.append(bytes((_CONTENT_TYPE,)) + _text(content_type))
+    parts += [_user_property(key, value) for key, value in properties]
+    return b"".join(parts)
 
 
 @lru_cache(1024)
@@ -54,16 +62,14 @@ def packed_topic(topic: str) -> bytes:
 
 
 def pack_properties(message: Message) -> bytes:
-    """The property block of a PUBLISH, its length in front. OverflowError where a text is longer than 65,535 bytes."""
-    if message.content_type is None and message.expiry is None and not message.properties:
-        return _EMPTY
-    parts: list[bytes] = []
-    if message.expiry is not None:
-        parts.append(bytes((_EXPIRY,)) + message.expiry.to_bytes(4, "big"))
-    if message.content_type is not None:
-        parts.append(_content_type(message.content_type))
-    parts += [_user_property(key, value) for key, value in message.properties]
-    block = b"".join(parts)
+    """The property block of a PUBLISH, its length in front. OverflowError where a text is longer than 65,535 bytes.
+
+    The last user property is what differs from message to message.
+    """
+    properties = tuple(message.properties)
+    block = _what_repeats(message.expiry, message.content_type, properties[:-1])
+    if properties:
+        block += _user_property(*properties[-1])
     return varint(len(block)) + block
 
 
@@ -73,10 +79,10 @@ def packet_size(topic: bytes, payload: bytes, properties: bytes | None, qos: int
     return 1 + (1 if remaining < 128 else 2 if remaining < 16_384 else len(varint(remaining))) + remaining
 
 
-def publish_packet(topic: bytes, mid: int, payload: bytes, properties: bytes | None, *, retain: bool) -> bytes:
-    """A PUBLISH at QoS 1."""
-    body = b"".join((topic, mid.to_bytes(2, "big"), properties or b"", payload))
-    return b"".join((_RETAINED if retain else _PLAIN, varint(len(body)), body))
+def publish_packet(topic: bytes, mid: int, payload: bytes, properties: bytes, *, retain: bool) -> tuple[bytes, ...]:
+    """A PUBLISH at QoS 1, in pieces. `properties` is empty on 3.1.1."""
+    length = varint(len(topic) + 2 + len(properties) + len(payload))
+    return _RETAINED if retain else _PLAIN, length, topic, mid.to_bytes(2, "big"), properties, payload
 
 
 class Packed:

@@ -8,7 +8,6 @@ both          again ───(rate)▶  what a consumer asked for once more, whi
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -84,7 +83,7 @@ class Forwarder:
             while self._reader.backlog_left:
                 for record in await self._reader.backlog(BACKLOG_TAKE):
                     await self._take_turn(bucket)
-                    sent += await self._sender.send(record, self._reader) is not None
+                    sent += await self._sender.send(record, self._reader)
             if sent:
                 self._backlog_done(sent, began)
             await self._send_live(await self._reader.live(LIVE_TAKE))
@@ -100,15 +99,10 @@ class Forwarder:
     async def _send_in_backlogs_share(self, record: Record) -> bool:
         """Send it once the backlog's share of the window has room; whether it went."""
         await self._backlog_room.acquire()
-        outcome = await self._sender.send(record, self._reader)
-        if outcome is None:
+        sent = await self._sender.send(record, self._reader, self._backlog_room.release)
+        if not sent:
             self._backlog_room.release()
-            return False
-        outcome.add_done_callback(self._make_room)
-        return True
-
-    def _make_room(self, _outcome: Future[None]) -> None:
-        self._backlog_room.release()
+        return sent
 
     def _backlog_done(self, sent: int, began: float) -> None:
         seconds = round(self._clock.monotonic() - began, 1)

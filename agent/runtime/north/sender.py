@@ -8,7 +8,6 @@ pauses all.
 from __future__ import annotations
 
 import asyncio
-from asyncio import Future
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -60,7 +59,8 @@ class Sender:
         self._tell_refused = refused
         self._remember = remember
         self.delivered = False  #: a record of this session has reached the broker
-        self._flying: set[Future[None]] = set()
+        self._flying = 0
+        self._landed = asyncio.Event()  # nothing flies
         self._quiet: asyncio.Event | None = None  # set when records may go on
         self._alone = asyncio.Lock()  #: held while something is sent next to a suspect
         self._waited: set[str] = set()  # devices with suspects that have let the others go first
@@ -68,9 +68,10 @@ class Sender:
         self._paused_until = 0.0
         self._later: list[tuple[float, Record]] = []
         self._lingering: deque[tuple[float, Record]] = deque()  # acknowledged, and kept a little
-        self._hurried = False
+        self._lingers = talk.stateful
         self._repeats = Repeats()
         self._result = {word: metrics.PUBLISHED.labels(name, word) for word in ("ok", "rejected", "retried")}
+        self._taken = self._result["ok"]
         self._bytes = metrics.PUBLISHED_BYTES.labels(name)
 
     @property
@@ -83,7 +84,8 @@ class Sender:
     async def landed(self) -> None:
         """Return when nothing is in flight any more."""
         while self._flying:
-            await asyncio.wait(self._flying)
+            self._landed.clear()
+            await self._landed.wait()
 
     def forget(self) -> None:
         """The reader is given back: what was not acknowledged is handed out again by the next one."""
@@ -97,7 +99,7 @@ class Sender:
 
     def hurry(self) -> None:
         """The end is near: nothing lingers from now on."""
-        self._hurried = True
+        self._lingers = False
 
     def unpark(self) -> None:
         """Parked devices have waited long enough."""
@@ -131,52 +133,57 @@ class Sender:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    async def send(self, record: Record, reader: Reader) -> Future[None] | None:
-        """Hand one record to the broker; None where its device is parked, or nobody will ever take it."""
+    async def send(self, record: Record, reader: Reader, then: Callable[[], object] | None = None) -> bool:
+        """Hand one record to the broker, and call `then` once it has answered.
+
+        False where the record's device is parked, or nobody will ever take it.
+        """
         if self._parked and _lane(record) in self._parked:
             reader.put_off(record)
-            return None
+            return False
         if self._paused_until and (pause := self._paused_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
         if self._suspects:
             async with self._alone:
-                return await self._send_warily(record, reader)
-        return await self._send(record, reader)
+                return await self._send_warily(record, reader, then)
+        return await self._send(record, reader, then)
 
-    async def _send_warily(self, record: Record, reader: Reader) -> Future[None] | None:
+    async def _send_warily(self, record: Record, reader: Reader, then: Callable[[], object] | None) -> bool:
         """Send the suspects last, and alone: one may be what makes the broker disconnect."""
         if not self._suspects.accused(record):
-            return await self._send(record, reader)
+            return await self._send(record, reader, then)
         if times := self._suspects.guilty(record):
             self._suspects.convicted(record)
             self._quarantine(
                 record, reader, f"the broker disconnected at it without a reason, {times} times, with nothing else sent"
             )
-            return None
+            return False
         lane = _lane(record)
         if lane not in self._waited:
             self._waited.add(lane)
             self._parked[lane] = self._clock.monotonic() + self._suspects.patience(record)
             reader.put_off(record)
-            return None
-        if self._flying:
-            await asyncio.wait(self._flying)
-        outcome = await self._send(record, reader)
-        if outcome is not None:
-            await asyncio.wait((outcome,))
-        return outcome
+            return False
+        await self.landed()
+        answered = asyncio.Event()
+        if not await self._send(record, reader, answered.set):
+            return False
+        await answered.wait()
+        if then is not None:
+            then()
+        return True
 
-    async def _send(self, record: Record, reader: Reader) -> Future[None] | None:
+    async def _send(self, record: Record, reader: Reader, then: Callable[[], object] | None) -> bool:
         if self._quiet is not None:
             await self._quiet.wait()
         try:
-            outcome, size = await self._talk.deliver(record)
+            size = await self._talk.deliver(record, partial(self._answered, record, reader, then))
         except Rejected as never:
             self._quarantine(record, reader, never.reason)
-            return None
+            return False
         except Refused as later:
             self._refused(record, reader, later)
-            return None
+            return False
         except AgentError:
             raise
         except Exception as bug:
@@ -184,26 +191,27 @@ class Sender:
             if not self._suspects.unsayable(record):
                 raise
             self._quarantine(record, reader, f"we cannot say it, {type(bug).__name__}: {bug}; please report this")
-            return None
-        self._flying.add(outcome)
-        outcome.add_done_callback(partial(self._answered, record, reader))
-        self._bytes.inc(size)
-        return outcome
+            return False
+        self._flying += 1
+        self._bytes.value += size
+        return True
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def _answered(self, record: Record, reader: Reader, outcome: Future[None]) -> None:
-        self._flying.discard(outcome)
-        if outcome.cancelled():
-            return
-        error = outcome.exception()
+    def _answered(
+        self, record: Record, reader: Reader, then: Callable[[], object] | None, error: BaseException | None
+    ) -> None:
+        self._flying -= 1
+        if not self._flying:
+            self._landed.set()
+        if then is not None:
+            then()
         if error is None:
-            self._result["ok"].inc()
+            self._taken.value += 1
             self.delivered = True
             if self._suspects.remembers:
                 self._suspects.cleared(record)
-            linger = 0.0 if self._hurried else self._talk.linger
-            if linger:
+            if self._lingers and (linger := self._talk.linger):
                 if isinstance(record.content, Batch):
                     record.content = _NOTHING  # a minute of batches would fill the memory; the file has them
                 self._lingering.append((self._clock.monotonic() + linger, record))

@@ -14,6 +14,7 @@ from functools import partial
 
 from msgspec import structs
 
+from agent.core.errors import ConnectionLost
 from agent.core.flow import (
     AgentChanged,
     DeviceChanged,
@@ -26,12 +27,13 @@ from agent.core.flow import (
     Withheld,
 )
 from agent.core.ports import Dialogue, Session, Stateful
+from agent.core.posting import Answered, Prompt
 from agent.runtime.north.beside import Beside
 from agent.runtime.north.mailbox import Mailbox
 
 
 class Talk:
-    """Answers events over the session; belongs to one session."""
+    """Outcomes events over the session; belongs to one session."""
 
     def __init__(
         self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]], beside: Beside,
@@ -43,6 +45,7 @@ class Talk:
         self.turn = asyncio.Lock()  #: held while a stateful dialogue speaks, and around a cut
         self.whole = True  #: every message that was made has been written
         self._session = session
+        self._post = session.post if isinstance(session, Prompt) else None
         self._beside = beside
         self._asked = asked
         self._streams = streams
@@ -107,18 +110,22 @@ class Talk:
             async with self._beside.turn, self.turn:
                 await self._write_watched(self._dialogue(event))
 
-    async def deliver(self, record: Record) -> tuple[Future[None], int]:
-        """Send a record: the outcome, and bytes of payload. Waits for ever while the course is another one.
+    async def deliver(self, record: Record, answered: Answered) -> int:
+        """Send a record; bytes of payload. Waits for ever while the course is another one.
 
-        Raises Rejected where the dialogue can never say it.
+        `answered` is told what became of it, in a later turn of the loop. Raises Rejected where the dialogue can never
+        say it.
         """
         if self._stateful is None:
             messages = self._dialogue(record)
-            return await self._session.send(messages), _size(messages)
+            if self._post is None or not self._post(messages, answered):
+                _tell(await self._session.send(messages), answered)
+            return _size(messages)
         async with self.turn:
             if self.flowing:
                 messages = self._dialogue(record)
-                return await self._write(messages), _size(messages)
+                _tell(await self._write(messages), answered)
+                return _size(messages)
         await asyncio.Event().wait()  # the cut is about to end this lane
         raise AssertionError
 
@@ -190,4 +197,13 @@ class Talk:
 
 
 def _size(messages: Sequence[Message]) -> int:
-    return sum(len(message.payload) for message in messages)
+    size = 0
+    for message in messages:
+        size += len(message.payload)
+    return size
+
+
+def _tell(outcome: Future[None], answered: Answered) -> None:
+    outcome.add_done_callback(
+        lambda done: answered(ConnectionLost("given up") if done.cancelled() else done.exception())
+    )

@@ -29,7 +29,7 @@ class Answers:
         self.now += 0.5
         outcome = await self.session.send([Message(topic=topic, payload=b"x", retain=retain)])
         self._mid = next(iter(self.session._flying))
-        self.session.acknowledged(self._mid, code)
+        self.session.acknowledged([(self._mid, code)])
         error = outcome.exception()
         if error is None:
             return None

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.publishers.mqtt.hooks import upgrade
 from agent.publishers.mqtt.sealed import TlsSocket
+from agent.publishers.mqtt.websocket import upgrade
 from tests.support.certs import make_certs
 
 TICKETS = 2_000  #: half a megabyte

@@ -177,7 +177,7 @@ async def test_a_missing_acknowledgement_ends_the_session(others: bool, words: s
         while not forgotten.done():
             if others:
                 await session.send([message()])
-                session.acknowledged(link.mid, 0)
+                session.acknowledged([(link.mid, 0)])
             clock[0] += 0.001  # a turn of the loop: a busy machine is no silent broker
             await asyncio.sleep(0)
     with pytest.raises(ConnectionLost, match=words) as caught:
