@@ -89,7 +89,7 @@ async def test_devices_come_and_go(running: Running) -> None:
             assert 'device="two"' not in await agent.metrics()
             await ear.goes_on("one", "r0", 5)
             await agent.reload(whole)
-            await ear.hears("two", "online")
+            await ear.hears("two", "online", "degraded")  # of a busy machine it is the latter
             await eventually(lambda: ear.readings("two", "r0", since=last + 1), what="it is read again")
     unbroken(ear, "one")
     unbroken(ear, "two")
