@@ -36,13 +36,15 @@ class Clock(Protocol):
         """False while the wall clock is known not to be set."""
 
 
-def to_beat(now: float, seconds: float) -> float:
-    """Seconds of monotonic time until the beat that all who look every so often share, half of `seconds` away at least.
+def to_beat(now: float, seconds: float, soonest: float | None = None) -> float:
+    """Seconds of monotonic time until the beat that all who look every so often share.
+
+    It is `soonest` away at least, half of `seconds` where that is not said.
 
     Waking an idle process costs more than most of what it is woken for: looks that fall together cost one waking.
     """
     rest = seconds - now % seconds
-    return rest if rest >= seconds / 2 else rest + seconds
+    return rest if rest >= (seconds / 2 if soonest is None else soonest) else rest + seconds
 
 
 def kernel_synced() -> bool | None:

@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
 from agent.core.flow import Batch, Gap, GapKind, Record
 from agent.outbox.bounds import excess
 from agent.outbox.file.pack import pack_gap
-from agent.outbox.file.transaction import Committed, Job, Low, Row
+from agent.outbox.file.transaction import Committed, Job, Row
 from agent.outbox.gaps import declares, hold_of, key_of, merged
 from agent.outbox.lanes import Lanes
 from agent.outbox.ring import Waiting
@@ -96,16 +95,11 @@ def plan(
         size = len(one.packed)
         job.spilled.append((one.row, one.track.id, one.seq, one.seq, one.ts, size, one.readings, one.packed))
     tracks: dict[int, Track] = {}
-    for waiting in gaps:
-        if not _grow(state, made, waiting):
-            _insert(state, made, waiting, tracks)
-    for waiting in batches:
-        _insert(state, made, waiting, tracks)
+    fresh: dict[int, int] = {}  # readings, by stream
+    _insert(state, made, [waiting for waiting in gaps if not _grow(state, made, waiting)], tracks, fresh)
+    _insert(state, made, batches, tracks, fresh)
     tracks.update((track.id, track) for track in state.spared.note(state.book, spill=spill))
-    fresh = Counter[int]()
-    for waiting in made.inserted:
-        fresh[waiting.track.id] += waiting.readings if waiting.seq else 0
-    job.streams = [track.figures(fresh[number]) for number, track in tracks.items()]
+    job.streams = [track.figures(fresh.get(number, 0)) for number, track in tracks.items()]
     job.declared += made.told
     state.declared = []
     state.committing = len(gaps) + len(batches)
@@ -122,10 +116,12 @@ def spare(state: OutboxState, now: float) -> bool:
         waiting.row = state.last_row
         waiting.track.ts = max(waiting.track.ts, waiting.ts)
         state.spared.add(waiting, now)
-        state.book.committed(waiting.track, waiting.seq, None)
+        waiting.track.pending -= 1
+        waiting.track.committed = max(waiting.track.committed, waiting.seq)
         waiting.track.stream.readings += waiting.readings
         waiting.track.settle()
-        _deliver(state, waiting, len(waiting.packed))
+        if state.lanes is not None:
+            _deliver(state, state.lanes, waiting, len(waiting.packed))
     return bool(taken)
 
 
@@ -147,26 +143,36 @@ def _grow(state: OutboxState, made: PlannedCommit, waiting: Waiting) -> bool:
     return True
 
 
-def _insert(state: OutboxState, made: PlannedCommit, waiting: Waiting, tracks: dict[int, Track]) -> None:
-    track, job, gap = waiting.track, made.job, waiting.content
-    if not state.book.in_file(track):
-        job.new_streams.append((track.id, track.stream.epoch, track.stream.device))
-    hold: int | None = waiting.seq
-    last = waiting.seq
-    if waiting.seq == 0 and isinstance(gap, Gap):
-        waiting.packed = pack_gap(gap)
-        hold = hold_of(gap)
-        job.declared += _declared(track.id, gap)
-        last = (gap.to_seq or 0) if hold is not None and gap.kind != "lost" else 0
-    state.last_row += 1
-    waiting.row = state.last_row
-    job.inserts.append(
-        (waiting.row, track.id, hold, waiting.seq, waiting.ts, len(waiting.packed), waiting.readings, waiting.packed)
-    )
-    track.next = max(track.next, last + 1)
-    track.ts = max(track.ts, waiting.ts) if waiting.seq or not track.ts else track.ts
-    tracks[track.id] = track
-    made.inserted.append(waiting)
+def _insert(
+    state: OutboxState, made: PlannedCommit, ones: list[Waiting], tracks: dict[int, Track], fresh: dict[int, int]
+) -> None:
+    job, row = made.job, state.last_row
+    for waiting in ones:
+        track, seq, ts = waiting.track, waiting.seq, waiting.ts
+        if not state.book.in_file(track):
+            job.new_streams.append((track.id, track.stream.epoch, track.stream.device))
+        number = track.id
+        hold, last = _gap(job, waiting, content) if isinstance(content := waiting.content, Gap) else (seq, seq)
+        row += 1
+        waiting.row = row
+        packed, readings = waiting.packed, waiting.readings
+        job.inserts.append((row, number, hold, seq, ts, len(packed), readings, packed))
+        if last >= track.next:
+            track.next = last + 1
+        if ts > track.ts and (seq or not track.ts):
+            track.ts = ts
+        tracks[number] = track
+        fresh[number] = fresh.get(number, 0) + readings
+    state.last_row = row
+    made.inserted += ones
+
+
+def _gap(job: Job, waiting: Waiting, gap: Gap) -> tuple[int | None, int]:
+    """Pack a gap, which grows no more in memory: the number it holds, and the last one it excuses."""
+    waiting.packed = pack_gap(gap)
+    hold = hold_of(gap)
+    job.declared += _declared(waiting.track.id, gap)
+    return hold, (gap.to_seq or 0) if hold is not None and gap.kind != "lost" else 0
 
 
 def _declared(stream: int, gap: Gap) -> list[tuple[int, int, int]]:
@@ -196,8 +202,9 @@ def applied(state: OutboxState, made: PlannedCommit, committed: Committed) -> No
     state.committing = 0
     lows = {low.id: low for low in committed.lows}
     gone = {row for _, _, row in job.quarantined}
+    unasked: dict[int, Track] = {}
     for waiting in state.spared.spilled():
-        _spilled(state, waiting, lows, gone=waiting.row in gone)
+        _spilled(state, waiting, lows, unasked, gone=waiting.row in gone)
     for row in job.acked:
         state.acked.pop(row, None)
     for row in job.dropped:
@@ -209,60 +216,62 @@ def applied(state: OutboxState, made: PlannedCommit, committed: Committed) -> No
     for growth in made.growths:
         _grown(state, made, growth)
     for waiting in made.inserted:
-        _inserted(state, waiting, lows)
-    for low in lows.values():
+        _inserted(state, waiting, lows, unasked)
+    for low in committed.lows:
         state.book.settle(low)
+    for track in unasked.values():
+        track.settle()
     state.oldest = committed.oldest
     state.filled(committed.pages, committed.vacant)
     if made.inserted or job.spilled:
         state.last_committed = state.last_row
 
 
-def _inserted(state: OutboxState, waiting: Waiting, lows: dict[int, Low]) -> None:
-    track, content = waiting.track, waiting.content
-    size = len(waiting.packed)
+def _inserted(state: OutboxState, waiting: Waiting, asked: Container[int], unasked: dict[int, Track]) -> None:
+    track, seq, content, size = waiting.track, waiting.seq, waiting.content, len(waiting.packed)
     state.written += size
-    if waiting.offset is not None:
-        state.unset.add(waiting.row, waiting.offset)
-    state.book.committed(track, waiting.seq, content if isinstance(content, Gap) else None)
-    track.stream.readings += waiting.readings if waiting.seq else 0
-    hold: int | None = waiting.seq
+    track.pending -= 1
+    hold: int | None = seq
     if isinstance(content, Gap):
         state.bytes += size
         hold = hold_of(content)
         state.open_gaps[key_of(content)] = OpenGap(waiting.row, content, size, track)
-    known = lows.get(track.id)
-    before = track.hold if known is None else known.hold
-    lows[track.id] = Low(track.id, min((n for n in (before, hold) if n is not None), default=None), rows=True)
-    _deliver(state, waiting, size)
+    else:
+        track.stream.readings += waiting.readings
+        track.committed = max(track.committed, seq)
+        if waiting.offset is not None:
+            state.unset.add(waiting.row, waiting.offset)
+    if track.id not in asked:
+        track.holds(hold)
+        unasked[track.id] = track
+    if state.lanes is not None:
+        _deliver(state, state.lanes, waiting, size)
 
 
-def _spilled(state: OutboxState, waiting: Waiting, lows: dict[int, Low], *, gone: bool) -> None:
+def _spilled(
+    state: OutboxState, waiting: Waiting, asked: Container[int], unasked: dict[int, Track], *, gone: bool
+) -> None:
     track = waiting.track
     state.written += len(waiting.packed)
     if gone:
         return
-    known = lows.get(track.id)
-    before = track.hold if known is None else known.hold
-    lows[track.id] = Low(track.id, waiting.seq if before is None else min(before, waiting.seq), rows=True)
+    if track.id not in asked:
+        track.holds(waiting.seq)
+        unasked[track.id] = track
     if state.lanes is not None and waiting.session != state.lanes.session:
         state.late -= 1
         state.lanes.to_backlog(waiting.row)
 
 
-def _deliver(state: OutboxState, waiting: Waiting, size: int) -> None:
-    lanes = state.lanes
-    if lanes is None:
-        return
+def _deliver(state: OutboxState, lanes: Lanes, waiting: Waiting, size: int) -> None:
+    content = waiting.content
     late = waiting.session != lanes.session
     if late:
         state.late -= 1
-    backfill = isinstance(waiting.content, Batch) and waiting.content.backfill  # never live (docs/decisions/006)
-    if late or backfill:
+    if late or (isinstance(content, Batch) and content.backfill):  # never live (docs/decisions/006)
         lanes.to_backlog(waiting.row)
     else:
-        stream, content = waiting.track.stream, waiting.content
-        lanes.arrived(Record(waiting.row, stream, waiting.seq, waiting.ts, content, historical=False, size=size))
+        lanes.arrived(Record(waiting.row, waiting.track.stream, waiting.seq, waiting.ts, content, size=size))
 
 
 def _grown(state: OutboxState, made: PlannedCommit, growth: Growth) -> None:

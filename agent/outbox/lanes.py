@@ -45,7 +45,6 @@ class Lanes:
     def arrived(self, record: Record) -> None:
         """Committed just now, appended after the cut."""
         self.live[record.row] = record
-        self._live_bytes += record.size
         self._hold(record)
         if self._live_bytes > self._max_bytes or len(self.live) > self._max_records:
             keep_bytes, keep = self._max_bytes // 2, self._max_records // 2
@@ -55,10 +54,12 @@ class Lanes:
                 self.to_backlog(row)
 
     def _hold(self, record: Record) -> None:
-        if self._held + record.size > LIVE_BYTES:
+        size = record.size
+        self._live_bytes += size
+        if self._held + size > LIVE_BYTES:
             record.content = bare(record.content)
         if not is_bare(record.content):  # a gap is small, and always held
-            self._held += record.size
+            self._held += size
 
     def _left_live(self, record: Record) -> None:
         self._live_bytes -= record.size
@@ -97,12 +98,18 @@ class Lanes:
     def take_live(self, limit: int) -> list[Record]:
         """Up to `limit` records, in order of append: all of them whole, or all of them bare."""
         result: list[Record] = []
+        wanted: bool | None = None
         while self.live and len(result) < limit:
-            row, record = next(iter(self.live.items()))
-            if result and is_bare(record.content) != is_bare(result[0].content):
+            row, record = self.live.popitem(last=False)
+            without = is_bare(record.content)
+            if without is not wanted and wanted is not None:
+                self.live[row] = record
+                self.live.move_to_end(row, last=False)
                 break
-            del self.live[row]
-            self._left_live(record)
+            wanted = without
+            self._live_bytes -= record.size
+            if not without:
+                self._held -= record.size
             self.flight[row] = record
             result.append(record)
         return result
@@ -167,5 +174,4 @@ class Lanes:
         for record in sorted(taken, key=lambda one: one.row, reverse=True):
             self.live[record.row] = record
             self.live.move_to_end(record.row, last=False)
-            self._live_bytes += record.size
             self._hold(record)

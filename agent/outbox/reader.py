@@ -80,8 +80,7 @@ class LaneReader:
                     self.notify()
                     continue
             if records:
-                for record in records:
-                    self._state.told(record)
+                self._state.told(records)
                 return records
             self._live_ready.clear()
             await self._live_ready.wait()
@@ -201,8 +200,8 @@ class LaneReader:
             else:
                 record = Record(row.row, track.stream, row.seq, row.ts, row.content, historical=True, size=row.size)
                 self._lanes.hand_out(record)
-                self._state.told(record)
                 records.append(record)
+        self._state.told(records)
         self._lanes.passed(rows[-1].row if rows else span[1])  # the range may have grown meanwhile
         return records
 

@@ -102,7 +102,12 @@ class Ring:
         """Gaps and batches for the next transaction. They stay `pending` until the caller says what became of them."""
         gaps, self.gaps = self.gaps, []
         self._last_gap.clear()
-        batches: list[Waiting] = []
+        if self.bytes <= max_bytes and len(self.batches) <= max_records:
+            batches = list(self.batches)
+            self.batches.clear()
+            self.bytes = 0
+            return gaps, batches
+        batches = []
         size = 0
         while self.batches and len(batches) < max_records and (not batches or size < max_bytes):
             waiting = self.batches.popleft()

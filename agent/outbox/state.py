@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 import msgspec
 
@@ -85,27 +85,26 @@ class OutboxState:
 
     def append_batch(self, batch: Batch, packed: bytes) -> None:
         """A number is used up whatever happens; then the batch waits, or is dropped and declared."""
-        track = self.book.of(batch.device)
+        track, now = self.book.of(batch.device), self.clock.now_ms()
         seq = track.stream.next
-        track.stream.next += 1
-        now = self.clock.now_ms()
+        track.stream.next = seq + 1
         if seq == 1 and self.unknown_loss is not None:
             reason, until = self.unknown_loss
             unknown = Gap(id=ulid(now), kind="lost", device=batch.device, from_ts=0, to_ts=until, reason=reason)
             self.declare(track, unknown)
-        self.appended += len(packed)
-        readings = len(batch.readings)
+        readings, size = len(batch.readings), len(packed)
+        self.appended += size
+        newest = self.settings.when_full == "drop_newest"
         # A session begins with snapshots, also where a full outbox drops the newest: a quarter more is for them.
-        limit = self.limit * 5 // 4 if batch.snapshot else self.limit
-        if self.settings.when_full == "drop_newest" and self.bytes + len(packed) > limit:
+        if newest and self.bytes + size > (self.limit * 5 // 4 if batch.snapshot else self.limit):
             self._lose("dropped", track, seq, now, readings)
             return
         offset = offset_of(self.clock) if batch.clock is not None else None
         self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings, offset=offset))
         self.records += 1
-        self.bytes += len(packed)
+        self.bytes += size
         while self.ring.full and self.ring.batches:
-            lost = self.ring.pop(newest=self.settings.when_full == "drop_newest")
+            lost = self.ring.pop(newest=newest)
             self.records -= 1
             self.bytes -= len(lost.packed)
             self._no_longer_late(lost)
@@ -156,15 +155,16 @@ class OutboxState:
         """Whether a row on disk is as good as deleted."""
         return row in self.acked or row in self.doomed or row in self.refused
 
-    def told(self, record: Record) -> None:
-        """A record is handed out: a gap cannot grow any more, a batch keeps its times."""
-        if self.unset and isinstance(record.content, Batch) and record.content.clock is not None:
-            self.unset.told.add(record.row)
-        if isinstance(record.content, Gap):
-            key = key_of(record.content)
-            known = self.open_gaps.get(key)
-            if known is not None and known.row == record.row:
-                del self.open_gaps[key]
+    def told(self, records: Iterable[Record]) -> None:
+        """They are handed out: a gap cannot grow any more, a batch keeps its times."""
+        for record in records:
+            content = record.content
+            if isinstance(content, Gap):
+                known = self.open_gaps.get(key_of(content))
+                if known is not None and known.row == record.row:
+                    del self.open_gaps[key_of(content)]
+            elif content.clock is not None and self.unset:
+                self.unset.told.add(record.row)
 
     def ack(self, record: Record) -> None:
         """The broker has it."""
@@ -172,11 +172,12 @@ class OutboxState:
             self.again.acked[record.row] = None
             self.again.left -= 1
             return
+        number = self.book.holder(record.stream).id
         if isinstance(record.content, Gap) and (numbers := declares(record.content)) is not None:
-            self.declared.append((self._stream_id(record), *numbers))  # a file of version 1 does not know them yet
+            self.declared.append((number, *numbers))  # a file of version 1 does not know them yet
         self.unset.told.discard(record.row)
-        if not self.spared.acked(record.row):
-            self.acked[record.row] = self._stream_id(record)
+        if not (self.spared.on and self.spared.acked(record.row)):
+            self.acked[record.row] = number
         self.records -= 1
         self.bytes -= record.size
 
@@ -185,16 +186,17 @@ class OutboxState:
         if record.resent:
             self.refuse_again(record, reason)
         elif record.seq:
-            self._to_quarantine(record.row, record.size, self._track(record), reason)
+            track = self.book.holder(record.stream)
+            self._to_quarantine(record.row, record.size, track, reason)
             readings = len(record.content.readings) if isinstance(record.content, Batch) else 0
-            self._lose("quarantined", self._track(record), record.seq, record.ts, readings, reason)
+            self._lose("quarantined", track, record.seq, record.ts, readings, reason)
 
     def refuse_again(self, record: Record, reason: str) -> None:
         """Sent once more, it is refused: it was acknowledged once, so `low` stays where it is."""
         self.again.refused[record.row] = reason
         self.again.left -= 1
         readings = len(record.content.readings) if isinstance(record.content, Batch) else 0
-        self._lose("quarantined", self._track(record), record.seq, record.ts, readings, reason, late=True)
+        self._lose("quarantined", self.book.holder(record.stream), record.seq, record.ts, readings, reason, late=True)
 
     def unreadable(self, row: Row) -> None:
         """A row on disk is not what was written."""
@@ -209,13 +211,6 @@ class OutboxState:
         self.quarantined += 1
         self.records -= 1
         self.bytes -= size
-
-    def _track(self, record: Record) -> Track:
-        stream = record.stream
-        return self.book.find(stream.device, stream.epoch) or self.book.of(stream.device, stream.epoch)
-
-    def _stream_id(self, record: Record) -> int:
-        return self._track(record).id
 
     @property
     def in_memory(self) -> int:

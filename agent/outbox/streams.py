@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator
 
 import msgspec
 
-from agent.core.flow import Ended, Gap, Scans, Stream
+from agent.core.flow import Ended, Scans, Stream
 from agent.outbox.file.transaction import Low, StoredStream
 
 #: Earlier streams of a device are remembered for 7 days, 8 of them at most: a consumer may ask for what it lacks.
@@ -35,6 +35,12 @@ class Track(msgspec.Struct):
         stream, scans = self.stream, self.stream.scans
         return self.next, self.ts, stream.readings + more_readings, scans.due, scans.done, scans.late, self.id
 
+    def holds(self, number: int | None) -> None:
+        """A row is on disk that holds this number, or none."""
+        self.rows = True
+        if number is not None and (self.hold is None or number < self.hold):
+            self.hold = number
+
     def settle(self) -> None:
         """Recompute `low`."""
         # While something waits for its commit, all above the last committed number may be what waits.
@@ -56,6 +62,7 @@ class StreamBook:
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self._tracks: dict[tuple[str, str], Track] = {}
+        self._present: dict[str, Track] = {}  # this run's, by device
         self._by_id: dict[int, Track] = {}
         self._stored: dict[int, StoredStream] = {}  # all of the file, as of its opening
         self._earlier: dict[str, list[StoredStream]] = {}  # of these, by device, newest first
@@ -120,11 +127,22 @@ class StreamBook:
 
     def of(self, device: str, epoch: str | None = None) -> Track:
         """The track of a device's stream, this run's unless an epoch is given; made if it is new."""
-        key = (epoch or self.epoch, device)
-        track = self._tracks.get(key)
+        track = self._present.get(device) if epoch is None else None
         if track is None:
-            track = self._tracks[key] = Track(Stream(*key, safe=1))
+            key = (epoch or self.epoch, device)
+            track = self._tracks.get(key)
+            if track is None:
+                track = self._tracks[key] = Track(Stream(*key, safe=1))
+            if epoch is None:
+                self._present[device] = track
         return track
+
+    def holder(self, stream: Stream) -> Track:
+        """The track of a stream whose records are handed out."""
+        track = self._present.get(stream.device)
+        if track is not None and track.stream is stream:
+            return track
+        return self.find(stream.device, stream.epoch) or self.of(stream.device, stream.epoch)
 
     def by_id(self, number: int) -> Track | None:
         """The track of a row's stream."""
@@ -152,12 +170,6 @@ class StreamBook:
         self._earlier.clear()
         for track in self._tracks.values():
             track.id = 0
-
-    def committed(self, track: Track, seq: int, gap: Gap | None) -> None:
-        """Something of this stream is on disk now."""
-        track.pending -= 1
-        if gap is None:
-            track.committed = max(track.committed, seq)
 
     def settle(self, low: Low) -> None:
         """Take over what the file says about a stream; an older one that is empty is forgotten."""

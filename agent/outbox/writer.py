@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -28,8 +27,10 @@ from agent.outbox.state import OutboxState
 
 T = TypeVar("T")
 
-#: Acknowledgements and notes travel with the next commit; without one they wait this long at most.
+#: Acknowledgements and notes travel with the next commit; without one they wait for the first of these beats …
 TICK = 0.5
+#: … that is so far away, less than a second in all: devices that answer twice a second take them along.
+SOONEST = 0.45
 #: Portions while the disk refuses: a little may fit where much does not.
 SMALL = 256 << 10
 
@@ -53,9 +54,8 @@ class OutboxWriter:
         self._was_open = False
         self._suspect: str | None = None
         self._stopping = False
-        self._wake = asyncio.Event()
-        self._urgent = asyncio.Event()
-        self._enough = asyncio.Event()
+        self._stirred = asyncio.Event()  # ends whatever `run` waits for at the moment: it looks what there is
+        self._came = self._enough = self._urgent = False
         self._pace = CommitPace()
         self._flushing: list[asyncio.Future[None]] = []
         self._started_ms = state.clock.now_ms()
@@ -71,15 +71,15 @@ class OutboxWriter:
     def appended(self) -> None:
         """There is one more record to commit."""
         self._pace.appended(time.monotonic())  # the time of the timers, which is never injected
-        self._wake.set()
-        if self._state.ring.bytes >= ENOUGH_BYTES:
-            self._enough.set()
+        enough = self._state.ring.bytes >= ENOUGH_BYTES
+        if not self._came or enough:  # those that are gathered with others stir nobody
+            self._came, self._enough = True, enough
+            self._stirred.set()
 
     def wake(self) -> None:
         """Commit now."""
-        self._wake.set()
-        self._urgent.set()
-        self._enough.set()
+        self._urgent = True
+        self._stirred.set()
 
     def stop(self) -> None:
         """Commit what is there and end `run`."""
@@ -154,19 +154,23 @@ class OutboxWriter:
             if stopping:
                 return
             await self._set_right()
-            if busy:
-                await self._wait(self._urgent, pause)
-            await self._wait(self._wake, to_beat(time.monotonic(), TICK))
-            while not self._enough.is_set() and (rest := self._pace.rest(time.monotonic())) > 0:
-                await self._wait(self._enough, rest)
-            for event in (self._wake, self._urgent, self._enough):
-                event.clear()
+            paused = time.monotonic() + (pause if busy else 0.0)
+            if not (self._came or self._urgent):
+                await self._rest(to_beat(time.monotonic(), TICK, SOONEST))
+            while not self._urgent and (rest := paused - time.monotonic()) > 0:
+                await self._rest(rest)
+            while not (self._enough or self._urgent) and (rest := self._pace.rest(time.monotonic())) > 0:
+                await self._rest(rest)
+            self._came = self._enough = self._urgent = False
 
-    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
-        if not event.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await event.wait()
+    async def _rest(self, seconds: float) -> None:
+        """So long, or until something stirs."""
+        self._stirred.clear()
+        timer = asyncio.get_running_loop().call_later(seconds, self._stirred.set)
+        try:
+            await self._stirred.wait()
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Commit what a cancelled `run` left, and close the file. Blocks for that long."""

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 from agent.core.flow import Batch, Gap
 from agent.outbox.file.pack import Undecodable, unpack
-from agent.outbox.file.transaction import Low, Opened, Row, StoredStream
+from agent.outbox.file.transaction import Low, Opened, Row, StoredStream, runs
 
 COLUMNS = "id, stream, seq, ts, size, readings"
 
 _LOW = (
-    "SELECT (SELECT hold FROM records WHERE stream = ?1 AND hold IS NOT NULL ORDER BY hold LIMIT 1),"
-    " EXISTS (SELECT 1 FROM records WHERE stream = ?1)"
+    "SELECT id, (SELECT hold FROM records WHERE stream = streams.id AND hold IS NOT NULL ORDER BY hold LIMIT 1),"
+    " EXISTS (SELECT 1 FROM records WHERE stream = streams.id) FROM streams WHERE id BETWEEN ? AND ?"
 )
 _SHELVED = "SELECT stream FROM acked UNION SELECT stream FROM quarantine UNION SELECT stream FROM again"
 _STREAMS = "SELECT id, epoch, device, next, ts, readings, due, done, late FROM streams"
@@ -84,11 +84,13 @@ def rows(db: sqlite3.Connection, low: int, high: int, limit: int, max_bytes: int
 
 def lows(db: sqlite3.Connection, streams: Iterable[int]) -> list[Low]:
     """The lowest number each of these streams still holds, and whether it has rows at all."""
-    result = []
-    for number in streams:
-        hold, has_rows = db.execute(_LOW, (number,)).fetchone()
-        result.append(Low(number, hold, bool(has_rows)))
-    return result
+    asked = set(streams)
+    found = {
+        number: Low(number, hold, bool(has_rows))
+        for span in runs(asked)
+        for number, hold, has_rows in db.execute(_LOW, span)
+    }
+    return [found.get(number) or Low(number, None, rows=False) for number in asked]
 
 
 def oldest(db: sqlite3.Connection) -> tuple[int, int] | None:

@@ -138,10 +138,13 @@ class OutboxStore:
                     for statement, rows in first:
                         db.executemany(statement, rows)
                     self._apply(db, job)
+                    # Asked within the transaction: after it each question would lock the file once more.
+                    return Committed(
+                        lows(db, job.touched), oldest(db), pages(db, "page_count"), pages(db, "freelist_count")
+                    )
             finally:
                 if spared and not db.in_transaction:
                     db.execute("PRAGMA synchronous = NORMAL")
-            return Committed(lows(db, job.touched), oldest(db), pages(db, "page_count"), pages(db, "freelist_count"))
 
     def _apply(self, db: sqlite3.Connection, job: Job) -> None:
         if job.new_streams:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import msgspec
@@ -48,8 +48,8 @@ class Low(msgspec.Struct, frozen=True):
     rows: bool  #: whether any row is left
 
 
-def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Row numbers as ranges without holes: deleting by range costs a fraction."""
+def runs(rows: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers of rows as ranges without holes: deleting, or asking, by range costs a fraction."""
     result = []
     for _, group in groupby(enumerate(sorted(rows)), lambda pair: pair[1] - pair[0]):
         members = [row for _, row in group]

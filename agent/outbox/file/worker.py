@@ -10,9 +10,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def _seen(future: asyncio.Future[T]) -> None:
-    if not future.cancelled():
-        future.exception()  # the caller looks at the thread's own future
+def _end(over: asyncio.Future[None]) -> None:
+    if not over.done():  # nobody waits any more
+        over.set_result(None)
 
 
 class Worker:
@@ -27,9 +27,15 @@ class Worker:
 
     async def finished(self, future: Future[T]) -> None:
         """Wait for the end of it, however it ends. Cancelling the wait does not cancel the work."""
-        waiting = asyncio.wrap_future(future)
-        waiting.add_done_callback(_seen)
-        await asyncio.wait([waiting])
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def tell(_: object) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_end, over)
+
+        future.add_done_callback(tell)
+        await over
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run and wait."""

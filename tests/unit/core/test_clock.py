@@ -34,6 +34,12 @@ def test_looks_of_one_pace_fall_together(now: float, seconds: float, rest: float
     assert to_beat(now, seconds) == pytest.approx(rest)
 
 
+def test_a_look_may_be_put_off_to_a_later_beat() -> None:
+    """One of the shared beats all the same."""
+    assert to_beat(1000.1, 0.5, 0.45) == pytest.approx(0.9)
+    assert to_beat(1000.04, 0.5, 0.45) == pytest.approx(0.46)
+
+
 def test_synced_is_judged_by_the_calendar(monkeypatch):
     """A clock before 2025 was never set: a gateway without RTC boots at its build date."""
     monkeypatch.setattr(time, "time_ns", lambda: (NEVER_SET_BEFORE_MS - 1) * 1_000_000)

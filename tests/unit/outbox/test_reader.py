@@ -21,7 +21,7 @@ class Disk:
         self.state = OutboxState(OutboxSettings(), ManualClock(TS))
         self.track = self.state.book.of("press-01")
         self.track.id = 1
-        self.state.book.committed(self.track, 0, None)
+        self.track.pending -= 1
         self.rows = {row: Row(row, 1, row, TS, 10, 0, Batch("press-01", TS, [])) for row in rows}
         self.state.last_committed = max(rows)
         self.state.records = len(rows)
