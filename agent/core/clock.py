@@ -100,7 +100,7 @@ class SystemClock:
 
     @property
     def synced(self) -> bool:
-        if self.now_ms() < NEVER_SET_BEFORE_MS:
+        if time.time_ns() < NEVER_SET_BEFORE_MS * 1_000_000:
             return False
         if not self._is_set and self.monotonic() >= self._look_at:
             self._look_at = self.monotonic() + _LOOK_EVERY

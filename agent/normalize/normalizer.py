@@ -85,7 +85,7 @@ class DeviceNormalizer:
         if unset:
             batch.clock = "unsynced"
         if len(readings) == sum([len(part.values) for part in whole]):
-            batch.columns = self._joined(whole)
+            batch.columns = whole[0] if len(whole) == 1 else self._joined(whole)
         else:
             qualities = [reading.quality for reading in readings]
             batch.bad = qualities.count("bad")

@@ -30,6 +30,10 @@ class Condition:
     causes: tuple[Cause, ...] = ()
 
 
+#: That of a device with which all is well, the very same each time.
+ONLINE = Condition("online")
+
+
 class Judge:
     """Remembers slowness of one device, from one loss of it to the next."""
 
@@ -42,8 +46,10 @@ class Judge:
 
     def answered(self, now: float, sample: Sample, *, bad: int, tags: int) -> Condition:
         """The condition after a sample; `now` in monotonic seconds, `bad` of `tags` read tags are bad."""
-        self._keep_pace(now, sample)
         settled = self._has_settled(now, sample)
+        if not (bad or sample.skipped or sample.complaint is not None or self._late_at is not None):
+            return ONLINE
+        self._keep_pace(now, sample)
         reasons: list[str] = []
         causes: list[Cause] = []
         state: Literal["online", "degraded"] = "online"
@@ -61,7 +67,7 @@ class Judge:
             reasons.append(f"{bad} of {tags} tags are bad")
             causes.append("tags")
         if not reasons:
-            return Condition("online")
+            return ONLINE
         if causes != ["neighbour"]:
             state = "degraded"
         return Condition(state, "; ".join(reasons), self._achieved, tuple(causes))

@@ -24,7 +24,8 @@ class Holding:
     def put(self, batch: Batch, *, wait: bool) -> None:
         """Hand it on when its time has come; without `wait` at once, after what is held."""
         if not self._max_delay or not wait:
-            self.release()
+            if self._held is not None:
+                self.release()
             self._hand_on(batch)
             return
         held = self._held

@@ -54,7 +54,9 @@ class Ingest:
         self._under_way = 0  # by how much the clock was set, while a sample may have times from before
         self._under_way_until = 0.0
         self._awaited = 0
-        self._readings = {quality: metrics.READINGS.labels(name, quality) for quality in ("good", "uncertain", "bad")}
+        self._good, self._uncertain, self._bad = (
+            metrics.READINGS.labels(name, quality) for quality in ("good", "uncertain", "bad")
+        )
         self._count_tags()
 
     def end(self) -> None:
@@ -83,17 +85,18 @@ class Ingest:
             if self._clock.monotonic() > self._under_way_until:
                 self._under_way = 0
         self._heed_device(sample)
-        self._heed_snapshots()
+        awaited = self._image.devices[self._name].awaited
+        if awaited != self._awaited:
+            self._awaited = awaited
+            self.work.normalizer.awaits(awaited)
         batch = self.work.normalizer(sample)
         if batch is None:
             return
         if not batch.backfill:
             self._image.update(batch)
-        self._readings["good"].value += len(batch.readings) - batch.bad - batch.uncertain
-        if batch.bad:
-            self._readings["bad"].inc(batch.bad)
-        if batch.uncertain:
-            self._readings["uncertain"].inc(batch.uncertain)
+        self._good.value += len(batch.readings) - batch.bad - batch.uncertain
+        self._bad.value += batch.bad
+        self._uncertain.value += batch.uncertain
         self.holding.put(batch, wait=sample.outage is None and not batch.backfill)
 
     def _heed_device(self, sample: Sample) -> None:
@@ -114,12 +117,6 @@ class Ingest:
         types = {position: self.work.value_type(position, carried(kind)) for position, kind in raw.items()}
         if self._image.describe(self._name, types):
             log.info("device.types_learned", device=self._name, tags=len(types))
-
-    def _heed_snapshots(self) -> None:
-        awaited = self._image.devices[self._name].awaited
-        if awaited != self._awaited:
-            self._awaited = awaited
-            self.work.normalizer.awaits(awaited)
 
     def _find(self, names: Sequence[str], facts: Mapping[int, TagFacts]) -> None:
         """The device has tags nobody configured. One that had none begins with a snapshot, as every device does."""

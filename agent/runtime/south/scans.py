@@ -18,6 +18,8 @@ class Owed:
 
     def more(self, now: float) -> int:
         """Scans that have become due since this was asked last; the first ones are due at once."""
-        total = sum(int((now - self._began) / interval) + 1 for interval in self._intervals)
+        since, total = now - self._began, 0
+        for interval in self._intervals:
+            total += int(since / interval) + 1
         fresh, self._counted = total - self._counted, total
         return fresh

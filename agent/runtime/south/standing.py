@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.core.clock import Clock
 from agent.core.flow import Sample
 from agent.core.image import Cause, Image
-from agent.runtime.south.condition import Judge
+from agent.runtime.south.condition import ONLINE, Judge
 from agent.runtime.supervisor import Failure
 from agent.telemetry import metrics
 from agent.telemetry.logging import get_logger
@@ -41,6 +41,8 @@ class Standing:
         if sample.skipped:
             self._skipped.inc(sample.skipped)
         condition = self._judge.answered(self._clock.monotonic(), sample, bad=device.bad, tags=tags)
+        if condition is ONLINE and device.state == "online" and device.reason is None:
+            return
         before = device.state
         changed = self._image.set_state(
             self._name, condition.state, now=sample.ts, reason=condition.reason, achieved_ms=condition.achieved_ms,
