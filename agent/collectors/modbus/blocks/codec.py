@@ -16,7 +16,7 @@ import struct
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -140,14 +140,18 @@ def _size(code: str) -> int:
 
 
 def _struct(direction: str, slots: Sequence[_Slot]) -> struct.Struct:
-    """One struct over the block: unasked bytes are padding. It may end before the block does."""
-    form, at = direction, 0
+    """One struct over the block: unasked bytes are padding. It may end before the block does.
+
+    Items of one kind in a row are counted (`62f`): a struct keeps 32 bytes for each that is not.
+    """
+    codes, at = [], 0
     for slot in slots:
         if slot.start > at:
-            form += f"{slot.start - at}x"
-        form += slot.code
+            codes.append(f"{slot.start - at}x")
+        codes.append(slot.code)
         at = slot.start + _size(slot.code)
-    return struct.Struct(form)
+    runs = ((code, len(list(run))) for code, run in groupby(codes))
+    return struct.Struct(direction + "".join(f"{n}{code}" if len(code) == 1 else code * n for code, n in runs))
 
 
 def _registers(block: Block) -> Decoder:

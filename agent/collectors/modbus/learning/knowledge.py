@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from agent.collectors.modbus.blocks.items import items_of
@@ -31,12 +32,12 @@ class News(NamedTuple):
 class Knowledge:
     """Tags in quarantine, the search that is on, and limits beyond the configured ones."""
 
-    def __init__(self, limits: BlockLimits, points: Iterable[ModbusPoint], unread: Mapping[int, str]) -> None:
+    def __init__(self, limits: BlockLimits, points: Sequence[ModbusPoint], unread: Mapping[int, str]) -> None:
         self.quarantine = Quarantine()
         self.search = Search()
         self._configured = limits
         self._limits = limits
-        self._points = {point.position: point for point in points}
+        self._all = points
         self._unread = {
             position: Reaction(BAD_CONFIGURATION_ERROR, f"lies in never_read ({span})", "unsupported")
             for position, span in unread.items()
@@ -61,6 +62,11 @@ class Knowledge:
         self._holes = set(before._holes)
         self._not_before = before._not_before
         return bool(self.quarantine.refused) or self._limits is not self._configured
+
+    @cached_property
+    def _points(self) -> dict[int, ModbusPoint]:
+        """All of them, by position. Most devices never need that."""
+        return {point.position: point for point in self._all}
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
