@@ -92,8 +92,10 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
                     await self._clock.sleep(wait)
                 self._asked_at = self._clock.monotonic()
                 self._pending = self.ask(step)
-            if not self._pending.over and not await self._arrived(self._pending):
-                return self._hand_on()
+            while not self._pending.over:
+                if not self._may_wait():
+                    return self._hand_on()
+                await self._pending.change()
             answer, self._pending = self._pending, None
             self._steps.popleft()
             try:
@@ -117,8 +119,7 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
             raise self.silence()
 
     def _more(self) -> bool:
-        extra = self.extra()
-        if extra is None:
+        if (extra := self.extra()) is None:
             return False
         self._steps.append(extra)
         return True
@@ -137,18 +138,17 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
         """Whether there is something worth saying: of a device that may be offline nothing is, yet."""
         return bool(self._answers) and self.answered > 0
 
-    async def _arrived(self, pending: Pending[ReplyT]) -> bool:
-        """Wait for the answer; False where what is at hand should not wait for it any longer."""
+    def _may_wait(self) -> bool:
+        """Whether what is at hand may wait for one more answer; wakes the scan when it may no longer."""
         loop = asyncio.get_running_loop()
         if not self._late_at:
             self._late_at = loop.time() + SCAN_YIELD_SECONDS
-        while not pending.over:
-            if self._presentable:
-                if loop.time() >= self._late_at:
-                    return False
-                if self._timer is None:
-                    self._timer = loop.call_at(self._late_at, self._late)
-            await pending.change()
+        if not self._presentable:
+            return True
+        if loop.time() >= self._late_at:
+            return False
+        if self._timer is None:
+            self._timer = loop.call_at(self._late_at, self._late)
         return True
 
     def _late(self) -> None:
@@ -157,7 +157,8 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
             self._pending.wake()
 
     def _hand_on(self) -> list[Answer]:
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         self._late_at = 0.0
         answers, self._answers = self._answers, []
         return answers

@@ -38,6 +38,7 @@ class ModbusBus:
         self.searching = Allowance(clock.monotonic())  #: for what its devices ask beyond their blocks
         self._clock = clock
         self._manners = manners or Manners()
+        self._closes_between = self._manners.close_after_cycle or self._manners.door is not None  #: between two cycles
         self._needs = Needs()
         self._work = asyncio.Event()
         self._link = Link(name, connect, clock, self._manners, self._needs.any_unit, self._work.set)
@@ -101,11 +102,6 @@ class ModbusBus:
             self._cycles.discard(whose)
             if self._closes_between:
                 self._work.set()
-
-    @property
-    def _closes_between(self) -> bool:
-        """Whether the connection may have to go when a cycle is over."""
-        return self._manners.close_after_cycle or self._manners.door is not None
 
     @property
     def connected(self) -> bool:

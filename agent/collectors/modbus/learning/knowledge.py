@@ -75,6 +75,11 @@ class Knowledge:
         return self._unread.get(position) or self.quarantine.refused.get(position) or self.search.held.get(position)
 
     @property
+    def plain(self) -> bool:
+        """Whether every tag is in a block, and none of them is watched: there is nothing to learn from what is read."""
+        return not (self._unread or self.quarantine.refused or self.search.held or self._failures)
+
+    @property
     def anything_bad(self) -> bool:
         """Whether any tag is in no block."""
         return bool(self._unread or self.quarantine.refused or self.search.held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.reactions import Reaction
@@ -62,6 +63,14 @@ class Lessons:
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
+    def uneventful(self, groups: Iterable[int]) -> bool:
+        """Every block of these poll groups was read: whether that is all there is to learn, and it is learned."""
+        if self._moved or self._recovered or not self._knowledge.plain:
+            return False
+        self._knowledge.device_answers()
+        self.read_whole.update(groups)
+        return True
+
     def heed(self, found: Findings, groups: Sequence[int], fired: Iterable[int], now: float, *, answered: bool) -> None:
         """The blocks of these poll groups and triggers that had no value."""
         knowledge = self._knowledge
@@ -111,7 +120,7 @@ class Lessons:
             log.info("modbus.learned", device=self._setup.device, yaml=as_yaml(learned))
         return news.replan
 
-    def known_bad(self, groups: Iterable[int], fired: Iterable[int], said: set[int], ts: int) -> list[Answer]:
+    def known_bad(self, groups: Iterable[int], fired: Iterable[int], said: AbstractSet[int], ts: int) -> list[Answer]:
         """Answers for the tags of the groups just read that are in no block, and were not asked for otherwise."""
         if not self._knowledge.anything_bad:
             return []

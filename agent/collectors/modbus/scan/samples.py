@@ -42,6 +42,7 @@ class Samples:
         self._due = Due((), 0.0)
         self._fired: set[int] = set()  #: triggers whose points are read in this scan
         self._probes: list[Block] = []
+        self._steps: dict[tuple[int, ...], list[Step]] = {}  #: of the poll groups that were due together
         self._read: dict[tuple[int, str], Compiled] = {}  #: what was read last, of each poll group and area
         self.silent = False  #: the unit did not answer any more
         self._heard = False  #: something of this connection was handed on
@@ -55,7 +56,7 @@ class Samples:
         self._requests = REQUESTS.labels(setup.device)
         self._seconds = SCAN_SECONDS.labels(setup.device)
         self._period = SCAN_PERIOD.labels(setup.device)
-        self._note()
+        self._planned()
 
     def _take(self, reading: SetupReading) -> None:
         setup = self._setup = reading.setup
@@ -92,7 +93,7 @@ class Samples:
         self._due = Due((), 0.0)
         self._answers = None
         self._read = {}
-        self._note()
+        self._planned()
         return True
 
     def __aiter__(self) -> AsyncIterator[Sample]:
@@ -130,7 +131,9 @@ class Samples:
         self._bus.cycle(self, begins=False)
         self._context.note(self._setup.device, "modbus", None)
 
-    def _note(self) -> None:
+    def _planned(self) -> None:
+        """Other blocks are read from now on."""
+        self._steps.clear()
         self._context.note(self._setup.device, "modbus", self._blocks.note(self._bus.name))
 
     def _look(self) -> None:
@@ -162,15 +165,17 @@ class Samples:
         """Wait for the next tick, or for a triggered read whose settle time is over."""
         while True:
             now = self._clock.monotonic()
-            settled = self._triggers.due(now)
+            waits = self._triggers.next
+            settled = () if waits is None else self._triggers.due(now)
             due = self._schedule.due(now)
             if settled or self._fresh or (due is not None and due.groups):
                 return self._start(due or Due((), now), settled, now)
             if due is not None:
                 self._look()
                 continue
-            waits = self._triggers.next
-            until = self._schedule.next if waits is None else min(waits, self._schedule.next)
+            until = self._schedule.next
+            if waits is not None and (waits := self._triggers.next) is not None:
+                until = min(waits, until)
             await self._clock.sleep(until - now)
 
     def _start(self, due: Due, settled: Sequence[int], now: float) -> TickScan:
@@ -178,23 +183,33 @@ class Samples:
         self._lessons.begin(now)
         self._fired = set(settled)
         self._bus.cycle(self, begins=True)
-        self._allowance.earn(now)
-        steps = [step for index in settled for step in self._read_on_edge(index)]
-        fresh, self._fresh = self._fresh, []
-        steps += [Step(compiled) for compiled in fresh]
-        regular = [Step(compiled, group) for group in due.groups for compiled in self._blocks.groups[group]]
-        if self._answers is not None or self._knowledge.failures:
-            regular.sort(key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))
-        if (part := self._part(due.groups)) is not None:
-            regular.insert(0, Step(self._blocks.compile(part), mute=True))
+        regular = steps = self._regular(due.groups)
+        if settled or self._fresh:
+            steps = [step for index in settled for step in self._read_on_edge(index)]
+            steps += [Step(compiled) for compiled in self._fresh]
+            steps += regular
+            self._fresh = []
         self._probes = []
         if due.groups:
             self._measure(now)
             if self._knowledge.quarantine.refused:
                 self._probes = self._knowledge.probes(self._polled, now)[::-1]
-        if not steps and not regular:
+        if not steps:
             self._look()
-        return TickScan(self._bus, self._setup, self._clock, steps + regular, self, self._requests, lenient=not regular)
+        return TickScan(self._bus, self._setup, self._clock, steps, self, self._requests, lenient=not regular)
+
+    def _regular(self, groups: tuple[int, ...]) -> list[Step]:
+        """The blocks of these poll groups, in the order in which they are asked."""
+        steps = self._steps.get(groups)
+        if steps is None:
+            steps = [Step(compiled, group) for group in groups for compiled in self._blocks.groups[group]]
+            self._steps[groups] = steps
+        if self._answers is None and not self._knowledge.failures:
+            return steps
+        steps = sorted(steps, key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))
+        if (part := self._part(groups)) is not None:
+            steps.insert(0, Step(self._blocks.compile(part), mute=True))
+        return steps
 
     def _part(self, groups: Iterable[int]) -> Block | None:
         """What the unit answers, where that is only a part of a block."""
@@ -206,18 +221,20 @@ class Samples:
     def _finish(self, scan: TickScan) -> list[Answer]:
         """Learn from a finished scan; answers for the tags that were not asked for because they are known to be bad."""
         found, lessons, groups, fired = scan.findings, self._lessons, self._due.groups, self._fired
-        failed = {block for block, _ in found.failed}
-        read = (self._read | found.read).items()
-        self._read = {key: one for key, one in read if key[0] >= 0 and one.block not in failed}
         now = self._clock.monotonic()
         self._seconds.observe(now - self._began)
+        self._read.update(found.read)
         if found.good and not found.failed:
             self._answers = None
+        if found.good and not found.unread_groups and lessons.uneventful(groups):
+            return []
+        failed = {block for block, _ in found.failed}
+        self._read = {key: one for key, one in self._read.items() if one.block not in failed}
         known = lessons.known_bad(groups, fired, found.said, self._clock.now_ms())  # before: silent blocks were said
         lessons.heed(found, groups, fired, now, answered=scan.answered > 0)
         self._schedule.again((found.unread_groups | lessons.unfinished(groups)) - {-1})
         if lessons.learn(found, groups, now):
-            self._note()
+            self._planned()
         return known
 
     def _measure(self, now: float) -> None:
@@ -252,6 +269,9 @@ class Samples:
         return Step(self._blocks.compile(block), extra=True)
 
     def extra(self) -> Step | None:
+        if not (self._probes or self._knowledge.search.todo):
+            return None
+        self._allowance.earn(self._clock.monotonic())
         if not self._allowance.free:
             return None
         if self._knowledge.search.todo:

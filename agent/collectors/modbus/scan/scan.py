@@ -72,12 +72,12 @@ class Findings:
     """What a scan found out."""
 
     good: int = 0  #: blocks read
-    read: dict[tuple[int, str], Compiled] = field(default_factory=dict)  #: the last one of each group and area
+    read: dict[tuple[int, str], Compiled] = field(default_factory=dict)  #: the last one of each poll group and area
     why_silent: str = ""
-    failed: list[tuple[Block, Reaction]] = field(default_factory=list)  #: regular ones without a value
-    said: set[int] = field(default_factory=set)  #: tags answered for by extra blocks
-    undecided: list[Block] = field(default_factory=list)  #: extra blocks the device was too busy for
-    unread_groups: set[int] = field(default_factory=set)  #: with a block that brought no word about its tags
+    failed: tuple[tuple[Block, Reaction], ...] = ()  #: regular ones without a value
+    said: frozenset[int] = frozenset()  #: tags answered for by extra blocks
+    undecided: tuple[Block, ...] = ()  #: extra blocks the device was too busy for
+    unread_groups: frozenset[int] = frozenset()  #: with a block that failed, or was undecided
 
 
 class TickScan(Scanner[Step, UnitReply]):
@@ -120,23 +120,17 @@ class TickScan(Scanner[Step, UnitReply]):
             self._brain.spent(self._clock.monotonic() - asked_at)
         try:
             reply = answer.result()
-        except NoAnswer as fault:
-            self._silence(step, Reaction(BAD_TIMEOUT, fault.reason, "silent"), "timeout")
-            return
-        except WrongSize as fault:
-            self.answered += 1
-            self._fault(step, Reaction(BAD_COMMUNICATION_ERROR, fault.reason, "bad"), "bad_reply")
-            return
-        except BadReply as fault:
-            self._silence(step, Reaction(BAD_COMMUNICATION_ERROR, fault.reason, "silent"), "bad_reply")
+        except (NoAnswer, BadReply) as fault:
+            self._unread(step, fault)
             return
         if reply.code:
             self._exception(step, reaction_to(reply.code), reply)
             return
         self.answered += 1
-        self.findings.good += 1
-        compiled = step.compiled
-        self.findings.read[step.group, compiled.block.area] = compiled
+        found, compiled = self.findings, step.compiled
+        found.good += 1
+        if step.group >= 0:
+            found.read[step.group, compiled.block.area] = compiled
         column = compiled.decode(reply.data)
         if reply.doubt is not None:
             column = all_doubted(column, reply.doubt)
@@ -152,12 +146,22 @@ class TickScan(Scanner[Step, UnitReply]):
         if compiled.bits:
             self._steps.extendleft(reversed(list(self._brain.edges(compiled, column))))
         if step.extra:
-            self.findings.said.update(compiled.tags)
+            self.findings.said |= set(compiled.tags)
 
     def _say(self, complete: Iterable[tuple[Compiled, DecodedColumn, int]]) -> None:
         for compiled, column, ts in complete:
             if compiled.tags:
                 self._answers.append(Answer(compiled.tags, column.values, ts, column.status, reason=column.reason))
+
+    def _unread(self, step: Step, fault: NoAnswer | BadReply) -> None:
+        """There is no answer that can be used."""
+        if isinstance(fault, NoAnswer):
+            self._silence(step, Reaction(BAD_TIMEOUT, fault.reason, "silent"), "timeout")
+        elif isinstance(fault, WrongSize):
+            self.answered += 1
+            self._fault(step, Reaction(BAD_COMMUNICATION_ERROR, fault.reason, "bad"), "bad_reply")
+        else:
+            self._silence(step, Reaction(BAD_COMMUNICATION_ERROR, fault.reason, "silent"), "bad_reply")
 
     def _silence(self, step: Step, reaction: Reaction, code: str) -> None:
         self._count(code)
@@ -185,8 +189,8 @@ class TickScan(Scanner[Step, UnitReply]):
             self._count(code)
         self.findings.why_silent = reaction.reason
         if not step.extra:
-            self.findings.unread_groups.add(step.group)
-            self.findings.failed.append((step.compiled.block, reaction))
+            self.findings.unread_groups |= {step.group}
+            self.findings.failed += ((step.compiled.block, reaction),)
             self._bad(step, reaction, self._clock.now_ms())
         elif not self._brain.refused(step, reaction):
             self._bad(step, reaction, self._clock.now_ms())
@@ -203,15 +207,15 @@ class TickScan(Scanner[Step, UnitReply]):
                 later = self._clock.monotonic() + BUSY_RETRIES[step.attempt]
                 self._steps.append(step._replace(attempt=step.attempt + 1, not_before=later))
                 return
-            self.findings.unread_groups.add(step.group)
+            self.findings.unread_groups |= {step.group}
             if step.extra:
-                self.findings.undecided.append(compiled.block)
+                self.findings.undecided += (compiled.block,)
         elif step.extra or reaction.kind == "split":
             if self._brain.refused(step, reaction):
                 return
         else:
-            self.findings.unread_groups.add(step.group)
-            self.findings.failed.append((compiled.block, reaction))
+            self.findings.unread_groups |= {step.group}
+            self.findings.failed += ((compiled.block, reaction),)
         self._bad(step, reaction, reply.ts)
 
     def _bad(self, step: Step, reaction: Reaction, ts: int) -> None:
@@ -222,7 +226,7 @@ class TickScan(Scanner[Step, UnitReply]):
             self._factors = self._factors or Factors(self._brain.unread_factors())
             self._say(self._factors.failed(compiled, Doubt(None, reaction.status, reaction.reason)))
         if step.extra:
-            self.findings.said.update(compiled.tags)
+            self.findings.said |= set(compiled.tags)
         if tags := compiled.tags:
             self._answers.append(Answer(tags, (None,) * len(tags), ts, reaction.status, reason=reaction.reason))
 
