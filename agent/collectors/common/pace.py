@@ -13,9 +13,10 @@ class CyclePace:
     def __init__(self, interval: float, start: float) -> None:
         self._interval = interval
         self._cycles = max(SPAN_SECONDS / interval, SPAN_CYCLES)  #: in a whole span
-        self._part = self._cycles * interval / _PARTS
+        self._seconds = self._cycles * interval / _PARTS  #: of a part
         self._start = start
-        self._at = 0
+        self._at = self._part = 0  #: parts since the start; which of them it is
+        self._until = start + self._seconds  #: when the next one begins
         self._begun = False
         self._due = [0] * _PARTS
         self._skipped = [0] * _PARTS
@@ -25,18 +26,25 @@ class CyclePace:
 
         A period has two ends: the first cycle that ever begins counts as none.
         """
-        at = int((now - self._start) / self._part)
-        if at > self._at:
-            for gone in range(self._at + 1, min(at, self._at + _PARTS) + 1):
-                self._due[gone % _PARTS] = self._skipped[gone % _PARTS] = 0
-            self._at = at
-        part = self._at % _PARTS
-        self._due[part] += cycles
-        if begins and not self._begun:
-            self._begun = True
-            self._due[part] -= 1
-        if cycles > begins:
-            self._skipped[part] += cycles - begins
+        if now >= self._until:
+            self._forget(now)
+        self._due[self._part] += cycles
+        if begins:
+            cycles -= 1
+            if not self._begun:
+                self._begun = True
+                self._due[self._part] -= 1
+        if cycles:
+            self._skipped[self._part] += cycles
+
+    def _forget(self, now: float) -> None:
+        """Another part of the span begins: what was counted in it a span ago is forgotten, and in those left out."""
+        at = int((now - self._start) / self._seconds)
+        for gone in range(self._at + 1, min(at, self._at + _PARTS) + 1):
+            self._due[gone % _PARTS] = self._skipped[gone % _PARTS] = 0
+        self._at = at = max(at, self._at)
+        self._part = at % _PARTS
+        self._until = self._start + (at + 1) * self._seconds
 
     @property
     def stretch(self) -> float:

@@ -12,13 +12,10 @@ ReplyT = TypeVar("ReplyT")
 class Pending(Generic[ReplyT]):
     """Asked once, answered once: what comes after its end is dropped. One at a time may wait for it."""
 
-    __slots__ = ("_error", "_gate", "_reply", "over")
-
-    def __init__(self) -> None:
-        self.over = False  #: answered, failed, or abandoned
-        self._reply: ReplyT | None = None
-        self._error: BaseException | None = None
-        self._gate: asyncio.Future[None] | None = None
+    over = False  #: answered, failed, or abandoned
+    _reply: ReplyT | None = None
+    _error: BaseException | None = None
+    _gate: asyncio.Future[None] | None = None
 
     def answer(self, reply: ReplyT) -> None:
         """Here it is."""

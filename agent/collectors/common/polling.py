@@ -83,20 +83,31 @@ class Due(NamedTuple):
 class _Grid:
     """The cycles of one poll group, or the looks at the peer where there is none (`group` -1)."""
 
-    __slots__ = ("early", "group", "interval", "late", "next_k", "pace")
+    __slots__ = ("early", "group", "interval", "late", "next", "next_k", "pace", "start")
 
     def __init__(self, group: int, interval: float, start: float) -> None:
         self.group = group
         self.interval = interval
         self.late = interval * _LATE_SHARE
         self.early = min(_EARLY_SECONDS, self.late)
+        self.start = start
         self.next_k = 0
+        self.next = start  #: the instant of the cycle `next_k`
         self.pace = CyclePace(interval, start)
 
-    def go_on(self, now: float, start: float) -> None:
-        """From the next instant of the grid on; what went before is no pace."""
-        self.next_k = max(self.next_k, math.floor((now - start) / self.interval) + 1)
+    def go_to(self, k: int) -> None:
+        """This cycle is the next one."""
+        self.next_k = k
+        self.next = self.start + k * self.interval
+
+    def skip_to(self, now: float) -> None:
+        """Go on at the next instant of the grid; what went before is no pace."""
+        self.go_to(max(self.next_k, math.floor((now - self.start) / self.interval) + 1))
         self.pace = CyclePace(self.interval, now)
+
+    def newest(self, now: float) -> int:
+        """The newest cycle whose time has come."""
+        return math.floor((now + self.early - self.start) / self.interval)
 
 
 class Schedule:
@@ -124,21 +135,23 @@ class Schedule:
         self._once = {mine for mine, its in groups.items() if mine in self._once and its in before._once}
         theirs = {grid.group: grid for grid in before._grids}
         for grid in self._grids:
+            grid.start = before._start
             its = theirs.get(groups.get(grid.group, -2))
             if its is not None and its.interval == grid.interval:
-                grid.next_k, grid.pace = its.next_k, its.pace
+                grid.go_to(its.next_k)
+                grid.pace = its.pace
             else:
-                grid.go_on(now, self._start)
+                grid.skip_to(now)
         self._look_ahead()
 
     def begin(self, now: float) -> None:
         """Its first answer has come: what was due until now was missed while the device was away, and is no pace."""
         for grid in self._grids:
-            grid.go_on(now, self._start)
+            grid.skip_to(now)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        self.next = min([self._start + grid.next_k * grid.interval for grid in self._grids])
+        self.next = min([grid.next for grid in self._grids])
 
     def again(self, groups: Iterable[int]) -> None:
         """These `once` groups got no answer: due again at the next tick. Others are left alone."""
@@ -150,28 +163,34 @@ class Schedule:
         if now < self.next - 2 * _EARLY_SECONDS:
             return None
         groups: list[int] = []
-        at = None
+        at, soonest = None, math.inf
         for grid in self._grids:
-            newest = math.floor((now + grid.early - self._start) / grid.interval)
-            expected = grid.next_k
-            if newest < expected:
-                continue
-            grid.next_k = newest + 1
-            instant = self._start + newest * grid.interval
-            begins = now - instant <= grid.late
-            if grid.group >= 0:
-                cycles = newest - expected + 1
-                if cycles > begins:
-                    self._skipped += cycles - begins
-                    self._behind = True
-                grid.pace.count(now, cycles, begins=begins)
-            if begins:
-                groups.append(grid.group)
-                at = instant if at is None else min(at, instant)
-        self._look_ahead()
+            if now + grid.early >= grid.next:
+                begins, instant = self._count(grid, now)
+                if begins:
+                    groups.append(grid.group)
+                    at = instant if at is None or instant < at else at
+            soonest = min(soonest, grid.next)
+        self.next = soonest
         if at is None:
             return None
         return self._tick(groups, min(at, now))
+
+    def _count(self, grid: _Grid, now: float) -> tuple[bool, float]:
+        """Cycles of it are due: whether the newest of them begins, and when it should."""
+        instant, newest = grid.next, grid.next_k
+        if now - instant > grid.late:
+            newest = grid.newest(now)
+            instant = grid.start + newest * grid.interval
+        begins = now - instant <= grid.late
+        cycles = newest - grid.next_k + 1
+        grid.go_to(newest + 1)
+        if grid.group >= 0:
+            if cycles > begins:
+                self._skipped += cycles - begins
+                self._behind = True
+            grid.pace.count(now, cycles, begins=begins)
+        return begins, instant
 
     def _tick(self, groups: list[int], at: float) -> Due:
         """These begin now, and `once` groups with them."""

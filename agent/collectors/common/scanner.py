@@ -32,19 +32,20 @@ class Scanner(ABC, Generic[StepT, ReplyT]):
     `lenient`: silence says nothing about the device, because too little is asked.
     """
 
+    answered = 0  #: steps that drew any answer of the device itself
+    silent = 0  #: steps that drew none, or rubbish
+    over = False  #: everything has been asked, and all answers are handed on
+    _pending: Pending[ReplyT] | None = None
+    _lost: ConnectionLost | None = None
+    _asked_at = 0.0
+    _late_at = 0.0  #: until when (by the loop's clock) what is at hand may wait for more; 0: it need not yet
+    _timer: asyncio.TimerHandle | None = None
+
     def __init__(self, clock: Clock, steps: Iterable[StepT], *, lenient: bool = False) -> None:
-        self.answered = 0  #: steps that drew any answer of the device itself
-        self.silent = 0  #: steps that drew none, or rubbish
-        self.over = False  #: everything has been asked, and all answers are handed on
         self._clock = clock
         self._steps = deque(steps)
         self._lenient = lenient
         self._answers: list[Answer] = []
-        self._pending: Pending[ReplyT] | None = None
-        self._lost: ConnectionLost | None = None
-        self._asked_at = 0.0
-        self._late_at = 0.0  #: until when (by the loop's clock) what is at hand may wait for more; 0: it need not yet
-        self._timer: asyncio.TimerHandle | None = None
 
     # --- what a protocol says -----------------------------------------------------------------------------------------
 

@@ -126,7 +126,8 @@ class Device:
             attempt.healthy()
             self._ingest.take(sample)
             self._answers(sample)
-            self._take_over()
+            if self._next is not None:
+                self._take_over()
             rest = self._share.took(time.thread_time() - began, self._clock.monotonic())
             if rest and len(self._image.devices) > 1:
                 await self._clock.sleep(rest)

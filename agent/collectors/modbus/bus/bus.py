@@ -96,12 +96,13 @@ class ModbusBus:
 
     def cycle(self, whose: object, *, begins: bool) -> None:
         """A cycle of somebody begins or is over: with `close_after_cycle` the connection lives no longer than that."""
+        if not self._closes_between:
+            return
         if begins:
             self._cycles.add(whose)
         else:
             self._cycles.discard(whose)
-            if self._closes_between:
-                self._work.set()
+            self._work.set()
 
     @property
     def connected(self) -> bool:

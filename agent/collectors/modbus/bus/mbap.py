@@ -38,7 +38,6 @@ from agent.core.errors import ConnectionLost, TransientError
 # The library logs each silence as an error with the last 20 frames of all clients; we say it ourselves, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
-_WHOLE = Struct(">HHHBBB")  #: how a complete answer begins: the header, function, number of its data bytes
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
 OWN_LENGTH = "a device that counts wrongly needs `workarounds: {mbap_length: ignore}`"
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
@@ -55,17 +54,16 @@ class MbapRead:
     `ended` is called once, in the turn of the loop in which the answer comes, or it is known that none will.
     """
 
-    __slots__ = ("asked_at", "data", "dev_id", "ended", "error", "exception_code", "pdu", "request", "timer")
+    data = b""
+    exception_code = 0
+    error: Exception | None = None
+    timer: asyncio.TimerHandle | None = None
 
     def __init__(self, unit: int, request: ReadRequest, asked_at: float, ended: Callable[[MbapRead], None]) -> None:
         self.dev_id = unit
         self.request = request
         self.asked_at = asked_at
         self.ended = ended
-        self.data = b""
-        self.exception_code = 0
-        self.error: Exception | None = None
-        self.timer: asyncio.TimerHandle | None = None
 
     def takes(self, frame: bytes) -> bool:
         """Whether it has the form of an answer to this request."""
@@ -151,11 +149,12 @@ class MbapTransactions(TransactionManager):
         """
         self.asked = asked
         self.touched, self.other_id = False, None
-        tid = self.next_tid = self.next_tid % _LAST_TID + 1
         request, unit = asked.request, asked.dev_id
-        size = request.size
-        simple = 0 <= size < 256 and not self.habits.noise
-        self._whole = _WHOLE.pack(tid, 0, 3 + size, unit, request.function, size) if simple else b""
+        tid = self.next_tid = self.next_tid % _LAST_TID + 1
+        if request.begins and not self.habits.noise:
+            self._whole = HEADER.pack(tid, 0, 3 + request.size, unit) + request.begins
+        else:
+            self._whole = b""
         asked.timer = self.loop.call_later(request.timeout, self._expire, asked)
         self.send(HEADER.pack(tid, 0, 1 + len(request.pdu), unit) + request.pdu)
 
@@ -165,7 +164,8 @@ class MbapTransactions(TransactionManager):
     def _end(self, asked: MbapRead, error: Exception | None = None) -> None:
         """There is an answer, or none will be waited for any more."""
         self.forget(asked)
-        asked.error = error
+        if error is not None:
+            asked.error = error
         asked.ended(asked)
 
     def forget(self, asked: MbapRead) -> None:

@@ -30,15 +30,19 @@ class ReadRequest:
     """Data bytes of a complete answer; -1: it says so itself."""
     pdu: bytes = field(init=False, repr=False, compare=False)
     """What follows the unit id."""
+    begins: bytes = field(init=False, repr=False, compare=False)
+    """How that of a complete answer begins; empty: it says so itself."""
 
     def __post_init__(self) -> None:
         if self.function == IDENTIFY:
-            size, pdu = -1, bytes((IDENTIFY, MEI_TYPE, self.count, self.offset))
+            size, pdu, begins = -1, bytes((IDENTIFY, MEI_TYPE, self.count, self.offset)), b""
         else:
             size = self.count * 2 if self.function > 2 else (self.count + 7) // 8
             pdu = _READ.pack(self.function, self.offset, self.count)
+            begins = bytes((self.function, size)) if size < 256 else b""
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "pdu", pdu)
+        object.__setattr__(self, "begins", begins)
 
 
 def identity_length(data: bytes) -> int:

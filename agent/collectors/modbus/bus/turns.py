@@ -15,11 +15,8 @@ NOBODY = -1  #: the unit of those who only want the connection
 class PendingRequest(Pending[UnitReply]):
     """Somebody waits for an answer."""
 
-    __slots__ = ("request", "unit")
-
     def __init__(self, unit: int, request: ReadRequest | None) -> None:
         """`request`: None: only connect."""
-        super().__init__()
         self.unit = unit
         self.request = request
 

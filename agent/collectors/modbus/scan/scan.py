@@ -7,7 +7,6 @@ blocks, probes. A block without an answer makes its tags bad.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from agent.collectors.common.pending import Pending
@@ -67,21 +66,24 @@ class Brain(Protocol):
         """Scale factors that are not asked for, and why."""
 
 
-@dataclass(slots=True)
 class Findings:
     """What a scan found out."""
 
-    good: int = 0  #: blocks read
-    read: dict[tuple[int, str], Compiled] = field(default_factory=dict)  #: the last one of each poll group and area
-    why_silent: str = ""
+    good = 0  #: blocks read
+    why_silent = ""
     failed: tuple[tuple[Block, Reaction], ...] = ()  #: regular ones without a value
     said: frozenset[int] = frozenset()  #: tags answered for by extra blocks
     undecided: tuple[Block, ...] = ()  #: extra blocks the device was too busy for
     unread_groups: frozenset[int] = frozenset()  #: with a block that failed, or was undecided
 
+    def __init__(self) -> None:
+        self.read: dict[tuple[int, str], Compiled] = {}  #: the last one of each poll group and area
+
 
 class TickScan(Scanner[Step, UnitReply]):
     """The blocks of one tick, and after them what the collector knows to ask besides."""
+
+    _factors: Factors | None = None
 
     def __init__(
         self, bus: ModbusBus, setup: Setup, clock: Clock, steps: Iterable[Step], brain: Brain, requests: Counter,
@@ -91,16 +93,13 @@ class TickScan(Scanner[Step, UnitReply]):
         super().__init__(clock, steps, lenient=lenient)
         self.findings = Findings()
         self._bus = bus
-        self._unit = setup.unit
-        self._retries = setup.retries
+        self._setup = setup
         self._brain = brain
-        self._device = setup.device
         self._requests = requests
-        self._factors: Factors | None = None
 
     def ask(self, step: Step) -> Pending[UnitReply]:
         self._requests.value += 1
-        return self._bus.submit(self._unit, step.compiled.request)
+        return self._bus.submit(self._setup.unit, step.compiled.request)
 
     def not_before(self, step: Step) -> float:
         return step.not_before
@@ -165,7 +164,7 @@ class TickScan(Scanner[Step, UnitReply]):
 
     def _silence(self, step: Step, reaction: Reaction, code: str) -> None:
         self._count(code)
-        if not step.extra and step.silences < self._retries:
+        if not step.extra and step.silences < self._setup.retries:
             self._steps.appendleft(step._replace(silences=step.silences + 1))
             return
         self.silent += 1
@@ -235,4 +234,4 @@ class TickScan(Scanner[Step, UnitReply]):
         return step.extra and self.findings.said.issuperset(step.compiled.tags)
 
     def _count(self, code: str) -> None:
-        READ_ERRORS.labels(self._device, code).inc()
+        READ_ERRORS.labels(self._setup.device, code).inc()
