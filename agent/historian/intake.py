@@ -15,7 +15,7 @@ from msgspec import Struct
 from agent.consumer.source import uncovered
 from agent.consumer.subscriber import Subscriber, Terms
 from agent.core.clock import Clock
-from agent.core.flow import Incoming
+from agent.core.flow import Incoming, Message
 from agent.historian.config import SourceConfig
 from agent.historian.contents import SourceMessage
 from agent.historian.standing import PartStanding
@@ -179,7 +179,7 @@ class SourceIntake(PartStanding):
     def publish(self, topic: str, payload: bytes) -> bool:
         """Send one message at every broker of the source; whether there was one."""
         for connection in self._standing.values():
-            connection.publish(topic, payload, 1, retain=False, block=None)
+            connection.say(Message(topic=topic, payload=payload))
         return bool(self._standing)
 
 

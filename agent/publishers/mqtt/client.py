@@ -19,15 +19,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.errors import ConnectionLost, TransientError
-from agent.core.flow import Incoming, Message
+from agent.core.flow import Incoming, Limits, Message
 from agent.publishers.mqtt.acks import Ack
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.driver import Driver
 from agent.publishers.mqtt.hooks import Client, Version
 from agent.publishers.mqtt.link import HUNG_UP, LOCAL, Connack, Disconnection, Handler, said
 from agent.publishers.mqtt.oversize import MAX_INCOMING, Oversize
+from agent.publishers.mqtt.packet import Packet, prepare
 from agent.publishers.mqtt.strangers import stranger
-from agent.publishers.mqtt.wire import Packed, packed_topic
+from agent.publishers.mqtt.wire import Packed
 from agent.settings.tls import TLS_RETRY
 
 
@@ -236,17 +237,17 @@ class Connection:
         self._client.subscribe([(topic, 1) for topic in topics])
         return await self._suback
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
-        """Queue one PUBLISH for the next turn of the loop; its packet identifier. ValueError for an impossible topic.
+    def publish(self, packet: Packet, payload: bytes) -> int:
+        """Queue one PUBLISH for the next turn of the loop; its packet identifier. ValueError where it cannot be."""
+        if packet.qos == 1:
+            return self._client.say(packet.head, packet.block, payload)
+        properties = cast("Properties", Packed(packet.block)) if len(packet.block) > 1 else None
+        return self._client.publish(packet.topic, payload, packet.qos, packet.retain, properties).mid
 
-        `block` is the packed property block (None: without properties, and on 3.1.1).
-        """
-        if block is None and self._five:
-            block = b"\0"  # its length; left out, the broker ends the connection (0x81)
-        if qos == 1:
-            return self._client.say(packed_topic(topic), payload, block or b"", retain=retain)
-        properties = cast("Properties", Packed(block)) if block is not None and len(block) > 1 else None
-        return self._client.publish(topic, payload, qos, retain, properties).mid
+    def say(self, message: Message) -> None:
+        """Publish it whatever the broker's limits are, and ask for no answer."""
+        limits = Limits(protocol="5" if self._five else "3.1.1", window=1, properties=self._five)
+        self.publish(prepare(message, limits), message.payload)
 
     def ping(self) -> None:
         """Send a PINGREQ, unless one waits for its answer."""

@@ -5,48 +5,49 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from agent.core.errors import AgentError
 from agent.core.posting import Answered
+from agent.publishers.mqtt.packet import Packet
+
+W = TypeVar("W")  # whoever is told
 
 
-class Bundle:
-    """Messages sent together: `answered` is told at the last acknowledgement, or at the first refusal why."""
+class Bundle(Generic[W]):
+    """Messages sent together: somebody is told at the last acknowledgement, or at the first refusal why."""
 
-    __slots__ = ("_answered", "_left")
+    __slots__ = ("_left", "_tell", "_whom")
 
-    def __init__(self, messages: int, answered: Answered) -> None:
+    def __init__(self, messages: int, tell: Callable[[W, AgentError | None], None], whom: W) -> None:
         self._left = messages
-        self._answered = answered
+        self._tell, self._whom = tell, whom
         if not messages:
-            answered(None)
+            tell(whom, None)
 
     def done(self) -> None:
         """One of them has arrived."""
         self._left -= 1
         if not self._left:
-            self._answered(None)
+            self._tell(self._whom, None)
 
     def fail(self, error: AgentError) -> None:
         """One of them will not."""
         if self._left > 0:
             self._left = 0
-            self._answered(error)
+            self._tell(self._whom, error)
 
 
 class Flying(Struct):
     """One of them, written and not answered."""
 
-    bundle: Bundle
+    bundle: Bundle[Any]
+    packet: Packet
     sent: float  #: monotonic seconds
-    size: int  #: bytes of its packet
-    topic: str
     order: int  #: of writing, over all messages of the session
-    answered: bool  #: by a PUBACK; QoS 0 is only written
-    proof: bool  #: its bundle waits until the broker has read it
-    retain: bool
 
 
 class Outcomes:

@@ -22,7 +22,6 @@ from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
 from agent.publishers.mqtt.unasked import Unasked
 from agent.publishers.mqtt.websocket import WebSocket
-from agent.publishers.mqtt.wire import publish_packet
 
 #: Bytes read at most before the loop may do something else, and of one call of the operating system.
 TURN = 1 << 20
@@ -86,18 +85,18 @@ class Client(paho.Client):
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
         return tcp_sock  # the dial has done the handshake
 
-    def say(self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool) -> int:
+    def say(self, head: bytes, rest: bytes, payload: bytes) -> int:
         """Put a PUBLISH at QoS 1 in line; its packet identifier. What paho's `publish` does, without what we need not.
 
-        `topic` has its length in front, `properties` (empty on 3.1.1) too. Nothing is written before the next turn of
-        the loop, and what is said until then is one packet to paho, which waits for answers and not for its end.
+        The identifier goes between `head` and `rest`. Nothing is written before the next turn of the loop, and what is
+        said until then is one packet to paho, which waits for answers and not for its end.
         """
         mid = self._last_mid = self._last_mid % 0xFFFF + 1
         if self._sock is None:
             return mid  # whoever waits for its answer is about to be told
         self._out_messages[mid] = _SAID
-        self._pieces += publish_packet(topic, mid, payload, properties, retain=retain)
-        self._pieces_size += len(topic) + len(properties) + len(payload)
+        self._pieces += (head, mid.to_bytes(2, "big"), rest, payload)
+        self._pieces_size += len(head) + len(rest) + len(payload)
         if self._pieces_size > _TOGETHER:
             self._line_up()
         if not self._registered_write:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from agent.core.flow import Incoming
 from agent.publishers.mqtt.acks import Ack
 from agent.publishers.mqtt.oversize import Oversize
+from agent.publishers.mqtt.packet import Packet
 
 #: What paho means when it is not the broker that ended a connection.
 LOCAL: dict[int, str] = {
@@ -90,7 +91,7 @@ class Handler(Protocol):
 class SessionLink(Protocol):
     """What a session needs of its connection."""
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
+    def publish(self, packet: Packet, payload: bytes) -> int:
         """Queue one PUBLISH; its packet identifier."""
 
     def ping(self) -> None:

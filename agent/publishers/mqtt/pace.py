@@ -72,11 +72,11 @@ class Pace:
         self._count += 1
         self.peak = max(self.peak, self._count)
 
-    def acknowledged(self, now: float) -> None:
-        """The broker took one."""
+    def acknowledged(self, now: float, messages: int) -> None:
+        """The broker took so many."""
         if (second := int(now)) != self._ack_second:
             self._ack_second, self._acks = second, 0
-        self._acks += 1
+        self._acks += messages
         if self._acks >= FAST:
             self.fast = True
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from typing import Any
 
 from agent.core.clock import to_beat
 from agent.core.errors import AgentError, ConnectionLost, Rejected
@@ -77,7 +77,7 @@ class MqttSession:
     async def send(self, messages: Sequence[Message], /) -> asyncio.Future[None]:
         """See the port. Raises why the connection ended, if it has."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        bundle = Bundle(len(messages), partial(settle, future))
+        bundle = Bundle(len(messages), settle, future)
         try:
             packets = [prepare(message, self.limits) for message in messages]
         except Rejected as refused:
@@ -86,11 +86,11 @@ class MqttSession:
         self._waiting += 1
         try:
             async with self._turn:
-                for packet in packets:
+                for message, packet in zip(messages, packets, strict=True):
                     await self._may_write()
                     if future.done():  # a part of it was refused: the rest is of no use
                         break
-                    self._write(packet, bundle)
+                    self._write(packet, message.payload, bundle)
         finally:
             self._waiting -= 1
         return future
@@ -104,9 +104,9 @@ class MqttSession:
             packets = [prepare(message, self.limits) for message in messages]
         except Rejected:
             return False
-        bundle = Bundle(len(packets), partial(self._outcomes.tell, answered))
-        for packet in packets:
-            self._write(packet, bundle)
+        bundle = Bundle(len(packets), self._outcomes.tell, answered)
+        for message, packet in zip(messages, packets, strict=True):
+            self._write(packet, message.payload, bundle)
         return True
 
     def incoming(self) -> AsyncIterator[Incoming]:
@@ -123,23 +123,23 @@ class MqttSession:
     def acknowledged(self, acks: Sequence[Ack], /) -> None:
         """PUBACKs, or a QoS 0 message is written. An identifier nobody waits for is ignored."""
         now, proving = self._monotonic(), bool(self._unproven)
+        self.pace.acknowledged(now, len(acks))
         for mid, code in acks:
             flying = self._flying.pop(mid, None)
             if flying is None:
                 continue
             self._progress = now
-            self.pace.acknowledged(now)
             self._ack_seconds.observe(now - flying.sent)
-            if code or proving or not flying.answered:
+            if code or proving or not flying.packet.qos:
                 self._landed(flying, code, now)
             else:
                 self._taken(flying, now)
         self._make_room()
 
     def _landed(self, flying: Flying, code: int, now: float) -> None:
-        if not flying.answered:  # written, which says nothing of the broker: a birth too large ends the session later
+        if not flying.packet.qos:  # written, which says nothing of the broker: a birth too large ends the session later
             self._unproven.add(flying)
-            if not flying.proof:
+            if not flying.packet.proof:
                 flying.bundle.done()
             return
         self._proven(self._unproven.take(flying.order))
@@ -151,15 +151,15 @@ class MqttSession:
         row = reasons.reaction(reasons.PUBACK, code)
         if code == _QUOTA:
             row = self._over_quota(row, flying, now)
-        flying.bundle.fail(reasons.error(row, code, flying.topic))
+        flying.bundle.fail(reasons.error(row, code, flying.packet.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
 
     def _over_quota(self, row: reasons.ReasonReaction, flying: Flying, now: float) -> reasons.ReasonReaction:
         """Slower, or only this topic waits."""
-        if self._quotas.refused(flying.topic, now):
+        if self._quotas.refused(flying.packet.topic, now):
             self.pace.absolve()
-            return row if flying.retain else row._replace(retry_after=_FULL_RETRY)
+            return row if flying.packet.retained else row._replace(retry_after=_FULL_RETRY)
         if (rate := self.pace.halve(now)) is not None:
             log.warning(
                 "mqtt.rate_learned", publisher=self._publisher, broker=self.limits.server, per_second=round(rate, 1)
@@ -205,7 +205,7 @@ class MqttSession:
         flying, self._flying = [*self._unproven.end(), *self._flying.values()], {}
         most = CLEARLY * max(self._taken_before, self.largest_taken)
         for one in flying:
-            one.bundle.fail(ConnectionLost(reason, blames=blames, large=code is None and one.size > most))
+            one.bundle.fail(ConnectionLost(reason, blames=blames, large=code is None and one.packet.size > most))
 
     def resize(self, window: int) -> None:
         """Another window from now on."""
@@ -215,12 +215,12 @@ class MqttSession:
     @property
     def largest_flying(self) -> int:
         """Bytes of the largest packet of which nobody knows whether the broker has read it; 0 without any."""
-        return max((one.size for one in (*self._flying.values(), *self._unproven)), default=0)
+        return max((one.packet.size for one in (*self._flying.values(), *self._unproven)), default=0)
 
     @property
     def sole(self) -> bool:
         """Whether all that has the largest one's fate is on its topic."""
-        return len({whole(one.topic) for one in (*self._flying.values(), *self._unproven)}) == 1
+        return len({whole(one.packet.topic) for one in (*self._flying.values(), *self._unproven)}) == 1
 
     @property
     def _full(self) -> bool:
@@ -243,28 +243,22 @@ class MqttSession:
         if self._why is not None:
             raise self._why()
 
-    def _write(self, packet: Packet, bundle: Bundle) -> None:
-        message = packet.message
+    def _write(self, packet: Packet, payload: bytes, bundle: Bundle[Any]) -> None:
         try:
-            mid = self._link.publish(
-                message.topic, message.payload, packet.qos, retain=packet.retain, block=packet.block
-            )
+            mid = self._link.publish(packet, payload)
         except ValueError as error:
-            bundle.fail(Rejected(f"{message.topic}: {error}"))
+            bundle.fail(Rejected(f"{packet.topic}: {error}"))
             return
         self._order += 1
         now = self._monotonic()
         self.pace.sent(now)
-        self._flying[mid] = Flying(
-            bundle, now, packet.size, message.topic, self._order, packet.qos > 0,
-            packet.proof, message.retain,
-        )  # fmt: skip
+        self._flying[mid] = Flying(bundle, packet, now, self._order)
 
     def _proven(self, read: Sequence[Flying]) -> None:
         """The broker has read these, which were only written."""
         for flying in read:
-            self.largest_taken = max(self.largest_taken, flying.size)
-            if flying.proof:
+            self.largest_taken = max(self.largest_taken, flying.packet.size)
+            if flying.packet.proof:
                 flying.bundle.done()
         self._make_room()
 
@@ -288,7 +282,9 @@ class MqttSession:
         if oldest is None:
             return
         answered, proven = self._unproven.answered >= oldest.order, self.largest_taken > 0
-        waiting = patience.Unacknowledged(oldest.sent, self._progress, self._moved, answered, proven, oldest.topic)
+        waiting = patience.Unacknowledged(
+            oldest.sent, self._progress, self._moved, answered, proven, oldest.packet.topic
+        )
         verdict = patience.judge(waiting, now, keep_alive)
         if isinstance(verdict, patience.Given):
             if verdict.too_fast:  # it costs the session: not to be found out anew in the next one
@@ -299,6 +295,7 @@ class MqttSession:
             self._link.ping()
 
     def _taken(self, flying: Flying, now: float) -> None:
-        self._quotas.taken(flying.topic, now)
-        self.largest_taken = max(self.largest_taken, flying.size)
+        packet = flying.packet
+        self._quotas.taken(packet.topic, now)
+        self.largest_taken = max(self.largest_taken, packet.size)
         flying.bundle.done()

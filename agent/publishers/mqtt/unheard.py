@@ -28,7 +28,7 @@ class Unheard:
         self._count.inc()
         if not self._said:
             self._said = True
-            log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.topic)
-        if self._hold and not flying.retain:
-            reason = f"nobody subscribes to {flying.topic}, and on_no_subscriber is hold -> {_HELD}"
+            log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.packet.topic)
+        if self._hold and not flying.packet.retained:
+            reason = f"nobody subscribes to {flying.packet.topic}, and on_no_subscriber is hold -> {_HELD}"
             flying.bundle.fail(Refused(reason, retry_after=_RETRY))

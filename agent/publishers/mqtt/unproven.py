@@ -37,12 +37,12 @@ class Unproven:
     @property
     def wanted(self) -> int:
         """How many of them want proof."""
-        return sum(one.proof for one in self._waiting)
+        return sum(one.packet.proof for one in self._waiting)
 
     def add(self, flying: Flying) -> None:
         """It is written."""
         self._waiting.append(flying)
-        self._probe_within(SOON if flying.proof else LATE)
+        self._probe_within(SOON if flying.packet.proof else LATE)
 
     def take(self, order: int) -> list[Flying]:
         """Those that are proven by an answer to what was written as number `order`."""

@@ -1,4 +1,4 @@
-"""What the properties of a PUBLISH look like on the wire, and how large the packet is (MQTT 5: 2.2.2, 3.3). Pure.
+"""What the parts of a PUBLISH look like on the wire (MQTT 5: 2.2.2, 3.3). Pure.
 
 A record's PUBLISH is made here and not by paho: its Properties, its message and the information about that cost several
 times what the packet does. A test holds the bytes against paho's. What repeats from message to message is remembered.
@@ -13,15 +13,11 @@ from agent.core.flow import Message
 _EXPIRY, _CONTENT_TYPE, _USER_PROPERTY = 0x02, 0x03, 0x26  # 2.2.2.2, table 2-4
 #: What follows the fixed header may take at most (1.5.5), bytes.
 MOST_BYTES = 268_435_455
-_PLAIN, _RETAINED = b"\x32", b"\x33"  # PUBLISH at QoS 1 (3.3.1)
 
 
+@lru_cache(4096)
 def varint(number: int) -> bytes:
     """Variable byte integer (1.5.5)."""
-    if number < 128:
-        return bytes((number,))
-    if number < 16_384:
-        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while True:
         number, low = divmod(number, 128)
@@ -36,7 +32,8 @@ def _text(value: str) -> bytes:
 
 
 def _user_property(key: str, value: str) -> bytes:
-    return bytes((_USER_PROPERTY,)) + _text(key) + _text(value)
+    name, text = key.encode(), value.encode()
+    return b"%c%b%b%b%b" % (_USER_PROPERTY, len(name).to_bytes(2, "big"), name, len(text).to_bytes(2, "big"), text)
 
 
 @lru_cache(1024)
@@ -71,18 +68,6 @@ def pack_properties(message: Message) -> bytes:
     if properties:
         block += _user_property(*properties[-1])
     return varint(len(block)) + block
-
-
-def packet_size(topic: bytes, payload: bytes, properties: bytes | None, qos: int) -> int:
-    """Bytes of the whole PUBLISH packet. `topic` has its length in front; `properties` is None on 3.1.1."""
-    remaining = len(topic) + (2 if qos else 0) + len(payload) + len(properties or b"")
-    return 1 + (1 if remaining < 128 else 2 if remaining < 16_384 else len(varint(remaining))) + remaining
-
-
-def publish_packet(topic: bytes, mid: int, payload: bytes, properties: bytes, *, retain: bool) -> tuple[bytes, ...]:
-    """A PUBLISH at QoS 1, in pieces. `properties` is empty on 3.1.1."""
-    length = varint(len(topic) + 2 + len(properties) + len(payload))
-    return _RETAINED if retain else _PLAIN, length, topic, mid.to_bytes(2, "big"), properties, payload
 
 
 class Packed:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from agent.core.clock import Clock, to_beat
 from agent.core.errors import AgentError, ConnectionLost, Refused, Rejected, TransientError
@@ -133,11 +134,17 @@ class Sender:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    async def send(self, record: Record, reader: Reader, then: Callable[[], object] | None = None) -> bool:
-        """Hand one record to the broker, and call `then` once it has answered.
+    def send(
+        self, record: Record, reader: Reader, then: Callable[[], object] | None = None
+    ) -> Coroutine[Any, Any, bool]:
+        """Hand one record to the broker, and call `then` once it has answered. To be awaited at once.
 
         False where the record's device is parked, or nobody will ever take it.
         """
+        careful = self._parked or self._paused_until or self._suspects
+        return (self._send_with_care if careful else self._send)(record, reader, then)
+
+    async def _send_with_care(self, record: Record, reader: Reader, then: Callable[[], object] | None) -> bool:
         if self._parked and _lane(record) in self._parked:
             reader.put_off(record)
             return False

@@ -9,9 +9,10 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from agent.core.flow import Message
+from agent.core.flow import Limits, Message
 from agent.publishers.mqtt.acks import Ack, take_acks
-from agent.publishers.mqtt.wire import Packed, pack_properties, packed_topic, publish_packet
+from agent.publishers.mqtt.packet import prepare
+from agent.publishers.mqtt.wire import Packed, packed_topic
 
 
 class Line(Client):
@@ -37,13 +38,15 @@ def test_a_publish_is_byte_for_byte_what_paho_makes_of_it(five: bool, size: int,
     topic, payload = "edge/工厂/d/readings", bytes(size)
     for properties in ((), (("agent", "gw"), ("seq", "7"))):
         message = Message(
-            topic=topic, payload=payload, content_type="a/b" if properties else None, properties=properties
-        )
-        block = pack_properties(message) if five else None
-        known: Any = Packed(block) if block is not None and len(block) > 1 else None
+            topic=topic, payload=payload, content_type="a/b" if properties else None, properties=properties,
+            retain=retain,
+        )  # fmt: skip
+        packet = prepare(message, Limits(protocol="", window=1, properties=five))
+        known: Any = Packed(packet.block) if len(packet.block) > 1 else None
         mid = paho.publish(topic, payload, 1, retain, known).mid
-        pieces = publish_packet(packed_topic(topic), mid, payload, block or b"", retain=retain)
-        assert b"".join(pieces) == paho.said[-1]
+        whole = packet.head + mid.to_bytes(2, "big") + packet.block + payload
+        assert whole == paho.said[-1]
+        assert packet.size == len(whole)
     paho._sock = None
 
 

@@ -8,10 +8,11 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from agent.core.flow import Message
+from agent.core.flow import Limits, Message
 from agent.publishers.mqtt.config import MqttConfig
+from agent.publishers.mqtt.packet import prepare
 from agent.publishers.mqtt.urls import split_proxy, split_url, websocket_path
-from agent.publishers.mqtt.wire import pack_properties, packed_topic, packet_size, varint
+from agent.publishers.mqtt.wire import pack_properties, varint
 from agent.settings.values import FromEnvironment
 
 
@@ -115,6 +116,7 @@ def test_variable_byte_integers(number: int, expected: str) -> None:
 def test_property_block() -> None:
     """Expiry, content type and user properties, their length in front; nothing is a single zero."""
     assert pack_properties(Message(topic="t", payload=b"")) == b"\0"
-    block = pack_properties(Message(topic="t", payload=b"", expiry=1, content_type="a/b", properties=[("k", "v")]))
+    message = Message(topic="t", payload=b"12345", expiry=1, content_type="a/b", properties=[("k", "v")])
+    block = pack_properties(message)
     assert block.hex(" ") == "12 02 00 00 00 01 03 00 03 61 2f 62 26 00 01 6b 00 01 76"
-    assert packet_size(packed_topic("t"), b"12345", block, 1) == 2 + 2 + 1 + 2 + len(block) + 5
+    assert prepare(message, Limits(protocol="5", window=1)).size == 2 + 2 + 1 + 2 + len(block) + 5

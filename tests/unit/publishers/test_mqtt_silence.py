@@ -16,6 +16,7 @@ from agent.publishers.mqtt import hangups
 from agent.publishers.mqtt.config import MqttConfig
 from agent.publishers.mqtt.hangups import End, Hangups
 from agent.publishers.mqtt.link import Disconnection
+from agent.publishers.mqtt.packet import Packet
 from agent.publishers.mqtt.session import MqttSession
 from agent.testing.context import SimpleContext
 from tests.support.mqtt_broker import FakeBroker, Publish, Script
@@ -153,8 +154,8 @@ class DeadLetterBox:
         self.session: MqttSession | None = None
         self.mid = 0
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool, block: bytes | None) -> int:
-        del topic, payload, qos, retain, block
+    def publish(self, packet: Packet, payload: bytes) -> int:
+        del packet, payload
         self.mid += 1
         return self.mid
 
