@@ -42,9 +42,10 @@ class TagPoint(NamedTuple):
 
     def published(self, interval_ms: float) -> TagPoint:
         """The same where the server publishes only every `interval_ms`: its queue holds what comes in between."""
-        if self.queue_given:
+        queue_size = queue_for(self.sampling_ms, interval_ms)
+        if self.queue_given or queue_size <= self.queue_size:
             return self
-        return self._replace(queue_size=max(self.queue_size, queue_for(self.sampling_ms, interval_ms)))
+        return self._replace(queue_size=queue_size)
 
 
 class ConnectionPace(NamedTuple):

@@ -41,6 +41,11 @@ class ResolvedNode(NamedTuple):
     point: TagPoint
     node_id: ua.NodeId
 
+    def published(self, interval_ms: float) -> ResolvedNode:
+        """See there."""
+        point = self.point.published(interval_ms)
+        return self if point is self.point else ResolvedNode(point, self.node_id)
+
 
 class Subscribed(NamedTuple):
     """A subscription as the server revised it."""
@@ -77,13 +82,9 @@ class Services:
         self._session = session
         self._requests = metrics.REQUESTS.labels(device)
 
-    def question(self, node: ResolvedNode) -> ua.ReadValueId:
-        """What :meth:`encode` and :meth:`read` take; made once for all the times it is asked."""
-        return _value_of(node)
-
-    def encode(self, questions: Sequence[ua.ReadValueId]) -> Encoded:
+    def encode(self, nodes: Sequence[ResolvedNode]) -> Encoded:
         """A Read of these, for :meth:`values`."""
-        return self._session.encode(questions)
+        return self._session.encode([_value_of(node) for node in nodes])
 
     async def values(self, request: Encoded) -> Columns:
         """Value and source time of each node, as :meth:`read`, but straight into columns."""

@@ -53,6 +53,8 @@ class HistoryKeeper:
 
     def follow(self, plan: ConnectionPlan, first: Mapping[int, int]) -> None:
         """The tags of this connection; `first` gets the time of each one's first value, by position."""
+        if not plan.backfill:
+            return  # nothing is owed, and a key is 170 bytes a tag
         self._keys = {position: key_of(point) for position, point in plan.points.items()}
         self.positions = {key: position for position, key in self._keys.items()}
         self._first = first

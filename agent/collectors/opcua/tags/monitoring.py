@@ -52,7 +52,7 @@ class Monitoring:
     async def monitor(self, subscription: Subscription, nodes: Sequence[ResolvedNode]) -> list[tuple[TagPoint, int]]:
         """Create monitored items; the nodes the server refuses come back with its status."""
         interval = subscription.server.interval_ms
-        nodes = [node._replace(point=node.point.published(interval)) for node in nodes]
+        nodes = [node.published(interval) for node in nodes]
         refused: list[tuple[TagPoint, int]] = []
         start, size = 0, self._limit.size
         while start < len(nodes):

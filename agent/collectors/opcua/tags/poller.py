@@ -46,9 +46,7 @@ class Poller:
             for at, chunk in enumerate(chunks):
                 if not chunk.tags or self.positions.issuperset(chunk.tags):
                     continue
-                kept = [place for place, position in enumerate(chunk.tags) if position in self.positions]
-                nodes = [chunk.nodes[place] for place in kept]
-                chunks[at] = Chunk(tuple(chunk.tags[place] for place in kept), nodes)
+                chunks[at] = Chunk([node for node in chunk.nodes if node.point.position in self.positions])
             chunks[:] = [chunk for chunk in chunks if chunk.tags]
 
     def move(self, node: ResolvedNode) -> None:
@@ -58,8 +56,8 @@ class Poller:
             for at, chunk in enumerate(chunks):
                 if position in chunk.tags:
                     nodes = list(chunk.nodes)
-                    nodes[chunk.tags.index(position)] = self._reader.question(node)
-                    chunks[at] = Chunk(chunk.tags, nodes)
+                    nodes[chunk.tags.index(position)] = node
+                    chunks[at] = Chunk(nodes)
 
     async def run(self) -> None:
         """Poll for ever, from the first tag on; raises what ends the connection."""

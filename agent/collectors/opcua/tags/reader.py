@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.services import ResolvedNode, Services
@@ -38,9 +37,9 @@ class Chunk:
 
     __slots__ = ("nodes", "request", "tags")
 
-    def __init__(self, tags: tuple[int, ...], nodes: Sequence[Any]) -> None:
-        self.tags = tags
-        self.nodes = nodes  #: as `Services.question` makes them
+    def __init__(self, nodes: Sequence[ResolvedNode]) -> None:
+        self.nodes = nodes
+        self.tags = tuple(node.point.position for node in nodes)
         self.request: Encoded | None = None
 
     def cut(self, size: int) -> list[Chunk]:
@@ -53,7 +52,7 @@ class Chunk:
         """These of it; itself where that is all."""
         if len(places) == len(self.tags):
             return self
-        return Chunk(self.tags[places.start : places.stop], self.nodes[places.start : places.stop])
+        return Chunk(self.nodes[places.start : places.stop])
 
 
 class ChunkReader:
@@ -73,8 +72,7 @@ class ChunkReader:
 
     def layout(self, nodes: Sequence[ResolvedNode]) -> list[Chunk]:
         """The chunks for these nodes. :meth:`read` changes the list where the server teaches it to."""
-        whole = Chunk(tuple(node.point.position for node in nodes), [self.question(node) for node in nodes])
-        return whole.cut(self._limit.wide) if nodes else []
+        return Chunk(nodes).cut(self._limit.wide) if nodes else []
 
     def widen(self, groups: Iterable[list[Chunk]]) -> None:
         """Join the chunks of each group, where the server has come to take more at a time."""
@@ -84,13 +82,8 @@ class ChunkReader:
         for chunks in groups:
             heaviest = max((chunk.request.weight for chunk in chunks if chunk.request is not None), default=0)
             if heaviest:
-                tags = tuple(position for chunk in chunks for position in chunk.tags)
-                whole = Chunk(tags, [node for chunk in chunks for node in chunk.nodes])
+                whole = Chunk([node for chunk in chunks for node in chunk.nodes])
                 chunks[:] = whole.cut(max(self._limit.size, min(self._laid, _ROOM // heaviest)))
-
-    def question(self, node: ResolvedNode) -> Any:
-        """What a chunk asks for this node."""
-        return self._services.question(node)
 
     async def read(self, chunks: list[Chunk], emit: Emit) -> None:
         """An answer for every chunk, in order, as each arrives. Raises only what ends the connection."""

@@ -60,11 +60,8 @@ class Script:
         self.lowered: list[int] = []
         self.kept: dict[int, Notification] = {}  # for Republish
 
-    def question(self, node: ResolvedNode) -> Any:
-        return node.node_id
-
-    def encode(self, nodes: Sequence[int]) -> Sequence[int]:
-        return nodes
+    def encode(self, nodes: Sequence[ResolvedNode]) -> Sequence[int]:
+        return [node.node_id for node in nodes]  # type: ignore[misc]
 
     async def values(self, nodes: Sequence[int]) -> Columns:
         self.asked.append(len(nodes))

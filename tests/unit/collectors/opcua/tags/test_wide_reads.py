@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import pytest
+from asyncua.ua import NodeId
 
 from agent.collectors.common.limits import ChunkLimit
 from agent.collectors.opcua.address.nodeid import NodeAddress
@@ -41,11 +42,9 @@ class Script:
         self.most = TAGS
         self.poison: set[int] = set()
 
-    def question(self, node: ResolvedNode) -> Any:
-        return node.node_id
-
-    def encode(self, nodes: Sequence[int]) -> Encoded:
-        return Encoded(bytearray(self.node_bytes * len(nodes)), nodes[0], len(nodes))  # the first says which
+    def encode(self, nodes: Sequence[ResolvedNode]) -> Encoded:
+        """`stamp` says which is the first; the others follow."""
+        return Encoded(bytearray(self.node_bytes * len(nodes)), nodes[0].point.position, len(nodes))
 
     async def values(self, request: Encoded) -> Columns:
         count = request.asked
@@ -94,7 +93,7 @@ class Desk:
 
 def _node(position: int) -> ResolvedNode:
     point = TagPoint(position, f"tag{position}", NodeAddress(0, position), 100.0, 2)
-    return ResolvedNode(point, cast("Any", position))
+    return ResolvedNode(point, NodeId(position))  # type: ignore[arg-type]
 
 
 async def test_a_server_that_answers_fast_is_asked_for_more_at_a_time() -> None:
