@@ -6,10 +6,12 @@ that were written together together, and says nothing but which and whether.
 
 from __future__ import annotations
 
-from struct import unpack_from
+from struct import Struct
 
-_PUBACK = 0x40
-_BARE = 0x4002  #: one that gives no reason code, and its length
+_unpack = Struct(">HHB").unpack_from  # first byte and length, packet identifier, reason code
+_BARE = 0x4002  # without a reason code,
+_CODED = (0x4003, 0x4004)  # with one, and with the length of no properties;
+_SIZE = 0x3FFE  # of the whole packet, taken from these
 
 #: What was answered, and how: packet identifier, and reason code (0 where none is given).
 Ack = tuple[int, int]
@@ -22,16 +24,15 @@ def take_acks(read: bytes) -> tuple[list[Ack], int]:
     """
     found: list[Ack] = []
     at, end = 0, len(read)
-    words = unpack_from(f">{end // 4 * 2}H", read)
-    for head, mid in zip(words[::2], words[1::2], strict=True):
-        if head != _BARE:
+    padded = read + b"\0"  # a bare one at the end can be looked at like all others
+    while at + 4 <= end:
+        head, mid, code = _unpack(padded, at)
+        if head == _BARE:
+            found.append((mid, 0))
+            at += 4
+        elif head in _CODED and at + (size := head - _SIZE) <= end:
+            found.append((mid, code))
+            at += size
+        else:
             break
-        found.append((mid, 0))
-        at += 4
-    while at + 4 <= end and read[at] == _PUBACK:
-        length = read[at + 1]
-        if not 2 <= length <= 4 or at + 2 + length > end:
-            break
-        found.append((read[at + 2] << 8 | read[at + 3], read[at + 4] if length > 2 else 0))
-        at += 2 + length
     return found, at

@@ -130,10 +130,10 @@ class MqttSession:
                 continue
             self._progress = now
             self._ack_seconds.observe(now - flying.sent)
-            if code or proving or not flying.packet.qos:
+            if code >= 0x80 or proving or not flying.packet.qos:
                 self._landed(flying, code, now)
             else:
-                self._taken(flying, now)
+                self._taken(flying, code, now)
         self._make_room()
 
     def _landed(self, flying: Flying, code: int, now: float) -> None:
@@ -144,9 +144,7 @@ class MqttSession:
             return
         self._proven(self._unproven.take(flying.order))
         if code < 0x80:
-            if code == 0x10:
-                self._unheard.met(flying)
-            self._taken(flying, now)
+            self._taken(flying, code, now)
             return
         row = reasons.reaction(reasons.PUBACK, code)
         if code == _QUOTA:
@@ -294,8 +292,10 @@ class MqttSession:
         elif verdict == "ask":
             self._link.ping()
 
-    def _taken(self, flying: Flying, now: float) -> None:
+    def _taken(self, flying: Flying, code: int, now: float) -> None:
         packet = flying.packet
         self._quotas.taken(packet.topic, now)
         self.largest_taken = max(self.largest_taken, packet.size)
+        if code == 0x10:
+            self._unheard.met(flying)
         flying.bundle.done()

@@ -25,7 +25,7 @@ class Unheard:
 
     def met(self, flying: Flying) -> None:
         """One of them; a retained message waits at the broker for whoever comes."""
-        self._count.inc()
+        self._count.value += 1
         if not self._said:
             self._said = True
             log.info("mqtt.no_subscriber", publisher=self._publisher, topic=flying.packet.topic)
