@@ -120,8 +120,7 @@ def spare(state: OutboxState, now: float) -> bool:
         waiting.track.committed = max(waiting.track.committed, waiting.seq)
         waiting.track.stream.readings += waiting.readings
         waiting.track.settle()
-        if state.lanes is not None:
-            _deliver(state, state.lanes, waiting, len(waiting.packed))
+    _deliver(state, taken)
     return bool(taken)
 
 
@@ -149,10 +148,12 @@ def _insert(
     job, row = made.job, state.last_row
     for waiting in ones:
         track, seq, ts = waiting.track, waiting.seq, waiting.ts
-        if not state.book.in_file(track):
+        hold: int | None
+        if not track.id and not state.book.in_file(track):
             job.new_streams.append((track.id, track.stream.epoch, track.stream.device))
-        number = track.id
-        hold, last = _gap(job, waiting, content) if isinstance(content := waiting.content, Gap) else (seq, seq)
+        number, hold, last = track.id, seq, seq
+        if isinstance(waiting.content, Gap):
+            hold, last = _gap(job, waiting, waiting.content)
         row += 1
         waiting.row = row
         packed, readings = waiting.packed, waiting.readings
@@ -215,8 +216,8 @@ def applied(state: OutboxState, made: PlannedCommit, committed: Committed) -> No
     state.quarantined += len(job.again_refused)
     for growth in made.growths:
         _grown(state, made, growth)
-    for waiting in made.inserted:
-        _inserted(state, waiting, lows, unasked)
+    _inserted(state, made.inserted, lows, unasked)
+    _deliver(state, made.inserted)
     for low in committed.lows:
         state.book.settle(low)
     for track in unasked.values():
@@ -227,25 +228,22 @@ def applied(state: OutboxState, made: PlannedCommit, committed: Committed) -> No
         state.last_committed = state.last_row
 
 
-def _inserted(state: OutboxState, waiting: Waiting, asked: Container[int], unasked: dict[int, Track]) -> None:
-    track, seq, content, size = waiting.track, waiting.seq, waiting.content, len(waiting.packed)
-    state.written += size
-    track.pending -= 1
-    hold: int | None = seq
-    if isinstance(content, Gap):
-        state.bytes += size
-        hold = hold_of(content)
-        state.open_gaps[key_of(content)] = OpenGap(waiting.row, content, size, track)
-    else:
-        track.stream.readings += waiting.readings
-        track.committed = max(track.committed, seq)
-        if waiting.offset is not None:
-            state.unset.add(waiting.row, waiting.offset)
-    if track.id not in asked:
-        track.holds(hold)
-        unasked[track.id] = track
-    if state.lanes is not None:
-        _deliver(state, state.lanes, waiting, size)
+def _inserted(state: OutboxState, ones: Sequence[Waiting], asked: Container[int], unasked: dict[int, Track]) -> None:
+    for waiting in ones:
+        track, hold, content = waiting.track, waiting.seq, waiting.content
+        track.pending -= 1
+        state.written += len(waiting.packed)
+        if isinstance(content, Gap):
+            state.bytes += len(waiting.packed)
+            state.open_gaps[key_of(content)] = OpenGap(waiting.row, content, len(waiting.packed), track)
+        else:
+            track.stream.readings += waiting.readings
+            track.committed = max(track.committed, hold)
+            if waiting.offset is not None:
+                state.unset.add(waiting.row, waiting.offset)
+        if track.id not in asked:
+            track.holds(hold_of(content) if isinstance(content, Gap) else hold)
+            unasked[track.id] = track
 
 
 def _spilled(
@@ -263,15 +261,22 @@ def _spilled(
         state.lanes.to_backlog(waiting.row)
 
 
-def _deliver(state: OutboxState, lanes: Lanes, waiting: Waiting, size: int) -> None:
-    content = waiting.content
-    late = waiting.session != lanes.session
-    if late:
-        state.late -= 1
-    if late or (isinstance(content, Batch) and content.backfill):  # never live (docs/decisions/006)
-        lanes.to_backlog(waiting.row)
-    else:
-        lanes.arrived(Record(waiting.row, waiting.track.stream, waiting.seq, waiting.ts, content, size=size))
+def _deliver(state: OutboxState, ones: Sequence[Waiting]) -> None:
+    """They are on disk, or need not go there: to the lanes of the session."""
+    lanes = state.lanes
+    if lanes is None:
+        return
+    live = []
+    for waiting in ones:
+        content, late = waiting.content, waiting.session != lanes.session
+        if late:
+            state.late -= 1
+        if late or (isinstance(content, Batch) and content.backfill):  # never live (docs/decisions/006)
+            lanes.to_backlog(waiting.row)
+        else:
+            track, size = waiting.track, len(waiting.packed)
+            live.append(Record(waiting.row, track.stream, waiting.seq, waiting.ts, content, size=size))
+    lanes.arrived(live)
 
 
 def _grown(state: OutboxState, made: PlannedCommit, growth: Growth) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-from agent.core.flow import Record
+from agent.core.flow import Batch, Record
 from agent.outbox.ring import LIVE_BYTES, bare, is_bare
 
 #: Bounds of the live lane: packed bytes, and records.
@@ -42,23 +42,28 @@ class Lanes:
 
     # --- filling ------------------------------------------------------------------------------------------------------
 
-    def arrived(self, record: Record) -> None:
+    def arrived(self, records: Iterable[Record]) -> None:
         """Committed just now, appended after the cut."""
-        self.live[record.row] = record
-        self._hold(record)
-        if self._live_bytes > self._max_bytes or len(self.live) > self._max_records:
-            keep_bytes, keep = self._max_bytes // 2, self._max_records // 2
-            while self.live and (self._live_bytes > keep_bytes or len(self.live) > keep):
-                row, fallen = self.live.popitem(last=False)
-                self._left_live(fallen)
-                self.to_backlog(row)
+        live, most = self.live, self._max_records
+        for record in records:
+            live[record.row] = record
+            self._hold(record)
+            if self._live_bytes > self._max_bytes or len(live) > most:
+                self._fall()
+
+    def _fall(self) -> None:
+        keep_bytes, keep = self._max_bytes // 2, self._max_records // 2
+        while self.live and (self._live_bytes > keep_bytes or len(self.live) > keep):
+            row, fallen = self.live.popitem(last=False)
+            self._left_live(fallen)
+            self.to_backlog(row)
 
     def _hold(self, record: Record) -> None:
-        size = record.size
+        size, content = record.size, record.content
         self._live_bytes += size
         if self._held + size > LIVE_BYTES:
-            record.content = bare(record.content)
-        if not is_bare(record.content):  # a gap is small, and always held
+            content = record.content = bare(content)
+        if not (isinstance(content, Batch) and not content.readings):  # a gap is small, and always held
             self._held += size
 
     def _left_live(self, record: Record) -> None:

@@ -42,7 +42,10 @@ def plan(weights: Sequence[int], limit: int, most: int = MAX_BATCH_READINGS) -> 
 
 def pieces(batch: Batch, max_bytes: int) -> list[Piece]:
     """The batch, or what it is cut into, each with its bytes. The batch itself is never changed; raises nothing."""
+    limit, c = max(1, max_bytes - ENVELOPE), batch.columns
     try:
+        if c is not None and (packed := pack_whole(batch, c, limit)) is not None:
+            return [(batch, packed)]
         return _pieces(batch, max_bytes)
     except (OverflowError, TypeError, ValueError, UnicodeError, RecursionError, msgspec.MsgspecError):
         return _pieces(make_storable(batch), max_bytes)
@@ -50,8 +53,6 @@ def pieces(batch: Batch, max_bytes: int) -> list[Piece]:
 
 def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
     limit = max(1, max_bytes - ENVELOPE)
-    if batch.columns is not None and (packed := pack_whole(batch, batch.columns, limit)) is not None:
-        return [(batch, packed)]
     c = columns(batch.readings)
     n = len(c.tag)
     if n <= MAX_BATCH_READINGS and total(c) <= limit:

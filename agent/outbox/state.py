@@ -100,7 +100,7 @@ class OutboxState:
             self._lose("dropped", track, seq, now, readings)
             return
         offset = offset_of(self.clock) if batch.clock is not None else None
-        self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings, offset=offset))
+        self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings, 0, offset))
         self.records += 1
         self.bytes += size
         while self.ring.full and self.ring.batches:
@@ -173,9 +173,11 @@ class OutboxState:
             self.again.left -= 1
             return
         number = self.book.holder(record.stream).id
-        if isinstance(record.content, Gap) and (numbers := declares(record.content)) is not None:
-            self.declared.append((number, *numbers))  # a file of version 1 does not know them yet
-        self.unset.told.discard(record.row)
+        if isinstance(record.content, Gap):
+            if (numbers := declares(record.content)) is not None:
+                self.declared.append((number, *numbers))  # a file of version 1 does not know them yet
+        elif record.content.clock is not None:
+            self.unset.told.discard(record.row)
         if not (self.spared.on and self.spared.acked(record.row)):
             self.acked[record.row] = number
         self.records -= 1

@@ -44,11 +44,11 @@ class Track(msgspec.Struct):
     def settle(self) -> None:
         """Recompute `low`."""
         # While something waits for its commit, all above the last committed number may be what waits.
-        ceiling = self.committed + 1 if self.pending else self.stream.next
+        stream, hold = self.stream, self.hold
+        stream.safe = ceiling = self.committed + 1 if self.pending else stream.next
         if self.spared:
-            ceiling = min(ceiling, next(iter(self.spared)))
-        self.stream.safe = self.committed + 1 if self.pending and not self.spared else self.stream.next
-        self.stream.low = ceiling if self.hold is None else min(self.hold, ceiling)
+            stream.safe, ceiling = stream.next, min(ceiling, next(iter(self.spared)))
+        stream.low = ceiling if hold is None or hold > ceiling else hold
 
 
 def _recalled(row: StoredStream) -> Track:

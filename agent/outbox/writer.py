@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
-from agent.core.clock import to_beat
 from agent.core.errors import PermanentError
 from agent.outbox.adopt import adopt
 from agent.outbox.commit import JOB_BYTES, PlannedCommit, applied, make_room, needs_room, plan, spare, undone
@@ -19,18 +17,15 @@ from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
 from agent.outbox.file.worker import Worker
 from agent.outbox.housekeeping import Housekeeping
-from agent.outbox.pace import ENOUGH_BYTES, PACE, CommitPace
+from agent.outbox.pace import PACE
 from agent.outbox.refusal import Refusal
 from agent.outbox.report import OutboxReport
 from agent.outbox.restamper import Restamper
 from agent.outbox.state import OutboxState
+from agent.outbox.turn import Turn
 
 T = TypeVar("T")
 
-#: Acknowledgements and notes travel with the next commit; without one they wait for the first of these beats …
-TICK = 0.5
-#: … that is so far away, less than a second in all: devices that answer twice a second take them along.
-SOONEST = 0.45
 #: Portions while the disk refuses: a little may fit where much does not.
 SMALL = 256 << 10
 
@@ -54,9 +49,7 @@ class OutboxWriter:
         self._was_open = False
         self._suspect: str | None = None
         self._stopping = False
-        self._stirred = asyncio.Event()  # ends whatever `run` waits for at the moment: it looks what there is
-        self._came = self._enough = self._urgent = False
-        self._pace = CommitPace()
+        self._turn = Turn()
         self._flushing: list[asyncio.Future[None]] = []
         self._started_ms = state.clock.now_ms()
         self.turned = state.clock.monotonic()  #: when the last turn ended
@@ -70,16 +63,11 @@ class OutboxWriter:
 
     def appended(self) -> None:
         """There is one more record to commit."""
-        self._pace.appended(time.monotonic())  # the time of the timers, which is never injected
-        enough = self._state.ring.bytes >= ENOUGH_BYTES
-        if not self._came or enough:  # those that are gathered with others stir nobody
-            self._came, self._enough = True, enough
-            self._stirred.set()
+        self._turn.appended(self._state.ring.bytes)
 
     def wake(self) -> None:
         """Commit now."""
-        self._urgent = True
-        self._stirred.set()
+        self._turn.wake()
 
     def stop(self) -> None:
         """Commit what is there and end `run`."""
@@ -149,28 +137,12 @@ class OutboxWriter:
         pause = PACE[self._state.settings.durability]
         while True:
             stopping, busy = self._stopping, bool(self._state.ring)  # no record waits for what only notes PUBACKs
-            self._pace.begins(time.monotonic())
+            self._turn.begins()
             await self._cycle()
             if stopping:
                 return
             await self._set_right()
-            paused = time.monotonic() + (pause if busy else 0.0)
-            if not (self._came or self._urgent):
-                await self._rest(to_beat(time.monotonic(), TICK, SOONEST))
-            while not self._urgent and (rest := paused - time.monotonic()) > 0:
-                await self._rest(rest)
-            while not (self._enough or self._urgent) and (rest := self._pace.rest(time.monotonic())) > 0:
-                await self._rest(rest)
-            self._came = self._enough = self._urgent = False
-
-    async def _rest(self, seconds: float) -> None:
-        """So long, or until something stirs."""
-        self._stirred.clear()
-        timer = asyncio.get_running_loop().call_later(seconds, self._stirred.set)
-        try:
-            await self._stirred.wait()
-        finally:
-            timer.cancel()
+            await self._turn.due(pause if busy else 0.0)
 
     def close(self) -> None:
         """Commit what a cancelled `run` left, and close the file. Blocks for that long."""

@@ -68,7 +68,7 @@ def test_what_is_held_is_what_is_there():
     gap = Gap(id="1", kind="missed", device="press-01", from_ts=1, to_ts=2, reason="overflow")
     for row in range(1, 200):
         content = gap if row % 3 == 0 else scan(row)
-        lanes.arrived(Record(row, stream, row, TS, content, historical=False, size=2000))
+        lanes.arrived([Record(row, stream, row, TS, content, historical=False, size=2000)])
     lanes.restore([150, 151], lanes.withdraw([150, 151]))
     assert lanes._held > LIVE_BYTES - 2000
     while lanes.live:

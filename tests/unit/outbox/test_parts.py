@@ -32,7 +32,7 @@ def test_the_older_half_falls_at_once():
     """A slow broker makes few ranges: half the lane goes to the backlog in one piece."""
     lanes = Lanes(last_row=0, left=0, session=1, max_bytes=10_000, max_records=8)
     for row in range(1, 10):
-        lanes.arrived(record(row))
+        lanes.arrived([record(row)])
     assert ranges(lanes) == [(1, 5)]
     assert list(lanes.live) == [6, 7, 8, 9]
     assert lanes.left == 5
@@ -42,7 +42,7 @@ def test_bytes_bound_the_lane_too():
     """Large records fall earlier."""
     lanes = Lanes(last_row=0, left=0, session=1, max_bytes=100, max_records=1000)
     for row in range(1, 12):
-        lanes.arrived(record(row))
+        lanes.arrived([record(row)])
     assert ranges(lanes) == [(1, 6)]
 
 
@@ -50,10 +50,10 @@ def test_a_range_never_covers_what_was_handed_out():
     """Rows handed out live between two falls stand between two ranges."""
     lanes = Lanes(last_row=0, left=0, session=1, max_bytes=10_000, max_records=4)
     for row in range(1, 6):
-        lanes.arrived(record(row))
+        lanes.arrived([record(row)])
     assert [one.row for one in lanes.take_live(2)] == [4, 5]
     for row in range(6, 11):
-        lanes.arrived(record(row))
+        lanes.arrived([record(row)])
     assert ranges(lanes) == [(1, 3), (6, 8)]
 
 
@@ -77,7 +77,7 @@ def test_every_row_is_handed_out_once(ops):
     for op in ops:
         if op == "arrive":
             row += 1
-            lanes.arrived(record(row))
+            lanes.arrived([record(row)])
         elif op == "live":
             out[False] += [one.row for one in lanes.take_live(2)]
         elif op == "backlog" and lanes.next_range:
@@ -120,7 +120,7 @@ def test_what_is_withdrawn_can_be_put_back():
     """A rewrite that failed leaves the lane as it was."""
     lanes = Lanes(last_row=0, left=0, session=1)
     for row in range(1, 4):
-        lanes.arrived(record(row))
+        lanes.arrived([record(row)])
     taken = lanes.withdraw([1])
     lanes.restore([1], taken)
     assert [one.row for one in lanes.take_live(9)] == [1, 2, 3]
