@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -41,6 +40,8 @@ def close(word: object, known: Sequence[str]) -> str | None:
         return lower[text.lower()]
     if (synonym := _SYNONYMS.get(_HUMP.sub("_", text).lower().replace("-", "_"))) in known:
         return synonym
+    from difflib import get_close_matches  # seldom needed
+
     match = get_close_matches(text.lower(), list(lower), n=1, cutoff=0.6)
     return lower[match[0]] if match else None
 

@@ -6,9 +6,12 @@ import sys
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
-#: uvicorn's command line, proxies of paho's, starlette's pages for developers, uvicorn's logs, serial buses: 3 MB of an
-#: agent that has none of them.
-UNUSED = ("uvicorn", "urllib.request", "html", "logging.config", "serial")
+#: 4 MB of an agent that needs none of them: uvicorn's command line and logs, proxies of paho's, starlette's pages for
+#: developers, cookies and words for errors, serial buses; tables and archives that importlib might read of packages.
+UNUSED = (
+    "bz2", "csv", "gzip", "html", "http.client", "http.cookies", "locale", "logging.config", "lzma", "serial",
+    "urllib.request", "uvicorn",
+)  # fmt: skip
 
 
 def postpone(*names: str) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-_METRIC = (
+_METRIC_ATOMS = (
     "m s g rad K C cd mol sr Hz N Pa J W A V F Ohm S Wb Cel T H lm lx Bq Gy Sv kat l L ar t bar u eV pc cal cal_IT B"
     " B[V] B[mV] B[W] B[kW] B[SPL] bit By Bd dyn erg P St G Mx Oe sb Lmb ph Ci R RAD REM gf eq osm g% mho U [iU] [IU]"
     " m[H2O] m[Hg] Np var"  # var: reactive power, IEC 80000-6; UCUM has none, and everybody writes it
 )
-_OTHER = (
+_OTHER_ATOMS = (
     "% [ppth] [ppm] [ppb] [pptr] [pi] deg ' '' gon min h d wk mo a mo_j a_j [in_i] [ft_i] [yd_i] [mi_i] [nmi_i] [sin_i]"
     " [sft_i] [cin_i] [cft_i] [kn_i] [lb_av] [oz_av] [ston_av] [lton_av] [lbf_av] [psi] [degF] [degR] [gal_us] [qt_us]"
     " [pt_us] [foz_us] [bbl_us] [gal_br] [HP] [Btu] [Btu_IT] [Btu_th] [pH] [in_i'H2O] [in_i'Hg] atm att [g] [c] circ"
@@ -20,13 +20,8 @@ _OTHER = (
 )
 _PREFIXES = "Y Z E P T G M k h da d c m u n p f a Ki Mi Gi"
 
-
-def _atoms() -> frozenset[str]:
-    metric = _METRIC.split()
-    return frozenset([*metric, *_OTHER.split(), *(prefix + atom for prefix in _PREFIXES.split() for atom in metric)])
-
-
-_ATOMS = _atoms()
+_METRIC = frozenset(_METRIC_ATOMS.split())
+_ATOMS = _METRIC.union(_OTHER_ATOMS.split())
 _COMPONENT = re.compile(r"(?P<atom>(?:\[[^\]\s]*\]|[A-Za-z_%']|10[*^])+)(?P<power>[+-]?\d+)?")
 
 #: What people write → UCUM. Looked up as written, then in lower case.
@@ -71,7 +66,11 @@ def _known(component: str) -> bool:
     if component in ("", "1") or component.isdigit():
         return component != ""
     match = _COMPONENT.fullmatch(component)
-    return match is not None and match["atom"] in _ATOMS
+    return match is not None and _is_atom(match["atom"])
+
+
+def _is_atom(atom: str) -> bool:
+    return atom in _ATOMS or any(atom.startswith(one) and atom[len(one) :] in _METRIC for one in _PREFIXES.split())
 
 
 def ucum(unit: str) -> str | None:

@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from agent.settings.values import is_name
 from agent.web.answers import error, json_answer
-from agent.web.openapi import document
 from agent.web.stream import MOST_VIEWERS, LiveStream, Viewer
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -116,6 +115,8 @@ class Api:
         return self._source.reloads()
 
     async def _openapi(self, _request: Request) -> object:
+        from agent.web.openapi import document  # for who writes a client: nobody else needs it
+
         return document()
 
     async def _watch(self, request: Request) -> Response:

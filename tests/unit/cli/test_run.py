@@ -68,8 +68,9 @@ finally:
 """
 #: Nobody needs them who reads Modbus over TCP, publishes, and shows the page.
 NEEDLESS = {
-    "agent.cli.engineering", "click", "greenlet", "html", "html.entities", "logging.config", "logging.handlers",
-    "multiprocessing", "prometheus_client", "rich", "serial", "typer", "urllib.request", "uvicorn", "uvicorn.main",
+    "agent.cli.engineering", "agent.web.openapi", "bz2", "click", "csv", "difflib", "greenlet", "gzip", "html",
+    "http.client", "http.cookies", "locale", "logging.config", "lzma", "multiprocessing", "prometheus_client", "rich",
+    "serial", "typer", "urllib.request", "uvicorn", "uvicorn.main",
 }  # fmt: skip
 
 
