@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
-from agent.collectors.modbus.tags.points import TIMES, ModbusPoint
+from agent.collectors.modbus.tags.points import TIMES, ValueForm
 
 Number = int | float
 Raw = bool | int | float | str | datetime
@@ -30,37 +30,37 @@ _LIMITS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 
 
-def limits_of(point: ModbusPoint) -> tuple[int, int] | None:
+def limits_of(form: ValueForm) -> tuple[int, int] | None:
     """Lowest and highest whole number the point can hold; None where it holds other than whole numbers."""
-    if point.bits is not None and point.type not in ("int8", "uint8", "int24", "uint24"):
-        width = point.bits[1] - point.bits[0] + 1
-        return (-(1 << width - 1), (1 << width - 1) - 1) if point.type.startswith("int") else (0, (1 << width) - 1)
-    return _LIMITS.get(point.type)
+    if form.bits is not None and form.type not in ("int8", "uint8", "int24", "uint24"):
+        width = form.bits[1] - form.bits[0] + 1
+        return (-(1 << width - 1), (1 << width - 1) - 1) if form.type.startswith("int") else (0, (1 << width) - 1)
+    return _LIMITS.get(form.type)
 
 
-def words_of(point: ModbusPoint, values: Sequence[Raw], held: Sequence[int]) -> list[int]:
+def words_of(form: ValueForm, values: Sequence[Raw], held: Sequence[int]) -> list[int]:
     """The registers of a point whose raw value (of an array: each) is this. `held`: what they hold now."""
-    if point.bit is not None:
-        mask = 1 << point.bit
+    if form.bit is not None:
+        mask = 1 << form.bit
         return [held[0] & ~mask | (mask if values[0] else 0)]
-    if point.type == "string":
-        return _text(point, str(values[0]))
-    each = point.size // (point.items or 1)
+    if form.type == "string":
+        return _text(form, str(values[0]))
+    each = form.size // (form.items or 1)
     return [
         word
         for number, value in enumerate(values)
-        for word in _one(point, value, held[number * each : (number + 1) * each])
+        for word in _one(form, value, held[number * each : (number + 1) * each])
     ]
 
 
-def _one(point: ModbusPoint, value: Raw, held: Sequence[int]) -> list[int]:
-    if point.bits is not None:
-        low, high = point.bits
+def _one(form: ValueForm, value: Raw, held: Sequence[int]) -> list[int]:
+    if form.bits is not None:
+        low, high = form.bits
         mask = (1 << high - low + 1) - 1
-        raw = _whole(_arranged(point, list(held), back=True))
+        raw = _whole(_arranged(form, list(held), back=True))
         raw = raw & ~(mask << low) | (int(value) & mask) << low  # type: ignore[arg-type]  # bits hold whole numbers
-        return _arranged(point, _words(raw.to_bytes(2 * len(held))))
-    return _arranged(point, _raw(point.type, value, point.zone))
+        return _arranged(form, _words(raw.to_bytes(2 * len(held))))
+    return _arranged(form, _raw(form.type, value, form.zone))
 
 
 def _raw(kind: str, value: Raw, zone: tzinfo | None) -> list[int]:
@@ -99,29 +99,29 @@ def _time(kind: str, instant: datetime, zone: tzinfo | None) -> list[int]:
     return [parts[0], parts[1] << 8 | parts[2], hour << 8 | local.minute, local.second * 1000]
 
 
-def _arranged(point: ModbusPoint, words: list[int], *, back: bool = False) -> list[int]:
+def _arranged(form: ValueForm, words: list[int], *, back: bool = False) -> list[int]:
     """Registers in the byte order of the point; `back`: from it to ABCD."""
-    order = point.order
+    order = form.order
     if order not in ("ABCD", "CDAB", "BADC", "DCBA"):
         places = [ord(letter) - ord("A") for letter in order]
         data = b"".join(word.to_bytes(2) for word in words)
         if back:
             return _words(bytes(byte for _, byte in sorted(zip(places, data, strict=True))))
         return _words(bytes(data[place] for place in places))
-    if order in ("CDAB", "DCBA") and point.type not in ("datetime_3", "datetime_6"):
+    if order in ("CDAB", "DCBA") and form.type not in ("datetime_3", "datetime_6"):
         words = [*words]
         words.reverse()
     return [_swapped(word) for word in words] if order in ("BADC", "DCBA") else words
 
 
-def _text(point: ModbusPoint, text: str) -> list[int]:
-    data = text.encode(point.encoding, errors="replace")[: point.length]
-    if point.text == "one_per_register":
-        return [data[place] if place < len(data) else 0 for place in range(point.size)]
-    if point.text == "one_per_register_high":
-        return [data[place] << 8 if place < len(data) else 0 for place in range(point.size)]
-    words = _words(data.ljust(2 * point.size, b"\0"))
-    low_first = point.order in ("BADC", "DCBA") if point.text is None else point.text == "low_first"
+def _text(form: ValueForm, text: str) -> list[int]:
+    data = text.encode(form.encoding, errors="replace")[: form.length]
+    if form.text == "one_per_register":
+        return [data[place] if place < len(data) else 0 for place in range(form.size)]
+    if form.text == "one_per_register_high":
+        return [data[place] << 8 if place < len(data) else 0 for place in range(form.size)]
+    words = _words(data.ljust(2 * form.size, b"\0"))
+    low_first = form.order in ("BADC", "DCBA") if form.text is None else form.text == "low_first"
     return [_swapped(word) for word in words] if low_first else words
 
 

@@ -36,7 +36,7 @@ class _Spot:
     @property
     def merged(self) -> bool:
         """Whether it is only a part of its registers."""
-        return self.point.bit is not None or self.point.bits is not None
+        return self.point.form.bit is not None or self.point.form.bits is not None
 
 
 class StandIn(Unit):
@@ -55,7 +55,7 @@ class StandIn(Unit):
             for block in plan([one for one in points if one.position not in layout.unread], device.limits):
                 self._there[block.area].update(range(block.offset, block.offset + block.count))
             factors = {point.factor for point in points if point.factor is not None}
-            exponent = {one.position: 0 if one.type == "uint16" else EXPONENT for one in points}
+            exponent = {one.position: 0 if one.form.type == "uint16" else EXPONENT for one in points}
             for point in points:
                 if point.position in factors or point.position >= len(tags):
                     spot = _Spot(point.offset, point, None, exponent[point.position])
@@ -82,7 +82,7 @@ class StandIn(Unit):
                     found[point.offset + step] = int(spot.signal.switch(t + step))
                 continue
             held = [found[place] for place in range(point.offset, point.end)]
-            found.update(enumerate(words_of(point, self._values(spot, t), held), point.offset))
+            found.update(enumerate(words_of(point.form, self._values(spot, t), held), point.offset))
         return [found[place] for place in places]
 
     def _near(self, area: Area, address: int, count: int) -> Iterator[_Spot]:
@@ -95,19 +95,19 @@ class StandIn(Unit):
                 yield spot
 
     def _values(self, spot: _Spot, t: float) -> list[Raw]:
-        return [self._value(spot, t, number) for number in range(spot.point.items or 1)]
+        return [self._value(spot, t, number) for number in range(spot.point.form.items or 1)]
 
     def _value(self, spot: _Spot, t: float, shift: int) -> Raw:
-        point, signal = spot.point, spot.signal
+        form, signal = spot.point.form, spot.signal
         if signal is None:
             return spot.exponent
-        if point.type == "string":
+        if form.type == "string":
             return signal.text
-        if point.type in TIMES:
+        if form.type in TIMES:
             return datetime.fromtimestamp(self._now_ms() // 1000, UTC)
-        if point.bit is not None or point.type == "bool":
+        if form.bit is not None or form.type == "bool":
             return signal.switch(t)
-        limits = limits_of(point)
+        limits = limits_of(form)
         if limits is not None:
             return signal.whole(t, limits, spot.nulls, shift, exponent=spot.exponent)
         return signal.raw(t, shift) * 10.0**-spot.exponent
@@ -120,4 +120,4 @@ def _reads(layout: Layout) -> Iterable[tuple[ModbusPoint, ...]]:
 
 def _nulls(tag: TagBase, point: ModbusPoint) -> tuple[object, ...]:
     """Raw values that mean "no value"."""
-    return tuple(tag.null_values or ()) + tuple(raw for raw, _ in point.nulls)
+    return tuple(tag.null_values or ()) + tuple(raw for raw, _ in point.form.nulls)

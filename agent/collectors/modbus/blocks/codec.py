@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from agent.collectors.modbus.blocks.plan import Block
 from agent.collectors.modbus.blocks.values import UNCERTAIN_DATA_SUB_NORMAL, Doubt, Finish, finish_of
-from agent.collectors.modbus.tags.points import ModbusPoint
+from agent.collectors.modbus.tags.points import ValueForm
 
 _CODES = {
     "bool": "H", "int8": "H", "uint8": "H", "int16": "h", "uint16": "H", "int24": "I", "uint24": "I", "int32": "i",
@@ -73,7 +73,7 @@ def _pick(indexes: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
 def _bits(block: Block) -> Decoder:
     starts = [point.offset - block.offset for point in block.points]
     pick = _pick(starts)
-    arrays = [(i, starts[i], starts[i] + point.items) for i, point in enumerate(block.points) if point.items]
+    arrays = [(i, starts[i], starts[i] + point.form.items) for i, point in enumerate(block.points) if point.form.items]
 
     def decode(data: bytes) -> DecodedColumn:
         return DecodedColumn(pick(tuple(chain.from_iterable(map(_BITS.__getitem__, data)))))
@@ -97,26 +97,25 @@ class _Slot(NamedTuple):
     direction: str
 
 
-def _slot(point: ModbusPoint, block: Block) -> _Slot:
-    start = (point.offset - block.offset) * 2
-    if point.type == "string":
-        return _Slot(start, f"{point.length * _bytes_per_character(point)}s", _text_swapped(point), ">")
-    if point.order not in _VIEWS:
-        return _Slot(start, f"{point.size * 2}s", False, ">")
-    swapped, direction = _VIEWS[point.order]
-    if point.type not in _CODES:
-        return _Slot(start, f"{point.size * 2}s", point.order in ("BADC", "DCBA"), ">")
-    if point.items:
-        return _Slot(start, f"{point.size * 2}s", swapped, ">")
-    return _Slot(start, _CODES[point.type], swapped, direction)
+def _slot(form: ValueForm, start: int) -> _Slot:
+    if form.type == "string":
+        return _Slot(start, f"{form.length * _bytes_per_character(form)}s", _text_swapped(form), ">")
+    if form.order not in _VIEWS:
+        return _Slot(start, f"{form.size * 2}s", False, ">")
+    swapped, direction = _VIEWS[form.order]
+    if form.type not in _CODES:
+        return _Slot(start, f"{form.size * 2}s", form.order in ("BADC", "DCBA"), ">")
+    if form.items:
+        return _Slot(start, f"{form.size * 2}s", swapped, ">")
+    return _Slot(start, _CODES[form.type], swapped, direction)
 
 
-def _text_swapped(point: ModbusPoint) -> bool:
-    return point.order in ("BADC", "DCBA") if point.text is None else point.text == "low_first"
+def _text_swapped(form: ValueForm) -> bool:
+    return form.order in ("BADC", "DCBA") if form.text is None else form.text == "low_first"
 
 
-def _bytes_per_character(point: ModbusPoint) -> int:
-    return 2 if point.text in ("one_per_register", "one_per_register_high") else 1
+def _bytes_per_character(form: ValueForm) -> int:
+    return 2 if form.text in ("one_per_register", "one_per_register_high") else 1
 
 
 def _passes(slots: Sequence[_Slot]) -> list[tuple[bool, struct.Struct, list[_Slot]]]:
@@ -155,14 +154,15 @@ def _struct(direction: str, slots: Sequence[_Slot]) -> struct.Struct:
 
 
 def _registers(block: Block) -> Decoder:
-    slots = [_slot(point, block) for point in block.points]
+    slots = [_slot(point.form, (point.offset - block.offset) * 2) for point in block.points]
     passes = _passes(list(dict.fromkeys(slots)))
     index = {slot: number for number, slot in enumerate(chain.from_iterable(held for _, _, held in passes))}
     order = [index[slot] for slot in slots]
     pick = None if order == list(range(len(index))) else _pick(order)
-    masks = [(i, 1 << (point.bit or 0)) for i, point in enumerate(block.points) if point.type == "bool"]
-    others = [(i, point) for i, point in enumerate(block.points) if point.type != "bool"]
-    fixes = [(i, fix) for i, point in others if (fix := _fix(point)) is not None]
+    forms = [point.form for point in block.points]
+    masks = [(i, 1 << (form.bit or 0)) for i, form in enumerate(forms) if form.type == "bool"]
+    finishes = {form: _fix(form) for form in dict.fromkeys(forms) if form.type != "bool"}
+    fixes = [(i, fix) for i, form in enumerate(forms) if (fix := finishes.get(form)) is not None]
     unpack = _unpacker([(swapped, item.unpack_from) for swapped, item, _ in passes])
 
     def decode(data: bytes) -> DecodedColumn:
@@ -199,37 +199,37 @@ def _swap(data: bytes) -> bytes:
     return registers.tobytes()
 
 
-def _fix(point: ModbusPoint) -> Finish | None:
+def _fix(form: ValueForm) -> Finish | None:
     """What is still to be done to the item of a struct; None where it is the value."""
-    finish = finish_of(point)
-    if point.type == "string":
+    finish = finish_of(form)
+    if form.type == "string":
         return finish
-    if point.order not in _VIEWS:
-        return _permuted(point, finish)
-    if point.items:
-        return _array(_elements(point, _VIEWS[point.order][1]), finish)
+    if form.order not in _VIEWS:
+        return _permuted(form, finish)
+    if form.items:
+        return _array(_elements(form, _VIEWS[form.order][1]), finish)
     return finish
 
 
-def _permuted(point: ModbusPoint, finish: Finish | None) -> Finish:
+def _permuted(form: ValueForm, finish: Finish | None) -> Finish:
     """A value whose bytes arrive in an order of their own."""
-    size = len(point.order)
-    places = [point.order.index(letter) for letter in sorted(point.order)]
-    every = itemgetter(*(start + place for start in range(0, point.size * 2, size) for place in places))
-    unpack = _elements(point, ">")
+    size = len(form.order)
+    places = [form.order.index(letter) for letter in sorted(form.order)]
+    every = itemgetter(*(start + place for start in range(0, form.size * 2, size) for place in places))
+    unpack = _elements(form, ">")
 
     def elements(data: bytes) -> Sequence[Any]:
         return unpack(bytes(every(data)))
 
-    if point.items:
+    if form.items:
         return _array(elements, finish)
     return (lambda data: elements(data)[0]) if finish is None else (lambda data: finish(elements(data)[0]))
 
 
-def _elements(point: ModbusPoint, direction: str) -> Callable[[bytes], Sequence[Any]]:
+def _elements(form: ValueForm, direction: str) -> Callable[[bytes], Sequence[Any]]:
     """The raw items in the bytes of an array (or of one value)."""
-    count = point.items or 1
-    code = _CODES.get(point.type, f"{point.size * 2 // count}s")
+    count = form.items or 1
+    code = _CODES.get(form.type, f"{form.size * 2 // count}s")
     return struct.Struct(direction + code * count).unpack
 
 

@@ -31,7 +31,7 @@ def items_of(
             _unite(heap, grouped.setdefault(point.group, point), point, None)
     if fits is not None:
         for one, other in _wishes(ordered, join=join):
-            if not one.alone and not other.alone:
+            if not one.form.alone and not other.form.alone:
                 _unite(heap, one, other, fits)
     return sorted(_item(held) for held in {id(held): held for held in heap.values()}.values())
 

@@ -118,7 +118,8 @@ class _Layout:
             return position
         if reference not in extra:
             source = self._source(name, reference)
-            extra[reference] = replace(source.point(len(self._names), self._shared), alone=False, group=None)
+            point = source.point(len(self._names), self._shared)
+            extra[reference] = replace(point, form=replace(point.form, alone=False), group=None)
             self._names.append(f"scale factor {reference}")
         return extra[reference].position
 

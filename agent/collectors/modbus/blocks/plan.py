@@ -126,7 +126,7 @@ def unreadable(points: Sequence[ModbusPoint], limits: BlockLimits) -> str | None
         hint = f"raise {key} to {block.count}"
         if block.count > _ANY.of(block.area):
             hint = "no device takes more"
-            if len(points) == 1 and points[0].items:
+            if len(points) == 1 and points[0].form.items:
                 each = f'"NAME_{{n}}": {{address: "{block.area}:{block.offset}..{block.offset + block.count - 1}"}}'
                 hint += f": write {each}, without count, for a tag of each"
         return f"{block.count} from {block.area}:{block.offset}, {key} is {limits.of(block.area)}; {hint}"
@@ -177,14 +177,14 @@ class _Area:
         self._largest = limits.of(area)
         never = [span for span in limits.never if span.area == area]
         avoid = [span for span in limits.avoid if span.area == area]
-        avoid += [AddressRange(area, point.offset, point.end) for point in points if point.alone]
+        avoid += [AddressRange(area, point.offset, point.end) for point in points if point.form.alone]
         self._never = _Fence.of(never)
         self._fence = _Fence.of(never + avoid)
 
     def plan(self, points: Iterable[ModbusPoint], *, join: bool) -> list[Block]:
         items = items_of(points, fits=self._fits, join=join)
-        alone = [item for item in items if item.points[0].alone]
-        merged = [item for item in items if not item.points[0].alone]
+        alone = [item for item in items if item.points[0].form.alone]
+        merged = [item for item in items if not item.points[0].form.alone]
         best, greedy = self._best(merged), self._greedy(merged)
         plans = [greedy] if best is None or best == greedy else [best, greedy]
         blocks = min(([self._block(run) for run in runs] for runs in plans), key=cost)

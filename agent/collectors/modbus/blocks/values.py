@@ -22,7 +22,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from agent.collectors.modbus.blocks.times import read_time
-from agent.collectors.modbus.tags.points import TIMES, ModbusPoint
+from agent.collectors.modbus.tags.points import TIMES, ValueForm
 from agent.core.quality import BAD_DECODING_ERROR, BAD_NO_DATA, number_of
 
 _NO_EXPONENT = (-0x8000, 0x8000)  #: SunSpec's "not implemented" of a sunssf, read as int16 or uint16
@@ -39,28 +39,28 @@ class Doubt(NamedTuple):
     reason: str
 
 
-def finish_of(point: ModbusPoint) -> Finish | None:
+def finish_of(form: ValueForm) -> Finish | None:
     """What is still to be done to one raw item (of an array: to each); None where the raw item is the value."""
-    finish = _by_type(point)
-    return _unless_null(dict(point.nulls), finish) if point.nulls else finish
+    finish = _by_type(form)
+    return _unless_null(dict(form.nulls), finish) if form.nulls else finish
 
 
-def _by_type(point: ModbusPoint) -> Finish | None:
-    kind = point.type
-    if point.bits is not None:
-        return _field(*point.bits, signed=kind.startswith("int"))
+def _by_type(form: ValueForm) -> Finish | None:
+    kind = form.type
+    if form.bits is not None:
+        return _field(*form.bits, signed=kind.startswith("int"))
     if kind in ("int48", "uint48"):
-        return _six_bytes(point)
+        return _six_bytes(form)
     if kind == "string":
-        return _text(point)
+        return _text(form)
     if kind in ("bcd16", "bcd32"):
         return _bcd
     if kind in ("sm16", "sm32"):
         return _signed_magnitude(16 if kind == "sm16" else 32)
     if kind.startswith("mod10"):
-        return _modulo(point)
+        return _modulo(form)
     if kind in TIMES:
-        return _time(point)
+        return _time(form)
     return None
 
 
@@ -84,11 +84,11 @@ def _field(low: int, high: int, *, signed: bool) -> Finish:
     return lambda raw: ((raw >> low & mask) ^ sign) - sign
 
 
-def _six_bytes(point: ModbusPoint) -> Finish:
+def _six_bytes(form: ValueForm) -> Finish:
     """Three registers; CDAB and DCBA: the first is the least significant."""
     unpack = Struct(">3H").unpack
-    step = -1 if point.order in ("CDAB", "DCBA") else 1
-    sign = 1 << 47 if point.type == "int48" else 0
+    step = -1 if form.order in ("CDAB", "DCBA") else 1
+    sign = 1 << 47 if form.type == "int48" else 0
 
     def finish(data: bytes) -> object:
         high, middle, low = unpack(data)[::step]
@@ -109,10 +109,10 @@ def _signed_magnitude(bits: int) -> Finish:
     return lambda raw: sign - raw if raw & sign else raw
 
 
-def _modulo(point: ModbusPoint) -> Finish:
+def _modulo(form: ValueForm) -> Finish:
     """Sum of register i times 10000 to the i; CDAB and DCBA: the first register is the most significant."""
-    unpack = Struct(f">{point.size // (point.items or 1)}H").unpack
-    first_is_high = point.order in ("CDAB", "DCBA")
+    unpack = Struct(f">{form.size // (form.items or 1)}H").unpack
+    first_is_high = form.order in ("CDAB", "DCBA")
 
     def finish(data: bytes) -> object:
         total = 0
@@ -126,9 +126,9 @@ def _modulo(point: ModbusPoint) -> Finish:
     return finish
 
 
-def _time(point: ModbusPoint) -> Finish:
-    read = read_time(point.type, point.zone)
-    ones = b"\xff" * (2 * point.size // (point.items or 1))
+def _time(form: ValueForm) -> Finish:
+    read = read_time(form.type, form.zone)
+    ones = b"\xff" * (2 * form.size // (form.items or 1))
     unset = ones, int.from_bytes(ones, "big")  # of a clock nobody has set; 2106 of unix32
 
     def finish(raw: Any) -> object:
@@ -143,11 +143,11 @@ def _time(point: ModbusPoint) -> Finish:
     return finish
 
 
-def _text(point: ModbusPoint) -> Finish:
-    encoding, trim = point.encoding, point.trim
+def _text(form: ValueForm) -> Finish:
+    encoding, trim = form.encoding, form.trim
     name = {"utf-8": "UTF-8", "gb18030": "GB 18030", "ascii": "ASCII"}.get(encoding, encoding)
-    start = 1 if point.text == "one_per_register" else 0
-    step = 2 if point.text in ("one_per_register", "one_per_register_high") else 1
+    start = 1 if form.text == "one_per_register" else 0
+    step = 2 if form.text in ("one_per_register", "one_per_register_high") else 1
 
     def finish(data: bytes) -> object:
         text = data[start::step].partition(b"\0")[0]

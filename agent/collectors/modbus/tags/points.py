@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import tzinfo
+from functools import lru_cache
 from operator import attrgetter
 from typing import Literal
 
@@ -76,12 +77,9 @@ def canonical_order(order: str, registers: int) -> str:
     return _SAME.get(order, order)
 
 
-class ModbusPoint(Struct, frozen=True, order=True, gc=False):
-    """One tag: where it lies and how its bytes are read."""
+class ValueForm(Struct, frozen=True, cache_hash=True, gc=False):
+    """How the bytes of a value are read. Thousands of tags have the same, and share it."""
 
-    position: int  #: in the device's tag table; behind its end: read for the sake of others, not published
-    area: Area
-    offset: int
     size: int  #: registers (or bits, in a bit area)
     type: DataType
     bit: int | None = None  #: of a register, for a bool in one
@@ -94,15 +92,32 @@ class ModbusPoint(Struct, frozen=True, order=True, gc=False):
     text: TextOrder | None = None  #: None: as `order` says
     zone: tzinfo | None = None  #: of the device's clock; None: nobody knows
     nulls: tuple[tuple[float | str, int], ...] = ()  #: raw values that mean "no value", where the codec must see them
+    alone: bool = False  #: read in a request of its own
+
+
+form_of = lru_cache(maxsize=1024)(ValueForm)  #: the same one for the same arguments
+
+
+class ModbusPoint(Struct, frozen=True, order=True, gc=False):
+    """One tag: where it lies and how its bytes are read."""
+
+    position: int  #: in the device's tag table; behind its end: read for the sake of others, not published
+    area: Area
+    offset: int
+    form: ValueForm
     factor: int | None = None  #: position of the point whose value is the decimal exponent of this one
     group: str | None = None  #: what is read in one response with it
-    alone: bool = False  #: read in a request of its own
+
+    @property
+    def size(self) -> int:
+        """Registers (or bits) it takes."""
+        return self.form.size
 
     @property
     def end(self) -> int:
         """First offset behind it."""
-        return self.offset + self.size
+        return self.offset + self.form.size
 
 
 #: What the points of a block are sorted by.
-ORDER_IN_BLOCK = attrgetter("offset", "size", "position")
+ORDER_IN_BLOCK = attrgetter("offset", "form.size", "position")

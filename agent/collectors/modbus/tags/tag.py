@@ -25,6 +25,7 @@ from agent.collectors.modbus.tags.points import (
     ModbusPoint,
     TextOrder,
     canonical_order,
+    form_of,
 )
 from agent.collectors.modbus.tags.sentinels import Preset, of_floats, raw_nulls, sunspec
 from agent.collectors.modbus.tags.tagcheck import check_tag
@@ -189,23 +190,19 @@ class ModbusTag(TagBase):
         wide = REGISTERS.get(kind) == 4 and kind != "mod10_64"
         order = self.byte_order or (wide and shared.byte_order_64) or shared.byte_order
         nulls = self.null_values or shared.null_values
-        return ModbusPoint(
-            position,
-            address.area,
-            address.offset,
+        form = form_of(  # by place: it is looked up for every tag
             registers * (self.count or 1),
             kind,
             address.bit,
             order if kind == "string" else canonical_order(order, registers),
             self.length or 0,
-            items=self.count or 0,
-            bits=self.bits or FIELDS.get(kind),
-            trim=shared.trim,
-            encoding=self.encoding or "utf-8",
-            text=self.string_order,
-            zone=zone_of(self.utc_offset, self.time_zone),
-            nulls=raw_nulls(nulls, kind) if nulls and self._codec_sees(nulls) else (),
-            factor=factor,
-            group=self.together,
-            alone=not (shared.merge if self.merge is None else self.merge),
+            self.count or 0,
+            self.bits or FIELDS.get(kind),
+            self.encoding or "utf-8",
+            shared.trim,
+            self.string_order,
+            zone_of(self.utc_offset, self.time_zone),
+            raw_nulls(nulls, kind) if nulls and self._codec_sees(nulls) else (),
+            not (shared.merge if self.merge is None else self.merge),
         )
+        return ModbusPoint(position, address.area, address.offset, form, factor, self.together)

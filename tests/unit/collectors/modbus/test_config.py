@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from agent.collectors.modbus.blocks.plan import BlockLimits
 from agent.collectors.modbus.config import ModbusConfig
-from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.config.loader import load
+from tests.support.points import point_at
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -33,11 +33,11 @@ def test_the_example_of_the_design() -> None:
         url="tcp://192.168.10.21:502",
     )
     assert press.points() == [
-        ModbusPoint(0, "holding", 0, 2, "float32"),
-        ModbusPoint(1, "coil", 3, 1, "bool"),
-        ModbusPoint(2, "input", 10, 1, "bool", bit=4),
-        ModbusPoint(3, "holding", 100, 8, "string", length=15),
-        ModbusPoint(4, "holding", 20, 2, "uint32", order="CDAB"),
+        point_at(0, "holding", 0, 2, "float32"),
+        point_at(1, "coil", 3, 1, "bool"),
+        point_at(2, "input", 10, 1, "bool", bit=4),
+        point_at(3, "holding", 100, 8, "string", length=15),
+        point_at(4, "holding", 20, 2, "uint32", order="CDAB"),
     ]
     assert [info.type for info in press.catalogue()] == ["float32", "bool", "bool", "string", "uint32"]
     assert [info.interval for info in press.catalogue()] == [1000, 1000, 1000, "once", 10000]

@@ -21,7 +21,7 @@ WHOLE = [kind for kind in get_args(DataType) if kind not in TIMES and kind not i
 def back(keys: dict[str, Any], values: list[Raw], held: int = 0) -> tuple[object, list[int]]:
     """The value the agent makes of it, and the registers."""
     point = ModbusTag.model_validate({"address": "holding:0", **keys}).point(0, Shared())
-    words = words_of(point, values, [held] * point.size)
+    words = words_of(point.form, values, [held] * point.size)
     assert len(words) == point.size
     assert all(0 <= word <= 0xFFFF for word in words)
     column = compile_block(block_of((point,)))(b"".join(word.to_bytes(2) for word in words))
@@ -34,7 +34,7 @@ def back(keys: dict[str, Any], values: list[Raw], held: int = 0) -> tuple[object
 def test_numbers(kind: str, order: str) -> None:
     """Every numeric type in every byte order, at both ends of what it holds."""
     point = ModbusTag.model_validate({"address": "holding:0", "type": kind}).point(0, Shared())
-    for value in limits_of(point) or (-100.5, 0.0625):
+    for value in limits_of(point.form) or (-100.5, 0.0625):
         assert back({"type": kind, "byte_order": order}, [value])[0] == value
 
 

@@ -11,6 +11,7 @@ from agent.collectors.modbus.blocks.plan import block_of
 from agent.collectors.modbus.blocks.values import Doubt, scaled
 from agent.collectors.modbus.tags.points import FIELDS, ModbusPoint, canonical_order
 from agent.core.quality import name_of, number_of
+from tests.support.points import point_at
 
 BIG = 2**63 + 12345
 
@@ -27,9 +28,9 @@ def decode(data: bytes, *points: ModbusPoint) -> DecodedColumn:
 )  # fmt: skip
 def test_orders_of_32_bits(order, data: str) -> None:
     """The four orders name the bytes of a 32-bit value as they arrive."""
-    assert decode(bytes.fromhex(data), ModbusPoint(0, "holding", 0, 2, "float32", order=order)).values[
-        0
-    ] == pytest.approx(123.456, abs=1e-5)
+    assert decode(bytes.fromhex(data), point_at(0, "holding", 0, 2, "float32", order=order)).values[0] == pytest.approx(
+        123.456, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,44 +42,44 @@ def test_orders_of_32_bits(order, data: str) -> None:
 )  # fmt: skip
 def test_orders_of_64_bits(order, data: str) -> None:
     """For 64 bits CDAB and DCBA reverse all four registers."""
-    point = ModbusPoint(0, "holding", 0, 4, "uint64", order=order)
+    point = point_at(0, "holding", 0, 4, "uint64", order=order)
     assert decode(bytes.fromhex(data), point).values[0] == 0x0102030405060708
 
 
 @pytest.mark.parametrize(("order", "value"), [("ABCD", 1), ("CDAB", 1), ("BADC", 256), ("DCBA", 256)])
 def test_orders_of_16_bits(order, value: int) -> None:
     """For 16 bits only the swap within the register counts, for a bit of it, too."""
-    assert decode(b"\0\1", ModbusPoint(0, "input", 0, 1, "uint16", order=order)).values[0] == value
-    assert decode(b"\0\1", ModbusPoint(0, "input", 0, 1, "bool", 0, order)).values[0] is (value == 1)
-    assert decode(b"\0\1", ModbusPoint(0, "input", 0, 1, "bool", 8, order)).values[0] is (value == 256)
+    assert decode(b"\0\1", point_at(0, "input", 0, 1, "uint16", order=order)).values[0] == value
+    assert decode(b"\0\1", point_at(0, "input", 0, 1, "bool", 0, order)).values[0] is (value == 1)
+    assert decode(b"\0\1", point_at(0, "input", 0, 1, "bool", 8, order)).values[0] is (value == 256)
 
 
 @pytest.mark.parametrize(("order", "text"), [("ABCD", "abc"), ("CDAB", "abc"), ("BADC", "bad"), ("DCBA", "bad")])
 def test_orders_of_strings(order, text: str) -> None:
     """Strings know the swap within a register, never its neighbours' order; an odd length ends within a register."""
-    assert decode(b"abcd", ModbusPoint(0, "input", 0, 2, "string", None, order, 3)).values[0] == text
+    assert decode(b"abcd", point_at(0, "input", 0, 2, "string", None, order, 3)).values[0] == text
 
 
 def test_64_bit_integers_are_exact() -> None:
     """No value passes through a float."""
     data = struct.pack(">Qq", BIG, -(2**63))
-    points = [ModbusPoint(0, "holding", 0, 4, "uint64"), ModbusPoint(1, "holding", 4, 4, "int64")]
+    points = [point_at(0, "holding", 0, 4, "uint64"), point_at(1, "holding", 4, 4, "int64")]
     assert list(decode(data, *points).values) == [BIG, -(2**63)]
 
 
 def test_one_register_may_be_several_tags() -> None:
     """Overlapping tags each get their own view of the same bytes."""
     points = [
-        ModbusPoint(0, "holding", 0, 2, "uint32"), ModbusPoint(1, "holding", 0, 1, "uint16"),
-        ModbusPoint(2, "holding", 1, 1, "int16"),
-        ModbusPoint(3, "holding", 1, 1, "bool", 15), ModbusPoint(4, "holding", 1, 1, "bool", 0),
+        point_at(0, "holding", 0, 2, "uint32"), point_at(1, "holding", 0, 1, "uint16"),
+        point_at(2, "holding", 1, 1, "int16"),
+        point_at(3, "holding", 1, 1, "bool", 15), point_at(4, "holding", 1, 1, "bool", 0),
     ]  # fmt: skip
     assert list(decode(bytes.fromhex("0001fffe"), *points).values) == [0x1FFFE, 1, -2, True, False]
 
 
 def test_the_same_bytes_are_the_very_same_column() -> None:
     """Whoever compares columns need not look at each value."""
-    word = compile_block(block_of([ModbusPoint(0, "holding", 0, 1, "uint16")]))
+    word = compile_block(block_of([point_at(0, "holding", 0, 1, "uint16")]))
     one, other = word(b"\0\1"), word(b"\0\2")
     assert (one.values, other.values) == ((1,), (2,))
     assert word(bytes([0, 2])) is other
@@ -88,9 +89,9 @@ def test_the_same_bytes_are_the_very_same_column() -> None:
 def test_bits_of_a_bit_area() -> None:
     """The first coil of a response is the lowest bit of its first byte."""
     points = [
-        ModbusPoint(0, "coil", 19, 1, "bool"),
-        ModbusPoint(1, "coil", 20, 1, "bool"),
-        ModbusPoint(2, "coil", 29, 1, "bool"),
+        point_at(0, "coil", 19, 1, "bool"),
+        point_at(1, "coil", 20, 1, "bool"),
+        point_at(2, "coil", 29, 1, "bool"),
     ]
     assert list(decode(bytes([0b00000001, 0b00000100]), *points).values) == [True, False, True]
 
@@ -114,7 +115,7 @@ def test_bits_of_a_bit_area() -> None:
 def test_text(data: bytes, encoding: str, text: str, doubt: str | None) -> None:
     """Text ends at its first NUL, without blanks around and 0xFF behind it; what is unknown is doubted."""
     size = (len(data) + 1) // 2
-    point = ModbusPoint(0, "holding", 0, size, "string", length=len(data), encoding=encoding)
+    point = point_at(0, "holding", 0, size, "string", length=len(data), encoding=encoding)
     column = decode(data.ljust(size * 2, b"\0"), point)
     assert column.values[0] == text
     assert column.reason == (None if doubt is None else {0: doubt})
@@ -132,12 +133,12 @@ def test_text(data: bytes, encoding: str, text: str, doubt: str | None) -> None:
 )
 def test_text_orders(order, data: bytes, text: str) -> None:
     """Characters lie two in a register, either first, or one in a register, in either byte."""
-    assert decode(data, ModbusPoint(0, "input", 0, len(data) // 2, "string", length=3, text=order)).values[0] == text
+    assert decode(data, point_at(0, "input", 0, len(data) // 2, "string", length=3, text=order)).values[0] == text
 
 
 def test_a_doubtful_text_does_not_touch_its_neighbours() -> None:
     """Only the string that could not be decoded is uncertain."""
-    points = [ModbusPoint(0, "holding", 0, 1, "uint16"), ModbusPoint(1, "holding", 1, 1, "string", length=2)]
+    points = [point_at(0, "holding", 0, 1, "uint16"), point_at(1, "holding", 1, 1, "string", length=2)]
     column = decode(b"\0\7\xffA", *points)
     assert column.values[0] == 7
     assert column.status == [0, 0x40A40000]
@@ -147,7 +148,7 @@ def test_a_doubtful_text_does_not_touch_its_neighbours() -> None:
 def one(kind, data: str, **keys) -> object:
     """The value of one point, or its status and reason."""
     size = len(bytes.fromhex(data)) // 2
-    column = decode(bytes.fromhex(data), ModbusPoint(0, "holding", 0, size, kind, **keys))
+    column = decode(bytes.fromhex(data), point_at(0, "holding", 0, size, kind, **keys))
     if column.status == 0:
         assert column.reason is None
         return column.values[0]
@@ -268,7 +269,7 @@ def test_arrays() -> None:
     assert one("bcd16", "00120034", items=2) == [12, 34]
     assert one("mod10_32", "0001000200030004", items=2) == [20_001, 40_003]
     assert one("bcd16", "0012003a", items=2) == ("BadDecodingError", None, "0x003A is no BCD number")
-    points = [ModbusPoint(0, "coil", 3, 4, "bool", items=4), ModbusPoint(1, "coil", 5, 1, "bool")]
+    points = [point_at(0, "coil", 3, 4, "bool", items=4), point_at(1, "coil", 5, 1, "bool")]
     assert list(decode(bytes([0b0101]), *points).values) == [[True, False, True, False], True]
 
 
@@ -316,7 +317,7 @@ def test_a_scale_factor_that_is_not_there(exponent: int) -> None:
 
 def test_text_as_it_came() -> None:
     """Without `trim` blanks and padding stay."""
-    point = ModbusPoint(0, "holding", 0, 3, "string", length=6, encoding="latin-1", trim=False)
+    point = point_at(0, "holding", 0, 3, "string", length=6, encoding="latin-1", trim=False)
     assert decode(b" M7 \xff\xff", point).values[0] == " M7 \xff\xff"
 
 
@@ -338,12 +339,12 @@ def test_text_as_it_came() -> None:
 def test_parts_of_registers(kind, order: str, data: str, value: object) -> None:
     """Whole numbers of one, three and six bytes, and dates of a byte a part."""
     size = len(data) // 4
-    point = ModbusPoint(0, "holding", 0, size, kind, order=order, bits=FIELDS.get(kind))
+    point = point_at(0, "holding", 0, size, kind, order=order, bits=FIELDS.get(kind))
     assert decode(bytes.fromhex(data), point).values[0] == value
 
 
 def test_a_field_of_a_signed_number_is_signed() -> None:
     """The high byte of an int16 is an int8."""
     data = bytes.fromhex("f619")
-    points = [ModbusPoint(i, "holding", 0, 1, "int16" if i else "int8", bits=(8, 15)) for i in range(2)]
+    points = [point_at(i, "holding", 0, 1, "int16" if i else "int8", bits=(8, 15)) for i in range(2)]
     assert list(decode(data, *points).values) == [-10, -10]

@@ -13,6 +13,7 @@ from agent.collectors.modbus.blocks.plan import AddressRange, Block, BlockLimits
 from agent.collectors.modbus.blocks.values import UNCERTAIN_DATA_SUB_NORMAL
 from agent.collectors.modbus.tags.address import Area
 from agent.collectors.modbus.tags.points import REGISTERS, ByteOrder, DataType, ModbusPoint
+from tests.support.points import point_at
 
 AREAS: tuple[Area, ...] = get_args(Area)
 TYPES: tuple[DataType, ...] = (
@@ -34,14 +35,14 @@ def points(draw: st.DrawFn, *, span: int = 60) -> list[ModbusPoint]:
         area = draw(st.sampled_from(AREAS))
         offset = draw(st.integers(0, span))
         if area in BITS:
-            found.append(ModbusPoint(position, area, offset, 1, "bool"))
+            found.append(point_at(position, area, offset, 1, "bool"))
             continue
         kind = draw(st.sampled_from(TYPES))
         order = draw(st.sampled_from(ORDERS))
         bit = draw(st.integers(0, 15)) if kind == "bool" else None
         length = draw(st.integers(1, 8)) if kind == "string" else 0
         size = (length + 1) // 2 if kind == "string" else REGISTERS.get(kind, 1)
-        found.append(ModbusPoint(position, area, offset, size, kind, bit, order, length))
+        found.append(point_at(position, area, offset, size, kind, bit, order, length))
     return found
 
 
@@ -79,18 +80,18 @@ def model(point: ModbusPoint, registers: list[int], bits: list[bool]) -> object:
         return bits[point.offset]
     words = registers[point.offset : point.end]
     pairs = [(word >> 8, word & 255) for word in words]
-    if point.order in ("BADC", "DCBA"):
+    if point.form.order in ("BADC", "DCBA"):
         pairs = [(low, high) for high, low in pairs]
-    if point.order in ("CDAB", "DCBA") and point.type != "string":
+    if point.form.order in ("CDAB", "DCBA") and point.form.type != "string":
         pairs.reverse()
     data = bytes(byte for pair in pairs for byte in pair)
-    if point.type == "bool":
-        assert point.bit is not None
-        return bool(int.from_bytes(data, "big") >> point.bit & 1)
-    if point.type == "string":
-        text = data[: point.length].split(b"\0")[0].rstrip(b"\xff ")
+    if point.form.type == "bool":
+        assert point.form.bit is not None
+        return bool(int.from_bytes(data, "big") >> point.form.bit & 1)
+    if point.form.type == "string":
+        text = data[: point.form.length].split(b"\0")[0].rstrip(b"\xff ")
         return text.decode(errors="replace").strip(" ")
-    (value,) = struct.unpack(">" + FORMS[point.type], data)
+    (value,) = struct.unpack(">" + FORMS[point.form.type], data)
     return value
 
 
@@ -165,7 +166,7 @@ def wishes(draw: st.DrawFn) -> tuple[list[ModbusPoint], BlockLimits]:
         never = [span for span in never if not touches(span, block)]
         kind = draw(st.sampled_from(["plain", "plain", "plain", "alone", "factor"]))
         if kind == "alone":
-            layout.append(replace(point, alone=True))
+            layout.append(replace(point, form=replace(point.form, alone=True)))
         elif kind == "factor" and layout:
             layout.append(replace(point, factor=draw(st.sampled_from(layout)).position))
         else:
@@ -173,7 +174,7 @@ def wishes(draw: st.DrawFn) -> tuple[list[ModbusPoint], BlockLimits]:
     limit = limit._replace(never=tuple(never))
     for name in draw(st.sets(st.sampled_from("xy"))):
         area = draw(st.sampled_from(AREAS))
-        free = [point for point in layout if point.area == area and not point.alone and point.group is None]
+        free = [point for point in layout if point.area == area and not point.form.alone and point.group is None]
         members = [point.position for point in free if draw(st.booleans())]
         if not members:
             continue
@@ -219,7 +220,7 @@ def test_what_belongs_together_is_read_together(case: tuple[list[ModbusPoint], B
         for point in block.points:
             if point.group is not None:
                 homes.setdefault(point.group, set()).add(number)
-            assert not point.alone or len(block.points) == 1
+            assert not point.form.alone or len(block.points) == 1
     assert all(len(home) == 1 for home in homes.values())
 
 
@@ -227,7 +228,7 @@ def test_what_belongs_together_is_read_together(case: tuple[list[ModbusPoint], B
 def test_what_is_avoided_is_not_bridged(case: tuple[list[ModbusPoint], BlockLimits]) -> None:
     """Between two of its tags a block covers nothing that is avoided, and no lonely tag, but for a group's sake."""
     layout, limit = case
-    fences = [*limit.avoid, *(AddressRange(p.area, p.offset, p.end) for p in layout if p.alone)]
+    fences = [*limit.avoid, *(AddressRange(p.area, p.offset, p.end) for p in layout if p.form.alone)]
     for block in plan(layout, limit):
         covered = block.points[0].offset
         for point in block.points:
@@ -262,7 +263,7 @@ def test_the_plan_is_the_best_there_is(sizes: list[tuple[int, int]], largest: in
     """Of all ways to cut neighbours into blocks none is cheaper than the one chosen."""
     layout, at = [], 0
     for position, (hole, size) in enumerate(sizes):
-        layout.append(ModbusPoint(position, "holding", at + hole, size, "uint16"))
+        layout.append(point_at(position, "holding", at + hole, size, "uint16"))
         at += hole + size
     limit = BlockLimits(largest, 100, gap)
 
@@ -284,14 +285,14 @@ def test_the_plan_is_the_best_there_is(sizes: list[tuple[int, int]], largest: in
 
 def test_fewer_registers_for_as_many_requests() -> None:
     """Where the greedy hand would fill its first block with a hole, the hole is left out."""
-    layout = [ModbusPoint(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 9, 11, 12))]
+    layout = [point_at(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 9, 11, 12))]
     assert [str(block) for block in plan(layout, BlockLimits(10, 100, 10))] == ["holding:0+1", "holding:9+4"]
     assert cheapest([], [], [], [], 5) == []
 
 
 def test_a_large_plan_is_made_at_once() -> None:
     """Tens of thousands of scattered coils are planned in linear time."""
-    layout = [ModbusPoint(i, "coil", i * 3 // 2, 1, "bool") for i in range(20_000)]
+    layout = [point_at(i, "coil", i * 3 // 2, 1, "bool") for i in range(20_000)]
     blocks = plan(layout, BlockLimits(max_gap=1))
     assert len(blocks) == 15
     assert sum(len(block.points) for block in blocks) == len(layout)
@@ -299,7 +300,7 @@ def test_a_large_plan_is_made_at_once() -> None:
 
 def test_a_value_and_its_scale_factor_share_a_response() -> None:
     """They are read in one block across a hole, as long as they fit and nothing there is to be avoided."""
-    layout = [ModbusPoint(0, "holding", 0, 1, "int16", factor=1), ModbusPoint(1, "holding", 9, 1, "int16")]
+    layout = [point_at(0, "holding", 0, 1, "int16", factor=1), point_at(1, "holding", 9, 1, "int16")]
     assert [str(block) for block in plan(layout, BlockLimits())] == ["holding:0+10"]
     for limit in (
         BlockLimits(9),
@@ -311,16 +312,16 @@ def test_a_value_and_its_scale_factor_share_a_response() -> None:
 
 def test_join_reads_a_group_at_once_where_it_fits() -> None:
     """A triggered group is one block across its holes, or as few as it takes."""
-    layout = [ModbusPoint(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 50, 120, 200))]
+    layout = [point_at(i, "holding", offset, 1, "uint16") for i, offset in enumerate((0, 50, 120, 200))]
     assert [str(block) for block in plan(layout, BlockLimits(), join=True)] == ["holding:0+121", "holding:200+1"]
 
 
 def test_coils_from_zero() -> None:
     """Every request of coils begins at coil 0; discrete inputs are left alone."""
     layout = [
-        ModbusPoint(0, "coil", 20, 1, "bool"),
-        ModbusPoint(1, "coil", 90, 1, "bool"),
-        ModbusPoint(2, "discrete", 20, 1, "bool"),
+        point_at(0, "coil", 20, 1, "bool"),
+        point_at(1, "coil", 90, 1, "bool"),
+        point_at(2, "discrete", 20, 1, "bool"),
     ]
     limit = BlockLimits(coils_from_zero=True, max_gap=100)
     assert [str(block) for block in plan(layout, limit)] == ["coil:0+91", "discrete:20+1"]
@@ -329,9 +330,9 @@ def test_coils_from_zero() -> None:
 def test_neighbours_share_a_request() -> None:
     """Adjacent tags are one block, a hole makes two, unless max_gap bridges it."""
     layout = [
-        ModbusPoint(0, "holding", 0, 2, "uint32"),
-        ModbusPoint(1, "holding", 2, 1, "int16"),
-        ModbusPoint(2, "holding", 5, 1, "int16"),
+        point_at(0, "holding", 0, 2, "uint32"),
+        point_at(1, "holding", 2, 1, "int16"),
+        point_at(2, "holding", 5, 1, "int16"),
     ]
     assert [str(block) for block in plan(layout, BlockLimits())] == ["holding:0+3", "holding:5+1"]
     assert [str(block) for block in plan(layout, BlockLimits(max_gap=2))] == ["holding:0+6"]
@@ -342,5 +343,5 @@ def test_neighbours_share_a_request() -> None:
 
 def test_a_block_is_as_small_as_its_points() -> None:
     """Whatever order its points come in, a block begins at the first and ends with the last."""
-    block = block_of([ModbusPoint(0, "input", 7, 4, "int64"), ModbusPoint(1, "input", 5, 1, "int16")])
+    block = block_of([point_at(0, "input", 7, 4, "int64"), point_at(1, "input", 5, 1, "int16")])
     assert (block.function, block.offset, block.count) == (4, 5, 6)

@@ -9,13 +9,14 @@ from agent.collectors.modbus.blocks.reactions import Reaction, reaction_to
 from agent.collectors.modbus.learning.knowledge import HOLD_OFF_SECONDS, Knowledge, as_yaml
 from agent.collectors.modbus.tags.points import ModbusPoint
 from agent.core.quality import BAD_TIMEOUT
+from tests.support.points import point_at
 
 ILLEGAL, TOO_MANY = reaction_to(2), reaction_to(3)
 SILENT = Reaction(BAD_TIMEOUT, "no answer", "silent")
 
 
 def registers(count: int, start: int = 0) -> list[ModbusPoint]:
-    return [ModbusPoint(i, "holding", start + i, 1, "uint16") for i in range(count)]
+    return [point_at(i, "holding", start + i, 1, "uint16") for i in range(count)]
 
 
 class Device:
@@ -90,7 +91,7 @@ def test_a_limit_is_learned_as_a_limit() -> None:
 
 def test_a_hole_is_learned_as_a_hole() -> None:
     """Where the gap between two tags is refused, it is what must never be read."""
-    points = [ModbusPoint(0, "holding", 0, 1, "uint16"), ModbusPoint(1, "holding", 5, 1, "uint16")]
+    points = [point_at(0, "holding", 0, 1, "uint16"), point_at(1, "holding", 5, 1, "uint16")]
     device = Device(points, BlockLimits(max_gap=9), bad={3})
     device.scan()
     assert device.known.learned() == {"never_read": ["holding:1-4"]}
@@ -99,7 +100,7 @@ def test_a_hole_is_learned_as_a_hole() -> None:
 
 def test_bad_registers_are_named_once() -> None:
     """Neighbouring bad registers are one range; one that a good tag holds, too, is not named."""
-    points = [*registers(6), ModbusPoint(6, "holding", 1, 2, "uint32")]
+    points = [*registers(6), point_at(6, "holding", 1, 2, "uint32")]
     device = Device(points, bad={2, 3})
     device.scan()
     assert set(device.known.quarantine.refused) == {2, 3, 6}

@@ -57,13 +57,13 @@ def test_sizes_and_types(tag: dict[str, Any], size: int, catalogue: str) -> None
 def test_orders_of_the_device_and_of_the_tag() -> None:
     """The tag's order goes before the device's; 64-bit values may have one of their own."""
     both = {"byte_order": "CDAB", "byte_order_64": "CDABGHEF"}
-    assert point({"type": "uint64"}, **both).order == "CDABGHEF"
-    assert point({"type": "uint32"}, **both).order == "CDAB"
-    assert point({"type": "uint64", "byte_order": "DCBA"}, **both).order == "DCBA"
-    assert point({"type": "uint64", "byte_order": "GHEFCDAB"}).order == "CDAB"
-    assert point({"type": "string", "length": 8}, byte_order="BADC").order == "BADC"
-    assert point({"bits": 3}).bits == (3, 3)
-    assert point({"bits": [7, 4]}).bits == (4, 7)
+    assert point({"type": "uint64"}, **both).form.order == "CDABGHEF"
+    assert point({"type": "uint32"}, **both).form.order == "CDAB"
+    assert point({"type": "uint64", "byte_order": "DCBA"}, **both).form.order == "DCBA"
+    assert point({"type": "uint64", "byte_order": "GHEFCDAB"}).form.order == "CDAB"
+    assert point({"type": "string", "length": 8}, byte_order="BADC").form.order == "BADC"
+    assert point({"bits": 3}).form.bits == (3, 3)
+    assert point({"bits": [7, 4]}).form.bits == (4, 7)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_sunspec_names_a_sentinel_for_each_type(kind: str, raw: object) -> None:
         config({"a": {"address": "holding:0", "type": kind}}, null_values="sunspec"),
     ):
         assert null_codes(device.tag_table["a"])[raw] == NO_DATA
-        assert device.points()[0].nulls == ()
+        assert device.points()[0].form.nulls == ()
 
 
 def test_sentinels_of_what_is_no_longer_raw_are_the_codecs() -> None:
     """Where the codec takes a value apart, it looks for the sentinels, and the normalizer for none."""
     preset = config({"a": {"address": "holding:0", "bits": [0, 3]}}, null_values="sunspec")
-    assert preset.points()[0].nulls == ((0xFFFF, NO_DATA),)
+    assert preset.points()[0].form.nulls == ((0xFFFF, NO_DATA),)
     assert preset.tag_table["a"].null_values is None
     named = {
         "address": "holding:0",
@@ -92,10 +92,10 @@ def test_sentinels_of_what_is_no_longer_raw_are_the_codecs() -> None:
         "null_values": {-1: "BadSensorFailure"},
     }
     device = config({"a": named})
-    assert device.points()[0].nulls == ((-1, number_of("BadSensorFailure")),)
+    assert device.points()[0].form.nulls == ((-1, number_of("BadSensorFailure")),)
     assert device.tag_table["a"].null_values is None
     plain = config({"a": {"address": "holding:0", "bits": [0, 3], "null_values": [15]}})
-    assert plain.points()[0].nulls == ()
+    assert plain.points()[0].form.nulls == ()
     assert plain.tag_table["a"].null_values == [15]
     assert config({"a": {"address": "holding:0", "null_values": [0]}}, null_values="sunspec").tag_table[
         "a"
