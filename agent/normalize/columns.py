@@ -48,9 +48,10 @@ class Group:
         self._tags = tags
         self._state = state
         self._layout = ColumnLayout(tuple(names[i] for i in tags), units if any(units) else None)
-        self._scales = [rule.scale for rule in mine]
-        self._offsets = [rule.offset for rule in mine]
-        self._digits = [rule.digits for rule in mine]
+        linear, rounded = kind in ("linear", "linear_rounded"), kind in ("rounded", "linear_rounded")
+        self._scales = [rule.scale for rule in mine] if linear else []
+        self._offsets = [rule.offset for rule in mine] if linear else []
+        self._digits = [rule.digits for rule in mine] if rounded else []
         limited = any(rule.low > -inf or rule.high < inf for rule in mine)
         self._limits = ([rule.low for rule in mine], [rule.high for rule in mine]) if limited else None
         self._integral = kind in ("rounded", "bounded") or any(
@@ -81,6 +82,9 @@ class Group:
     def _times(self, ts: int, srcs: Sequence[int | None] | None) -> tuple[Times, Sequence[int | None] | None]:
         """`ts` and `src` of the readings; both are remembered."""
         last, self._src = self._stamp, srcs
+        if srcs is None and isinstance(last, int) and ts > last:  # nearly every answer of a device that is polled
+            self._stamp = ts
+            return ts, None
         wanted: Any = ts if srcs is None else srcs
         if srcs is not None and None in srcs:
             wanted = [ts if one is None else one for one in srcs]

@@ -17,10 +17,8 @@ class Joined:
     def __init__(self) -> None:
         self._layouts: dict[tuple[ColumnLayout, ...], ColumnLayout] = {}
 
-    def __call__(self, parts: Sequence[ReadingColumns]) -> ReadingColumns | None:
-        """All of them as one; None where there are none."""
-        if len(parts) < 2:
-            return parts[0] if parts else None
+    def __call__(self, parts: Sequence[ReadingColumns]) -> ReadingColumns:
+        """All of them as one."""
         ts = parts[0].ts
         return ReadingColumns(
             self._layout(tuple([part.layout for part in parts])),

@@ -61,7 +61,8 @@ class DeviceNormalizer:
 
     def __call__(self, sample: Sample, /) -> Batch | None:
         values = self._values
-        self._heed(sample)
+        if sample.found or sample.facts or sample.labels:
+            self._heed(sample)
         if self._silent:
             values.now = self._clock.monotonic()
             values.hot = values.now >= values.due
@@ -84,8 +85,10 @@ class DeviceNormalizer:
         batch = Batch(device=self._device, ts=sample.ts, readings=readings, cat=self._cat())
         if unset:
             batch.clock = "unsynced"
-        if len(readings) == sum([len(part.values) for part in whole]):
-            batch.columns = whole[0] if len(whole) == 1 else self._joined(whole)
+        if len(whole) == 1 and len(whole[0].values) == len(readings):
+            batch.columns = whole[0]
+        elif len(readings) == sum([len(part.values) for part in whole]):
+            batch.columns = self._joined(whole)
         else:
             qualities = [reading.quality for reading in readings]
             batch.bad = qualities.count("bad")

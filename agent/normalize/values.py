@@ -23,6 +23,7 @@ from agent.normalize.state import Owner, TagStates
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000
+_UNLIKE = "{}: the columns of an answer differ in length"
 _LABELLED = (int, float, bool)
 _Short: TypeAlias = tuple[str | None, Convert, Differs | None, dict[int, str] | None, float]
 
@@ -74,17 +75,10 @@ class TagValues:
 
     def read(self, answer: Answer, out: list[Reading], whole: list[ReadingColumns]) -> None:
         """Append what one answer says; what is said by whole columns to `whole` also."""
-        tags, values, status, srcs = answer.tags, answer.values, answer.status, answer.src
-        doubted, n = answer.doubted, len(tags)
-        statuses = None if isinstance(status, int) else status
-        if (
-            len(values) != n
-            or (statuses is not None and len(statuses) != n)
-            or (srcs is not None and len(srcs) != n)
-            or (doubted is not None and len(doubted) != n)
-        ):
-            raise ValueError(f"{self._device}: the columns of an answer differ in length")
-        if doubted is not None or (status if statuses is None else any(statuses)):
+        tags, values, srcs, n = answer.tags, answer.values, answer.src, len(answer.tags)
+        if len(values) != n or (srcs is not None and len(srcs) != n):
+            raise ValueError(_UNLIKE.format(self._device))
+        if (answer.status != 0 or answer.doubted is not None) and not self._is_plain(answer, n):
             self._any(answer, out)
             return
         column = self._columns.get(tags)
@@ -92,6 +86,13 @@ class TagValues:
             self._good(tags, values, answer.ts, srcs, out)
             return
         self._column(column, answer, out, whole)
+
+    def _is_plain(self, answer: Answer, n: int) -> bool:
+        """Whether all statuses are good after all, and all source times believed."""
+        status, doubted = answer.status, answer.doubted
+        if (doubted is not None and len(doubted) != n) or (not isinstance(status, int) and len(status) != n):
+            raise ValueError(_UNLIKE.format(self._device))
+        return doubted is None and not (status if isinstance(status, int) else any(status))
 
     def _column(self, column: Column, answer: Answer, out: list[Reading], whole: list[ReadingColumns]) -> None:
         values, srcs = answer.values, answer.src

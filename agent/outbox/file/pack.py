@@ -143,15 +143,11 @@ def pack_parts(
     optional: Mapping[int, object],
 ) -> bytes:  # fmt: skip
     """The bytes of a batch of `n` readings, whose columns are ready."""
-    return _seal(
-        BATCH,
-        _encode(
-            [
-                batch.device, batch.ts, batch.cat, batch.snapshot, batch.clock, batch.bad, batch.uncertain,
-                n, tags, values, times, qualities, optional,
-            ]
-        ),
-    )  # fmt: skip
+    body = _encode([
+        batch.device, batch.ts, batch.cat, batch.snapshot, batch.clock, batch.bad, batch.uncertain,
+        n, tags, values, times, qualities, optional,
+    ])  # fmt: skip
+    return _seal(BATCH, body)
 
 
 def pack_batch(batch: Batch) -> bytes:
