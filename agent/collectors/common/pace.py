@@ -21,21 +21,23 @@ class CyclePace:
         self._due = [0] * _PARTS
         self._skipped = [0] * _PARTS
 
-    def count(self, now: float, cycles: int, *, begins: bool) -> None:
-        """So many cycles were due since the last call, of which at most the last one begins.
-
-        A period has two ends: the first cycle that ever begins counts as none.
-        """
+    def keep(self, now: float) -> None:
+        """A cycle begins on time. A period has two ends: the first cycle that ever begins counts as none."""
         if now >= self._until:
             self._forget(now)
-        self._due[self._part] += cycles
+        if self._begun:
+            self._due[self._part] += 1
+        self._begun = True
+
+    def skip(self, now: float, cycles: int, *, begins: bool) -> None:
+        """So many cycles have become due; all are skipped but the last one, where that begins."""
         if begins:
+            self.keep(now)
             cycles -= 1
-            if not self._begun:
-                self._begun = True
-                self._due[self._part] -= 1
-        if cycles:
-            self._skipped[self._part] += cycles
+        elif now >= self._until:
+            self._forget(now)
+        self._due[self._part] += cycles
+        self._skipped[self._part] += cycles
 
     def _forget(self, now: float) -> None:
         """Another part of the span begins: what was counted in it a span ago is forgotten, and in those left out."""

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+from msgspec import Struct
+
 from agent.collectors.common.pace import CyclePace
 from agent.core.clock import Clock
 from agent.settings.tags import TagBase
@@ -69,7 +71,7 @@ def first_tick(device: str, intervals: Sequence[float | None], now: float, slots
     return math.ceil((now + int(phase_of(device, intervals) / slot) * slot) / slot) * slot
 
 
-class Due(NamedTuple):
+class Due(Struct, frozen=True, gc=False):
     """What a tick asks for."""
 
     groups: tuple[int, ...]  #: indexes into the schedule's intervals; empty: nothing but a look at the peer
@@ -151,7 +153,9 @@ class Schedule:
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        self.next = min([grid.next for grid in self._grids])
+        self.next = self._grids[0].next
+        for grid in self._grids[1:]:
+            self.next = min(self.next, grid.next)
 
     def again(self, groups: Iterable[int]) -> None:
         """These `once` groups got no answer: due again at the next tick. Others are left alone."""
@@ -163,34 +167,33 @@ class Schedule:
         if now < self.next - 2 * _EARLY_SECONDS:
             return None
         groups: list[int] = []
-        at, soonest = None, math.inf
+        at = None
         for grid in self._grids:
-            if now + grid.early >= grid.next:
-                begins, instant = self._count(grid, now)
-                if begins:
-                    groups.append(grid.group)
-                    at = instant if at is None or instant < at else at
-            soonest = min(soonest, grid.next)
-        self.next = soonest
+            if now + grid.early >= grid.next and (instant := self._begin(grid, now)) is not None:
+                groups.append(grid.group)
+                at = instant if at is None or instant < at else at
+        self._look_ahead()
         if at is None:
             return None
         return self._tick(groups, min(at, now))
 
-    def _count(self, grid: _Grid, now: float) -> tuple[bool, float]:
-        """Cycles of it are due: whether the newest of them begins, and when it should."""
-        instant, newest = grid.next, grid.next_k
-        if now - instant > grid.late:
-            newest = grid.newest(now)
-            instant = grid.start + newest * grid.interval
+    def _begin(self, grid: _Grid, now: float) -> float | None:
+        """The time of its next cycle has come: since when; None where it is too late, and is skipped."""
+        instant = grid.next
+        if now - instant <= grid.late:
+            grid.go_to(grid.next_k + 1)
+            grid.pace.keep(now)
+            return instant
+        newest = grid.newest(now)
+        instant = grid.start + newest * grid.interval
         begins = now - instant <= grid.late
         cycles = newest - grid.next_k + 1
         grid.go_to(newest + 1)
         if grid.group >= 0:
-            if cycles > begins:
-                self._skipped += cycles - begins
-                self._behind = True
-            grid.pace.count(now, cycles, begins=begins)
-        return begins, instant
+            self._skipped += cycles - begins
+            self._behind = True
+            grid.pace.skip(now, cycles, begins=begins)
+        return instant if begins else None
 
     def _tick(self, groups: list[int], at: float) -> Due:
         """These begin now, and `once` groups with them."""

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply
@@ -129,7 +130,7 @@ async def test_a_unit_that_is_alone_is_treated_the_same(kind: str) -> None:
                     asked = shared.submit(1, read(20, timeout=0.1))
                     assert number > 1 or (shared._express.job is asked) is not shares
                     try:
-                        ends[-1].append((await asked)._replace(ts=0))
+                        ends[-1].append(replace(await asked, ts=0))
                     except (BadReply, NoAnswer, ConnectionLost) as fault:
                         ends[-1].append((type(fault), str(fault)))
                 ends[-1] += [shared.connected, shared.unanswered(1), len(peer.asked), peer.opened]
@@ -259,7 +260,8 @@ async def test_exceptions_arrive(name: str) -> None:
         shared = line(peer, context)
         with shared.used():
             await ready(shared)
-            assert (await shared.ask(9, read(20)))[:2] == (b"", 0x0B)
+            reply = await shared.ask(9, read(20))
+            assert (reply.data, reply.code) == (b"", 0x0B)
             peer.script = Ask.truth
             assert holds(await shared.ask(1, read(30)), 1, 30)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from struct import Struct
 from typing import Any, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from agent.core.errors import ConnectionLost, TransientError
 
-_READ = Struct(">BHH")
+_READ = struct.Struct(">BHH")
 IDENTIFY = 0x2B  #: encapsulated interface transport; of it only MEI type 0E, read device identification
 MEI_TYPE = 0x0E
 
@@ -53,7 +55,7 @@ def identity_length(data: bytes) -> int:
     return length
 
 
-class UnitReply(NamedTuple):
+class UnitReply(Struct, frozen=True, gc=False):
     """What a unit answered: the data bytes, their number verified, or an exception code."""
 
     data: bytes

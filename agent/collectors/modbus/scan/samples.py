@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from agent.collectors.common.polling import MOST_SLOTS, Due, Schedule, first_tick, slots_for
 from agent.collectors.modbus.blocks.codec import DecodedColumn
 from agent.collectors.modbus.blocks.compiled import Compiled
@@ -146,7 +148,7 @@ class Samples:
         scans, self._done = self._done, 0
         if due.skipped:
             blame = self._bus.culprits.of(self._setup.unit, self._clock.monotonic())
-            self._due = due._replace(skipped=0)
+            self._due = replace(due, skipped=0)
         return Sample(
             ts=self._clock.now_ms(), answers=answers, skipped=due.skipped, scans=scans, achieved_ms=due.achieved_ms,
             met=due.met, complaint=self._bus.shared, blame=blame,
@@ -181,7 +183,8 @@ class Samples:
     def _start(self, due: Due, settled: Sequence[int], now: float) -> TickScan:
         self._due, self._began = due, now
         self._lessons.begin(now)
-        self._fired = set(settled)
+        if settled or self._fired:
+            self._fired = set(settled)
         self._bus.cycle(self, begins=True)
         regular = steps = self._regular(due.groups)
         if settled or self._fresh:
@@ -189,7 +192,7 @@ class Samples:
             steps += [Step(compiled) for compiled in self._fresh]
             steps += regular
             self._fresh = []
-        self._probes = []
+        self._probes.clear()
         if due.groups:
             self._measure(now)
             if self._knowledge.quarantine.refused:

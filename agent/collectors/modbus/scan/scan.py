@@ -126,16 +126,14 @@ class TickScan(Scanner[Step, UnitReply]):
             self._exception(step, reaction_to(reply.code), reply)
             return
         self.answered += 1
-        found, compiled = self.findings, step.compiled
-        found.good += 1
-        if step.group >= 0:
-            found.read[step.group, compiled.block.area] = compiled
+        self.findings.good += 1
+        compiled = step.compiled
         column = compiled.decode(reply.data)
         if reply.doubt is not None:
             column = all_doubted(column, reply.doubt)
-        if step.extra:
-            self._brain.could_read(step)
-        if step.mute or self._repeats(step):
+        if step.group >= 0:
+            self.findings.read[step.group, compiled.block.area] = compiled
+        elif not self._may_say(step):
             return
         if compiled.links is not None:
             self._factors = self._factors or Factors(self._brain.unread_factors())
@@ -144,8 +142,16 @@ class TickScan(Scanner[Step, UnitReply]):
             self._answers.append(Answer(compiled.tags, column.values, reply.ts, column.status, reason=column.reason))
         if compiled.bits:
             self._steps.extendleft(reversed(list(self._brain.edges(compiled, column))))
+
+    def _may_say(self, step: Step) -> bool:
+        """Whether what was asked beside the poll groups, and read, is said."""
         if step.extra:
-            self.findings.said |= set(compiled.tags)
+            self._brain.could_read(step)
+        if step.mute or self._repeats(step):
+            return False
+        if step.extra:
+            self.findings.said |= set(step.compiled.tags)
+        return True
 
     def _say(self, complete: Iterable[tuple[Compiled, DecodedColumn, int]]) -> None:
         for compiled, column, ts in complete:
