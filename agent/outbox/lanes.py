@@ -44,11 +44,11 @@ class Lanes:
 
     def arrived(self, records: Iterable[Record]) -> None:
         """Committed just now, appended after the cut."""
-        live, most = self.live, self._max_records
+        live = self.live
         for record in records:
             live[record.row] = record
             self._hold(record)
-            if self._live_bytes > self._max_bytes or len(live) > most:
+            if self._live_bytes > self._max_bytes or len(live) > self._max_records:
                 self._fall()
 
     def _fall(self) -> None:
@@ -106,7 +106,8 @@ class Lanes:
         wanted: bool | None = None
         while self.live and len(result) < limit:
             row, record = self.live.popitem(last=False)
-            without = is_bare(record.content)
+            content = record.content
+            without = isinstance(content, Batch) and not content.readings
             if without is not wanted and wanted is not None:
                 self.live[row] = record
                 self.live.move_to_end(row, last=False)

@@ -131,7 +131,7 @@ class SqliteOutbox:
             for batch, packed in _packed(content, self._max_record_bytes, small=self._settings.compress):
                 self._state.append_batch(batch, packed)
         if self._writer is not None:
-            self._writer.appended()
+            self._writer.gathering.appended(self._state.ring.bytes)
 
     async def flush(self) -> None:
         if self._writer is not None:

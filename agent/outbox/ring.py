@@ -62,7 +62,7 @@ class Ring:
 
     @property
     def full(self) -> bool:
-        """Whether a bound is exceeded."""
+        """Whether a bound is exceeded still."""
         return self.bytes > self.max_bytes or len(self.batches) > self.max_records
 
     @property
@@ -70,13 +70,14 @@ class Ring:
         """Of the oldest batch."""
         return self.batches[0].ts if self.batches else None
 
-    def add(self, waiting: Waiting) -> None:
-        """At the end."""
+    def add(self, waiting: Waiting) -> bool:
+        """At the end; whether a bound is exceeded now."""
         if self.bytes > LIVE_BYTES:
             waiting.content = bare(waiting.content)
         waiting.track.pending += 1
         self.bytes += len(waiting.packed)
         self.batches.append(waiting)
+        return self.bytes > self.max_bytes or len(self.batches) > self.max_records
 
     def pop(self, *, newest: bool) -> Waiting:
         """Give one batch up."""

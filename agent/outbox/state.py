@@ -100,9 +100,12 @@ class OutboxState:
             self._lose("dropped", track, seq, now, readings)
             return
         offset = offset_of(self.clock) if batch.clock is not None else None
-        self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings, 0, offset))
         self.records += 1
         self.bytes += size
+        if self.ring.add(Waiting(track, seq, now, batch, packed, self.session, readings, 0, offset)):
+            self._overflow(newest=newest)
+
+    def _overflow(self, *, newest: bool) -> None:
         while self.ring.full and self.ring.batches:
             lost = self.ring.pop(newest=newest)
             self.records -= 1

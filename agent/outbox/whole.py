@@ -5,6 +5,7 @@ The slow twin is `pack_columns`; the bytes are the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -33,16 +34,15 @@ def pack_whole(batch: Batch, c: ReadingColumns, most: int) -> bytes | None:
         optional = {_SRC: relative(src, batch.ts), **optional}
     if n > MAX_BATCH_READINGS or weight + values_weight(c.values) > most:
         return None
-    return pack_parts(batch, n, tags, c.values, _times(c, batch.ts), _GOOD, optional)
+    times = [0, c.ts - batch.ts] if isinstance(c.ts, int) else _times(c, c.ts, batch.ts)
+    return pack_parts(batch, n, tags, c.values, times, _GOOD, optional)
 
 
-def _times(c: ReadingColumns, base: int) -> list[Any]:
+def _times(c: ReadingColumns, ts: Sequence[int], base: int) -> list[Any]:
     """As `relative` has them, without a look at each where they are a few, one for each answer."""
-    if isinstance(c.ts, int):
-        return [0, c.ts - base]
     times, n = [part.ts for part in c.parts], len(c.values)
     if n <= 8 or not 0 < len(times) <= min(32, n // 2) or set(map(type, times)) != {int}:
-        return relative(c.ts, base)
+        return relative(ts, base)
     index: dict[Any, int] = {}
     places = [bytes((index.setdefault(part.ts, len(index)),)) * len(part.values) for part in c.parts]
     return [1, [ts - base for ts in index], b"".join(places)]

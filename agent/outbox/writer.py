@@ -16,13 +16,13 @@ from agent.outbox.file.again import QueuedRow
 from agent.outbox.file.store import OutboxStore
 from agent.outbox.file.transaction import Committed, Damaged, DiskRefused, Row
 from agent.outbox.file.worker import Worker
+from agent.outbox.gathering import Gathering
 from agent.outbox.housekeeping import Housekeeping
 from agent.outbox.pace import PACE
 from agent.outbox.refusal import Refusal
 from agent.outbox.report import OutboxReport
 from agent.outbox.restamper import Restamper
 from agent.outbox.state import OutboxState
-from agent.outbox.turn import Turn
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class OutboxWriter:
         self._was_open = False
         self._suspect: str | None = None
         self._stopping = False
-        self._turn = Turn()
+        self.gathering = Gathering()
         self._flushing: list[asyncio.Future[None]] = []
         self._started_ms = state.clock.now_ms()
         self.turned = state.clock.monotonic()  #: when the last turn ended
@@ -61,13 +61,9 @@ class OutboxWriter:
 
     # --- for the loop -------------------------------------------------------------------------------------------------
 
-    def appended(self) -> None:
-        """There is one more record to commit."""
-        self._turn.appended(self._state.ring.bytes)
-
     def wake(self) -> None:
         """Commit now."""
-        self._turn.wake()
+        self.gathering.wake()
 
     def stop(self) -> None:
         """Commit what is there and end `run`."""
@@ -137,12 +133,12 @@ class OutboxWriter:
         pause = PACE[self._state.settings.durability]
         while True:
             stopping, busy = self._stopping, bool(self._state.ring)  # no record waits for what only notes PUBACKs
-            self._turn.begins()
+            self.gathering.begins()
             await self._cycle()
             if stopping:
                 return
             await self._set_right()
-            await self._turn.due(pause if busy else 0.0)
+            await self.gathering.over(pause if busy else 0.0)
 
     def close(self) -> None:
         """Commit what a cancelled `run` left, and close the file. Blocks for that long."""

@@ -18,7 +18,7 @@ TICK = 0.5
 SOONEST = 0.45
 
 
-class Turn:
+class Gathering:
     """Of one outbox. Its times are those of the timers, which are never injected."""
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class Turn:
         """A transaction takes all that is there."""
         self._pace.begins(time.monotonic())
 
-    async def due(self, pause: float) -> None:
-        """Returns when the next one is: so many seconds from now at least, unless somebody wakes it."""
+    async def over(self, pause: float) -> None:
+        """Returns when the next one is due: so many seconds from now at least, unless somebody wakes it."""
         paused = time.monotonic() + pause
         if not (self._came or self._urgent):
             await self._rest(to_beat(time.monotonic(), TICK, SOONEST))
