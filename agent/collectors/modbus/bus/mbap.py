@@ -10,7 +10,6 @@ of the event loop are for several tasks on one connection, and here there is one
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -24,13 +23,12 @@ from pymodbus.transaction import TransactionManager
 from pymodbus.transport import CommParams, CommType
 
 from agent.collectors.modbus.bus.framing import Rtu
+from agent.collectors.modbus.bus.mbap_read import MbapRead
 from agent.collectors.modbus.bus.shown import OWN_UNIT, ending_of, reason_of, shown, words_in
 from agent.collectors.modbus.bus.transaction import (
     IDENTIFY,
-    MEI_TYPE,
     BadReply,
     LateAnswer,
-    ReadRequest,
     identity_length,
 )
 from agent.core.errors import ConnectionLost, TransientError
@@ -39,56 +37,12 @@ from agent.core.errors import ConnectionLost, TransientError
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 HEADER = Struct(">HHHB")  #: transaction, protocol (0), length of what follows, unit (MODBUS Messaging V1.0b, 3.1.3)
-OWN_LENGTH = "a device that counts wrongly needs `workarounds: {mbap_length: ignore}`"
 OWN_IDS = "a gateway that counts its own needs `workarounds: {transaction_ids: ignore}`"
 _NO_UNIT = (0, 255)  #: ids of a device that is not on a serial bus (MODBUS Messaging V1.0b, 4.4.1.2)
 _LAST_TID = 65000  #: then from 1 on again, as the library counts
 _MAX_LENGTH = 254  #: unit + PDU
 _REMEMBERED = 64  #: requests that were given up on, and may be answered yet
 _BUFFER = 4096  #: several late replies may arrive together; the library drops everything above its own limit (M4)
-
-
-class MbapRead:
-    """A read under way, and its answer, kept as bytes: the codec takes them from there.
-
-    `ended` is called once, in the turn of the loop in which the answer comes, or it is known that none will.
-    """
-
-    data = b""
-    exception_code = 0
-    error: Exception | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    def __init__(self, unit: int, request: ReadRequest, asked_at: float, ended: Callable[[MbapRead], None]) -> None:
-        self.dev_id = unit
-        self.request = request
-        self.asked_at = asked_at
-        self.ended = ended
-
-    def takes(self, frame: bytes) -> bool:
-        """Whether it has the form of an answer to this request."""
-        function = self.request.function
-        if frame[0] == function | 0x80:
-            return len(frame) == 2
-        if frame[0] == IDENTIFY:
-            return function == IDENTIFY and frame[1] == MEI_TYPE
-        return frame[0] == function and len(frame) == 2 + self.request.size == 2 + frame[1]
-
-    def take(self, frame: bytes) -> None:
-        """Function code and data of the answer. ValueError where that is no answer to this request."""
-        function = self.request.function
-        if frame[0] == function | 0x80 and len(frame) == 2:
-            self.exception_code = frame[1]
-        elif frame[0] == function | 0x80:
-            raise ValueError(f"an exception of {len(frame)} bytes instead of 2 ({OWN_LENGTH})")
-        elif frame[0] != function:
-            raise ValueError(f"function {frame[0]} answered instead of {function}")
-        elif frame[0] == IDENTIFY:
-            self.data = frame[2:]
-        elif frame[1] != len(frame) - 2:
-            raise ValueError(f"its byte count says {frame[1]}, its header {len(frame) - 2} ({OWN_LENGTH})")
-        else:
-            self.data = frame[2:]
 
 
 class MbapHabits(NamedTuple):
@@ -163,9 +117,10 @@ class MbapTransactions(TransactionManager):
 
     def _end(self, asked: MbapRead, error: Exception | None = None) -> None:
         """There is an answer, or none will be waited for any more."""
-        self.forget(asked)
-        if error is not None:
-            asked.error = error
+        self.asked = None
+        if asked.timer is not None:
+            asked.timer.cancel()
+        asked.error = error
         asked.ended(asked)
 
     def forget(self, asked: MbapRead) -> None:
@@ -173,7 +128,6 @@ class MbapTransactions(TransactionManager):
         self.asked = None
         if asked.timer is not None:
             asked.timer.cancel()
-            asked.timer = None
 
     def send(self, data: bytes, addr: tuple[Any, ...] | None = None) -> None:  # noqa: ARG002 - the library's
         """As the library's, without its dump either."""

@@ -68,32 +68,28 @@ class Taps:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._taken: dict[int, list[Callable[[bytes], None]]] = {}
+        self.taken: dict[int, list[Callable[[bytes], None]]] = {}  #: by unit
         self._began: dict[int, float] = {}
 
     def add(self, device: str, unit: int, take: Callable[[bytes], None]) -> Callable[[], None]:
         """Hand `take` the lines of a recording, the header at once, until the undo is called."""
         self._began.setdefault(unit, self._clock.monotonic())
-        self._taken.setdefault(unit, []).append(take)
+        self.taken.setdefault(unit, []).append(take)
         take(msgspec.json.encode(Header(FORMAT, device, unit, self._clock.now_ms())))
 
         def undo() -> None:
-            taken = self._taken.get(unit, [])
+            taken = self.taken.get(unit, [])
             if take in taken:
                 taken.remove(take)
             if not taken:
-                self._taken.pop(unit, None)
+                self.taken.pop(unit, None)
                 self._began.pop(unit, None)
 
         return undo
 
-    def taken(self, unit: int) -> bool:
-        """Whether it is recorded."""
-        return unit in self._taken
-
     async def transact(self, wire: Wire, unit: int, request: ReadRequest) -> tuple[bytes, int]:
         """`wire.transact`, and a line of it where the unit is recorded."""
-        if unit not in self._taken or not 1 <= request.function <= 4:
+        if unit not in self.taken or not 1 <= request.function <= 4:
             return await wire.transact(unit, request)
         asked_at = self._clock.monotonic()
         data, code, end = b"", 0, ""
@@ -115,7 +111,7 @@ class Taps:
                 self._say(unit, request, asked_at, (data, code, end))
 
     def _say(self, unit: int, request: ReadRequest, asked_at: float, came: tuple[bytes, int, str]) -> None:
-        if unit not in self._taken:
+        if unit not in self.taken:
             return
         data, code, end = came
         took = min(_HOUR, round((self._clock.monotonic() - asked_at) * 1000))
@@ -123,7 +119,7 @@ class Taps:
         line = msgspec.json.encode(
             Exchange(max(0, at), request.function, request.offset, request.count, took, data.hex(), code, end)  # type: ignore[arg-type]  # one of its words
         )
-        for take in tuple(self._taken[unit]):
+        for take in tuple(self.taken[unit]):
             take(line)
 
 

@@ -86,7 +86,7 @@ class Transactor:
 
     def free(self, unit: int) -> bool:
         """Whether a transaction is no more than a request and its answer."""
-        return not self.taps.taken(unit) and not self._path.closed
+        return unit not in self.taps.taken and not self._path.closed
 
     async def _pause(self, unit: int) -> None:
         ended, whose = self._last

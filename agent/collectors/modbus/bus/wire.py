@@ -14,14 +14,13 @@ from agent.collectors.modbus.bus.dialin import DtuConnection
 from agent.collectors.modbus.bus.mbap import (
     HEADER,
     OWN_IDS,
-    OWN_LENGTH,
     STRICT,
     MbapHabits,
-    MbapRead,
     MbapTransactions,
     other_protocol,
     own_length,
 )
+from agent.collectors.modbus.bus.mbap_read import OWN_LENGTH, MbapRead
 from agent.collectors.modbus.bus.transaction import (
     BadReply,
     HalfAnswer,
@@ -102,15 +101,14 @@ class MbapWire:
 
     def outcome(self, asked: MbapRead) -> tuple[bytes, int]:
         """Of what has ended: see :meth:`transact`."""
-        error = asked.error
+        error, size = asked.error, asked.request.size
+        if error is None and (asked.exception_code or len(asked.data) == size or size < 0):
+            return asked.data, asked.exception_code
         if error is not None:
             if isinstance(error, TimeoutError):
                 raise self._silence(asked)
             raise self._lost_on_the_way(error.reason) if isinstance(error, ConnectionLost) else error
-        size = asked.request.size
-        if not asked.exception_code and len(asked.data) != size >= 0:
-            raise WrongSize(f"{len(asked.data)} data bytes instead of {size}")
-        return asked.data, asked.exception_code
+        raise WrongSize(f"{len(asked.data)} data bytes instead of {size}")
 
     def _lost_on_the_way(self, reason: str) -> ConnectionLost:
         return ConnectionLost(reason) if self._transactions.touched else Unanswered(reason)

@@ -75,11 +75,6 @@ class Knowledge:
         return self._unread.get(position) or self.quarantine.refused.get(position) or self.search.held.get(position)
 
     @property
-    def plain(self) -> bool:
-        """Whether every tag is in a block, and none of them is watched: there is nothing to learn from what is read."""
-        return not (self._unread or self.quarantine.refused or self.search.held or self._failures)
-
-    @property
     def anything_bad(self) -> bool:
         """Whether any tag is in no block."""
         return bool(self._unread or self.quarantine.refused or self.search.held)
@@ -126,6 +121,13 @@ class Knowledge:
         if good:
             self.search.device_answers()
         self.search.refused(block, reaction, self._effective)
+        return True
+
+    def uneventful(self) -> bool:
+        """All that was asked was read. Whether that teaches nothing: every tag is in a block, and none is watched."""
+        if self._unread or self.quarantine.refused or self.search.held or self._failures:
+            return False
+        self._not_before = 0.0
         return True
 
     def device_answers(self) -> None:

@@ -65,9 +65,8 @@ class Lessons:
 
     def uneventful(self, groups: Iterable[int]) -> bool:
         """Every block of these poll groups was read: whether that is all there is to learn, and it is learned."""
-        if self._moved or self._recovered or not self._knowledge.plain:
+        if self._moved or self._recovered or not self._knowledge.uneventful():
             return False
-        self._knowledge.device_answers()
         self.read_whole.update(groups)
         return True
 

@@ -64,6 +64,7 @@ class Samples:
         setup = self._setup = reading.setup
         self._knowledge, self._blocks, self._triggers = reading.knowledge, reading.blocks, reading.triggers
         self._lessons = Lessons(reading)
+        self._measures = bool(setup.groups) and setup.groups[0][0] is not None
         self._polled = [point for _, points in setup.groups for point in points]
         self._trigger_of = {p.position: i for i, trigger in enumerate(setup.triggers) for p in trigger.points}
 
@@ -194,7 +195,8 @@ class Samples:
             self._fresh = []
         self._probes.clear()
         if due.groups:
-            self._measure(now)
+            if self._measures and due.groups[0] == 0:
+                self._measure(now)
             if self._knowledge.quarantine.refused:
                 self._probes = self._knowledge.probes(self._polled, now)[::-1]
         if not steps:
@@ -242,8 +244,6 @@ class Samples:
 
     def _measure(self, now: float) -> None:
         """The period the shortest poll group achieves."""
-        if 0 not in self._due.groups or self._setup.groups[0][0] is None:
-            return
         if self._last_began is not None:
             self._period.value = now - self._last_began
         self._last_began = now

@@ -16,6 +16,7 @@ class Triggers:
         self._triggers = triggers
         self._was: dict[int, bool] = {}
         self._waiting: list[tuple[float, int]] = []
+        self.next: float | None = None  #: when the next waiting read is due
 
     def see(self, bits: Iterable[tuple[int, bool]], now: float) -> list[int]:
         """Bits as they are now, by position: the reads that are due at once. Those with a settle time wait.
@@ -34,20 +35,17 @@ class Triggers:
                         fired.append(index)
                     elif all(waits != index for _, waits in self._waiting):
                         heapq.heappush(self._waiting, (now + trigger.settle, index))
+                        self.next = self._waiting[0][0]
         return fired
 
     def carry(self, before: Triggers, moved: Mapping[int, int]) -> None:
         """What the bits were that stay (position before → now)."""
         self._was = {moved[was]: value for was, value in before._was.items() if was in moved}
 
-    @property
-    def next(self) -> float | None:
-        """When the next waiting read is due."""
-        return self._waiting[0][0] if self._waiting else None
-
     def due(self, now: float) -> list[int]:
         """Reads whose settle time is over."""
         due: list[int] = []
         while self._waiting and self._waiting[0][0] <= now:
             due.append(heapq.heappop(self._waiting)[1])
+        self.next = self._waiting[0][0] if self._waiting else None
         return due

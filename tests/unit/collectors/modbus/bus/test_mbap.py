@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.transport import CommParams, CommType
 
-from agent.collectors.modbus.bus.mbap import HEADER, MbapHabits, MbapRead, MbapTransactions
+from agent.collectors.modbus.bus.mbap import HEADER, MbapHabits, MbapTransactions
+from agent.collectors.modbus.bus.mbap_read import MbapRead
 from agent.collectors.modbus.bus.transaction import ReadRequest
 
 REQUESTS = st.builds(ReadRequest, st.integers(1, 4), st.integers(0, 9), st.integers(1, 4), st.just(1.0))
