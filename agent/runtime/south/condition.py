@@ -46,7 +46,10 @@ class Judge:
 
     def answered(self, now: float, sample: Sample, *, bad: int, tags: int) -> Condition:
         """The condition after a sample; `now` in monotonic seconds, `bad` of `tags` read tags are bad."""
-        settled = self._has_settled(now, sample)
+        if sample.answers:
+            self._settled_at = now
+        elif self._settled_at is None:
+            self._settled_at = now + SETTLES
         if not (bad or sample.skipped or sample.complaint is not None or self._late_at is not None):
             return ONLINE
         self._keep_pace(now, sample)
@@ -63,7 +66,7 @@ class Judge:
         if sample.complaint is not None:
             reasons.append(sample.complaint)
             causes.append("complaint")
-        if bad and settled:
+        if bad and now >= self._settled_at:
             reasons.append(f"{bad} of {tags} tags are bad")
             causes.append("tags")
         if not reasons:
@@ -71,11 +74,6 @@ class Judge:
         if causes != ["neighbour"]:
             state = "degraded"
         return Condition(state, "; ".join(reasons), self._achieved, tuple(causes))
-
-    def _has_settled(self, now: float, sample: Sample) -> bool:
-        if self._settled_at is None or sample.answers:
-            self._settled_at = now if sample.answers else now + SETTLES
-        return now >= self._settled_at
 
     def _keep_pace(self, now: float, sample: Sample) -> None:
         if sample.skipped:

@@ -125,7 +125,9 @@ class Device:
             began = time.thread_time()
             attempt.healthy()
             self._ingest.take(sample)
-            self._answers(sample)
+            self._count_scans(sample.scans, sample.skipped)
+            self._standing.answered(sample, self._ingest.tags)
+            self.back = True
             if self._next is not None:
                 self._take_over()
             rest = self._share.took(time.thread_time() - began, self._clock.monotonic())
@@ -179,11 +181,6 @@ class Device:
         self._image.set_state(self.name, "offline", now=self._clock.now_ms(), reason=reason)
 
     # --- how it stands ------------------------------------------------------------------------------------------------
-
-    def _answers(self, sample: Sample) -> None:
-        self._count_scans(sample.scans, sample.skipped)
-        self._standing.answered(sample, self._ingest.tags)
-        self.back = True
 
     def _lost(self, failure: Failure) -> None:
         now = self._clock.now_ms()

@@ -84,7 +84,8 @@ class Ingest:
             sample = put_right(sample, self._under_way, self._clock.now_ms())
             if self._clock.monotonic() > self._under_way_until:
                 self._under_way = 0
-        self._heed_device(sample)
+        if sample.complaint is not None or sample.found or sample.facts or sample.types or sample.losses:
+            self._heed_device(sample)
         awaited = self._image.devices[self._name].awaited
         if awaited != self._awaited:
             self._awaited = awaited
