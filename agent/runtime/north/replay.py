@@ -11,6 +11,9 @@ from agent.settings.publishers import Replay
 DEFAULT_RATE = 50.0
 #: A short outage's backlog may go out at once: so many seconds of its rate.
 BURST = 1.0
+#: Who has to wait waits at least so long, seconds: what goes in that time goes together. A record that wakes the
+#: process alone costs several times what it costs among others.
+TOGETHER = 0.1
 #: Between a cut and the first record of its backlog lies up to this, seconds.
 LATEST_START = 0.5
 
@@ -35,7 +38,7 @@ class TokenBucket:
             return 0.0
         self._tokens = min(self._room, self._tokens + (now - self._at) * self._rate) - 1.0
         self._at = now
-        return max(0.0, -self._tokens / self._rate)
+        return max(TOGETHER, -self._tokens / self._rate) if self._tokens < 0 else 0.0
 
 
 class LanePlan:

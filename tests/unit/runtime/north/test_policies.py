@@ -45,6 +45,17 @@ def test_the_bucket_never_lets_more_than_its_rate_through(rate: float, pauses: l
         assert taken <= max(1.0, rate) + (now - begin) * rate + 1e-6
 
 
+def test_what_has_to_wait_goes_together() -> None:
+    """Fifty a second are five every tenth of a second, after the burst: each waking costs more than a record."""
+    now, wakings, bucket = 0.0, 0, TokenBucket(50.0, 0.0)
+    for _ in range(200):
+        wait = bucket.take(now)
+        wakings += wait > 0
+        now += wait
+    assert wakings <= 31
+    assert 2.9 < now < 3.2
+
+
 def test_the_newest_message_of_a_topic_wins() -> None:
     """What one event says on one topic stays in order; a later event replaces it."""
     mailbox = Mailbox()
