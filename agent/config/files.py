@@ -16,7 +16,6 @@ from agent.config.grid import GridRow, csv_rows, file_of, is_workbook, sheet_row
 from agent.config.located import List, Map, Place, named
 from agent.config.plain_json import plain_json
 from agent.config.shape import close
-from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
 
@@ -191,7 +190,7 @@ def read_sources(
             continue
         before = len(mistakes)
         quick = None if located else plain_json(text, shown)
-        data = parse(text, shown, environ, mistakes) if quick is None else quick
+        data = _yaml(text, shown, environ, mistakes) if quick is None else quick
         if data is None and sources and len(mistakes) == before:
             data = Map(shown, 1)  # an included file may be empty: one whose devices are all commented out
         if not isinstance(data, Map):
@@ -205,6 +204,12 @@ def read_sources(
         sources.append(source)
         waiting.extend(_included(source, mistakes, reads))
     return sources, names
+
+
+def _yaml(text: str, file: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> object:
+    from agent.config.yaml import parse  # 1.4 MB, for nothing where all is JSON
+
+    return parse(text, file, environ, mistakes)
 
 
 def _refuse_foreign_keys(source: SourceFile, mistakes: list[Mistake]) -> None:

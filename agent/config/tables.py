@@ -10,7 +10,6 @@ from agent.config.environment import EnvironmentMistake, expand
 from agent.config.grid import GridRow
 from agent.config.located import Broken, Map, Place, Text
 from agent.config.words import Words
-from agent.config.yaml import parse
 from agent.core.errors import Mistake
 
 _MAX_COLUMNS = 100
@@ -155,6 +154,8 @@ def _put(entry: Map, path: Sequence[str], value: object, place: Place, text: str
 
 def _cell(key: str, text: str, place: Place, environ: Mapping[str, str], mistakes: list[Mistake]) -> object:
     if text[0] in "[{" and key not in _TEXTS:
+        from agent.config.yaml import parse  # as in files.py
+
         value = parse(text, place.file, environ, mistakes, line=place.line - 1)
         return Broken() if value is None else value
     try:
