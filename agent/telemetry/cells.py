@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import inf
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 #: What histograms are divided by, seconds.
 BOUNDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, inf)
@@ -25,6 +25,9 @@ class Series(NamedTuple):
     value: float
 
 
+_NONE: dict[tuple[str, ...], Any] = {}
+
+
 class Family(ABC):
     """A name and what it means: with labels a cell for each combination of their values, without it is its own cell."""
 
@@ -33,12 +36,12 @@ class Family(ABC):
 
     def __init__(self, name: str, text: str, labelnames: tuple[str, ...] = ()) -> None:
         self.name, self.text, self.labelnames = name, text, labelnames
-        self.cells: dict[tuple[str, ...], Self] = {}
+        self.cells: dict[tuple[str, ...], Self] = {} if labelnames else _NONE
 
     def labels(self, *values: str) -> Self:
         """The cell of these values; made where there is none."""
         if (cell := self.cells.get(values)) is None:
-            if len(values) != len(self.labelnames):
+            if not values or len(values) != len(self.labelnames):
                 raise ValueError(f"{self.name} has the labels {self.labelnames}, not {values}")
             cell = self.cells[values] = type(self)(self.name, self.text)
         return cell

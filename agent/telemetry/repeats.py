@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
 
 #: So many facts are kept, one for each unit of a bus and then some; beyond, the one known for longest is forgotten, and
@@ -49,7 +48,7 @@ class Flapping:
 
     def __init__(self, *, said: bool = False) -> None:
         self._repeats = Repeats()
-        self._begun: deque[float] = deque(maxlen=_BEGINNINGS)  #: when beginnings were said
+        self._begun: list[float] = []  #: when beginnings were said; no deque: 760 bytes, four a device
         self._quiet = 0
         self.said = said  #: the log's last word is that it is so
 
@@ -60,7 +59,7 @@ class Flapping:
                 self._quiet += news
                 return None
             self._repeats.over(None)
-            self._begun.append(now)
+            self._begun = [*self._begun, now][-_BEGINNINGS:]
         repeats = self._repeats.due(None, now)
         if repeats is None:
             return None

@@ -79,3 +79,5 @@ def test_labels_are_all_or_none() -> None:
         Counter("readings_total", "", ("device",)).labels("plc", "good")
     with pytest.raises(ValueError, match="alone has the labels"):
         Gauge("alone", "").labels("plc")
+    with pytest.raises(ValueError, match="alone has the labels"):
+        Gauge("alone", "").labels()

@@ -6,7 +6,6 @@ They are told who it is.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 #: Transactions are remembered for so long, seconds, and only those that took at least so long.
@@ -25,7 +24,7 @@ class Culprits:
     """What the long transactions of one bus cost, and whose they were."""
 
     def __init__(self) -> None:
-        self._long: deque[_Took] = deque()
+        self._long: list[_Took] = []
 
     def took(self, now: float, unit: int, seconds: float, *, answered: bool) -> None:
         """A transaction has ended."""
@@ -35,7 +34,7 @@ class Culprits:
 
     def _forget(self, now: float) -> None:
         while self._long and self._long[0].at <= now - WINDOW:
-            self._long.popleft()
+            del self._long[0]
 
     def of(self, unit: int, now: float) -> str | None:
         """Who made `unit` late, in words; None where nobody else took more of the bus than it did itself."""

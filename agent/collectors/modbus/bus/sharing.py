@@ -8,7 +8,6 @@ is read for a while in doubt; several are another master.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 
 _ENOUGH = 3  #: frames …
@@ -24,12 +23,12 @@ class SharedBus:
 
     def __init__(self) -> None:
         self.shared = False
-        self._heard: deque[float] = deque(maxlen=_ENOUGH)
+        self._heard: list[float] = []  #: the last of them
 
     def look(self, strangers: Iterable[float], now: float) -> bool:
         """Frames nobody asked for came at these times. Whether `shared` has changed."""
         for when in strangers:
-            self._heard.append(when)
+            self._heard = [*self._heard, when][-_ENOUGH:]
         if self.shared:
             over = now - self._heard[-1] >= _OVER_AFTER
         else:

@@ -10,7 +10,6 @@ refuses everything (it is booting, say) is not learned from.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from agent.collectors.modbus.blocks.plan import Block, BlockLimits, halves
@@ -39,7 +38,7 @@ class Search:
     """One search: from the first refusal until nothing is left to be cut."""
 
     def __init__(self) -> None:
-        self.todo: deque[Block] = deque()
+        self.todo: list[Block] = []
         self.held: dict[int, Reaction] = {}  #: tags that are in no regular block, by position
         self.condemned: dict[int, Reaction] = {}  #: refused alone
         self._suspect: list[Block] = []  #: condemned before the device had said anything good

@@ -279,7 +279,7 @@ class Samples:
             return None
         if self._knowledge.search.todo:
             self._lessons.searches()
-            block = self._knowledge.search.todo.popleft()
+            block = self._knowledge.search.todo.pop(0)
             trigger = self._trigger_of.get(block.points[0].position)
             return Step(
                 self._blocks.compile(block), extra=True, mute=trigger is not None and trigger not in self._fired

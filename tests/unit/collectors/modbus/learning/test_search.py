@@ -52,7 +52,7 @@ class Device:
             if not self.known.search.todo:
                 break
             moved = True
-            block = self.known.search.todo.popleft()
+            block = self.known.search.todo.pop(0)
             reaction = self.answer(block)
             if reaction is None:
                 read.update(point.position for point in block.points)
