@@ -72,7 +72,8 @@ def load(
         raise ConfigError.of(_in_order(mistakes, shown))
     head = _head(sources[0], mistakes, secrets=secrets)
     templates = templates_of(sources, environ, mistakes)
-    broken = {str(name) for one in sources for name in one.data.get("templates") or ()} - templates.keys()
+    described = [held for one in sources if isinstance(held := one.data.get("templates"), Map)]
+    broken = {str(name) for held in described for name in held} - templates.keys()
     parts = Parts(
         environ, _good_outbox(sources[0]), mistakes,
         templates=templates, broken_templates=broken, secrets=secrets, seen=reads.tables,

@@ -7,24 +7,32 @@ otherwise, or refuses, is left to it; and wherever there is a mistake it reads a
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from agent.config.located import List, Map
 
-#: Not what it says: `${NAME}`, halves of a character, which YAML does not know, and what it does not print.
-_NOT_PLAIN = ("${", "\\ud", "\\uD", "\x7f")
+#: Not what it says: `${NAME}`, halves of a character, which YAML does not know, and what it does not print. Tabs, other
+#: line breaks and wide blanks are read by yaml.py, which has its own word on some of them.
+_NOT_PLAIN = ("${", "\\ud", "\\uD", "\x7f", "\t", "\r", " " * 100)
+_COLON_BELOW = re.compile(r"\n *:")  #: YAML has a key and its colon in one line
 _LARGEST = 10**400  #: as in scalars.py
+_LONGEST = 150  #: characters of a key: to YAML one ends within 1,024, and JSON may write six for each
+#: Of these anything may stand below, also what is nested deeper than yaml.py allows.
+_ANYTHING = ("templates", "x-")
 
 
 def plain_json(text: str, file: str) -> Map | None:
     """The mapping; None where yaml.py has to look at it."""
     if not text.startswith("{") or not text.isascii() or any(odd in text for odd in _NOT_PLAIN):
         return None
+    if _COLON_BELOW.search(text):
+        return None
     try:
         data = json.loads(text, object_pairs_hook=_Mappings(file).mapping, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return data if isinstance(data, Map) else None
+    return None if any(key.startswith(_ANYTHING) for key in data) else data
 
 
 def _refuse(what: str) -> None:
@@ -42,6 +50,8 @@ class _Mappings:
     def mapping(self, pairs: list[tuple[str, Any]]) -> Map:
         data = Map(self._file, 0)
         for key, value in pairs:
+            if len(key) > _LONGEST:
+                _refuse("a long key")
             data[key] = value if value.__class__ is Map else self._value(value)
         if len(data) != len(pairs):
             _refuse("a key stands twice")

@@ -132,6 +132,7 @@ BROKEN: list[Broken] = [
     _case(_top("log: {level: Info}"), "info"),
     _case(_top("log: {format: jsn}"), "json"),
     _case(_top("log: json"), "mapping"),
+    _case(_top("templates: 1"), "mapping"),
     _case(_top("http: 8080"), "mapping"),
     _case(_top("http: {port: 70000}"), "65535"),
     _case(_top('http: {port: "8080"}'), "quotes"),
