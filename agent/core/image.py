@@ -186,7 +186,8 @@ class Image:
                 device.bad += _counts(reading) - _counts(newest.get(reading.tag))
                 newest[reading.tag] = reading
         else:
-            newest.update(zip(map(_tag, batch.readings), batch.readings, strict=True))
+            tags = map(_tag, batch.readings) if batch.columns is None else batch.columns.layout.tags
+            newest.update(zip(tags, batch.readings, strict=True))
         if len(batch.readings) > batch.bad + batch.uncertain:
             device.last_good = batch.ts
 

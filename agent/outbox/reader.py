@@ -210,11 +210,11 @@ class LaneReader:
         return self._lanes.left + (0 if self.closed else self._state.late)
 
     def _landed(self, record: Record) -> bool:
-        lane = self._again if record.resent else self._lanes
-        return self._state.lanes is self._lanes and lane.landed(record)
+        return not self.closed and (self._again if record.resent else self._lanes).landed(record)
 
     def ack(self, record: Record, /) -> None:
-        if self._landed(record):
+        lane = self._again if record.resent else self._lanes
+        if self._state.lanes is self._lanes and lane.landed(record):
             self._state.ack(record)
 
     def reject(self, record: Record, reason: str, /) -> None:
