@@ -50,7 +50,7 @@ def publisher(name: str = "plant", extra: str = "") -> str:
 
 def test_what_was_read_is_let_go_device_by_device(tmp_path, monkeypatch):
     """All devices as they are written take more than their models, so they are never there with all models."""
-    monkeypatch.setattr(files, "LARGEST", 1 << 20)  # so much is taken for a moment by reading any file
+    monkeypatch.setattr(files, "LARGEST", 1 << 17)  # so much is taken for a moment by reading any file
     tags = {f"tag_{n}": {"address": f"holding:{n}", "unit": "Cel", "type": "uint16"} for n in range(100)}
 
     def of(devices: int) -> dict[str, str]:
@@ -64,7 +64,7 @@ def test_what_was_read_is_let_go_device_by_device(tmp_path, monkeypatch):
         now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1.9 * now  # 1.57; 2.2 where it is not
+    assert peak < 1.65 * now  # 1.39; 1.92 where it is not
     one, other = (kept.devices[name].tags["tag_1"] for name in ("plc-0", "plc-1"))
     assert one.unit is other.unit
 
