@@ -11,7 +11,7 @@ from msgspec import Struct
 class ColumnLayout(Struct, eq=False):
     """What every scan of the same tags repeats. Known by identity: what it comes to elsewhere is made once."""
 
-    tags: tuple[str, ...]
+    tags: tuple[str, ...]  #: each of them once
     units: tuple[str | None, ...] | None = None  #: None: none has one
     packed: Any = None  #: the outbox's own (outbox/whole.py)
 
@@ -23,4 +23,5 @@ class ReadingColumns(Struct, eq=False, gc=False):
     values: Sequence[object]
     ts: Sequence[int] | int  #: one int stands for all
     src: Sequence[int | None] | None = None
+    labels: Sequence[str | None] | None = None  #: None: none has one
     parts: Sequence[ReadingColumns] = ()  #: of several answers, in order: what these were joined of

@@ -43,11 +43,10 @@ class Group:
         self, kind: Kind, tags: tuple[int, ...], names: Sequence[str], rules: Sequence[Rule], state: TagStates
     ) -> None:
         mine = [rules[i] for i in tags]
-        units = tuple(rule.unit for rule in mine)
         self._kind = kind
         self._tags = tags
         self._state = state
-        self._layout = ColumnLayout(tuple(names[i] for i in tags), units if any(units) else None)
+        self._layout = _layout_of(tags, names, rules)
         linear, rounded = kind in ("linear", "linear_rounded"), kind in ("rounded", "linear_rounded")
         self._scales = [rule.scale for rule in mine] if linear else []
         self._offsets = [rule.offset for rule in mine] if linear else []
@@ -170,15 +169,42 @@ def _doubt(readings: Sequence[Reading], values: Sequence[Any], lows: Sequence[fl
     return True
 
 
+def _layout_of(tags: Sequence[int], names: Sequence[str], rules: Sequence[Rule]) -> ColumnLayout:
+    units = tuple(rules[i].unit for i in tags)
+    return ColumnLayout(tuple(names[i] for i in tags), units if any(units) else None)
+
+
 def readings_of(c: ReadingColumns) -> list[Reading]:
     """One reading for each value of the columns."""
     layout, ts, src = c.layout, c.ts, c.src
     when = repeat(ts) if isinstance(ts, int) else ts
+    if c.labels is not None:
+        return list(
+            map(
+                _reading, layout.tags, c.values, when, repeat("good"), src or repeat(None),
+                layout.units or repeat(None), c.labels,
+            )
+        )  # fmt: skip
     if layout.units is not None:
         return list(map(_reading, layout.tags, c.values, when, repeat("good"), src or repeat(None), layout.units))
     if src is not None:
         return list(map(_reading, layout.tags, c.values, when, repeat("good"), src))
     return list(map(_reading, layout.tags, c.values, when, repeat("good")))
+
+
+def columns_of(layout: ColumnLayout, readings: Sequence[Reading]) -> ReadingColumns | None:
+    """The columns of such readings; None where a tag says nothing, or one says more than columns can."""
+    n = len(readings)
+    if n != len(layout.tags) or any(one.quality != "good" or one.status or one.why for one in readings):
+        return None
+    times, src, labels = [one.ts for one in readings], [one.src for one in readings], [one.label for one in readings]
+    return ReadingColumns(
+        layout,
+        [one.value for one in readings],
+        times[0] if times.count(times[0]) == n else times,
+        None if src.count(None) == n else src,
+        None if labels.count(None) == n else labels,
+    )
 
 
 Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
@@ -192,7 +218,8 @@ class Column:
         self.groups: list[tuple[Pick | None, Group, tuple[int, ...]]] = []
         self.stills: list[tuple[Pick | None, Still, tuple[int, ...]]] = []
         rest: list[int] = list(range(len(tags)))
-        if len(set(tags)) == len(tags):
+        single = len(set(tags)) == len(tags)
+        if single:
             for kind in ("plain", "bounded", "linear", "rounded", "linear_rounded"):
                 places = [place for place in rest if rules[tags[place]].kind == kind]
                 if len(places) < _SMALLEST:
@@ -211,6 +238,7 @@ class Column:
                 self.stills.append((pick, Still(members, state), members))
         self.rest: list[int] = rest
         self.rest_tags = tuple(tags[place] for place in rest)
+        self.rest_layout = _layout_of(self.rest_tags if single else (), names, rules)
 
     def release(self) -> None:
         """Give all tags back."""

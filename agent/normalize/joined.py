@@ -25,6 +25,7 @@ class Joined:
             list(chain.from_iterable([part.values for part in parts])),
             ts if isinstance(ts, int) and all(part.ts == ts for part in parts) else _times(parts),
             None if all(part.src is None for part in parts) else _sources(parts),
+            None if all(part.labels is None for part in parts) else _labels(parts),
             parts,
         )
 
@@ -46,3 +47,7 @@ def _times(parts: Sequence[ReadingColumns]) -> list[int]:
 
 def _sources(parts: Sequence[ReadingColumns]) -> list[int | None]:
     return list(chain.from_iterable(part.src or [None] * len(part.values) for part in parts))
+
+
+def _labels(parts: Sequence[ReadingColumns]) -> list[str | None]:
+    return list(chain.from_iterable(part.labels or [None] * len(part.values) for part in parts))

@@ -15,7 +15,7 @@ from agent.core.flow import Answer, Quality, Reading, Why
 from agent.core.quality import BAD_OUT_OF_SERVICE, name_of, quality_of
 from agent.core.text import carried
 from agent.normalize.cache import ColumnCache
-from agent.normalize.columns import Column
+from agent.normalize.columns import Column, columns_of
 from agent.normalize.convert import Convert, Verdict
 from agent.normalize.instants import instant
 from agent.normalize.rules import Differs, Rule
@@ -115,7 +115,10 @@ class TagValues:
         if column.rest:
             rest = column.rest
             sources = None if srcs is None else [srcs[place] for place in rest]
+            start = len(out)
             self._good(column.rest_tags, [values[place] for place in rest], answer.ts, sources, out)
+            if (said := columns_of(column.rest_layout, out[start:])) is not None:
+                whole.append(said)
 
     def _good(
         self,

@@ -45,13 +45,18 @@ def values_weight(values: Sequence[object]) -> int:
     return 0 if NUMBERS.issuperset(map(type, values)) else sum(map(_value, values))
 
 
+def texts_weight(column: Sequence[str | None]) -> int:
+    """What an optional text takes."""
+    return len(column) * KEY + _text("".join(filter(None, column)))
+
+
 def total(c: PackedReadings) -> int:
     """Upper bound of the JSON bytes of all readings, without looking at each."""
     n = len(c.tag)
     result = n * PLAIN + _text("".join(c.tag)) + values_weight(c.value)
     for number, column in enumerate(c.optional):
         if column is not None:
-            result += n * KEY + (_text("".join(filter(None, column))) if _is_text(number) else n * NUMBER)
+            result += texts_weight(column) if _is_text(number) else n * (KEY + NUMBER)
     return result
 
 

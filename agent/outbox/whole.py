@@ -14,10 +14,10 @@ from msgspec.msgpack import encode
 from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import MAX_BATCH_READINGS, Batch
 from agent.outbox.file.pack import OPTIONAL, PackedReadings, pack_parts, relative, squeeze
-from agent.outbox.weights import KEY, NUMBER, total, values_weight
+from agent.outbox.weights import KEY, NUMBER, texts_weight, total, values_weight
 
 _GOOD = [0, "good"]
-_SRC, _UNIT = OPTIONAL.index("src"), OPTIONAL.index("unit")
+_SRC, _UNIT, _LABEL = OPTIONAL.index("src"), OPTIONAL.index("unit"), OPTIONAL.index("label")
 
 
 #: Remembered with a layout: the packed tags, the packed units, and what they weigh.
@@ -32,6 +32,9 @@ def pack_whole(batch: Batch, c: ReadingColumns, most: int) -> bytes | None:
     if src is not None and src.count(None) < n:
         weight += n * (KEY + NUMBER)
         optional = {_SRC: relative(src, batch.ts), **optional}
+    if c.labels is not None:
+        weight += texts_weight(c.labels)
+        optional = {**optional, _LABEL: squeeze(c.labels)}
     if n > MAX_BATCH_READINGS or weight + values_weight(c.values) > most:
         return None
     times = [0, c.ts - batch.ts] if isinstance(c.ts, int) else _times(c, c.ts, batch.ts)

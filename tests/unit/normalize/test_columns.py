@@ -21,8 +21,10 @@ def test_repeated_tags_keep_their_order():
     bench.read(0, 0)
     tags = (0, 1, 0, 0)
     for _ in range(3):
-        readings = bench.read(1, 9, 2, 3, tags=tags)
-        assert [reading.value for reading in readings if reading.tag == "t0"] == [1, 2, 3]
+        batch = bench.batch(1, 9, 2, 3, tags=tags)
+        assert batch is not None
+        assert [reading.value for reading in batch.readings if reading.tag == "t0"] == [1, 2, 3]
+        assert batch.columns is None  # in columns each tag is there once
 
 
 def test_mixed_column():
@@ -51,6 +53,34 @@ def test_a_batch_of_whole_columns_has_them():
     bad = bench.batch(*[4] * 7, math.nan)
     assert bad is not None
     assert bad.columns is None
+
+
+MIXED: list[dict[str, Any]] = [
+    {}, {}, {}, {}, {}, {"unit": "kW", "scale": 0.1}, {"null_values": [-9999]},
+    {"enum": {1: "running"}}, {"unit": "A", "range": {"max": 5}},
+]  # fmt: skip
+
+
+def test_a_device_of_many_kinds_of_tags_has_columns():
+    """Also of the few that are looked at one by one, and their labels."""
+    bench = Bench(*MIXED)
+    bench.warm(*[1] * 9)
+    batch = bench.batch(*[1] * 9)
+    assert batch is not None
+    assert batch.columns is not None
+    assert readings_of(batch.columns) == batch.readings
+    assert list(batch.columns.labels or ()) == [None] * 7 + ["running", None]
+
+
+@pytest.mark.parametrize("odd", [{6: -9999}, {8: 7}, {"status": 0x00A60000}], ids=str)
+def test_one_that_says_more_than_columns_can(odd):
+    """A value that means none, one out of range, a good status with a word of its own: they are single readings."""
+    bench = Bench(*MIXED)
+    bench.warm(*[1] * 9)
+    values = [odd.get(at, 1) for at in range(9)]
+    batch = bench.batch(*values, status=[0] * 8 + [odd.get("status", 0)])
+    assert batch is not None
+    assert (batch.columns, len(batch.readings)) == (None, 9)
 
 
 @pytest.mark.parametrize("raw", [None, math.nan, math.inf, "a\ud800", object(), [math.nan], 10**400])

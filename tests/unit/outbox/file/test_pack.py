@@ -94,15 +94,16 @@ def whole(draw: st.DrawFn) -> Batch:
     ts = draw(st.one_of(TIMES, st.just(column(TIMES))))
     src = column(st.none() | TIMES)
     layout = ColumnLayout(tuple(tags), tuple(units) if any(units) else None)
-    columns = ReadingColumns(layout, values, ts, src if draw(st.booleans()) else None)
+    labels = column(OPTIONAL_TEXT) if draw(st.booleans()) else [None]
+    columns = ReadingColumns(layout, values, ts, src if draw(st.booleans()) else None, labels if any(labels) else None)
     if len(sizes) > 1 and draw(st.booleans()):
         columns.ts, columns.parts = _by_answer([draw(TIMES) for _ in sizes], sizes)
         ts = columns.ts
     readings = [
-        Reading(tag, value, when, "good", source, unit)
-        for tag, value, when, source, unit in zip(
+        Reading(tag, value, when, "good", source, unit, label)
+        for tag, value, when, source, unit, label in zip(
             tags, values, [ts] * n if isinstance(ts, int) else ts, columns.src or [None] * n,
-            layout.units or [None] * n, strict=True,
+            layout.units or [None] * n, columns.labels or [None] * n, strict=True,
         )
     ]  # fmt: skip
     return Batch("d", draw(TIMES), readings, cat=3, clock=draw(st.sampled_from([None, "unsynced"])), columns=columns)
@@ -203,7 +204,7 @@ def test_times_of_several_answers_have_the_bytes_of_single_ones(answers, size, r
     assert isinstance(times, list)
     tags, values = tuple(f"t{at}" for at in range(len(times))), [1.5] * len(times)
     readings = [Reading(tag, 1.5, ts, "good") for tag, ts in zip(tags, times, strict=True)]
-    batch = Batch("d", TS + 7, readings, columns=ReadingColumns(ColumnLayout(tags), values, times, None, parts))
+    batch = Batch("d", TS + 7, readings, columns=ReadingColumns(ColumnLayout(tags), values, times, parts=parts))
     assert pieces(batch, 96 << 10)[0][1] == pack_batch(batch)
 
 
