@@ -13,7 +13,8 @@ class ColumnLayout(Struct, eq=False):
 
     tags: tuple[str, ...]  #: each of them once
     units: tuple[str | None, ...] | None = None  #: None: none has one
-    packed: Any = None  #: the outbox's own (outbox/whole.py)
+    packed: Any = None  #: the outbox's own (outbox/whole.py) …
+    cuts: Any = None  #: … and again (outbox/split.py)
 
 
 class ReadingColumns(Struct, eq=False, gc=False):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
 import msgspec
+from msgspec import structs
 
+from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import MAX_BATCH_READINGS, Batch, Reading
 from agent.core.sizes import least, over
 from agent.outbox.file.pack import columns, make_storable, pack_columns, spoilt, squeezed
-from agent.outbox.weights import NUMBERS, sizes, total
-from agent.outbox.whole import pack_whole
+from agent.outbox.weights import NUMBERS, sizes, total, values_weight
+from agent.outbox.whole import pack_whole, repeated
 
 #: Envelope of a message, topic included, bytes.
 ENVELOPE = 768
@@ -46,7 +49,7 @@ def pieces(batch: Batch, max_bytes: int) -> list[Piece]:
     try:
         if c is not None and (packed := pack_whole(batch, c, limit)) is not None:
             return [(batch, packed)]
-        return _pieces(batch, max_bytes)
+        return (None if c is None else _cut(batch, c, limit)) or _pieces(batch, max_bytes)
     except (OverflowError, TypeError, ValueError, UnicodeError, RecursionError, msgspec.MsgspecError):
         return _pieces(make_storable(batch), max_bytes)
 
@@ -66,19 +69,44 @@ def _pieces(batch: Batch, max_bytes: int) -> list[Piece]:
     result = []
     for start, end in ranges:
         part = c.part(start, end)
-        piece = Batch(
-            batch.device,
-            batch.ts,
-            batch.readings[start:end],
-            batch.cat,
-            batch.snapshot,
-            batch.clock,
-            part.quality.count("bad"),
-            part.quality.count("uncertain"),
-            batch.backfill,
-        )
+        piece = _piece(batch, start, end)
+        piece.bad, piece.uncertain = part.quality.count("bad"), part.quality.count("uncertain")
         result.append((piece, pack_columns(piece, part)))
     return result
+
+
+def _cut(batch: Batch, c: ReadingColumns, limit: int) -> list[Piece] | None:
+    """Numbers of the same tags are cut at the same places in every scan; None where a look at each is needed."""
+    if c.src is not None or c.labels is not None or values_weight(c.values):
+        return None
+    layout = c.layout
+    if layout.cuts is None or layout.cuts[0] != limit:
+        layout.cuts = limit, _cuts(layout, limit)
+    result = []
+    for start, end, part in layout.cuts[1]:
+        piece = batch if end - start == len(c.values) else _piece(batch, start, end)
+        ts = c.ts if isinstance(c.ts, int) else c.ts[start:end]
+        packed = pack_whole(piece, ReadingColumns(part, c.values[start:end], ts), sys.maxsize)
+        if packed is None:
+            return None
+        result.append((piece, packed))
+    return result
+
+
+def _cuts(layout: ColumnLayout, limit: int) -> list[tuple[int, int, ColumnLayout]]:
+    weights = sizes(repeated(layout))
+    if max(weights) > limit:
+        return []
+    cuts = []
+    for start, end in plan(weights, limit):
+        units = None if layout.units is None else layout.units[start:end]
+        told = units is not None and units.count(None) < end - start
+        cuts.append((start, end, ColumnLayout(layout.tags[start:end], units if told else None)))
+    return cuts
+
+
+def _piece(batch: Batch, start: int, end: int) -> Batch:
+    return structs.replace(batch, readings=batch.readings[start:end], columns=None)
 
 
 def fitting(batch: Batch, most: int) -> Batch:

@@ -51,10 +51,17 @@ def _times(c: ReadingColumns, ts: Sequence[int], base: int) -> list[Any]:
     return [1, [ts - base for ts in index], b"".join(places)]
 
 
-def _prepared(layout: ColumnLayout) -> Prepared:
+def repeated(layout: ColumnLayout) -> PackedReadings:
+    """What every scan repeats: tags and units."""
     units = None if layout.units is None else list(layout.units)
-    optional = [units if number == _UNIT else None for number in range(len(OPTIONAL))]
-    weight = total(PackedReadings(list(layout.tags), [], [], [], optional))
+    return PackedReadings(
+        list(layout.tags), [], [], [], [units if number == _UNIT else None for number in range(len(OPTIONAL))]
+    )
+
+
+def _prepared(layout: ColumnLayout) -> Prepared:
+    c = repeated(layout)
+    units = c.optional[_UNIT]
     packed = {} if units is None else {_UNIT: Raw(encode(squeeze(units)))}
-    layout.packed = made = Raw(encode(squeeze(list(layout.tags)))), packed, weight
+    layout.packed = made = Raw(encode(squeeze(c.tag))), packed, total(c)
     return made
