@@ -210,7 +210,7 @@ class LaneReader:
         return self._lanes.left + (0 if self.closed else self._state.late)
 
     def _landed(self, record: Record) -> bool:
-        return not self.closed and (self._again if record.resent else self._lanes).landed(record)
+        return self._state.lanes is self._lanes and (self._again if record.resent else self._lanes).landed(record)
 
     def ack(self, record: Record, /) -> None:
         lane = self._again if record.resent else self._lanes

@@ -240,7 +240,7 @@ class Connection:
     def publish(self, packet: Packet, payload: bytes) -> int:
         """Queue one PUBLISH for the next turn of the loop; its packet identifier. ValueError where it cannot be."""
         if packet.qos == 1:
-            return self._client.say(packet.head, packet.block, payload)
+            return self._client.say(packet, payload)
         properties = cast("Properties", Packed(packet.block)) if len(packet.block) > 1 else None
         return self._client.publish(packet.topic, payload, packet.qos, packet.retain, properties).mid
 

@@ -18,6 +18,7 @@ from paho.mqtt.exception import MalformedPacket
 from agent.publishers.mqtt.acks import Ack, take_acks
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.oversize import Oversize, PacketHead, oversize
+from agent.publishers.mqtt.packet import Packet
 from agent.publishers.mqtt.strangers import ENOUGH
 from agent.publishers.mqtt.tls import alert
 from agent.publishers.mqtt.unasked import Unasked
@@ -85,18 +86,18 @@ class Client(paho.Client):
     def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> Any:
         return tcp_sock  # the dial has done the handshake
 
-    def say(self, head: bytes, rest: bytes, payload: bytes) -> int:
+    def say(self, packet: Packet, payload: bytes) -> int:
         """Put a PUBLISH at QoS 1 in line; its packet identifier. What paho's `publish` does, without what we need not.
 
-        The identifier goes between `head` and `rest`. Nothing is written before the next turn of the loop, and what is
-        said until then is one packet to paho, which waits for answers and not for its end.
+        Nothing is written before the next turn of the loop, and what is said until then is one packet to paho, which
+        waits for answers and not for its end.
         """
         mid = self._last_mid = self._last_mid % 0xFFFF + 1
         if self._sock is None:
             return mid  # whoever waits for its answer is about to be told
         self._out_messages[mid] = _SAID
-        self._pieces += (head, mid.to_bytes(2, "big"), rest, payload)
-        self._pieces_size += len(head) + len(rest) + len(payload)
+        self._pieces += (packet.head, mid.to_bytes(2, "big"), packet.block, payload)
+        self._pieces_size += packet.size
         if self._pieces_size > _TOGETHER:
             self._line_up()
         if not self._registered_write:

@@ -28,7 +28,7 @@ class Pace:
         self._began: float | None = None
         self._due = 0.0
         self.fast = False  #: the broker has acknowledged many within a second
-        self._second, self._count = 0, 0
+        self._second_ends, self._count = 0, 0
         self._ack_second, self._acks = 0, 0
         self._halved = float("-inf")
         self._lowest = float("inf")
@@ -67,8 +67,8 @@ class Pace:
 
     def sent(self, now: float) -> None:
         """A message is written."""
-        if (second := int(now)) != self._second:
-            self._second, self._count = second, 0
+        if now >= self._second_ends:
+            self._second_ends, self._count = int(now) + 1, 0
         self._count += 1
         self.peak = max(self.peak, self._count)
 

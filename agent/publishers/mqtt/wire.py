@@ -31,19 +31,19 @@ def _text(value: str) -> bytes:
     return len(raw).to_bytes(2, "big") + raw
 
 
-def _user_property(key: str, value: str) -> bytes:
-    name, text = key.encode(), value.encode()
-    return b"%c%b%b%b%b" % (_USER_PROPERTY, len(name).to_bytes(2, "big"), name, len(text).to_bytes(2, "big"), text)
-
-
 @lru_cache(1024)
-def _what_repeats(expiry: int | None, content_type: str | None, properties: tuple[tuple[str, str], ...]) -> bytes:
+def _what_repeats(
+    expiry: int | None, content_type: str | None, properties: tuple[tuple[str, str], ...], key: str | None = None
+) -> bytes:
+    """Properties, up to the key of the last."""
     parts: list[bytes] = []
     if expiry is not None:
         parts.append(bytes((_EXPIRY,)) + expiry.to_bytes(4, "big"))
     if content_type is not None:
         parts.append(bytes((_CONTENT_TYPE,)) + _text(content_type))
-    parts += [_user_property(key, value) for key, value in properties]
+    parts += [bytes((_USER_PROPERTY,)) + _text(name) + _text(value) for name, value in properties]
+    if key is not None:
+        parts.append(bytes((_USER_PROPERTY,)) + _text(key))
     return b"".join(parts)
 
 
@@ -61,12 +61,14 @@ def packed_topic(topic: str) -> bytes:
 def pack_properties(message: Message) -> bytes:
     """The property block of a PUBLISH, its length in front. OverflowError where a text is longer than 65,535 bytes.
 
-    The last user property is what differs from message to message.
+    The value of the last user property is what differs from message to message.
     """
     properties = tuple(message.properties)
-    block = _what_repeats(message.expiry, message.content_type, properties[:-1])
     if properties:
-        block += _user_property(*properties[-1])
+        key, value = properties[-1]
+        block = _what_repeats(message.expiry, message.content_type, properties[:-1], key) + _text(value)
+    else:
+        block = _what_repeats(message.expiry, message.content_type, properties)
     return varint(len(block)) + block
 
 

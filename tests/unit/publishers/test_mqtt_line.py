@@ -8,9 +8,12 @@ from typing import Any, cast
 import pytest
 from paho.mqtt import client as paho
 
+from agent.core.flow import Limits, Message
 from agent.publishers.mqtt.dial import Dial
 from agent.publishers.mqtt.hooks import _TOGETHER, Client
+from agent.publishers.mqtt.packet import prepare
 
+LIMITS = Limits(protocol="5", window=1)
 PING = b"\xc0\0"
 
 
@@ -42,8 +45,9 @@ class Line:
         self.wanted: list[bytes] = []
 
     def say(self, payload: bytes = b"x") -> bytes:
-        mid = self.client.say(b"head", b"rest", payload)
-        self.wanted.append(b"head" + mid.to_bytes(2, "big") + b"rest" + payload)
+        packet = prepare(Message(topic="t", payload=payload), LIMITS)
+        mid = self.client.say(packet, payload)
+        self.wanted.append(packet.head + mid.to_bytes(2, "big") + packet.block + payload)
         return self.wanted[-1]
 
     def written(self) -> list[bytes]:
@@ -108,4 +112,5 @@ def test_large_ones_are_not_joined_for_ever(line: Line) -> None:
 def test_identifiers_begin_again_after_the_last(line: Line) -> None:
     """Never 0 (MQTT 5: 2.2.1)."""
     line.client._last_mid = 0xFFFE
-    assert [line.client.say(b"", b"", b"") for _ in range(3)] == [0xFFFF, 1, 2]
+    packet = prepare(Message(topic="t", payload=b""), LIMITS)
+    assert [line.client.say(packet, b"") for _ in range(3)] == [0xFFFF, 1, 2]
