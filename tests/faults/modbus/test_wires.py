@@ -137,6 +137,32 @@ async def test_a_unit_that_is_alone_is_treated_the_same(kind: str) -> None:
     assert ends[0] == ends[1]
 
 
+async def test_what_goes_past_the_task_of_a_bus_is_still_one_at_a_time() -> None:
+    """A second request waits, an abandoned one is finished all the same, and a bus that is stopped leaves nobody
+    waiting.
+    """
+    held: list[bytes] = []
+    async with medium("tcp", lambda ask: held.append(ask.truth())) as peer, SimpleContext() as context:
+        shared = line(peer, context)
+        with shared.used():
+            await ready(shared)
+            await eventually(lambda: shared._express.open)
+            abandoned, second = shared.submit(1, read(20)), shared.submit(1, read(30))
+            await eventually(lambda: held)
+            abandoned.cancel()
+            assert len(held) == 1
+            peer.say(held.pop())
+            await eventually(lambda: held)
+            peer.say(held.pop())
+            assert holds(await second, 1, 30)
+            await eventually(lambda: shared._express.open)
+            stopped = shared.submit(1, read(40))
+            assert shared._express.job is stopped
+            await eventually(lambda: held)
+    with pytest.raises(ConnectionLost, match="stopped"):
+        stopped.result()
+
+
 @pytest.mark.parametrize("name", FRAMED)
 @pytest.mark.parametrize("kind", DAMAGED)
 async def test_a_damaged_reply_is_never_a_value(name: str, kind: str) -> None:
