@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.collectors.opcua.values.indexrange import IgnoredError, IndexRange, within
+from agent.collectors.opcua.values.recurring import Recurring
 from agent.collectors.opcua.values.times import SourceClock, ticks_ms
 from agent.collectors.opcua.values.values import (
     UNCERTAIN,
@@ -76,6 +77,7 @@ class Decoder:
         self._news: dict[int, str] = {}
         self._last: list[int | None] = [None] * tags  # time of the newest value
         self._losses: list[Loss] = []
+        self._recurring = Recurring()
         self.first: dict[int, int] = {}  #: time of each tag's first value on this connection
         self.size = tags
         self.changed: set[int] = set()  #: positions of values that the server marked: they mean something else now …
@@ -90,6 +92,7 @@ class Decoder:
         self._converters += [None] * more
         self._last += [None] * more
         self.size = tags
+        self._recurring.forget()
 
     @property
     def structured(self) -> set[int]:
@@ -114,20 +117,35 @@ class Decoder:
         """Row i belongs to the tag at position `tags[i]`."""
         if len(tags) != len(columns.kinds):
             raise ValueError("columns of different length")
-        bare = columns.ticks.count(None) == len(tags)  # no source times at all
-        sources = None if bare else self._clock.judge_all(columns.ticks, now_ms)
-        codes = set(columns.status)
-        special = any(code >= _BAD or code & _SPECIAL for code in codes)
-        if special or (sources is None and not bare) or not self._is_plain(tags, columns.kinds):
+        kinds, values, status, ticks = columns
+        codes = set(status)
+        if any(code >= _BAD or code & _SPECIAL for code in codes):
             return self._one_by_one(tags, columns, now_ms)
+        known = self._recurring.get(tags)
+        sources = None if known is None else known.again(ticks, now_ms)
+        if sources is None and ticks.count(None) < len(tags):
+            sources = self._clock.judge_all(ticks, now_ms)
+            if sources is None:
+                return self._one_by_one(tags, columns, now_ms)
+        if known is None or kinds != known.kinds:
+            if not self._is_plain(tags, kinds):
+                return self._one_by_one(tags, columns, now_ms)
+            known = self._recurring.add(tags, self.size)
+            known.kinds = kinds
+            self._came(tags, sources or [now_ms] * len(tags))
+        elif known.rows is None:
+            self._came(tags, sources or [now_ms] * len(tags))
+        else:
+            self._last[known.rows] = sources or [now_ms] * len(tags)
+        known.ticks, known.sources, known.judged = ticks, sources, now_ms
+        return Answer(tags=tags, values=values, ts=now_ms, status=status if any(codes) else 0, src=sources)
+
+    def _came(self, tags: tuple[int, ...], whens: Sequence[int]) -> None:
         last, first = self._last, self.first
-        for position, when in zip(tags, sources or [now_ms] * len(tags), strict=True):
+        for position, when in zip(tags, whens, strict=True):
             if last[position] is None:
                 first[position] = when
             last[position] = when
-        return Answer(
-            tags=tags, values=columns.values, ts=now_ms, status=columns.status if any(codes) else 0, src=sources
-        )
 
     def _is_plain(self, tags: tuple[int, ...], kinds: list[int]) -> bool:
         """Whether all these values are fit as they are; their types are known from here on."""
@@ -250,6 +268,7 @@ class Decoder:
 
     def _learn(self, position: int, kind: int) -> None:
         self._kinds[position] = kind
+        self._recurring.forget()
         number, is_array = kind & ~ARRAY, bool(kind & ARRAY)
         how = converter(number, is_array, self._structure)
         part = self._parts.get(position)
