@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec, module_from_spec
+from threading import RLock
 from typing import Any
 
 #: 4 MB of an agent that needs none of them: uvicorn's command line and logs, proxies of paho's, starlette's pages for
@@ -28,10 +29,22 @@ def _postpone(name: str) -> None:
     if (spec := find_spec(name)) is None or (loader := spec.loader) is None:
         return
     module: Any = module_from_spec(spec)
+    lock, begun = RLock(), False
 
     def run(asked: str) -> Any:
-        module.__dict__.pop("__getattr__", None)
-        loader.exec_module(module)
+        nonlocal begun
+        with lock:  # another thread that asks waits until it has been run, as for any import
+            if not begun:
+                begun = True
+                try:
+                    loader.exec_module(module)
+                except BaseException:
+                    begun = False
+                    raise
+                if module.__getattr__ is run:  # it may have one of its own
+                    del module.__getattr__
+            elif module.__dict__.get("__getattr__") is run:
+                raise AttributeError(f"{name} asks itself for {asked!r}, which is not there yet")
         return getattr(module, asked)
 
     module.__getattr__ = run

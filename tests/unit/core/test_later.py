@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,33 @@ def test_one_that_fails_fails_for_whoever_asks(run: Run, tmp_path: Path) -> None
     (tmp_path / "latecomer" / "other.py").write_text("import latecomer_missing\n")
     postpone("latecomer.other")
     other: Any = import_module("latecomer.other")
-    with pytest.raises(ModuleNotFoundError, match="latecomer_missing"):
-        _ = other.value
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="latecomer_missing"):
+            _ = other.value
     assert run() == ["latecomer"]
+
+
+def test_another_thread_that_asks_waits(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two serial buses open at once: none of them finds half a module."""
+    began, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(sys, "gate", (began.set, go_on.wait), raising=False)
+    (tmp_path / "latecomer" / "other.py").write_text("import sys\nfor step in sys.gate:\n    step()\nvalue = 7\n")
+    postpone("latecomer.other")
+    other: Any = import_module("latecomer.other")
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(lambda: other.value)
+        began.wait()
+        second = threads.submit(lambda: other.value)
+        with suppress(TimeoutError):
+            second.result(0.05)
+        go_on.set()
+    assert (first.result(), second.result(), run()) == (7, 7, ["latecomer"])
+
+
+def test_it_may_ask_itself_and_have_names_made_when_asked(run: Run, tmp_path: Path) -> None:
+    """As in any import: what is not there yet is not there, and a `__getattr__` of its own is asked."""
+    text = "import latecomer.other as me\nhad = hasattr(me, 'had')\ndef __getattr__(name):\n    return name.upper()\n"
+    (tmp_path / "latecomer" / "other.py").write_text(text)
+    postpone("latecomer.other")
+    other: Any = import_module("latecomer.other")
+    assert (other.anything, other.had, run()) == ("ANYTHING", False, ["latecomer"])
