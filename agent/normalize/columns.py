@@ -236,6 +236,7 @@ class Column:
                 members = tuple(tags[place] for place in places)
                 pick = None if len(places) == len(tags) else itemgetter(*places)
                 self.stills.append((pick, Still(members, state), members))
+        self.still = self.stills[0][1] if self.stills and self.stills[0][0] is None else None  #: of all its tags
         self.rest: list[int] = rest
         self.rest_tags = tuple(tags[place] for place in rest)
         self.rest_layout = _layout_of(self.rest_tags if single else (), names, rules)

@@ -31,26 +31,26 @@ class Still:
         self._tags = tags
         self._state = state
         self._types: list[type] | None = None  #: None: nothing is remembered
-        self._values: tuple[Any, ...] = ()
-        self._src: Sequence[int | None] | None = None
+        #: The newest. Whoever brings this very tuple (codec.py: of a block whose bytes are the same) says nothing new.
+        self.values: tuple[Any, ...] = ()
+        self.src: Sequence[int | None] | None = None
 
     def changed(self, values: Sequence[Any]) -> Sequence[int] | None:
         """Where these values are others than before; None where each must be looked at. Then :meth:`keep` them."""
-        if values is self._values and self._types is not None:  # a block whose bytes are the same (codec.py)
-            return ()
         if self._types is None or self._types != list(map(type, values)):
             self.release()
             return None
-        return () if tuple(values) == self._values else list(compress(count(), map(ne, values, self._values)))
+        return () if tuple(values) == self.values else list(compress(count(), map(ne, values, self.values)))
 
     def keep(self, values: Sequence[Any], srcs: Sequence[int | None] | None) -> None:
         """All has been said about these; be told of whoever else touches these tags from now on."""
-        self._values, self._src = tuple(values), srcs  # a list may be filled anew; a tuple stays the same one
-        if self._types is not None:
+        if self._types is None and not self._take(list(map(type, values))):
             return
-        types = list(map(type, values))
+        self.values, self.src = tuple(values), srcs  # a list may be filled anew; a tuple stays the same one
+
+    def _take(self, types: list[type]) -> bool:
         if not _COMPARABLE.issuperset(types):
-            return
+            return False
         owners = self._state.owner
         for i in self._tags:
             owner = owners[i]
@@ -59,13 +59,14 @@ class Still:
         for i in self._tags:
             owners[i] = self
         self._types = types
+        return True
 
     def release(self) -> None:
         """Write the source times back, and look at each tag the next time."""
         if self._types is None:
             return
-        self._types = None
+        self._types, self.values = None, ()
         state = self._state
         for n, i in enumerate(self._tags):
             state.owner[i] = None
-            state.src[i] = None if self._src is None else self._src[n]
+            state.src[i] = None if self.src is None else self.src[n]

@@ -85,7 +85,9 @@ class TagValues:
         if column is None:
             self._good(tags, values, answer.ts, srcs, out)
             return
-        self._column(column, answer, out, whole)
+        still = column.still
+        if still is None or values is not still.values or srcs is not still.src:
+            self._column(column, answer, out, whole)
 
     def _is_plain(self, answer: Answer, n: int) -> bool:
         """Whether all statuses are good after all, and all source times believed."""

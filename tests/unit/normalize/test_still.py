@@ -104,7 +104,7 @@ def test_still_or_not_the_same_is_said(data: st.DataObject) -> None:
     family = draw(st.sampled_from(FAMILIES))
     raws = family[:1] * size
     src = draw(st.booleans())
-    known: dict[Any, list[Any]] = {}  # the same bytes are the very same column
+    known: dict[Any, tuple[Any, ...]] = {}  # the same bytes are the very same column
     for _ in range(draw(st.integers(8, 16))):
         twins.clock._move_to(twins.clock.monotonic() + draw(st.sampled_from([0.0, 0.1, 1.0])))
         now = twins.clock.now_ms()
@@ -125,11 +125,11 @@ def test_still_or_not_the_same_is_said(data: st.DataObject) -> None:
                 twins.agree()
             case _:
                 tags = draw(st.sampled_from(columns))
-                values = [raws[i] for i in tags]
+                values = tuple(raws[i] for i in tags)
                 values = known.setdefault((tags, repr(values)), values)
                 columns_of: dict[str, Any] = {}
                 if src:
-                    columns_of["src"] = [now - draw(st.integers(-1, 2)) for _ in tags]
+                    columns_of["src"] = None if draw(st.booleans()) else [now - draw(st.integers(-1, 2)) for _ in tags]
                 if draw(st.integers(0, 15)) == 0:
                     columns_of["status"] = [draw(st.sampled_from([0, 0, *STATUSES])) for _ in tags]
                 if draw(st.integers(0, 15)) == 0:
@@ -155,6 +155,27 @@ def test_what_stands_still_is_not_looked_at() -> None:
     assert seen == []
     (reading,) = bench.read(*range(49), 50)
     assert (reading.tag, reading.value, seen) == ("t49", 25.0, [50])
+
+
+def test_the_very_same_column_costs_no_look_at_it() -> None:
+    """A block whose bytes are the same; once anybody else has had to do with a tag, it is looked at."""
+    bench = Bench(*[{"report": "on_change"}] * 8)
+    tags, values = bench.tags, (1.0,) * 8
+
+    def said(**more: Any) -> int:
+        now = bench.clock.now_ms()
+        batch = bench.normalize(Sample(ts=now, answers=[Answer(tags, values, now, **more)]))
+        return 0 if batch is None else len(batch.readings)
+
+    assert [said() for _ in range(3)] == [8, 0, 0]
+    still = bench.normalize._values._columns.get(tags).still  # type: ignore[union-attr]
+    assert still is not None
+    assert still.values is values
+    assert len(bench.lost()) == 8
+    assert [said(), said()] == [8, 0]
+    src = [bench.clock.now_ms() - 500] * 8
+    assert said(src=src) == 0
+    assert [one.src for one in bench.lost()] == src
 
 
 def test_a_list_that_its_collector_fills_anew_is_news() -> None:
