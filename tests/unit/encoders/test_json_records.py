@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent.core.flow import Batch, Gap, Reading, Record, Stream
 from agent.core.image import TagInfo
+from agent.encoders.common.wire import overhead
 from agent.encoders.json import JsonConfig
 from agent.encoders.schema import readings_schema
 from tests.support.messages import message_schema
@@ -123,6 +124,30 @@ def test_a_record_over_the_limit_is_split(stage: Stage) -> None:
         found += [one["tag"] for one in content["readings"]]
     assert found == [one.tag for one in readings]
     assert [m.payload for m in dialogue(record(readings))] == [m.payload for m in messages]
+
+
+@pytest.mark.parametrize("seq", [9, 10, 10**12])
+def test_a_record_is_split_where_its_packet_would_be_too_large(stage: Stage, seq: int) -> None:
+    """At the byte, however many digits its number has; what a stream's messages have in common is remembered."""
+    stage.add(location=("工厂",))
+    [whole] = stage.begin()(record([good("a"), good("b")], seq=seq))
+    least = len(whole.payload) + overhead(whole.topic, whole.properties)
+    for limit, messages in ((least, 1), (least - 1, 2)):
+        assert len(stage.begin(max_message_bytes=limit)(record([good("a"), good("b")], seq=seq))) == messages
+
+
+def test_streams_of_one_device_take_turns(stage: Stage) -> None:
+    """A backlog may be of another epoch than what is live; each message tells its own, whoever was before."""
+    stage.add()
+    dialogue = stage.begin()
+    for epoch, seq in (("01KB2X", 7), ("01KA00", 99), ("01KB2X", 8)):
+        one = record([good()], seq=seq)
+        one.stream = Stream(epoch, "press-01", seq + 1)
+        [message] = dialogue(one)
+        assert dict(message.properties) == {
+            "schema": "edge.readings.v1", "agent": "gw-01", "epoch": epoch, "seq": str(seq),
+        }  # fmt: skip
+        assert (said(message)["epoch"], said(message)["seq"]) == (epoch, seq)
 
 
 def test_a_single_reading_is_never_split(stage: Stage) -> None:
