@@ -44,7 +44,7 @@ class Samples:
         self._due = Due((), 0.0)
         self._fired: set[int] = set()  #: triggers whose points are read in this scan
         self._probes: list[Block] = []
-        self._steps: dict[tuple[int, ...], list[Step]] = {}  #: of the poll groups that were due together
+        self._steps: list[list[Step]] = []  #: of each poll group
         self._read: dict[tuple[int, str], Compiled] = {}  #: what was read last, of each poll group and area
         self.silent = False  #: the unit did not answer any more
         self._heard = False  #: something of this connection was handed on
@@ -136,7 +136,7 @@ class Samples:
 
     def _planned(self) -> None:
         """Other blocks are read from now on."""
-        self._steps.clear()
+        self._steps = [[Step(one, group) for one in blocks] for group, blocks in enumerate(self._blocks.groups)]
         self._context.note(self._setup.device, "modbus", self._blocks.note(self._bus.name))
 
     def _look(self) -> None:
@@ -205,10 +205,10 @@ class Samples:
 
     def _regular(self, groups: tuple[int, ...]) -> list[Step]:
         """The blocks of these poll groups, in the order in which they are asked."""
-        steps = self._steps.get(groups)
-        if steps is None:
-            steps = [Step(compiled, group) for group in groups for compiled in self._blocks.groups[group]]
-            self._steps[groups] = steps
+        if len(groups) == 1:
+            steps = self._steps[groups[0]]
+        else:
+            steps = [step for group in groups for step in self._steps[group]]
         if self._answers is None and not self._knowledge.failures:
             return steps
         steps = sorted(steps, key=lambda step: self._knowledge.doubt(step.compiled.block, self._answers))
