@@ -29,24 +29,26 @@ class Poller:
         self._scan_seconds = metrics.SCAN_SECONDS.labels(device)
         self._intervals = intervals
         self._chunks: list[list[Chunk]] = [[] for _ in intervals]
-        self.positions: set[int] = set()  #: of the tags that are polled
         self.wanted = asyncio.Event()  #: set by the first tag, or where cycles are wanted without any
+
+    @property
+    def positions(self) -> set[int]:
+        """Of the tags that are polled."""
+        return {position for chunks in self._chunks for chunk in chunks for position in chunk.tags}
 
     def add(self, group: int, nodes: Sequence[ResolvedNode]) -> None:
         """These nodes are read with `group` from its next cycle on."""
         self._chunks[group] += self._reader.layout(nodes)
-        self.positions.update(node.point.position for node in nodes)
         if nodes:
             self.wanted.set()
 
     def remove(self, positions: Collection[int]) -> None:
         """These tags are read no more."""
-        self.positions.difference_update(positions)
+        gone = frozenset(positions)
         for chunks in self._chunks:
             for at, chunk in enumerate(chunks):
-                if not chunk.tags or self.positions.issuperset(chunk.tags):
-                    continue
-                chunks[at] = Chunk([node for node in chunk.nodes if node.point.position in self.positions])
+                if not gone.isdisjoint(chunk.tags):
+                    chunks[at] = Chunk([node for node in chunk.nodes if node.point.position not in gone])
             chunks[:] = [chunk for chunk in chunks if chunk.tags]
 
     def move(self, node: ResolvedNode) -> None:

@@ -73,7 +73,7 @@ class Decoder:
         self._parts = parts
         self._kinds = [NOTHING] * tags  # number of the type last seen, plus ARRAY
         self._converters: list[Convert | None] = [None] * tags
-        self._names: dict[int, str] = {}
+        self._names: list[str | None] = [None] * tags
         self._news: dict[int, str] = {}
         self._last: list[int | None] = [None] * tags  # time of the newest value
         self._losses: list[Loss] = []
@@ -90,6 +90,7 @@ class Decoder:
         more = tags - self.size
         self._kinds += [NOTHING] * more
         self._converters += [None] * more
+        self._names += [None] * more
         self._last += [None] * more
         self.size = tags
         self._recurring.forget()
@@ -276,5 +277,5 @@ class Decoder:
             how, is_array = within(part, how), is_array and not part.single
         self._converters[position] = how
         name = type_name(number, is_array)
-        if name is not None and self._names.get(position) != name:
+        if name is not None and self._names[position] != name:
             self._names[position] = self._news[position] = name

@@ -79,15 +79,24 @@ def _layout(head: str, mask: int, code: str) -> _Layout:
     return _Layout(made, made.size, *places)
 
 
-def _layouts(handle: str) -> tuple[dict[int, _Layout], list[_Layout]]:
-    """By type and mask, and without a value by mask."""
-    whole = {
-        kind << 6 | mask: _layout(f"{handle}xx", mask, code)
-        for kind, code in _CODES.items()
-        for mask in range(_MASK + 1)
-        if mask & _VALUE
-    }
-    return whole, [_layout(f"{handle}x", mask, "") for mask in range(_MASK + 1)]
+class _Layouts(dict[int, _Layout | None]):
+    """By type and mask, those that have been met: a server uses two or three of them. None: not of a fixed size."""
+
+    def __init__(self, handle: str) -> None:
+        super().__init__()
+        self._head = f"{handle}xx"
+
+    def __missing__(self, key: int) -> _Layout | None:
+        code = _CODES.get(key >> 6)
+        if code is None:
+            return None  # and not kept: it is the server that says which there are
+        made = self[key] = _layout(self._head, key & _MASK, code)
+        return made
+
+
+def _layouts(handle: str) -> tuple[_Layouts, list[_Layout]]:
+    """With a value, and without one by mask."""
+    return _Layouts(handle), [_layout(f"{handle}x", mask, "") for mask in range(_MASK + 1)]
 
 
 _PLAIN, _HANDLED = _layouts(""), _layouts("I")
@@ -141,7 +150,7 @@ class ValueReader:
             mask = data[at + head]
             if mask & _VALUE:
                 kind, marks = data[at + head + 1], 2
-                layout = whole.get(kind << 6 | mask & _MASK)
+                layout = whole[kind << 6 | mask & _MASK]
                 if layout is None:
                     break
             else:
