@@ -195,7 +195,7 @@ def readings_of(c: ReadingColumns) -> list[Reading]:
 def columns_of(layout: ColumnLayout, readings: Sequence[Reading]) -> ReadingColumns | None:
     """The columns of such readings; None where a tag says nothing, or one says more than columns can."""
     n = len(readings)
-    if n != len(layout.tags) or any(one.quality != "good" or one.status or one.why for one in readings):
+    if not n or n != len(layout.tags) or any(one.quality != "good" or one.status or one.why for one in readings):
         return None
     times, src, labels = [one.ts for one in readings], [one.src for one in readings], [one.label for one in readings]
     return ReadingColumns(

@@ -27,6 +27,15 @@ def test_repeated_tags_keep_their_order():
         assert batch.columns is None  # in columns each tag is there once
 
 
+def test_repeated_tags_may_have_nothing_to_say():
+    """Values out of a server's queue, all of them within the deadband: not a word, and no bug."""
+    bench = Bench({"deadband": 5}, {"report": "on_change"})
+    tags = (0, 0, 1, 1)
+    bench.warm(1, 2, 3, 3, tags=tags)
+    assert bench.batch(2, 1, 3, 3, tags=tags) is None
+    assert [reading.value for reading in bench.read(1, 9, 3, 4, tags=tags)] == [9, 4]
+
+
 def test_mixed_column():
     """In a warm column each tag keeps its own rules."""
     keys: list[dict[str, Any]] = [{}] * 4 + [{"scale": 2}] * 4 + [{"scale": 0.5, "round": 0}] * 4
