@@ -33,7 +33,7 @@ from agent.runtime.north.mailbox import Mailbox
 
 
 class Talk:
-    """Outcomes events over the session; belongs to one session."""
+    """Answers events over the session; belongs to one session."""
 
     def __init__(
         self, session: Session, dialogue: Dialogue, streams: Callable[[], Sequence[Stream]], beside: Beside,
