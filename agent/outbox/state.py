@@ -179,7 +179,7 @@ class OutboxState:
         if isinstance(record.content, Gap):
             if (numbers := declares(record.content)) is not None:
                 self.declared.append((number, *numbers))  # a file of version 1 does not know them yet
-        elif record.content.clock is not None:
+        elif self.unset.told:  # whoever kept the record for a while may have emptied it
             self.unset.told.discard(record.row)
         if not (self.spared.on and self.spared.acked(record.row)):
             self.acked[record.row] = number

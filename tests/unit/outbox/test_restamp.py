@@ -92,6 +92,19 @@ async def test_what_was_handed_out_keeps_its_content(tmp_path, clock):
         assert outbox.stats.bytes == sum(one.size for one in again)
 
 
+async def test_what_is_acknowledged_is_forgotten(tmp_path, clock):
+    """Also where its content was given up while it was kept a little: a clock that is never set must cost no memory."""
+    outbox = make(tmp_path, clock)
+    async with outbox.open():
+        with outbox.reader() as reader:
+            outbox.append(read(clock))
+            (record,) = await live(reader, 1)
+            assert outbox._state.unset.told
+            record.content = Batch("press-01", 0, [])
+            reader.ack(record)
+            assert not outbox._state.unset.told
+
+
 async def test_records_of_an_earlier_run_are_left_alone(tmp_path, clock):
     """How far that run's clock was off nobody knows; and somebody may have been told."""
     outbox = make(tmp_path, clock)
