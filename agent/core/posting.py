@@ -14,9 +14,12 @@ Answered = Callable[[BaseException | None], None]
 
 @runtime_checkable
 class Prompt(Session, Protocol):
-    """A session that can write at once where nothing stands in the way: without a task that waits, or a future."""
+    """A session that can write at once where nothing stands in the way: without a task that waits, or a future.
 
-    def post(self, messages: Sequence[Message], answered: Answered, /) -> bool:
+    It is known by the name of its method: one that a session for HTTP may have of its own, `post` say, would not do.
+    """
+
+    def send_at_once(self, messages: Sequence[Message], answered: Answered, /) -> bool:
         """Write all of them now, and tell `answered` in a later turn of the loop.
 
         False where `send` would have to wait, or would refuse them: nothing is written, nothing is told.

@@ -76,7 +76,7 @@ class ScriptedSession:
                 self._write(_Sent(message, future, left))
         return future
 
-    def post(self, messages: Sequence[Message], answered: Answered, /) -> bool:
+    def send_at_once(self, messages: Sequence[Message], answered: Answered, /) -> bool:
         room = self.limits.window - len(self._flying)
         if self._turn.locked() or self._error is not None or not 0 < len(messages) <= room:
             return False

@@ -72,10 +72,10 @@ class PublisherContract:
             if not isinstance(session, Prompt):
                 return
             messages, answers = _numbered(3 * session.limits.window), asyncio.Queue[BaseException | None]()
-            assert not session.post([], answers.put_nowait)
-            assert not session.post(messages, answers.put_nowait)  # more than the window holds: none of them
+            assert not session.send_at_once([], answers.put_nowait)
+            assert not session.send_at_once(messages, answers.put_nowait)  # more than the window holds: none of them
             for message in messages:
-                posted = session.post([message], answers.put_nowait)
+                posted = session.send_at_once([message], answers.put_nowait)
                 if not posted:
                     (await session.send([message])).add_done_callback(lambda one: answers.put_nowait(one.exception()))
             async with asyncio.timeout(10):
@@ -84,7 +84,7 @@ class PublisherContract:
             bench.cut()
             with pytest.raises(TransientError):
                 await asyncio.wait_for(session.closed(), 5)
-            assert not session.post(messages[:1], answers.put_nowait)
+            assert not session.send_at_once(messages[:1], answers.put_nowait)
 
     async def test_a_cut_fails_everything_in_flight(self, bench: PublisherBench) -> None:
         """After a cut `closed` and `send` raise, and no future stays open."""

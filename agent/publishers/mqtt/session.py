@@ -95,7 +95,7 @@ class MqttSession:
             self._waiting -= 1
         return future
 
-    def post(self, messages: Sequence[Message], answered: Answered, /) -> bool:
+    def send_at_once(self, messages: Sequence[Message], answered: Answered, /) -> bool:
         """See `agent.core.posting.Prompt`."""
         room = self.limits.window - len(self._flying) if self.limits.max_qos and self.pace.free else 0
         if self._waiting or self._why is not None or not 0 < len(messages) <= room:

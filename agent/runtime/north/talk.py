@@ -45,7 +45,7 @@ class Talk:
         self.turn = asyncio.Lock()  #: held while a stateful dialogue speaks, and around a cut
         self.whole = True  #: every message that was made has been written
         self._session = session
-        self._post = session.post if isinstance(session, Prompt) else None
+        self._post = session.send_at_once if isinstance(session, Prompt) else None
         self._beside = beside
         self._asked = asked
         self._streams = streams

@@ -10,6 +10,7 @@ import pytest
 
 from agent.core.errors import ConnectionLost, Refused, Rejected
 from agent.core.flow import Limits, Message
+from agent.core.posting import Prompt
 from agent.publishers.mqtt.link import Disconnection
 from agent.publishers.mqtt.pace import Pace
 from agent.publishers.mqtt.session import MqttSession
@@ -25,7 +26,7 @@ class Post:
         self.told: list[tuple[str, BaseException | None]] = []
 
     def post(self, name: str, *messages: Message) -> bool:
-        return self.session.post(messages or [message()], lambda error: self.told.append((name, error)))
+        return self.session.send_at_once(messages or [message()], lambda error: self.told.append((name, error)))
 
     def answer(self, *mids: int, code: int = 0) -> None:
         self.session.acknowledged([(mid, code) for mid in mids])
@@ -56,7 +57,7 @@ async def test_a_bug_in_one_costs_none_of_the_others(desk: Post) -> None:
     """It is reported as of any callback of the loop; the connection stands."""
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
-    assert desk.session.post([message()], lambda _: 1 // 0)  # type: ignore[arg-type]
+    assert desk.session.send_at_once([message()], lambda _: 1 // 0)  # type: ignore[arg-type]
     assert desk.post("b")
     desk.answer(1, 2)
     for _ in range(2):
@@ -106,10 +107,23 @@ async def test_where_messages_have_to_wait_nothing_is_posted() -> None:
         desk.session._watchdog.cancel()
     limits = Limits(protocol="5", window=3, max_packet_bytes=100)
     session = MqttSession(SlowBox(), limits, "plant", pace=Pace(None, ramp=True))
-    assert not session.post([message()], lambda _: None)
+    assert not session.send_at_once([message()], lambda _: None)
     session.pace = Pace(None)
     large = Message(topic="t", payload=bytes(101))
-    assert not session.post([message(), large], lambda _: None)
+    assert not session.send_at_once([message(), large], lambda _: None)
     assert not session._flying
     assert isinstance((await session.send([large])).exception(), Rejected)
     session._watchdog.cancel()
+
+
+async def test_another_sessions_post_is_its_own(desk: Post) -> None:
+    """A plugin that speaks HTTP has a `post` that means something else: its records would never go."""
+
+    class HttpSession:
+        limits, send, incoming, closed = Limits(protocol="http", window=1), None, None, None
+
+        async def post(self, url: str, body: bytes) -> int:
+            raise AssertionError
+
+    assert isinstance(desk.session, Prompt)
+    assert not isinstance(HttpSession(), Prompt)
