@@ -41,7 +41,11 @@ class Express:
         assert job.request is not None  # noqa: S101 - who wants only the connection has it
         self.job, self._wire = job, prompt
         self._asked_at = self._transactor.begin(job.unit)
-        prompt.send(job.unit, job.request, self._landed)
+        try:
+            prompt.send(job.unit, job.request, self._landed)
+        except Exception as fault:  # noqa: BLE001 - as that of an answer, below: or it would be under way for ever
+            self.missed = Missed(prompt, self._asked_at, fault)
+            self._wake()
         return True
 
     def _landed(self, sent: Any) -> None:

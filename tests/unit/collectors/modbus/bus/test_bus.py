@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +14,7 @@ from agent.collectors.modbus.bus import sharing
 from agent.collectors.modbus.bus.bus import ModbusBus
 from agent.collectors.modbus.bus.link import DEAF_SECONDS
 from agent.collectors.modbus.bus.manners import Manners
-from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, ReadRequest, Unanswered, Wire
+from agent.collectors.modbus.bus.transaction import LateAnswer, NoAnswer, PromptWire, ReadRequest, Unanswered, Wire
 from agent.collectors.modbus.bus.turnstile import Turnstile
 from agent.core.errors import ConnectionLost
 from agent.testing.clock import ManualClock
@@ -28,7 +29,7 @@ class Twin:
 
     stale = 0
     numbered = True
-    prompt = None
+    prompt: PromptWire | None = None
 
     def __init__(self) -> None:
         self.late: list[LateAnswer] = []
@@ -67,6 +68,13 @@ class Twin:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Stuck(Twin):
+    """One on which a request may go at once, and cannot."""
+
+    def send(self, *_: object) -> object:
+        raise ZeroDivisionError("a bug")
 
 
 class Network:
@@ -148,6 +156,22 @@ async def test_a_bug_is_told_to_its_caller_and_the_line_lives() -> None:
             with pytest.raises(ZeroDivisionError):
                 await line.ask(1, READ)
             assert (await line.ask(2, READ)).data == b"\0\0"
+    assert network.wires[0].closed
+
+
+async def test_so_is_one_in_sending_past_the_task_of_a_line() -> None:
+    """A request that could not be sent is not under way for ever."""
+    network = Network()
+    async with SimpleContext() as context, asyncio.timeout(20):
+        line: ModbusBus = context.bus("line", lambda: ModbusBus("line", network.connect, context.clock))
+        line.know(1)
+        with line.used():
+            await line.ready()
+            network.wires[0].prompt = cast("PromptWire", Stuck())
+            await eventually(lambda: line._express.open)
+            with pytest.raises(ZeroDivisionError):
+                await line.ask(1, READ)
+            assert (await line.ask(1, READ)).data == b"\0\0"
     assert network.wires[0].closed
 
 
