@@ -12,11 +12,12 @@ from typing import Any
 
 from agent.config.located import List, Map
 
-#: Not what it says: `${NAME}`, halves of a character, which YAML does not know, and what it does not print. Tabs, other
-#: line breaks and wide blanks are read by yaml.py, which has its own word on some of them.
-_NOT_PLAIN = ("${", "\\ud", "\\uD", "\x7f", "\t", "\r", " " * 100)
+#: Not what it says: `${NAME}`, also where one of its characters is escaped, halves of a character, which YAML does not
+#: know, and what it does not print. Tabs, other line breaks and wide blanks are read by yaml.py, which has its own word
+#: on some of them.
+_NOT_PLAIN = ("${", "\\u0024", "\\u007b", "\\u007B", "\\ud", "\\uD", "\x7f", "\t", "\r", " " * 100)
 _COLON_BELOW = re.compile(r"\n *:")  #: YAML has a key and its colon in one line
-_LARGEST = 10**400  #: as in scalars.py
+_LARGEST, _LEAST = 10**400, -(10**399)  #: as in scalars.py, which counts the sign
 _LONGEST = 150  #: characters of a key: to YAML one ends within 1,024, and JSON may write six for each
 #: Of these anything may stand below, also what is nested deeper than yaml.py allows.
 _ANYTHING = ("templates", "x-")
@@ -64,6 +65,6 @@ class _Mappings:
             items = List(self._file, 0)
             items += map(self._value, value)
             return items
-        if value.__class__ is int and not -_LARGEST < value < _LARGEST:
+        if value.__class__ is int and not _LEAST < value < _LARGEST:
             _refuse("too many digits")
         return value
