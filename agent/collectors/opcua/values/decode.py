@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.collectors.opcua.values.indexrange import IgnoredError, IndexRange, within
-from agent.collectors.opcua.values.recurring import Recurring
+from agent.collectors.opcua.values.recurring import FEWEST, Recurring
 from agent.collectors.opcua.values.times import SourceClock, ticks_ms
 from agent.collectors.opcua.values.values import (
     UNCERTAIN,
@@ -131,14 +131,17 @@ class Decoder:
         if known is None or kinds != known.kinds:
             if not self._is_plain(tags, kinds):
                 return self._one_by_one(tags, columns, now_ms)
-            known = self._recurring.add(tags, self.size)
-            known.kinds = kinds
             self._came(tags, sources or [now_ms] * len(tags))
+            known = None
+            if len(tags) >= FEWEST:
+                known = self._recurring.add(tags, self.size)
+                known.kinds = kinds
         elif known.rows is None:
             self._came(tags, sources or [now_ms] * len(tags))
         else:
             self._last[known.rows] = sources or [now_ms] * len(tags)
-        known.ticks, known.sources, known.judged = ticks, sources, now_ms
+        if known is not None:
+            known.ticks, known.sources, known.judged = ticks, sources, now_ms
         return Answer(tags=tags, values=values, ts=now_ms, status=status if any(codes) else 0, src=sources)
 
     def _came(self, tags: tuple[int, ...], whens: Sequence[int]) -> None:

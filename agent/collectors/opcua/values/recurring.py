@@ -5,6 +5,8 @@ Known by identity: the same tuple object. Pure.
 
 from __future__ import annotations
 
+#: Tags in a set worth remembering. Where values change one by one most sets come once, and each takes 0.7 kB.
+FEWEST = 8
 _PER_TAG = 2  #: so often a tag is remembered: chunks overlap only where they are read anew
 
 

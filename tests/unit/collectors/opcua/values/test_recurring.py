@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.opcua.values.decode import Decoder
-from agent.collectors.opcua.values.recurring import Recurring, rows_of
+from agent.collectors.opcua.values.recurring import FEWEST, Recurring, rows_of
 from agent.collectors.opcua.values.times import SourceClock
 from agent.collectors.opcua.wire.columns import NOTHING, Columns
 from agent.core.flow import Answer
 
-TAGS = 8
+TAGS = 2 * FEWEST
+MOST = FEWEST + 1  #: in a chunk
 NOW = 1_763_760_000_000
 OVERFLOW, STRUCTURE_CHANGED, BAD = 0x0480, 0x8000, 0x80000000
 #: Chunks as a poller reads them, one that overlaps, one with a hole, one out of order, one tag alone.
-CHUNKS = [(0, 1, 2, 3), (4, 5, 6, 7), (2, 3, 4), (0, 2, 3, 5), (3, 2, 1, 0, 5), (6,)]
+CHUNKS = [
+    tuple(range(FEWEST)), tuple(range(FEWEST - 1, TAGS)), tuple(range(4, FEWEST + 4)), (0, *range(2, FEWEST + 1)),
+    (*reversed(range(FEWEST)), TAGS - 1), (6,),
+]  # fmt: skip
 
 
 def ticks(ms: int) -> int:
@@ -35,7 +39,9 @@ _PLAIN = st.tuples(
 _STEP = st.tuples(
     st.integers(0, len(CHUNKS) - 1),
     st.sampled_from([0, 0, 1000, -10_000]),  # how far the clock goes, ms
-    st.one_of(st.lists(_PLAIN, min_size=5, max_size=5), st.just(None), st.lists(_ROW, min_size=5, max_size=5)),
+    st.one_of(
+        st.lists(_PLAIN, min_size=MOST, max_size=MOST), st.just(None), st.lists(_ROW, min_size=MOST, max_size=MOST)
+    ),
     st.sampled_from(["live", "live", "live", "history", "grow"]),
 )
 
@@ -58,7 +64,7 @@ def seen(decoder: Decoder, answer: Answer | None) -> dict[str, Any]:
 def test_the_same_as_tags_that_come_for_the_first_time(steps: list[Any]) -> None:
     """Two decoders hear the same; one of them never gets the same tuple twice."""
     known, stranger = (Decoder(TAGS, SourceClock(max_skew=5.0)) for _ in range(2))
-    now, before = NOW, [(11, 0, ticks(NOW - 5000))] * 5
+    now, before = NOW, [(11, 0, ticks(NOW - 5000))] * MOST
     for chunk, later, rows, what in steps:
         now += later
         before = before if rows is None else rows
@@ -82,7 +88,8 @@ def test_a_type_that_another_chunk_taught_is_news_again() -> None:
     """Two chunks share a tag, and each says another type of it."""
     decoder = Decoder(TAGS, SourceClock())
     chunk, other = CHUNKS[0], CHUNKS[2]
-    for tags, kind, news in ((chunk, 11, {0, 1, 2, 3}), (other, 6, {2, 3, 4}), (chunk, 11, {2, 3}), (chunk, 11, set())):
+    both = {*chunk} & {*other}
+    for tags, kind, news in ((chunk, 11, {*chunk}), (other, 6, {*other}), (chunk, 11, both), (chunk, 11, set())):
         count = len(tags)
         decoder.columns(tags, Columns([kind] * count, [1] * count, [0] * count, [None] * count), NOW)
         assert (decoder.news() or {}).keys() == news
@@ -92,10 +99,20 @@ def test_what_is_handed_on_is_its_own() -> None:
     """Source times that stand still are not the same list twice: whoever has an answer may keep it."""
     decoder = Decoder(TAGS, SourceClock())
     one, other = (
-        decoder.columns(CHUNKS[0], Columns([11] * 4, [1.0] * 4, [0] * 4, [ticks(NOW)] * 4), NOW) for _ in range(2)
+        decoder.columns(tags, Columns([11] * FEWEST, [1.0] * FEWEST, [0] * FEWEST, [ticks(NOW)] * FEWEST), NOW)
+        for tags in (CHUNKS[0], CHUNKS[0])
     )
-    assert one.src == other.src == [NOW] * 4
+    assert one.src == other.src == [NOW] * FEWEST
     assert one.src is not other.src
+
+
+def test_what_changes_one_by_one_is_not_remembered() -> None:
+    """A subscription that tells a tag at a time: sets that come once would take a megabyte each thousand."""
+    decoder = Decoder(TAGS, SourceClock())
+    for tags, remembered in [((0,), False), (CHUNKS[0][1:], False), (CHUNKS[0], True)]:
+        count = len(tags)
+        decoder.columns(tags, Columns([11] * count, [1.0] * count, [0] * count, [ticks(NOW)] * count), NOW)
+        assert (decoder._recurring.get(tags) is not None) is remembered
 
 
 def test_rows_that_stand_side_by_side() -> None:
