@@ -175,7 +175,8 @@ class Homes:
         return [node for node in nodes if node.point.position in full]
 
     def _poll(self, number: int, nodes: Sequence[ResolvedNode], reason: str | None) -> None:
-        fresh = [node for node in nodes if node.point.position not in self._poller.positions]
+        before = self._poller.positions
+        fresh = [node for node in nodes if node.point.position not in before]
         self.polled.update({node.point.position: (number, node) for node in nodes})
         self._poller.add(number, fresh)
         if fresh:

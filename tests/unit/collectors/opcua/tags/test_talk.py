@@ -346,6 +346,23 @@ async def test_tags_without_a_place_are_polled_until_there_is_one() -> None:
     assert [sorted(one.items) for one in desk.homes.subscriptions] == [[0, 1]]
 
 
+async def test_tags_without_a_place_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are to be polled, those that are polled already are gone through once: each look costs them all."""
+    looks: list[Poller] = []
+
+    def counted(poller: Poller) -> set[int]:
+        looks.append(poller)
+        return {position for chunks in poller._chunks for chunk in chunks for position in chunk.tags}
+
+    monkeypatch.setattr(Poller, "positions", property(counted))
+    desk = Desk()
+    await desk.homes.begin([0.5, 2.0, 10.0], publishes=False)
+    for _ in range(2):
+        assert await desk.homes.monitor(1, nodes(*range(TAGS))) == []
+    assert len(looks) == 2
+    assert desk.poller.positions == set(range(TAGS))
+
+
 async def test_answers_that_tell_nothing_are_no_reason_to_hurry() -> None:
     """A server that floods us with keep-alives, or with words of subscriptions nobody made, is asked every 50 ms."""
     desk = Desk()
