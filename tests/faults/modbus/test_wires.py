@@ -215,7 +215,7 @@ async def test_a_device_that_is_one_answer_behind(name: str) -> None:
                 assert await outcome(shared.submit(1, read(offset, timeout=0.02))) is None
             for offset in (700, 701):  # a single register: another form is a larger one
                 assert await outcome(shared.submit(1, read(offset, 1, timeout=0.02))) is None
-            assert len(peer.asked) == 7
+            await eventually(lambda: len(peer.asked) == 7)  # a pseudo terminal may be read after the time-out
             peer.script = Ask.truth
             assert holds(await shared.ask(1, read(800)), 1, 800)
             assert holds(await shared.ask(1, read(900, 1)), 1, 900, 1)
