@@ -35,12 +35,6 @@ def test_make_targets_exist(target: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_links_lead_somewhere() -> None:
-    """No link to a file of ours is dead."""
-    links = re.findall(r"\]\(((?!http)[^)#]+)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 def test_the_message_is_a_message() -> None:
     """The example validates against the published schema."""
     (example,) = blocks("json")

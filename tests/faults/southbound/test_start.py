@@ -47,14 +47,6 @@ async def test_mistakes_are_told_with_file_and_line(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-async def test_no_file_at_all_is_a_mistake_too(tmp_path: Path) -> None:
-    """A configuration that is missing: exit code 2 and its path."""
-    with process(*agent_command("run", "-c", str(tmp_path / "none.yaml"))) as agent:
-        assert await agent.wait(30) == 2
-        assert "none.yaml" in agent.stderr
-        assert "Traceback" not in agent.stderr
-
-
 async def test_a_data_dir_that_cannot_be_written(tmp_path: Path) -> None:
     """Where a file stands in place of the directory, or above it: exit code 1, and the path is named."""
     (tmp_path / "data").write_text("a file")

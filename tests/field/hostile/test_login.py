@@ -153,17 +153,6 @@ async def test_wrong_tokens_in_the_form_are_slowed(tmp_path: Path, monkeypatch: 
         assert (await log_in(client)).status_code == 200
 
 
-async def test_a_session_is_over_after_twelve_hours(tmp_path: Path) -> None:
-    """By the monotonic clock."""
-    stage = Stage(tmp_path)
-    async with browser(stage) as client:
-        await log_in(client)
-        stage.now = 12 * 3600 - 1
-        assert (await client.get("/data")).status_code == 200
-        stage.now = 12 * 3600
-        assert (await client.get("/data")).status_code == 401
-
-
 async def test_a_changed_token_file_ends_sessions_at_the_next_request(tmp_path: Path) -> None:
     """And the new token is taken at once."""
     stage = Stage(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -30,7 +30,6 @@ class Memory:
         self.bits: dict[tuple[int, str], list[bool]] = {}
         self.illegal: set[tuple[str, int]] = set()  #: area, offset: a read that touches one is refused with 02
         self.largest = 125  #: more registers in one request are refused with 03
-        self.gate: Callable[[], Awaitable[None]] | None = None  #: awaited before each answer
         self.asked: list[tuple[int, int, int, int]] = []  #: unit, function, offset, count
         self.refuse_all: ExcCodes | None = None
 
@@ -45,8 +44,6 @@ def make_device(unit: int, memory: Memory, values: dict[str, list[int]]) -> SimD
         function: int, start: int, address: int, count: int, current: list[int], new: object
     ) -> ExcCodes | None:
         memory.asked.append((unit, function, address, count))
-        if memory.gate is not None:
-            await memory.gate()
         if memory.refuse_all is not None:
             return memory.refuse_all
         area = _AREAS[function]

@@ -222,29 +222,6 @@ async def test_a_dead_unit_is_offline_and_its_neighbour_is_not() -> None:
             assert (await cycle(samples, alive))["a"].code == "Good"
 
 
-async def test_a_unit_that_comes_back_is_read() -> None:
-    """After silence a unit is probed on opening; when it answers it is read as before."""
-    silent = True
-
-    def script(ask: Ask) -> bytes | None:
-        return None if silent else ask.truth()
-
-    async with scripted(script) as server, SimpleContext() as context:
-        config = device(server.url, {"a": "holding:3", "b": "holding:9"}, timeout="200ms")
-        collector = config.build("press", context)
-
-        async def attempt() -> dict[str, Said]:
-            async with collector.open() as samples:
-                return await cycle(samples, config)
-
-        for _ in range(2):
-            with pytest.raises(TransientError, match="no answer"):
-                await attempt()
-        silent = False
-        assert await attempt() == {"a": Said(3, "Good"), "b": Said(9, "Good")}
-        assert len({ask.offset for ask in server.asked}) == 2
-
-
 async def test_one_silent_block_makes_its_tags_bad() -> None:
     """Where other blocks answer, a silent one is bad with BadTimeout, and good values do not wait for it."""
 
@@ -264,16 +241,6 @@ async def test_one_silent_block_makes_its_tags_bad() -> None:
         "z": Said(99, "Good"),
     }
     assert first.ts < later[1].ts
-
-
-async def test_a_gateway_that_cannot_reach_the_unit() -> None:
-    """Exception 0B on everything takes the unit offline, and the connection stays."""
-    async with scripted(lambda ask: ask.exception(0x0B)) as server, SimpleContext() as context:
-        config = device(server.url, {"a": "holding:0", "b": "holding:9"})
-        async with config.build("press", context).open() as samples:
-            with pytest.raises(TransientError, match="gateway target"):
-                await take(samples)
-            assert len(server.peers) == 1
 
 
 async def test_a_server_gone_and_back() -> None:
@@ -304,31 +271,3 @@ async def test_a_connection_closed_while_idle_is_made_again() -> None:
             server.peers[0].close()
             assert await cycle(samples, config) == {"a": Said(4, "Good")}
     assert server.accepted == 2
-
-
-async def test_a_slow_device_skips_cycles() -> None:
-    """A device slower than its interval: cycles are skipped and counted, times are those of the answers."""
-    clock = Hasty()
-    async with plant() as running, SimpleContext(clock=clock) as context:
-        release = asyncio.Semaphore(0)
-
-        async def wait() -> None:
-            await release.acquire()
-
-        config = device(running.url, {"a": "holding:0"}, interval="50ms", timeout="5s")
-        async with config.build("press", context).open() as samples:
-            await take(samples)
-            running.memory.gate = wait
-            async with asyncio.TaskGroup() as group:
-                late = group.create_task(take(samples))
-                await eventually(lambda: len(running.memory.asked) == 2)
-                asked_at = clock.now_ms()
-                clock.skip(0.18)
-                for _ in range(9):
-                    release.release()
-            sample = late.result()
-            assert sample.answers[0].ts >= asked_at + 180
-            after = await take(samples)
-    assert after.skipped >= 2
-    assert after.achieved_ms is not None
-    assert after.achieved_ms > 50

@@ -27,8 +27,8 @@ def line(server: Scripted, context: SimpleContext) -> ModbusBus:
     return found
 
 
-def read(offset: int, count: int = 2, *, function: int = 3, timeout: float = 2.0) -> ReadRequest:
-    return ReadRequest(function, offset, count, timeout)
+def read(offset: int, count: int = 2, *, timeout: float = 2.0) -> ReadRequest:
+    return ReadRequest(3, offset, count, timeout)
 
 
 WRONG: dict[str, Callable[[Ask], bytes]] = {
@@ -52,19 +52,6 @@ WRONG: dict[str, Callable[[Ask], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-async def test_a_wrong_reply_is_never_a_value(kind: str) -> None:
-    """A reply that does not fit its request raises, and the request after it gets its own value."""
-    async with scripted(WRONG[kind]) as server, SimpleContext() as context:
-        shared = line(server, context)
-        with shared.used():
-            with pytest.raises((BadReply, NoAnswer)):
-                await shared.ask(1, read(20))
-            server.script = Ask.truth
-            reply = await shared.ask(1, read(30))
-    assert (reply.data, reply.code) == (struct.pack(">HH", 30, 31), 0)
-
-
-@pytest.mark.parametrize("kind", WRONG)
 async def test_a_wrong_reply_costs_its_block_only(kind: str) -> None:
     """With one block answered wrongly its tags are bad, and all others have their values."""
 
@@ -84,31 +71,6 @@ async def test_a_wrong_reply_costs_its_block_only(kind: str) -> None:
                 assert (found["a"], found["z"]) == (Said(3, "Good"), Said(40, "Good"))
                 assert found["x"].value is None
                 assert found["x"].code in ("BadCommunicationError", "BadTimeout")
-
-
-async def test_a_late_reply_is_not_the_next_value() -> None:
-    """Replies that come after their time-out are thrown away; later requests get their own values."""
-    held: list[bytes] = []
-
-    def hold(ask: Ask) -> None:
-        held.append(ask.truth())
-
-    async with scripted(hold) as server, SimpleContext() as context:
-        shared = line(server, context)
-        with shared.used():
-            for offset in (10, 20):
-                with pytest.raises(NoAnswer, match="no answer from unit 1"):
-                    await shared.ask(1, read(offset, 125, timeout=0.05))
-
-            def late(ask: Ask) -> bytes:
-                return b"".join(held) + ask.truth()
-
-            server.script = late
-            reply = await shared.ask(1, read(30, 125))
-            assert struct.unpack(">125H", reply.data)[0] == 30
-            server.script = Ask.truth
-            assert (await shared.ask(1, read(40))).data == struct.pack(">HH", 40, 41)
-    assert server.accepted == 1
 
 
 async def test_half_a_reply_does_not_spoil_the_next() -> None:

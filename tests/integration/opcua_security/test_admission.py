@@ -57,29 +57,6 @@ async def test_an_unknown_server_is_kept_said_once_and_trusted_by_a_command(
         assert fort.plant.sessions() == 1
 
 
-async def test_a_new_certificate_of_a_known_server_is_refused_until_trusted(
-    hall: Hall, papers: Path, tmp_path: Path
-) -> None:
-    """The connection breaks, the new certificate is rejected, and it heals when somebody trusts it."""
-    old, new = make_pair(papers, "old"), make_pair(papers, "new")
-    server = await Fort.build(hall, old)
-    port = int(server.url.rsplit(":", 1)[1])
-    made = collector(server.url, trusting(tmp_path, old), security=SECURE)
-    async with made.open() as samples:
-        await anext(samples)
-        await server.stop()
-        with pytest.raises(TransientError):
-            await leave(samples)
-    server = await Fort.build(hall, new, port=port)
-    with pytest.raises(TransientError, match=new.thumbprint):
-        async with made.open():
-            pass
-    trusting(tmp_path, new)
-    async with made.open() as samples:
-        await anext(samples)
-    await server.stop()
-
-
 async def test_a_read_only_disk_does_not_let_anybody_in(fort: Fort, tmp_path: Path) -> None:
     """What cannot be kept as rejected is rejected all the same."""
     (tmp_path / "pki").mkdir()

@@ -7,7 +7,7 @@ import pytest
 from asyncua import ua
 
 from agent.collectors.opcua.wire.session import BoundedSession
-from agent.core.errors import ConnectionLost, TransientError
+from agent.core.errors import TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.support import BRISK, Notebook
 from tests.integration.opcua_security.fort import Fort, collector, inside, trusting
@@ -113,19 +113,6 @@ async def test_a_full_server_is_left_alone_for_the_life_of_a_session(
     assert caught.value.retry_after == BRISK.session
     async with inside(fort.url, data_dir, security={"policy": "Basic256Sha256"}) as notebook:
         await notebook.heard()
-
-
-async def test_a_session_that_expired_is_noticed(fort: Fort, data_dir: Path) -> None:
-    """A server that has forgotten the session is a lost connection; the next one is fresh."""
-    async with inside(fort.url, data_dir, security={"policy": "Basic256Sha256"}, mode="poll") as notebook:
-        await notebook.heard()
-        (session,) = fort.plant.server.iserver._external_sessions.values()
-        await fort.plant.do(session.close_session(True))
-        with pytest.raises((ConnectionLost, TransientError)):
-            await notebook.until(lambda: False)
-    async with inside(fort.url, data_dir, security={"policy": "Basic256Sha256"}, mode="poll") as notebook:
-        await notebook.heard()
-    await eventually(lambda: fort.plant.sessions() == 0)
 
 
 async def test_a_server_that_does_not_trust_us_is_asked_again_soon(
