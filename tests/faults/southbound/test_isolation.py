@@ -11,7 +11,7 @@ from agent.simulator.modbus import ModbusServer, Unit
 from agent.simulator.plant import OpcUaDevice
 from agent.simulator.points import Memory
 from tests.faults.southbound.conftest import Running, modbus
-from tests.faults.southbound.ear import Ear, keeps_pace
+from tests.faults.southbound.ear import keeps_pace
 from tests.support.waiting import eventually
 
 ILLEGAL = ("bad", None, "BadConfigurationError", number_of("BadConfigurationError"), "illegal data address")
@@ -46,47 +46,6 @@ async def test_one_illegal_register_costs_one_tag(running: Running) -> None:
     assert not ear.readings("press", why="offline")
     began = ear.readings("press", "r20", quality="bad")[0].ts
     keeps_pace(ear.scans("press", "r0", began, said[-1].ts), 100)
-
-
-async def test_dead_units_behind_a_gateway_cost_only_themselves(running: Running) -> None:
-    """One falls silent, one is answered for with 0x0B by the gateway: both offline, the third keeps its pace."""
-    units = {number: unit(number * 1000) for number in (1, 2, 3)}
-    async with ModbusServer(units) as gateway:
-        devices = {f"unit-{n}": modbus(gateway.url, unit_id=n, timeout="300ms") for n in units}
-        async with running(devices) as (_, ear):
-            tags = [f"r{n}" for n in range(8)]
-            for device in devices:
-                await ear.good(device, tags)
-            units[2].silent = True
-            units[3].exception = 0x0B
-            for device in ("unit-2", "unit-3"):
-                await ear.hears(device, "offline")
-                await ear.why(device, "offline", tags)
-            await ear.goes_on("unit-1", "r0", 20)
-            mute, refused = ear.state("unit-2"), ear.state("unit-3")
-            units[2].silent, units[3].exception = False, None
-            for device in ("unit-2", "unit-3"):
-                await ear.why(device, "recovered", tags)
-                await ear.hears(device, "online", "degraded")
-    assert mute["reason"] == "no answer from unit 2 within 0.3 s"
-    assert refused["reason"] == "gateway target device failed to respond"
-    for device, reason in (("unit-2", mute["reason"]), ("unit-3", refused["reason"])):
-        only_offline(ear, device, tags, reason)
-    away = ear.readings("unit-2", "r0", why="offline")[0].ts
-    keeps_pace(ear.scans("unit-1", "r0", away, away + 1_000_000_000), 100)
-    assert {one.quality for one in ear.readings("unit-1")} == {"good"}
-
-
-def only_offline(ear: Ear, device: str, tags: list[str], reason: str) -> None:
-    """Each tag was bad once, as offline, and came back once; nothing else was ever bad."""
-    bad = ear.readings(device, quality="bad")
-    assert sorted(one.tag for one in bad) == sorted(tags)
-    assert {(one.value, one.why, one.code, one.reason) for one in bad} == {
-        (None, "offline", "BadNoCommunication", reason)
-    }
-    back = ear.readings(device, why="recovered")
-    assert sorted(one.tag for one in back) == sorted(tags)
-    assert {one.quality for one in back} == {"good"}
 
 
 async def test_one_bad_node_costs_one_tag(running: Running) -> None:
