@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from agent.consumer.sparkplug.monitor import Monitor
-from agent.consumer.sparkplug.session import EdgeConnect, EdgeWill
 from tests.support.mqtt_packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, Body
+from tests.support.sparkplug_wire import EdgeConnect, EdgeWill, WireMonitor
 
 _EXPIRY = 0x11
 
@@ -49,7 +48,7 @@ class _Stream:
 class _Link:
     """One connection: what both sides say."""
 
-    def __init__(self, number: int, monitor: Monitor, server: str) -> None:
+    def __init__(self, number: int, monitor: WireMonitor, server: str) -> None:
         self.number = number
         self.monitor = monitor
         self.server = server
@@ -123,7 +122,7 @@ class Tap:
 
     _numbers = 0
 
-    def __init__(self, broker_port: int, monitor: Monitor) -> None:
+    def __init__(self, broker_port: int, monitor: WireMonitor) -> None:
         self.port = 0
         self.connections = 0
         self._broker_port = broker_port

@@ -1,42 +1,36 @@
-"""Watches edge nodes: as a subscriber of a broker (`published` only), or on the wire (all of it), through a tap.
+"""Watches edge nodes as a subscriber of a broker does. What was checked and what failed stands in `ledger`.
 
-Only the wire shows wills, clean sessions, subscriptions, QoS above the observer's own, and how a session ends. What
-was checked and what failed stands in `ledger`.
+Only the wire shows wills, clean sessions, subscriptions, QoS above the observer's own, and how a session ends: there
+our tests judge our own node (tests/support/sparkplug_wire.py).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from agent.consumer.sparkplug.ledger import Scorecard
-from agent.consumer.sparkplug.node import REBIRTH, EdgeNode
-from agent.consumer.sparkplug.session import EdgeConnect, EdgeSession, EdgeWill
+from agent.consumer.sparkplug.node import EdgeNode
 from agent.consumer.sparkplug.statements import ALSO_TOPIC, MQTT, QOS, RETAIN
 from agent.consumer.sparkplug.topics import NAMESPACE, Subject, kind_of, place
 from agent.consumer.sparkplug.unchecked import CHECKED
-from agent.consumer.sparkplug.wire import MalformedError, decode
 
-_WILL = "message-flow-edge-node-birth-publish-will-message"
-_WALK = "operational-behavior-primary-application-state-with-multiple-servers-"
-_HOST = "operational-behavior-edge-node-termination-host-offline"
-_PHID = "message-flow-edge-node-birth-publish-phid-"
 _NAMES = tuple(one for one in CHECKED if one.startswith(("intro-", "topic-structure")))
-_COMMANDS = tuple(one for one, text in CHECKED.items() if text.startswith("receive"))
 
 
 class Monitor:
-    """Feed it what happens; ask `ledger` what was right. `primary_host`: the id the nodes are configured with."""
+    """Feed it what is published; ask `ledger` what was right."""
 
-    def __init__(self, now_ms: Callable[[], int], *, primary_host: str | None = None) -> None:
+    def __init__(self, now_ms: Callable[[], int]) -> None:
         self.ledger = Scorecard()
         self.nodes: dict[tuple[str, str], EdgeNode] = {}
         self._now_ms = now_ms
-        self._host = primary_host
-        self._sessions: dict[int, EdgeSession] = {}
-        self._last_bdseq: dict[tuple[str, str], int] = {}
-        self._host_times: dict[str, int] = {}
-        self._left_for_host: str | None = None  #: the server that was left because the host was offline there
+
+    def published(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """A PUBLISH of a node, as a subscriber saw it, who cannot know its QoS."""
+        here = self._placed(topic)
+        if here is not None:
+            self._judge(here, topic, retain=retain)
+            self._node(here.descriptor).feed(here, payload, self._now_ms())
 
     def _node(self, descriptor: tuple[str, str]) -> EdgeNode:
         node = self.nodes.get(descriptor)
@@ -44,227 +38,25 @@ class Monitor:
             node = self.nodes[descriptor] = EdgeNode(self.ledger, *descriptor)
         return node
 
-    # --- a session opens ----------------------------------------------------------------------------------------------
-
-    def connected(self, link: int, connect: EdgeConnect, server: str = "") -> None:
-        """CONNECT was sent. `link` numbers the connections."""
-        check, will = self.ledger.check, connect.will
-        here = None if will is None else place(will.topic)
-        session = self._sessions[link] = EdgeSession(connect, server, None if here is None else here.descriptor)
-        if connect.version == "5":
-            clean = connect.clean and not connect.expiry
-            check(clean, f"{connect}", "principles-persistence-clean-session-50")
-        else:
-            check(connect.clean, f"{connect}", "principles-persistence-clean-session-311")
-        check(will is not None, "CONNECT without a will", _WILL, "payloads-ndeath-will-message")
-        if will is None:
-            return
-        right = here is not None and here.kind == "NDEATH"
-        check(right, f"will on {will.topic}", _WILL + "-topic", "topics-ndeath-topic")
-        check(will.qos == 1, f"will QoS {will.qos}", _WILL + "-qos", "payloads-ndeath-will-message-qos")
-        said = f"will retain {will.retain}"
-        check(not will.retain, said, _WILL + "-will-retained", "payloads-ndeath-will-message-retain")
-        if here is not None:
-            self._sole(link, here)
-            self._will_payload(here, will, session)
-
-    def _sole(self, link: int, here: Subject) -> None:
-        others = [
-            one for one, session in self._sessions.items() if one != link and session.descriptor == here.descriptor
-        ]
-        self.ledger.check(
-            not others, f"{here.descriptor} is connected twice", "intro-edge-node-id-uniqueness",
-            "topic-structure-namespace-unique-edge-node-descriptor", "payloads-nbirth-edge-node-descriptor",
-            _WALK + "single-server",
-        )  # fmt: skip
-        last = self._left_for_host
-        if last is not None:
-            walked = self._sessions[link].server != last
-            said = f"back at {last}, which was left because the host is offline there"
-            self.ledger.check(walked, said, _WALK + "walk", _HOST + "-reconnect")
-            self._left_for_host = None
-
-    def _will_payload(self, here: Subject, will: EdgeWill, session: EdgeSession) -> None:
-        check, node = self.ledger.check, self._node(here.descriptor)
-        try:
-            payload = decode(will.payload)
-        except MalformedError as error:
-            check(False, f"will: {error}", _WILL + "-payload")
-            return
-        check(not payload.oddities, f"will: {payload.oddities}", _WILL + "-payload")
-        check(payload.seq is None, f"will has seq {payload.seq}", "topics-ndeath-seq", "payloads-ndeath-seq")
-        only = len(payload.metrics) == 1 and payload.metrics[0].name == "bdSeq"
-        if not check(only, f"will: {payload.metrics}", "topics-ndeath-payload"):
-            return
-        metric, last = payload.metrics[0], self._last_bdseq.get(here.descriptor)
-        number = metric.value if isinstance(metric.value, int) else -1
-        expected = 0 if last is None else (last + 1) % 256
-        fits = metric.datatype in (4, 8) and metric.value_field == "long_value"
-        said = f"will bdSeq {metric.value} (type {metric.datatype}) after {last}"
-        check(fits and number == expected, said, _WILL + "-payload-bdSeq", "topics-nbirth-bdseq-increment")
-        self._last_bdseq[here.descriptor] = node.will_bdseq = number
-        node.born = session.born = False
-
-    def accepted(self, link: int, code: int) -> None:
-        """CONNACK."""
-        self._sessions[link].accepted = code == 0
-
-    def subscribed(self, link: int, granted: Mapping[str, int]) -> None:
-        """SUBSCRIBE and its SUBACK: topic → QoS asked for, where it was granted."""
-        session, check = self._sessions[link], self.ledger.check
-        session.granted.update(granted)
-        if session.descriptor is None:
-            return
-        group, node = session.descriptor
-        for topic, qos in granted.items():
-            said = f"subscribed {topic} at QoS {qos}"
-            if topic == f"{NAMESPACE}/{group}/NCMD/{node}":
-                check(qos == 1, said, "message-flow-edge-node-ncmd-subscribe", "topics-ncmd-topic")
-            elif topic.startswith(f"{NAMESPACE}/{group}/DCMD/{node}/"):
-                check(qos == 1, said, "message-flow-device-dcmd-subscribe", "topics-dcmd-topic")
-
-    # --- what the node publishes --------------------------------------------------------------------------------------
-
-    def published(
-        self, topic: str, payload: bytes, *, link: int | None = None, qos: int | None = None, retain: bool = False
-    ) -> None:
-        """A PUBLISH of a node. Without `link` a subscriber saw it, who cannot know its QoS (None)."""
+    def _placed(self, topic: str) -> Subject | None:
+        """What a node says by its topic; None where it is none of a node's."""
         if not topic.startswith(NAMESPACE + "/") or topic.startswith(f"{NAMESPACE}/STATE/"):
-            return
+            return None
         here, check = place(topic), self.ledger.check
         check(here is not None, f"topic {topic}", *_NAMES)
         kind = kind_of(topic)
         if here is None and kind is not None:
             check(False, f"topic {topic}", f"topics-{kind.lower()}-topic", *ALSO_TOPIC.get(kind, ()))
         if here is None or here.kind in ("NCMD", "DCMD"):
-            return
+            return None
         check(True, "", f"topics-{here.kind.lower()}-topic", *ALSO_TOPIC.get(here.kind, ()))
-        node = self._node(here.descriptor)
-        if link is None:
-            if here.kind == "NBIRTH":
-                node.will_bdseq = None
-        else:
-            self._on_wire(self._sessions[link], here)
-        said = f"{topic} at QoS {qos}, retain {retain}"
-        if here.kind != "NDEATH":
-            check(qos in (0, None) and not retain, said, *MQTT.get(here.kind, ()))
-            check(qos in (0, None), said, *QOS.get(here.kind, ()))
-            check(not retain, said, *RETAIN.get(here.kind, ()))
-        node.feed(here, payload, self._now_ms(), wire=link is not None)
-        if link is not None:
-            self._sessions[link].born = node.born
+        return here
 
-    def _on_wire(self, session: EdgeSession, here: Subject) -> None:
-        check, kind = self.ledger.check, here.kind
-        where = f"{kind} {here.node}/{here.device or ''}"
-        check(session.accepted, f"{where} before CONNACK", "message-flow-edge-node-birth-publish-connect")
-        if not session.published:
-            check(kind == "NBIRTH", f"{where} is the first message", "principles-birth-certificates-order")
-        session.published += 1
-        check(not session.said_death, f"{where} after NDEATH", "payloads-ndeath-will-message-publisher")
-        if kind == "NBIRTH":
-            topic = f"{NAMESPACE}/{here.group}/NCMD/{here.node}"
-            check(
-                topic in session.granted, f"{where} before NCMD is subscribed", "message-flow-edge-node-ncmd-subscribe"
-            )
-            if self._host is not None:
-                heard = f"{NAMESPACE}/STATE/{self._host}" in session.granted
-                check(heard, f"{where} before STATE/{self._host} is subscribed", _WALK + "state-subs")
-                ids = [_PHID + "wait-id", _PHID + "wait", _PHID + "wait-online", _PHID + "wait-timestamp"]
-                ids += ["operational-behavior-edge-node-birth-sequence-wait"]
-                check(session.host, f"{where} before the host is online", *ids)
-        elif kind == "DBIRTH":
-            dcmd = any("/DCMD/" in topic for topic in session.granted)
-            check(dcmd, f"{where} before DCMD is subscribed", "message-flow-device-dcmd-subscribe")
-        elif kind == "NDEATH":
-            session.said_death = True
-            check(True, "", "operational-behavior-edge-node-intentional-disconnect-ndeath")
-        if session.old_word:
-            session.old_word = False
-            check(
-                kind != "NDEATH", f"{where} for an offline STATE that is older than the last one", _HOST + "-timestamp"
-            )
-        if session.coping:
-            session.coping = False
-            check(True, "", *_COMMANDS)
-
-    # --- what is delivered to the node --------------------------------------------------------------------------------
-
-    def delivered(self, link: int, topic: str, payload: bytes) -> None:
-        """A PUBLISH of the broker to the node."""
-        session = self._sessions[link]
-        if topic == f"{NAMESPACE}/STATE/{self._host}":
-            self._state(session, payload)
-        here = place(topic)
-        if here is None or here.kind not in ("NCMD", "DCMD"):
+    def _judge(self, here: Subject, topic: str, *, retain: bool, qos: int | None = None) -> None:
+        """How it is published. `qos` None: not known."""
+        if here.kind == "NDEATH":
             return
-        session.coping = True
-        try:
-            command = decode(payload)
-        except MalformedError:
-            return
-        asked = any(metric.name == REBIRTH and metric.value is True for metric in command.metrics)
-        node = self._node(here.descriptor)
-        if asked and here.kind == "NCMD" and node.born:
-            node.rebirth_asked = True
-
-    def _state(self, session: EdgeSession, payload: bytes) -> None:
-        try:
-            state = json.loads(payload)
-            online, stamp = state["online"], state["timestamp"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return
-        if not isinstance(online, bool) or not isinstance(stamp, int):
-            return
-        if stamp < self._host_times.get(session.server, 0):
-            session.old_word = not online and session.born
-            return
-        self._host_times[session.server] = stamp
-        session.host = online
-        if not online and session.born:
-            session.host_left = True
-
-    # --- a session ends -----------------------------------------------------------------------------------------------
-
-    def disconnected(self, link: int, reason: int) -> None:
-        """DISCONNECT was sent (reason 0 on 3.1.1)."""
-        session, check = self._sessions[link], self.ledger.check
-        session.disconnect = reason
-        if not session.published:
-            return
-        five = session.connect.version == "5"
-        said = f"DISCONNECT {reason:#04x}, NDEATH before it: {session.said_death}"
-        check(
-            session.said_death, said, "operational-behavior-edge-node-intentional-disconnect-ndeath",
-            "payloads-ndeath-will-message-publisher",
-        )  # fmt: skip
-        if five:
-            check(reason == 4, said, "payloads-ndeath-will-message-publisher-disconnect-mqtt50")
-        else:
-            check(session.said_death, said, "payloads-ndeath-will-message-publisher-disconnect-mqtt311")
-
-    def closed(self, link: int) -> None:
-        """The connection is gone."""
-        session = self._sessions.pop(link, None)
-        if session is None:
-            return
-        if session.descriptor is not None:
-            self._node(session.descriptor).born = False
-        if session.host_left:
-            left = session.said_death
-            self.ledger.check(left, "host offline: no NDEATH before the end", _PHID + "offline", _HOST)
-            self._left_for_host = session.server
-        if session.old_word:
-            self.ledger.check(False, "the node left for an old offline STATE", _HOST + "-timestamp")
-        if session.coping and session.published and not session.said_death:
-            self.ledger.check(False, "the session did not survive a command", *_COMMANDS)
-
-    def end(self) -> None:
-        """Nothing more comes: what should have happened by now?"""
-        for descriptor, node in self.nodes.items():
-            if node.rebirth_asked:
-                said = f"{descriptor}: a rebirth was asked for and never came"
-                self.ledger.check(False, said, "operational-behavior-data-commands-rebirth-action-2")
-        for session in self._sessions.values():
-            if session.host_left:
-                self.ledger.check(False, "the host is offline and the node stays", _PHID + "offline", _HOST)
+        check, said = self.ledger.check, f"{topic} at QoS {qos}, retain {retain}"
+        check(qos in (0, None) and not retain, said, *MQTT.get(here.kind, ()))
+        check(qos in (0, None), said, *QOS.get(here.kind, ()))
+        check(not retain, said, *RETAIN.get(here.kind, ()))

@@ -39,7 +39,6 @@ class EdgeNode:
         self.devices: dict[str, EdgeDevice] = {}
         self.aliased = False
         self.rebirth_asked = False  #: a rebirth was asked for and has not been answered
-        self.rebirths = 0
         self.expected: set[str] = set()  #: devices to be born again before any data
         self.messages = 0
 
@@ -119,7 +118,6 @@ class EdgeNode:
             self.bdseq = bdseq.value if isinstance(bdseq.value, int) else None
         self._rebirth_metric(payload, where)
         if self.rebirth_asked:
-            self.rebirths += 1
             check(True, "", "operational-behavior-data-commands-rebirth-action-2")
         self.rebirth_asked = False
         # a rebirth without a death says every device again that was born

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.consumer.sparkplug.session import EdgeConnect, EdgeWill
 from agent.encoders.sparkplug.schema import Payload
 from tests.integration.sparkplug.story import Call
+from tests.support.sparkplug_wire import EdgeConnect, EdgeWill
 
 Calls = list[Call]
 

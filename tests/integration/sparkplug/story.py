@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.consumer.sparkplug.monitor import Monitor
 from agent.core.clock import SystemClock
 from agent.core.flow import Batch, Reading
 from agent.encoders.sparkplug.schema import Payload
@@ -16,6 +15,7 @@ from tests.integration.sparkplug.conftest import VALUES, Plant
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
 from tests.support.sparkplug_tap import Tap
+from tests.support.sparkplug_wire import WireMonitor
 from tests.support.waiting import eventually
 
 NCMD = "spBv1.0/plant/NCMD/gw-01"
@@ -57,17 +57,17 @@ class Call(NamedTuple):
     keys: dict[str, Any]
 
 
-def replayed(calls: Iterable[Call]) -> Monitor:
+def replayed(calls: Iterable[Call]) -> WireMonitor:
     """A fresh monitor that has been told all this."""
     now = 0
-    monitor = Monitor(lambda: now, primary_host="scada")
+    monitor = WireMonitor(lambda: now, primary_host="scada")
     for call in calls:
         now = call.now
         getattr(monitor, call.name)(*call.args, **call.keys)
     return monitor
 
 
-class Recorder(Monitor):
+class Recorder(WireMonitor):
     """A monitor that remembers what it was told."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.consumer.sparkplug.monitor import Monitor
 from agent.consumer.sparkplug.wire import decode
 from agent.core.clock import SystemClock
 from agent.simulator.modbus import ModbusServer, Unit
@@ -13,6 +12,7 @@ from tests.support.load import CountingMemory
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
 from tests.support.sparkplug_tap import Tap
+from tests.support.sparkplug_wire import WireMonitor
 from tests.support.waiting import eventually
 
 
@@ -53,7 +53,7 @@ async def goes_on(memory: CountingMemory) -> None:
 async def test_nothing_is_lost_between_machine_and_host(tmp_path: Path, mosquitto: Mosquitto):
     """Each scan arrives, with one time only; the wire shows no violation."""
     memory = CountingMemory()
-    monitor = Monitor(SystemClock().now_ms)
+    monitor = WireMonitor(SystemClock().now_ms)
     tap = Tap(mosquitto.port, monitor)
     async with (
         ModbusServer({1: Unit(memory)}) as machine,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from agent.consumer.sparkplug.monitor import Monitor
 from agent.consumer.sparkplug.wire import Metric, Payload, decode
 from agent.core.clock import SystemClock
 from agent.core.image import TagInfo
@@ -15,6 +14,7 @@ from tests.integration.sparkplug.story import NCMD, REBIRTH
 from tests.support.mosquitto import Mosquitto, StartMosquitto
 from tests.support.mqtt import Observer, observing
 from tests.support.sparkplug_tap import Tap
+from tests.support.sparkplug_wire import WireMonitor
 from tests.support.waiting import eventually
 
 TAG = (TagInfo("a", "int32", "bar"),)
@@ -96,7 +96,7 @@ async def test_strict_keeps_what_it_sent_for_two_keep_alives(make_plant: MakePla
 
 async def test_strict_says_again_what_was_never_proven(make_plant: MakePlant, mosquitto: Mosquitto):
     """A link that is dead looks alive: what went into it comes again as history, once the session is another one."""
-    monitor = Monitor(SystemClock().now_ms)
+    monitor = WireMonitor(SystemClock().now_ms)
     plant_tap = Tap(mosquitto.port, monitor)
     async with plant_tap.open() as tap, observing(mosquitto.port, "spBv1.0/#") as host:
         plant = make_plant(tap.url, mqtt={"keep_alive": "1s"})
@@ -166,7 +166,7 @@ async def test_many_rebirth_requests_get_few_births(make_plant: MakePlant, mosqu
 
 async def test_without_aliases_data_names_its_metrics(make_plant: MakePlant, mosquitto: Mosquitto):
     """For hosts that do not know aliases: names in data, no alias anywhere."""
-    monitor = Monitor(SystemClock().now_ms)
+    monitor = WireMonitor(SystemClock().now_ms)
     async with Tap(mosquitto.port, monitor).open() as tap, observing(mosquitto.port, "spBv1.0/#") as host:
         plant = make_plant(tap.url, aliases=False)
         plant.add("press", TAG)

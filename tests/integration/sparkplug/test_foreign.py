@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from agent.consumer.sparkplug.monitor import Monitor
 from agent.core.clock import SystemClock
 from tests.interop.foreign import venv
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import observing
 from tests.support.processes import process
 from tests.support.sparkplug_tap import Tap
+from tests.support.sparkplug_wire import WireMonitor
 from tests.support.waiting import eventually
 
 NODE = """
@@ -49,7 +49,7 @@ RIGHT = {"topics-nbirth-seq-num", "payloads-sequence-num-incrementing", "topics-
 async def test_pysparkplug_is_judged_as_it_is(mosquitto: Mosquitto) -> None:
     """On the wire: its faults by their ids, its virtues as passed."""
     python = await asyncio.to_thread(venv, "pysparkplug==0.6.1")
-    monitor = Monitor(SystemClock().now_ms)
+    monitor = WireMonitor(SystemClock().now_ms)
     async with Tap(mosquitto.port, monitor).open() as tap, observing(mosquitto.port, "spBv1.0/#") as host:
         with process(python, "-c", NODE, str(tap.port)) as node:
             await eventually(lambda: any("/DBIRTH/" in one.topic for one in host.seen), what="its device is born")
