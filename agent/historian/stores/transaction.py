@@ -45,15 +45,6 @@ class Stored(NamedTuple):
     age: int  #: of the record when it arrived: see `Arrival`
 
 
-class TagName(NamedTuple):
-    """What a row of `tag` stands for. A tag that gets another unit gets another row: old rows keep their meaning."""
-
-    path: str
-    device: str
-    name: str
-    unit: str | None
-
-
 class Arrival(NamedTuple):
     """Records of a stream in a quarter of an hour that were so old when they arrived."""
 
