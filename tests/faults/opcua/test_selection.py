@@ -34,21 +34,6 @@ def names(catalogues: list[bytes]) -> set[str]:
     return {tag["tag"] for tag in json.loads(catalogues[-1])["tags"]} if catalogues else set()
 
 
-async def test_a_name_with_broken_bytes_costs_its_node(running: Running, hall: Hall) -> None:
-    """A browse name that is no UTF-8 cannot be a tag's: that node is left out and counted, the others are read."""
-    plant = await hall.plant()
-    for name in ("a", "broken\udcff"):
-        await plant.do(plant.add(name, 1))
-    device = opcua(plant.url) | {"browse": {"exclude": ["Server/*", "*Alias*", "Loc*"], "max_nodes": 20}}
-    async with running({"cnc": device}) as (agent, ear):
-        await ear.good("cnc", ["a"])
-        left_out = await eventually(lambda: agent.events("opcua.nodes_left_out"), what="the log tells of it")
-        await plant.do(plant.put("a", said(2)))
-        await eventually(lambda: ear.readings("cnc", "a", value=2))
-    assert left_out[0]["reason"].startswith("1 have names that no tag can have")
-    await hall.stop(plant)
-
-
 async def test_what_the_server_says_is_in_the_catalogue(running: Running, hall: Hall) -> None:
     """Unit, description and node id of found tags, the configured keys above them; each reading has its unit."""
     plant = await hall.plant()

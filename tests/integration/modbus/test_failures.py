@@ -260,14 +260,3 @@ async def test_a_server_gone_and_back() -> None:
         await running.up()
         async with collector.open() as samples:
             assert (await cycle(samples, config))["a"] == Said(running.values[1]["holding"][0], "Good")
-
-
-async def test_a_connection_closed_while_idle_is_made_again() -> None:
-    """A device that closes idle connections is not offline: the next request opens a new one."""
-    async with scripted() as server, SimpleContext() as context:
-        config = device(server.url, {"a": "holding:4"}, interval="100ms")
-        async with config.build("press", context).open() as samples:
-            await cycle(samples, config)
-            server.peers[0].close()
-            assert await cycle(samples, config) == {"a": Said(4, "Good")}
-    assert server.accepted == 2

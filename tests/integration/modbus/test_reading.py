@@ -1,72 +1,11 @@
 from __future__ import annotations
 
-import random
-import struct
-
 import pytest
 
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
 from tests.integration.modbus.reading import Said, cycle, take
-from tests.integration.modbus.servers import Memory, device, plant
-from tests.support.registers import FORMATS, ORDERS, registers_of
-
-
-def value_of(kind: str, rng: random.Random) -> float:
-    if kind.startswith("float"):
-        raw = struct.pack(">f", rng.uniform(-1e6, 1e6))
-        return float(struct.unpack(">f", raw)[0])
-    bits = int(kind.removeprefix("u")[3:])
-    value = rng.getrandbits(bits)
-    return value if kind.startswith("u") else value - (1 << bits - 1)
-
-
-async def test_five_hundred_tags_of_every_kind() -> None:
-    """500 tags of all types, areas and byte orders, with holes, each arrive exact under their own name."""
-    rng = random.Random(7)
-    values: dict[str, list[int]] = {area: [0] * Memory.SIZE for area in ("coil", "discrete", "holding", "input")}
-    tags: dict[str, object] = {}
-    truth: dict[str, object] = {}
-    at = {"coil": 0, "discrete": 0, "holding": 0, "input": 0}
-    for number in range(500):
-        name = f"tag-{number}"
-        area = rng.choice(list(at))
-        offset = at[area] + rng.choice([0, 0, 0, 1, 3])
-        tag: dict[str, object] = {"address": f"{area}:{offset}"}
-        size = 1
-        if area in ("coil", "discrete"):
-            values[area][offset] = rng.getrandbits(1)
-            truth[name] = bool(values[area][offset])
-        else:
-            kind = rng.choice([*FORMATS, "bool", "string"])
-            order = rng.choice(ORDERS)
-            tag |= {"byte_order": order, "type": kind}
-            if kind == "bool":
-                word = values[area][offset] = rng.getrandbits(16)
-                tag["address"] = f"{area}:{offset}.3"
-                truth[name] = bool((word >> (11 if order in ("BADC", "DCBA") else 3)) & 1)
-            elif kind == "string":
-                text = f"T{number:05d}"
-                raw = text.encode() if order in ("ABCD", "CDAB") else b"".join(
-                    text.encode()[i : i + 2][::-1] for i in range(0, 6, 2)
-                )  # fmt: skip
-                values[area][offset : offset + 3] = struct.unpack(">3H", raw)
-                tag["length"], size, truth[name] = 6, 3, text
-            else:
-                truth[name] = exact = value_of(kind, rng)
-                words = registers_of(kind, order, exact)
-                values[area][offset : offset + len(words)] = words
-                size = len(words)
-        tags[name] = tag
-        at[area] = offset + size
-    async with plant(values=values) as running, SimpleContext() as context:
-        config = device(running.url, tags, max_registers=50, max_bits=30, max_gap=1)
-        async with config.build("press", context).open() as samples:
-            for _ in range(2):
-                found = await cycle(samples, config)
-                assert {name: said.value for name, said in found.items()} == truth
-                assert {said.code for said in found.values()} == {"Good"}
-    assert all(count <= (30 if function < 3 else 50) for _, function, _, count in running.memory.asked)
+from tests.integration.modbus.servers import device, plant
 
 
 async def test_tuples_of_tags_stay() -> None:

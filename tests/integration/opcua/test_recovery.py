@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
 from typing import Any
 
 import psutil
@@ -17,8 +15,7 @@ from agent.core.errors import ConnectionLost, TransientError
 from agent.testing.context import SimpleContext
 from tests.integration.opcua.server import URN, Hall, Plant
 from tests.integration.opcua.support import BRISK, collecting, config
-from tests.support.ports import accepts, free_port
-from tests.support.processes import process
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 library: Any = ua
@@ -32,20 +29,6 @@ def sockets() -> set[int]:
         for conn in psutil.Process(os.getpid()).net_connections("tcp")
         if conn.status in {"ESTABLISHED", "SYN_SENT", "CLOSE_WAIT"} and conn.raddr
     }
-
-
-@pytest.mark.parametrize(("mode", "reason"), [("subscribe", "stopped|in time"), ("poll", "in time")])
-async def test_a_frozen_server_is_noticed_and_left_in_bounded_time(mode: str, reason: str) -> None:
-    """A server that stands still with its sockets open is lost within seconds, and leaving it does not hang."""
-    port = free_port()
-    with process(sys.executable, "-m", "tests.integration.opcua.server", str(port)) as server:
-        await eventually(lambda: accepts(port) and "listening" in server.stdout)
-        async with collecting(f"opc.tcp://127.0.0.1:{port}", TAGS, mode=mode, timeout="500ms") as notebook:
-            await notebook.heard()
-            server.signal(signal.SIGSTOP)
-            with pytest.raises(ConnectionLost, match=reason):
-                await notebook.until(lambda: False)
-        server.signal(signal.SIGCONT)
 
 
 async def test_a_machine_that_is_silent_is_told_before_the_next_request(
