@@ -14,8 +14,10 @@ from agent.outbox.pace import ENOUGH_BYTES, CommitPace
 
 #: Acknowledgements and notes travel with the next commit; without one they wait for the first of these beats …
 TICK = 0.5
-#: … that is so far away, less than a second in all: devices that answer twice a second take them along.
+#: … that is so far away, less than a second in all: devices that answer twice a second take them along …
 SOONEST = 0.45
+#: … and so long past it: what is read on a beat is a record some milliseconds later.
+PAST = 0.04
 
 
 class Gathering:
@@ -47,7 +49,7 @@ class Gathering:
         """Returns when the next one is due: so many seconds from now at least, unless somebody wakes it."""
         paused = time.monotonic() + pause
         if not (self._came or self._urgent):
-            await self._rest(to_beat(time.monotonic(), TICK, SOONEST))
+            await self._rest(to_beat(time.monotonic() - PAST, TICK, SOONEST))
         while not self._urgent and (rest := paused - time.monotonic()) > 0:
             await self._rest(rest)
         while not (self._enough or self._urgent) and (rest := self._pace.rest(time.monotonic())) > 0:

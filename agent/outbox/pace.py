@@ -1,6 +1,7 @@
 """When the next transaction begins: at once while little comes, gathered while records come thick. Pure.
 
     little   ──●─────────────────●──────────▶   each record is committed as it comes
+    groups   ──●●●|──────────────●●●|───────▶   one transaction for a group, once nothing more of it comes
     thick    ──●─●●──●─●●|─●●─●──●●●|───────▶   one transaction for what 50 ms bring
 
 A transaction costs about as much as twenty records in it. Without a pause the first record would get one of its own,
@@ -19,6 +20,8 @@ THICK = 40.0
 GATHER = 0.05
 #: Devices that are read at one instant answer one after the other: what is still coming is waited for, seconds.
 QUIET = 0.008
+#: The same where records come in small groups, as was seen: one came right behind a transaction, seconds.
+MOMENT = 0.003
 #: So many packed bytes are worth a transaction at once: half of what the live lane is given from memory.
 ENOUGH_BYTES = 64 << 10
 
@@ -32,6 +35,8 @@ class CommitPace:
         self._rate = 0.0  #: records a second, as of the newest
         self._newest = self._began = float("-inf")
         self._first: float | None = None  #: of those that are gathered
+        self._took = float("-inf")  #: when the newest transaction with records began
+        self._grouped = False  #: the next record is likely to have company: the last one had, or missed it
 
     def appended(self, now: float) -> None:
         """A record has come."""
@@ -39,13 +44,19 @@ class CommitPace:
         self._newest = now
         if self._first is None:
             self._first = now
+            self._grouped |= now - self._took < QUIET
 
     def begins(self, now: float) -> None:
         """A transaction takes all that is there."""
+        if self._first is not None:
+            self._grouped &= self._newest > self._first
+            self._took = now
         self._began, self._first = now, None
 
     def rest(self, now: float) -> float:
         """Seconds to wait for more before the next transaction; 0 or less: none."""
-        if self._first is None or self._rate < THICK:
+        if self._first is None:
             return 0.0
+        if self._rate < THICK:
+            return min(self._newest + MOMENT, self._first + GATHER) - now if self._grouped else 0.0
         return min(max(self._began + GATHER, self._newest + QUIET), self._first + GATHER) - now

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from agent.core.clock import SystemClock
 from agent.outbox import SqliteOutbox
-from agent.outbox.pace import GATHER, PACE, QUIET, THICK, CommitPace
+from agent.outbox.gathering import Gathering
+from agent.outbox.pace import GATHER, MOMENT, PACE, QUIET, THICK, CommitPace
 from agent.settings.outbox import OutboxSettings
 from agent.testing.records import backlog, batch, live
 from tests.support.outbox_file import contents
@@ -56,6 +59,28 @@ def test_devices_that_tick_together_wait_for_each_other_only():
     begun, waits = transactions(arrivals)
     assert len([at for at in begun if at >= 1.0]) == pytest.approx(80, abs=2)
     assert max(waits[-400:]) < 0.004 + 3 * QUIET
+
+
+def test_few_devices_that_tick_together_share_transactions_once_that_is_known():
+    """Five answers twice a second: only the first of all is not waited for."""
+    arrivals = [slot / 2 + answer / 1000 for slot in range(20) for answer in range(5)]
+    begun, waits = transactions(arrivals)
+    assert len(begun) == 21
+    assert waits[0] == 0
+    assert max(waits[1:]) == pytest.approx(0.004 + MOMENT)
+
+
+def test_who_comes_alone_again_waits_once():
+    """Five answers together, then one device is left."""
+    arrivals = [slot / 2 + answer / 1000 for slot in range(4) for answer in range(5)] + [2.0, 2.5, 3.0]
+    _, waits = transactions(arrivals)
+    assert waits[-3:] == pytest.approx([MOMENT, 0, 0])
+
+
+def test_two_records_of_one_scan_are_no_reason_to_wait():
+    """They come at one instant, and nothing follows them."""
+    _, waits = transactions([at for scan in range(20) for at in (scan / 2, scan / 2)])
+    assert max(waits) == 0
 
 
 def test_when_they_come_thin_again_nobody_waits_any_more():
@@ -111,3 +136,18 @@ async def test_no_record_waits_behind_a_transaction_that_only_notes_acknowledgem
             await eventually(lambda: not contents(path).records)
             outbox.append(batch(number=9))
             await live(reader, 1)
+
+
+@pytest.mark.parametrize(("ended", "until"), [(0.008, 0.54), (0.02, 0.54), (0.08, 0.54), (0.1, 1.04)])
+async def test_acknowledgements_wait_past_the_instant_at_which_devices_are_read(monkeypatch, ended, until):
+    """What is read then takes them along. Nothing has come; the wait is over a moment after a beat, within a second."""
+    waited = []
+
+    async def rest(_: Gathering, seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(Gathering, "_rest", rest)
+    monkeypatch.setattr("agent.outbox.gathering.time", SimpleNamespace(monotonic=lambda: 100 + ended))
+    await Gathering().over(0.0)
+    assert waited == [pytest.approx(until - ended)]
+    assert waited[0] < 1
