@@ -27,7 +27,8 @@ class Model(BaseModel):
     made: for all classes that is a sixth of a start.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    # compiled when they are asked: most are parts of others, and never are. 0.4 MB of an agent
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, defer_build=True)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:

@@ -182,3 +182,14 @@ def test_outbox_defaults():
 def test_replay_share(share):
     """The backlog's share is a part of the window, never none and never more than all."""
     assert "share" in said(Replay, share=share)
+
+
+def test_a_model_is_compiled_when_somebody_asks_it():
+    """A part of another model never is: the whole one holds what it needs of it."""
+
+    class Unasked(Model):
+        key: int = 0
+
+    assert not Unasked.__pydantic_complete__
+    assert Unasked.model_validate({"key": 1}) == Unasked(key=1)
+    assert said(Unasked, other=1)
