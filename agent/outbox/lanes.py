@@ -101,10 +101,11 @@ class Lanes:
     # --- handing out --------------------------------------------------------------------------------------------------
 
     def take_live(self, limit: int) -> list[Record]:
-        """Up to `limit` records, in order of append: all of them whole, or all of them bare."""
+        """Up to `limit` records, in order of append: all whole, or all bare and as many as may be whole at once."""
         result: list[Record] = []
         wanted: bool | None = None
-        while self.live and len(result) < limit:
+        size = 0
+        while self.live and len(result) < limit and size < LIVE_BYTES:
             row, record = self.live.popitem(last=False)
             content = record.content
             without = isinstance(content, Batch) and not content.readings
@@ -114,7 +115,9 @@ class Lanes:
                 break
             wanted = without
             self._live_bytes -= record.size
-            if not without:
+            if without:
+                size += record.size
+            else:
                 self._held -= record.size
             self.flight[row] = record
             result.append(record)

@@ -11,11 +11,11 @@ from agent.outbox.again import AgainLane
 from agent.outbox.file.again import QueuedRow
 from agent.outbox.file.transaction import Damaged, DiskRefused, Row
 from agent.outbox.lanes import Lanes
-from agent.outbox.ring import is_bare
+from agent.outbox.ring import LIVE_BYTES, is_bare
 from agent.outbox.state import OutboxState
 
-#: Rows are read back in portions of at most this many packed bytes.
-FETCH_BYTES = 2 << 20
+#: Rows are read back in portions of about this many packed bytes: what the live lane holds as well.
+FETCH_BYTES = LIVE_BYTES
 
 #: A disk that refuses to read so often, a second apart, and yet to write never, has lost what is asked for.
 PATIENCE = 10

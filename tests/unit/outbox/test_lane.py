@@ -76,6 +76,17 @@ def test_what_is_held_is_what_is_there():
     assert lanes._held == 0
 
 
+def test_no_more_is_read_back_than_may_be_held():
+    """A broker that is slow for a moment does not bring all that waits into memory at once."""
+    lanes = Lanes(last_row=0, left=0, session=1)
+    for row in range(1, 200):
+        lanes.arrived([Record(row, Stream("E", "press-01"), row, TS, scan(row), historical=False, size=20_000)])
+    taken: list[Record] = []
+    while not taken or not is_bare(taken[0].content):
+        taken = lanes.take_live(64)
+    assert LIVE_BYTES <= sum(record.size for record in taken) < LIVE_BYTES + 20_000
+
+
 async def test_many_at_once_stay_live(outbox):
     """A plant whose devices are all read in the same moment: more than memory is to hold, before the first commit."""
     async with outbox.open():
