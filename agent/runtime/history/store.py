@@ -66,7 +66,7 @@ class HistoryStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db: sqlite3.Connection | None = None
-        self._series: dict[tuple[str, str], int] = {}
+        self._series: dict[str, dict[str, int]] = {}  # by device and tag
 
     def open(self) -> None:
         """Open or begin the file."""
@@ -83,7 +83,9 @@ class HistoryStore:
                 db.close()
                 raise
             self._db = db
-            self._series = {(device, tag): number for number, device, tag in db.execute("SELECT * FROM series")}
+            self._series = {}
+            for number, device, tag in db.execute("SELECT * FROM series"):
+                self._series.setdefault(device, {})[tag] = number
 
     def put(self, rows: Iterable[MinuteRow]) -> None:
         """Add them, in one transaction."""
@@ -128,10 +130,11 @@ class HistoryStore:
         return self._db
 
     def _number(self, db: sqlite3.Connection, device: str, tag: str) -> int:
-        number = self._series.get((device, tag))
+        known = self._series.setdefault(device, {})
+        number = known.get(tag)
         if number is None:
             found = db.execute("INSERT INTO series (device, tag) VALUES (?, ?) RETURNING id", (device, tag)).fetchone()
-            number = self._series[device, tag] = int(found[0])
+            number = known[tag] = int(found[0])
         return number
 
 

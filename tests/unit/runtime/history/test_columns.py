@@ -105,6 +105,17 @@ def test_a_list_that_is_filled_anew() -> None:
     assert {row.last for row in both.rows("cut", T0 + 4000, None)} == {2}
 
 
+def test_no_tag_is_by_itself_for_one_scan() -> None:
+    """The first scan comes without columns: it waits for the second, which has them."""
+    both = Both()
+    scan = batch_of(column(FIRST, 0, range(20)), column(SMALL, 0, range(4)))
+    both.take(structs.replace(scan, columns=None))
+    assert not both.with_columns._tags
+    both.take(batch_of(column(FIRST, 1, range(20))))
+    assert both.with_columns._columns.keys() == {FIRST}
+    assert len(both.rows("roll", T0 + MINUTE, 100)) == 24
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_any_readings_against_one_by_one(seed: int) -> None:
     """Whatever comes between: times that stand still or fall back, texts, bad values, losses, another plan, a step."""
@@ -117,6 +128,8 @@ def test_any_readings_against_one_by_one(seed: int) -> None:
             kinds.append("a text")
         return draw.choice([list, tuple])(draw.choice(kinds) for _ in range(n))
 
+    first = batch_of(column(AGAIN, at, values(22))).readings  # without columns; in some cases each tag twice
+    both.take(Batch("press-01", T0, first * (seed % 3)))
     for _ in range(150):
         at += draw.choice([0.001, 0.5, 1, 1, 1, 1, 1, 1, step])
         if draw.random() < 0.04:
