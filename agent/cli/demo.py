@@ -131,7 +131,7 @@ class _Demo:
         match act.what:
             case "offline":
                 self._event(f"{act.device} goes offline")
-                await self._stage.plant.device(act.device).fail("offline")
+                await self._stage.plant.device(act.device).fail()
                 self._away.add(act.device)
             case "heal":
                 self._event(f"{act.device} comes back")

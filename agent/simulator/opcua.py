@@ -119,21 +119,16 @@ class OpcUaServer:
         if busy:
             await asyncio.wait(busy, timeout=2)
 
-    async def forget_sessions(self) -> None:
-        """What a restart of the server does to its clients: sessions and subscriptions are gone."""
-        inner = self._built().iserver
-        sessions = list(inner._external_sessions.values())  # noqa: SLF001  # it has no public way to a list of sessions
-        inner._external_sessions.clear()  # noqa: SLF001
-        for session in sessions:
-            await session.close_session(delete_subs=True)
-
     async def close(self) -> None:
         """Stop for good."""
         await self.stop()
         if self._server is not None:
-            await self.forget_sessions()
-            await self._server.iserver.stop()
-            self._server = None
+            inner, self._server = self._server.iserver, None
+            sessions = list(inner._external_sessions.values())  # noqa: SLF001  # it has no public way to them
+            inner._external_sessions.clear()  # noqa: SLF001
+            for session in sessions:
+                await session.close_session(delete_subs=True)
+            await inner.stop()
 
     def hide(self, names: set[str]) -> None:
         """Take nodes out of the address space (BadNodeIdUnknown); those not named come back."""

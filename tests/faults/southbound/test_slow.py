@@ -7,6 +7,7 @@ import time
 
 from agent.simulator.description import plant_of
 from agent.simulator.modbus import ModbusServer, Unit
+from agent.simulator.plant import OpcUaDevice
 from agent.simulator.points import Area, Memory
 from tests.faults.southbound.conftest import Running, modbus
 from tests.faults.southbound.ear import keeps_pace, retained
@@ -54,7 +55,10 @@ async def test_slow_devices_skip_cycles_and_say_so(running: Running, mosquitto: 
         }  # fmt: skip
         async with running(devices) as (agent, ear):
             await ear.good("cnc", ["x"])
-            await plant.device("cnc").fail("slow", delay=0.25)
+            cnc = plant.device("cnc")
+            assert isinstance(cnc, OpcUaDevice)
+            assert cnc.server is not None
+            cnc.server.delay = 0.25
             for device in ("slow", "cnc"):
                 await ear.hears(device, "degraded")
             await ear.goes_on("slow", "r0", 6)
@@ -65,7 +69,7 @@ async def test_slow_devices_skip_cycles_and_say_so(running: Running, mosquitto: 
                 assert 200 <= status["achieved_ms"] <= 3000
             skipped = {device: await metric(agent, "scans_skipped_total", device) for device in devices}
             asked = len(diary.asked)
-            await plant.device("cnc").heal()
+            cnc.server.delay = 0.0
     said = ear.readings("slow", "r0")
     assert [one.value for one in said] == list(range(said[0].value, said[-1].value + 1))  # never overlapped, none lost
     for one in said:

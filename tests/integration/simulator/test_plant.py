@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 from asyncua import ua
 from asyncua.client.client import Client
-from asyncua.ua.uaerrors import UaError
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
 from agent.core.clock import SystemClock
+from agent.core.quality import number_of
 from agent.simulator.description import plant_of
 from agent.simulator.machines import Meter, Press
 from agent.simulator.modbus import ModbusServer, Unit
@@ -90,7 +89,7 @@ async def test_offline_refuses_and_heal_brings_back_the_same_port(plant):
     """An offline device refuses connections; healed it answers where it was."""
     device = plant.device("press-01")
     url = device.url
-    await device.fail("offline")
+    await device.fail()
     client = client_of(plant, "press-01")
     assert not await client.connect()
     client.close()
@@ -99,75 +98,19 @@ async def test_offline_refuses_and_heal_brings_back_the_same_port(plant):
     assert not (await read(plant, "press-01")).isError()
 
 
-async def test_silent_device_takes_requests_and_never_answers(plant):
-    """A silent unit costs the client its timeout, not its connection."""
-    await plant.device("press-01").fail("silent")
-    client = client_of(plant, "press-01", timeout=0.05)
-    assert await client.connect()
-    with pytest.raises(ModbusException):
-        await client.read_coils(0)
-    await plant.device("press-01").heal()
-    assert not (await client.read_coils(0)).isError()
-    client.close()
-
-
-async def test_slow_device_answers_late_and_with_the_right_answer(plant):
-    """Each answer waits; it still belongs to its own request."""
-    loop = asyncio.get_running_loop()
-    await plant.device("raw-01").fail("slow", delay=0.1)
-    began = loop.time()
-    assert (await read(plant, "raw-01", 1)).registers == [2]
-    assert loop.time() - began >= 0.1 - 0.002  # timers of uvloop count whole milliseconds
-
-
-async def test_illegal_address_hits_only_requests_that_touch_it(plant):
-    """Exception 02 for the named point, its neighbours answer."""
-    await plant.device("press-01").fail("illegal_address", names=["part_count"], places=[("holding", 9)])
-    assert (await read(plant, "press-01", 4, 2)).exception_code == 2
-    assert (await read(plant, "press-01", 8, 4)).exception_code == 2
-    assert not (await read(plant, "press-01", 0, 4)).isError()
-    assert (await read(plant, "press-01", 50)).exception_code == 2
-    await plant.device("press-01").heal()
-    assert not (await read(plant, "press-01", 4, 2)).isError()
-
-
-async def test_bad_status_of_a_unit_is_an_exception_code(plant):
-    """A broken unit answers everything with device failure, or the code asked for."""
-    await plant.device("press-01").fail("bad_status")
-    assert (await read(plant, "press-01")).exception_code == 4
-    await plant.device("press-01").fail("bad_status", code="0x06")
-    assert (await read(plant, "press-01")).exception_code == 6
-
-
-async def test_restart_drops_connections_and_comes_back(plant):
-    """A restart ends the client's connection; a new one finds the counters further on."""
-    client = client_of(plant, "press-01")
-    assert await client.connect()
-    await plant.device("press-01").fail("restart")
-    await eventually(lambda: not client.connected)
-    client.close()
-    assert not (await read(plant, "press-01", 4, 2)).isError()
-
-
 async def test_one_unit_of_a_gateway_fails_alone():
     """Offline behind a shared port means silence of that unit; the other answers."""
     server = ModbusServer({unit: Unit(machine=Meter(unit), points=METER_POINTS) for unit in (1, 2)})
     async with Plant(
         {"a": ModbusDevice("a", server, 1), "b": ModbusDevice("b", server, 2)}, PlantClock(SystemClock(), 0)
     ) as plant:
-        await plant.device("b").fail("offline")
+        await plant.device("b").fail()
         client = client_of(plant, "a", timeout=0.05)
         assert await client.connect()
         assert not (await client.read_holding_registers(0, device_id=1)).isError()
         with pytest.raises(ModbusException):
             await client.read_holding_registers(0, device_id=2)
         client.close()
-
-
-async def test_unknown_names_are_refused(plant):
-    """A fault at a point nobody knows is a mistake of the caller."""
-    with pytest.raises(ValueError, match="nonsense"):
-        await plant.device("press-01").fail("illegal_address", names=["nonsense"])
 
 
 async def test_taken_port_is_said_and_nothing_leaks(plant):
@@ -200,8 +143,9 @@ class _Seen:
 
 
 async def test_opcua_server_in_all_its_moods(cnc):
-    """Read and subscribe, bad status, hidden nodes, slow answers, offline, restart: each as told, and healed."""
+    """Read and subscribe, bad status, hidden nodes, slow answers, offline: each as told, and healed."""
     device = cnc.device("cnc-07")
+    assert device.server is not None
     async with Client(device.url, timeout=5) as client:
         space = await client.get_namespace_index("urn:acme:cnc")
 
@@ -218,42 +162,27 @@ async def test_opcua_server_in_all_its_moods(cnc):
         await eventually(lambda: len(set(seen.values)) > 1, what="axis moves")
         await subscription.delete()
 
-        await device.fail("bad_status", names=["Axis.X"], code="BadSensorFailure")
+        device.status = {"Axis.X": number_of("BadSensorFailure")}
+        await device.tick(1.0)
         bad = await node("Axis.X").read_data_value(raise_on_bad_status=False)
         assert bad.StatusCode.name == "BadSensorFailure"
         assert (await node("Axis.Y").read_data_value()).StatusCode.is_good()
 
-        await device.fail("illegal_address", names=["Axis.Y"])
+        device.server.hide({"Axis.Y"})
         gone = await node("Axis.Y").read_data_value(raise_on_bad_status=False)
         assert gone.StatusCode.name == "BadNodeIdUnknown"
-        assert (await node("Axis.X").read_data_value()).StatusCode.is_good()
 
-        await device.fail("slow", delay=0.1)
+        device.server.hide(set())
+        device.server.delay = 0.1
         began = asyncio.get_running_loop().time()
         assert (await node("Axis.Y").read_data_value()).StatusCode.is_good()
-        assert asyncio.get_running_loop().time() - began >= 0.1 - 0.002  # as above
-        await device.heal()
+        assert asyncio.get_running_loop().time() - began >= 0.1 - 0.002  # timers of uvloop count whole milliseconds
+        device.server.delay = 0.0
 
     url = device.url
-    await device.fail("offline")
+    await device.fail()
     with pytest.raises(OSError, match=r"refused|Connect"):
         async with Client(url, timeout=1):
             pass
     await device.heal()
     assert device.url == url
-    with pytest.raises(ValueError, match="silent"):
-        await device.fail("silent")
-
-
-async def test_opcua_restart_forgets_sessions_and_drops_connections(cnc):
-    """After a restart a client's connection is gone and a new session works."""
-    device = cnc.device("cnc-07")
-    client = Client(device.url, timeout=2)
-    await client.connect()
-    await device.fail("restart")
-    with pytest.raises((ConnectionError, TimeoutError, UaError)):
-        await client.nodes.server_state.read_value()
-    with suppress(ConnectionError, TimeoutError, UaError):
-        await client.disconnect()
-    async with Client(device.url, timeout=5) as again:
-        assert "urn:acme:cnc" in await again.get_namespace_array()
