@@ -8,7 +8,7 @@ understand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agent.core.columns import ReadingColumns
 from agent.core.flow import Answer, Quality, Reading, Why
@@ -19,7 +19,8 @@ from agent.normalize.columns import Column, columns_of
 from agent.normalize.convert import Convert, Verdict
 from agent.normalize.instants import instant
 from agent.normalize.rules import Differs, Rule
-from agent.normalize.state import Owner, TagStates
+from agent.normalize.state import TagStates
+from agent.normalize.still import Still
 
 _HIGH = 0xFFFF0000
 _BAD = 0x80000000
@@ -86,8 +87,10 @@ class TagValues:
             self._good(tags, values, answer.ts, srcs, out)
             return
         still = column.still
-        if still is None or values is not still.values or srcs is not still.src:
+        if still is None:
             self._column(column, answer, out, whole)
+        elif values is not still.values or srcs is not still.src:
+            self._stand(still, tags, values, answer.ts, srcs, out)
 
     def _is_plain(self, answer: Answer, n: int) -> bool:
         """Whether all statuses are good after all, and all source times believed."""
@@ -106,14 +109,7 @@ class TagValues:
         for pick, still, members in column.stills:
             mine = values if pick is None else pick(values)
             sources = srcs if pick is None or srcs is None else pick(srcs)
-            places = still.changed(mine)
-            if places is None:
-                self._good(members, mine, answer.ts, sources, out)
-            elif places:
-                some = None if sources is None else [sources[place] for place in places]
-                where, what = [members[place] for place in places], [mine[place] for place in places]
-                self._good(where, what, answer.ts, some, out, still)
-            still.keep(mine, sources)
+            self._stand(still, members, mine, answer.ts, sources, out)
         if column.rest:
             rest = column.rest
             sources = None if srcs is None else [srcs[place] for place in rest]
@@ -122,6 +118,38 @@ class TagValues:
             if (said := columns_of(column.rest_layout, out[start:])) is not None:
                 whole.append(said)
 
+    def _stand(
+        self, still: Still, tags: Sequence[int], values: Sequence[Any], ts: int, srcs: Sequence[int | None] | None,
+        out: list[Reading],
+    ) -> None:  # fmt: skip
+        """Values of tags that stand still: those that do not are looked at, all where nothing is remembered of them."""
+        places = still.changed(values)
+        if places is None:
+            self._good(tags, values, ts, srcs, out)
+        else:
+            for place in places:
+                reading = self._moved(tags[place], values[place], ts, None if srcs is None else srcs[place], still)
+                if reading is not None:
+                    out.append(reading)
+        still.keep(values, srcs)
+
+    def _moved(self, i: int, raw: object, ts: int, src: int | None, still: Still) -> Reading | None:
+        """As `_good`, of a tag that `still` owns: nothing is pending, no heartbeat will ask for its newest value."""
+        unit, convert, differs, enum, _ = self._short[i]
+        state = self.state
+        value = convert(raw)
+        if type(value) is Verdict or state.status[i]:
+            return self._one(i, raw, 0, src, ts, None, mine=still)
+        if differs is not None and not differs(value, state.reported[i]):
+            return None
+        state.reported[i] = value
+        when = ts if src is None else src
+        if when <= state.stamp[i]:
+            when = self._later(i, when, ts)
+        state.stamp[i] = when
+        label = None if enum is None else _label(enum, value)
+        return Reading(self.names[i], value, when, "good", None if src == when else src, unit, label)
+
     def _good(
         self,
         tags: Sequence[int],
@@ -129,9 +157,8 @@ class TagValues:
         ts: int,
         srcs: Sequence[int | None] | None,
         out: list[Reading],
-        mine: Owner | None = None,
     ) -> None:
-        """Values whose status is plain good: the ordinary ones here, the others by `_one`. `mine` owns the tags."""
+        """Values whose status is plain good: the ordinary ones here, the others by `_one`."""
         state = self.state
         rules, owner, pending, status, stamp = self._short, state.owner, state.pending, state.status, state.stamp
         newest, own, seen, now, hot, names = state.newest, state.src, state.seen, self.now, self.hot, self.names
@@ -140,8 +167,8 @@ class TagValues:
         for i, raw, src in zip(tags, values, srcs):  # noqa: B905 - lengths were checked
             unit, convert, differs, enum, silence = rules[i]
             value = convert(raw)
-            if type(value) is Verdict or pending[i] or status[i] or owner[i] is not mine or (hot and silence):
-                reading = self._one(i, raw, 0, src, ts, None, mine=mine)
+            if type(value) is Verdict or pending[i] or status[i] or owner[i] is not None or (hot and silence):
+                reading = self._one(i, raw, 0, src, ts, None)
                 if reading is not None:
                     out.append(reading)
                 continue
@@ -197,7 +224,7 @@ class TagValues:
         reason: str | None,
         *,
         believed: bool = True,
-        mine: Owner | None = None,
+        mine: Still | None = None,
     ) -> Reading | None:
         """One value with every rule. None where it is unchanged and need not be said.
 
