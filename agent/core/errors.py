@@ -76,15 +76,17 @@ class ConnectionLost(TransientError):
     """The peer is gone or never was there: back off and reopen.
 
     `blames`: the peer disconnected, perhaps because of something that was in flight. `large`: this message is much
-    larger than any it ever took, which may be why.
+    larger than any it ever took, which may be why. `learned`: the reason is known, and is none the next time.
     """
 
     def __init__(
-        self, reason: str, *, retry_after: float | None = None, blames: bool = False, large: bool = False
-    ) -> None:
+        self, reason: str, *, retry_after: float | None = None,
+        blames: bool = False, large: bool = False, learned: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(reason, retry_after=retry_after)
         self.blames = blames
         self.large = large
+        self.learned = learned
 
 
 class Refused(TransientError):

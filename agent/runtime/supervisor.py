@@ -16,7 +16,7 @@ from typing import Literal
 
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
-from agent.core.errors import PermanentError, TransientError, leaves
+from agent.core.errors import ConnectionLost, PermanentError, TransientError, leaves
 from agent.core.text import carried, without_credentials
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
@@ -174,7 +174,8 @@ class Supervisor:
         failure = judge(error)
         if self._woken.is_set():  # it began before the change it was woken for
             return failure
-        healthy_for, carried = attempt.healthy_for, attempt.has_carried
+        healthy_for = attempt.healthy_for
+        carried = attempt.has_carried or any(isinstance(one, ConnectionLost) and one.learned for one in leaves(error))
         wait = self._backoff.failed(healthy_for, at_least=failure.retry_after, carried=carried)
         return replace(failure, retry_in=wait)
 

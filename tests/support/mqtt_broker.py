@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
@@ -285,6 +286,14 @@ class FakeBroker:
     def drop_soon(self) -> None:
         """Close the newest connection once what was written is out."""
         self.links[-1].close()
+
+    def reset(self) -> None:
+        """The newest connection is reset behind what was written, as where a broker closes with something unread."""
+        link = self.links[-1]
+        if link.transport is not None:
+            unspecified = bytes(16)  # a connection to it is a reset, at once: closing waits for a turn of the loop
+            ctypes.CDLL(None).connect(link.transport.get_extra_info("socket").fileno(), unspecified, len(unspecified))
+            link.transport.abort()
 
     def drop(self) -> None:
         """Cut the newest connection without a word."""

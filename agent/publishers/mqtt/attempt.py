@@ -109,6 +109,7 @@ class ConnectAttempt:
                 session = MqttSession(
                     connection, limits, options.publisher, hold_unheard=options.hold_unheard,
                     pace=Pace(limits.max_rate, ramp=not broker.learned.fast), taken=broker.hangups.taken,
+                    wary=version == "5" and broker.hangups.large == 1,
                 )  # fmt: skip
                 connection.attach(_Watch(session, self._ended))
                 await self._listen(connection, listens)

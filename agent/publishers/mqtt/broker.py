@@ -109,6 +109,11 @@ class Broker:
         elif row.without == "rate":
             self.too_fast(max(SLOWEST, min(rate, learned.rate or rate) / 2), now)
 
+    def too_large(self, size: int, taken: int, now: int) -> None:
+        """It refused a packet for its size; the largest it took in that session had `taken` bytes."""
+        known = max(taken, self.hangups.taken)
+        self._limit(max(SMALLEST, size // 2, known if known < size else 0), now)
+
     def too_fast(self, rate: float, now: int) -> None:
         """It puts up with so many messages per second at most."""
         learned = self.learned

@@ -98,7 +98,12 @@ class Driver:
 
     def look(self) -> None:
         """Is anybody there? A slow link that still moves is not dead, although a PINGREQ waits behind its load."""
-        client, unsent = self._client, unacknowledged(self._fd)
+        client = self._client
+        if client.cut:  # reading tells the end as a rule, and sooner
+            self._read()
+            client.give_up()
+            return
+        unsent = unacknowledged(self._fd)
         if unsent < self._unsent:
             client.alive()
             self._moved()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import socket
 import sys
@@ -63,6 +62,7 @@ class Client(paho.Client):
         self.ahead = b""  #: bytes that were read and not asked for yet
         self._pieces: list[bytes] = []  # of PUBLISH packets that are not in paho's line yet, …
         self._pieces_size = 0  # … and how many bytes they are
+        self.cut = False  #: nothing can be written any more
         self.refusal: str | None = None  #: the broker's TLS alert, in words
         self.unasked = Unasked()
         self._max_incoming = max_incoming
@@ -115,8 +115,8 @@ class Client(paho.Client):
         return super()._packet_queue(*packet, **more)
 
     def want_write(self) -> bool:
-        """Whether something waits to be written."""
-        return bool(self._pieces) or super().want_write()
+        """Whether something waits to be written, and can be."""
+        return not self.cut and (bool(self._pieces) or super().want_write())
 
     def _packet_read(self) -> MQTTErrorCode:
         """One packet, or all the PUBACKs that stand in line (`acks.py`).
@@ -169,19 +169,13 @@ class Client(paho.Client):
             self.first += data[: ENOUGH - len(self.first)]
         return data
 
-    def _sock_send(self, buf: bytes | bytearray) -> int:
-        try:
-            return super()._sock_send(buf)
-        except BlockingIOError:
-            raise
-        except OSError:
-            with contextlib.suppress(OSError):  # a broker that says why in TLS has said so before it closed
-                self._sock_recv(1)
-            raise
-
     def _packet_write(self) -> MQTTErrorCode:
         self._line_up()
-        return super()._packet_write()
+        result = super()._packet_write()
+        if result != MQTTErrorCode.MQTT_ERR_CONN_LOST:
+            return result
+        self.cut = True
+        return MQTTErrorCode.MQTT_ERR_SUCCESS  # what a broker says before it closes is still to be read, and its end
 
     def _packet_handle(self) -> MQTTErrorCode:
         packet = self._in_packet
@@ -267,6 +261,11 @@ class Client(paho.Client):
     def pace(self, seconds: float) -> None:
         """Check the link this often. paho pings after `seconds` of silence and gives up after twice that."""
         self._keepalive = cast("int", seconds)
+
+    def give_up(self) -> None:
+        """The connection is gone, whatever reading would tell."""
+        if self._sock is not None:
+            self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
 
     def close(self) -> None:
         """Close the socket without a word: the broker says our will."""

@@ -171,6 +171,8 @@ class MqttPublisher:
                 rate=session.pace.peak,
                 now=now,
             )
+        if session.too_large:
+            broker.too_large(session.too_large, session.largest_taken, now)
         if session.pace.learned is not None:
             broker.too_fast(session.pace.learned, now)
         elif session.pace.complained:

@@ -96,7 +96,8 @@ PUBACK: dict[int, ReasonReaction] = {
     0x87: _refused("not authorised to publish here", 300, hint="check the broker's access rules for this topic"),
     0x90: _rejected("the broker does not accept the topic"),
     0x91: _lost("the broker has this packet identifier in use"),
-    0x95: _rejected("the broker finds the message too large"),  # not a legal code here; mosquitto 2.0 sends it
+    # not a legal code here; mosquitto 2.0 sends it
+    0x95: ReasonReaction("rejected", "the broker finds the message too large", without="size"),
     0x97: _refused(_MUCH, 5, hint=_LESS),
     0x99: _rejected("the broker does not accept the payload format"),
 }
@@ -171,6 +172,8 @@ def consequence(row: ReasonReaction) -> str:
     if text is None:  # refused
         many = f"{row.attempts} times, then quarantine" if row.attempts else "until it is taken"
         text = f"kept; tried again after {row.retry_after:g} s, {many}"
+    if row.kind == "rejected" and row.without == "size":
+        return f"connect again; from then on half the size; a message of 1 KiB or less: {text}"
     if row.without is not None:
         less = {
             "retain": "without retain", "qos": "with QoS 0", "window": "half the window", "size": "half the size",

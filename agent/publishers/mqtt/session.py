@@ -45,13 +45,20 @@ class MqttSession:
 
     def __init__(
         self, link: SessionLink, limits: Limits, publisher: str, *, hold_unheard: bool = False,
-        pace: Pace | None = None, taken: int = 0, monotonic: Callable[[], float] = time.monotonic,
+        pace: Pace | None = None, taken: int = 0, wary: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`taken`: bytes of the largest packet this broker has acknowledged in earlier sessions."""
+        """`taken`: bytes of the largest packet this broker has acknowledged in earlier sessions.
+
+        `wary`: it closed at a larger one. Nothing is written behind the first such now: a broker that closes with
+        something unread loses what it said last, that the packet is too large perhaps.
+        """
         self.limits = limits
         self._monotonic = monotonic
         self.largest_taken = 0  #: bytes of the largest packet acknowledged
+        self.too_large = 0  #: bytes of the one the broker found too large
         self._taken_before = max(taken, SMALLEST)
+        self._wary, self._probing = wary, False  # …, and whether it is under way
         self.pace = pace or Pace(limits.max_rate)
         self._progress = self._monotonic()  # of acknowledgements, or of bytes on their way to the broker
         self._moved = 0.0  # of these bytes
@@ -98,7 +105,7 @@ class MqttSession:
     def send_at_once(self, messages: Sequence[Message], answered: Answered, /) -> bool:
         """See `agent.core.posting.Prompt`."""
         room = self.limits.window - len(self._flying) if self.limits.max_qos and self.pace.free else 0
-        if self._waiting or self._why is not None or not 0 < len(messages) <= room:
+        if self._waiting or self._wary or self._why is not None or not 0 < len(messages) <= room:
             return False
         try:
             packets = [prepare(message, self.limits) for message in messages]
@@ -122,7 +129,7 @@ class MqttSession:
 
     def acknowledged(self, acks: Sequence[Ack], /) -> None:
         """PUBACKs, or a QoS 0 message is written. An identifier nobody waits for is ignored."""
-        now, proving = self._monotonic(), bool(self._unproven)
+        now, proving = self._monotonic(), bool(self._unproven) or self._wary
         self.pace.acknowledged(now, len(acks))
         for mid, code in acks:
             flying = self._flying.pop(mid, None)
@@ -137,6 +144,8 @@ class MqttSession:
         self._make_room()
 
     def _landed(self, flying: Flying, code: int, now: float) -> None:
+        if self._probing and flying.packet.size > self._taken_before:
+            self._wary = self._probing = False
         if not flying.packet.qos:  # written, which says nothing of the broker: a birth too large ends the session later
             self._unproven.add(flying)
             if not flying.packet.proof:
@@ -149,6 +158,9 @@ class MqttSession:
         row = reasons.reaction(reasons.PUBACK, code)
         if code == _QUOTA:
             row = self._over_quota(row, flying, now)
+        elif row.without == "size" and flying.packet.size > SMALLEST:
+            self.too_large = flying.packet.size  # what is sent again is cut to less
+            row = row._replace(kind="lost")
         flying.bundle.fail(reasons.error(row, code, flying.packet.topic))
         if row.kind == "lost":
             self._link.abort(row.text)
@@ -190,7 +202,9 @@ class MqttSession:
             return
         text, code = loss.text, loss.code
         if code is None:
-            self._why = lambda: ConnectionLost(text, retry_after=loss.retry_after, blames=loss.hung_up)
+            self._why = lambda: ConnectionLost(
+                text, retry_after=loss.retry_after, blames=loss.hung_up, learned=self.too_large > 0
+            )
         else:
             row = reasons.reaction(reasons.DISCONNECT, code)
             self._why = lambda: reasons.error(row, code, text)
@@ -224,7 +238,7 @@ class MqttSession:
     def _full(self) -> bool:
         """Where the broker takes QoS 0 only, what is not proven yet fills the window, too."""
         unproven = 0 if self.limits.max_qos else self._unproven.wanted
-        return len(self._flying) + unproven >= self.limits.window
+        return len(self._flying) + unproven >= self.limits.window or self._probing
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -251,6 +265,7 @@ class MqttSession:
         now = self._monotonic()
         self.pace.sent(now)
         self._flying[mid] = Flying(bundle, packet, now, self._order)
+        self._probing = self._wary and packet.size > self._taken_before
 
     def _proven(self, read: Sequence[Flying]) -> None:
         """The broker has read these, which were only written."""

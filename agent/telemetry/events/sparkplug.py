@@ -35,8 +35,8 @@ EVENTS: dict[str, Event] = {
     "mqtt.limit_learned": Event(
         "warning",
         "The broker disconnected at larger packets, three times without a reason (two of them with nothing on "
-        "another topic under way) or once with one (0x95): from now on none is larger than this. Kept over a restart, "
-        "and forgotten after a week.",
+        "another topic under way) or once with one (0x95, also where it refuses a message): from now on none is larger "
+        "than this. Kept over a restart, and forgotten after a week.",
     ),
     "mqtt.incoming_too_large": Event(
         "warning",

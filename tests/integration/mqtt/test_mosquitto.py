@@ -119,11 +119,17 @@ async def test_acl_denial_keeps_the_data(start_mosquitto: StartMosquitto, tmp_pa
 
 
 async def test_mosquitto_s_size_limit_is_understood(start_mosquitto: StartMosquitto) -> None:
-    """message_size_limit answers with a code that is not legal for PUBACK: a rejection, not a reconnect loop."""
-    broker = start_mosquitto("message_size_limit 1000")
-    async with opened(broker.url) as session:
-        with pytest.raises(Rejected, match="too large"):
+    """message_size_limit answers with a code that is not legal for PUBACK: a limit is learned, down to 1 KiB."""
+    broker = start_mosquitto("message_size_limit 500")
+    made = publisher(broker.url)
+    async with made.open(None, []) as session:
+        with pytest.raises(ConnectionLost, match="too large"):
             await asyncio.wait_for(await session.send([message(payload=b"x" * 2000)]), 5)
+    async with made.open(None, []) as session:
+        assert session.limits.max_packet_bytes == 1024
+        for size in (2000, 600):
+            with pytest.raises(Rejected):
+                await asyncio.wait_for(await session.send([message(payload=b"x" * size)]), 5)
         await asyncio.wait_for(await session.send([message()]), 5)
 
 

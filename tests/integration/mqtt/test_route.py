@@ -215,12 +215,23 @@ async def test_a_device_that_is_always_too_large_is_said_once_a_minute(broker: F
 # --- silence ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize(
+    ("limited", "version", "refuses"),
+    [
+        ("max_packet_size 4000", "5", None),
+        ("max_packet_size 4000", "3.1.1", "oversize packet"),
+        ("message_size_limit 4000", "5", "too large PUBLISH"),
+        ("message_size_limit 4000\nmax_queued_messages 0", "5", "too large PUBLISH"),  # and closes
+    ],
+)
 async def test_mosquitto_with_a_packet_limit_gets_it_all_in_parts(
-    start_mosquitto: StartMosquitto, tmp_path: Path, version: str
+    start_mosquitto: StartMosquitto, tmp_path: Path, limited: str, version: str, refuses: str | None
 ) -> None:
-    """MQTT 5 is told the limit; else it hangs up without a word, and it is learned. Split either way, nothing lost."""
-    mosquitto = start_mosquitto("max_packet_size 4000")
+    """MQTT 5 is told the limit, or that one was too large (0x95); else it hangs up without a word, and it is learned.
+
+    Split either way, nothing lost.
+    """
+    mosquitto = start_mosquitto(limited)
     bench = Wired(tmp_path / "outbox", mosquitto.url, version=version)
     async with observing(mosquitto.port, "edge/#") as observer, bench.running():
         await bench.until(lambda: bench.route.state == "online" and bench.outbox.stats.records == 0)
@@ -236,7 +247,11 @@ async def test_mosquitto_with_a_packet_limit_gets_it_all_in_parts(
             return [reading["value"] for one in heard if "part" in one for reading in one["readings"]]
 
         await eventually(lambda: values() == list(range(100)))
-        assert (mosquitto.log.count("oversize packet") > 0) is (version == "3.1.1")
+        refused = mosquitto.log.count("oversize packet") + mosquitto.log.count("too large PUBLISH")
+        assert refused == (0 if refuses is None else mosquitto.log.count(refuses))
+        assert (refused > 0) is (refuses is not None)
+        if limited == "message_size_limit 4000":  # where it closes, its word may not leave its side
+            assert refused == 1
 
 
 async def test_mosquitto_3_1_1_and_what_cannot_be_split_is_found(

@@ -17,7 +17,7 @@ from agent.core.ports import Publisher, Session
 from agent.publishers.mqtt import reasons
 from agent.publishers.mqtt.config import MqttConfig
 from agent.testing.context import SimpleContext
-from tests.support.mqtt_broker import FakeBroker, Script
+from tests.support.mqtt_broker import FakeBroker, Publish, Script
 from tests.support.mqtt_packets import packet, properties
 from tests.support.waiting import eventually, never
 
@@ -357,6 +357,60 @@ async def test_packet_too_large_teaches_a_limit(broker: FakeBroker) -> None:
             await asyncio.wait_for(session.closed(), 5)
     async with made.open(None, []) as session:
         assert 4000 < (session.limits.max_packet_bytes or 0) < 9000
+
+
+@pytest.mark.parametrize(("size", "limit"), [(9000, 4505), (5000, 3011)])
+async def test_a_refusal_for_size_is_heard_from_a_broker_that_closes_behind_it(
+    broker: FakeBroker, size: int, limit: int
+) -> None:
+    """PUBACK 0x95, then a reset that we meet when we write: the refused size limits the next session.
+
+    Half of it, or what the broker has taken.
+    """
+    made = publisher(broker)
+    async with made.open(None, ["t/#"]) as session:
+
+        def refuse(one: Publish) -> int | None:
+            if len(one.payload) < size:
+                return 0
+            broker.ack(one, 0x95)
+            broker.reset()
+            with pytest.raises(StopIteration):  # it need not wait: written before what came is read
+                session.send([message()]).send(None)
+            return None
+
+        broker.script = Script(puback=refuse)
+        await asyncio.wait_for(await session.send([message(payload=bytes(3000))]), 5)
+        refused = await session.send([message(payload=bytes(size))])
+        with pytest.raises(ConnectionLost, match="too large"):
+            await asyncio.wait_for(refused, 5)
+        with pytest.raises(ConnectionLost):
+            await asyncio.wait_for(session.closed(), 5)
+    async with made.open(None, []) as session:
+        assert abs((session.limits.max_packet_bytes or 0) - limit) < 10
+
+
+async def test_nothing_follows_a_large_packet_where_the_broker_closed_at_one(broker: FakeBroker) -> None:
+    """Once, with MQTT 5: its answer is waited for. Taken, all is as before."""
+    made = publisher(broker, window=3)
+    broker.script = Script(hold=True)
+    async with made.open(None, []) as session:
+        await session.send([message(payload=bytes(5000))])
+        await eventually(lambda: broker.waiting)
+        broker.drop()
+        with pytest.raises(ConnectionLost):
+            await asyncio.wait_for(session.closed(), 5)
+    async with made.open(None, []) as session:
+        await session.send([message(payload=bytes(size)) for size in (10, 5000)])
+        async with asyncio.TaskGroup() as group:
+            behind = group.create_task(session.send([message(payload=b"behind")]))
+            await eventually(lambda: len(broker.waiting) == 2)
+            small, large = broker.waiting
+            broker.ack(small)
+            await never(behind.done)
+            broker.ack(large)
+        for _ in range(2):
+            await asyncio.wait_for(session.send([message(payload=bytes(9000))]), 5)
 
 
 # --- links that break -------------------------------------------------------------------------------------------------

@@ -114,8 +114,12 @@ async def test_a_healthy_run_resets_the_back_off() -> None:
     assert gaps == [1.1, 2.1, 11.0, 2.1]
 
 
-async def test_who_carried_data_is_back_within_the_first_delay() -> None:
-    """A second outage within a minute is a new one: whoever carried data meanwhile waits no longer than at first."""
+@pytest.mark.parametrize("carries", [True, False])
+async def test_who_carried_data_or_learned_why_is_back_within_the_first_delay(carries: bool) -> None:
+    """A second outage within a minute is a new one: whoever carried data meanwhile waits no longer than at first.
+
+    Nor does who has learned what ended it.
+    """
     clock = ManualClock()
     tried: list[float] = []
 
@@ -123,9 +127,10 @@ async def test_who_carried_data_is_back_within_the_first_delay() -> None:
         tried.append(clock.monotonic())
         if len(tried) == 7:
             current.healthy()
-            current.carried()
+            if carries:
+                current.carried()
             await clock.sleep(5)
-        raise ConnectionLost("gone")
+        raise ConnectionLost("gone", learned=len(tried) == 7 and not carries)
 
     supervisor = Supervisor("x", clock=clock, backoff=Backoff(first=1, cap=60, uniform=_longest))
     with capture_logs() as logs:
