@@ -41,7 +41,7 @@ MOST_BYTES = 10 << 20
 PATIENCE = 20.0
 
 
-def support_bundle(config: Path, data_dir: Path | None, output: Path | None, *, most: int = MOST_BYTES) -> int:
+def support_bundle(config: Path, data_dir: Path | None, output: Path | None) -> int:
     """0: written, whatever it could hold; 1: it cannot be written; 2: no such configuration."""
     try:
         if data_dir is None and is_historian(config):
@@ -54,7 +54,7 @@ def support_bundle(config: Path, data_dir: Path | None, output: Path | None, *, 
     now = datetime.now(UTC)
     target = output or Path(f"edge-agent-support-{now:%Y%m%dT%H%M%SZ}.tar.gz")
     parts, missing = _gathered(folder, None if data_dir is not None else config)
-    archive, held = pack(parts, missing, now, most)
+    archive, held = pack(parts, missing, now)
     try:
         write_private(target, archive)
     except OSError as error:

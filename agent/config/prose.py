@@ -23,6 +23,7 @@ _WHERE = re.compile(r"`([^`]+)`")
 _FOUND = re.compile(r"`[^`]*`: (?:[a-z_ ]+ )?(?:'([^']*)'|\"([^\"]*)\"|(-?\d[\w.]*|true|false)(?= |$))")
 _LONGEST = 8 << 20  #: larger files are not read again, bytes
 _WIDEST = 160  #: characters of a line that are shown
+_MOST = 5  #: places that are listed
 
 
 class MistakeGroup(NamedTuple):
@@ -50,14 +51,14 @@ def grouped(mistakes: Iterable[Mistake]) -> list[MistakeGroup]:
     return [MistakeGroup(group[0], group[1:]) for group in groups.values()]
 
 
-def others(told: MistakeGroup, most: int = 5) -> str:
+def others(told: MistakeGroup) -> str:
     """Where the equal ones stand: `199 more like it: lines 4, 5, 6, 7, 8, …`. Empty where there are none."""
     if not told.others:
         return ""
     here = [one.line for one in told.others if one.path == told.mistake.path and one.line]
     there = [_place(one) for one in told.others if one.path != told.mistake.path or not one.line]
     places = list(dict.fromkeys(map(str, here))) or list(dict.fromkeys(there))
-    shown = ", ".join(places[:most]) + (", …" if len(places) > most or (here and there) else "")
+    shown = ", ".join(places[:_MOST]) + (", …" if len(places) > _MOST or (here and there) else "")
     word = "" if not here else "line " if len(places) == 1 else "lines "
     return harmless(f"{len(told.others):,} more like it: {word}{shown}")
 

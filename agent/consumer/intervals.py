@@ -44,10 +44,6 @@ class IntervalSet:
         """How many intervals: what it costs."""
         return len(self._starts)
 
-    def count(self, first: int, end: int) -> int:
-        """How many numbers of [first, end) are held."""
-        return max(0, end - first) - sum(stop - start for start, stop in self.holes(first, end))
-
     def holes(self, first: int, end: int) -> Iterator[tuple[int, int]]:
         """Intervals of [first, end) that are not held, in order."""
         place = bisect_right(self._ends, first)

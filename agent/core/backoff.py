@@ -30,11 +30,6 @@ class Backoff:
             return 0.0
         return min(self._cap, self._first * 2.0 ** min(self._failures - 1, 32))
 
-    @property
-    def failures(self) -> int:
-        """Failures in a row, healthy spells too short to count included."""
-        return self._failures
-
     def reset(self) -> None:
         """The next failure is as good as the first: what stood in the way may have changed."""
         self._failures = 0

@@ -34,10 +34,6 @@ class LocalTime:
         later = local - self._second
         return later if self._first > self._second and later <= before else local - self._first
 
-    def local(self, utc: int) -> int:
-        """What the clock shows at an instant."""
-        return utc + self.ahead(utc)
-
     def ahead(self, utc: int) -> int:
         """How far it is ahead of UTC at an instant, milliseconds."""
         if self.fixed is not None:

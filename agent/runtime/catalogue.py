@@ -47,9 +47,9 @@ class Catalogues:
     what they meant, and goes on above them.
     """
 
-    def __init__(self, path: Path, *, first: int = 1) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._first = first
+        self._first = 1
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
         self._later: dict[str, _Kept] = {}  #: with reserved numbers, about to be written
@@ -63,7 +63,7 @@ class Catalogues:
             pass
         except (OSError, ValueError):  # msgspec's errors, and half characters
             # A version must never come back with another meaning: start above anything plausible.
-            self._first = max(first, int(path.stat().st_mtime)) if path.exists() else first
+            self._first = max(1, int(path.stat().st_mtime)) if path.exists() else 1
         else:
             self._kept = {device: _Kept(one.cat, one.tags) for device, one in filed.items()}
             self._used = {device: one.up_to for device, one in filed.items()}

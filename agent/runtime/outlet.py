@@ -99,13 +99,13 @@ class Outlet:
 
         return undo
 
-    def tap(self, name: str, append: Append, *, wants: Callable[[str], bool] = everything) -> Callable[[], None]:
-        """From now on `append` gets a look at everything of these devices, after the outboxes; the undo ends that.
+    def tap(self, name: str, append: Append) -> Callable[[], None]:
+        """From now on `append` gets a look at everything, after the outboxes; the undo ends that.
 
         It is called on the loop for every batch, so it takes what it needs and returns at once.
         """
         key = object()
-        self._taps[key] = _Sink(name, wants, append)
+        self._taps[key] = _Sink(name, everything, append)
         self.rewire()
 
         def undo() -> None:

@@ -94,15 +94,13 @@ def _accepts(port: int) -> bool:
 
 
 class EmbeddedBroker:
-    """One broker process. `port` 0: the usual one where it is free, else any; a given port is taken or refused.
+    """One broker process, at the usual port where that is free, else at any.
 
-    Raises PermanentError where iotcore is not installed, where a given port is taken, or when it does not start.
+    Raises PermanentError where iotcore is not installed, or when it does not start.
     """
 
-    def __init__(self, *, port: int = 0, port_311: int = 0) -> None:
-        self.port = port
-        self.port_311 = port_311
-        self._asked = (port, port_311)
+    def __init__(self) -> None:
+        self.port = self.port_311 = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: TemporaryDirectory[str] | None = None
 
@@ -127,24 +125,19 @@ class EmbeddedBroker:
             return
         if importlib.util.find_spec("iotcore") is None:
             raise PermanentError("the embedded broker is not installed", "pip install iotcore")
-        for taken in (port for port in self._asked if port and not is_free(port)):
-            raise PermanentError(f"port {taken} of {HOST} is taken", "choose another, or leave it to the broker")
         for last in (False, False, True):
             try:
                 self._start(within)
             except PermanentError:
-                # a port that was free a moment ago may be somebody else's now: another one, where we may choose
-                if last or all(self._asked):
+                if last:  # a port that was free a moment ago may be somebody else's now: another one
                     raise
             else:
                 log.info("broker.listening", url=self.url, url_311=self.url_311)
                 return
 
     def _start(self, within: float) -> None:
-        asked, asked_311 = self._asked
         usual = not self.port and is_free(USUAL_PORT)
-        self.port = asked or (USUAL_PORT if usual else _free_port())
-        self.port_311 = asked_311 or _free_port()
+        self.port, self.port_311 = USUAL_PORT if usual else _free_port(), _free_port()
         self._folder = TemporaryDirectory(prefix="edge-agent-broker-")
         configuration = Path(self._folder.name) / "rumqttd.toml"
         configuration.write_text(

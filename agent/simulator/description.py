@@ -25,7 +25,7 @@ from agent.config.shape import close
 from agent.config.validate import validate
 from agent.config.words import show
 from agent.config.yaml import parse
-from agent.core.clock import Clock, SystemClock
+from agent.core.clock import SystemClock
 from agent.core.errors import ConfigError, Mistake
 from agent.core.regular import read_regular
 from agent.settings.model import Model
@@ -204,14 +204,12 @@ def _device(name: str, data: object, place: Place, mistakes: list[Mistake]) -> A
     return validate(model, data, base=Path(), section=("devices", name), mistakes=mistakes)
 
 
-def plant_of(
-    description: PlantDescription | Mapping[str, Any], *, clock: Clock | None = None, time: PlantClock | None = None
-) -> Plant:
+def plant_of(description: PlantDescription | Mapping[str, Any]) -> Plant:
     """The plant, not yet open. Each device's seed is made of the plant's and its name."""
     described = (
         description if isinstance(description, PlantDescription) else PlantDescription.model_validate(dict(description))
     )
-    elapsed = time or PlantClock(clock or SystemClock(), described.age)
+    elapsed = PlantClock(SystemClock(), described.age)
     gateways: dict[int, Any] = {}
     devices: dict[str, SimulatedDevice] = {}
     for name, entry in described.devices.items():

@@ -152,11 +152,6 @@ class ModbusServer:
         self._server: _Server | None = None
 
     @property
-    def listening(self) -> bool:
-        """Whether connections are accepted."""
-        return self._server is not None
-
-    @property
     def connections(self) -> int:
         """How many have been accepted so far."""
         return self._accepted + (self._server.accepted if self._server is not None else 0)

@@ -65,11 +65,6 @@ class OpcUaServer:
         self._second = 0
 
     @property
-    def listening(self) -> bool:
-        """Whether connections are accepted."""
-        return self._listener is not None
-
-    @property
     def url(self) -> str:
         """What stands under `url:` of a device."""
         return f"opc.tcp://{self.host}:{self.port}"

@@ -16,12 +16,11 @@ _REBIND_TRIES = 20
 
 
 class Proxy:
-    """Listens on `listen_host`:`port` (0: a free one, kept) and passes bytes to and from `host`:`target_port`."""
+    """Listens at a free port of loopback, kept while it is cut, and passes bytes to and from `host`:`target_port`."""
 
-    def __init__(self, host: str, target_port: int, *, listen_host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str, target_port: int) -> None:
         self._target = (host, target_port)
-        self._listen_host = listen_host
-        self.port = port
+        self.port = 0
         self.delay = 0.0  #: seconds every chunk is held back
         self.connections = 0  #: how many have been accepted since the beginning
         self._flowing = asyncio.Event()
@@ -77,7 +76,7 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._accept, self._listen_host, self.port, limit=_CHUNK)
+        return await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=_CHUNK)
 
     def freeze(self) -> None:
         """Pass nothing any more, but keep connections and accept new ones: a peer that hangs."""

@@ -71,14 +71,13 @@ class Pages:
         api: Api | StatusApi,
         open_to_all: bool,
         token_file: Path | None,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._healthy = healthy
         self._ready = ready
         self._refresh = refresh
         self._api = api
         self._open_to_all = open_to_all
-        self._logins = None if token_file is None else Logins(token_file, monotonic)
+        self._logins = None if token_file is None else Logins(token_file)
 
     def app(self) -> Guard:
         """The ASGI application. No route asks who may have it: the guard has asked."""

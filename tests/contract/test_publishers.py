@@ -16,7 +16,6 @@ from agent.testing.publisher import ScriptedPublisher
 from agent.testing.publisher_contract import PublisherContract
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Observer, observing
-from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 
@@ -82,7 +81,7 @@ class TestMqtt311(PublisherContract):
 class TestEmbeddedBroker5(PublisherContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[MqttBench]:
-        broker = EmbeddedBroker(port=free_port())
+        broker = EmbeddedBroker()
         await asyncio.to_thread(broker.start)
         try:
             async with bench_at(broker.port, "5", broker.stop) as bench:
@@ -94,7 +93,7 @@ class TestEmbeddedBroker5(PublisherContract):
 class TestEmbeddedBroker311(PublisherContract):
     @pytest.fixture
     async def bench(self) -> AsyncIterator[MqttBench]:
-        broker = EmbeddedBroker(port=free_port())
+        broker = EmbeddedBroker()
         await asyncio.to_thread(broker.start)
         try:
             async with bench_at(broker.port_311, "3.1.1", broker.stop) as bench:

@@ -155,7 +155,8 @@ class Door(Proxy):
     """A port in a room, whose connections are passed on to `host`:`target_port` out here."""
 
     def __init__(self, room: Room, address: str, port: int, host: str, target_port: int) -> None:
-        super().__init__(host, target_port, port=port)
+        super().__init__(host, target_port)
+        self.port = port
         self._room = room
         self._address = address
 

@@ -31,6 +31,9 @@ from agent.publishers.mqtt.strangers import stranger
 from agent.publishers.mqtt.wire import Packed
 from agent.settings.tls import TLS_RETRY
 
+#: Seconds for the broker to take a DISCONNECT.
+_GOODBYE = 1.0
+
 
 class Connection:
     """`connect`, then `attach`, `subscribe`, `publish`; `leave` or `abort` ends it.
@@ -263,7 +266,7 @@ class Connection:
         """Read nothing until it is called with false; what comes meanwhile waits in the network and at the broker."""
         self._driver.hold(held)
 
-    async def leave(self, *, with_will: bool, within: float = 1.0) -> None:
+    async def leave(self, *, with_will: bool) -> None:
         """Disconnect. `with_will` (MQTT 5: 0x04, 3.1.1: without DISCONNECT): the broker publishes our will."""
         if self._loss is None and not (with_will and not self._five):
             code = ReasonCode(PacketTypes.DISCONNECT, identifier=4) if with_will else None
@@ -273,7 +276,7 @@ class Connection:
                 properties.SessionExpiryInterval = 0
             self._client.disconnect(code, properties)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within):
+                async with asyncio.timeout(_GOODBYE):
                     await self._gone.wait()
         self.abort("closed by us")
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from agent.collectors.modbus.config import ModbusConfig
 from agent.collectors.opcua.config import OpcUaConfig
-from agent.core.clock import Clock, SystemClock
+from agent.core.clock import SystemClock
 from agent.settings.devices import DeviceConfig
 from agent.settings.values import is_loopback
 from agent.simulator.broker import is_free
@@ -32,9 +32,9 @@ class Rehearsal:
     left_out: Mapping[str, str]  #: by device: its type, which nobody here can simulate
 
 
-def rehearsal_of(devices: Mapping[str, DeviceConfig], clock: Clock | None = None) -> Rehearsal:
+def rehearsal_of(devices: Mapping[str, DeviceConfig]) -> Rehearsal:
     """Stand-ins for all devices: those at one place share a server, as they share a bus or a server in the plant."""
-    clock = clock or SystemClock()
+    clock = SystemClock()
     time = PlantClock(clock, 0.0)
     gateways: dict[str, ModbusServer] = {}
     servers: dict[str, dict[str, OpcUaConfig]] = defaultdict(dict)

@@ -143,16 +143,6 @@ def test_usual_port_taken_means_another_and_stop_frees_both():
         assert accepts(second.port)
 
 
-def test_given_port_that_is_taken_is_refused():
-    """Nobody is moved to another port than the one asked for."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(PermanentError, match=f"port {port} .* taken"):
-            EmbeddedBroker(port=port).start()
-
-
 def test_missing_wheel_names_the_extra(monkeypatch):
     """Without iotcore the error says what to install."""
     monkeypatch.setitem(sys.modules, "iotcore", None)
