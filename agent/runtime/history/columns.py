@@ -1,7 +1,7 @@
 """The minute under way of tags that are read together, scan after scan, as columns. Pure.
 
 It is the loop of rollup.py without a loop for each tag: a third of its price. All that is not wholly ordinary (a late
-reading, the end of the minute, a text, a loss) is for that one: the tags are given back, each by itself.
+reading, a text, a loss) is for that one: the tags are given back, each by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from agent.core.columns import ColumnLayout
-from agent.runtime.history.running import RunningMinute
+from agent.runtime.history.running import MINUTE, MinuteRow, RunningMinute, figure, last
 
 
 class RunningColumn:
@@ -28,8 +28,8 @@ class RunningColumn:
         self._ts, self._since, self._good = first.ts, first.since, first.good
         self._held: Sequence[Any] = [running.held for running in runnings]
         self._area = array("d", [running.area for running in runnings])  # floats of their own were 32 bytes more
-        self._low: list[Any] = [running.low for running in runnings]
-        self._high: list[Any] = [running.high for running in runnings]
+        self._low: Sequence[Any] = [running.low for running in runnings]
+        self._high: Sequence[Any] = [running.high for running in runnings]
 
     @classmethod
     def of(cls, layout: ColumnLayout, runnings: Sequence[RunningMinute]) -> Self | None:
@@ -52,6 +52,25 @@ class RunningColumn:
         self._good += span
         self._ts, self._held = ts, tuple(values)  # a list may be filled anew
         return True
+
+    def passed(self, device: str, ts: int) -> list[MinuteRow]:
+        """The rows of all minutes that are over by `ts`. What is held goes on."""
+        if self._ts > self.until - MINUTE:
+            self._since = self._ts
+        rows: list[MinuteRow] = []
+        while ts >= self.until:
+            minute, span = self.until - MINUTE, self.until - self._ts
+            good = self._good + span
+            columns = zip(self.layout.tags, self._low, self._area, self._high, self._held, strict=True)
+            rows += [
+                MinuteRow(minute, device, tag, figure(low), (area + held * span) / good, figure(high), last(held), good)
+                for tag, low, area, high, held in columns
+            ]
+            self._ts, self._good = self.until, 0
+            self.until += MINUTE
+            self._low = self._high = self._held
+            self._area = array("d", [0.0]) * len(self._held)
+        return rows
 
     def apart(self) -> dict[str, RunningMinute]:
         """The tags, each by itself."""

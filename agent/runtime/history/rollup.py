@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from agent.core.columns import ColumnLayout
+from agent.core.columns import ColumnLayout, ReadingColumns
 from agent.core.flow import Batch, Reading
 from agent.runtime.history.columns import RunningColumn
 from agent.runtime.history.running import MINUTE, NUMBERS, MinuteRow, RunningMinute, row_of
@@ -49,7 +49,7 @@ class Minutes:
         for part in batch.columns.parts or (batch.columns,):
             end = start + len(part.values)
             column = self._columns.get(part.layout)
-            if column is None or not column.take(part.values, part.ts):
+            if column is None or not (column.take(part.values, part.ts) or self._goes_on(column, part)):
                 if first:
                     self._each([first.pop(tag) for tag in part.layout.tags if tag in first])
                 self._each(batch.readings[start:end])
@@ -61,6 +61,18 @@ class Minutes:
     def _work_off(self) -> None:
         first, self._first = self._first, ()
         self._each(first)
+
+    def _goes_on(self, column: RunningColumn, part: ReadingColumns) -> bool:
+        """Whether the column takes these once its minute is over."""
+        ts = part.ts
+        return isinstance(ts, int) and self._over(column, ts) and column.take(part.values, ts)
+
+    def _over(self, column: RunningColumn, ts: int) -> bool:
+        """Everything before the minute of `ts` is over for these tags; False where they are not for a column."""
+        if not column.until <= ts <= column.until + LONGEST:
+            return False
+        self._rows += column.passed(self._device, ts)
+        return True
 
     def _each(self, readings: Iterable[Reading]) -> None:
         """One by one. This is called for everything that is not read as columns: each statement in the loop costs."""
@@ -175,8 +187,16 @@ class Minutes:
         """Rows of all minutes that are over by `now`, in portions of at most about `most` tags."""
         self._work_off()
         self._apart.clear()
+        passed = 0
         for column in [one for one in self._columns.values() if now >= one.until]:
-            self._part(column, now)
+            if self._columns.get(column.layout) is not column or now < column.until:
+                continue
+            if not self._over(column, now):
+                self._part(column, now)
+            passed += len(column.layout.tags)
+            if passed >= most:
+                yield self._taken()
+                passed = 0
         for number, (tag, running) in enumerate(list(self._tags.items())):
             if isinstance(running, RunningMinute) and now >= running.end and self._tags.get(tag) is running:
                 self._pass(tag, running, now)

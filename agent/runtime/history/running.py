@@ -58,20 +58,21 @@ class RunningMinute:
 def row_of(device: str, tag: str, running: RunningMinute) -> MinuteRow:
     """What it is so far."""
     minute = running.end - MINUTE
-    last = _last(running.last)
+    newest = last(running.last)
     if running.text or running.low == _INFINITE:
-        return MinuteRow(minute, device, tag, None, None, None, last, running.good)
+        return MinuteRow(minute, device, tag, None, None, None, newest, running.good)
     low, high = running.low, running.high
     mean = running.area / running.good if running.good else (low + high) / 2
-    return MinuteRow(minute, device, tag, _figure(low), float(mean), _figure(high), last, running.good)
+    return MinuteRow(minute, device, tag, figure(low), float(mean), figure(high), newest, running.good)
 
 
-def _figure(value: float | int) -> float | int:  # noqa: PYI041 - they differ here
+def figure(value: float | int) -> float | int:  # noqa: PYI041 - they differ here
     """Of a whole number the digits that a browser and SQLite can keep."""
     return float(value) if value.__class__ is int and not -_EXACT <= value <= _EXACT else value
 
 
-def _last(value: object) -> object:
+def last(value: object) -> object:
+    """The newest value of a minute, as it is kept."""
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
     if value.__class__ is int and not -_EXACT <= value <= _EXACT:
