@@ -3,6 +3,8 @@ from __future__ import annotations
 import ast
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,6 +152,20 @@ def test_scripts_are_executable() -> None:
     """What make calls can be executed."""
     for script in (ROOT / ".ci").iterdir():
         assert os.access(script, os.X_OK), script.name
+
+
+def test_a_python_that_is_named_is_taken(tmp_path: Path) -> None:
+    """The system's without ensurepip gives way to another, but not where it is named: set-up says what it lacks."""
+    lacks, other, script = tmp_path / "lacks", tmp_path / "python3", tmp_path / "script"
+    lacks.write_text(f'#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\nexec {sys.executable} "$@"\n')
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    script.write_text((ROOT / ".ci/python").read_text().replace("/usr/bin/python3", str(lacks)))
+    for path in (lacks, other, script):
+        path.chmod(0o755)
+    for named, chosen in (("", other), (str(lacks), lacks)):
+        env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHON": named}
+        said = subprocess.run(["/bin/sh", script], env=env, capture_output=True, text=True, check=True)
+        assert (said.stdout, said.stderr) == (f"{chosen}\n", "")
 
 
 def test_top_level_holds_what_the_design_names() -> None:
