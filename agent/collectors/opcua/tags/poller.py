@@ -29,6 +29,7 @@ class Poller:
         self._scan_seconds = metrics.SCAN_SECONDS.labels(device)
         self._intervals = intervals
         self._chunks: list[list[Chunk]] = [[] for _ in intervals]
+        self._changes = 0  # of these, but for what reading teaches
         self.wanted = asyncio.Event()  #: set by the first tag, or where cycles are wanted without any
 
     @property
@@ -38,12 +39,14 @@ class Poller:
 
     def add(self, group: int, nodes: Sequence[ResolvedNode]) -> None:
         """These nodes are read with `group` from its next cycle on."""
+        self._changes += 1
         self._chunks[group] += self._reader.layout(nodes)
         if nodes:
             self.wanted.set()
 
     def remove(self, positions: Collection[int]) -> None:
-        """These tags are read no more."""
+        """These tags are read no more, but for a cycle that is under way."""
+        self._changes += 1
         gone = frozenset(positions)
         for chunks in self._chunks:
             for at, chunk in enumerate(chunks):
@@ -53,6 +56,7 @@ class Poller:
 
     def move(self, node: ResolvedNode) -> None:
         """Its tag is another node from the next cycle on."""
+        self._changes += 1
         position = node.point.position
         for chunks in self._chunks:
             for at, chunk in enumerate(chunks):
@@ -71,7 +75,10 @@ class Poller:
             begun = self._clock.monotonic()
             scan = _Scan(self._inbox, self._clock, begun, self._look_at)
             for group in due.groups:
-                await self._reader.read(self._chunks[group], scan.put)
+                chunks, changes = self._chunks[group].copy(), self._changes
+                await self._reader.read(chunks, scan.put)
+                if changes == self._changes:  # else it is taught again
+                    self._chunks[group] = chunks
             scan.hand_on()
             self._inbox.cycle(due.skipped, due.achieved_ms, due.scans)
             self._scan_seconds.observe(self._clock.monotonic() - begun)

@@ -16,11 +16,12 @@ from agent.collectors.opcua.plan import TagPoint
 from agent.collectors.opcua.services import ResolvedNode, Services
 from agent.collectors.opcua.tags.poller import Poller
 from agent.collectors.opcua.tags.reader import ChunkReader
-from agent.collectors.opcua.translate import AnswerUndecodable, TooLarge
+from agent.collectors.opcua.translate import AnswerUndecodable, ServiceRefused, TooLarge
 from agent.collectors.opcua.values.decode import Decoder
 from agent.collectors.opcua.values.times import SourceClock
 from agent.collectors.opcua.wire.columns import ARRAY, STRING, Columns
 from agent.collectors.opcua.wire.session import Encoded
+from agent.core.errors import TransientError
 from agent.core.flow import Answer
 from agent.core.quality import number_of
 from agent.testing.clock import ManualClock
@@ -41,6 +42,7 @@ class Script:
         self.asked: list[int] = []
         self.most = TAGS
         self.poison: set[int] = set()
+        self.meanwhile: Callable[[], object] = lambda: None  #: happens once, while the third answer is waited for
 
     def encode(self, nodes: Sequence[ResolvedNode]) -> Encoded:
         """`stamp` says which is the first; the others follow."""
@@ -50,6 +52,8 @@ class Script:
         count = request.asked
         nodes = range(request.stamp, request.stamp + count)
         self.asked.append(count)
+        if len(self.asked) == 3:
+            self.meanwhile()
         if count > self.most:
             raise TooLarge(number_of("BadResponseTooLarge"), "reading")
         if self.poison.intersection(nodes):
@@ -71,6 +75,22 @@ class Desk:
         self._inbox = SampleInbox(self.clock, lambda: None)
         self._answers: list[Answer] = []
         self._poller = Poller(reader, self._inbox, self.clock, "dev", [1.0], self._answers.append)
+
+    async def until_then(self, change: Callable[[Poller], object]) -> list[list[int]]:
+        """The nodes that are asked for with success in each of three cycles, in the first of which this happens."""
+        self.script.meanwhile = lambda: change(self._poller)
+        made = []
+        async with asyncio.TaskGroup() as group:
+            self._poller.add(0, [_node(position) for position in range(TAGS)])
+            polling = group.create_task(self._poller.run())
+            await self.clock.advance(0.999)
+            for _ in range(3):
+                made.append([tag for answer in self._answers for tag in answer.tags])
+                self._answers.clear()
+                await anext(self._inbox)
+                await self.clock.advance(1.0)
+            polling.cancel()
+        return made
 
     async def cycles(self, count: int) -> list[list[int]]:
         """The sizes of the requests of each cycle; all values came each time, in order, but for the poisoned."""
@@ -162,3 +182,24 @@ async def test_a_width_that_costs_the_connection_is_not_tried_again() -> None:
     limit.told(0)
     limit.fast(500)
     assert (limit.size, limit.wide) == (500, 500)
+
+
+_TOO_MANY = number_of("BadTooManyOperations"), "reading"
+
+
+@pytest.mark.parametrize(
+    "refusal", [TooLarge(*_TOO_MANY), ServiceRefused(*_TOO_MANY), AnswerUndecodable("rubbish"), None]
+)
+async def test_what_a_reload_takes_out_while_it_is_asked_for_is_not_asked_for_again(
+    refusal: TransientError | None,
+) -> None:
+    """Refused or answered: from the next cycle on each tag that is left is read once, and no other."""
+    desk = Desk()
+
+    def change(poller: Poller) -> None:
+        poller.remove(range(1_100))  # two chunks before the one that is under way, and a part of it
+        if refusal is not None:
+            raise refusal
+
+    _, *after = await desk.until_then(change)
+    assert after == [list(range(1_100, TAGS))] * 2
