@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.later import postpone
+from agent.core.later import UNUSED, postpone
 
 Run = Callable[[], list[str]]
 
@@ -101,3 +102,29 @@ def test_it_may_ask_itself_and_have_names_made_when_asked(run: Run, tmp_path: Pa
     postpone("latecomer.other")
     other: Any = import_module("latecomer.other")
     assert (other.anything, other.had, run()) == ("ANYTHING", False, ["latecomer"])
+
+
+def test_two_threads_that_ask_cannot_wait_for_each_other() -> None:
+    """Nothing that one of them loads asks for it again: locks are taken in the order of the imports, which ends."""
+    script = """
+import os, sys
+from agent.core import later
+
+class Lock:
+    held, twice = False, []
+    def __enter__(self):
+        self.twice += [self] * self.held
+        self.held = True
+    def __exit__(self, *_):
+        self.held = False
+
+later.RLock = Lock
+later.postpone(*later.UNUSED)
+for name in later.UNUSED:  # each with nothing loaded by another
+    if not os.fork():
+        getattr(sys.modules[name], "nothing", None)
+        os._exit(bool(Lock.twice))
+    print(name, os.wait()[1])
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said == "".join(f"{name} 0\n" for name in UNUSED)
