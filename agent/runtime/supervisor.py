@@ -17,6 +17,7 @@ from typing import Literal
 from agent.core.backoff import Backoff
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost, PermanentError, TransientError, leaves
+from agent.core.smallevent import SmallEvent
 from agent.core.text import carried, without_credentials
 from agent.telemetry.bugs import Bugs
 from agent.telemetry.logging import get_logger
@@ -128,7 +129,7 @@ class Supervisor:
         self._bugs = Bugs(name)
         self._failed = False
         self._repeats = Repeats()
-        self._woken = asyncio.Event()
+        self._woken = SmallEvent()
         self._attempt: Attempt | None = None
         self._next_attempt: float | None = None
 

@@ -17,6 +17,7 @@ from agent.core.flow import Batch, Gap, Sample
 from agent.core.image import Image
 from agent.core.patient import Patient
 from agent.core.ports import Collector, Normalizer, Retaggable
+from agent.core.smallevent import SmallEvent
 from agent.runtime.files import Files
 from agent.runtime.south.ingest import Ingest
 from agent.runtime.south.scans import Owed
@@ -56,7 +57,7 @@ class Device:
         self._share = Share()
         self._pause: asyncio.Timeout | None = None  # ends the wait for a sample, while there is a connection
         self._next: Work | None = None
-        self._taken_over = asyncio.Event()
+        self._taken_over = SmallEvent()
         self._files = Files(f"device {name}", files, clock, self._waits)
         self._scanned = scanned
         self._owed = Owed(work.intervals, clock.monotonic())

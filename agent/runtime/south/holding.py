@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from agent.core.clock import Clock
 from agent.core.flow import MAX_BATCH_READINGS, Batch
+from agent.core.smallevent import SmallEvent
 
 
 class Holding:
@@ -19,7 +20,7 @@ class Holding:
         self._hand_on = hand_on
         self._clock = clock
         self._held: Batch | None = None
-        self._filled = asyncio.Event()
+        self._filled = SmallEvent()
 
     def put(self, batch: Batch, *, wait: bool) -> None:
         """Hand it on when its time has come; without `wait` at once, after what is held."""

@@ -26,6 +26,7 @@ from agent.collectors.modbus.bus.transactor import Missed, Transactor
 from agent.collectors.modbus.bus.turns import NOBODY, PendingRequest, Turns
 from agent.core.clock import Clock
 from agent.core.errors import ConnectionLost
+from agent.core.smallevent import SmallEvent
 
 
 class ModbusBus:
@@ -40,7 +41,7 @@ class ModbusBus:
         self._manners = manners or Manners()
         self._closes_between = self._manners.close_after_cycle or self._manners.door is not None  #: between two cycles
         self._needs = Needs()
-        self._work = asyncio.Event()
+        self._work = SmallEvent()
         self._link = Link(name, connect, clock, self._manners, self._needs.any_unit, self._work.set)
         self._standing = UnitStanding(clock)
         self._observer = Observer(name, clock, self._standing)
