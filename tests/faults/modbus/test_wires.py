@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.collectors.modbus.bus.bus import ModbusBus
-from agent.collectors.modbus.bus.transaction import BadReply, NoAnswer, ReadRequest, UnitReply
+from agent.collectors.modbus.bus.transaction import BadReply, HalfAnswer, NoAnswer, ReadRequest, UnitReply
 from agent.core.errors import ConnectionLost
 from agent.testing.context import SimpleContext
 from tests.faults.modbus.media import FRAMERS, HEARTBEAT, MEDIA, Ask, Medium, medium, value
@@ -57,6 +57,26 @@ async def outcome(answer: Awaitable[UnitReply]) -> UnitReply | None:
         return None
 
 
+async def answered_wrongly(peer: Medium, shared: ModbusBus) -> UnitReply | None:
+    """What comes of a request that is answered wrongly; from then on the peer says the truth.
+
+    Where a busy machine brings the wrong answer after the time-out, it may cost one more request, which is asked here.
+    """
+    late = False
+    try:
+        return await shared.ask(1, read(20, timeout=0.05))
+    except NoAnswer as fault:
+        late = not isinstance(fault, HalfAnswer)
+    except (BadReply, ConnectionLost):
+        pass
+    finally:
+        await eventually(lambda: peer.asked)
+        peer.script = Ask.truth
+    if late:
+        await outcome(shared.submit(1, read(25)))
+    return None
+
+
 WRONG: dict[str, Callable[[Ask], bytes]] = {
     "another function": lambda ask: ask.frame(bytes([4]) + ask.registers(11, 12)[1:]),
     "another unit": lambda ask: ask.frame(ask.registers(11, 12), unit=ask.unit + 1),
@@ -91,9 +111,8 @@ async def test_a_wrong_reply_is_never_a_value(name: str, kind: str) -> None:
         shared = line(peer, context)
         with shared.used():
             await ready(shared)
-            reply = await outcome(shared.submit(1, read(20, timeout=0.05)))
+            reply = await answered_wrongly(peer, shared)
             assert reply is None or (kind in DOUBLED and holds(reply, 1, 20))
-            peer.script = Ask.truth
             for offset in (30, 40):
                 await ready(shared)
                 assert holds(await shared.ask(1, read(offset)), 1, offset)
@@ -174,9 +193,7 @@ async def test_a_damaged_reply_is_never_a_value(name: str, kind: str) -> None:
         shared = line(peer, context)
         with shared.used():
             await ready(shared)
-            with pytest.raises((BadReply, NoAnswer)):
-                await shared.ask(1, read(20, timeout=0.05))
-            peer.script = Ask.truth
+            assert await answered_wrongly(peer, shared) is None
             assert holds(await shared.ask(1, read(30)), 1, 30)
 
 
@@ -190,6 +207,7 @@ async def test_a_late_reply_is_not_the_next_value(name: str) -> None:
             await ready(shared)
             with pytest.raises(NoAnswer):
                 await shared.ask(1, read(100, timeout=0.1))
+            await eventually(lambda: held)  # a pseudo terminal may be read after the time-out
             peer.script = Ask.truth
             waiting = shared.submit(1, read(200, timeout=2))
             peer.say(held[0])
@@ -327,7 +345,7 @@ async def test_a_device_that_answers_under_another_unit(name: str) -> None:
             await ready(shared)
             assert holds(await shared.ask(1, read(20)), 1, 20)
             with pytest.raises(BadReply):
-                await shared.ask(1, read(20, 3, timeout=0.05))
+                await shared.ask(1, read(20, 3))
 
 
 @pytest.mark.parametrize("name", ["dtu rtu", "dtu tcp"])
@@ -379,7 +397,9 @@ async def test_no_wrong_value_under_random_failures(name: str, seed: int) -> Non
         with shared.used():
             await ready(shared)
             for number in range(60):
-                count, unit = rng.randrange(1, 20), rng.randrange(1, 4)
+                # Never as few as WRONG answers with, not one less either: what fits is no wrong answer. A seed does not
+                # settle what meets what: what is asked beside depends on time.
+                count, unit = rng.randrange(5, 20), rng.randrange(1, 4)
                 offset = number * 50 + rng.randrange(30)
                 try:
                     reply = await shared.ask(unit, read(offset, count, timeout=0.02))

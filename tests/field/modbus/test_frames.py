@@ -91,7 +91,7 @@ def under(unit: int) -> Any:
 async def test_the_reason_tells_what_to_write(way: str, script: Any, workarounds: dict[str, Any], reason: str) -> None:
     """What answers in another protocol, or not quite in this one, is named, with the key that is wrong or missing."""
     async with medium(way, script) as peer, SimpleContext() as context:
-        config = device(peer.url, {"a": "holding:3"}, timeout="100ms", workarounds=workarounds)
+        config = device(peer.url, {"a": "holding:3"}, timeout="300ms", workarounds=workarounds)
         async with config.build("press", context).open() as samples:
             with pytest.raises(TransientError, match=reason):
                 await take(samples)

@@ -181,6 +181,7 @@ async def test_a_reply_filled_up_with_another_is_no_value() -> None:
         with shared.used():
             with pytest.raises(NoAnswer):
                 await shared.ask(1, read(20, timeout=0.02))
+            await eventually(lambda: held)
             server.script = cut
             with pytest.raises(BadReply, match="no Modbus header"):
                 await shared.ask(1, read(30))

@@ -81,7 +81,7 @@ async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
     tags: dict[str, object] = {f"h{n}": f"holding:{n}" for n in range(8)}
     tags["good"] = "coil:0"
     async with scripted(plc) as server, SimpleContext(clock=clock) as context:
-        config = device(server.url, tags, interval="1s", timeout="40ms")
+        config = device(server.url, tags, interval="1s", timeout="100ms")
         async with config.build("meter", context).open() as samples:
             cycles, found = 0, set[int]()
             while len(found) < 8:
@@ -90,13 +90,14 @@ async def test_a_register_that_is_only_silent_is_found_and_left_alone() -> None:
                 assert cycles < 400
             silences = sum(5 in range(first, first + count) for function, first, count in plc.asked if function == 3)
             assert silences <= 8
-            mute: list[object] = []
-            for _ in range(20):
-                sample = await take(samples)
-                assert {8, 0, 4, 6, 7} <= good(sample)
-                mute += [what for name, what in said(config, sample).items() if name == "h5"]
-            assert mute
-            assert set(mute) == {Said(None, "BadTimeout", "no answer from unit 1 within 0.04 s")}
+            heard: dict[str, list[Said]] = {}
+            while len(heard.get("good", ())) < 20:
+                for name, what in said(config, await take(samples)).items():
+                    heard.setdefault(name, []).append(what)
+            for name in ("good", "h0", "h4", "h6", "h7"):
+                assert len(heard[name]) >= 19  # a busy machine may have cut the last cycle in two
+                assert {what.code for what in heard[name]} == {"Good"}
+            assert set(heard["h5"]) == {Said(None, "BadTimeout", "no answer from unit 1 within 0.1 s")}
             assert sum(5 in range(f, f + count) for function, f, count in plc.asked if function == 3) <= silences + 2
             plc.mute = set()
             while 5 not in good(await take(samples)):
@@ -116,7 +117,7 @@ async def test_two_mute_blocks_do_not_keep_a_device_offline() -> None:
         "x": "holding:60",
     }
     async with scripted(plc) as server, SimpleContext() as context:
-        config = device(server.url, tags, timeout="40ms", never_read=["holding:60"])
+        config = device(server.url, tags, timeout="100ms", never_read=["holding:60"])
         collector = config.build("press", context)
         for _ in range(2):  # the whole, then the first block alone; a block of another area comes next
             with pytest.raises(TransientError, match="no answer"):
