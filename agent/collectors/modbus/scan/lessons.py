@@ -26,6 +26,7 @@ class Lessons:
         self._moved = False  #: the search went on in this scan
         self._recovered: list[int] = []  #: quarantined tags read in this scan
         self.read_whole: set[int] = set()  #: groups all of whose blocks were read once
+        self.busy: frozenset[tuple[int, Block]] = frozenset()  #: see `scan.Findings`, by what was asked last
 
     def begin(self, now: float) -> None:
         """Another scan begins."""
@@ -65,7 +66,7 @@ class Lessons:
 
     def uneventful(self, groups: Iterable[int]) -> bool:
         """Every block of these poll groups was read: whether that is all there is to learn, and it is learned."""
-        if self._moved or self._recovered or not self._knowledge.uneventful():
+        if self._moved or self._recovered or self.busy or not self._knowledge.uneventful():
             return False
         self.read_whole.update(groups)
         return True
@@ -80,6 +81,7 @@ class Lessons:
         if self.read_whole and found.failed:
             self._lapse({point.position for block, _ in found.failed for point in block.points})
         knowledge.try_again(found.undecided)
+        self.busy = found.busy | {one for one in self.busy if one[0] not in groups}
 
     def _lapse(self, positions: set[int]) -> None:
         """These were refused, or kept silent; those that were read before have only lapsed."""

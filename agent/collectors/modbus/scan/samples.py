@@ -201,7 +201,10 @@ class Samples:
                 self._probes = self._knowledge.probes(self._polled, now)[::-1]
         if not steps:
             self._look()
-        return TickScan(self._bus, self._setup, self._clock, steps, self, self._requests, lenient=not regular)
+        until = self._schedule.next
+        return TickScan(
+            self._bus, self._setup, self._clock, steps, self, self._requests, until=until, lenient=not regular
+        )
 
     def _regular(self, groups: tuple[int, ...]) -> list[Step]:
         """The blocks of these poll groups, in the order in which they are asked."""
@@ -288,6 +291,9 @@ class Samples:
 
     def spent(self, seconds: float) -> None:
         self._allowance.spend(seconds)
+
+    def was_busy(self, step: Step) -> bool:
+        return (step.group, step.compiled.block) in self._lessons.busy
 
     def witness(self, silent: Step) -> Compiled | None:
         others = {key: one for key, one in self._read.items() if one is not silent.compiled}

@@ -59,6 +59,9 @@ class Brain(Protocol):
     def spent(self, seconds: float) -> None:
         """An extra block took so long."""
 
+    def was_busy(self, step: Step) -> bool:
+        """Whether the device was too busy for this block when it was last asked for."""
+
     def witness(self, silent: Step) -> Compiled | None:
         """What was read before, as far from what is silent as there is anything; None: nothing else was."""
 
@@ -74,6 +77,7 @@ class Findings:
     failed: tuple[tuple[Block, Reaction], ...] = ()  #: regular ones without a value
     said: frozenset[int] = frozenset()  #: tags answered for by extra blocks
     undecided: tuple[Block, ...] = ()  #: extra blocks the device was too busy for
+    busy: frozenset[tuple[int, Block]] = frozenset()  #: regular ones it was too busy for, with their poll group
     unread_groups: frozenset[int] = frozenset()  #: with a block that failed, or was undecided
 
     def __init__(self) -> None:
@@ -87,15 +91,16 @@ class TickScan(Scanner[Step, UnitReply]):
 
     def __init__(
         self, bus: ModbusBus, setup: Setup, clock: Clock, steps: Iterable[Step], brain: Brain, requests: Counter,
-        *, lenient: bool = False,
+        *, until: float, lenient: bool = False,
     ) -> None:  # fmt: skip
-        """`requests` counts them."""
+        """`requests` counts them; `until` (monotonic): when the next cycle is due."""
         super().__init__(clock, steps, lenient=lenient)
         self.findings = Findings()
         self._bus = bus
         self._setup = setup
         self._brain = brain
         self._requests = requests
+        self._until = until
 
     def ask(self, step: Step) -> Pending[UnitReply]:
         self._requests.value += 1
@@ -210,11 +215,14 @@ class TickScan(Scanner[Step, UnitReply]):
         if reaction.kind == "busy":
             if step.attempt < len(BUSY_RETRIES):
                 later = self._clock.monotonic() + BUSY_RETRIES[step.attempt]
-                self._steps.append(step._replace(attempt=step.attempt + 1, not_before=later))
-                return
+                if later < self._until or not self._brain.was_busy(step):  # what stays busy makes no cycle late
+                    self._steps.append(step._replace(attempt=step.attempt + 1, not_before=later))
+                    return
             self.findings.unread_groups |= {step.group}
             if step.extra:
                 self.findings.undecided += (compiled.block,)
+            elif step.group >= 0:
+                self.findings.busy |= {(step.group, compiled.block)}
         elif step.extra or reaction.kind == "split":
             if self._brain.refused(step, reaction):
                 return
