@@ -8,10 +8,12 @@ from threading import RLock
 from typing import Any
 
 #: 4 MB of an agent that needs none of them: uvicorn's command line and logs, proxies of paho's, starlette's pages for
-#: developers, cookies and words for errors, serial buses; tables and archives that importlib might read of packages.
+#: developers, cookies and words for errors, serial buses; tables, archives and mail that importlib might read
+#: of packages; names of hosts that are not ASCII.
 UNUSED = (
-    "bz2", "csv", "gzip", "html", "http.client", "http.cookies", "locale", "logging.config", "lzma", "serial",
-    "urllib.request", "uvicorn",
+    "bz2", "calendar", "csv", "email.base64mime", "email.header", "email.quoprimime", "gzip", "html", "http.client",
+    "http.cookies", "importlib.resources", "locale", "logging.config", "lzma", "serial", "shutil", "stringprep",
+    "tempfile", "urllib.request", "uvicorn",
 )  # fmt: skip
 
 
