@@ -69,8 +69,8 @@ def test_a_minute_of_whole_columns() -> None:
     both = Both()
     begun: list[RunningColumn] = []
     for second in range(130):
-        values = tuple(float(second * n % 7) for n in range(20))
-        both.take(batch_of(column(FIRST, second, values), column(SECOND, second + 0.002, (second,) * 18)))
+        falling = tuple(float(n - second) for n in range(20))
+        both.take(batch_of(column(FIRST, second, falling), column(SECOND, second + 0.002, (second,) * 18)))
         begun = begun or list(both.with_columns._columns.values())
     assert list(both.with_columns._columns.values()) == begun  # the end of a minute is taken as columns, too
     rows = both.rows("roll", T0 + 2 * MINUTE, 7)
@@ -78,6 +78,31 @@ def test_a_minute_of_whole_columns() -> None:
     assert (row.low, row.high, row.last, row.good_ms) == (0, 59, 59, MINUTE - 2)
     assert row.mean == pytest.approx(29.5, abs=0.01)
     assert list(both.with_columns._columns.values()) == begun
+
+
+def test_a_loss_that_began_before_the_end_of_a_minute() -> None:
+    """What was held since the newest reading is taken out of both minutes, though nothing was read in the second."""
+    both = Both()
+    for second in range(51):
+        both.take(batch_of(column(FIRST, second, range(20))))
+    both.rows("roll", T0 + MINUTE, 100)
+    both.lose(55, 70, None)
+    rows = both.rows("cut", T0 + 80_000, None)
+    assert {(row.minute, row.good_ms) for row in rows} == {(T0, -5000), (T0 + MINUTE, -10_000), (T0 + MINUTE, 20_000)}
+
+
+def test_what_is_read_between_two_portions() -> None:
+    """Columns that have passed meanwhile, or were taken apart, are not looked at again."""
+    both = Both()
+    for second in range(2):
+        both.take(batch_of(column(FIRST, second, range(20)), column(SECOND, second, range(18))))
+    portions = [one.roll(T0 + MINUTE, 1) for one in (both.with_columns, both.without)]
+    rows = [next(portion) for portion in portions]
+    both.take(batch_of(column(FIRST, 61, range(20)), column(SECOND, 61, range(18))))
+    both.take(Batch("press-01", T0, [Reading("b0", "a text", T0 + 62_000, "good")]))
+    found, expected = ([*first, *chain.from_iterable(rest)] for first, rest in zip(rows, portions, strict=True))
+    assert sorted(found, key=_place) == sorted(expected, key=_place)
+    assert both.with_columns._columns.keys() == {FIRST}
 
 
 @pytest.mark.parametrize("late", [False, True])
